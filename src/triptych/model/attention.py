@@ -1,0 +1,87 @@
+"""Multi-head attention: a sequence to itself, or to a memory (Vaswani et al. 2017, section 3.2.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .config import StackConfig
+from .kernels import Chance, attend, attend_cached, plain_attend
+from .linear import Linear
+from .masks import Rows
+from .positions import Rotary, rotate
+
+
+class Attention(nn.Module):
+    """Projections of queries, keys, values and output; `key_heads` < `heads` shares keys among query heads.
+
+    The four weights are separate parameters (their names are public); projections of the same input run as one product.
+    """
+
+    def __init__(self, config: StackConfig, memory_width: int | None = None) -> None:
+        super().__init__()
+        self.heads, self.key_heads = config.heads, config.key_heads or config.heads
+        if config.width % self.heads or self.heads % self.key_heads:
+            raise ValueError(
+                f"width {config.width}, heads {self.heads} and key_heads {self.key_heads} do not fit: heads must divide "
+                "width, and key_heads must divide heads."
+            )
+        self.head_width = config.width // self.heads  # E
+        source, keys = memory_width or config.width, self.key_heads * self.head_width
+        self.query = Linear(config.width, config.width, config.bias)
+        self.key = Linear(source, keys, config.bias)
+        self.value = Linear(source, keys, config.bias)
+        self.output = Linear(config.width, config.width, config.bias)
+        self.dropout = config.attention_dropout
+        rotary = config.positions == "rotary" and memory_width is None
+        self.rotary = Rotary(self.head_width, config.rotary_base) if rotary else None
+
+    def fused(self, *parts: Linear) -> tuple[Tensor, Tensor | None]:
+        """The weights (and biases) of several projections as one product's."""
+        weight = torch.cat([part.weight for part in parts])
+        return weight, None if parts[0].bias is None else torch.cat([part.bias for part in parts if part.bias is not None])
+
+    def project(self, x: Tensor, fused: tuple[Tensor, Tensor | None]) -> Tensor:
+        """(N, D) -> (N, heads of the parts, E)."""
+        weight, offset = fused
+        y = functional.linear(x, weight.to(x.dtype), None if offset is None else offset.to(x.dtype))
+        return y.view(x.shape[0], -1, self.head_width)
+
+    def project_self(self, x: Tensor, positions: Tensor, fused: tuple[Tensor, Tensor | None] | None = None) -> Tensor:
+        """(N, D) -> (N, H + 2K, E): queries, keys, values; queries and keys turned where positions are rotary."""
+        projected = self.project(x, fused or self.fused(self.query, self.key, self.value))
+        if self.rotary is None:
+            return projected
+        turned = self.heads + self.key_heads
+        return torch.cat((rotate(projected[:, :turned], self.rotary.angles(positions)), projected[:, turned:]), 1)
+
+    def project_memory(self, memory: Tensor) -> Tensor:
+        """(M, D) -> (M, 2K, E): keys, values."""
+        return self.project(memory, self.fused(self.key, self.value))
+
+    def project_query(self, x: Tensor) -> Tensor:
+        """(N, D) -> (N, H, E)."""
+        return self.query(x).view(x.shape[0], self.heads, self.head_width)
+
+    def to_self(self, x: Tensor, rows: Rows, is_causal: bool, chance: Chance | None) -> Tensor:
+        """Self-attention over packed rows: (N, D) -> (N, D)."""
+        projected = self.project_self(x, rows.positions)
+        mixed = attend(projected, None, self.heads, rows, rows, is_causal=is_causal, probability=self.dropout, chance=chance)
+        return self.output(mixed.reshape(x.shape))
+
+    def to_memory(self, x: Tensor, rows: Rows, memory: Tensor, memory_rows: Rows, chance: Chance | None) -> Tensor:
+        """Encoder-decoder attention: x (N, D) looks at memory (M, D) -> (N, D)."""
+        mixed = attend(self.project_query(x), self.project_memory(memory), self.heads, rows, memory_rows,
+                       probability=self.dropout, chance=chance)  # fmt: skip
+        return self.output(mixed.reshape(x.shape))
+
+    def step(self, query: Tensor, keys: Tensor, values: Tensor, mask_bias: Tensor | None) -> Tensor:
+        """query (B, T, H, E) against cached keys (R, K, S, E), B / R consecutive rows sharing each -> (B * T, D)."""
+        return self.output(attend_cached(query, keys, values, mask_bias).reshape(-1, self.heads * self.head_width))
+
+    def weights(self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows, is_causal: bool) -> Tensor:
+        """(B, H, T, S), recomputed exactly from queries and keys in x's precision."""
+        if memory is None:
+            return plain_attend(self.project_self(x, rows.positions), None, self.heads, rows, rows, is_causal=is_causal)[1]
+        return plain_attend(self.project_query(x), self.project_memory(memory), self.heads, rows, memory_rows)[1]

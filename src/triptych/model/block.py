@@ -1,0 +1,80 @@
+"""One block of either stack: self-attention, attention to a memory where there is one, feed-forward.
+
+Every part is a residual branch with a norm slot before and one after; slots default to identity, so post-norm (2017),
+pre-norm (Xiong et al. 2020) and both together share one straight forward.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .attention import Attention
+from .config import StackConfig
+from .feed_forward import feed_forward
+from .kernels import Chance, add_dropped
+from .linear import norm
+from .masks import Rows
+
+
+class Branch(nn.Module):
+    """after(x + dropout(part(before(x)))): the slots around one part."""
+
+    def __init__(self, config: StackConfig) -> None:
+        super().__init__()
+        pre = config.norm_placement == "pre"
+        self.before = norm(config) if pre else nn.Identity()
+        self.after = nn.Identity() if pre else norm(config)
+        self.dropout = config.dropout
+
+    def join(self, x: Tensor, branch: Tensor, chance: Chance | None) -> Tensor:
+        return self.after(add_dropped(x, branch, self.dropout, chance))
+
+
+class Block(nn.Module):
+    """(N, D) -> (N, D) over packed rows."""
+
+    def __init__(self, config: StackConfig, is_causal: bool, memory_width: int | None) -> None:
+        super().__init__()
+        self.is_causal = is_causal
+        self.self_attention = Attention(config)
+        self.self_attention_norm = Branch(config)
+        self.cross_attention = None if memory_width is None else Attention(config, memory_width)
+        self.cross_attention_norm = None if memory_width is None else Branch(config)
+        self.feed_forward = feed_forward(config)
+        self.feed_forward_norm = Branch(config)
+
+    def look_at_self(self, x: Tensor, rows: Rows, chance: Chance | None = None) -> Tensor:
+        slots = self.self_attention_norm
+        return slots.join(x, self.self_attention.to_self(slots.before(x), rows, self.is_causal, chance), chance)
+
+    def look_at_memory(self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows | None,
+                       chance: Chance | None = None) -> Tensor:  # fmt: skip
+        slots, attention = self.cross_attention_norm, self.cross_attention
+        if slots is None or attention is None:
+            return x
+        assert memory is not None and memory_rows is not None, "a block with attention to a memory needs one"
+        return slots.join(x, attention.to_memory(slots.before(x), rows, memory, memory_rows, chance), chance)
+
+    def feed(self, x: Tensor, chance: Chance | None = None) -> Tensor:
+        slots = self.feed_forward_norm
+        return slots.join(x, self.feed_forward(slots.before(x), chance), chance)
+
+    def forward(self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows | None, chance: Chance | None) -> Tensor:
+        x = self.look_at_self(x, rows, chance)
+        x = self.look_at_memory(x, rows, memory, memory_rows, chance)
+        return self.feed(x, chance)
+
+
+class Stack(nn.Module):
+    """The blocks of one side, and the norm that pre-norm needs at the end."""
+
+    def __init__(self, config: StackConfig, is_causal: bool, memory_width: int | None = None) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(config, is_causal, memory_width) for _ in range(config.layers))
+        self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()
+
+    def forward(self, x: Tensor, rows: Rows, memory: Tensor | None = None, memory_rows: Rows | None = None,
+                chance: Chance | None = None) -> Tensor:  # fmt: skip
+        for block in self.blocks:
+            x = block(x, rows, memory, memory_rows, chance)
+        return self.final_norm(x)

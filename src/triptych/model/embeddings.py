@@ -1,0 +1,47 @@
+"""From token ids to vectors: the table, its scale, and where each token stands."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .config import StackConfig
+from .kernels import Chance, dropout
+from .positions import Learned, Sinusoidal
+
+
+class TokenEmbedding(nn.Module):
+    """One row a token (Vaswani et al. 2017, section 3.4). Rows start at N(0, 1/D), so a scaled row has unit variance."""
+
+    def __init__(self, vocabulary_size: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(vocabulary_size, width))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(...) int64 -> (..., D)."""
+        return functional.embedding(ids, self.weight)
+
+
+class Entrance(nn.Module):
+    """What a stack does with token vectors before its first block: scale, add positions, drop. Holds no token table."""
+
+    def __init__(self, config: StackConfig, scaled: bool) -> None:
+        super().__init__()
+        self.scale = math.sqrt(config.width) if scaled else 1.0
+        tables = {
+            "sinusoidal": lambda: Sinusoidal(config.width),
+            "learned": lambda: Learned(config.max_positions, config.width),
+            "rotary": lambda: None,  # rotary positions enter in attention
+        }
+        self.positions = tables[config.positions]()
+        self.dropout = config.dropout
+
+    def forward(self, vectors: Tensor, positions: Tensor, precision: torch.dtype, chance: Chance | None) -> Tensor:
+        """vectors (..., D), positions (...) -> (..., D) in `precision`."""
+        x = vectors * self.scale
+        if self.positions is not None:
+            x = x + self.positions(positions)
+        return dropout(x.to(precision), self.dropout, chance)

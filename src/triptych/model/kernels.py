@@ -1,0 +1,281 @@
+"""The few places where the hardware decides how a formula is computed, each beside its plain reference.
+
+`Chance` draws dropout bits; `attend` is scaled dot-product attention over packed rows; `projected_cross_entropy` is the
+vocabulary projection and its loss in one pass. Plain references (`plain_*`) compute the same formulas with ordinary
+operations; tests hold the pairs together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .masks import Rows, allowed, bias
+
+CHUNK_LOGITS = 2_000_000  # logits computed at a time: rows x vocabulary that stay in the last-level cache
+
+
+class Chance:
+    """Dropout's only source of chance: seeded anew for every micro-batch, so nothing depends on what ran before.
+
+    On a CPU the bytes come from numpy's SFC64 (about ten times faster than `torch.bernoulli`); elsewhere from torch.
+    """
+
+    def __init__(self) -> None:
+        self.seed(0)
+
+    def seed(self, seed: int) -> None:
+        self._seed = seed
+        self._numpy = np.random.Generator(np.random.SFC64(seed))
+        self._torch: torch.Generator | None = None
+
+    def bytes(self, count: int, device: torch.device) -> Tensor:
+        """(count,) uint8, uniform."""
+        if device.type == "cpu":
+            words = self._numpy.bit_generator.random_raw((count + 7) // 8)
+            return torch.from_numpy(words.view(np.uint8))[:count]
+        if self._torch is None or self._torch.device != device:
+            self._torch = torch.Generator(device).manual_seed(self._seed)
+        return torch.randint(0, 256, (count,), dtype=torch.uint8, device=device, generator=self._torch)
+
+
+def keep_threshold(probability: float) -> int:
+    """Bytes below this are dropped; dropout probabilities move in steps of 1/256."""
+    return max(1, min(255, round(probability * 256)))
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, keep: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(keep)
+        ctx.scale = scale
+        return (x * keep).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (keep,) = ctx.saved_tensors
+        return (grads[0] * keep).mul_(ctx.scale), None, None
+
+
+class _DropoutAdd(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, residual: Tensor, x: Tensor, keep: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(keep)
+        ctx.scale = scale
+        return residual.add(x * keep, alpha=scale)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        (keep,) = ctx.saved_tensors
+        return grads[0], (grads[0] * keep).mul_(ctx.scale), None, None
+
+
+def _keep(x: Tensor, probability: float, chance: Chance) -> tuple[Tensor, float]:
+    threshold = keep_threshold(probability)
+    keep = (chance.bytes(x.numel(), x.device) >= threshold).view(x.shape)
+    return keep, 256.0 / (256 - threshold)
+
+
+def dropout(x: Tensor, probability: float, chance: Chance | None) -> Tensor:
+    """Zero each element with `probability`, scale the others up. `chance` None: nothing is dropped."""
+    if chance is None or probability == 0.0:
+        return x
+    return _Dropout.apply(x, *_keep(x, probability, chance))  # type: ignore[return-value]
+
+
+def add_dropped(residual: Tensor, x: Tensor, probability: float, chance: Chance | None) -> Tensor:
+    """residual + dropout(x): the residual connection (Vaswani et al. 2017, section 5.4)."""
+    if chance is None or probability == 0.0:
+        return residual + x
+    return _DropoutAdd.apply(residual, x, *_keep(x, probability, chance))  # type: ignore[return-value]
+
+
+class _Attend(torch.autograd.Function):
+    """softmax(scale Q K^T + bias) V over packed rows, with its derivative written out.
+
+    Padding exists only inside. Gathers go both ways by index, so the backward needs no scattered additions.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, memory: Tensor | None, heads: int, queries: Rows, keys: Rows, mask: Tensor | None,
+                probability: float, chance: Chance | None) -> Tensor:  # fmt: skip
+        own = memory is None
+        source = query if own else memory
+        width, key_heads = query.shape[2], ((query.shape[1] - heads) if own else source.shape[1]) // 2
+        first = heads if own else 0
+        b, t, s, groups = queries.count, queries.longest, keys.longest, heads // key_heads
+        q = _gather(query, queries, 0, heads).view(b * key_heads, groups * t, width)
+        k = _gather(source, keys, first, key_heads).view(b * key_heads, s, width)
+        v = _gather(source, keys, first + key_heads, key_heads).view(b * key_heads, s, width)
+        weights = _softmax_scores(q, k, mask, (b, key_heads, groups, t, s))  # (BK, GT, S)
+        if not queries.dense:  # rows of no token: zero, so that they give nothing to anyone's gradient
+            weights.view(b, heads, t, s).mul_(queries.real[:, None, :, None])
+        keep, scale, dropped = None, 1.0, weights
+        if chance is not None and probability:
+            keep, scale = _keep(weights, probability, chance)
+            dropped = (weights * keep).mul_(scale)
+        out = torch.bmm(dropped, v)  # (BK, GT, E)
+        ctx.save_for_backward(q, k, v, weights, keep)
+        ctx.sizes = (own, heads, key_heads, queries, keys, scale, query.shape, None if memory is None else memory.shape)
+        return _ungather(out, queries, heads)  # (N, H, E)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        q, k, v, weights, keep = ctx.saved_tensors
+        own, heads, key_heads, queries, keys, scale, query_shape, memory_shape = ctx.sizes
+        grad = _gather(grads[0].contiguous(), queries, 0, heads).view(q.shape)
+        dropped = weights if keep is None else (weights * keep).mul_(scale)
+        grad_v = torch.bmm(dropped.transpose(1, 2), grad)
+        grad_weights = torch.bmm(grad, v.transpose(1, 2))
+        if keep is not None:
+            grad_weights = grad_weights.mul_(keep).mul_(scale)
+        factor = 1.0 / math.sqrt(q.shape[-1])
+        grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype).mul_(factor)
+        grad_q, grad_k = torch.bmm(grad_scores, k), torch.bmm(grad_scores.transpose(1, 2), q)
+        grad_query = grad_q.new_empty(query_shape)
+        grad_query[:, :heads] = _ungather(grad_q, queries, heads)
+        grad_memory = None if own else grad_q.new_empty(memory_shape)
+        into, first = (grad_query, heads) if grad_memory is None else (grad_memory, 0)
+        into[:, first : first + key_heads] = _ungather(grad_k, keys, key_heads)
+        into[:, first + key_heads :] = _ungather(grad_v, keys, key_heads)
+        return grad_query, grad_memory, None, None, None, None, None, None
+
+
+def _gather(x: Tensor, rows: Rows, first: int, heads: int) -> Tensor:
+    """(N, total heads, E) packed -> (B, heads, T, E) padded."""
+    return x.reshape(-1, x.shape[2]).index_select(0, rows.head_index(x.shape[1], first, heads))
+
+
+def _ungather(x: Tensor, rows: Rows, heads: int) -> Tensor:
+    """(B, heads, T, E) padded, in any view -> (N, heads, E) packed."""
+    return x.reshape(-1, x.shape[-1]).index_select(0, rows.pack_index(heads)).view(rows.total, heads, x.shape[-1])
+
+
+def _softmax_scores(q: Tensor, k: Tensor, mask: Tensor | None, sizes: tuple[int, ...]) -> Tensor:
+    """softmax(Q K^T / sqrt(E)) with `mask` (B or 1, 1, T or 1, S); a fully masked row gives zeros, not NaN."""
+    factor = 1.0 / math.sqrt(q.shape[-1])
+    scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=factor)
+    if mask is None:
+        return torch.softmax(scores, -1)
+    scores.view(sizes).add_(bias(mask, q.dtype)[:, :, None])
+    weights = torch.softmax(scores, -1)
+    if bool(mask.any(-1).all()):
+        return weights
+    return weights.nan_to_num_(nan=0.0)
+
+
+def attend(query: Tensor, memory: Tensor | None, heads: int, queries: Rows, keys: Rows, *, is_causal: bool = False,
+           probability: float = 0.0, chance: Chance | None = None) -> Tensor:  # fmt: skip
+    """Multi-head scaled dot-product attention over packed rows (Vaswani et al. 2017, section 3.2).
+
+    Self-attention: query (N, H + 2K, E) holds queries, keys and values, memory None, keys is queries. Attention to an
+    encoder: query (N, H, E), memory (M, 2K, E) holds keys and values. Returns (N, H, E). Fully masked rows give zeros.
+    """
+    mask = allowed(queries, keys, is_causal)
+    return _Attend.apply(query.contiguous(), memory, heads, queries, keys, mask, probability, chance)  # type: ignore[return-value]
+
+
+def plain_attend(query: Tensor, memory: Tensor | None, heads: int, queries: Rows, keys: Rows, *, is_causal: bool = False,
+                 ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The reference of `attend` without dropout: (N, H, E) and the weights (B, H, T, S), zero outside real tokens."""
+    source = query if memory is None else memory
+    first = heads if memory is None else 0
+    key_heads = (source.shape[1] - first) // 2
+    q = queries.pad(query[:, :heads]).transpose(1, 2)  # (B, H, T, E)
+    k = keys.pad(source[:, first : first + key_heads]).transpose(1, 2).repeat_interleave(heads // key_heads, 1)
+    v = keys.pad(source[:, first + key_heads :]).transpose(1, 2).repeat_interleave(heads // key_heads, 1)
+    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])  # (B, H, T, S)
+    mask = allowed(queries, keys, is_causal)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    weights = scores.softmax(-1).nan_to_num(nan=0.0) * queries.real[:, None, :, None]
+    return queries.pack((weights @ v).transpose(1, 2)), weights
+
+
+class _ProjectedCrossEntropy(torch.autograd.Function):
+    """Loss and gradient chunk by chunk: the (N, V) logits never exist at once."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, weight: Tensor, offset: Tensor | None, targets: Tensor, smoothing: float,
+                ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        vocabulary = weight.shape[0]
+        compute = weight.to(states.dtype)
+        wanted = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        grad_states = torch.empty_like(states) if wanted else None
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted else None
+        grad_offset = torch.zeros_like(offset, dtype=torch.float32) if wanted and offset is not None else None
+        smoothed, plain = states.new_zeros((), dtype=torch.float32), states.new_zeros((), dtype=torch.float32)
+        rows = max(1, CHUNK_LOGITS // vocabulary)
+        for start in range(0, states.shape[0], rows):
+            chunk, wants = states[start : start + rows], targets[start : start + rows, None]
+            logits = functional.linear(chunk, compute).float()  # (n, V)
+            if offset is not None:
+                logits += offset
+            log_norm = logits.logsumexp(-1, keepdim=True)
+            nll = (log_norm - logits.gather(1, wants)).sum()
+            plain += nll
+            smoothed += (1 - smoothing) * nll
+            if smoothing:
+                smoothed += smoothing * (log_norm.sum() - logits.mean(1).sum())
+            if grad_states is not None and grad_weight is not None:
+                grad = logits.sub_(log_norm).exp_().sub_(smoothing / vocabulary)
+                grad.scatter_add_(1, wants, grad.new_full(wants.shape, smoothing - 1))
+                if grad_offset is not None:
+                    grad_offset += grad.sum(0)
+                low = grad.to(states.dtype)
+                grad_states[start : start + rows] = low @ compute
+                grad_weight += low.T @ chunk
+        ctx.save_for_backward(grad_states, grad_weight, grad_offset)
+        ctx.mark_non_differentiable(plain)
+        return smoothed, plain
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        grad_states, grad_weight, grad_offset = ctx.saved_tensors
+        factor = grads[0]
+        return (grad_states * factor.to(grad_states.dtype), grad_weight * factor,
+                None if grad_offset is None else grad_offset * factor, None, None)  # fmt: skip
+
+
+def projected_cross_entropy(states: Tensor, weight: Tensor, offset: Tensor | None, targets: Tensor, smoothing: float = 0.0,
+                            ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Sum over N of the label-smoothed cross-entropy, and of the plain one, of softmax(states W^T + offset).
+
+    states (N, D), weight (V, D), offset (V,) or None, targets (N,) int64; both results are scalars in nats (fp32). Only the
+    first carries a gradient. Label smoothing as in Szegedy et al. 2016, section 7.
+    """
+    return _ProjectedCrossEntropy.apply(states, weight, offset, targets, smoothing)  # type: ignore[return-value]
+
+
+def plain_projected_cross_entropy(states: Tensor, weight: Tensor, offset: Tensor | None, targets: Tensor,
+                                  smoothing: float = 0.0) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The reference of `projected_cross_entropy`."""
+    log_probabilities = functional.linear(states, weight.to(states.dtype)).float()
+    if offset is not None:
+        log_probabilities = log_probabilities + offset
+    log_probabilities = log_probabilities.log_softmax(-1)
+    nll = -log_probabilities.gather(1, targets[:, None]).sum()
+    return (1 - smoothing) * nll - smoothing * log_probabilities.mean(1).sum(), nll.detach()
+
+
+def attend_cached(query: Tensor, keys: Tensor, values: Tensor, mask_bias: Tensor | None) -> Tensor:
+    """Attention of new tokens to cached keys while decoding.
+
+    query (B, T, H, E); keys, values (R, K, S, E), where each of the R sources serves B / R consecutive rows (the beams of a
+    sentence), so that nothing is copied for them; mask_bias None or (R, 1, B / R or 1, T or 1, S). Returns (B, T, H, E).
+    """
+    (count, steps, heads, width), (sources, key_heads, length) = query.shape, keys.shape[:3]
+    beams, groups = count // sources, heads // key_heads
+    q = query.view(sources, beams, steps, key_heads, groups, width).permute(0, 3, 1, 4, 2, 5)
+    q = q.reshape(sources * key_heads, beams * groups * steps, width)
+    k, v = keys.view(-1, length, width), values.view(-1, length, width)
+    scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=1.0 / math.sqrt(width))
+    if mask_bias is not None:
+        scores.view(sources, key_heads, beams, groups, steps, length).add_(mask_bias.unsqueeze(3))
+    mixed = torch.bmm(torch.softmax(scores, -1), v).view(sources, key_heads, beams, groups, steps, width)
+    return mixed.permute(0, 2, 4, 1, 3, 5).reshape(count, steps, heads, width)

@@ -1,0 +1,65 @@
+"""Where a token stands: fixed sinusoids, a learned table, or rotations of queries and keys."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Sinusoidal(nn.Module):
+    """Fixed sinusoids (Vaswani et al. 2017, section 3.5), even columns sine, odd columns cosine. No end, no parameter."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.table = torch.empty(0, width)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """(...) int64 -> (..., D) fp32."""
+        needed = int(positions.max()) + 1 if positions.numel() else 0
+        if self.table.shape[0] < needed or self.table.device != positions.device:
+            self.table = sinusoids(max(256, 2 * needed), self.width).to(positions.device)
+        return self.table[positions]
+
+
+def sinusoids(count: int, width: int) -> Tensor:
+    """(count, width) fp32: sin(p / 10000^(2i/D)) and cos of the same."""
+    angle = torch.arange(count, dtype=torch.float64)[:, None] * 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    table = torch.empty(count, width, dtype=torch.float64)
+    table[:, 0::2], table[:, 1::2] = angle.sin(), angle.cos()[:, : width // 2]
+    return table.float()
+
+
+class Learned(nn.Module):
+    """A learned row for each position (Gehring et al. 2017, section 3.1)."""
+
+    def __init__(self, count: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(count, width))
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """(...) int64 -> (..., D)."""
+        last = int(positions.max()) if positions.numel() else 0
+        if last >= self.weight.shape[0]:
+            raise ValueError(f"Position {last} is past the learned table of {self.weight.shape[0]} positions (max_positions).")
+        return self.weight[positions]
+
+
+class Rotary(nn.Module):
+    """Rotation of pairs (e, e + E/2) by an angle that grows with the position (Su et al. 2021, section 3.2.2)."""
+
+    def __init__(self, width: int, base: float) -> None:
+        super().__init__()
+        self.frequencies = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
+
+    def angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """(N,) -> cosines and sines (N, 1, E/2), fp32."""
+        angle = positions.float()[:, None, None] * self.frequencies.to(positions.device)
+        return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    """x (N, heads, E) turned by `angles` (N, 1, E/2); same dtype out."""
+    first, second = x.float().chunk(2, -1)
+    cosine, sine = angles
+    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1).to(x.dtype)

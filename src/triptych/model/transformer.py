@@ -1,0 +1,202 @@
+"""The Transformer: embeddings -> encoder? -> decoder? -> states; `project` is the only vocabulary projection.
+
+The three architectures differ by which stacks there are, nothing else. Training runs `forward` over packed rows; decoding
+runs `encode`, `start` and `step`, the face that the RNN encoder-decoder shares.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .block import Block, Stack
+from .config import ModelConfig
+from .embeddings import Entrance, TokenEmbedding
+from .kernels import Chance
+from .linear import Linear
+from .masks import Rows
+from .state import CrossKeys, Memory, State, length_bias
+
+
+class Transformer(nn.Module):
+    """Vaswani et al. 2017, as `config` dials it. Parameters stay fp32 in training; `precision` is that of activations."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        encoder, decoder = config.encoder, config.decoder
+        last = decoder or encoder
+        assert last is not None, "a Transformer needs an encoder, a decoder or both"
+        width = last.width
+        self.embedding = TokenEmbedding(config.vocabulary_size, width)
+        separate = encoder is not None and decoder is not None and config.source_vocabulary_size is not None
+        self.source_embedding = TokenEmbedding(config.source_vocabulary_size or 0, encoder.width) if separate and encoder else None
+        if encoder:
+            self.encoder_entrance = Entrance(encoder, config.embedding_scale)
+            self.encoder = Stack(encoder, is_causal=False)
+        if decoder:
+            self.decoder_entrance = Entrance(decoder, config.embedding_scale)
+            self.decoder = Stack(decoder, is_causal=True, memory_width=encoder.width if encoder else None)
+        self.output = None if config.tied_embeddings else Linear(width, config.vocabulary_size, bias=False)
+        self.output_bias = nn.Parameter(torch.zeros(config.vocabulary_size)) if config.output_bias else None
+        self.precision = torch.float32
+        self.chance = Chance()
+        self.initialize()
+
+    @torch.no_grad()
+    def initialize(self) -> None:
+        """Starting values: Xavier-uniform matrices (Glorot & Bengio 2010), embeddings N(0, 1/D), positions N(0, 0.02)."""
+        for name, parameter in self.named_parameters():
+            if "embedding" in name:
+                nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+            elif "positions" in name:
+                nn.init.normal_(parameter, std=0.02)
+            elif parameter.ndim == 2:
+                nn.init.xavier_uniform_(parameter)
+
+    def reseed(self, seed: int) -> None:
+        """All dropout until the next call draws from `seed`."""
+        self.chance.seed(seed)
+
+    def _drawing(self) -> Chance | None:
+        return self.chance if self.training else None
+
+    def _encode(self, source: Tensor, rows: Rows) -> Tensor:
+        table = self.source_embedding or self.embedding
+        chance = self._drawing()
+        x = self.encoder_entrance(table(source), rows.positions, self.precision, chance)
+        return self.encoder(x, rows, chance=chance)
+
+    def forward(self, source: Tensor | None = None, source_lengths: Tensor | None = None, target: Tensor | None = None,
+                target_lengths: Tensor | None = None) -> Tensor:  # fmt: skip
+        """Packed ids (M,) with lengths (B,), packed target ids (N,) with lengths -> states of the last stack (N or M, D)."""
+        memory = memory_rows = None
+        if source is not None:
+            assert source_lengths is not None, "source needs source_lengths"
+            memory_rows = Rows(source_lengths)
+            memory = self._encode(source, memory_rows)
+        if target is None:
+            assert memory is not None, "forward needs a source or a target"
+            return memory
+        assert target_lengths is not None, "target needs target_lengths"
+        rows, chance = Rows(target_lengths), self._drawing()
+        x = self.decoder_entrance(self.embedding(target), rows.positions, self.precision, chance)
+        return self.decoder(x, rows, memory, memory_rows, chance)
+
+    def readout(self) -> tuple[Tensor, Tensor | None]:
+        """Weight (V, D) and bias (V,) or None of the vocabulary projection."""
+        return (self.embedding if self.output is None else self.output).weight, self.output_bias
+
+    def project(self, states: Tensor) -> Tensor:
+        """(..., D) -> logits (..., V)."""
+        weight, offset = self.readout()
+        return functional.linear(states, weight.to(states.dtype), None if offset is None else offset.to(states.dtype))
+
+    # Decoding -----------------------------------------------------------------------------------------------------
+
+    def encode(self, inputs: dict[str, Tensor]) -> Memory:
+        """inputs: packed "source" (M,) and "source_lengths" (B,)."""
+        rows = Rows(inputs["source_lengths"])
+        return Memory(self._encode(inputs["source"], rows), rows)
+
+    def start(self, memory: Memory | None, rows: Tensor | int) -> State:
+        """The state before the first token. rows: (B,) int64, the memory's row that each reads; or B without a memory."""
+        config = self.config.decoder
+        assert config is not None, "only a model with a decoder can write"
+        device = self.embedding.weight.device
+        sources = torch.arange(rows, device=device) if isinstance(rows, int) else rows
+        count, key_heads = sources.numel(), config.key_heads or config.heads
+        shape = (count, key_heads, 0, config.width // config.heads)
+        keys, values = ([torch.empty(shape, dtype=self.precision, device=device) for _ in range(config.layers)] for _ in "kv")
+        lengths = torch.zeros(count, dtype=torch.int64, device=device)
+        state = State(list(keys), list(values), lengths, 0, True, None, sources, 1)
+        if memory is not None:
+            state.cross = self._cross_keys(memory)
+            state = state.select(torch.arange(count, device=device))  # finds the grouping of rows by source
+        return state
+
+    def _cross_keys(self, memory: Memory) -> CrossKeys:
+        keys, values = [], []
+        for block in self.decoder.blocks:
+            attention = block.cross_attention  # type: ignore[union-attr]
+            padded = memory.rows.pad(attention.project_memory(memory.states)).transpose(1, 2)  # (R, 2K, S, E)
+            first, second = padded.chunk(2, 1)
+            keys.append(first.contiguous())
+            values.append(second.contiguous())
+        return CrossKeys(keys, values, memory.lengths, length_bias(memory.lengths, memory.rows.longest, self.precision))
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is extended in place."""
+        count, steps = tokens.shape
+        positions = (state.lengths[:, None] + torch.arange(steps, device=tokens.device)).reshape(-1)
+        x = self.decoder_entrance(self.embedding(tokens.reshape(-1)), positions, self.precision, None)  # (BT, D)
+        mask = state.mask(steps)
+        mask = None if mask is None else mask.to(self.precision)
+        for layer, block in enumerate(self.decoder.blocks):
+            x = self._step_block(block, layer, x, positions, (count, steps), state, mask)  # type: ignore[arg-type]
+        state.advance(steps)
+        return self.project(self.decoder.final_norm(x)).view(count, steps, -1), state
+
+    def _step_block(self, block: Block, layer: int, x: Tensor, positions: Tensor, shape: tuple[int, int], state: State,
+                    mask: Tensor | None) -> Tensor:  # fmt: skip
+        attention, slots = block.self_attention, block.self_attention_norm
+        heads, key_heads = attention.heads, attention.key_heads
+        projected = attention.project_self(slots.before(x), positions).view(*shape, heads + 2 * key_heads, -1)
+        query, key, value = projected.split((heads, key_heads, key_heads), 2)
+        keys, values = state.append(layer, key, value)
+        x = slots.join(x, attention.step(query.contiguous(), keys, values, mask), None)
+        attention, slots = block.cross_attention, block.cross_attention_norm
+        if attention is not None and slots is not None:
+            cross = state.cross
+            assert cross is not None, "a decoder with attention to a memory needs one"
+            keys, values, hidden = cross.keys[layer], cross.values[layer], cross.bias
+            if not state.beams:  # rows in no order: each brings its own copy
+                keys, values = keys.index_select(0, state.sources), values.index_select(0, state.sources)
+                hidden = None if hidden is None else hidden.index_select(0, state.sources)
+            query = attention.project_query(slots.before(x)).view(*shape, heads, -1)
+            x = slots.join(x, attention.step(query, keys, values, hidden), None)
+        return block.feed(x)
+
+    # Looking inside -----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def attention_weights(self, kind: str = "cross", layers: list[int] | None = None, *, source: Tensor | None = None,
+                          source_lengths: Tensor | None = None, target: Tensor | None = None,
+                          target_lengths: Tensor | None = None) -> Tensor:  # fmt: skip
+        """(L, B, H, T, S) of `kind` "encoder", "decoder" or "cross", recomputed exactly from queries and keys."""
+        memory = memory_rows = None
+        if source is not None and source_lengths is not None:
+            memory_rows = Rows(source_lengths)
+            table = self.source_embedding or self.embedding
+            memory = self.encoder_entrance(table(source), memory_rows.positions, self.precision, None)
+            if kind == "encoder":
+                return self._collect(self.encoder, kind, layers, memory, memory_rows, None, None)
+            memory = self.encoder(memory, memory_rows)
+        assert target is not None and target_lengths is not None, f"attention of kind '{kind}' needs a target"
+        rows = Rows(target_lengths)
+        x = self.decoder_entrance(self.embedding(target), rows.positions, self.precision, None)
+        return self._collect(self.decoder, kind, layers, x, rows, memory, memory_rows)
+
+    def _collect(self, stack: Stack, kind: str, layers: list[int] | None, x: Tensor, rows: Rows, memory: Tensor | None,
+                 memory_rows: Rows | None) -> Tensor:  # fmt: skip
+        found = []
+        for layer, block in enumerate(stack.blocks):
+            assert isinstance(block, Block)
+            wanted = layers is None or layer in layers
+            if wanted and kind != "cross":
+                before = block.self_attention_norm.before(x)
+                found.append(block.self_attention.weights(before, rows, None, rows, block.is_causal))
+            x = block.look_at_self(x, rows)
+            if wanted and kind == "cross":
+                attention, slots = block.cross_attention, block.cross_attention_norm
+                assert attention is not None and slots is not None and memory_rows is not None, "there is no memory to look at"
+                found.append(attention.weights(slots.before(x), rows, memory, memory_rows, False))
+            x = block.feed(block.look_at_memory(x, rows, memory, memory_rows))
+        return torch.stack(found)
+
+
+def count_parameters(module: nn.Module) -> int:
+    return sum(math.prod(parameter.shape) for parameter in module.parameters())
