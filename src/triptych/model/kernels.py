@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from .masks import Rows, allowed, bias
 
-CHUNK_LOGITS = 2_000_000  # logits computed at a time: rows x vocabulary that stay in the last-level cache
+CHUNK_LOGITS = 8_000_000  # logits computed at a time: rows x vocabulary that stay in the last-level cache
 
 
 class Chance:
@@ -51,48 +51,48 @@ def keep_threshold(probability: float) -> int:
 
 class _Dropout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, keep: Tensor, scale: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, keep: Tensor) -> Tensor:
         ctx.save_for_backward(keep)
-        ctx.scale = scale
-        return (x * keep).mul_(scale)
+        return x * keep
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (keep,) = ctx.saved_tensors
-        return (grads[0] * keep).mul_(ctx.scale), None, None
+        return grads[0] * keep, None
 
 
 class _DropoutAdd(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, residual: Tensor, x: Tensor, keep: Tensor, scale: float) -> Tensor:
+    def forward(ctx: Any, residual: Tensor, x: Tensor, keep: Tensor) -> Tensor:
         ctx.save_for_backward(keep)
-        ctx.scale = scale
-        return residual.add(x * keep, alpha=scale)
+        return torch.addcmul(residual, x, keep)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         (keep,) = ctx.saved_tensors
-        return grads[0], (grads[0] * keep).mul_(ctx.scale), None, None
+        return grads[0], grads[0] * keep, None
 
 
-def _keep(x: Tensor, probability: float, chance: Chance) -> tuple[Tensor, float]:
+def _keep(x: Tensor, probability: float, chance: Chance) -> Tensor:
+    """x's shape and dtype: 0 where dropped, else the factor that keeps the mean. Comparing into a float tensor avoids
+    bool operands, which CPU kernels convert at six times the cost of the multiplication."""
     threshold = keep_threshold(probability)
-    keep = (chance.bytes(x.numel(), x.device) >= threshold).view(x.shape)
-    return keep, 256.0 / (256 - threshold)
+    drawn = chance.bytes(x.numel(), x.device).view(x.shape)
+    return torch.ge(drawn, threshold, out=torch.empty_like(x)).mul_(256.0 / (256 - threshold))
 
 
 def dropout(x: Tensor, probability: float, chance: Chance | None) -> Tensor:
     """Zero each element with `probability`, scale the others up. `chance` None: nothing is dropped."""
     if chance is None or probability == 0.0:
         return x
-    return _Dropout.apply(x, *_keep(x, probability, chance))  # type: ignore[return-value]
+    return _Dropout.apply(x, _keep(x.detach(), probability, chance))  # type: ignore[return-value]
 
 
 def add_dropped(residual: Tensor, x: Tensor, probability: float, chance: Chance | None) -> Tensor:
     """residual + dropout(x): the residual connection (Vaswani et al. 2017, section 5.4)."""
     if chance is None or probability == 0.0:
         return residual + x
-    return _DropoutAdd.apply(residual, x, *_keep(x, probability, chance))  # type: ignore[return-value]
+    return _DropoutAdd.apply(residual, x, _keep(x.detach(), probability, chance))  # type: ignore[return-value]
 
 
 class _Attend(torch.autograd.Function):
@@ -115,25 +115,22 @@ class _Attend(torch.autograd.Function):
         weights = _softmax_scores(q, k, mask, (b, key_heads, groups, t, s))  # (BK, GT, S)
         if not queries.dense:  # rows of no token: zero, so that they give nothing to anyone's gradient
             weights.view(b, heads, t, s).mul_(queries.real[:, None, :, None])
-        keep, scale, dropped = None, 1.0, weights
-        if chance is not None and probability:
-            keep, scale = _keep(weights, probability, chance)
-            dropped = (weights * keep).mul_(scale)
-        out = torch.bmm(dropped, v)  # (BK, GT, E)
+        keep = None if chance is None or not probability else _keep(weights, probability, chance)
+        out = torch.bmm(weights if keep is None else weights * keep, v)  # (BK, GT, E)
         ctx.save_for_backward(q, k, v, weights, keep)
-        ctx.sizes = (own, heads, key_heads, queries, keys, scale, query.shape, None if memory is None else memory.shape)
+        ctx.sizes = (own, heads, key_heads, queries, keys, query.shape, None if memory is None else memory.shape)
         return _ungather(out, queries, heads)  # (N, H, E)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         q, k, v, weights, keep = ctx.saved_tensors
-        own, heads, key_heads, queries, keys, scale, query_shape, memory_shape = ctx.sizes
+        own, heads, key_heads, queries, keys, query_shape, memory_shape = ctx.sizes
         grad = _gather(grads[0].contiguous(), queries, 0, heads).view(q.shape)
-        dropped = weights if keep is None else (weights * keep).mul_(scale)
+        dropped = weights if keep is None else weights * keep
         grad_v = torch.bmm(dropped.transpose(1, 2), grad)
         grad_weights = torch.bmm(grad, v.transpose(1, 2))
         if keep is not None:
-            grad_weights = grad_weights.mul_(keep).mul_(scale)
+            grad_weights = grad_weights.mul_(keep)
         factor = 1.0 / math.sqrt(q.shape[-1])
         grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype).mul_(factor)
         grad_q, grad_k = torch.bmm(grad_scores, k), torch.bmm(grad_scores.transpose(1, 2), q)
@@ -198,41 +195,51 @@ def plain_attend(query: Tensor, memory: Tensor | None, heads: int, queries: Rows
 
 
 class _ProjectedCrossEntropy(torch.autograd.Function):
-    """Loss and gradient chunk by chunk: the (N, V) logits never exist at once."""
+    """Loss and gradient chunk by chunk: the (N, V) logits never exist at once.
+
+    The gradient of the logits is softmax - (1 - smoothing) onehot - smoothing / V; its last term has rank one, so it
+    reaches states and weight as a row and a column sum and costs no pass over the logits.
+    """
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, offset: Tensor | None, targets: Tensor, smoothing: float,
                 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        vocabulary = weight.shape[0]
-        compute = weight.to(states.dtype)
-        wanted = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
-        grad_states = torch.empty_like(states) if wanted else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted else None
-        grad_offset = torch.zeros_like(offset, dtype=torch.float32) if wanted and offset is not None else None
-        smoothed, plain = states.new_zeros((), dtype=torch.float32), states.new_zeros((), dtype=torch.float32)
+        count, vocabulary = states.shape[0], weight.shape[0]
+        compute, spread = weight.to(states.dtype), smoothing / vocabulary
+        weight_sum = weight.float().sum(0)  # (D,)
+        wanted = any(ctx.needs_input_grad[:3])
+        grad_states, grad_weight = torch.empty_like(states), torch.zeros_like(weight, dtype=torch.float32)
+        grad_offset = None if offset is None else torch.zeros_like(offset, dtype=torch.float32)
+        nll = states.new_zeros((), dtype=torch.float32)
+        target_sum = states.new_zeros((), dtype=torch.float32)
         rows = max(1, CHUNK_LOGITS // vocabulary)
-        for start in range(0, states.shape[0], rows):
-            chunk, wants = states[start : start + rows], targets[start : start + rows, None]
-            logits = functional.linear(chunk, compute).float()  # (n, V)
-            if offset is not None:
-                logits += offset
-            log_norm = logits.logsumexp(-1, keepdim=True)
-            nll = (log_norm - logits.gather(1, wants)).sum()
-            plain += nll
-            smoothed += (1 - smoothing) * nll
-            if smoothing:
-                smoothed += smoothing * (log_norm.sum() - logits.mean(1).sum())
-            if grad_states is not None and grad_weight is not None:
-                grad = logits.sub_(log_norm).exp_().sub_(smoothing / vocabulary)
-                grad.scatter_add_(1, wants, grad.new_full(wants.shape, smoothing - 1))
-                if grad_offset is not None:
-                    grad_offset += grad.sum(0)
-                low = grad.to(states.dtype)
-                grad_states[start : start + rows] = low @ compute
-                grad_weight += low.T @ chunk
+        for start in range(0, count, rows):
+            chunk, wants = states[start : start + rows], targets[start : start + rows]
+            places = torch.arange(wants.numel(), device=wants.device) * vocabulary + wants  # scatter_ copies all logits on a CPU
+            logits = functional.linear(chunk, compute, None if offset is None else offset.to(states.dtype))  # (n, V)
+            target_sum += logits.view(-1)[places].float().sum()
+            probabilities = torch.softmax(logits, -1)
+            of_targets = probabilities.view(-1)[places]
+            nll -= of_targets.float().clamp_min(1e-30).log_().sum()
+            if not wanted:
+                continue
+            probabilities.view(-1).index_copy_(0, places, of_targets - (1 - smoothing))
+            grad_states[start : start + rows] = probabilities @ compute
+            grad_weight += probabilities.T @ chunk
+            if grad_offset is not None:
+                grad_offset += probabilities.float().sum(0)
+        # sum over rows of (log norm - mean logit), from sums that are at hand
+        states_sum = states.float().sum(0)  # (D,)
+        mean_logits = (states_sum @ weight_sum + (0.0 if offset is None else count * offset.float().sum())) / vocabulary
+        smoothed = (1 - smoothing) * nll + smoothing * (nll + target_sum - mean_logits)
+        if wanted:
+            grad_states.sub_((spread * weight_sum).to(states.dtype))
+            grad_weight.sub_(spread * states_sum)
+            if grad_offset is not None:
+                grad_offset.sub_(spread * count)
         ctx.save_for_backward(grad_states, grad_weight, grad_offset)
-        ctx.mark_non_differentiable(plain)
-        return smoothed, plain
+        ctx.mark_non_differentiable(nll)
+        return smoothed, nll
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
