@@ -148,7 +148,7 @@ class RecurrentTranslator(nn.Module):
                 for block in parameter.chunk(3):
                     nn.init.orthogonal_(block)
             elif "embedding" in name:
-                nn.init.normal_(parameter, std=0.1)
+                nn.init.normal_(parameter, std=0.5)
             elif parameter.ndim == 2:
                 nn.init.xavier_uniform_(parameter)
         if self.decoder.attention is not None:

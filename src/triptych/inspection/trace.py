@@ -1,0 +1,193 @@
+"""A Trace: one answer of a model with what is needed to look at it. The page, a notebook and the file of `inspect` all read it.
+
+Attention is recomputed exactly from queries and keys for the finished answer, so decoding is free to use fused kernels.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from ..errors import UsageError
+from ..model.config import RecurrentConfig
+
+TRACE_VERSION = 1
+MOST_BYTES = 4  # of one character in UTF-8
+MOST_WEIGHTS = 4_000_000  # in one file; beyond that only the mean over heads is kept, and the page says so
+
+
+class Pieces(Protocol):
+    """What is needed of a tokenizer."""
+
+    begin_id: int
+    end_id: int
+
+    def decode(self, ids: list[int]) -> str: ...
+    def pieces(self, ids: list[int]) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One thing to show: a token, or the tokens (bytes) that together make one character.
+
+    text: exactly what it stands for ("" for a special token); label: what to print; start, end: its characters in the text, or
+    None for a special token; tokens: the tokens' places in the sequence; pieces: their raw forms, shown on demand.
+    """
+
+    text: str
+    label: str
+    start: int | None
+    end: int | None
+    tokens: tuple[int, ...]
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """attention: kind ("cross", "encoder", "decoder") -> (L, H, T, S) fp32 over cells; row t is the cell *produced* at t.
+
+    log_probabilities: (T,) nats, a cell's tokens added up. notes: codes that the page turns into words: "no_attention",
+    "means_only", "cut" (the answer stopped at the maximum length).
+    """
+
+    source_text: str
+    target_text: str
+    source: list[Cell]
+    target: list[Cell]
+    attention: dict[str, np.ndarray]
+    log_probabilities: list[float]
+    label: str = ""
+    notes: list[str] = field(default_factory=list)
+    trace_version: int = TRACE_VERSION
+
+    def to_json(self) -> str:
+        """One JSON object; weights are base64 of little-endian uint16, 65535 = 1."""
+        attention, notes = {}, list(self.notes)
+        for kind, weights in self.attention.items():
+            if weights.size > MOST_WEIGHTS:
+                weights = weights.mean((0, 1), keepdims=True)
+                notes.append("means_only")
+            packed = np.rint(np.clip(weights, 0, 1) * 65535).astype("<u2")
+            attention[kind] = {"shape": list(weights.shape), "values": base64.b64encode(packed.tobytes()).decode("ascii")}
+        content = {
+            "trace_version": self.trace_version,
+            "label": self.label,
+            "source_text": self.source_text,
+            "target_text": self.target_text,
+            "source": [_cell_json(cell) for cell in self.source],
+            "target": [_cell_json(cell) for cell in self.target],
+            "log_probabilities": [round(value, 6) for value in self.log_probabilities],
+            "attention": attention,
+            "notes": sorted(set(notes)),
+        }
+        return json.dumps(content, ensure_ascii=False)
+
+
+def _cell_json(cell: Cell) -> dict[str, Any]:
+    return {"text": cell.text, "label": cell.label, "start": cell.start, "end": cell.end, "pieces": list(cell.pieces)}
+
+
+def cells(tokenizer: Pieces, ids: Sequence[int]) -> list[Cell]:
+    """Tokens as they may be shown: a run of byte tokens that makes one character becomes one cell."""
+    raw, found, at, place = tokenizer.pieces(list(ids)), [], 0, 0
+    before = ""
+    while at < len(ids):
+        count, text = _whole(tokenizer.decode, list(ids[at : at + MOST_BYTES]))
+        span = (place, place + len(text)) if text else (None, None)
+        pieces = tuple(raw[at : at + count])
+        found.append(Cell(text, _label(text, before) if text else pieces[0], *span, tuple(range(at, at + count)), pieces))
+        before = text or before
+        place += len(text)
+        at += count
+    return found
+
+
+def _whole(decode: Callable[[list[int]], str], ids: list[int]) -> tuple[int, str]:
+    """How many of the first tokens make whole characters, and which."""
+    for count in range(1, len(ids) + 1):
+        text = decode(ids[:count])
+        if "\ufffd" not in text:
+            return count, text
+    return 1, decode(ids[:1])
+
+
+def _label(text: str, before: str) -> str:
+    """Without the space in front; a dot marks a piece that goes on inside an alphabetic word; bare space is made visible."""
+    shown = text.strip()
+    if not shown:
+        return "".join({"\n": "⏎", "\t": "⇥"}.get(character, "␣") for character in text)
+    goes_on = _in_word(text[0]) and _in_word(before[-1:])
+    return f"·{shown}" if goes_on else shown
+
+
+def _in_word(character: str) -> bool:
+    """A letter of a script that writes spaces between words (below the East Asian blocks)."""
+    return character.isalpha() and ord(character) < 0x2E80
+
+
+def regroup(weights: np.ndarray, rows: list[Cell], columns: list[Cell]) -> np.ndarray:
+    """(L, H, T tokens, S tokens) -> (L, H, T cells, S cells): what goes to a cell adds up, what comes from one is averaged."""
+    summed = np.stack([weights[..., list(cell.tokens)].sum(-1) for cell in columns], -1)
+    return np.stack([summed[..., list(cell.tokens), :].mean(-2) for cell in rows], -2).astype(np.float32)
+
+
+@torch.no_grad()
+def look(model: Any, source: Sequence[int], target: Sequence[int], begin: int,
+         kinds: Sequence[str] = ("cross",)) -> tuple[dict[str, np.ndarray], list[float]]:  # fmt: skip
+    """Forced reading of one answer: attention kind -> (L, H, T, S) in fp32 and each target token's log-probability (nats).
+
+    source: ids as the encoder gets them; target: the produced ids, the end token included if there was one.
+    """
+    device = next(model.parameters()).device
+    shifted = [begin, *target[:-1]]
+    inputs = {
+        "source": torch.tensor(source, device=device),
+        "source_lengths": torch.tensor([len(source)], device=device),
+        "target": torch.tensor(shifted, device=device),
+        "target_lengths": torch.tensor([len(shifted)], device=device),
+    }
+    was_training, precision = model.training, model.precision
+    model.eval()
+    model.precision = torch.float32
+    try:
+        logits = model.project(model(**inputs)).float()  # (T, V)
+        picked = logits.log_softmax(-1).gather(1, torch.tensor(target, device=device)[:, None])[:, 0]
+        found = {kind: model.attention_weights(kind=kind, **inputs)[:, 0].float().cpu().numpy() for kind in kinds}
+    finally:
+        model.precision = precision
+        model.train(was_training)
+    return found, picked.tolist()
+
+
+def trace_tokens(model: Any, source: Sequence[int], target: Sequence[int], source_tokenizer: Pieces, target_tokenizer: Pieces,
+                 *, label: str = "", kinds: Sequence[str] = ("cross",)) -> Trace:  # fmt: skip
+    """The Trace of one source and its answer, both as ids. A model without attention gives a Trace that says so."""
+    sides = {"cross": ("target", "source"), "encoder": ("source", "source"), "decoder": ("target", "target")}
+    for kind in kinds:
+        if kind not in sides:
+            raise UsageError(f"Unknown attention '{kind}'. Allowed: {', '.join(sides)}.")
+    notes = []
+    if isinstance(model.config, RecurrentConfig) and not model.config.attention:
+        kinds = ()
+        notes.append("no_attention")
+    attention, chances = look(model, source, target, target_tokenizer.begin_id, kinds)
+    if not target or target[-1] != target_tokenizer.end_id:
+        notes.append("cut")
+    shown = {"source": cells(source_tokenizer, source), "target": cells(target_tokenizer, target)}
+    grouped = {kind: regroup(weights, *(shown[side] for side in sides[kind])) for kind, weights in attention.items()}
+    return Trace(
+        source_text="".join(cell.text for cell in shown["source"]),
+        target_text="".join(cell.text for cell in shown["target"]),
+        source=shown["source"],
+        target=shown["target"],
+        attention=grouped,
+        log_probabilities=[sum(chances[token] for token in cell.tokens) for cell in shown["target"]],
+        label=label,
+        notes=notes,
+    )

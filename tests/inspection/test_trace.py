@@ -1,0 +1,120 @@
+"""A Trace shows the very numbers of the model, and tokens as characters."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from triptych.errors import UsageError
+from triptych.inspection.trace import Cell, cells, regroup, trace_tokens
+from triptych.model.build import build
+from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
+
+
+class Toy:
+    """Ids 0 <begin>, 1 <end>, 2..257 bytes, then words; decoding as with byte fallback."""
+
+    begin_id, end_id = 0, 1
+    words = ("Ich", " mag", " Kat", "zen", "翻", " ", "的", "\ufffd")
+
+    def decode(self, ids: list[int]) -> str:
+        data = b"".join(bytes([i - 2]) if i < 258 else self.words[i - 258].encode() for i in ids if i > 1)
+        return data.decode("utf-8", errors="replace")
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        names = ["<begin>", "<end>", *(f"<0x{i:02X}>" for i in range(256)), *self.words]
+        return [names[i] for i in ids]
+
+    def encode(self, text: str) -> list[int]:
+        found = re.findall("|".join(map(re.escape, self.words)) + "|.", text, flags=re.DOTALL)
+        known = {word: [258 + i] for i, word in enumerate(self.words)}
+        return [i for piece in found for i in known.get(piece) or [2 + byte for byte in piece.encode()]]
+
+
+def models() -> dict[str, Any]:
+    torch.manual_seed(3)
+    stack = StackConfig(layers=2, width=16, heads=4, inner_width=32)
+    size: dict[str, Any] = {"embedding_width": 8, "width": 8, "attention_width": 6, "readout_width": 5, "vocabulary_size": 270}
+    return {
+        "transformer": build(ModelConfig(encoder=stack, decoder=stack, vocabulary_size=270)),
+        "rnn": build(RecurrentConfig(**size)),
+        "rnn without attention": build(RecurrentConfig(attention=False, **size)),
+    }
+
+
+def test_byte_pieces_of_one_character_become_one_cell() -> None:
+    toy = Toy()
+    text = "Ich mag Katzen型的🙂\ufffd"
+    ids = [*toy.encode(text), toy.end_id]
+    found = cells(toy, ids)
+    assert [cell.label for cell in found] == ["Ich", "mag", "Kat", "·zen", "型", "的", "🙂", "\ufffd", "<end>"]
+    assert "".join(cell.text for cell in found) == text
+    assert found[4].tokens == (4, 5, 6) and found[4].pieces == ("<0xE5>", "<0x9E>", "<0x8B>")
+    assert [text[cell.start : cell.end] for cell in found[:-1]] == [cell.text for cell in found[:-1]]
+    assert found[-1].start is None
+    assert [i for cell in found for i in cell.tokens] == list(range(len(ids)))
+
+
+def test_torn_bytes_are_shown_and_nothing_is_lost() -> None:
+    found = cells(Toy(), [2 + 0xE5, 2 + 0x9E, 258])
+    assert [cell.tokens for cell in found] == [(0,), (1,), (2,)]
+
+
+def test_regrouping_adds_columns_and_averages_rows() -> None:
+    weights = np.array([[[[0.2, 0.3, 0.5], [0.4, 0.4, 0.2]]]], dtype=np.float32)
+    column = [Cell("a", "a", 0, 1, (0, 1), ()), Cell("b", "b", 1, 2, (2,), ())]
+    row = [Cell("c", "c", 0, 1, (0, 1), ())]
+    np.testing.assert_allclose(regroup(weights, row, column), [[[[0.65, 0.35]]]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["transformer", "rnn"])
+def test_a_trace_holds_the_models_own_weights_and_probabilities(name: str) -> None:
+    model, toy = models()[name], Toy()
+    source, target = [*toy.encode("Ich mag Katzen型"), 1], [*toy.encode("的 Ich翻"), 1]
+    trace = trace_tokens(model, source, target, toy, toy, label=name)
+    assert model.training, "tracing leaves the model as it was"
+    model.eval()
+    sides = {"source": torch.tensor(source), "source_lengths": torch.tensor([len(source)]),
+             "target": torch.tensor([0, *target[:-1]]), "target_lengths": torch.tensor([len(target)])}  # fmt: skip
+    exact = model.attention_weights(kind="cross", **sides)[:, 0].numpy()
+    weights = trace.attention["cross"]
+    assert weights.shape == (*exact.shape[:2], len(trace.target), len(trace.source))
+    np.testing.assert_allclose(weights[..., :4], exact[..., :4], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(weights[..., 4], exact[..., 4:7].sum(-1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
+    with torch.no_grad():
+        logits = model.project(model(**sides)).log_softmax(-1)
+    expected = logits.gather(1, torch.tensor(target)[:, None])[:, 0]
+    np.testing.assert_allclose(trace.log_probabilities, expected.numpy(), rtol=1e-4, atol=1e-5)
+    assert trace.source_text == "Ich mag Katzen型" and trace.target_text == "的 Ich翻" and trace.notes == []
+
+
+def test_json_keeps_the_weights_to_five_digits() -> None:
+    model, toy = models()["transformer"], Toy()
+    source, target = [*toy.encode("Ich mag"), 1], toy.encode("翻的")
+    trace = trace_tokens(model, source, target, toy, toy, kinds=("cross", "encoder", "decoder"))
+    content = json.loads(trace.to_json())
+    assert content["trace_version"] == 1 and content["notes"] == ["cut"]
+    assert set(content["attention"]) == {"cross", "encoder", "decoder"}
+    for kind, weights in trace.attention.items():
+        packed = content["attention"][kind]
+        values = np.frombuffer(base64.b64decode(packed["values"]), dtype="<u2").reshape(packed["shape"]) / 65535
+        np.testing.assert_allclose(values, weights, atol=1e-5)
+    assert trace.attention["decoder"][0, 0, 0, 1] == 0  # no look-ahead
+
+
+def test_without_attention_the_trace_says_so() -> None:
+    toy = Toy()
+    trace = trace_tokens(models()["rnn without attention"], [258, 1], [259, 1], toy, toy)
+    assert trace.attention == {} and trace.notes == ["no_attention"] and len(trace.log_probabilities) == 2
+
+
+def test_unknown_kind_is_refused() -> None:
+    with pytest.raises(UsageError, match="Allowed: cross, encoder, decoder"):
+        trace_tokens(models()["rnn"], [258, 1], [259, 1], Toy(), Toy(), kinds=("cros",))
