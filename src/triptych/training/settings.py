@@ -1,0 +1,87 @@
+"""The dials of training, as the recipe's tables `batches`, `training` and `validation` hold them. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import UsageError
+
+Schedule = Literal["inverse_square_root", "trapezoid", "linear", "cosine", "constant"]
+
+# Scores of which less is better; of every other, more is.
+LOWER_IS_BETTER = frozenset({"loss", "perplexity", "bits_per_byte", "wer", "cer"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSettings:
+    """How much goes into one step."""
+
+    batch_tokens: int = 4096  # source and target tokens of one micro-batch, without padding
+    batch_examples: int | None = None  # at most so many examples in a micro-batch
+    accumulate: int = 1  # micro-batches a step, over all processes: their number changes no result
+    buffer: int = 100_000  # examples that are sorted by length at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """The loop. A run ends at `steps` or at `minutes`, whichever comes first; one of them must be given."""
+
+    steps: int | None = None  # optimizer steps
+    minutes: float | None = None  # time in the loop, validation and checkpoints included, over all resumptions
+    seed: int = 1
+    optimizer: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices inside blocks; the rest stays with adamw
+    learning_rate: float = 1e-3  # the peak
+    schedule: Schedule = "inverse_square_root"
+    warmup_steps: int = 400
+    decay_start: float = 0.4  # trapezoid: the share of the run after which the rate falls
+    final_rate: float = 0.02  # linear, cosine, trapezoid: where the rate ends, as a share of the peak
+    weight_decay: float = 0.01  # of matrices, decoupled (Loshchilov & Hutter 2019); embeddings, norms and biases have none
+    beta1: float = 0.9
+    beta2: float = 0.98  # as in 2017, section 5.3
+    epsilon: float = 1e-9
+    muon_momentum: float = 0.95
+    clip_norm: float | None = 1.0  # the largest norm of the gradient of one step
+    average: float = 0.0  # decay a step of the averaged weights (0: none), e.g. 0.999; validated and kept in their place
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of activations; auto: bfloat16 where the processor has it
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    log_every_steps: int = 50
+    checkpoint_every_steps: int | None = None  # neither given: every 5 minutes
+    checkpoint_every_minutes: float | None = None
+    keep_checkpoints: int = 3  # the last so many, and the best
+
+    def check(self) -> None:
+        """Raise UsageError for values that cannot train."""
+        if self.steps is None and self.minutes is None:
+            raise UsageError("Training needs an end: give training.steps (for example 2000), training.minutes (for example 20), or both.")
+        for name in ("steps", "minutes", "learning_rate", "log_every_steps", "checkpoint_every_steps",
+                     "checkpoint_every_minutes", "keep_checkpoints", "clip_norm"):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"training.{name} is {value}; it must be greater than 0.")
+        for name in ("average", "decay_start", "final_rate", "beta1", "beta2", "muon_momentum"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1 or (value == 1 and name in ("average", "beta1", "beta2", "muon_momentum")):
+                raise UsageError(f"training.{name} is {value}; it must lie between 0 and 1.")
+        for name in ("warmup_steps", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"training.{name} is {getattr(self, name)}; it must not be negative.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationSettings:
+    """When the development data is read, and what follows from its score."""
+
+    every_steps: int | None = None  # neither given: every tenth of the run
+    every_minutes: float | None = None
+    metric: str | None = None  # decides which weights are best; None: the task's first
+    patience: int | None = None  # stop after so many validations without a better score; None: never
+    keep: Literal["best", "last"] = "best"  # which weights the finished run holds
+    examples: int | None = None  # validate on the first so many; None: on all
+
+
+def better(metric: str, score: float, best: float | None) -> bool:
+    """Whether `score` of `metric` beats `best`."""
+    if best is None:
+        return score == score  # the first score counts unless it is not a number
+    return score < best if metric in LOWER_IS_BETTER else score > best
