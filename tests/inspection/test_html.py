@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +17,9 @@ import pytest
 from triptych.errors import RunError
 from triptych.inspection import html
 from triptych.inspection.trace import Cell, Trace
+
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def example(label: str = "Transformer", word: str = "Katzen") -> Trace:
@@ -89,6 +94,18 @@ def test_long_sequences_keep_only_means(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("triptych.inspection.trace.MOST_WEIGHTS", 3)
     content = json.loads(example().to_json())
     assert content["attention"]["cross"]["shape"] == [1, 1, 2, 2] and content["notes"] == ["means_only"]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_a_browser_draws_the_tensors_numbers(tmp_path: Path) -> None:
+    assert BROWSER is not None
+    path = html.write(tmp_path / "a.html", [example(), example("RNN", "<b>")])
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/user", "--dump-dom",
+               path.as_uri()]  # fmt: skip
+    drawn = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    rects = [attributes for tag, attributes in Page(drawn).tags if tag == "rect" and "data-weight" in attributes]
+    weights = [float(attributes["data-weight"] or "nan") for attributes in rects]
+    np.testing.assert_allclose(weights, [0.25, 0.75, 0.5, 0.5] * 2, atol=2e-5)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

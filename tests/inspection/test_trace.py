@@ -41,11 +41,13 @@ def models() -> dict[str, Any]:
     torch.manual_seed(3)
     stack = StackConfig(layers=2, width=16, heads=4, inner_width=32)
     size: dict[str, Any] = {"embedding_width": 8, "width": 8, "attention_width": 6, "readout_width": 5, "vocabulary_size": 270}
-    return {
+    found = {
         "transformer": build(ModelConfig(encoder=stack, decoder=stack, vocabulary_size=270)),
         "rnn": build(RecurrentConfig(**size)),
         "rnn without attention": build(RecurrentConfig(attention=False, **size)),
     }
+    torch.nn.init.normal_(found["rnn"].decoder.attention.score)  # it starts at zero: all weights alike
+    return found
 
 
 def test_byte_pieces_of_one_character_become_one_cell() -> None:

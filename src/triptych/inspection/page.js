@@ -53,17 +53,18 @@ function unpack(packed) {
   return { shape: packed.shape, at };
 }
 
-/** Width in pixels that a label needs: East Asian characters are twice as wide. */
+/** Width in pixels that a label needs in the font of the picture. */
+const pen = document.createElement("canvas").getContext("2d");
+const FONT = "system-ui, sans-serif";
 function measure(label) {
-  let width = 0;
-  for (const c of label) width += c.codePointAt(0) >= 0x1100 ? 14 : 8;
-  return width;
+  pen.font = `14px ${FONT}`;
+  return pen.measureText(label).width;
 }
 
 function sentence(parent, cells, isActive) {
-  return cells.map((cell) => {
-    const shown = cell.text || "";
-    const span = make(parent, "span", { class: "token", title: `${say("pieces")}: ${cell.pieces.join(" ")}` }, shown || ` ${cell.label}`);
+  return cells.map((cell, place) => {
+    const shown = (place ? cell.text : cell.text.trimStart()) || ` ${cell.label}`, kind = cell.text ? "token" : "token special";
+    const span = make(parent, "span", { class: kind, title: `${say("pieces")}: ${cell.pieces.join(" ")}` }, shown);
     if (isActive) span.setAttribute("tabindex", "0");
     return span;
   });
@@ -83,17 +84,18 @@ function drawMap(holder, trace, state, weights, onCell) {
   const [rowSide, columnSide] = SIDES[state.kind];
   const rows = trace[rowSide], columns = trace[columnSide];
   const left = Math.max(...rows.map((c) => measure(c.label)), 30) + 12;
-  const top = Math.max(...columns.map((c) => measure(c.label)), 30) * 0.78 + 16;
+  const reach = Math.max(...columns.map((c) => measure(c.label)), 30); // of a column's name, written at a slant
+  const top = reach * 0.79 + 18;
   const hasChances = rowSide === "target";
-  const width = left + columns.length * CELL + (hasChances ? 96 : 12) + top * 0.6, height = top + rows.length * CELL + 8;
+  const width = left + columns.length * CELL + Math.max(hasChances ? 84 : 8, reach * 0.62), height = top + rows.length * CELL + 8;
   const table = rows.map((_, t) => columns.map((_, s) => weights.at(state.layer, state.head, t, s)));
   const most = Math.max(...table.map((row) => Math.max(...row)), 1e-9);
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
-  const svg = make(holder, "svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "font-family": "system-ui, sans-serif",
+  const svg = make(holder, "svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "font-family": FONT,
     "font-size": 14, "aria-label": `${trace.label} ${say(state.kind)}. ${say("row", say(rowSide), say(columnSide))}. ${say("warning")}` });
   columns.forEach((cell, s) => make(svg, "text", { x: 0, y: 0, fill: colour("--ink"), class: "column",
-    transform: `translate(${left + s * CELL + CELL / 2 + 4} ${top - 6}) rotate(-52)` }, cell.label));
+    transform: `translate(${left + s * CELL + CELL / 2 + 1} ${top - 6}) rotate(-52)` }, cell.label));
   rows.forEach((cell, t) => {
     const y = top + t * CELL;
     make(svg, "text", { x: left - 8, y: y + CELL * 0.7, "text-anchor": "end", fill: colour("--ink"), class: "row" }, cell.label);

@@ -4,7 +4,7 @@ Bidirectional GRU encoder, GRU decoder with additive attention over all encoder 
 or without attention, where one vector of the last states carries the sentence (Cho et al. 2014). Unlike in the paper,
 - the reset gate acts after the recurrent product (see `recurrence.py`);
 - the readout sees the new state s_i, as in the paper's equation 4, not s_{i-1} as in appendix A.2.2;
-- weights start larger than the paper's (see `initialize`);
+- matrices and embeddings start larger than the paper's (see `initialize`);
 - one vocabulary, when source and target share it, has one embedding.
 Recurrences run in fp32 whatever `precision` says: their products are small, and a state rounded to bf16 at every step drifts.
 `precision` is that of the products over all steps: input projections, keys, readout, vocabulary.
@@ -142,7 +142,12 @@ class RecurrentTranslator(nn.Module):
 
     @torch.no_grad()
     def initialize(self) -> None:
-        """Starting values."""
+        """Starting values: orthogonal recurrent blocks, attention score and biases zero, as in the paper's appendix B.
+
+        The paper's N(0, 0.01^2) for all other matrices, made for a week of Adadelta, leaves short runs behind: after 220 AdamW
+        updates of 64 Multi30k pairs, width 192, one seed, development loss 3.71, against 2.86 with Xavier and embeddings
+        N(0, 0.5^2) (deviation 0.01: 3.23, 0.1: 3.01, 0.3: 2.87, 1: 2.85).
+        """
         for name, parameter in self.named_parameters():
             if "recurrent" in name:
                 for block in parameter.chunk(3):
@@ -151,8 +156,6 @@ class RecurrentTranslator(nn.Module):
                 nn.init.normal_(parameter, std=0.5)
             elif parameter.ndim == 2:
                 nn.init.xavier_uniform_(parameter)
-        if self.decoder.attention is not None:
-            nn.init.normal_(self.decoder.attention.score, std=self.config.attention_width**-0.5)
 
     def reseed(self, seed: int) -> None:
         """All dropout until the next call draws from `seed`."""
