@@ -18,7 +18,6 @@ from triptych.errors import RunError
 from triptych.inspection import html
 from triptych.inspection.trace import Cell, Trace
 
-
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 

@@ -41,7 +41,7 @@ def models() -> dict[str, Any]:
     torch.manual_seed(3)
     stack = StackConfig(layers=2, width=16, heads=4, inner_width=32)
     size: dict[str, Any] = {"embedding_width": 8, "width": 8, "attention_width": 6, "readout_width": 5, "vocabulary_size": 270}
-    found = {
+    found: dict[str, Any] = {
         "transformer": build(ModelConfig(encoder=stack, decoder=stack, vocabulary_size=270)),
         "rnn": build(RecurrentConfig(**size)),
         "rnn without attention": build(RecurrentConfig(attention=False, **size)),

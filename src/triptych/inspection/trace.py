@@ -165,6 +165,24 @@ def look(model: Any, source: Sequence[int], target: Sequence[int], begin: int,
     return found, picked.tolist()
 
 
+def trace(model: Any, task: Any, tokenizers: Any, example: Any, *, labels: Any, settings: Any, label: str = "",
+          kinds: Sequence[str] = ("cross",)) -> Trace:  # fmt: skip
+    """Answer one Example as the Task does (settings: DecodingSettings) and look at the best answer.
+
+    With `example.target` set that text is looked at instead: forced, nothing is searched.
+    """
+    from ..data.batching import collate
+
+    if example.target:
+        encoded = task.encode(example, tokenizers, labels, "train", None)[0]
+        answer = encoded.targets["tokens"].tolist()
+    else:
+        encoded = task.encode(example, tokenizers, labels, "use", None)[0]
+        answer = task.answer(model, collate([encoded]), settings, tokenizers)[0][0].tokens
+    source = encoded.inputs["source"].tolist()
+    return trace_tokens(model, source, answer, tokenizers.source, tokenizers.target, label=label, kinds=kinds)
+
+
 def trace_tokens(model: Any, source: Sequence[int], target: Sequence[int], source_tokenizer: Pieces, target_tokenizer: Pieces,
                  *, label: str = "", kinds: Sequence[str] = ("cross",)) -> Trace:  # fmt: skip
     """The Trace of one source and its answer, both as ids. A model without attention gives a Trace that says so."""
