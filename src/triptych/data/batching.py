@@ -1,0 +1,176 @@
+"""From encoded examples to batches: packed, by token budget, in one global order that any number of processes can share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LENGTHS = "_lengths"
+
+
+@dataclass(slots=True)
+class Encoded:
+    """One example as ids. `inputs` are keyed by the model's argument names, `targets` by what the loss wants.
+
+    inputs: {"source": (S,) int64, "target": (T,) int64}; targets: {"tokens": (T,)}, following the target axis.
+    index: of its Example. offsets: characters [start, end) of each source token, where asked for.
+    """
+
+    inputs: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray] = field(default_factory=dict)
+    index: int = 0
+    offsets: list[tuple[int, int]] | None = None
+
+    @property
+    def length(self) -> int:
+        """All input tokens, what a token budget counts."""
+        return sum(len(values) for values in self.inputs.values())
+
+
+@dataclass(slots=True)
+class Batch:
+    """Packed tensors: every array of B examples one after the other (N,), and `<name>_lengths` (B,) beside each input."""
+
+    inputs: dict[str, Tensor]
+    targets: dict[str, Tensor]
+    counts: dict[str, int]
+    examples: list[int]
+
+
+def collate(encoded: Sequence[Encoded]) -> Batch:
+    """No padding. counts: "tokens" that carry loss, "source_tokens", "input_tokens", "examples"."""
+    import torch
+
+    inputs: dict[str, Tensor] = {}
+    for name in encoded[0].inputs:
+        arrays = [one.inputs[name] for one in encoded]
+        inputs[name] = torch.from_numpy(np.concatenate(arrays).astype(np.int64, copy=False))
+        inputs[name + LENGTHS] = torch.tensor([len(array) for array in arrays], dtype=torch.int64)
+    targets = {
+        name: torch.from_numpy(np.concatenate([one.targets[name] for one in encoded]).astype(np.int64, copy=False))
+        for name in encoded[0].targets
+    }
+    counts = {
+        "tokens": sum(len(one.targets["tokens"]) if "tokens" in one.targets else 0 for one in encoded),
+        "source_tokens": sum(len(one.inputs.get("source", ())) for one in encoded),
+        "input_tokens": sum(one.length for one in encoded),
+        "examples": len(encoded),
+    }
+    return Batch(inputs, targets, counts, [one.index for one in encoded])
+
+
+def halve(encoded: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
+    """Two parts of about equal tokens, for a machine that has no memory for the whole."""
+    total, run = sum(one.length for one in encoded), 0
+    for place, one in enumerate(encoded):
+        run += one.length
+        if 2 * run >= total:
+            cut = min(max(1, place + 1), len(encoded) - 1)
+            return list(encoded[:cut]), list(encoded[cut:])
+    return list(encoded), []
+
+
+class MicroBatches:
+    """The endless global order of micro-batches.
+
+    Epoch e of seed s shuffles all examples, takes them a bounded buffer at a time, sorts each buffer by length, cuts it by
+    token budget and shuffles the pieces. Nothing of this depends on the number of processes: process r of k is handed
+    every micro-batch whose global number is r modulo k. A position is (epoch, shard, cursor), JSON, and restores exactly.
+
+    encode(epoch, index) gives an example's Encoded; one Encoded longer than the budget is a batch of its own, never lost.
+    batch_tokens: input tokens of a micro-batch, source and target, no padding counted.
+    """
+
+    def __init__(self, encode: Callable[[int, int], list[Encoded]], size: int, *, batch_tokens: int, seed: int,
+                 buffer: int = 100_000, batch_examples: int | None = None, rank: int = 0, world: int = 1) -> None:  # fmt: skip
+        if size < 1:
+            raise DataError("There is nothing to train on: the training data holds no usable example.")
+        self._encode, self._size, self._seed = encode, size, seed
+        self._batch_tokens, self._batch_examples, self._buffer = batch_tokens, batch_examples, max(1, buffer)
+        self.rank, self.world = rank, world
+        self._epoch = self._start = self._cursor = self._number = 0
+        self._cut: list[list[Encoded]] | None = None
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the data so far."""
+        share = 0.0
+        if self._cut:
+            share = min(self._buffer, self._size - self._start) * self._cursor / len(self._cut)
+        return self._epoch + (self._start + share) / self._size
+
+    def next_batches(self, count: int) -> list[tuple[int, list[Encoded]]]:
+        """The next `count` micro-batches of the global order; of them, this process' own as (global number, examples)."""
+        own: list[tuple[int, list[Encoded]]] = []
+        for _ in range(count):
+            cut = self._current()
+            if self._number % self.world == self.rank:
+                own.append((self._number, cut[self._cursor]))
+            self._cursor += 1
+            self._number += 1
+        return own
+
+    def state(self) -> dict[str, int]:
+        return {"epoch": self._epoch, "shard": 0, "buffer": self._start, "cursor": self._cursor, "number": self._number}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._epoch, self._start = int(state["epoch"]), int(state["buffer"])
+        self._cursor, self._number = int(state["cursor"]), int(state["number"])
+        self._cut = None
+
+    def _current(self) -> list[list[Encoded]]:
+        """The buffer's batches, of which one at least is left."""
+        while True:
+            if self._cut is None:
+                self._cut = self._fill()
+            if self._cursor < len(self._cut):
+                return self._cut
+            self._start, self._cursor, self._cut = self._start + self._buffer, 0, None
+            if self._start >= self._size:
+                self._epoch, self._start = self._epoch + 1, 0
+
+    def _fill(self) -> list[list[Encoded]]:
+        order = np.random.default_rng((self._seed, self._epoch)).permutation(self._size)[self._start : self._start + self._buffer]
+        encoded = [one for index in order.tolist() for one in self._encode(self._epoch, index)]
+        lengths = np.array([_lengths(one) for one in encoded], dtype=np.int64).reshape(-1, 2)
+        by_length = np.lexsort((lengths[:, 1], lengths[:, 0]))  # stable: equal lengths stay in the shuffled order
+        totals = np.array([one.length for one in encoded], dtype=np.int64)[by_length]
+        cuts = cut_by_tokens(totals, self._batch_tokens, self._batch_examples)
+        batches = [[encoded[place] for place in by_length[first:last].tolist()] for first, last in cuts]
+        shuffle = np.random.default_rng((self._seed, self._epoch, self._start, 1)).permutation(len(batches))
+        return [batches[place] for place in shuffle.tolist()]
+
+
+def _lengths(one: Encoded) -> tuple[int, int]:
+    """Target length first (source length where there is no target), then source length."""
+    sizes = [len(values) for values in one.inputs.values()]
+    return (len(one.inputs["target"]) if "target" in one.inputs else sizes[0]), sizes[0]
+
+
+def cut_by_tokens(totals: np.ndarray, batch_tokens: int, batch_examples: int | None = None) -> list[tuple[int, int]]:
+    """[first, last) of consecutive runs whose totals stay within the budget; one too long stands alone."""
+    cuts, first, run = [], 0, 0
+    for place, total in enumerate(totals.tolist()):
+        full = batch_examples is not None and place - first >= batch_examples
+        if place > first and (run + total > batch_tokens or full):
+            cuts.append((first, place))
+            first, run = place, 0
+        run += total
+    if len(totals) > first:
+        cuts.append((first, len(totals)))
+    return cuts
+
+
+def length_batches(encoded: Sequence[Encoded], batch_tokens: int) -> list[list[int]]:
+    """For evaluation: places in `encoded`, sorted by length, cut by budget; no chance in it."""
+    order = sorted(range(len(encoded)), key=lambda place: (_lengths(encoded[place])[1], encoded[place].length, place))
+    totals = np.array([encoded[place].length for place in order], dtype=np.int64)
+    return [[order[place] for place in range(first, last)] for first, last in cut_by_tokens(totals, batch_tokens)]
