@@ -8,20 +8,17 @@ Every file appears whole or not at all: it is written aside, flushed to the disk
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import errno
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import RunError, TrainingError, UsageError
+from .errors import RunError, UsageError
 from .model.config import ModelConfig, RecurrentConfig, StackConfig
+from .storage import flush, mark, read_tensors, replace_folder, save_tensors, write_file, write_tensors, writing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -66,9 +63,10 @@ class Run:
         held = [name for name in (MODEL, "checkpoints", "config.json") if (run.path / name).exists()]
         if held and not resume:
             raise UsageError(
-                f"{run.path} already holds a run ({', '.join(held)}). Go on with it by --resume, or name another folder with --out."
+                f"{run.path} already holds a run ({', '.join(held)}). "
+                "Go on with it by --resume, or name another folder with --out."
             )
-        with _writing(run.path):
+        with writing(run.path):
             (run.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         return run
 
@@ -79,7 +77,9 @@ class Run:
         if not run.path.is_dir():
             raise RunError(f"There is no run folder {run.path}. Train one with: triptych train RECIPE --out {run.path}")
         if not (run.path / "config.json").is_file():
-            raise RunError(f"{run.path} is not a run folder: config.json is missing. Name a folder that `triptych train` wrote.")
+            raise RunError(
+                f"{run.path} is not a run folder: config.json is missing. Name a folder that `triptych train` wrote."
+            )
         return run
 
     # Small files ------------------------------------------------------------------------------------------------
@@ -122,12 +122,17 @@ class Run:
             raise RunError(f"{path} has no format_version: it was not written by triptych.")
         version = values.pop("format_version")
         if version != FORMAT_VERSION:
-            raise RunError(f"{path} has format version {version}; this triptych reads {FORMAT_VERSION}. Update triptych, or train the run again.")
+            raise RunError(
+                f"{path} has format version {version}; this triptych reads {FORMAT_VERSION}. "
+                "Update triptych, or train the run again."
+            )
         try:
             model = dict(values.pop("model"))
             return RunConfig(**values, model=_read_model_config(model))
         except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise RunError(f"{path} does not fit this version of triptych: {error}. Update triptych, or train the run again.") from None
+            raise RunError(
+                f"{path} does not fit this version of triptych: {error}. Update triptych, or train the run again."
+            ) from None
 
     def write_labels(self, labels: Any) -> None:
         self.write_json("labels.json", labels)
@@ -148,7 +153,7 @@ class Run:
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """One line of metrics.jsonl."""
-        with _writing(self.path / "metrics.jsonl"), open(self.path / "metrics.jsonl", "ab") as file:
+        with writing(self.path / "metrics.jsonl"), open(self.path / "metrics.jsonl", "ab") as file:
             file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
 
     def metrics_size(self) -> int:
@@ -156,15 +161,15 @@ class Run:
         path = self.path / "metrics.jsonl"
         if not path.exists():
             return 0
-        with _writing(path):
-            _flush(path)
+        with writing(path):
+            flush(path)
             return path.stat().st_size
 
     def truncate_metrics(self, size: int) -> None:
         """Forget what was written after a checkpoint."""
         path = self.path / "metrics.jsonl"
         if path.exists() and path.stat().st_size > size:
-            with _writing(path):
+            with writing(path):
                 os.truncate(path, size)
 
     def read_metrics(self) -> list[dict[str, Any]]:
@@ -189,7 +194,9 @@ class Run:
             return self.path / MODEL
         checkpoint = self.latest_checkpoint()
         if checkpoint is None:
-            raise RunError(f"{self.path} has no weights: {MODEL} is missing and there is no whole checkpoint. Train with --resume.")
+            raise RunError(
+                f"{self.path} has no weights: {MODEL} is missing and there is no whole checkpoint. Train with --resume."
+            )
         return checkpoint.weights()
 
     def load_into(self, model: nn.Module, head: nn.Module | None = None) -> None:
@@ -225,22 +232,22 @@ class Run:
         folder = self.path / "checkpoints"
         aside, final = folder / f".step-{step}.writing", folder / f"step-{step}"
         try:
-            with _writing(final):
+            with writing(final):
                 folder.mkdir(parents=True, exist_ok=True)
                 shutil.rmtree(aside, ignore_errors=True)
                 aside.mkdir()
                 for name, values in tensors.items():
                     if values:
-                        _save_tensors(aside / name, values)
+                        save_tensors(aside / name, values)
                 (aside / STATE).write_text(json.dumps(state))
-                marks = {path.name: _mark(path) for path in sorted(aside.iterdir())}
+                marks = {path.name: mark(path) for path in sorted(aside.iterdir())}
                 for path in aside.iterdir():
-                    _flush(path)
+                    flush(path)
                 (aside / COMPLETE).write_text(json.dumps(marks, indent=1))
-                _flush(aside / COMPLETE)
-                _flush(aside)
-                _replace_folder(aside, final)
-                _flush(folder)
+                flush(aside / COMPLETE)
+                flush(aside)
+                replace_folder(aside, final)
+                flush(folder)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
@@ -269,13 +276,13 @@ class Checkpoint:
         """What is wrong with its files, or None: sizes and SHA-256 are compared with those in COMPLETE."""
         try:
             marks = json.loads((self.path / COMPLETE).read_text())
-            for name, mark in marks.items():
+            for name, wanted in marks.items():
                 path = self.path / name
                 if not path.is_file():
                     return f"{path} is missing"
-                if path.stat().st_size != mark["bytes"]:
-                    return f"{path} has {path.stat().st_size} bytes instead of {mark['bytes']}"
-                if _mark(path) != mark:
+                if path.stat().st_size != wanted["bytes"]:
+                    return f"{path} has {path.stat().st_size} bytes instead of {wanted['bytes']}"
+                if mark(path) != wanted:
                     return f"{path} does not have its SHA-256"
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             return f"{self.path / COMPLETE} cannot be used ({error})"
@@ -292,50 +299,6 @@ class Checkpoint:
         """The averaged weights where there are such, else the plain ones."""
         averages = self.path / AVERAGES
         return averages if averages.exists() else self.path / MODEL
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """A safetensors file. Raises RunError where it is missing, cut off or no such file."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing. Copy the whole run folder, or train it again.") from None
-    except (SafetensorError, ValueError) as error:
-        size = path.stat().st_size
-        raise RunError(f"{path} ({size:,} bytes) is cut off or damaged ({error}). Copy it again, or train the run again.") from None
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A safetensors file, whole or not at all."""
-    aside = path.with_name(f".{path.name}.writing")
-    try:
-        with _writing(path):
-            _save_tensors(aside, tensors)
-            _flush(aside)
-            os.replace(aside, path)
-            _flush(path.parent)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """A file, whole or not at all."""
-    aside = path.with_name(f".{path.name}.writing")
-    try:
-        with _writing(path):
-            aside.write_bytes(content)
-            _flush(aside)
-            os.replace(aside, path)
-            _flush(path.parent)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def weights_of(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
@@ -371,55 +334,7 @@ def _read_model_config(values: dict[str, Any]) -> ModelConfig | RecurrentConfig:
         return RecurrentConfig(**values)
     if kind != "transformer":
         raise ValueError(f"model kind '{kind}' is neither 'transformer' nor 'recurrent'")
-    stacks = {side: None if values.pop(side) is None else None for side in ()}
-    for side in ("encoder", "decoder"):
-        stack = values.pop(side)
-        stacks[side] = None if stack is None else StackConfig(**stack)
-    return ModelConfig(**stacks, **values)
-
-
-def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    try:
-        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, path)
-    except SafetensorError as error:  # the library wraps what the system says into its own text
-        number = errno.ENOSPC if "os error 28" in str(error) else errno.EIO
-        raise OSError(number, str(error)) from error
-
-
-def _mark(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _flush(path: Path) -> None:
-    """Force a file or a folder's list of names to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _replace_folder(source: Path, target: Path) -> None:
-    if target.exists():  # folders cannot be replaced in one move: the older one steps aside first
-        old = target.with_name(f".{target.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        os.rename(target, old)
-        os.rename(source, target)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.rename(source, target)
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Says in a sentence why nothing can be written."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise TrainingError(f"The disk is full: {path} could not be written. What was saved before is untouched; free some space.") from error
-        raise RunError(f"{path} cannot be written: {error.strerror or error}. Choose a folder that you may write to.") from error
+    encoder, decoder = (
+        None if (stack := values.pop(side)) is None else StackConfig(**stack) for side in ("encoder", "decoder")
+    )
+    return ModelConfig(encoder=encoder, decoder=decoder, **values)

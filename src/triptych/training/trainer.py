@@ -1,15 +1,281 @@
-"""The one training loop."""
+"""The one training loop, for every task and every model: a function that yields progress.
+
+A step adds the gradients of `accumulate` micro-batches, clips, and moves the weights. What follows a step (a line of
+metrics, a validation, a checkpoint) depends on its number alone where the run is limited in steps, so a run that was
+killed and resumed ends in the same bits as one that was not.
+"""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
-from .job import Job, Progress
+import torch
+
+from ..errors import RunError, TrainingError, UsageError
+from ..run import MODEL, weights_of
+from ..storage import read_tensors
+from . import checkpoint
+from .averages import Averages
+from .checkpoint import Interval, LoopState, last_good
+from .distributed import World, world
+from .guards import Interrupt
+from .job import Event, Job, Progress
+from .optimizer import Optimizers, clip, gradient_norm
+from .precision import choose_device, choose_precision
+from .schedule import fraction_done, rate
+from .settings import better
+from .step import Gradient, Pieces, Stepper
 
 __all__ = ["Job", "Progress", "train"]
 
+CHECKPOINT_MINUTES = 5.0  # where the settings name no interval
+
 
 def train(job: Job) -> Iterator[Progress]:
-    """Train until the end that the settings name, yielding progress."""
-    raise NotImplementedError
-    yield
+    """Train until `training.steps`, `training.minutes`, lost patience or Ctrl-C, yielding progress.
+
+    Ends with an event "finished" (model.safetensors is written) or "interrupted" (a checkpoint is). Raises TrainingError
+    for what is not a number, lack of memory for a single example, and a full disk; UsageError for settings that cannot
+    train; RunError for a checkpoint that does not fit.
+    """
+    job.settings.check()
+    with Interrupt() as interrupt:
+        yield from Loop(job, interrupt).run()
+
+
+class Loop:
+    """One training from its start, or from a checkpoint, to its end."""
+
+    def __init__(self, job: Job, interrupt: Interrupt) -> None:
+        self.job, self.settings, self.interrupt = job, job.settings, interrupt
+        self.world: World = world()
+        if job.accumulate < self.world.size:
+            raise UsageError(
+                f"{self.world.size} processes share the micro-batches of a step, and there are only {job.accumulate}. "
+                f"Give batches.accumulate {self.world.size} or more."
+            )
+        self.device = choose_device(self.settings.device)
+        for module in (job.model, job.head):
+            module.to(self.device)
+        job.model.precision = choose_precision(self.settings.precision, self.device)  # type: ignore[assignment]
+        named = {**dict(job.model.named_parameters()), **{f"head.{name}": p for name, p in job.head.named_parameters()}}
+        self.optimizers = Optimizers(named, self.settings)
+        self.parameters = self.optimizers.parameters
+        self.averages = Averages(self.parameters, self.settings.average)
+        self.stepper = Stepper(job, self.world, self.device, self.parameters)
+        self.state = LoopState()
+        self.started = time.monotonic()
+        self.lasting = 0.0  # seconds of the sessions before this one
+
+    # The course of a run --------------------------------------------------------------------------------------------
+
+    def run(self) -> Iterator[Progress]:
+        yield from self._begin()
+        while True:
+            seconds, stop = self.world.agree(self._seconds(), self.interrupt.asked)
+            self.state.seconds = seconds
+            self.state.fraction = fraction_done(self.settings, self.state.step, seconds)
+            if stop:
+                yield from self._save()
+                saved = f"Stopped after step {self.state.step}, and saved. Go on with: {self.job.command}"
+                yield self._tell(
+                    "interrupted", message=saved if self.state.step else "Stopped before the first step; nothing to save."
+                )
+                return
+            if self.state.fraction >= 1 or self.state.stopped_early:
+                break
+            yield self._step()
+            yield from self._notices()
+            self._log()
+            if self._validation_is_due():
+                yield self._validate()
+            if self._checkpoint_is_due():
+                yield from self._save()
+        if self.job.validate and self.state.validated_step < self.state.step:
+            yield self._validate()
+        yield from self._save()
+        yield self._finish()
+
+    def _begin(self) -> Iterator[Progress]:
+        job, notices = self.job, []
+        if job.resume:
+            self.state = checkpoint.restore(job, self.optimizers, self.averages, notices)
+            if self.state.step:
+                notices.append(f"Resumed from step {self.state.step}.")
+        elif job.run.latest_checkpoint() is not None:
+            raise UsageError(
+                f"{job.run.path} already holds checkpoints. Go on with: {job.command}; or name another folder with --out."
+            )
+        self.world.share_weights(weights_of(job.model, job.head).values())
+        self.stepper.token_limit = self.state.token_limit
+        self.lasting, self.started = self.state.seconds, time.monotonic()
+        self.state.fraction = fraction_done(self.settings, self.state.step, self.lasting)
+        job.model.train()
+        job.head.train()
+        for notice in notices:
+            yield self._tell("notice", message=notice)
+
+    def _step(self) -> Progress:
+        began, state = time.monotonic(), self.state
+        number = state.step + 1
+        pieces = self.job.batches.next_batches(self.job.accumulate)
+        gradient = self.stepper.gradient(number, pieces)
+        norm = float(gradient_norm(self.parameters.values()))
+        if not (math.isfinite(gradient.loss) and math.isfinite(norm)):
+            raise self._not_finite(number, pieces, gradient, norm)
+        clip(self.parameters.values(), norm, self.settings.clip_norm)
+        learning_rate = rate(self.settings, number, state.fraction)
+        self.optimizers.step(learning_rate)
+        self.optimizers.forget_gradients()
+        self.averages.update(number)
+        state.step, state.token_limit = number, self.stepper.token_limit
+        state.tokens += gradient.tokens
+        state.fraction = fraction_done(self.settings, number, state.seconds)
+        state.epoch = round(float(self.job.batches.epoch), 6)
+        self._count(gradient, norm, learning_rate, time.monotonic() - began)
+        return self._tell("step", loss=gradient.loss, learning_rate=learning_rate, gradient_norm=norm, tokens=gradient.tokens)
+
+    def _finish(self) -> Progress:
+        """model.safetensors: the best validated weights, or the last; averaged where there are averages."""
+        job, state = self.job, self.state
+        weights = {**weights_of(job.model, job.head), **self.averages.tensors}
+        chosen, source = state.step, None
+        if job.validation.keep == "best" and state.best_step is not None and state.best_step != state.step:
+            best = next((found for found in job.run.checkpoints() if found.step == state.best_step), None)
+            if best is not None and best.problem() is None:
+                chosen, source = best.step, best.weights()
+        if self.world.leads:
+            try:
+                job.run.write_model(weights if source is None else read_tensors(source))
+            except (TrainingError, RunError) as error:
+                raise TrainingError(f"{error} {last_good(job.run, job.command)}") from error
+        score = "" if state.best_score is None else f", best {state.metric} {state.best_score:.2f} at step {state.best_step}"
+        early = ", stopped early" if state.stopped_early else ""
+        text = f"Finished after {state.step} steps and {state.seconds / 60:.1f} minutes{early}{score}."
+        return self._tell("finished", message=f"{text} Weights of step {chosen}: {job.run.path / MODEL}")
+
+    # What follows a step --------------------------------------------------------------------------------------------
+
+    def _count(self, gradient: Gradient, norm: float, learning_rate: float, seconds: float) -> None:
+        interval = self.state.interval
+        interval.steps += 1
+        interval.loss += gradient.loss
+        interval.norm += norm
+        interval.learning_rate = learning_rate
+        interval.tokens += gradient.tokens
+        interval.seconds += seconds
+        for name, (value, count) in gradient.sums.items():
+            before = interval.sums.get(name, [0.0, 0])
+            interval.sums[name] = [before[0] + value, before[1] + count]
+
+    def _log(self) -> None:
+        """One line for the steps since the last one, at every `log_every_steps`."""
+        state, interval = self.state, self.state.interval
+        if state.step % self.settings.log_every_steps:
+            return
+        others = {name: value / max(1, count) for name, (value, count) in interval.sums.items() if name != "loss"}
+        self._write({
+            "step": state.step, "split": "train", "loss": interval.loss / interval.steps, **others,
+            "learning_rate": interval.learning_rate, "gradient_norm": interval.norm / interval.steps,
+            "tokens": state.tokens, "epoch": state.epoch,
+            "seconds": round(self._seconds(), 3), "tokens_per_second": round(interval.tokens / max(1e-9, interval.seconds), 1),
+        })  # fmt: skip
+        state.interval = Interval()
+
+    def _validation_is_due(self) -> bool:
+        state, wanted = self.state, self.job.validation
+        if self.job.validate is None:
+            return False
+        if wanted.every_steps is None and wanted.every_minutes is None:
+            return int(state.fraction * 10) > state.validated_tenths
+        by_steps = wanted.every_steps is not None and state.step % wanted.every_steps == 0
+        return by_steps or (
+            wanted.every_minutes is not None and state.seconds - state.validated_seconds >= 60 * wanted.every_minutes
+        )
+
+    def _checkpoint_is_due(self) -> bool:
+        state, settings = self.state, self.settings
+        if state.best_step == state.step and state.saved_step != state.step:
+            return True  # the best weights so far
+        minutes = settings.checkpoint_every_minutes
+        if settings.checkpoint_every_steps is None and minutes is None:
+            minutes = CHECKPOINT_MINUTES
+        by_steps = settings.checkpoint_every_steps is not None and state.step % settings.checkpoint_every_steps == 0
+        return by_steps or (minutes is not None and state.seconds - state.saved_seconds >= 60 * minutes)
+
+    def _validate(self) -> Progress:
+        job, state = self.job, self.state
+        assert job.validate is not None, "nothing validates"
+        scores: dict[str, Any] = {}
+        if self.world.leads:
+            for module in (job.model, job.head):
+                module.eval()
+            with self.averages.in_place(), torch.no_grad():
+                scores = dict(job.validate(job.model))
+            for module in (job.model, job.head):
+                module.train()
+        scores = self.world.tell(scores)
+        metric = job.validation.metric or next(iter(scores))
+        if metric not in scores:
+            raise UsageError(f"validation.metric '{metric}' is not among the scores of this task: {', '.join(scores)}.")
+        is_best = better(metric, scores[metric], state.best_score)
+        if is_best:
+            state.metric, state.best_score, state.best_step, state.stale = metric, scores[metric], state.step, 0
+        else:
+            state.stale += 1
+        state.stopped_early = job.validation.patience is not None and state.stale >= job.validation.patience
+        state.validated_step, state.validated_seconds = state.step, state.seconds
+        state.validated_tenths = int(state.fraction * 10)
+        self._write({"step": state.step, "split": "validation", **scores, "best": is_best, "epoch": state.epoch,
+                     "seconds": round(self._seconds(), 3)})  # fmt: skip
+        text = ", ".join(f"{name} {value:.2f}" for name, value in scores.items() if isinstance(value, float))
+        return self._tell(
+            "validation",
+            scores=scores,
+            best=is_best,
+            message=f"Step {state.step}, validation: {text}{' (best)' if is_best else ''}",
+        )
+
+    def _save(self) -> Iterator[Progress]:
+        state = self.state
+        if state.step == 0 or state.saved_step == state.step:
+            return
+        state.saved_step, state.saved_seconds = state.step, state.seconds
+        state.seconds = self._seconds()
+        if self.world.leads:
+            saved = checkpoint.save(self.job, state, self.optimizers, self.averages)
+            yield self._tell("checkpoint", message=f"Saved {saved.path}.")
+
+    # Small things ---------------------------------------------------------------------------------------------------
+
+    def _seconds(self) -> float:
+        return self.lasting + time.monotonic() - self.started
+
+    def _write(self, record: dict[str, Any]) -> None:
+        if self.world.leads:
+            try:
+                self.job.run.append_metrics(record)
+            except (TrainingError, RunError) as error:
+                raise TrainingError(f"{error} {last_good(self.job.run, self.job.command)}") from error
+
+    def _notices(self) -> Iterator[Progress]:
+        notices, self.stepper.notices = self.stepper.notices, []
+        for notice in notices:
+            yield self._tell("notice", message=notice)
+
+    def _not_finite(self, step: int, pieces: Pieces, gradient: Gradient, norm: float) -> TrainingError:
+        what = f"the loss is {gradient.loss}" if not math.isfinite(gradient.loss) else f"the norm of the gradient is {norm}"
+        where = self.stepper.explain(step, pieces)
+        return TrainingError(
+            f"Step {step}: {what}; {where}. Lower training.learning_rate (now {self.settings.learning_rate}), lengthen "
+            f"training.warmup_steps (now {self.settings.warmup_steps}), or set training.precision to float32. "
+            f"{last_good(self.job.run, self.job.command)}"
+        )
+
+    def _tell(self, event: Event, **more: Any) -> Progress:
+        told = Progress(event, self.state.step, self.state.fraction, self._seconds(), self.state.epoch)
+        return replace(told, **more)

@@ -1,0 +1,117 @@
+"""Files and tensors that appear on the disk whole or not at all: written aside, flushed, renamed. No pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import RunError, TrainingError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """A safetensors file. Raises RunError where it is missing, cut off or no such file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing. Copy the whole run folder, or train it again.") from None
+    except (SafetensorError, ValueError) as error:
+        size = path.stat().st_size
+        raise RunError(
+            f"{path} ({size:,} bytes) is cut off or damaged ({error}). Copy it again, or train the run again."
+        ) from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """A safetensors file, whole or not at all."""
+    aside = path.with_name(f".{path.name}.writing")
+    try:
+        with writing(path):
+            save_tensors(aside, tensors)
+            flush(aside)
+            os.replace(aside, path)
+            flush(path.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """A file, whole or not at all."""
+    aside = path.with_name(f".{path.name}.writing")
+    try:
+        with writing(path):
+            aside.write_bytes(content)
+            flush(aside)
+            os.replace(aside, path)
+            flush(path.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file where it stands; what the disk refuses is an OSError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, path)
+    except SafetensorError as error:  # the library wraps what the system says into its own text
+        number = errno.ENOSPC if "os error 28" in str(error) else errno.EIO
+        raise OSError(number, str(error)) from error
+
+
+def mark(path: Path) -> dict[str, Any]:
+    """By what a file is known again: its size and SHA-256."""
+    with open(path, "rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def flush(path: Path) -> None:
+    """Force a file or a folder's list of names to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, which may exist."""
+    if target.exists():  # folders cannot be replaced in one move: the older one steps aside first
+        old = target.with_name(f".{target.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(target, old)
+        os.rename(source, target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.rename(source, target)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Says in a sentence why nothing can be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise TrainingError(
+                f"The disk is full: {path} could not be written. What was saved before is untouched; free some space."
+            ) from error
+        raise RunError(
+            f"{path} cannot be written: {error.strerror or error}. Choose a folder that you may write to."
+        ) from error

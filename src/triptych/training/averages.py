@@ -1,0 +1,51 @@
+"""The weights averaged over the run (Polyak & Juditsky 1992), as an exponential moving average."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+EVERY = 10  # steps between updates: nearly the same average at a tenth of the cost
+
+
+class Averages:
+    """`decay` is per step; it starts low, (1 + t) / (10 + t), so that the first weights are soon forgotten."""
+
+    def __init__(self, parameters: dict[str, nn.Parameter], decay: float) -> None:
+        self.parameters, self.decay = parameters, decay
+        self.tensors: dict[str, Tensor] = {}  # by the parameter's name; empty until the first update
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        if not self.decay or step % EVERY:
+            return
+        current = [parameter.detach() for parameter in self.parameters.values()]
+        if not self.tensors:
+            self.tensors = {name: tensor.clone() for name, tensor in zip(self.parameters, current, strict=True)}
+            return
+        kept = min(self.decay, (1 + step) / (10 + step)) ** EVERY
+        torch._foreach_lerp_(list(self.tensors.values()), current, 1 - kept)
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        if self.decay:
+            self.tensors = {name: tensors[name].to(parameter.device) for name, parameter in self.parameters.items()
+                            if name in tensors}  # fmt: skip
+
+    @contextlib.contextmanager
+    @torch.no_grad()
+    def in_place(self) -> Iterator[None]:
+        """The model carries the averaged weights; afterwards its own again, bit for bit."""
+        if not self.tensors:
+            yield
+            return
+        own = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        try:
+            for name, parameter in self.parameters.items():
+                parameter.copy_(self.tensors[name])
+            yield
+        finally:
+            for name, parameter in self.parameters.items():
+                parameter.copy_(own[name])

@@ -1,0 +1,106 @@
+"""The loop's memory between steps, saved whole and taken up again, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..errors import RunError, TrainingError
+from ..run import AVERAGES, MODEL, OPTIMIZER, Checkpoint, Run, load_weights, weights_of
+from .averages import Averages
+from .job import Job
+from .optimizer import Optimizers
+
+STATE_VERSION = 1
+
+
+@dataclass
+class Interval:
+    """Sums since the last line of metrics.jsonl."""
+
+    steps: int = 0
+    loss: float = 0.0
+    norm: float = 0.0
+    learning_rate: float = 0.0  # of the last step
+    tokens: int = 0
+    seconds: float = 0.0
+    sums: dict[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass
+class LoopState:
+    """Everything that the loop remembers besides tensors and the order of the data. All of it is JSON."""
+
+    step: int = 0
+    seconds: float = 0.0  # in the loop, over all resumptions
+    tokens: int = 0
+    epoch: float = 0.0
+    fraction: float = 0.0
+    token_limit: int | None = None  # what memory held
+    validated_step: int = 0
+    validated_seconds: float = 0.0
+    validated_tenths: int = 0
+    saved_step: int = 0
+    saved_seconds: float = 0.0
+    metric: str | None = None
+    best_score: float | None = None
+    best_step: int | None = None
+    stale: int = 0  # validations since the best
+    stopped_early: bool = False
+    metrics_bytes: int = 0
+    interval: Interval = field(default_factory=Interval)
+
+
+def save(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages) -> Checkpoint:
+    """checkpoints/step-N, and older ones pruned. Raises TrainingError naming the last good checkpoint on a full disk."""
+    run = job.run
+    try:
+        state.metrics_bytes = run.metrics_size()
+        values = {
+            "version": STATE_VERSION,
+            "optimizer": job.settings.optimizer,
+            "seed": job.settings.seed,
+            "position": job.batches.state(),
+            "loop": asdict(state),
+        }
+        tensors = {MODEL: weights_of(job.model, job.head), OPTIMIZER: optimizers.tensors()}
+        if averages.tensors:
+            tensors[AVERAGES] = {**tensors[MODEL], **averages.tensors}
+        checkpoint = run.write_checkpoint(state.step, tensors, values)
+    except (TrainingError, RunError) as error:
+        raise TrainingError(f"{error} {last_good(run, job.command)}") from error
+    run.prune_checkpoints(job.settings.keep_checkpoints, state.best_step)
+    return checkpoint
+
+
+def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[str]) -> LoopState:
+    """The state of the newest whole checkpoint; a fresh one where there is none. Torn ones are told in `notices`."""
+    checkpoint = job.run.latest_checkpoint(notices)
+    if checkpoint is None:
+        job.run.truncate_metrics(0)
+        return LoopState()
+    values, path = checkpoint.state(), checkpoint.path
+    if values.get("version") != STATE_VERSION:
+        raise RunError(f"{path / 'state.json'} has version {values.get('version')}; this triptych reads {STATE_VERSION}.")
+    for key, wanted in (("optimizer", job.settings.optimizer), ("seed", job.settings.seed)):
+        if values[key] != wanted:
+            raise RunError(
+                f"{path} was trained with training.{key} {values[key]!r}, not {wanted!r}. "
+                "Resume with the run's own value, or train into a new folder."
+            )
+    load_weights(path / MODEL, checkpoint.tensors(MODEL), job.model, job.head)
+    optimizers.load(checkpoint.tensors(OPTIMIZER), str(path / OPTIMIZER))
+    averages.load(checkpoint.tensors(AVERAGES))
+    job.batches.restore(values["position"])
+    loop: dict[str, Any] = dict(values["loop"])
+    state = LoopState(**{**loop, "interval": Interval(**loop["interval"])})
+    job.run.truncate_metrics(state.metrics_bytes)
+    return state
+
+
+def last_good(run: Run, command: str) -> str:
+    """The sentence that says from where one can go on."""
+    checkpoint = run.latest_checkpoint()
+    if checkpoint is None:
+        return "There is no checkpoint yet; start again."
+    return f"The last good checkpoint is {checkpoint.path}; go on from it with: {command}"

@@ -1,0 +1,92 @@
+"""Several processes (torchrun) train as one would: they share the micro-batches of a step and add up the gradients.
+
+Gradients are added once a step, after the last backward, in one all-reduce of a flat buffer. torch's DDP would overlap
+that with the backward, but its hooks forbid doing a step again after a lack of memory, and a loss that reads the
+embedding outside `forward`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+
+@dataclass(frozen=True)
+class World:
+    """This process's number and how many there are. With one process every method is free."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and validates."""
+        return self.rank == 0
+
+    def sum_counts(self, counts: dict[str, int]) -> dict[str, int]:
+        """Every process has the same keys."""
+        if self.size == 1:
+            return counts
+        names = sorted(counts)
+        total = torch.tensor([counts[name] for name in names], dtype=torch.int64)
+        distributed.all_reduce(total)
+        return dict(zip(names, total.tolist(), strict=True))
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter], sums: Tensor) -> Tensor:
+        """Add gradients in place, and `sums` (n,) float64. A parameter that no process reached keeps no gradient."""
+        if self.size == 1:
+            return sums
+        members = list(parameters)
+        reached = torch.tensor([float(parameter.grad is not None) for parameter in members])
+        flat = [torch.zeros(parameter.numel(), device=parameter.device) if parameter.grad is None
+                else parameter.grad.reshape(-1) for parameter in members]  # fmt: skip
+        together = torch.cat([*flat, reached.to(flat[0].device)])
+        distributed.all_reduce(together)
+        distributed.all_reduce(sums)
+        *parts, reached = together.split([parameter.numel() for parameter in members] + [len(members)])
+        for parameter, part, hits in zip(members, parts, reached.tolist(), strict=True):
+            parameter.grad = part.view_as(parameter).clone() if hits else None
+        return sums
+
+    def agree(self, seconds: float, stop: bool) -> tuple[float, bool]:
+        """The first process's clock, and whether any process was asked to stop."""
+        if self.size == 1:
+            return seconds, stop
+        told = torch.tensor([seconds if self.leads else 0.0, float(stop)], dtype=torch.float64)
+        distributed.all_reduce(told)
+        return told[0].item(), bool(told[1].item())
+
+    def tell(self, value: Any) -> Any:
+        """The first process's JSON value, everywhere."""
+        if self.size == 1:
+            return value
+        text = json.dumps(value).encode() if self.leads else b""
+        length = torch.tensor([len(text)], dtype=torch.int64)
+        distributed.broadcast(length, 0)
+        told = (
+            torch.frombuffer(bytearray(text), dtype=torch.uint8) if self.leads else torch.empty(int(length), dtype=torch.uint8)
+        )
+        distributed.broadcast(told, 0)
+        return json.loads(bytes(told.tolist()))
+
+    def share_weights(self, tensors: Iterable[Tensor]) -> None:
+        """All start from the first process's weights."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor.detach(), 0)
+
+
+def world() -> World:
+    """What torchrun's environment says; joins the group of processes at the first call."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return World()
+    if not distributed.is_initialized():
+        distributed.init_process_group("gloo")
+    return World(distributed.get_rank(), distributed.get_world_size())

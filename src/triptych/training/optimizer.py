@@ -1,0 +1,113 @@
+"""AdamW for everything, or Muon for the matrices inside blocks and AdamW for the rest. Both are torch's own.
+
+Muon (Jordan et al. 2024) moves a matrix along its orthogonalised momentum: five Newton-Schulz steps in bf16. Its updates
+are scaled to the size of AdamW's (Liu et al. 2025, section 2.2), so one learning rate serves both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import RunError, UsageError
+from .settings import TrainingSettings
+
+
+class Optimizers:
+    """The optimizers of one run over named parameters, with their state as tensors by name."""
+
+    def __init__(self, parameters: dict[str, nn.Parameter], settings: TrainingSettings) -> None:
+        self.parameters = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+        hidden = {name for name, parameter in self.parameters.items() if is_hidden_matrix(name, parameter)}
+        if settings.optimizer == "muon" and not hidden:
+            raise UsageError(
+                "training.optimizer 'muon' is for the matrices inside Transformer blocks, and this model "
+                "has none. Take 'adamw'."
+            )
+        if settings.optimizer != "muon":
+            hidden = set()
+        rest = {name: parameter for name, parameter in self.parameters.items() if name not in hidden}
+        adamw = torch.optim.AdamW(_groups(rest, settings.weight_decay), lr=settings.learning_rate, fused=True,
+                                  betas=(settings.beta1, settings.beta2), eps=settings.epsilon)  # fmt: skip
+        self.optimizers: list[torch.optim.Optimizer] = [adamw]
+        if hidden:
+            matrices = [parameter for name, parameter in self.parameters.items() if name in hidden]
+            self.optimizers.append(
+                torch.optim.Muon(
+                    matrices,
+                    lr=settings.learning_rate,
+                    weight_decay=settings.weight_decay,
+                    momentum=settings.muon_momentum,
+                    adjust_lr_fn="match_rms_adamw",
+                )
+            )
+
+    def step(self, learning_rate: float) -> None:
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            optimizer.step()
+
+    def forget_gradients(self) -> None:
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The whole state: "PARAMETER/KEY" -> tensor."""
+        state = {}
+        for name, parameter in self.parameters.items():
+            for optimizer in self.optimizers:
+                for key, value in optimizer.state.get(parameter, {}).items():
+                    state[f"{name}/{key}"] = value
+        return state
+
+    def load(self, tensors: dict[str, Tensor], where: str) -> None:
+        """Take up a saved state. Raises RunError where it does not belong to these parameters."""
+        owner = {id(parameter): optimizer for optimizer in self.optimizers for group in optimizer.param_groups
+                 for parameter in group["params"]}  # fmt: skip
+        states: dict[str, dict[str, Tensor]] = {}
+        for full_name, tensor in tensors.items():
+            name, key = full_name.rsplit("/", 1)
+            parameter = self.parameters.get(name)
+            if parameter is None or (tensor.ndim and tensor.shape != parameter.shape):
+                raise RunError(
+                    f"{where} holds '{full_name}' {tuple(tensor.shape)}, which does not fit the model. "
+                    "Resume with the run's own recipe."
+                )
+            states.setdefault(name, {})[key] = tensor.to(parameter.device)
+        for name, state in states.items():
+            parameter = self.parameters[name]
+            optimizer = owner[id(parameter)]
+            if ("momentum_buffer" in state) != isinstance(optimizer, torch.optim.Muon):
+                raise RunError(f"{where} was written by another optimizer. Resume with the run's own training.optimizer.")
+            optimizer.state[parameter] = state
+
+
+def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether Muon is meant for it: a matrix inside a block, neither embedding nor projection to a vocabulary."""
+    return parameter.ndim == 2 and "blocks." in name and "embedding" not in name
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """The Euclidean norm of all gradients together."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return torch.zeros(())
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+
+
+def clip(parameters: Iterable[nn.Parameter], norm: float, largest: float | None) -> None:
+    """Scale the gradients so that their norm is at most `largest` (Pascanu et al. 2013); untouched where it is already."""
+    if largest is not None and norm > largest:
+        torch._foreach_mul_([parameter.grad for parameter in parameters if parameter.grad is not None], largest / norm)
+
+
+def _groups(parameters: dict[str, nn.Parameter], weight_decay: float) -> list[dict]:
+    """Matrices shrink; embeddings, norms and biases do not."""
+    groups: dict[float, list[nn.Parameter]] = {weight_decay: [], 0.0: []}
+    for name, parameter in parameters.items():
+        shrinks = parameter.ndim >= 2 and "embedding" not in name
+        groups[weight_decay if shrinks else 0.0].append(parameter)
+    return [{"params": members, "weight_decay": decay} for decay, members in groups.items() if members]

@@ -1,0 +1,35 @@
+"""What the processor can do: the device, and the precision of activations."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from ..errors import UsageError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """auto takes an accelerator where there is one; of several processes each takes its own."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UsageError("training.device is 'cuda', and torch sees no such device. Take 'auto' or 'cpu'.")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies it faster than float32. Parameters stay in float32 either way."""
+    if wanted != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _cpu_has_bfloat16() -> bool:
+    """AVX-512 BF16 or AMX on x86, or the matrix instructions of Arm."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    if any(getattr(torch.cpu, name)() for name in checks if hasattr(torch.cpu, name)):
+        return True
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("bf16") and capabilities.get("architecture") == "aarch64")

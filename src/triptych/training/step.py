@@ -1,0 +1,173 @@
+"""The gradient of one step: over micro-batches, halves of them where memory lacks, and processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..data.batching import Batch, Encoded, collate, halve
+from ..errors import TrainingError
+from .distributed import World
+from .guards import FirstBadModule, is_finite, is_out_of_memory
+from .job import Job
+
+Pieces = list[tuple[int, list[Encoded]]]  # micro-batches by their number in the run
+
+
+@dataclass
+class Part:
+    """A micro-batch or a piece of one, and the seed of everything that is drawn while it runs."""
+
+    number: int
+    encoded: list[Encoded]
+    batch: Batch
+    seed: int
+
+
+@dataclass
+class Gradient:
+    """What a step's micro-batches gave, over all processes; the gradients themselves are on the parameters."""
+
+    loss: float  # what is minimised: each weighted sum divided by its count
+    sums: dict[str, tuple[float, int]]  # loss name -> (sum, count)
+    tokens: int
+
+
+@dataclass
+class Stepper:
+    """Computes gradients. `token_limit` is what memory held: larger micro-batches are halved until they are not."""
+
+    job: Job
+    world: World
+    device: torch.device
+    parameters: dict[str, nn.Parameter]
+    token_limit: int | None = None
+    notices: list[str] = field(default_factory=list)
+    _running: Part | None = None
+
+    def gradient(self, step: int, pieces: Pieces) -> Gradient:
+        """Put the step's gradient on the parameters. For lack of memory the whole step is done again in smaller parts."""
+        while True:
+            try:
+                parts = self._parts(step, pieces)
+                sums, counts, weights = self._backward(parts)
+                return self._reduce(parts, sums, counts, weights)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            self._shrink(step)  # outside of `except`, so that what the failed step held is freed
+
+    def _parts(self, step: int, pieces: Pieces) -> list[Part]:
+        parts = []
+        for number, encoded in pieces:
+            for index, members in enumerate(self._fitting(encoded)):
+                parts.append(Part(number, members, collate(members), seed_of(self.job.settings.seed, step, number, index)))
+        return parts
+
+    def _fitting(self, encoded: list[Encoded]) -> list[list[Encoded]]:
+        if self.token_limit is None or len(encoded) == 1 or tokens_of(encoded) <= self.token_limit:
+            return [encoded]
+        first, second = halve(encoded)
+        return self._fitting(first) + self._fitting(second)
+
+    def _backward(self, parts: list[Part]) -> tuple[dict[str, Tensor], dict[str, int], dict[str, float]]:
+        """Counts come first, so that every sum is divided by the count of the whole step before it goes backward."""
+        counts = self.world.sum_counts(dict(sum((Counter(part.batch.counts) for part in parts), Counter())))
+        sums: dict[str, Tensor] = {}
+        weights: dict[str, float] = {}
+        for parameter in self.parameters.values():
+            parameter.grad = None
+        for part in parts:
+            self._running = part
+            total = None
+            for name, (value, _, weight) in self._losses(part).items():
+                weights[name] = weight
+                sums[name] = sums.get(name, 0.0) + value.detach().double()
+                if weight:
+                    share = value * (weight / max(1, count_of(name, counts)))
+                    total = share if total is None else total + share
+            assert total is not None, f"task '{self.job.task.name}' gave no loss with a weight"
+            total.backward()
+        return sums, counts, weights
+
+    def _losses(self, part: Part) -> dict[str, tuple[Tensor, int, float]]:
+        job = self.job
+        job.model.reseed(part.seed)  # type: ignore[operator]
+        inputs = {name: tensor.to(self.device) for name, tensor in part.batch.inputs.items()}
+        if self.device.type != "cpu":
+            part.batch.targets = {name: tensor.to(self.device) for name, tensor in part.batch.targets.items()}
+        output = job.head(job.model, job.model(**inputs), inputs)
+        return job.task.loss(output, part.batch)
+
+    def _reduce(
+        self, parts: list[Part], sums: dict[str, Tensor], counts: dict[str, int], weights: dict[str, float]
+    ) -> Gradient:
+        names = sorted(sums)
+        together = torch.stack([sums[name].cpu() for name in names])
+        together = self.world.sum_gradients(self.parameters.values(), together)
+        named = {name: (value, count_of(name, counts)) for name, value in zip(names, together.tolist(), strict=True)}
+        loss = sum(weights[name] * value / max(1, count) for name, (value, count) in named.items())
+        return Gradient(loss, named, counts["input_tokens"])
+
+    def _shrink(self, step: int) -> None:
+        part, self._running = self._running, None
+        for parameter in self.parameters.values():
+            parameter.grad = None
+        if part is None:
+            raise TrainingError(f"Step {step}: no memory is left even to put the batch together. Lower batches.batch_tokens.")
+        tokens = tokens_of(part.encoded)
+        if len(part.encoded) == 1:
+            place = self.job.places(part.encoded[0].index)
+            raise TrainingError(
+                f"Step {step}: memory does not suffice for a single example of {tokens:,} tokens ({place}). "
+                "Shorten or remove it, or take a smaller model; what was saved so far is kept."
+            )
+        self.token_limit = max(1, min(tokens // 2, self.token_limit or tokens))
+        self.notices.append(
+            f"Step {step}: memory does not suffice for a micro-batch of {tokens:,} tokens; it is halved, and from now on "
+            f"none has more than {self.token_limit:,} (batches.batch_tokens). The result is the same."
+        )
+
+    def explain(self, step: int, pieces: Pieces) -> str:
+        """Where the first NaN or infinity of a step arises: layer and batch."""
+        bad = next((name for name, parameter in self.parameters.items() if not is_finite(parameter.detach())), None)
+        if bad is not None:
+            return f"the weights '{bad}' themselves are not finite"
+        for part in self._parts(step, pieces):
+            for parameter in self.parameters.values():
+                parameter.grad = None
+            indices = dict.fromkeys(encoded.index for encoded in part.encoded)
+            places = ", ".join(self.job.places(index) for index in list(indices)[:3])
+            where = f"micro-batch {part.number} ({len(indices)} examples: {places}{', …' if len(indices) > 3 else ''})"
+            with FirstBadModule(model=self.job.model, head=self.job.head) as watch:
+                losses = self._losses(part)
+            if watch.name is not None:
+                return f"first in the output of layer '{watch.name}', in {where}"
+            for name, (value, _, weight) in losses.items():
+                if not is_finite(value.detach()):
+                    return f"first in the loss '{name}', after the last layer, in {where}"
+                if weight:
+                    value.backward(retain_graph=True)
+            for name, parameter in reversed(self.parameters.items()):  # the backward runs from the last layer to the first
+                if parameter.grad is not None and not is_finite(parameter.grad):
+                    return f"first in the gradient of '{name}', in {where}"
+        return "it arises only in the sum over micro-batches, or in another process"
+
+
+def count_of(loss: str, counts: dict[str, int]) -> int:
+    """What a loss is divided by: the Batch's count of the same name, else its target tokens."""
+    return counts[loss] if loss in counts else counts["tokens"]
+
+
+def tokens_of(encoded: list[Encoded]) -> int:
+    return sum(member.length for member in encoded)
+
+
+def seed_of(seed: int, step: int, number: int, part: int) -> int:
+    """The seed of dropout and masking: nothing that ran before has a say in it."""
+    digest = hashlib.blake2b(f"{seed} {step} {number} {part}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
