@@ -1,0 +1,1 @@
+"""Looking for an answer: greedy, beam search, sampling, and the score of a given answer."""

@@ -1,0 +1,53 @@
+"""How an answer is looked for. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingSettings:
+    """The dials of `search`; a recipe's table `decoding`."""
+
+    beams: int = 1  # 1: greedy
+    length_penalty: float = 1.0  # score = log-probability / length ** penalty; the length counts the end token
+    n_best: int = 1
+    temperature: float = 0.0  # 0: the most probable; above: sampling
+    top_k: int = 0  # sampling: only the k most probable tokens; 0: all
+    top_p: float = 1.0  # only the most probable tokens that together reach p (Holtzman et al. 2020)
+    min_p: float = 0.0  # only tokens at least min_p as probable as the best (Nguyen et al. 2024)
+    seed: int = 1
+    max_length: int | None = None  # tokens, end included; None: source length * max_length_ratio + max_length_extra
+    max_length_ratio: float = 2.0
+    max_length_extra: int = 10
+    min_length: int = 0  # tokens before the end is allowed
+    batch_tokens: int = 4096  # source tokens decoded together
+
+    def check(self) -> None:
+        """Raise UsageError for values that cannot decode."""
+        wrong = [
+            (self.beams < 1, "decoding.beams", self.beams, "at least 1"),
+            (self.n_best < 1, "decoding.n_best", self.n_best, "at least 1"),
+            (self.temperature < 0, "decoding.temperature", self.temperature, "0 or more"),
+            (self.top_k < 0, "decoding.top_k", self.top_k, "0 or more"),
+            (not 0 < self.top_p <= 1, "decoding.top_p", self.top_p, "above 0 and at most 1"),
+            (not 0 <= self.min_p <= 1, "decoding.min_p", self.min_p, "between 0 and 1"),
+            (self.max_length is not None and self.max_length < 1, "decoding.max_length", self.max_length, "at least 1"),
+            (self.max_length_ratio < 0, "decoding.max_length_ratio", self.max_length_ratio, "0 or more"),
+            (self.max_length_extra < 1, "decoding.max_length_extra", self.max_length_extra, "at least 1"),
+            (self.min_length < 0, "decoding.min_length", self.min_length, "0 or more"),
+            (self.batch_tokens < 1, "decoding.batch_tokens", self.batch_tokens, "at least 1"),
+        ]
+        for bad, name, value, allowed in wrong:
+            if bad:
+                raise UsageError(f"{name} is {value}; it must be {allowed}.")
+        if self.temperature == 0 and self.n_best > self.beams:
+            raise UsageError(f"decoding.n_best is {self.n_best}, but {self.beams} beams find at most {self.beams}. Raise decoding.beams.")
+        if self.temperature > 0 and self.beams > 1:
+            raise UsageError("Beams look for the most probable answer and sampling does not: give decoding.beams or decoding.temperature.")
+
+    def longest(self, source_length: int) -> int:
+        """The most tokens an answer to so long a source may have, end included."""
+        return self.max_length or int(source_length * self.max_length_ratio) + self.max_length_extra
