@@ -11,10 +11,15 @@ import numpy as np
 import pytest
 import torch
 
+from triptych.data.batching import collate
+from triptych.data.example import Example
+from triptych.data.tokenizer import Tokenizer, Tokenizers
+from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
-from triptych.inspection.trace import Cell, cells, regroup, trace_tokens
+from triptych.inspection.trace import Cell, cells, regroup, trace, trace_tokens
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
+from triptych.tasks.task import tasks
 
 
 class Toy:
@@ -37,12 +42,18 @@ class Toy:
         return [i for piece in found for i in known.get(piece) or [2 + byte for byte in piece.encode()]]
 
 
-def models() -> dict[str, Any]:
+def models(vocabulary_size: int = 270) -> dict[str, Any]:
     torch.manual_seed(3)
     stack = StackConfig(layers=2, width=16, heads=4, inner_width=32)
-    size: dict[str, Any] = {"embedding_width": 8, "width": 8, "attention_width": 6, "readout_width": 5, "vocabulary_size": 270}
+    size: dict[str, Any] = {
+        "embedding_width": 8,
+        "width": 8,
+        "attention_width": 6,
+        "readout_width": 5,
+        "vocabulary_size": vocabulary_size,
+    }
     found: dict[str, Any] = {
-        "transformer": build(ModelConfig(encoder=stack, decoder=stack, vocabulary_size=270)),
+        "transformer": build(ModelConfig(encoder=stack, decoder=stack, vocabulary_size=vocabulary_size)),
         "rnn": build(RecurrentConfig(**size)),
         "rnn without attention": build(RecurrentConfig(attention=False, **size)),
     }
@@ -115,6 +126,23 @@ def test_without_attention_the_trace_says_so() -> None:
     toy = Toy()
     trace = trace_tokens(models()["rnn without attention"], [258, 1], [259, 1], toy, toy)
     assert trace.attention == {} and trace.notes == ["no_attention"] and len(trace.log_probabilities) == 2
+
+
+@pytest.mark.parametrize("name", ["transformer", "rnn", "rnn without attention"])
+def test_from_a_task_and_an_example(name: str) -> None:
+    tokenizer = Tokenizer.train(["I like cats.", "我喜欢猫。"] * 3, vocabulary_size=270)
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    task, model = tasks()["translation"]({}), models(tokenizer.vocabulary_size)[name].eval()
+    given = [Example(source="I like 🐈.", target="我喜欢猫。", source_language="en", target_language="zh")]
+    settings, labels = DecodingSettings(beams=3, max_length=9), task.prepare(given)
+    forced = trace(model, task, tokenizers, given[0], labels=labels, settings=settings)
+    assert (forced.source_text, forced.target_text) == ("I like 🐈.", "我喜欢猫。")
+    assert "cut" not in forced.notes and forced.target[-1].label == "<end>"
+    free = trace(model, task, tokenizers, Example(source="I like 🐈."), labels=labels, settings=settings)
+    batch = collate(task.encode(Example(source="I like 🐈."), tokenizers, labels, "use", 0, None))
+    best = task.answer(model, batch, settings, tokenizers)[0][0]
+    assert sum(free.log_probabilities) == pytest.approx(best.log_probability, abs=1e-3)
+    assert ("cut" in free.notes) is not best.finished
 
 
 def test_unknown_kind_is_refused() -> None:

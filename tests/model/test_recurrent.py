@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from triptych.decoding.search import search
+from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
 from triptych.model.build import build
 from triptych.model.config import RecurrentConfig
@@ -154,6 +156,19 @@ def test_select_join_and_beams(attention: bool) -> None:
         logits, after = model.step(tokens[torch.tensor([3, 1, 2]), 1:2], joined)
         torch.testing.assert_close(logits, expected[torch.tensor([3, 1, 2])], rtol=1e-5, atol=1e-5)
         assert after.lengths.tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("attention", [True, False])
+@pytest.mark.parametrize("beams", [1, 4])
+def test_the_search_answers_alike_alone_and_in_a_batch(attention: bool, beams: int) -> None:
+    model, inputs = tiny(attention), batch()
+    settings = DecodingSettings(beams=beams)
+    with torch.no_grad():
+        together = search(model, inputs, settings, begin=0, end=1)
+        for row, found in enumerate(together):
+            single = search(model, alone(inputs, row), settings, begin=0, end=1)[0][0]
+            assert single.tokens == found[0].tokens
+            assert single.log_probability == pytest.approx(found[0].log_probability, abs=1e-4)
 
 
 def test_truncate_goes_back_inside_the_last_step_and_no_further() -> None:

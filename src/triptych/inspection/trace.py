@@ -14,8 +14,14 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from ..data.batching import collate
+from ..data.example import Example
+from ..data.tokenizer import Tokenizers
+from ..decoding.hypothesis import Hypothesis
+from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
 from ..model.config import RecurrentConfig
+from ..tasks.task import Labels, Task
 
 TRACE_VERSION = 1
 MOST_BYTES = 4  # of one character in UTF-8
@@ -165,20 +171,18 @@ def look(model: Any, source: Sequence[int], target: Sequence[int], begin: int,
     return found, picked.tolist()
 
 
-def trace(model: Any, task: Any, tokenizers: Any, example: Any, *, labels: Any, settings: Any, label: str = "",
-          kinds: Sequence[str] = ("cross",)) -> Trace:  # fmt: skip
+def trace(model: Any, task: Task, tokenizers: Tokenizers, example: Example, *, labels: Labels, settings: DecodingSettings,
+          label: str = "", kinds: Sequence[str] = ("cross",)) -> Trace:  # fmt: skip
     """Answer one Example as the Task does (settings: DecodingSettings) and look at the best answer.
 
     With `example.target` set that text is looked at instead: forced, nothing is searched.
     """
-    from ..data.batching import collate
-
+    encoded = task.encode(example, tokenizers, labels, "train" if example.target else "use", 0, None)[0]
     if example.target:
-        encoded = task.encode(example, tokenizers, labels, "train", None)[0]
         answer = encoded.targets["tokens"].tolist()
     else:
-        encoded = task.encode(example, tokenizers, labels, "use", None)[0]
-        answer = task.answer(model, collate([encoded]), settings, tokenizers)[0][0].tokens
+        best: Hypothesis = task.answer(model, collate([encoded]), settings, tokenizers)[0][0]
+        answer = [*best.tokens, tokenizers.target.end_id] if best.finished else best.tokens
     source = encoded.inputs["source"].tolist()
     return trace_tokens(model, source, answer, tokenizers.source, tokenizers.target, label=label, kinds=kinds)
 
