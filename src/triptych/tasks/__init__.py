@@ -1,0 +1,1 @@
+"""One file per task: what to learn from an Example, and how to read the answer."""

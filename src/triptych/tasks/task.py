@@ -1,0 +1,95 @@
+"""A Task is a value with eight slots; the loop, the predictor and the command line know nothing else of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from ..data.batching import Batch, Encoded
+from ..data.example import Example
+from ..data.tokenizer import Tokenizers
+
+Purpose = Literal["train", "use"]
+Labels = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Prediction:
+    """One answer in a person's terms.
+
+    index: of its Example. score: as the search ranked it. log_probability: nats, the end included. tokens: ids of the answer.
+    alternatives: the other answers of an n-best list, best first. truncated_input_tokens: input tokens that the model did not
+    see. cut: the answer stopped at its maximum length.
+    """
+
+    text: str
+    index: int = 0
+    score: float | None = None
+    log_probability: float | None = None
+    tokens: list[int] = field(default_factory=list)
+    token_log_probabilities: list[float] = field(default_factory=list)
+    alternatives: list[Prediction] = field(default_factory=list)
+    truncated_input_tokens: int = 0
+    cut: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """What a program wants to know: no token ids; alternatives only where there are some."""
+        values = {name: getattr(self, name) for name in ("text", "score", "log_probability", "cut", "truncated_input_tokens")}
+        if self.alternatives:
+            few = ("text", "score", "log_probability", "cut")
+            values["alternatives"] = [{name: getattr(one, name) for name in few} for one in self.alternatives]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Named floats (percentages 0-100, losses in nats) and, for each metric that has variants, how it was computed."""
+
+    values: dict[str, float]
+    signatures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def signature(self) -> str:
+        """All signatures in one line."""
+        return "; ".join(f"{name} = {text}" for name, text in self.signatures.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What to learn from an Example and how to read the answer: a name, the options of the recipe's table `task`, eight slots.
+
+    needs: fields of an Example; in use only those whose role is "input" are demanded.
+    prepare(examples) -> labels: what must be known before tokenizer and model are built; JSON, saved with the run. Its key
+        "tags" lists the tags that the tokenizers must hold.
+    encode(example, tokenizers, labels, purpose, generator) -> one or more Encoded; the generator is keyed by (seed, epoch,
+        index), None where nothing is drawn. The caller sets each one's `index`.
+    head(model config, labels) -> a module called with (model, states, inputs); its parameters are saved under `head.`.
+    loss(output of the head, batch) -> {name: (sum, count, weight)}: sums over this batch; the loop divides by the whole step's
+        counts, and what has weight 0 is only reported.
+    answer(model, batch, decoding settings, tokenizers) -> one raw result for each Encoded of the batch.
+    read(raw results of one Example, Example, tokenizers) -> Prediction.
+    score(predictions, examples, losses) -> Scores; the task's first metric stands first. losses: means of the loss slot's sums.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    needs: tuple[str, ...]
+    prepare: Callable[[Sequence[Example]], Labels]
+    encode: Callable[[Example, Tokenizers, Labels, Purpose, np.random.Generator | None], list[Encoded]]
+    head: Callable[[Any, Labels], Any]
+    loss: Callable[[Any, Batch], dict[str, tuple[Any, int, float]]]
+    answer: Callable[[Any, Batch, Any, Tokenizers], list[Any]]
+    read: Callable[[Sequence[Any], Example, Tokenizers], Prediction]
+    score: Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores]
+
+
+def _translation(options: Mapping[str, Any]) -> Task:
+    from .translation import build
+
+    return build(options)
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {"translation": _translation}  # name -> builder from options
