@@ -60,10 +60,10 @@ class Run:
         run = cls(path)
         if run.path.exists() and not run.path.is_dir():
             raise UsageError(f"{run.path} is a file; a run needs a folder. Name another with --out.")
-        held = [name for name in (MODEL, "checkpoints", "config.json") if (run.path / name).exists()]
+        held = [run.path / MODEL] if run.has_model() else sorted((run.path / "checkpoints").glob("step-*"))
         if held and not resume:
             raise UsageError(
-                f"{run.path} already holds a run ({', '.join(held)}). "
+                f"{run.path} already holds a run ({held[-1].name}). "
                 "Go on with it by --resume, or name another folder with --out."
             )
         with writing(run.path):

@@ -110,6 +110,8 @@ class Loop:
             raise UsageError(
                 f"{job.run.path} already holds checkpoints. Go on with: {job.command}; or name another folder with --out."
             )
+        else:
+            job.run.truncate_metrics(0)  # of an attempt that saved nothing
         self.world.share_weights(weights_of(job.model, job.head).values())
         self.stepper.token_limit = self.state.token_limit
         self.lasting, self.started = self.state.seconds, time.monotonic()

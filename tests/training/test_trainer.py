@@ -1,0 +1,312 @@
+"""The loop: it learns, resumes in the same bits, sums micro-batches rightly, and says what went wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toy_training import loss, make_job
+
+from triptych.errors import RunError, TrainingError, UsageError
+from triptych.run import Run, read_tensors
+from triptych.training import guards
+from triptych.training.job import Job, Progress
+from triptych.training.trainer import train
+
+CLOCKS = ("seconds", "tokens_per_second")
+
+
+def finish(job: Job) -> list[Progress]:
+    return list(train(job))
+
+
+def metrics(path: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without clock fields."""
+    return [{key: value for key, value in line.items() if key not in CLOCKS} for line in Run(path).read_metrics()]
+
+
+def assert_same_run(left: Path, right: Path) -> None:
+    assert (left / "model.safetensors").read_bytes() == (right / "model.safetensors").read_bytes()
+    assert metrics(left) == metrics(right)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return read_tensors(path / "model.safetensors")
+
+
+def test_learns_and_reports(tmp_path: Path) -> None:
+    told = finish(make_job(tmp_path / "run", steps=150))
+    steps = [progress for progress in told if progress.event == "step"]
+    assert [progress.step for progress in steps] == list(range(1, 151))
+    assert steps[-1].loss is not None and steps[0].loss is not None and steps[-1].loss < 0.75 * steps[0].loss
+    assert told[-1].event == "finished" and str(tmp_path / "run" / "model.safetensors") in told[-1].message
+    lines = metrics(tmp_path / "run")
+    train_lines = [line for line in lines if line["split"] == "train"]
+    assert {"step", "split", "loss", "nll", "learning_rate", "gradient_norm", "tokens", "epoch"} == set(train_lines[0])
+    assert [line["step"] for line in lines if line["split"] == "validation"] == list(range(15, 151, 15))
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_resumed_is_uninterrupted(tmp_path: Path, optimizer: str) -> None:
+    finish(make_job(tmp_path / "whole", optimizer=optimizer))
+    for stop in (3, 8, 22):  # before a checkpoint, after one, after a validation
+        path = tmp_path / f"stopped-{stop}"
+        for progress in train(make_job(path, optimizer=optimizer)):
+            if progress.event == "step" and progress.step == stop:
+                break  # as if killed: nothing is saved
+        told = finish(make_job(path, resume=True, optimizer=optimizer))
+        first = next(progress.step for progress in told if progress.event == "step")
+        assert first == {3: 1, 8: 7, 22: 21}[stop]
+        assert_same_run(tmp_path / "whole", path)
+
+
+def test_resume_after_the_end_changes_nothing(tmp_path: Path) -> None:
+    finish(make_job(tmp_path / "run"))
+    before = (tmp_path / "run" / "model.safetensors").read_bytes(), metrics(tmp_path / "run")
+    (tmp_path / "run" / "model.safetensors").unlink()  # killed between the last checkpoint and the weights
+    told = finish(make_job(tmp_path / "run", resume=True))
+    assert "step" not in {progress.event for progress in told}
+    assert before == ((tmp_path / "run" / "model.safetensors").read_bytes(), metrics(tmp_path / "run"))
+
+
+def test_torn_checkpoints_are_passed_over(tmp_path: Path) -> None:
+    finish(make_job(tmp_path / "whole"))
+    path = tmp_path / "run"
+    for progress in train(make_job(path)):
+        if progress.event == "step" and progress.step == 31:
+            break
+    torn = sorted(path.glob("checkpoints/step-*"), key=lambda folder: int(folder.name[5:]))
+    assert len(torn) >= 3
+    (torn[-1] / "COMPLETE").unlink()
+    content = (torn[-2] / "optimizer.safetensors").read_bytes()
+    (torn[-2] / "optimizer.safetensors").write_bytes(content[: len(content) // 2])
+    told = finish(make_job(path, resume=True))
+    notices = [progress.message for progress in told if progress.event == "notice"]
+    assert any("COMPLETE is missing" in notice for notice in notices)
+    assert any("bytes instead of" in notice for notice in notices)
+    assert_same_run(tmp_path / "whole", path)
+
+
+def test_flipped_bit_is_found(tmp_path: Path) -> None:
+    finish(make_job(tmp_path / "run", steps=12))
+    newest = Run(tmp_path / "run").latest_checkpoint()
+    assert newest is not None and newest.step == 12
+    content = bytearray((newest.path / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (newest.path / "model.safetensors").write_bytes(content)
+    passed_over: list[str] = []
+    older = Run(tmp_path / "run").latest_checkpoint(passed_over)
+    assert older is not None and older.step < 12 and "SHA-256" in passed_over[0]
+
+
+def test_micro_batches_are_one_batch(tmp_path: Path) -> None:
+    """k micro-batches give the gradient of one batch with the same examples, whatever their sizes."""
+    whole, split = make_job(tmp_path / "a", steps=1, batch_tokens=10_000, accumulate=1), make_job(tmp_path / "b", steps=1)
+    pieces = whole.batches.next_batches(1)
+    members = pieces[0][1]
+    cut = [(0, members[:3]), (1, members[3:30]), (2, members[30:])]
+    gradients = []
+    for job, given in ((whole, pieces), (split, cut)):
+        job.batches.next_batches = lambda count, given=given: given  # type: ignore[method-assign]
+        job.model.chance.bytes = lambda count, device: torch.full((count,), 255, dtype=torch.uint8)  # type: ignore[union-attr, assignment]
+        told = finish(job)
+        gradients.append(next(progress for progress in told if progress.event == "step"))
+    assert math.isclose(gradients[0].loss, gradients[1].loss, rel_tol=1e-6)
+    assert math.isclose(gradients[0].gradient_norm, gradients[1].gradient_norm, rel_tol=1e-5)
+
+
+def test_lack_of_memory_halves_and_goes_on(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", accumulate=1, steps=6, batch_tokens=128)
+    forward, largest = job.model.forward, []
+
+    def scarce(**inputs: torch.Tensor) -> torch.Tensor:
+        rows = len(inputs["source"])
+        if rows > 40:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried ...")
+        largest.append(rows)
+        return forward(**inputs)
+
+    job.model.forward = scarce  # type: ignore[method-assign]
+    job.validate = None
+    told = finish(job)
+    assert told[-1].event == "finished" and max(largest) <= 40
+    notices = [progress.message for progress in told if progress.event == "notice"]
+    assert 1 <= len(notices) <= 2 and "halved" in notices[0]
+    checkpoint = Run(tmp_path / "run").latest_checkpoint()
+    assert checkpoint is not None and checkpoint.state()["loop"]["token_limit"] <= 80
+
+
+def test_lack_of_memory_changes_no_result(tmp_path: Path) -> None:
+    """Without dropout the halves add up to the whole. (A large epsilon: Adam blows up what is zero but for rounding.)"""
+    runs = []
+    for name in ("plain", "scarce"):
+        job = make_job(tmp_path / name, steps=5, batch_tokens=128, validates=False, epsilon=1e-4)
+        job.model.chance.bytes = lambda count, device: torch.full((count,), 255, dtype=torch.uint8)  # type: ignore[union-attr, assignment]
+        if name == "scarce":
+            forward = job.model.forward
+
+            def limited(forward: Any = forward, **inputs: torch.Tensor) -> torch.Tensor:
+                if len(inputs["source"]) > 40:
+                    raise MemoryError
+                return forward(**inputs)
+
+            job.model.forward = limited  # type: ignore[method-assign]
+        finish(job)
+        runs.append(weights(tmp_path / name))
+    for name, tensor in runs[0].items():
+        torch.testing.assert_close(tensor, runs[1][name], rtol=0, atol=2e-5)
+
+
+def test_single_example_too_large(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", validates=False)
+
+    def never(**inputs: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    job.model.forward = never  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match=r"single example of \d+ tokens \(toy\.txt:\d+\)"):
+        finish(job)
+
+
+def test_other_errors_are_not_swallowed(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", validates=False)
+
+    def broken(**inputs: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("shapes do not fit")
+
+    job.model.forward = broken  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        finish(job)
+    assert not guards.is_out_of_memory(ValueError("out of memory"))
+
+
+def test_not_a_number_names_step_layer_and_batch(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", validates=False)
+    feed = job.model.decoder.blocks[0].feed_forward  # type: ignore[union-attr, index]
+    forward, calls = feed.forward, [0]
+
+    def poisoned(*given: Any, **named: Any) -> torch.Tensor:
+        calls[0] += 1
+        return forward(*given, **named) * (float("nan") if calls[0] > 14 else 1.0)
+
+    feed.forward = poisoned  # type: ignore[union-attr, method-assign]
+    with pytest.raises(TrainingError) as caught:
+        finish(job)
+    text = str(caught.value)
+    assert text.startswith("Step 8: the loss is nan; first in the output of layer 'decoder.blocks.0.feed_forward")
+    assert "micro-batch 14 (" in text and "toy.txt:" in text and "checkpoints/step-6" in text
+
+
+def test_not_a_number_in_the_backward(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", validates=False, steps=3)
+
+    def bad_loss(output: Any, batch: Any) -> dict[str, tuple[torch.Tensor, int, float]]:
+        value = loss(output, batch)["loss"][0]
+        return {
+            "loss": (value + (output.states[0, 0] * 0).sqrt() - (output.states[0, 0] * 0).sqrt(), batch.counts["tokens"], 1.0)
+        }
+
+    job.task.loss = bad_loss  # type: ignore[misc]
+    with pytest.raises(TrainingError, match=r"Step 1: the norm of the gradient is nan; first in the gradient of '"):
+        finish(job)
+
+
+def test_first_interrupt_finishes_the_step_and_saves(tmp_path: Path) -> None:
+    finish(make_job(tmp_path / "whole"))
+    path, told = tmp_path / "run", []
+    handler = signal.getsignal(signal.SIGINT)
+    for progress in train(make_job(path)):
+        told.append(progress)
+        if progress.event == "step" and progress.step == 9:
+            os.kill(os.getpid(), signal.SIGINT)
+    assert told[-1].event == "interrupted" and told[-1].step == 9
+    assert "step 9" in told[-1].message and "triptych train toy --resume" in told[-1].message
+    assert signal.getsignal(signal.SIGINT) is handler
+    finish(make_job(path, resume=True))
+    assert_same_run(tmp_path / "whole", path)
+
+
+def test_second_interrupt_stops_at_once(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        for progress in train(make_job(tmp_path / "run")):
+            if progress.event == "step" and progress.step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from triptych import run as run_module
+
+    save = run_module.save_tensors
+
+    def full(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+        if ".step-12" in str(path) and path.name == "optimizer.safetensors":
+            path.write_bytes(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(path, tensors)
+
+    monkeypatch.setattr(run_module, "save_tensors", full)
+    with pytest.raises(TrainingError, match=r"disk is full.*step-8; go on from it with: triptych train toy --resume"):
+        finish(make_job(tmp_path / "run"))
+    assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
+    monkeypatch.undo()
+    finish(make_job(tmp_path / "whole"))
+    finish(make_job(tmp_path / "run", resume=True))
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def test_best_weights_are_kept_and_patience_ends(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", steps=100, validation={"every_steps": 5, "metric": "bleu", "patience": 3})
+    scores = iter([1.0, 7.0, 6.0, 7.0, 5.0, 9.0])
+    job.validate = lambda model: {"loss": 1.0, "bleu": next(scores)}
+    told = finish(job)
+    assert told[-1].step == 25 and "stopped early" in told[-1].message and "Weights of step 10" in told[-1].message
+    kept = {checkpoint.step for checkpoint in Run(tmp_path / "run").checkpoints()}
+    assert 10 in kept and len(kept) == 4  # the last three and the best
+    best = read_tensors(tmp_path / "run" / "checkpoints" / "step-10" / "averages.safetensors")
+    assert all(torch.equal(tensor, best[name]) for name, tensor in weights(tmp_path / "run").items())
+    state = json.loads((tmp_path / "run" / "checkpoints" / "step-25" / "state.json").read_text())["loop"]
+    assert state["best_score"] == 7.0 and state["best_step"] == 10 and state["stale"] == 3 and state["seconds"] > 0
+
+
+def test_unknown_metric(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"validation\.metric 'bleu' is not among the scores of this task: loss"):
+        finish(make_job(tmp_path / "run", validation={"metric": "bleu"}))
+
+
+def test_minutes_end_the_run(tmp_path: Path) -> None:
+    told = finish(make_job(tmp_path / "run", steps=None, minutes=0.02, schedule="linear"))
+    assert told[-1].event == "finished" and 1.2 <= told[-1].seconds < 10
+    rates = [progress.learning_rate for progress in told if progress.event == "step" and progress.learning_rate]
+    assert rates[-1] < 0.3 * max(rates)
+
+
+def test_no_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"training\.steps"):
+        finish(make_job(tmp_path / "run", steps=None))
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    finish(make_job(tmp_path / "run", steps=2))
+    with pytest.raises(UsageError, match="already holds a run"):
+        make_job(tmp_path / "run")
+
+
+def test_resume_with_another_optimizer_is_refused(tmp_path: Path) -> None:
+    finish(make_job(tmp_path / "run", steps=2))
+    with pytest.raises(RunError, match=r"training\.optimizer 'adamw', not 'muon'"):
+        finish(make_job(tmp_path / "run", resume=True, optimizer="muon"))
+
+
+def test_longer_than_planned(tmp_path: Path) -> None:
+    finish(make_job(tmp_path / "run", steps=10))
+    told = finish(make_job(tmp_path / "run", steps=14, resume=True))
+    assert [progress.step for progress in told if progress.event == "step"] == [11, 12, 13, 14]

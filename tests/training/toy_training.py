@@ -1,0 +1,80 @@
+"""A small job that learns to turn a sequence round, for tests; as a script it trains one, so that it can be killed.
+
+python toy_training.py RUN [steps=40] [resume=True] [optimizer=muon] ...
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from triptych.data.batching import Encoded, MicroBatches, collate
+from triptych.model.build import build
+from triptych.model.config import ModelConfig, StackConfig
+from triptych.model.heads import NextToken
+from triptych.model.kernels import projected_cross_entropy
+from triptych.run import Run
+from triptych.training.distributed import world
+from triptych.training.job import Job
+from triptych.training.settings import TrainingSettings, ValidationSettings
+from triptych.training.trainer import train
+
+EXAMPLES = 120
+
+
+def example(index: int) -> Encoded:
+    """A sequence and its reverse; 0 begins, 1 ends."""
+    draw = np.random.default_rng(index)
+    source = draw.integers(2, 20, draw.integers(2, 9))
+    target = source[::-1]
+    return Encoded({"source": np.append(source, 1), "target": np.append(0, target)}, {"tokens": np.append(target, 1)}, index)
+
+
+def loss(output: Any, batch: Any) -> dict[str, tuple[torch.Tensor, int, float]]:
+    smoothed, plain = projected_cross_entropy(output.states, output.weight, output.bias, batch.targets["tokens"], 0.1)
+    return {"loss": (smoothed, batch.counts["tokens"], 1.0), "nll": (plain.detach(), batch.counts["tokens"], 0.0)}
+
+
+def model_config() -> ModelConfig:
+    stack = StackConfig(layers=1, width=32, heads=2, inner_width=64, norm_placement="pre", dropout=0.1)
+    return ModelConfig(encoder=stack, decoder=stack, vocabulary_size=20)
+
+
+def validate(model: Any) -> dict[str, float]:
+    batch = collate([example(EXAMPLES + index) for index in range(20)])
+    output = NextToken()(model, model(**batch.inputs), batch.inputs)
+    return {"loss": float(loss(output, batch)["nll"][0]) / batch.counts["tokens"]}
+
+
+def make_job(path: Path, *, resume: bool = False, accumulate: int = 2, batch_tokens: int = 64, validates: bool = True,
+             validation: dict[str, Any] | None = None, **settings: Any) -> Job:  # fmt: skip
+    torch.manual_seed(7)
+    values = {"steps": 40, "learning_rate": 3e-3, "warmup_steps": 5, "log_every_steps": 4, "precision": "float32",
+              "average": 0.9, "checkpoint_every_steps": 6, **settings}  # fmt: skip
+    processes = world()
+    return Job(
+        model=build(model_config()), head=NextToken(), task=SimpleNamespace(name="reverse", loss=loss),  # type: ignore[arg-type]
+        batches=MicroBatches(lambda epoch, index: [example(index)], EXAMPLES, batch_tokens=batch_tokens, seed=3, buffer=50,
+                             rank=processes.rank, world=processes.size),
+        run=Run.create(path, resume=resume or processes.rank > 0), settings=TrainingSettings(**values), accumulate=accumulate,
+        validation=ValidationSettings(**(validation or {})), validate=validate if validates else None, resume=resume,
+        places=lambda index: f"toy.txt:{index + 1}", command="triptych train toy --resume",
+    )  # fmt: skip
+
+
+def main() -> None:
+    path, *given = sys.argv[1:]
+    values = {name: eval(value) if not value.isalpha() else value for name, value in (pair.split("=") for pair in given)}
+    values["resume"] = values.get("resume") in ("True", True)
+    torch.set_num_threads(1)
+    for progress in train(make_job(Path(path), **values)):
+        print(progress.event, progress.step, progress.message, flush=True)
+
+
+if __name__ == "__main__":
+    main()
