@@ -1,0 +1,213 @@
+"""Public sets by name: looked for in $TRIPTYCH_DATA, then in the user cache, then fetched and checked against a SHA-256.
+
+Each entry is data: files, the address they come from, the digest of their decompressed content, how they split.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..errors import DataError, UsageError, unknown
+from .example import Example
+from .sources import lines_of, read_bytes
+from .split import by_source
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """name: in the set's folder, perhaps with .gz there; sha256: of the decompressed content; member: of a zip at the address."""
+
+    name: str
+    sha256: str
+    address: str
+    member: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One public set."""
+
+    name: str
+    description: str
+    licence: str
+    languages: tuple[str, ...]
+    files: tuple[File, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+_MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
+_MULTI30K_FILES = {
+    "train.en": "460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6",
+    "train.de": "2c2b73fd2b548fbcde3a875e0a78d6ee94d498bfdee6bd3eae3945779e9ddf72",
+    "train.fr": "5925a3c18f1587b6b54b87743106e6e8ab93618edb6f65d19eac0621f853a10d",
+    "train.cs": "2be68b38c8d586ff4f54eb13cc6e1baaaa053695b3f070d3038303a47f2268da",
+    "val.en": "1f2a23d992769b5b3d209b0a10dd0b77c08cceb1f20dfb97ed0aafa49d107227",
+    "val.de": "660e09eb7e1da2f856ea13ee5ad3cf6d36b3d5b0b733c857e94c5747a3dfc660",
+    "val.fr": "5304e444d842e962b2dda4d816b70b22a1765b15401642b7ca37a67477e708dc",
+    "val.cs": "d53827e469b0a1ca8d57e9e26b2b64c4bc4b33f5479c7b03ae87ae5c882c3e33",
+    "test_2016_flickr.en": "399a4382932c1aadd3ceb9bef1008d388a64c76d4ae4e9d4728c6f4301cac182",
+    "test_2016_flickr.de": "4be6b5b3236b79c25475c6bb829800a7ce559e9ba7a1f6c2394fe4d40be46d16",
+    "test_2016_flickr.fr": "cb3160d69b002bb638e66cc7612fcd56cb0af82eadc9c142dedc438afb885ef6",
+    "test_2016_flickr.cs": "45adb85f688de8407fddcbe1b36dca15d12aab868149b337e2576f2d6d2ff8d8",
+}  # fmt: skip
+_TATOEBA_SPLIT = "split by English sentence: 2.5 % test, 2.5 % validation, by the sentence's hash; no target of test stands elsewhere"
+
+ENTRIES: dict[str, Entry] = {
+    "phrasebook": Entry(
+        "phrasebook", "English to Chinese from a small grammar, made on the spot; its test pairs words never seen together",
+        "Apache-2.0, part of Triptych", ("en", "zh-Hant", "zh-Hans"),
+    ),
+    "multi30k": Entry(
+        "multi30k", "29,000 image captions in four languages (task 1), 1,014 for validation, test_2016_flickr with 1,000",
+        "text unstated; images for non-commercial research", ("en", "de", "fr", "cs"),
+        tuple(File(name, digest, f"{_MULTI30K}{name}.gz") for name, digest in _MULTI30K_FILES.items()),
+    ),
+    "tatoeba-en-zh": Entry(
+        "tatoeba-en-zh", "29,155 English sentences with Chinese translations, both scripts mixed", "CC-BY 2.0 France, tatoeba.org", ("en", "zh"),
+        (File("cmn.txt", "9da1af87e3e61650aa38595e60baef3a4e3a18ed239a7ef4a764c0a87c7ddeff",
+              "https://raw.githubusercontent.com/DaoChaShao/py-st-dl-translater-2.0/main/data/cmn.txt"),),
+        (_TATOEBA_SPLIT, "script: zh-Hans or zh-Hant (all converted by OpenCC, the default zh-Hans), or tagged (told apart)"),
+    ),
+    "tatoeba-en-de": Entry(
+        "tatoeba-en-de", "169,813 English sentences with German translations", "CC-BY 2.0, tatoeba.org", ("en", "de"),
+        (File("deu.txt", "a79c90b3cd3102decffa49cc00fb6f20023974f2ae5c4782515bebe133fcc07b",
+              "https://raw.githubusercontent.com/rioyshky/translation/main/deu-eng.zip", "deu.txt"),),
+        (_TATOEBA_SPLIT,),
+    ),
+}  # fmt: skip
+
+
+def entry(name: str) -> Entry:
+    if name not in ENTRIES:
+        raise unknown("data set", name, ENTRIES)
+    return ENTRIES[name]
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych"
+
+
+def find(name: str, file: File) -> Path | None:
+    """Where a file of the set lies, perhaps gzipped: $TRIPTYCH_DATA, then the cache. None where it is in neither."""
+    given = os.environ.get("TRIPTYCH_DATA")
+    for folder in [Path(given) / name] * bool(given) + [cache_folder() / name]:
+        for path in (folder / file.name, folder / f"{file.name}.gz"):
+            if path.exists():
+                return path
+    return None
+
+
+def locate(name: str, file: File, report: Callable[[str], None] | None = None) -> Path:
+    """The file's path; fetched into the cache where it is not at hand. Raises DataError where it cannot be had."""
+    return find(name, file) or _fetch(name, file, report or (lambda message: None))
+
+
+def fetch(name: str, report: Callable[[str], None] | None = None) -> list[Path]:
+    """All files of a set, each checked against its digest."""
+    paths = []
+    for file in entry(name).files:
+        path = locate(name, file, report)
+        _check(file, read_bytes(path), str(path))
+        paths.append(path)
+    return paths
+
+
+def _check(file: File, content: bytes, where: str) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
+        raise DataError(f"{where} is not the expected file: its SHA-256 is {digest}, expected {file.sha256}. Delete it and fetch again.")
+
+
+def _fetch(name: str, file: File, report: Callable[[str], None]) -> Path:
+    report(f"Fetching {file.name} of {name} from {file.address}")
+    try:
+        with urllib.request.urlopen(file.address, timeout=60) as answer:
+            content: bytes = answer.read()
+    except (urllib.error.URLError, OSError, TimeoutError) as problem:
+        reason = getattr(problem, "reason", problem)
+        raise DataError(
+            f"{name}/{file.name} is not at hand and could not be fetched from {file.address} ({reason}). Put it into "
+            f"$TRIPTYCH_DATA/{name}/ or {cache_folder() / name}/, or go online and try again."
+        ) from None
+    if file.member is not None:
+        content = zipfile.ZipFile(io.BytesIO(content)).read(file.member)
+    elif file.address.endswith(".gz"):
+        content = gzip.decompress(content)
+    _check(file, content, file.address)
+    path = cache_folder() / name / file.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    aside.write_bytes(content)
+    aside.replace(path)
+    return path
+
+
+def load(name: str, split: str, *, source: str | None = None, target: str | Sequence[str] | None = None, script: str | None = None,
+         report: Callable[[str], None] | None = None) -> list[Example]:  # fmt: skip
+    """One part of a set. target: one language or several (the union, each Example with its own). Raises UsageError for a
+    language, script or split that the set does not have."""
+    about = entry(name)
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS, f"of {name}")
+    targets = [target] if isinstance(target, str) else list(target or [])
+    for language in [source] * bool(source) + targets:
+        if language not in about.languages:
+            raise unknown("language", str(language), about.languages, f"in the set {name}")
+    if name == "phrasebook":
+        from .phrasebook import examples
+
+        wanted = script or (targets[0] if len(targets) == 1 else None)
+        return examples(split, wanted)
+    if name == "multi30k":
+        return _multi30k(about, split, source or "en", targets or ["de"], report)
+    return _tatoeba(about, split, script, report)
+
+
+def _multi30k(about: Entry, split: str, source: str, targets: Sequence[str], report: Callable[[str], None] | None) -> list[Example]:
+    if source in targets:
+        raise UsageError(f"Source and target are both '{source}'; choose two languages of {', '.join(about.languages)}.")
+    stem = {"train": "train", "validation": "val", "test": "test_2016_flickr"}[split]
+    files = {file.name: file for file in about.files}
+    lines = {language: lines_of(locate("multi30k", files[f"{stem}.{language}"], report)) for language in {source, *targets}}
+    return [
+        Example(one.strip(), other.strip(), source, language, f"{stem}.{language}:{number}")
+        for language in targets
+        for number, (one, other) in enumerate(zip(lines[source], lines[language], strict=True), 1)
+        if one.strip() and other.strip()
+    ]
+
+
+def _tatoeba(about: Entry, split: str, script: str | None, report: Callable[[str], None] | None) -> list[Example]:
+    file, chinese = about.files[0], about.name == "tatoeba-en-zh"
+    if script is not None and (not chinese or script not in ("zh-Hans", "zh-Hant", "tagged")):
+        raise unknown("script", script, ("zh-Hans", "zh-Hant", "tagged") if chinese else (), f"of {about.name}")
+    rows = [line.split("\t") for line in lines_of(locate(about.name, file, report))]
+    pairs = [Example(row[0].strip(), row[1].strip(), "en", None, f"{file.name}:{number}") for number, row in enumerate(rows, 1)]
+    if not chinese:
+        for example in pairs:
+            example.target_language = "de"
+        return by_source(pairs)[split]
+    from .chinese import HANS, script_of, to_script
+
+    for example in pairs:
+        assert example.target is not None, "every line has two columns"
+        if script == "tagged":
+            example.target_language = script_of(example.target)
+        else:
+            example.target_language = script or HANS
+            example.target = to_script(example.target, example.target_language)
+    # where both scripts write the same, or a line mixes them, the tag would say nothing: such lines are left out when tagged
+    return by_source([example for example in pairs if example.target_language])[split]

@@ -1,0 +1,47 @@
+"""Splitting a set that comes in one piece so that no sentence stands on two sides."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from .example import Example
+
+SHARES = {"test": 0.025, "validation": 0.025}
+
+
+def sentence_key(text: str) -> str:
+    """A sentence without case, signs and double spaces: what counts as the same sentence."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(re.sub(r"[^\w\s]|_", " ", folded).split())
+
+
+def split_of(key: str) -> str:
+    """The part that a sentence belongs to, by its hash alone: it never moves when a set grows."""
+    point = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    for name, share in SHARES.items():
+        if point < share:
+            return name
+        point -= share
+    return "train"
+
+
+def by_source(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """All pairs of one source sentence go to the same part; repeated pairs go once; a training pair whose target stands in
+    test or validation is left out, and so is a validation pair whose target stands in test."""
+    parts: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
+    seen: set[tuple[str, str]] = set()
+    for example in examples:
+        key = sentence_key(example.source or ""), sentence_key(example.target or "")
+        if key in seen:
+            continue
+        seen.add(key)
+        parts[split_of(key[0])].append(example)
+    held: set[str] = set()
+    for name in ("test", "validation", "train"):
+        parts[name] = [example for example in parts[name] if sentence_key(example.target or "") not in held]
+        if name != "train":
+            held |= {sentence_key(example.target or "") for example in parts[name]}
+    return parts
