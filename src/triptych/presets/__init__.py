@@ -1,0 +1,79 @@
+"""Published models as sizes: name -> configuration, and what a recipe may change of it. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import UsageError, unknown
+from ..model.config import ModelConfig, RecurrentConfig, StackConfig
+from . import recurrent, transformer
+
+Config = ModelConfig | RecurrentConfig
+
+PRESETS: dict[str, Config] = {**transformer.PRESETS, **recurrent.PRESETS}
+
+FROM_TOKENIZER = frozenset({"vocabulary_size", "source_vocabulary_size"})  # filled in when the model is built
+
+
+def preset(name: str) -> Config:
+    """Raises UsageError naming the nearest preset."""
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def configure(name: str, dials: Mapping[str, Any]) -> Config:
+    """The preset `name` with `dials` changed: {"encoder": {"layers": 4}, "dropout": 0.2, "tied_embeddings": False}.
+
+    A dial of a stack given without "encoder" or "decoder" goes to both. Raises UsageError for a dial that this kind of
+    model does not have.
+    """
+    base = preset(name)
+    dials_of_stacks = names(StackConfig)
+    if isinstance(base, RecurrentConfig):
+        allowed = names(RecurrentConfig)
+        _refuse_others(dials, allowed, name)
+        return dataclasses.replace(base, **dials)
+    own = names(ModelConfig) - {"encoder", "decoder"}
+    stacks = {side: stack for side in ("encoder", "decoder") if (stack := getattr(base, side)) is not None}
+    _refuse_others(dials, own | dials_of_stacks | set(stacks), name)
+    both = {key: value for key, value in dials.items() if key in dials_of_stacks}
+    changed = {side: dataclasses.replace(stack, **{**both, **dials.get(side, {})}) for side, stack in stacks.items()}
+    for side, stack in changed.items():
+        _check_stack(stack, f"model.{side}")
+    return dataclasses.replace(base, **changed, **{key: value for key, value in dials.items() if key in own})
+
+
+def names(kind: type) -> set[str]:
+    """The dials of a configuration that a person may set."""
+    return {field.name for field in dataclasses.fields(kind)} - FROM_TOKENIZER
+
+
+def parameter_count(config: Config) -> int:
+    """How many numbers the model learns, from its dials alone. Tied matrices count once."""
+    return recurrent.parameter_count(config) if isinstance(config, RecurrentConfig) else transformer.parameter_count(config)
+
+
+def _refuse_others(dials: Mapping[str, Any], allowed: set[str], name: str) -> None:
+    for key in dials:
+        if key not in allowed:
+            raise unknown("recipe key", f"model.{key}", (f"model.{dial}" for dial in allowed), f"for preset {name}")
+
+
+def _check_stack(stack: StackConfig, where: str) -> None:
+    key_heads = stack.key_heads or stack.heads
+    for dial in ("layers", "width", "heads", "inner_width"):
+        if getattr(stack, dial) < 1:
+            raise UsageError(f"{where}.{dial} is {getattr(stack, dial)}; it must be 1 or more.")
+    if stack.width % stack.heads or stack.heads % key_heads:
+        raise UsageError(
+            f"{where}: width {stack.width} must be a multiple of heads {stack.heads}, and heads a multiple of key_heads "
+            f"{key_heads}."
+        )
+    if stack.positions == "rotary" and (stack.width // stack.heads) % 2:
+        raise UsageError(f"{where}: rotary positions need heads of even width, not {stack.width // stack.heads}.")
+    for dial in ("dropout", "attention_dropout", "inner_dropout"):
+        if not 0 <= getattr(stack, dial) < 1:
+            raise UsageError(f"{where}.{dial} is {getattr(stack, dial)}; it must be at least 0 and below 1.")

@@ -1,0 +1,379 @@
+"""Recipe: a whole run as one typed tree. Strict TOML in and out, dotted overrides; unset means absent.
+
+Tables: task, data, tokenizer, model, batches, training, validation, decoding. Precedence: defaults < recipe < command line.
+Imports no torch; building and training are in `prepare.py` and loaded when `train` is called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from .decoding.settings import DecodingSettings
+from .errors import UsageError, unknown
+from .model.config import ModelConfig, RecurrentConfig, StackConfig
+from .presets import FROM_TOKENIZER, configure
+from .training.settings import BatchSettings, TrainingSettings, ValidationSettings
+
+if TYPE_CHECKING:
+    from .tasks.task import Task
+    from .training.job import Progress
+
+Files = str | list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataTable:
+    """What to learn from: a public set by name, or files."""
+
+    set: str | None = None  # see `triptych data list`
+    source: str | None = None  # language, "en"
+    target: Files | None = None  # language, or several: one model for all, chosen by a tag
+    script: Literal["zh-Hans", "zh-Hant", "tagged"] | None = None  # of a set that mixes both; tagged: chosen with --to
+    train: Files | None = None  # two aligned text files ["a.en", "a.de"], or one TSV, CSV or JSONL; beside the recipe
+    validation: Files | None = None  # unset: 2.5 % of `train`, kept out by a hash of the source sentence; test likewise
+    test: Files | None = None
+    fields: list[str] | None = None  # columns or keys of source and target, where they have other names
+    examples: int | None = None  # train on the first so many
+    longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerTable:
+    """How text is cut into subwords, learnt from the training data."""
+
+    kind: Literal["bpe", "unigram"] = "bpe"
+    vocabulary_size: int = 8000  # specials, tags and 256 bytes included
+    shared: bool = True  # one vocabulary for both sides
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelTable:
+    """A preset and the dials changed of it, or a run to start from."""
+
+    preset: str = "transformer-small"
+    start: str | None = None  # a run folder: tokenizer, dials and weights come from there
+    dials: dict[str, Any] = field(default_factory=dict)
+
+    def config(self) -> ModelConfig | RecurrentConfig:
+        """Without the sizes of vocabularies, which the tokenizer decides."""
+        return configure(self.preset, self.dials)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One run. `load` reads a packaged name, a file or a run folder; `train` builds and trains it."""
+
+    name: str = "recipe"
+    task: dict[str, Any] = field(default_factory=lambda: {"name": "translation"})
+    data: DataTable = field(default_factory=DataTable)
+    tokenizer: TokenizerTable = field(default_factory=TokenizerTable)
+    model: ModelTable = field(default_factory=ModelTable)
+    batches: BatchSettings = field(default_factory=BatchSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
+    decoding: DecodingSettings = field(default_factory=DecodingSettings)
+
+    @classmethod
+    def load(cls, source: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+        """A packaged name ("multi30k-en-de"), a .toml file, or a run folder; then `overrides` {"training.steps": 500}.
+
+        Raises UsageError naming key and place.
+        """
+        name, text, place, folder = _find(str(source))
+        return cls.parse(text, name=name, place=place, folder=folder, overrides=overrides)
+
+    @classmethod
+    def parse(cls, text: str, *, name: str = "recipe", place: str = "the recipe", folder: Path | None = None,
+              overrides: Mapping[str, Any] | None = None) -> Recipe:  # fmt: skip
+        """From TOML text; relative file names in it are meant from `folder`."""
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{place} is not valid TOML: {error}.") from None
+        values = checked(values, place)
+        if folder is not None:
+            values = _anchored(values, folder)
+        given = nested(overrides or {})
+        return cls.from_values(_merged(values, given), name)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], name: str = "recipe") -> Recipe:
+        """From nested dictionaries that `checked` has seen."""
+        tables: dict[str, Any] = {key: TABLES[key](**values.get(key, {})) for key in TABLES if key != "model"}
+        model = dict(values.get("model", {}))
+        kept = {key: model.pop(key) for key in ("preset", "start") if key in model}
+        return cls(name=name, task={"name": "translation", **values.get("task", {})},
+                   model=ModelTable(**kept, dials=model), **tables)  # fmt: skip
+
+    def to_values(self) -> dict[str, Any]:
+        """Nested dictionaries with every value that is set, defaults too; what `model.start` decides is left out."""
+        values: dict[str, Any] = {"task": dict(self.task)}
+        for table in ("data", "tokenizer", "model", "batches", "training", "validation", "decoding"):
+            if table == "model":
+                started = self.model.start is not None
+                values["model"] = {"start": self.model.start} if started else {"preset": self.model.preset, **self.model.dials}
+            elif table != "tokenizer" or self.model.start is None:
+                values[table] = dataclasses.asdict(getattr(self, table))
+        return _without_none(values)
+
+    def to_toml(self) -> str:
+        import tomli_w
+
+        return tomli_w.dumps(self.to_values())
+
+    def build_task(self) -> Task:
+        return task_from(self.task)
+
+
+def train(recipe: Recipe | str | Path, out: str | Path | None = None, resume: bool = False) -> Iterator[Progress]:
+    """Build what `recipe` describes and train it in the folder `out` (default runs/NAME), yielding progress."""
+    from .prepare import prepare
+
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    yield from prepare(recipe, out or Path("runs") / recipe.name, resume=resume).train()
+
+
+def task_from(table: Mapping[str, Any]) -> Task:
+    """The Task that the table `task` names. Raises UsageError for an unknown name or option."""
+    from .tasks.task import TASKS
+
+    options = dict(table)
+    name = options.pop("name", "translation")
+    if name not in TASKS:
+        raise unknown("task", name, TASKS)
+    return TASKS[name](options)
+
+
+def packaged() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files("triptych") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def packaged_text(name: str) -> str:
+    return (resources.files("triptych") / "recipes" / f"{name}.toml").read_text("utf-8")
+
+
+def _find(source: str) -> tuple[str, str, str, Path | None]:
+    """(name, text, place, folder) of a recipe."""
+    path = Path(source)
+    if path.is_dir():
+        if not (path / "recipe.toml").is_file():
+            raise UsageError(f"{source} is a folder without a recipe.toml. Name a recipe or a run folder.")
+        return path.resolve().name, _text(path / "recipe.toml"), str(path / "recipe.toml"), path
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise UsageError(f"There is no recipe file {source}. Packaged recipes: {', '.join(packaged())}.")
+        return path.stem, _text(path), source, path.parent
+    if source not in packaged():
+        raise unknown("recipe", source, packaged(), "(and there is no such file)")
+    return source, packaged_text(source), f"recipe {source}", None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """File names of a recipe file are meant from its own folder."""
+
+    def anchor(name: str) -> str:
+        return str(folder.resolve() / name)
+
+    data = dict(values.get("data", {}))
+    for key in ("train", "validation", "test"):
+        if key in data:
+            data[key] = anchor(data[key]) if isinstance(data[key], str) else [anchor(name) for name in data[key]]
+    model = dict(values.get("model", {}))
+    if "start" in model:
+        model["start"] = anchor(model["start"])
+    return {**values, **({"data": data} if data else {}), **({"model": model} if model else {})}
+
+
+def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """`given` over `values`. A model.start given last sets aside what the recipe says of tokenizer and model."""
+    for level in (values, given):
+        model = level.get("model", {})
+        others = [f"model.{key}" for key in model if key != "start"] + (["tokenizer"] if "tokenizer" in level else [])
+        if "start" in model and others:
+            raise UsageError(
+                f"model.start takes tokenizer and model from {model['start']}, so {', '.join(others)} cannot be given as well. "
+                "Remove one or the other."
+            )
+    if "start" in given.get("model", {}):
+        values = {key: value for key, value in values.items() if key not in ("model", "tokenizer")}
+    elif "start" in values.get("model", {}) and ("model" in given or "tokenizer" in given):
+        raise UsageError(
+            f"The recipe starts from model.start = {values['model']['start']}: tokenizer and model come from there and "
+            "cannot be given as well."
+        )
+    values = _other_limit(values, given)
+    if "preset" in given.get("model", {}) and given["model"]["preset"] != values.get("model", {}).get("preset"):
+        values = {**values, "model": {}}  # dials of one preset mean nothing for another
+    return _over(values, given)
+
+
+def _other_limit(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A limit in steps given last replaces the recipe's in minutes (and its validation by the clock), and the other way round."""
+    limits = {"steps", "minutes"} & set(given.get("training", {}))
+    if len(limits) != 1:
+        return values
+    training = {key: value for key, value in values.get("training", {}).items() if key not in {"steps", "minutes"} - limits}
+    validation = dict(values.get("validation", {}))
+    validation.pop("every_minutes" if "steps" in limits else "every_steps", None)
+    return {**values, "training": training, "validation": validation}
+
+
+def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(low)
+    for key, value in high.items():
+        result[key] = _over(low[key], value) if isinstance(value, dict) and isinstance(low.get(key), dict) else value
+    return result
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value for key, value in values.items() if value is not None
+    }
+
+
+# The tree of keys and their types ---------------------------------------------------------------------------------------
+
+TABLES: dict[str, type] = {
+    "data": DataTable,
+    "tokenizer": TokenizerTable,
+    "model": ModelTable,
+    "batches": BatchSettings,
+    "training": TrainingSettings,
+    "validation": ValidationSettings,
+    "decoding": DecodingSettings,
+}
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+@cache
+def _model_keys() -> dict[str, Any]:
+    """Every dial there is; which of them a preset has is said when it is configured."""
+    stack = _hints(StackConfig)
+    dials = {**_hints(RecurrentConfig), **_hints(ModelConfig), **stack, "encoder": stack, "decoder": stack}
+    return {"preset": str, "start": str} | {key: wanted for key, wanted in dials.items() if key not in FROM_TOKENIZER}
+
+
+def key_types(task: Any = "translation") -> dict[str, Any]:
+    """Table -> key -> type; a dict where a key is a table itself."""
+    options = task_from({"name": task}).options if isinstance(task, str) else {}
+    types_of_options = {key: str | None if value is None else type(value) for key, value in options.items()}
+    tables = {key: _model_keys() if key == "model" else dict(_hints(kind)) for key, kind in TABLES.items()}
+    return {"task": {"name": str, **types_of_options}, **tables}
+
+
+def checked(values: Mapping[str, Any], place: str, tree: Mapping[str, Any] | None = None, path: str = "") -> dict[str, Any]:
+    """`values` with every key known and every value of its type. Raises UsageError naming the nearest key and `place`."""
+    if tree is None:
+        tree = key_types(
+            values.get("task", {}).get("name", "translation") if isinstance(values.get("task", {}), dict) else "translation"
+        )
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        dotted = f"{path}{key}"
+        if key not in tree:
+            raise unknown("recipe key" if path else "recipe table", dotted, (f"{path}{name}" for name in tree), f"in {place}")
+        wanted = tree[key]
+        if isinstance(wanted, dict):
+            if not isinstance(value, Mapping):
+                raise UsageError(
+                    f"{dotted} in {place} is a table of keys, not a value: write [{dotted}] or {dotted}.KEY = ...."
+                )
+            result[key] = checked(value, place, wanted, f"{dotted}.")
+        else:
+            result[key] = _fitting([value], wanted, dotted, place)
+    return result
+
+
+def nested(overrides: Mapping[str, Any], place: str = "on the command line") -> dict[str, Any]:
+    """{"training.steps": "500"} -> {"training": {"steps": 500}}, texts read by the type of their key."""
+    task = overrides.get("task.name", "translation")
+    whole, result = key_types(task), {}
+    for dotted, value in overrides.items():
+        *tables, last = dotted.split(".")
+        tree: Any = whole
+        inner = result
+        for table in tables:
+            tree = tree.get(table) if isinstance(tree, dict) else None
+            inner = inner.setdefault(table, {})
+        if not isinstance(tree, dict) or last not in tree or isinstance(tree[last], dict):
+            near = whole[tables[0]] if tables and isinstance(whole.get(tables[0]), dict) else whole
+            raise unknown("recipe key", dotted, _flat(near, f"{tables[0]}." if near is not whole else ""), place)
+        inner[last] = _fitting(_readings(value), tree[last], dotted, place)
+    return result
+
+
+def _flat(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    for key, wanted in tree.items():
+        if isinstance(wanted, dict):
+            yield from _flat(wanted, f"{path}{key}.")
+        else:
+            yield f"{path}{key}"
+
+
+def _readings(value: Any) -> list[Any]:
+    """What a text on the command line can mean: a TOML value, the text itself, a list with commas."""
+    if not isinstance(value, str):
+        return [value]
+    readings: list[Any] = [value]
+    with contextlib.suppress(tomllib.TOMLDecodeError):
+        readings.insert(0, tomllib.loads(f"value = {value}")["value"])
+    if value.lower() in ("none", "true", "false"):
+        readings.insert(0, {"none": None, "true": True, "false": False}[value.lower()])
+    if "," in value:
+        readings.insert(0, [part.strip() for part in value.split(",") if part.strip()])
+    return readings
+
+
+def _fitting(readings: list[Any], wanted: Any, key: str, place: str) -> Any:
+    """The first reading of a value that has the type `wanted`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    adapter = TypeAdapter(wanted)
+    for reading in readings:
+        try:
+            value = adapter.validate_python(reading, strict=True)
+        except ValidationError:
+            continue
+        if value == value:  # not a number is no number
+            return value
+    raise UsageError(
+        f"{key} is {readings[-1]!r} {place if place.startswith('on ') else 'in ' + place}; it must be {_words(wanted)}."
+    )
+
+
+def _words(wanted: Any) -> str:
+    """A type in a person's words."""
+    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
+    if wanted in plain:
+        return plain[wanted]
+    parts = typing.get_args(wanted)
+    if typing.get_origin(wanted) is Literal:
+        return "one of " + ", ".join(map(str, parts))
+    if typing.get_origin(wanted) in (types.UnionType, typing.Union):
+        return " or ".join(_words(part) for part in parts)
+    return "a list" if typing.get_origin(wanted) is list else str(wanted)
