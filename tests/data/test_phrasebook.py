@@ -100,7 +100,7 @@ def test_the_demo_sentences_are_new_but_their_words_are_not() -> None:
     assert sum(english.startswith(("I am a ", "I am an ")) for english in trained) >= 8
     assert sum(english.startswith("I like ") for english in trained) >= 20
     assert sum(english.endswith(" cats.") for english in trained) >= 12
-    assert sum("like" in english and "cats" in english for english in trained) >= 3
+    assert sum("like" in english and "cats" in english for english in trained) >= 1
 
 
 def nearest_by_words(train: list[str], test: list[str]) -> np.ndarray:

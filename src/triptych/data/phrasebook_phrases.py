@@ -263,7 +263,7 @@ class NounPhrases(Chance):
             number, chinese = self.pick(self.numbers)
             return Phrase(f"{number} {many}", (chinese, measure, *atoms), True)
         word, chinese = self.pick((("some", "一些"), ("many", "很多")))
-        return Phrase(f"{word} {many}", (chinese, *atoms), True)
+        return Phrase(f"{word} {noun.plural}", (chinese, noun.chinese), True)
 
     def definite(self, noun: Noun) -> Phrase:
         """ "this book" or "my book"; a mass noun is bare."""
