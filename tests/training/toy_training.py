@@ -1,10 +1,11 @@
 """A small job that learns to turn a sequence round, for tests; as a script it trains one, so that it can be killed.
 
-python toy_training.py RUN [steps=40] [resume=True] [optimizer=muon] ...
+python toy_training.py RUN [steps=40] [resume=true] [optimizer='"muon"'] ...
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,8 +70,7 @@ def make_job(path: Path, *, resume: bool = False, accumulate: int = 2, batch_tok
 
 def main() -> None:
     path, *given = sys.argv[1:]
-    values = {name: eval(value) if not value.isalpha() else value for name, value in (pair.split("=") for pair in given)}
-    values["resume"] = values.get("resume") in ("True", True)
+    values: dict[str, Any] = {name: json.loads(value) for name, value in (pair.split("=") for pair in given)}
     torch.set_num_threads(1)
     for progress in train(make_job(Path(path), **values)):
         print(progress.event, progress.step, progress.message, flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +21,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class Interrupt:
-    """While entered, the first Ctrl-C (or SIGTERM) only asks to stop; the second one stops at once."""
+    """While entered, the first Ctrl-C only asks to stop, the second one stops at once. SIGTERM asks, too.
+
+    (torchrun sends SIGTERM after a Ctrl-C, and so do schedulers before they kill: that is no second Ctrl-C.)
+    """
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
@@ -33,16 +37,17 @@ class Interrupt:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._restore()
+        for number in list(self._before):
+            self._restore(number)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
-        self._restore()
+        if number == signal.SIGINT:
+            self._restore(number)
 
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        self._before.clear()
+    def _restore(self, number: int) -> None:
+        if number in self._before:
+            signal.signal(number, self._before.pop(number))
 
 
 def is_finite(tensor: Tensor) -> bool:

@@ -1,0 +1,95 @@
+"""Does a run that is killed at random moments and resumed end in the same bits as one that was never stopped?
+
+    python benchmarks/kill_and_resume.py [--kills 20] [--seed 1] [--recipe phrasebook] [--steps 120] [--KEY VALUE ...]
+
+Trains the recipe once from start to end, then again while SIGKILL strikes at moments drawn evenly over that time (start-up,
+steps, validation and the writing of checkpoints alike), each time resumed. Prints one JSON object; exit code 1 where model.safetensors
+or metrics.jsonl (clock fields excepted) differ. `--recipe toy` takes the tests' small job in place of the command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TOY = ROOT / "tests" / "training" / "toy_training.py"
+CLOCKS = ("seconds", "tokens_per_second")
+
+
+def command(recipe: str, out: Path, steps: int, resume: bool, more: list[str]) -> list[str]:
+    if recipe == "toy":
+        return [sys.executable, str(TOY), str(out), f"steps={steps}", f"resume={json.dumps(resume)}"]
+    dials = ["--training.steps", str(steps), "--training.minutes", "none", "--training.checkpoint_every_steps", "7",
+             "--validation.every_minutes", "none", "--validation.every_steps", "25", *more]  # fmt: skip
+    return [sys.executable, "-m", "triptych", "train", recipe, "--out", str(out), *dials, *(["--resume"] if resume else [])]
+
+
+def train(words: list[str], kill_after: float | None) -> bool:
+    """Whether it came to its end before it was killed. Raises where it failed by itself."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            told, _ = process.communicate(timeout=kill_after)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            told, _ = process.communicate()
+    if process.returncode not in (0, -signal.SIGKILL):
+        raise SystemExit(
+            f"{' '.join(words)} failed with exit code {process.returncode}:\n{told.decode(errors='replace')[-3000:]}"
+        )
+    return process.returncode == 0
+
+
+def metrics(run: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().split("\n") if line]
+    return [{key: value for key, value in line.items() if key not in CLOCKS} for line in lines]
+
+
+def last_step(run: Path) -> int:
+    return max((int(path.name[5:]) for path in run.glob("checkpoints/step-*") if (path / "COMPLETE").exists()), default=0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--recipe", default="phrasebook")
+    parser.add_argument("--steps", type=int, default=120)
+    given, more = parser.parse_known_args()
+    chance = random.Random(given.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        whole, killed = Path(folder) / "whole", Path(folder) / "killed"
+        began = time.monotonic()
+        train(command(given.recipe, whole, given.steps, False, more), None)
+        lasted = time.monotonic() - began
+        kills, rounds = [], 0
+        while len(kills) < given.kills:
+            ended = train(command(given.recipe, killed, given.steps, rounds > 0, more), chance.uniform(0.05, 1.0) * lasted / 2)
+            rounds += 1
+            if ended:  # came to its end too early: the last checkpoints are taken away, so that there is something to kill
+                for path in sorted(killed.glob("checkpoints/step-*"), key=lambda path: int(path.name[5:]))[1:]:
+                    (path / "COMPLETE").unlink()
+                (killed / "model.safetensors").unlink(missing_ok=True)
+                continue
+            kills.append(last_step(killed))
+            print(f"kill {len(kills)}: newest checkpoint is of step {kills[-1]}", file=sys.stderr)
+        train(command(given.recipe, killed, given.steps, True, more), None)
+        weights = (whole / "model.safetensors").read_bytes() == (killed / "model.safetensors").read_bytes()
+        lines = metrics(whole) == metrics(killed)
+    result = {"recipe": given.recipe, "steps": given.steps, "kills": len(kills), "resumed_from": kills, "seconds_uninterrupted": round(lasted, 1),
+              "identical_weights": weights, "identical_metrics": lines}  # fmt: skip
+    print(json.dumps(result))
+    raise SystemExit(0 if weights and lines else 1)
+
+
+if __name__ == "__main__":
+    main()
