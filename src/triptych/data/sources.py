@@ -147,7 +147,11 @@ def _columns(files: Files, tell: Callable[[str], None]) -> Iterator[tuple[str, s
         for number, line in enumerate(lines, 1):
             if line.strip():
                 values = _object(line, form.path, number)
-                yield f"{name}:{number}", _text(values, files.fields[0], form.path, number), _text(values, files.fields[1], form.path, number)
+                yield (
+                    f"{name}:{number}",
+                    _text(values, files.fields[0], form.path, number),
+                    _text(values, files.fields[1], form.path, number),
+                )
         return
     names = [column.lower() for column in form.columns]
     first, second = (names.index(field.lower()) if field.lower() in names else place for place, field in enumerate(files.fields))
@@ -192,7 +196,7 @@ def _object(line: str, path: Path, number: int) -> dict[str, object]:
     except ValueError as problem:
         raise DataError(f"{path}:{number}: not JSON ({problem}). JSONL holds one object a line.") from None
     if not isinstance(values, dict):
-        raise DataError(f"{path}:{number}: JSON, but no object. Write {{\"source\": ..., \"target\": ...}}.")
+        raise DataError(f'{path}:{number}: JSON, but no object. Write {{"source": ..., "target": ...}}.')
     return values
 
 

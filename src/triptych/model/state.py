@@ -37,6 +37,7 @@ class CrossKeys:
     def select(self, sources: Tensor) -> CrossKeys:
         lengths = self.lengths[sources]
         longest = int(lengths.max()) if lengths.numel() else 0
+
         def keep(tensors: list[Tensor]) -> list[Tensor]:
             return [x.index_select(0, sources)[:, :, :longest].contiguous() for x in tensors]
 
