@@ -45,7 +45,7 @@ def build(options: Mapping[str, Any]) -> Task:
 
 
 def prepare(examples: Sequence[Example], default_target: str | None = None, tokenized_bleu: bool = False) -> Labels:
-    """{"languages": {"source": [...], "targets": [...]}, "tags": [...]}, sorted; tags are the targets where there are several."""
+    """{"languages": {"source": [...], "targets": [...]}, "tags": [...]}, sorted; tags: the targets where there are several."""
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable pair.")
     sources = sorted({example.source_language for example in examples if example.source_language})
@@ -60,8 +60,8 @@ def prepare(examples: Sequence[Example], default_target: str | None = None, toke
     return {"languages": {"source": sources, "targets": targets}, "tags": targets if len(targets) > 1 else []}
 
 
-def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
-           *, default_target: str | None = None) -> list[Encoded]:  # fmt: skip
+def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose,
+           generator: np.random.Generator | None = None, *, default_target: str | None = None) -> list[Encoded]:  # fmt: skip
     """source = [tag] pieces end; target = begin pieces; tokens = pieces end. In use there is no target. Nothing is drawn.
 
     Raises UsageError for a target language that the run does not know, naming those it does.
@@ -92,7 +92,7 @@ def _tag(example: Example, tokenizers: Tokenizers, labels: Labels, default_targe
     if wanted is None:
         raise UsageError(f"This model translates to several languages; say which with --to: {', '.join(targets)}.")
     if wanted not in tokenizers.source.tags:
-        raise RunError(f"The tokenizer has no tag for '{wanted}', which this run's labels name. The run's files do not belong together.")
+        raise RunError(f"The tokenizer has no tag for '{wanted}', which labels.json names; these files are not of one run.")
     return [tokenizers.source.tags[wanted]]
 
 

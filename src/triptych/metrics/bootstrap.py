@@ -1,0 +1,90 @@
+"""How sure a score is, and whether one system beats another, by drawing the test set again (Koehn 2004)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+Scorer = Callable[[np.ndarray], np.ndarray]  # statistics summed over lines (..., S) -> scores (...)
+CHUNK = 4_000_000  # drawn line numbers held at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The score on the whole set, and where 95 % of the scores on drawn sets lie."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_json(self) -> dict[str, float]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two systems on the same lines, drawn together.
+
+    difference: second minus first. second_better: share (0-100 %) of the draws in which the second scores higher (Koehn 2004).
+    p_value: how often chance alone gives a difference as large (two-sided, around a mean of zero; Riezler and Maxwell 2005).
+    """
+
+    first: Interval
+    second: Interval
+    difference: Interval
+    second_better: float
+    p_value: float
+    resamples: int
+    seed: int
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def interval(statistics: np.ndarray, score: Scorer, resamples: int = 1000, seed: int = 12345) -> Interval:
+    """The 95 % interval of one system. statistics (lines, S): what each line adds, like `bleu.bleu_statistics`."""
+    return _interval(float(score(statistics.sum(0))), score(_sums([statistics], resamples, seed)[0]))
+
+
+def compare(first: np.ndarray, second: np.ndarray, score: Scorer, resamples: int = 1000, seed: int = 12345) -> Comparison:
+    """Paired bootstrap of two systems' statistics (lines, S), line by line of the same test set."""
+    assert first.shape == second.shape, "both systems answered the same lines"
+    whole = [float(score(one.sum(0))) for one in (first, second)]
+    drawn = [score(sums) for sums in _sums([first, second], resamples, seed)]
+    gain, gains = whole[1] - whole[0], drawn[1] - drawn[0]
+    chance = np.abs(gains - gains.mean()) > abs(gain)
+    return Comparison(
+        first=_interval(whole[0], drawn[0]), second=_interval(whole[1], drawn[1]), difference=_interval(gain, gains),
+        second_better=100.0 * float((gains > 0).mean()), p_value=float((chance.sum() + 1) / (resamples + 1)),
+        resamples=resamples, seed=seed,
+    )  # fmt: skip
+
+
+def mean(sums: np.ndarray) -> np.ndarray:
+    """Scorer of metrics that are a mean over lines: statistics (lines, 2) of [points, 1] -> 0 to 100."""
+    return 100.0 * sums[..., 0] / sums[..., 1]
+
+
+def exact_statistics(hypotheses: list[str], references: list[str]) -> np.ndarray:
+    """(lines, 2) for `mean`: the statistics of exact match."""
+    return np.array([[a.strip() == b.strip(), 1] for a, b in zip(hypotheses, references, strict=True)], dtype=np.int64)
+
+
+def _interval(value: float, drawn: np.ndarray) -> Interval:
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Interval(value, float(low), float(high))
+
+
+def _sums(systems: list[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:
+    """Sums (resamples, S) over as many lines as there are, drawn with replacement, the same lines for every system."""
+    generator, lines = np.random.default_rng(seed), len(systems[0])
+    rows = max(1, CHUNK // max(1, lines))
+    parts: list[list[np.ndarray]] = [[] for _ in systems]
+    for start in range(0, resamples, rows):
+        drawn = generator.integers(0, lines, (min(rows, resamples - start), lines))
+        times = np.stack([np.bincount(row, minlength=lines) for row in drawn]).astype(np.float64)  # (rows, lines)
+        for part, statistics in zip(parts, systems, strict=True):
+            part.append(times @ statistics)
+    return [np.concatenate(part) for part in parts]
