@@ -83,10 +83,11 @@ def main() -> None:
             else:
                 resumed_from.append(last_step(killed))
                 print(f"kill {len(resumed_from)}: the newest checkpoint is of step {resumed_from[-1]}", file=sys.stderr)
+    identical = bool(same) and all(same)
     told = {"recipe": given.recipe, "steps": given.steps, "kills": len(resumed_from), "resumed_from": resumed_from,
-            "runs_ended": len(same), "seconds_uninterrupted": round(lasted, 1), "identical": bool(same) and all(same)}  # fmt: skip
+            "runs_ended": len(same), "seconds_uninterrupted": round(lasted, 1), "identical": identical}  # fmt: skip
     print(json.dumps(told))
-    raise SystemExit(0 if told["identical"] else 1)
+    raise SystemExit(0 if identical else 1)
 
 
 if __name__ == "__main__":

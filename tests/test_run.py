@@ -88,9 +88,7 @@ def test_every_mismatch_is_listed(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         load_weights(tmp_path / "m", {"weight": torch.ones(2, 2), "other": torch.ones(1)}, model)
     text = str(caught.value)
-    assert (
-        "'bias' is missing" in text and "'other' has no place" in text and "'weight' has shape (2, 2) instead of (3, 2)" in text
-    )
+    assert "'bias' is missing" in text and "'other' has no place" in text and "'weight' has shape (2, 2) instead of (3, 2)" in text
 
 
 def test_weights_round_trip_with_head(tmp_path: Path) -> None:
@@ -118,9 +116,7 @@ def test_metrics_survive_a_cut_line(tmp_path: Path) -> None:
 def test_checkpoints_are_pruned(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run")
     for step in (1, 2, 3, 10, 20):
-        run.write_checkpoint(
-            step, {"model.safetensors": {"w": torch.full((3,), float(step))}, "averages.safetensors": {}}, {"step": step}
-        )
+        run.write_checkpoint(step, {"model.safetensors": {"w": torch.full((3,), float(step))}, "averages.safetensors": {}}, {"step": step})
     (run.path / "checkpoints" / ".step-9.writing").mkdir()
     run.prune_checkpoints(3, best_step=2)
     assert [checkpoint.step for checkpoint in run.checkpoints()] == [2, 3, 10, 20]
@@ -182,15 +178,11 @@ def test_a_disk_that_is_really_full(tiny_disk: Path) -> None:
 
 def test_imports_no_torch() -> None:
     code = "import sys, triptych.run, triptych.training.settings, triptych.training.job; assert 'torch' not in sys.modules"
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
-    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")})
 
 
 def test_config_is_plain_json(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run")
     run.write_config(RunConfig(task="translation", model=MODELS[0]))
     values = json.loads((run.path / "config.json").read_text())
-    assert (
-        values["format_version"] == 1 and values["model"]["kind"] == "transformer" and values["model"]["encoder"]["layers"] == 2
-    )
+    assert values["format_version"] == 1 and values["model"]["kind"] == "transformer" and values["model"]["encoder"]["layers"] == 2

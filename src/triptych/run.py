@@ -63,8 +63,7 @@ class Run:
         held = [run.path / MODEL] if run.has_model() else sorted((run.path / "checkpoints").glob("step-*"))
         if held and not resume:
             raise UsageError(
-                f"{run.path} already holds a run ({held[-1].name}). "
-                "Go on with it by --resume, or name another folder with --out."
+                f"{run.path} already holds a run ({held[-1].name}). Go on with it by --resume, or name another folder with --out."
             )
         with writing(run.path):
             (run.path / "checkpoints").mkdir(parents=True, exist_ok=True)
@@ -77,9 +76,7 @@ class Run:
         if not run.path.is_dir():
             raise RunError(f"There is no run folder {run.path}. Train one with: triptych train RECIPE --out {run.path}")
         if not (run.path / "config.json").is_file():
-            raise RunError(
-                f"{run.path} is not a run folder: config.json is missing. Name a folder that `triptych train` wrote."
-            )
+            raise RunError(f"{run.path} is not a run folder: config.json is missing. Name a folder that `triptych train` wrote.")
         return run
 
     # Small files ------------------------------------------------------------------------------------------------
@@ -123,16 +120,13 @@ class Run:
         version = values.pop("format_version")
         if version != FORMAT_VERSION:
             raise RunError(
-                f"{path} has format version {version}; this triptych reads {FORMAT_VERSION}. "
-                "Update triptych, or train the run again."
+                f"{path} has format version {version}; this triptych reads {FORMAT_VERSION}. Update triptych, or train the run again."
             )
         try:
             model = dict(values.pop("model"))
             return RunConfig(**values, model=_read_model_config(model))
         except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise RunError(
-                f"{path} does not fit this version of triptych: {error}. Update triptych, or train the run again."
-            ) from None
+            raise RunError(f"{path} does not fit this version of triptych: {error}. Update triptych, or train the run again.") from None
 
     def write_labels(self, labels: Any) -> None:
         self.write_json("labels.json", labels)
@@ -194,9 +188,7 @@ class Run:
             return self.path / MODEL
         checkpoint = self.latest_checkpoint()
         if checkpoint is None:
-            raise RunError(
-                f"{self.path} has no weights: {MODEL} is missing and there is no whole checkpoint. Train with --resume."
-            )
+            raise RunError(f"{self.path} has no weights: {MODEL} is missing and there is no whole checkpoint. Train with --resume.")
         return checkpoint.weights()
 
     def load_into(self, model: nn.Module, head: nn.Module | None = None) -> None:
@@ -334,7 +326,5 @@ def _read_model_config(values: dict[str, Any]) -> ModelConfig | RecurrentConfig:
         return RecurrentConfig(**values)
     if kind != "transformer":
         raise ValueError(f"model kind '{kind}' is neither 'transformer' nor 'recurrent'")
-    encoder, decoder = (
-        None if (stack := values.pop(side)) is None else StackConfig(**stack) for side in ("encoder", "decoder")
-    )
+    encoder, decoder = (None if (stack := values.pop(side)) is None else StackConfig(**stack) for side in ("encoder", "decoder"))
     return ModelConfig(encoder=encoder, decoder=decoder, **values)

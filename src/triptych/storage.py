@@ -28,9 +28,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise RunError(f"{path} is missing. Copy the whole run folder, or train it again.") from None
     except (SafetensorError, ValueError) as error:
         size = path.stat().st_size
-        raise RunError(
-            f"{path} ({size:,} bytes) is cut off or damaged ({error}). Copy it again, or train the run again."
-        ) from None
+        raise RunError(f"{path} ({size:,} bytes) is cut off or damaged ({error}). Copy it again, or train the run again.") from None
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
 
@@ -112,6 +110,4 @@ def writing(path: Path) -> Iterator[None]:
             raise TrainingError(
                 f"The disk is full: {path} could not be written. What was saved before is untouched; free some space."
             ) from error
-        raise RunError(
-            f"{path} cannot be written: {error.strerror or error}. Choose a folder that you may write to."
-        ) from error
+        raise RunError(f"{path} cannot be written: {error.strerror or error}. Choose a folder that you may write to.") from error

@@ -35,11 +35,7 @@ def test_schedules_after_the_warmup() -> None:
     assert math.isclose(at("inverse_square_root", 400), 1.0)  # 2 * sqrt(100 / 400)
     assert math.isclose(at("linear", 1000), 0.2) and math.isclose(at("linear", 500), 2 * 0.55)
     assert math.isclose(at("cosine", 1000), 0.2) and math.isclose(at("cosine", 500), 2 * 0.55)
-    assert (
-        at("trapezoid", 400) == 2.0
-        and math.isclose(at("trapezoid", 700), 2 * 0.55)
-        and math.isclose(at("trapezoid", 1000), 0.2)
-    )
+    assert at("trapezoid", 400) == 2.0 and math.isclose(at("trapezoid", 700), 2 * 0.55) and math.isclose(at("trapezoid", 1000), 0.2)
     assert at("constant", 1000) == 2.0
 
 

@@ -210,9 +210,7 @@ def test_not_a_number_in_the_backward(tmp_path: Path) -> None:
 
     def bad_loss(output: Any, batch: Any) -> dict[str, tuple[torch.Tensor, int, float]]:
         value = loss(output, batch)["loss"][0]
-        return {
-            "loss": (value + (output.states[0, 0] * 0).sqrt() - (output.states[0, 0] * 0).sqrt(), batch.counts["tokens"], 1.0)
-        }
+        return {"loss": (value + (output.states[0, 0] * 0).sqrt() - (output.states[0, 0] * 0).sqrt(), batch.counts["tokens"], 1.0)}
 
     job.task.loss = bad_loss  # type: ignore[misc]
     with pytest.raises(TrainingError, match=r"Step 1: the norm of the gradient is nan; first in the gradient of '"):

@@ -69,9 +69,7 @@ class World:
         text = json.dumps(value).encode() if self.leads else b""
         length = torch.tensor([len(text)], dtype=torch.int64)
         distributed.broadcast(length, 0)
-        told = (
-            torch.frombuffer(bytearray(text), dtype=torch.uint8) if self.leads else torch.empty(int(length), dtype=torch.uint8)
-        )
+        told = torch.frombuffer(bytearray(text), dtype=torch.uint8) if self.leads else torch.empty(int(length), dtype=torch.uint8)
         distributed.broadcast(told, 0)
         return json.loads(bytes(told.tolist()))
 

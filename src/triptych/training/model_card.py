@@ -47,9 +47,7 @@ def model_card(facts: CardFacts) -> str:
         rows = [f"| {name} | {value:.2f} |" for name, value in facts.metrics.items()]
         table = [f"On the {facts.split or 'validation'} split:", "", "| metric | value |", "|---|---|", *rows]
         sections.append(_section("Scores", [*table, *(["", f"Signature: {facts.signature}"] if facts.signature else [])]))
-    limits = list(facts.limits) or [
-        "It knows only what its training data held; text of another kind is answered worse, without a warning."
-    ]
+    limits = list(facts.limits) or ["It knows only what its training data held; text of another kind is answered worse, without a warning."]
     sections.append(_section("Limits", [f"- {limit}" for limit in limits]))
     if facts.recipe:
         sections.append(_section("Recipe", ["```toml", facts.recipe.strip(), "```"]))
@@ -88,9 +86,7 @@ def _header(facts: CardFacts) -> str:
         values["license"] = facts.licence
     if facts.metrics:
         values["metrics"] = list(facts.metrics)
-    return "\n".join(
-        ["---", *(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()), "---", ""]
-    )
+    return "\n".join(["---", *(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()), "---", ""])
 
 
 def _summary(facts: CardFacts) -> str:

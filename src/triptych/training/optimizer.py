@@ -23,8 +23,7 @@ class Optimizers:
         hidden = {name for name, parameter in self.parameters.items() if is_hidden_matrix(name, parameter)}
         if settings.optimizer == "muon" and not hidden:
             raise UsageError(
-                "training.optimizer 'muon' is for the matrices inside Transformer blocks, and this model "
-                "has none. Take 'adamw'."
+                "training.optimizer 'muon' is for the matrices inside Transformer blocks, and this model has none. Take 'adamw'."
             )
         if settings.optimizer != "muon":
             hidden = set()
@@ -73,8 +72,7 @@ class Optimizers:
             parameter = self.parameters.get(name)
             if parameter is None or (tensor.ndim and tensor.shape != parameter.shape):
                 raise RunError(
-                    f"{where} holds '{full_name}' {tuple(tensor.shape)}, which does not fit the model. "
-                    "Resume with the run's own recipe."
+                    f"{where} holds '{full_name}' {tuple(tensor.shape)}, which does not fit the model. Resume with the run's own recipe."
                 )
             states.setdefault(name, {})[key] = tensor.to(parameter.device)
         for name, state in states.items():

@@ -53,9 +53,7 @@ class TrainingSettings:
     def check(self) -> None:
         """Raise UsageError for values that cannot train."""
         if self.steps is None and self.minutes is None:
-            raise UsageError(
-                "Training needs an end: give training.steps (for example 2000), training.minutes (for example 20), or both."
-            )
+            raise UsageError("Training needs an end: give training.steps (for example 2000), training.minutes (for example 20), or both.")
         for name in ("steps", "minutes", "learning_rate", "log_every_steps", "checkpoint_every_steps",
                      "checkpoint_every_minutes", "keep_checkpoints", "clip_norm"):  # fmt: skip
             value = getattr(self, name)

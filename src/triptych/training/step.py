@@ -103,9 +103,7 @@ class Stepper:
         output = job.head(job.model, job.model(**inputs), inputs)
         return job.task.loss(output, part.batch)
 
-    def _reduce(
-        self, parts: list[Part], sums: dict[str, Tensor], counts: dict[str, int], weights: dict[str, float]
-    ) -> Gradient:
+    def _reduce(self, parts: list[Part], sums: dict[str, Tensor], counts: dict[str, int], weights: dict[str, float]) -> Gradient:
         names = sorted(sums)
         together = torch.stack([sums[name].cpu() for name in names])
         together = self.world.sum_gradients(self.parameters.values(), together)

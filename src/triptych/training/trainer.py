@@ -82,9 +82,7 @@ class Loop:
             if stop:
                 yield from self._save()
                 saved = f"Stopped after step {self.state.step}, and saved. Go on with: {self.job.command}"
-                yield self._tell(
-                    "interrupted", message=saved if self.state.step else "Stopped before the first step; nothing to save."
-                )
+                yield self._tell("interrupted", message=saved if self.state.step else "Stopped before the first step; nothing to save.")
                 return
             if self.state.fraction >= 1 or self.state.stopped_early:
                 break
@@ -107,9 +105,7 @@ class Loop:
             if self.state.step:
                 notices.append(f"Resumed from step {self.state.step}.")
         elif job.run.latest_checkpoint() is not None:
-            raise UsageError(
-                f"{job.run.path} already holds checkpoints. Go on with: {job.command}; or name another folder with --out."
-            )
+            raise UsageError(f"{job.run.path} already holds checkpoints. Go on with: {job.command}; or name another folder with --out.")
         else:
             job.run.truncate_metrics(0)  # of an attempt that saved nothing
         self.world.share_weights(weights_of(job.model, job.head).values())
@@ -195,9 +191,7 @@ class Loop:
         if wanted.every_steps is None and wanted.every_minutes is None:
             return int(state.fraction * 10) > state.validated_tenths
         by_steps = wanted.every_steps is not None and state.step % wanted.every_steps == 0
-        return by_steps or (
-            wanted.every_minutes is not None and state.seconds - state.validated_seconds >= 60 * wanted.every_minutes
-        )
+        return by_steps or (wanted.every_minutes is not None and state.seconds - state.validated_seconds >= 60 * wanted.every_minutes)
 
     def _checkpoint_is_due(self) -> bool:
         state, settings = self.state, self.settings
