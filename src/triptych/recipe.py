@@ -43,7 +43,7 @@ class DataTable:
     validation: Files | None = None  # unset: 2.5 % of `train`, kept out by a hash of the source sentence; test likewise
     test: Files | None = None
     fields: list[str] | None = None  # columns or keys of source and target, where they have other names
-    examples: int | None = None  # train on the first so many
+    examples: int | None = None  # train on so many of them, spread evenly
     longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
 
 
@@ -103,7 +103,7 @@ class Recipe:
         values = checked(values, place)
         if folder is not None:
             values = _anchored(values, folder)
-        given = nested(overrides or {})
+        given = _anchored(nested(overrides or {}), Path())
         return cls.from_values(_merged(values, given), name)
 
     @classmethod
@@ -229,7 +229,7 @@ def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _other_limit(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """A limit in steps given last replaces the recipe's in minutes (and its validation by the clock), and the other way round."""
+    """A limit in steps given last replaces the recipe's in minutes and its validation by the clock; and the other way round."""
     limits = {"steps", "minutes"} & set(given.get("training", {}))
     if len(limits) != 1:
         return values
@@ -247,9 +247,7 @@ def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value for key, value in values.items() if value is not None
-    }
+    return {key: _without_none(value) if isinstance(value, dict) else value for key, value in values.items() if value is not None}
 
 
 # The tree of keys and their types ---------------------------------------------------------------------------------------
@@ -289,9 +287,7 @@ def key_types(task: Any = "translation") -> dict[str, Any]:
 def checked(values: Mapping[str, Any], place: str, tree: Mapping[str, Any] | None = None, path: str = "") -> dict[str, Any]:
     """`values` with every key known and every value of its type. Raises UsageError naming the nearest key and `place`."""
     if tree is None:
-        tree = key_types(
-            values.get("task", {}).get("name", "translation") if isinstance(values.get("task", {}), dict) else "translation"
-        )
+        tree = key_types(values.get("task", {}).get("name", "translation") if isinstance(values.get("task", {}), dict) else "translation")
     result: dict[str, Any] = {}
     for key, value in values.items():
         dotted = f"{path}{key}"
@@ -300,9 +296,7 @@ def checked(values: Mapping[str, Any], place: str, tree: Mapping[str, Any] | Non
         wanted = tree[key]
         if isinstance(wanted, dict):
             if not isinstance(value, Mapping):
-                raise UsageError(
-                    f"{dotted} in {place} is a table of keys, not a value: write [{dotted}] or {dotted}.KEY = ...."
-                )
+                raise UsageError(f"{dotted} in {place} is a table of keys, not a value: write [{dotted}] or {dotted}.KEY = ....")
             result[key] = checked(value, place, wanted, f"{dotted}.")
         else:
             result[key] = _fitting([value], wanted, dotted, place)
@@ -361,9 +355,7 @@ def _fitting(readings: list[Any], wanted: Any, key: str, place: str) -> Any:
             continue
         if value == value:  # not a number is no number
             return value
-    raise UsageError(
-        f"{key} is {readings[-1]!r} {place if place.startswith('on ') else 'in ' + place}; it must be {_words(wanted)}."
-    )
+    raise UsageError(f"{key} is {readings[-1]!r} {place if place.startswith('on ') else 'in ' + place}; it must be {_words(wanted)}.")
 
 
 def _words(wanted: Any) -> str:

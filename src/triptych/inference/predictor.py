@@ -1,0 +1,184 @@
+"""A finished run, loaded and put to use: predictions, scores, traces."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from ..data.batching import Encoded, collate, length_batches
+from ..data.example import Example
+from ..data.tokenizer import Tokenizers
+from ..decoding.settings import DecodingSettings
+from ..errors import DataError, RunError, unknown
+from ..model.build import build
+from ..run import Run, RunConfig
+from ..tasks.task import TASKS, Prediction, Scores, Task
+
+if TYPE_CHECKING:
+    from ..inspection.trace import Trace
+
+LONGEST_SOURCE = 4096  # tokens read at once: attention needs memory for their square
+CHUNK = 2000  # examples that are encoded and sorted by length together
+
+
+@dataclass(kw_only=True)
+class Predictor:
+    """A model with everything that turns text into tensors and back. `decoding` are the run's defaults."""
+
+    model: Any
+    head: Any
+    task: Task
+    tokenizers: Tokenizers
+    labels: dict[str, Any]
+    decoding: DecodingSettings
+    run: Run | None = None
+    config: RunConfig | None = None
+
+    @property
+    def languages(self) -> dict[str, list[str]]:
+        return self.labels.get("languages", {})
+
+    def predict(self, texts: Sequence[str], to: str | None = None, truncate: int | None = None, **decoding: Any) -> list[Prediction]:
+        """One Prediction a text, in order. to: the target language; decoding: `beams=5`, `temperature=0.7`, ...
+
+        truncate: read only the first so many tokens of a longer text and say how many were not seen; without it a text of more
+        than LONGEST_SOURCE tokens raises DataError.
+        """
+        examples = [Example(source=text, target_language=to, place=f"text {number}") for number, text in enumerate(texts, 1)]
+        return list(self.answer(examples, self.settings(**decoding), truncate))
+
+    def settings(self, **changes: Any) -> DecodingSettings:
+        """The run's decoding defaults with `changes`. Raises UsageError for an unknown or impossible dial."""
+        known = [field.name for field in dataclasses.fields(DecodingSettings)]
+        for name in changes:
+            if name not in known:
+                raise unknown("decoding dial", name, known)
+        settings = dataclasses.replace(self.decoding, **changes)
+        settings.check()
+        return settings
+
+    def answer(self, examples: Sequence[Example], settings: DecodingSettings | None = None,
+               truncate: int | None = None, problems: dict[int, str] | None = None) -> Iterator[Prediction]:  # fmt: skip
+        """Predictions of `examples`, in order; only their inputs are read. An empty source gets an empty answer.
+
+        problems: where given, a text that cannot be read is noted there by its place and gets an empty answer too.
+        """
+        settings = settings or self.decoding
+        for start in range(0, len(examples), CHUNK):
+            yield from self._answer(examples[start : start + CHUNK], settings, truncate, start, problems)
+
+    def _answer(self, examples: Sequence[Example], settings: DecodingSettings, truncate: int | None, start: int,
+                problems: dict[int, str] | None) -> list[Prediction]:  # fmt: skip
+        found = [Prediction(text="", index=start + place) for place in range(len(examples))]
+        encoded: list[Encoded] = []
+        for place, example in enumerate(examples):
+            if not (example.source or "").strip():
+                continue
+            pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
+            try:
+                found[place].truncated_input_tokens = sum(self._shorten(one, example, truncate) for one in pieces)
+            except DataError as error:
+                if problems is None:
+                    raise
+                problems[start + place] = str(error)
+                continue
+            for one in pieces:
+                one.index = place
+            encoded += pieces
+        raw: dict[int, list[Any]] = {}
+        for batch in length_batches(encoded, settings.batch_tokens):
+            members = [encoded[place] for place in batch]
+            whole = collate(members)
+            whole.examples = [start + member.index for member in members]  # what a draw depends on
+            for member, answer in zip(members, self.task.answer(self.model, whole, settings, self.tokenizers), strict=True):
+                raw.setdefault(member.index, []).append(answer)
+        for place, answers in raw.items():
+            prediction = self.task.read(answers, examples[place], self.tokenizers)
+            prediction.index, prediction.truncated_input_tokens = start + place, found[place].truncated_input_tokens
+            found[place] = prediction
+        return found
+
+    def _shorten(self, encoded: Encoded, example: Example, truncate: int | None) -> int:
+        """Cut a source that is too long, where that was asked for; how many tokens are not seen."""
+        source = encoded.inputs["source"]
+        most = truncate or self.longest_source()
+        if len(source) <= most:
+            return 0
+        if truncate is None:
+            raise DataError(
+                f"{example.place} has {len(source):,} tokens; at most {most:,} are read at once. "
+                f"Cut it into sentences, or read only its start with --truncate {most}."
+            )
+        encoded.inputs["source"] = np.concatenate((source[: most - 1], source[-1:]))  # the last one says that it ends
+        return len(source) - most
+
+    def longest_source(self) -> int:
+        """The most tokens of a source that the model can be given."""
+        encoder = getattr(self.model.config, "encoder", None)
+        learned = encoder is not None and encoder.positions == "learned"
+        return min(LONGEST_SOURCE, encoder.max_positions) if learned and encoder is not None else LONGEST_SOURCE
+
+    def evaluate(self, examples: Sequence[Example], settings: DecodingSettings | None = None) -> Evaluation:
+        """Answer `examples` as in use and score the answers against their targets."""
+        predictions = list(self.answer(examples, settings))
+        scores = self.task.score(predictions, examples, self.losses(examples))
+        return Evaluation(predictions, scores)
+
+    @torch.no_grad()
+    def losses(self, examples: Sequence[Example]) -> dict[str, float]:
+        """Mean of every loss of the task over `examples`, without dropout."""
+        encoded = [one for example in examples for one in self.task.encode(example, self.tokenizers, self.labels, "train", None)]
+        sums: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        for places in length_batches(encoded, 4096):
+            batch = collate([encoded[place] for place in places])
+            output = self.head(self.model, self.model(**batch.inputs), batch.inputs)
+            for name, (value, count, _) in self.task.loss(output, batch).items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+                counts[name] = counts.get(name, 0) + count
+        return {name: total / max(1, counts[name]) for name, total in sums.items()}
+
+    def trace(self, text: str, to: str | None = None, target: str | None = None, kinds: Sequence[str] = ("cross",),
+              label: str = "", **decoding: Any) -> Trace:  # fmt: skip
+        """Answer `text` and look at how the answer came about; with `target`, look at that text as the answer instead."""
+        from ..inspection.trace import trace
+
+        example = Example(source=text, target=target, target_language=to, place="text")
+        return trace(self.model, self.task, self.tokenizers, example, labels=self.labels, settings=self.settings(**decoding),
+                     label=label or self._name(), kinds=kinds)  # fmt: skip
+
+    def _name(self) -> str:
+        return self.config.name if self.config and self.config.name else "model"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Answers and their scores."""
+
+    predictions: list[Prediction]
+    scores: Scores
+
+
+def load(path: str | Path, precision: Literal["float32", "bfloat16"] = "float32") -> Predictor:
+    """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does not fit."""
+    run = Run.open(path)
+    config = run.read_config()
+    if config.task not in TASKS:
+        raise RunError(f"{run.path / 'config.json'} names the task '{config.task}', which this triptych does not have. Update it.")
+    task = TASKS[config.task](config.options)
+    labels = run.read_labels()
+    tokenizers = Tokenizers.load(run.path)
+    model = build(config.model)
+    head = task.head(config.model, labels)
+    run.load_into(model, head)
+    model.eval()
+    head.eval()
+    model.precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]  # type: ignore[assignment]
+    return Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels,
+                     decoding=DecodingSettings(**config.decoding), run=run, config=config)  # fmt: skip

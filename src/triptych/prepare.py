@@ -1,0 +1,289 @@
+"""From a Recipe to a Job: data, labels, tokenizers, model, batches, validation, run folder. For recipe and cli alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .build import describe, model_card
+from .data import catalog
+from .data.batching import Encoded, MicroBatches
+from .data.example import FIELDS, Example
+from .data.sources import Files, read
+from .data.split import by_source
+from .data.tokenizer import Tokenizer, Tokenizers
+from .errors import DataError, RunError, UsageError
+from .inference.predictor import Predictor
+from .model.build import build
+from .model.config import ModelConfig, RecurrentConfig
+from .recipe import DataTable, Recipe
+from .run import Run, RunConfig, load_weights
+from .storage import read_tensors
+from .training.distributed import world
+from .training.job import Job, Progress
+from .training.trainer import train
+
+if TYPE_CHECKING:
+    from .tasks.task import Task
+
+Report = Callable[[str], None]
+SETTLED = ("task", "data", "tokenizer", "model", "batches")  # what a resumed run must have in common with its beginning
+
+
+@dataclass(kw_only=True)
+class Prepared:
+    """Everything that a recipe stands for, ready to train."""
+
+    recipe: Recipe
+    job: Job
+    tokenizers: Tokenizers
+    labels: dict[str, Any]
+    examples: list[Example]
+    validation: list[Example]
+    encoded: list[list[Encoded]] = field(repr=False)
+    leads: bool = True
+
+    def describe(self) -> list[str]:
+        """Model size, estimated memory and the first batch decoded, a line each."""
+        position = self.job.batches.state()
+        first = self.job.batches.next_batches(self.job.batches.world)[0][1]
+        self.job.batches.restore(position)
+        return describe(self.recipe, self.job, self.tokenizers, self.examples, self.encoded, first)
+
+    def train(self) -> Iterator[Progress]:
+        """Train, yielding progress; a finished run gets its MODEL_CARD.md."""
+        for progress in train(self.job):
+            if progress.event == "finished" and self.leads:
+                self.job.run.write_card(model_card(self.recipe, self.job, self.labels, self.examples, progress))
+            yield progress
+
+
+def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = False, report: Report | None = None) -> Prepared:
+    """Read the data, learn or take the tokenizers, build the model. Unless `dry`, the run folder `out` is written.
+
+    Raises UsageError, DataError or RunError for whatever a person can put right.
+    """
+    tell = report or (lambda message: None)
+    _check(recipe)
+    processes, out = world(), Path(out)
+    if not dry and not resume and processes.leads:
+        _refuse_held(out)
+    before = Run(out) if resume and (out / "config.json").is_file() else None
+    if before is not None:
+        _refuse_changes(recipe, before)
+    elif resume:
+        tell(f"There is nothing to resume in {out}; training starts anew.")
+    task = recipe.build_task()
+    examples = spread(read_part(recipe.data, "train", tell), recipe.data.examples)
+    validation = spread(read_part(recipe.data, "validation", tell), recipe.validation.examples)
+    labels = task.prepare(examples)
+    origin = before or (Run.open(recipe.model.start) if recipe.model.start else None)
+    if before is not None and before.read_labels() != labels:
+        raise RunError(f"The data of {out} has changed since it was trained: its labels differ. Train into a new folder.")
+    tokenizers = _tokenizers(recipe, labels, examples, origin, tell)
+    examples, encoded = _encode(task, examples, tokenizers, labels, recipe.data.longest, tell)
+    torch.manual_seed(recipe.training.seed)
+    config = with_vocabulary(origin.read_config().model if origin else recipe.model.config(), tokenizers)
+    model, head = build(config), task.head(config, labels)
+    if recipe.model.start and origin is not None and before is None:
+        _start_from(origin, task, labels, model, head, tell)
+    batches = MicroBatches(
+        lambda epoch, index: encoded[index], len(encoded), batch_tokens=recipe.batches.batch_tokens, seed=recipe.training.seed,
+        buffer=recipe.batches.buffer, batch_examples=recipe.batches.batch_examples, rank=processes.rank, world=processes.size,
+    )  # fmt: skip
+    run = Run(out)
+    if not dry and processes.leads:
+        run = Run.create(out, resume)
+        if before is None:
+            _write(run, recipe, task, labels, tokenizers, config, sum(parameter.numel() for parameter in model.parameters()))
+        else:
+            run.write_recipe(recipe.to_toml())
+    job = Job(
+        model=model, head=head, task=task, batches=batches, run=run, settings=recipe.training, resume=resume,
+        accumulate=recipe.batches.accumulate, validation=recipe.validation, places=lambda index: examples[index].place,
+        validate=_validator(recipe, task, tokenizers, labels, model, head, validation) if validation else None,
+        command=f"triptych train {out} --resume",
+    )  # fmt: skip
+    return Prepared(recipe=recipe, job=job, tokenizers=tokenizers, labels=labels, examples=examples, validation=validation,
+                    encoded=encoded, leads=processes.leads)  # fmt: skip
+
+
+# Data -------------------------------------------------------------------------------------------------------------------
+
+
+def read_part(data: DataTable, part: str, report: Report | None = None) -> list[Example]:
+    """The Examples of "train", "validation" or "test" that a recipe means. Raises DataError or UsageError."""
+    if data.set is not None:
+        return catalog.load(data.set, part, source=data.source, target=data.target, script=data.script, report=report)
+    if data.train is None:
+        raise UsageError(
+            f"The recipe names no data. Give data.set (one of {', '.join(catalog.ENTRIES)}), or data.train with your own files, "
+            'for example ["a.en", "a.de"]; triptych init writes such a recipe.'
+        )
+    given = getattr(data, part)
+    missing = [name for name in ("validation", "test") if getattr(data, name) is None]
+    if given is not None and not (part == "train" and missing):
+        return _files(data, given, report)
+    parts = by_source(_files(data, data.train, report if part == "train" else None))
+    if part != "train":
+        return parts[part]
+    return parts["train"] + [example for name in ("validation", "test") if name not in missing for example in parts[name]]
+
+
+def files_of(names: str | Sequence[str], fields: Sequence[str] | None = None) -> Files:
+    """One file with two columns, or two aligned files."""
+    paths = [names] if isinstance(names, str) else list(names)
+    if len(paths) not in (1, 2):
+        raise UsageError(f"{len(paths)} files are given ({', '.join(paths)}); name one with two columns, or two aligned ones.")
+    if fields is not None and len(fields) != 2:
+        raise UsageError(f"data.fields names {len(fields)} columns; it must name two, those of source and target.")
+    return Files(paths[0], paths[1] if len(paths) == 2 else None, **({"fields": (fields[0], fields[1])} if fields else {}))
+
+
+def _files(data: DataTable, names: str | Sequence[str], report: Report | None) -> list[Example]:
+    if isinstance(data.target, list) and len(data.target) > 1:
+        raise UsageError("Own files have one target language: give data.target as one text, for example 'de'.")
+    target = data.target[0] if isinstance(data.target, list) and data.target else data.target
+    return read(files_of(names, data.fields), data.source, target, report)  # type: ignore[arg-type]
+
+
+def spread(examples: list[Example], count: int | None) -> list[Example]:
+    """`count` of the examples, evenly over all of them, so that every language has its share."""
+    if count is None or count >= len(examples):
+        return examples
+    return [examples[place * len(examples) // count] for place in range(count)]
+
+
+def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels: dict[str, Any], longest: int,
+            tell: Report) -> tuple[list[Example], list[list[Encoded]]]:  # fmt: skip
+    """All examples as ids, once; those with a side over `longest` tokens are left out and named."""
+    kept, encoded, passed = [], [], []
+    for example in examples:
+        pieces = task.encode(example, tokenizers, labels, "train", None)
+        if any(len(values) > longest for one in pieces for values in one.inputs.values()):
+            passed.append(example.place)
+            continue
+        for one in pieces:
+            one.index = len(kept)
+        kept.append(example)
+        encoded.append(pieces)
+    if passed:
+        more = f" and {len(passed) - 3:,} more" if len(passed) > 3 else ""
+        tell(f"{', '.join(passed[:3])}{more}: over data.longest = {longest:,} tokens, left out of training.")
+    if not kept:
+        raise DataError(f"No example is left to train on: all {len(passed):,} have over data.longest = {longest:,} tokens.")
+    return kept, encoded
+
+
+# Tokenizers and model ---------------------------------------------------------------------------------------------------
+
+
+def _tokenizers(recipe: Recipe, labels: dict[str, Any], examples: list[Example], origin: Run | None, tell: Report) -> Tokenizers:
+    tags = tuple(labels.get("tags", ()))
+    if origin is not None:
+        found = Tokenizers.load(origin.path)
+        unknown_tags = [tag for tag in tags if tag not in found.source.tags]
+        if unknown_tags:
+            raise UsageError(
+                f"The tokenizer of {origin.path} has no tag for {', '.join(unknown_tags)}; it has "
+                f"{', '.join(found.source.tags) or 'none'}. Start from a run with these languages, or train anew."
+            )
+        return found
+    dials = recipe.tokenizer
+    sides = {role: [name for name, one in FIELDS.items() if one.text and one.role == role] for role in ("input", "target")}
+    texts = {role: [text for name in names for one in examples if (text := getattr(one, name))] for role, names in sides.items()}
+    if dials.shared:
+        one = Tokenizer.train(texts["input"] + texts["target"], dials.kind, dials.vocabulary_size, tags)
+        return Tokenizers(one, one)
+    source = Tokenizer.train(texts["input"], dials.kind, dials.vocabulary_size, tags)
+    return Tokenizers(source, Tokenizer.train(texts["target"], dials.kind, dials.vocabulary_size))
+
+
+def with_vocabulary(config: ModelConfig | RecurrentConfig, tokenizers: Tokenizers) -> ModelConfig | RecurrentConfig:
+    """The configuration with the sizes that the tokenizers decide."""
+    source = None if tokenizers.shared else tokenizers.source.vocabulary_size
+    return dataclasses.replace(config, vocabulary_size=tokenizers.target.vocabulary_size, source_vocabulary_size=source)
+
+
+def _start_from(origin: Run, task: Task, labels: dict[str, Any], model: Any, head: Any, tell: Report) -> None:
+    """Weights by name from another run; its head too where task and labels are equal."""
+    path, config = origin.weights(), origin.read_config()
+    tensors = read_tensors(path)
+    stacks = {name: tensor for name, tensor in tensors.items() if not name.startswith("head.")}
+    load_weights(path, stacks, model)
+    same = config.task == task.name and origin.read_labels() == labels
+    own = list(head.parameters())
+    if own and same:
+        load_weights(path, tensors, model, head)
+    count = sum(tensor.numel() for tensor in stacks.values())
+    of_head = "the head has no weights of its own" if not own else "its head" if same else "the head is new: task or labels differ"
+    tell(f"Taken from {origin.path}: its tokenizer, {count / 1e6:.1f} M weights of its stacks ({len(stacks)} tensors); {of_head}.")
+
+
+def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[str, Any], model: Any, head: Any,
+               examples: list[Example]) -> Callable[[Any], dict[str, float]]:  # fmt: skip
+    """Real decoding, greedy for the sake of time, of the development data."""
+    settings = dataclasses.replace(recipe.decoding, beams=1, n_best=1, temperature=0.0)
+    predictor = Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels, decoding=settings)
+    return lambda _: predictor.evaluate(examples).scores.values
+
+
+# The run folder ---------------------------------------------------------------------------------------------------------
+
+
+def _check(recipe: Recipe) -> None:
+    recipe.training.check()
+    recipe.decoding.check()
+    for name in ("batch_tokens", "batch_examples", "accumulate", "buffer"):
+        value = getattr(recipe.batches, name)
+        if value is not None and value < 1:
+            raise UsageError(f"batches.{name} is {value}; it must be 1 or more.")
+    for name in ("longest", "examples"):
+        value = getattr(recipe.data, name)
+        if value is not None and value < 1:
+            raise UsageError(f"data.{name} is {value}; it must be 1 or more.")
+
+
+def _refuse_held(out: Path) -> None:
+    """Before time is spent on the data: is the folder free?"""
+    held = [name for name in ("model.safetensors", "checkpoints", "config.json") if (out / name).exists()]
+    if held:
+        raise UsageError(f"{out} already holds a run ({', '.join(held)}). Go on with it by --resume, or name another folder with --out.")
+
+
+def _refuse_changes(recipe: Recipe, run: Run) -> None:
+    saved, now = Recipe.load(run.path).to_values(), recipe.to_values()
+    for table in SETTLED:
+        for key in sorted({*saved.get(table, {}), *now.get(table, {})}):
+            old, new = saved.get(table, {}).get(key), now.get(table, {}).get(key)
+            if old != new:
+                raise UsageError(
+                    f"{run.path} was trained with {table}.{key} = {old!r}, and now it is {new!r}. --resume goes on with the run "
+                    f"as it is: triptych train {run.path} --resume. Or train into a new folder with --out."
+                )
+
+
+def _write(run: Run, recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Tokenizers,
+           config: ModelConfig | RecurrentConfig, parameters: int) -> None:  # fmt: skip
+    """What loading needs; config.json last, so that where it stands the rest does too."""
+    for side, name in tokenizers.files().items():
+        run.write_text(name, (tokenizers.target if side == "target" else tokenizers.source).to_json())
+    run.write_labels(labels)
+    run.write_recipe(recipe.to_toml())
+    run.write_config(
+        RunConfig(
+            task=task.name,
+            model=config,
+            options=dict(task.options),
+            languages=labels.get("languages", {}),
+            tokenizers=tokenizers.files(),
+            decoding=dataclasses.asdict(recipe.decoding),
+            parameters=parameters,
+            name=recipe.name,
+        )
+    )
