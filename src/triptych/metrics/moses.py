@@ -18,10 +18,10 @@ ROMAN = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX
 # Words that keep a full stop: those of the Moses lists that occur in Multi30k. Some are ordinary words (Czech "les", a forest).
 WORDS = {
     "en": ["Corp Dr Mr Mrs St v vs", *ascii_uppercase],
-    "de": ["Art Bart Corp Dr Mr No Nr St bzw ca evtl usw", *ascii_letters, ROMAN, ROMAN.lower(), *map(str, range(1, 100))],
-    "fr": ["art sec vol", *ascii_letters[1:]],
+    "de": ["Art Bart Corp Dr Mr No Nr St bzw ca evtl usw vs", *ascii_letters, ROMAN, ROMAN.lower(), *map(str, range(1, 100))],
+    "fr": ["art sec vol vs", *ascii_letters[1:]],
     "cs": ["f m n p r s č ř Dr ak aut bot cca dl film hod hor ind kol les lék metr no než něm odd pas port práv red sport st tab",
-           "tech čas"],
+           "tech čas vs"],
 }  # fmt: skip
 ABBREVIATIONS = {language: frozenset(" ".join(words).split()) for language, words in WORDS.items()}
 ABBREVIATIONS_OF_NUMBERS = {"en": frozenset({"No"})}  # keep it before a digit only
@@ -91,7 +91,7 @@ def _full_stops(tokens: list[str], code: str) -> list[str]:
     """Take a full stop off a word, save from abbreviations, dotted words and before a small letter. Runs of dots stay whole."""
     keeps, before_numbers = ABBREVIATIONS[code], ABBREVIATIONS_OF_NUMBERS.get(code, frozenset())
     out: list[str] = []
-    for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
+    for token, following in zip(tokens, [*tokens, ""][1:], strict=True):
         stem = token[:-1]
         if (
             not token.endswith(".")
