@@ -1,0 +1,132 @@
+"""`triptych VERB ...`: finds the verb, reads dotted overrides, and turns what goes wrong into a sentence and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage. Nothing here or in the verbs' modules imports torch before it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from typing import Any
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
+
+from .. import __version__
+from ..errors import TriptychError, UsageError
+
+VERBS = {  # verb -> (module:function, what it does)
+    "init": ("init:init", "Write a recipe for your own files, with a forecast of minutes and memory."),
+    "train": ("train:train", "Train what a recipe describes: a packaged name, a .toml file or a run folder."),
+    "evaluate": ("evaluate:evaluate", "Score a run on its test split or on other data."),
+    "predict": ("use:predict", "Answer texts, or stdin line for line."),
+    "translate": ("use:translate", "The same, for a run that translates."),
+    "inspect": ("look:inspect", "Show what a run attended to, as one HTML file or as text."),
+    "compare": ("compare:compare", "Runs side by side: scores, lengths, speed, attention."),
+    "info": ("info:info", "What a run or a preset is; without a name, what is installed here."),
+}
+DATA_VERBS = {
+    "list": ("data:list_sets", "Public sets that are known by name."),
+    "fetch": ("data:fetch", "Fetch a public set and check it against its SHA-256."),
+    "check": ("data:check", "What is wrong with data, with file and line; exits 1 where something is."),
+    "stats": ("data:stats", "Counts, lengths, characters and scripts."),
+}
+NOTE = "Any key of a recipe can be given as --table.key VALUE, for example --training.minutes 10 or --decoding.beams 5."
+DOTTED = re.compile(r"--([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)(?:=(.*))?", re.DOTALL)
+
+
+def build_app() -> App:
+    app = App(
+        name="triptych", help=f"One Transformer, three panels. {NOTE}", version=__version__, help_format="plaintext",
+        default_parameter=Parameter(negative=()),
+    )
+    for verb, (place, text) in VERBS.items():
+        app.command(f"triptych.cli.{place}", name=verb, help=text)
+    data = App(name="data", help="Public sets and your own files: list, fetch, check, stats.", help_format="plaintext")
+    for verb, (place, text) in DATA_VERBS.items():
+        data.command(f"triptych.cli.{place}", name=verb, help=text)
+    app.command(data)
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point; leaves with the exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the arguments say and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    debug = "--debug" in arguments
+    try:
+        return dispatch([argument for argument in arguments if argument != "--debug"])
+    except BrokenPipeError:  # the reader of our output went away
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 1
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except Exception as error:
+        if debug:
+            raise
+        print(said(error), file=sys.stderr)
+        return error.exit_code if isinstance(error, TriptychError) else 2 if isinstance(error, CycloptsError) else 1
+
+
+def said(error: Exception) -> str:
+    """What went wrong in one sentence, and the way out."""
+    if isinstance(error, (TriptychError, CycloptsError)):
+        return f"triptych: {error}"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"triptych: {where}{error.strerror or error}."
+    if isinstance(error, MemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error):
+        return "triptych: Memory does not suffice. Give shorter texts, or a smaller --decoding.batch_tokens."
+    return (
+        f"triptych: This is an error of triptych itself: {type(error).__name__}: {error}. "
+        "The same command with --debug shows where it arose; please report it."
+    )
+
+
+def dispatch(arguments: list[str]) -> int:
+    rest, overrides = split_overrides(arguments)
+    command, bound, ignored = build_app().parse_args(rest, exit_on_error=False, print_error=False)
+    extra: dict[str, Any] = {}
+    if "overrides" in ignored:
+        extra["overrides"] = overrides
+    elif overrides:
+        raise UsageError(f"--{next(iter(overrides))} means nothing here: this verb takes no recipe keys.")
+    result = command(*bound.args, **bound.kwargs, **extra)
+    return result if isinstance(result, int) else 0
+
+
+def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """`--table.key value` and `--table.key=value` taken out of the arguments; after `--` everything is text."""
+    rest: list[str] = []
+    found: dict[str, str] = {}
+    place = 0
+    while place < len(arguments):
+        argument = arguments[place]
+        place += 1
+        match = DOTTED.fullmatch(argument)
+        if argument == "--":
+            rest += arguments[place - 1 :]
+            break
+        if match is None:
+            rest.append(argument)
+            continue
+        key, value = match[1].replace("-", "_"), match[2]
+        if value is None:
+            if place == len(arguments) or arguments[place].startswith("--"):
+                raise UsageError(f"--{key} needs a value, for example --{key} VALUE.")
+            value = arguments[place]
+            place += 1
+        found[key] = value
+    return rest, found

@@ -1,0 +1,159 @@
+"""triptych predict and translate: texts, or stdin line for line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from ..errors import DataError, UsageError
+from .console import talk
+
+if TYPE_CHECKING:
+    from ..inference.predictor import Predictor
+    from ..tasks.task import Prediction
+
+BLOCK = 2000  # lines of stdin that are sorted by length and answered together
+NAMED = 3  # lines that a notice names
+
+Overrides = Annotated[dict[str, str] | None, Parameter(parse=False)]
+
+
+def predict(
+    run: str, /, *text: str, to: str | None = None, jsonl: bool = False, truncate: int | None = None, overrides: Overrides = None
+) -> int:
+    """Answer texts; without any, stdin line for line. Dials of decoding are given as --decoding.beams 5.
+
+    Parameters
+    ----------
+    run
+        Folder of a trained run.
+    text
+        One or several texts.
+    to
+        Target language, for a run that knows several.
+    jsonl
+        One JSON object a line: text, score, whether the answer was cut, how many input tokens were not seen.
+    truncate
+        Read only the first so many tokens of a longer text, and say so.
+    """
+    from ..inference.predictor import load
+
+    if truncate is not None and truncate < 2:
+        raise UsageError(f"--truncate is {truncate}; it must be 2 or more.")
+    predictor = load(run)
+    settings = predictor.settings(**decoding_changes(overrides))
+    failed = 0
+    for first, block in _blocks(text):
+        failed += _answer(predictor, settings, block, first, to, jsonl, truncate, bool(text))
+    return int(failed > 0)
+
+
+def translate(
+    run: str, /, *text: str, to: str | None = None, jsonl: bool = False, truncate: int | None = None, overrides: Overrides = None
+) -> int:
+    """Translate texts; without any, stdin line for line. Dials of decoding are given as --decoding.beams 5.
+
+    Parameters
+    ----------
+    run
+        Folder of a run trained to translate.
+    text
+        One or several texts.
+    to
+        Target language, for a run that knows several.
+    jsonl
+        One JSON object a line: text, score, whether the answer was cut, how many input tokens were not seen.
+    truncate
+        Read only the first so many tokens of a longer text, and say so.
+    """
+    from ..run import Run
+
+    task = Run.open(run).read_config().task
+    if task != "translation":
+        raise UsageError(f"{run} is a run for {task}, not for translation. Use: triptych predict {run}")
+    return predict(run, *text, to=to, jsonl=jsonl, truncate=truncate, overrides=overrides)
+
+
+def decoding_changes(overrides: dict[str, str] | None) -> dict[str, Any]:
+    """Overrides of the table `decoding`, by type. Raises UsageError for those of other tables."""
+    from ..recipe import nested
+
+    given = nested(overrides or {})
+    for table in given:
+        if table != "decoding":
+            key = next(key for key in overrides or {} if key.startswith(f"{table}."))
+            raise UsageError(f"--{key} has no effect on a trained run; only --decoding.KEY can be changed here.")
+    return given.get("decoding", {})
+
+
+def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+    """(number of the first line, lines): the texts given, else stdin, line by line where a person types."""
+    if texts:
+        for number, one in enumerate(texts, 1):
+            try:
+                one.encode()
+            except UnicodeEncodeError:
+                raise DataError(f"Text {number} is not UTF-8. Give it in a file, in UTF-8, on stdin.") from None
+        yield 1, list(texts)
+        return
+    typing = sys.stdin.isatty()
+    if typing:
+        talk("One text a line; Ctrl-D ends.")
+    number, block = 1, []
+    for raw in sys.stdin.buffer:  # ends lines at "\n" alone
+        try:
+            block.append(raw.rstrip(b"\r\n").decode())
+        except UnicodeDecodeError as error:
+            place = number + len(block)
+            if block:
+                yield number, block
+            raise DataError(
+                f"stdin:{place}: byte 0x{raw[error.start]:02X} is not UTF-8; the lines before it are answered. "
+                "Convert the text, for example: iconv -f latin1 -t utf-8"
+            ) from None
+        if typing or len(block) == BLOCK:
+            yield number, block
+            number, block = number + len(block), []
+    if block:
+        yield number, block
+
+
+def _answer(predictor: Predictor, settings: Any, block: list[str], first: int, to: str | None, jsonl: bool,
+            truncate: int | None, given: bool) -> int:  # fmt: skip
+    """Print the answers to a block; how many texts could not be read."""
+    from ..data.example import Example
+
+    name = "text " if given else "stdin:"
+    problems: dict[int, str] = {}
+    examples = [Example(source=text, target_language=to, place=f"{name}{first + place}") for place, text in enumerate(block)]
+    predictions = list(predictor.answer(examples, settings, truncate, problems))
+    for place, (text, prediction) in enumerate(zip(block, predictions, strict=True)):
+        if jsonl:
+            values = {"source": text, **({"to": to} if to else {}), **prediction.to_json()}
+            values |= {"error": problems[place]} if place in problems else {}
+            print(json.dumps(values, ensure_ascii=False))
+        else:
+            print(" ".join(prediction.text.split("\n")))
+    sys.stdout.flush()
+    for problem in problems.values():
+        talk(f"triptych: {problem} Its answer is left empty.")
+    _notices(predictions, [example.place for example in examples])
+    return len(problems)
+
+
+def _notices(predictions: list[Prediction], places: list[str]) -> None:
+    cut = [place for place, one in zip(places, predictions, strict=True) if one.cut]
+    unseen = [f"{place} ({one.truncated_input_tokens:,} tokens)" for place, one in zip(places, predictions, strict=True)
+              if one.truncated_input_tokens]  # fmt: skip
+    if cut:
+        talk(f"Cut at the maximum length (see --decoding.max_length): {_some(cut)}.")
+    if unseen:
+        talk(f"Not all was seen of {_some(unseen)}.")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
