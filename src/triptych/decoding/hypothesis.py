@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One answer. tokens: without begin and end. log_probability: nats, the end included; score: as the search ranked it.
-
-    finished: it ended by itself; False: it was cut at the maximum length.
+    """One answer. tokens: without begin and end, with a forced prefix; log_probability: nats, the end included, by the model's own
+    distribution whatever drew it; score: log_probability / length ** length_penalty; finished: False when cut at the maximum length.
     """
 
     tokens: list[int]
@@ -24,7 +23,7 @@ class Step:
     """One step of a search, for a trace: row for row what was looked at.
 
     source: index in the batch of each candidate; parent: the beam it grew from; token; log_probability of the whole;
-    fate: "kept", "finished" or "pruned".
+    fate: "kept", "finished", "cut" (at the maximum length) or "pruned". Kept candidates of a source become its beams in this order.
     """
 
     number: int

@@ -1,8 +1,8 @@
-"""Search over any model with the face `encode`, `start`, `step`: greedy, beam, sampling.
+"""Search over any model with the face `encode`, `start`, `step`: greedy, beam, sampling; and the score of a given answer.
 
-The rows of one source stand together, so the model lets them share what it knows of the source. A source that has ended
-leaves the batch, and what remains shrinks. Every decision is a row's or a source's own: an answer never depends on its
-neighbours.
+`Decoding` moves one token at a time for all that was admitted; `search` is a loop over it for a whole batch. The rows of one
+source stand together, so the model lets them share what it knows of the source. A source that has ended leaves the batch,
+and what remains shrinks. Every decision is a row's or a source's own: an answer never depends on its neighbours.
 """
 
 from __future__ import annotations
@@ -14,250 +14,165 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import UsageError
+from .beam import Beams
+from .choose import log_norms
 from .hypothesis import Hypothesis, Step
-from .sampling import draw, uniform
+from .rows import Rows, Stop
 from .settings import DecodingSettings
 
-Stop = Callable[[int, list[int]], bool]  # (index of the source, tokens so far) -> this answer is complete
+FORCED_ROWS = 1024  # vocabularies' worth of logits that `force` holds at a time
 
 
 @torch.inference_mode()
 def search(model: Any, inputs: dict[str, Tensor], settings: DecodingSettings, *, begin: int, end: int,
            max_lengths: Sequence[int] | None = None, prefixes: Sequence[Sequence[int]] | None = None, stop: Stop | None = None,
-           indices: Sequence[int] | None = None, on_event: Callable[[Step], None] | None = None) -> list[list[Hypothesis]]:  # fmt: skip
+           indices: Sequence[int] | None = None, on_event: Callable[[Step], None] | None = None,
+           ) -> list[list[Hypothesis]]:  # fmt: skip
     """The n best answers of every source, best first.
 
-    inputs: packed "source" (M,) with "source_lengths" (B,). max_lengths: tokens with the end, None: by `settings`. prefixes: tokens
-    every answer must begin with. indices: what identifies a source for sampling, None: its place. stop: ends an answer
-    early. on_event: is told every step (for pictures).
+    inputs: packed "source" (M,) with "source_lengths" (B,); for a model that only writes, {} and prefixes. max_lengths: tokens
+    with the end, None: by `settings`. prefixes: tokens every answer must begin with (they count in length and score). stop:
+    ends an answer early. indices: what identifies a source for sampling, None: its place. on_event: is told every step.
     """
-    memory = model.encode(inputs)
-    lengths = inputs["source_lengths"].tolist()
-    longest = [settings.longest(length) for length in lengths] if max_lengths is None else list(max_lengths)
-    forced = [list(prefix) for prefix in prefixes] if prefixes is not None else [[] for _ in lengths]
-    longest = [max(most, len(prefix) + 1) for most, prefix in zip(longest, forced, strict=True)]
-    if settings.temperature > 0 or settings.beams == 1:
-        samples = settings.n_best if settings.temperature > 0 else 1
-        run = _Rows(model, memory, settings, begin, end, np.array(longest), forced, samples, indices, stop, on_event)
-    else:
-        run = _Beams(model, memory, settings, begin, end, np.array(longest), forced, stop, on_event)
-    while run.step():
-        pass
-    return run.answers()
+    decoding = Decoding(model, begin=begin, end=end)
+    admitted = decoding.admit(inputs, settings, max_lengths=max_lengths, prefixes=prefixes, stop=stop, indices=indices,
+                              on_event=on_event)  # fmt: skip
+    while decoding.live:
+        decoding.step()
+    return [decoding.answers.pop(source) for source in admitted]
 
 
-def _force(logits: Tensor, step: int, rows: np.ndarray, forced: list[list[int]]) -> None:
-    """Leave a row whose prefix goes on no other token than the prefix's. In place."""
-    for row, source in enumerate(rows.tolist()):
-        if step < len(forced[source]):
-            wanted = logits[row, forced[source][step]].clone()
-            logits[row] = float("-inf")
-            logits[row, forced[source][step]] = wanted
+class Decoding:
+    """Sources on their way to answers. They may join and leave at any step, each lot with settings of its own.
+
+    answers: what is complete, by the number that `admit` gave; the caller takes it out.
+    """
+
+    def __init__(self, model: Any, *, begin: int, end: int) -> None:
+        self.model, self.begin, self.end = model, begin, end
+        self.lots: list[Rows | Beams] = []
+        self.numbers: list[int] = []  # number of each lot's first source
+        self.state: Any = None
+        self.last: list[Tensor] = []  # of each lot, the tokens to feed next
+        self.answers: dict[int, list[Hypothesis]] = {}
+        self.admitted = 0
+
+    @property
+    def live(self) -> int:
+        """Rows that the next step will compute."""
+        return sum(lot.count for lot in self.lots)
+
+    @torch.inference_mode()
+    def admit(self, inputs: dict[str, Tensor], settings: DecodingSettings, *, max_lengths: Sequence[int] | None = None,
+              prefixes: Sequence[Sequence[int]] | None = None, stop: Stop | None = None, indices: Sequence[int] | None = None,
+              on_event: Callable[[Step], None] | None = None) -> list[int]:  # fmt: skip
+        """Take in sources and write their first token; arguments as for `search`. Returns a number for each."""
+        settings.check()
+        lengths = inputs["source_lengths"].tolist() if "source_lengths" in inputs else [len(p) for p in prefixes or ()]
+        given = [list(prefix) for prefix in prefixes] if prefixes is not None else [[] for _ in lengths]
+        numbers = list(range(self.admitted, self.admitted + len(lengths)))
+        self.admitted += len(lengths)
+        if not lengths:
+            return numbers
+        longest = _longest(self.model, settings, lengths, given, max_lengths)
+        names = np.arange(len(lengths)) if indices is None else np.asarray(indices)
+        memory = self.model.encode(inputs) if "source_lengths" in inputs else None
+        logits, state, scores = self._read(memory, given)
+        policy = Beams if settings.beams > 1 else Rows
+        lot = policy(settings, self.end, longest, given, scores, names, stop, on_event)
+        if settings.temperature > 0 and settings.n_best > 1:  # every draw has a row from the start
+            rows = lot.first.to(logits.device)
+            logits, state = logits[rows], state.select(rows)
+        chosen, rows, over = lot.choose(logits)
+        self._collect(lot, numbers[0], over)
+        if lot.count:
+            state = state if rows is None else state.select(rows)
+            self.state = state if self.state is None else self.state.join(state)
+            self.lots.append(lot)
+            self.numbers.append(numbers[0])
+            self.last.append(chosen)
+        return numbers
+
+    def _read(self, memory: Any, prefixes: list[list[int]]) -> tuple[Tensor, Any, Tensor]:
+        """Begin and prefixes in one pass: logits (B, V) of what follows, the state, the prefixes' log-probabilities (B, P)."""
+        count, width = len(prefixes), max(len(prefix) for prefix in prefixes)
+        device = next(self.model.parameters()).device if memory is None else memory.lengths.device
+        tokens = torch.full((count, width + 1), self.begin, dtype=torch.int64)
+        for row, prefix in enumerate(prefixes):
+            if self.end in prefix:
+                raise UsageError("A forced prefix must not hold the end token.")
+            tokens[row, 1 : len(prefix) + 1] = torch.tensor(prefix, dtype=torch.int64)
+        lengths = torch.tensor([len(prefix) for prefix in prefixes])
+        tokens, lengths = tokens.to(device), lengths.to(device)
+        state = self.model.start(memory, count if memory is None else torch.arange(count, device=device))
+        logits, state = self.model.step(tokens, state)  # (B, P + 1, V)
+        if width == 0:
+            return logits[:, 0], state, torch.zeros(count, 0, device=device)
+        norms = log_norms(logits.flatten(0, 1)).view(count, width + 1)
+        scores = logits[:, :-1].gather(2, tokens[:, 1:, None])[:, :, 0].float() - norms[:, :-1]
+        scores = scores.masked_fill(torch.arange(width, device=device) >= lengths[:, None], 0.0)
+        if bool((lengths < width).any()):
+            state = state.truncate(lengths + 1)
+        return logits[torch.arange(count, device=device), lengths], state, scores
+
+    @torch.inference_mode()
+    def step(self) -> list[int]:
+        """One token for every row; returns the numbers of the sources whose answers are now complete."""
+        tokens = self.last[0] if len(self.last) == 1 else torch.cat(self.last)
+        logits, self.state = self.model.step(tokens[:, None], self.state)
+        parts = [(lot, lot.count) for lot in self.lots]
+        kept, ended, start = [], [], 0
+        for place, (lot, count) in enumerate(parts):
+            self.last[place], rows, over = lot.choose(logits[start : start + count, 0])
+            kept.append((start, count, rows))
+            ended += self._collect(lot, self.numbers[place], over)
+            start += count
+        self._select(kept)
+        return ended
+
+    @torch.inference_mode()
+    def drop(self, sources: Sequence[int]) -> None:
+        """Give up on sources that are under way: they get no answer."""
+        kept, start = [], 0
+        for place, lot in enumerate(self.lots):
+            count, rows = lot.count, lot.drop([source - self.numbers[place] for source in sources])
+            kept.append((start, count, rows))
+            self.last[place] = self.last[place] if rows is None else self.last[place][rows]
+            start += count
+        self._select(kept)
+
+    def _collect(self, lot: Rows | Beams, first: int, over: list[int]) -> list[int]:
+        for source in over:
+            self.answers[first + source] = lot.answer(source)
+        return [first + source for source in over]
+
+    def _select(self, kept: list[tuple[int, int, Tensor | None]]) -> None:
+        """kept: of each lot its first row, its number of rows, and which of these go on (None: all)."""
+        if not self.live:
+            self.lots, self.numbers, self.last, self.state = [], [], [], None
+            return
+        if any(rows is not None for _, _, rows in kept):
+            device = self.last[0].device
+            whole = [start + (torch.arange(n, device=device) if rows is None else rows.to(device)) for start, n, rows in kept]
+            self.state = self.state.select(whole[0] if len(whole) == 1 else torch.cat(whole))
+            going = [place for place, lot in enumerate(self.lots) if lot.count]
+            self.lots, self.numbers = [self.lots[i] for i in going], [self.numbers[i] for i in going]
+            self.last = [self.last[i] for i in going]
 
 
-class _Rows:
-    """Greedy search and sampling: every row goes its own way. B rows are alive; `rows` names them among all."""
-
-    def __init__(self, model: Any, memory: Any, settings: DecodingSettings, begin: int, end: int, longest: np.ndarray,
-                 forced: list[list[int]], samples: int, indices: Sequence[int] | None, stop: Stop | None,
-                 on_event: Callable[[Step], None] | None) -> None:  # fmt: skip
-        self.model, self.settings, self.end, self.forced, self.stop, self.on_event = model, settings, end, forced, stop, on_event
-        self.source = np.repeat(np.arange(len(longest)), samples)  # of all rows
-        self.longest, self.samples, self.begin = longest[self.source], samples, begin
-        names = np.arange(len(longest)) if indices is None else np.asarray(indices)
-        self.names = names[self.source] * 1_000_003 + np.tile(np.arange(samples), len(longest))
-        self.state = model.start(memory, torch.from_numpy(self.source))
-        count, most = len(self.source), int(self.longest.max(initial=1))
-        self.tokens = torch.full((count, most), end, dtype=torch.int64)
-        self.scores = torch.zeros(count, most)
-        self.lengths = np.zeros(count, dtype=np.int64)  # tokens of a finished row, its end included
-        self.finished = np.zeros(count, dtype=bool)  # ended by itself
-        self.rows = np.arange(count)  # alive, or waiting to be dropped
-        self.done = np.zeros(count, dtype=bool)
-        self.has_prefix = any(forced)
-        self.number = 0
-
-    def step(self) -> bool:
-        """One token for every row; False when none is left."""
-        if not len(self.rows) or self.done[self.rows].all():
-            return False
-        rows, place = torch.from_numpy(self.rows), self.number
-        last = torch.full((len(self.rows), 1), self.begin) if place == 0 else self.tokens[rows, place - 1][:, None]
-        logits, self.state = self.model.step(last, self.state)
-        logits = logits[:, -1]
-        norm = torch.logsumexp(logits.float(), -1)
-        if place < self.settings.min_length:
-            logits[:, self.end] = float("-inf")
-        if self.has_prefix:
-            _force(logits, place, self.source[self.rows], self.forced)
-        if self.settings.temperature > 0:
-            chosen = draw(logits, self.settings, uniform(self.settings.seed, self.names[self.rows], place))
-        else:
-            chosen = logits.argmax(-1)
-        self.tokens[rows, place] = chosen
-        self.scores[rows, place] = logits.gather(1, chosen[:, None])[:, 0].float() - norm
-        self.number += 1
-        self._close(chosen.numpy())
-        return True
-
-    def _close(self, chosen: np.ndarray) -> None:
-        ended, open_ = chosen == self.end, ~self.done[self.rows]
-        if self.stop is not None:
-            for place in np.flatnonzero(open_ & ~ended):
-                row = int(self.rows[place])
-                ended[place] = self.stop(int(self.source[row]), self.tokens[row, : self.number].tolist())
-        full = self.number >= self.longest[self.rows]
-        if self.on_event is not None:
-            self._tell(chosen, ended, open_)
-        closing = self.rows[(ended | full) & open_]
-        self.lengths[closing] = self.number
-        self.finished[self.rows[ended & open_]] = True
-        self.done[closing] = True
-        alive = ~self.done[self.rows]
-        if alive.any() and alive.sum() <= 0.9 * len(self.rows):  # worth the copy
-            self.state = self.state.select(torch.from_numpy(np.flatnonzero(alive)))
-            self.rows = self.rows[alive]
-
-    def _tell(self, chosen: np.ndarray, ended: np.ndarray, open_: np.ndarray) -> None:
-        assert self.on_event is not None
-        shown = self.rows[open_]
-        total = self.scores[torch.from_numpy(shown), : self.number].sum(1).tolist()
-        fate = np.where(ended[open_], "finished", "kept").tolist()
-        self.on_event(Step(self.number - 1, self.source[shown].tolist(), [0] * len(shown), chosen[open_].tolist(), total, fate))
-
-    def answers(self) -> list[list[Hypothesis]]:
-        found: list[list[Hypothesis]] = [[] for _ in range(len(self.source) // self.samples)]
-        tokens, scores = self.tokens.tolist(), self.scores.tolist()
-        for row, source in enumerate(self.source.tolist()):
-            length = int(self.lengths[row])
-            ids, each = tokens[row][:length], scores[row][:length]
-            if ids and ids[-1] == self.end:
-                ids = ids[:-1]
-            total = float(sum(each))
-            score = total / max(1, length) ** self.settings.length_penalty
-            found[source].append(Hypothesis(ids, score, total, each, bool(self.finished[row])))
-        return [sorted(group, key=lambda one: -one.score) for group in found]
-
-
-class _Beams:
-    """Beam search. Of a source's 2K best continuations, those among the first K that end are finished, and the first K
-    that go on live; a source is complete when K are finished or its maximum length is reached."""
-
-    def __init__(self, model: Any, memory: Any, settings: DecodingSettings, begin: int, end: int, longest: np.ndarray,
-                 forced: list[list[int]], stop: Stop | None, on_event: Callable[[Step], None] | None) -> None:  # fmt: skip
-        self.model, self.settings, self.end, self.forced, self.stop, self.on_event = model, settings, end, forced, stop, on_event
-        self.longest = longest
-        self.sources = np.arange(len(longest))  # R alive
-        self.state = model.start(memory, torch.arange(len(longest)))
-        self.beams = 1  # rows a source, K from the second step on
-        self.last = torch.full((len(longest), 1), begin)
-        self.totals = torch.zeros(len(longest), 1)  # (R, beams)
-        self.tokens = torch.empty(len(longest), 0, dtype=torch.int64)  # (R * beams, steps)
-        self.history = torch.empty(len(longest), 0)  # (R * beams, steps) totals after each token
-        self.found: list[list[Hypothesis]] = [[] for _ in longest]
-        self.has_prefix = any(forced)
-        self.number = 0
-
-    def step(self) -> bool:
-        if not len(self.sources):
-            return False
-        logits, self.state = self.model.step(self.last, self.state)
-        logits = logits[:, -1]
-        norm = torch.logsumexp(logits.float(), -1, keepdim=True)
-        if self.number < self.settings.min_length:
-            logits[:, self.end] = float("-inf")
-        if self.has_prefix:
-            _force(logits, self.number, np.repeat(self.sources, self.beams), self.forced)
-        wide, alive = self.settings.beams, len(self.sources)
-        values, tokens = logits.topk(min(2 * wide, logits.shape[1]), -1)
-        totals = (self.totals.view(-1, 1) + (values.float() - norm)).view(alive, -1)  # (R, beams * 2K)
-        totals, places = totals.topk(min(2 * wide, totals.shape[1]), -1)
-        parents = places // tokens.shape[1]  # (R, 2K) beam each grew from
-        tokens = tokens.view(alive, -1).gather(1, places)
-        self._advance(totals, parents, tokens)
-        return True
-
-    def _advance(self, totals: Tensor, parents: Tensor, tokens: Tensor) -> None:
-        wide, alive = self.settings.beams, len(self.sources)
-        self.number += 1
-        ends = tokens == self.end
-        rank = torch.arange(tokens.shape[1])
-        usable = totals > float("-inf")
-        closing = ends & (rank < wide) & usable
-        goes_on = ~ends & usable
-        order = torch.where(goes_on, rank, rank + tokens.shape[1]).argsort(-1)[:, :wide]  # first K that go on
-        kept_totals = totals.gather(1, order).masked_fill(~goes_on.gather(1, order), float("-inf"))
-        rows = (torch.arange(alive)[:, None] * self.beams + parents.gather(1, order)).view(-1)
-        kept_tokens = tokens.gather(1, order)
-        if self.on_event is not None:
-            self._tell(totals, parents, tokens, closing, order)
-        self._finish(closing, totals, parents)
-        full = self.longest[self.sources] <= self.number
-        self.tokens = torch.cat((self.tokens[rows], kept_tokens.view(-1, 1)), 1)
-        self.history = torch.cat((self.history[rows], kept_totals.view(-1, 1)), 1)
-        self.totals = kept_totals
-        if self.stop is not None:
-            self._ask()
-        over = np.array([full[i] or len(self.found[s]) >= wide for i, s in enumerate(self.sources.tolist())])
-        dead = (self.totals == float("-inf")).all(1).numpy()
-        for place in np.flatnonzero(full & (np.array([len(self.found[s]) for s in self.sources]) < wide)):
-            self._cut(int(place))
-        self._shrink(rows, ~(over | dead))
-
-    def _shrink(self, rows: Tensor, keep: np.ndarray) -> None:
-        """Go on with the sources to `keep`; rows: where every live beam stands in the state."""
-        wide = self.settings.beams
-        if keep.all():
-            self.state = self.state.select(rows)
-        elif keep.any():
-            stay = torch.from_numpy(np.flatnonzero(keep))
-            beams = (stay[:, None] * wide + torch.arange(wide)).view(-1)
-            self.state = self.state.select(rows[beams])
-            self.tokens, self.history, self.totals = self.tokens[beams], self.history[beams], self.totals[stay]
-        self.sources = self.sources[keep]
-        self.beams, self.last = wide, self.tokens[:, -1:]
-
-    def _finish(self, closing: Tensor, totals: Tensor, parents: Tensor) -> None:
-        for place, rank in closing.nonzero().tolist():
-            source = int(self.sources[place])
-            if len(self.found[source]) >= self.settings.beams:
-                continue
-            row = place * self.beams + int(parents[place, rank])
-            self._add(source, self.tokens[row].tolist(), [*self.history[row].tolist(), float(totals[place, rank])], True)
-
-    def _cut(self, place: int) -> None:
-        """The maximum length is reached: what still lives is given back as cut."""
-        source = int(self.sources[place])
-        for beam in range(self.settings.beams):
-            row = place * self.settings.beams + beam
-            if len(self.found[source]) < self.settings.beams and float(self.totals[place, beam]) > float("-inf"):
-                self._add(source, self.tokens[row].tolist(), self.history[row].tolist(), False)
-
-    def _ask(self) -> None:
-        assert self.stop is not None
-        for place, source in enumerate(self.sources.tolist()):
-            for beam in range(self.settings.beams):
-                row = place * self.settings.beams + beam
-                if float(self.totals[place, beam]) > float("-inf") and self.stop(source, self.tokens[row].tolist()):
-                    self._add(source, self.tokens[row].tolist(), self.history[row].tolist(), True)
-                    self.totals[place, beam] = float("-inf")
-
-    def _add(self, source: int, tokens: list[int], history: list[float], finished: bool) -> None:
-        each = [after - before for after, before in zip(history, [0.0, *history], strict=False)]
-        score = history[-1] / len(history) ** self.settings.length_penalty
-        self.found[source].append(Hypothesis(tokens, score, history[-1], each, finished))
-
-    def _tell(self, totals: Tensor, parents: Tensor, tokens: Tensor, closing: Tensor, order: Tensor) -> None:
-        assert self.on_event is not None
-        kept = torch.zeros_like(closing).scatter_(1, order, True)
-        fate = [("finished" if c else "kept" if k else "pruned") for c, k in zip(closing.view(-1).tolist(), kept.view(-1).tolist(), strict=True)]
-        sources = np.repeat(self.sources, tokens.shape[1]).tolist()
-        flat = (x.reshape(-1).tolist() for x in (parents, tokens, totals))
-        self.on_event(Step(self.number - 1, sources, *flat, fate))  # type: ignore[arg-type]
-
-    def answers(self) -> list[list[Hypothesis]]:
-        """Best first. An answer that ended comes before one that was cut."""
-        return [sorted(group, key=lambda one: (not one.finished, -one.score))[: self.settings.n_best] for group in self.found]
+def _longest(model: Any, settings: DecodingSettings, lengths: list[int], prefixes: list[list[int]],
+             max_lengths: Sequence[int] | None) -> np.ndarray:  # fmt: skip
+    """(B,) the most tokens of each answer: at least one after a prefix, at most what the model has positions for."""
+    wanted = [settings.longest(length) for length in lengths] if max_lengths is None else list(max_lengths)
+    wanted = [max(most, settings.min_length if max_lengths is None and settings.max_length is None else 1, len(prefix) + 1)
+              for most, prefix in zip(wanted, prefixes, strict=True)]  # fmt: skip
+    decoder = getattr(getattr(model, "config", None), "decoder", None)
+    room = decoder.max_positions if decoder is not None and decoder.positions == "learned" else None
+    too_long = max((len(prefix) + 1 for prefix in prefixes), default=0)
+    if room is not None and too_long > room:
+        raise UsageError(f"A forced prefix of {too_long - 1} tokens leaves nothing to write: this model has {room} positions.")
+    return np.array(wanted if room is None else [min(most, room) for most in wanted])
 
 
 @torch.inference_mode()
@@ -266,6 +181,8 @@ def force(model: Any, inputs: dict[str, Tensor], targets: Tensor) -> list[list[f
 
     inputs: as for `model(**inputs)`, with packed "target" (begin and tokens); targets: packed (N,) tokens and end.
     """
-    log_probabilities = model.project(model(**inputs)).float().log_softmax(-1)
-    each = log_probabilities.gather(1, targets[:, None])[:, 0]
-    return [part.tolist() for part in each.split(inputs["target_lengths"].tolist())]
+    each = []
+    for states, wanted in zip(model(**inputs).split(FORCED_ROWS), targets.split(FORCED_ROWS), strict=True):
+        logits = model.project(states)
+        each.append(logits.gather(1, wanted[:, None])[:, 0].float() - log_norms(logits))
+    return [part.tolist() for part in torch.cat(each).split(inputs["target_lengths"].tolist())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..errors import UsageError
@@ -24,6 +25,7 @@ class DecodingSettings:
     max_length_extra: int = 10
     min_length: int = 0  # tokens before the end is allowed
     batch_tokens: int = 4096  # source tokens decoded together
+    scores: bool = True  # False: greedy answers come without log-probabilities (0 instead), a little faster
 
     def check(self) -> None:
         """Raise UsageError for values that cannot decode."""
@@ -40,9 +42,14 @@ class DecodingSettings:
             (self.min_length < 0, "decoding.min_length", self.min_length, "0 or more"),
             (self.batch_tokens < 1, "decoding.batch_tokens", self.batch_tokens, "at least 1"),
         ]
+        for name in ("temperature", "length_penalty", "top_p", "min_p", "max_length_ratio"):
+            value = getattr(self, name)
+            wrong.append((not math.isfinite(value), f"decoding.{name}", value, "a finite number"))
         for bad, name, value, allowed in wrong:
             if bad:
                 raise UsageError(f"{name} is {value}; it must be {allowed}.")
+        if self.max_length is not None and self.min_length > self.max_length:
+            raise UsageError(f"decoding.min_length is {self.min_length}, above decoding.max_length {self.max_length}.")
         if self.temperature == 0 and self.n_best > self.beams:
             raise UsageError(f"decoding.n_best is {self.n_best}, but {self.beams} beams find at most {self.beams}. Raise decoding.beams.")
         if self.temperature > 0 and self.beams > 1:

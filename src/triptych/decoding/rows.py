@@ -1,0 +1,136 @@
+"""Greedy search and sampling: every row goes its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .choose import best, log_norms
+from .hypothesis import Hypothesis, Step
+from .sampling import draw, uniform
+from .settings import DecodingSettings
+
+Stop = Callable[[int, list[int]], bool]  # (index of the source, tokens so far) -> this answer is complete
+DEAD_SHARE = 0.1  # this part of the rows must have ended before the rest is copied together
+
+
+class Rows:
+    """One policy of a search: what to write next in `count` rows, and which rows to go on with.
+
+    Rows of one source are its draws. Row numbers of all that were admitted never change; `alive` holds those still computed, of
+    which the `done` ones wait to be dropped.
+    """
+
+    def __init__(self, settings: DecodingSettings, end: int, longest: np.ndarray, prefixes: Sequence[Sequence[int]],
+                 prefix_scores: Tensor, names: np.ndarray, stop: Stop | None,
+                 on_event: Callable[[Step], None] | None) -> None:  # fmt: skip
+        self.settings, self.end, self.stop, self.on_event = settings, end, stop, on_event
+        samples = settings.n_best if settings.temperature > 0 else 1
+        self.width, device = samples, prefix_scores.device
+        self.source = np.repeat(np.arange(len(longest)), samples)
+        self.longest = longest[self.source]
+        self.names = names[self.source] * 1_000_003 + np.tile(np.arange(samples), len(longest))
+        count, most, given = len(self.source), int(longest.max(initial=1)), prefix_scores.shape[1]
+        self.tokens = torch.full((count, most), end, dtype=torch.int64, device=device)
+        self.scores = torch.zeros(count, most, device=device)
+        self.scores[:, :given] = prefix_scores[torch.from_numpy(self.source).to(device)]
+        for row, source in enumerate(self.source.tolist() if given else ()):
+            self.tokens[row, : len(prefixes[source])] = torch.tensor(prefixes[source], dtype=torch.int64)
+        self.written = np.array([len(prefixes[source]) for source in self.source.tolist()], dtype=np.int64)
+        self.finished, self.done = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+        self.alive = np.arange(count)
+        self.early = bool((self.written < settings.min_length).any())
+        self.number = 0
+
+    @property
+    def first(self) -> Tensor:
+        """Which source each row begins from."""
+        return torch.from_numpy(self.source)
+
+    @property
+    def count(self) -> int:
+        return len(self.alive)
+
+    def choose(self, logits: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
+        """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep (None: all), sources done."""
+        settings, alive, device = self.settings, torch.from_numpy(self.alive), logits.device
+        norms = log_norms(logits) if settings.scores else None
+        places = self.written[self.alive]
+        if self.early:
+            young = places < settings.min_length
+            self.early = bool(young.any())
+            logits[:, self.end].masked_fill_(torch.from_numpy(young).to(device), float("-inf"))
+        if settings.temperature > 0:
+            chosen = draw(logits, settings, uniform(settings.seed, self.names[self.alive], places))
+        else:
+            chosen = best(logits)
+        at = (alive.to(device), torch.from_numpy(places).to(device))
+        self.tokens[at] = chosen
+        if norms is not None:
+            self.scores[at] = logits.gather(1, chosen[:, None])[:, 0].float() - norms
+        return self._close(chosen)
+
+    def _close(self, chosen: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
+        ended, going = chosen.cpu().numpy() == self.end, ~self.done[self.alive]
+        self.written[self.alive[going]] += 1
+        if self.stop is not None:
+            for place in np.flatnonzero(going & ~ended):
+                row = int(self.alive[place])
+                ended[place] = self.stop(int(self.source[row]), self.tokens[row, : self.written[row]].tolist())
+        if self.on_event is not None:
+            self._tell(chosen, ended, going)
+        self.number += 1
+        closing = going & (ended | (self.written[self.alive] >= self.longest[self.alive]))
+        if not closing.any():
+            return chosen, None, []
+        rows = self.alive[closing]
+        self.finished[rows], self.done[rows] = ended[closing], True
+        over = [int(s) for s in np.unique(self.source[rows]) if self.done[s * self.width : (s + 1) * self.width].all()]
+        keep = self._keep()
+        if keep is None:
+            return chosen, None, over
+        self.alive = self.alive[keep]
+        rows_kept = torch.from_numpy(keep).to(chosen.device)
+        return chosen[rows_kept], rows_kept, over
+
+    def _keep(self) -> np.ndarray | None:
+        """Places of `alive` to go on with; None when too few have ended to be worth the copy."""
+        going = ~self.done[self.alive]
+        many = going.sum() > (1 - DEAD_SHARE) * len(going)
+        return None if many else np.flatnonzero(going)
+
+    def drop(self, sources: Sequence[int]) -> Tensor | None:
+        """Give up on `sources`: rows to keep, or None for all."""
+        self.done |= np.isin(self.source, sources)
+        keep = self._keep()
+        if keep is not None:
+            self.alive = self.alive[keep]
+        return None if keep is None else torch.from_numpy(keep)
+
+    def _tell(self, chosen: Tensor, ended: np.ndarray, going: np.ndarray) -> None:
+        assert self.on_event is not None
+        shown = self.alive[going]
+        full = self.written[shown] >= self.longest[shown]
+        total = self.scores[torch.from_numpy(shown)].cumsum(1)
+        total = total.gather(1, torch.from_numpy(self.written[shown] - 1).to(total.device)[:, None])[:, 0]
+        fate = np.where(ended[going], "finished", np.where(full, "cut", "kept")).tolist()
+        parent = (shown % self.width).tolist()
+        tokens = chosen[torch.from_numpy(going)].tolist()
+        self.on_event(Step(self.number, self.source[shown].tolist(), parent, tokens, total.tolist(), fate))
+
+    def answer(self, source: int) -> list[Hypothesis]:
+        """The draws of a source, best first."""
+        rows = slice(source * self.width, (source + 1) * self.width)
+        found = []
+        for row, tokens, scores in zip(range(rows.start, rows.stop), self.tokens[rows].tolist(), self.scores[rows].tolist(),
+                                       strict=True):  # fmt: skip
+            length = int(self.written[row])
+            each, ids = scores[:length] if self.settings.scores else [], tokens[:length]
+            total = float(sum(each))
+            ids = ids[:-1] if ids[-1] == self.end else ids
+            score = total / length**self.settings.length_penalty
+            found.append(Hypothesis(ids, score, total, each, bool(self.finished[row])))
+        return sorted(found, key=lambda one: (not one.finished, -one.score))
