@@ -69,8 +69,7 @@ def _check_stack(stack: StackConfig, where: str) -> None:
             raise UsageError(f"{where}.{dial} is {getattr(stack, dial)}; it must be 1 or more.")
     if stack.width % stack.heads or stack.heads % key_heads:
         raise UsageError(
-            f"{where}: width {stack.width} must be a multiple of heads {stack.heads}, and heads a multiple of key_heads "
-            f"{key_heads}."
+            f"{where}: width {stack.width} must be a multiple of heads {stack.heads}, and heads a multiple of key_heads {key_heads}."
         )
     if stack.positions == "rotary" and (stack.width // stack.heads) % 2:
         raise UsageError(f"{where}: rotary positions need heads of even width, not {stack.width // stack.heads}.")

@@ -1,0 +1,38 @@
+"""What a model is and what it will need, from its dials alone: shape in words, bytes while training. Imports no torch."""
+
+from __future__ import annotations
+
+from ..model.config import ModelConfig, RecurrentConfig
+from . import parameter_count
+
+PROCESS_BYTES = 450e6  # Python, torch and what they hold before the first step
+
+
+def size_of(config: ModelConfig | RecurrentConfig) -> str:
+    """The shape of a model in a few words."""
+    if isinstance(config, RecurrentConfig):
+        attention = "additive attention" if config.attention else "no attention"
+        return f"GRU encoder-decoder, width {config.width}, {attention}"
+    sides = {"encoder": config.encoder, "decoder": config.decoder}
+    parts = [
+        f"{side} {stack.layers} layers, width {stack.width}, {stack.heads} heads, inner {stack.inner_width}"
+        for side, stack in sides.items()
+        if stack is not None
+    ]
+    return "; ".join(parts)
+
+
+def estimated_memory(config: ModelConfig | RecurrentConfig, batch_tokens: int, examples: int, average: bool) -> float:
+    """Bytes, roughly: weights, gradients, optimizer and averages; what backward needs of a micro-batch; the data."""
+    a_weight = 16 + 4 * average
+    return PROCESS_BYTES + a_weight * parameter_count(config) + batch_tokens * _bytes_a_token(config) + 1500.0 * examples
+
+
+def _bytes_a_token(config: ModelConfig | RecurrentConfig) -> float:
+    """Activations kept for backward, bf16, and the loss's logits in fp32; a token is in one of the two stacks."""
+    vocabulary = 8.0 * config.vocabulary_size
+    if isinstance(config, RecurrentConfig):
+        return 60.0 * config.width + 8.0 * config.embedding_width + vocabulary / 2
+    each = [stack.layers * (26.0 * stack.width + 7.0 * stack.inner_width * (1 + stack.gated) + 200.0 * stack.heads)
+            for stack in (config.encoder, config.decoder) if stack is not None]  # fmt: skip
+    return sum(each) / max(1, len(each)) * 1.2 + vocabulary / 2
