@@ -55,6 +55,8 @@ def prepare(examples: Sequence[Example], default_target: str | None = None, toke
     if tokenized_bleu:
         from ..metrics.moses import require
 
+        if not targets:
+            raise UsageError("task.tokenized_bleu goes by language; name the target's: data.target = 'de'.")
         for language in targets:
             require(language)
     return {"languages": {"source": sources, "targets": targets}, "tags": targets if len(targets) > 1 else []}
