@@ -35,24 +35,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """A safetensors file, whole or not at all."""
-    aside = path.with_name(f".{path.name}.writing")
-    try:
-        with writing(path):
-            save_tensors(aside, tensors)
-            flush(aside)
-            os.replace(aside, path)
-            flush(path.parent)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    with whole(path) as aside:
+        save_tensors(aside, tensors)
 
 
 def write_file(path: Path, content: bytes) -> None:
     """A file, whole or not at all."""
+    with whole(path) as aside:
+        aside.write_bytes(content)
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """What is written to the file that this yields becomes `path` at the end; where that fails, `path` stays as it was."""
     aside = path.with_name(f".{path.name}.writing")
     try:
         with writing(path):
-            aside.write_bytes(content)
+            yield aside
             flush(aside)
             os.replace(aside, path)
             flush(path.parent)

@@ -154,7 +154,7 @@ class Loop:
         score = "" if state.best_score is None else f", best {state.metric} {state.best_score:.2f} at step {state.best_step}"
         early = ", stopped early" if state.stopped_early else ""
         text = f"Finished after {state.step} steps and {state.seconds / 60:.1f} minutes{early}{score}."
-        return self._tell("finished", message=f"{text} Weights of step {chosen}: {job.run.path / MODEL}")
+        return self._tell("finished", tokens=state.tokens, message=f"{text} Weights of step {chosen}: {job.run.path / MODEL}")
 
     # What follows a step --------------------------------------------------------------------------------------------
 
