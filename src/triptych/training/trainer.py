@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ..errors import RunError, TrainingError, UsageError
+from ..model.memory import keep_freed_memory
 from ..run import MODEL, weights_of
 from ..storage import read_tensors
 from . import checkpoint
@@ -59,6 +60,8 @@ class Loop:
                 f"Give batches.accumulate {self.world.size} or more."
             )
         self.device = choose_device(self.settings.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         for module in (job.model, job.head):
             module.to(self.device)
         job.model.precision = choose_precision(self.settings.precision, self.device)  # type: ignore[assignment]

@@ -1,0 +1,24 @@
+"""Freed memory stays with the process: the allocator's setting that training and decoding on a CPU want."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX, ARENA_MAX = -1, -2, -4, -8  # glibc's malloc.h
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to reuse freed blocks instead of giving every large one back to the system; False where there is no glibc.
+
+    A step allocates and frees the same few hundred large tensors. By default each is mapped, zeroed page by page and unmapped
+    again; on a virtual machine that can cost as much as the arithmetic (docs/decisions/004-memory.md).
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    settings = ((MMAP_MAX, 0), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 64 * 2**20), (ARENA_MAX, 1))
+    return all([mallopt(option, value) == 1 for option, value in settings])
