@@ -123,8 +123,8 @@ def test_joining_late_changes_nothing(name: str) -> None:
 def test_a_model_that_only_writes_goes_on_from_its_prefix() -> None:
     torch.manual_seed(2)
     model = build(ModelConfig(decoder=StackConfig(**SMALL), vocabulary_size=VOCABULARY)).eval()
-    settings = DecodingSettings(max_length=10)
-    for options in ({}, {"beams": 3}):
+    choices: list[dict[str, Any]] = [{}, {"beams": 3}]
+    for options in choices:
         settings = DecodingSettings(max_length=10, **options)
         found = search(model, {}, settings, begin=BEGIN, end=END, prefixes=[[3, 4, 5], [7]])
         for prefix, (answer, *_) in zip([[3, 4, 5], [7]], found, strict=True):
