@@ -1,0 +1,119 @@
+"""Users' files: sniffed, read, and refused with file and line."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from triptych.data.check import check, stats
+from triptych.data.sources import Files, read, sniff
+from triptych.errors import DataError
+
+
+def write(folder: Path, name: str, text: str | bytes) -> Path:
+    path = folder / name
+    raw = text.encode() if isinstance(text, str) else text
+    path.write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    return path
+
+
+def pairs(files: Files) -> list[tuple[str | None, str | None]]:
+    return [(example.source, example.target) for example in read(files, "en", "de")]
+
+
+WANTED = [("A dog, big.", "Ein Hund, groß."), ('He said "hi".', "Er sagte „hallo“.")]
+
+
+def test_every_format_gives_the_same_pairs(tmp_path: Path) -> None:
+    plain = "\n".join("\t".join(pair) for pair in WANTED) + "\n"
+    csv = 'source,target\n"A dog, big.","Ein Hund, groß."\n"He said ""hi"".",Er sagte „hallo“.\n'
+    jsonl = '{"source": "A dog, big.", "target": "Ein Hund, groß."}\n{"source": "He said \\"hi\\".", "target": "Er sagte „hallo“."}\n'
+    sides = [write(tmp_path, f"a.{side}", "\n".join(pair[n] for pair in WANTED) + "\n") for n, side in enumerate(("en", "de"))]
+    found = [
+        Files(*sides), Files(write(tmp_path, "a.tsv", plain)), Files(write(tmp_path, "b.tsv", "target\tsource\n" + "\n".join(f"{t}\t{s}" for s, t in WANTED))),
+        Files(write(tmp_path, "a.csv", csv)), Files(write(tmp_path, "a.jsonl", jsonl)), Files(write(tmp_path, "z.tsv.gz", plain)), Files(write(tmp_path, "pairs", plain)),
+    ]  # fmt: skip
+    for files in found:
+        assert pairs(files) == WANTED, files
+
+
+def test_what_was_sniffed_is_echoed(tmp_path: Path) -> None:
+    said: list[str] = []
+    read(Files(write(tmp_path, "a.tsv", "a\tb\n\tc\n")), report=said.append)
+    assert said[0] == "a.tsv: TSV, columns 1, 2, 2 lines, UTF-8"
+    assert "1 pairs with an empty side are left out" in said[1]
+    assert str(sniff(write(tmp_path, "x.txt", "one\ntwo\n"))) == "x.txt: plain text, 2 lines, UTF-8"
+
+
+def test_only_newlines_end_lines(tmp_path: Path) -> None:
+    files = Files(write(tmp_path, "a.en", "one\u2028two\x0b\r\nthree\n"), write(tmp_path, "a.de", "eins\u0085\ndrei\n"))
+    assert pairs(files) == [("one\u2028two", "eins"), ("three", "drei")]
+
+
+@pytest.mark.parametrize(
+    "name,content,message",
+    [
+        ("bad.tsv", b"a\tb\nc\xff\td\n", r"bad\.tsv:2: byte 0xFF is not UTF-8"),
+        ("short.tsv", "a\tb\nc\n", r"short\.tsv:2: 1 column"),
+        ("bad.jsonl", '{"source": "a", "target": "b"}\n{"source"\n', r"bad\.jsonl:2: not JSON"),
+        ("key.jsonl", '{"source": "a", "text": "b"}\n', r"key\.jsonl:1: the key 'target' is missing"),
+        ("list.jsonl", "[1]\n", r"list\.jsonl:1: JSON, but no object"),
+        ("number.jsonl", '{"source": "a", "target": 3}\n', r"number\.jsonl:1: 'target' is no text but int"),
+        ("quote.csv", 'source,target\n"a"b,c\n', r"quote\.csv:2: not CSV"),
+        ("torn.tsv.gz", None, r"torn\.tsv\.gz is not a whole gzip file"),
+    ],
+)
+def test_what_is_broken_is_named(tmp_path: Path, name: str, content: str | bytes | None, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b"a\tb\n" * 50)[:30]) if content is None else write(tmp_path, name, content)
+    with pytest.raises(DataError, match=message):
+        read(Files(path))
+
+
+def test_unequal_and_missing_files(tmp_path: Path) -> None:
+    files = Files(write(tmp_path, "a.en", "one\ntwo\n"), write(tmp_path, "a.de", "eins\n"))
+    with pytest.raises(DataError, match="has 2 lines and .* has 1"):
+        read(files)
+    with pytest.raises(DataError, match=r"no file .*missing\.en"):
+        read(Files(tmp_path / "missing.en", tmp_path / "a.de"))
+    with pytest.raises(DataError, match="is a folder"):
+        read(Files(tmp_path))
+
+
+def test_a_line_of_a_hundred_thousand_words_is_left_out_and_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    files = Files(write(tmp_path, "a.en", "word " * 100_000 + "\nshort\n"), write(tmp_path, "a.de", "lang\nkurz\n"))
+    assert [example.source for example in read(files, report=said.append)] == ["short"]
+    assert "1 pairs with a line over 20,000 characters" in said[-1]
+
+
+def test_check_lists_every_problem_with_its_line(tmp_path: Path) -> None:
+    train = Files(write(tmp_path, "t.en", "A dog runs far.\nA dog runs far.\nempty here\nThis is a rather long sentence of words.\n"),
+                  write(tmp_path, "t.de", "Ein Hund läuft weit.\nEin Hund läuft weit.\n\nx\n"))  # fmt: skip
+    test = Files(write(tmp_path, "e.en", "a dog runs far\n"), write(tmp_path, "e.de", "Ein Hund.\n"))
+    bad = Files(write(tmp_path, "b.tsv", b"a\tb\n\xff\tc\nd\t\xfe\n"))
+    report = check({"train": train, "test": test, "validation": bad})
+    said = [str(problem) for problem in report.problems]
+    for expected in (
+        "b.tsv:2: bad UTF-8",
+        "b.tsv:3: bad UTF-8",
+        "t.de:3: empty side",
+        "t.en:2: duplicate",
+        "t.en:4: length ratio",
+        "e.en:1: leak",
+    ):
+        assert any(expected in line for line in said), (expected, said)
+    assert {problem.severity for problem in report.problems if "leak" in problem.reason} == {"error"}
+    assert report.pairs == {"train": 3, "test": 1}
+
+
+def test_check_says_unequal_lines(tmp_path: Path) -> None:
+    report = check({"train": Files(write(tmp_path, "a.en", "one\ntwo\n"), write(tmp_path, "a.de", "eins\n"))})
+    assert any("has 2 lines" in problem.reason for problem in report.problems)
+
+
+def test_stats_count(tmp_path: Path) -> None:
+    table = stats(read(Files(write(tmp_path, "a.tsv", "Hello you\t你好\nHi\t嗨\n"))))
+    assert table["source"]["words"] == 3 and table["target"]["scripts"] == "CJK" and table["source"]["longest"] == 9
