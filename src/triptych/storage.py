@@ -67,6 +67,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
     try:
         save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, path)
+        path.chmod(path.parent.stat().st_mode & 0o666)  # the library lets nobody else read it
     except SafetensorError as error:  # the library wraps what the system says into its own text
         number = errno.ENOSPC if "os error 28" in str(error) else errno.EIO
         raise OSError(number, str(error)) from error
