@@ -13,8 +13,7 @@ import torch
 from .data import catalog
 from .data.batching import Encoded, MicroBatches
 from .data.example import FIELDS, Example
-from .data.sources import Files, read
-from .data.split import by_source
+from .data.parts import read_part, spread
 from .data.tokenizer import Tokenizer, Tokenizers
 from .errors import DataError, RunError, UsageError
 from .inference.predictor import Predictor
@@ -22,7 +21,7 @@ from .model.build import build
 from .model.config import ModelConfig, RecurrentConfig
 from .presets import parameter_count
 from .presets.estimate import estimated_memory, size_of
-from .recipe import DataTable, Recipe
+from .recipe import Recipe
 from .run import Run, RunConfig, load_weights
 from .storage import read_tensors
 from .training.distributed import world
@@ -117,49 +116,6 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
 
 
 # Data -------------------------------------------------------------------------------------------------------------------
-
-
-def read_part(data: DataTable, part: str, report: Report | None = None) -> list[Example]:
-    """The Examples of "train", "validation" or "test" that a recipe means. Raises DataError or UsageError."""
-    if data.set is not None:
-        return catalog.load(data.set, part, source=data.source, target=data.target, script=data.script, report=report)
-    if data.train is None:
-        raise UsageError(
-            f"The recipe names no data. Give data.set (one of {', '.join(catalog.ENTRIES)}), or data.train with your own files, "
-            'for example ["a.en", "a.de"]; triptych init writes such a recipe.'
-        )
-    given = getattr(data, part)
-    missing = [name for name in ("validation", "test") if getattr(data, name) is None]
-    if given is not None and not (part == "train" and missing):
-        return _files(data, given, report)
-    parts = by_source(_files(data, data.train, report if part == "train" else None))
-    if part != "train":
-        return parts[part]
-    return parts["train"] + [example for name in ("validation", "test") if name not in missing for example in parts[name]]
-
-
-def files_of(names: str | Sequence[str], fields: Sequence[str] | None = None) -> Files:
-    """One file with two columns, or two aligned files."""
-    paths = [names] if isinstance(names, str) else list(names)
-    if len(paths) not in (1, 2):
-        raise UsageError(f"{len(paths)} files are given ({', '.join(paths)}); name one with two columns, or two aligned ones.")
-    if fields is not None and len(fields) != 2:
-        raise UsageError(f"data.fields names {len(fields)} columns; it must name two, those of source and target.")
-    return Files(paths[0], paths[1] if len(paths) == 2 else None, **({"fields": (fields[0], fields[1])} if fields else {}))
-
-
-def _files(data: DataTable, names: str | Sequence[str], report: Report | None) -> list[Example]:
-    if isinstance(data.target, list) and len(data.target) > 1:
-        raise UsageError("Own files have one target language: give data.target as one text, for example 'de'.")
-    target = data.target[0] if isinstance(data.target, list) and data.target else data.target
-    return read(files_of(names, data.fields), data.source, target, report)  # type: ignore[arg-type]
-
-
-def spread(examples: list[Example], count: int | None) -> list[Example]:
-    """`count` of the examples, evenly over all of them, so that every language has its share."""
-    if count is None or count >= len(examples):
-        return examples
-    return [examples[place * len(examples) // count] for place in range(count)]
 
 
 def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels: dict[str, Any], longest: int,

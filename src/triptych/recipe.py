@@ -18,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .data.parts import DataTable
 from .decoding.settings import DecodingSettings
 from .errors import UsageError, unknown
 from .model.config import ModelConfig, RecurrentConfig, StackConfig
@@ -27,24 +28,6 @@ from .training.settings import BatchSettings, TrainingSettings, ValidationSettin
 if TYPE_CHECKING:
     from .tasks.task import Task
     from .training.job import Progress
-
-Files = str | list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataTable:
-    """What to learn from: a public set by name, or files."""
-
-    set: str | None = None  # see `triptych data list`
-    source: str | None = None  # language, "en"
-    target: Files | None = None  # language, or several: one model for all, chosen by a tag
-    script: Literal["zh-Hans", "zh-Hant", "tagged"] | None = None  # of a set that mixes both; tagged: chosen with --to
-    train: Files | None = None  # two aligned text files ["a.en", "a.de"], or one TSV, CSV or JSONL; beside the recipe
-    validation: Files | None = None  # unset: 2.5 % of `train`, kept out by a hash of the source sentence; test likewise
-    test: Files | None = None
-    fields: list[str] | None = None  # columns or keys of source and target, where they have other names
-    examples: int | None = None  # train on so many of them, spread evenly
-    longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
 
 
 @dataclass(frozen=True, kw_only=True)

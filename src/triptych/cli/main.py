@@ -39,7 +39,10 @@ DOTTED = re.compile(r"--([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)(?:=(.*))?", re.DOTA
 
 def build_app() -> App:
     app = App(
-        name="triptych", help=f"One Transformer, three panels. {NOTE}", version=__version__, help_format="plaintext",
+        name="triptych",
+        help=f"One Transformer, three panels. {NOTE}",
+        version=__version__,
+        help_format="plaintext",
         default_parameter=Parameter(negative=()),
     )
     for verb, (place, text) in VERBS.items():

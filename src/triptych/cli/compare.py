@@ -1,0 +1,205 @@
+"""triptych compare: runs side by side on the same test data."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from ..errors import UsageError
+from .console import table, talk
+from .evaluate import Split, chosen_examples, line_statistics
+from .use import decoding_changes
+
+if TYPE_CHECKING:
+    from ..data.example import Example
+    from ..inference.predictor import Evaluation, Predictor
+
+
+@dataclass
+class Side:
+    """One run and what it answered."""
+
+    name: str
+    predictor: Predictor
+    evaluation: Evaluation
+    seconds: float  # of answering
+    lines: list[dict[str, Any]]  # metrics.jsonl
+
+
+def compare(
+    *runs: str, split: Split = "test", data: list[str] | None = None, to: str | None = None, bootstrap: int = 1000,
+    json_: Annotated[bool, Parameter(name="--json")] = False, html: Path | None = None, text: str | None = None,
+    overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
+) -> int:  # fmt: skip
+    """Metrics with bootstrap intervals, BLEU by length of the source, training speed and updates, attention side by side.
+
+    Parameters
+    ----------
+    runs
+        Two or more run folders for the same task and languages; the others are compared with the first.
+    split
+        Which part of the first run's data all of them answer.
+    data
+        Another file with two columns, or two aligned files: --data a.en --data a.de.
+    to
+        Only this target language, for runs that know several.
+    bootstrap
+        How often the test set is drawn again.
+    json_
+        One JSON object as the last line.
+    html
+        Write the attention of all runs on one sentence as one self-contained page.
+    text
+        The sentence for --html; the test sentence of median length where it is not given.
+    """
+    from ..inference.predictor import load
+
+    if len(runs) < 2:
+        raise UsageError("Name two runs or more: triptych compare RUN RUN.")
+    if bootstrap < 1:
+        raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
+    predictors = [load(run) for run in runs]
+    _refuse_different(runs, predictors)
+    examples, name = chosen_examples(predictors[0], split, data, to)
+    changes = decoding_changes(overrides)
+    sides = [_answered(run, predictor, examples, changes) for run, predictor in zip(runs, predictors, strict=True)]
+    report = _report(sides, examples, name, bootstrap)
+    if json_:
+        print(json.dumps(report, ensure_ascii=False))
+    else:
+        _print(report, sides)
+    if html is not None:
+        _write_page(html, sides, examples, text, to, changes)
+    return 0
+
+
+def _refuse_different(runs: tuple[str, ...], predictors: list[Predictor]) -> None:
+    first = predictors[0]
+    for run, other in zip(runs[1:], predictors[1:], strict=True):
+        if other.task.name != first.task.name:
+            raise UsageError(f"{runs[0]} is for {first.task.name} and {run} for {other.task.name}: there is nothing to compare.")
+        if not set(other.languages.get("targets", [])) & set(first.languages.get("targets", [])):
+            both = [", ".join(one.languages.get("targets", [])) for one in (first, other)]
+            raise UsageError(f"{runs[0]} translates to {both[0]} and {run} to {both[1]}: there is no language in common.")
+
+
+def _answered(run: str, predictor: Predictor, examples: list[Example], changes: dict[str, Any]) -> Side:
+    talk(f"Answering {len(examples):,} examples with {run}.")
+    began = time.monotonic()
+    evaluation = predictor.evaluate(examples, predictor.settings(**changes))
+    assert predictor.run is not None, "a loaded run has a folder"
+    return Side(run, predictor, evaluation, time.monotonic() - began, predictor.run.read_metrics())
+
+
+def _report(sides: list[Side], examples: list[Example], name: str, resamples: int) -> dict[str, Any]:
+    from ..metrics.bootstrap import compare as paired
+    from ..metrics.bootstrap import interval
+
+    first = line_statistics(sides[0].evaluation, examples)
+    runs = []
+    for place, side in enumerate(sides):
+        own = line_statistics(side.evaluation, examples)
+        values: dict[str, Any] = {"run": side.name, "metrics": side.evaluation.scores.values, "training": _training(side)}
+        values["intervals"] = {key: interval(*one, resamples).to_json() for key, one in own.items()}
+        if place:
+            both = {key: (first[key][0], one[0], one[1]) for key, one in own.items() if key in first}
+            values["against_first"] = {key: paired(*one, resamples).to_json() for key, one in both.items()}
+        values["bleu_by_source_length"] = _by_length(side, examples, resamples)
+        runs.append(values)
+    return {"task": sides[0].predictor.task.name, "split": name, "examples": len(examples), "runs": runs,
+            "validation_at_equal_cost": _equal_cost(sides), "signature": sides[0].evaluation.scores.signature}  # fmt: skip
+
+
+def _by_length(side: Side, examples: list[Example], resamples: int) -> list[dict[str, Any]]:
+    """BLEU by length of the source; none where several target languages are mixed."""
+    from ..metrics.by_length import bleu_by_length
+
+    languages = {example.target_language or "" for example in examples}
+    if len(languages) > 1:
+        return []
+    buckets = bleu_by_length([example.source or "" for example in examples], [one.text for one in side.evaluation.predictions],
+                             [example.target or "" for example in examples], languages.pop(), resamples=resamples)  # fmt: skip
+    return [{"words": one.name, "lines": one.lines, **one.bleu.to_json()} for one in buckets]
+
+
+def _training(side: Side) -> dict[str, Any]:
+    steps = [line for line in side.lines if line.get("split") == "train"]
+    last: dict[str, Any] = max(side.lines, key=lambda line: line.get("step", 0), default={})
+    speeds = [line["tokens_per_second"] for line in steps if line.get("tokens_per_second")]
+    config = side.predictor.config
+    return {"parameters": config.parameters if config else 0, "updates": last.get("step", 0),
+            "minutes": round(last.get("seconds", 0.0) / 60, 2), "tokens_per_second": round(median(speeds), 1) if speeds else None,
+            "answers_per_second": round(len(side.evaluation.predictions) / max(side.seconds, 1e-9), 1)}  # fmt: skip
+
+
+def _equal_cost(sides: list[Side]) -> list[dict[str, Any]]:
+    """The last validation of each run before the fewest updates, and before the fewest minutes, that any of them had."""
+    found = []
+    for cost, unit, share in (("step", "updates", 1), ("seconds", "minutes", 60)):
+        curves = [[line for line in side.lines if line.get("split") == "validation" and cost in line] for side in sides]
+        if not all(curves):
+            return []
+        limit = min(max(line[cost] for line in curve) for curve in curves)
+        at = [max((line for line in curve if line[cost] <= limit), key=lambda line: line[cost], default=None) for curve in curves]
+        scores = [{key: line[key] for key in ("bleu", "chrf", "loss", "step", "seconds") if key in line} if line else None for line in at]
+        found.append({"at": f"{limit / share:,.4g} {unit}", "runs": scores})
+    return found
+
+
+def _print(report: dict[str, Any], sides: list[Side]) -> None:
+    runs = report["runs"]
+    print(f"{report['task']}, {report['split']}, {report['examples']:,} examples; [95 % by bootstrap]\n")
+    rows = [["", *(side.name for side in sides)]]
+    for key in runs[0]["metrics"]:
+        rows.append([key, *(_score(run, key) for run in runs)])
+    for key in ("bleu", "exact_match"):
+        if any(key in run.get("against_first", {}) for run in runs[1:]):
+            rows.append([f"{key}, against the first", "", *(_difference(run["against_first"].get(key)) for run in runs[1:])])
+    for key in runs[0]["training"]:
+        rows.append([key.replace("_", " "), *(_number(run["training"][key]) for run in runs)])
+    print(table(rows))
+    if runs[0]["bleu_by_source_length"]:
+        rows = [["BLEU by words of the source", "lines", *(side.name for side in sides)]]
+        for buckets in zip(*(run["bleu_by_source_length"] for run in runs), strict=True):
+            scores = (f"{one['value']:.1f} [{one['low']:.1f}, {one['high']:.1f}]" for one in buckets)
+            rows.append([buckets[0]["words"], f"{buckets[0]['lines']:,}", *scores])
+        print(f"\n{table(rows)}")
+    for point in report["validation_at_equal_cost"]:
+        scores = [f"bleu {one['bleu']:.2f}, loss {one['loss']:.3f}" if one and "bleu" in one and "loss" in one else "none yet"
+                  for one in point["runs"]]  # fmt: skip
+        pairs = "; ".join(f"{side.name}: {score}" for side, score in zip(sides, scores, strict=True))
+        print(f"\nValidation (greedy) at {point['at']}: {pairs}")
+    print(f"\n{report['signature']}")
+
+
+def _score(run: dict[str, Any], key: str) -> str:
+    value, drawn = run["metrics"].get(key), run["intervals"].get(key)
+    if value is None:
+        return ""
+    return f"{value:.2f}" + (f" [{drawn['low']:.2f}, {drawn['high']:.2f}]" if drawn else "")
+
+
+def _difference(found: dict[str, Any] | None) -> str:
+    return "" if found is None else f"{found['difference']['value']:+.2f} (p = {found['p_value']:.3f})"
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{value:,.0f}" if isinstance(value, float) and value >= 100 else f"{value:,}"
+
+
+def _write_page(html: Path, sides: list[Side], examples: list[Example], text: str | None, to: str | None,
+                changes: dict[str, Any]) -> None:  # fmt: skip
+    from ..inspection.html import write
+
+    if text is None:
+        chosen = sorted(examples, key=lambda example: len(example.source or ""))[len(examples) // 2]
+        text, to = chosen.source or "", to or chosen.target_language
+    traces = [side.predictor.trace(text, to=to, label=side.name, **changes) for side in sides]
+    write(html, traces)
+    talk(f"Written: {html}. It opens in a browser and needs no network.")

@@ -1,0 +1,166 @@
+"""triptych data list, fetch, check, stats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from ..errors import UsageError
+from .console import table, talk
+
+if TYPE_CHECKING:
+    from ..data.example import Example
+    from ..data.sources import Files
+
+SHOWN = 20  # problems of one kind
+Json = Annotated[bool, Parameter(name="--json")]
+
+
+def list_sets(*, json_: Json = False) -> int:
+    """Public sets that are known by name, where each lies, and its licence.
+
+    Parameters
+    ----------
+    json_
+        One JSON object a line instead of a table.
+    """
+    from ..data.catalog import ENTRIES, find
+
+    rows = [["set", "languages", "at hand", "licence", "what it is"]]
+    for name, entry in ENTRIES.items():
+        found = [find(name, file) for file in entry.files]
+        hand = "built in" if not entry.files else "yes" if all(found) else "no"
+        if json_:
+            print(json.dumps({"name": name, "languages": entry.languages, "at_hand": hand != "no", "licence": entry.licence,
+                              "description": entry.description, "notes": entry.notes}, ensure_ascii=False))  # fmt: skip
+        rows.append([name, " ".join(entry.languages), hand, entry.licence, entry.description])
+    if not json_:
+        print(table(rows, right=False))
+    return 0
+
+
+def fetch(*sets: str) -> int:
+    """Fetch public sets into the cache and check them against their SHA-256; prints where the files lie.
+
+    Parameters
+    ----------
+    sets
+        Names, as `triptych data list` shows them.
+    """
+    from ..data import catalog
+
+    if not sets:
+        raise UsageError(f"Name a set to fetch: {', '.join(catalog.ENTRIES)}.")
+    for name in sets:
+        paths = catalog.fetch(name, talk)
+        if not paths:
+            talk(f"{name} is built in; there is nothing to fetch.")
+        for path in paths:
+            print(path)
+    return 0
+
+
+def check(*what: str, source: str | None = None, target: str | None = None, json_: Json = False) -> int:
+    """What is wrong with data, with file, line and reason. Exits 1 where training would fail or a test sentence leaks.
+
+    Parameters
+    ----------
+    what
+        A recipe, a public set, one file with two columns, or two aligned files.
+    source
+        The source side's file, beside --target.
+    target
+        The target side's file.
+    json_
+        One JSON object a problem.
+    """
+    from ..data.check import Report, check_examples
+    from ..data.check import check as check_files
+
+    parts, named = _files(what, source, target)
+    if parts is not None:
+        report = check_files(parts)
+    else:
+        assert named is not None, "either files or examples"
+        report = Report(check_examples(named), {name: len(part) for name, part in named.items()})  # type: ignore[arg-type]
+    seen: dict[str, int] = {}
+    for problem in report.problems:
+        kind = problem.reason.split(":")[0]
+        seen[kind] = seen.get(kind, 0) + 1
+        if json_:
+            values = {"place": problem.place, "reason": problem.reason, "severity": problem.severity}
+            print(json.dumps(values, ensure_ascii=False))
+        elif seen[kind] <= SHOWN:
+            print(f"{problem.severity}: {problem}")
+    hidden = {kind: count - SHOWN for kind, count in seen.items() if count > SHOWN and not json_}
+    for kind, count in hidden.items():
+        talk(f"{kind}: {count:,} more; --json prints all.")
+    errors = sum(problem.severity == "error" for problem in report.problems)
+    pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
+    talk(f"{pairs} pairs; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
+    return int(errors > 0)
+
+
+def stats(*what: str, source: str | None = None, target: str | None = None, json_: Json = False) -> int:
+    """Counts, lengths, characters and scripts of each part.
+
+    Parameters
+    ----------
+    what
+        A recipe, a public set, one file with two columns, or two aligned files.
+    source
+        The source side's file, beside --target.
+    target
+        The target side's file.
+    json_
+        One JSON object a part.
+    """
+    from ..data.check import stats as stats_of
+    from ..data.sources import read
+
+    parts, named = _files(what, source, target)
+    if parts is not None:
+        named = {name: read(files, report=talk) for name, files in parts.items()}
+    assert named is not None, "either files or examples"
+    for name, examples in named.items():
+        found = stats_of(examples)
+        if json_:
+            print(json.dumps({"part": name, **found}, ensure_ascii=False))
+            continue
+        keys = list(next(iter(found.values())))
+        rows = [[name, *found], *([key, *(_text(side[key]) for side in found.values())] for key in keys)]
+        print(table(rows))
+    return 0
+
+
+def _text(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _files(what: tuple[str, ...], source: str | None, target: str | None,
+           ) -> tuple[dict[str, Files] | None, dict[str, list[Example]] | None]:  # fmt: skip
+    """What the words mean: files by part, or a set's Examples by part."""
+    from ..data.catalog import ENTRIES, SPLITS
+    from ..data.parts import DataTable, files_of, read_part
+    from ..recipe import Recipe, packaged
+
+    if source is not None or target is not None:
+        if source is None or what:
+            raise UsageError("Name two aligned files as --source a.en --target a.de, or without flags: a.en a.de.")
+        return {"train": files_of([source, *([target] if target else [])])}, None
+    if not what:
+        raise UsageError("Name what to look at: a recipe, a public set, one file with two columns, or two aligned files.")
+    first = what[0]
+    if len(what) == 1 and (first in packaged() or first.endswith(".toml") or Path(first).is_dir()):
+        data = Recipe.load(first).data
+        if data.set is None:
+            given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
+            return {part: files_of(names, data.fields) for part, names in given.items()}, None
+    elif len(what) == 1 and first in ENTRIES:
+        data = DataTable(set=first)
+    else:
+        return {"train": files_of(list(what))}, None
+    return None, {part: read_part(data, part, talk) for part in SPLITS}

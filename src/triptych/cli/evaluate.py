@@ -1,0 +1,148 @@
+"""triptych evaluate: a run's answers against references."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from ..errors import DataError, UsageError
+from .console import table, talk
+from .use import decoding_changes
+
+if TYPE_CHECKING:
+    from ..data.example import Example
+    from ..inference.predictor import Evaluation, Predictor
+
+Split = Literal["train", "validation", "test"]
+
+
+def evaluate(
+    run: str, /, *, split: Split = "test", data: list[str] | None = None, to: str | None = None, json_: Annotated[
+        bool, Parameter(name="--json")] = False, bootstrap: int | None = None, predictions: Path | None = None,
+    overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
+) -> int:  # fmt: skip
+    """Score a run on its own test split, or on other data. Decodes with the recipe's table [decoding].
+
+    Parameters
+    ----------
+    run
+        Folder of a trained run.
+    split
+        Which part of the run's data.
+    data
+        Another file with two columns, or two aligned files: --data a.en --data a.de.
+    to
+        Score only this target language; the language of --data where the run knows several.
+    json_
+        One JSON object as the last line.
+    bootstrap
+        Draw the test set so often again for 95 % intervals, for example 1000.
+    predictions
+        Write the answers to this file, a line each.
+    """
+    from ..inference.predictor import load
+
+    if bootstrap is not None and bootstrap < 1:
+        raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
+    predictor = load(run)
+    examples, name = chosen_examples(predictor, split, data, to)
+    settings = predictor.settings(**decoding_changes(overrides))
+    talk(f"Answering {len(examples):,} examples of {name} with {settings.beams} beam(s).")
+    began = time.monotonic()
+    evaluation = predictor.evaluate(examples, settings)
+    seconds = time.monotonic() - began
+    cut = sum(prediction.cut for prediction in evaluation.predictions)
+    if cut:
+        talk(f"{cut:,} answers were cut at the maximum length (see --decoding.max_length).")
+    if predictions is not None:
+        lines = "".join(" ".join(one.text.split("\n")) + "\n" for one in evaluation.predictions)
+        predictions.write_text(lines, encoding="utf-8")
+    intervals = {key: list(pair) for key, pair in bootstrapped(evaluation, examples, bootstrap).items()} if bootstrap else {}
+    _print(predictor, evaluation, name, len(examples), intervals, seconds, json_)
+    return 0
+
+
+def _print(predictor: Predictor, evaluation: Evaluation, name: str, count: int, intervals: dict[str, list[float]],
+           seconds: float, as_json: bool) -> None:  # fmt: skip
+    scores = evaluation.scores
+    if as_json:
+        values: dict[str, Any] = {"task": predictor.task.name, "split": name, "examples": count, "metrics": scores.values,
+                                  "signature": scores.signature}  # fmt: skip
+        print(json.dumps(values | ({"intervals": intervals} if intervals else {}), ensure_ascii=False))
+        return
+    rows = []
+    for key, value in scores.values.items():
+        low_high = intervals.get(key)
+        rows.append([key, f"{value:.4f}" if key in ("loss", "perplexity") else f"{value:.2f}",
+                     f"[{low_high[0]:.2f}, {low_high[1]:.2f}]" if low_high else ""])  # fmt: skip
+    print(table(rows))
+    for key, signature in scores.signatures.items():
+        print(f"{key}: {signature}")
+    talk(f"{count:,} examples in {seconds:.1f} s.")
+
+
+def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to: str | None) -> tuple[list[Example], str]:
+    """The examples to score and what to call them. Raises UsageError or DataError where there are none."""
+    from ..data.parts import files_of, read_part
+    from ..data.sources import read
+    from ..errors import unknown
+    from ..recipe import Recipe
+
+    assert predictor.run is not None, "a loaded run has a folder"
+    languages = predictor.languages
+    targets = languages.get("targets", [])
+    if to is not None and to not in targets:
+        raise unknown("target language", to, targets, f"of {predictor.run.path}")
+    recipe = Recipe.load(predictor.run.path)
+    if data:
+        if to is None and len(targets) > 1:
+            raise UsageError(f"This run translates to several languages; say which one --data is in with --to: {', '.join(targets)}.")
+        names = [name for part in data for name in part.split(",")]
+        source = languages.get("source", [])
+        target = to or (targets[0] if targets else None)
+        examples = read(files_of(names, recipe.data.fields), source[0] if source else None, target, talk)
+        name = ", ".join(names)
+    else:
+        examples, name = read_part(recipe.data, split, talk), split
+        if to is not None:
+            examples = [example for example in examples if example.target_language == to]
+    if not examples:
+        raise DataError(f"There is nothing to score: {name} holds no example with both sides.")
+    return examples, name
+
+
+def bootstrapped(evaluation: Evaluation, examples: list[Example], resamples: int) -> dict[str, tuple[float, float]]:
+    """Metric -> ends of its 95 % interval, for those that are sums over lines, where all lines have one target language."""
+    from ..metrics.bootstrap import interval
+
+    found = {}
+    for key, (statistics, scorer) in line_statistics(evaluation, examples).items():
+        drawn = interval(statistics, scorer, resamples)
+        found[key] = (drawn.low, drawn.high)
+    return found
+
+
+def line_statistics(evaluation: Evaluation, examples: list[Example]) -> dict[str, tuple[Any, Any]]:
+    """Metric -> (what each line adds, how the sum becomes a score). With several languages, `bleu_<language>` are left out:
+    a mean over languages is no sum over lines."""
+    from ..metrics.bleu import bleu_of, bleu_statistics
+    from ..metrics.bootstrap import exact_statistics, mean
+
+    languages = {example.target_language or "" for example in examples}
+    texts, references = [one.text for one in evaluation.predictions], [example.target or "" for example in examples]
+    found: dict[str, tuple[Any, Any]] = {}
+    known = evaluation.scores.values
+    if len(languages) == 1:
+        language = languages.pop()
+        if "bleu" in known:
+            found["bleu"] = (bleu_statistics(texts, references, language), bleu_of)
+        if "bleu_tokenized_lowercased" in known:
+            statistics = bleu_statistics(texts, references, language, tokenized=True)
+            found["bleu_tokenized_lowercased"] = (statistics, bleu_of)
+    if "exact_match" in known and len(languages) <= 1:
+        found["exact_match"] = (exact_statistics(texts, references), mean)
+    return found

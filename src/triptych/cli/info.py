@@ -1,0 +1,115 @@
+"""triptych info: a run, a preset, or what is installed here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from .console import clock, table
+
+if TYPE_CHECKING:
+    from ..presets import Config
+
+VOCABULARY = 37_000  # shared, of the 2017 English-German models: with it presets are counted
+LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "cyclopts", "sacrebleu")
+
+
+def info(name: str | None = None, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> int:
+    """What a run or a preset is; without a name, what is installed here.
+
+    Parameters
+    ----------
+    name
+        A run folder or the name of a preset.
+    json_
+        One JSON object instead of a table.
+    """
+    from ..errors import unknown
+    from ..presets import PRESETS, preset
+    from ..recipe import packaged
+
+    if name is None:
+        values = _here() | {"presets": ", ".join(PRESETS), "recipes": ", ".join(packaged())}
+    elif Path(name).is_dir():
+        values = _run(name)
+    elif name in PRESETS:
+        values = _preset(name, preset(name))
+    else:
+        raise unknown("preset", name, PRESETS, "(and there is no such run folder)")
+    if json_:
+        print(json.dumps(values, ensure_ascii=False))
+    else:
+        print(table([[key.replace("_", " "), _text(value)] for key, value in values.items()], right=False))
+    return 0
+
+
+def _here() -> dict[str, Any]:
+    import platform
+
+    import torch
+
+    from .. import __version__
+    from ..training.model_card import hardware
+    from ..training.precision import choose_device, choose_precision
+
+    device = choose_device("auto")
+    versions = {name: metadata.version(name) for name in LIBRARIES}
+    return {"triptych": __version__, "python": platform.python_version(), "system": platform.platform(), **versions,
+            "hardware": hardware(), "device": str(device), "threads": torch.get_num_threads(),
+            "training_precision": str(choose_precision("auto", device)).removeprefix("torch.")}  # fmt: skip
+
+
+def _preset(name: str, config: Config) -> dict[str, Any]:
+    from ..presets import parameter_count
+    from ..presets.estimate import size_of
+
+    sized = dataclasses.replace(config, vocabulary_size=VOCABULARY)
+    dials = {key: value for key, value in dataclasses.asdict(config).items() if key not in ("vocabulary_size", "source_vocabulary_size")}
+    return {"preset": name, "shape": size_of(config), "parameters": parameter_count(sized),
+            "vocabulary_counted": VOCABULARY, **dials}  # fmt: skip
+
+
+def _run(folder: str) -> dict[str, Any]:
+    from ..presets.estimate import size_of
+    from ..run import Run
+
+    run = Run.open(folder)
+    config = run.read_config()
+    lines = run.read_metrics()
+    steps = [line for line in lines if line.get("split") == "train"]
+    validations = [line for line in lines if line.get("split") == "validation"]
+    best = next((line for line in reversed(validations) if line.get("best")), None)
+    last: dict[str, Any] = max(lines, key=lambda line: line.get("step", 0), default={})
+    checkpoint = run.latest_checkpoint()
+    values: dict[str, Any] = {
+        "run": folder, "recipe": config.name, "task": config.task,
+        "source_languages": config.languages.get("source", []), "target_languages": config.languages.get("targets", []),
+        "shape": size_of(config.model), "parameters": config.parameters, "vocabulary": config.model.vocabulary_size,
+        "finished": run.has_model(), "steps": last.get("step", checkpoint.step if checkpoint else 0),
+        "time": clock(last.get("seconds", 0)), "epochs": last.get("epoch", 0.0),
+    }  # fmt: skip
+    if steps:
+        values["training_loss"] = steps[-1]["loss"]
+        values["tokens_per_second"] = steps[-1].get("tokens_per_second")
+    if best:
+        values["best_validation"] = {key: round(value, 4) for key, value in best.items() if isinstance(value, float) and
+                                     key not in ("epoch", "seconds")} | {"step": best["step"]}  # fmt: skip
+    decoding = {key: value for key, value in config.decoding.items() if value is not None}
+    return values | {"decoding": decoding, "checkpoints": [found.path.name for found in run.checkpoints()]}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items() if inner is not None)
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

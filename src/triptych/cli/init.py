@@ -1,0 +1,261 @@
+"""triptych init: from a person's files to a fitting recipe, with a forecast."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DataError, UsageError, unknown
+from .console import talk
+
+if TYPE_CHECKING:
+    from ..data.example import Example
+    from ..model.config import ModelConfig
+
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+CHARACTERS_A_TOKEN = {"latin": 3.6, "cjk": 1.5}  # of subwords at the sizes chosen here
+MEASURED_SECONDS = 6.0  # how long the short measurement may take
+
+
+@dataclass(frozen=True)
+class Size:
+    """What fits so many pairs."""
+
+    pairs: int  # up to
+    preset: str
+    vocabulary: int
+    epochs: int
+    dropout: float
+    batch_tokens: int
+    warmup: int
+    learning_rate: float = 3e-3
+
+
+# Chosen on Multi30k and Tatoeba: fewer pairs need fewer pieces, more dropout and more epochs.
+SIZES = (
+    Size(3_000, "transformer-tiny", 1_000, 80, 0.3, 1024, 100),
+    Size(15_000, "transformer-tiny", 3_000, 40, 0.25, 2048, 200),
+    Size(60_000, "transformer-small", 6_000, 25, 0.25, 4096, 400),
+    Size(400_000, "transformer-small", 10_000, 12, 0.15, 4096, 1000),
+    Size(10**12, "transformer-base", 24_000, 6, 0.1, 8192, 4000, 7e-4),
+)
+
+
+def init(
+    task: str, /, *, source: Path, target: Path | None = None, validation: list[Path] | None = None,
+    test: list[Path] | None = None, source_language: str | None = None, target_language: str | None = None,
+    out: Path | None = None, minutes: float | None = None,
+) -> int:  # fmt: skip
+    """Check the files, choose a size, forecast minutes and memory, write a recipe. Prints the recipe's path.
+
+    Parameters
+    ----------
+    task
+        What to learn: translation.
+    source
+        Text file, one sentence a line; or one TSV, CSV or JSONL file with both sides.
+    target
+        The other side's file, line for line.
+    validation
+        File or two files for validation; a part of the training data is kept for it otherwise.
+    test
+        The same for the test.
+    source_language
+        Code of the source language, like en; read off a file name like a.en otherwise.
+    target_language
+        Code of the target language.
+    out
+        Where the recipe is written; NAME.toml after the source file otherwise. Never overwrites.
+    minutes
+        Minutes to train; as many as the forecast says otherwise.
+    """
+    from ..data.parts import DataTable, read_part
+    from ..tasks.task import TASKS
+
+    if task not in TASKS:
+        raise unknown("task", task, TASKS)
+    if minutes is not None and not minutes > 0:
+        raise UsageError(f"--minutes is {minutes}; it must be greater than 0.")
+    out = out or Path(f"{_stem(source)}.toml")
+    if out.exists():
+        raise UsageError(f"{out} is there already and is not overwritten. Name another file with --out.")
+    files = [str(source.resolve()), *([str(target.resolve())] if target else [])]
+    others = {name: [str(path.resolve()) for path in paths] for name, paths in (("validation", validation), ("test", test)) if paths}
+    data = DataTable(source=source_language or _language(source), target=target_language or _language(target),
+                     train=files, **others)  # type: ignore[arg-type]  # fmt: skip
+    _check(files, others)
+    examples = read_part(data, "train", talk)
+    if len(examples) < 20:
+        raise DataError(f"{len(examples)} usable pairs are too few to learn from; give some thousands.")
+    forecast = Forecast.of(examples, minutes)
+    text = _recipe(task, data, forecast)
+    from ..recipe import Recipe
+
+    Recipe.parse(text, place=str(out)).model.config()  # what is written can be read
+    try:
+        with open(out, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{out} is there already and is not overwritten. Name another file with --out.") from None
+    talk(f"{forecast.words()} Next: triptych train {out}")
+    print(out)
+    return 0
+
+
+def _check(files: list[str], others: dict[str, list[str]]) -> None:
+    """Say what is wrong with the files; stop where training would fail."""
+    from ..data.check import check
+    from ..data.parts import files_of
+
+    report = check({"train": files_of(files), **{name: files_of(names) for name, names in others.items()}})
+    errors = [problem for problem in report.problems if problem.severity == "error"]
+    fatal = [problem for problem in errors if not problem.reason.startswith(("empty side", "leak"))]
+    if fatal:
+        raise DataError(f"{fatal[0]}" + (f" ({len(fatal) - 1:,} more: triptych data check lists all.)" if len(fatal) > 1 else ""))
+    for kind, count in report.counts.items():
+        talk(f"Check: {count:,} x {kind}; triptych data check {' '.join(files)} lists all.")
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What training will take here."""
+
+    pairs: int
+    tokens: float  # of one epoch, source and target
+    size: Size
+    speed: float  # tokens a second, measured
+    minutes: float
+    memory: float  # bytes
+    parameters: int
+    one_script: bool  # both sides share letters
+
+    @classmethod
+    def of(cls, examples: list[Example], minutes: float | None) -> Forecast:
+        import dataclasses
+
+        from ..presets import configure, parameter_count
+        from ..presets.estimate import estimated_memory
+
+        size = next(size for size in SIZES if len(examples) <= size.pairs)
+        tokens = sum(estimated_tokens(example.source or "") + estimated_tokens(example.target or "") for example in examples)
+        config = dataclasses.replace(configure(size.preset, {"dropout": size.dropout}), vocabulary_size=size.vocabulary)
+        speed = measured_speed(config, size.batch_tokens, tokens / len(examples))  # type: ignore[arg-type]
+        wanted = size.epochs * tokens / speed / 60
+        return cls(len(examples), tokens, size, speed, minutes or max(1.0, round(wanted, 1)),
+                   estimated_memory(config, size.batch_tokens, len(examples), True), parameter_count(config),
+                   one_script(examples))  # fmt: skip
+
+    def words(self) -> str:
+        epochs = self.minutes * 60 * self.speed / self.tokens
+        model = f"{self.size.preset} with {self.parameters / 1e6:.1f} M parameters"
+        costs = f"{epochs:.0f} epochs in {self.minutes:g} minutes, with about {self.memory / 1e9:.1f} GB of memory"
+        return (
+            f"{self.pairs:,} pairs, about {self.tokens:,.0f} tokens; {model} reads about {self.speed:,.0f} tokens/s here "
+            f"(measured just now): {costs}."
+        )
+
+
+def one_script(examples: list[Example]) -> bool:
+    """Whether a good part of one side's distinct letters stands on the other side too."""
+    letters = [{letter for one in examples for letter in getattr(one, side) or "" if letter.isalpha()} for side in ("source", "target")]
+    return 2 * len(letters[0] & letters[1]) >= min(map(len, letters)) and max(map(len, letters)) < 5 * min(map(len, letters))
+
+
+def estimated_tokens(text: str) -> float:
+    """Subwords of a text, by its characters."""
+    wide = sum("\u3040" <= character <= "\u9fff" for character in text)
+    return 1 + wide / CHARACTERS_A_TOKEN["cjk"] + (len(text) - wide) / CHARACTERS_A_TOKEN["latin"]
+
+
+def measured_speed(config: ModelConfig, batch_tokens: int, tokens_a_pair: float) -> float:
+    """Tokens a second of a few training steps on made-up pairs of the usual length."""
+    import time
+
+    import torch
+
+    from ..model.build import build
+    from ..model.kernels import projected_cross_entropy
+    from ..training.precision import choose_device, choose_precision
+
+    side = max(2, round(tokens_a_pair / 2))
+    pairs = max(1, batch_tokens // (2 * side))
+    model = build(config)
+    model.precision = choose_precision("auto", choose_device("cpu"))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    ids = torch.randint(2, config.vocabulary_size, (pairs * side,))
+    lengths = torch.full((pairs,), side)
+    began, done = 0.0, 0
+    for step in range(40):
+        if step == 2:  # the first ones warm up
+            began, done = time.monotonic(), 0
+        model.reseed(step)
+        states = model(source=ids, source_lengths=lengths, target=ids, target_lengths=lengths)
+        loss, _ = projected_cross_entropy(states, *model.readout(), ids, 0.1)
+        (loss / len(ids)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        done += 1
+        if step >= 4 and time.monotonic() - began > MEASURED_SECONDS:
+            break
+    return done * 2 * len(ids) / (time.monotonic() - began)
+
+
+def _stem(path: Path) -> str:
+    name = path.name.removesuffix(".gz")
+    return name.rsplit(".", 1)[0] or name
+
+
+def _language(path: Path | None) -> str | None:
+    """ "a.en" -> "en"; None where the ending is no language."""
+    if path is None:
+        return None
+    ending = path.name.removesuffix(".gz").rsplit(".", 1)[-1]
+    return ending if LANGUAGE.fullmatch(ending) and ending not in ("txt", "tsv", "csv", "src", "tgt") and "." in path.name else None
+
+
+def _recipe(task: str, data: object, forecast: Forecast) -> str:
+    import json
+
+    size, get = forecast.size, data.__getattribute__
+
+    def listed(name: str) -> str:
+        names = get(name)
+        return f"{name} = {json.dumps(names, ensure_ascii=False)}\n" if names else ""
+
+    source = f'source = "{get("source")}"\n' if get("source") else ""
+    target = f'target = "{get("target")}"\n' if get("target") else ""
+    kept = [name for name in ("validation", "test") if not get(name)]
+    held = f"# {' and '.join(kept)}: 2.5 % of the pairs each, kept out of training by a hash of the source sentence\n" if kept else ""
+    return f"""# Written by triptych init. {forecast.words()}
+# Any key can be changed here or on the command line, for example: --training.minutes 30
+
+[task]
+name = "{task}"
+label_smoothing = 0.1           # 0.1 of the probability is spread over all words: less certainty, better BLEU
+
+[data]
+{source}{target}{listed("train")}{listed("validation")}{listed("test")}{held}
+[tokenizer]
+kind = "bpe"                    # or "unigram"
+vocabulary_size = {size.vocabulary}          # fewer pieces for fewer pairs
+shared = {str(forecast.one_script).lower():5}                  # one vocabulary for both sides; false for two scripts
+
+[model]
+preset = "{size.preset}"    # triptych info {size.preset}
+dropout = {size.dropout}                  # more for fewer pairs
+
+[batches]
+batch_tokens = {size.batch_tokens}             # source and target tokens of a step; less memory with fewer
+
+[training]
+minutes = {forecast.minutes:g}                   # or steps = 5000
+learning_rate = {size.learning_rate}
+schedule = "trapezoid"          # rises, stays, falls to the end
+warmup_steps = {size.warmup}
+average = 0.998                 # the weights used are a running mean over about 500 steps
+
+[decoding]
+beams = 5
+"""

@@ -1,0 +1,75 @@
+"""What a recipe's table `data` means: the Examples for training, validation and test. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import UsageError
+from . import catalog
+from .example import Example
+from .sources import Files, read
+from .split import by_source
+
+Names = str | list[str]
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataTable:
+    """What to learn from: a public set by name, or files."""
+
+    set: str | None = None  # see `triptych data list`
+    source: str | None = None  # language, "en"
+    target: Names | None = None  # language, or several: one model for all, chosen by a tag
+    script: Literal["zh-Hans", "zh-Hant", "tagged"] | None = None  # of a set that mixes both; tagged: chosen with --to
+    train: Names | None = None  # two aligned text files ["a.en", "a.de"], or one TSV, CSV or JSONL; beside the recipe
+    validation: Names | None = None  # unset: 2.5 % of `train`, kept out by a hash of the source sentence; test likewise
+    test: Names | None = None
+    fields: list[str] | None = None  # columns or keys of source and target, where they have other names
+    examples: int | None = None  # train on so many of them, spread evenly
+    longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
+
+
+def read_part(data: DataTable, part: str, report: Report | None = None) -> list[Example]:
+    """The Examples of "train", "validation" or "test" that a recipe means. Raises DataError or UsageError."""
+    if data.set is not None:
+        return catalog.load(data.set, part, source=data.source, target=data.target, script=data.script, report=report)
+    if data.train is None:
+        raise UsageError(
+            f"The recipe names no data. Give data.set (one of {', '.join(catalog.ENTRIES)}), or data.train with your own files, "
+            'for example ["a.en", "a.de"]; triptych init writes such a recipe.'
+        )
+    given = getattr(data, part)
+    missing = [name for name in ("validation", "test") if getattr(data, name) is None]
+    if given is not None and not (part == "train" and missing):
+        return _files(data, given, report)
+    parts = by_source(_files(data, data.train, report if part == "train" else None))
+    if part != "train":
+        return parts[part]
+    return parts["train"] + [example for name in ("validation", "test") if name not in missing for example in parts[name]]
+
+
+def files_of(names: str | Sequence[str], fields: Sequence[str] | None = None) -> Files:
+    """One file with two columns, or two aligned files."""
+    paths = [names] if isinstance(names, str) else list(names)
+    if len(paths) not in (1, 2):
+        raise UsageError(f"{len(paths)} files are given ({', '.join(paths)}); name one with two columns, or two aligned ones.")
+    if fields is not None and len(fields) != 2:
+        raise UsageError(f"data.fields names {len(fields)} columns; it must name two, those of source and target.")
+    return Files(paths[0], paths[1] if len(paths) == 2 else None, **({"fields": (fields[0], fields[1])} if fields else {}))
+
+
+def _files(data: DataTable, names: str | Sequence[str], report: Report | None) -> list[Example]:
+    if isinstance(data.target, list) and len(data.target) > 1:
+        raise UsageError("Own files have one target language: give data.target as one text, for example 'de'.")
+    target = data.target[0] if isinstance(data.target, list) and data.target else data.target
+    return read(files_of(names, data.fields), data.source, target, report)  # type: ignore[arg-type]
+
+
+def spread(examples: list[Example], count: int | None) -> list[Example]:
+    """`count` of the examples, evenly over all of them, so that every language has its share."""
+    if count is None or count >= len(examples):
+        return examples
+    return [examples[place * len(examples) // count] for place in range(count)]
