@@ -177,7 +177,7 @@ def trace(model: Any, task: Task, tokenizers: Tokenizers, example: Example, *, l
 
     With `example.target` set that text is looked at instead: forced, nothing is searched.
     """
-    encoded = task.encode(example, tokenizers, labels, "train" if example.target else "use", 0, None)[0]
+    encoded = task.encode(example, tokenizers, labels, "train" if example.target else "use", None)[0]
     if example.target:
         answer = encoded.targets["tokens"].tolist()
     else:
