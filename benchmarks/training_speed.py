@@ -129,7 +129,7 @@ def main() -> None:
     options = parser.parse_args()
     work = options.work.resolve()
     if options.ours:
-        print(json.dumps(ours(work, options.seconds, options.updates if options.seconds == 0 else 0, options.precision)))
+        print(json.dumps(ours(work, options.seconds, 0 if options.seconds else options.updates, options.precision)))
         return
     scripts, hf, eole = options.scripts.resolve(), str(work / "hf/bin/python"), str(work / "eole/bin/python")
     own = [sys.executable, str(Path(__file__).resolve()), "--work", str(work), "--ours"]
@@ -137,17 +137,20 @@ def main() -> None:
     for _ in range(options.windows):
         speeds["triptych"].append(call([*own, "--seconds", str(options.seconds)], work)["tokens_per_second"])
         speeds["eole"].append(call([eole, str(scripts / "eole_run.py"), "train", "--steps", "100", "--dtype", "bf16"], work)["tok_s"])
-        speeds["transformers"].append(call([hf, str(scripts / "hf_train.py"), "--seconds", str(options.seconds), "--bf16"], work)["tok_s"])
+        peer = call([hf, str(scripts / "hf_train.py"), "--seconds", str(options.seconds), "--bf16"], work)
+        speeds["transformers"].append(peer["tok_s"])
         print(json.dumps({name: round(values[-1]) for name, values in speeds.items()}), flush=True)
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     ratios = {f"triptych / {name}": round(medians["triptych"] / value, 2) for name, value in medians.items() if name != "triptych"}
-    print(json.dumps({"windows": {name: list(map(round, values)) for name, values in speeds.items()}, "medians": medians, "ratios": ratios}))
+    windows = {name: list(map(round, values)) for name, values in speeds.items()}
+    print(json.dumps({"windows": windows, "medians": medians, "ratios": ratios}))
     saved = work / "out" / "hf_equal_updates"
     peer = call([hf, str(scripts / "hf_train.py"), "--seconds", str(2 * options.seconds), "--bf16", "--save", str(saved)], work)
     updates = peer["steps"] + 20
     mine = call([*own, "--seconds", "0", "--updates", str(updates)], work)
     theirs = call([hf, "-c", LOSS_OF_PEER, str(scripts), str(saved)], work)
-    print(json.dumps({"updates": updates, "development_loss": {"triptych": mine["development_loss"], "transformers": theirs["development_loss"]}}))
+    losses = {"triptych": mine["development_loss"], "transformers": theirs["development_loss"]}
+    print(json.dumps({"updates": updates, "development_loss": losses}))
 
 
 if __name__ == "__main__":

@@ -63,10 +63,7 @@ def test_every_held_out_sentence_has_a_pair_that_training_lacks() -> None:
     unseen = {split: [pairs - trained for pairs in pairs_of(split)] for split in HELD_OUT}
     assert all(unseen["validation"]) and all(unseen["test"])
     validation, test = (set().union(*unseen[split]) for split in HELD_OUT)
-    kept = [
-        {pair for x in examples(split, "zh-Hant") for pair in phrasebook.held_out_pairs(x.source or "", split)}
-        for split in HELD_OUT
-    ]
+    kept = [{pair for x in examples(split, "zh-Hant") for pair in phrasebook.held_out_pairs(x.source or "", split)} for split in HELD_OUT]
     assert not kept[0] & kept[1], "validation and test are kept apart by other pairs"
     assert kept[0] <= validation and kept[1] <= test
     assert len(kept[1]) >= 250

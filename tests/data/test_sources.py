@@ -32,9 +32,14 @@ def test_every_format_gives_the_same_pairs(tmp_path: Path) -> None:
     jsonl = '{"source": "A dog, big.", "target": "Ein Hund, groß."}\n{"source": "He said \\"hi\\".", "target": "Er sagte „hallo“."}\n'
     sides = [write(tmp_path, f"a.{side}", "\n".join(pair[n] for pair in WANTED) + "\n") for n, side in enumerate(("en", "de"))]
     found = [
-        Files(*sides), Files(write(tmp_path, "a.tsv", plain)), Files(write(tmp_path, "b.tsv", "target\tsource\n" + "\n".join(f"{t}\t{s}" for s, t in WANTED))),
-        Files(write(tmp_path, "a.csv", csv)), Files(write(tmp_path, "a.jsonl", jsonl)), Files(write(tmp_path, "z.tsv.gz", plain)), Files(write(tmp_path, "pairs", plain)),
-    ]  # fmt: skip
+        Files(*sides),
+        Files(write(tmp_path, "a.tsv", plain)),
+        Files(write(tmp_path, "b.tsv", "target\tsource\n" + "\n".join(f"{t}\t{s}" for s, t in WANTED))),
+        Files(write(tmp_path, "a.csv", csv)),
+        Files(write(tmp_path, "a.jsonl", jsonl)),
+        Files(write(tmp_path, "z.tsv.gz", plain)),
+        Files(write(tmp_path, "pairs", plain)),
+    ]
     for files in found:
         assert pairs(files) == WANTED, files
 
@@ -90,8 +95,10 @@ def test_a_line_of_a_hundred_thousand_words_is_left_out_and_said(tmp_path: Path)
 
 
 def test_check_lists_every_problem_with_its_line(tmp_path: Path) -> None:
-    train = Files(write(tmp_path, "t.en", "A dog runs far.\nA dog runs far.\nempty here\nThis is a rather long sentence of words.\n"),
-                  write(tmp_path, "t.de", "Ein Hund läuft weit.\nEin Hund läuft weit.\n\nx\n"))  # fmt: skip
+    train = Files(
+        write(tmp_path, "t.en", "A dog runs far.\nA dog runs far.\nempty here\nThis is a rather long sentence of words.\n"),
+        write(tmp_path, "t.de", "Ein Hund läuft weit.\nEin Hund läuft weit.\n\nx\n"),
+    )
     test = Files(write(tmp_path, "e.en", "a dog runs far\n"), write(tmp_path, "e.de", "Ein Hund.\n"))
     bad = Files(write(tmp_path, "b.tsv", b"a\tb\n\xff\tc\nd\t\xfe\n"))
     report = check({"train": train, "test": test, "validation": bad})

@@ -14,9 +14,17 @@ DIALS: dict[str, dict] = {
     "2017": {},
     "pre": {"norm_placement": "pre"},
     "learned": {"positions": "learned", "max_positions": 32, "activation": "gelu"},
-    "llama": {"norm_placement": "pre", "norm": "rms", "positions": "rotary", "key_heads": 2, "gated": True, "activation": "silu", "bias": False},
+    "llama": {
+        "norm_placement": "pre",
+        "norm": "rms",
+        "positions": "rotary",
+        "key_heads": 2,
+        "gated": True,
+        "activation": "silu",
+        "bias": False,
+    },
     "one-key-head": {"key_heads": 1, "activation": "gelu_tanh"},
-}  # fmt: skip
+}
 ARCHITECTURES = ["encoder", "decoder", "both"]
 
 

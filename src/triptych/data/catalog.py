@@ -76,7 +76,8 @@ ENTRIES: dict[str, Entry] = {
         tuple(File(name, digest, f"{_MULTI30K}{name}.gz") for name, digest in _MULTI30K_FILES.items()),
     ),
     "tatoeba-en-zh": Entry(
-        "tatoeba-en-zh", "29,155 English sentences with Chinese translations, both scripts mixed", "CC-BY 2.0 France, tatoeba.org", ("en", "zh"),
+        "tatoeba-en-zh", "29,155 English sentences with Chinese translations, both scripts mixed",
+        "CC-BY 2.0 France, tatoeba.org", ("en", "zh"),
         (File("cmn.txt", "9da1af87e3e61650aa38595e60baef3a4e3a18ed239a7ef4a764c0a87c7ddeff",
               "https://raw.githubusercontent.com/DaoChaShao/py-st-dl-translater-2.0/main/data/cmn.txt"),),
         (_TATOEBA_SPLIT, "script: zh-Hans or zh-Hant (all converted by OpenCC, the default zh-Hans), or tagged (told apart)"),

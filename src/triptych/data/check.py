@@ -84,7 +84,7 @@ def empty_sides(files: Files) -> list[Problem]:
 def check_examples(parts: dict[str, Sequence[Example]]) -> list[Problem]:
     """Length, ratio, sides that are the same, duplicates within a part and across parts."""
     found: list[Problem] = []
-    for name, examples in parts.items():
+    for examples in parts.values():
         found += _lengths(examples)
         seen: dict[tuple[str, str], str] = {}
         for example in examples:
@@ -126,10 +126,16 @@ def stats(examples: Sequence[Example]) -> dict[str, dict[str, float | int | str]
         lengths = sorted(map(len, texts)) or [0]
         characters = Counter(character for text in texts for character in text)
         table[side] = {
-            "lines": len(texts), "distinct lines": len(set(texts)), "characters": sum(lengths), "words": sum(len(text.split()) for text in texts),
-            "median length": lengths[len(lengths) // 2], "95 % length": lengths[int(0.95 * (len(lengths) - 1))], "longest": lengths[-1],
-            "distinct characters": len(characters), "scripts": ", ".join(_scripts(characters)),
-        }  # fmt: skip
+            "lines": len(texts),
+            "distinct lines": len(set(texts)),
+            "characters": sum(lengths),
+            "words": sum(len(text.split()) for text in texts),
+            "median length": lengths[len(lengths) // 2],
+            "95 % length": lengths[int(0.95 * (len(lengths) - 1))],
+            "longest": lengths[-1],
+            "distinct characters": len(characters),
+            "scripts": ", ".join(_scripts(characters)),
+        }
     return table
 
 

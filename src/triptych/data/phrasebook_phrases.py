@@ -122,9 +122,7 @@ class NounPhrases(Chance):
         self.names = list(lexicon.names.items())
         self.kin = list(lexicon.kin.items())
         self.numbers = list(lexicon.numbers.items())
-        self.pronouns = [
-            Subject(word, (atom,), {"I": "am", "he": "is", "she": "is"}.get(word, "are")) for word, atom in PRONOUNS.items()
-        ]
+        self.pronouns = [Subject(word, (atom,), {"I": "am", "he": "is", "she": "is"}.get(word, "are")) for word, atom in PRONOUNS.items()]
         self.others = [subject for subject in self.pronouns if subject.chinese[0][0] != "我"]
         nouns = lexicon.nouns
         self.by_class: dict[str, list[Noun]] = {}
@@ -138,9 +136,7 @@ class NounPhrases(Chance):
             for noun in (*nouns, *lexicon.people)
         }
         self.by_group = {
-            group: [place for place in lexicon.places if group in place.groups]
-            for place in lexicon.places
-            for group in place.groups
+            group: [place for place in lexicon.places if group in place.groups] for place in lexicon.places for group in place.groups
         }
         self.times = {group: list(entries.items()) for group, entries in lexicon.times.items()}
         whole = ("every day", "every Monday", "every Friday", "every Sunday", "yesterday", "tomorrow", "now", "today")

@@ -12,8 +12,7 @@ class States(NounPhrases):
     def __init__(self, lexicon: Lexicon, seed: int) -> None:
         super().__init__(lexicon, seed)
         self.suiting = {
-            adjective.english: [noun for noun in lexicon.nouns if noun.classes & adjective.classes]
-            for adjective in lexicon.adjectives
+            adjective.english: [noun for noun in lexicon.nouns if noun.classes & adjective.classes] for adjective in lexicon.adjectives
         }
         self.applied = [adjective for adjective in lexicon.adjectives if self.suiting[adjective.english]]
         self.attributive = [adjective for adjective in lexicon.adjectives if adjective.attributive]

@@ -22,9 +22,7 @@ TITLES = {"en": "Attention", "zh-Hant": "注意力"}
 
 def page(traces: Sequence[Trace], *, title: str | None = None, language: Language = "en") -> str:
     """The HTML text; several traces of one sentence stand side by side. `language` is the first one, a button switches."""
-    parts = {
-        name: (resources.files("triptych.inspection") / f"page.{name}").read_text("utf-8") for name in ("html", "css", "js")
-    }
+    parts = {name: (resources.files("triptych.inspection") / f"page.{name}").read_text("utf-8") for name in ("html", "css", "js")}
     # "<" cannot stand in a script element's data: a sentence could close the element
     data = "[" + ",".join(trace.to_json() for trace in traces) + "]"
     fields = {
