@@ -253,6 +253,7 @@ def _facts(prepared: Prepared, progress: Progress) -> CardFacts:
 def _check(recipe: Recipe) -> None:
     recipe.training.check()
     recipe.decoding.check()
+    recipe.model.config()
     for name in ("batch_tokens", "batch_examples", "accumulate", "buffer"):
         value = getattr(recipe.batches, name)
         if value is not None and value < 1:

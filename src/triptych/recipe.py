@@ -317,12 +317,12 @@ def _readings(value: Any) -> list[Any]:
     if not isinstance(value, str):
         return [value]
     readings: list[Any] = [value]
+    if "," in value:
+        readings.insert(0, [part.strip() for part in value.split(",") if part.strip()])
     with contextlib.suppress(tomllib.TOMLDecodeError):
         readings.insert(0, tomllib.loads(f"value = {value}")["value"])
     if value.lower() in ("none", "true", "false"):
         readings.insert(0, {"none": None, "true": True, "false": False}[value.lower()])
-    if "," in value:
-        readings.insert(0, [part.strip() for part in value.split(",") if part.strip()])
     return readings
 
 

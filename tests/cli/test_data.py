@@ -1,0 +1,107 @@
+"""init and data: a person's files, checked, counted, turned into a recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from triptych.cli import init as init_module
+from triptych.recipe import Recipe
+
+Command = Callable[..., SimpleNamespace]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(init_module, "MEASURED_SECONDS", 0.05)
+
+
+def test_init_writes_a_recipe_that_trains(triptych: Command, files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "my.toml"
+    done = triptych("init", "translation", "--source", files / "a.en", "--target", files / "a.de", "--out", out)
+    assert done.code == 0 and done.out.strip() == str(out)
+    for words in ("tokens/s here", "minutes", "GB of memory", "plain text, 144 lines"):
+        assert words in done.err
+    recipe = Recipe.load(out)
+    assert (recipe.data.source, recipe.data.target) == ("en", "de") and recipe.training.minutes
+    dry = triptych("train", out, "--dry-run", "--model.layers", "1", "--tokenizer.vocabulary_size", "330")
+    assert dry.code == 0 and "First batch" in dry.err
+
+
+def test_init_never_writes_over_a_file(triptych: Command, files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "my.toml"
+    out.write_text("mine")
+    done = triptych("init", "translation", "--source", files / "a.en", "--target", files / "a.de", "--out", out)
+    assert done.code == 2 and "not overwritten" in done.err and out.read_text() == "mine"
+
+
+def test_init_reads_one_file_with_both_sides(triptych: Command, files: Path, tmp_path: Path) -> None:
+    (tmp_path / "all.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(*(
+        (files / name).read_text().split("\n")[:-1] for name in ("a.en", "a.de")), strict=True)))  # fmt: skip
+    done = triptych("init", "translation", "--source", tmp_path / "all.tsv", "--out", tmp_path / "my.toml", "--target-language", "de")
+    assert done.code == 0 and Recipe.load(tmp_path / "my.toml").data.target == "de"
+
+
+def test_init_tells_chinese_from_latin(triptych: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.en").write_text("".join(f"I have {n} books.\n" for n in range(60)))
+    (tmp_path / "a.zh").write_text("".join(f"我有{n}本书。\n" for n in range(60)), encoding="utf-8")
+    done = triptych("init", "translation", "--source", tmp_path / "a.en", "--target", tmp_path / "a.zh", "--out", tmp_path / "my.toml")
+    assert done.code == 0 and Recipe.load(tmp_path / "my.toml").tokenizer.shared is False
+
+
+@pytest.mark.parametrize(
+    ("english", "german", "said"),
+    [
+        (b"a\nb\n", b"a\n", "lines"),
+        (b"a\n\xff\n", b"a\nb\n", "a.en:2"),
+        (b"a\n", b"b\n", "too few"),
+    ],
+)
+def test_init_refuses_files_that_cannot_train(triptych: Command, tmp_path: Path, english: bytes, german: bytes, said: str) -> None:
+    (tmp_path / "a.en").write_bytes(english)
+    (tmp_path / "a.de").write_bytes(german)
+    done = triptych("init", "translation", "--source", tmp_path / "a.en", "--target", tmp_path / "a.de", "--out", tmp_path / "my.toml")
+    assert done.code == 1 and said in done.err and not (tmp_path / "my.toml").exists()
+
+
+def test_check_names_file_line_and_reason_and_exits_1(triptych: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.en").write_bytes(b"good\nb\xffd\nfine\n")
+    (tmp_path / "a.de").write_bytes(b"gut\nschlecht\n\xfe\n")
+    done = triptych("data", "check", tmp_path / "a.en", tmp_path / "a.de")
+    assert done.code == 1 and "a.en:2" in done.out and "a.de:3" in done.out and "UTF-8" in done.out
+    same = triptych("data", "check", "--source", tmp_path / "a.en", "--target", tmp_path / "a.de", "--json")
+    assert same.code == 1 and all({"place", "reason", "severity"} == set(json.loads(line)) for line in same.out.strip().split("\n"))
+
+
+def test_check_of_a_recipe_sees_leaks(triptych: Command, files: Path) -> None:
+    done = triptych("data", "check", files / "my.toml")  # its test file is a part of its training file
+    assert done.code == 1 and "leak" in done.out
+
+
+def test_check_of_good_files_is_quiet(triptych: Command, files: Path) -> None:
+    done = triptych("data", "check", files / "a.en", files / "a.de")
+    assert done.code == 0 and "0 errors" in done.err
+
+
+def test_stats_and_list(triptych: Command, files: Path) -> None:
+    done = triptych("data", "stats", files / "a.tsv")
+    assert done.code == 0 and "median length" in done.out and "LATIN" in done.out
+    listed = triptych("data", "list")
+    assert all(name in listed.out for name in ("phrasebook", "multi30k", "tatoeba-en-zh", "tatoeba-en-de"))
+
+
+def test_fetch_offline_is_one_clear_line(triptych: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setattr("urllib.request.urlopen", _offline)
+    done = triptych("data", "fetch", "tatoeba-en-de")
+    assert done.code == 1 and "go online" in done.err
+
+
+def _offline(*_: object, **__: object) -> None:
+    raise OSError("no network")

@@ -1,0 +1,90 @@
+"""The entrance: help that is quick, exit codes, overrides taken out of the arguments."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from triptych.cli.main import DATA_VERBS, VERBS, split_overrides
+from triptych.errors import UsageError
+
+Command = Callable[..., SimpleNamespace]
+
+
+def test_help_imports_no_torch_and_is_quick() -> None:
+    code = (
+        "import sys, triptych.cli.main as m; code = m.run(['--help']); "
+        "print(code, 'torch' in sys.modules, 'pydantic' in sys.modules, file=sys.stderr)"
+    )
+    fastest = 9.0
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        fastest = min(fastest, time.perf_counter() - began)
+    assert done.stderr.split() == ["0", "False", "False"]
+    assert all(verb in done.stdout for verb in (*VERBS, "data"))
+    assert fastest < 0.4
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *(f"data {verb}" for verb in DATA_VERBS)])
+def test_every_verb_explains_itself_without_torch(verb: str) -> None:
+    code = (
+        f"import sys, triptych.cli.main as m; c = m.run({[*verb.split(), '--help']!r}); print(c, 'torch' in sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == ["0", "False"] and "Usage" in done.stdout
+
+
+def test_overrides_are_taken_out() -> None:
+    rest, found = split_overrides(["train", "x", "--training.steps", "5", "--out", "y", "--model.encoder.layers=2", "--data.target=a=b"])
+    assert rest == ["train", "x", "--out", "y"]
+    assert found == {"training.steps": "5", "model.encoder.layers": "2", "data.target": "a=b"}
+    assert split_overrides(["--training.every-steps", "-1"]) == ([], {"training.every_steps": "-1"})
+    assert split_overrides(["predict", "--", "--a.b", "c"]) == (["predict", "--", "--a.b", "c"], {})
+    assert split_overrides(["1.5", "a.b", "--x"]) == (["1.5", "a.b", "--x"], {})
+    with pytest.raises(UsageError, match="needs a value"):
+        split_overrides(["--training.steps", "--resume"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian", "x"], 'Did you mean "train"'),
+        (["train"], "RECIPE"),
+        (["train", "nothing"], "Unknown recipe 'nothing'"),
+        (["train", "phrasebook", "--dry-rum"], "--dry-run"),
+        (["info", "--training.steps", "3"], "takes no recipe keys"),
+        (["evaluate", "x", "--split", "tset"], "tset"),
+        (["evaluate", "x", "--bootstrap", "many"], "many"),
+        (["compare", "a"], "two runs or more"),
+        (["data", "fetch"], "Name a set"),
+        (["data", "fetch", "multi30"], "Did you mean 'multi30k'"),
+        (["init", "translaton", "--source", "a"], "Did you mean 'translation'"),
+    ],
+)
+def test_wrong_usage_is_a_sentence_and_code_2(triptych: Command, arguments: list[str], said: str) -> None:
+    done = triptych(*arguments)
+    assert done.code == 2 and said in done.err and done.out == ""
+
+
+def test_our_own_errors_are_no_tracebacks_either(triptych: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("whoops")
+
+    monkeypatch.setattr("triptych.cli.main.build_app", broken)
+    done = triptych("info")
+    assert done.code == 1 and "ZeroDivisionError: whoops" in done.err and "--debug" in done.err
+
+
+def test_ctrl_c_anywhere_is_quiet(triptych: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("triptych.cli.main.build_app", stopped)
+    done = triptych("info")
+    assert done.code == 1 and done.err.strip() == "Stopped."

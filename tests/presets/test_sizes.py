@@ -1,0 +1,101 @@
+"""The published sizes, counted by formula and by building."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from triptych.errors import UsageError
+from triptych.model.build import build
+from triptych.model.config import ModelConfig, RecurrentConfig
+from triptych.presets import PRESETS, configure, parameter_count
+
+SHARED_2017 = 37_000  # Vaswani et al. 2017, section 5.1
+
+
+def sized(name: str, **more: Any) -> Any:
+    return dataclasses.replace(PRESETS[name], vocabulary_size=SHARED_2017, **more)
+
+
+def block(width: int, inner: int, attentions: int) -> int:
+    """A block by the formulas of sections 3.1 to 3.3: W_q, W_k, W_v, W_o with biases, two layers, a norm for each."""
+    attention = 4 * (width * width + width)
+    feed_forward = width * inner + inner + inner * width + width
+    return attentions * attention + feed_forward + (attentions + 1) * 2 * width
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "inner", "millions"),
+    [("transformer-base", 512, 2048, 65), ("transformer-big", 1024, 4096, 213)],
+)
+def test_the_sizes_of_2017(name: str, width: int, inner: int, millions: float) -> None:
+    by_formula = SHARED_2017 * width + 6 * (block(width, inner, 1) + block(width, inner, 2))
+    assert parameter_count(sized(name)) == by_formula
+    assert by_formula / 1e6 == pytest.approx(millions, rel=0.03)  # table 3 of the paper
+
+
+def test_base_and_big_to_the_last_number() -> None:
+    assert parameter_count(sized("transformer-base")) == 63_082_496
+    assert parameter_count(sized("transformer-big")) == 214_245_376
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("source", [None, 500])
+def test_count_is_what_is_built(name: str, source: int | None) -> None:
+    config = sized(name, source_vocabulary_size=source)
+    with torch.device("meta"):
+        model = build(config)
+    assert parameter_count(config) == sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "dials",
+    [
+        {"positions": "learned", "max_positions": 77},
+        {"gated": True, "activation": "silu", "norm": "rms", "bias": False},
+        {"key_heads": 2, "positions": "rotary", "norm_placement": "pre"},
+        {"tied_embeddings": False, "output_bias": True},
+        {"encoder": {"layers": 1}, "decoder": {"layers": 4, "inner_width": 96}},
+    ],
+)
+def test_count_follows_every_dial(dials: dict[str, Any]) -> None:
+    config = configure("transformer-tiny", dials)
+    assert isinstance(config, ModelConfig)
+    config = dataclasses.replace(config, vocabulary_size=90)
+    with torch.device("meta"):
+        model = build(config)
+    assert parameter_count(config) == sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_count_of_the_recurrent_model(attention: bool) -> None:
+    config = configure("recurrent-small", {"attention": attention})
+    assert isinstance(config, RecurrentConfig)
+    config = dataclasses.replace(config, vocabulary_size=90)
+    with torch.device("meta"):
+        model = build(config)
+    assert parameter_count(config) == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_a_dial_goes_to_both_stacks_and_its_own_wins() -> None:
+    config = configure("transformer-small", {"dropout": 0.3, "decoder": {"dropout": 0.1}})
+    assert isinstance(config, ModelConfig) and config.encoder and config.decoder
+    assert (config.encoder.dropout, config.decoder.dropout) == (0.3, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "dials", "said"),
+    [
+        ("transformer-smal", {}, "Did you mean 'transformer-small'"),
+        ("transformer-small", {"layer": 3}, "Did you mean 'model.layers'"),
+        ("recurrent-small", {"heads": 3}, "for preset recurrent-small"),
+        ("transformer-small", {"heads": 5}, "must be a multiple of heads 5"),
+        ("transformer-small", {"dropout": 1.0}, "below 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(name: str, dials: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        configure(name, dials)

@@ -1,0 +1,145 @@
+"""Recipes: strict in, the same out, and what a command line changes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from triptych.errors import UsageError
+from triptych.recipe import Recipe, packaged
+
+PROMISED = {"phrasebook", "multi30k-en-de", "multi30k-en-fr", "multi30k-en-x", "multi30k-en-de-rnn", "tatoeba-en-zh"}
+SMALL = '[data]\ntrain = ["a.en", "a.de"]\nsource = "en"\ntarget = "de"\n[training]\nsteps = 10\n'
+
+
+def test_the_promised_recipes_are_there_and_whole() -> None:
+    assert set(packaged()) >= PROMISED
+    for name in packaged():
+        recipe = Recipe.load(name)
+        recipe.model.config()
+        recipe.build_task()
+        recipe.training.check()
+        recipe.decoding.check()
+
+
+@pytest.mark.parametrize("name", sorted(PROMISED))
+def test_out_and_in_again_is_the_same(name: str) -> None:
+    recipe = Recipe.load(name)
+    assert Recipe.parse(recipe.to_toml(), name=name) == recipe
+
+
+def test_headers_tell_command_hardware_and_score() -> None:
+    from triptych.recipe import packaged_text
+
+    for name in packaged():
+        header = packaged_text(name).split("\n\n")[0]
+        assert all(line.startswith("#") for line in header.split("\n"))
+        assert f"triptych train {name}" in header and "cores" in header and "inutes" in header and "core" in header
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[trainig]\nsteps = 1", "Unknown recipe table 'trainig' in my.toml. Did you mean 'training'"),
+        ("[training]\nstepz = 1", "Did you mean 'training.steps'"),
+        ('[training]\nsteps = "1"', "training.steps is '1' in my.toml; it must be a whole number or none"),
+        ("[training]\nsteps = true", "it must be a whole number"),
+        ('[training]\nschedule = "linar"', "one of inverse_square_root, trapezoid, linear, cosine, constant"),
+        ("[model.encoder]\nlayer = 1", "Did you mean 'model.encoder.layers'"),
+        ("[model]\nencoder = 1", "is a table of keys"),
+        ("[model]\nvocabulary_size = 1", "Unknown recipe key 'model.vocabulary_size'"),
+        ('[task]\nname = "translaton"', "Unknown task 'translaton'"),
+        ("[task]\nsmoothing = 0.1", "Did you mean 'task.label_smoothing'"),
+        ("[data\n", "my.toml is not valid TOML"),
+        ("[training]\nlearning_rate = nan", "it must be a number"),
+        ('[model]\nstart = "runs/a"\npreset = "transformer-small"', "model.preset cannot be given as well"),
+        ('[model]\nstart = "runs/a"\n[tokenizer]\nkind = "bpe"', "tokenizer cannot be given as well"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Recipe.parse(text, place="my.toml")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("training.steps", "500", 500),
+        ("training.learning_rate", "1e-3", 1e-3),
+        ("training.clip_norm", "none", None),
+        ("data.target", "fr", "fr"),
+        ("data.target", "de,fr", ["de", "fr"]),
+        ("data.target", '["de", "cs"]', ["de", "cs"]),
+        ("tokenizer.shared", "false", False),
+        ("tokenizer.kind", "unigram", "unigram"),
+        ("data.examples", "7", 7),
+    ],
+)
+def test_overrides_are_read_by_type(key: str, text: str, value: Any) -> None:
+    recipe = Recipe.load("multi30k-en-de", {key: text})
+    table, name = key.split(".")
+    assert getattr(getattr(recipe, table), name) == value
+
+
+def test_overrides_of_dials_and_options() -> None:
+    recipe = Recipe.load("multi30k-en-de", {"model.encoder.layers": "5", "task.label_smoothing": "0", "model.heads": "8"})
+    assert recipe.model.dials["encoder"]["layers"] == 5 and recipe.model.dials["heads"] == 8
+    assert recipe.task["label_smoothing"] == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"training.stepz": "5"}, "Did you mean 'training.steps'"),
+        ({"trainig.steps": "5"}, "Did you mean 'training.steps'"),
+        ({"training.steps": "five"}, "training.steps is 'five' on the command line; it must be a whole number"),
+        ({"training": "5"}, "Unknown recipe key 'training'"),
+        ({"model.start": "a", "model.preset": "transformer-base"}, "cannot be given as well"),
+    ],
+)
+def test_wrong_overrides_are_refused(overrides: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Recipe.load("multi30k-en-de", overrides)
+    assert said in str(caught.value)
+
+
+def test_a_limit_given_last_replaces_the_other_one() -> None:
+    recipe = Recipe.load("multi30k-en-de", {"training.steps": "500"})
+    assert (recipe.training.steps, recipe.training.minutes, recipe.validation.every_minutes) == (500, None, None)
+    both = Recipe.load("multi30k-en-de", {"training.steps": "500", "training.minutes": "3"})
+    assert (both.training.steps, both.training.minutes) == (500, 3)
+
+
+def test_start_given_last_sets_the_recipes_model_aside(tmp_path: Path) -> None:
+    recipe = Recipe.load("multi30k-en-de", {"model.start": str(tmp_path)})
+    assert recipe.model.start == str(tmp_path) and not recipe.model.dials
+    values = recipe.to_values()
+    assert values["model"] == {"start": str(tmp_path)} and "tokenizer" not in values
+    assert Recipe.parse(recipe.to_toml()).model.start == str(tmp_path)
+
+
+def test_another_preset_forgets_the_dials_of_the_first() -> None:
+    recipe = Recipe.load("multi30k-en-de", {"model.preset": "recurrent-small", "model.width": "64"})
+    assert recipe.model.dials == {"width": 64}
+    recipe.model.config()
+
+
+def test_files_are_meant_from_the_recipes_folder(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text(SMALL)
+    recipe = Recipe.load(tmp_path / "my.toml")
+    assert recipe.name == "my" and recipe.data.train == [str(tmp_path / "a.en"), str(tmp_path / "a.de")]
+
+
+@pytest.mark.parametrize(("name", "said"), [("multi30k-en-d", "Did you mean 'multi30k-en-de'"), ("no.toml", "no recipe file no.toml")])
+def test_an_unknown_recipe_is_refused(name: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Recipe.load(name)
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_bytes(b"# \xff\n")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        Recipe.load(tmp_path / "my.toml")
