@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,7 @@ def test_halves_hold_the_whole() -> None:
     members = [encoded(index)[0] for index in range(9)]
     first, second = halve(members)
     assert first and second and [one.index for one in first + second] == list(range(9))
+    assert halve(members[:1]) == (members[:1], [])
 
 
 def test_length_batches_cover_everything_without_chance() -> None:
@@ -96,3 +99,16 @@ def test_length_batches_cover_everything_without_chance() -> None:
 def test_nothing_to_train_on_is_said() -> None:
     with pytest.raises(DataError, match="nothing to train on"):
         MicroBatches(lambda epoch, index: [], 0, batch_tokens=10, seed=1)
+
+
+def test_a_pass_without_a_usable_example_ends_in_words() -> None:
+    with pytest.raises(DataError, match="no usable example"):
+        MicroBatches(lambda epoch, index: [], 5, batch_tokens=10, seed=1).next_batches(1)
+
+
+def test_the_order_of_29_000_pairs_costs_little() -> None:
+    pairs = [encoded(index)[0] for index in range(29_000)]
+    batches = MicroBatches(lambda epoch, index: [pairs[index]], len(pairs), batch_tokens=4096, seed=1)
+    before = time.process_time()
+    batches.next_batches(1)
+    assert time.process_time() - before < 1.0

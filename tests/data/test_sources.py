@@ -32,7 +32,7 @@ def test_every_format_gives_the_same_pairs(tmp_path: Path) -> None:
     jsonl = '{"source": "A dog, big.", "target": "Ein Hund, groß."}\n{"source": "He said \\"hi\\".", "target": "Er sagte „hallo“."}\n'
     sides = [write(tmp_path, f"a.{side}", "\n".join(pair[n] for pair in WANTED) + "\n") for n, side in enumerate(("en", "de"))]
     found = [
-        Files(*sides),
+        Files(sides[0], sides[1]),
         Files(write(tmp_path, "a.tsv", plain)),
         Files(write(tmp_path, "b.tsv", "target\tsource\n" + "\n".join(f"{t}\t{s}" for s, t in WANTED))),
         Files(write(tmp_path, "a.csv", csv)),
@@ -72,7 +72,7 @@ def test_only_newlines_end_lines(tmp_path: Path) -> None:
 )
 def test_what_is_broken_is_named(tmp_path: Path, name: str, content: str | bytes | None, message: str) -> None:
     path = tmp_path / name
-    path.write_bytes(gzip.compress(b"a\tb\n" * 50)[:30]) if content is None else write(tmp_path, name, content)
+    path.write_bytes(gzip.compress(b"a\tb\n" * 50)[:20]) if content is None else write(tmp_path, name, content)
     with pytest.raises(DataError, match=message):
         read(Files(path))
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triptych.data.tokenizer import BYTES, Tokenizer, Tokenizers
-from triptych.errors import RunError, UsageError
+from triptych.errors import DataError, RunError, UsageError
 
 CORPUS = ["A man rides a bicycle.", "Two dogs, one cat!", "我喜歡貓。", "你喜歡狗嗎？", "Ein Mann fährt 12 Räder."] * 20
 KINDS = ["bpe", "unigram"]
@@ -31,13 +31,21 @@ def test_any_text_comes_back(kind: str, text: str) -> None:
     tokenizer = trained(kind)
     ids, offsets = tokenizer.encode_with_offsets(text)
     assert tokenizer.decode(ids) == text
-    assert "".join(tokenizer.pieces(ids)).replace("\ufffd", "") == text.replace("\ufffd", "")
-    assert all(0 <= start <= end <= len(text) for start, end in offsets)
+    assert "".join(tokenizer.pieces(ids)) == text
+    # places follow one another without a gap; those that share one are the bytes of one character
+    assert [text[start:end] for (start, end), shown in zip(offsets, tokenizer.pieces(ids), strict=True) if shown] == [
+        shown for shown in tokenizer.pieces(ids) if shown
+    ]
+    assert offsets == sorted(offsets) and {place for start, end in offsets for place in range(start, end)} == set(range(len(text)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "text", ["<end>", "<0x41>", "<to:zh-Hans> x", "<begin><begin>", "a\u2581b", "e\u0301", "\0\t\r\n \u2028", "👨‍👩‍👧 翻譯"]
+    "text",
+    [
+        *("<end>", "<0x41>", "<to:zh-Hans> x", "<begin><begin>", "<unk>", "a\u2581b", "\u0301", "e\u0301 \u0301", "\ufffd"),
+        *("\0\t\r\n \u2028", "👨\u200d👩\u200d👧 翻譯", "  two  spaces ", "翻" * 3000, "😀" * 3000),
+    ],
 )
 def test_text_that_looks_like_a_special_stays_text(kind: str, text: str) -> None:
     for tokenizer in (trained(kind), Tokenizer.from_json(trained(kind).to_json())):
@@ -59,6 +67,13 @@ def test_bytes_of_one_character_show_once() -> None:
     assert pieces == ["翻", "", ""]
     broken = [tokenizer._tokens.index(BYTES[0xE7]), tokenizer._tokens.index(BYTES[0x41])]
     assert tokenizer.pieces(broken) == ["<0xE7>", "A"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_learning_with_specials_in_the_text_changes_nothing(kind: str) -> None:
+    tokenizer = Tokenizer.train(["<end> <0x41> <to:de> " * 3] * 30, kind, 400, tags=["de"])  # type: ignore[arg-type]
+    for text in ("<end>", "<0x41>", "<to:de>"):
+        assert len(ids := tokenizer.encode(text)) > 1 and min(ids) > 2 and tokenizer.decode(ids) == text
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,8 +112,43 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         Tokenizer.load(path)
 
 
+def test_words_signs_digits_and_chinese_stand_apart() -> None:
+    tokenizer = trained("bpe")
+    words = [word for word, _ in tokenizer._backend.pre_tokenizer.pre_tokenize_str("We have 12 cats,  我喜歡cats。テーブル <b>")]  # type: ignore[union-attr]
+    assert words == ["We", " have", " 12", " cats", ",", "  ", "我喜歡", "cats", "。", "テーブル", " ", "<", "b", ">"]
+    assert len(tokenizer.encode("喜歡")) == 1  # learnt, without spaces
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rare_characters_leave_room_for_words(kind: str) -> None:
+    rare = ["".join(chr(0x4E00 + 40 * line + place) for place in range(40)) for line in range(50)]
+    tokenizer = Tokenizer.train(rare + ["我喜歡貓", "你喜歡狗"] * 50, kind, 358)  # type: ignore[arg-type]
+    assert tokenizer.vocabulary_size <= 358
+    assert len(tokenizer.encode("喜歡")) <= 2 and len(tokenizer.encode(rare[-1][-1])) == 3
+    assert all(tokenizer.decode(tokenizer.encode(text)) == text for text in rare)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_a_character_is_refused_in_words(kind: str) -> None:
+    assert Tokenizer.train([*CORPUS, "a\ud800b"], kind, 420).vocabulary_size > 300  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="lone surrogate"):
+        trained(kind).encode("a\ud800b")
+    with pytest.raises(DataError, match="Character 2"):
+        trained(kind).encode_batch(["fine", "a\ud800b"])
+
+
+def test_an_unigram_spends_its_size_on_frequent_words() -> None:
+    tokenizer = trained("unigram")
+    assert 400 <= tokenizer.vocabulary_size <= 420
+    assert all(len(tokenizer.encode(text)) <= len(text) for text in CORPUS)
+    assert len(tokenizer.encode(" bicycle")) < len(" bicycle")
+
+
 def test_sizes() -> None:
     assert trained("bpe").vocabulary_size <= 420
-    assert Tokenizer.train(["a b"], "bpe", 8000).vocabulary_size < 300
+    small = Tokenizer.train(["a b"], "bpe", 8000)
+    assert small.vocabulary_size < 300 and small.requested_size == 8000
+    with pytest.raises(UsageError, match="tokenizer kind 'bpee'"):
+        Tokenizer.train(CORPUS, "bpee")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="at least"):
         Tokenizer.train(CORPUS, "bpe", 100)

@@ -19,7 +19,7 @@ from triptych.errors import UsageError
 from triptych.inspection.trace import Cell, cells, regroup, trace, trace_tokens
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
-from triptych.tasks.task import tasks
+from triptych.tasks.task import TASKS
 
 
 class Toy:
@@ -132,14 +132,14 @@ def test_without_attention_the_trace_says_so() -> None:
 def test_from_a_task_and_an_example(name: str) -> None:
     tokenizer = Tokenizer.train(["I like cats.", "我喜欢猫。"] * 3, vocabulary_size=270)
     tokenizers = Tokenizers(tokenizer, tokenizer)
-    task, model = tasks()["translation"]({}), models(tokenizer.vocabulary_size)[name].eval()
+    task, model = TASKS["translation"]({}), models(tokenizer.vocabulary_size)[name].eval()
     given = [Example(source="I like 🐈.", target="我喜欢猫。", source_language="en", target_language="zh")]
     settings, labels = DecodingSettings(beams=3, max_length=9), task.prepare(given)
     forced = trace(model, task, tokenizers, given[0], labels=labels, settings=settings)
     assert (forced.source_text, forced.target_text) == ("I like 🐈.", "我喜欢猫。")
     assert "cut" not in forced.notes and forced.target[-1].label == "<end>"
     free = trace(model, task, tokenizers, Example(source="I like 🐈."), labels=labels, settings=settings)
-    batch = collate(task.encode(Example(source="I like 🐈."), tokenizers, labels, "use", 0, None))
+    batch = collate(task.encode(Example(source="I like 🐈."), tokenizers, labels, "use", None))
     best = task.answer(model, batch, settings, tokenizers)[0][0]
     assert sum(free.log_probabilities) == pytest.approx(best.log_probability, abs=1e-3)
     assert ("cut" in free.notes) is not best.finished

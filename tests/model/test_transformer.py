@@ -140,7 +140,7 @@ def test_attention_weights_are_those_of_the_model(kind: str) -> None:
     side = "source" if kind == "encoder" else "target"
     real = Rows(inputs[f"{side}_lengths"]).real
     torch.testing.assert_close(weights.sum(-1), real[None, :, None].expand(2, -1, 4, -1).float())
-    assert torch.equal(model.attention_weights(kind, layers=[1], **inputs), weights[1:])
+    assert torch.equal(model.attention_weights(kind, [1], **inputs), weights[1:])
     if kind == "decoder":
         assert weights.triu(1).abs().max() == 0
 
@@ -149,7 +149,7 @@ def test_micro_batches_add_up_to_one_batch() -> None:
     model, inputs = make("pre").train(), batch()
     for part in model.modules():  # dropout off, training on
         if hasattr(part, "dropout"):
-            part.dropout = 0.0
+            setattr(part, "dropout", 0.0)  # noqa: B010
     model(**inputs).square().sum().backward()
     whole = [p.grad.clone() for p in model.parameters() if p.grad is not None]
     model.zero_grad()

@@ -104,7 +104,7 @@ def cache_folder() -> Path:
 def find(name: str, file: File) -> Path | None:
     """Where a file of the set lies, perhaps gzipped: $TRIPTYCH_DATA, then the cache. None where it is in neither."""
     given = os.environ.get("TRIPTYCH_DATA")
-    for folder in [Path(given) / name] * bool(given) + [cache_folder() / name]:
+    for folder in ([Path(given) / name] if given else []) + [cache_folder() / name]:
         for path in (folder / file.name, folder / f"{file.name}.gz"):
             if path.exists():
                 return path

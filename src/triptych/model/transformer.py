@@ -121,7 +121,8 @@ class Transformer(nn.Module):
     def _cross_keys(self, memory: Memory) -> CrossKeys:
         keys, values = [], []
         for block in self.decoder.blocks:
-            attention = block.cross_attention  # type: ignore[union-attr]
+            assert isinstance(block, Block) and block.cross_attention is not None, "this decoder looks at no memory"
+            attention = block.cross_attention
             padded = memory.rows.pad(attention.project_memory(memory.states)).transpose(1, 2)  # (R, 2K, S, E)
             first, second = padded.chunk(2, 1)
             keys.append(first.contiguous())
