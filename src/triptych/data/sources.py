@@ -9,7 +9,8 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ from ..errors import DataError
 from .example import Example
 
 Kind = Literal["text", "tsv", "csv", "jsonl"]
+FIELDS = ("source", "target")  # of columns and keys, unless told otherwise
 LONGEST_LINE = 20_000  # characters; a longer line is no sentence (`data check` lists them)
 csv.field_size_limit(1_000_000_000)
 
@@ -31,6 +33,7 @@ class Format:
     lines: int
     columns: tuple[str, ...]  # names where there is a header or keys, else numbers
     header: bool = False
+    chosen: tuple[str, str] | None = None  # the two columns or keys that hold source and target, where their names say so
 
     def __str__(self) -> str:
         names = {"text": "plain text", "tsv": "TSV", "csv": "CSV", "jsonl": "JSONL"}[self.kind]
@@ -40,11 +43,14 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """One part of a data set: two aligned files, or one file with two columns or keys."""
+    """One part of a data set: two aligned files, or one file with two columns or keys.
+
+    fields: the names of those columns or keys, or their numbers ("1", "2") in a file without a header.
+    """
 
     source: str | Path
     target: str | Path | None = None
-    fields: tuple[str, str] = ("source", "target")
+    fields: tuple[str, str] = FIELDS
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -57,7 +63,7 @@ def read_bytes(path: str | Path) -> bytes:
         raise DataError(f"There is no file {path}. Check the path; it is taken from the folder you are in.") from None
     except IsADirectoryError:
         raise DataError(f"{path} is a folder; name a file in it.") from None
-    except (gzip.BadGzipFile, EOFError) as problem:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
         raise DataError(f"{path} is not a whole gzip file ({problem}). Copy it again.") from None
     except OSError as problem:
         raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
@@ -65,13 +71,18 @@ def read_bytes(path: str | Path) -> bytes:
 
 def lines_of(path: str | Path) -> list[str]:
     """The lines of a UTF-8 text file, without their ends. Raises DataError naming the first line that is not UTF-8."""
-    raw = read_bytes(path)
+    return decode_lines(read_bytes(path), str(path))
+
+
+def decode_lines(raw: bytes, where: str) -> list[str]:
+    """The lines of a file's content; `where` is what an error calls it."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = raw.count(b"\n", 0, problem.start) + 1
+        guess = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1"
         raise DataError(
-            f"{path}:{line}: byte 0x{raw[problem.start]:02X} is not UTF-8. Convert the file (for example: iconv -f latin1 -t utf-8), "
+            f"{where}:{line}: byte 0x{raw[problem.start]:02X} is not UTF-8. Convert the file (for example: iconv -f {guess} -t utf-8), "
             "or list all such lines with: triptych data check."
         ) from None
     lines = text.split("\n")
@@ -80,10 +91,12 @@ def lines_of(path: str | Path) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
-def sniff(path: str | Path) -> Format:
-    """What kind of file this is: by its name, then by its first lines."""
-    path = Path(path)
-    lines = lines_of(path)
+def sniff(path: str | Path, names: Sequence[tuple[str, str]] = (FIELDS,)) -> Format:
+    """What kind of file this is: by its name, then by its first lines. names: pairs of columns or keys to look for, in turn."""
+    return _sniff(Path(path), lines_of(path), names)
+
+
+def _sniff(path: Path, lines: list[str], names: Sequence[tuple[str, str]]) -> Format:
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     first = next((line for line in lines if line.strip()), "")
     kind: Kind = "text"
@@ -93,23 +106,32 @@ def sniff(path: str | Path) -> Format:
         kind = "csv"
     elif suffix in (".tsv", ".tab") or _all_tabs(lines[:50]):
         kind = "tsv"
-    if kind == "jsonl":
-        return Format(path, kind, len(lines), tuple(_object(first, path, 1)) if first else ())
     if kind == "text":
         return Format(path, kind, len(lines), ())
-    row = next(_rows(lines[:50], kind, path), (0, []))[1]
-    header = bool(row) and {"source", "target"} <= {cell.strip().lower() for cell in row}
-    columns = tuple(cell.strip() for cell in row) if header else tuple(str(number + 1) for number in range(len(row)))
-    return Format(path, kind, len(lines) - header, columns, header)
+    if kind == "jsonl":
+        keys = tuple(_object(first)) if first and _is_object(first) else ()
+        return Format(path, kind, len(lines), keys, chosen=_chosen(keys, names))
+    row = tuple(cell.strip() for cell in next(_rows(lines[:50], kind, path), (0, []))[1])
+    chosen = _chosen(row, names)
+    columns = row if chosen else tuple(str(number + 1) for number in range(len(row)))
+    return Format(path, kind, len(lines) - bool(chosen), columns, chosen is not None, chosen)
+
+
+def _chosen(columns: Sequence[str], names: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+    """The first pair of names that are all there, as they are written there."""
+    written = {column.lower(): column for column in columns}
+    return next(((written[a.lower()], written[b.lower()]) for a, b in names if {a.lower(), b.lower()} <= set(written)), None)
 
 
 def read(files: Files, source_language: str | None = None, target_language: str | None = None,
          report: Callable[[str], None] | None = None) -> list[Example]:  # fmt: skip
-    """All pairs that have text on both sides. `report` is told what the files are and how many lines were passed over."""
+    """All pairs that have text on both sides. `report` is told what the files are and how many lines were passed over.
+
+    Raises DataError naming file and line of the first thing that cannot be read.
+    """
     tell = report or (lambda message: None)
-    pairs = _parallel(files, tell) if files.target is not None else _columns(files, tell)
     examples, empty, long = [], 0, 0
-    for place, source, target in pairs:
+    for place, source, target in records(files, source_language, target_language, tell):
         if not source.strip() or not target.strip():
             empty += 1
         elif len(source) > LONGEST_LINE or len(target) > LONGEST_LINE:
@@ -123,45 +145,75 @@ def read(files: Files, source_language: str | None = None, target_language: str 
     return examples
 
 
-def _parallel(files: Files, tell: Callable[[str], None]) -> Iterator[tuple[str, str, str]]:
-    assert files.target is not None, "parallel files need a target"
-    for path in (files.source, files.target):
-        tell(str(sniff(path)))
-    sources, targets = lines_of(files.source), lines_of(files.target)
-    if len(sources) != len(targets):
-        raise DataError(
-            f"{files.source} has {len(sources):,} lines and {files.target} has {len(targets):,}; line n of one must translate line n of "
-            f"the other. From line {min(len(sources), len(targets)) + 1:,} on one side is missing."
-        )
-    name = Path(files.source).name
-    yield from ((f"{name}:{number}", *pair) for number, pair in enumerate(zip(sources, targets, strict=True), 1))
+def stop(place: str, reason: str) -> None:
+    """What a reader does about something wrong, unless told to go on."""
+    raise DataError(f"{place}: {reason}")
 
 
-def _columns(files: Files, tell: Callable[[str], None]) -> Iterator[tuple[str, str, str]]:
-    form = sniff(files.source)
-    tell(str(form))
-    name, lines = Path(files.source).name, lines_of(files.source)
-    if form.kind == "text":
-        raise DataError(f"{files.source} has one text a line and no second column. Name the other side's file too (target).")
-    if form.kind == "jsonl":
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                values = _object(line, form.path, number)
-                yield (
-                    f"{name}:{number}",
-                    _text(values, files.fields[0], form.path, number),
-                    _text(values, files.fields[1], form.path, number),
-                )
+def records(
+    files: Files, source_language: str | None = None, target_language: str | None = None,
+    tell: Callable[[str], None] = lambda message: None, wrong: Callable[[str, str], None] = stop,
+) -> Iterator[tuple[str, str, str]]:  # fmt: skip
+    """(place, source, target) of every line, also of empty ones; `wrong` gets the place and reason of what cannot be one.
+
+    A header or keys with the two languages' codes ("en", "de") serve as well as `source` and `target`.
+    """
+    names = [files.fields]
+    if files.fields == FIELDS and source_language and target_language:
+        names.append((source_language, target_language))
+    path, name = Path(files.source), Path(files.source).name
+    lines = lines_of(path)
+    form = _sniff(path, lines, names)
+    if files.target is not None:
+        other = Path(files.target)
+        others = lines_of(other)
+        for one, its in ((path, lines), (other, others)):
+            tell(str(Format(one, "text", len(its), ())))
+        if len(lines) != len(others):
+            wrong(str(path if len(lines) < len(others) else other), (
+                f"unequal line counts: {path} has {len(lines):,} lines and {other} has {len(others):,}; line n of one must translate "
+                f"line n of the other. From line {min(len(lines), len(others)) + 1:,} on one side is missing."
+            ))  # fmt: skip
+        yield from ((f"{name}:{number}", *pair) for number, pair in enumerate(zip(lines, others, strict=False), 1))
         return
-    names = [column.lower() for column in form.columns]
-    first, second = (names.index(field.lower()) if field.lower() in names else place for place, field in enumerate(files.fields))
+    tell(str(form))
+    if form.kind == "text":
+        raise DataError(f"{path} has one text a line and no second column. Name the other side's file too (target).")
+    yield from _objects(lines, form, files.fields, wrong) if form.kind == "jsonl" else _columns(lines, form, files.fields, wrong)
+
+
+def _objects(lines: list[str], form: Format, fields: tuple[str, str], wrong: Callable[[str, str], None]) -> Iterator[tuple[str, str, str]]:
+    keys = form.chosen or fields
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                values = _object(line)
+                texts = _text(values, keys[0]), _text(values, keys[1])
+            except ValueError as problem:
+                wrong(f"{form.path}:{number}", str(problem))
+            else:
+                yield f"{form.path.name}:{number}", *texts
+
+
+def _columns(lines: list[str], form: Format, fields: tuple[str, str], wrong: Callable[[str, str], None]) -> Iterator[tuple[str, str, str]]:
+    if form.chosen:
+        first, second = (form.columns.index(name) for name in form.chosen)
+    elif fields == FIELDS:
+        first, second = 0, 1
+    elif all(field in form.columns for field in fields):  # by number
+        first, second = (int(field) - 1 for field in fields)
+    else:
+        head = next(_rows(lines, form.kind, form.path), (0, []))[1]
+        raise DataError(f"{form.path} has no columns '{fields[0]}' and '{fields[1]}'. Its first line has: {', '.join(head)}.")
+    needed, header = max(first, second) + 1, form.header
+    sign = {"tsv": "a tab", "csv": "a comma"}[form.kind]
     for number, row in _rows(lines, form.kind, form.path):
-        if form.header and number == 1:
-            continue
-        if row and len(row) <= max(first, second):
-            raise DataError(f"{files.source}:{number}: {len(row)} column(s), at least {max(first, second) + 1} are needed.")
-        if row:
-            yield f"{name}:{number}", row[first], row[second]
+        if header or not row:
+            header = header and not row  # the header is the first row that is there
+        elif len(row) < needed:
+            wrong(f"{form.path}:{number}", f"{len(row)} column(s), at least {needed} are needed, with {sign} between them.")
+        else:
+            yield f"{form.path.name}:{number}", row[first], row[second]
 
 
 def _rows(lines: list[str], kind: Kind, path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -186,24 +238,26 @@ def _all_tabs(lines: list[str]) -> bool:
 def _is_object(line: str) -> bool:
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
-def _object(line: str, path: Path, number: int) -> dict[str, object]:
+def _object(line: str) -> dict[str, object]:
     try:
         values = json.loads(line)
-    except ValueError as problem:
-        raise DataError(f"{path}:{number}: not JSON ({problem}). JSONL holds one object a line.") from None
+    except (ValueError, RecursionError) as problem:
+        raise ValueError(f"not JSON ({problem}). JSONL holds one object a line.") from None
     if not isinstance(values, dict):
-        raise DataError(f'{path}:{number}: JSON, but no object. Write {{"source": ..., "target": ...}}.')
+        raise ValueError('JSON, but no object. Write {"source": ..., "target": ...}.')
     return values
 
 
-def _text(values: dict[str, object], key: str, path: Path, number: int) -> str:
+def _text(values: dict[str, object], key: str) -> str:
     if key not in values:
-        raise DataError(f"{path}:{number}: the key '{key}' is missing; there are {', '.join(values)}.")
+        raise ValueError(f"the key '{key}' is missing; there are {', '.join(values)}. Other keys are named with data.fields.")
     value = values[key]
     if not isinstance(value, str):
-        raise DataError(f"{path}:{number}: '{key}' is no text but {type(value).__name__}.")
+        raise ValueError(f"'{key}' is no text but {type(value).__name__}.")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no UTF-8 text can.")
     return value

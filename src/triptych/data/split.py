@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import string
 import unicodedata
 from collections.abc import Sequence
 
@@ -13,9 +14,18 @@ SHARES = {"test": 0.025, "validation": 0.025}
 
 
 def sentence_key(text: str) -> str:
-    """A sentence without case, signs and double spaces: what counts as the same sentence."""
+    """A sentence without case, signs and double spaces: what counts as the same sentence. One of signs alone stays as it is."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.sub(r"[^\w\s]|_", " ", folded).split())
+    return " ".join(_SIGN.sub(_no_sign, folded.translate(_ASCII_SIGNS)).split()) or folded.strip()
+
+
+_ASCII_SIGNS = str.maketrans(dict.fromkeys(string.punctuation, " "))  # the usual ones, fast
+_SIGN = re.compile(r"[^\w\s]")
+
+
+def _no_sign(found: re.Match[str]) -> str:
+    """Vowel signs and accents (Unicode's marks) belong to their letter: without them Hindi or Thai words would fall together."""
+    return found[0] if unicodedata.category(found[0])[0] == "M" else " "
 
 
 def split_of(key: str) -> str:
