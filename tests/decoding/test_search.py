@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from toy_model import BEGIN, END, Toy, inputs
 
 from triptych.decoding.beam import Beams
-from triptych.decoding.choose import best, best_of_beams, log_norms
+from triptych.decoding.choose import Survey, log_norms
 from triptych.decoding.hypothesis import Hypothesis, Step
 from triptych.decoding.sampling import draw, uniform
 from triptych.decoding.search import Decoding, search
@@ -233,10 +233,15 @@ def test_choices_by_blocks_are_those_of_topk(vocabulary: int, dtype: torch.dtype
     logits = (torch.randn(12, vocabulary, generator=generator) * 4).to(dtype)
     logits[3, vocabulary - 1] = logits[4, 0] = 40.0
     offsets = torch.randn(12, generator=generator)
-    assert torch.equal(logits.gather(1, best(logits)[:, None])[:, 0], logits.amax(-1))
-    torch.testing.assert_close(log_norms(logits), logits.float().logsumexp(-1), atol=1e-5, rtol=0)
+    survey = Survey(logits)
+    assert torch.equal(logits.gather(1, survey.best()[:, None])[:, 0], logits.amax(-1))
+    assert survey.norms is not None
+    for norms in (survey.norms, log_norms(logits)):
+        torch.testing.assert_close(norms, logits.float().logsumexp(-1), atol=1e-5, rtol=0)
+    survey.forbid(0, torch.arange(12) == 4)
+    assert survey.best()[4] != 0 and logits[4, 0] == float("-inf")
     for beams in (1, 3, 4):
-        totals, rows, tokens = best_of_beams(logits, offsets, beams, 6)
+        totals, rows, tokens = survey.best_of_beams(offsets, beams, 6)
         expected = (logits.float() + offsets[:, None]).view(12 // beams, -1).topk(6)[0]
         assert torch.equal(totals, expected)
         assert torch.equal(logits[rows, tokens].float() + offsets[rows], totals)

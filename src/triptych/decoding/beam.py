@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .choose import best_of_beams, log_norms
+from .choose import Survey
 from .hypothesis import Hypothesis, Step
 from .rows import Stop
 from .settings import DecodingSettings
@@ -55,14 +55,15 @@ class Beams:
 
     def choose(self, logits: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
         """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep, sources done."""
-        norms = log_norms(logits)
+        survey = Survey(logits)
+        norms = survey.norms
+        assert norms is not None, "asked for"
         if self.early:
             young = self.written < self.settings.min_length
             self.early = bool(young.any())
-            young = torch.from_numpy(young).to(logits.device).repeat_interleave(self.width)
-            logits[:, self.end].masked_fill_(young, NEVER)
+            survey.forbid(self.end, torch.from_numpy(young).to(logits.device).repeat_interleave(self.width))
         wide = min(2 * self.settings.beams, self.width * logits.shape[1])
-        totals, rows, tokens = best_of_beams(logits, self.totals.view(-1) - norms, self.width, wide)
+        totals, rows, tokens = survey.best_of_beams(self.totals.view(-1) - norms, self.width, wide)
         each = logits.view(-1)[rows * logits.shape[1] + tokens].float() - norms[rows]  # (R, 2K)
         return self._advance(totals, rows, tokens, each)
 

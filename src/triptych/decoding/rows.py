@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .choose import best, log_norms
+from .choose import Survey
 from .hypothesis import Hypothesis, Step
 from .sampling import draw, uniform
 from .settings import DecodingSettings
@@ -57,20 +57,19 @@ class Rows:
     def choose(self, logits: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
         """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep (None: all), sources done."""
         settings, alive, device = self.settings, torch.from_numpy(self.alive), logits.device
-        norms = log_norms(logits) if settings.scores else None
-        places = self.written[self.alive]
+        survey, places = Survey(logits, settings.scores), self.written[self.alive]
         if self.early:
             young = places < settings.min_length
             self.early = bool(young.any())
-            logits[:, self.end].masked_fill_(torch.from_numpy(young).to(device), float("-inf"))
+            survey.forbid(self.end, torch.from_numpy(young).to(device))
         if settings.temperature > 0:
             chosen = draw(logits, settings, uniform(settings.seed, self.names[self.alive], places))
         else:
-            chosen = best(logits)
+            chosen = survey.best()
         at = (alive.to(device), torch.from_numpy(places).to(device))
         self.tokens[at] = chosen
-        if norms is not None:
-            self.scores[at] = logits.gather(1, chosen[:, None])[:, 0].float() - norms
+        if survey.norms is not None:
+            self.scores[at] = logits.gather(1, chosen[:, None])[:, 0].float() - survey.norms
         return self._close(chosen)
 
     def _close(self, chosen: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
