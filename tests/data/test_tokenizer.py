@@ -8,11 +8,13 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triptych.data.tokenizer import BYTES, Tokenizer, Tokenizers
+from triptych.data.unigram import Lattice
 from triptych.errors import DataError, RunError, UsageError
 
 CORPUS = ["A man rides a bicycle.", "Two dogs, one cat!", "我喜歡貓。", "你喜歡狗嗎？", "Ein Mann fährt 12 Räder."] * 20
@@ -138,10 +140,19 @@ def test_half_a_character_is_refused_in_words(kind: str) -> None:
 
 
 def test_an_unigram_spends_its_size_on_frequent_words() -> None:
-    tokenizer = trained("unigram")
-    assert 400 <= tokenizer.vocabulary_size <= 420
-    assert all(len(tokenizer.encode(text)) <= len(text) for text in CORPUS)
-    assert len(tokenizer.encode(" bicycle")) < len(" bicycle")
+    tokenizer = Tokenizer.train(CORPUS, "unigram", 325)
+    assert tokenizer.vocabulary_size == 325
+    assert sum(map(len, tokenizer.encode_batch(CORPUS))) < 0.7 * sum(map(len, CORPUS))
+
+
+def test_expected_counts_are_those_of_all_segmentations() -> None:
+    lattice = Lattice.of(["aba", "b"], {"a": 0, "b": 1, "ab": 2, "ba": 3})
+    a, b, ab, ba = weights = np.array([0.4, 0.3, 0.2, 0.1])
+    ways = np.array([a * b * a, ab * a, a * ba])  # a-b-a, ab-a, a-ba
+    assert np.allclose(lattice.totals(weights), [ways.sum(), b])
+    first, second, third = 2 * ways / ways.sum()
+    expected = [2 * first + second + third, first + 5, second, third]
+    assert np.allclose(lattice.expected(weights, np.array([2.0, 5.0])), expected)
 
 
 def test_sizes() -> None:

@@ -68,12 +68,12 @@ def collate(encoded: Sequence[Encoded]) -> Batch:
 
 
 def halve(encoded: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
-    """Two parts of about equal tokens, for a machine that has no memory for the whole."""
+    """Two parts of about equal tokens, for a machine that has no memory for the whole; one example is not divided."""
     total, run = sum(one.length for one in encoded), 0
     for place, one in enumerate(encoded):
         run += one.length
         if 2 * run >= total:
-            cut = min(max(1, place + 1), len(encoded) - 1)
+            cut = max(1, min(place + 1, len(encoded) - 1))
             return list(encoded[:cut]), list(encoded[cut:])
     return list(encoded), []
 
@@ -128,7 +128,8 @@ class MicroBatches:
 
     def _current(self) -> list[list[Encoded]]:
         """The buffer's batches, of which one at least is left."""
-        while True:
+        begun = self._epoch
+        while self._epoch < begun + 2:
             if self._cut is None:
                 self._cut = self._fill()
             if self._cursor < len(self._cut):
@@ -136,6 +137,7 @@ class MicroBatches:
             self._start, self._cursor, self._cut = self._start + self._buffer, 0, None
             if self._start >= self._size:
                 self._epoch, self._start = self._epoch + 1, 0
+        raise DataError("There is nothing to train on: a whole pass over the training data gave no usable example.")
 
     def _fill(self) -> list[list[Encoded]]:
         order = np.random.default_rng((self._seed, self._epoch)).permutation(self._size)[self._start : self._start + self._buffer]

@@ -18,13 +18,16 @@ from typing import Literal
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from ..errors import RunError, UsageError
+from ..errors import DataError, RunError, UsageError, unknown
+from . import unigram
 
 BEGIN, END = "<begin>", "<end>"
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 BYTE_VALUE = {token: byte for byte, token in enumerate(BYTES)}
-# A word with its leading space, a run of digits, one sign, or white space; "<" always alone, so that no piece can spell a special.
-WORDS = r"<| ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}<]|\s+"
+ALONE = "<"  # never joined to anything, so that no piece can spell a special
+EAST = r"\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}"  # written without spaces; U+30FC, the long vowel, belongs to no script
+# A run of Chinese or Japanese, a word, a run of digits or one sign, each with the space before it; "<"; white space.
+WORDS = rf"<| ?[{EAST}]+| ?[[\p{{L}}\p{{M}}]&&[^{EAST}]]+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{M}}\p{{N}}<]|\s+"
 CONTINUED = ""  # shown for a piece whose character is shown by the piece before
 
 
@@ -39,6 +42,7 @@ class Tokenizer:
         self.kind = kind
         self.vocabulary_size: int = backend.get_vocab_size()
         self.tags: dict[str, int] = {tag: 2 + number for number, tag in enumerate(tags)}
+        self.requested_size: int | None = None  # by `train`; more than `vocabulary_size` where the texts support no more
         self._first_text = 2 + len(self.tags)
         self._tokens = [backend.id_to_token(number) or "" for number in range(self.vocabulary_size)]
 
@@ -47,9 +51,12 @@ class Tokenizer:
               tags: Sequence[str] = ()) -> Tokenizer:  # fmt: skip
         """Learn subwords (BPE: Sennrich et al. 2016; unigram: Kudo 2018) from `texts`, the same for the same texts.
 
-        `vocabulary_size` counts specials, tags and the 256 bytes; a small corpus gives fewer. Raises UsageError where the
-        size leaves no room.
+        `vocabulary_size` counts specials, tags and the 256 bytes. A small corpus gives fewer: `requested_size` then exceeds
+        the tokenizer's `vocabulary_size`. Raises UsageError for an unknown kind or a size that leaves no room.
         """
+        if kind not in ("bpe", "unigram"):
+            raise unknown("tokenizer kind", kind, ["bpe", "unigram"])
+        assert len(set(tags)) == len(tags), "a tag given twice would shift the ids of all others"
         specials = [BEGIN, END, *(f"<to:{tag}>" for tag in tags)]
         room = vocabulary_size - len(specials) - len(BYTES)
         if room < 1:
@@ -59,20 +66,39 @@ class Tokenizer:
             )
         corpus = [text for text in texts if text]
         alphabet = _alphabet(corpus, room)
+        corpus = _without_others(corpus, alphabet)
         learnt = _learn_bpe(corpus, alphabet, room) if kind == "bpe" else _learn_unigram(corpus, alphabet, room)
-        return cls(_assemble(learnt, kind, specials), kind, tags)
+        tokenizer = cls(_assemble(learnt, kind, specials), kind, tags)
+        tokenizer.requested_size = vocabulary_size
+        return tokenizer
 
     def encode(self, text: str) -> list[int]:
-        """Ids of `text`, no begin and no end."""
-        return self._backend.encode(text, add_special_tokens=False).ids
+        """Ids of `text`, no begin and no end. Raises DataError for half a character (a lone surrogate)."""
+        try:
+            return self._backend.encode(text, add_special_tokens=False).ids
+        except TypeError:
+            raise _half_character([text]) from None
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids and each one's characters [start, end) of `text`; the bytes of one character share its place."""
-        encoding = self._backend.encode(text, add_special_tokens=False)
-        return encoding.ids, encoding.offsets
+        ids, offsets, place = self.encode(text), [], 0
+        for number in ids:  # by hand: the library gives a run of several unknown characters one place
+            token = self._tokens[number]
+            byte = BYTE_VALUE.get(token)
+            if byte is None:
+                offsets.append((place, place + len(token)))
+                place += len(token)
+            else:
+                place += byte & 0xC0 != 0x80  # not one that continues a character
+                offsets.append((place - 1, place))
+        return ids, offsets
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self._backend.encode_batch(list(texts), add_special_tokens=False)]
+        """`encode` for many, over all threads of the machine (TOKENIZERS_PARALLELISM=false: one)."""
+        try:
+            return [encoding.ids for encoding in self._backend.encode_batch(list(texts), add_special_tokens=False)]
+        except TypeError:
+            raise _half_character(texts) from None
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`; specials and tags are left out, bytes that make no character become U+FFFD."""
@@ -164,6 +190,13 @@ def _alphabet(corpus: Sequence[str], room: int) -> list[str]:
     return sorted(character for _, character in sorted(usable)[: max(1, room // 2)])
 
 
+def _without_others(corpus: Sequence[str], alphabet: Sequence[str]) -> list[str]:
+    """Characters outside the alphabet become "<", which joins to nothing: their neighbours are not learnt as neighbours."""
+    others = set().union(*corpus).difference(alphabet)
+    table = {ord(character): ALONE for character in others}
+    return [text.translate(table) for text in corpus] if table else list(corpus)
+
+
 def _words() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Split(tokenizers.Regex(WORDS), "isolated")
 
@@ -181,19 +214,17 @@ def _learn_bpe(corpus: Sequence[str], alphabet: list[str], room: int) -> dict:
 
 
 def _learn_unigram(corpus: Sequence[str], alphabet: list[str], room: int) -> dict:
-    """{"vocabulary": pieces in order, "scores": log-probabilities}."""
-    learner = tokenizers.Tokenizer(models.Unigram())
-    learner.pre_tokenizer = _words()  # type: ignore[assignment]
-    trainer = trainers.UnigramTrainer(vocab_size=room + 1, unk_token="<unk>", special_tokens=["<unk>"], show_progress=False)
-    known = set(alphabet)
-    learner.train_from_iterator(("".join(c if c in known else " " for c in text) for text in corpus), trainer)
+    """{"vocabulary": pieces in order, "scores": log-probabilities}. Candidates are the pieces of a larger BPE."""
+    words: Counter[str] = Counter()
+    splitter, known = _words(), set(alphabet)
+    for text in corpus:
+        words.update(word for word, _ in splitter.pre_tokenize_str(text))
+    if ALONE not in known:
+        del words[ALONE]
+    candidates = [*alphabet, *_learn_bpe(corpus, alphabet, max(room, len(alphabet)) * 4)["vocabulary"]]
+    learnt = unigram.learn(words, candidates, room)
     # scores in steps of 1/1024 survive being written and read to the last bit, so a loaded tokenizer breaks ties alike
-    learnt = json.loads(learner.to_str())["model"]["vocab"]
-    pairs = [(piece, round(score * 1024) / 1024) for piece, score in learnt if piece != "<unk>"]
-    missing = [character for character in alphabet if character not in {piece for piece, _ in pairs}]
-    lowest = min((score for _, score in pairs), default=-10.0)
-    pairs = pairs[: max(0, room - len(missing))] + [(character, lowest - 1) for character in missing]
-    return {"vocabulary": [piece for piece, _ in pairs], "scores": [score for _, score in pairs]}
+    return {"vocabulary": list(learnt), "scores": [round(score * 1024) / 1024 for score in learnt.values()]}
 
 
 def _assemble(learnt: dict, kind: str, specials: list[str]) -> tokenizers.Tokenizer:
@@ -219,7 +250,7 @@ def _show_bytes(values: list[int]) -> list[str]:
     """One string a byte: a character stands at its first byte, bytes that make none as `<0xE8>`."""
     shown: list[str] = []
     while len(shown) < len(values):
-        rest = bytes(values[len(shown) :])
+        rest = bytes(values[len(shown) : len(shown) + 4])
         for size in range(1, 5):
             try:
                 shown += [rest[:size].decode(), *[CONTINUED] * (size - 1)]
@@ -229,3 +260,16 @@ def _show_bytes(values: list[int]) -> list[str]:
         else:
             shown.append(BYTES[rest[0]])
     return shown
+
+
+def _half_character(texts: Sequence[str]) -> DataError:
+    """Python can hold half a surrogate pair (from JSON's "\\ud800"); UTF-8, and so any file, cannot."""
+    for text in texts:
+        assert isinstance(text, str), f"a text is wanted, not {type(text).__name__}"
+        for place, character in enumerate(text):
+            if 0xD800 <= ord(character) <= 0xDFFF:
+                return DataError(
+                    f"Character {place + 1} of {text[:60]!a} is half a character (U+{ord(character):04X}, a lone surrogate), "
+                    "which no text file can hold. Write it out anew, with the other half or without it."
+                )
+    raise AssertionError("the library refused a text for another reason")
