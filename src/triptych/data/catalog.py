@@ -5,21 +5,25 @@ Each entry is data: files, the address they come from, the digest of their decom
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
+import http.client
 import io
 import os
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ..errors import DataError, UsageError, unknown
+from .chinese import in_script
 from .example import Example
-from .sources import lines_of, read_bytes
+from .sources import decode_lines, read_bytes
 from .split import by_source
 
 Split = Literal["train", "validation", "test"]
@@ -48,7 +52,7 @@ class Entry:
     notes: tuple[str, ...] = field(default=())
 
 
-_MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/"
+_MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/"
 _MULTI30K_FILES = {
     "train.en": "460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6",
     "train.de": "2c2b73fd2b548fbcde3a875e0a78d6ee94d498bfdee6bd3eae3945779e9ddf72",
@@ -76,16 +80,16 @@ ENTRIES: dict[str, Entry] = {
         tuple(File(name, digest, f"{_MULTI30K}{name}.gz") for name, digest in _MULTI30K_FILES.items()),
     ),
     "tatoeba-en-zh": Entry(
-        "tatoeba-en-zh", "29,155 English sentences with Chinese translations, both scripts mixed",
+        "tatoeba-en-zh", "29,155 pairs of English and Chinese sentences, simplified but for a few traditional characters",
         "CC-BY 2.0 France, tatoeba.org", ("en", "zh"),
         (File("cmn.txt", "9da1af87e3e61650aa38595e60baef3a4e3a18ed239a7ef4a764c0a87c7ddeff",
-              "https://raw.githubusercontent.com/DaoChaShao/py-st-dl-translater-2.0/main/data/cmn.txt"),),
+              "https://raw.githubusercontent.com/DaoChaShao/py-st-dl-translater-2.0/620408eda1721f683e2413778ad19e4f94691053/data/cmn.txt"),),
         (_TATOEBA_SPLIT, "script: zh-Hans or zh-Hant (all converted by OpenCC, the default zh-Hans), or tagged (told apart)"),
     ),
     "tatoeba-en-de": Entry(
-        "tatoeba-en-de", "169,813 English sentences with German translations", "CC-BY 2.0, tatoeba.org", ("en", "de"),
+        "tatoeba-en-de", "169,813 pairs of English and German sentences", "CC-BY 2.0, tatoeba.org", ("en", "de"),
         (File("deu.txt", "a79c90b3cd3102decffa49cc00fb6f20023974f2ae5c4782515bebe133fcc07b",
-              "https://raw.githubusercontent.com/rioyshky/translation/main/deu-eng.zip", "deu.txt"),),
+              "https://raw.githubusercontent.com/rioyshky/translation/de48b7027f7318d77010a6e08ed928c10748c23d/deu-eng.zip", "deu.txt"),),
         (_TATOEBA_SPLIT,),
     ),
 }  # fmt: skip
@@ -132,57 +136,96 @@ def _check(file: File, content: bytes, where: str) -> None:
         raise DataError(f"{where} is not the expected file: its SHA-256 is {digest}, expected {file.sha256}. Delete it and fetch again.")
 
 
+def _lines(about: Entry, file: File, report: Callable[[str], None] | None) -> list[str]:
+    """The lines of a file that is what it should be, wherever it lies."""
+    path = locate(about.name, file, report)
+    content = read_bytes(path)
+    _check(file, content, str(path))
+    return decode_lines(content, str(path))
+
+
 def _fetch(name: str, file: File, report: Callable[[str], None]) -> Path:
     report(f"Fetching {file.name} of {name} from {file.address}")
     try:
         with urllib.request.urlopen(file.address, timeout=60) as answer:
             content: bytes = answer.read()
-    except (urllib.error.URLError, OSError, TimeoutError) as problem:
+    except (urllib.error.URLError, OSError, http.client.HTTPException) as problem:
         reason = getattr(problem, "reason", problem)
         raise DataError(
             f"{name}/{file.name} is not at hand and could not be fetched from {file.address} ({reason}). Put it into "
             f"$TRIPTYCH_DATA/{name}/ or {cache_folder() / name}/, or go online and try again."
         ) from None
-    if file.member is not None:
-        content = zipfile.ZipFile(io.BytesIO(content)).read(file.member)
-    elif file.address.endswith(".gz"):
-        content = gzip.decompress(content)
+    try:
+        if file.member is not None:
+            content = zipfile.ZipFile(io.BytesIO(content)).read(file.member)
+        elif file.address.endswith(".gz"):
+            content = gzip.decompress(content)
+    except (zipfile.BadZipFile, KeyError, OSError, EOFError, zlib.error) as problem:
+        raise DataError(f"What {file.address} sent is not the expected archive ({problem}). Try again, or from another network.") from None
     _check(file, content, file.address)
     path = cache_folder() / name / file.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    aside.write_bytes(content)
-    aside.replace(path)
+    _write_whole(path, content)
     return path
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Written aside, flushed, renamed: the file is there whole or not at all."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as problem:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise DataError(
+            f"{path} cannot be written: {problem.strerror or problem}. Make room, or name another folder with XDG_CACHE_HOME."
+        ) from None
 
 
 def load(name: str, split: str, *, source: str | None = None, target: str | Sequence[str] | None = None, script: str | None = None,
          report: Callable[[str], None] | None = None) -> list[Example]:  # fmt: skip
-    """One part of a set. target: one language or several (the union, each Example with its own). Raises UsageError for a
-    language, script or split that the set does not have."""
+    """One part of a set. target: one language or several (the union, each Example with its own).
+
+    script: of Chinese: "zh-Hans" or "zh-Hant" for all, or "tagged" for each sentence in its own. Raises UsageError for a
+    language, script or split that the set does not have, DataError where its files cannot be had.
+    """
     about = entry(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, f"of {name}")
-    targets = [target] if isinstance(target, str) else list(target or [])
+    targets = [target] if isinstance(target, str) else list(dict.fromkeys(target or []))
     for language in [source] * bool(source) + targets:
         if language not in about.languages:
             raise unknown("language", str(language), about.languages, f"in the set {name}")
+    if source in targets:
+        raise UsageError(f"Source and target are both '{source}'; choose two languages of {', '.join(about.languages)}.")
     if name == "phrasebook":
-        from .phrasebook import examples
-
-        wanted = script or (targets[0] if len(targets) == 1 else None)
-        return examples(split, wanted)
+        return _phrasebook(split, source, targets, script)
+    if script is not None and name != "tatoeba-en-zh":
+        raise UsageError(f"The set {name} has no Chinese whose script could be chosen: leave out data.script = '{script}'.")
     if name == "multi30k":
-        return _multi30k(about, split, source or "en", targets or ["de"], report)
-    return _tatoeba(about, split, script, report)
+        return _multi30k(about, split, source or "en", targets, report)
+    return _tatoeba(about, split, source, targets, script, report)
+
+
+def _phrasebook(split: str, source: str | None, targets: Sequence[str], script: str | None) -> list[Example]:
+    from .phrasebook import examples
+
+    if source not in (None, "en"):
+        raise UsageError(f"The phrasebook goes from 'en' to 'zh-Hant' and 'zh-Hans'; data.source is '{source}'.")
+    return examples(split, script or (targets[0] if len(targets) == 1 else None))
 
 
 def _multi30k(about: Entry, split: str, source: str, targets: Sequence[str], report: Callable[[str], None] | None) -> list[Example]:
+    targets = targets or (["de"] if source == "en" else ["en"])
     if source in targets:
         raise UsageError(f"Source and target are both '{source}'; choose two languages of {', '.join(about.languages)}.")
     stem = {"train": "train", "validation": "val", "test": "test_2016_flickr"}[split]
     files = {file.name: file for file in about.files}
-    lines = {language: lines_of(locate("multi30k", files[f"{stem}.{language}"], report)) for language in {source, *targets}}
+    lines = {language: _lines(about, files[f"{stem}.{language}"], report) for language in (source, *targets)}
     return [
         Example(one.strip(), other.strip(), source, language, f"{stem}.{language}:{number}")
         for language in targets
@@ -191,24 +234,14 @@ def _multi30k(about: Entry, split: str, source: str, targets: Sequence[str], rep
     ]
 
 
-def _tatoeba(about: Entry, split: str, script: str | None, report: Callable[[str], None] | None) -> list[Example]:
-    file, chinese = about.files[0], about.name == "tatoeba-en-zh"
-    if script is not None and (not chinese or script not in ("zh-Hans", "zh-Hant", "tagged")):
-        raise unknown("script", script, ("zh-Hans", "zh-Hant", "tagged") if chinese else (), f"of {about.name}")
-    rows = [line.split("\t") for line in lines_of(locate(about.name, file, report))]
-    pairs = [Example(row[0].strip(), row[1].strip(), "en", None, f"{file.name}:{number}") for number, row in enumerate(rows, 1)]
-    if not chinese:
-        for example in pairs:
-            example.target_language = "de"
-        return by_source(pairs)[split]
-    from .chinese import HANS, script_of, to_script
-
-    for example in pairs:
-        assert example.target is not None, "every line has two columns"
-        if script == "tagged":
-            example.target_language = script_of(example.target)
-        else:
-            example.target_language = script or HANS
-            example.target = to_script(example.target, example.target_language)
-    # where both scripts write the same, or a line mixes them, the tag would say nothing: such lines are left out when tagged
-    return by_source([example for example in pairs if example.target_language])[split]
+def _tatoeba(about: Entry, split: str, source: str | None, targets: Sequence[str], script: str | None,
+             report: Callable[[str], None] | None) -> list[Example]:  # fmt: skip
+    file, other = about.files[0], about.languages[1]
+    rows = [line.split("\t") for line in _lines(about, file, report)]
+    pairs = [Example(row[0].strip(), row[1].strip(), "en", other, f"{file.name}:{number}") for number, row in enumerate(rows, 1)]
+    if other == "zh":
+        pairs = in_script(pairs, script)
+    part = by_source(pairs)[split]  # by the English sentence, in whichever direction
+    if source == other or (source is None and targets == ["en"]):
+        return [Example(one.target, one.source, one.target_language, "en", one.place) for one in part]
+    return part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from .example import Example
-from .sources import LONGEST_LINE, Files, read, read_bytes
+from .sources import LONGEST_LINE, Files, read_bytes, records
 from .split import sentence_key
 
 RATIO = 3.0  # characters of one side to the other, after the set's own mean ratio is taken out
@@ -44,16 +45,16 @@ def check(parts: dict[str, Files]) -> Report:
     """parts: "train", "validation", "test" -> files. Reads everything and stops at nothing."""
     report, examples = Report(), {}
     for name, files in parts.items():
-        broken = [problem for path in (files.source, files.target) if path is not None for problem in bad_bytes(path)]
-        report.problems += broken
-        if broken:
-            continue
+        found: list[Problem] = []
         try:
-            if files.target is not None:
-                report.problems += empty_sides(files)
-            examples[name] = read(files)
+            for path in (files.source, files.target):
+                found += bad_bytes(path) if path is not None else []
+            if not found:
+                examples[name] = _examples(files, found)
         except DataError as problem:
-            report.problems.append(Problem(str(files.source), str(problem)))
+            where = re.match(r"(.+?:\d+): ", str(problem))  # file and line, where it names them
+            found.append(Problem(where[1] if where else str(files.source), str(problem)[where.end() if where else 0 :]))
+        report.problems += found
     report.problems += check_examples(examples)
     report.pairs = {name: len(part) for name, part in examples.items()}
     return report
@@ -70,15 +71,23 @@ def bad_bytes(path: str | Path) -> list[Problem]:
     return found
 
 
-def empty_sides(files: Files) -> list[Problem]:
-    """Lines of two aligned files of which one side says nothing."""
-    assert files.target is not None, "aligned files have two sides"
-    sides = [read_bytes(path).decode("utf-8-sig").split("\n") for path in (files.source, files.target)]
-    found = []
-    for number, (source, target) in enumerate(zip(*sides, strict=False), 1):
-        if bool(source.strip()) != bool(target.strip()):
-            found.append(Problem(f"{files.target if source.strip() else files.source}:{number}", "empty side: the other side has text"))
-    return found
+def _examples(files: Files, found: list[Problem]) -> list[Example]:
+    """What training would read; what it would pass over or stop at is added to `found`."""
+    examples = []
+    for name, source, target in records(files, wrong=lambda place, reason: found.append(Problem(place, reason))):
+        line = name.rsplit(":", 1)[1]
+        source, target, place = source.strip(), target.strip(), f"{files.source}:{line}"
+        if source and target and max(len(source), len(target)) <= LONGEST_LINE:
+            examples.append(Example(source, target, place=place))
+        elif source and target:
+            reason = f"too long: {max(len(source), len(target)):,} characters; over {LONGEST_LINE:,} it is left out"
+            found.append(Problem(place, reason, "warning"))
+        elif source or target:
+            place = f"{files.target}:{line}" if source and files.target is not None else place
+            found.append(Problem(place, f"empty side: the {'target' if source else 'source'} has no text"))
+        else:
+            found.append(Problem(place, "empty line: neither side has text", "warning"))
+    return examples
 
 
 def check_examples(parts: dict[str, Sequence[Example]]) -> list[Problem]:

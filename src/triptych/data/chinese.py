@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, unknown
+from .example import Example
 
 HANT, HANS = "zh-Hant", "zh-Hans"
 
@@ -30,3 +32,21 @@ def script_of(text: str) -> str | None:
     if traditional == simplified:
         return None
     return HANT if traditional else HANS
+
+
+def in_script(examples: Sequence[Example], script: str | None) -> list[Example]:
+    """Examples with a Chinese target, their target language being its script: all converted to one (unset: zh-Hans), or "tagged".
+
+    Tagged ones keep their characters; where both scripts write the same, or a line mixes the two, a tag would say nothing, and
+    the line is left out.
+    """
+    if script not in (None, HANS, HANT, "tagged"):
+        raise unknown("script", script, (HANS, HANT, "tagged"))
+    found = []
+    for example in examples:
+        text = example.target or ""
+        language = script_of(text) if script == "tagged" else script or HANS
+        if language is not None:
+            target = text if script == "tagged" else to_script(text, language)
+            found.append(Example(example.source, target, example.source_language, language, example.place))
+    return found
