@@ -70,9 +70,9 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
 
     Raises UsageError, DataError or RunError for whatever a person can put right.
     """
-    tell = report or (lambda message: None)
     _check(recipe)
     processes, out = world(), Path(out)
+    tell = report if report is not None and processes.leads else (lambda message: None)
     if not dry and not resume and processes.leads:
         _refuse_held(out)
     before = Run(out) if resume and (out / "config.json").is_file() else None

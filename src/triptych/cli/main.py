@@ -88,8 +88,8 @@ def said(error: Exception) -> str:
     if isinstance(error, (TriptychError, CycloptsError)):
         return f"triptych: {error}"
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"triptych: {where}{error.strerror or error}."
+        where = error.filename or "The output"
+        return f"triptych: {where} could not be read or written: {error.strerror or error}."
     if isinstance(error, MemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error):
         return "triptych: Memory does not suffice. Give shorter texts, or a smaller --decoding.batch_tokens."
     return (
