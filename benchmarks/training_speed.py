@@ -62,7 +62,7 @@ def ours(work: Path, seconds: float, updates: int, precision: str) -> dict[str, 
     model = Transformer(ModelConfig(encoder=stack, decoder=stack, vocabulary_size=8000))
     settings = TrainingSettings(
         steps=updates or 100_000, learning_rate=1e-3, schedule="constant", warmup_steps=200, weight_decay=0.0, clip_norm=None,
-        precision=precision, checkpoint_every_steps=10**6, log_every_steps=20,
+        precision=precision, checkpoint_every_steps=10**6, log_every_steps=20,  # type: ignore[arg-type]
     )  # fmt: skip
     batches = MicroBatches(lambda epoch, index: [data[index]], len(data), batch_tokens=10**6, batch_examples=128, seed=1)
     tokens, started, ended = 0, 0.0, 0.0

@@ -136,7 +136,7 @@ def test_state_select_join_and_beams(dials: str) -> None:
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
 def test_attention_weights_are_those_of_the_model(kind: str) -> None:
     model, inputs = make("2017"), batch()
-    weights = model.attention_weights(kind, **inputs)
+    weights = model.attention_weights(kind, **inputs)  # type: ignore[arg-type]
     side = "source" if kind == "encoder" else "target"
     real = Rows(inputs[f"{side}_lengths"]).real
     torch.testing.assert_close(weights.sum(-1), real[None, :, None].expand(2, -1, 4, -1).float())
