@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import os
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from triptych.data import catalog
-from triptych.data.chinese import HANS, HANT, script_of, to_script
+from triptych.data.chinese import HANS, HANT, in_script, script_of, to_script
 from triptych.data.example import Example
 from triptych.data.split import by_source, sentence_key
 from triptych.errors import DataError, UsageError
@@ -26,19 +30,62 @@ def test_multi30k_has_its_published_sizes_and_digests() -> None:
     assert len(catalog.fetch("multi30k")) == 12
 
 
+def keys_of(part: list[Example], side: str) -> set[str]:
+    return {sentence_key(getattr(one, side) or "") for one in part}
+
+
 @needs_data
-def test_tatoeba_splits_share_no_sentence_and_mix_no_script() -> None:
+@pytest.mark.parametrize("name", ["tatoeba-en-zh", "tatoeba-en-de"])
+def test_tatoeba_splits_share_no_sentence(name: str) -> None:
+    if name.endswith("zh"):
+        pytest.importorskip("opencc")
+    parts = {split: catalog.load(name, split) for split in catalog.SPLITS}
+    for side in ("source", "target"):
+        keys = {split: keys_of(part, side) for split, part in parts.items()}
+        assert not keys["test"] & keys["train"]
+        assert not keys["validation"] & keys["train"]
+        assert not keys["test"] & keys["validation"]
+    total = sum(map(len, parts.values()))
+    for split in ("validation", "test"):
+        assert 0.02 < len(parts[split]) / total < 0.03
+    assert total > 0.95 * {"tatoeba-en-zh": 29_155, "tatoeba-en-de": 169_813}[name]
+    pairs = [(one.source, one.target) for part in parts.values() for one in part]
+    assert len(set(pairs)) == len(pairs)
+
+
+@needs_data
+def test_tatoeba_mixes_no_scripts() -> None:
     pytest.importorskip("opencc")
-    parts = {split: catalog.load("tatoeba-en-zh", split) for split in catalog.SPLITS}
-    keys = {
-        split: [{sentence_key(getattr(one, side) or "") for one in part} for side in ("source", "target")] for split, part in parts.items()
-    }
-    for side in (0, 1):
-        assert not keys["test"][side] & keys["train"][side]
-        assert not keys["validation"][side] & keys["train"][side]
-        assert not keys["test"][side] & keys["validation"][side]
-    assert 600 < len(parts["test"]) < 900 and len(parts["train"]) > 26_000
-    assert all(to_script(one.target or "", HANS) == one.target for one in parts["test"])
+    simplified, traditional, tagged = (
+        [one for split in catalog.SPLITS for one in catalog.load("tatoeba-en-zh", split, script=script)]
+        for script in (None, HANT, "tagged")
+    )
+    assert {one.target_language for one in simplified} == {HANS} and {one.target_language for one in traditional} == {HANT}
+    assert all(to_script(one.target or "", HANS) == one.target for one in simplified)
+    assert not any(script_of(one.target or "") == HANS for one in traditional)
+    assert tagged and all(script_of(one.target or "") == one.target_language for one in tagged)
+
+
+@needs_data
+def test_a_set_goes_in_both_directions() -> None:
+    pytest.importorskip("opencc")
+    there, back = catalog.load("tatoeba-en-zh", "test"), catalog.load("tatoeba-en-zh", "test", source="zh", target="en")
+    assert [(one.source, one.target, one.target_language) for one in there] == [
+        (one.target, one.source, one.source_language) for one in back
+    ]
+    assert {(one.source_language, one.target_language) for one in back} == {(HANS, "en")}
+    german = catalog.load("multi30k", "test", source="de")
+    assert {(one.source_language, one.target_language) for one in german} == {("de", "en")}
+
+
+def test_tagging_tells_the_scripts_apart() -> None:
+    pytest.importorskip("opencc")
+    texts = ["我喜歡貓。", "我喜欢猫。", "你好。", "歡欢"]
+    examples = [Example(text, text, "en", "zh", text) for text in texts]
+    assert [(one.target, one.target_language) for one in in_script(examples, "tagged")] == [(texts[0], HANT), (texts[1], HANS)]
+    assert [one.target for one in in_script(examples, None)] == ["我喜欢猫。", "我喜欢猫。", "你好。", "欢欢"]
+    with pytest.raises(UsageError, match="Unknown script 'zh-Hanz'.*zh-Hans"):
+        in_script(examples, "zh-Hanz")
 
 
 def test_scripts_are_told_apart() -> None:
@@ -64,6 +111,12 @@ def test_unknown_names_are_refused_with_what_there_is() -> None:
         catalog.load("multi30k", "dev")
     with pytest.raises(UsageError, match="Unknown language 'es'"):
         catalog.load("multi30k", "test", target="es")
+    with pytest.raises(UsageError, match="Source and target are both 'en'"):
+        catalog.load("tatoeba-en-de", "test", source="en", target="en")
+    with pytest.raises(UsageError, match="has no Chinese"):
+        catalog.load("multi30k", "test", script="zh-Hans")
+    with pytest.raises(UsageError, match="goes from 'en'"):
+        catalog.load("phrasebook", "test", source="zh-Hans", target="en")
 
 
 def test_offline_and_absent_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,3 +136,56 @@ def test_a_wrong_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
     with pytest.raises(DataError, match=r"deu\.txt is not the expected file: its SHA-256"):
         catalog.fetch("tatoeba-en-de")
+    with pytest.raises(DataError, match=r"deu\.txt is not the expected file"):
+        catalog.load("tatoeba-en-de", "train")
+
+
+class Answer(io.BytesIO):
+    """What a server sends."""
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes, file: catalog.File) -> None:
+    monkeypatch.delenv("TRIPTYCH_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda address, timeout: Answer(content))
+    monkeypatch.setitem(catalog.ENTRIES, "toy", catalog.Entry("toy", "", "", ("en",), (file,)))
+
+
+def zipped(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.txt", content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["txt", "txt.gz", "zip"])
+def test_a_fetched_file_is_unpacked_checked_and_kept(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"Hi.\tHallo.\n"
+    sent = {"txt": content, "txt.gz": gzip.compress(content), "zip": zipped(content)}[kind]
+    member = "a.txt" if kind == "zip" else None
+    file = catalog.File("a.txt", hashlib.sha256(content).hexdigest(), f"https://example.org/a.{kind}", member)
+    serve(monkeypatch, tmp_path, sent, file)
+    (path,) = catalog.fetch("toy")
+    assert path.read_bytes() == content and [one.name for one in path.parent.iterdir()] == ["a.txt"]
+    monkeypatch.setattr(urllib.request, "urlopen", None)  # the second time nothing is fetched
+    assert catalog.fetch("toy") == [path]
+
+
+@pytest.mark.parametrize(("kind", "member"), [("txt.gz", None), ("zip", "a.txt"), ("zip", "other.txt"), ("txt", None)])
+def test_what_a_wrong_server_sends_is_not_kept(kind: str, member: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = zipped(b"x") if member == "other.txt" else b"<html>Please log in.</html>"
+    serve(monkeypatch, tmp_path, sent, catalog.File("a.txt", "0" * 64, f"https://example.org/a.{kind}", member))
+    with pytest.raises(DataError, match=r"is not the expected (archive|file)"):
+        catalog.fetch("toy")
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_a_full_disk_leaves_nothing_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    serve(monkeypatch, tmp_path, b"x", catalog.File("a.txt", hashlib.sha256(b"x").hexdigest(), "https://example.org/a.txt"))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match=r"a\.txt cannot be written: No space left"):
+        catalog.fetch("toy")
+    assert not list((tmp_path / "triptych" / "toy").iterdir())

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from triptych.data.check import check, stats
 from triptych.data.sources import Files, read, sniff
 from triptych.errors import DataError
 
@@ -52,6 +51,14 @@ def test_what_was_sniffed_is_echoed(tmp_path: Path) -> None:
     assert str(sniff(write(tmp_path, "x.txt", "one\ntwo\n"))) == "x.txt: plain text, 2 lines, UTF-8"
 
 
+def test_a_gzip_file_damaged_in_its_middle_is_named(tmp_path: Path) -> None:
+    raw = bytearray(gzip.compress("".join(f"{n * n}\t{n}\n" for n in range(999)).encode()))
+    raw[len(raw) // 2] ^= 0xFF
+    (tmp_path / "a.tsv.gz").write_bytes(raw)
+    with pytest.raises(DataError, match=r"a\.tsv\.gz is not a whole gzip file"):
+        read(Files(tmp_path / "a.tsv.gz"))
+
+
 def test_only_newlines_end_lines(tmp_path: Path) -> None:
     files = Files(write(tmp_path, "a.en", "one\u2028two\x0b\r\nthree\n"), write(tmp_path, "a.de", "eins\u0085\ndrei\n"))
     assert pairs(files) == [("one\u2028two", "eins"), ("three", "drei")]
@@ -66,6 +73,9 @@ def test_only_newlines_end_lines(tmp_path: Path) -> None:
         ("key.jsonl", '{"source": "a", "text": "b"}\n', r"key\.jsonl:1: the key 'target' is missing"),
         ("list.jsonl", "[1]\n", r"list\.jsonl:1: JSON, but no object"),
         ("number.jsonl", '{"source": "a", "target": 3}\n', r"number\.jsonl:1: 'target' is no text but int"),
+        ("half.jsonl", '{"source": "\\ud83d", "target": "b"}\n', r"half\.jsonl:1: 'source' holds half a character"),
+        ("deep.jsonl", '{"source": ' + "[" * 100_000, r"deep\.jsonl:1: not JSON"),
+        ("wide.tsv", "a\tb\n".encode("utf-16"), r"wide\.tsv:1: byte 0xFF is not UTF-8.*iconv -f utf-16"),
         ("quote.csv", 'source,target\n"a"b,c\n', r"quote\.csv:2: not CSV"),
         ("torn.tsv.gz", None, r"torn\.tsv\.gz is not a whole gzip file"),
     ],
@@ -75,6 +85,27 @@ def test_what_is_broken_is_named(tmp_path: Path, name: str, content: str | bytes
     path.write_bytes(gzip.compress(b"a\tb\n" * 50)[:20]) if content is None else write(tmp_path, name, content)
     with pytest.raises(DataError, match=message):
         read(Files(path))
+
+
+def test_columns_are_found_by_their_names(tmp_path: Path) -> None:
+    csv = write(tmp_path, "a.csv", "\nid,German,English\n7,Hund,dog\n8,Katze,cat\n")
+    assert pairs(Files(csv, fields=("english", "german"))) == [("dog", "Hund"), ("cat", "Katze")]
+    assert pairs(Files(csv, fields=("3", "2")))[1:] == [("dog", "Hund"), ("cat", "Katze")]  # by number, without a header
+    assert pairs(Files(write(tmp_path, "b.tsv", "de\ten\nHund\tdog\n"))) == [("dog", "Hund")]  # by the languages read
+    assert pairs(Files(write(tmp_path, "b.jsonl", '{"de": "Hund", "en": "dog"}\n'))) == [("dog", "Hund")]
+    with pytest.raises(DataError, match=r"no columns 'text' and 'german'.*id, German, English"):
+        read(Files(csv, fields=("text", "german")))
+
+
+def test_quoted_newlines_stay_in_their_cell(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", 'source,target\n"one\ntwo",eins\n\nthree,drei\n')
+    assert [(one.source, one.place) for one in read(Files(path))] == [("one\ntwo", "a.csv:2"), ("three", "a.csv:5")]
+
+
+def test_an_empty_file_gives_nothing(tmp_path: Path) -> None:
+    for name in ("a.tsv", "a.csv", "a.jsonl"):
+        assert read(Files(write(tmp_path, name, ""))) == []
+    assert read(Files(write(tmp_path, "a.en", ""), write(tmp_path, "a.de", ""))) == []
 
 
 def test_unequal_and_missing_files(tmp_path: Path) -> None:
@@ -92,35 +123,3 @@ def test_a_line_of_a_hundred_thousand_words_is_left_out_and_said(tmp_path: Path)
     files = Files(write(tmp_path, "a.en", "word " * 100_000 + "\nshort\n"), write(tmp_path, "a.de", "lang\nkurz\n"))
     assert [example.source for example in read(files, report=said.append)] == ["short"]
     assert "1 pairs with a line over 20,000 characters" in said[-1]
-
-
-def test_check_lists_every_problem_with_its_line(tmp_path: Path) -> None:
-    train = Files(
-        write(tmp_path, "t.en", "A dog runs far.\nA dog runs far.\nempty here\nThis is a rather long sentence of words.\n"),
-        write(tmp_path, "t.de", "Ein Hund läuft weit.\nEin Hund läuft weit.\n\nx\n"),
-    )
-    test = Files(write(tmp_path, "e.en", "a dog runs far\n"), write(tmp_path, "e.de", "Ein Hund.\n"))
-    bad = Files(write(tmp_path, "b.tsv", b"a\tb\n\xff\tc\nd\t\xfe\n"))
-    report = check({"train": train, "test": test, "validation": bad})
-    said = [str(problem) for problem in report.problems]
-    for expected in (
-        "b.tsv:2: bad UTF-8",
-        "b.tsv:3: bad UTF-8",
-        "t.de:3: empty side",
-        "t.en:2: duplicate",
-        "t.en:4: length ratio",
-        "e.en:1: leak",
-    ):
-        assert any(expected in line for line in said), (expected, said)
-    assert {problem.severity for problem in report.problems if "leak" in problem.reason} == {"error"}
-    assert report.pairs == {"train": 3, "test": 1}
-
-
-def test_check_says_unequal_lines(tmp_path: Path) -> None:
-    report = check({"train": Files(write(tmp_path, "a.en", "one\ntwo\n"), write(tmp_path, "a.de", "eins\n"))})
-    assert any("has 2 lines" in problem.reason for problem in report.problems)
-
-
-def test_stats_count(tmp_path: Path) -> None:
-    table = stats(read(Files(write(tmp_path, "a.tsv", "Hello you\t你好\nHi\t嗨\n"))))
-    assert table["source"]["words"] == 3 and table["target"]["scripts"] == "CJK" and table["source"]["longest"] == 9

@@ -208,8 +208,8 @@ def _columns(lines: list[str], form: Format, fields: tuple[str, str], wrong: Cal
     needed, header = max(first, second) + 1, form.header
     sign = {"tsv": "a tab", "csv": "a comma"}[form.kind]
     for number, row in _rows(lines, form.kind, form.path):
-        if header or not row:
-            header = header and not row  # the header is the first row that is there
+        if header:
+            header = False
         elif len(row) < needed:
             wrong(f"{form.path}:{number}", f"{len(row)} column(s), at least {needed} are needed, with {sign} between them.")
         else:
@@ -224,7 +224,8 @@ def _rows(lines: list[str], kind: Kind, path: Path) -> Iterator[tuple[int, list[
     number = 1
     try:
         for row in reader:
-            yield number, row
+            if row:
+                yield number, row
             number = reader.line_num + 1
     except csv.Error as problem:
         raise DataError(f"{path}:{number}: not CSV ({problem}). Quote texts that hold commas or quotes.") from None

@@ -41,17 +41,13 @@ def split_of(key: str) -> str:
 def by_source(examples: Sequence[Example]) -> dict[str, list[Example]]:
     """All pairs of one source sentence go to the same part; repeated pairs go once; a training pair whose target stands in
     test or validation is left out, and so is a validation pair whose target stands in test."""
-    parts: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
-    seen: set[tuple[str, str]] = set()
+    parts: dict[str, dict[tuple[str, str], Example]] = {"test": {}, "validation": {}, "train": {}}
     for example in examples:
         key = sentence_key(example.source or ""), sentence_key(example.target or "")
-        if key in seen:
-            continue
-        seen.add(key)
-        parts[split_of(key[0])].append(example)
+        parts[split_of(key[0])].setdefault(key, example)  # the first of repeated pairs
     held: set[str] = set()
-    for name in ("test", "validation", "train"):
-        parts[name] = [example for example in parts[name] if sentence_key(example.target or "") not in held]
-        if name != "train":
-            held |= {sentence_key(example.target or "") for example in parts[name]}
-    return parts
+    found: dict[str, list[Example]] = {}
+    for name, part in parts.items():
+        found[name] = [example for (_, target), example in part.items() if target not in held]
+        held |= {target for _, target in part} if name != "train" else set()
+    return found
