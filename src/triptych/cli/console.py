@@ -86,10 +86,11 @@ class Display:
 
     def _about(self, progress: Progress) -> str:
         steps = f"{progress.step:,}" + (f"/{self.steps:,}" if self.steps else "")
-        left = progress.seconds * (1 - progress.fraction) / progress.fraction if progress.fraction > 0 else 0.0
+        known = progress.fraction > 0.002  # before that a guess would be wild
+        left = clock(progress.seconds * (1 - progress.fraction) / progress.fraction) if known else "?"
         return (
             f"step {steps}  epoch {progress.epoch:.1f}  loss {self.loss:.3f}  {self.speed:,.0f} tokens/s  "
-            f"{clock(progress.seconds)} passed, {clock(left)} left"
+            f"{clock(progress.seconds)} passed, {left} left"
         )
 
     def _say(self, message: str) -> None:

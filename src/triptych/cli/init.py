@@ -33,7 +33,7 @@ class Size:
     learning_rate: float = 3e-3
 
 
-# Chosen on Multi30k and Tatoeba: fewer pairs need fewer pieces, more dropout and more epochs.
+# Judgement, not measurement: fewer pairs need fewer pieces, more dropout and more epochs.
 SIZES = (
     Size(3_000, "transformer-tiny", 1_000, 80, 0.3, 1024, 100),
     Size(15_000, "transformer-tiny", 3_000, 40, 0.25, 2048, 200),

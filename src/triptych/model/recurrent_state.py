@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .state import CrossKeys, _join_cross, _regroup
+from .state import CrossKeys, join_cross, regroup
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class RecurrentState:
 
     def select(self, rows: Tensor) -> RecurrentState:
         """The state of `rows` (int64), in that order; rows may repeat or be left out."""
-        cross, sources, beams = _regroup(self.cross, self.sources.index_select(0, rows))
+        cross, sources, beams = regroup(self.cross, self.sources.index_select(0, rows))
         assert cross is not None, "an RNN decoder always reads a memory"
         recent = [x.index_select(0, rows) for x in self.recent]
         return RecurrentState(self.hidden.index_select(0, rows), self.lengths.index_select(0, rows), recent,
@@ -40,7 +40,7 @@ class RecurrentState:
         depth = max(len(self.recent), len(other.recent))
         recent = [torch.cat((_at(self, i), _at(other, i))) for i in range(depth)]
         return RecurrentState(torch.cat((self.hidden, other.hidden)), torch.cat((self.lengths, other.lengths)), recent,
-                              torch.cat((self.base, other.base)), _join_cross(self.cross, other.cross),
+                              torch.cat((self.base, other.base)), join_cross(self.cross, other.cross),
                               torch.cat((self.sources, other.sources + self.cross.lengths.numel())),
                               self.beams if self.beams == other.beams else 0)  # fmt: skip
 

@@ -66,7 +66,7 @@ class State:
         """The state of `rows` (int64), in that order; rows may repeat or be left out."""
         lengths = self.lengths.index_select(0, rows)
         sources = self.sources.index_select(0, rows)
-        cross, sources, beams = _regroup(self.cross, sources)
+        cross, sources, beams = regroup(self.cross, sources)
         keys, values = ([x.index_select(0, rows) for x in part] for part in (self.keys, self.values))
         filled = self.filled if self.uniform or not lengths.numel() else int(lengths.max())
         return State(keys, values, lengths, filled, self.uniform, cross, sources, beams)
@@ -77,7 +77,7 @@ class State:
         keys = [torch.cat((_widen(a, room), _widen(b, room))) for a, b in zip(self.keys, other.keys, strict=True)]
         values = [torch.cat((_widen(a, room), _widen(b, room))) for a, b in zip(self.values, other.values, strict=True)]
         count = 0 if self.cross is None else self.cross.lengths.numel()
-        cross = None if self.cross is None or other.cross is None else _join_cross(self.cross, other.cross)
+        cross = None if self.cross is None or other.cross is None else join_cross(self.cross, other.cross)
         uniform = self.uniform and other.uniform and self.filled == other.filled
         return State(keys, values, torch.cat((self.lengths, other.lengths)), max(self.filled, other.filled), uniform, cross,
                      torch.cat((self.sources, other.sources + count)), self.beams if self.beams == other.beams else 0)  # fmt: skip
@@ -127,7 +127,7 @@ def _widen(x: Tensor, room: int) -> Tensor:
     return torch.cat((x, x.new_zeros(x.shape[0], x.shape[1], room - x.shape[2], x.shape[3])), 2)
 
 
-def _regroup(cross: CrossKeys | None, sources: Tensor) -> tuple[CrossKeys | None, Tensor, int]:
+def regroup(cross: CrossKeys | None, sources: Tensor) -> tuple[CrossKeys | None, Tensor, int]:
     """Keep only the sources still read, and find how many consecutive rows share each (0: no such order)."""
     if cross is None or not sources.numel():
         return cross, sources, 1
@@ -139,7 +139,7 @@ def _regroup(cross: CrossKeys | None, sources: Tensor) -> tuple[CrossKeys | None
     return (cross, sources, beams) if same else (cross.select(used), inverse, beams)
 
 
-def _join_cross(a: CrossKeys, b: CrossKeys) -> CrossKeys:
+def join_cross(a: CrossKeys, b: CrossKeys) -> CrossKeys:
     longest = max(a.keys[0].shape[2], b.keys[0].shape[2])
     keys = [torch.cat((_widen(x, longest), _widen(y, longest))) for x, y in zip(a.keys, b.keys, strict=True)]
     values = [torch.cat((_widen(x, longest), _widen(y, longest))) for x, y in zip(a.values, b.values, strict=True)]

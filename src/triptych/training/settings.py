@@ -77,7 +77,7 @@ class ValidationSettings:
     metric: str | None = None  # decides which weights are best; None: the task's first
     patience: int | None = None  # stop after so many validations without a better score; None: never
     keep: Literal["best", "last"] = "best"  # which weights the finished run holds
-    examples: int | None = None  # validate on the first so many; None: on all
+    examples: int | None = None  # validate on so many, evenly spread; None: on all
 
 
 def better(metric: str, score: float, best: float | None) -> bool:
