@@ -1,0 +1,82 @@
+"""Several batches at once, one thread each: small products do not pay for a second thread.
+
+Workers are threads, not processes: torch lets go of the interpreter while it computes, so they share the model as it is, start
+at once and hand on errors whole (docs/decisions/006-decoding-threads.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import TypeVar
+
+import torch
+
+from ..errors import TriptychError, UsageError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Workers:
+    """A pool to decode with; a context manager. count: threads of one core each, by default as many as torch would use.
+
+    While it is open, what runs in this thread keeps its own number of threads.
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        if count is not None and count < 1:
+            raise UsageError(f"{count} workers cannot decode; give 1 or more.")
+        self._threads = torch.get_num_threads()
+        self.count = count or self._threads
+        self._pool: ThreadPoolExecutor | None = None
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item], costs: Sequence[float] | None = None,
+            ) -> Iterator[Result]:  # fmt: skip
+        """function(item) of all items, in their order, each as soon as it and those before it are there.
+
+        costs: how long each is expected to take; the dearest begin first, so that no worker is left alone with them. The first
+        error ends everything: what has not begun is given up, and the error is raised here. `function` must not change the model.
+        """
+        if self.count == 1 or len(items) < 2:  # one alone may as well use all threads
+            yield from map(function, items)
+            return
+        order = sorted(range(len(items)), key=lambda place: -costs[place]) if costs is not None else range(len(items))
+        pool = self._open()
+        futures: dict[int, Future[Result]] = {place: pool.submit(function, items[place]) for place in order}
+        try:
+            for place in range(len(items)):
+                yield _result(futures[place])
+        finally:
+            for future in futures.values():
+                future.cancel()
+
+    def _open(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.count, "decoding", initializer=torch.set_num_threads, initargs=(1,))
+        return self._pool
+
+    def close(self) -> None:
+        """Wait for what has begun, give up the rest."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+            torch.set_num_threads(self._threads)  # a thread's setting is what later threads begin with
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _result(future: Future[Result]) -> Result:
+    try:
+        return future.result()
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
+            raise
+        raise TriptychError(
+            "There is not enough memory to decode batches of this size side by side. Give a smaller decoding.batch_tokens."
+        ) from error
