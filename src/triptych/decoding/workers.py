@@ -1,7 +1,7 @@
 """Several batches at once, one thread each: small products do not pay for a second thread.
 
 Workers are threads, not processes: torch lets go of the interpreter while it computes, so they share the model as it is, start
-at once and hand on errors whole (docs/decisions/006-decoding-threads.md).
+at once and hand on errors whole (docs/decisions/007-decoding-threads.md).
 """
 
 from __future__ import annotations
