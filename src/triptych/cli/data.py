@@ -101,7 +101,7 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
     talk(f"{pairs} pairs; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
-    return int(errors > 0)
+    return int(bool(report.problems))
 
 
 def stats(*what: str, source: str | None = None, target: str | None = None, json_: Json = False) -> int:
