@@ -64,7 +64,7 @@ def fetch(*sets: str) -> int:
 
 
 def check(*what: str, source: str | None = None, target: str | None = None, json_: Json = False) -> int:
-    """What is wrong with data, with file, line and reason. Exits 1 where training would fail or a test sentence leaks.
+    """What is wrong with data, with file, line and reason. Exits 1 where there is anything to report.
 
     Parameters
     ----------
