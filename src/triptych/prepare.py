@@ -201,7 +201,7 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     lengths = [one.length for pieces in prepared.encoded for one in pieces]
     batch = sum(one.length for one in first)
     config: Any = prepared.job.model.config
-    budget = max(batch, recipe.batches.batch_tokens)
+    budget = max(batch, recipe.batches.batch_tokens) * prepared.job.task.passes
     memory = estimated_memory(config, budget, len(examples), recipe.training.average > 0)
     sizes = f"{tokenizers.source.vocabulary_size:,}"
     if not tokenizers.shared:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.data.batching import collate
+from triptych.data.batching import Encoded, collate
 from triptych.data.example import FIELDS, Example
 from triptych.data.tokenizer import Tokenizer, Tokenizers
 from triptych.decoding.hypothesis import Hypothesis
@@ -49,7 +49,9 @@ def test_the_eight_slots_are_there() -> None:
     for slot in ("prepare", "encode", "head", "loss", "answer", "read", "score"):
         assert callable(getattr(built, slot))
     assert set(built.needs) <= set(FIELDS) and [name for name in built.needs if FIELDS[name].role == "input"] == ["source"]
-    assert json.loads(json.dumps(dict(built.options))) == {"label_smoothing": 0, "default_target": None, "tokenized_bleu": False}
+    assert json.loads(json.dumps(dict(built.options))) == {
+        "label_smoothing": 0, "r_drop": 0.0, "default_target": None, "tokenized_bleu": False,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,7 @@ def test_the_eight_slots_are_there() -> None:
         ({"label_smooting": 0.1}, "Unknown recipe key 'task.label_smooting'.*Did you mean 'task.label_smoothing'"),
         ({"label_smoothing": 1.0}, r"task\.label_smoothing is 1\.0"),
         ({"label_smoothing": "a"}, r"task\.label_smoothing is 'a'"),
+        ({"r_drop": -1}, r"task\.r_drop is -1"),
         ({"tokenized_bleu": 1}, r"task\.tokenized_bleu is 1"),
         ({"default_target": 3}, r"task\.default_target is 3"),
     ],
@@ -126,7 +129,7 @@ def test_a_text_that_is_not_there_is_named_by_its_place() -> None:
 def test_loss_is_smoothed_and_reports_plain_nats() -> None:
     torch.manual_seed(1)
     states, weight, bias = torch.randn(5, 8, requires_grad=True), torch.randn(11, 8), torch.randn(11)
-    batch: Any = SimpleNamespace(targets={"tokens": torch.tensor([1, 4, 0, 10, 3])}, counts={"tokens": 5})
+    batch: Any = SimpleNamespace(targets={"tokens": torch.tensor([1, 4, 0, 10, 3])}, counts={"tokens": 5}, passes=1)
     output = SimpleNamespace(states=states, weight=weight, bias=bias)
     found = task(label_smoothing=0.2).loss(output, batch)
     logits, tokens = states @ weight.T + bias, batch.targets["tokens"]
@@ -135,6 +138,23 @@ def test_loss_is_smoothed_and_reports_plain_nats() -> None:
     assert torch.allclose(found["loss"][0], smoothed, atol=1e-4) and found["loss"][1:] == (5, 1.0)
     assert torch.allclose(found["nll"][0], plain, atol=1e-4) and found["nll"][1:] == (5, 0.0)
     assert found["loss"][0].requires_grad and not found["nll"][0].requires_grad
+
+
+def test_r_drop_asks_for_two_passes_and_compares_them() -> None:
+    asking = task(r_drop=5.0)
+    assert asking.passes == 2 and task().passes == 1
+    one = Encoded({"source": np.array([4, 5]), "target": np.array([0, 7])}, {"tokens": np.array([7, 1])})
+    two = Encoded({"source": np.array([6]), "target": np.array([0])}, {"tokens": np.array([1])})
+    batch = collate([one, two], asking.passes)
+    assert batch.inputs["source"].tolist() == [4, 5, 6, 4, 5, 6] and batch.targets["tokens"].tolist() == [7, 1, 1, 7, 1, 1]
+    assert batch.counts == {"tokens": 6, "source_tokens": 6, "input_tokens": 12, "examples": 4} and batch.passes == 2
+    torch.manual_seed(1)
+    states, weight = torch.randn(3, 8), torch.randn(11, 8)
+    apart = asking.loss(SimpleNamespace(states=torch.cat((states, states + 1)), weight=weight, bias=None), batch)
+    same = asking.loss(SimpleNamespace(states=states.repeat(2, 1), weight=weight, bias=None), batch)
+    plain = task().loss(SimpleNamespace(states=states, weight=weight, bias=None), collate([one, two]))
+    assert apart["disagreement"][0] > 0.1 and abs(float(same["disagreement"][0])) < 1e-5
+    assert torch.allclose(same["loss"][0], 2 * plain["loss"][0], rtol=1e-5) and same["loss"][1] == 6 and same["disagreement"][2] == 0
 
 
 def test_read_takes_the_best_and_keeps_the_others() -> None:

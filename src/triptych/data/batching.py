@@ -37,18 +37,23 @@ class Encoded:
 
 @dataclass(slots=True)
 class Batch:
-    """Packed tensors: every array of B examples one after the other (N,), and `<name>_lengths` (B,) beside each input."""
+    """Packed tensors: every array of B examples one after the other (N,), and `<name>_lengths` (B,) beside each input.
+
+    passes: how often the whole stands in it, one copy after the other; more than once only in training, where a task asks for it.
+    """
 
     inputs: dict[str, Tensor]
     targets: dict[str, Tensor]
     counts: dict[str, int]
     examples: list[int]
+    passes: int = 1
 
 
-def collate(encoded: Sequence[Encoded]) -> Batch:
-    """No padding. counts: "tokens" that carry loss, "source_tokens", "input_tokens", "examples"."""
+def collate(encoded: Sequence[Encoded], passes: int = 1) -> Batch:
+    """No padding. counts: "tokens" that carry loss, "source_tokens", "input_tokens", "examples"; copies count too."""
     import torch
 
+    encoded = list(encoded) * passes
     inputs: dict[str, Tensor] = {}
     for name in encoded[0].inputs:
         arrays = [one.inputs[name] for one in encoded]
@@ -64,7 +69,7 @@ def collate(encoded: Sequence[Encoded]) -> Batch:
         "input_tokens": sum(one.length for one in encoded),
         "examples": len(encoded),
     }
-    return Batch(inputs, targets, counts, [one.index for one in encoded])
+    return Batch(inputs, targets, counts, [one.index for one in encoded], passes)
 
 
 def halve(encoded: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:

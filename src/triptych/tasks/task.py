@@ -62,6 +62,7 @@ class Task:
     """What to learn from an Example and how to read the answer: a name, the options of the recipe's table `task`, eight slots.
 
     needs: fields of an Example; in use only those whose role is "input" are demanded.
+    passes: how often an example stands in a training batch, each time with other dropout (R-Drop: twice).
     prepare(examples) -> labels: what must be known before tokenizer and model are built; JSON, saved with the run. Its key
         "tags" lists the tags that the tokenizers must hold.
     encode(example, tokenizers, labels, purpose, generator) -> one or more Encoded; the generator is keyed by (seed, epoch,
@@ -84,6 +85,7 @@ class Task:
     answer: Callable[[Any, Batch, Any, Tokenizers], list[Any]]
     read: Callable[[Sequence[Any], Example, Tokenizers], Prediction]
     score: Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores]
+    passes: int = 1
 
 
 def _translation(options: Mapping[str, Any]) -> Task:

@@ -17,6 +17,7 @@ from .task import Labels, Prediction, Purpose, Scores, Task
 
 OPTIONS: dict[str, Any] = {
     "label_smoothing": 0.1,  # Szegedy et al. 2016, section 7; 0: off
+    "r_drop": 0.0,  # agreement of two passes with different dropout: alpha of Liang et al. 2021, who take 5 for translation
     "default_target": None,  # of several target languages, the one meant where none is named
     "tokenized_bleu": False,  # report `bleu_tokenized_lowercased` too: Multi30k's published scale (en, de, fr, cs)
 }
@@ -31,6 +32,9 @@ def build(options: Mapping[str, Any]) -> Task:
     smoothing = chosen["label_smoothing"]
     if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 <= smoothing < 1:
         raise UsageError(f"task.label_smoothing is {smoothing!r}; it must be a number from 0 to below 1.")
+    r_drop = chosen["r_drop"]
+    if isinstance(r_drop, bool) or not isinstance(r_drop, int | float) or not 0 <= r_drop < math.inf:
+        raise UsageError(f"task.r_drop is {r_drop!r}; it must be 0 (off) or more.")
     default, tokenized = chosen["default_target"], chosen["tokenized_bleu"]
     if default is not None and not isinstance(default, str):
         raise UsageError(f"task.default_target is {default!r}; it must be a target language, like 'de'.")
@@ -39,8 +43,9 @@ def build(options: Mapping[str, Any]) -> Task:
     return Task(
         name="translation", options=chosen, needs=("source", "target"),
         prepare=partial(prepare, default_target=default, tokenized_bleu=tokenized),
-        encode=partial(encode, default_target=default), head=head, loss=partial(loss, label_smoothing=float(smoothing)),
-        answer=answer, read=read, score=partial(score, tokenized_bleu=tokenized),
+        encode=partial(encode, default_target=default), head=head,
+        loss=partial(loss, label_smoothing=float(smoothing), r_drop=float(r_drop)),
+        answer=answer, read=read, score=partial(score, tokenized_bleu=tokenized), passes=2 if r_drop else 1,
     )  # fmt: skip
 
 
@@ -104,10 +109,20 @@ def head(config: Any, labels: Labels) -> Any:
     return NextToken()
 
 
-def loss(output: Any, batch: Batch, label_smoothing: float = 0.0) -> dict[str, tuple[Any, int, float]]:
-    """loss: label-smoothed cross-entropy, what is learnt; nll: without smoothing, reported. Sums in nats over target tokens."""
+def loss(output: Any, batch: Batch, label_smoothing: float = 0.0, r_drop: float = 0.0) -> dict[str, tuple[Any, int, float]]:
+    """loss: label-smoothed cross-entropy, what is learnt; nll: without smoothing, reported. Sums in nats over target tokens.
+
+    Where the batch holds two passes, their disagreement is part of the loss (`model/agreement.py`), and is reported too.
+    """
+    from ..model.agreement import agreeing_cross_entropy
     from ..model.kernels import projected_cross_entropy
 
+    if batch.passes == 2:
+        total, plain, apart = agreeing_cross_entropy(
+            output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing, r_drop
+        )  # fmt: skip
+        count = batch.counts["tokens"]
+        return {"loss": (total, count, 1.0), "nll": (plain.detach(), count, 0.0), "disagreement": (apart.detach(), count, 0.0)}
     smoothed, plain = projected_cross_entropy(
         output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing
     )  # fmt: skip

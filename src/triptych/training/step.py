@@ -65,7 +65,8 @@ class Stepper:
         parts = []
         for number, encoded in pieces:
             for index, members in enumerate(self._fitting(encoded)):
-                parts.append(Part(number, members, collate(members), seed_of(self.job.settings.seed, step, number, index)))
+                batch = collate(members, self.job.task.passes)
+                parts.append(Part(number, members, batch, seed_of(self.job.settings.seed, step, number, index)))
         return parts
 
     def _fitting(self, encoded: list[Encoded]) -> list[list[Encoded]]:
