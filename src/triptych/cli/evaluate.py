@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
 from .console import table, talk
-from .use import decoding_changes
+from .use import Precision, decoding_changes, load_run
 
 if TYPE_CHECKING:
     from ..data.example import Example
@@ -23,7 +23,7 @@ Split = Literal["train", "validation", "test"]
 def evaluate(
     run: str, /, *, split: Split = "test", data: list[str] | None = None, to: str | None = None, json_: Annotated[
         bool, Parameter(name="--json")] = False, bootstrap: int | None = None, predictions: Path | None = None,
-    overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
+    precision: Precision = "float32", overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
     """Score a run on its own test split, or on other data. Decodes with the recipe's table [decoding].
 
@@ -43,12 +43,12 @@ def evaluate(
         Draw the test set so often again for 95 % intervals, for example 1000.
     predictions
         Write the answers to this file, a line each.
+    precision
+        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
-    from ..inference.predictor import load
-
     if bootstrap is not None and bootstrap < 1:
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
-    predictor = load(run)
+    predictor = load_run(run, precision)
     examples, name = chosen_examples(predictor, split, data, to)
     settings = predictor.settings(**decoding_changes(overrides))
     talk(f"Answering {len(examples):,} examples of {name} with {settings.beams} beam(s).")

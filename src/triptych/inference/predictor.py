@@ -15,15 +15,18 @@ from ..data.batching import Encoded, collate, length_batches
 from ..data.example import Example
 from ..data.tokenizer import Tokenizers
 from ..decoding.settings import DecodingSettings
+from ..decoding.workers import Workers
 from ..errors import DataError, RunError, unknown
 from ..model.build import build
 from ..run import Run, RunConfig
 from ..tasks.task import TASKS, Prediction, Scores, Task
+from ..training.precision import choose_precision
 
 if TYPE_CHECKING:
     from ..inspection.trace import Trace
 
 LONGEST_SOURCE = 4096  # tokens read at once: attention needs memory for their square
+Precision = Literal["auto", "float32", "bfloat16"]
 CHUNK = 2000  # examples that are encoded and sorted by length together
 
 
@@ -92,17 +95,37 @@ class Predictor:
                 one.index = place
             encoded += pieces
         raw: dict[int, list[Any]] = {}
-        for batch in length_batches(encoded, settings.batch_tokens):
-            members = [encoded[place] for place in batch]
-            whole = collate(members)
-            whole.examples = [start + member.index for member in members]  # what a draw depends on
-            for member, answer in zip(members, self.task.answer(self.model, whole, settings, self.tokenizers), strict=True):
-                raw.setdefault(member.index, []).append(answer)
+        for one, answer in zip(encoded, self.raw(encoded, settings, start), strict=True):
+            raw.setdefault(one.index, []).append(answer)
         for place, answers in raw.items():
             prediction = self.task.read(answers, examples[place], self.tokenizers)
             prediction.index, prediction.truncated_input_tokens = start + place, found[place].truncated_input_tokens
             found[place] = prediction
         return found
+
+    def raw(self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0) -> list[Any]:
+        """The task's raw result for each of `encoded`. start: number of the first Example, for what a draw depends on.
+
+        On a CPU batches are answered side by side, a thread each (docs/decisions/007-decoding-threads.md).
+        """
+        batches = length_batches(encoded, settings.batch_tokens)
+        costs = [float(sum(len(encoded[place].inputs["source"]) for place in places)) for places in batches]
+        found: list[Any] = [None] * len(encoded)
+
+        def answer(places: list[int]) -> list[Any]:
+            whole = collate([encoded[place] for place in places])
+            whole.examples = [start + encoded[place].index for place in places]
+            return self.task.answer(self.model, whole, settings, self.tokenizers)
+
+        with Workers(None if self.device.type == "cpu" else 1) as workers:
+            for places, answers in zip(batches, workers.map(answer, batches, costs), strict=True):
+                for place, one in zip(places, answers, strict=True):
+                    found[place] = one
+        return found
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
 
     def _shorten(self, encoded: Encoded, example: Example, truncate: int | None) -> int:
         """Cut a source that is too long, where that was asked for; how many tokens are not seen."""
@@ -165,8 +188,11 @@ class Evaluation:
     scores: Scores
 
 
-def load(path: str | Path, precision: Literal["float32", "bfloat16"] = "float32") -> Predictor:
-    """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does not fit."""
+def load(path: str | Path, precision: Precision = "float32") -> Predictor:
+    """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does not fit.
+
+    precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it faster.
+    """
     run = Run.open(path)
     config = run.read_config()
     if config.task not in TASKS:
@@ -179,6 +205,8 @@ def load(path: str | Path, precision: Literal["float32", "bfloat16"] = "float32"
     run.load_into(model, head)
     model.eval()
     head.eval()
-    model.precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]  # type: ignore[assignment]
+    model.precision = choose_precision(precision, torch.device("cpu"))  # type: ignore[assignment]
+    if model.precision != torch.float32:  # cast once, not at every product
+        model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
     return Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels,
                      decoding=DecodingSettings(**config.decoding), run=run, config=config)  # fmt: skip
