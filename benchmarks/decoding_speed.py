@@ -37,11 +37,12 @@ def ours(run: Path, work: Path, precision: str, batch_tokens: int | None) -> Non
     """One window of ours: a JSON line a case."""
     import numpy as np
 
+    from triptych.cli.use import DECODING_ARENAS
     from triptych.data.batching import Encoded
     from triptych.inference.predictor import load
     from triptych.model.memory import keep_freed_memory
 
-    keep_freed_memory()
+    keep_freed_memory(arenas=DECODING_ARENAS)
     predictor = load(run, precision)  # type: ignore[arg-type]
     sources = json.loads((work / "sources.json").read_text())
     encoded = [Encoded({"source": np.array(source)}, index=place) for place, source in enumerate(sources)]
@@ -99,7 +100,7 @@ def main() -> None:
         predictor, examples = test_set(options.run)
         examples = examples[: options.limit]
         end = predictor.tokenizers.source.end_id
-        sources = [[*predictor.tokenizers.source.encode(example.source), end] for example in examples]
+        sources = [[*predictor.tokenizers.source.encode(example.source or ""), end] for example in examples]
         (work / "sources.json").write_text(json.dumps(sources))
         for name in ("model.safetensors", "config.json"):
             shutil.copy(options.run / name, work / name)

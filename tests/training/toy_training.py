@@ -59,7 +59,7 @@ def make_job(path: Path, *, resume: bool = False, accumulate: int = 2, batch_tok
               "average": 0.9, "checkpoint_every_steps": 6, **settings}  # fmt: skip
     processes = world()
     return Job(
-        model=build(model_config()), head=NextToken(), task=SimpleNamespace(name="reverse", loss=loss),  # type: ignore[arg-type]
+        model=build(model_config()), head=NextToken(), task=SimpleNamespace(name="reverse", loss=loss, passes=1),  # type: ignore[arg-type]
         batches=MicroBatches(lambda epoch, index: [example(index)], EXAMPLES, batch_tokens=batch_tokens, seed=3, buffer=50,
                              rank=processes.rank, world=processes.size),
         run=Run.create(path, resume=resume or processes.rank > 0), settings=TrainingSettings(**values), accumulate=accumulate,

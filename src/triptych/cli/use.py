@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..tasks.task import Prediction
 
 BLOCK = 2000  # lines of stdin that are sorted by length and answered together
+DECODING_ARENAS = 4  # heaps for the threads that decode
 NAMED = 3  # lines that a notice names
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -88,7 +89,7 @@ def load_run(run: str, precision: Precision) -> Predictor:
     from ..inference.predictor import load
     from ..model.memory import keep_freed_memory
 
-    keep_freed_memory()
+    keep_freed_memory(arenas=DECODING_ARENAS)
     return load(run, precision)
 
 

@@ -6,6 +6,7 @@ at once and hand on errors whole (docs/decisions/007-decoding-threads.md).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -14,6 +15,8 @@ from typing import TypeVar
 import torch
 
 from ..errors import TriptychError, UsageError
+
+SWITCH_SECONDS = 0.0005  # a worker waits at most so long for the interpreter; Python's 0.005 is a fifth of a step
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,6 +34,7 @@ class Workers:
         self._threads = torch.get_num_threads()
         self.count = count or self._threads
         self._pool: ThreadPoolExecutor | None = None
+        self._interval = 0.0
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item], costs: Sequence[float] | None = None,
             ) -> Iterator[Result]:  # fmt: skip
@@ -54,6 +58,8 @@ class Workers:
 
     def _open(self) -> ThreadPoolExecutor:
         if self._pool is None:
+            self._interval = sys.getswitchinterval()
+            sys.setswitchinterval(min(self._interval, SWITCH_SECONDS))
             self._pool = ThreadPoolExecutor(self.count, "decoding", initializer=torch.set_num_threads, initargs=(1,))
         return self._pool
 
@@ -62,6 +68,7 @@ class Workers:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+            sys.setswitchinterval(self._interval)
             torch.set_num_threads(self._threads)  # a thread's setting is what later threads begin with
 
     def __enter__(self) -> Workers:

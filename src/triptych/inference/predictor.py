@@ -18,6 +18,7 @@ from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers
 from ..errors import DataError, RunError, unknown
 from ..model.build import build
+from ..model.packing import pack
 from ..run import Run, RunConfig
 from ..tasks.task import TASKS, Prediction, Scores, Task
 from ..training.precision import choose_precision
@@ -109,7 +110,7 @@ class Predictor:
         On a CPU batches are answered side by side, a thread each (docs/decisions/007-decoding-threads.md).
         """
         batches = length_batches(encoded, settings.batch_tokens)
-        costs = [float(sum(len(encoded[place].inputs["source"]) for place in places)) for places in batches]
+        costs = [float(sum(encoded[place].length for place in places)) for places in batches]
         found: list[Any] = [None] * len(encoded)
 
         def answer(places: list[int]) -> list[Any]:
@@ -208,5 +209,6 @@ def load(path: str | Path, precision: Precision = "float32") -> Predictor:
     model.precision = choose_precision(precision, torch.device("cpu"))  # type: ignore[assignment]
     if model.precision != torch.float32:  # cast once, not at every product
         model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
+    pack(model, model.precision)  # type: ignore[arg-type]
     return Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels,
                      decoding=DecodingSettings(**config.decoding), run=run, config=config)  # fmt: skip

@@ -10,7 +10,10 @@ from .config import StackConfig
 from .kernels import Chance, attend, attend_cached, plain_attend
 from .linear import Linear
 from .masks import Rows
+from .packing import PackedLinear
 from .positions import Rotary, rotate
+
+Fused = tuple[Tensor, Tensor | None] | PackedLinear  # several projections of one input, as one product
 
 
 class Attention(nn.Module):
@@ -36,21 +39,38 @@ class Attention(nn.Module):
         self.dropout = config.attention_dropout
         rotary = config.positions == "rotary" and memory_width is None
         self.rotary = Rotary(self.head_width, config.rotary_base) if rotary else None
+        self.packed_self: PackedLinear | None = None
+
+    def pack(self) -> None:
+        if self.query.weight.shape[1] == self.key.weight.shape[1]:
+            self.packed_self = PackedLinear(*self.fused(self.query, self.key, self.value))
 
     def fused(self, *parts: Linear) -> tuple[Tensor, Tensor | None]:
         """The weights (and biases) of several projections as one product's."""
         weight = torch.cat([part.weight for part in parts])
         return weight, None if parts[0].bias is None else torch.cat([part.bias for part in parts if part.bias is not None])
 
-    def project(self, x: Tensor, fused: tuple[Tensor, Tensor | None]) -> Tensor:
+    def fused_self(self, precision: torch.dtype) -> Fused:
+        """Query, key and value as one product's, ready for use at every step of a search."""
+        if self.packed_self is not None and self.packed_self.precision == precision:
+            return self.packed_self
+        weight, offset = self.fused(self.query, self.key, self.value)
+        return weight.to(precision), None if offset is None else offset.to(precision)
+
+    def project(self, x: Tensor, fused: Fused) -> Tensor:
         """(N, D) -> (N, heads of the parts, E)."""
+        if isinstance(fused, PackedLinear):
+            return fused(x).view(x.shape[0], -1, self.head_width)
         weight, offset = fused
         y = functional.linear(x, weight.to(x.dtype), None if offset is None else offset.to(x.dtype))
         return y.view(x.shape[0], -1, self.head_width)
 
-    def project_self(self, x: Tensor, positions: Tensor, fused: tuple[Tensor, Tensor | None] | None = None) -> Tensor:
+    def project_self(self, x: Tensor, positions: Tensor, fused: Fused | None = None) -> Tensor:
         """(N, D) -> (N, H + 2K, E): queries, keys, values; queries and keys turned where positions are rotary."""
-        projected = self.project(x, fused or self.fused(self.query, self.key, self.value))
+        if fused is None:
+            packed = self.packed_self
+            fused = packed if packed is not None and packed.fits(x) else self.fused(self.query, self.key, self.value)
+        projected = self.project(x, fused)
         if self.rotary is None:
             return projected
         turned = self.heads + self.key_heads

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import StackConfig
+from .packing import PackedLinear
 
 
 class Linear(nn.Module):
@@ -16,9 +17,15 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.packed: PackedLinear | None = None
+
+    def pack(self) -> None:
+        self.packed = PackedLinear(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) -> (..., outputs)."""
+        if self.packed is not None and self.packed.fits(x):
+            return self.packed(x)
         return functional.linear(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
 
 

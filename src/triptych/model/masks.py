@@ -69,12 +69,16 @@ class Rows:
             self._index[key] = place.reshape(-1)
         return self._index[key]
 
-    def pad(self, x: Tensor) -> Tensor:
-        """(N, ...) -> (B, T, ...), zeros where there is no token."""
-        if self.dense:
-            return x.reshape(self.count, self.longest, *x.shape[1:])
-        out = x.new_zeros(self.count * self.longest, *x.shape[1:])
-        return out.index_copy(0, self.pack_index(1), x).reshape(self.count, self.longest, *x.shape[1:])
+    def pad(self, x: Tensor, longest: int | None = None) -> Tensor:
+        """(N, ...) -> (B, T, ...), zeros where there is no token; T is `longest` where that is given."""
+        if longest is None or longest == self.longest:
+            if self.dense:
+                return x.reshape(self.count, self.longest, *x.shape[1:])
+            longest, places = self.longest, self.pack_index(1)
+        else:
+            places = self.sequence * longest + self.positions
+        out = x.new_zeros(self.count * longest, *x.shape[1:])
+        return out.index_copy(0, places, x).reshape(self.count, longest, *x.shape[1:])
 
     def pack(self, x: Tensor) -> Tensor:
         """(B, T, ...) -> (N, ...)."""

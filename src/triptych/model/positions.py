@@ -17,9 +17,10 @@ class Sinusoidal(nn.Module):
     def forward(self, positions: Tensor) -> Tensor:
         """(...) int64 -> (..., D) fp32."""
         needed = int(positions.max()) + 1 if positions.numel() else 0
-        if self.table.shape[0] < needed or self.table.device != positions.device:
-            self.table = sinusoids(max(256, 2 * needed), self.width).to(positions.device)
-        return self.table[positions]
+        table = self.table  # another thread may put its own there meanwhile
+        if table.shape[0] < needed or table.device != positions.device:
+            self.table = table = sinusoids(max(256, 2 * needed), self.width).to(positions.device)
+        return table[positions]
 
 
 def sinusoids(count: int, width: int) -> Tensor:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .masks import Rows
 
-ROOM = 16  # cached positions are allocated this many at a time
+LANE_BYTES = 64  # of a vector register: softmax over rows that are not whole multiples takes several times as long
 
 
 @dataclass(slots=True)
@@ -36,7 +38,7 @@ class CrossKeys:
 
     def select(self, sources: Tensor) -> CrossKeys:
         lengths = self.lengths[sources]
-        longest = int(lengths.max()) if lengths.numel() else 0
+        longest = whole_lanes(int(lengths.max()) if lengths.numel() else 0, self.keys[0].dtype)
 
         def keep(tensors: list[Tensor]) -> list[Tensor]:
             return [x.index_select(0, sources)[:, :, :longest].contiguous() for x in tensors]
@@ -45,79 +47,123 @@ class CrossKeys:
         return CrossKeys(keep(self.keys), keep(self.values), lengths, bias)
 
 
+class Pool:
+    """Keys and values of R sources for every layer, (R, K, C, E): what the rows of a source wrote, in the order of writing.
+
+    `used` of the C slots are filled. States may share a pool; the first to write on takes it, another one copies it first.
+    """
+
+    def __init__(self, keys: list[Tensor], values: list[Tensor], used: int = 0) -> None:
+        self.keys, self.values, self.used = keys, values, used
+
+    def select(self, sources: Tensor, used: int) -> Pool:
+        """`used` slots of `sources`."""
+        return Pool([x.index_select(0, sources) for x in self.keys], [x.index_select(0, sources) for x in self.values], used)
+
+    def widen(self, slots: int) -> None:
+        self.keys, self.values = [_widen(x, slots) for x in self.keys], [_widen(x, slots) for x in self.values]
+
+
 @dataclass(slots=True)
 class State:
     """A decoder's state of B rows. `step` of the model appends to it in place and hands it back.
 
-    keys, values: a list over layers of (B, K, C, E), of which the first lengths[b] positions are filled. Row b reads source
-    sources[b] of `cross`; `beams` consecutive rows share each source (0: they stand in no such order).
+    Row b belongs to source b // beams. All rows of a source write into one pool, and `hidden` (B, C) says which of its slots a row
+    does not see: minus infinity there, else 0. So rows of a source change places, multiply and go without a copy of their past;
+    only `hidden` follows them. Attention runs over all C slots: a product over a slice would copy it first.
     """
 
-    keys: list[Tensor]
-    values: list[Tensor]
-    lengths: Tensor
-    filled: int  # the longest row
-    uniform: bool  # all rows have `filled` positions
+    pool: Pool
+    used: int  # slots
+    hidden: Tensor
+    lengths: Tensor  # (B,) tokens read
     cross: CrossKeys | None
-    sources: Tensor
     beams: int
+    fused: list[Any]  # of each layer, the projections to query, key and value as one
 
     def select(self, rows: Tensor) -> State:
         """The state of `rows` (int64), in that order; rows may repeat or be left out."""
-        lengths = self.lengths.index_select(0, rows)
-        sources = self.sources.index_select(0, rows)
-        cross, sources, beams = regroup(self.cross, sources)
-        keys, values = ([x.index_select(0, rows) for x in part] for part in (self.keys, self.values))
-        filled = self.filled if self.uniform or not lengths.numel() else int(lengths.max())
-        return State(keys, values, lengths, filled, self.uniform, cross, sources, beams)
+        own = rows // self.beams
+        sources, counts = torch.unique_consecutive(own, return_counts=True)
+        beams = int(counts[0]) if counts.numel() else 1
+        if bool((counts != beams).any()):  # rows in no order: each gets a copy of its own
+            sources, beams = own, 1
+        pool, cross, count = self.pool, self.cross, self.lengths.numel() // self.beams
+        if sources.numel() != count or not torch.equal(sources, torch.arange(count, device=rows.device)):
+            pool, cross = pool.select(sources, self.used), None if cross is None else cross.select(sources)
+        return replace(self, pool=pool, hidden=self.hidden.index_select(0, rows), lengths=self.lengths.index_select(0, rows),
+                       cross=cross, beams=beams)  # fmt: skip
 
     def join(self, other: State) -> State:
         """Both states' rows, self's first."""
-        room = max(self.keys[0].shape[2], other.keys[0].shape[2]) if self.keys else 0
-        keys = [torch.cat((_widen(a, room), _widen(b, room))) for a, b in zip(self.keys, other.keys, strict=True)]
-        values = [torch.cat((_widen(a, room), _widen(b, room))) for a, b in zip(self.values, other.values, strict=True)]
-        count = 0 if self.cross is None else self.cross.lengths.numel()
-        cross = None if self.cross is None or other.cross is None else join_cross(self.cross, other.cross)
-        uniform = self.uniform and other.uniform and self.filled == other.filled
-        return State(keys, values, torch.cat((self.lengths, other.lengths)), max(self.filled, other.filled), uniform, cross,
-                     torch.cat((self.sources, other.sources + count)), self.beams if self.beams == other.beams else 0)  # fmt: skip
+        a, b = (self, other) if self.beams == other.beams else (self._apart(), other._apart())
+        slots = max(a.hidden.shape[1], b.hidden.shape[1])
+
+        def both(first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
+            return [torch.cat((_widen(x, slots), _widen(y, slots))) for x, y in zip(first, second, strict=True)]
+
+        pool = Pool(both(a.pool.keys, b.pool.keys), both(a.pool.values, b.pool.values), max(a.used, b.used))
+        hidden = torch.cat([functional.pad(x.hidden, (0, slots - x.hidden.shape[1]), value=float("-inf")) for x in (a, b)])
+        cross = None if a.cross is None or b.cross is None else join_cross(a.cross, b.cross)
+        return State(pool, pool.used, hidden, torch.cat((a.lengths, b.lengths)), cross, a.beams, a.fused)
+
+    def _apart(self) -> State:
+        """The same rows, each with a copy of its own of what its source's rows share."""
+        sources = torch.arange(self.lengths.numel(), device=self.lengths.device) // self.beams
+        cross = None if self.cross is None else self.cross.select(sources)
+        return replace(self, pool=self.pool.select(sources, self.used), cross=cross, beams=1)
 
     def truncate(self, lengths: Tensor) -> State:
         """Forget what stands past `lengths` (B,) in each row: rejected drafts, padding of prompts."""
         lengths = torch.minimum(lengths, self.lengths)
-        filled = int(lengths.max()) if lengths.numel() else 0
-        return replace(self, lengths=lengths, filled=filled, uniform=bool((lengths == filled).all()))
+        order = (self.hidden == 0).cumsum(1)  # of a slot that is seen: its position, from 1
+        hidden = self.hidden.masked_fill(order > lengths[:, None], float("-inf"))
+        seen = (hidden == 0).any(0).nonzero()
+        return replace(self, hidden=hidden, lengths=lengths, used=int(seen[-1]) + 1 if seen.numel() else 0)
+
+    def extend(self, steps: int) -> Tensor:
+        """Take slots for `steps` tokens in each row, consecutive for a row, and the rows of a source one after the other.
+
+        Returns the bias (R, 1, beams, steps or 1, C) of what the new tokens see: their row's past and each other's, no future.
+        """
+        pool, device, start = self.pool, self.lengths.device, self.used
+        if pool.used != start:  # another state wrote here
+            pool = self.pool = pool.select(torch.arange(pool.keys[0].shape[0], device=device), start)
+        pool.used = start + self.beams * steps
+        slots = whole_lanes(pool.used, self.hidden.dtype)
+        if slots > pool.keys[0].shape[2]:
+            pool.widen(slots)
+        slots = pool.keys[0].shape[2]
+        if slots > self.hidden.shape[1]:
+            self.hidden = functional.pad(self.hidden, (0, slots - self.hidden.shape[1]), value=float("-inf"))
+        own = torch.arange(self.lengths.numel(), device=device) % self.beams
+        place = torch.arange(self.beams * steps, device=device)
+        fresh = torch.zeros_like(self.hidden[:, : place.numel()]).masked_fill_(own[:, None] != place // steps, float("-inf"))
+        self.hidden[:, start : pool.used] = fresh
+        bias = self.hidden.view(-1, 1, self.beams, 1, self.hidden.shape[1])
+        if steps > 1:
+            future = (place % steps)[None] > torch.arange(steps, device=device)[:, None]  # (T, slots)
+            bias = bias.repeat(1, 1, 1, steps, 1)
+            bias[..., start : pool.used].masked_fill_(future, float("-inf"))
+        return bias
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write (B, T, K, E) of new positions and give all cached ones of this layer: two (B, K, L, E)."""
-        steps = key.shape[1]
-        end = self.filled + steps
-        if self.keys[layer].shape[2] < end:
-            room = -(-end // ROOM) * ROOM
-            self.keys[layer], self.values[layer] = _widen(self.keys[layer], room), _widen(self.values[layer], room)
-        keys, values = self.keys[layer], self.values[layer]
-        if self.uniform:
-            keys[:, :, self.filled : end] = key.transpose(1, 2)
-            values[:, :, self.filled : end] = value.transpose(1, 2)
-        else:
-            places = self.lengths[:, None] + torch.arange(steps, device=key.device)  # (B, T)
-            batch = torch.arange(key.shape[0], device=key.device)[:, None].expand_as(places)
-            keys[batch, :, places] = key
-            values[batch, :, places] = value
-        return keys[:, :, :end], values[:, :, :end]
-
-    def mask(self, steps: int) -> Tensor | None:
-        """(B, 1, 1, T, L) bias for `steps` new tokens: own past and no future; None when all may be seen."""
-        if self.uniform and steps == 1:
-            return None
-        limit = self.lengths[:, None] + torch.arange(steps, device=self.lengths.device)  # (B, T) last position seen
-        places = torch.arange(self.filled + steps, device=self.lengths.device)
-        seen = places[None, None] <= limit[:, :, None]
-        return torch.zeros(seen.shape, device=seen.device).masked_fill_(~seen, float("-inf"))[:, None, None]
+        """Write (B, T, K, E) of new tokens and give all of this layer: two (R, K, C, E)."""
+        keys, values = self.pool.keys[layer], self.pool.values[layer]
+        shape = (keys.shape[0], -1, *key.shape[2:])
+        keys[:, :, self.used : self.pool.used] = key.reshape(shape).transpose(1, 2)
+        values[:, :, self.used : self.pool.used] = value.reshape(shape).transpose(1, 2)
+        return keys, values
 
     def advance(self, steps: int) -> None:
         self.lengths = self.lengths + steps
-        self.filled += steps
+        self.used = self.pool.used
+
+
+def whole_lanes(count: int, dtype: torch.dtype) -> int:
+    """`count` rounded up to whole vectors of `dtype`."""
+    lanes = LANE_BYTES // dtype.itemsize
+    return -(-count // lanes) * lanes
 
 
 def _widen(x: Tensor, room: int) -> Tensor:

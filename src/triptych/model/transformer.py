@@ -18,7 +18,8 @@ from .embeddings import Entrance, TokenEmbedding
 from .kernels import Chance
 from .linear import Linear
 from .masks import Rows
-from .state import CrossKeys, Memory, State, length_bias
+from .packing import PackedLinear
+from .state import CrossKeys, Memory, Pool, State, length_bias, whole_lanes
 
 
 class Transformer(nn.Module):
@@ -43,6 +44,7 @@ class Transformer(nn.Module):
         self.output = None if config.tied_embeddings else Linear(width, config.vocabulary_size, bias=False)
         self.output_bias = nn.Parameter(torch.zeros(config.vocabulary_size)) if config.output_bias else None
         self.precision = torch.float32
+        self.packed_output: PackedLinear | None = None
         self.chance = Chance()
         self.initialize()
 
@@ -90,8 +92,13 @@ class Transformer(nn.Module):
         """Weight (V, D) and bias (V,) or None of the vocabulary projection."""
         return (self.embedding if self.output is None else self.output).weight, self.output_bias
 
+    def pack(self) -> None:
+        self.packed_output = PackedLinear(*self.readout())
+
     def project(self, states: Tensor) -> Tensor:
         """(..., D) -> logits (..., V)."""
+        if self.packed_output is not None and self.packed_output.fits(states):
+            return self.packed_output(states)
         weight, offset = self.readout()
         return functional.linear(states, weight.to(states.dtype), None if offset is None else offset.to(states.dtype))
 
@@ -107,35 +114,33 @@ class Transformer(nn.Module):
         config = self.config.decoder
         assert config is not None, "only a model with a decoder can write"
         device = self.embedding.weight.device
-        sources = torch.arange(rows, device=device) if isinstance(rows, int) else rows
-        count, key_heads = sources.numel(), config.key_heads or config.heads
-        shape = (count, key_heads, 0, config.width // config.heads)
+        count = memory.lengths.numel() if memory is not None else int(rows)
+        shape = (count, config.key_heads or config.heads, 0, config.width // config.heads)
         keys, values = ([torch.empty(shape, dtype=self.precision, device=device) for _ in range(config.layers)] for _ in "kv")
+        fused = [block.self_attention.fused_self(self.precision) for block in self.decoder.blocks if isinstance(block, Block)]
         lengths = torch.zeros(count, dtype=torch.int64, device=device)
-        state = State(list(keys), list(values), lengths, 0, True, None, sources, 1)
-        if memory is not None:
-            state.cross = self._cross_keys(memory)
-            state = state.select(torch.arange(count, device=device))  # finds the grouping of rows by source
-        return state
+        hidden = torch.empty(count, 0, dtype=self.precision, device=device)
+        cross = None if memory is None else self._cross_keys(memory)
+        state = State(Pool(keys, values), 0, hidden, lengths, cross, 1, fused)
+        return state if memory is None else state.select(torch.arange(rows, device=device) if isinstance(rows, int) else rows)
 
     def _cross_keys(self, memory: Memory) -> CrossKeys:
-        keys, values = [], []
+        keys, values, longest = [], [], whole_lanes(memory.rows.longest, self.precision)
         for block in self.decoder.blocks:
             assert isinstance(block, Block) and block.cross_attention is not None, "this decoder looks at no memory"
             attention = block.cross_attention
-            padded = memory.rows.pad(attention.project_memory(memory.states)).transpose(1, 2)  # (R, 2K, S, E)
+            padded = memory.rows.pad(attention.project_memory(memory.states), longest).transpose(1, 2)  # (R, 2K, S, E)
             first, second = padded.chunk(2, 1)
             keys.append(first.contiguous())
             values.append(second.contiguous())
-        return CrossKeys(keys, values, memory.lengths, length_bias(memory.lengths, memory.rows.longest, self.precision))
+        return CrossKeys(keys, values, memory.lengths, length_bias(memory.lengths, longest, self.precision))
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is extended in place."""
         count, steps = tokens.shape
         positions = (state.lengths[:, None] + torch.arange(steps, device=tokens.device)).reshape(-1)
         x = self.decoder_entrance(self.embedding(tokens.reshape(-1)), positions, self.precision, None)  # (BT, D)
-        mask = state.mask(steps)
-        mask = None if mask is None else mask.to(self.precision)
+        mask = state.extend(steps)
         for layer, block in enumerate(self.decoder.blocks):
             x = self._step_block(block, layer, x, positions, (count, steps), state, mask)  # type: ignore[arg-type]
         state.advance(steps)
@@ -145,7 +150,7 @@ class Transformer(nn.Module):
                     mask: Tensor | None) -> Tensor:  # fmt: skip
         attention, slots = block.self_attention, block.self_attention_norm
         heads, key_heads = attention.heads, attention.key_heads
-        projected = attention.project_self(slots.before(x), positions).view(*shape, heads + 2 * key_heads, -1)
+        projected = attention.project_self(slots.before(x), positions, state.fused[layer]).view(*shape, heads + 2 * key_heads, -1)
         query, key, value = projected.split((heads, key_heads, key_heads), 2)
         keys, values = state.append(layer, key, value)
         x = slots.join(x, attention.step(query.contiguous(), keys, values, mask), None)
@@ -153,12 +158,8 @@ class Transformer(nn.Module):
         if attention is not None and slots is not None:
             cross = state.cross
             assert cross is not None, "a decoder with attention to a memory needs one"
-            keys, values, hidden = cross.keys[layer], cross.values[layer], cross.bias
-            if not state.beams:  # rows in no order: each brings its own copy
-                keys, values = keys.index_select(0, state.sources), values.index_select(0, state.sources)
-                hidden = None if hidden is None else hidden.index_select(0, state.sources)
             query = attention.project_query(slots.before(x)).view(*shape, heads, -1)
-            x = slots.join(x, attention.step(query, keys, values, hidden), None)
+            x = slots.join(x, attention.step(query, cross.keys[layer], cross.values[layer], cross.bias), None)
         return block.feed(x)
 
     # Looking inside -----------------------------------------------------------------------------------------------
