@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from .data import catalog
 from .data.batching import Encoded, MicroBatches
+from .data.drawing import Drawing
 from .data.example import FIELDS, Example
 from .data.parts import read_part, spread
 from .data.tokenizer import Tokenizer, Tokenizers
@@ -94,8 +96,9 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     model, head = build(config), task.head(config, labels)
     if recipe.model.start and origin is not None and before is None:
         _start_from(origin, task, labels, model, head, tell)
+    encode = _encoder(recipe, task, examples, encoded, tokenizers, labels)
     batches = MicroBatches(
-        lambda epoch, index: encoded[index], len(encoded), batch_tokens=recipe.batches.batch_tokens, seed=recipe.training.seed,
+        encode, len(encoded), batch_tokens=recipe.batches.batch_tokens, seed=recipe.training.seed,
         buffer=recipe.batches.buffer, batch_examples=recipe.batches.batch_examples, rank=processes.rank, world=processes.size,
     )  # fmt: skip
     run = Run(out)
@@ -137,6 +140,26 @@ def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels:
     if not kept:
         raise DataError(f"No example is left to train on: all {len(passed):,} have over data.longest = {longest:,} tokens.")
     return kept, encoded
+
+
+def _encoder(recipe: Recipe, task: Task, examples: list[Example], encoded: list[list[Encoded]], tokenizers: Tokenizers,
+             labels: dict[str, Any]) -> Callable[[int, int], list[Encoded]]:  # fmt: skip
+    """(epoch, index) -> an example's ids: those at hand, or drawn anew each epoch."""
+    dropout, seed = recipe.tokenizer.dropout, recipe.training.seed
+    if not 0 <= dropout < 1:
+        raise UsageError(f"tokenizer.dropout is {dropout}; it must be from 0 (off) to below 1.")
+    if not dropout:
+        return lambda epoch, index: encoded[index]
+    drawing = Drawing(tokenizers, dropout, seed)
+
+    def encode(epoch: int, index: int) -> list[Encoded]:
+        generator = np.random.default_rng((seed, epoch, index))
+        pieces = task.encode(examples[index], drawing.tokenizers(generator), labels, "train", generator)
+        for one in pieces:
+            one.index = index
+        return pieces
+
+    return encode
 
 
 # Tokenizers and model ---------------------------------------------------------------------------------------------------

@@ -79,6 +79,12 @@ class Tokenizer:
         except TypeError:
             raise _half_character([text]) from None
 
+    def words(self, text: str) -> list[str]:
+        """What `text` is cut into before subwords, in order; together they are the text."""
+        splitter = self._backend.pre_tokenizer
+        assert splitter is not None, "a tokenizer of this package cuts words first"
+        return [word for word, _ in splitter.pre_tokenize_str(text)]
+
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids and each one's characters [start, end) of `text`; the bytes of one character share its place."""
         ids, offsets, place = self.encode(text), [], 0
