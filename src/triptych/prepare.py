@@ -145,9 +145,9 @@ def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels:
 def _encoder(recipe: Recipe, task: Task, examples: list[Example], encoded: list[list[Encoded]], tokenizers: Tokenizers,
              labels: dict[str, Any]) -> Callable[[int, int], list[Encoded]]:  # fmt: skip
     """(epoch, index) -> an example's ids: those at hand, or drawn anew each epoch."""
-    dropout, seed = recipe.tokenizer.dropout, recipe.training.seed
+    dropout, seed = recipe.batches.bpe_dropout, recipe.training.seed
     if not 0 <= dropout < 1:
-        raise UsageError(f"tokenizer.dropout is {dropout}; it must be from 0 (off) to below 1.")
+        raise UsageError(f"batches.bpe_dropout is {dropout}; it must be from 0 (off) to below 1.")
     if not dropout:
         return lambda epoch, index: encoded[index]
     drawing = Drawing(tokenizers, dropout, seed)

@@ -37,7 +37,6 @@ class TokenizerTable:
     kind: Literal["bpe", "unigram"] = "bpe"
     vocabulary_size: int = 8000  # specials, tags and 256 bytes included
     shared: bool = True  # one vocabulary for both sides
-    dropout: float = 0.0  # BPE-dropout while training: the probability that a merge is left out; 0.1 for small sets
 
 
 @dataclass(frozen=True, kw_only=True)

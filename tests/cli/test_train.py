@@ -79,6 +79,21 @@ def test_start_takes_tokenizer_and_weights(triptych: Command, files: Path, train
     assert set(old) == set(new) and all((old[name] - new[name]).abs().max() < 1e-5 for name in old)
 
 
+def test_bpe_dropout_draws_the_same_after_a_stop(triptych: Command, files: Path, tmp_path: Path) -> None:
+    from triptych.storage import read_tensors
+
+    dials = ("--batches.bpe_dropout", "0.2", "--training.checkpoint_every_steps", "2")
+    for name, steps in (("whole", ("6",)), ("parts", ("3", "6"))):
+        for number, count in enumerate(steps):
+            again = ["--resume"] if number else []
+            done = triptych("train", files / "my.toml", "--out", tmp_path / name, *dials, "--training.steps", count, *again)
+            assert done.code == 0, done.err
+    assert triptych("train", files / "my.toml", "--out", tmp_path / "plain", "--training.steps", "6").code == 0
+    whole, parts, plain = (read_tensors(tmp_path / name / "model.safetensors") for name in ("whole", "parts", "plain"))
+    assert all((whole[name] == parts[name]).all() for name in whole)
+    assert not all((whole[name] == plain[name]).all() for name in whole)
+
+
 def test_start_beside_a_preset_is_refused(triptych: Command, files: Path, trained: Path) -> None:
     done = triptych("train", files / "my.toml", "--model.start", trained, "--model.preset", "transformer-tiny", "--dry-run")
     assert done.code == 2 and "cannot be given as well" in done.err
@@ -91,6 +106,7 @@ def test_start_beside_a_preset_is_refused(triptych: Command, files: Path, traine
         (["--training.steps", "0"], "training.steps is 0"),
         (["--training.steps"], "--training.steps needs a value"),
         (["--batches.batch_tokens", "0"], "batches.batch_tokens is 0"),
+        (["--batches.bpe_dropout", "1"], "batches.bpe_dropout is 1.0"),
         (["--data.train", "no.en,no.de"], "There is no file"),
         (["--data.set", "multi30"], "Did you mean 'multi30k'"),
         (["--model.heads", "3"], "must be a multiple of heads 3"),

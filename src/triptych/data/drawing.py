@@ -22,7 +22,7 @@ class Segmentations:
 
     def __init__(self, tokenizer: Tokenizer, dropout: float, seed: int) -> None:
         if tokenizer.kind != "bpe":
-            raise UsageError(f"tokenizer.dropout is for tokenizer.kind 'bpe', and this one is '{tokenizer.kind}'. Leave it at 0.")
+            raise UsageError(f"batches.bpe_dropout is for tokenizer.kind 'bpe', and this one is '{tokenizer.kind}'. Leave it at 0.")
         model = json.loads(tokenizer.to_json())["tokenizer"]["model"]
         self.ids: dict[str, int] = model["vocab"]
         self.ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}

@@ -21,6 +21,7 @@ class BatchSettings:
     batch_examples: int | None = None  # at most so many examples in a micro-batch
     accumulate: int = 1  # micro-batches a step, over all processes: their number changes no result
     buffer: int = 100_000  # examples that are sorted by length at a time
+    bpe_dropout: float = 0.0  # the probability that a merge of the tokenizer is left out (Provilkov et al. 2020); 0.1 for small sets
 
 
 @dataclass(frozen=True, kw_only=True)
