@@ -12,6 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from triptych.cli.compare import shown_names
+
 Command = Callable[..., SimpleNamespace]
 
 
@@ -85,6 +87,11 @@ def test_evaluate_reads_other_files(triptych: Command, trained: Path, files: Pat
     assert json.loads(same.out)["examples"] == 144
 
 
+def test_runs_are_shown_by_the_last_part_of_their_path() -> None:
+    assert shown_names(("runs/a", "/tmp/b/")) == ["a", "b"]
+    assert shown_names(("one/a", "two/a")) == ["one/a", "two/a"]
+
+
 def test_compare_sets_side_by_side(triptych: Command, trained: Path, tmp_path: Path) -> None:
     done = triptych("compare", trained, trained, "--bootstrap", "50", "--html", tmp_path / "both.html")
     assert done.code == 0
@@ -140,3 +147,12 @@ def test_the_python_face(trained: Path) -> None:
     assert model.trace("one red dogs").attention["cross"].shape[0] == 1
     with pytest.raises(triptych.errors.UsageError, match="Did you mean 'beams'"):
         model.predict(["one"], beamz=3)
+
+
+def test_bf16_weights_answer_too(triptych: Command, trained: Path) -> None:
+    plain = triptych("translate", trained, "one red dogs", "--jsonl")
+    fast = triptych("translate", trained, "one red dogs", "--jsonl", "--precision", "bfloat16")
+    assert plain.code == fast.code == 0
+    one, other = (json.loads(done.out)["log_probability"] for done in (plain, fast))
+    assert one != other and abs(one - other) < 0.1 * max(1.0, abs(one))
+    assert triptych("translate", trained, "one", "--precision", "float8").code == 2

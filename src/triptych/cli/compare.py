@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Side:
     """One run and what it answered."""
 
-    name: str
+    run: str  # as the user named it
+    name: str  # to show: its last part, where that tells the runs apart
     predictor: Predictor
     evaluation: Evaluation
     seconds: float  # of answering
@@ -68,7 +69,8 @@ def compare(
     _refuse_different(runs, predictors)
     examples, name = chosen_examples(predictors[0], split, data, to)
     changes = decoding_changes(overrides)
-    sides = [_answered(run, predictor, examples, changes) for run, predictor in zip(runs, predictors, strict=True)]
+    names = shown_names(runs)
+    sides = [_answered(*each, examples, changes) for each in zip(runs, names, predictors, strict=True)]
     report = _report(sides, examples, name, bootstrap)
     if json_:
         print(json.dumps(report, ensure_ascii=False))
@@ -89,12 +91,18 @@ def _refuse_different(runs: tuple[str, ...], predictors: list[Predictor]) -> Non
             raise UsageError(f"{runs[0]} translates to {both[0]} and {run} to {both[1]}: there is no language in common.")
 
 
-def _answered(run: str, predictor: Predictor, examples: list[Example], changes: dict[str, Any]) -> Side:
+def shown_names(runs: tuple[str, ...]) -> list[str]:
+    """The folders' own names, or the paths as given where two folders are called the same."""
+    names = [Path(run).resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else list(runs)
+
+
+def _answered(run: str, name: str, predictor: Predictor, examples: list[Example], changes: dict[str, Any]) -> Side:
     talk(f"Answering {len(examples):,} examples with {run}.")
     began = time.monotonic()
     evaluation = predictor.evaluate(examples, predictor.settings(**changes))
     assert predictor.run is not None, "a loaded run has a folder"
-    return Side(run, predictor, evaluation, time.monotonic() - began, predictor.run.read_metrics())
+    return Side(run, name, predictor, evaluation, time.monotonic() - began, predictor.run.read_metrics())
 
 
 def _report(sides: list[Side], examples: list[Example], name: str, resamples: int) -> dict[str, Any]:
@@ -105,7 +113,7 @@ def _report(sides: list[Side], examples: list[Example], name: str, resamples: in
     runs = []
     for place, side in enumerate(sides):
         own = line_statistics(side.evaluation, examples)
-        values: dict[str, Any] = {"run": side.name, "metrics": side.evaluation.scores.values, "training": _training(side)}
+        values: dict[str, Any] = {"run": side.run, "metrics": side.evaluation.scores.values, "training": _training(side)}
         values["intervals"] = {key: interval(*one, resamples).to_json() for key, one in own.items()}
         if place:
             both = {key: (first[key][0], one[0], one[1]) for key, one in own.items() if key in first}
