@@ -12,19 +12,19 @@ import numpy as np
 import torch
 
 from .data import catalog
-from .data.batching import Encoded, MicroBatches
+from .data.batching import Encoded, MicroBatches, collate, length_batches
 from .data.drawing import Drawing
 from .data.example import FIELDS, Example
 from .data.parts import read_part, spread
 from .data.tokenizer import Tokenizer, Tokenizers
 from .errors import DataError, RunError, UsageError
-from .inference.predictor import Predictor
+from .inference.predictor import Predictor, encode_all
 from .model.build import build
 from .model.config import ModelConfig, RecurrentConfig
 from .presets import parameter_count
 from .presets.estimate import estimated_memory, size_of
 from .recipe import Recipe
-from .run import Run, RunConfig, load_weights
+from .run import Run, RunConfig, load_weights, weights_of
 from .storage import read_tensors
 from .training.distributed import world
 from .training.job import Job, Progress
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 SHOWN_EXAMPLES, SHOWN_TOKENS = 2, 40  # of the first batch
+CALIBRATION_TOKENS = 4096  # a batch
 SETTLED = ("task", "data", "tokenizer", "model", "batches")  # what a resumed run must have in common with its beginning
 
 
@@ -63,8 +64,26 @@ class Prepared:
         """Train, yielding progress; a finished run gets its MODEL_CARD.md."""
         for progress in train(self.job):
             if progress.event == "finished" and self.leads:
+                said = self._calibrate()
+                if said:
+                    yield dataclasses.replace(progress, event="notice", message=said)
                 self.job.run.write_card(model_card(_facts(self, progress)))
             yield progress
+
+    def _calibrate(self) -> str | None:
+        """What the task sets from the development data once the weights are final; they are written again with it."""
+        task, job = self.job.task, self.job
+        if task.calibrate is None or not self.validation:
+            return None
+        job.run.load_into(job.model, job.head)
+        job.model.eval()
+        job.head.eval()
+        encoded = encode_all(task, self.validation, self.tokenizers, self.labels)
+        batches = [collate([encoded[place] for place in places]) for places in length_batches(encoded, CALIBRATION_TOKENS)]
+        with torch.no_grad():
+            said = task.calibrate(job.model, job.head, batches)
+        job.run.write_model(weights_of(job.model, job.head))
+        return said
 
 
 def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = False, report: Report | None = None) -> Prepared:
@@ -83,8 +102,8 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     elif resume:
         tell(f"There is nothing to resume in {out}; training starts anew.")
     task = recipe.build_task()
-    examples = spread(read_part(recipe.data, "train", tell), recipe.data.examples)
-    validation = spread(read_part(recipe.data, "validation", tell), recipe.validation.examples)
+    examples = spread(read_part(recipe.data, "train", tell, task.needs), recipe.data.examples)
+    validation = spread(read_part(recipe.data, "validation", tell, task.needs), recipe.validation.examples)
     labels = task.prepare(examples)
     origin = before or (Run.open(recipe.model.start) if recipe.model.start else None)
     if before is not None and before.read_labels() != labels:
@@ -127,7 +146,7 @@ def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels:
     kept, encoded, passed = [], [], []
     for example in examples:
         pieces = task.encode(example, tokenizers, labels, "train", None)
-        if any(len(values) > longest for one in pieces for values in one.inputs.values()):
+        if not task.windows and any(len(values) > longest for one in pieces for values in one.inputs.values()):
             passed.append(example.place)
             continue
         for one in pieces:
@@ -148,13 +167,14 @@ def _encoder(recipe: Recipe, task: Task, examples: list[Example], encoded: list[
     dropout, seed = recipe.batches.bpe_dropout, recipe.training.seed
     if not 0 <= dropout < 1:
         raise UsageError(f"batches.bpe_dropout is {dropout}; it must be from 0 (off) to below 1.")
-    if not dropout:
+    if not dropout and not task.draws:
         return lambda epoch, index: encoded[index]
-    drawing = Drawing(tokenizers, dropout, seed)
+    drawing = Drawing(tokenizers, dropout, seed) if dropout else None
 
     def encode(epoch: int, index: int) -> list[Encoded]:
         generator = np.random.default_rng((seed, epoch, index))
-        pieces = task.encode(examples[index], drawing.tokenizers(generator), labels, "train", generator)
+        drawn = tokenizers if drawing is None else drawing.tokenizers(generator)
+        pieces = task.encode(examples[index], drawn, labels, "train", generator)
         for one in pieces:
             one.index = index
         return pieces
@@ -175,12 +195,14 @@ def _tokenizers(recipe: Recipe, labels: dict[str, Any], examples: list[Example],
                 f"The tokenizer of {origin.path} has no tag for {', '.join(unknown_tags)}; it has "
                 f"{', '.join(found.source.tags) or 'none'}. Start from a run with these languages, or train anew."
             )
+        if labels.get("mask") and found.source.mask_id is None:
+            raise UsageError(f"The tokenizer of {origin.path} has no mask, which masked words need. Train anew.")
         return found
-    dials = recipe.tokenizer
+    dials, mask = recipe.tokenizer, bool(labels.get("mask", False))
     sides = {role: [name for name, one in FIELDS.items() if one.text and one.role == role] for role in ("input", "target")}
     texts = {role: [text for name in names for one in examples if (text := getattr(one, name))] for role, names in sides.items()}
-    if dials.shared:
-        one = Tokenizer.train(texts["input"] + texts["target"], dials.kind, dials.vocabulary_size, tags)
+    if dials.shared or not texts["target"]:
+        one = Tokenizer.train(texts["input"] + texts["target"], dials.kind, dials.vocabulary_size, tags, mask)
         return Tokenizers(one, one)
     source = Tokenizer.train(texts["input"], dials.kind, dials.vocabulary_size, tags)
     return Tokenizers(source, Tokenizer.train(texts["target"], dials.kind, dials.vocabulary_size))
@@ -244,6 +266,8 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
                 dots = " ..." if len(ids) > SHOWN_TOKENS else ""
                 lines.append(f"    {name} ids  {' '.join(map(str, ids[:SHOWN_TOKENS]))}{dots}")
                 lines.append(f"    {name} text {'|'.join(side.pieces(ids[:SHOWN_TOKENS]))}{dots}")
+        if "target" not in one.inputs:
+            lines += [f"    {name} {' '.join(map(str, values[:SHOWN_TOKENS].tolist()))}" for name, values in one.targets.items()]
     return lines
 
 

@@ -140,7 +140,7 @@ def test_from_a_task_and_an_example(name: str) -> None:
     assert "cut" not in forced.notes and forced.target[-1].label == "<end>"
     free = trace(model, task, tokenizers, Example(source="I like 🐈."), labels=labels, settings=settings)
     batch = collate(task.encode(Example(source="I like 🐈."), tokenizers, labels, "use", None))
-    best = task.answer(model, batch, settings, tokenizers)[0][0]
+    best = task.answer(model, None, batch, settings, tokenizers)[0][0]
     assert sum(free.log_probabilities) == pytest.approx(best.log_probability, abs=1e-3)
     assert ("cut" in free.notes) is not best.finished
 

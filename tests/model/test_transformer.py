@@ -23,6 +23,7 @@ DIALS: dict[str, dict] = {
         "activation": "silu",
         "bias": False,
     },
+    "bert": {"positions": "learned", "max_positions": 32, "activation": "gelu", "segments": 2, "embedding_norm": True},
     "one-key-head": {"key_heads": 1, "activation": "gelu_tanh"},
 }
 ARCHITECTURES = ["encoder", "decoder", "both"]

@@ -42,6 +42,18 @@ def test_base_and_big_to_the_last_number() -> None:
     assert parameter_count(sized("transformer-big")) == 214_245_376
 
 
+@pytest.mark.parametrize(
+    ("name", "vocabulary", "parameters"),
+    [  # as published, without BERT's pooler (width x width + width)
+        ("bert-base", 30_522, 109_482_240 - (768 * 768 + 768)),
+        ("bert-large", 30_522, 335_141_888 - (1024 * 1024 + 1024)),
+        ("distilbert-base", 30_522, 66_362_880),
+    ],
+)
+def test_the_sizes_of_bert(name: str, vocabulary: int, parameters: int) -> None:
+    assert parameter_count(dataclasses.replace(PRESETS[name], vocabulary_size=vocabulary)) == parameters
+
+
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("source", [None, 500])
 def test_count_is_what_is_built(name: str, source: int | None) -> None:

@@ -205,7 +205,7 @@ def test_a_small_model_learns_and_answers() -> None:
     model.eval()
     asked = [built.encode(example, both, labels, "use", None)[0] for example in data]
     for settings in (DecodingSettings(), DecodingSettings(beams=3, n_best=2)):
-        raw = built.answer(model, collate(asked), settings, both)
+        raw = built.answer(model, None, collate(asked), settings, both)
         predictions = [built.read([one], example, both) for one, example in zip(raw, data, strict=True)]
         assert [prediction.text for prediction in predictions] == [target for _, target in PAIRS]
         assert not any(prediction.cut for prediction in predictions)

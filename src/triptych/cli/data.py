@@ -27,10 +27,10 @@ def list_sets(*, json_: Json = False) -> int:
     json_
         One JSON object a line instead of a table.
     """
-    from ..data.catalog import ENTRIES, find
+    from ..data.catalog import entries, find
 
     rows = [["set", "languages", "at hand", "licence", "what it is"]]
-    for name, entry in ENTRIES.items():
+    for name, entry in entries().items():
         found = [find(name, file) for file in entry.files]
         hand = "built in" if not entry.files else "yes" if all(found) else "no"
         if json_:
@@ -53,7 +53,7 @@ def fetch(*sets: str) -> int:
     from ..data import catalog
 
     if not sets:
-        raise UsageError(f"Name a set to fetch: {', '.join(catalog.ENTRIES)}.")
+        raise UsageError(f"Name a set to fetch: {', '.join(catalog.entries())}.")
     for name in sets:
         paths = catalog.fetch(name, talk)
         if not paths:
@@ -143,7 +143,7 @@ def _text(value: Any) -> str:
 def _files(what: tuple[str, ...], source: str | None, target: str | None,
            ) -> tuple[dict[str, Files] | None, dict[str, list[Example]] | None]:  # fmt: skip
     """What the words mean: files by part, or a set's Examples by part."""
-    from ..data.catalog import ENTRIES, SPLITS
+    from ..data.catalog import SPLITS, entries
     from ..data.parts import DataTable, files_of, read_part
     from ..recipe import Recipe, packaged
 
@@ -159,7 +159,7 @@ def _files(what: tuple[str, ...], source: str | None, target: str | None,
         if data.set is None:
             given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
             return {part: files_of(names, data.fields) for part, names in given.items()}, None
-    elif len(what) == 1 and first in ENTRIES:
+    elif len(what) == 1 and first in entries():
         data = DataTable(set=first)
     else:
         return {"train": files_of(list(what))}, None

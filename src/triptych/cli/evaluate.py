@@ -16,6 +16,7 @@ from .use import Precision, decoding_changes, load_run
 if TYPE_CHECKING:
     from ..data.example import Example
     from ..inference.predictor import Evaluation, Predictor
+    from ..tasks.task import Task
 
 Split = Literal["train", "validation", "test"]
 
@@ -61,7 +62,9 @@ def evaluate(
     if predictions is not None:
         lines = "".join(" ".join(one.text.split("\n")) + "\n" for one in evaluation.predictions)
         predictions.write_text(lines, encoding="utf-8")
-    intervals = {key: list(pair) for key, pair in bootstrapped(evaluation, examples, bootstrap).items()} if bootstrap else {}
+    intervals = (
+        {key: list(pair) for key, pair in bootstrapped(evaluation, examples, bootstrap, predictor.task).items()} if bootstrap else {}
+    )
     _print(predictor, evaluation, name, len(examples), intervals, seconds, json_)
     return 0
 
@@ -87,14 +90,14 @@ def _print(predictor: Predictor, evaluation: Evaluation, name: str, count: int, 
 
 def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to: str | None) -> tuple[list[Example], str]:
     """The examples to score and what to call them. Raises UsageError or DataError where there are none."""
-    from ..data.parts import files_of, read_part
+    from ..data.parts import files_of, read_part, reader_of
     from ..data.sources import read
     from ..errors import unknown
     from ..recipe import Recipe
 
     assert predictor.run is not None, "a loaded run has a folder"
     languages = predictor.languages
-    targets = languages.get("targets", [])
+    targets, needs = languages.get("targets", []), predictor.task.needs
     if to is not None and to not in targets:
         raise unknown("target language", to, targets, f"of {predictor.run.path}")
     recipe = Recipe.load(predictor.run.path)
@@ -102,28 +105,47 @@ def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to
         if to is None and len(targets) > 1:
             raise UsageError(f"This run translates to several languages; say which one --data is in with --to: {', '.join(targets)}.")
         names = [name for part in data for name in part.split(",")]
-        source = languages.get("source", [])
-        target = to or (targets[0] if targets else None)
-        examples = read(files_of(names, recipe.data.fields), source[0] if source else None, target, talk)
         name = ", ".join(names)
+        if needs[0] != "source":
+            examples = reader_of(needs)(names, recipe.data, needs, talk)
+        else:
+            source = languages.get("source", [])
+            target = to or (targets[0] if targets else None)
+            examples = read(files_of(names, recipe.data.fields), source[0] if source else None, target, talk)
     else:
-        examples, name = read_part(recipe.data, split, talk), split
+        examples, name = read_part(recipe.data, split, talk, needs), split
         if to is not None:
             examples = [example for example in examples if example.target_language == to]
     if not examples:
-        raise DataError(f"There is nothing to score: {name} holds no example with both sides.")
+        raise DataError(f"There is nothing to score: {name} holds no example with {' and '.join(needs)}.")
     return examples, name
 
 
-def bootstrapped(evaluation: Evaluation, examples: list[Example], resamples: int) -> dict[str, tuple[float, float]]:
-    """Metric -> ends of its 95 % interval, for those that are sums over lines, where all lines have one target language."""
+def bootstrapped(evaluation: Evaluation, examples: list[Example], resamples: int, task: Task) -> dict[str, tuple[float, float]]:
+    """Metric -> ends of its 95 % interval. Of translations, for what is a sum over lines, where all have one target language;
+    other tasks are scored anew on every draw."""
     from ..metrics.bootstrap import interval
 
     found = {}
+    if task.needs[0] != "source":
+        return resampled(evaluation, examples, resamples, task)
     for key, (statistics, scorer) in line_statistics(evaluation, examples).items():
         drawn = interval(statistics, scorer, resamples)
         found[key] = (drawn.low, drawn.high)
     return found
+
+
+def resampled(evaluation: Evaluation, examples: list[Example], resamples: int, task: Task) -> dict[str, tuple[float, float]]:
+    """95 % intervals of every metric: the task's score over examples drawn with replacement (Efron 1979)."""
+    import numpy as np
+
+    generator, drawn = np.random.default_rng(1), {}
+    for _ in range(resamples):
+        places = generator.integers(0, len(examples), len(examples)).tolist()
+        scores = task.score([evaluation.predictions[place] for place in places], [examples[place] for place in places], {})
+        for key, value in scores.values.items():
+            drawn.setdefault(key, []).append(value)
+    return {key: (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))) for key, values in drawn.items()}
 
 
 def line_statistics(evaluation: Evaluation, examples: list[Example]) -> dict[str, tuple[Any, Any]]:

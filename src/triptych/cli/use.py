@@ -1,18 +1,21 @@
-"""triptych predict and translate: texts, or stdin line for line."""
+"""triptych predict, and the verbs that are it by name: texts, or stdin line for line."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
 from .console import talk
+from .inputs import examples_of, read_passage
 
 if TYPE_CHECKING:
+    from ..data.example import Example
     from ..inference.predictor import Predictor
     from ..tasks.task import Prediction
 
@@ -25,8 +28,8 @@ Overrides = Annotated[dict[str, str] | None, Parameter(parse=False)]
 
 
 def predict(
-    run: str, /, *text: str, to: str | None = None, jsonl: bool = False, truncate: int | None = None,
-    precision: Precision = "float32", overrides: Overrides = None,
+    run: str, /, *text: str, to: str | None = None, passage: str | None = None, words: bool = False, jsonl: bool = False,
+    truncate: int | None = None, precision: Precision = "float32", overrides: Overrides = None,
 ) -> int:  # fmt: skip
     """Answer texts; without any, stdin line for line. Dials of decoding are given as --decoding.beams 5.
 
@@ -38,8 +41,12 @@ def predict(
         One or several texts.
     to
         Target language, for a run that knows several.
+    passage
+        A file or a text in which the answer is to be found, for a run that answers questions.
+    words
+        The text is already split into words by spaces.
     jsonl
-        One JSON object a line: text, score, whether the answer was cut, how many input tokens were not seen.
+        One JSON object a line: the answer, its score, how many input tokens were not seen, and what the task knows beside.
     truncate
         Read only the first so many tokens of a longer text, and say so.
     precision
@@ -49,39 +56,40 @@ def predict(
         raise UsageError(f"--truncate is {truncate}; it must be 2 or more.")
     predictor = load_run(run, precision)
     settings = predictor.settings(**decoding_changes(overrides))
+    if to is not None and predictor.task.input != "source":
+        raise UsageError(f"--to names a target language; a run for {predictor.task.name} has none.")
+    inside = read_passage(passage)
+    fixed = {} if inside is None else {"passage": inside}
     failed = 0
     for first, block in _blocks(text):
-        failed += _answer(predictor, settings, block, first, to, jsonl, truncate, bool(text))
+        name = "text " if text else "stdin:"
+        places = [f"{name}{first + place}" for place in range(len(block))]
+        problems: dict[int, str] = {}
+        examples = examples_of(block, predictor, places, to, fixed, words, problems)
+        failed += _answer(predictor, settings, block, examples, to, jsonl, truncate, problems)
     return int(failed > 0)
 
 
-def translate(
-    run: str, /, *text: str, to: str | None = None, jsonl: bool = False, truncate: int | None = None,
-    precision: Precision = "float32", overrides: Overrides = None,
-) -> int:  # fmt: skip
-    """Translate texts; without any, stdin line for line. Dials of decoding are given as --decoding.beams 5.
+def _named(verb: str, task: str) -> Callable[..., int]:
+    """`predict` under a task's own name."""
 
-    Parameters
-    ----------
-    run
-        Folder of a run trained to translate.
-    text
-        One or several texts.
-    to
-        Target language, for a run that knows several.
-    jsonl
-        One JSON object a line: text, score, whether the answer was cut, how many input tokens were not seen.
-    truncate
-        Read only the first so many tokens of a longer text, and say so.
-    precision
-        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
-    """
-    from ..run import Run
+    @wraps(predict)
+    def run_it(run: str, /, *text: str, **dials: Any) -> int:
+        from ..run import Run
 
-    task = Run.open(run).read_config().task
-    if task != "translation":
-        raise UsageError(f"{run} is a run for {task}, not for translation. Use: triptych predict {run}")
-    return predict(run, *text, to=to, jsonl=jsonl, truncate=truncate, precision=precision, overrides=overrides)
+        found = Run.open(run).read_config().task
+        if found != task:
+            raise UsageError(f"{run} is a run for {found}, not for {task}. Use: triptych predict {run}")
+        return predict(run, *text, **dials)
+
+    run_it.__name__ = verb
+    return run_it
+
+
+translate = _named("translate", "translation")
+classify = _named("classify", "classification")
+tag = _named("tag", "tagging")
+parse = _named("parse", "parsing")
 
 
 def load_run(run: str, precision: Precision) -> Predictor:
@@ -137,20 +145,18 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
         yield number, block
 
 
-def _answer(predictor: Predictor, settings: Any, block: list[str], first: int, to: str | None, jsonl: bool,
-            truncate: int | None, given: bool) -> int:  # fmt: skip
+def _answer(predictor: Predictor, settings: Any, block: list[str], examples: list[Example], to: str | None, jsonl: bool,
+            truncate: int | None, problems: dict[int, str]) -> int:  # fmt: skip
     """Print the answers to a block; how many texts could not be read."""
-    from ..data.example import Example
-
-    name = "text " if given else "stdin:"
-    problems: dict[int, str] = {}
-    examples = [Example(source=text, target_language=to, place=f"{name}{first + place}") for place, text in enumerate(block)]
     predictions = list(predictor.answer(examples, settings, truncate, problems))
     for place, (text, prediction) in enumerate(zip(block, predictions, strict=True)):
         if jsonl:
-            values = {"source": text, **({"to": to} if to else {}), **prediction.to_json()}
+            name = predictor.task.input
+            values = {name: getattr(examples[place], name) or text, **({"to": to} if to else {}), **prediction.to_json()}
             values |= {"error": problems[place]} if place in problems else {}
             print(json.dumps(values, ensure_ascii=False))
+        elif predictor.task.block:
+            print(prediction.text, end="\n\n")
         else:
             print(" ".join(prediction.text.split("\n")))
     sys.stdout.flush()

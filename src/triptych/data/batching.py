@@ -14,31 +14,41 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LENGTHS = "_lengths"
+AXES = ("source", "target")  # the arrays that have lengths of their own; every other input follows the source axis
 
 
 @dataclass(slots=True)
 class Encoded:
     """One example as ids. `inputs` are keyed by the model's argument names, `targets` by what the loss wants.
 
-    inputs: {"source": (S,) int64, "target": (T,) int64}; targets: {"tokens": (T,)}, following the target axis.
+    inputs: {"source": (S,) int64, "target": (T,) int64}, and what follows the source axis, like {"segments": (S,)}.
+    targets: {"tokens": (T,)}; the first array's length is what the loss is a mean over (words, masked tokens, one a text).
     index: of its Example. offsets: characters [start, end) of each source token, where asked for.
+    about: what its task wants to find again when it reads the answer, like the place of a window.
     """
 
     inputs: dict[str, np.ndarray]
     targets: dict[str, np.ndarray] = field(default_factory=dict)
     index: int = 0
     offsets: list[tuple[int, int]] | None = None
+    about: Any = None
 
     @property
     def length(self) -> int:
         """All input tokens, what a token budget counts."""
-        return sum(len(values) for values in self.inputs.values())
+        return sum(len(self.inputs[name]) for name in AXES if name in self.inputs)
+
+    @property
+    def weight(self) -> int:
+        """How much it counts for in a mean loss: the length of its first target."""
+        return len(next(iter(self.targets.values()), ()))
 
 
 @dataclass(slots=True)
 class Batch:
-    """Packed tensors: every array of B examples one after the other (N,), and `<name>_lengths` (B,) beside each input.
+    """Packed tensors: every array of B examples one after the other (N,), and `<axis>_lengths` (B,) beside source and target.
 
+    examples: indices of the Examples; encoded: what the batch was made of, in the same order.
     passes: how often the whole stands in it, one copy after the other; more than once only in training, where a task asks for it.
     """
 
@@ -47,6 +57,7 @@ class Batch:
     counts: dict[str, int]
     examples: list[int]
     passes: int = 1
+    encoded: list[Encoded] = field(default_factory=list)
 
 
 def collate(encoded: Sequence[Encoded], passes: int = 1) -> Batch:
@@ -56,20 +67,25 @@ def collate(encoded: Sequence[Encoded], passes: int = 1) -> Batch:
     encoded = list(encoded) * passes
     inputs: dict[str, Tensor] = {}
     for name in encoded[0].inputs:
-        arrays = [one.inputs[name] for one in encoded]
-        inputs[name] = torch.from_numpy(np.concatenate(arrays).astype(np.int64, copy=False))
-        inputs[name + LENGTHS] = torch.tensor([len(array) for array in arrays], dtype=torch.int64)
-    targets = {
-        name: torch.from_numpy(np.concatenate([one.targets[name] for one in encoded]).astype(np.int64, copy=False))
-        for name in encoded[0].targets
-    }
+        inputs[name] = _together([one.inputs[name] for one in encoded])
+        if name in AXES:
+            inputs[name + LENGTHS] = torch.tensor([len(one.inputs[name]) for one in encoded], dtype=torch.int64)
+    targets = {name: _together([one.targets[name] for one in encoded]) for name in encoded[0].targets}
     counts = {
-        "tokens": sum(len(one.targets["tokens"]) if "tokens" in one.targets else 0 for one in encoded),
+        "tokens": sum(one.weight for one in encoded),
         "source_tokens": sum(len(one.inputs.get("source", ())) for one in encoded),
         "input_tokens": sum(one.length for one in encoded),
         "examples": len(encoded),
     }
-    return Batch(inputs, targets, counts, [one.index for one in encoded], passes)
+    return Batch(inputs, targets, counts, [one.index for one in encoded], passes, encoded)
+
+
+def _together(arrays: Sequence[np.ndarray]) -> Tensor:
+    """One after the other, as int64 or float32."""
+    import torch
+
+    whole = np.concatenate(arrays)
+    return torch.from_numpy(whole.astype(np.float32 if whole.dtype.kind == "f" else np.int64, copy=False))
 
 
 def halve(encoded: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
@@ -158,8 +174,8 @@ class MicroBatches:
 
 def _lengths(one: Encoded) -> tuple[int, int]:
     """Target length first (source length where there is no target), then source length."""
-    sizes = [len(values) for values in one.inputs.values()]
-    return (len(one.inputs["target"]) if "target" in one.inputs else sizes[0]), sizes[0]
+    first = len(next(iter(one.inputs.values())))
+    return (len(one.inputs["target"]) if "target" in one.inputs else first), first
 
 
 def cut_by_tokens(totals: np.ndarray, batch_tokens: int, batch_examples: int | None = None) -> list[tuple[int, int]]:

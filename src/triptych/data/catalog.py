@@ -17,14 +17,18 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import DataError, UsageError, unknown
 from .chinese import in_script
 from .example import Example
 from .sources import decode_lines, read_bytes
 from .split import by_source
+
+if TYPE_CHECKING:
+    from .parts import DataTable
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -50,6 +54,9 @@ class Entry:
     languages: tuple[str, ...]
     files: tuple[File, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    fields: tuple[str, ...] = ("source", "target")  # what its Examples hold
+    loader: str | None = None  # "module:function(entry, split, data table, report) -> Examples" of a set that holds no pairs
+    splits: tuple[Split, ...] = SPLITS  # the parts that it has; others are said not to be there
 
 
 _MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/"
@@ -95,10 +102,50 @@ ENTRIES: dict[str, Entry] = {
 }  # fmt: skip
 
 
+OTHERS = ("sets_classification", "sets_tagging", "sets_parsing", "sets_reading", "sets_text")  # modules with ENTRIES of their own
+
+
+def entries() -> dict[str, Entry]:
+    """Every set that is known by name."""
+    found = dict(ENTRIES)
+    for module in OTHERS:
+        found |= import_module(f".{module}", __package__).ENTRIES
+    return found
+
+
 def entry(name: str) -> Entry:
-    if name not in ENTRIES:
-        raise unknown("data set", name, ENTRIES)
-    return ENTRIES[name]
+    if name not in entries():
+        raise unknown("data set", name, entries())
+    return entries()[name]
+
+
+def load_other(name: str, split: str, data: DataTable, needs: Sequence[str], report: Callable[[str], None] | None = None) -> list[Example]:
+    """One part of a set that holds no pairs. Raises UsageError where it lacks a field that the task needs."""
+    about = entry(name)
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS, f"of {name}")
+    missing = [field for field in needs if field not in about.fields]
+    if missing or about.loader is None:
+        raise UsageError(
+            f"The set {name} has no {', '.join(missing) or 'such fields'}, which this task needs; it has {', '.join(about.fields)}. "
+            "triptych data list shows the sets and their fields."
+        )
+    module, function = about.loader.split(":")
+    return getattr(import_module(f".{module}", __package__), function)(about, split, data, report)
+
+
+def file_lines(about: Entry, file: str, report: Callable[[str], None] | None = None) -> list[str]:
+    """The lines of one file of a set, checked against its digest."""
+    return decode_lines(file_bytes(about, file, report), file)
+
+
+def file_bytes(about: Entry, file: str, report: Callable[[str], None] | None = None) -> bytes:
+    """One file of a set, decompressed, checked against its digest."""
+    one = next(one for one in about.files if one.name == file)
+    path = locate(about.name, one, report)
+    found = read_bytes(path)
+    _check(one, found, str(path))
+    return found
 
 
 def cache_folder() -> Path:
@@ -134,14 +181,6 @@ def _check(file: File, content: bytes, where: str) -> None:
     digest = hashlib.sha256(content).hexdigest()
     if digest != file.sha256:
         raise DataError(f"{where} is not the expected file: its SHA-256 is {digest}, expected {file.sha256}. Delete it and fetch again.")
-
-
-def _lines(about: Entry, file: File, report: Callable[[str], None] | None) -> list[str]:
-    """The lines of a file that is what it should be, wherever it lies."""
-    path = locate(about.name, file, report)
-    content = read_bytes(path)
-    _check(file, content, str(path))
-    return decode_lines(content, str(path))
 
 
 def _fetch(name: str, file: File, report: Callable[[str], None]) -> Path:
@@ -225,11 +264,11 @@ def _multi30k(about: Entry, split: str, source: str, targets: Sequence[str], rep
         raise UsageError(f"Source and target are both '{source}'; choose two languages of {', '.join(about.languages)}.")
     stem = {"train": "train", "validation": "val", "test": "test_2016_flickr"}[split]
     files = {file.name: file for file in about.files}
-    lines = {language: _lines(about, files[f"{stem}.{language}"], report) for language in (source, *targets)}
+    sides = {language: file_lines(about, files[f"{stem}.{language}"].name, report) for language in (source, *targets)}
     return [
         Example(one.strip(), other.strip(), source, language, f"{stem}.{language}:{number}")
         for language in targets
-        for number, (one, other) in enumerate(zip(lines[source], lines[language], strict=True), 1)
+        for number, (one, other) in enumerate(zip(sides[source], sides[language], strict=True), 1)
         if one.strip() and other.strip()
     ]
 
@@ -237,7 +276,7 @@ def _multi30k(about: Entry, split: str, source: str, targets: Sequence[str], rep
 def _tatoeba(about: Entry, split: str, source: str | None, targets: Sequence[str], script: str | None,
              report: Callable[[str], None] | None) -> list[Example]:  # fmt: skip
     file, other = about.files[0], about.languages[1]
-    rows = [line.split("\t") for line in _lines(about, file, report)]
+    rows = [line.split("\t") for line in file_lines(about, file.name, report)]
     pairs = [Example(row[0].strip(), row[1].strip(), "en", other, f"{file.name}:{number}") for number, row in enumerate(rows, 1)]
     if other == "zh":
         pairs = in_script(pairs, script)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,19 @@ FIELDS: dict[str, Field] = {
     "target": Field("target", True),
     "source_language": Field("input", False),
     "target_language": Field("input", False),
+    "text": Field("input", True),
+    "text_pair": Field("input", True),
+    "words": Field("input", False),
+    "question": Field("input", True),
+    "passage": Field("input", True),
+    "label": Field("target", False),
+    "labels": Field("target", False),
+    "value": Field("target", False),
+    "tags": Field("target", False),
+    "upos": Field("target", False),
+    "heads": Field("target", False),
+    "relations": Field("target", False),
+    "answers": Field("target", False),
 }
 
 
@@ -26,6 +39,11 @@ FIELDS: dict[str, Field] = {
 class Example:
     """One record from a closed table of fields (`FIELDS`); a field that a task does not need stays None.
 
+    source, target: the two sides of a pair; source_language, target_language: their codes ("en", "zh-Hant").
+    text, text_pair: what is classified, embedded or learnt from, and the second text of a pair.
+    words: [start, end) characters of each word in `text`; label, labels, value: of a text, one, several, or a number.
+    tags, upos, relations: one a word; heads: for each word the number of its head, 1 for the first word, 0 for the root.
+    question, passage; answers: (text, first character in the passage), none where the passage holds no answer.
     place: where it came from ("train.en:17"), for messages.
     """
 
@@ -34,9 +52,27 @@ class Example:
     source_language: str | None = None
     target_language: str | None = None
     place: str = ""
+    text: str | None = None
+    text_pair: str | None = None
+    words: list[tuple[int, int]] | None = None
+    label: str | None = None
+    labels: list[str] | None = None
+    value: float | None = None
+    tags: list[str] | None = None
+    upos: list[str] | None = None
+    heads: list[int] | None = None
+    relations: list[str] | None = None
+    question: str | None = None
+    passage: str | None = None
+    answers: list[tuple[str, int]] | None = None
 
     @property
     def bytes(self) -> int:
         """UTF-8 bytes of its text fields."""
         texts = (getattr(self, name) for name, field in FIELDS.items() if field.text)
         return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts if text is not None)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The input fields that are given."""
+        return {name: value for name, one in FIELDS.items() if one.role == "input" and (value := getattr(self, name)) is not None}

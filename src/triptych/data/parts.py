@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Literal
 
 from ..errors import UsageError
 from . import catalog
 from .example import Example
 from .sources import Files, read
-from .split import by_source
+from .split import by_input, by_source
 
 Names = str | list[str]
 Report = Callable[[str], None]
+# What is learnt from -> module:function(file names, data table, needs, report) -> Examples. Asked in this order.
+READERS: dict[str, str] = {
+    "answers": "squad:read",
+    "relations": "conllu:read",
+    "tags": "conll:read",
+    "label": "columns:read",
+    "labels": "columns:read",
+    "value": "columns:read",
+    "text": "texts:read",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +43,18 @@ class DataTable:
     longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
 
 
-def read_part(data: DataTable, part: str, report: Report | None = None) -> list[Example]:
-    """The Examples of "train", "validation" or "test" that a recipe means. Raises DataError or UsageError."""
+def read_part(data: DataTable, part: str, report: Report | None = None, needs: Sequence[str] = ("source", "target")) -> list[Example]:
+    """The Examples of "train", "validation" or "test" that a recipe means. needs: the fields that its task reads.
+
+    Raises DataError or UsageError.
+    """
+    if needs[0] != "source":
+        return other_part(data, part, needs, report)
     if data.set is not None:
         return catalog.load(data.set, part, source=data.source, target=data.target, script=data.script, report=report)
     if data.train is None:
         raise UsageError(
-            f"The recipe names no data. Give data.set (one of {', '.join(catalog.ENTRIES)}), or data.train with your own files, "
+            f"The recipe names no data. Give data.set (one of {', '.join(catalog.entries())}), or data.train with your own files, "
             'for example ["a.en", "a.de"]; triptych init writes such a recipe.'
         )
     given = getattr(data, part)
@@ -49,6 +65,36 @@ def read_part(data: DataTable, part: str, report: Report | None = None) -> list[
     if part != "train":
         return parts[part]
     return parts["train"] + [example for name in ("validation", "test") if name not in missing for example in parts[name]]
+
+
+def other_part(data: DataTable, part: str, needs: Sequence[str], report: Report | None) -> list[Example]:
+    """The same for tasks that do not read pairs: a set of the catalogue, or files in the form that the fields ask for."""
+    if data.set is not None:
+        return catalog.load_other(data.set, part, data, needs, report)
+    if data.train is None:
+        raise UsageError(
+            "The recipe names no data. Give data.set (see triptych data list), or data.train with your own file; "
+            "triptych init writes such a recipe."
+        )
+    given = getattr(data, part)
+    missing = [name for name in ("validation", "test") if getattr(data, name) is None]
+    if given is not None and not (part == "train" and missing):
+        return reader_of(needs)(_names(given), data, needs, report)
+    parts = by_input(reader_of(needs)(_names(data.train), data, needs, report if part == "train" else None))
+    if part != "train":
+        return parts[part]
+    return parts["train"] + [example for name in ("validation", "test") if name not in missing for example in parts[name]]
+
+
+def reader_of(needs: Sequence[str]) -> Callable[[list[str], DataTable, Sequence[str], Report | None], list[Example]]:
+    """The reader of files whose Examples have the fields `needs`, by the field that is learnt from."""
+    field = next((name for name in needs if name in READERS), "text")
+    module, name = READERS[field].split(":")
+    return getattr(import_module(f".{module}", __package__), name)
+
+
+def _names(given: Names) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
 
 
 def files_of(names: str | Sequence[str], fields: Sequence[str] | None = None) -> Files:

@@ -38,6 +38,15 @@ def split_of(key: str) -> str:
     return "train"
 
 
+def by_input(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """Examples whose first input text is the same sentence go to the same part; nothing is left out."""
+    parts: dict[str, list[Example]] = {"test": [], "validation": [], "train": []}
+    for example in examples:
+        text = next((value for value in example.inputs.values() if isinstance(value, str)), "")
+        parts[split_of(sentence_key(text))].append(example)
+    return parts
+
+
 def by_source(examples: Sequence[Example]) -> dict[str, list[Example]]:
     """All pairs of one source sentence go to the same part; repeated pairs go once; a training pair whose target stands in
     test or validation is left out, and so is a validation pair whose target stands in test."""

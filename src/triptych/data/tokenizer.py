@@ -21,7 +21,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from ..errors import DataError, RunError, UsageError, unknown
 from . import unigram
 
-BEGIN, END = "<begin>", "<end>"
+BEGIN, END, MASK = "<begin>", "<end>", "<mask>"
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 BYTE_VALUE = {token: byte for byte, token in enumerate(BYTES)}
 ALONE = "<"  # never joined to anything, so that no piece can spell a special
@@ -32,23 +32,24 @@ CONTINUED = ""  # shown for a piece whose character is shown by the piece before
 
 
 class Tokenizer:
-    """Subwords with ids: 0 begin, 1 end, then tags, bytes and learnt pieces. There is no padding and no unknown."""
+    """Subwords with ids: 0 begin, 1 end, then tags, a mask where wanted, bytes and learnt pieces. No padding and no unknown."""
 
     begin_id, end_id = 0, 1
 
-    def __init__(self, backend: tokenizers.Tokenizer, kind: str, tags: Sequence[str] = ()) -> None:
+    def __init__(self, backend: tokenizers.Tokenizer, kind: str, tags: Sequence[str] = (), mask: bool = False) -> None:
         self._backend = backend
         self._backend.encode_special_tokens = True
         self.kind = kind
         self.vocabulary_size: int = backend.get_vocab_size()
         self.tags: dict[str, int] = {tag: 2 + number for number, tag in enumerate(tags)}
         self.requested_size: int | None = None  # by `train`; more than `vocabulary_size` where the texts support no more
-        self._first_text = 2 + len(self.tags)
+        self.mask_id: int | None = 2 + len(self.tags) if mask else None
+        self._first_text = 2 + len(self.tags) + mask
         self._tokens = [backend.id_to_token(number) or "" for number in range(self.vocabulary_size)]
 
     @classmethod
     def train(cls, texts: Iterable[str], kind: Literal["bpe", "unigram"] = "bpe", vocabulary_size: int = 8000,
-              tags: Sequence[str] = ()) -> Tokenizer:  # fmt: skip
+              tags: Sequence[str] = (), mask: bool = False) -> Tokenizer:  # fmt: skip
         """Learn subwords (BPE: Sennrich et al. 2016; unigram: Kudo 2018) from `texts`, the same for the same texts.
 
         `vocabulary_size` counts specials, tags and the 256 bytes. A small corpus gives fewer: `requested_size` then exceeds
@@ -57,7 +58,7 @@ class Tokenizer:
         if kind not in ("bpe", "unigram"):
             raise unknown("tokenizer kind", kind, ["bpe", "unigram"])
         assert len(set(tags)) == len(tags), "a tag given twice would shift the ids of all others"
-        specials = [BEGIN, END, *(f"<to:{tag}>" for tag in tags)]
+        specials = [BEGIN, END, *(f"<to:{tag}>" for tag in tags), *([MASK] if mask else [])]
         room = vocabulary_size - len(specials) - len(BYTES)
         if room < 1:
             raise UsageError(
@@ -68,7 +69,7 @@ class Tokenizer:
         alphabet = _alphabet(corpus, room)
         corpus = _without_others(corpus, alphabet)
         learnt = _learn_bpe(corpus, alphabet, room) if kind == "bpe" else _learn_unigram(corpus, alphabet, room)
-        tokenizer = cls(_assemble(learnt, kind, specials), kind, tags)
+        tokenizer = cls(_assemble(learnt, kind, specials), kind, tags, mask)
         tokenizer.requested_size = vocabulary_size
         return tokenizer
 
@@ -136,14 +137,16 @@ class Tokenizer:
 
     def to_json(self) -> str:
         return json.dumps(
-            {"triptych": {"kind": self.kind, "tags": list(self.tags)}, "tokenizer": json.loads(self._backend.to_str())},
+            {"triptych": {"kind": self.kind, "tags": list(self.tags), **({"mask": True} if self.mask_id is not None else {})},
+             "tokenizer": json.loads(self._backend.to_str())},
             ensure_ascii=False, sort_keys=True,
         )  # fmt: skip
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
         values = json.loads(text)
-        return cls(tokenizers.Tokenizer.from_str(json.dumps(values["tokenizer"])), values["triptych"]["kind"], values["triptych"]["tags"])
+        own = values["triptych"]
+        return cls(tokenizers.Tokenizer.from_str(json.dumps(values["tokenizer"])), own["kind"], own["tags"], own.get("mask", False))
 
     def save(self, path: str | Path) -> None:
         Path(path).write_text(self.to_json(), encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from ..data.batching import Encoded, collate, length_batches
-from ..data.example import Example
+from ..data.example import FIELDS, Example
 from ..data.tokenizer import Tokenizers
 from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers
-from ..errors import DataError, RunError, unknown
+from ..errors import DataError, RunError, UsageError, unknown
 from ..model.build import build
 from ..model.packing import pack
 from ..run import Run, RunConfig
@@ -26,6 +26,7 @@ from ..training.precision import choose_precision
 if TYPE_CHECKING:
     from ..inspection.trace import Trace
 
+OPTIONAL_INPUTS = ("source_language", "target_language", "words")
 LONGEST_SOURCE = 4096  # tokens read at once: attention needs memory for their square
 Precision = Literal["auto", "float32", "bfloat16"]
 CHUNK = 2000  # examples that are encoded and sorted by length together
@@ -48,14 +49,29 @@ class Predictor:
     def languages(self) -> dict[str, list[str]]:
         return self.labels.get("languages", {})
 
-    def predict(self, texts: Sequence[str], to: str | None = None, truncate: int | None = None, **decoding: Any) -> list[Prediction]:
+    def predict(self, texts: Sequence[str | Mapping[str, Any]], to: str | None = None, truncate: int | None = None,
+                **decoding: Any) -> list[Prediction]:  # fmt: skip
         """One Prediction a text, in order. to: the target language; decoding: `beams=5`, `temperature=0.7`, ...
+
+        A task with several inputs takes mappings from their names: {"question": "...", "passage": "..."}.
 
         truncate: read only the first so many tokens of a longer text and say how many were not seen; without it a text of more
         than LONGEST_SOURCE tokens raises DataError.
         """
-        examples = [Example(source=text, target_language=to, place=f"text {number}") for number, text in enumerate(texts, 1)]
+        examples = [self.example(text, f"text {number}", to) for number, text in enumerate(texts, 1)]
         return list(self.answer(examples, self.settings(**decoding), truncate))
+
+    def example(self, given: str | Mapping[str, Any], place: str = "", to: str | None = None) -> Example:
+        """What the task answers: a text stands for its first input. Raises UsageError for a field that the task does not read."""
+        wanted = [name for name in self.task.needs if FIELDS[name].role == "input"]
+        values = {self.task.input: given} if isinstance(given, str) else dict(given)
+        for name in values:
+            if name not in (*wanted, *OPTIONAL_INPUTS):
+                raise unknown("input", name, wanted, f"of a run for {self.task.name}")
+        missing = [name for name in wanted if name not in values]
+        if missing:
+            raise UsageError(f"{place or 'An example'} has no {' and no '.join(missing)}; a run for {self.task.name} needs it.")
+        return Example(**values, place=place, **({"target_language": to} if to is not None else {}))
 
     def settings(self, **changes: Any) -> DecodingSettings:
         """The run's decoding defaults with `changes`. Raises UsageError for an unknown or impossible dial."""
@@ -82,7 +98,7 @@ class Predictor:
         found = [Prediction(text="", index=start + place) for place in range(len(examples))]
         encoded: list[Encoded] = []
         for place, example in enumerate(examples):
-            if not (example.source or "").strip():
+            if not (getattr(example, self.task.input) or "").strip():
                 continue
             pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
             try:
@@ -116,7 +132,7 @@ class Predictor:
         def answer(places: list[int]) -> list[Any]:
             whole = collate([encoded[place] for place in places])
             whole.examples = [start + encoded[place].index for place in places]
-            return self.task.answer(self.model, whole, settings, self.tokenizers)
+            return self.task.answer(self.model, self.head, whole, settings, self.tokenizers)
 
         with Workers(None if self.device.type == "cpu" else 1) as workers:
             for places, answers in zip(batches, workers.map(answer, batches, costs), strict=True):
@@ -130,6 +146,10 @@ class Predictor:
 
     def _shorten(self, encoded: Encoded, example: Example, truncate: int | None) -> int:
         """Cut a source that is too long, where that was asked for; how many tokens are not seen."""
+        if self.task.windows:
+            if truncate is not None:
+                raise UsageError(f"A run for {self.task.name} reads long texts in windows, so nothing need be cut: leave out --truncate.")
+            return 0
         source = encoded.inputs["source"]
         most = truncate or self.longest_source()
         if len(source) <= most:
@@ -157,7 +177,7 @@ class Predictor:
     @torch.no_grad()
     def losses(self, examples: Sequence[Example]) -> dict[str, float]:
         """Mean of every loss of the task over `examples`, without dropout."""
-        encoded = [one for example in examples for one in self.task.encode(example, self.tokenizers, self.labels, "train", None)]
+        encoded = encode_all(self.task, examples, self.tokenizers, self.labels)
         sums: dict[str, float] = {}
         counts: dict[str, int] = {}
         for places in length_batches(encoded, 4096):
@@ -173,12 +193,24 @@ class Predictor:
         """Answer `text` and look at how the answer came about; with `target`, look at that text as the answer instead."""
         from ..inspection.trace import trace
 
+        if self.task.input != "source":
+            raise UsageError(f"A trace shows encoder-decoder attention; a run for {self.task.name} has none.")
         example = Example(source=text, target=target, target_language=to, place="text")
         return trace(self.model, self.task, self.tokenizers, example, labels=self.labels, settings=self.settings(**decoding),
                      label=label or self._name(), kinds=kinds)  # fmt: skip
 
     def _name(self) -> str:
         return self.config.name if self.config and self.config.name else "model"
+
+
+def encode_all(task: Task, examples: Sequence[Example], tokenizers: Tokenizers, labels: dict[str, Any]) -> list[Encoded]:
+    """All examples with their targets, nothing drawn, each Encoded with its Example's number."""
+    encoded = []
+    for index, example in enumerate(examples):
+        for one in task.encode(example, tokenizers, labels, "train", None):
+            one.index = index
+            encoded.append(one)
+    return encoded
 
 
 @dataclass(frozen=True)

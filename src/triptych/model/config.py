@@ -31,6 +31,8 @@ class StackConfig:
     positions: Positions = "sinusoidal"
     max_positions: int = 1024  # rows of the learned table; the other two schemes have no end
     rotary_base: float = 10000.0
+    segments: int = 0  # rows of the table that tells two texts of one input apart (Devlin et al. 2018); 0: none
+    embedding_norm: bool = False  # a norm after the sum of the embeddings (Devlin et al. 2018)
     dropout: float = 0.1  # on embeddings and on every residual branch (2017, section 5.4)
     attention_dropout: float = 0.0
     inner_dropout: float = 0.0  # inside the feed-forward

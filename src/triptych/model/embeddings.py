@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from .config import StackConfig
 from .kernels import Chance, dropout
+from .linear import norm
 from .positions import Learned, Sinusoidal
 
 
@@ -26,7 +27,10 @@ class TokenEmbedding(nn.Module):
 
 
 class Entrance(nn.Module):
-    """What a stack does with token vectors before its first block: scale, add positions, drop. Holds no token table."""
+    """What a stack does with token vectors before its first block: scale, add positions and segments, norm, drop.
+
+    Holds no token table.
+    """
 
     def __init__(self, config: StackConfig, scaled: bool) -> None:
         super().__init__()
@@ -37,11 +41,16 @@ class Entrance(nn.Module):
             "rotary": lambda: None,  # rotary positions enter in attention
         }
         self.positions = tables[config.positions]()
+        self.segments = Learned(config.segments, config.width) if config.segments else None
+        self.norm = norm(config) if config.embedding_norm else nn.Identity()
         self.dropout = config.dropout
 
-    def forward(self, vectors: Tensor, positions: Tensor, precision: torch.dtype, chance: Chance | None) -> Tensor:
-        """vectors (..., D), positions (...) -> (..., D) in `precision`."""
+    def forward(self, vectors: Tensor, positions: Tensor, precision: torch.dtype, chance: Chance | None,
+                segments: Tensor | None = None) -> Tensor:  # fmt: skip
+        """vectors (..., D), positions (...), segments (...) -> (..., D) in `precision`. No segments given: all are the first."""
         x = vectors * self.scale
         if self.positions is not None:
             x = x + self.positions(positions)
-        return dropout(x.to(precision), self.dropout, chance)
+        if self.segments is not None:
+            x = x + (self.segments.weight[0] if segments is None else self.segments(segments))
+        return dropout(self.norm(x).to(precision), self.dropout, chance)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 
@@ -13,6 +14,14 @@ class TokenOutput(NamedTuple):
     states: Tensor
     weight: Tensor
     bias: Tensor | None
+
+
+@torch.no_grad()
+def initialize(head: nn.Module) -> None:
+    """Starting values of a new head: Xavier-uniform matrices (Glorot & Bengio 2010); biases and norms stay as they are made."""
+    for parameter in head.parameters():
+        if parameter.ndim >= 2:
+            nn.init.xavier_uniform_(parameter)
 
 
 class NextToken(nn.Module):

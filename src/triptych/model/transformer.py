@@ -54,7 +54,7 @@ class Transformer(nn.Module):
         for name, parameter in self.named_parameters():
             if "embedding" in name:
                 nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
-            elif "positions" in name:
+            elif "entrance" in name and parameter.ndim == 2:
                 nn.init.normal_(parameter, std=0.02)
             elif parameter.ndim == 2:
                 nn.init.xavier_uniform_(parameter)
@@ -66,20 +66,23 @@ class Transformer(nn.Module):
     def _drawing(self) -> Chance | None:
         return self.chance if self.training else None
 
-    def _encode(self, source: Tensor, rows: Rows) -> Tensor:
+    def _encode(self, source: Tensor, rows: Rows, segments: Tensor | None = None) -> Tensor:
         table = self.source_embedding or self.embedding
         chance = self._drawing()
-        x = self.encoder_entrance(table(source), rows.positions, self.precision, chance)
+        x = self.encoder_entrance(table(source), rows.positions, self.precision, chance, segments)
         return self.encoder(x, rows, chance=chance)
 
     def forward(self, source: Tensor | None = None, source_lengths: Tensor | None = None, target: Tensor | None = None,
-                target_lengths: Tensor | None = None) -> Tensor:  # fmt: skip
-        """Packed ids (M,) with lengths (B,), packed target ids (N,) with lengths -> states of the last stack (N or M, D)."""
+                target_lengths: Tensor | None = None, segments: Tensor | None = None, **of_the_head: Tensor) -> Tensor:  # fmt: skip
+        """Packed ids (M,) with lengths (B,), packed target ids (N,) with lengths -> states of the last stack (N or M, D).
+
+        segments (M,): which text of the input a source token belongs to. Arrays that only the head reads are passed over.
+        """
         memory = memory_rows = None
         if source is not None:
             assert source_lengths is not None, "source needs source_lengths"
             memory_rows = Rows(source_lengths)
-            memory = self._encode(source, memory_rows)
+            memory = self._encode(source, memory_rows, segments)
         if target is None:
             assert memory is not None, "forward needs a source or a target"
             return memory
@@ -107,7 +110,7 @@ class Transformer(nn.Module):
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
         """inputs: packed "source" (M,) and "source_lengths" (B,)."""
         rows = Rows(inputs["source_lengths"])
-        return Memory(self._encode(inputs["source"], rows), rows)
+        return Memory(self._encode(inputs["source"], rows, inputs.get("segments")), rows)
 
     def start(self, memory: Memory | None, rows: Tensor | int) -> State:
         """The state before the first token. rows: (B,) int64, the memory's row that each reads; or B without a memory."""
@@ -167,13 +170,14 @@ class Transformer(nn.Module):
     @torch.no_grad()
     def attention_weights(self, kind: str = "cross", layers: list[int] | None = None, *, source: Tensor | None = None,
                           source_lengths: Tensor | None = None, target: Tensor | None = None,
-                          target_lengths: Tensor | None = None) -> Tensor:  # fmt: skip
+                          target_lengths: Tensor | None = None, segments: Tensor | None = None,
+                          **of_the_head: Tensor) -> Tensor:  # fmt: skip
         """(L, B, H, T, S) of `kind` "encoder", "decoder" or "cross", recomputed exactly from queries and keys."""
         memory = memory_rows = None
         if source is not None and source_lengths is not None:
             memory_rows = Rows(source_lengths)
             table = self.source_embedding or self.embedding
-            memory = self.encoder_entrance(table(source), memory_rows.positions, self.precision, None)
+            memory = self.encoder_entrance(table(source), memory_rows.positions, self.precision, None, segments)
             if kind == "encoder":
                 return self._collect(self.encoder, kind, layers, memory, memory_rows, None, None)
             memory = self.encoder(memory, memory_rows)

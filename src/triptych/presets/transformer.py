@@ -44,5 +44,5 @@ def _stack(stack: StackConfig, memory_width: int | None) -> int:
     layer = attention + feed_forward + 2 * norm
     if memory_width is not None:
         layer += 2 * (width * width + bias * width) + 2 * (memory_width * keys + bias * keys) + norm
-    table = stack.max_positions * width if stack.positions == "learned" else 0
-    return stack.layers * layer + table + (norm if stack.norm_placement == "pre" else 0)
+    table = (stack.max_positions if stack.positions == "learned" else 0) + stack.segments
+    return stack.layers * layer + table * width + norm * ((stack.norm_placement == "pre") + stack.embedding_norm)

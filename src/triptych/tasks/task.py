@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..data.batching import Batch, Encoded
-from ..data.example import Example
+from ..data.example import FIELDS, Example
 from ..data.tokenizer import Tokenizers
 
 Purpose = Literal["train", "use"]
@@ -22,7 +22,8 @@ class Prediction:
 
     index: of its Example. score: as the search ranked it. log_probability: nats, the end included. tokens: ids of the answer.
     alternatives: the other answers of an n-best list, best first. truncated_input_tokens: input tokens that the model did not
-    see. cut: the answer stopped at its maximum length.
+    see. cut: the answer stopped at its maximum length. details: what the task has to say beside the text (a label's
+    probability, spans, arcs), JSON.
     """
 
     text: str
@@ -34,9 +35,12 @@ class Prediction:
     alternatives: list[Prediction] = field(default_factory=list)
     truncated_input_tokens: int = 0
     cut: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What a program wants to know: no token ids; alternatives only where there are some."""
+        if self.details:
+            return {"text": self.text, "score": self.score, **self.details, "truncated_input_tokens": self.truncated_input_tokens}
         values = {name: getattr(self, name) for name in ("text", "score", "log_probability", "cut", "truncated_input_tokens")}
         if self.alternatives:
             few = ("text", "score", "log_probability", "cut")
@@ -62,6 +66,9 @@ class Task:
     """What to learn from an Example and how to read the answer: a name, the options of the recipe's table `task`, eight slots.
 
     needs: fields of an Example; in use only those whose role is "input" are demanded.
+    draws: encode draws (masks, say), so every epoch encodes anew.
+    windows: a long text is read in windows, so nothing of it need be cut.
+    block: an answer is several lines, which are printed as they are, an empty one after them.
     passes: how often an example stands in a training batch, each time with other dropout (R-Drop: twice).
     prepare(examples) -> labels: what must be known before tokenizer and model are built; JSON, saved with the run. Its key
         "tags" lists the tags that the tokenizers must hold.
@@ -70,9 +77,11 @@ class Task:
     head(model config, labels) -> a module called with (model, states, inputs); its parameters are saved under `head.`.
     loss(output of the head, batch) -> {name: (sum, count, weight)}: sums over this batch; the loop divides by the whole step's
         counts, and what has weight 0 is only reported.
-    answer(model, batch, decoding settings, tokenizers) -> one raw result for each Encoded of the batch.
-    read(raw results of one Example, Example, tokenizers) -> Prediction.
+    answer(model, head, batch, decoding settings, tokenizers) -> one raw result for each Encoded of the batch.
+    read(raw results of one Example, Example, tokenizers) -> Prediction; merges windows.
     score(predictions, examples, losses) -> Scores; the task's first metric stands first. losses: means of the loss slot's sums.
+    calibrate(model, head, batches of the development data) -> what was set, in a sentence: sets buffers of the head, like a
+        temperature, once training has ended. Optional.
     """
 
     name: str
@@ -82,10 +91,19 @@ class Task:
     encode: Callable[[Example, Tokenizers, Labels, Purpose, np.random.Generator | None], list[Encoded]]
     head: Callable[[Any, Labels], Any]
     loss: Callable[[Any, Batch], dict[str, tuple[Any, int, float]]]
-    answer: Callable[[Any, Batch, Any, Tokenizers], list[Any]]
+    answer: Callable[[Any, Any, Batch, Any, Tokenizers], list[Any]]
     read: Callable[[Sequence[Any], Example, Tokenizers], Prediction]
     score: Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores]
     passes: int = 1
+    draws: bool = False
+    windows: bool = False
+    block: bool = False
+    calibrate: Callable[[Any, Any, Sequence[Batch]], str | None] | None = None
+
+    @property
+    def input(self) -> str:
+        """The field that is given in use: of several, the first."""
+        return next(name for name in self.needs if FIELDS[name].role == "input")
 
 
 def _translation(options: Mapping[str, Any]) -> Task:

@@ -130,7 +130,7 @@ def loss(output: Any, batch: Batch, label_smoothing: float = 0.0, r_drop: float 
     return {"loss": (smoothed, count, 1.0), "nll": (plain.detach(), count, 0.0)}
 
 
-def answer(model: Any, batch: Batch, settings: Any, tokenizers: Tokenizers) -> list[Any]:
+def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers) -> list[Any]:
     """One list of hypotheses, best first, for each source."""
     from ..decoding.search import search
 

@@ -1,0 +1,86 @@
+"""What a person gives to be answered, a line each, as Examples: a text, columns between tabs, or a JSON object."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError, TriptychError, UsageError
+
+if TYPE_CHECKING:
+    from ..data.example import Example
+    from ..inference.predictor import Predictor
+
+
+def read_passage(given: str | None) -> str | None:
+    """--passage: the content of a file of that name, else the text itself."""
+    if given is None:
+        return None
+    path = Path(given)
+    try:
+        if not path.is_file():
+            return given
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{given}: byte {error.start} is not UTF-8. Convert it, for example: iconv -f latin1 -t utf-8") from None
+    except (OSError, ValueError):  # too long for a file's name, or with a zero in it: a text
+        return given
+
+
+def example_of(line: str, predictor: Predictor, place: str, to: str | None, fixed: dict[str, Any], split: bool) -> Example:
+    """A line as an Example. fixed: inputs that are the same for all lines; split: words stand between spaces.
+
+    Several inputs stand between tabs in the order of the task's `needs`, or in a JSON object under their names.
+    Raises DataError or UsageError naming `place`.
+    """
+    from ..data.example import FIELDS
+
+    wanted = [name for name in predictor.task.needs if FIELDS[name].role == "input" and name not in fixed]
+    values: dict[str, Any] = {}
+    if len(wanted) > 1 and line.lstrip().startswith("{"):
+        values = _object(line, place)
+    elif len(wanted) > 1:
+        parts = line.split("\t")
+        if len(parts) != len(wanted):
+            raise UsageError(
+                f"{place} has {len(parts)} columns; a run for {predictor.task.name} needs {len(wanted)} between tabs: {', '.join(wanted)}."
+            )
+        values = dict(zip(wanted, parts, strict=True))
+    elif predictor.task.input in fixed:
+        raise UsageError(f"The {predictor.task.input} is given twice.")
+    else:
+        values = {predictor.task.input: line}
+    if split:
+        values["words"] = [found.span() for found in re.finditer(r"\S+", values[predictor.task.input])]
+    return predictor.example({**values, **fixed}, place, to)
+
+
+def _object(line: str, place: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{place} is not valid JSON ({error.msg} at column {error.colno}).") from None
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise DataError(f"{place}: '{name}' is {value!r}; it must be a text.")
+    return values
+
+
+def examples_of(block: list[str], predictor: Predictor, places: list[str], to: str | None, fixed: dict[str, Any], split: bool,
+                problems: dict[int, str]) -> list[Example]:  # fmt: skip
+    """One Example a line; what cannot be one is noted in `problems` by its place in the block, and is empty."""
+    from ..data.example import Example
+
+    found = []
+    for number, (line, place) in enumerate(zip(block, places, strict=True)):
+        if not line.strip():
+            found.append(Example(place=place))
+            continue
+        try:
+            found.append(example_of(line, predictor, place, to, fixed, split))
+        except TriptychError as error:
+            problems[number] = str(error)
+            found.append(Example(place=place))
+    return found

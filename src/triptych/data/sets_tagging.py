@@ -1,0 +1,7 @@
+"""Words with a tag each: entities and parts of speech: the public sets of this kind, and how each is read."""
+
+from __future__ import annotations
+
+from .catalog import Entry
+
+ENTRIES: dict[str, Entry] = {}

@@ -1,0 +1,29 @@
+"""Sizes of encoder-only Transformers: BERT's and DistilBERT's, and small ones for two processor cores."""
+
+from __future__ import annotations
+
+from ..model.config import ModelConfig, StackConfig
+
+
+def _bert(layers: int, width: int, heads: int, segments: int = 2) -> ModelConfig:
+    """Devlin et al. 2018, section 3: learned positions, GELU, post-norm, a norm over the embeddings."""
+    stack = StackConfig(
+        layers=layers, width=width, heads=heads, inner_width=4 * width, activation="gelu", positions="learned", max_positions=512,
+        segments=segments, embedding_norm=True, norm_epsilon=1e-12, attention_dropout=0.1,
+    )  # fmt: skip
+    return ModelConfig(encoder=stack, embedding_scale=False)
+
+
+# Pre-norm and rotary positions: train at high rates from the first minute and read texts of any length.
+_SMALL = StackConfig(
+    layers=6, width=256, heads=4, inner_width=1024, activation="gelu", norm_placement="pre", positions="rotary", segments=2
+)
+_TINY = StackConfig(layers=3, width=192, heads=3, inner_width=512, activation="gelu", norm_placement="pre", positions="rotary", segments=2)
+
+PRESETS: dict[str, ModelConfig] = {
+    "bert-base": _bert(12, 768, 12),
+    "bert-large": _bert(24, 1024, 16),
+    "distilbert-base": _bert(6, 768, 12, segments=0),
+    "encoder-small": ModelConfig(encoder=_SMALL),
+    "encoder-tiny": ModelConfig(encoder=_TINY),
+}
