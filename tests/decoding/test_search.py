@@ -234,18 +234,36 @@ def test_choices_by_blocks_are_those_of_topk(vocabulary: int, dtype: torch.dtype
     logits[3, vocabulary - 1] = logits[4, 0] = 40.0
     offsets = torch.randn(12, generator=generator)
     survey = Survey(logits)
-    assert torch.equal(logits.gather(1, survey.best()[:, None])[:, 0], logits.amax(-1))
+    best, values = survey.best()
+    assert torch.equal(logits.gather(1, best[:, None])[:, 0], logits.amax(-1)) and torch.equal(values, logits.amax(-1).float())
     assert survey.norms is not None
     for norms in (survey.norms, log_norms(logits)):
         torch.testing.assert_close(norms, logits.float().logsumexp(-1), atol=1e-5, rtol=0)
     survey.forbid(0, torch.arange(12) == 4)
-    assert survey.best()[4] != 0 and logits[4, 0] == float("-inf")
+    assert survey.best()[0][4] != 0 and logits[4, 0] == float("-inf")
     for beams in (1, 3, 4):
-        totals, rows, tokens = survey.best_of_beams(offsets, beams, 6)
+        totals, rows, tokens, values = survey.best_of_beams(offsets, beams, 6)
         expected = (logits.float() + offsets[:, None]).view(12 // beams, -1).topk(6)[0]
         assert torch.equal(totals, expected)
         assert torch.equal(logits[rows, tokens].float() + offsets[rows], totals)
+        assert torch.equal(logits[rows, tokens].float(), values)
         assert torch.equal(rows // beams, torch.arange(12 // beams)[:, None].expand_as(rows))
+
+
+@pytest.mark.parametrize("vocabulary", [7, 1999])
+def test_rounded_logits_choose_as_exact_ones(vocabulary: int) -> None:
+    generator = torch.Generator().manual_seed(vocabulary)
+    exact = torch.randn(12, vocabulary, generator=generator) * 3 + 12  # where bfloat16 moves in steps of a sixteenth
+    exact[:, 5] = exact.amax(-1) + 0.01  # nearer to the largest than a step
+    offsets = torch.randn(12, generator=generator)
+    refined, rounded, whole = Survey(exact.bfloat16()), Survey(exact.bfloat16()), Survey(exact)
+    refined.refine(lambda tokens: exact.gather(1, tokens), 5)
+    assert torch.equal(refined.best()[0], whole.best()[0]) and not torch.equal(rounded.best()[0], whole.best()[0])
+    assert refined.norms is not None and rounded.norms is not None and whole.norms is not None
+    assert (refined.norms - whole.norms).abs().max() < 0.2 * (rounded.norms - whole.norms).abs().max()
+    ours, theirs = refined.best_of_beams(offsets, 3, 5), whole.best_of_beams(offsets, 3, 5)
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .choose import Survey
+from .choose import Exact, Survey
 from .hypothesis import Hypothesis, Step
 from .rows import Stop
 from .settings import DecodingSettings
@@ -53,19 +53,20 @@ class Beams:
     def count(self) -> int:
         return len(self.sources) * self.width
 
-    def choose(self, logits: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
+    def choose(self, logits: Tensor, exact: Exact | None = None) -> tuple[Tensor, Tensor | None, list[int]]:
         """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep, sources done."""
         survey = Survey(logits)
-        norms = survey.norms
-        assert norms is not None, "asked for"
         if self.early:
             young = self.written < self.settings.min_length
             self.early = bool(young.any())
             survey.forbid(self.end, torch.from_numpy(young).to(logits.device).repeat_interleave(self.width))
         wide = min(2 * self.settings.beams, self.width * logits.shape[1])
-        totals, rows, tokens = survey.best_of_beams(self.totals.view(-1) - norms, self.width, wide)
-        each = logits.view(-1)[rows * logits.shape[1] + tokens].float() - norms[rows]  # (R, 2K)
-        return self._advance(totals, rows, tokens, each)
+        if exact is not None:  # of one row at most K go on and one ends
+            survey.refine(exact, wide if self.width == 1 else self.settings.beams + 1)
+        norms = survey.norms
+        assert norms is not None, "asked for"
+        totals, rows, tokens, values = survey.best_of_beams(self.totals.view(-1) - norms, self.width, wide)
+        return self._advance(totals, rows, tokens, values - norms[rows])
 
     def _advance(self, totals: Tensor, rows: Tensor, tokens: Tensor, each: Tensor) -> tuple[Tensor, Tensor, list[int]]:
         wide, device = self.settings.beams, totals.device

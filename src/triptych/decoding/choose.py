@@ -2,12 +2,19 @@
 
 On a CPU `topk` and `argmax` over thousands of columns cost as much as a layer of a small model. The largest of each block
 of columns costs a tenth; the best tokens stand in the best blocks, so only those are looked at. The result is exact.
+
+Logits in bfloat16 are rounded to eight bits, which decides between near tokens and adds up over a sentence; of the few tokens that
+can be chosen they are computed anew in fp32 (`refine`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+Exact = Callable[[Tensor], Tensor]  # tokens (B, C) -> their logits in fp32, not rounded
 
 BLOCK = 16  # columns of logits that share one maximum
 SMALL = 1024  # vocabularies below this are searched directly
@@ -19,6 +26,7 @@ class Survey:
 
     def __init__(self, logits: Tensor, with_norms: bool = True) -> None:
         self.logits, self.vocabulary = logits, logits.shape[1]
+        self.near: tuple[Tensor, Tensor] | None = None  # tokens (B, C) and their exact logits
         by_blocks = self.vocabulary >= SMALL and logits.device.type == "cpu"
         self.columns = self.vocabulary // BLOCK if by_blocks else 0
         self.peaks: Tensor | None = None  # (B, columns) fp32, the largest of each block
@@ -49,25 +57,52 @@ class Survey:
         """(...) blocks -> (..., BLOCK) their tokens."""
         return columns[..., None] + torch.arange(0, self.columns * BLOCK, self.columns)
 
-    def best(self) -> Tensor:
-        """(B,) int64, the most probable token of each row."""
+    def _best(self, count: int) -> Tensor:
+        """(B, count) int64, the most probable tokens of each row, in no order."""
         if self.peaks is None:
-            return self.logits.argmax(-1)
-        tokens = self._members(self.peaks.argmax(-1))  # (B, BLOCK)
+            return self.logits.topk(count, -1, sorted=False)[1]
+        blocks = self.peaks.argmax(-1, keepdim=True) if count == 1 else self.peaks.topk(min(count, self.columns), -1, sorted=False)[1]
+        tokens = self._members(blocks).flatten(1)  # (B, count * BLOCK)
         rest = torch.arange(self.columns * BLOCK, self.vocabulary).expand(tokens.shape[0], -1)
         tokens = torch.cat((tokens, rest), 1)
-        return tokens.gather(1, self.logits.gather(1, tokens).float().argmax(-1, keepdim=True))[:, 0]
+        values = self.logits.gather(1, tokens).float()
+        return tokens.gather(1, values.argmax(-1, keepdim=True) if count == 1 else values.topk(count, -1, sorted=False)[1])
 
-    def best_of_beams(self, offsets: Tensor, beams: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    def refine(self, exact: Exact, count: int) -> None:
+        """Take the exact logits of the `count` best tokens of each row, and their share of the norm."""
+        tokens = self._best(min(count, self.vocabulary))
+        rounded = self.logits.gather(1, tokens).float()
+        values = exact(tokens).masked_fill(rounded == float("-inf"), float("-inf"))
+        self.near = tokens, values
+        if self.norms is not None:
+            norms = self.norms[:, None]
+            self.norms = self.norms + torch.log1p(((values - norms).exp() - (rounded - norms).exp()).sum(-1).clamp_min(-0.9))
+
+    def best(self) -> tuple[Tensor, Tensor]:
+        """(B,) int64, the most probable token of each row, and its logit (B,) fp32."""
+        if self.near is not None:
+            values, place = self.near[1].max(-1, keepdim=True)
+            return self.near[0].gather(1, place)[:, 0], values[:, 0]
+        tokens = self._best(1)
+        return tokens[:, 0], self.logits.gather(1, tokens)[:, 0].float()
+
+    def best_of_beams(self, offsets: Tensor, beams: int, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The `count` best continuations of each of R sources, `beams` consecutive rows a source.
 
-        offsets: (B,) fp32, added to a row's logits. Returns totals (R, count) falling, rows (R, count) in 0..B, tokens (R, count).
+        offsets: (B,) fp32, added to a row's logits. Returns totals (R, count) falling, rows (R, count) in 0..B, tokens (R, count),
+        and their logits (R, count) fp32. After `refine` to C tokens a row there are at most beams x C.
         """
         logits, vocabulary, sources = self.logits, self.vocabulary, self.logits.shape[0] // beams
         first = torch.arange(0, sources * beams, beams, device=logits.device)[:, None]  # (R, 1)
+        if self.near is not None:
+            near, values = (part.reshape(sources, -1) for part in self.near)  # (R, beams * C)
+            each = near.shape[1] // beams
+            totals, places = (values + offsets.view(sources, beams).repeat_interleave(each, 1)).topk(min(count, near.shape[1]))
+            return totals, first + places // each, near.gather(1, places), values.gather(1, places)
         if self.peaks is None:
-            totals, places = (logits.float() + offsets[:, None]).view(sources, -1).topk(count)
-            return totals, first + places // vocabulary, places % vocabulary
+            values = logits.float()
+            totals, places = (values + offsets[:, None]).view(sources, -1).topk(count)
+            return totals, first + places // vocabulary, places % vocabulary, values.view(sources, -1).gather(1, places)
         peaks = (self.peaks + offsets[:, None]).view(sources, -1)  # (R, beams * columns)
         places = peaks.topk(min(count, peaks.shape[1]), sorted=False)[1]
         tokens = self._members(places % self.columns).view(sources, -1)
@@ -77,9 +112,9 @@ class Survey:
             rest = torch.arange(self.columns * BLOCK, vocabulary).repeat(beams).expand(sources, -1)
             own = first + torch.arange(beams).repeat_interleave(left)
             rows, tokens = torch.cat((rows, own), 1), torch.cat((tokens, rest), 1)
-        values = logits.view(-1)[rows * vocabulary + tokens].float().add_(offsets[rows])
-        totals, places = values.topk(count)
-        return totals, rows.gather(1, places), tokens.gather(1, places)
+        values = logits.view(-1)[rows * vocabulary + tokens].float()
+        totals, places = (values + offsets[rows]).topk(count)
+        return totals, rows.gather(1, places), tokens.gather(1, places), values.gather(1, places)
 
 
 def log_norms(logits: Tensor) -> Tensor:

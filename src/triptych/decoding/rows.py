@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .choose import Survey
+from .choose import Exact, Survey
 from .hypothesis import Hypothesis, Step
 from .sampling import draw, uniform
 from .settings import DecodingSettings
 
+NEAR = 3  # tokens of a row between which rounded logits may choose wrongly
 Stop = Callable[[int, list[int]], bool]  # (index of the source, tokens so far) -> this answer is complete
 DEAD_SHARE = 0.1  # this part of the rows must have ended before the rest is copied together
 
@@ -54,7 +55,7 @@ class Rows:
     def count(self) -> int:
         return len(self.alive)
 
-    def choose(self, logits: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
+    def choose(self, logits: Tensor, exact: Exact | None = None) -> tuple[Tensor, Tensor | None, list[int]]:
         """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep (None: all), sources done."""
         settings, alive, device = self.settings, torch.from_numpy(self.alive), logits.device
         survey, places = Survey(logits, settings.scores), self.written[self.alive]
@@ -64,12 +65,15 @@ class Rows:
             survey.forbid(self.end, torch.from_numpy(young).to(device))
         if settings.temperature > 0:
             chosen = draw(logits, settings, uniform(settings.seed, self.names[self.alive], places))
+            values = logits.gather(1, chosen[:, None])[:, 0].float()
         else:
-            chosen = survey.best()
+            if exact is not None:
+                survey.refine(exact, NEAR)
+            chosen, values = survey.best()
         at = (alive.to(device), torch.from_numpy(places).to(device))
         self.tokens[at] = chosen
         if survey.norms is not None:
-            self.scores[at] = logits.gather(1, chosen[:, None])[:, 0].float() - survey.norms
+            self.scores[at] = values - survey.norms
         return self._close(chosen)
 
     def _close(self, chosen: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .beam import Beams
-from .choose import log_norms
+from .choose import Exact, log_norms
 from .hypothesis import Hypothesis, Step
 from .rows import Rows, Stop
 from .settings import DecodingSettings
@@ -79,12 +79,13 @@ class Decoding:
         names = np.arange(len(lengths)) if indices is None else np.asarray(indices)
         memory = self.model.encode(inputs) if "source_lengths" in inputs else None
         logits, state, scores = self._read(memory, given)
+        states = getattr(state, "last", None) if scores.shape[1] == 0 else None
         policy = Beams if settings.beams > 1 else Rows
         lot = policy(settings, self.end, longest, given, scores, names, stop, on_event)
         if settings.temperature > 0 and settings.n_best > 1:  # every draw has a row from the start
             rows = lot.first.to(logits.device)
-            logits, state = logits[rows], state.select(rows)
-        chosen, rows, over = lot.choose(logits)
+            logits, state, states = logits[rows], state.select(rows), None if states is None else states[rows]
+        chosen, rows, over = lot.choose(logits, self._exact(states, 0, logits.shape[0]))
         self._collect(lot, numbers[0], over)
         if lot.count:
             state = state if rows is None else state.select(rows)
@@ -122,14 +123,21 @@ class Decoding:
         tokens = self.last[0] if len(self.last) == 1 else torch.cat(self.last)
         logits, self.state = self.model.step(tokens[:, None], self.state)
         parts = [(lot, lot.count) for lot in self.lots]
-        kept, ended, start = [], [], 0
+        states, kept, ended, start = getattr(self.state, "last", None), [], [], 0
         for place, (lot, count) in enumerate(parts):
-            self.last[place], rows, over = lot.choose(logits[start : start + count, 0])
+            self.last[place], rows, over = lot.choose(logits[start : start + count, 0], self._exact(states, start, count))
             kept.append((start, count, rows))
             ended += self._collect(lot, self.numbers[place], over)
             start += count
         self._select(kept)
         return ended
+
+    def _exact(self, states: Tensor | None, start: int, count: int) -> Exact | None:
+        """The logits of rows `start` to `start + count` as they were before rounding, where they were rounded."""
+        if states is None:
+            return None
+        own = states[start : start + count]
+        return lambda tokens: self.model.exact_logits(own, tokens)
 
     @torch.inference_mode()
     def drop(self, sources: Sequence[int]) -> None:

@@ -64,14 +64,16 @@ class Predictor:
     def example(self, given: str | Mapping[str, Any], place: str = "", to: str | None = None) -> Example:
         """What the task answers: a text stands for its first input. Raises UsageError for a field that the task does not read."""
         wanted = [name for name in self.task.needs if FIELDS[name].role == "input"]
-        values = {self.task.input: given} if isinstance(given, str) else dict(given)
+        values: dict[str, Any] = {self.task.input: given} if isinstance(given, str) else dict(given)
         for name in values:
             if name not in (*wanted, *OPTIONAL_INPUTS):
                 raise unknown("input", name, wanted, f"of a run for {self.task.name}")
         missing = [name for name in wanted if name not in values]
         if missing:
             raise UsageError(f"{place or 'An example'} has no {' and no '.join(missing)}; a run for {self.task.name} needs it.")
-        return Example(**values, place=place, **({"target_language": to} if to is not None else {}))
+        if to is not None:
+            values["target_language"] = to
+        return Example(**values, place=place)
 
     def settings(self, **changes: Any) -> DecodingSettings:
         """The run's decoding defaults with `changes`. Raises UsageError for an unknown or impossible dial."""

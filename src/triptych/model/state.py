@@ -80,6 +80,7 @@ class State:
     cross: CrossKeys | None
     beams: int
     fused: list[Any]  # of each layer, the projections to query, key and value as one
+    last: Tensor | None = None  # (B * T, D) states behind the last step's logits, where those were rounded
 
     def select(self, rows: Tensor) -> State:
         """The state of `rows` (int64), in that order; rows may repeat or be left out."""
@@ -92,7 +93,7 @@ class State:
         if sources.numel() != count or not torch.equal(sources, torch.arange(count, device=rows.device)):
             pool, cross = pool.select(sources, self.used), None if cross is None else cross.select(sources)
         return replace(self, pool=pool, hidden=self.hidden.index_select(0, rows), lengths=self.lengths.index_select(0, rows),
-                       cross=cross, beams=beams)  # fmt: skip
+                       cross=cross, beams=beams, last=None)  # fmt: skip
 
     def join(self, other: State) -> State:
         """Both states' rows, self's first."""

@@ -147,7 +147,15 @@ class Transformer(nn.Module):
         for layer, block in enumerate(self.decoder.blocks):
             x = self._step_block(block, layer, x, positions, (count, steps), state, mask)  # type: ignore[arg-type]
         state.advance(steps)
-        return self.project(self.decoder.final_norm(x)).view(count, steps, -1), state
+        x = self.decoder.final_norm(x)
+        state.last = None if x.dtype == torch.float32 else x
+        return self.project(x).view(count, steps, -1), state
+
+    def exact_logits(self, states: Tensor, tokens: Tensor) -> Tensor:
+        """Of rows of states (B, D), the logits of a few tokens each (B, C), added up and kept in fp32."""
+        weight, offset = self.readout()
+        found = torch.bmm(weight[tokens].float(), states.float()[:, :, None])[:, :, 0]
+        return found if offset is None else found + offset[tokens].float()
 
     def _step_block(self, block: Block, layer: int, x: Tensor, positions: Tensor, shape: tuple[int, int], state: State,
                     mask: Tensor | None) -> Tensor:  # fmt: skip
