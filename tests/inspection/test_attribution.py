@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from toy_classifier import LABELS, TEXTS, predictor
+from toy_classifier import LABELS, TEXTS, predictor, task
 
 from triptych.data.batching import collate
 from triptych.errors import UsageError
@@ -23,8 +26,10 @@ def log_probability(output: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("preset", ["bert-base", "encoder-small"])
-def test_it_is_the_slope_of_the_score_as_a_tokens_vector_grows(preset: str) -> None:
+@pytest.mark.parametrize("reads_words", [False, True])
+def test_it_is_the_slope_of_the_score_as_a_tokens_vector_grows(preset: str, reads_words: bool) -> None:
     toy, inputs = setting(preset)
+    toy.head.reads_words = reads_words
     found = attribute(toy.model, toy.head, inputs, log_probability)
     model, head, step = toy.model.double(), toy.head.double(), 5e-3
     model.precision = torch.float64
@@ -63,24 +68,21 @@ def test_cells_add_products_and_join_gradients() -> None:
 
 def test_labels_are_chosen_by_score_or_by_name() -> None:
     logits = torch.tensor([[0.0, 2.0, 1.0, 0.0]])
-
-    class Output:
-        pass
-
-    output = Output()
-    output.logits = logits  # type: ignore[attr-defined]
-    score = score_of("classification", {"labels": LABELS})
+    score = score_of(task(), {"labels": LABELS})
     assert score is not None
-    for given in (logits, output):
+    for given, expected in ((logits, logits), (SimpleNamespace(logits=logits, temperature=torch.tensor(2.0)), logits / 2)):
         value, name = score(given)
-        assert name == "Sports" and float(value) == pytest.approx(float(logits.log_softmax(-1)[0, 1]))
+        assert name == "Sports" and float(value) == pytest.approx(float(expected.log_softmax(-1)[0, 1]))
     assert label_score(logits, LABELS, "Business")[1] == "Business"
-    assert label_score(torch.tensor([[3.5]]), [])[0] == 3.5
-    with pytest.raises(UsageError, match="Unknown label 'Sport'.*Did you mean 'Sports'"):
-        label_score(logits, LABELS, "Sport")
+    assert float(label_score(logits, LABELS, None, "labels")[0]) == pytest.approx(float(torch.sigmoid(logits[0, 1]).log()))
+    assert label_score(torch.tensor([[3.5]]), [], None, "value") == (3.5, "")
+    for wanted, kind, said in (("Sport", "label", "Unknown label 'Sport'.*Did you mean 'Sports'"), ("Sports", "value", "gives a number")):
+        with pytest.raises(UsageError, match=said):
+            label_score(logits, LABELS, wanted, kind)
 
 
 def test_a_task_without_a_score_says_so() -> None:
-    assert score_of("tagging", {}) is None
+    other = dataclasses.replace(task(), name="tagging")
+    assert score_of(other, {}) is None
     with pytest.raises(UsageError, match="--target"):
-        score_of("tagging", {}, "PER")
+        score_of(other, {}, "PER")

@@ -26,7 +26,12 @@ TEXTS = ["The animal didn't cross the street because it was too tired.", "那隻
 
 
 class FirstState(nn.Module):
-    """Logits (B, C) from the state of each sequence's first token, through a tanh (Devlin et al. 2018, section 4.1)."""
+    """Logits (B, C) from the state of each sequence's first token, through a tanh (Devlin et al. 2018, section 4.1).
+
+    `reads_words`: the first token's own vector is added, so that the head reads the table too.
+    """
+
+    reads_words = False
 
     def __init__(self, width: int, labels: int) -> None:
         super().__init__()
@@ -35,6 +40,8 @@ class FirstState(nn.Module):
 
     def forward(self, model: Any, states: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         lengths = inputs["source_lengths"]
+        if self.reads_words:
+            states = states + 3 * model.embedding(inputs["source"]).to(states.dtype).roll(-1, 0)
         return self.output(torch.tanh(self.inner(states[lengths.cumsum(0) - lengths])))
 
 

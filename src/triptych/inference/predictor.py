@@ -216,7 +216,7 @@ class Predictor:
             raise UsageError(f"A run for {self.task.name} has no encoder of its own to look into. Use `trace`.")
         if not (getattr(example, self.task.input) or "").strip():
             raise UsageError(f"There is nothing to look at: the {self.task.input} is empty.")
-        score = score_of(self.task.name, self.labels, target)
+        score = score_of(self.task, self.labels, target)
         pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
         answer = next(iter(self.answer([example]))).text if answer is None else answer
         return [

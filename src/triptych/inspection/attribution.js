@@ -1,7 +1,8 @@
 /* What a token receives of attention beside gradient x input: two rows of coloured tokens, and every number in a table. */
 
-/** (S,) mean over the tokens that look; a column's share of all attention times the number of tokens is this times S. */
+/** (S,) mean over the tokens that look. */
 const receivedBy = (table) => table[0].map((_, s) => table.reduce((sum, row) => sum + row[s], 0) / table.length);
+const UNDERLINED = 0.05; // of the largest; what is less against the answer is left without a line
 const largest = (values) => values.reduce((best, value) => Math.max(best, Math.abs(value)), 1e-12);
 const signed = (value) => `${value < 0 ? "−" : value > 0 ? "+" : ""}${Math.abs(value).toFixed(4)}`;
 
@@ -13,7 +14,7 @@ function colourRow(parent, heading, hint, cells, values) {
   const row = make(parent, "p", { class: "tokens" });
   sentence(row, cells, false).forEach((span, place) => {
     span.style.backgroundColor = tint(Math.abs(values[place]) / most, values[place] < 0 ? "--mark" : "--heat");
-    span.classList.toggle("against", values[place] < 0);
+    span.classList.toggle("against", values[place] < -UNDERLINED * most);
     span.setAttribute("title", `${cells[place].label}: ${signed(values[place])}`);
   });
 }

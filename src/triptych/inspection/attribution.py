@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..errors import UsageError, unknown
+from ..tasks.task import Task
 
 Score = Callable[[Any], Tensor]  # output of a head -> one number
 
@@ -51,7 +53,7 @@ def exact(*modules: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def vectors_of(model: Any, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """While it lasts, source tokens enter the encoder as `change` (their vectors (S, D)); weights and ids stay as they are."""
+    """While it lasts, whoever asks the table for source tokens, encoder or head, gets `change` of their vectors (S, D)."""
     table = model.source_embedding or model.embedding
     hook = table.register_forward_hook(lambda module, given, vectors: change(vectors))
     try:
@@ -68,8 +70,9 @@ def attribute(model: Any, head: nn.Module, inputs: Mapping[str, Tensor], score: 
     taken: list[Tensor] = []
 
     def leaf(vectors: Tensor) -> Tensor:
-        taken.append(vectors.detach().float().requires_grad_())
-        return taken[-1]
+        if not taken:
+            taken.append(vectors.detach().float().requires_grad_())
+        return taken[0] if vectors.shape == taken[0].shape else vectors  # a head may read the same vectors again
 
     if any(parameter.dtype != torch.float32 for parameter in head.parameters()):
         head = copy.deepcopy(head).float()
@@ -91,31 +94,31 @@ def together(found: Attribution, groups: list[tuple[int, ...]]) -> Attribution:
 # What is scored, by task ------------------------------------------------------------------------------------------------
 
 
-def label_score(output: Any, names: list[str], wanted: str | None = None) -> tuple[Tensor, str]:
-    """Of logits (B, C), or an output that has them as `logits`: log-probability (nats) of the best label, or of `wanted`.
+def label_score(output: Any, names: list[str], wanted: str | None = None, kind: str = "label") -> tuple[Tensor, str]:
+    """Of logits (B, C), or an output with `logits` and perhaps a `temperature`: the first text's score and what it is called.
 
-    A single logit has no label beside it: the number itself.
+    kind "label": log-probability (nats) of the likeliest label, or of `wanted`; "labels": the same of labels that do not exclude one
+    another; "value": the number itself, in the head's own scale, which has no name.
     """
-    logits = getattr(output, "logits", output)
-    logits = logits.reshape(-1, logits.shape[-1])[0].float()  # (C,)
+    logits = getattr(output, "logits", output)[0].float()  # (C,)
+    if kind == "value":
+        if wanted is not None:
+            raise UsageError("--target names a label; this run gives a number.")
+        return logits.sum(), ""
     if wanted is not None and wanted not in names:
         raise unknown("label", wanted, names)
-    if logits.numel() == 1:
-        return logits[0], names[0] if names else ""
+    temperature = getattr(output, "temperature", None)
+    if temperature is not None:
+        logits = logits / temperature.detach().float()
     place = int(logits.argmax()) if wanted is None else names.index(wanted)
-    return logits.log_softmax(-1)[place], names[place] if place < len(names) else str(place)
+    chances = logits.log_softmax(-1) if kind == "label" else functional.logsigmoid(logits)
+    return chances[place], names[place]
 
 
-def label_names(labels: Mapping[str, Any]) -> list[str]:
-    """The names of a run's labels in the order of its logits."""
-    names = labels.get("labels", labels.get("names", []))
-    return [str(name) for name in names]
-
-
-def score_of(task: str, labels: Mapping[str, Any], wanted: str | None = None) -> Callable[[Any], tuple[Tensor, str]] | None:
+def score_of(task: Task, labels: Mapping[str, Any], wanted: str | None = None) -> Callable[[Any], tuple[Tensor, str]] | None:
     """What is attributed for a task: output of its head -> (number, its name). None: nothing is defined for it."""
-    if task == "classification":
-        return lambda output: label_score(output, label_names(labels), wanted)
+    if task.name == "classification":
+        return lambda output: label_score(output, labels.get("labels", []), wanted, task.options.get("learn", "label"))
     if wanted is not None:
-        raise UsageError(f"--target names a label or a translation; a run for {task} has neither.")
+        raise UsageError(f"--target names a label or a translation; a run for {task.name} has neither.")
     return None

@@ -1,5 +1,6 @@
 /* Self-attention as lines over the text: from the token that looks to those it looks at. */
 const FAINTEST = 0.03; // of the strongest line of a token; below it none is drawn
+const MOST_LINES = 32; // of a token; the colours show the rest
 
 /** The text as tokens. One of them has the Tab stop, arrow keys move it; chosen(place) is called with -1 for none. */
 function drawFlow(parent, cells, state, chosen) {
@@ -58,9 +59,10 @@ function drawLines(flow, t, weights) {
   svg.setAttribute("height", holder.scrollHeight);
   const most = weights.reduce((a, b) => Math.max(a, b), 1e-9), stroke = colour("--heat");
   const [x, y] = anchor(spans[t], holder);
+  const least = [...weights].sort((a, b) => b - a)[Math.min(MOST_LINES, weights.length) - 1];
   weights.forEach((w, s) => {
     const share = w / most;
-    if (share < FAINTEST) return;
+    if (share < FAINTEST || w < least) return;
     const [u, v] = anchor(spans[s], holder);
     const rise = Math.min(26, 8 + Math.abs(u - x) * 0.12), sameLine = Math.abs(v - y) < 4;
     const bend = sameLine ? `C${x} ${y - rise} ${u} ${v - rise} ${u} ${v}` : `Q${(x + u) / 2} ${(y + v) / 2 - 8} ${u} ${v}`;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -152,6 +153,8 @@ def _label(text: str, before: str) -> str:
     shown = text.strip()
     if not shown:
         return "".join({"\n": "⏎", "\t": "⇥"}.get(character, "␣") for character in text)
+    if all(unicodedata.category(character) == "Cf" for character in shown):  # invisible, like what joins emoji
+        return " ".join(f"U+{ord(character):04X}" for character in shown)
     goes_on = _in_word(text[0]) and _in_word(before[-1:])
     return f"·{shown}" if goes_on else shown
 
