@@ -7,13 +7,14 @@ const largest = (values) => values.reduce((best, value) => Math.max(best, Math.a
 const signed = (value) => `${value < 0 ? "−" : value > 0 ? "+" : ""}${Math.abs(value).toFixed(4)}`;
 
 function colourRow(parent, heading, hint, cells, values) {
-  const most = largest(values);
+  const ofText = values.filter((_, place) => cells[place].text); // a special token often outweighs all words together
+  const most = largest(ofText.length ? ofText : values);
   const title = make(parent, "p", { class: "row-name" });
   make(title, "strong", {}, heading);
   title.append(` ${hint}`);
   const row = make(parent, "p", { class: "tokens" });
   sentence(row, cells, false).forEach((span, place) => {
-    span.style.backgroundColor = tint(Math.abs(values[place]) / most, values[place] < 0 ? "--mark" : "--heat");
+    span.style.backgroundColor = tint(Math.min(1, Math.abs(values[place]) / most), values[place] < 0 ? "--mark" : "--heat");
     span.classList.toggle("against", values[place] < -UNDERLINED * most);
     span.setAttribute("title", `${cells[place].label}: ${signed(values[place])}`);
   });

@@ -11,7 +11,7 @@ const WORDS = {
     flow_name: "Tokens of the text; lines show what one looks at", looks: "{0} looks at", window: "Part {0} of {1} of a long text",
     beside: "Attention received beside gradient × input", received: "Attention received", gradient: "Gradient × input",
     norm: "Length of the gradient", token: "Token", of: "of log p({0}) = {1}", of_value: "of the answer {1}", numbers: "All numbers",
-    sign: "Blue speaks for it, orange and underlined against it.",
+    sign: "Blue speaks for it, orange and underlined against it; full colour is the largest value of the text, special tokens may exceed it.",
     cause: "Neither is proof of cause. A token that gets much attention need not matter; gradient × input is a first-order estimate, "
       + "and its values need not add up to the score.",
     received_hint: "mean over the tokens that look, layer and head as chosen above",
@@ -30,7 +30,7 @@ const WORDS = {
     flow_name: "本文的詞元；連線表示某個詞元看向哪裡", looks: "{0} 看向", window: "長文的第 {0} 段，共 {1} 段",
     beside: "所受注意力與梯度 × 輸入", received: "所受注意力", gradient: "梯度 × 輸入",
     norm: "梯度長度", token: "詞元", of: "對象：log p({0}) = {1}", of_value: "對象：答案 {1}", numbers: "全部數值",
-    sign: "藍色為支持，橘色加底線為反對。",
+    sign: "藍色為支持，橘色加底線為反對；最深的顏色為本文中的最大值，特殊詞元可能更大。",
     cause: "兩者都不是因果的證明。受到許多注意力的詞元未必重要；梯度 × 輸入只是一階估計，各值相加不一定等於分數。",
     received_hint: "對所有觀看的詞元取平均，層與頭依上方選擇",
     note_no_attention: "無可顯示：此模型沒有注意力。整個句子只由編碼器最後狀態的一個向量傳給每一步。",
