@@ -152,9 +152,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=45)
     parser.add_argument("--windows", type=int, default=3)
     parser.add_argument("--texts", type=int, default=2000)
-    parser.add_argument(
-        "--ours", type=Path, help="one window of ours alone: train into this folder, or with --precision use its run"
-    )
+    parser.add_argument("--ours", type=Path, help="one window of ours alone: train into this folder, or with --precision use its run")
     parser.add_argument("--precision")
     options = parser.parse_args()
     if options.ours and options.precision:
