@@ -101,7 +101,7 @@ def our_inference(folder: Path, precision: str, count: int) -> None:
 def call(command: list[str]) -> list[dict[str, Any]]:
     """The JSON lines that a command prints."""
     answer = subprocess.run(command, capture_output=True, text=True)
-    lines = [json.loads(line) for line in answer.stdout.split("\n") if line.startswith("{")]
+    lines = [json.loads(line) for line in answer.stdout.split("\n") if line.startswith('{"')]  # a Trainer prints dicts too
     if answer.returncode or not lines:
         raise SystemExit(f"{' '.join(command)} failed:\n{answer.stdout[-1000:]}\n{answer.stderr[-3000:]}")
     for line in lines:
