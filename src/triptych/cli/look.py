@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 MOST = 3  # source words named for a target word
 MOST_ROWS = 40  # tokens named in a terminal
 MOST_WINDOWS = 6  # of a long text on one page
-KINDS = ("cross", "encoder", "decoder")
 
 
 @dataclass(frozen=True, kw_only=True)

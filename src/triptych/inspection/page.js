@@ -10,9 +10,9 @@ function sentence(parent, cells, isActive) {
   });
 }
 
-function choice(parent, name, options, chosen, changed) {
-  const label = make(parent, "label", {}, `${name} `);
-  const select = make(label, "select");
+function choice(parent, key, options, chosen, changed) {
+  const label = make(parent, "label", {}, `${say(key)} `);
+  const select = make(label, "select", { "data-key": key });
   for (const [value, text] of options) {
     const option = make(select, "option", { value }, text);
     option.selected = String(value) === String(chosen);
@@ -42,12 +42,16 @@ function facts(panel, trace) {
 function selectors(panel, trace, state, weights) {
   const kinds = Object.keys(trace.attention), [layers, heads] = weights.shape;
   const controls = make(panel, "div", { class: "controls" });
-  const change = (key) => (value) => { state[key] = key === "kind" ? value : Number(value); drawPanel(panel, trace, state); };
+  const change = (key) => (value) => {
+    state[key] = key === "kind" ? value : Number(value);
+    drawPanel(panel, trace, state);
+    panel.querySelector(`select[data-key="${key}"]`).focus(); // who chooses by keyboard goes on choosing
+  };
   const numbered = (count) => [[-1, say("mean")], ...[...Array(count).keys()].map((i) => [i, i + 1])];
   const changeKind = (value) => { state.layer = state.head = state.token = -1; change("kind")(value); };
-  if (kinds.length > 1) choice(controls, say("kind"), kinds.map((kind) => [kind, say(kind)]), state.kind, changeKind);
-  if (layers > 1) choice(controls, say("layer"), numbered(layers), state.layer, change("layer"));
-  if (heads > 1) choice(controls, say("head"), numbered(heads), state.head, change("head"));
+  if (kinds.length > 1) choice(controls, "kind", kinds.map((kind) => [kind, say(kind)]), state.kind, changeKind);
+  if (layers > 1) choice(controls, "layer", numbered(layers), state.layer, change("layer"));
+  if (heads > 1) choice(controls, "head", numbered(heads), state.head, change("head"));
   return controls;
 }
 
