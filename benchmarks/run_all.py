@@ -30,6 +30,7 @@ def main() -> int:
         "kill_and_resume": ([], ""),
         "training_speed": (peers, "--work and --scripts"),
         "decoding_speed": (decoding, "--run and --work"),
+        "encoder_speed": (peers, "--work and --scripts"),
     }
     failed = []
     for name, (arguments, needs) in proofs.items():

@@ -108,6 +108,11 @@ def test_inspect_writes_one_page(triptych: Command, trained: Path, tmp_path: Pat
     assert done.code == 0 and "http" not in (tmp_path / "out.html").read_text().split("<script")[0].replace("http-equiv", "")
     text = triptych("inspect", trained, "one red dogs", "--target", "eins rot Hunde")
     assert text.out.split("\n")[0] == "eins rot Hunde" and "%" in text.out
+    own = triptych("inspect", trained, "one red dogs", "--kinds", "encoder, decoder", "--html", tmp_path / "own.html")
+    page = (tmp_path / "own.html").read_text()
+    assert own.code == 0 and '"encoder": {"shape"' in page and '"decoder": {"shape"' in page and '"cross": {"shape"' not in page
+    wrong = triptych("inspect", trained, "one red dogs", "--kinds", "cros")
+    assert wrong.code == 2 and "Allowed: cross, encoder, decoder" in wrong.err
 
 
 def test_info_of_a_run_a_preset_and_this_place(triptych: Command, trained: Path) -> None:

@@ -80,11 +80,11 @@ def test_no_sentence_breaks_the_page(word: str) -> None:
 
 
 def test_both_languages_have_every_word() -> None:
-    script = (Path(html.__file__).parent / "page.js").read_text("utf-8")
+    script = "".join((Path(html.__file__).parent / name).read_text("utf-8") for name in html.SCRIPTS)
     english, chinese = re.findall(r"^  (?:en|\"zh-Hant\"): \{(.*?)^  \},", script, flags=re.DOTALL | re.MULTILINE)
     keys = [set(re.findall(r"(?:^|[,\n]) *(\w+): \"", part)) for part in (english, chinese)]
     assert keys[0] == keys[1] and {"warning", "note_no_attention", "layer", "head", "mean"} <= keys[0]
-    used = set(re.findall(r"say\(\"(\w+)\"", script))
+    used = set(re.findall(r"(?:say\(|choice\(controls, )\"(\w+)\"", script))
     assert used <= keys[0]
     assert '<html lang="zh-Hant">' in html.page([example()], language="zh-Hant")
 

@@ -1,26 +1,60 @@
-"""triptych inspect: what a run attended to."""
+"""triptych inspect: what a run attended to, and what its answer looks like."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ..errors import UsageError
 from .console import table, talk
+from .inputs import example_of, read_passage
 from .use import decoding_changes
 
 if TYPE_CHECKING:
+    from ..inference.predictor import Predictor
+    from ..inspection.html import Picture
     from ..inspection.trace import Trace
+    from ..tasks.task import Prediction
 
 MOST = 3  # source words named for a target word
+MOST_ROWS = 40  # tokens named in a terminal
+MOST_WINDOWS = 6  # of a long text on one page
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What was asked for beside the text."""
+
+    to: str | None = None
+    target: str | None = None
+    kinds: tuple[str, ...] = ("cross",)
+    passage: str | None = None
+    words: bool = False
+    decoding: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Shown:
+    """What there is to see: the answer, rows for a terminal with a line below them, traces and pictures for a page."""
+
+    answer: str
+    rows: list[list[str]]
+    note: str
+    traces: list[Trace]
+    pictures: list[Picture] = field(default_factory=list)
 
 
 def inspect(
-    run: str, text: str, /, *, html: Path | None = None, to: str | None = None, target: str | None = None,
-    language: Literal["en", "zh-Hant"] = "en", overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
+    run: str, text: str, /, *, html: Path | None = None, to: str | None = None, target: str | None = None, kinds: str = "cross",
+    passage: str | None = None, words: bool = False, language: Literal["en", "zh-Hant"] = "en",
+    overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
-    """Answer a text and show which source words each word of the answer attended to.
+    """Answer a text and show what the model attended to: words of the source for each word of an answer, or, for a run that
+    understands, tokens of the text for each token, and what the answer depends on.
 
     Parameters
     ----------
@@ -29,29 +63,89 @@ def inspect(
     text
         The text to answer.
     html
-        Write one self-contained page: source x target heat map for every layer and head.
+        Write one self-contained page: attention of every layer and head, and a picture of the answer.
     to
         Target language, for a run that knows several.
     target
-        Look at this text as the answer, instead of searching for one.
+        Look at this text as the answer, instead of searching for one; for a run that classifies, at this label.
+    kinds
+        Of a run that translates: cross, encoder, decoder, or several with commas.
+    passage
+        A file or a text in which the answer is to be found, for a run that answers questions.
+    words
+        The text is already split into words by spaces.
     language
         The page's first language.
     """
     from ..inference.predictor import load
     from ..inspection.html import write
 
-    trace = load(run).trace(text, to=to, target=target, **decoding_changes(overrides))
-    print(trace.target_text)
+    predictor = load(run)
+    options = Options(to=to, target=target, kinds=tuple(kind.strip() for kind in kinds.split(",")), passage=read_passage(passage),
+                      words=words, decoding=decoding_changes(overrides))  # fmt: skip
+    shown = LOOKS.get(predictor.task.name, encoder)(predictor, text, options)
+    print(shown.answer)
     if html is not None:
-        write(html, [trace], language=language)
+        write(html, shown.traces[:MOST_WINDOWS], shown.pictures, language=language)
+        if len(shown.traces) > MOST_WINDOWS:
+            talk(f"The text is read in {len(shown.traces)} windows; the page shows the attention of the first {MOST_WINDOWS}.")
         talk(f"Written: {html}. It opens in a browser and needs no network.")
         return 0
-    if not trace.attention:
-        talk("This model has no attention: one vector carries the whole sentence, so there is nothing to show.")
-        return 0
-    print(table(_strongest(trace), right=False))
-    talk("Attention weight, mean over layers and heads; it is not proof of a cause. All layers and heads: --html FILE.")
+    if shown.rows:
+        print(table(shown.rows, right=False))
+    talk(shown.note)
     return 0
+
+
+# A look for each task: (predictor, text, options) -> what there is to see -------------------------------------------------
+
+
+def translation(predictor: Predictor, text: str, options: Options) -> Shown:
+    """Attention from the answer's words to the source's."""
+    trace = predictor.trace(text, to=options.to, target=options.target, kinds=options.kinds, **options.decoding)
+    if not trace.attention:
+        note = "This model has no attention: one vector carries the whole sentence, so there is nothing to show."
+        return Shown(answer=trace.target_text, rows=[], note=note, traces=[trace])
+    note = "Attention weight, mean over layers and heads; it is not proof of a cause. All layers and heads: --html FILE."
+    rows = _strongest(trace) if "cross" in trace.attention else []
+    return Shown(answer=trace.target_text, rows=rows, note=note, traces=[trace])
+
+
+def encoder(predictor: Predictor, text: str, options: Options) -> Shown:
+    """Self-attention over the text: what any run with an encoder of its own can show."""
+    return _encoder(predictor, text, options)[0]
+
+
+def classification(predictor: Predictor, text: str, options: Options) -> Shown:
+    """The same, and the labels' probabilities as bars."""
+    from ..inspection.bars import bars
+    from ..inspection.html import Picture
+
+    shown, prediction = _encoder(predictor, text, options)
+    probabilities = prediction.details.get("probabilities")
+    if probabilities:
+        svg = bars(probabilities, chosen=prediction.text if prediction.text in probabilities else None)
+        shown.pictures.append(Picture({"en": "Probability of each label", "zh-Hant": "各標籤的機率"}, svg))
+    return shown
+
+
+LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {  # task -> what is shown of it; any other: `encoder`
+    "translation": translation,
+    "classification": classification,
+}
+
+
+def _encoder(predictor: Predictor, text: str, options: Options) -> tuple[Shown, Prediction]:
+    """What every run with an encoder shows, and its Prediction for whoever adds a picture of it."""
+    if options.to is not None:
+        raise UsageError(f"--to names a target language; a run for {predictor.task.name} has none.")
+    fixed = {} if options.passage is None else {"passage": options.passage}
+    example = example_of(text, predictor, "The text", None, fixed, options.words)
+    prediction = next(iter(predictor.answer([example], predictor.settings(**options.decoding))))
+    traces = predictor.traces(example, options.target, answer=prediction.text)
+    note = ("Attention a token receives, last layer, mean over heads; gradient x input. Neither is proof of a cause. "
+            "All layers and heads: --html FILE.")  # fmt: skip
+    return Shown(answer=prediction.text, rows=_received(traces[0]), note=note, traces=traces), prediction
 
 
 def _strongest(trace: Trace) -> list[list[str]]:
@@ -63,3 +157,14 @@ def _strongest(trace: Trace) -> list[list[str]]:
         named = "  ".join(f"{trace.source[place].label} {100 * weights[place]:.0f} %" for place in best)
         rows.append([cell.label, f"{chance:.2f}", named])
     return rows
+
+
+def _received(trace: Trace) -> list[list[str]]:
+    """A row a token: the attention that it receives in the last layer, and gradient x input; of a long text the strongest."""
+    received = trace.attention["encoder"][-1].mean((0, 1))  # (S,)
+    products = None if trace.attribution is None else trace.attribution.gradient_times_input
+    weight = received if products is None else abs(products)
+    kept = sorted(sorted(range(len(received)), key=lambda place: -weight[place])[:MOST_ROWS])
+    return [
+        [trace.source[place].label, f"{received[place]:.4f}", *([] if products is None else [f"{products[place]:+.4f}"])] for place in kept
+    ]

@@ -192,14 +192,38 @@ class Predictor:
 
     def trace(self, text: str, to: str | None = None, target: str | None = None, kinds: Sequence[str] = ("cross",),
               label: str = "", **decoding: Any) -> Trace:  # fmt: skip
-        """Answer `text` and look at how the answer came about; with `target`, look at that text as the answer instead."""
+        """Answer `text` and look at how the answer came about; with `target`, look at that text as the answer instead.
+
+        Of a run without a decoder: what its tokens look at; `target` is the label asked about. Of a text read in windows, the first.
+        """
         from ..inspection.trace import trace
 
         if self.task.input != "source":
-            raise UsageError(f"A trace shows encoder-decoder attention; a run for {self.task.name} has none.")
+            return self.traces(self.example(text, "text", to), target, label)[0]
         example = Example(source=text, target=target, target_language=to, place="text")
         return trace(self.model, self.task, self.tokenizers, example, labels=self.labels, settings=self.settings(**decoding),
                      label=label or self._name(), kinds=kinds)  # fmt: skip
+
+    def traces(self, example: Example, target: str | None = None, label: str = "", answer: str | None = None) -> list[Trace]:
+        """What the encoder attends to in each window of an Example, and what its answer depends on where the task says so.
+
+        target: the label asked about instead of the likeliest one; answer: in words, where it is known already.
+        """
+        from ..inspection.attribution import score_of
+        from ..inspection.encoder import trace_encoder
+
+        if getattr(self.model.config, "encoder", None) is None or self.task.input == "source":
+            raise UsageError(f"A run for {self.task.name} has no encoder of its own to look into. Use `trace`.")
+        if not (getattr(example, self.task.input) or "").strip():
+            raise UsageError(f"There is nothing to look at: the {self.task.input} is empty.")
+        score = score_of(self.task, self.labels, target)
+        pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
+        answer = next(iter(self.answer([example]))).text if answer is None else answer
+        return [
+            trace_encoder(self.model, self.head, self.tokenizers.source, one, answer=answer, label=label or self._name(), score=score,
+                          window=(number, len(pieces)))
+            for number, one in enumerate(pieces, 1)
+        ]  # fmt: skip
 
     def _name(self) -> str:
         return self.config.name if self.config and self.config.name else "model"

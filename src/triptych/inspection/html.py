@@ -1,4 +1,4 @@
-"""One self-contained page from one or several Traces: opens from disk, asks the network for nothing.
+"""One self-contained page from Traces and pictures: opens from disk, asks the network for nothing.
 
 Style and script are inlined and named by their SHA-256 in the page's Content-Security-Policy, which allows nothing else.
 """
@@ -9,6 +9,7 @@ import base64
 import hashlib
 import html
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -18,11 +19,33 @@ from .trace import Trace
 
 Language = Literal["en", "zh-Hant"]
 TITLES = {"en": "Attention", "zh-Hant": "注意力"}
+SCRIPTS = ("words.js", "map.js", "lines.js", "attribution.js", "page.js")  # one after the other they are one script
 
 
-def page(traces: Sequence[Trace], *, title: str | None = None, language: Language = "en") -> str:
-    """The HTML text; several traces of one sentence stand side by side. `language` is the first one, a button switches."""
-    parts = {name: (resources.files("triptych.inspection") / f"page.{name}").read_text("utf-8") for name in ("html", "css", "js")}
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A part of a page that needs no script. title: in each language; markup: SVG or HTML, everything in it escaped.
+
+    The page's policy forbids `style` attributes and scripts in it; classes of page.css (`ink bar track mark`) give the colours
+    of the page, in the dark too, where presentation attributes like `fill` hold for a picture that stands alone.
+    """
+
+    title: dict[Language, str]
+    markup: str
+
+    def section(self) -> str:
+        titles = "".join(f'<span lang="{name}">{html.escape(text)}</span>' for name, text in self.title.items())
+        return f'<section class="picture"><h2>{titles}</h2><div class="scroll" tabindex="0">{self.markup}</div></section>'
+
+
+def page(traces: Sequence[Trace], pictures: Sequence[Picture] = (), *, title: str | None = None, language: Language = "en") -> str:
+    """The HTML text; pictures come first, several traces of one sentence stand side by side.
+
+    `language` is the first one, a button switches.
+    """
+    folder = resources.files("triptych.inspection")
+    parts = {name: (folder / f"page.{name}").read_text("utf-8") for name in ("html", "css")}
+    parts["js"] = "".join((folder / name).read_text("utf-8") for name in SCRIPTS)
     # "<" cannot stand in a script element's data: a sentence could close the element
     data = "[" + ",".join(trace.to_json() for trace in traces) + "]"
     fields = {
@@ -32,18 +55,20 @@ def page(traces: Sequence[Trace], *, title: str | None = None, language: Languag
         "script": parts["js"],
         "script_hash": _digest(parts["js"]),
         "traces": data.replace("<", "\\u003c"),
+        "pictures": "\n".join(picture.section() for picture in pictures),
     }
     text = parts["html"].replace('lang="en"', f'lang="{language}"')
     pieces = text.split("{")  # one pass, so that nothing in the data is taken for a place to fill
     return pieces[0] + "".join(fields[name] + rest for name, rest in (piece.split("}", 1) for piece in pieces[1:]))
 
 
-def write(path: str | Path, traces: Sequence[Trace], *, title: str | None = None, language: Language = "en") -> Path:
+def write(path: str | Path, traces: Sequence[Trace], pictures: Sequence[Picture] = (), *, title: str | None = None,
+          language: Language = "en") -> Path:  # fmt: skip
     """Write the page to `path`, creating its folder. Raises RunError when that cannot be done."""
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page(traces, title=title, language=language), encoding="utf-8")
+        path.write_text(page(traces, pictures, title=title, language=language), encoding="utf-8")
     except OSError as error:
         raise RunError(f"Cannot write {path}: {error.strerror or error}. Choose another place for the page.") from error
     return path

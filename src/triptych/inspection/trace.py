@@ -1,12 +1,14 @@
 """A Trace: one answer of a model with what is needed to look at it. The page, a notebook and the file of `inspect` all read it.
 
 Attention is recomputed exactly from queries and keys for the finished answer, so decoding is free to use fused kernels.
+Traces of models without a decoder are made in `encoder.py`.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -22,10 +24,11 @@ from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
 from ..model.config import RecurrentConfig
 from ..tasks.task import Labels, Task
+from .attribution import Attribution, exact
 
 TRACE_VERSION = 1
 MOST_BYTES = 4  # of one character in UTF-8
-MOST_WEIGHTS = 4_000_000  # in one file; beyond that only the mean over heads is kept, and the page says so
+MOST_WEIGHTS = 4_000_000  # of one kind in one file; beyond that only means are kept, and the page says so
 
 
 class Pieces(Protocol):
@@ -58,8 +61,10 @@ class Cell:
 class Trace:
     """attention: kind ("cross", "encoder", "decoder") -> (L, H, T, S) fp32 over cells; row t is the cell *produced* at t.
 
-    log_probabilities: (T,) nats, a cell's tokens added up. notes: codes that the page turns into words: "no_attention",
-    "means_only", "cut" (the answer stopped at the maximum length).
+    log_probabilities: (T,) nats, a cell's tokens added up. A model without a decoder produces nothing: target and log_probabilities
+    are empty, target_text is its answer in words; window: (which, of how many) where a long text was read in windows; attribution:
+    of its answer, over the source's cells. notes: codes that the page turns into words: "no_attention", "means_only",
+    "head_means_only", "cut" (the answer stopped at the maximum length).
     """
 
     source_text: str
@@ -70,15 +75,16 @@ class Trace:
     log_probabilities: list[float]
     label: str = ""
     notes: list[str] = field(default_factory=list)
+    attribution: Attribution | None = None
+    window: tuple[int, int] = (1, 1)
     trace_version: int = TRACE_VERSION
 
     def to_json(self) -> str:
         """One JSON object; weights are base64 of little-endian uint16, 65535 = 1."""
         attention, notes = {}, list(self.notes)
         for kind, weights in self.attention.items():
-            if weights.size > MOST_WEIGHTS:
-                weights = weights.mean((0, 1), keepdims=True)
-                notes.append("means_only")
+            weights, lost = _fitting(weights)
+            notes += lost
             packed = np.rint(np.clip(weights, 0, 1) * 65535).astype("<u2")
             attention[kind] = {"shape": list(weights.shape), "values": base64.b64encode(packed.tobytes()).decode("ascii")}
         content = {
@@ -90,9 +96,28 @@ class Trace:
             "target": [_cell_json(cell) for cell in self.target],
             "log_probabilities": [round(value, 6) for value in self.log_probabilities],
             "attention": attention,
+            "attribution": _attribution_json(self.attribution),
+            "window": list(self.window),
             "notes": sorted(set(notes)),
         }
         return json.dumps(content, ensure_ascii=False)
+
+
+def _fitting(weights: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """(L, H, T, S), or means over heads, then over layers too, where it is too large for a file; and the notes that say so."""
+    if weights.size <= MOST_WEIGHTS:
+        return weights, []
+    by_layer = weights.mean(1, keepdims=True)
+    if by_layer.size <= MOST_WEIGHTS:
+        return by_layer, ["head_means_only"]
+    return by_layer.mean(0, keepdims=True), ["means_only"]
+
+
+def _attribution_json(found: Attribution | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    lists = {name: [float(f"{value:.6g}") for value in getattr(found, name)] for name in ("gradient_times_input", "gradient_norm")}
+    return {"of": found.of, "value": round(found.value, 6), **lists}
 
 
 def _cell_json(cell: Cell) -> dict[str, Any]:
@@ -128,6 +153,8 @@ def _label(text: str, before: str) -> str:
     shown = text.strip()
     if not shown:
         return "".join({"\n": "⏎", "\t": "⇥"}.get(character, "␣") for character in text)
+    if all(unicodedata.category(character) == "Cf" for character in shown):  # invisible, like what joins emoji
+        return " ".join(f"U+{ord(character):04X}" for character in shown)
     goes_on = _in_word(text[0]) and _in_word(before[-1:])
     return f"·{shown}" if goes_on else shown
 
@@ -158,16 +185,10 @@ def look(model: Any, source: Sequence[int], target: Sequence[int], begin: int,
         "target": torch.tensor(shifted, device=device),
         "target_lengths": torch.tensor([len(shifted)], device=device),
     }
-    was_training, precision = model.training, model.precision
-    model.eval()
-    model.precision = torch.float32
-    try:
+    with exact(model):
         logits = model.project(model(**inputs)).float()  # (T, V)
         picked = logits.log_softmax(-1).gather(1, torch.tensor(target, device=device)[:, None])[:, 0]
         found = {kind: model.attention_weights(kind=kind, **inputs)[:, 0].float().cpu().numpy() for kind in kinds}
-    finally:
-        model.precision = precision
-        model.train(was_training)
     return found, picked.tolist()
 
 
