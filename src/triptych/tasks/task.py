@@ -112,4 +112,13 @@ def _translation(options: Mapping[str, Any]) -> Task:
     return build(options)
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {"translation": _translation}  # name -> builder from options
+def _classification(options: Mapping[str, Any]) -> Task:
+    from .classification import build
+
+    return build(options)
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {  # name -> builder from options
+    "translation": _translation,
+    "classification": _classification,
+}
