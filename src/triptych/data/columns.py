@@ -56,7 +56,9 @@ def records(name: str | Path, fields: Sequence[str] | None, needs: Sequence[str]
     form = sniffed(path, lines, [tuple(fields)] if fields else list(itertools.product(*(NAMES[need] for need in needs))))
     tell(str(form))
     if form.kind == "text":
-        raise DataError(f"{path} has one text a line and no second column. Write {' and '.join(needs)} with a tab between them, or as JSONL.")
+        raise DataError(
+            f"{path} has one text a line and no second column. Write {' and '.join(needs)} with a tab between them, or as JSONL."
+        )
     cells = _of_objects(lines, form, fields, needs, wrong) if form.kind == "jsonl" else _of_columns(lines, form, fields, needs, wrong)
     for number, values in cells:
         try:

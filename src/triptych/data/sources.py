@@ -121,7 +121,9 @@ def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> F
 def _chosen(columns: Sequence[str], names: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
     """The first of `names` that are all there, as they are written there."""
     written = {column.lower(): column for column in columns}
-    return next((tuple(written[one.lower()] for one in several) for several in names if {one.lower() for one in several} <= set(written)), None)
+    return next(
+        (tuple(written[one.lower()] for one in several) for several in names if {one.lower() for one in several} <= set(written)), None
+    )
 
 
 def read(files: Files, source_language: str | None = None, target_language: str | None = None,
