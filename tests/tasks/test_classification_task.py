@@ -41,17 +41,8 @@ def trained(built: Task, shown: Sequence[Example], steps: int = 60) -> Predictor
     """A toy model after some steps on all of `shown` at once, calibrated on them."""
     torch.manual_seed(1)
     both, labels = tokenizers(), built.prepare(shown)
-    dials = {
-        "layers": 1,
-        "width": 16,
-        "heads": 2,
-        "inner_width": 32,
-        "positions": "rotary",
-        "norm_placement": "pre",
-        "segments": 2,
-        **stack,
-    }
-    config = ModelConfig(encoder=StackConfig(**dials), vocabulary_size=both.source.vocabulary_size)
+    stack = StackConfig(layers=1, width=16, heads=2, inner_width=32, positions="rotary", norm_placement="pre", segments=2)
+    config = ModelConfig(encoder=stack, vocabulary_size=both.source.vocabulary_size)
     model, head = build(config), built.head(config, labels)
     batch = collate(encode_all(built, shown, both, labels), built.passes)
     optimizer = torch.optim.Adam([*model.parameters(), *head.parameters()], 2e-2)
@@ -62,7 +53,8 @@ def trained(built: Task, shown: Sequence[Example], steps: int = 60) -> Predictor
         optimizer.zero_grad()
         (total / count).backward()
         optimizer.step()
-    model.eval(), head.eval()
+    model.eval()
+    head.eval()
     return Predictor(model=model, head=head, task=built, tokenizers=both, labels=labels, decoding=DecodingSettings())
 
 
@@ -205,6 +197,8 @@ def test_an_unseen_label_is_wrong_and_named(single: Predictor) -> None:
 
 
 def test_calibration_sets_the_temperature_and_needs_some_texts(single: Predictor) -> None:
+    head: Any = single.head
+
     def batches(count: int) -> list[Any]:
         encoded = encode_all(single.task, examples() * count, single.tokenizers, single.labels)
         for number, one in enumerate(encoded):  # every fifth label is wrong, so that the model is too sure
@@ -214,13 +208,13 @@ def test_calibration_sets_the_temperature_and_needs_some_texts(single: Predictor
     calibrate: Any = single.task.calibrate
     before = single.predict(["a good film"])[0]
     with torch.no_grad():
-        assert "too few" in calibrate(single.model, single.head, batches(1)) and single.head.temperature == 1
-        said = calibrate(single.model, single.head, batches(10))
+        assert "too few" in calibrate(single.model, head, batches(1)) and head.temperature == 1
+        said = calibrate(single.model, head, batches(10))
     after = single.predict(["a good film"])[0]
-    assert single.head.temperature > 1 and "Temperature" in said and after.text == before.text
+    assert head.temperature > 1 and "Temperature" in said and after.text == before.text
     assert after.score is not None and before.score is not None and 0.6 < after.score < before.score
-    assert "temperature" in single.head.state_dict()  # travels with the weights
-    single.head.temperature.fill_(1.0)
+    assert "temperature" in head.state_dict()  # travels with the weights
+    head.temperature.fill_(1.0)
 
 
 def test_a_decoder_or_too_long_a_window_is_refused() -> None:

@@ -82,8 +82,7 @@ def init(
         raise UsageError(f"--minutes is {minutes}; it must be greater than 0.")
     given = source if task == "translation" else train
     if given is None:
-        usual = "--source a.en --target a.de" if task == "translation" else "--train my.tsv"
-        raise UsageError(f"Name the file to learn from: triptych init {task} {usual}")
+        raise UsageError(f"Name what to learn from: {'--source a.en --target a.de' if task == 'translation' else '--train my.tsv'}")
     out = out or Path(f"{_stem(given)}.toml")
     if out.exists():
         raise UsageError(f"{out} is there already and is not overwritten. Name another file with --out.")
