@@ -51,7 +51,7 @@ def logistic(texts: dict[str, list[str]], labels: dict[str, list[str]], chinese:
     from sklearn.linear_model import LogisticRegression
 
     cut = TfidfVectorizer(**shape(chinese), sublinear_tf=True, min_df=2)
-    model = LogisticRegression(C=10.0, max_iter=100, tol=1e-3).fit(cut.fit_transform(texts["train"]), labels["train"])
+    model = LogisticRegression(C=10.0, max_iter=200, tol=1e-3).fit(cut.fit_transform(texts["train"]), labels["train"])
     return model.predict(cut.transform(texts["test"])).tolist()
 
 
