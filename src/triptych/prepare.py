@@ -13,6 +13,7 @@ import torch
 
 from .data import catalog
 from .data.batching import Encoded, MicroBatches, collate, length_batches
+from .data.check_columns import refuse_unseen
 from .data.drawing import Drawing
 from .data.example import FIELDS, Example
 from .data.parts import read_part, spread
@@ -106,6 +107,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     examples = spread(read_part(recipe.data, "train", tell, task.needs), recipe.data.examples)
     validation = spread(read_part(recipe.data, "validation", tell, task.needs), recipe.validation.examples)
     labels = task.prepare(examples)
+    refuse_unseen(examples, validation)
     origin = before or (open_origin(recipe.model.start, task.name) if recipe.model.start else None)
     if before is not None and before.read_labels() != labels:
         raise RunError(f"The data of {out} has changed since it was trained: its labels differ. Train into a new folder.")

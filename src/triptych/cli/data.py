@@ -12,7 +12,9 @@ from ..errors import UsageError
 from .console import table, talk
 
 if TYPE_CHECKING:
+    from ..data.check import Report
     from ..data.example import Example
+    from ..data.parts import DataTable
     from ..data.sources import Files
 
 SHOWN = 20  # problems of one kind
@@ -69,7 +71,7 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     Parameters
     ----------
     what
-        A recipe, a public set, one file with two columns, or two aligned files.
+        A recipe, a public set, one file with columns (two languages; or text and label), or two aligned files.
     source
         The source side's file, beside --target.
     target
@@ -80,12 +82,16 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     from ..data.check import Report, check_examples
     from ..data.check import check as check_files
 
-    parts, named = _files(what, source, target)
-    if parts is not None:
-        report = check_files(parts)
+    labelled = None if source or target else _labelled(what)
+    if labelled is not None:
+        report = _check_labelled(labelled)
     else:
-        assert named is not None, "either files or examples"
-        report = Report(check_examples(named), {name: len(part) for name, part in named.items()})  # type: ignore[arg-type]
+        parts, named = _files(what, source, target)
+        if parts is not None:
+            report = check_files(parts)
+        else:
+            assert named is not None, "either files or examples"
+            report = Report(check_examples(named), {name: len(part) for name, part in named.items()})  # type: ignore[arg-type]
     seen: dict[str, int] = {}
     for problem in report.problems:
         kind = problem.reason.split(":")[0]
@@ -100,7 +106,7 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
         talk(f"{kind}: {count:,} more; --json prints all.")
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
-    talk(f"{pairs} pairs; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
+    talk(f"{pairs} {'texts' if labelled else 'pairs'}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
     return int(bool(report.problems))
 
 
@@ -110,7 +116,7 @@ def stats(*what: str, source: str | None = None, target: str | None = None, json
     Parameters
     ----------
     what
-        A recipe, a public set, one file with two columns, or two aligned files.
+        A recipe, a public set, one file with columns (two languages; or text and label), or two aligned files.
     source
         The source side's file, beside --target.
     target
@@ -119,21 +125,85 @@ def stats(*what: str, source: str | None = None, target: str | None = None, json
         One JSON object a part.
     """
     from ..data.check import stats as stats_of
+    from ..data.check_columns import label_counts
     from ..data.sources import read
 
-    parts, named = _files(what, source, target)
-    if parts is not None:
-        named = {name: read(files, report=talk) for name, files in parts.items()}
+    labelled = None if source or target else _labelled(what)
+    if labelled is not None:
+        named = _read_labelled(labelled)
+    else:
+        parts, named = _files(what, source, target)
+        if parts is not None:
+            named = {name: read(files, report=talk) for name, files in parts.items()}
     assert named is not None, "either files or examples"
     for name, examples in named.items():
-        found = stats_of(examples)
+        found, labels = stats_of(examples), label_counts(examples)
         if json_:
-            print(json.dumps({"part": name, **found}, ensure_ascii=False))
+            print(json.dumps({"part": name, **found, **({"labels": labels} if labels else {})}, ensure_ascii=False))
             continue
         keys = list(next(iter(found.values())))
         rows = [[name, *found], *([key, *(_text(side[key]) for side in found.values())] for key in keys)]
         print(table(rows))
+        if labels:
+            more = f" and {len(labels) - SHOWN:,} more" if len(labels) > SHOWN else ""
+            print(f"labels  {', '.join(f'{label} {count:,}' for label, count in list(labels.items())[:SHOWN])}{more}")
     return 0
+
+
+def _labelled(what: tuple[str, ...]) -> tuple[DataTable, tuple[str, ...]] | None:
+    """What the words mean where it is texts with labels or numbers: a data table and the fields; None where it is something else."""
+    from ..data.catalog import entries
+    from ..data.columns import LEARNT, needs_of
+    from ..data.parts import DataTable
+    from ..recipe import Recipe, packaged
+
+    if len(what) != 1:
+        return None
+    first = what[0]
+    if first in packaged() or first.endswith(".toml") or Path(first).is_dir():
+        recipe = Recipe.load(first)
+        if recipe.task.get("name") != "classification":
+            return None
+        return recipe.data, recipe.build_task().needs
+    if first in entries():
+        fields = entries()[first].fields
+        return (DataTable(set=first), fields) if fields[0] == "text" and fields[-1] in LEARNT else None
+    needs = needs_of(first) if Path(first).is_file() else None
+    return None if needs is None else (DataTable(train=first), needs)
+
+
+def _read_labelled(labelled: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Example]]:
+    """Examples by part. A set's leaks are all there: this is to see them."""
+    import dataclasses
+
+    from ..data.catalog import SPLITS
+    from ..data.columns import read as read_columns
+    from ..data.parts import read_part
+
+    data, needs = labelled
+    if data.set is not None:
+        data = dataclasses.replace(data, leaks="keep")
+        return {part: read_part(data, part, talk, needs) for part in SPLITS}
+    return {part: read_columns(names, data, needs, talk) for part, names in named_files(data).items()}
+
+
+def _check_labelled(labelled: tuple[DataTable, tuple[str, ...]]) -> Report:
+    from ..data import check_columns
+    from ..data.check import Report
+
+    data, needs = labelled
+    if data.set is None:
+        return check_columns.check(named_files(data), needs, data.fields)
+    named = _read_labelled(labelled)
+    return Report(check_columns.check_examples(named), {name: len(part) for name, part in named.items()})
+
+
+def named_files(data: DataTable) -> dict[str, list[str]]:
+    """Part -> its files."""
+    from ..data.catalog import SPLITS
+
+    given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
+    return {part: [names] if isinstance(names, str) else list(names) for part, names in given.items()}
 
 
 def _text(value: Any) -> str:

@@ -28,6 +28,8 @@ def evaluate(
 ) -> int:  # fmt: skip
     """Score a run on its own test split, or on other data. Decodes with the recipe's table [decoding].
 
+    --data.leaks test leaves out what a public set has in training too.
+
     Parameters
     ----------
     run
@@ -50,7 +52,8 @@ def evaluate(
     if bootstrap is not None and bootstrap < 1:
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
     predictor = load_run(run, precision)
-    examples, name = chosen_examples(predictor, split, data, to)
+    leaks = (overrides := dict(overrides or {})).pop("data.leaks", None)
+    examples, name = chosen_examples(predictor, split, data, to, leaks)
     settings = predictor.settings(**decoding_changes(overrides))
     talk(f"Answering {len(examples):,} examples of {name} with {settings.beams} beam(s).")
     began = time.monotonic()
@@ -88,7 +91,8 @@ def _print(predictor: Predictor, evaluation: Evaluation, name: str, count: int, 
     talk(f"{count:,} examples in {seconds:.1f} s.")
 
 
-def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to: str | None) -> tuple[list[Example], str]:
+def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to: str | None, leaks: str | None = None,
+                    ) -> tuple[list[Example], str]:  # fmt: skip
     """The examples to score and what to call them. Raises UsageError or DataError where there are none."""
     from ..data.parts import files_of, read_part, reader_of
     from ..data.sources import read
@@ -100,7 +104,7 @@ def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to
     targets, needs = languages.get("targets", []), predictor.task.needs
     if to is not None and to not in targets:
         raise unknown("target language", to, targets, f"of {predictor.run.path}")
-    recipe = Recipe.load(predictor.run.path)
+    recipe = Recipe.load(predictor.run.path, {} if leaks is None else {"data.leaks": leaks})
     if data:
         if to is None and len(targets) > 1:
             raise UsageError(f"This run translates to several languages; say which one --data is in with --to: {', '.join(targets)}.")

@@ -44,20 +44,22 @@ SIZES = (
 
 
 def init(
-    task: str, /, *, source: Path, target: Path | None = None, validation: list[Path] | None = None,
-    test: list[Path] | None = None, source_language: str | None = None, target_language: str | None = None,
-    out: Path | None = None, minutes: float | None = None,
+    task: str, /, *, source: Path | None = None, target: Path | None = None, train: Path | None = None,
+    validation: list[Path] | None = None, test: list[Path] | None = None, source_language: str | None = None,
+    target_language: str | None = None, out: Path | None = None, minutes: float | None = None,
 ) -> int:  # fmt: skip
     """Check the files, choose a size, forecast minutes and memory, write a recipe. Prints the recipe's path.
 
     Parameters
     ----------
     task
-        What to learn: translation.
+        What to learn: translation from --source, classification from --train.
     source
         Text file, one sentence a line; or one TSV, CSV or JSONL file with both sides.
     target
         The other side's file, line for line.
+    train
+        TSV, CSV or JSONL with columns or keys like text and label, for a task that is no translation.
     validation
         File or two files for validation; a part of the training data is kept for it otherwise.
     test
@@ -78,11 +80,20 @@ def init(
         raise unknown("task", task, TASKS)
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes is {minutes}; it must be greater than 0.")
-    out = out or Path(f"{_stem(source)}.toml")
+    given = source if task == "translation" else train
+    if given is None:
+        raise UsageError(f"Name what to learn from: {'--source a.en --target a.de' if task == 'translation' else '--train my.tsv'}")
+    out = out or Path(f"{_stem(given)}.toml")
     if out.exists():
         raise UsageError(f"{out} is there already and is not overwritten. Name another file with --out.")
-    files = [str(source.resolve()), *([str(target.resolve())] if target else [])]
     others = {name: [str(path.resolve()) for path in paths] for name, paths in (("validation", validation), ("test", test)) if paths}
+    if task == "classification":
+        from .init_classification import recipe_for
+
+        return _write(recipe_for(given, others, minutes, out), out)
+    if source is None:
+        raise UsageError(f"triptych init knows translation and classification so far; start a recipe for {task} from a packaged one.")
+    files = [str(source.resolve()), *([str(target.resolve())] if target else [])]
     data = DataTable(source=source_language or _language(source), target=target_language or _language(target),
                      train=files, **others)  # type: ignore[arg-type]  # fmt: skip
     _check(files, others)
@@ -90,7 +101,12 @@ def init(
     if len(examples) < 20:
         raise DataError(f"{len(examples)} usable pairs are too few to learn from; give some thousands.")
     forecast = Forecast.of(examples, minutes)
-    text = _recipe(task, data, forecast)
+    talk(f"{forecast.words()} Next: triptych train {out}")
+    return _write(_recipe(task, data, forecast), out)
+
+
+def _write(text: str, out: Path) -> int:
+    """The recipe as a file that is not there yet; prints its path."""
     from ..recipe import Recipe
 
     Recipe.parse(text, place=str(out)).model.config()  # what is written can be read
@@ -99,7 +115,6 @@ def init(
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{out} is there already and is not overwritten. Name another file with --out.") from None
-    talk(f"{forecast.words()} Next: triptych train {out}")
     print(out)
     return 0
 

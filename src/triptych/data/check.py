@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError
-from .example import Example
+from .example import FIELDS, Example
 from .sources import LONGEST_LINE, Files, read_bytes, records
 from .split import sentence_key
 
@@ -128,9 +128,10 @@ def _lengths(examples: Sequence[Example]) -> list[Problem]:
 
 
 def stats(examples: Sequence[Example]) -> dict[str, dict[str, float | int | str]]:
-    """Side -> lines, characters, words, quantiles of length in characters, distinct characters, the scripts seen most."""
+    """Text field -> lines, characters, words, quantiles of length in characters, distinct characters, the scripts seen most."""
     table: dict[str, dict[str, float | int | str]] = {}
-    for side in ("source", "target"):
+    sides = [name for name, one in FIELDS.items() if one.text and any(getattr(example, name) is not None for example in examples)]
+    for side in sides or ("source", "target"):
         texts = [getattr(example, side) or "" for example in examples]
         lengths = sorted(map(len, texts)) or [0]
         characters = Counter(character for text in texts for character in text)

@@ -40,6 +40,7 @@ class DataTable:
     test: Names | None = None
     fields: list[str] | None = None  # columns or keys of source and target, where they have other names
     examples: int | None = None  # train on so many of them, spread evenly
+    leaks: Literal["train", "test", "keep"] = "train"  # from where texts are taken that stand in training and in test or validation
     longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
 
 
@@ -88,7 +89,7 @@ def other_part(data: DataTable, part: str, needs: Sequence[str], report: Report 
 
 def reader_of(needs: Sequence[str]) -> Callable[[list[str], DataTable, Sequence[str], Report | None], list[Example]]:
     """The reader of files whose Examples have the fields `needs`, by the field that is learnt from."""
-    field = next((name for name in needs if name in READERS), "text")
+    field = next((name for name in READERS if name in needs), "text")
     module, name = READERS[field].split(":")
     return getattr(import_module(f".{module}", __package__), name)
 

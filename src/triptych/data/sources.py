@@ -33,7 +33,7 @@ class Format:
     lines: int
     columns: tuple[str, ...]  # names where there is a header or keys, else numbers
     header: bool = False
-    chosen: tuple[str, str] | None = None  # the two columns or keys that hold source and target, where their names say so
+    chosen: tuple[str, ...] | None = None  # the columns or keys that hold what is wanted, where their names say so
 
     def __str__(self) -> str:
         names = {"text": "plain text", "tsv": "TSV", "csv": "CSV", "jsonl": "JSONL"}[self.kind]
@@ -91,12 +91,13 @@ def decode_lines(raw: bytes, where: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
-def sniff(path: str | Path, names: Sequence[tuple[str, str]] = (FIELDS,)) -> Format:
-    """What kind of file this is: by its name, then by its first lines. names: pairs of columns or keys to look for, in turn."""
-    return _sniff(Path(path), lines_of(path), names)
+def sniff(path: str | Path, names: Sequence[tuple[str, ...]] = (FIELDS,)) -> Format:
+    """What kind of file this is: by its name, then by its first lines. names: of columns or keys to look for, in turn."""
+    return sniffed(Path(path), lines_of(path), names)
 
 
-def _sniff(path: Path, lines: list[str], names: Sequence[tuple[str, str]]) -> Format:
+def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> Format:
+    """`sniff` of a file that has been read."""
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     first = next((line for line in lines if line.strip()), "")
     kind: Kind = "text"
@@ -109,18 +110,20 @@ def _sniff(path: Path, lines: list[str], names: Sequence[tuple[str, str]]) -> Fo
     if kind == "text":
         return Format(path, kind, len(lines), ())
     if kind == "jsonl":
-        keys = tuple(_object(first)) if first and _is_object(first) else ()
+        keys = tuple(object_of(first)) if first and _is_object(first) else ()
         return Format(path, kind, len(lines), keys, chosen=_chosen(keys, names))
-    row = tuple(cell.strip() for cell in next(_rows(lines[:50], kind, path), (0, []))[1])
+    row = tuple(cell.strip() for cell in next(rows_of(lines[:50], kind, path), (0, []))[1])
     chosen = _chosen(row, names)
     columns = row if chosen else tuple(str(number + 1) for number in range(len(row)))
     return Format(path, kind, len(lines) - bool(chosen), columns, chosen is not None, chosen)
 
 
-def _chosen(columns: Sequence[str], names: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
-    """The first pair of names that are all there, as they are written there."""
+def _chosen(columns: Sequence[str], names: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The first of `names` that are all there, as they are written there."""
     written = {column.lower(): column for column in columns}
-    return next(((written[a.lower()], written[b.lower()]) for a, b in names if {a.lower(), b.lower()} <= set(written)), None)
+    return next(
+        (tuple(written[one.lower()] for one in several) for several in names if {one.lower() for one in several} <= set(written)), None
+    )
 
 
 def read(files: Files, source_language: str | None = None, target_language: str | None = None,
@@ -163,7 +166,7 @@ def records(
         names.append((source_language, target_language))
     path, name = Path(files.source), Path(files.source).name
     lines = lines_of(path)
-    form = _sniff(path, lines, names)
+    form = sniffed(path, lines, names)
     if files.target is not None:
         other = Path(files.target)
         others = lines_of(other)
@@ -187,8 +190,8 @@ def _objects(lines: list[str], form: Format, fields: tuple[str, str], wrong: Cal
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                values = _object(line)
-                texts = _text(values, keys[0]), _text(values, keys[1])
+                values = object_of(line)
+                texts = text_of(values, keys[0]), text_of(values, keys[1])
             except ValueError as problem:
                 wrong(f"{form.path}:{number}", str(problem))
             else:
@@ -203,11 +206,11 @@ def _columns(lines: list[str], form: Format, fields: tuple[str, str], wrong: Cal
     elif all(field in form.columns for field in fields):  # by number
         first, second = (int(field) - 1 for field in fields)
     else:
-        head = next(_rows(lines, form.kind, form.path), (0, []))[1]
+        head = next(rows_of(lines, form.kind, form.path), (0, []))[1]
         raise DataError(f"{form.path} has no columns '{fields[0]}' and '{fields[1]}'. Its first line has: {', '.join(head)}.")
     needed, header = max(first, second) + 1, form.header
     sign = {"tsv": "a tab", "csv": "a comma"}[form.kind]
-    for number, row in _rows(lines, form.kind, form.path):
+    for number, row in rows_of(lines, form.kind, form.path):
         if header:
             header = False
         elif len(row) < needed:
@@ -216,7 +219,7 @@ def _columns(lines: list[str], form: Format, fields: tuple[str, str], wrong: Cal
             yield f"{form.path.name}:{number}", row[first], row[second]
 
 
-def _rows(lines: list[str], kind: Kind, path: Path) -> Iterator[tuple[int, list[str]]]:
+def rows_of(lines: list[str], kind: Kind, path: Path) -> Iterator[tuple[int, list[str]]]:
     if kind == "tsv":  # no quoting: a tab never stands inside a text
         yield from ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line)
         return
@@ -243,7 +246,7 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _object(line: str) -> dict[str, object]:
+def object_of(line: str) -> dict[str, object]:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as problem:
@@ -253,7 +256,7 @@ def _object(line: str) -> dict[str, object]:
     return values
 
 
-def _text(values: dict[str, object], key: str) -> str:
+def text_of(values: dict[str, object], key: str) -> str:
     if key not in values:
         raise ValueError(f"the key '{key}' is missing; there are {', '.join(values)}. Other keys are named with data.fields.")
     value = values[key]

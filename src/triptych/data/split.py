@@ -6,7 +6,7 @@ import hashlib
 import re
 import string
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .example import Example
 
@@ -28,10 +28,10 @@ def _no_sign(found: re.Match[str]) -> str:
     return found[0] if unicodedata.category(found[0])[0] == "M" else " "
 
 
-def split_of(key: str) -> str:
+def split_of(key: str, shares: Mapping[str, float] = SHARES) -> str:
     """The part that a sentence belongs to, by its hash alone: it never moves when a set grows."""
     point = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
-    for name, share in SHARES.items():
+    for name, share in shares.items():
         if point < share:
             return name
         point -= share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
@@ -106,19 +107,20 @@ class Task:
         return next(name for name in self.needs if FIELDS[name].role == "input")
 
 
-def _translation(options: Mapping[str, Any]) -> Task:
-    from .translation import build
-
-    return build(options)
-
-
-def _embedding(options: Mapping[str, Any]) -> Task:
-    from .embedding import build
-
-    return build(options)
+MODULES = {  # task -> module that builds it
+    "translation": "translation",
+    "embedding": "embedding",
+    "classification": "classification",
+}
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {
-    "translation": _translation,
-    "embedding": _embedding,
-}  # name -> builder from options
+def _builder(module: str) -> Callable[[Mapping[str, Any]], Task]:
+    """Imports the module when a task is asked for, so that the names are known without it."""
+
+    def build(options: Mapping[str, Any]) -> Task:
+        return import_module(f".{module}", __package__).build(options)
+
+    return build
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {name: _builder(module) for name, module in MODULES.items()}

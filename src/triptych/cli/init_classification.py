@@ -1,0 +1,176 @@
+"""triptych init classification: from texts with labels to a fitting recipe, with a forecast."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError, UsageError
+from .console import talk
+
+if TYPE_CHECKING:
+    from ..data.example import Example
+    from ..data.parts import DataTable
+
+MEASURED_SECONDS = 4.0  # how long the short measurement may take
+FEWEST = 20  # texts
+
+
+@dataclass(frozen=True)
+class Size:
+    """What fits so many texts."""
+
+    texts: int  # up to
+    vocabulary: int
+    width: int
+    layers: int
+    dropout: float
+    token_dropout: float
+    epochs: int
+    learning_rate: float = 2e-3
+
+
+# Judgement, not measurement: fewer texts need fewer pieces, more dropout and more epochs.
+SIZES = (
+    Size(3_000, 1_500, 128, 2, 0.3, 0.2, 60),
+    Size(15_000, 4_000, 128, 2, 0.3, 0.2, 40),
+    Size(100_000, 8_000, 192, 3, 0.25, 0.1, 15),
+    Size(10**12, 16_000, 256, 6, 0.1, 0.0, 4, 1e-3),
+)
+
+
+def recipe_for(train: Path, others: dict[str, list[str]], minutes: float | None, out: Path) -> str:
+    """The text of a recipe. Raises DataError naming file and line where training would fail."""
+    from ..data.columns import needs_of
+    from ..data.parts import DataTable, read_part
+
+    needs = needs_of(train)
+    if needs is None:
+        raise UsageError(
+            f"{train} does not say which column is the text and which its label. Give it a header, text and label with a tab between "
+            "them (or text_pair; labels; value), or JSONL with these keys."
+        )
+    data = DataTable(train=str(train.resolve()), **others)  # type: ignore[arg-type]
+    _check(data, needs)
+    examples = read_part(data, "train", talk, needs)
+    if len(examples) < FEWEST:
+        raise DataError(f"{len(examples)} usable texts are too few to learn from; give some hundreds for each label.")
+    size = next(size for size in SIZES if len(examples) <= size.texts)
+    words, found = forecast(examples, size, needs, minutes)
+    talk(f"{words} Next: triptych train {out}")
+    return text_of(data, needs, size, words, found)
+
+
+def _check(data: DataTable, needs: tuple[str, ...]) -> None:
+    """Say what is wrong with the files; stop where training would fail."""
+    from ..data.check_columns import check
+    from .data import named_files
+
+    names = named_files(data)
+    report = check(names, needs)
+    fatal = [one for one in report.problems if one.severity == "error" and not one.reason.startswith(("empty text", "leak"))]
+    if fatal:
+        raise DataError(f"{fatal[0]}" + (f" ({len(fatal) - 1:,} more: triptych data check lists all.)" if len(fatal) > 1 else ""))
+    for kind, count in report.counts.items():
+        talk(f"Check: {count:,} x {kind}; triptych data check {names['train'][0]} lists all.")
+
+
+def forecast(examples: list[Example], size: Size, needs: tuple[str, ...], minutes: float | None) -> tuple[str, float]:
+    """(in words, minutes), from a few training steps on made-up texts of the usual length."""
+    from ..data.check_columns import label_counts
+    from ..presets import configure, parameter_count
+    from .init import estimated_tokens
+
+    tokens = sum(estimated_tokens(example.text or "") + estimated_tokens(example.text_pair or "") for example in examples)
+    config: Any = configure("encoder-tiny", _dials(size))
+    config = dataclasses.replace(config, vocabulary_size=size.vocabulary)
+    speed = measured_speed(config, max(4, round(tokens / len(examples))))
+    minutes = minutes or max(1.0, round(size.epochs * tokens / speed / 60, 1))
+    labels = label_counts(examples)
+    learnt = f"{len(labels)} labels" if needs[-1] != "value" else "a number each"
+    return (
+        f"{len(examples):,} texts with {learnt}, about {tokens:,.0f} tokens; {parameter_count(config) / 1e6:.1f} M parameters read about "
+        f"{speed:,.0f} tokens/s here (measured just now): {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} minutes."
+    ), minutes
+
+
+def _dials(size: Size) -> dict[str, Any]:
+    return {"layers": size.layers, "width": size.width, "heads": size.width // 32, "inner_width": 2 * size.width, "dropout": size.dropout}
+
+
+def measured_speed(config: Any, length: int, batch_tokens: int = 4096) -> float:
+    """Tokens a second of training steps."""
+    import time
+
+    import torch
+
+    from ..model.build import build
+    from ..training.precision import choose_device, choose_precision
+
+    count = max(1, batch_tokens // length)
+    model = build(config)
+    model.precision = choose_precision("auto", choose_device("cpu"))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    ids, lengths = torch.randint(2, config.vocabulary_size, (count * length,)), torch.full((count,), length)
+    began, done = time.monotonic(), 0
+    for step in range(30):
+        if step == 2:  # the first ones warm up
+            began, done = time.monotonic(), 0
+        model.reseed(step)
+        model(source=ids, source_lengths=lengths).float().square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        done += 1
+        if step >= 3 and time.monotonic() - began > MEASURED_SECONDS:
+            break
+    return done * len(ids) / (time.monotonic() - began)
+
+
+def text_of(data: DataTable, needs: tuple[str, ...], size: Size, words: str, minutes: float) -> str:
+    pair, learn, dials = "text_pair" in needs, needs[-1], _dials(size)
+    files = "".join(
+        f"{name} = {json.dumps(given, ensure_ascii=False)}\n" for name in ("train", "validation", "test") if (given := getattr(data, name))
+    )
+    kept = [name for name in ("validation", "test") if not getattr(data, name)]
+    held = f"# {' and '.join(kept)}: 2.5 % of the texts each, kept out of training by a hash of the text\n" if kept else ""
+    smoothing = "" if learn == "value" else "label_smoothing = 0.1           # less certainty on few texts\n"
+    two = (
+        'pair = true                     # text and text_pair\npooling = "compare"             # both means, their difference and product\n'
+    )
+    return f"""# Written by triptych init. {words}
+# Any key can be changed here or on the command line, for example: --training.minutes 30
+
+[task]
+name = "classification"
+learn = "{learn}"                 # label: one; labels: several; value: a number
+{two if pair else ""}token_dropout = {size.token_dropout}             # of every text some tokens are left out, others in every epoch
+{smoothing}dropout = {size.dropout}
+shortcut = true                 # the words themselves beside what the model makes of them
+
+[data]
+{files}{held}
+[tokenizer]
+vocabulary_size = {size.vocabulary}          # fewer pieces for fewer texts
+
+[model]
+preset = "encoder-tiny"         # triptych info encoder-tiny
+layers = {dials["layers"]}
+width = {dials["width"]}
+heads = {dials["heads"]}
+inner_width = {dials["inner_width"]}
+dropout = {dials["dropout"]}                  # more for fewer texts
+
+[batches]
+batch_tokens = 4096
+bpe_dropout = 0.1               # words by other pieces in every epoch
+
+[training]
+minutes = {minutes:g}                   # or steps = 2000
+learning_rate = {size.learning_rate}
+schedule = "trapezoid"          # rises, stays, falls to the end
+warmup_steps = 100
+average = 0.99
+"""

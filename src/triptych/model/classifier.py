@@ -1,0 +1,88 @@
+"""The head that classifies whole inputs: pool the states of each sequence, drop, project."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .heads import initialize
+from .kernels import Chance, dropout
+from .linear import Linear
+from .masks import Rows
+
+Pooling = Literal["mean", "first", "compare"]
+PARTS = {"mean": 1, "first": 1, "compare": 4}  # vectors of width D that a pooling gives
+
+
+class ClassOutput(NamedTuple):
+    """logits (B, C), fp32, as they come out of the projection; temperature (1,): what they are divided by in use."""
+
+    logits: Tensor
+    temperature: Tensor
+
+
+class Classifier(nn.Module):
+    """pooled states -> dropout -> (dense, tanh) -> dropout -> C outputs.
+
+    pooling: "mean" over all tokens, "first" token (Devlin et al. 2018), or "compare": of two texts u and v, told apart by
+    `segments`, the means and u - v and u * v without their signs' order (Conneau et al. 2017, section 3.2), so that swapping
+    the texts changes only what the first two say.
+    shortcut: the token table's own rows, pooled alike, stand beside the states (a bag of words, Joulin et al. 2017, section 2);
+    for "compare" their cosine too, which is the overlap of two texts before anything is learnt.
+    Buffers: temperature (1,) and thresholds (C,), set from development data when training has ended (`tasks/calibration.py`).
+    names: of the C outputs; none where the output is a number, in standard deviations from a mean that `scale` holds.
+    """
+
+    temperature: Tensor
+    thresholds: Tensor
+
+    def __init__(self, width: int, names: list[str], *, pooling: Pooling = "mean", hidden: bool = False, shortcut: bool = False,
+                 drop: float = 0.1, scale: dict[str, float] | None = None) -> None:  # fmt: skip
+        super().__init__()
+        self.names, self.pooling, self.drop, self.shortcut, self.scale = names, pooling, drop, shortcut, scale
+        inputs = width * PARTS[pooling] * (2 if shortcut else 1) + (shortcut and pooling == "compare")
+        outputs = max(1, len(names))
+        self.dense = Linear(inputs, width) if hidden else None
+        self.project = Linear(width if hidden else inputs, outputs)
+        self.register_buffer("temperature", torch.ones(1))
+        self.register_buffer("thresholds", torch.full((outputs,), 0.5))
+        initialize(self)
+
+    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> ClassOutput:
+        """states (N, D) -> logits (B, C)."""
+        chance: Chance | None = model.chance if self.training else None
+        rows = Rows(inputs["source_lengths"])
+        pooled = self._pool(states.float(), rows, inputs)
+        if self.shortcut:
+            table = model.embedding(inputs["source"]).float() * states.shape[1] ** 0.5  # rows of unit variance
+            words = self._pool(dropout(table, self.drop, chance), rows, inputs)
+            pooled = torch.cat([pooled, words, *self._overlap(words)], 1)
+        x = dropout(pooled, self.drop, chance)
+        if self.dense is not None:
+            x = dropout(torch.tanh(self.dense(x)), self.drop, chance)
+        return ClassOutput(self.project(x).float(), self.temperature)
+
+    def _pool(self, x: Tensor, rows: Rows, inputs: dict[str, Tensor]) -> Tensor:
+        """(N, D) -> (B, PARTS * D)."""
+        if self.pooling == "first":
+            return x[rows.starts]
+        if self.pooling == "mean":
+            return _mean(x, rows.sequence, rows.count)
+        both = _mean(x, 2 * rows.sequence + inputs["segments"], 2 * rows.count).view(rows.count, 2, -1)  # (B, 2, D)
+        u, v = both.unbind(1)
+        return torch.cat([u, v, (u - v).abs(), u * v], 1)
+
+    def _overlap(self, words: Tensor) -> list[Tensor]:
+        """(B, 1) cosine of the two texts' mean rows."""
+        if self.pooling != "compare":
+            return []
+        u, v = words.chunk(PARTS["compare"], 1)[:2]
+        return [torch.cosine_similarity(u, v, dim=1)[:, None]]
+
+
+def _mean(x: Tensor, groups: Tensor, count: int) -> Tensor:
+    """(N, D), the group of each row (N,) -> (count, D); a group without rows is zero."""
+    sums = x.new_zeros(count, x.shape[1]).index_add(0, groups, x)
+    return sums / torch.bincount(groups, minlength=count).clamp_min(1).to(x.dtype)[:, None]

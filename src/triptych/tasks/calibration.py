@@ -1,0 +1,56 @@
+"""Scores that can be taken at their word: a temperature and thresholds, fitted on development data. Plain numpy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+LOWEST, HIGHEST = math.log(0.05), math.log(20.0)  # of the temperature
+FEWEST = 20  # texts; fewer fit nothing
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis."""
+    raised = np.exp(logits - logits.max(-1, keepdims=True))
+    return raised / raised.sum(-1, keepdims=True)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """What to divide `logits` (B, C) by for the least negative log-likelihood (Guo et al. 2017, section 4.2).
+
+    targets: (B,) numbers of the right labels, or (B, C) of 0 and 1 for labels that stand each for itself.
+    """
+
+    def nll(log_temperature: float) -> float:
+        scaled = logits / math.exp(log_temperature)
+        if targets.ndim == 2:
+            return float((np.logaddexp(0, scaled) - targets * scaled).mean())
+        top = scaled.max(1)
+        return float((top + np.log(np.exp(scaled - top[:, None]).sum(1)) - scaled[np.arange(len(targets)), targets]).mean())
+
+    low, high, golden = LOWEST, HIGHEST, (math.sqrt(5) - 1) / 2
+    for _ in range(40):  # golden-section search: the likelihood has one valley
+        first, second = high - golden * (high - low), low + golden * (high - low)
+        low, high = (low, second) if nll(first) < nll(second) else (first, high)
+    return math.exp((low + high) / 2)
+
+
+def fit_thresholds(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(B, C) both -> (C,): from which probability on a label is given, for the best F1 of each; 0.5 where it never stands."""
+    found = np.full(targets.shape[1], 0.5)
+    for label in range(targets.shape[1]):
+        order = np.argsort(-probabilities[:, label], kind="stable")
+        sorted_probabilities, hits = probabilities[order, label], np.cumsum(targets[order, label])
+        if not hits[-1]:
+            continue
+        scores = 2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])
+        ends = np.append(sorted_probabilities[:-1] != sorted_probabilities[1:], True)  # equal ones are given or not together
+        best = int(np.argmax(np.where(ends, scores, -1)))
+        following = sorted_probabilities[best + 1] if best + 1 < len(order) else 0.0
+        found[label] = (sorted_probabilities[best] + following) / 2
+    return found
