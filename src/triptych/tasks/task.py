@@ -112,4 +112,13 @@ def _translation(options: Mapping[str, Any]) -> Task:
     return build(options)
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {"translation": _translation}  # name -> builder from options
+def _parsing(options: Mapping[str, Any]) -> Task:
+    from .parsing import build
+
+    return build(options)
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {  # name -> builder from options
+    "translation": _translation,
+    "parsing": _parsing,
+}
