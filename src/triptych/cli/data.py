@@ -69,7 +69,7 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     Parameters
     ----------
     what
-        A recipe, a public set, one file with two columns, or two aligned files.
+        A recipe, a public set, one file with two columns, or two aligned files; or a CoNLL-U file.
     source
         The source side's file, beside --target.
     target
@@ -77,11 +77,15 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     json_
         One JSON object a problem.
     """
+    from ..data import check_conllu
     from ..data.check import Report, check_examples
     from ..data.check import check as check_files
 
-    parts, named = _files(what, source, target)
-    if parts is not None:
+    trees = what[0] if len(what) == 1 and check_conllu.is_conllu(what[0]) else None
+    parts, named = (None, None) if trees is not None else _files(what, source, target)
+    if trees is not None:
+        report = check_conllu.check(trees)
+    elif parts is not None:
         report = check_files(parts)
     else:
         assert named is not None, "either files or examples"
@@ -100,7 +104,7 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
         talk(f"{kind}: {count:,} more; --json prints all.")
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
-    talk(f"{pairs} pairs; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
+    talk(f"{pairs}{'' if trees else ' pairs'}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
     return int(bool(report.problems))
 
 

@@ -11,6 +11,7 @@ from .console import table, talk
 from .use import decoding_changes
 
 if TYPE_CHECKING:
+    from ..inference.predictor import Predictor
     from ..inspection.trace import Trace
 
 MOST = 3  # source words named for a target word
@@ -18,7 +19,7 @@ MOST = 3  # source words named for a target word
 
 def inspect(
     run: str, text: str, /, *, html: Path | None = None, to: str | None = None, target: str | None = None,
-    language: Literal["en", "zh-Hant"] = "en", overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
+    words: bool = False, language: Literal["en", "zh-Hant"] = "en", overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
     """Answer a text and show which source words each word of the answer attended to.
 
@@ -34,13 +35,18 @@ def inspect(
         Target language, for a run that knows several.
     target
         Look at this text as the answer, instead of searching for one.
+    words
+        The text is already split into words by spaces.
     language
         The page's first language.
     """
     from ..inference.predictor import load
     from ..inspection.html import write
 
-    trace = load(run).trace(text, to=to, target=target, **decoding_changes(overrides))
+    predictor = load(run)
+    if predictor.task.name == "parsing":
+        return _tree(predictor, text, html, words, language)
+    trace = predictor.trace(text, to=to, target=target, **decoding_changes(overrides))
     print(trace.target_text)
     if html is not None:
         write(html, [trace], language=language)
@@ -51,6 +57,19 @@ def inspect(
         return 0
     print(table(_strongest(trace), right=False))
     talk("Attention weight, mean over layers and heads; it is not proof of a cause. All layers and heads: --html FILE.")
+    return 0
+
+
+def _tree(predictor: Predictor, text: str, html: Path | None, words: bool, language: Literal["en", "zh-Hant"]) -> int:
+    """The trees of a text, and a page with their arcs."""
+    from ..inspection.arcs import write
+    from .inputs import example_of
+
+    prediction = next(predictor.answer([example_of(text, predictor, "The text", None, {}, words)]))
+    print(prediction.text)
+    if html is not None:
+        write(html, prediction.details, language=language)
+        talk(f"Written: {html}. It opens in a browser and needs no network.")
     return 0
 
 

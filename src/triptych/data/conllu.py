@@ -196,8 +196,8 @@ def layout(sentence: Sentence, spaces: bool = True) -> tuple[str, list[tuple[int
 
     spaces: whether the file says anything about spaces; if not, none stand beside a wide (Chinese, Japanese) character.
     """
-    tokens = _tokens(sentence)
-    places = None if sentence.text is None else _aligned(sentence.text, [form for form, *_ in tokens])
+    tokens = surface_tokens(sentence)
+    places = None if sentence.text is None else aligned(sentence.text, [form for form, *_ in tokens])
     text = sentence.text or ""
     if places is None:
         text, places = _joined([(row[FORM], _glued(row)) for row in (token[1] for token in tokens)], spaces)
@@ -213,7 +213,7 @@ def layout(sentence: Sentence, spaces: bool = True) -> tuple[str, list[tuple[int
     return text, words
 
 
-def _tokens(sentence: Sentence) -> list[tuple[str, list[str], int, int]]:
+def surface_tokens(sentence: Sentence) -> list[tuple[str, list[str], int, int]]:
     """Surface tokens: form, row, and the words [first, last) that they stand for."""
     tokens, place = [], 0
     ranges = {first - 1: (last, row) for first, last, row, _ in sentence.ranges}
@@ -224,7 +224,7 @@ def _tokens(sentence: Sentence) -> list[tuple[str, list[str], int, int]]:
     return tokens
 
 
-def _aligned(text: str, forms: Sequence[str]) -> list[tuple[int, int]] | None:
+def aligned(text: str, forms: Sequence[str]) -> list[tuple[int, int]] | None:
     """Where the forms stand in the text, one after the other with nothing but space between; None where they do not."""
     places, place = [], 0
     for form in forms:

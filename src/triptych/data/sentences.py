@@ -11,10 +11,10 @@ import unicodedata
 
 Span = tuple[int, int]
 
-_ENDS = re.compile(
-    r"(?P<stop>[.!?…]+[\"'”’)\]»]*)(?=\s)"  # needs space after it
-    r"|[。！？｡؟।॥۔]+[”’」』）\"')\]]*"
-    r"|[ \t\r]*\n[ \t\r]*\n\s*"
+_ENDS = re.compile(  # possessive, and begun only where a run begins: linear in the text
+    r"(?P<stop>(?<![.!?…])[.!?…]++[\"'”’)\]»]*+)(?=\s)"  # needs space after it
+    r"|(?<![。！？｡؟।॥۔])[。！？｡؟।॥۔]++[”’」』）\"')\]]*+"
+    r"|\n[ \t\r]*+\n\s*+"
 )
 _TITLES = frozenset(["mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "gen", "sen", "rep", "gov", "vs", "inc", "ltd", "corp"])
 _ABBREVIATIONS = _TITLES | {"etc", "co", "no", "fig", "e.g", "i.e", "a.m", "p.m", "u.s", "u.k"}
