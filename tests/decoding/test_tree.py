@@ -27,7 +27,7 @@ def test_the_number_of_trees_is_cayleys() -> None:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_as_good_as_the_best_of_all_trees(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 5))
     values = st.floats(-8, 8, width=32) | st.integers(-2, 2).map(float)

@@ -75,7 +75,7 @@ def test_the_first_is_las_and_subtypes_and_punctuation_count_as_they_should() ->
     gold = Tagged(["NOUN", "VERB", "PUNCT", "NOUN"], [2, 0, 2, 2], ["nsubj:pass", "root", "punct", "obj"])
     guess = Tagged(["NOUN", "VERB", "SYM", "NOUN"], [2, 0, 1, 2], ["nsubj", "root", "punct", "iobj"])
     assert attachment([guess], [gold]) == {"las": 50.0, "uas": 75.0, "upos": 75.0}
-    assert list(attachment([guess], [gold]))[0] == "las"
+    assert next(iter(attachment([guess], [gold]))) == "las"
 
 
 def test_a_sentence_without_an_answer_has_nothing_right() -> None:

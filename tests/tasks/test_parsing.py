@@ -47,14 +47,15 @@ def predictor(built: Task, labels: dict[str, Any] | None = None, mask: bool = Fa
 @pytest.fixture(scope="module")
 def learnt() -> Predictor:
     found = predictor(task())
-    encoded = [one for example in EXAMPLES[::3] for one in found.task.encode(example, found.tokenizers, found.labels, "train", None)]
+    encoded = [one for example in EXAMPLES for one in found.task.encode(example, found.tokenizers, found.labels, "train", None)]
     parameters = [*found.model.parameters(), *found.head.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=1e-2)
+    optimizer = torch.optim.Adam(parameters, lr=5e-3)
     batch = collate(encoded)
     for _ in range(60):
         optimizer.zero_grad()
         losses = found.task.loss(found.head(found.model, found.model(**batch.inputs), batch.inputs), batch)
         (losses["loss"][0] / losses["loss"][1]).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
     return found
 
@@ -151,7 +152,8 @@ def test_a_neighbour_in_the_batch_changes_no_answer(learnt: Predictor) -> None:
 
 
 AWKWARD = [
-    "", "   ", "\u200d", "a" * 10_000, "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1f9\U0001f1fc!", "今天 good नमस्ते שלום 👍🏽 ok",
+    "", "   ", "\u200d", "a" * 10_000,
+    "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1f9\U0001f1fc!", "今天 good नमस्ते שלום 👍🏽 ok",
     "(" * 500, "\n\n\n", "x\u0000y \ufeff", "'s n't",
 ]  # fmt: skip
 
@@ -168,11 +170,11 @@ def test_awkward_texts_give_trees(learnt: Predictor) -> None:
 
 
 def test_a_document_of_200_000_characters_comes_out_whole(learnt: Predictor) -> None:
-    text = "The dog sees a cat. Dogs! 今天很好。" * 6500
+    text = ("The dog sees a cat and " * 8 + "it. Dogs! 今天很好。") * 1010
     assert len(text) > 200_000
     (found,) = learnt.predict([text])
     words = found.details["words"]
-    assert words[-1]["sentence"] == 3 * 6500 and found.truncated_input_tokens == 0
+    assert words[-1]["sentence"] == 3 * 1010 and found.truncated_input_tokens == 0
     assert sum(len(word["text"]) for word in words) == len("".join(text.split()))
 
 

@@ -19,7 +19,8 @@ MOST = 3  # source words named for a target word
 
 def inspect(
     run: str, text: str, /, *, html: Path | None = None, to: str | None = None, target: str | None = None,
-    words: bool = False, language: Literal["en", "zh-Hant"] = "en", overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
+    words: bool = False, language: Literal["en", "zh-Hant"] = "en",
+    overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
     """Answer a text and show which source words each word of the answer attended to.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .check import Problem, Report, bad_bytes
-from .conllu import Sentence, aligned, surface_tokens, sentences, tree_of
+from .conllu import Sentence, aligned, sentences, surface_tokens, tree_of
 from .sources import lines_of
 
 UPOS = frozenset(

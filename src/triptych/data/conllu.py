@@ -182,8 +182,10 @@ def what_is_wrong(heads: Sequence[int]) -> tuple[int, str] | None:
         cycle = [word]
         while heads[cycle[-1] - 1] != word:
             cycle.append(heads[cycle[-1] - 1])
-        shown = " -> ".join(map(str, [*cycle, word][:12]))
-        return min(cycle), f"{'cyclic tree' if roots else 'rootless and cyclic tree'}: {shown} never reaches the root"
+        first = cycle.index(min(cycle))
+        cycle = cycle[first:] + cycle[:first]
+        shown = " -> ".join(map(str, [*cycle, cycle[0]][:12]))
+        return cycle[0], f"{'cyclic tree' if roots else 'rootless and cyclic tree'}: {shown} never reaches the root"
     return None if roots else (1, "rootless tree: no word has head 0")
 
 

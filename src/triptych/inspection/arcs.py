@@ -81,7 +81,9 @@ def svg(words: Sequence[Mapping[str, Any]]) -> str:
     highest = max(height_of.values(), default=0) + 1
     baseline = MARGIN + SMALL + BASE + highest * LEVEL
     legend = baseline + SIZE + SMALL + 34
-    said = escape("; ".join(f"{word['text']} {word['relation']} {_head_text(words, word['head'])}" for word in words), {'"': "&quot;"})
+    said = escape(
+        "; ".join(f"{_clean(word['text'])} {word['relation']} {_head_text(words, word['head'])}" for word in words), {'"': "&quot;"}
+    )
     height = legend + MARGIN // 2
     legend_width = sum(width_of(name, SMALL) + 34 for _, name in ROLES.values()) + 2 * MARGIN
     width = round(max(width, legend_width))
