@@ -20,8 +20,10 @@ from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.tasks.parsing import Parsed, Part
-from triptych.tasks.task import TASKS, Task
+from triptych.tasks.task import TASKS, Purpose, Task
 
+TRAIN: Purpose = "train"
+USE: Purpose = "use"
 EXAMPLES = examples_of("".join(blocks()).split("\n"), "toy.conllu")
 
 
@@ -125,7 +127,7 @@ def test_word_dropout_hides_words_in_training_alone() -> None:
         assert one.inputs["word_starts"].sum() == 6
         hidden += int((one.inputs["source"] == mask).sum())
     assert 40 <= hidden <= 80
-    for purpose, generator in (("train", None), ("use", np.random.default_rng(1))):
+    for purpose, generator in ((TRAIN, None), (USE, np.random.default_rng(1))):
         (one,) = built.encode(EXAMPLES[0], words, labels, purpose, generator)
         assert mask not in one.inputs["source"]
 
