@@ -22,8 +22,6 @@ from triptych.model.config import ModelConfig, StackConfig
 from triptych.tasks.parsing import Parsed, Part
 from triptych.tasks.task import TASKS, Purpose, Task
 
-TRAIN: Purpose = "train"
-USE: Purpose = "use"
 EXAMPLES = examples_of("".join(blocks()).split("\n"), "toy.conllu")
 
 
@@ -127,7 +125,8 @@ def test_word_dropout_hides_words_in_training_alone() -> None:
         assert one.inputs["word_starts"].sum() == 6
         hidden += int((one.inputs["source"] == mask).sum())
     assert 40 <= hidden <= 80
-    for purpose, generator in ((TRAIN, None), (USE, np.random.default_rng(1))):
+    calls: list[tuple[Purpose, np.random.Generator | None]] = [("train", None), ("use", np.random.default_rng(1))]
+    for purpose, generator in calls:
         (one,) = built.encode(EXAMPLES[0], words, labels, purpose, generator)
         assert mask not in one.inputs["source"]
 

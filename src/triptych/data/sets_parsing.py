@@ -16,7 +16,7 @@ FIELDS = ("text", "words", "upos", "heads", "relations")
 LOADER = "sets_parsing:load"
 PARTS = {"train": "train.conllu", "validation": "dev.conllu", "test": "test.conllu"}
 _UD = "https://raw.githubusercontent.com/UniversalDependencies/"
-_EWT = f"{_UD}UD_English-EWT/15d613d844/en_ewt-ud-"
+_EWT = f"{_UD}UD_English-EWT/15d613d8447b3478787d4c278730a1e48a945efb/en_ewt-ud-"
 _GSD = f"{_UD}UD_Chinese-GSD/9eab5182234b0429e5dd738cfe2a5626fef96e58/zh-ud-"
 _SIMPLIFIED = f"{_UD}UD_Chinese-GSDSimp/eb3aed31ebb170897405ee5cd1db83a1a0b11864/zh_gsdsimp-ud-"
 
