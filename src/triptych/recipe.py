@@ -86,7 +86,7 @@ class Recipe:
         values = checked(values, place)
         if folder is not None:
             values = _anchored(values, folder)
-        given = _anchored(nested(overrides or {}), Path())
+        given = _anchored(nested(overrides or {}, task=values.get("task", {}).get("name", "translation")), Path())
         return cls.from_values(_merged(values, given), name)
 
     @classmethod
@@ -286,10 +286,9 @@ def checked(values: Mapping[str, Any], place: str, tree: Mapping[str, Any] | Non
     return result
 
 
-def nested(overrides: Mapping[str, Any], place: str = "on the command line") -> dict[str, Any]:
+def nested(overrides: Mapping[str, Any], place: str = "on the command line", task: str = "translation") -> dict[str, Any]:
     """{"training.steps": "500"} -> {"training": {"steps": 500}}, texts read by the type of their key."""
-    task = overrides.get("task.name", "translation")
-    whole, result = key_types(task), {}
+    whole, result = key_types(overrides.get("task.name", task)), {}
     for dotted, value in overrides.items():
         *tables, last = dotted.split(".")
         tree: Any = whole

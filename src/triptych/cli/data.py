@@ -71,7 +71,7 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     Parameters
     ----------
     what
-        A recipe, a public set, one file with columns (two languages; or text and label), or two aligned files.
+        A recipe, a public set, one file with columns (two languages; or text and label), two aligned files, or a CoNLL-U file.
     source
         The source side's file, beside --target.
     target
@@ -79,11 +79,15 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     json_
         One JSON object a problem.
     """
+    from ..data import check_conllu
     from ..data.check import Report, check_examples
     from ..data.check import check as check_files
 
-    labelled = None if source or target else _labelled(what)
-    if labelled is not None:
+    trees = what[0] if len(what) == 1 and check_conllu.is_conllu(what[0]) else None
+    labelled = None if source or target or trees is not None else _labelled(what)
+    if trees is not None:
+        report = check_conllu.check(trees)
+    elif labelled is not None:
         report = _check_labelled(labelled)
     else:
         parts, named = _files(what, source, target)
@@ -106,7 +110,8 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
         talk(f"{kind}: {count:,} more; --json prints all.")
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
-    talk(f"{pairs} {'texts' if labelled else 'pairs'}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
+    kind = " texts" if labelled else "" if trees else " pairs"
+    talk(f"{pairs}{kind}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
     return int(bool(report.problems))
 
 

@@ -36,8 +36,9 @@ def example_of(line: str, predictor: Predictor, place: str, to: str | None, fixe
     Raises DataError or UsageError naming `place`.
     """
     from ..data.example import FIELDS
+    from ..inference.predictor import OPTIONAL_INPUTS
 
-    wanted = [name for name in predictor.task.needs if FIELDS[name].role == "input" and name not in fixed]
+    wanted = [name for name in predictor.task.needs if FIELDS[name].role == "input" and name not in (*fixed, *OPTIONAL_INPUTS)]
     values: dict[str, Any] = {}
     if len(wanted) > 1 and line.lstrip().startswith("{"):
         values = _object(line, place)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST = 3  # source words named for a target word
 MOST_ROWS = 40  # tokens named in a terminal
+MOST_SENTENCES = 50  # drawn on one page
 MOST_WINDOWS = 6  # of a long text on one page
 
 
@@ -129,9 +130,21 @@ def classification(predictor: Predictor, text: str, options: Options) -> Shown:
     return shown
 
 
+def parsing(predictor: Predictor, text: str, options: Options) -> Shown:
+    """The same, and the arcs of each sentence."""
+    from ..inspection.arcs import sentences_of, svg
+    from ..inspection.html import Picture
+
+    shown, prediction = _encoder(predictor, text, options)
+    titles = {"en": "Dependency tree", "zh-Hant": "依存樹"}
+    shown.pictures += [Picture(dict(titles), svg(words)) for words in sentences_of(prediction.details)[:MOST_SENTENCES]]  # type: ignore[arg-type]
+    return shown
+
+
 LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {  # task -> what is shown of it; any other: `encoder`
     "translation": translation,
     "classification": classification,
+    "parsing": parsing,
 }
 
 

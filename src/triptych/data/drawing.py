@@ -15,6 +15,7 @@ from ..errors import UsageError
 from .tokenizer import Tokenizer, Tokenizers
 
 VARIANTS = 32  # segmentations drawn of each word
+LONGEST_REMEMBERED = 24  # characters of a text whose words are kept
 
 
 class Segmentations:
@@ -28,10 +29,13 @@ class Segmentations:
         self.ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
         self.tokenizer, self.dropout, self.seed = tokenizer, dropout, seed
         self._known: dict[str, list[list[int] | None]] = {}
+        self._cut: dict[str, list[str]] = {}  # short texts to words: where each word is encoded by itself they come again and again
 
     def draw(self, text: str, generator: np.random.Generator) -> list[int]:
         """Ids of `text`, segmented by chance."""
-        words = self.tokenizer.words(text)
+        words = self._cut.get(text) or self.tokenizer.words(text)
+        if len(text) <= LONGEST_REMEMBERED:
+            self._cut[text] = words
         ids: list[int] = []
         for word, pick in zip(words, generator.integers(0, VARIANTS, len(words)).tolist(), strict=True):
             variants = self._known.get(word)

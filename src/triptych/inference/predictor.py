@@ -68,7 +68,7 @@ class Predictor:
         for name in values:
             if name not in (*wanted, *OPTIONAL_INPUTS):
                 raise unknown("input", name, wanted, f"of a run for {self.task.name}")
-        missing = [name for name in wanted if name not in values]
+        missing = [name for name in wanted if name not in values and name not in OPTIONAL_INPUTS]
         if missing:
             raise UsageError(f"{place or 'An example'} has no {' and no '.join(missing)}; a run for {self.task.name} needs it.")
         if to is not None:
@@ -118,7 +118,8 @@ class Predictor:
             raw.setdefault(one.index, []).append(answer)
         for place, answers in raw.items():
             prediction = self.task.read(answers, examples[place], self.tokenizers)
-            prediction.index, prediction.truncated_input_tokens = start + place, found[place].truncated_input_tokens
+            prediction.index = start + place
+            prediction.truncated_input_tokens += found[place].truncated_input_tokens
             found[place] = prediction
         return found
 

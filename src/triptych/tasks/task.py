@@ -111,6 +111,7 @@ MODULES = {  # task -> module that builds it
     "translation": "translation",
     "embedding": "embedding",
     "classification": "classification",
+    "parsing": "parsing",
 }
 
 
