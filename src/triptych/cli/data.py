@@ -84,9 +84,12 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     from ..data.check import check as check_files
 
     trees = what[0] if len(what) == 1 and check_conllu.is_conllu(what[0]) else None
-    labelled = None if source or target or trees is not None else _labelled(what)
+    questions = _reading(what) if source is None and target is None and trees is None else None
+    labelled = None if source or target or trees is not None or questions is not None else _labelled(what)
     if trees is not None:
         report = check_conllu.check(trees)
+    elif questions is not None:
+        report = questions
     elif labelled is not None:
         report = _check_labelled(labelled)
     else:
@@ -110,9 +113,38 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
         talk(f"{kind}: {count:,} more; --json prints all.")
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
-    kind = " texts" if labelled else "" if trees else " pairs"
+    kind = " texts" if labelled else " questions" if questions is not None else "" if trees else " pairs"
     talk(f"{pairs}{kind}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
     return int(bool(report.problems))
+
+
+def _reading(what: tuple[str, ...]) -> Report | None:
+    """The report on passages with questions, where that is what the words mean."""
+    from ..data.catalog import SPLITS, entries
+    from ..data.check import Report
+    from ..data.check_reading import check, check_examples, is_squad
+    from ..data.parts import DataTable, read_part
+    from ..recipe import Recipe, packaged
+
+    needs = ("question", "passage", "answers")
+    if what and all(is_squad(name) for name in what):
+        return check({"train": what})
+    if len(what) != 1:
+        return None
+    first, data = what[0], None
+    if first in packaged() or first.endswith(".toml") or Path(first).is_dir():
+        recipe = Recipe.load(first)
+        data = recipe.data if recipe.build_task().needs == needs else None
+    elif first in entries() and "answers" in entries()[first].fields:
+        data = DataTable(set=first)
+    if data is None:
+        return None
+    if data.set is None:
+        given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
+        return check({part: [names] if isinstance(names, str) else names for part, names in given.items()})
+    splits = ("test",) if data.set == "xquad" and data.fold is None else SPLITS
+    found = {part: read_part(data, part, talk, needs) for part in splits}
+    return Report(check_examples(found), {part: len(examples) for part, examples in found.items()})
 
 
 def stats(*what: str, source: str | None = None, target: str | None = None, json_: Json = False) -> int:

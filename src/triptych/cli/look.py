@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..inspection.trace import Trace
     from ..tasks.task import Prediction
 
+Language = Literal["en", "zh-Hant"]
 MOST = 3  # source words named for a target word
 MOST_ROWS = 40  # tokens named in a terminal
 MOST_SENTENCES = 50  # drawn on one page
@@ -47,11 +48,12 @@ class Shown:
     note: str
     traces: list[Trace]
     pictures: list[Picture] = field(default_factory=list)
+    page: Callable[[Path, Language], Any] | None = None  # writes a page of its own instead
 
 
 def inspect(
     run: str, text: str, /, *, html: Path | None = None, to: str | None = None, target: str | None = None, kinds: str = "cross",
-    passage: str | None = None, words: bool = False, language: Literal["en", "zh-Hant"] = "en",
+    passage: str | None = None, words: bool = False, language: Language = "en",
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
     """Answer a text and show what the model attended to: words of the source for each word of an answer, or, for a run that
@@ -70,7 +72,7 @@ def inspect(
     target
         Look at this text as the answer, instead of searching for one; for a run that classifies, at this label.
     kinds
-        Of a run that translates: cross, encoder, decoder, or several with commas.
+        Of a run that translates: cross, encoder, decoder, or several with commas. Of one that answers questions: encoder.
     passage
         A file or a text in which the answer is to be found, for a run that answers questions.
     words
@@ -87,7 +89,10 @@ def inspect(
     shown = LOOKS.get(predictor.task.name, encoder)(predictor, text, options)
     print(shown.answer)
     if html is not None:
-        write(html, shown.traces[:MOST_WINDOWS], shown.pictures, language=language)
+        if shown.page is not None:
+            shown.page(html, language)
+        else:
+            write(html, shown.traces[:MOST_WINDOWS], shown.pictures, language=language)
         if len(shown.traces) > MOST_WINDOWS:
             talk(f"The text is read in {len(shown.traces)} windows; the page shows the attention of the first {MOST_WINDOWS}.")
         talk(f"Written: {html}. It opens in a browser and needs no network.")
@@ -141,10 +146,29 @@ def parsing(predictor: Predictor, text: str, options: Options) -> Shown:
     return shown
 
 
+def question_answering(predictor: Predictor, text: str, options: Options) -> Shown:
+    """The span that answers, its candidates, and how likely each token begins and ends it; with --kinds encoder, attention."""
+    from ..inspection.answer import view, write
+
+    if options.passage is None:
+        raise UsageError("A question needs a passage in which to look: --passage FILE or --passage TEXT.")
+    if "encoder" in options.kinds:
+        return encoder(predictor, text, options)
+    example = predictor.example({"question": text, "passage": options.passage}, "text")
+    settings = predictor.settings(**options.decoding)
+    found = view(predictor.model, predictor.head, predictor.task, predictor.tokenizers, predictor.labels, example, settings)
+    rows = [[" ".join(one["text"].split()), f"{one['start']}-{one['end']}", f"{100 * one['probability']:.1f} %"]
+            for one in found.prediction.details["candidates"]]  # fmt: skip
+    return Shown(answer=found.prediction.text, rows=[["candidate", "characters", "probability"], *rows],
+                 note="Where the answer stands, near tokens and candidates: --html FILE; self-attention: --kinds encoder.",
+                 traces=[], page=lambda path, language: write(path, found, language=language))  # fmt: skip
+
+
 LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {  # task -> what is shown of it; any other: `encoder`
     "translation": translation,
     "classification": classification,
     "parsing": parsing,
+    "question-answering": question_answering,
 }
 
 

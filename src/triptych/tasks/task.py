@@ -112,6 +112,7 @@ MODULES = {  # task -> module that builds it
     "embedding": "embedding",
     "classification": "classification",
     "parsing": "parsing",
+    "question-answering": "question_answering",
 }
 
 
