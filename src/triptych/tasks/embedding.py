@@ -44,7 +44,10 @@ def build(options: Mapping[str, Any]) -> Task:
 
 
 def _untrained(*_: Any) -> NoReturn:
-    raise UsageError("A run for embedding is imported or taken from another run; there is nothing to train or to score in it.")
+    raise UsageError(
+        "A run for embedding is not trained and has no score: its vectors are those of a model taken in with triptych import, or of a "
+        "run trained for something else."
+    )
 
 
 def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
@@ -62,6 +65,8 @@ def head(config: Any, labels: Labels, pooling: str = "mean") -> Any:
     """labels: {"pooler": true} where the encoder came with a pooler, whose weights are kept."""
     from ..model.embedding import Pool
 
+    if getattr(config, "encoder", None) is None or config.decoder is not None:
+        raise UsageError("Texts are embedded by encoder-only models, and this one is another.")
     return Pool(config.encoder.width, pooling, bool(labels.get("pooler")))
 
 
