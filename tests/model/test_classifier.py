@@ -58,7 +58,7 @@ def test_a_comparison_sees_what_the_texts_share() -> None:
     head = Classifier(8, [], pooling="compare", shortcut=True).eval()
     same = {"source": torch.tensor([3, 4, 3, 4]), "source_lengths": torch.tensor([4]), "segments": torch.tensor([0, 0, 1, 1])}
     words = head._pool(model.embedding(same["source"]), _rows(4), same)  # type: ignore[operator]
-    assert head._overlap(words)[0].item() == pytest.approx(1.0) and head.project.weight.shape == (1, 8 * 4 * 2 + 1)
+    assert head._overlap(words)[0].item() == pytest.approx(8**0.5) and head.project.weight.shape == (1, 8 * 4 * 2 + 1)
 
 
 def _rows(*lengths: int) -> object:

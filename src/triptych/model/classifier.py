@@ -75,11 +75,11 @@ class Classifier(nn.Module):
         return torch.cat([u, v, (u - v).abs(), u * v], 1)
 
     def _overlap(self, words: Tensor) -> list[Tensor]:
-        """(B, 1) cosine of the two texts' mean rows."""
+        """(B, 1) cosine of the two texts' mean rows, times sqrt(D): a weight of usual size then moves the output."""
         if self.pooling != "compare":
             return []
         u, v = words.chunk(PARTS["compare"], 1)[:2]
-        return [torch.cosine_similarity(u, v, dim=1)[:, None]]
+        return [u.shape[1] ** 0.5 * torch.cosine_similarity(u, v, dim=1)[:, None]]
 
 
 def _mean(x: Tensor, groups: Tensor, count: int) -> Tensor:
