@@ -184,6 +184,11 @@ def _check(file: File, content: bytes, where: str) -> None:
 
 
 def _fetch(name: str, file: File, report: Callable[[str], None]) -> Path:
+    if file.address.endswith("/"):
+        raise DataError(
+            f"{name}/{file.name} is not at hand and cannot be fetched as one file: it is a tar of what lies in the folder "
+            f"{file.address}. Put it into $TRIPTYCH_DATA/{name}/ or {cache_folder() / name}/, plain or as {file.name}.gz."
+        )
     report(f"Fetching {file.name} of {name} from {file.address}")
     try:
         with urllib.request.urlopen(file.address, timeout=60) as answer:
@@ -235,6 +240,8 @@ def load(name: str, split: str, *, source: str | None = None, target: str | Sequ
     about = entry(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, f"of {name}")
+    if about.loader is not None:
+        raise UsageError(f"The set {name} holds no pairs of source and target but {', '.join(about.fields)}. Choose a task that reads them.")
     targets = [target] if isinstance(target, str) else list(dict.fromkeys(target or []))
     for language in [source] * bool(source) + targets:
         if language not in about.languages:

@@ -40,6 +40,7 @@ class DataTable:
     test: Names | None = None
     fields: list[str] | None = None  # columns or keys of source and target, where they have other names
     examples: int | None = None  # train on so many of them, spread evenly
+    fold: int | None = None  # of a set that is scored by cross-validation: the fold that is the test, from 1
     longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
 
 

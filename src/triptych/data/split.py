@@ -39,10 +39,11 @@ def split_of(key: str) -> str:
 
 
 def by_input(examples: Sequence[Example]) -> dict[str, list[Example]]:
-    """Examples whose first input text is the same sentence go to the same part; nothing is left out."""
+    """Examples whose first input text (or passage) is the same go to the same part; nothing is left out."""
     parts: dict[str, list[Example]] = {"test": [], "validation": [], "train": []}
     for example in examples:
-        text = next((value for value in example.inputs.values() if isinstance(value, str)), "")
+        texts = (value for value in example.inputs.values() if isinstance(value, str))
+        text = next(texts, "") if example.passage is None else example.passage  # all questions on a passage stay together
         parts[split_of(sentence_key(text))].append(example)
     return parts
 

@@ -112,4 +112,20 @@ def _translation(options: Mapping[str, Any]) -> Task:
     return build(options)
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {"translation": _translation}  # name -> builder from options
+def _question_answering(options: Mapping[str, Any]) -> Task:
+    from .question_answering import build
+
+    return build(options)
+
+
+def _embedding(options: Mapping[str, Any]) -> Task:
+    from .embedding import build
+
+    return build(options)
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {  # name -> builder from options
+    "translation": _translation,
+    "question-answering": _question_answering,
+    "embedding": _embedding,
+}

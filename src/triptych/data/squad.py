@@ -1,0 +1,256 @@
+"""Passages with questions and answers that are spans of them: SQuAD's JSON (Rajpurkar et al. 2016, 2018), plain, .gz or in a tar.
+
+{"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers": [{"text", "answer_start"}], "is_impossible"}]}]}]}.
+A JSONL file holds one question a line: {"question", "passage" or "context", "answers": [{"text", "start" or "answer_start"}]}.
+Offsets count characters. One that does not fit is found again where the text stands near it, or only once in the passage.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError
+from .example import Example
+from .sources import read_bytes, stop
+
+if TYPE_CHECKING:
+    from .parts import DataTable
+
+NEAR = 50  # characters; how far from its offset an answer is looked for where it stands in the passage more than once
+ELSEWHERE = -1  # the start of a reference that does not stand in the passage: scored against, not learnt from
+NAMED = 3  # places that a notice names
+Wrong = Callable[[str, str], None]  # (place, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One question, the article that its passage is from, and the answers that were not where their offset says."""
+
+    example: Example
+    article: str = ""
+    moved: tuple[str, ...] = ()  # each answer that was found again, in words
+    lost: tuple[str, ...] = ()  # each that was not
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was passed over while reading, by place."""
+
+    moved: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+
+
+def read(names: Sequence[str], data: DataTable, needs: Sequence[str] = (), report: Callable[[str], None] | None = None) -> list[Example]:
+    """The questions of files with passages, each with `place` = file#question-id and `source_language` = data.source.
+
+    No answers means that the passage holds none. A question none of whose answers can be found in its passage is left out.
+    Raises DataError for what is not SQuAD JSON, with file and line.
+    """
+    found = [one for name in names for one in questions(name, data.source)]
+    return usable(found, report, ", ".join(Path(name).name for name in names))
+
+
+def usable(found: Sequence[Found], report: Callable[[str], None] | None, what: str) -> list[Example]:
+    """The Examples that can be learnt from; `report` is told of answers that moved and of questions that are left out."""
+    counts, examples = Counts(), []
+    for one in found:
+        example = one.example
+        counts.moved += [example.place] * bool(one.moved)
+        if not (example.question or "").strip() or not (example.passage or "").strip():
+            counts.empty.append(example.place)
+        elif one.lost and not standing(example):
+            counts.lost.append(example.place)
+        else:
+            examples.append(example)
+    tell = report or (lambda message: None)
+    if counts.moved:
+        tell(f"{what}: answers of {_some(counts.moved)} do not stand at their offset and were found again near it.")
+    if counts.lost:
+        tell(f"{what}: {_some(counts.lost)} left out: the answer does not stand in the passage. triptych data check lists them.")
+    if counts.empty:
+        tell(f"{what}: {_some(counts.empty)} left out: the question or the passage is empty.")
+    return examples
+
+
+def standing(example: Example) -> list[tuple[str, int]]:
+    """The answers that stand in the passage."""
+    return [(text, start) for text, start in example.answers or [] if start != ELSEWHERE]
+
+
+def questions(path: str | Path, language: str | None = None, wrong: Wrong = stop) -> Iterator[Found]:
+    """Every question of a file, also of one that is empty; `wrong` gets the place and reason of what is no SQuAD JSON."""
+    path = Path(path)
+    for where, raw in contents(path):
+        yield from parse(raw, where, language, wrong)
+
+
+def contents(path: Path) -> list[tuple[str, bytes]]:
+    """(name for messages, content) of the file, or of each JSON file in a tar, in the order of their names."""
+    name = path.name.removesuffix(".gz")
+    raw = read_bytes(path) if path.suffix != ".tgz" else read_bytes_of_tgz(path)
+    if not name.endswith((".tar", ".tgz")):
+        return [(str(path), raw)]
+    return members(raw, str(path))
+
+
+def read_bytes_of_tgz(path: Path) -> bytes:
+    """A .tgz is a gzip file whose name does not say so."""
+    import gzip
+    import zlib
+
+    try:
+        return gzip.decompress(read_bytes(path))
+    except (OSError, EOFError, zlib.error) as problem:
+        raise DataError(f"{path} is not a whole gzip file ({problem}). Copy it again.") from None
+
+
+def members(raw: bytes, where: str) -> list[tuple[str, bytes]]:
+    """The JSON files in a tar's content."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as tar:
+            files = sorted((one for one in tar if one.isfile() and one.name.endswith((".json", ".jsonl"))), key=lambda one: one.name)
+            found = [(f"{where}:{one.name}", stream.read()) for one in files if (stream := tar.extractfile(one)) is not None]
+    except (tarfile.TarError, EOFError, OSError) as problem:
+        raise DataError(f"{where} is not a whole tar file ({problem}). Copy it again.") from None
+    if not found:
+        raise DataError(f"{where} holds no .json file. Put SQuAD JSON files into it.")
+    return found
+
+
+def parse(raw: bytes, where: str, language: str | None = None, wrong: Wrong = stop) -> Iterator[Found]:
+    """The questions in a file's content; `where` is what messages call it."""
+    if where.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
+        for number, line in enumerate(raw.split(b"\n"), 1):
+            if line.strip():
+                yield from _line(line, where, number, language, wrong)
+        return
+    values = _loaded(raw, where, 1, wrong)
+    if values is None:
+        return
+    articles = values.get("data") if isinstance(values, dict) else values
+    if not isinstance(articles, list):
+        wrong(f"{where}:1", 'no list of articles under "data"; SQuAD JSON is {"data": [{"paragraphs": [{"context", "qas"}]}]}.')
+        return
+    for number, article in enumerate(articles):
+        at = f"data[{number}]"
+        title = article.get("title") if isinstance(article, dict) else None
+        for place, paragraph in enumerate(_list(article, "paragraphs", where, at, wrong)):
+            yield from _paragraph(paragraph, where, f"{at}.paragraphs[{place}]", title or at, language, wrong)
+
+
+def _loaded(raw: bytes, where: str, line: int, wrong: Wrong) -> Any:
+    try:
+        return json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as problem:
+        line += raw.count(b"\n", 0, problem.start)
+        wrong(f"{where}:{line}", f"byte 0x{raw[problem.start]:02X} is not UTF-8. Convert the file, for example: iconv -f latin1 -t utf-8")
+    except json.JSONDecodeError as problem:
+        reason = f"not valid JSON ({problem.msg} at column {problem.colno})"
+        wrong(f"{where}:{line + problem.lineno - 1}", f"{reason}. The file may be cut off; copy it again.")
+    except (RecursionError, ValueError) as problem:
+        wrong(f"{where}:{line}", f"not valid JSON ({problem}).")
+    return None
+
+
+def _line(raw: bytes, where: str, number: int, language: str | None, wrong: Wrong) -> Iterator[Found]:
+    values = _loaded(raw, where, number, wrong)
+    if values is None:
+        return
+    if not isinstance(values, dict):
+        wrong(f"{where}:{number}", 'no object. Write {"question": ..., "passage": ..., "answers": [{"text": ..., "start": ...}]}.')
+        return
+    passage = values.get("passage", values.get("context"))
+    if not _is_text(passage):
+        wrong(f"{where}:{number}", "the passage (key 'passage' or 'context') is missing or is no text.")
+        return
+    yield from _question(values, passage, where, f"line {number}", str(values.get("title", "")), language, wrong, f"{where}:{number}")
+
+
+def _paragraph(paragraph: Any, where: str, at: str, title: str, language: str | None, wrong: Wrong) -> Iterator[Found]:
+    passage = paragraph.get("context") if isinstance(paragraph, dict) else None
+    if not _is_text(passage):
+        wrong(f"{where}: {at}", "the passage (key 'context') is missing or is no text.")
+        return
+    for number, one in enumerate(_list(paragraph, "qas", where, at, wrong)):
+        if not isinstance(one, dict):
+            wrong(f"{where}: {at}.qas[{number}]", "no object with question and answers.")
+            continue
+        yield from _question(one, passage, where, f"{at}.qas[{number}]", title, language, wrong)
+
+
+def _question(values: dict[str, Any], passage: str, where: str, at: str, title: str, language: str | None, wrong: Wrong,
+              place: str | None = None) -> Iterator[Found]:  # fmt: skip
+    """One question. Its answers: a list of objects, or an object of lists as `datasets` writes it; none or impossible: no answer."""
+    name = values.get("id")
+    place = place or (f"{where}#{name}" if name not in (None, "") else f"{where}: {at}")
+    question, answers = values.get("question"), values.get("answers")
+    if not _is_text(question):
+        wrong(place, "the question is missing or is no text.")
+        return
+    if isinstance(answers, dict) and isinstance(answers.get("text"), list):
+        starts = answers.get("answer_start", answers.get("start"))
+        starts = starts if isinstance(starts, list) and len(starts) == len(answers["text"]) else [None] * len(answers["text"])
+        answers = [{"text": text, "start": start} for text, start in zip(answers["text"], starts, strict=True)]
+    if answers is None and values.get("is_impossible"):
+        answers = []
+    if not isinstance(answers, list):
+        wrong(place, 'the answers are no list of {"text", "answer_start"}; a question without an answer has an empty list.')
+        return
+    kept, moved, lost = [], [], []
+    for one in [] if values.get("is_impossible") else answers:
+        text = one.get("text") if isinstance(one, dict) else None
+        start = one.get("answer_start", one.get("start")) if isinstance(one, dict) else None
+        if not _is_text(text) or not text.strip():
+            lost.append("an answer has no text")
+            continue
+        start = start if isinstance(start, int) and not isinstance(start, bool) else None
+        found = locate(text, start, passage)
+        if found is None:
+            lost.append(f"'{_short(text)}' does not stand in the passage (offset {start})")
+        elif found != start:
+            moved.append(f"'{_short(text)}' stands at {found}, not at offset {start}")
+        kept.append((text, ELSEWHERE if found is None else found))
+    yield Found(Example(question=question, passage=passage, answers=kept, source_language=language, place=place), title, tuple(moved), tuple(lost))
+
+
+def locate(text: str, start: int | None, passage: str) -> int | None:
+    """Where `text` stands: at `start`; else where it stands only once in the passage, or once near `start`; else None."""
+    if start is not None and start >= 0 and passage.startswith(text, start):
+        return start
+    first = passage.find(text)
+    if first < 0 or passage.find(text, first + 1) < 0:
+        return first if first >= 0 else None
+    if start is None or start < 0:
+        return None
+    low = max(0, start - NEAR)
+    near = passage.find(text, low, start + NEAR + len(text))
+    return near if near >= 0 and passage.find(text, near + 1, start + NEAR + len(text)) < 0 else None
+
+
+def _list(values: Any, key: str, where: str, at: str, wrong: Wrong) -> list[Any]:
+    found = values.get(key) if isinstance(values, dict) else None
+    if not isinstance(found, list):
+        wrong(f"{where}: {at}", f"no list under '{key}'.")
+        return []
+    return found
+
+
+def _is_text(value: Any) -> bool:
+    """A text without halves of characters, which no tokenizer can read."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def _some(places: Sequence[str]) -> str:
+    names = ", ".join(Path(place).name if "/" in place else place for place in places[:NAMED])
+    return f"{len(places):,} question{'s' if len(places) > 1 else ''} ({names}{', ...' if len(places) > NAMED else ''})"

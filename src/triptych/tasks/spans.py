@@ -1,0 +1,159 @@
+"""From the spans of windows to one answer: places in the user's text, candidates over all windows, and when to say "no answer"."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data.batching import Batch
+from ..data.tokenizer import Tokenizer
+from .task import Prediction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PER_WINDOW = 20  # spans that are kept of a window
+_EAST = re.compile("[\u3005-\u3007\u303b\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af]")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Of one window: its first passage token; each passage token's characters (S, 2), in use; question tokens that were cut off;
+    whether the question has an answer at all."""
+
+    first: int
+    offsets: np.ndarray | None
+    unseen: int = 0
+    answerable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one window says: spans (log-probability, first character, end character), best first; no_answer: log-probability that
+    the answer is not in it; threshold: of the head; unseen: question tokens that were not read."""
+
+    spans: list[tuple[float, int, int]]
+    no_answer: float
+    threshold: float
+    unseen: int = 0
+
+
+def apart(text: str) -> Iterator[tuple[int, str]]:
+    """(first character, part): every Chinese or Japanese character alone, and what stands between."""
+    place = 0
+    for match in _EAST.finditer(text):
+        if match.start() > place:
+            yield place, text[place : match.start()]
+        yield match.start(), match[0]
+        place = match.end()
+    if place < len(text):
+        yield place, text[place:]
+
+
+def folded(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
+    """What each token is compared by: lower case, no space; "" for a sign, which matches nothing."""
+    return ["".join(part for part in piece.lower() if part.isalnum()) for piece in tokenizer.pieces(list(ids))]
+
+
+def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> list[Found]:
+    """logits (N, 2) -> what each window of the batch found."""
+    from ..model.spans import best_spans, log_probabilities
+
+    chances = log_probabilities(logits, batch.inputs["source_lengths"])  # (B, T, 2)
+    none = chances[:, 0].sum(-1).tolist()
+    scores, starts, ends = (values.tolist() for values in best_spans(chances, longest, PER_WINDOW))
+    found = []
+    for row, one in enumerate(batch.encoded):
+        about: Window = one.about
+        assert about.offsets is not None, "windows that are answered know their characters"
+        spans = [
+            (value, int(about.offsets[start - about.first, 0]), int(about.offsets[end - about.first, 1]))
+            for value, start, end in zip(scores[row], starts[row], ends[row], strict=True)
+            if value > -math.inf
+        ]
+        found.append(Found(spans, none[row], threshold, about.unseen))
+    return found
+
+
+def best_prediction(raw: Sequence[Found], passage: str, candidates: int) -> Prediction:
+    """One answer from all windows. Windows share tokens, so a span can be found twice: the likelier counts.
+
+    probability: of a span among all candidates and no answer. no_answer_score: nats by which "no answer in any window" is likelier
+    than the best span. details start, end: characters of the passage.
+    """
+    best: dict[tuple[int, int], float] = {}
+    for one in raw:
+        for value, start, end in one.spans:
+            place = trimmed(passage, start, end)
+            if place[0] < place[1]:
+                best[place] = max(value, best.get(place, -math.inf))
+    ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))
+    none, threshold = min(one.no_answer for one in raw), raw[0].threshold
+    top = max([none, *(value for _, value in ranked[:1])])
+    total = math.fsum(math.exp(value - top) for value in [none, *best.values()])
+    chances = [(place, math.exp(value - top) / total) for place, value in ranked]
+    named = [{"text": passage[start:end], "start": start, "end": end, "probability": round(chance, 6)}
+             for (start, end), chance in chances[:candidates]]  # fmt: skip
+    apart = none - ranked[0][1] if ranked else math.inf
+    no_answer = not ranked or apart > threshold
+    start, end = (None, None) if no_answer else ranked[0][0]
+    chance = math.exp(none - top) / total if no_answer else chances[0][1]
+    details = {"start": start, "end": end, "no_answer_score": round(apart, 6) if math.isfinite(apart) else None, "candidates": named}
+    text = "" if no_answer else passage[start:end]
+    return Prediction(text=text, score=round(chance, 6), truncated_input_tokens=raw[0].unseen, details=details)
+
+
+def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """[start, end) without white space at its ends: a token holds the space before its word."""
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def fit_threshold(model: Any, head: Any, batches: Sequence[Batch], longest: int) -> str | None:
+    """Set head.threshold to what gives the best mean F1 over tokens on the development data (Rajpurkar et al. 2018, section 5)."""
+    from ..model.spans import best_spans, log_probabilities
+
+    best: dict[int, tuple[float, float]] = {}  # Example -> log-probability of its best span, and that span's F1
+    none: dict[int, float] = {}
+    answerable: dict[int, bool] = {}
+    for batch in batches:
+        logits = head(model, model(**batch.inputs), batch.inputs)
+        chances = log_probabilities(logits, batch.inputs["source_lengths"])
+        scores, starts, ends = best_spans(chances, longest, 1)
+        for row, (index, one) in enumerate(zip(batch.examples, batch.encoded, strict=True)):
+            answerable[index] = one.about.answerable
+            none[index] = min(none.get(index, math.inf), float(chances[row, 0].sum()))
+            wanted = int(one.targets["start"][0]), int(one.targets["end"][0])
+            overlap = _overlap((int(starts[row, 0]), int(ends[row, 0])), wanted) if wanted[0] else 0.0
+            if index not in best or float(scores[row, 0]) > best[index][0]:
+                best[index] = (float(scores[row, 0]), overlap)
+    if all(answerable.values()) or not any(answerable.values()):
+        return None
+    apart = np.array([none[index] - best[index][0] for index in best])
+    right = np.array([best[index][1] for index in best])
+    absent = np.array([not answerable[index] for index in best], dtype=float)
+    order = np.argsort(apart, kind="stable")
+    # with the threshold after the k-th: the first k are answered, the others are not
+    totals = np.concatenate(([0.0], np.cumsum(right[order]))) + absent.sum() - np.concatenate(([0.0], np.cumsum(absent[order])))
+    cut = int(totals.argmax())
+    sorted_apart = np.clip(apart[order], -1e4, 1e4)
+    low = sorted_apart[cut - 1] if cut else sorted_apart[0] - 1.0
+    high = sorted_apart[cut] if cut < len(sorted_apart) else sorted_apart[-1] + 1.0
+    head.threshold.fill_(float(low + high) / 2)
+    return (
+        f"No answer is said above a score of {float(head.threshold):.2f} nats, fitted on {len(best):,} development questions "
+        f"({int(absent.sum()):,} without an answer): F1 over tokens {100 * totals[cut] / len(best):.1f}."
+    )
+
+
+def _overlap(given: tuple[int, int], wanted: tuple[int, int]) -> float:
+    shared = max(0, min(given[1], wanted[1]) - max(given[0], wanted[0]) + 1)
+    return 2 * shared / (given[1] - given[0] + wanted[1] - wanted[0] + 2)
