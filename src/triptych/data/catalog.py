@@ -241,7 +241,9 @@ def load(name: str, split: str, *, source: str | None = None, target: str | Sequ
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, f"of {name}")
     if about.loader is not None:
-        raise UsageError(f"The set {name} holds no pairs of source and target but {', '.join(about.fields)}. Choose a task that reads them.")
+        raise UsageError(
+            f"The set {name} holds no pairs of source and target but {', '.join(about.fields)}. Choose a task that reads them."
+        )
     targets = [target] if isinstance(target, str) else list(dict.fromkeys(target or []))
     for language in [source] * bool(source) + targets:
         if language not in about.languages:

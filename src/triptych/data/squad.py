@@ -217,7 +217,9 @@ def _question(values: dict[str, Any], passage: str, where: str, at: str, title: 
         elif found != start:
             moved.append(f"'{_short(text)}' stands at {found}, not at offset {start}")
         kept.append((text, ELSEWHERE if found is None else found))
-    yield Found(Example(question=question, passage=passage, answers=kept, source_language=language, place=place), title, tuple(moved), tuple(lost))
+    yield Found(
+        Example(question=question, passage=passage, answers=kept, source_language=language, place=place), title, tuple(moved), tuple(lost)
+    )
 
 
 def locate(text: str, start: int | None, passage: str) -> int | None:

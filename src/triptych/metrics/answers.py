@@ -32,8 +32,10 @@ _UNITS = {language: re.compile(f"[{block}]|[^{block}]+") for language, block in 
 _CHARACTER = {language: re.compile(f"[{block}]") for language, block in (("zh", _HAN), ("ja", _HAN + _JAPANESE))}
 _EAST_ASIAN, _KANA = re.compile(f"[{_JAPANESE}]"), re.compile("[\u3041-\u309f\u30a1-\u30fa]")
 # Words of other scripts as the Penn Treebank cuts them: signs alone, commas and colons unless a digit follows, clitics.
-_ALONE = ";@#$%&?!*()\\[\\]{}<>«»“”‘’„‒–—―\""
-_WORDS = re.compile(rf"\.\.+|`+|''|--|(?<!\w)'(?!(?:re|ve|ll|m|t|s|d|n)\b)(?=\w)|[{_ALONE}]|[:,](?!\d)|(?:(?!--|''|\.\.|[:,](?!\d))[^\s`{_ALONE}])+")
+_ALONE = ';@#$%&?!*()\\[\\]{}<>«»“”‘’„‒–—―"'
+_WORDS = re.compile(
+    rf"\.\.+|`+|''|--|(?<!\w)'(?!(?:re|ve|ll|m|t|s|d|n)\b)(?=\w)|[{_ALONE}]|[:,](?!\d)|(?:(?!--|''|\.\.|[:,](?!\d))[^\s`{_ALONE}])+"
+)
 _OPENS = " ([{<«“‘„`"  # a quotation mark after one of these opens
 _CLITIC = re.compile(r"(?<=[^'\s])(?:'(?:s|m|d|ll|re|ve)|n't|')$", re.IGNORECASE)
 _LAST_PERIOD = re.compile(r"(?<=[^.\s])\.(?=[\])}>\"'»”’ ]*$)")
@@ -74,7 +76,7 @@ def best(prediction: str, references: Sequence[str], kind: str, score: Callable[
 
 
 def counting(language: str | None, texts: Sequence[str] = ()) -> str:
-    """"squad", "zh" or "ja": by the language's code, else by the script of the texts."""
+    """ "squad", "zh" or "ja": by the language's code, else by the script of the texts."""
     if language is not None:
         base = language.lower().split("-")[0]
         return base if base in CHARACTER_LANGUAGES else "squad"

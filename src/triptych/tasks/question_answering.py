@@ -15,7 +15,7 @@ from ..data.example import Example
 from ..data.squad import standing
 from ..data.tokenizer import Tokenizer, Tokenizers
 from ..errors import DataError, UsageError, unknown
-from .spans import Found, Window, apart, best_prediction, fit_threshold, folded, spans_of
+from .spans import Found, Window, apart, best_prediction, fit_threshold, folded, runs, spans_of
 from .task import Labels, Prediction, Purpose, Scores, Task
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
     tokenizer, by_character = tokenizers.source, options["characters"]
     if example.question is None or example.passage is None:
         raise DataError(f"{example.place or 'An example'} has no {'question' if example.question is None else 'passage'}.")
-    question = pieces(tokenizer, example.question.strip(), by_character)[0]
-    ids, offsets = pieces(tokenizer, example.passage, by_character)
+    question = passage_pieces(tokenizer, example.question.strip(), by_character)[0]
+    ids, offsets = passage_pieces(tokenizer, example.passage, by_character)
     unseen = max(0, len(question) - options["longest_question"])
     question = question[: options["longest_question"]]
     first = len(question) + 2
@@ -108,14 +108,13 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
     return found if generator is None else _drawn(found, generator, options["no_answer_windows"])
 
 
-def pieces(tokenizer: Tokenizer, text: str, by_character: bool) -> tuple[list[int], np.ndarray]:
-    """Ids of a text and each one's characters [start, end) as (S, 2) int32."""
-    if not by_character:
-        ids, offsets = tokenizer.encode_with_offsets(text)
-        return ids, np.array(offsets, dtype=np.int32).reshape(-1, 2)
+def pieces(tokenizer: Tokenizer, text: str, by_character: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (S,) of a text, int32, and each one's characters [start, end) as (S, 2) int32."""
     ids: list[int] = []
     places: list[tuple[int, int]] = []
-    for start, part in apart(text):
+    if not by_character:
+        ids, places = tokenizer.encode_with_offsets(text)
+    for start, part in apart(text) if by_character else ():
         if len(part) == 1:
             its = character_ids(tokenizer, part)
             places += [(start, start + 1)] * len(its)
@@ -123,7 +122,10 @@ def pieces(tokenizer: Tokenizer, text: str, by_character: bool) -> tuple[list[in
             its, offsets = tokenizer.encode_with_offsets(part)
             places += [(start + low, start + high) for low, high in offsets]
         ids += its
-    return ids, np.array(places, dtype=np.int32).reshape(-1, 2)
+    return np.array(ids, dtype=np.int32), np.array(places, dtype=np.int32).reshape(-1, 2)
+
+
+passage_pieces = lru_cache(maxsize=16_384)(pieces)  # a passage has several questions, and an epoch follows an epoch
 
 
 @lru_cache(maxsize=20_000)
@@ -139,16 +141,16 @@ def window_starts(length: int, room: int, stride: int) -> list[int]:
     return starts
 
 
-def matches(question: Sequence[int], passage: Sequence[int], tokenizer: Tokenizer) -> np.ndarray:
+def matches(question: np.ndarray, passage: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
     """(S,) for each passage token the length of the run of question tokens that it stands in, at most LEVELS; 0: in none."""
-    asked, given = folded(tokenizer, question), folded(tokenizer, passage)
+    keys = folded(tokenizer)
+    asked, given = keys[question], keys[passage]
     found = np.zeros(len(given), dtype=np.int64)
     for length in range(1, LEVELS + 1):
-        runs = {tuple(asked[place : place + length]) for place in range(len(asked) - length + 1)}
-        runs = {run for run in runs if all(run)}
-        for place in range(len(given) - length + 1):
-            if tuple(given[place : place + length]) in runs:
-                found[place : place + length] = length
+        hit = np.isin(runs(given, length), runs(asked, length)[runs(asked, length) > 0])
+        for place in range(length if len(hit) else 0):
+            inside = found[place : place + len(hit)]
+            inside[hit] = length
     return found
 
 

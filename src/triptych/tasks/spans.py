@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PER_WINDOW = 20  # spans that are kept of a window
-_EAST = re.compile("[\u3005-\u3007\u303b\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af]")
+_EAST = re.compile(
+    "[\u3005-\u3007\u303b\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,22 @@ def apart(text: str) -> Iterator[tuple[int, str]]:
         yield place, text[place:]
 
 
-def folded(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
-    """What each token is compared by: lower case, no space; "" for a sign, which matches nothing."""
-    return ["".join(part for part in piece.lower() if part.isalnum()) for piece in tokenizer.pieces(list(ids))]
+@lru_cache(maxsize=16)
+def folded(tokenizer: Tokenizer) -> np.ndarray:
+    """(V,) what each token is compared by: equal where two are the same letters but for case; 0 for a sign, which matches nothing."""
+    numbers: dict[str, int] = {"": 0}
+    shown = ("".join(part for part in piece.casefold() if part.isalnum()) for piece in tokenizer.pieces(range(tokenizer.vocabulary_size)))
+    return np.array([numbers.setdefault(key, len(numbers)) for key in shown], dtype=np.int64)
+
+
+def runs(keys: np.ndarray, length: int) -> np.ndarray:
+    """(S - length + 1,) one number for each run of `length` keys, below 2**21 each; 0 where a sign stands in it."""
+    found = np.zeros(max(0, len(keys) - length + 1), dtype=np.int64)
+    whole = np.ones(len(found), dtype=bool)
+    for place in range(length):
+        inside = keys[place : place + len(found)]
+        found, whole = (found << 21) + inside, whole & (inside > 0)
+    return found * whole
 
 
 def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> list[Found]:
