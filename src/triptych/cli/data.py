@@ -12,6 +12,7 @@ from ..errors import UsageError
 from .console import table, talk
 
 if TYPE_CHECKING:
+    from ..data.check import Report
     from ..data.example import Example
     from ..data.sources import Files
 
@@ -80,12 +81,14 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     from ..data.check import Report, check_examples
     from ..data.check import check as check_files
 
-    parts, named = _files(what, source, target)
+    report = _reading(what) if source is None and target is None else None
+    parts, named = _files(what, source, target) if report is None else (None, None)
     if parts is not None:
         report = check_files(parts)
-    else:
+    elif report is None:
         assert named is not None, "either files or examples"
         report = Report(check_examples(named), {name: len(part) for name, part in named.items()})  # type: ignore[arg-type]
+    kind_of_records = "pairs" if parts is not None or named is not None else "questions"
     seen: dict[str, int] = {}
     for problem in report.problems:
         kind = problem.reason.split(":")[0]
@@ -100,8 +103,37 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
         talk(f"{kind}: {count:,} more; --json prints all.")
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
-    talk(f"{pairs} pairs; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
+    talk(f"{pairs} {kind_of_records}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
     return int(bool(report.problems))
+
+
+def _reading(what: tuple[str, ...]) -> Report | None:
+    """The report on passages with questions, where that is what the words mean."""
+    from ..data.catalog import SPLITS, entries
+    from ..data.check import Report
+    from ..data.check_reading import check, check_examples, is_squad
+    from ..data.parts import DataTable, read_part
+    from ..recipe import Recipe, packaged
+
+    needs = ("question", "passage", "answers")
+    if what and all(is_squad(name) for name in what):
+        return check({"train": what})
+    if len(what) != 1:
+        return None
+    first, data = what[0], None
+    if first in packaged() or first.endswith(".toml") or Path(first).is_dir():
+        recipe = Recipe.load(first)
+        data = recipe.data if recipe.build_task().needs == needs else None
+    elif first in entries() and "answers" in entries()[first].fields:
+        data = DataTable(set=first)
+    if data is None:
+        return None
+    if data.set is None:
+        given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
+        return check({part: [names] if isinstance(names, str) else names for part, names in given.items()})
+    splits = ("test",) if data.set == "xquad" and data.fold is None else SPLITS
+    found = {part: read_part(data, part, talk, needs) for part in splits}
+    return Report(check_examples(found), {part: len(examples) for part, examples in found.items()})
 
 
 def stats(*what: str, source: str | None = None, target: str | None = None, json_: Json = False) -> int:

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from ..errors import UsageError
 from .console import table, talk
+from .inputs import read_passage
 from .use import decoding_changes
 
 if TYPE_CHECKING:
+    from ..inference.predictor import Predictor
     from ..inspection.trace import Trace
 
 MOST = 3  # source words named for a target word
 
 
 def inspect(
-    run: str, text: str, /, *, html: Path | None = None, to: str | None = None, target: str | None = None,
+    run: str, text: str, /, *, html: Path | None = None, to: str | None = None, target: str | None = None, passage: str | None = None,
     language: Literal["en", "zh-Hant"] = "en", overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
     """Answer a text and show which source words each word of the answer attended to.
@@ -34,13 +37,18 @@ def inspect(
         Target language, for a run that knows several.
     target
         Look at this text as the answer, instead of searching for one.
+    passage
+        A file or a text in which the answer is to be found, for a run that answers questions.
     language
         The page's first language.
     """
     from ..inference.predictor import load
     from ..inspection.html import write
 
-    trace = load(run).trace(text, to=to, target=target, **decoding_changes(overrides))
+    predictor = load(run)
+    if predictor.task.name == "question-answering":
+        return _answer(predictor, text, passage, html, language, overrides)
+    trace = predictor.trace(text, to=to, target=target, **decoding_changes(overrides))
     print(trace.target_text)
     if html is not None:
         write(html, [trace], language=language)
@@ -51,6 +59,27 @@ def inspect(
         return 0
     print(table(_strongest(trace), right=False))
     talk("Attention weight, mean over layers and heads; it is not proof of a cause. All layers and heads: --html FILE.")
+    return 0
+
+
+def _answer(predictor: Predictor, question: str, passage: str | None, html: Path | None, language: Literal["en", "zh-Hant"],
+            overrides: dict[str, str] | None) -> int:  # fmt: skip
+    """The span that answers, its candidates, and its picture."""
+    from ..inspection.answer import view, write
+
+    if passage is None:
+        raise UsageError("A question needs a passage in which to look: --passage FILE or --passage TEXT.")
+    example = predictor.example({"question": question, "passage": read_passage(passage) or ""}, "text")
+    settings = predictor.settings(**decoding_changes(overrides))
+    shown = view(predictor.model, predictor.head, predictor.task, predictor.tokenizers, predictor.labels, example, settings)
+    print(shown.prediction.text)
+    if html is not None:
+        write(html, shown, language=language)
+        talk(f"Written: {html}. It opens in a browser and needs no network.")
+        return 0
+    rows = [[" ".join(one["text"].split()), f"{one['start']}-{one['end']}", f"{100 * one['probability']:.1f} %"]
+            for one in shown.prediction.details["candidates"]]  # fmt: skip
+    print(table([["candidate", "characters", "probability"], *rows], right=False))
     return 0
 
 

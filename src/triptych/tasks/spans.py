@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PER_WINDOW = 20  # spans that are kept of a window
-_EAST = re.compile(
+EAST = re.compile(
     "[\u3005-\u3007\u303b\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af]"
 )
 
@@ -49,7 +49,7 @@ class Found:
 def apart(text: str) -> Iterator[tuple[int, str]]:
     """(first character, part): every Chinese or Japanese character alone, and what stands between."""
     place = 0
-    for match in _EAST.finditer(text):
+    for match in EAST.finditer(text):
         if match.start() > place:
             yield place, text[place : match.start()]
         yield match.start(), match[0]

@@ -1,0 +1,138 @@
+"""triptych answer and triptych embed: spans that answer questions, in a passage or in a folder of documents; texts as vectors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError, UsageError
+from .console import talk
+from .use import Overrides, Precision, _blocks, decoding_changes, load_run, predict
+
+if TYPE_CHECKING:
+    from ..inference.search_index import Hit
+
+SHOWN = 60  # characters of the passage on either side of an answer
+
+
+def answer(
+    run: str, /, *question: str, passage: str | None = None, documents: Path | None = None, retriever: str | None = None,
+    top: int = 5, jsonl: bool = False, precision: Precision = "float32", overrides: Overrides = None,
+) -> int:  # fmt: skip
+    """Find the answers to questions: in a passage, or in a folder of documents, with their place. Without questions: stdin.
+
+    Parameters
+    ----------
+    run
+        Folder of a run for question-answering.
+    question
+        One or several questions. With neither --passage nor --documents: question and passage with a tab between, or JSON.
+    passage
+        A file or a text in which the answers are to be found.
+    documents
+        A folder whose .txt and .md files are searched for them.
+    retriever
+        A run whose vectors choose the passages (see triptych embed); without it words do (BM25).
+    top
+        So many passages are read for each question.
+    jsonl
+        One JSON object a question: the answer, its score and place, and other candidates.
+    precision
+        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
+    """
+    from ..run import Run
+
+    task = Run.open(run).read_config().task
+    if task != "question-answering":
+        raise UsageError(f"{run} is a run for {task}, not for question-answering. Use: triptych predict {run}")
+    if documents is None:
+        if retriever is not None:
+            raise UsageError("--retriever chooses among documents; name their folder with --documents.")
+        return predict(run, *question, passage=passage, jsonl=jsonl, precision=precision, overrides=overrides)
+    if passage is not None:
+        raise UsageError("Give --passage or --documents, not both.")
+    if top < 1:
+        raise UsageError(f"--top is {top}; it must be 1 or more.")
+    return _search(run, question, documents, retriever, top, jsonl, precision, overrides)
+
+
+def _search(run: str, questions: tuple[str, ...], folder: Path, retriever: str | None, top: int, jsonl: bool, precision: Precision,
+            overrides: dict[str, str] | None) -> int:  # fmt: skip
+    from ..inference.search_index import SearchIndex, as_embedder, read_documents
+
+    problems: list[str] = []
+    documents = read_documents(folder, problems.append)
+    for problem in problems:
+        talk(f"triptych: {problem}")
+    reader = load_run(run, precision)
+    settings = reader.settings(**decoding_changes(overrides))
+    index = SearchIndex(documents, as_embedder(load_run(retriever, precision)) if retriever is not None else None)
+    talk(f"{len(documents):,} documents, {len(index.passages):,} passages.")
+    for _, block in _blocks(questions):
+        for line in block:
+            hits = index.answer(reader, line.strip(), top, settings) if line.strip() else []
+            print(json.dumps(_json(line, hits), ensure_ascii=False) if jsonl else _said(hits, folder))
+        sys.stdout.flush()
+    return 0
+
+
+def _json(question: str, hits: list[Hit]) -> dict[str, Any]:
+    if not hits:
+        return {"question": question, "text": "", "score": None, "candidates": []}
+    return {"question": question, **hits[0].to_json(), "candidates": [hit.to_json() for hit in hits[1:5]]}
+
+
+def _said(hits: list[Hit], folder: Path) -> str:
+    """The answer, its place, and the words around it, between tabs."""
+    if not hits:
+        return "\t\t"
+    hit = hits[0]
+    start, end = hit.start - hit.passage.start, hit.end - hit.passage.start
+    around = hit.passage.text[max(0, start - SHOWN) : end + SHOWN]
+    place = f"{folder / hit.file}:{hit.line} (characters {hit.start} to {hit.end})"
+    return "\t".join(" ".join(part.split()) for part in (hit.text, place, around))
+
+
+def embed(
+    run: str, /, *text: str, npy: Path | None = None, precision: Precision = "float32", overrides: Overrides = None,
+) -> int:  # fmt: skip
+    """Texts as vectors of length 1, whose scalar product is their likeness; without texts, stdin line for line.
+
+    Parameters
+    ----------
+    run
+        Folder of an imported sentence encoder, or of any run with an encoder alone.
+    text
+        One or several texts.
+    npy
+        Write all vectors to this file, a row a text, float32 in NumPy's format, instead of JSON lines.
+    precision
+        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
+    """
+    import numpy as np
+
+    from ..inference.search_index import as_embedder
+    from ..inference.search_index import embed as vectors_of
+
+    predictor = as_embedder(load_run(run, precision))
+    settings = predictor.settings(**decoding_changes(overrides))
+    kept = []
+    for _, block in _blocks(text):
+        vectors = vectors_of(predictor, block, settings)
+        if npy is not None:
+            kept.append(vectors)
+            continue
+        for one, vector in zip(block, vectors.tolist(), strict=True):
+            print(json.dumps({"text": one, "vector": [round(value, 7) for value in vector]}, ensure_ascii=False))
+        sys.stdout.flush()
+    if npy is not None:
+        whole = np.concatenate(kept) if kept else np.zeros((0, predictor.model.config.encoder.width), dtype=np.float32)
+        try:
+            with npy.open("wb") as file:
+                np.save(file, whole, allow_pickle=False)
+        except OSError as error:
+            raise RunError(f"{npy} cannot be written: {error.strerror or error}. Name another file.") from None
+        talk(f"Written: {npy}, {whole.shape[0]:,} vectors of {whole.shape[1]:,} numbers.")
+    return 0
