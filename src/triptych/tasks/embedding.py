@@ -84,7 +84,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, normalize: bool) -> Prediction:
     """details: {"vector": [...], "tokens": N}."""
     tokens = sum(count for _, count in raw)
-    vector = sum(vector.astype(np.float64) * count for vector, count in raw) / tokens
+    vector = np.sum([vector.astype(np.float64) * count for vector, count in raw], axis=0) / tokens
     if normalize:
         vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
     return Prediction(text="", details={"vector": [float(value) for value in vector.astype(np.float32)], "tokens": tokens})

@@ -1,0 +1,122 @@
+"""The verbs of reading on a small trained run: answer, embed, inspect, evaluate, data check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from triptych.cli.main import run as run_command
+
+NAMES = ["Ada", "Babbage", "Turing", "Hopper", "Lovelace"]
+PASSAGE = "Ada met Babbage in London. 日本の首都は東京です。"
+Call = Callable[..., SimpleNamespace]
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder for question-answering, trained for a few steps on its own SQuAD file."""
+    folder = tmp_path_factory.mktemp("reading")
+    paragraphs = []
+    for number, (one, other) in enumerate((one, other) for one in NAMES for other in NAMES):
+        text = f"{number} days ago {one} met {other}."
+        start = text.rindex(other)
+        asked = [{"id": f"q{number}", "question": f"Whom did {one} meet?", "answers": [{"text": other, "answer_start": start}]},
+                 {"id": f"n{number}", "question": "Who slept?", "answers": [], "is_impossible": True}]  # fmt: skip
+        paragraphs.append({"context": text, "qas": asked})
+    for name in ("train", "dev"):
+        (folder / f"{name}.json").write_text(json.dumps({"data": [{"title": "x", "paragraphs": paragraphs}]}))
+    (folder / "my.toml").write_text(
+        '[task]\nname = "question-answering"\nwindow = 48\nstride = 8\nlongest_question = 16\nmatch_feature = true\n'
+        '[data]\ntrain = "train.json"\nvalidation = "dev.json"\ntest = "dev.json"\nsource = "en"\n[tokenizer]\nvocabulary_size = 330\n'
+        '[model]\npreset = "encoder-tiny"\nwidth = 16\nheads = 2\nlayers = 1\ninner_width = 32\nsegments = 5\n'
+        '[training]\nsteps = 3\nlearning_rate = 0.01\nwarmup_steps = 2\nprecision = "float32"\n[batches]\nbatch_tokens = 400\n'
+    )
+    assert run_command(["train", str(folder / "my.toml"), "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def test_answer_finds_a_span_of_a_passage(reader: Path, triptych: Call, tmp_path: Path) -> None:
+    file = tmp_path / "p.txt"
+    file.write_text(PASSAGE, encoding="utf-8")
+    said = triptych("answer", reader, "Whom did Ada meet?", "東京は?", "--passage", file, "--jsonl")
+    assert said.code == 0
+    for line in said.out.splitlines():
+        one = json.loads(line)
+        assert set(one) >= {"text", "start", "end", "no_answer_score", "candidates", "truncated_input_tokens"}
+        assert one["text"] == (PASSAGE[one["start"] : one["end"]] if one["start"] is not None else "")
+    assert triptych("answer", reader, f"Who?\t{PASSAGE}").code == 0
+    assert triptych("answer", reader, "Who?", "--passage", "").code == 0
+
+
+def test_answer_over_documents_names_the_place(reader: Path, triptych: Call, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Nothing.\n\n" + PASSAGE, encoding="utf-8")
+    (tmp_path / "bad.txt").write_bytes(b"\xff")
+    said = triptych("answer", reader, "Whom did Ada meet?", "", "--documents", tmp_path, "--jsonl")
+    assert said.code == 0 and "bad.txt:1: byte 0xFF" in said.err
+    one, empty = map(json.loads, said.out.splitlines())
+    assert empty["text"] == ""
+    if one["text"]:
+        text = (tmp_path / one["file"]).read_text(encoding="utf-8")
+        assert text[one["start"] : one["end"]] == one["text"] and one["line"] == text.count("\n", 0, one["start"]) + 1
+    plain = triptych("answer", reader, "Whom did Ada meet?", "--documents", tmp_path, "--retriever", reader, "--top", "1")
+    assert plain.code == 0 and plain.out.count("\t") == 2
+
+
+def test_what_cannot_be_asked_is_said(reader: Path, triptych: Call, tmp_path: Path) -> None:
+    assert "not both" in triptych("answer", reader, "Who?", "--documents", tmp_path, "--passage", "x").err
+    assert "not a folder" in triptych("answer", reader, "Who?", "--documents", tmp_path / "none").err
+    assert "--documents" in triptych("answer", reader, "Who?", "--retriever", reader).err
+    said = triptych("answer", reader, "Who?")
+    assert said.code == 1 and "2 between tabs" in said.err
+
+
+def test_evaluate_scores_answers(reader: Path, triptych: Call) -> None:
+    said = triptych("evaluate", reader, "--json")
+    values = json.loads(said.out.splitlines()[-1])
+    assert list(values["metrics"])[:2] == ["f1", "exact_match"] and "loss" in values["metrics"] and "SQuAD" in values["signature"]
+    assert values["task"] == "question-answering" and values["examples"] == 50
+
+
+def test_the_threshold_was_fitted_and_is_saved(reader: Path) -> None:
+    from triptych.inference.predictor import load
+
+    assert bool(load(reader).head.can_abstain) and np.isfinite(float(load(reader).head.threshold))
+
+
+def test_embed_prints_vectors_or_writes_them(reader: Path, triptych: Call, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in triptych("embed", reader, "Ada met", "東京").out.splitlines()]
+    assert [line["text"] for line in lines] == ["Ada met", "東京"]
+    assert all(abs(sum(value**2 for value in line["vector"]) - 1) < 1e-3 for line in lines)
+    said = triptych("embed", reader, "Ada met", "東京", "--npy", tmp_path / "v.npy")
+    whole = np.load(tmp_path / "v.npy", allow_pickle=False)
+    assert said.out == "" and whole.shape == (2, 16) and np.allclose(whole[0], lines[0]["vector"], atol=1e-5)
+    assert "cannot be written" in triptych("embed", reader, "x", "--npy", tmp_path / "no" / "v.npy").err
+
+
+def test_a_translator_neither_answers_nor_embeds(trained: Path, triptych: Call) -> None:
+    assert "not for question-answering" in triptych("answer", trained, "Who?").err
+    assert "no encoder alone" in triptych("embed", trained, "Who?").err
+
+
+def test_inspect_draws_the_answer(reader: Path, triptych: Call, tmp_path: Path) -> None:
+    said = triptych("inspect", reader, "Whom did Ada meet?", "--passage", PASSAGE, "--html", tmp_path / "a.html")
+    assert said.code == 0 and "<svg" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "probability" in triptych("inspect", reader, "Whom did Ada meet?", "--passage", PASSAGE).out
+    assert "--passage" in triptych("inspect", reader, "Whom did Ada meet?").err
+
+
+def test_data_check_lists_wrong_offsets(reader: Path, triptych: Call, tmp_path: Path) -> None:
+    asked = [{"id": "lost", "question": "Who?", "answers": [{"text": "Turing", "answer_start": 2}]}]
+    file = tmp_path / "bad.json"
+    file.write_text(json.dumps({"data": [{"paragraphs": [{"context": "Ada met.", "qas": asked}]}]}))
+    said = triptych("data", "check", file)
+    assert said.code == 1 and "bad.json#lost: wrong offset" in said.out and "1 questions" in said.err
+    said = triptych("data", "check", reader.parent / "my.toml")
+    assert said.code == 1 and "leak" in said.out
+    file.write_text("{")
+    assert "bad.json:1" in triptych("data", "check", file).out
