@@ -30,6 +30,7 @@ def main() -> int:
         "kill_and_resume": ([], ""),
         "training_speed": (peers, "--work and --scripts"),
         "decoding_speed": (decoding, "--run and --work"),
+        "search_xquad": ([], ""),
     }
     failed = []
     for name, (arguments, needs) in proofs.items():
