@@ -31,6 +31,7 @@ def main() -> int:
         "training_speed": (peers, "--work and --scripts"),
         "decoding_speed": (decoding, "--run and --work"),
         "encoder_speed": (peers, "--work and --scripts"),
+        "search_xquad": ([], ""),
     }
     failed = []
     for name, (arguments, needs) in proofs.items():

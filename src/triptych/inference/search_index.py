@@ -205,9 +205,9 @@ def recall(rankings: Sequence[Sequence[int]], wanted: Sequence[int], count: int)
 class SearchIndex:
     """Documents cut into passages, ready to be asked."""
 
-    def __init__(self, documents: dict[str, str], embedder: Predictor | None = None) -> None:
+    def __init__(self, documents: dict[str, str], embedder: Predictor | None = None, longest: int = LONGEST_PASSAGE) -> None:
         self.documents = documents
-        self.passages = [passage for file, text in documents.items() for passage in passages_of(file, text)]
+        self.passages = [passage for file, text in documents.items() for passage in passages_of(file, text, longest)]
         if not self.passages:
             raise DataError("There is no passage to search: the documents are empty.")
         texts = [passage.text for passage in self.passages]
