@@ -115,7 +115,7 @@ def _pooling(path: Path) -> dict[str, Any]:
         return {}
     values = huggingface.read_json(place)
     modes = [key for key, value in values.items() if key.startswith("pooling_mode_") and value is True]
-    known = {("pooling_mode_mean_tokens",): "mean", ("pooling_mode_cls_token",): "first"}
+    known: dict[tuple[str, ...], str] = {("pooling_mode_mean_tokens",): "mean", ("pooling_mode_cls_token",): "first"}
     if tuple(modes) not in known:
         raise RunError(
             f"{place} pools in a way that triptych does not: {', '.join(modes) or 'none'}. It knows the mean and the first token."

@@ -49,7 +49,7 @@ def test_a_long_text_is_the_mean_over_its_windows() -> None:
             source = torch.from_numpy(one.inputs["source"])
             sums.append(run.model(source=source, source_lengths=torch.tensor([len(source)])).sum(0))
     count = sum(len(one.inputs["source"]) for one in windows)
-    assert embed(run, [text])[0] == pytest.approx((sum(sums) / count).numpy(), abs=1e-5)
+    assert embed(run, [text])[0] == pytest.approx((torch.stack(sums).sum(0) / count).numpy(), abs=1e-5)
 
 
 def test_neighbours_change_nothing_and_empty_texts_have_zeros() -> None:

@@ -194,7 +194,7 @@ def test_the_threshold_is_fitted_where_there_are_questions_without_an_answer() -
         if said is None:
             assert float(reader.head.threshold) == math.inf
         else:
-            assert expected in said and math.isfinite(float(reader.head.threshold))
+            assert expected is not None and expected in said and math.isfinite(float(reader.head.threshold))
 
 
 def test_the_fitted_threshold_parts_what_can_be_parted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,7 +144,7 @@ def _reading(what: tuple[str, ...]) -> Report | None:
         given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
         return check({part: [names] if isinstance(names, str) else names for part, names in given.items()})
     splits = ("test",) if data.set == "xquad" and data.fold is None else SPLITS
-    found = {part: read_part(data, part, talk, needs) for part in splits}
+    found: dict[str, Sequence[Example]] = {part: read_part(data, part, talk, needs) for part in splits}
     return Report(check_examples(found), {part: len(examples) for part, examples in found.items()})
 
 

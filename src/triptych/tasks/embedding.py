@@ -81,7 +81,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, normalize: bool = True) -> Prediction:
     """The mean over all windows, in details["vector"]."""
-    vector = sum(total for total, _ in raw) / sum(count for _, count in raw)
+    vector = np.sum([total for total, _ in raw], 0) / sum(count for _, count in raw)
     if normalize:
         vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
     values = [float(value) for value in vector.astype(np.float32)]
