@@ -47,7 +47,7 @@ def maps(draw: st.DrawFn) -> tuple[NameMap, dict[str, Tensor], dict[str, Tensor]
         if kind == "rename":
             parts, axis = [f"our{place}.part{number}.weight"], 0
             rules.append(Rename(theirs, parts[0], transpose=transpose, leading_axis=draw(st.booleans())))
-            sizes = [list(shape)[0]]
+            sizes = [next(iter(shape))]
         else:
             axis = draw(st.integers(0, len(shape) - 1))
             sizes = draw(st.lists(st.integers(1, 4), min_size=2, max_size=3))
