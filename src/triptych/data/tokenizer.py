@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
@@ -35,6 +35,7 @@ class Tokenizer:
     """Subwords with ids: 0 begin, 1 end, then tags, a mask where wanted, bytes and learnt pieces. No padding and no unknown."""
 
     begin_id, end_id = 0, 1
+    keeps_spaces = True  # a piece holds the space before it, so a word on its own needs one to have the ids it has in a sentence
 
     def __init__(self, backend: tokenizers.Tokenizer, kind: str, tags: Sequence[str] = (), mask: bool = False) -> None:
         self._backend = backend
@@ -142,10 +143,28 @@ class Tokenizer:
             ensure_ascii=False, sort_keys=True,
         )  # fmt: skip
 
+    def to_huggingface(self) -> dict[str, Any]:
+        """A tokenizer.json for the library tokenizers alone, which puts begin and end around a text (and between two)."""
+        values = json.loads(self._backend.to_str())
+        names = {"begin": self._tokens[self.begin_id], "end": self._tokens[self.end_id]}
+        begin, end = ({"SpecialToken": {"id": name, "type_id": 0}} for name in names.values())
+        first, second = ({"Sequence": {"id": side, "type_id": number}} for number, side in enumerate("AB"))
+        values["post_processor"] = {
+            "type": "TemplateProcessing", "single": [begin, first, end],
+            "pair": [begin, first, end, second, {"SpecialToken": {"id": names["end"], "type_id": 1}}],
+            "special_tokens": {name: {"id": name, "ids": [number], "tokens": [name]}
+                               for name, number in zip(names.values(), (self.begin_id, self.end_id), strict=True)},
+        }  # fmt: skip
+        return values
+
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
         values = json.loads(text)
         own = values["triptych"]
+        if own["kind"] == "imported":
+            from .imported_tokenizer import ImportedTokenizer
+
+            return ImportedTokenizer.from_json(text)
         return cls(tokenizers.Tokenizer.from_str(json.dumps(values["tokenizer"])), own["kind"], own["tags"], own.get("mask", False))
 
     def save(self, path: str | Path) -> None:

@@ -1,0 +1,312 @@
+"""A small reversible language that says which tensor of another library is which of ours, and the certificate of a load.
+
+A rule is data, anchored to whole names. `{layer}` and the like stand for a whole number, the same on both sides.
+
+    Rename("layer.{i}.query.weight", "blocks.{i}.self_attention.query.weight")      one tensor, two names
+    Rename("h.{i}.mlp.c_fc.weight", "blocks.{i}.feed_forward.inner.weight", transpose=True)     (inputs, outputs) there
+    Split("h.{i}.attn.c_attn.bias", ("blocks.{i}.self_attention.query.bias", ...key.bias, ...value.bias))   one there, several here
+    Tie("lm_head.weight", "wte.weight")       two names there for one tensor: they must be equal, and one is written back
+    Ignore("position_ids", "a constant")      stands in files and holds nothing to learn: left out, and named in the certificate
+
+Both ways are strict: a tensor without a rule, one that is missing, one of another shape or kind, all are listed at once. Imports
+no torch until tensors are at hand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rename:
+    """One tensor under another name. transpose: the last two axes change places; leading_axis: theirs begins with an axis of one."""
+
+    theirs: str
+    ours: str
+    transpose: bool = False
+    leading_axis: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return (self.ours,)
+
+    axis = 0
+
+
+@dataclass(frozen=True)
+class Split:
+    """One tensor there, several of ours along `axis`, which is counted after the transposition. Their sizes are those of ours."""
+
+    theirs: str
+    ours: tuple[str, ...]
+    axis: int = 0
+    transpose: bool = False
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return self.ours
+
+    leading_axis = False
+
+
+@dataclass(frozen=True)
+class Tie:
+    """A second name of theirs for the tensor `same_as` of theirs. Either may be missing in a file; only `same_as` is written back."""
+
+    theirs: str
+    same_as: str
+
+
+@dataclass(frozen=True)
+class Ignore:
+    """What stands in their files and has no place here. It is not written back."""
+
+    theirs: str
+    reason: str
+
+
+Rule = Rename | Split | Tie | Ignore
+
+
+@dataclass(kw_only=True)
+class Certificate:
+    """What a load did. Names are theirs; `casts` holds each tensor's dtype there where it was not float32."""
+
+    mapped: int = 0  # tensors of theirs
+    filled: int = 0  # tensors of ours
+    parameters: int = 0
+    tied: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, str] = field(default_factory=dict)  # name -> why
+    casts: dict[str, str] = field(default_factory=dict)
+    source: str = ""
+    model_type: str = ""
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> bytes, sha256
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The same in sentences."""
+        found = [f"{self.mapped:,} tensors of {self.source or 'the source'} fill {self.filled:,} of ours: {self.parameters:,} parameters."]
+        found += [f"Tied: {name} is {other}." for name, other in self.tied.items()]
+        found += [f"Ignored: {name}, {reason}." for name, reason in self.ignored.items()]
+        kinds: dict[str, int] = {}
+        for kind in self.casts.values():
+            kinds[kind] = kinds.get(kind, 0) + 1
+        found += [f"Cast to float32: {count:,} tensors that were {kind}." for kind, count in kinds.items()]
+        return found + [f"{name}: {mark['bytes']:,} bytes, SHA-256 {mark['sha256']}." for name, mark in self.files.items()]
+
+
+@dataclass(frozen=True)
+class NameMap:
+    """Rules as one reversible map."""
+
+    rules: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        for rule in self.rules:
+            others = rule.parts if isinstance(rule, (Rename, Split)) else (rule.same_as,) if isinstance(rule, Tie) else ()
+            for other in others:
+                assert set(PLACEHOLDER.findall(rule.theirs)) == set(PLACEHOLDER.findall(other)), f"{rule}: placeholders differ"
+
+    def to_ours(self, tensors: Mapping[str, Tensor], wanted: Mapping[str, Shape], source: str = "The source") -> tuple[
+            dict[str, Tensor], Certificate]:  # fmt: skip
+        """Their tensors under our names, in float32, and what was done. wanted: the name and shape of each of ours.
+
+        Raises RunError listing everything missing, unexpected, of a wrong shape or not of floating point.
+        """
+        import torch
+
+        certificate = Certificate()
+        named, problems = self._without_ties(tensors, certificate)
+        ours: dict[str, Tensor] = {}
+        met: set[str] = set()  # names of ours for which there is a tensor, right or wrong
+        for name, tensor in named.items():
+            rule, numbers = self._rule_for(name)
+            if isinstance(rule, Ignore):
+                certificate.ignored[name] = rule.reason
+                continue
+            parts = [part.format(**numbers) for part in rule.parts] if isinstance(rule, (Rename, Split)) else []
+            if not isinstance(rule, (Rename, Split)) or any(part not in wanted for part in parts):
+                problems.append(f"'{name}' has no place in this model")
+                continue
+            met.update(parts)
+            shape = _their_shape(rule, [wanted[part] for part in parts])
+            if tuple(tensor.shape) != shape:
+                problems.append(f"'{name}' has shape {tuple(tensor.shape)} instead of {shape}")
+            elif not tensor.is_floating_point():
+                problems.append(f"'{name}' is {_kind(tensor)}; a floating-point tensor is wanted")
+            else:
+                if tensor.dtype != torch.float32:
+                    certificate.casts[name] = _kind(tensor)
+                certificate.mapped += 1
+                ours |= dict(zip(parts, _taken_apart(rule, tensor.float(), [wanted[part] for part in parts]), strict=True))
+        problems += [f"'{name}' is missing" for name in dict.fromkeys(self._their_name(one) for one in wanted if one not in met)]
+        _refuse(problems, f"{source} does not fit")
+        certificate.filled, certificate.parameters = len(ours), sum(tensor.numel() for tensor in ours.values())
+        return {name: ours[name] for name in wanted}, certificate
+
+    def to_theirs(self, tensors: Mapping[str, Tensor], dtypes: Mapping[str, str] | None = None,
+                  source: str = "The run") -> dict[str, Tensor]:  # fmt: skip
+        """Our tensors under their names. dtypes: {their name: "float16"}, a certificate's casts, to be undone.
+
+        Raises RunError listing every tensor that has no name there and every part of a fused one that is missing.
+        """
+        import torch
+
+        groups: dict[str, tuple[Rename | Split, dict[str, str], dict[str, Tensor]]] = {}
+        problems = []
+        for name, tensor in tensors.items():
+            found = self._rule_of_ours(name)
+            if found is None:
+                problems.append(f"'{name}' has no name there")
+                continue
+            rule, numbers = found
+            groups.setdefault(rule.theirs.format(**numbers), (rule, numbers, {}))[2][name] = tensor
+        theirs = {}
+        for name, (rule, numbers, held) in groups.items():
+            parts = [part.format(**numbers) for part in rule.parts]
+            lacking = [part for part in parts if part not in held]
+            problems += [f"'{part}' is missing, a part of '{name}'" for part in lacking]
+            if not lacking:
+                kind = getattr(torch, dtypes[name]) if dtypes and name in dtypes else None
+                whole = _put_together(rule, [held[part] for part in parts])
+                theirs[name] = whole if kind is None else whole.to(kind)
+        _refuse(problems, f"{source} cannot be written for another library")
+        return theirs
+
+    # Finding the rule ---------------------------------------------------------------------------------------------------
+
+    def _rule_for(self, name: str) -> tuple[Rule | None, dict[str, str]]:
+        """The one rule that speaks of a name of theirs, and the numbers in it."""
+        found = [(rule, match.groupdict()) for rule in self.rules if (match := _pattern(rule.theirs).fullmatch(name))]
+        assert len(found) < 2, f"several rules speak of '{name}': {[rule for rule, _ in found]}"
+        return found[0] if found else (None, {})
+
+    def _rule_of_ours(self, name: str) -> tuple[Rename | Split, dict[str, str]] | None:
+        found = [
+            (rule, match.groupdict())
+            for rule in self.rules
+            if isinstance(rule, (Rename, Split))
+            for part in rule.parts
+            if (match := _pattern(part).fullmatch(name))
+        ]
+        assert len(found) < 2, f"several rules fill '{name}': {[rule for rule, _ in found]}"
+        return found[0] if found else None
+
+    def _their_name(self, ours: str) -> str:
+        found = self._rule_of_ours(ours)
+        return found[0].theirs.format(**found[1]) if found else f"{ours} (of ours, which no rule fills)"
+
+    def _without_ties(self, tensors: Mapping[str, Tensor], certificate: Certificate) -> tuple[dict[str, Tensor], list[str]]:
+        """Second names taken out; where only a second name is there, its tensor stands under the first."""
+        named, problems, second = {}, [], []
+        for name, tensor in tensors.items():
+            rule, numbers = self._rule_for(name)
+            if isinstance(rule, Tie):
+                second.append((name, rule.same_as.format(**numbers), tensor))
+            else:
+                named[name] = tensor
+        for name, first, tensor in second:
+            certificate.tied[name] = first
+            if first not in named:
+                named[first] = tensor
+            elif not _same(named[first], tensor):
+                problems.append(f"'{name}' differs from '{first}', with which it should be tied")
+        return named, problems
+
+
+def prefixed(prefix: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """The same rules for names of theirs that begin with `prefix`."""
+    return tuple(_with_names(rule, lambda name: prefix + name) for rule in rules)
+
+
+def respelt(rules: Sequence[Rule], spelling: Mapping[str, str]) -> tuple[Rule, ...]:
+    """The same rules where names of theirs that end in a key of `spelling` end in its value."""
+
+    def respell(name: str) -> str:
+        return next((name.removesuffix(old) + new for old, new in spelling.items() if name.endswith(old)), name)
+
+    return tuple(_with_names(rule, respell) for rule in rules)
+
+
+def _with_names(rule: Rule, change: Any) -> Rule:
+    from dataclasses import replace
+
+    if isinstance(rule, Tie):
+        return Tie(change(rule.theirs), change(rule.same_as))
+    return replace(rule, theirs=change(rule.theirs))
+
+
+@cache
+def _pattern(name: str) -> re.Pattern[str]:
+    """Anchored; a placeholder is a whole number written in one way, the second time the same number."""
+    text, seen = "", set()
+    for place, part in enumerate(PLACEHOLDER.split(name)):
+        if place % 2 == 0:
+            text += re.escape(part)
+        else:
+            text += f"(?P={part})" if part in seen else f"(?P<{part}>0|[1-9][0-9]*)"
+            seen.add(part)
+    return re.compile(text)
+
+
+# Tensors ----------------------------------------------------------------------------------------------------------------
+
+
+def _their_shape(rule: Rename | Split, shapes: Sequence[Shape]) -> Shape:
+    whole = list(shapes[0])
+    if len(shapes) > 1:
+        whole[rule.axis] = sum(shape[rule.axis] for shape in shapes)
+    if rule.transpose:
+        whole[-2:] = whole[:-3:-1]
+    return (1, *whole) if rule.leading_axis else tuple(whole)
+
+
+def _taken_apart(rule: Rename | Split, tensor: Tensor, shapes: Sequence[Shape]) -> list[Tensor]:
+    if rule.leading_axis:
+        tensor = tensor[0]
+    if rule.transpose:
+        tensor = tensor.transpose(-1, -2)
+    if len(shapes) == 1:
+        return [tensor.contiguous()]
+    return [part.contiguous() for part in tensor.split([shape[rule.axis] for shape in shapes], rule.axis)]
+
+
+def _put_together(rule: Rename | Split, parts: Sequence[Tensor]) -> Tensor:
+    import torch
+
+    whole = parts[0] if len(parts) == 1 else torch.cat(list(parts), rule.axis)
+    if rule.transpose:
+        whole = whole.transpose(-1, -2)
+    return (whole[None] if rule.leading_axis else whole).contiguous()
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Bit for bit, so that not-a-number is itself."""
+    import torch
+
+    alike = one.dtype == other.dtype and one.shape == other.shape
+    return alike and torch.equal(one.reshape(-1).view(torch.uint8), other.reshape(-1).view(torch.uint8))
+
+
+def _kind(tensor: Tensor | torch.dtype) -> str:
+    return str(getattr(tensor, "dtype", tensor)).removeprefix("torch.")
+
+
+def _refuse(problems: Sequence[str], what: str) -> None:
+    if problems:
+        raise RunError(f"{what}: {'; '.join(problems)}.")
