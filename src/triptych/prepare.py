@@ -18,6 +18,7 @@ from .data.example import FIELDS, Example
 from .data.parts import read_part, spread
 from .data.tokenizer import Tokenizer, Tokenizers
 from .errors import DataError, RunError, UsageError
+from .exchange import open_origin
 from .inference.predictor import Predictor, encode_all
 from .model.build import build
 from .model.config import ModelConfig, RecurrentConfig
@@ -105,7 +106,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     examples = spread(read_part(recipe.data, "train", tell, task.needs), recipe.data.examples)
     validation = spread(read_part(recipe.data, "validation", tell, task.needs), recipe.validation.examples)
     labels = task.prepare(examples)
-    origin = before or (Run.open(recipe.model.start) if recipe.model.start else None)
+    origin = before or (open_origin(recipe.model.start, task.name) if recipe.model.start else None)
     if before is not None and before.read_labels() != labels:
         raise RunError(f"The data of {out} has changed since it was trained: its labels differ. Train into a new folder.")
     tokenizers = _tokenizers(recipe, labels, examples, origin, tell)
@@ -114,7 +115,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     config = with_vocabulary(origin.read_config().model if origin else recipe.model.config(), tokenizers)
     model, head = build(config), task.head(config, labels)
     if recipe.model.start and origin is not None and before is None:
-        _start_from(origin, task, labels, model, head, tell)
+        _start_from(origin, recipe.model.start, task, labels, model, head, tell)
     encode = _encoder(recipe, task, examples, encoded, tokenizers, labels)
     batches = MicroBatches(
         encode, len(encoded), batch_tokens=recipe.batches.batch_tokens, seed=recipe.training.seed,
@@ -214,7 +215,7 @@ def with_vocabulary(config: ModelConfig | RecurrentConfig, tokenizers: Tokenizer
     return dataclasses.replace(config, vocabulary_size=tokenizers.target.vocabulary_size, source_vocabulary_size=source)
 
 
-def _start_from(origin: Run, task: Task, labels: dict[str, Any], model: Any, head: Any, tell: Report) -> None:
+def _start_from(origin: Run, named: str, task: Task, labels: dict[str, Any], model: Any, head: Any, tell: Report) -> None:
     """Weights by name from another run; its head too where task and labels are equal."""
     path, config = origin.weights(), origin.read_config()
     tensors = read_tensors(path)
@@ -226,7 +227,7 @@ def _start_from(origin: Run, task: Task, labels: dict[str, Any], model: Any, hea
         load_weights(path, tensors, model, head)
     count = sum(tensor.numel() for tensor in stacks.values())
     of_head = "the head has no weights of its own" if not own else "its head" if same else "the head is new: task or labels differ"
-    tell(f"Taken from {origin.path}: its tokenizer, {count / 1e6:.1f} M weights of its stacks ({len(stacks)} tensors); {of_head}.")
+    tell(f"Taken from {named}: its tokenizer, {count / 1e6:.1f} M weights of its stacks ({len(stacks)} tensors); {of_head}.")
 
 
 def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[str, Any], model: Any, head: Any,

@@ -33,10 +33,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A safetensors file, whole or not at all."""
+def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None) -> None:
+    """A safetensors file, whole or not at all. about: its metadata."""
     with whole(path) as aside:
-        save_tensors(aside, tensors)
+        save_tensors(aside, tensors, about)
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -60,13 +60,13 @@ def whole(path: Path) -> Iterator[Path]:
         raise
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None) -> None:
     """Write a safetensors file where it stands; what the disk refuses is an OSError."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     try:
-        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, path)
+        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, path, about)
         path.chmod(path.parent.stat().st_mode & 0o666)  # the library lets nobody else read it
     except SafetensorError as error:  # the library wraps what the system says into its own text
         number = errno.ENOSPC if "os error 28" in str(error) else errno.EIO

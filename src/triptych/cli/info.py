@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..presets import Config
 
 VOCABULARY = 37_000  # shared, of the 2017 English-German models: with it presets are counted
+OF_TRAINING = ("recipe", "source_languages", "target_languages", "finished", "steps", "time", "epochs")  # an imported run has none
 LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "cyclopts", "sacrebleu")
 
 
@@ -93,6 +94,8 @@ def _run(folder: str) -> dict[str, Any]:
         "finished": run.has_model(), "steps": last.get("step", checkpoint.step if checkpoint else 0),
         "time": clock(last.get("seconds", 0)), "epochs": last.get("epoch", 0.0),
     }  # fmt: skip
+    if (run.path / "import.json").is_file():
+        values = {key: value for key, value in values.items() if key not in OF_TRAINING} | _import(run.read_json("import.json"))
     if steps:
         values["training_loss"] = steps[-1]["loss"]
         values["tokens_per_second"] = steps[-1].get("tokens_per_second")
@@ -101,6 +104,13 @@ def _run(folder: str) -> dict[str, Any]:
                                      key not in ("epoch", "seconds")} | {"step": best["step"]}  # fmt: skip
     decoding = {key: value for key, value in config.decoding.items() if value is not None}
     return values | {"decoding": decoding, "checkpoints": [found.path.name for found in run.checkpoints()]}
+
+
+def _import(certificate: dict[str, Any]) -> dict[str, Any]:
+    """What an imported run has to say in place of its training."""
+    hashes = {name: f"SHA-256 {mark['sha256']}" for name, mark in certificate["files"].items()}
+    return {"imported_from": certificate["source"], "model_type": certificate["model_type"], "tensors": certificate["mapped"],
+            "ignored": list(certificate["ignored"]), "tied": list(certificate["tied"]), "files": hashes}  # fmt: skip
 
 
 def _text(value: Any) -> str:

@@ -28,6 +28,8 @@ VERBS = {  # verb -> (module:function, what it does)
     "parse": ("use:parse", "The same, for a run that parses sentences."),
     "inspect": ("look:inspect", "Show what a run attended to, as one HTML file or as text."),
     "compare": ("compare:compare", "Runs side by side: scores, lengths, speed, attention."),
+    "import": ("exchange:import_", "A folder of the library transformers (BERT, DistilBERT) as a run."),
+    "export": ("exchange:export", "A run as a folder that another library loads."),
     "info": ("info:info", "What a run or a preset is; without a name, what is installed here."),
 }
 DATA_VERBS = {

@@ -77,6 +77,9 @@ class ImportedTokenizer(Tokenizer):
             raise RunError(f"The tokenizer has no token '{token}', which it is said to put around a text.")
         return number
 
+    def holds(self, token: str) -> bool:
+        return self._backend.token_to_id(token) is not None
+
     def words(self, text: str) -> list[str]:
         """What `text` is cut into before subwords, in order; without the spaces between, where the tokenizer drops them."""
         encoding = self._backend.encode(text, add_special_tokens=False)

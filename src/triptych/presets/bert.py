@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import RunError
 from ..model.config import Activation, ModelConfig, StackConfig
-from .name_map import Ignore, NameMap, Rename, Rule, Tie, prefixed, respelt
+from .name_map import Ignore, NameMap, Rename, Rule, Tie, Withhold, prefixed, respelt
 
 
 def _bert(layers: int, width: int, heads: int, segments: int = 2) -> ModelConfig:
@@ -129,8 +130,8 @@ _ENTRANCE: tuple[Rule, ...] = (
     Rename("embeddings.word_embeddings.weight", "embedding.weight"),
     Rename("embeddings.position_embeddings.weight", "encoder_entrance.positions.weight"),
     *_both("embeddings.LayerNorm", "encoder_entrance.norm"),
-    Ignore("embeddings.position_ids", "a constant: 0, 1, 2, ..."),
-    Ignore("embeddings.token_type_ids", "a constant: 0, 0, 0, ..."),
+    Ignore("embeddings.position_ids", "which counts from 0 on and is no weight"),
+    Ignore("embeddings.token_type_ids", "which is zero and no weight"),
 )
 BODIES: dict[str, tuple[Rule, ...]] = {
     "bert": (
@@ -175,8 +176,44 @@ MASKED_WORDS: dict[str, tuple[Rule, ...]] = {
 }
 OTHER_HEADS = ("classifier", "pre_classifier", "qa_outputs", "cls.seq_relationship")
 OLD_NORMS = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}  # files of 2018 and 2019
-ARCHITECTURES = {("bert", "masked-words"): "BertForMaskedLM", ("distilbert", "masked-words"): "DistilBertForMaskedLM",
-                 ("bert", "embedding"): "BertModel", ("distilbert", "embedding"): "DistilBertModel"}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """How a run for a task is written: the architecture's name, whether the body has a prefix, the head's rules and the options of
+    the task without which the head computes something else there."""
+
+    architecture: str
+    prefix: bool = True
+    rules: tuple[Rule, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_CALIBRATION: tuple[Rule, ...] = (
+    Withhold("head.temperature", "that architecture has none: divide its logits by it"),
+    Withhold("head.thresholds", "that architecture has none: one probability a label, above which it holds"),
+)
+_ABSTENTION: tuple[Rule, ...] = (
+    Withhold("head.threshold", "that architecture has none: how much more likely no answer must be, in nats"),
+    Withhold("head.can_abstain", "that architecture has none"),
+)
+EXPORTS: dict[tuple[str, str], Export] = {
+    ("bert", "embedding"): Export(architecture="BertModel", prefix=False, rules=POOLER),
+    ("distilbert", "embedding"): Export(architecture="DistilBertModel", prefix=False),
+    ("bert", "masked-words"): Export(architecture="BertForMaskedLM", rules=MASKED_WORDS["bert"]),
+    ("distilbert", "masked-words"): Export(architecture="DistilBertForMaskedLM", rules=MASKED_WORDS["distilbert"]),
+    ("bert", "classification"): Export(
+        architecture="BertForSequenceClassification",
+        rules=(*_both("bert.pooler.dense", "head.dense"), *_both("classifier", "head.project"), *_CALIBRATION),
+        options={"pooling": "first", "hidden": True, "shortcut": False},
+    ),
+    ("bert", "question-answering"): Export(
+        architecture="BertForQuestionAnswering", rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
+    ),
+    ("distilbert", "question-answering"): Export(
+        architecture="DistilBertForQuestionAnswering", rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
+    ),
+}  # fmt: skip
 
 
 def has_masked_words(kind: str, names: Collection[str]) -> bool:
@@ -198,14 +235,12 @@ def name_map(kind: str, task: str, names: Collection[str]) -> NameMap:
     head = masked if task == "masked-words" else _left_out(masked, "the head of another task")
     others = tuple(Ignore(f"{one}.{part}", "the head of another task") for one in OTHER_HEADS for part in ("weight", "bias"))
     rules = (*prefixed(prefix, body), *head, *others)
-    return NameMap(respelt(rules, OLD_NORMS) if any(name.endswith(".LayerNorm.gamma") for name in names) else rules)
+    return NameMap(respelt(rules, OLD_NORMS) if any(name.endswith("LayerNorm.gamma") for name in names) else rules)
 
 
-def export_map(kind: str, task: str) -> NameMap:
-    """The rules by which a run for `task` is written: a body alone has no prefix, under a head it has."""
-    if task == "embedding":
-        return NameMap((*BODIES[kind], *(POOLER if kind == "bert" else ())))
-    return NameMap((*prefixed(f"{kind}.", BODIES[kind]), *MASKED_WORDS[kind]))
+def export_map(kind: str, export: Export) -> NameMap:
+    """The rules by which a run is written."""
+    return NameMap((*prefixed(f"{kind}." if export.prefix else "", BODIES[kind]), *export.rules))
 
 
 def _left_out(rules: tuple[Rule, ...], reason: str) -> tuple[Rule, ...]:

@@ -7,6 +7,7 @@ A rule is data, anchored to whole names. `{layer}` and the like stand for a whol
     Split("h.{i}.attn.c_attn.bias", ("blocks.{i}.self_attention.query.bias", ...key.bias, ...value.bias))   one there, several here
     Tie("lm_head.weight", "wte.weight")       two names there for one tensor: they must be equal, and one is written back
     Ignore("position_ids", "a constant")      stands in files and holds nothing to learn: left out, and named in the certificate
+    Withhold("head.temperature", "...")       of ours, and has no name there
 
 Both ways are strict: a tensor without a rule, one that is missing, one of another shape or kind, all are listed at once. Imports
 no torch until tensors are at hand.
@@ -15,8 +16,8 @@ no torch until tensors are at hand.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,15 @@ class Ignore:
     reason: str
 
 
-Rule = Rename | Split | Tie | Ignore
+@dataclass(frozen=True)
+class Withhold:
+    """What stands in our files and has no place there. A load never fills it."""
+
+    ours: str
+    reason: str
+
+
+Rule = Rename | Split | Tie | Ignore | Withhold
 
 
 @dataclass(kw_only=True)
@@ -118,6 +127,8 @@ class NameMap:
 
     def __post_init__(self) -> None:
         for rule in self.rules:
+            if isinstance(rule, Withhold):
+                continue
             others = rule.parts if isinstance(rule, (Rename, Split)) else (rule.same_as,) if isinstance(rule, Tie) else ()
             for other in others:
                 assert set(PLACEHOLDER.findall(rule.theirs)) == set(PLACEHOLDER.findall(other)), f"{rule}: placeholders differ"
@@ -169,8 +180,11 @@ class NameMap:
 
         groups: dict[str, tuple[Rename | Split, dict[str, str], dict[str, Tensor]]] = {}
         problems = []
+        withheld = self.withheld(tensors)
         for name, tensor in tensors.items():
             found = self._rule_of_ours(name)
+            if name in withheld:
+                continue
             if found is None:
                 problems.append(f"'{name}' has no name there")
                 continue
@@ -188,11 +202,17 @@ class NameMap:
         _refuse(problems, f"{source} cannot be written for another library")
         return theirs
 
+    def withheld(self, names: Iterable[str]) -> dict[str, str]:
+        """Those names of ours that are not written there, and why."""
+        rules = [rule for rule in self.rules if isinstance(rule, Withhold)]
+        return {name: rule.reason for name in names for rule in rules if _pattern(rule.ours).fullmatch(name)}
+
     # Finding the rule ---------------------------------------------------------------------------------------------------
 
     def _rule_for(self, name: str) -> tuple[Rule | None, dict[str, str]]:
         """The one rule that speaks of a name of theirs, and the numbers in it."""
-        found = [(rule, match.groupdict()) for rule in self.rules if (match := _pattern(rule.theirs).fullmatch(name))]
+        found = [(rule, match.groupdict()) for rule in self.rules
+                 if not isinstance(rule, Withhold) and (match := _pattern(rule.theirs).fullmatch(name))]  # fmt: skip
         assert len(found) < 2, f"several rules speak of '{name}': {[rule for rule, _ in found]}"
         return found[0] if found else (None, {})
 
@@ -244,8 +264,8 @@ def respelt(rules: Sequence[Rule], spelling: Mapping[str, str]) -> tuple[Rule, .
 
 
 def _with_names(rule: Rule, change: Any) -> Rule:
-    from dataclasses import replace
-
+    if isinstance(rule, Withhold):
+        return rule
     if isinstance(rule, Tie):
         return Tie(change(rule.theirs), change(rule.same_as))
     return replace(rule, theirs=change(rule.theirs))

@@ -112,4 +112,13 @@ def _translation(options: Mapping[str, Any]) -> Task:
     return build(options)
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {"translation": _translation}  # name -> builder from options
+def _embedding(options: Mapping[str, Any]) -> Task:
+    from .embedding import build
+
+    return build(options)
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {
+    "translation": _translation,
+    "embedding": _embedding,
+}  # name -> builder from options

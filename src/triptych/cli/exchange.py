@@ -1,0 +1,51 @@
+"""triptych import and triptych export: models of another library as runs, and runs as that library's models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from .console import talk
+
+
+def import_(source: Path, run: Path, /, *, task: Literal["embedding", "masked-words"] | None = None) -> int:
+    """A folder of the library transformers (BERT, DistilBERT) as a run. Prints the load certificate, which import.json keeps.
+
+    Parameters
+    ----------
+    source
+        A folder with config.json, model.safetensors (whole or in shards) and tokenizer.json.
+    run
+        The run folder to write.
+    task
+        What the run is for; masked-words where the source has a head for them, else embedding.
+    """
+    from ..exchange import import_folder
+
+    for line in import_folder(source, run, task).lines():
+        talk(line)
+    talk(f"Use it as it is, or go on from it: triptych train RECIPE --model.start {run}")
+    print(run)
+    return 0
+
+
+def export(run: Path, dest: Path, /, *, format_: Annotated[Literal["huggingface"], Parameter(name="--format")] = "huggingface") -> int:
+    """A run as a folder that another library loads.
+
+    Parameters
+    ----------
+    run
+        Folder of a trained or imported run.
+    dest
+        The folder to write.
+    format_
+        huggingface: for AutoModel and AutoTokenizer of the library transformers.
+    """
+    from ..exchange import export_run
+
+    for line in export_run(run, dest):
+        talk(line)
+    print(dest)
+    return 0

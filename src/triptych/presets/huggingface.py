@@ -1,0 +1,126 @@
+"""A folder as the library transformers writes it: config.json, model.safetensors (whole or in shards), tokenizer.json. No pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError
+from ..storage import mark, read_tensors, write_file, write_tensors, writing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+@dataclass(kw_only=True)
+class Folder:
+    """What such a folder holds. files: size and SHA-256 of each file of weights."""
+
+    path: Path
+    config: dict[str, Any]
+    tensors: dict[str, Tensor] = field(repr=False)
+    tokenizer: str = field(repr=False)
+    tokenizer_config: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether `path` is a folder of another library: its config.json names a model_type."""
+    try:
+        values = json.loads((Path(path) / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and "model_type" in values and "format_version" not in values
+
+
+def read_folder(path: str | Path) -> Folder:
+    """Raises RunError naming all files that are missing, or the one that cannot be read."""
+    path = Path(path)
+    if not path.is_dir():
+        raise RunError(f"There is no folder {path}. Name one with config.json, model.safetensors and tokenizer.json.")
+    lacking = [name for name in ("config.json", "tokenizer.json") if not (path / name).is_file()]
+    if not (path / WEIGHTS).is_file() and not (path / INDEX).is_file():
+        lacking.append(WEIGHTS)
+    if lacking:
+        raise RunError(f"{path} has no {' and no '.join(lacking)}.{_way_out(path, lacking)}")
+    tensors, files = _tensors(path)
+    tokenizer = _text(path / "tokenizer.json")
+    extra = path / "tokenizer_config.json"
+    return Folder(path=path, config=read_json(path / "config.json"), tensors=tensors, tokenizer=tokenizer, files=files,
+                  tokenizer_config=read_json(extra) if extra.is_file() else {})  # fmt: skip
+
+
+def _way_out(path: Path, lacking: list[str]) -> str:
+    save = "from_pretrained('SOURCE').save_pretrained('DEST')\""
+    if WEIGHTS in lacking and any((path / name).is_file() for name in PICKLES):
+        return (
+            f" {PICKLES[0]} is a pickle, which can run any code when it is read, so it is refused. Where you trust it, convert it: "
+            f'python -c "from transformers import AutoModel; AutoModel.{save}'
+        )
+    if lacking == ["tokenizer.json"]:
+        return f' The library transformers writes one: python -c "from transformers import AutoTokenizer; AutoTokenizer.{save}'
+    return " Copy the whole folder."
+
+
+def _tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+    """All tensors, those of shards together, and the marks of the files."""
+    if (path / WEIGHTS).is_file():
+        return read_tensors(path / WEIGHTS), {WEIGHTS: mark(path / WEIGHTS)}
+    places = read_json(path / INDEX).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise RunError(f"{path / INDEX} has no weight_map from tensors to files. Copy it again.")
+    shards = sorted(set(places.values()))
+    outside = [name for name in shards if Path(name).name != name]
+    if outside:
+        raise RunError(f"{path / INDEX} names files outside its folder ({', '.join(outside)}), which are not read.")
+    lacking = [name for name in shards if not (path / name).is_file()]
+    if lacking:
+        raise RunError(f"{path} lacks {', '.join(lacking)}, which {INDEX} names. Copy the whole folder.")
+    tensors: dict[str, Tensor] = {}
+    for name in shards:
+        tensors |= read_tensors(path / name)
+    problems = [f"'{name}' is missing in {place}" for name, place in places.items() if name not in tensors]
+    if problems:
+        raise RunError(f"{path / INDEX} does not fit its files: {'; '.join(problems)}. Copy the whole folder.")
+    return tensors, {name: mark(path / name) for name in shards}
+
+
+def write_folder(path: Path, config: Mapping[str, Any], tensors: dict[str, Tensor], tokenizer: Mapping[str, Any],
+                 tokenizer_config: Mapping[str, Any], card: str) -> None:  # fmt: skip
+    """A folder that AutoModel and AutoTokenizer load; config.json last, so that where it stands the rest does too."""
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    write_tensors(path / WEIGHTS, tensors, {"format": "pt"})
+    write_json(path / "tokenizer.json", tokenizer)
+    write_json(path / "tokenizer_config.json", tokenizer_config)
+    write_file(path / "README.md", card.encode())
+    write_json(path / "config.json", config)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path}:{error.lineno} is not valid JSON ({error.msg}). Copy it again.") from None
+    if not isinstance(values, dict):
+        raise RunError(f"{path} is not a JSON object. Copy it again.")
+    return values
+
+
+def write_json(path: Path, values: Mapping[str, Any] | list[Any]) -> None:
+    write_file(path, (json.dumps(values, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is not UTF-8 text (byte {error.start}). Copy it again.") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from None
