@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from toy_folder import WORDS, word_piece
 
+from toy_folder import WORDS, word_piece
 from triptych.data.imported_tokenizer import ImportedTokenizer
 from triptych.data.tokenizer import Tokenizer, Tokenizers
 from triptych.errors import DataError, RunError

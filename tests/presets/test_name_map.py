@@ -42,7 +42,7 @@ def maps(draw: st.DrawFn) -> tuple[NameMap, dict[str, Tensor], dict[str, Tensor]
             rules.append(Ignore(theirs, "it is no weight"))
             ignored |= {theirs.format(i=layer): torch.arange(3) for layer in range(layers)}
             continue
-        shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
+        shape: list[int] = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
         transpose = draw(st.booleans()) and len(shape) > 1
         if kind == "rename":
             parts, axis = [f"our{place}.part{number}.weight"], 0

@@ -244,4 +244,4 @@ def export_map(kind: str, export: Export) -> NameMap:
 
 
 def _left_out(rules: tuple[Rule, ...], reason: str) -> tuple[Rule, ...]:
-    return tuple(Ignore(rule.theirs, reason) for rule in rules)
+    return tuple(Ignore(rule.theirs, reason) for rule in rules if not isinstance(rule, Withhold))
