@@ -250,12 +250,15 @@ def _import_of(run: Run) -> dict[str, Any]:
 
 
 def _labels_of(labels: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
-    if config.task != "classification":
+    if config.task not in ("classification", "tagging"):
         return {}
-    names = labels.get("labels") or ["value"]
+    names = labels.get("names" if config.task == "tagging" else "labels") or ["value"]
+    numbers: dict[str, Any] = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
+    if config.task == "tagging":
+        return numbers
     several = config.options.get("learn") == "labels"
     kind = "multi_label_classification" if several else "single_label_classification" if labels.get("labels") else "regression"
-    return {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}, "problem_type": kind}
+    return {**numbers, "problem_type": kind}
 
 
 def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> dict[str, Any]:
