@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,11 @@ def import_folder(source: str | Path, out: str | Path, task: str | None = None) 
     folder = huggingface.read_folder(source)
     config = bert.read_config(folder.config, str(folder.path / "config.json"))
     kind, name = folder.config["model_type"], _task_of(folder, task)
-    chosen = TASKS[name](_pooling(folder.path) if name == "embedding" else {})
-    labels = {"pooler": bert.has_pooler(folder.tensors)} if name == "embedding" else chosen.prepare([])
+    chosen = TASKS[name](_options(folder.path, name, config))
+    labels = {"pooler": bert.has_pooler(folder.tensors)} if name == "embedding" else {"mask": True}
     tokenizer = ImportedTokenizer.take(folder.tokenizer, str(folder.path / "tokenizer.json"), config.vocabulary_size,
                                        folder.tokenizer_config)  # fmt: skip
+    _refuse_activation(config, name, str(folder.path))
     names = bert.name_map(kind, name, folder.tensors)
     tensors, certificate = names.to_ours(folder.tensors, shapes(config, chosen, labels), str(folder.path))
     certificate.source, certificate.model_type, certificate.files = str(Path(source).resolve()), kind, folder.files
@@ -70,16 +72,23 @@ def import_folder(source: str | Path, out: str | Path, task: str | None = None) 
 
 
 def open_origin(path: str | Path, task: str) -> Run:
-    """The run of `model.start`: a run folder, or a folder of another library, imported into a run that is gone with its object.
+    """The run of `model.start`: a run folder, or a folder of another library, imported into one that is gone with the process.
 
     task: of what is going to be trained; a head for masked words is taken where it is that.
     """
     if not huggingface.is_folder(path):
         return Run.open(path)
+    weights = [Path(path) / name for name in (huggingface.WEIGHTS, huggingface.INDEX)]
+    return _imported(Path(path).resolve(), task == "masked-words", sum(one.stat().st_mtime_ns for one in weights if one.exists()))
+
+
+@lru_cache(maxsize=1)
+def _imported(path: Path, masked: bool, _: int) -> Run:
+    """Once, however often it is opened while a model is prepared."""
     held = Path(tempfile.mkdtemp(prefix="triptych-"))
-    run = Run(held / Path(path).resolve().name)
+    run = Run(held / path.name)
     weakref.finalize(run, shutil.rmtree, held, True)
-    import_folder(path, run.path, None if task == "masked-words" else "embedding")
+    import_folder(path, run.path, None if masked else "embedding")
     return run
 
 
@@ -108,6 +117,20 @@ def _task_of(folder: huggingface.Folder, task: str | None) -> str:
     return task
 
 
+def _refuse_activation(config: ModelConfig, task: str, where: str) -> None:
+    """The head for masked words has GELU here, and there the activation of the blocks."""
+    if task == "masked-words" and config.encoder is not None and config.encoder.activation != "gelu":
+        raise RunError(f"{where} has the activation {config.encoder.activation}; a head for masked words is exchanged with gelu alone.")
+
+
+def _options(path: Path, task: str, config: ModelConfig) -> dict[str, Any]:
+    """Of the run's task: how to pool, and no window longer than the model has positions."""
+    assert config.encoder is not None, "a BERT is an encoder"
+    options = _pooling(path) if task == "embedding" else {}
+    window, room = TASKS[task]({}).options.get("window"), config.encoder.max_positions - 2
+    return {**options, "window": room} if window is not None and window > room else options
+
+
 def _pooling(path: Path) -> dict[str, Any]:
     """Options of the task embedding as the files of sentence-transformers beside the model say them."""
     place = path / "1_Pooling" / "config.json"
@@ -115,12 +138,12 @@ def _pooling(path: Path) -> dict[str, Any]:
         return {}
     values = huggingface.read_json(place)
     modes = [key for key, value in values.items() if key.startswith("pooling_mode_") and value is True]
-    known: dict[tuple[str, ...], str] = {("pooling_mode_mean_tokens",): "mean", ("pooling_mode_cls_token",): "first"}
-    if tuple(modes) not in known:
+    known = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "first"}
+    if len(modes) != 1 or modes[0] not in known:
         raise RunError(
             f"{place} pools in a way that triptych does not: {', '.join(modes) or 'none'}. It knows the mean and the first token."
         )
-    return {"pooling": known[tuple(modes)], "normalize": (path / "2_Normalize").is_dir() or "Normalize" in _modules(path)}
+    return {"pooling": known[modes[0]], "normalize": (path / "2_Normalize").is_dir() or "Normalize" in _modules(path)}
 
 
 def _modules(path: Path) -> str:
@@ -202,6 +225,7 @@ def _export_of(run: Run, config: RunConfig) -> tuple[str, bert.Export]:
         raise RunError(f"{run.path} is a recurrent network; the library transformers has no model like it.")
     problems = bert.refusals(config.model)
     kind = "bert" if config.model.encoder is not None and config.model.encoder.segments else "distilbert"
+    _refuse_activation(config.model, config.task, str(run.path))
     export = bert.EXPORTS.get((kind, config.task))
     if export is None:
         of = "DistilBERT" if kind == "distilbert" else "BERT"
@@ -226,12 +250,15 @@ def _import_of(run: Run) -> dict[str, Any]:
 
 
 def _labels_of(labels: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
-    if config.task != "classification":
+    if config.task not in ("classification", "tagging"):
         return {}
-    names = labels.get("labels") or ["value"]
+    names = labels.get("names" if config.task == "tagging" else "labels") or ["value"]
+    numbers: dict[str, Any] = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
+    if config.task == "tagging":
+        return numbers
     several = config.options.get("learn") == "labels"
     kind = "multi_label_classification" if several else "single_label_classification" if labels.get("labels") else "regression"
-    return {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}, "problem_type": kind}
+    return {**numbers, "problem_type": kind}
 
 
 def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The head of spans against sums written out."""
+"""The head of spans against sums written out, and pooling against a loop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import itertools
 import pytest
 import torch
 
+from triptych.model.pooling import Pooled, pooled
 from triptych.model.spans import Spans, best_spans, cross_entropy, log_probabilities
 
 LENGTHS = torch.tensor([5, 3, 7])
@@ -41,3 +42,11 @@ def test_best_spans_are_those_of_a_search_through_all(longest: int) -> None:
         best = sorted(every.values(), reverse=True)[:3]
         assert scores[row].tolist() == pytest.approx(best, abs=1e-6)
         assert [every[a, b] for a, b in zip(starts[row].tolist(), ends[row].tolist(), strict=True)] == pytest.approx(best, abs=1e-6)
+
+
+def test_pooling_is_the_mean_of_each_sequence_alone() -> None:
+    states = torch.randn(15, 4)
+    wanted = torch.stack([part.mean(0) for part in states.split(LENGTHS.tolist())])
+    assert torch.allclose(pooled(states, LENGTHS), wanted, atol=1e-6)
+    assert torch.equal(pooled(states, LENGTHS, "first"), states[[0, 5, 8]])
+    assert [name for name, _ in Pooled(4).named_parameters()] == ["pooler.weight", "pooler.bias"] and not list(Pooled().parameters())

@@ -213,6 +213,12 @@ EXPORTS: dict[tuple[str, str], Export] = {
     ("distilbert", "question-answering"): Export(
         architecture="DistilBertForQuestionAnswering", rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
     ),
+    ("bert", "tagging"): Export(
+        architecture="BertForTokenClassification", rules=_both("classifier", "head.output"), options={"pooling": "first"},
+    ),
+    ("distilbert", "tagging"): Export(
+        architecture="DistilBertForTokenClassification", rules=_both("classifier", "head.output"), options={"pooling": "first"},
+    ),
 }  # fmt: skip
 
 
