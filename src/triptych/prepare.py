@@ -173,6 +173,8 @@ def _encoder(recipe: Recipe, task: Task, examples: list[Example], encoded: list[
 
     def encode(epoch: int, index: int) -> list[Encoded]:
         generator = np.random.default_rng((seed, epoch, index))
+        if drawing is None and task.redraw is not None:
+            return task.redraw(encoded[index], tokenizers, generator)
         drawn = tokenizers if drawing is None else drawing.tokenizers(generator)
         pieces = task.encode(examples[index], drawn, labels, "train", generator)
         for one in pieces:

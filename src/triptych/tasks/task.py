@@ -67,6 +67,9 @@ class Task:
 
     needs: fields of an Example; in use only those whose role is "input" are demanded.
     draws: encode draws (masks, say), so every epoch encodes anew.
+    redraw(encoded pieces of an Example, tokenizers, generator) -> the same drawn anew, so that a text is cut into subwords once.
+        Optional.
+    by_losses: scored by its losses alone, so an evaluation answers nothing.
     windows: a long text is read in windows, so nothing of it need be cut.
     block: an answer is several lines, which are printed as they are, an empty one after them.
     passes: how often an example stands in a training batch, each time with other dropout (R-Drop: twice).
@@ -98,6 +101,8 @@ class Task:
     draws: bool = False
     windows: bool = False
     block: bool = False
+    by_losses: bool = False
+    redraw: Callable[[list[Encoded], Tokenizers, np.random.Generator], list[Encoded]] | None = None
     calibrate: Callable[[Any, Any, Sequence[Batch]], str | None] | None = None
 
     @property
@@ -112,4 +117,13 @@ def _translation(options: Mapping[str, Any]) -> Task:
     return build(options)
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {"translation": _translation}  # name -> builder from options
+def _masked_words(options: Mapping[str, Any]) -> Task:
+    from .masked_words import build
+
+    return build(options)
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {  # name -> builder from options
+    "translation": _translation,
+    "masked-words": _masked_words,
+}
