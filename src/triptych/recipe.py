@@ -338,6 +338,8 @@ def _readings(value: Any) -> list[Any]:
     readings: list[Any] = [value]
     if "," in value:
         readings.insert(0, [part.strip() for part in value.split(",") if part.strip()])
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            readings.insert(0, tomllib.loads(f"value = [{value}]")["value"])
     with contextlib.suppress(tomllib.TOMLDecodeError):
         readings.insert(0, tomllib.loads(f"value = {value}")["value"])
     if value.lower() in ("none", "true", "false"):
@@ -350,7 +352,7 @@ def _fitting(readings: list[Any], wanted: Any, key: str, place: str) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
     adapter = TypeAdapter(wanted)
-    for reading in readings:
+    for reading in [*readings, *([one] for one in readings)]:  # one value will do where a list is wanted
         try:
             value = adapter.validate_python(reading, strict=True)
         except ValidationError:
