@@ -7,7 +7,7 @@ formed where the weight is read: fused projections and every kernel work unchang
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -75,10 +75,8 @@ def merge(model: nn.Module) -> None:
     """In place: each adapted layer is a plain one again, with the sum as its weight."""
     for module in model.modules():
         if isinstance(module, Adapted):
-            weight = module.weight
-            module.__class__ = Linear
-            plain: Any = module
+            weight, plain = module.weight, cast(Any, module)
+            plain.__class__ = Linear
             plain.weight.copy_(weight)
-            for name in (DOWN, UP):
-                delattr(module, name)
-            del module._buffers[SCALE]
+            for name in (DOWN, UP, SCALE):
+                delattr(plain, name)

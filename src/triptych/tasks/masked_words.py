@@ -143,6 +143,7 @@ def hide(ids: np.ndarray, units: np.ndarray | None, tokenizer: Tokenizer, dials:
     if generator is None:
         digest = hashlib.blake2b(ids.tobytes(), digest_size=8).digest()
         generator = np.random.default_rng(int.from_bytes(digest, "little"))
+    assert tokenizer.mask_id is not None, "prepare asks for a mask"
     places = _choose(len(ids), units, dials.rate, generator)
     source = np.empty(len(ids) + 2, dtype=np.int64)
     source[0], source[1:-1], source[-1] = tokenizer.begin_id, ids, tokenizer.end_id
@@ -172,7 +173,8 @@ def _choose(count: int, units: np.ndarray | None, rate: float, generator: np.ran
 
 def _ordinary(tokenizer: Tokenizer, generator: np.random.Generator, count: int) -> np.ndarray:
     """Random ids, none of them special."""
-    special = sorted({tokenizer.begin_id, tokenizer.end_id, *tokenizer.tags.values()} | ({tokenizer.mask_id} - {None}))  # type: ignore[type-var]
+    assert tokenizer.mask_id is not None, "prepare asks for a mask"
+    special = sorted({tokenizer.begin_id, tokenizer.end_id, tokenizer.mask_id, *tokenizer.tags.values()})
     drawn = generator.integers(0, tokenizer.vocabulary_size - len(special), count)
     for number in special:
         drawn += drawn >= number
