@@ -21,17 +21,18 @@ from .data.tokenizer import Tokenizer, Tokenizers
 from .errors import DataError, RunError, UsageError
 from .exchange import open_origin
 from .inference.predictor import Predictor, encode_all
+from .model.adapters import merge
 from .model.build import build
 from .model.config import ModelConfig, RecurrentConfig
 from .presets import parameter_count
 from .presets.estimate import estimated_memory, size_of
 from .recipe import Recipe
-from .run import Run, RunConfig, load_weights, weights_of
-from .storage import read_tensors
+from .run import Run, RunConfig, weights_of
 from .training.distributed import world
 from .training.job import Job, Progress
 from .training.model_card import CardFacts, hardware, model_card
 from .training.trainer import train
+from .training.transfer import adapt_with, shape_from, start_from, taught
 
 if TYPE_CHECKING:
     from .tasks.task import Task
@@ -77,6 +78,7 @@ class Prepared:
         task, job = self.job.task, self.job
         if task.calibrate is None or not self.validation:
             return None
+        merge(job.model)
         job.run.load_into(job.model, job.head)
         job.model.eval()
         job.head.eval()
@@ -113,11 +115,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
         raise RunError(f"The data of {out} has changed since it was trained: its labels differ. Train into a new folder.")
     tokenizers = _tokenizers(recipe, labels, examples, origin, tell)
     examples, encoded = _encode(task, examples, tokenizers, labels, recipe.data.longest, tell)
-    torch.manual_seed(recipe.training.seed)
-    config = with_vocabulary(origin.read_config().model if origin else recipe.model.config(), tokenizers)
-    model, head = build(config), task.head(config, labels)
-    if recipe.model.start and origin is not None and before is None:
-        _start_from(origin, recipe.model.start, task, labels, model, head, tell)
+    config, task, model, head = _model(recipe, task, labels, tokenizers, before, tell)
     encode = _encoder(recipe, task, examples, encoded, tokenizers, labels)
     batches = MicroBatches(
         encode, len(encoded), batch_tokens=recipe.batches.batch_tokens, seed=recipe.training.seed,
@@ -127,7 +125,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     if not dry and processes.leads:
         run = Run.create(out, resume)
         if before is None:
-            _write(run, recipe, task, labels, tokenizers, config, sum(parameter.numel() for parameter in model.parameters()))
+            _write(run, recipe, task, labels, tokenizers, config)
         else:
             run.write_recipe(recipe.to_toml())
     job = Job(
@@ -176,6 +174,8 @@ def _encoder(recipe: Recipe, task: Task, examples: list[Example], encoded: list[
 
     def encode(epoch: int, index: int) -> list[Encoded]:
         generator = np.random.default_rng((seed, epoch, index))
+        if drawing is None and task.redraw is not None:
+            return task.redraw(encoded[index], tokenizers, generator)
         drawn = tokenizers if drawing is None else drawing.tokenizers(generator)
         pieces = task.encode(examples[index], drawn, labels, "train", generator)
         for one in pieces:
@@ -217,19 +217,25 @@ def with_vocabulary(config: ModelConfig | RecurrentConfig, tokenizers: Tokenizer
     return dataclasses.replace(config, vocabulary_size=tokenizers.target.vocabulary_size, source_vocabulary_size=source)
 
 
-def _start_from(origin: Run, named: str, task: Task, labels: dict[str, Any], model: Any, head: Any, tell: Report) -> None:
-    """Weights by name from another run; its head too where task and labels are equal."""
-    path, config = origin.weights(), origin.read_config()
-    tensors = read_tensors(path)
-    stacks = {name: tensor for name, tensor in tensors.items() if not name.startswith("head.")}
-    load_weights(path, stacks, model)
-    same = config.task == task.name and origin.read_labels() == labels
-    own = list(head.parameters())
-    if own and same:
-        load_weights(path, tensors, model, head)
-    count = sum(tensor.numel() for tensor in stacks.values())
-    of_head = "the head has no weights of its own" if not own else "its head" if same else "the head is new: task or labels differ"
-    tell(f"Taken from {named}: its tokenizer, {count / 1e6:.1f} M weights of its stacks ({len(stacks)} tensors); {of_head}.")
+def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Tokenizers, before: Run | None,
+           tell: Report) -> tuple[Any, Task, Any, Any]:  # fmt: skip
+    """(configuration, the task with its teacher, model, head): new, or with what is taken from another run."""
+    table = recipe.model
+    if before is not None:
+        config = before.read_config().model
+    else:
+        config = shape_from(open_origin(table.start, task.name), table.start_layers) if table.start else recipe.model.config()
+    config = with_vocabulary(config, tokenizers)
+    if recipe.training.teacher is not None:
+        task = taught(task, recipe.training, tokenizers, labels, config)
+        tell(f"The teacher is {recipe.training.teacher}.")
+    torch.manual_seed(recipe.training.seed)
+    model, head = build(config), task.head(config, labels)
+    if table.start and (before is None or before.latest_checkpoint() is None):  # else a checkpoint holds the weights
+        tell(start_from(open_origin(table.start, task.name), table.start, table.start_layers, task, labels, model, head))
+    if table.lora_rank is not None:
+        tell(adapt_with(model, table.lora_rank, table.lora_alpha, table.lora_targets))
+    return config, task, model, head
 
 
 def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[str, Any], model: Any, head: Any,
@@ -334,7 +340,7 @@ def _refuse_changes(recipe: Recipe, run: Run) -> None:
 
 
 def _write(run: Run, recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Tokenizers,
-           config: ModelConfig | RecurrentConfig, parameters: int) -> None:  # fmt: skip
+           config: ModelConfig | RecurrentConfig) -> None:  # fmt: skip
     """What loading needs; config.json last, so that where it stands the rest does too."""
     for side, name in tokenizers.files().items():
         run.write_text(name, (tokenizers.target if side == "target" else tokenizers.source).to_json())
@@ -348,7 +354,7 @@ def _write(run: Run, recipe: Recipe, task: Task, labels: dict[str, Any], tokeniz
             languages=labels.get("languages", {}),
             tokenizers=tokenizers.files(),
             decoding=dataclasses.asdict(recipe.decoding),
-            parameters=parameters,
+            parameters=parameter_count(config),
             name=recipe.name,
         )
     )

@@ -39,16 +39,29 @@ class TokenizerTable:
     shared: bool = True  # one vocabulary for both sides
 
 
+STARTING = ("start", "start_layers", "lora_rank", "lora_alpha", "lora_targets")  # may stand beside model.start
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelTable:
     """A preset and the dials changed of it, or a run to start from."""
 
     preset: str = "transformer-small"
     start: str | None = None  # a run folder: tokenizer, dials and weights come from there
+    start_layers: list[int] | None = None  # of its encoder only these layers, counted from 0 (a student of Sanh et al. 2019)
+    lora_rank: int | None = None  # train low-rank adapters in place of the started model's own weights (Hu et al. 2021), say 8
+    lora_alpha: float = 16.0  # what the adapters count for: alpha / rank
+    lora_targets: list[str] = field(default_factory=lambda: ["query", "value"])  # layers of a block (2021, section 4.2)
     dials: dict[str, Any] = field(default_factory=dict)
+
+    def starting(self) -> list[str]:
+        """The dials that say how to start from a run, as far as they say something."""
+        return [*["start_layers"] * (self.start_layers is not None), *STARTING[2:] * (self.lora_rank is not None)]
 
     def config(self) -> ModelConfig | RecurrentConfig:
         """Without the sizes of vocabularies, which the tokenizer decides."""
+        if self.start is None and self.starting():
+            raise UsageError(f"model.{self.starting()[0]} says how to go on from a trained model. Name its run with model.start.")
         return configure(self.preset, self.dials)
 
 
@@ -94,7 +107,7 @@ class Recipe:
         """From nested dictionaries that `checked` has seen."""
         tables: dict[str, Any] = {key: TABLES[key](**values.get(key, {})) for key in TABLES if key != "model"}
         model = dict(values.get("model", {}))
-        kept = {key: model.pop(key) for key in ("preset", "start") if key in model}
+        kept = {key: model.pop(key) for key in ("preset", *STARTING) if key in model}
         return cls(name=name, task={"name": "translation", **values.get("task", {})},
                    model=ModelTable(**kept, dials=model), **tables)  # fmt: skip
 
@@ -103,8 +116,8 @@ class Recipe:
         values: dict[str, Any] = {"task": dict(self.task)}
         for table in ("data", "tokenizer", "model", "batches", "training", "validation", "decoding"):
             if table == "model":
-                started = self.model.start is not None
-                values["model"] = {"start": self.model.start} if started else {"preset": self.model.preset, **self.model.dials}
+                started = {"start": self.model.start, **{key: getattr(self.model, key) for key in self.model.starting()}}
+                values["model"] = started if self.model.start is not None else {"preset": self.model.preset, **self.model.dials}
             elif table != "tokenizer" or self.model.start is None:
                 values[table] = dataclasses.asdict(getattr(self, table))
         return _without_none(values)
@@ -185,22 +198,27 @@ def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     model = dict(values.get("model", {}))
     if "start" in model:
         model["start"] = anchor(model["start"])
-    return {**values, **({"data": data} if data else {}), **({"model": model} if model else {})}
+    training = dict(values.get("training", {}))
+    if training.get("teacher") is not None:
+        training["teacher"] = anchor(training["teacher"])
+    tables = {"data": data, "model": model, "training": training}
+    return {**values, **{name: table for name, table in tables.items() if table}}
 
 
 def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """`given` over `values`. A model.start given last sets aside what the recipe says of tokenizer and model."""
     for level in (values, given):
         model = level.get("model", {})
-        others = [f"model.{key}" for key in model if key != "start"] + (["tokenizer"] if "tokenizer" in level else [])
+        others = [f"model.{key}" for key in model if key not in STARTING] + (["tokenizer"] if "tokenizer" in level else [])
         if "start" in model and others:
             raise UsageError(
                 f"model.start takes tokenizer and model from {model['start']}, so {', '.join(others)} cannot be given as well. "
                 "Remove one or the other."
             )
     if "start" in given.get("model", {}):
-        values = {key: value for key, value in values.items() if key not in ("model", "tokenizer")}
-    elif "start" in values.get("model", {}) and ("model" in given or "tokenizer" in given):
+        kept = {key: value for key, value in values.get("model", {}).items() if key in STARTING}
+        values = {**{key: value for key, value in values.items() if key not in ("model", "tokenizer")}, "model": kept}
+    elif "start" in values.get("model", {}) and ("tokenizer" in given or set(given.get("model", {})) - set(STARTING)):
         raise UsageError(
             f"The recipe starts from model.start = {values['model']['start']}: tokenizer and model come from there and "
             "cannot be given as well."
@@ -256,7 +274,8 @@ def _model_keys() -> dict[str, Any]:
     """Every dial there is; which of them a preset has is said when it is configured."""
     stack = _hints(StackConfig)
     dials = {**_hints(RecurrentConfig), **_hints(ModelConfig), **stack, "encoder": stack, "decoder": stack}
-    return {"preset": str, "start": str} | {key: wanted for key, wanted in dials.items() if key not in FROM_TOKENIZER}
+    table = {key: wanted for key, wanted in _hints(ModelTable).items() if key != "dials"} | {"start": str}
+    return table | {key: wanted for key, wanted in dials.items() if key not in FROM_TOKENIZER}
 
 
 def key_types(task: Any = "translation") -> dict[str, Any]:
@@ -318,6 +337,8 @@ def _readings(value: Any) -> list[Any]:
     readings: list[Any] = [value]
     if "," in value:
         readings.insert(0, [part.strip() for part in value.split(",") if part.strip()])
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            readings.insert(0, tomllib.loads(f"value = [{value}]")["value"])
     with contextlib.suppress(tomllib.TOMLDecodeError):
         readings.insert(0, tomllib.loads(f"value = {value}")["value"])
     if value.lower() in ("none", "true", "false"):
@@ -330,7 +351,7 @@ def _fitting(readings: list[Any], wanted: Any, key: str, place: str) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
     adapter = TypeAdapter(wanted)
-    for reading in readings:
+    for reading in [*readings, *([one] for one in readings)]:  # one value will do where a list is wanted
         try:
             value = adapter.validate_python(reading, strict=True)
         except ValidationError:

@@ -193,8 +193,10 @@ class Run:
 
     def load_into(self, model: nn.Module, head: nn.Module | None = None) -> None:
         """Fill `model` and `head` with the run's weights. Raises RunError listing every name or shape that does not fit."""
+        from .model.adapters import merged
+
         path = self.weights()
-        load_weights(path, read_tensors(path), model, head)
+        load_weights(path, merged(read_tensors(path)), model, head)
 
     # Checkpoints ------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,135 @@
 
 from __future__ import annotations
 
-from .catalog import Entry
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-ENTRIES: dict[str, Entry] = {}
+from . import catalog
+from .catalog import Entry, File
+from .example import Example
+from .split import sentence_key
+from .texts import documents, joined, pieces
+
+if TYPE_CHECKING:
+    from .parts import DataTable
+
+Report = Callable[[str], None]
+_RNNLM = "https://raw.githubusercontent.com/timbmg/RNNLM/4e5bddfd042beb3e1aa1f282954cc31567294c83/data/wap."
+_CHAR_RNN = "https://raw.githubusercontent.com/karpathy/char-rnn/d1d7aa34fdb3626174bce1d753e6cc6845ce7087/data/tinyshakespeare/"
+_EXAMPLES = "https://raw.githubusercontent.com/pytorch/examples/{}/word_language_model/data/wikitext-2/"
+# What `pretraining-en` is made of, of the sets that are known: running text first, then the texts of labelled sets.
+PRETRAINING_EN = (
+    "war-and-peace", "ag-news", "sst2", "banking77", "sms-spam", "stsb", "conll2003", "wnut17", "uner-english-ewt", "ud-english-ewt",
+)  # fmt: skip
+
+ENTRIES: dict[str, Entry] = {
+    "war-and-peace": Entry(
+        "war-and-peace", "Tolstoy's novel in the Maudes' English (36,000 lines of text; single lines were drawn for validation and test)",
+        "unstated; the text is in the public domain", ("en",),
+        (File("train.txt", "8ebb39059034fd00517e25fb2d5ca1a75f37d39a156762c51f146ff988f4bd41", f"{_RNNLM}train.txt"),
+         File("valid.txt", "f07f149651ba86619d97483c35f83841a964486328ca43e2a92877426a6d6a1e", f"{_RNNLM}valid.txt"),
+         File("test.txt", "bdf3aada8ee2f91b2988a616fa25414d846fda6855749023016954739b6689d8", f"{_RNNLM}test.txt")),
+        fields=("text",), loader="sets_text:war_and_peace",
+    ),
+    "tinyshakespeare": Entry(
+        "tinyshakespeare", "1.1 million characters of Shakespeare's plays", "unstated; the text is in the public domain", ("en",),
+        (File("input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed", f"{_CHAR_RNN}input.txt"),),
+        ("split: the last tenth of the lines is kept out, its first half for validation and its second for test",),
+        fields=("text",), loader="sets_text:tinyshakespeare",
+    ),
+    "wikitext-2": Entry(
+        "wikitext-2", "Wikipedia articles in WikiText's tokenised form, for validation and test alone", "CC BY-SA 3.0", ("en",),
+        (File("valid.txt", "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
+              f"{_EXAMPLES.format('37ce9402ff0cae48d764d7788810fd2ed8238b25')}valid.txt"),
+         File("test.txt", "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
+              f"{_EXAMPLES.format('cada773327ba94a5970e0d57c17c847d69dbbb8f')}test.txt")),
+        fields=("text",), loader="sets_text:wikitext", splits=("validation", "test"),
+    ),
+    "pretraining-en": Entry(
+        "pretraining-en", "War and Peace and the training texts, without labels, of the English sets that are classified and tagged",
+        "those of its parts", ("en",), (),
+        (f"made of {', '.join(PRETRAINING_EN)}: training parts only, without texts that stand in a validation or test part of any",
+         "validation and test: those of war-and-peace"),
+        fields=("text",), loader="sets_text:pretraining_en",
+    ),
+}  # fmt: skip
+
+
+def war_and_peace(about: Entry, split: str, data: DataTable, report: Report | None = None) -> list[Example]:
+    """Lines of a book, joined into texts."""
+    file = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}[split]
+    return list(pieces(documents(catalog.file_lines(about, file, report)), file))
+
+
+def tinyshakespeare(about: Entry, split: str, data: DataTable, report: Report | None = None) -> list[Example]:
+    """All speeches of a part as one document: an empty line stands between speeches there, not between plays."""
+    lines = [(number, line) for number, line in enumerate(catalog.file_lines(about, "input.txt", report), 1) if line.strip()]
+    first, second = len(lines) * 90 // 100, len(lines) * 95 // 100
+    part = {"train": lines[:first], "validation": lines[first:second], "test": lines[second:]}[split]
+    return list(pieces([part], "input.txt"))
+
+
+def wikitext(about: Entry, split: str, data: DataTable, report: Report | None = None) -> list[Example]:
+    """Articles; the part for training is not to be had."""
+    from ..errors import UsageError
+
+    if split == "train":
+        raise UsageError(
+            "The set wikitext-2 has only a validation and a test part here. Score on it with triptych evaluate RUN --data, or train "
+            "on another set: triptych data list."
+        )
+    file = {"validation": "valid.txt", "test": "test.txt"}[split]
+    return list(pieces(_articles(catalog.file_lines(about, file, report)), file))
+
+
+def _articles(lines: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
+    """A line ` = Title = ` begins an article; ` = = Section = = ` does not."""
+    article: list[tuple[int, str]] = []
+    for number, line in enumerate(lines, 1):
+        if re.fullmatch(r" = [^=].* = \s*", line) and article:
+            yield article
+            article = []
+        if line.strip():
+            article.append((number, line))
+    if article:
+        yield article
+
+
+def pretraining_en(about: Entry, split: str, data: DataTable, report: Report | None = None) -> list[Example]:
+    """The union of the training texts of PRETRAINING_EN; no text, case and signs aside, that a held-out part of any holds."""
+    from .parts import DataTable
+
+    known = catalog.entries()
+    if split != "train":
+        return catalog.load_other("war-and-peace", split, DataTable(), ("text",), report)
+    names = [name for name in PRETRAINING_EN if name in known and "text" in known[name].fields]
+    held = {
+        sentence_key(text)
+        for name in names
+        for part in known[name].splits
+        if part != "train"
+        for example in catalog.load_other(name, part, DataTable(set=name), ("text",))
+        for text in _texts(example)
+    }
+    found: list[Example] = []
+    seen: set[str] = set()
+    for name in names:
+        kept = dropped = 0
+        for example in catalog.load_other(name, "train", DataTable(set=name), ("text",)):
+            for text in _texts(example):
+                key = sentence_key(text)
+                if key in held:
+                    dropped += 1
+                elif key not in seen:
+                    seen.add(key)
+                    kept += 1
+                    found.append(Example(text=text, place=f"{name}/{example.place}"))
+        if report is not None:
+            left = f"; {dropped:,} stand in a held-out part and are left out" if dropped else ""
+            report(f"{name}: {kept:,} distinct training texts{left}")
+    return found
+
+
+def _texts(example: Example) -> list[str]:
+    return [text for given in (example.text, example.text_pair) if given and (text := joined([given]))]

@@ -102,8 +102,8 @@ class Predictor:
         for place, example in enumerate(examples):
             if not (getattr(example, self.task.input) or "").strip():
                 continue
-            pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
             try:
+                pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
                 found[place].truncated_input_tokens = sum(self._shorten(one, example, truncate) for one in pieces)
             except DataError as error:
                 if problems is None:
@@ -173,7 +173,8 @@ class Predictor:
 
     def evaluate(self, examples: Sequence[Example], settings: DecodingSettings | None = None) -> Evaluation:
         """Answer `examples` as in use and score the answers against their targets."""
-        predictions = list(self.answer(examples, settings))
+        unanswered = [Prediction(text="", index=index) for index in range(len(examples))]
+        predictions = unanswered if self.task.by_losses else list(self.answer(examples, settings))
         scores = self.task.score(predictions, examples, self.losses(examples))
         return Evaluation(predictions, scores)
 

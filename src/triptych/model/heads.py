@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from .linear import LayerNorm, Linear
 
 
 class TokenOutput(NamedTuple):
@@ -14,6 +17,12 @@ class TokenOutput(NamedTuple):
     states: Tensor
     weight: Tensor
     bias: Tensor | None
+
+    @property
+    def logits(self) -> Tensor:
+        """(N, V), computed when asked for."""
+        weight = self.weight.to(self.states.dtype)
+        return functional.linear(self.states, weight, None if self.bias is None else self.bias.to(self.states.dtype))
 
 
 @torch.no_grad()
@@ -29,3 +38,23 @@ class NextToken(nn.Module):
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
         return TokenOutput(states, *model.readout())
+
+
+class MaskedWords(nn.Module):
+    """What stood at the masked places: a dense layer, GELU, a norm, then the model's own vocabulary projection with a bias of
+    its own (Devlin et al. 2018, section 3.1). Only masked rows reach any of it.
+    """
+
+    def __init__(self, width: int, vocabulary_size: int, epsilon: float) -> None:
+        super().__init__()
+        self.transform = Linear(width, width)
+        self.norm = LayerNorm(width, epsilon)
+        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+        initialize(self)
+
+    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
+        """states (N, D), inputs["masked"] (N,) 0 or 1 -> K masked rows: states (K, D), to be projected."""
+        picked = states.index_select(0, inputs["masked"].nonzero().squeeze(1))  # (K, D)
+        picked = self.norm(functional.gelu(self.transform(picked)))  # (K, D)
+        weight, offset = model.readout()
+        return TokenOutput(picked, weight, self.bias if offset is None else self.bias + offset)

@@ -207,8 +207,9 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         count, vocabulary = states.shape[0], weight.shape[0]
         compute, spread = weight.to(states.dtype), smoothing / vocabulary
         weight_sum = weight.float().sum(0)  # (D,)
-        wanted = any(ctx.needs_input_grad[:3])
-        grad_states, grad_weight = torch.empty_like(states), torch.zeros_like(weight, dtype=torch.float32)
+        wanted, learnt = any(ctx.needs_input_grad[:3]), ctx.needs_input_grad[1]
+        grad_states = torch.empty_like(states)
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if learnt else None  # of a frozen table: none
         grad_offset = None if offset is None else torch.zeros_like(offset, dtype=torch.float32)
         nll = states.new_zeros((), dtype=torch.float32)
         target_sum = states.new_zeros((), dtype=torch.float32)
@@ -225,7 +226,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
                 continue
             probabilities.view(-1).index_copy_(0, places, of_targets - (1 - smoothing))
             grad_states[start : start + rows] = probabilities @ compute
-            grad_weight += probabilities.T @ chunk
+            if grad_weight is not None:
+                grad_weight += probabilities.T @ chunk
             if grad_offset is not None:
                 grad_offset += probabilities.float().sum(0)
         # sum over rows of (log norm - mean logit), from sums that are at hand
@@ -234,7 +236,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         smoothed = (1 - smoothing) * nll + smoothing * (nll + target_sum - mean_logits)
         if wanted:
             grad_states.sub_((spread * weight_sum).to(states.dtype))
-            grad_weight.sub_(spread * states_sum)
+            if grad_weight is not None:
+                grad_weight.sub_(spread * states_sum)
             if grad_offset is not None:
                 grad_offset.sub_(spread * count)
         ctx.save_for_backward(grad_states, grad_weight, grad_offset)
@@ -245,7 +248,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         grad_states, grad_weight, grad_offset = ctx.saved_tensors
         factor = grads[0]
-        return (grad_states * factor.to(grad_states.dtype), grad_weight * factor,
+        return (grad_states * factor.to(grad_states.dtype), None if grad_weight is None else grad_weight * factor,
                 None if grad_offset is None else grad_offset * factor, None, None)  # fmt: skip
 
 

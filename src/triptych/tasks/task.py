@@ -81,6 +81,9 @@ class Task:
     answer(model, head, batch, decoding settings, tokenizers) -> one raw result for each Encoded of the batch.
     read(raw results of one Example, Example, tokenizers) -> Prediction; merges windows.
     score(predictions, examples, losses) -> Scores; the task's first metric stands first. losses: means of the loss slot's sums.
+    redraw(encoded pieces of an Example, tokenizers, generator) -> the same drawn anew, so that a text is cut into subwords once.
+        Optional.
+    by_losses: scored by its losses alone, so an evaluation answers nothing.
     calibrate(model, head, batches of the development data) -> what was set, in a sentence: sets buffers of the head, like a
         temperature, once training has ended. Optional.
     """
@@ -99,7 +102,9 @@ class Task:
     draws: bool = False
     windows: bool = False
     block: bool = False
+    by_losses: bool = False
     calibrate: Callable[[Any, Any, Sequence[Batch]], str | None] | None = None
+    redraw: Callable[[list[Encoded], Tokenizers, np.random.Generator], list[Encoded]] | None = None
 
     @property
     def input(self) -> str:
@@ -113,6 +118,7 @@ MODULES = {  # task -> module that builds it
     "classification": "classification",
     "parsing": "parsing",
     "question-answering": "question_answering",
+    "masked-words": "masked_words",
 }
 
 

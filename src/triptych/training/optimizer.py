@@ -6,6 +6,7 @@ are scaled to the size of AdamW's (Liu et al. 2025, section 2.2), so one learnin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 from ..errors import RunError, UsageError
 from .settings import TrainingSettings
+
+_LAYER = re.compile(r"(.*?)\.?blocks\.(\d+)\.")
 
 
 class Optimizers:
@@ -28,14 +31,15 @@ class Optimizers:
         if settings.optimizer != "muon":
             hidden = set()
         rest = {name: parameter for name, parameter in self.parameters.items() if name not in hidden}
-        adamw = torch.optim.AdamW(_groups(rest, settings.weight_decay), lr=settings.learning_rate, fused=True,
+        factors = rate_factors(self.parameters, settings.layer_decay, settings.head_rate)
+        adamw = torch.optim.AdamW(_groups(rest, settings.weight_decay, factors), lr=settings.learning_rate, fused=True,
                                   betas=(settings.beta1, settings.beta2), eps=settings.epsilon)  # fmt: skip
         self.optimizers: list[torch.optim.Optimizer] = [adamw]
         if hidden:
-            matrices = [parameter for name, parameter in self.parameters.items() if name in hidden]
+            matrices = {name: parameter for name, parameter in self.parameters.items() if name in hidden}
             self.optimizers.append(
                 torch.optim.Muon(
-                    matrices,
+                    _groups(matrices, settings.weight_decay, factors),
                     lr=settings.learning_rate,
                     weight_decay=settings.weight_decay,
                     momentum=settings.muon_momentum,
@@ -46,7 +50,7 @@ class Optimizers:
     def step(self, learning_rate: float) -> None:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = learning_rate * group["factor"]
             optimizer.step()
 
     def forget_gradients(self) -> None:
@@ -102,10 +106,35 @@ def clip(parameters: Iterable[nn.Parameter], norm: float, largest: float | None)
         torch._foreach_mul_([parameter.grad for parameter in parameters if parameter.grad is not None], largest / norm)
 
 
-def _groups(parameters: dict[str, nn.Parameter], weight_decay: float) -> list[dict]:
-    """Matrices shrink; embeddings, norms and biases do not."""
-    groups: dict[float, list[nn.Parameter]] = {weight_decay: [], 0.0: []}
+def rate_factors(names: Iterable[str], layer_decay: float, head_rate: float) -> dict[str, float]:
+    """What each parameter's learning rate is multiplied by: the head's, 1 for the top layer, less for each below.
+
+    Each stack counts from its own top; its embeddings stand below its lowest layer. Raises UsageError for a model without layers.
+    """
+    names = list(names)
+    layers: dict[str, int] = {}
+    for name in names:
+        found = _LAYER.match(name)
+        if found:
+            layers[found[1]] = max(layers.get(found[1], 0), int(found[2]) + 1)
+    if layer_decay != 1 and not layers:
+        raise UsageError("training.layer_decay goes by the layers of Transformer blocks, and none of this model's train. Leave it at 1.")
+    factors = {}
+    for name in names:
+        found = _LAYER.match(name)
+        below = 0
+        if found:
+            below = layers[found[1]] - 1 - int(found[2])
+        elif "embedding" in name or "entrance" in name:
+            below = max(layers.values(), default=0)
+        factors[name] = head_rate if name.startswith("head.") else layer_decay**below
+    return factors
+
+
+def _groups(parameters: dict[str, nn.Parameter], weight_decay: float, factors: dict[str, float]) -> list[dict]:
+    """Matrices shrink; embeddings, norms and biases do not. Parameters with one decay and one factor stand together."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         shrinks = parameter.ndim >= 2 and "embedding" not in name
-        groups[weight_decay if shrinks else 0.0].append(parameter)
-    return [{"params": members, "weight_decay": decay} for decay, members in groups.items() if members]
+        groups.setdefault((weight_decay if shrinks else 0.0, factors[name]), []).append(parameter)
+    return [{"params": members, "weight_decay": decay, "factor": factor} for (decay, factor), members in groups.items()]

@@ -42,6 +42,13 @@ class TrainingSettings:
     beta2: float = 0.98  # as in 2017, section 5.3
     epsilon: float = 1e-9
     muon_momentum: float = 0.95
+    freeze: str | list[str] | None = None  # parts that stay as they are, by name: "embedding", "encoder.blocks.0"
+    layer_decay: float = 1.0  # each layer below the top learns so much slower (Howard & Ruder 2018; Clark et al. 2020 take 0.8)
+    head_rate: float = 1.0  # the head's learning rate as a multiple of the top layer's: a new head may learn faster
+    teacher: str | None = None  # a run of the same task whose answers are learnt too (Sanh et al. 2019)
+    distill_temperature: float = 2.0  # above 1: what the teacher finds improbable shows (Hinton et al. 2015)
+    distill_weight: float = 2.5  # of the teacher's answers; the task's own loss counts 1 (5 to 2 in DistilBERT)
+    cosine_weight: float = 0.5  # of the angle to the teacher's last states (1 to 2 in DistilBERT); 0: none
     clip_norm: float | None = 1.0  # the largest norm of the gradient of one step
     average: float = 0.0  # decay a step of the averaged weights (0: none), e.g. 0.999; validated and kept in their place
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of activations; auto: bfloat16 where the processor has it
@@ -56,7 +63,7 @@ class TrainingSettings:
         if self.steps is None and self.minutes is None:
             raise UsageError("Training needs an end: give training.steps (for example 2000), training.minutes (for example 20), or both.")
         for name in ("steps", "minutes", "learning_rate", "log_every_steps", "checkpoint_every_steps",
-                     "checkpoint_every_minutes", "keep_checkpoints", "clip_norm"):  # fmt: skip
+                     "checkpoint_every_minutes", "keep_checkpoints", "clip_norm", "head_rate", "distill_temperature"):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"training.{name} is {value}; it must be greater than 0.")
@@ -64,9 +71,18 @@ class TrainingSettings:
             value = getattr(self, name)
             if not 0 <= value <= 1 or (value == 1 and name in ("average", "beta1", "beta2", "muon_momentum")):
                 raise UsageError(f"training.{name} is {value}; it must lie between 0 and 1.")
-        for name in ("warmup_steps", "weight_decay"):
+        if not 0 < self.layer_decay <= 1:
+            raise UsageError(f"training.layer_decay is {self.layer_decay}; it must be above 0 and at most 1 (1: all layers alike).")
+        if self.teacher is not None and not self.distill_weight + self.cosine_weight > 0:
+            raise UsageError("A teacher whose part counts nothing: give training.distill_weight or training.cosine_weight, or no teacher.")
+        for name in ("warmup_steps", "weight_decay", "distill_weight", "cosine_weight"):
             if getattr(self, name) < 0:
                 raise UsageError(f"training.{name} is {getattr(self, name)}; it must not be negative.")
+
+    @property
+    def frozen(self) -> list[str]:
+        """The parts named by `freeze`."""
+        return [self.freeze] if isinstance(self.freeze, str) else list(self.freeze or [])
 
 
 @dataclass(frozen=True, kw_only=True)

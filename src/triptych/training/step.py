@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..data.batching import Batch, Encoded, collate, halve
 from ..errors import TrainingError
+from ..tasks.distillation import COSINE
 from .distributed import World
 from .guards import FirstBadModule, is_finite, is_out_of_memory
 from .job import Job
@@ -158,8 +159,8 @@ class Stepper:
 
 
 def count_of(loss: str, counts: dict[str, int]) -> int:
-    """What a loss is divided by: the Batch's count of the same name, else its target tokens."""
-    return counts[loss] if loss in counts else counts["tokens"]
+    """What a loss is divided by: the Batch's count of the same name, else its target tokens; a teacher's angle: source tokens."""
+    return counts["source_tokens" if loss == COSINE else loss if loss in counts else "tokens"]
 
 
 def tokens_of(encoded: list[Encoded]) -> int:

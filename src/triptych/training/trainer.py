@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ..errors import RunError, TrainingError, UsageError
+from ..model.adapters import merged
 from ..model.memory import keep_freed_memory
 from ..run import MODEL, weights_of
 from ..storage import read_tensors
@@ -30,6 +31,7 @@ from .precision import choose_device, choose_precision
 from .schedule import fraction_done, rate
 from .settings import better
 from .step import Gradient, Pieces, Stepper
+from .transfer import freeze
 
 __all__ = ["Job", "Progress", "train"]
 
@@ -66,6 +68,7 @@ class Loop:
             module.to(self.device)
         job.model.precision = choose_precision(self.settings.precision, self.device)  # type: ignore[assignment]
         named = {**dict(job.model.named_parameters()), **{f"head.{name}": p for name, p in job.head.named_parameters()}}
+        self.frozen = freeze(named, self.settings.frozen)
         self.optimizers = Optimizers(named, self.settings)
         self.parameters = self.optimizers.parameters
         self.averages = Averages(self.parameters, self.settings.average)
@@ -111,6 +114,7 @@ class Loop:
             raise UsageError(f"{job.run.path} already holds checkpoints. Go on with: {job.command}; or name another folder with --out.")
         else:
             job.run.truncate_metrics(0)  # of an attempt that saved nothing
+        notices += [self.frozen] * bool(self.frozen)
         self.world.share_weights(weights_of(job.model, job.head).values())
         self.stepper.token_limit = self.state.token_limit
         self.lasting, self.started = self.state.seconds, time.monotonic()
@@ -151,7 +155,7 @@ class Loop:
                 chosen, source = best.step, best.weights()
         if self.world.leads:
             try:
-                job.run.write_model(weights if source is None else read_tensors(source))
+                job.run.write_model(merged(weights if source is None else read_tensors(source)))
             except (TrainingError, RunError) as error:
                 raise TrainingError(f"{error} {last_good(job.run, job.command)}") from error
         score = "" if state.best_score is None else f", best {state.metric} {state.best_score:.2f} at step {state.best_step}"

@@ -1,0 +1,119 @@
+"""Plain text to learn from: text files, JSONL with a `text`, folders of them, as documents cut into pieces. Imports no torch.
+
+In a text file an empty line ends a document and the lines of one document are read on: they are joined by a space, or by
+nothing between two characters of a script that is written without spaces. In JSONL every object is a document.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import DataError
+from .example import Example
+from .sources import lines_of
+
+if TYPE_CHECKING:
+    from .parts import DataTable
+
+Report = Callable[[str], None]
+PIECE = 4000  # characters after which a long document goes on in a new Example, at the end of a line
+SUFFIXES = (".txt", ".jsonl", ".ndjson")  # what is taken from a folder, each also with .gz
+# written without spaces: CJK ideographs with their extensions, kana, full-width signs
+UNSPACED = re.compile(r"[\u2E80-\u30FF\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF\uFF00-\uFFEF\U00020000-\U0003FFFF]")
+
+
+def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Report | None = None) -> list[Example]:
+    """The documents of several files or folders, a long one in pieces. `data.fields` names the key of a JSONL's text.
+
+    Raises DataError naming file and line of what cannot be read.
+    """
+    tell = report or (lambda message: None)
+    key = data.fields[0] if data.fields else "text"
+    found: list[Example] = []
+    for path in _files(names):
+        lines = lines_of(path)
+        suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+        kept = list(_objects(lines, path, key) if suffix in (".jsonl", ".ndjson") else pieces(documents(lines), path.name))
+        kind = "JSONL" if suffix in (".jsonl", ".ndjson") else "plain text"
+        tell(f"{path.name}: {kind}, {len(lines):,} lines, UTF-8; {len(kept):,} texts of at most about {PIECE:,} characters")
+        found += kept
+    return found
+
+
+def documents(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
+    """Numbered lines of one document after the other; an empty line lies between them."""
+    document: list[tuple[int, str]] = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            document.append((number, line))
+        elif document:
+            yield document
+            document = []
+    if document:
+        yield document
+
+
+def pieces(found: Iterable[Sequence[tuple[int, str]]], name: str) -> Iterator[Example]:
+    """Each document as one Example, or as several of about PIECE characters; its place is its first line."""
+    for document in found:
+        held: list[str] = []
+        first, length = 0, 0
+        for number, line in document:
+            if held and length + len(line) > PIECE:
+                yield Example(text=joined(held), place=f"{name}:{first}")
+                held, length = [], 0
+            first = number if not held else first
+            held.append(line)
+            length += len(line) + 1
+        if held:
+            yield Example(text=joined(held), place=f"{name}:{first}")
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Lines as running text: white space becomes one space, and none between characters of Chinese or Japanese."""
+    parts: list[str] = []
+    for line in lines:
+        text = " ".join(line.split())
+        if not text:
+            continue
+        if parts and not (UNSPACED.match(text) and UNSPACED.match(parts[-1][-1])):
+            parts.append(" ")
+        parts.append(text)
+    return "".join(parts)
+
+
+def _files(names: Sequence[str]) -> list[Path]:
+    """Files as they are named; of a folder all that hold text, by name."""
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(one for one in path.rglob("*") if one.is_file() and one.name.removesuffix(".gz").lower().endswith(SUFFIXES))
+        if not inside:
+            raise DataError(f"The folder {path} holds no text file. Name files, or a folder with {', '.join(SUFFIXES)} (also .gz).")
+        found += inside
+    return found
+
+
+def _objects(lines: Iterable[str], path: Path, key: str) -> Iterator[Example]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as problem:
+            raise DataError(f"{place}: not JSON ({problem}). JSONL holds one object a line.") from None
+        text = values.get(key) if isinstance(values, dict) else None
+        if not isinstance(text, str):
+            has = f"it has {', '.join(values) or 'none'}" if isinstance(values, dict) else "it is no object"
+            raise DataError(f"{place}: there is no text under the key '{key}'; {has}. Another key is named with data.fields.")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise DataError(f"{place}: '{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no UTF-8 text can.")
+        yield from pieces([[(number, one) for one in text.split("\n")]], path.name)

@@ -1,0 +1,164 @@
+"""What a training takes over from others: weights of a run to start from, frozen parts, adapters, a teacher's answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.tokenizer import Tokenizers
+from ..errors import UsageError, unknown
+from ..model.adapters import adapt, merged
+from ..model.build import build
+from ..model.config import ModelConfig, RecurrentConfig
+from ..run import Run, load_weights
+from ..storage import read_tensors
+from ..tasks.distillation import Teacher, Weights, distilled
+from ..tasks.task import TASKS, Task
+from .precision import choose_device, choose_precision
+from .settings import TrainingSettings
+
+BLOCK = re.compile(r"(?:^|\.)encoder\.blocks\.(\d+)\.")
+Config = ModelConfig | RecurrentConfig
+
+
+# Starting from a run ----------------------------------------------------------------------------------------------------
+
+
+def shape_from(origin: Run, layers: Sequence[int] | None) -> Config:
+    """The configuration of a run; with `layers`, an encoder of only so many. Raises UsageError for layers that it lacks."""
+    config = origin.read_config().model
+    if layers is None:
+        return config
+    encoder = getattr(config, "encoder", None)
+    if encoder is None:
+        raise UsageError(f"model.start_layers chooses layers of an encoder, and {origin.path} has no Transformer encoder. Leave it out.")
+    wrong = [layer for layer in layers if not 0 <= layer < encoder.layers]
+    if wrong or not layers or len(set(layers)) < len(layers):
+        raise UsageError(
+            f"model.start_layers is {list(layers)}; it must name different layers of {origin.path}, from 0 to {encoder.layers - 1}."
+        )
+    return dataclasses.replace(config, encoder=dataclasses.replace(encoder, layers=len(layers)))
+
+
+def start_from(origin: Run, named: str, layers: Sequence[int] | None, task: Task, labels: dict[str, Any], model: nn.Module,
+               head: nn.Module) -> str:  # fmt: skip
+    """Weights by name from another run, which a person calls `named`; its head too where task and labels are equal.
+
+    Returns what was taken, in a sentence.
+    """
+    path, config = origin.weights(), origin.read_config()
+    tensors = merged(read_tensors(path))
+    if layers is not None:
+        tensors = copied(tensors, layers)
+    stacks = {name: tensor for name, tensor in tensors.items() if not name.startswith("head.")}
+    load_weights(path, stacks, model)
+    same = config.task == task.name and origin.read_labels() == labels
+    own = sum(parameter.numel() for parameter in head.parameters())
+    if own and same:
+        load_weights(path, tensors, model, head)
+    count = sum(tensor.numel() for tensor in stacks.values())
+    of_head = "the head has no weights of its own" if not own else "its head" if same else (
+        f"new is the head with {own:,} weights: task or labels differ")  # fmt: skip
+    only = "" if layers is None else f", of its encoder the layers {', '.join(map(str, layers))}"
+    return f"Taken from {named}: its tokenizer, {count / 1e6:.1f} M weights of its stacks ({len(stacks)} tensors){only}; {of_head}."
+
+
+def copied(tensors: Mapping[str, Tensor], layers: Sequence[int]) -> dict[str, Tensor]:
+    """Encoder layer number layers[n] as layer n, the others left out (Sanh et al. 2019, section 3)."""
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        inside = BLOCK.search(name)
+        if inside is None:
+            found[name] = tensor
+        elif int(inside[1]) in layers:
+            place = layers.index(int(inside[1]))
+            found[f"{name[: inside.start(1)]}{place}{name[inside.end(1) :]}"] = tensor
+    return found
+
+
+def adapt_with(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> str:
+    """LoRA; how much of the model trains, in a sentence."""
+    if rank < 1 or not alpha > 0:
+        raise UsageError(f"model.lora_rank is {rank} and model.lora_alpha {alpha}; the rank must be 1 or more, alpha greater than 0.")
+    whole = sum(parameter.numel() for parameter in model.parameters())
+    layers = adapt(model, rank, alpha, targets)
+    count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return (
+        f"LoRA of rank {rank} on {', '.join(targets)} ({len(layers)} matrices): {count:,} weights train beside the head, the model's "
+        f"own {whole:,} stay as they are."
+    )
+
+
+# Frozen parts and rates -------------------------------------------------------------------------------------------------
+
+
+def freeze(parameters: Mapping[str, nn.Parameter], prefixes: Sequence[str]) -> str | None:
+    """No gradient and no optimizer state for parameters under one of `prefixes`; what stands still, in a sentence.
+
+    A prefix is whole parts of a name: "encoder.blocks.1" is not "encoder.blocks.10". Raises UsageError for one that names nothing.
+    """
+    if not prefixes:
+        return None
+    for prefix in prefixes:
+        if not any(_under(name, prefix) for name in parameters):
+            parts = {".".join(name.split(".")[:depth]) for name in parameters for depth in range(1, 4)}
+            raise unknown("part of the model", prefix, parts, "in training.freeze")
+    frozen = {name: one for name, one in parameters.items() if any(_under(name, prefix) for prefix in prefixes)}
+    for parameter in frozen.values():
+        parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in parameters.values()):
+        raise UsageError("training.freeze leaves nothing to train. Leave out one of its parts.")
+    count, whole = (sum(one.numel() for one in some.values()) for some in (frozen, parameters))
+    return f"Frozen: {', '.join(prefixes)}, {count:,} of {whole:,} weights."
+
+
+def _under(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+# A teacher --------------------------------------------------------------------------------------------------------------
+
+
+def taught(task: Task, settings: TrainingSettings, tokenizers: Tokenizers, labels: dict[str, Any], config: Config) -> Task:
+    """`task` with the teacher's part of the loss. Raises UsageError where the teacher does not answer the same questions."""
+    run = Run.open(settings.teacher or "")
+    about = run.read_config()
+    if about.task != task.name:
+        raise UsageError(f"The teacher {run.path} is a run for {about.task}, and this is one for {task.name}. Take one for the same task.")
+    if Tokenizers.load(run.path).source.fingerprint != tokenizers.source.fingerprint:
+        raise UsageError(f'The teacher {run.path} has another tokenizer. Start the student from it: model.start = "{run.path}".')
+    if run.read_labels() != labels:
+        raise UsageError(f"The teacher {run.path} has other labels than this data. Train both on the same.")
+    widths = [one.encoder.width if isinstance(one, ModelConfig) and one.encoder else 0 for one in (about.model, config)]
+    if settings.cosine_weight and widths[0] != widths[1]:
+        raise UsageError(
+            f"The teacher's states have width {widths[0]} and the student's {widths[1]}, so they have no angle between them. "
+            "Set training.cosine_weight to 0."
+        )
+    return distilled(
+        task, _teacher(run, task, settings), Weights(settings.distill_temperature, settings.distill_weight, settings.cosine_weight)
+    )
+
+
+def _teacher(run: Run, task: Task, settings: TrainingSettings) -> Teacher:
+    """A run's model and head, in the student's precision, without dropout."""
+    config, labels = run.read_config(), run.read_labels()
+    model, head = build(config.model), TASKS[task.name](config.options).head(config.model, labels)
+    run.load_into(model, head)
+    device = choose_device(settings.device)
+    precision = choose_precision(settings.precision, device)
+    for module in (model, head):
+        module.requires_grad_(False).to(device, precision).eval()
+    model.precision = precision  # type: ignore[assignment]
+
+    def answer(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            states: Tensor = model(**inputs)
+            return states, head(model, states, inputs).logits
+
+    return answer

@@ -1,0 +1,111 @@
+"""Plain text as documents, and the public sets of it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from triptych.data import catalog, sets_text
+from triptych.data.example import Example
+from triptych.data.parts import DataTable, read_part
+from triptych.data.split import sentence_key
+from triptych.data.texts import PIECE, joined, read
+from triptych.errors import DataError, UsageError
+
+
+def test_lines_of_a_document_are_read_on(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("It was a\n  dark  night.\n\n\n今天天氣\n很好。\nYes.\n", encoding="utf-8")
+    found = read([str(tmp_path / "a.txt")], DataTable(), ("text",))
+    assert [(one.text, one.place) for one in found] == [("It was a dark night.", "a.txt:1"), ("今天天氣很好。 Yes.", "a.txt:5")]
+
+
+def test_joined() -> None:
+    assert joined(["a\tb ", "", "  c"]) == "a b c" and joined(["你好", "世界"]) == "你好世界" and joined(["ABC", "世界"]) == "ABC 世界"
+
+
+def test_a_long_document_goes_on_in_pieces(tmp_path: Path) -> None:
+    lines = [f"line number {number} of a long document" for number in range(1000)]
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    found = read([str(tmp_path / "a.txt.gz")], DataTable(), ("text",))
+    assert len(found) > 5 and max(len(one.text or "") for one in found) <= PIECE
+    assert " ".join(one.text or "" for one in found) == " ".join(lines)
+
+
+def test_jsonl_and_folders(tmp_path: Path) -> None:
+    (tmp_path / "b.jsonl").write_text('{"text": "one\\ntwo"}\n\n{"text": "three"}\n')
+    (tmp_path / "a.txt").write_text("zero\n")
+    (tmp_path / "c.md").write_text("not read\n")
+    assert [one.text for one in read([str(tmp_path)], DataTable(), ("text",))] == ["zero", "one two", "three"]
+    (tmp_path / "d.jsonl").write_text('{"body": "four"}\n')
+    assert [one.text for one in read([str(tmp_path / "d.jsonl")], DataTable(fields=["body"]), ("text",))] == ["four"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [('{"text": 3}', "bad.jsonl:2: there is no text"), ("{", "bad.jsonl:2: not JSON"), ("[1]", "it is no object"),
+     ('{"text": "\\ud800"}', "lone surrogate"), ('{"body": "x"}', "it has body")],
+)  # fmt: skip
+def test_bad_lines_are_named(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"text": "fine"}\n' + content + "\n")
+    with pytest.raises(DataError, match=said):
+        read([str(tmp_path / "bad.jsonl")], DataTable(), ("text",))
+    with pytest.raises(DataError, match="holds no text file"):
+        (tmp_path / "empty").mkdir()
+        read([str(tmp_path / "empty")], DataTable(), ("text",))
+
+
+def test_own_files_are_split_by_their_texts(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n\n".join(f"text number {number}" for number in range(800)))
+    table = DataTable(train=[str(tmp_path / "a.txt")])
+    parts = {part: {one.text for one in read_part(table, part, needs=("text",))} for part in ("train", "validation", "test")}
+    assert sum(map(len, parts.values())) == 800 and all(parts.values()) and not parts["train"] & parts["test"]
+
+
+def test_the_union_holds_no_held_out_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {"validation": ["A dev text!", "shared"], "test": ["a test text"]}
+    train = {"war-and-peace": ["prose", "a test text"], "stsb": ["first", "prose"]}
+
+    def load(name: str, split: str, *_: object) -> list[Example]:
+        texts = train[name] if split == "train" else held[split] if name == "stsb" else ["war dev"]
+        return [Example(text=text, text_pair="second one" if name == "stsb" and split == "train" else None, place="f:1") for text in texts]
+
+    pair = catalog.Entry("stsb", "", "", ("en",), fields=("text", "text_pair", "value"), loader="x:y")
+    monkeypatch.setattr(catalog, "entries", lambda: {"war-and-peace": sets_text.ENTRIES["war-and-peace"], "stsb": pair})
+    monkeypatch.setattr(catalog, "load_other", load)
+    about = sets_text.ENTRIES["pretraining-en"]
+    said: list[str] = []
+    found = sets_text.pretraining_en(about, "train", DataTable(), said.append)
+    assert [(one.text, one.place) for one in found] == [("prose", "war-and-peace/f:1"), ("first", "stsb/f:1"), ("second one", "stsb/f:1")]
+    assert "1 stand in a held-out part" in said[0]
+    assert [one.text for one in sets_text.pretraining_en(about, "test", DataTable())] == ["war dev"]
+
+
+def has(name: str) -> bool:
+    return bool(os.environ.get("TRIPTYCH_DATA")) and all(catalog.find(name, file) for file in catalog.entry(name).files)
+
+
+@pytest.mark.parametrize(("name", "split", "least"), [("war-and-peace", "test", 100), ("tinyshakespeare", "validation", 10),
+                                                      ("tinyshakespeare", "train", 200), ("wikitext-2", "test", 250)])  # fmt: skip
+def test_public_sets(name: str, split: str, least: int) -> None:
+    if not has(name):
+        pytest.skip(f"{name} is not in TRIPTYCH_DATA")
+    found = catalog.load_other(name, split, DataTable(set=name), ("text",))
+    assert len(found) >= least and all(one.text and "\n" not in one.text for one in found)
+
+
+def test_the_parts_of_shakespeare_do_not_meet() -> None:
+    if not has("tinyshakespeare"):
+        pytest.skip("tinyshakespeare is not in TRIPTYCH_DATA")
+    parts = [catalog.load_other("tinyshakespeare", split, DataTable(), ("text",)) for split in ("train", "validation", "test")]
+    keys = [{sentence_key(one.text or "") for one in part} for part in parts]
+    assert not keys[0] & keys[1] and not keys[1] & keys[2]
+    sizes = [sum(len(one.text or "") for one in part) for part in parts]
+    assert sizes[1] / sum(sizes) == pytest.approx(0.05, abs=0.01)
+
+
+def test_wikitext_has_no_training_part() -> None:
+    with pytest.raises(UsageError, match="only a validation and a test part"):
+        catalog.load_other("wikitext-2", "train", DataTable(set="wikitext-2"), ("text",))

@@ -1,0 +1,185 @@
+"""Runs that go on from a run: pretraining, then adapters, fewer layers and a teacher; toy sizes, from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from triptych.errors import UsageError
+from triptych.inference.predictor import load
+from triptych.prepare import prepare
+from triptych.recipe import Recipe
+from triptych.run import Run
+from triptych.storage import read_tensors
+
+TOY = """
+[task]
+name = "masked-words"
+window = 16
+[data]
+train = ["train.txt"]
+validation = ["dev.txt"]
+test = ["dev.txt"]
+[tokenizer]
+vocabulary_size = 320
+[model]
+preset = "encoder-tiny"
+layers = 4
+width = 16
+heads = 2
+inner_width = 32
+[batches]
+batch_tokens = 256
+[training]
+steps = 4
+learning_rate = 0.01
+warmup_steps = 2
+precision = "float32"
+checkpoint_every_steps = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with texts, a recipe and a pretrained run `base`."""
+    folder = tmp_path_factory.mktemp("toy")
+    words = ["red", "blue", "dogs", "cats", "run", "sleep", "and", "the"]
+    draw = np.random.default_rng(1)
+    for name, count in (("train", 60), ("dev", 8)):
+        lines = [" ".join(words[place] for place in draw.integers(0, len(words), 30)) for _ in range(count)]
+        (folder / f"{name}.txt").write_text("\n\n".join(lines))
+    (folder / "toy.toml").write_text(TOY)
+    run(folder, "base")
+    return folder
+
+
+def run(folder: Path, out: str, resume: bool = False, until: int | None = None, **overrides: Any) -> list[str]:
+    """Train; what was said. until: stop as if killed after the checkpoint of that step."""
+    torch.set_num_threads(1)
+    said: list[str] = []
+    recipe = Recipe.load(folder / "toy.toml", {key.replace("__", "."): value for key, value in overrides.items()})
+    for progress in prepare(recipe, folder / out, resume=resume, report=said.append).train():
+        said += [progress.message] if progress.event == "notice" else []
+        if progress.event == "checkpoint" and progress.step == until:
+            break
+    return said
+
+
+def weights(folder: Path, out: str) -> dict[str, torch.Tensor]:
+    return read_tensors(folder / out / "model.safetensors")
+
+
+def test_pretraining_from_files_can_be_used(toy: Path) -> None:
+    predictor = load(toy / "base")
+    found = predictor.predict(["the red [MASK] run"])[0]
+    assert len(found.details["masks"]) == 1 and found.truncated_input_tokens == 0
+    lines = Run(toy / "base").read_metrics()
+    assert {"loss", "perplexity", "accuracy"} <= set(next(line for line in lines if line["split"] == "validation"))
+
+
+def test_resumed_is_uninterrupted(toy: Path) -> None:
+    run(toy, "killed", until=2)
+    run(toy, "killed", resume=True)
+    for name, tensor in weights(toy, "base").items():
+        assert torch.equal(tensor, weights(toy, "killed")[name]), name
+
+
+def test_a_start_takes_the_head_of_the_same_task(toy: Path) -> None:
+    said = run(toy, "again", model__start=str(toy / "base"), training__freeze="encoder.blocks.0,embedding")
+    assert any(one.startswith("Taken from") and one.endswith("its head.") for one in said)
+    assert any(one.startswith("Frozen: encoder.blocks.0, embedding") for one in said)
+    before, after = weights(toy, "base"), weights(toy, "again")
+    for name in before:
+        frozen = name.startswith(("encoder.blocks.0.", "embedding."))
+        assert torch.equal(before[name], after[name]) == frozen, name
+
+
+def test_adapters_train_and_the_run_holds_merged_weights(toy: Path) -> None:
+    dials: dict[str, Any] = {"model__start": str(toy / "base"), "model__lora_rank": 2, "training__average": 0.9}
+    said = run(toy, "lora", **dials)
+    assert any("LoRA of rank 2 on query, value (8 matrices): 512 weights" in one for one in said)
+    before, after = weights(toy, "base"), weights(toy, "lora")
+    assert set(before) == set(after)
+    changed = {name for name in before if not torch.equal(before[name], after[name]) and not name.startswith("head.")}
+    assert changed == {name for name in before if name.endswith(("query.weight", "value.weight"))}
+    checkpoint = Run(toy / "lora").latest_checkpoint()
+    assert checkpoint is not None and any(name.endswith("adapter_down") for name in checkpoint.tensors("model.safetensors"))
+    load(toy / "lora").predict(["the [MASK]"])
+    run(toy, "lora-killed", until=2, **dials)
+    assert load(toy / "lora-killed").predict(["the [MASK]"])  # an unfinished run: its checkpoint's adapters are added
+    run(toy, "lora-killed", resume=True, **dials)
+    for name, tensor in after.items():
+        assert torch.equal(tensor, weights(toy, "lora-killed")[name]), name
+
+
+def test_a_started_run_that_was_killed_at_once_starts_from_there_again(toy: Path) -> None:
+    recipe = Recipe.load(toy / "toy.toml", {"model.start": str(toy / "base")})
+    prepare(recipe, toy / "at-once")
+    again = prepare(recipe, toy / "at-once", resume=True)
+    assert torch.equal(again.job.model.state_dict()["embedding.weight"], weights(toy, "base")["embedding.weight"])
+
+
+def test_a_student_with_every_second_layer(toy: Path) -> None:
+    dials: dict[str, Any] = {"model__start": str(toy / "base"), "model__start_layers": "0,2", "training__teacher": str(toy / "base")}
+    said = run(toy, "student", training__log_every_steps=1, **dials)
+    assert any("of its encoder the layers 0, 2" in one for one in said) and any("The teacher is" in one for one in said)
+    line = next(line for line in Run(toy / "student").read_metrics() if line["split"] == "train")
+    assert line["soft"] > 0 and 0 < line["cosine_distance"] < 2
+    student = load(toy / "student")
+    assert student.model.config.encoder.layers == 2 and set(student.task.options) == set(load(toy / "base").task.options)
+    assert Recipe.load(toy / "student").model.start_layers == [0, 2]
+
+
+def test_layers_are_copied_before_training(toy: Path) -> None:
+    recipe = Recipe.load(toy / "toy.toml", {"model.start": str(toy / "base"), "model.start_layers": [1, 3]})
+    state = prepare(recipe, toy / "dry", dry=True).job.model.state_dict()
+    base = weights(toy, "base")
+    for place, layer in enumerate((1, 3)):
+        name = "encoder.blocks.{}.feed_forward.inner.weight"
+        assert torch.equal(state[name.format(place)], base[name.format(layer)])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"model.start_layers": "0,9"}, "from 0 to 3"),
+        ({"model.start_layers": "0,0"}, "different layers"),
+        ({"model.lora_rank": "0"}, "rank must be 1 or more"),
+        ({"model.lora_rank": "2", "model.lora_targets": "qery"}, "Did you mean 'query'"),
+        ({"training.teacher": "nowhere"}, "no run folder"),
+        ({"training.freeze": "encoder.block"}, "Unknown part of the model"),
+    ],
+)
+def test_what_cannot_be_started_is_said(toy: Path, overrides: dict[str, str], said: str) -> None:
+    from triptych.errors import TriptychError
+    from triptych.training.trainer import Interrupt, Loop
+
+    recipe = Recipe.load(toy / "toy.toml", {"model.start": str(toy / "base"), **overrides})
+    with pytest.raises(TriptychError, match=said):
+        Loop(prepare(recipe, toy / "refused", dry=True).job, Interrupt())
+
+
+def test_a_teacher_with_another_tokenizer_is_refused(toy: Path) -> None:
+    recipe = Recipe.load(toy / "toy.toml", {"training.teacher": str(toy / "base"), "tokenizer.vocabulary_size": "300"})
+    with pytest.raises(UsageError, match="another tokenizer"):
+        prepare(recipe, toy / "refused", dry=True)
+
+
+def test_adapters_need_a_start(toy: Path) -> None:
+    recipe = Recipe.load(toy / "toy.toml", {"model.lora_rank": "4"})
+    with pytest.raises(UsageError, match=r"Name its run with model\.start"):
+        prepare(recipe, toy / "refused", dry=True)
+
+
+def test_dials_of_the_start_survive_the_recipe(toy: Path) -> None:
+    given = {"model.start": str(toy / "base"), "model.lora_rank": "4", "model.lora_targets": "query,output"}
+    recipe = Recipe.load(toy / "toy.toml", given)
+    again = Recipe.parse(recipe.to_toml())
+    assert again.model == recipe.model and again.model.lora_targets == ["query", "output"]
+    assert "lora_rank" not in Recipe.load(toy / "toy.toml").to_toml()
+    with pytest.raises(UsageError, match=r"model\.width cannot be given as well"):
+        Recipe.load(toy / "toy.toml", {**given, "model.width": "32"})
