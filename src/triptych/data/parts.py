@@ -88,7 +88,7 @@ def other_part(data: DataTable, part: str, needs: Sequence[str], report: Report 
 
 def reader_of(needs: Sequence[str]) -> Callable[[list[str], DataTable, Sequence[str], Report | None], list[Example]]:
     """The reader of files whose Examples have the fields `needs`, by the field that is learnt from."""
-    field = next((name for name in needs if name in READERS), "text")
+    field = next((name for name in READERS if name in needs), "text")
     module, name = READERS[field].split(":")
     return getattr(import_module(f".{module}", __package__), name)
 

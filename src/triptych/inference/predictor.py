@@ -118,7 +118,8 @@ class Predictor:
             raw.setdefault(one.index, []).append(answer)
         for place, answers in raw.items():
             prediction = self.task.read(answers, examples[place], self.tokenizers)
-            prediction.index, prediction.truncated_input_tokens = start + place, found[place].truncated_input_tokens
+            prediction.index = start + place
+            prediction.truncated_input_tokens += found[place].truncated_input_tokens
             found[place] = prediction
         return found
 

@@ -112,4 +112,10 @@ def _translation(options: Mapping[str, Any]) -> Task:
     return build(options)
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {"translation": _translation}  # name -> builder from options
+def _tagging(options: Mapping[str, Any]) -> Task:
+    from .tagging import build
+
+    return build(options)
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {"translation": _translation, "tagging": _tagging}  # name -> builder from options
