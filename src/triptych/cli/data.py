@@ -12,6 +12,7 @@ from ..errors import UsageError
 from .console import table, talk
 
 if TYPE_CHECKING:
+    from ..data.check import Report
     from ..data.example import Example
     from ..data.sources import Files
 
@@ -69,7 +70,7 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     Parameters
     ----------
     what
-        A recipe, a public set, one file with two columns, or two aligned files.
+        A recipe, a public set, one file with two columns, or two aligned files; or files of words and tags (.conll, .iob2, .bio).
     source
         The source side's file, beside --target.
     target
@@ -80,10 +81,11 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     from ..data.check import Report, check_examples
     from ..data.check import check as check_files
 
-    parts, named = _files(what, source, target)
+    report = _tagged(what) if source is None and target is None else None
+    parts, named = _files(what, source, target) if report is None else (None, None)
     if parts is not None:
         report = check_files(parts)
-    else:
+    elif report is None:
         assert named is not None, "either files or examples"
         report = Report(check_examples(named), {name: len(part) for name, part in named.items()})  # type: ignore[arg-type]
     seen: dict[str, int] = {}
@@ -100,8 +102,36 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
         talk(f"{kind}: {count:,} more; --json prints all.")
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
-    talk(f"{pairs} pairs; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
+    records = "sentences" if parts is None and named is None else "pairs"
+    talk(f"{pairs} {records}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
     return int(bool(report.problems))
+
+
+def _tagged(what: tuple[str, ...]) -> Report | None:
+    """The report on words with tags, where that is what the words on the command line mean."""
+    from ..data.catalog import SPLITS, entries, locate
+    from ..data.check_conll import check, is_conll
+    from ..data.parts import names_of
+    from ..data.sets_tagging import SPLIT_FILES
+    from ..recipe import Recipe, packaged
+
+    if what and all(is_conll(name) for name in what):
+        return check({"train": what})
+    if len(what) != 1:
+        return None
+    name, fields = what[0], None
+    if name in packaged() or name.endswith(".toml") or Path(name).is_dir():
+        recipe = Recipe.load(name)
+        if recipe.task.get("name") != "tagging":
+            return None
+        name, fields = recipe.data.set or "", recipe.data.fields
+        if recipe.data.set is None:
+            given = {part: names for part in SPLITS if (names := getattr(recipe.data, part)) is not None}
+            return check({part: names_of(names) for part, names in given.items()}, fields)
+    if name not in SPLIT_FILES:
+        return None
+    files = {file.name: file for file in entries()[name].files}
+    return check({part: [str(locate(name, files[file], talk))] for part, file in SPLIT_FILES[name].items()}, fields)
 
 
 def stats(*what: str, source: str | None = None, target: str | None = None, json_: Json = False) -> int:

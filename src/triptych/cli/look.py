@@ -11,6 +11,7 @@ from .console import table, talk
 from .use import decoding_changes
 
 if TYPE_CHECKING:
+    from ..inference.predictor import Predictor
     from ..inspection.trace import Trace
 
 MOST = 3  # source words named for a target word
@@ -40,7 +41,10 @@ def inspect(
     from ..inference.predictor import load
     from ..inspection.html import write
 
-    trace = load(run).trace(text, to=to, target=target, **decoding_changes(overrides))
+    predictor = load(run)
+    if predictor.task.name == "tagging":
+        return _tags(predictor, text, html, language)
+    trace = predictor.trace(text, to=to, target=target, **decoding_changes(overrides))
     print(trace.target_text)
     if html is not None:
         write(html, [trace], language=language)
@@ -51,6 +55,18 @@ def inspect(
         return 0
     print(table(_strongest(trace), right=False))
     talk("Attention weight, mean over layers and heads; it is not proof of a cause. All layers and heads: --html FILE.")
+    return 0
+
+
+def _tags(predictor: Predictor, text: str, html: Path | None, language: Literal["en", "zh-Hant"]) -> int:
+    """A text's entities or tags, and a page that shows them in place."""
+    from ..inspection.spans import write
+
+    prediction = predictor.predict([text])[0]
+    print(prediction.text)
+    if html is not None:
+        write(html, text, prediction.details or {"entities": []}, language=language)
+        talk(f"Written: {html}. It opens in a browser and needs no network.")
     return 0
 
 

@@ -45,9 +45,11 @@ class SpanScores:
     by_type: dict[str, Counts] = field(default_factory=dict)
 
 
-def spans(tags: Sequence[str], reading: Reading = "conlleval") -> list[Span]:
-    """The spans of one sentence, in order."""
-    return _lenient(tags) if reading == "conlleval" else _strict(tags)
+def spans(tags: Sequence[str], reading: Reading = "conlleval", closed: bool | None = None) -> list[Span]:
+    """The spans of one sentence, in order. closed: the scheme is BIOES (strict reading); None: where E or S occur it is."""
+    if reading == "conlleval":
+        return _lenient(tags)
+    return _strict(tags, any(tag[:2] in ("E-", "S-") for tag in tags) if closed is None else closed)
 
 
 def _split(tag: str) -> tuple[str, str]:
@@ -73,9 +75,8 @@ def _lenient(tags: Sequence[str]) -> list[Span]:
     return found
 
 
-def _strict(tags: Sequence[str]) -> list[Span]:
-    """Only B I* (BIO) or, where E or S occur, B I* E and S."""
-    closed = any(tag[:2] in ("E-", "S-") for tag in tags)
+def _strict(tags: Sequence[str], closed: bool) -> list[Span]:
+    """Only B I* (BIO) or, where spans are closed, B I* E and S (BIOES)."""
     found: list[Span] = []
     start, open_kind = 0, ""
     for place, tag in enumerate([*tags, "O"]):
@@ -95,9 +96,12 @@ def _strict(tags: Sequence[str]) -> list[Span]:
     return found
 
 
-def span_scores(answers: Sequence[Sequence[str]], references: Sequence[Sequence[str]], reading: Reading = "conlleval") -> SpanScores:
-    """Tags of sentences against tags of the same sentences."""
-    return compare([spans(tags, reading) for tags in answers], [spans(tags, reading) for tags in references])
+def span_scores(answers: Sequence[Sequence[str]], references: Sequence[Sequence[str]], reading: Reading = "conlleval",
+                closed: bool | None = None) -> SpanScores:  # fmt: skip
+    """Tags of sentences against tags of the same sentences. closed: as in `spans`; None: where E or S occur anywhere."""
+    if closed is None:
+        closed = any(tag[:2] in ("E-", "S-") for tags in [*answers, *references] for tag in tags)
+    return compare([spans(tags, reading, closed) for tags in answers], [spans(tags, reading, closed) for tags in references])
 
 
 def compare(answers: Sequence[Iterable[Span]], references: Sequence[Iterable[Span]]) -> SpanScores:

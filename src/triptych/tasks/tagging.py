@@ -6,6 +6,7 @@ With `unit = "character"` every character is told to begin a word or to go on wi
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -95,7 +96,8 @@ def _rule(dials: Mapping[str, Any]) -> str:
     given = dials["words"]
     if dials["unit"] == "character" or given in rules.RULES:
         return "characters" if dials["unit"] == "character" else given
-    if not (Path(given) / "config.json").is_file():
+    config = Path(given) / "config.json"
+    if not config.is_file() or json.loads(config.read_text("utf-8")).get("options", {}).get("unit") != "character":
         raise UsageError(f"task.words is '{given}': neither a rule ({', '.join(rules.RULES)}) nor the folder of a run that finds words.")
     return LEARNED
 

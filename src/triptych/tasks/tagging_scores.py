@@ -10,9 +10,10 @@ from ..errors import DataError
 from ..metrics import spans as metrics
 from .task import Prediction, Scores
 
-PARTS_OF_SPEECH = frozenset(
-    "ADJ ADP ADV AUX CCONJ CONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
-)  # and UD 1's CONJ
+PARTS_OF_SPEECH = frozenset([  # CONJ: of UD version 1
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "CONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
+    "VERB", "X",
+])  # fmt: skip
 
 
 def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
