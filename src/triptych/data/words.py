@@ -56,14 +56,14 @@ def split(text: str, rules: str = "unicode") -> Words:
         return [found.span() for found in re.finditer(r"\S+", text)]
     try:
         pieces = _pattern().pre_tokenize_str(text)
-    except TypeError:
+    except (TypeError, UnicodeEncodeError):
         raise DataError(f"{text[:40]!a} ... holds half a character (a lone surrogate), which no text file can.") from None
     return [place for piece, place in pieces if not piece.isspace()]
 
 
 def check(words: Words, text: str, place: str = "") -> None:
     """Raise DataError where `words` are not in order, overlap, are empty or reach beyond `text`."""
-    before = (0, 0)
+    before = (-1, 0)
     for start, end in words:
         if not (before[1] <= start < end <= len(text) or (start, end) == before):  # words of one token may share its place
             where = f"{place}: " if place else ""

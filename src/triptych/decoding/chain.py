@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 NEVER = -1e4  # the score of what cannot be: out of reach of any model, and no infinity
+LEAST = -60.0  # log of the smallest share that a label of a place is held to have beside its best: no sum becomes nothing
 
 
 class Chain(NamedTuple):
@@ -42,12 +43,12 @@ def marginals(scores: np.ndarray, chain: Chain) -> np.ndarray:
     if not len(scores):
         return scores.copy()
     pairs = np.exp(chain.pairs - chain.pairs.max())
-    local = np.exp(scores - scores.max(1, keepdims=True))
+    local = np.exp(np.maximum(scores - scores.max(1, keepdims=True), LEAST))
     forward, backward = np.empty(scores.shape), np.empty(scores.shape)
-    forward[0] = _share(local[0] * np.exp(np.maximum(chain.first, NEVER) - chain.first.max()))
+    forward[0] = _share(local[0] * np.exp(np.maximum(chain.first - chain.first.max(), 2 * LEAST)))
     for place in range(1, len(scores)):
         forward[place] = _share(forward[place - 1] @ pairs * local[place])
-    backward[-1] = _share(np.exp(chain.last - chain.last.max()))
+    backward[-1] = _share(np.exp(np.maximum(chain.last - chain.last.max(), 2 * LEAST)))
     for place in range(len(scores) - 2, -1, -1):
         backward[place] = _share(pairs @ (backward[place + 1] * local[place + 1]))
     both = forward * backward

@@ -21,10 +21,12 @@ WORDS = {
 }
 COLOURS = ("#1f77b4", "#c2410c", "#15803d", "#7e22ce", "#be123c", "#0f766e", "#854d0e", "#4b5563")  # of types, in order of name
 STYLE = (
-    ":root{color-scheme:light dark}body{font:1.1rem/2.2 system-ui,'Noto Sans TC',sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "h1{font-size:1.2rem}p{white-space:pre-wrap;overflow-wrap:anywhere}mark{color:inherit;background:none;border-radius:.3rem;padding:.15rem .35rem;"
-    "border:.12rem solid}mark b{font-size:.7rem;margin-left:.35rem;letter-spacing:.03em}ruby{margin:0 .12rem}rt{font-size:.6rem;opacity:.75}"
-    ".word:nth-of-type(odd){background:#8883}"
+    ":root{color-scheme:light dark}"
+    "body{font:1.1rem/2.2 system-ui,'Noto Sans TC',sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "h1{font-size:1.2rem}p{white-space:pre-wrap;overflow-wrap:anywhere}"
+    "mark{color:inherit;background:none;border-radius:.3rem;padding:.15rem .35rem;border:.12rem solid}"
+    "mark b{font-size:.7rem;margin-left:.35rem;letter-spacing:.03em}"
+    "ruby{margin:0 .12rem}rt{font-size:.6rem;opacity:.75}.word:nth-of-type(odd){background:#8883}"
     + "".join(f".k{place}{{border-color:{colour};background:{colour}33}}" for place, colour in enumerate(COLOURS))
 )
 

@@ -161,9 +161,10 @@ def head(config: Any, labels: Labels, dials: Mapping[str, Any]) -> Any:
         raise UsageError(
             f"task.window is {dials['window']}; this model has {encoder.max_positions} positions. Lower task.window and task.stride."
         )
-    chain, learnt = constraints(labels), dials["decoding"] == "crf"
-    allowed = tuple((one > NEVER / 2).astype(np.float32) for one in chain) if learnt else None
-    tagger = Tagger(encoder.width, len(labels["names"]), pooling=dials["pooling"], chance=float(dials["dropout"]), allowed=allowed)
+    chain = constraints(labels)
+    may = chain.pairs > NEVER / 2, chain.first > NEVER / 2, chain.last > NEVER / 2
+    tagger = Tagger(encoder.width, len(labels["names"]), pooling=dials["pooling"], chance=float(dials["dropout"]),
+                    allowed=may if dials["decoding"] == "crf" else None)  # fmt: skip
     initialize(tagger)
     if tagger.pairs is not None:
         tagger.pairs.data.zero_()

@@ -55,13 +55,15 @@ def windows(counts: Sequence[int], room: int, stride: int) -> list[tuple[int, in
     """[first, last) words of each window. counts: pieces of each word; room: of a window; stride: pieces from one start to the next."""
     ends = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
     first, found = 0, []
-    while True:
+    while not found or found[-1][1] < len(counts):
         last = int(np.searchsorted(ends, ends[first] + room, "right")) - 1
+        if found and last == found[-1][1]:  # a long word comes next: this window would see nothing new
+            first += 1
+            continue
         found.append((first, last))
-        if last >= len(counts):
-            return found
         ahead = int(np.searchsorted(ends, ends[first] + stride))
         first = min(max(ahead, first + 1), last)
+    return found
 
 
 def central(parts: Sequence[tuple[Place, np.ndarray]]) -> np.ndarray:
