@@ -130,3 +130,23 @@ def test_public_sets_have_their_sizes(name: str, part: str, sentences: int, kind
 def test_stray_tags_of_universal_ner_are_outside() -> None:
     tags = [tag for one in read_part(DataTable(set="uner-english-ewt"), "train", None, NEEDS) for tag in one.tags or ()]
     assert {tag[2:] for tag in tags} == {"", "PER", "LOC", "ORG"} and tags.count("B-PER") == 2873
+
+
+def test_parts_of_speech_of_a_treebank_are_its_tags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from triptych.data import sets_tagging
+
+    def load(*_: object) -> list[Example]:
+        return [Example(text="a", words=[(0, 1)], upos=["DET"])]
+
+    file = catalog.File("train.conllu", "", "")
+    entry = catalog.Entry("trees", "", "", (), (file,), fields=("text", "words", "upos"), loader="sets_tagging:load", folder="trees-v1")
+    monkeypatch.setitem(sets_tagging.ENTRIES, "trees", entry)
+    monkeypatch.setattr(sets_tagging, "load", load)
+    assert read_part(DataTable(set="trees"), "train", None, NEEDS)[0].tags == ["DET"]
+    with pytest.raises(UsageError, match="has no heads"):
+        read_part(DataTable(set="trees"), "train", None, ("text", "heads"))
+    monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
+    assert catalog.find("trees", file) is None
+    (tmp_path / "trees-v1").mkdir()
+    (tmp_path / "trees-v1" / "train.conllu").touch()
+    assert catalog.find("trees", file) == tmp_path / "trees-v1" / "train.conllu"
