@@ -27,7 +27,7 @@ from .model.config import ModelConfig, RecurrentConfig
 from .presets import parameter_count
 from .presets.estimate import estimated_memory, size_of
 from .recipe import Recipe
-from .run import Run, RunConfig, weights_of
+from .run import WORDS_FOLDER, Run, RunConfig, weights_of
 from .training.distributed import world
 from .training.job import Job, Progress
 from .training.model_card import CardFacts, hardware, model_card
@@ -345,6 +345,8 @@ def _write(run: Run, recipe: Recipe, task: Task, labels: dict[str, Any], tokeniz
     for side, name in tokenizers.files().items():
         run.write_text(name, (tokenizers.target if side == "target" else tokenizers.source).to_json())
     run.write_labels(labels)
+    if labels.get("words", {}).get("rules") == "learned":  # the run stays whole without the one that finds its words
+        Run.open(task.options["words"]).copy_to(run.path / WORDS_FOLDER)
     run.write_recipe(recipe.to_toml())
     run.write_config(
         RunConfig(

@@ -29,6 +29,9 @@ MODEL, OPTIMIZER, AVERAGES, STATE, COMPLETE = (
 )  # fmt: skip
 
 
+WORDS_FOLDER = "words"  # in a run: the whole run that finds the words of its raw text, where one does
+
+
 @dataclass(kw_only=True)
 class RunConfig:
     """config.json: enough to load the model and use it."""
@@ -108,6 +111,18 @@ class Run:
                 f"{self.path / name}:{error.lineno} is not valid JSON ({error.msg}): the file is cut off or damaged. "
                 "Copy it again, or train the run again."
             ) from None
+
+    def copy_to(self, path: str | Path) -> Run:
+        """What using this run needs, in another folder."""
+        copy, weights = Run(path), self.weights()
+        names = ["recipe.toml", "config.json", "labels.json", *self.read_config().tokenizers.values()]
+        copy.path.mkdir(parents=True, exist_ok=True)
+        try:
+            for name, source in [(MODEL, weights), *((name, self.path / name) for name in names)]:
+                shutil.copyfile(source, copy.path / name)
+        except OSError as problem:
+            raise RunError(f"{self.path} cannot be copied to {copy.path}: {problem.strerror or problem}.") from None
+        return copy
 
     def write_config(self, config: RunConfig) -> None:
         self.write_json("config.json", config.to_json())

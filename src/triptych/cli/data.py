@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from ..errors import UsageError
+from .checks import labelled, read_labelled, report_on
 from .console import table, talk
 
 if TYPE_CHECKING:
-    from ..data.check import Report
     from ..data.example import Example
-    from ..data.parts import DataTable
     from ..data.sources import Files
 
 SHOWN = 20  # problems of one kind
@@ -72,7 +70,8 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     Parameters
     ----------
     what
-        A recipe, a public set, one file with columns (two languages; or text and label), two aligned files, or a CoNLL-U file.
+        A recipe, a public set, one file with columns (two languages; or text and label), two aligned files, a CoNLL-U file, files of
+        words and tags (.conll, .iob2, .bio), or of questions with passages (SQuAD's JSON).
     source
         The source side's file, beside --target.
     target
@@ -80,20 +79,14 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     json_
         One JSON object a problem.
     """
-    from ..data import check_conllu
     from ..data.check import Report, check_examples
     from ..data.check import check as check_files
 
-    trees = what[0] if len(what) == 1 and check_conllu.is_conllu(what[0]) else None
-    questions = _reading(what) if source is None and target is None and trees is None else None
-    labelled = None if source or target or trees is not None or questions is not None else _labelled(what)
-    if trees is not None:
-        report = check_conllu.check(trees)
-    elif questions is not None:
-        report = questions
-    elif labelled is not None:
-        report = _check_labelled(labelled)
+    found = report_on(what) if source is None and target is None else None
+    if found is not None:
+        report, records = found
     else:
+        records = "pairs"
         parts, named = _files(what, source, target)
         if parts is not None:
             report = check_files(parts)
@@ -114,38 +107,8 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
         talk(f"{kind}: {count:,} more; --json prints all.")
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
-    kind = " texts" if labelled else " questions" if questions is not None else "" if trees else " pairs"
-    talk(f"{pairs}{kind}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
+    talk(f"{pairs} {records}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
     return int(bool(report.problems))
-
-
-def _reading(what: tuple[str, ...]) -> Report | None:
-    """The report on passages with questions, where that is what the words mean."""
-    from ..data.catalog import SPLITS, entries
-    from ..data.check import Report
-    from ..data.check_reading import check, check_examples, is_squad
-    from ..data.parts import DataTable, read_part
-    from ..recipe import Recipe, packaged
-
-    needs = ("question", "passage", "answers")
-    if what and all(is_squad(name) for name in what):
-        return check({"train": what})
-    if len(what) != 1:
-        return None
-    first, data = what[0], None
-    if first in packaged() or first.endswith(".toml") or Path(first).is_dir():
-        recipe = Recipe.load(first)
-        data = recipe.data if recipe.build_task().needs == needs else None
-    elif first in entries() and "answers" in entries()[first].fields:
-        data = DataTable(set=first)
-    if data is None:
-        return None
-    if data.set is None:
-        given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
-        return check({part: [names] if isinstance(names, str) else names for part, names in given.items()})
-    splits = ("test",) if data.set == "xquad" and data.fold is None else SPLITS
-    found: dict[str, Sequence[Example]] = {part: read_part(data, part, talk, needs) for part in splits}
-    return Report(check_examples(found), {part: len(examples) for part, examples in found.items()})
 
 
 def stats(*what: str, source: str | None = None, target: str | None = None, json_: Json = False) -> int:
@@ -166,9 +129,9 @@ def stats(*what: str, source: str | None = None, target: str | None = None, json
     from ..data.check_columns import label_counts
     from ..data.sources import read
 
-    labelled = None if source or target else _labelled(what)
-    if labelled is not None:
-        named = _read_labelled(labelled)
+    texts = None if source or target else labelled(what)
+    if texts is not None:
+        named = read_labelled(texts)
     else:
         parts, named = _files(what, source, target)
         if parts is not None:
@@ -186,62 +149,6 @@ def stats(*what: str, source: str | None = None, target: str | None = None, json
             more = f" and {len(labels) - SHOWN:,} more" if len(labels) > SHOWN else ""
             print(f"labels  {', '.join(f'{label} {count:,}' for label, count in list(labels.items())[:SHOWN])}{more}")
     return 0
-
-
-def _labelled(what: tuple[str, ...]) -> tuple[DataTable, tuple[str, ...]] | None:
-    """What the words mean where it is texts with labels or numbers: a data table and the fields; None where it is something else."""
-    from ..data.catalog import entries
-    from ..data.columns import LEARNT, needs_of
-    from ..data.parts import DataTable
-    from ..recipe import Recipe, packaged
-
-    if len(what) != 1:
-        return None
-    first = what[0]
-    if first in packaged() or first.endswith(".toml") or Path(first).is_dir():
-        recipe = Recipe.load(first)
-        if recipe.task.get("name") != "classification":
-            return None
-        return recipe.data, recipe.build_task().needs
-    if first in entries():
-        fields = entries()[first].fields
-        return (DataTable(set=first), fields) if fields[0] == "text" and fields[-1] in LEARNT else None
-    needs = needs_of(first) if Path(first).is_file() else None
-    return None if needs is None else (DataTable(train=first), needs)
-
-
-def _read_labelled(labelled: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Example]]:
-    """Examples by part. A set's leaks are all there: this is to see them."""
-    import dataclasses
-
-    from ..data.catalog import SPLITS
-    from ..data.columns import read as read_columns
-    from ..data.parts import read_part
-
-    data, needs = labelled
-    if data.set is not None:
-        data = dataclasses.replace(data, leaks="keep")
-        return {part: read_part(data, part, talk, needs) for part in SPLITS}
-    return {part: read_columns(names, data, needs, talk) for part, names in named_files(data).items()}
-
-
-def _check_labelled(labelled: tuple[DataTable, tuple[str, ...]]) -> Report:
-    from ..data import check_columns
-    from ..data.check import Report
-
-    data, needs = labelled
-    if data.set is None:
-        return check_columns.check(named_files(data), needs, data.fields)
-    named = _read_labelled(labelled)
-    return Report(check_columns.check_examples(named), {name: len(part) for name, part in named.items()})
-
-
-def named_files(data: DataTable) -> dict[str, list[str]]:
-    """Part -> its files."""
-    from ..data.catalog import SPLITS
-
-    given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
-    return {part: [names] if isinstance(names, str) else list(names) for part, names in given.items()}
 
 
 def _text(value: Any) -> str:

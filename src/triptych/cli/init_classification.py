@@ -67,7 +67,7 @@ def recipe_for(train: Path, others: dict[str, list[str]], minutes: float | None,
 def _check(data: DataTable, needs: tuple[str, ...]) -> None:
     """Say what is wrong with the files; stop where training would fail."""
     from ..data.check_columns import check
-    from .data import named_files
+    from .checks import named_files
 
     names = named_files(data)
     report = check(names, needs)

@@ -164,10 +164,24 @@ def question_answering(predictor: Predictor, text: str, options: Options) -> Sho
                  traces=[], page=lambda path, language: write(path, found, language=language))  # fmt: skip
 
 
+def tagging(predictor: Predictor, text: str, options: Options) -> Shown:
+    """Entities or tags in place; with --kinds encoder, attention."""
+    from ..inspection.spans import write
+
+    if "encoder" in options.kinds:
+        return encoder(predictor, text, options)
+    example = example_of(text, predictor, "The text", None, {}, options.words)
+    prediction = next(iter(predictor.answer([example], predictor.settings(**options.decoding))))
+    details = prediction.details or {"entities": []}
+    return Shown(answer=prediction.text, rows=[], note="Where they stand: --html FILE; self-attention: --kinds encoder.", traces=[],
+                 page=lambda path, language: write(path, text, details, language=language))  # fmt: skip
+
+
 LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {  # task -> what is shown of it; any other: `encoder`
     "translation": translation,
     "classification": classification,
     "parsing": parsing,
+    "tagging": tagging,
     "question-answering": question_answering,
 }
 

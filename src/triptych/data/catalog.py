@@ -57,6 +57,7 @@ class Entry:
     fields: tuple[str, ...] = ("source", "target")  # what its Examples hold
     loader: str | None = None  # "module:function(entry, split, data table, report) -> Examples" of a set that holds no pairs
     splits: tuple[Split, ...] = SPLITS  # the parts that it has; others are said not to be there
+    folder: str | None = None  # in $TRIPTYCH_DATA and the cache, where it is not called by the set's name
 
 
 _MULTI30K = "https://raw.githubusercontent.com/multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/"
@@ -124,14 +125,18 @@ def load_other(name: str, split: str, data: DataTable, needs: Sequence[str], rep
     about = entry(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, f"of {name}")
-    missing = [field for field in needs if field not in about.fields]
+    parts_of_speech = "tags" in needs and "tags" not in about.fields and "upos" in about.fields
+    missing = [field for field in needs if field not in about.fields and not (field == "tags" and parts_of_speech)]
     if missing or about.loader is None:
         raise UsageError(
             f"The set {name} has no {', '.join(missing) or 'such fields'}, which this task needs; it has {', '.join(about.fields)}. "
             "triptych data list shows the sets and their fields."
         )
     module, function = about.loader.split(":")
-    return getattr(import_module(f".{module}", __package__), function)(about, split, data, report)
+    found = getattr(import_module(f".{module}", __package__), function)(about, split, data, report)
+    for one in found if parts_of_speech else ():  # of a treebank they are what tagging learns
+        one.tags = one.upos
+    return found
 
 
 def file_lines(about: Entry, file: str, report: Callable[[str], None] | None = None) -> list[str]:
@@ -155,7 +160,9 @@ def cache_folder() -> Path:
 def find(name: str, file: File) -> Path | None:
     """Where a file of the set lies, perhaps gzipped: $TRIPTYCH_DATA, then the cache. None where it is in neither."""
     given = os.environ.get("TRIPTYCH_DATA")
-    for folder in ([Path(given) / name] if given else []) + [cache_folder() / name]:
+    about = entries().get(name)
+    names = [name, *([about.folder] if about is not None and about.folder else [])]
+    for folder in [root / one for root in ([Path(given)] if given else []) + [cache_folder()] for one in names]:
         for path in (folder / file.name, folder / f"{file.name}.gz"):
             if path.exists():
                 return path

@@ -81,8 +81,8 @@ def other_part(data: DataTable, part: str, needs: Sequence[str], report: Report 
     given = getattr(data, part)
     missing = [name for name in ("validation", "test") if getattr(data, name) is None]
     if given is not None and not (part == "train" and missing):
-        return reader_of(needs)(_names(given), data, needs, report)
-    parts = by_input(reader_of(needs)(_names(data.train), data, needs, report if part == "train" else None))
+        return reader_of(needs)(names_of(given), data, needs, report)
+    parts = by_input(reader_of(needs)(names_of(data.train), data, needs, report if part == "train" else None))
     if part != "train":
         return parts[part]
     return parts["train"] + [example for name in ("validation", "test") if name not in missing for example in parts[name]]
@@ -95,7 +95,8 @@ def reader_of(needs: Sequence[str]) -> Callable[[list[str], DataTable, Sequence[
     return getattr(import_module(f".{module}", __package__), name)
 
 
-def _names(given: Names) -> list[str]:
+def names_of(given: Names) -> list[str]:
+    """One file name or several, as a list."""
     return [given] if isinstance(given, str) else list(given)
 
 

@@ -19,7 +19,7 @@ from ..decoding.workers import Workers
 from ..errors import DataError, RunError, UsageError, unknown
 from ..model.build import build
 from ..model.packing import pack
-from ..run import Run, RunConfig
+from ..run import WORDS_FOLDER, Run, RunConfig
 from ..tasks.task import TASKS, Prediction, Scores, Task
 from ..training.precision import choose_precision
 
@@ -44,6 +44,7 @@ class Predictor:
     decoding: DecodingSettings
     run: Run | None = None
     config: RunConfig | None = None
+    segmenter: Predictor | None = None  # finds the words of raw text, where the run was trained with one
 
     @property
     def languages(self) -> dict[str, list[str]]:
@@ -98,6 +99,7 @@ class Predictor:
     def _answer(self, examples: Sequence[Example], settings: DecodingSettings, truncate: int | None, start: int,
                 problems: dict[int, str] | None) -> list[Prediction]:  # fmt: skip
         found = [Prediction(text="", index=start + place) for place in range(len(examples))]
+        examples = self._in_words(examples) if self.segmenter is not None else examples
         encoded: list[Encoded] = []
         for place, example in enumerate(examples):
             if not (getattr(example, self.task.input) or "").strip():
@@ -122,6 +124,14 @@ class Predictor:
             prediction.truncated_input_tokens += found[place].truncated_input_tokens
             found[place] = prediction
         return found
+
+    def _in_words(self, examples: Sequence[Example]) -> list[Example]:
+        """The examples with the words of their text, found where they are not given."""
+        assert self.segmenter is not None, "a run of its own finds the words"
+        places = [place for place, one in enumerate(examples) if one.words is None and (one.text or "").strip()]
+        found = self.segmenter.answer([Example(text=examples[place].text, place=examples[place].place) for place in places])
+        words = {place: [(first, last) for first, last in one.details["offsets"]] for place, one in zip(places, found, strict=True)}
+        return [dataclasses.replace(one, words=words.get(place, one.words)) for place, one in enumerate(examples)]
 
     def raw(self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0) -> list[Any]:
         """The task's raw result for each of `encoded`. start: number of the first Example, for what a draw depends on.
@@ -270,5 +280,6 @@ def load(path: str | Path, precision: Precision = "float32") -> Predictor:
     if model.precision != torch.float32:  # cast once, not at every product
         model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
     pack(model, model.precision)  # type: ignore[arg-type]
+    segmenter = load(run.path / WORDS_FOLDER, precision) if labels.get("words", {}).get("rules") == "learned" else None
     return Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels,
-                     decoding=DecodingSettings(**config.decoding), run=run, config=config)  # fmt: skip
+                     decoding=DecodingSettings(**config.decoding), run=run, config=config, segmenter=segmenter)  # fmt: skip

@@ -119,6 +119,7 @@ MODULES = {  # task -> module that builds it
     "parsing": "parsing",
     "question-answering": "question_answering",
     "masked-words": "masked_words",
+    "tagging": "tagging",
 }
 
 

@@ -1,0 +1,189 @@
+"""What `triptych data check` looks at, by kind: labelled texts, words with tags, trees, questions with passages, plain texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .console import talk
+
+if TYPE_CHECKING:
+    from ..data.check import Report
+    from ..data.example import Example
+    from ..data.parts import DataTable
+
+What = tuple[str, ...]
+
+
+def report_on(what: What) -> tuple[Report, str] | None:
+    """The report on what the words mean and what its records are called; None where they mean pairs of sentences."""
+    for kind, look in CHECKS.items():
+        report = look(what)
+        if report is not None:
+            return report, kind
+    return None
+
+
+def _trees(what: What) -> Report | None:
+    """CoNLL-U files."""
+    from ..data import check_conllu
+
+    return check_conllu.check(what[0]) if len(what) == 1 and check_conllu.is_conllu(what[0]) else None
+
+
+def _checked_labels(what: What) -> Report | None:
+    """Texts with a label, several, or a number."""
+    found = labelled(what)
+    return None if found is None else _check_labelled(found)
+
+
+def _others(what: What) -> Report | None:
+    """A recipe's or set's records that are no pairs: all are read, and what stands in two parts is told."""
+    from ..data.catalog import SPLITS, entries
+    from ..data.check import Problem, Report
+    from ..data.parts import DataTable, read_part
+    from ..data.split import sentence_key
+    from ..recipe import Recipe, packaged
+
+    if len(what) != 1:
+        return None
+    first, table = what[0], None
+    if first in packaged() or first.endswith(".toml") or Path(first).is_dir():
+        recipe = Recipe.load(first)
+        table, needs = recipe.data, recipe.build_task().needs
+    elif first in entries():
+        table, needs = DataTable(set=first), entries()[first].fields
+    if table is None or needs[0] == "source":
+        return None
+    splits = entries()[table.set].splits if table.set is not None else SPLITS
+    named = {split: read_part(table, split, talk, needs) for split in splits}
+    report, held = Report(pairs={name: len(part) for name, part in named.items()}), {}
+    for name, part in named.items():
+        for example in part:
+            key = sentence_key(next((value for value in example.inputs.values() if isinstance(value, str)), ""))
+            if key in held and held[key][0] != name:
+                report.problems.append(Problem(example.place, f"leak: this text also stands in {held[key][0]} ({held[key][1]})"))
+            held.setdefault(key, (name, example.place))
+    return report
+
+
+def _reading(what: What) -> Report | None:
+    """The report on passages with questions, where that is what the words mean."""
+    from ..data.catalog import SPLITS, entries
+    from ..data.check import Report
+    from ..data.check_reading import check, check_examples, is_squad
+    from ..data.parts import DataTable, read_part
+    from ..recipe import Recipe, packaged
+
+    needs = ("question", "passage", "answers")
+    if what and all(is_squad(name) for name in what):
+        return check({"train": what})
+    if len(what) != 1:
+        return None
+    first, data = what[0], None
+    if first in packaged() or first.endswith(".toml") or Path(first).is_dir():
+        recipe = Recipe.load(first)
+        data = recipe.data if recipe.build_task().needs == needs else None
+    elif first in entries() and "answers" in entries()[first].fields:
+        data = DataTable(set=first)
+    if data is None:
+        return None
+    if data.set is None:
+        given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
+        return check({part: [names] if isinstance(names, str) else names for part, names in given.items()})
+    splits = ("test",) if data.set == "xquad" and data.fold is None else SPLITS
+    found: dict[str, Sequence[Example]] = {part: read_part(data, part, talk, needs) for part in splits}
+    return Report(check_examples(found), {part: len(examples) for part, examples in found.items()})
+
+
+def _tagged(what: What) -> Report | None:
+    """The report on words with tags, where that is what the words on the command line mean."""
+    from ..data.catalog import SPLITS, entries, locate
+    from ..data.check_conll import check, is_conll
+    from ..data.parts import names_of
+    from ..data.sets_tagging import SPLIT_FILES
+    from ..recipe import Recipe, packaged
+
+    if what and all(is_conll(name) for name in what):
+        return check({"train": what})
+    if len(what) != 1:
+        return None
+    name, fields = what[0], None
+    if name in packaged() or name.endswith(".toml") or Path(name).is_dir():
+        recipe = Recipe.load(name)
+        if recipe.task.get("name") != "tagging":
+            return None
+        name, fields = recipe.data.set or "", recipe.data.fields
+        if recipe.data.set is None:
+            given = {part: names for part in SPLITS if (names := getattr(recipe.data, part)) is not None}
+            return check({part: names_of(names) for part, names in given.items()}, fields)
+    if name not in SPLIT_FILES:
+        return None
+    files = {file.name: file for file in entries()[name].files}
+    return check({part: [str(locate(name, files[file], talk))] for part, file in SPLIT_FILES[name].items()}, fields)
+
+
+def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
+    """What the words mean where it is texts with labels or numbers: a data table and the fields; None where it is something else."""
+    from ..data.catalog import entries
+    from ..data.columns import LEARNT, needs_of
+    from ..data.parts import DataTable
+    from ..recipe import Recipe, packaged
+
+    if len(what) != 1:
+        return None
+    first = what[0]
+    if first in packaged() or first.endswith(".toml") or Path(first).is_dir():
+        recipe = Recipe.load(first)
+        if recipe.task.get("name") != "classification":
+            return None
+        return recipe.data, recipe.build_task().needs
+    if first in entries():
+        fields = entries()[first].fields
+        return (DataTable(set=first), fields) if fields[0] == "text" and fields[-1] in LEARNT else None
+    needs = needs_of(first) if Path(first).is_file() else None
+    return None if needs is None else (DataTable(train=first), needs)
+
+
+def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Example]]:
+    """Examples by part. A set's leaks are all there: this is to see them."""
+    import dataclasses
+
+    from ..data.catalog import SPLITS
+    from ..data.columns import read as read_columns
+    from ..data.parts import read_part
+
+    data, needs = found
+    if data.set is not None:
+        data = dataclasses.replace(data, leaks="keep")
+        return {part: read_part(data, part, talk, needs) for part in SPLITS}
+    return {part: read_columns(names, data, needs, talk) for part, names in named_files(data).items()}
+
+
+def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
+    from ..data import check_columns
+    from ..data.check import Report
+
+    data, needs = found
+    if data.set is None:
+        return check_columns.check(named_files(data), needs, data.fields)
+    named = read_labelled(found)
+    return Report(check_columns.check_examples(named), {name: len(part) for name, part in named.items()})
+
+
+def named_files(data: DataTable) -> dict[str, list[str]]:
+    """Part -> its files."""
+    from ..data.catalog import SPLITS
+
+    given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
+    return {part: [names] if isinstance(names, str) else list(names) for part, names in given.items()}
+
+
+CHECKS: dict[str, Callable[[What], Report | None]] = {  # what the records are called -> the report on them; asked in this order
+    "trees": _trees,
+    "questions": _reading,
+    "sentences": _tagged,
+    "texts": _checked_labels,
+    "records": _others,
+}

@@ -1,0 +1,59 @@
+"""The best path, and every label's probability, in a chain of labels: scores of each place, and of each pair of neighbours.
+
+Plain numpy: a document's windows are put together first, so a chain can have 100,000 places and few labels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+NEVER = -1e4  # the score of what cannot be: out of reach of any model, and no infinity
+LEAST = -60.0  # log of the smallest share that a label of a place is held to have beside its best: no sum becomes nothing
+
+
+class Chain(NamedTuple):
+    """Scores of neighbours, (L, L) from the row's label to the column's; of beginning (L,) and of ending (L,) with a label."""
+
+    pairs: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+
+def best_path(scores: np.ndarray, chain: Chain) -> list[int]:
+    """The labels of highest total score (Viterbi 1967). scores: (W, L); an empty chain has an empty path."""
+    if not len(scores):
+        return []
+    columns, back = chain.pairs.T.copy(), np.zeros(scores.shape, dtype=np.int32)
+    best = scores[0] + chain.first
+    rows = np.arange(scores.shape[1])
+    for place in range(1, len(scores)):
+        reached = columns + best  # (L to, L from)
+        back[place] = reached.argmax(1)
+        best = reached[rows, back[place]] + scores[place]
+    path = [int((best + chain.last).argmax())]
+    for place in range(len(scores) - 1, 0, -1):
+        path.append(int(back[place, path[-1]]))
+    return path[::-1]
+
+
+def marginals(scores: np.ndarray, chain: Chain) -> np.ndarray:
+    """(W, L) probability of each label at each place, over all paths (Rabiner 1989, section III): forwards and backwards."""
+    if not len(scores):
+        return scores.copy()
+    pairs = np.exp(chain.pairs - chain.pairs.max())
+    local = np.exp(np.maximum(scores - scores.max(1, keepdims=True), LEAST))
+    forward, backward = np.empty(scores.shape), np.empty(scores.shape)
+    forward[0] = _share(local[0] * np.exp(np.maximum(chain.first - chain.first.max(), 2 * LEAST)))
+    for place in range(1, len(scores)):
+        forward[place] = _share(forward[place - 1] @ pairs * local[place])
+    backward[-1] = _share(np.exp(np.maximum(chain.last - chain.last.max(), 2 * LEAST)))
+    for place in range(len(scores) - 2, -1, -1):
+        backward[place] = _share(pairs @ (backward[place + 1] * local[place + 1]))
+    both = forward * backward
+    return both / np.maximum(both.sum(1, keepdims=True), 1e-300)
+
+
+def _share(values: np.ndarray) -> np.ndarray:
+    return values / max(values.sum(), 1e-300)

@@ -1,0 +1,152 @@
+"""Files of words and tags: columns, comments, spacing; what is wrong is named with its line, and checked before training."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from triptych.data import catalog
+from triptych.data.check_conll import check
+from triptych.data.conll import examples_of, read
+from triptych.data.example import Example
+from triptych.data.parts import DataTable, read_part, reader_of
+from triptych.errors import DataError, UsageError
+
+DATA = Path(os.environ.get("TRIPTYCH_DATA", "missing"))
+NEEDS = ("text", "tags")
+CONLL = "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\t \nPeter NNP B-NP B-PER\n\n"
+CONLLU = (
+    "# sent_id = 1\n# text = Don't go.\n1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\t_\n1\tDo\tdo\tAUX\tVB\t_\t3\taux\t_\t_\n"
+    "2\tn't\tnot\tPART\tRB\t_\t3\tadvmod\t_\t_\n3\tgo\tgo\tVERB\tVB\t_\t0\troot\t_\tSpaceAfter=No\n"
+    "3.1\tx\t_\t_\t_\t_\t_\t_\t_\t_\n4\t.\t.\tPUNCT\t.\t_\t3\tpunct\t_\t_\n\n"
+)
+
+
+def lines(text: str) -> list[str]:
+    return text.split("\n")
+
+
+def shown(example: Example) -> list[str]:
+    return [(example.text or "")[start:end] for start, end in example.words or ()]
+
+
+def test_columns_are_sniffed_and_documents_passed_over() -> None:
+    first, second = examples_of(lines(CONLL), "a.conll")
+    assert (first.text, first.tags, first.place) == ("EU rejects", ["B-ORG", "O"], "a.conll:3")
+    assert shown(first) == ["EU", "rejects"] and second.tags == ["B-PER"]
+    assert examples_of(lines(CONLL), "a.conll", ["1", "2"])[0].tags == ["NNP", "VBZ"]
+
+
+def test_conllu_has_its_text_and_parts_of_speech() -> None:
+    (one,) = examples_of(lines(CONLLU), "a.conllu")
+    assert one.text == "Don't go." and shown(one) == ["Do", "n't", "go", "."] and one.tags == ["AUX", "PART", "VERB", "PUNCT"]
+    assert examples_of(lines(CONLLU), "a", ["form", "xpos"])[0].tags == ["VB", "RB", "VB", "."]
+    bare = CONLLU.replace("# text = Don't go.\n", "")
+    assert examples_of(lines(bare), "a")[0].text == "Don't go."  # by SpaceAfter=No
+    other = CONLLU.replace("# text = Don't go.", "# text = Something else")
+    assert examples_of(lines(other), "a")[0].text == "Don't go."
+
+
+def test_hash_signs_are_words_where_no_column_counts() -> None:
+    (one,) = examples_of(["# id 7 domain=x", "#\tO", "#tag\tB-X", "a b\tI-X"], "tweets")
+    assert shown(one) == ["#", "#tag", "a b"] and one.tags == ["O", "B-X", "I-X"]
+
+
+def test_chinese_words_stand_side_by_side() -> None:
+    (one,) = examples_of(["我們\tPRON", "用\tVERB", "Python\tX", "3\tNUM", "。\tPUNCT"], "zh", spaceless=True)
+    assert one.text == "我們用Python 3。" and shown(one) == ["我們", "用", "Python", "3", "。"]
+
+
+def test_what_cannot_be_read_is_named_with_its_line() -> None:
+    for text, fields, said in (
+        ("a X O\nb O\n", None, r"f:2.*wrong columns: 2, and 3 are needed"),
+        ("a B-X\nb I-X\nc BX\n", None, r"f:3.*impossible tag: 'BX'"),
+        ("a\n", None, "has one column"),
+        ("\n\n", None, "holds no sentence"),
+        ("1\ta\tO\nx\tb\tO\n", ["2", "3"], None),
+    ):
+        if said is not None:
+            with pytest.raises(DataError, match=said):
+                examples_of(lines(text), "f", fields)
+    with pytest.raises(UsageError, match=r"Unknown column '7' of f in data\.fields"):
+        examples_of(["a O"], "f", ["1", "7"])
+    with pytest.raises(UsageError, match="names 1 columns"):
+        examples_of(["a O"], "f", ["1"])
+
+
+def test_broken_spans_are_read_as_conlleval_does_and_told() -> None:
+    said: list[str] = []
+    (one,) = examples_of(["a O", "b I-X", "c I-X", "d B-Y", "e I-X"], "f", report=said.append)
+    assert one.tags == ["O", "B-X", "I-X", "B-Y", "B-X"]
+    assert "2 tags continue no span" in said[1] and "data check f" in said[1]
+
+
+def test_own_files_gzipped_or_not_are_split(tmp_path: Path) -> None:
+    text = "".join(f"word{number} B-X\nend O\n\n" for number in range(400))
+    (tmp_path / "a.conll.gz").write_bytes(gzip.compress(text.encode()))
+    table = DataTable(train=str(tmp_path / "a.conll.gz"))
+    parts = {part: read_part(table, part, None, NEEDS) for part in catalog.SPLITS}
+    assert sum(map(len, parts.values())) == 400 and all(parts.values())
+    assert reader_of(NEEDS) is read
+
+
+def test_check_names_every_problem(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("a B-X\nb I-X\nc O\nd O\n\nq I-X\nr I-Y\n\nbad\n\na B-X\nb I-X\nc O\nd O\n\nz BQ\n", encoding="utf-8")
+    (tmp_path / "b.conll").write_text("a B-X\nb I-X\nc O\nd O\n\nnew B-NEW\n", encoding="utf-8")
+    report = check({"train": [str(tmp_path / "a.conll")], "test": [str(tmp_path / "b.conll")]})
+    found = {f"{Path(one.place).name} {one.reason.split(':')[0]}" for one in report.problems}
+    assert found == {
+        "a.conll:6 broken BIO", "a.conll:7 broken BIO", "a.conll:9 wrong columns", "a.conll:11 duplicate", "a.conll:16 impossible tag",
+        "b.conll:1 leak", "b.conll:6 unseen label",
+    }  # fmt: skip
+    assert report.pairs == {"train": 4, "test": 2}
+
+
+def test_check_stops_at_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.iob2").write_bytes(b"1\ta\tO\n2\t\xff\tO\n")
+    (tmp_path / "b.iob2").write_text("# only = comments\n\n1\ta\tO\n2\tb\tO\n\n# sent = 2\n\n", encoding="utf-8")
+    report = check({"train": [str(tmp_path / "a.iob2"), str(tmp_path / "b.iob2"), str(tmp_path / "missing.iob2")]})
+    reasons = " ".join(map(str, report.problems))
+    assert "bad UTF-8" in reasons and "empty sentence" in reasons and "There is no file" in reasons
+
+
+@pytest.mark.skipif(not (DATA / "wnut17").is_dir(), reason="TRIPTYCH_DATA names no folder with the public sets")
+@pytest.mark.parametrize(
+    ("name", "part", "sentences", "kinds"),
+    [("conll2003", "validation", 3250, 9), ("wnut17", "test", 1287, 13), ("uner-english-ewt", "validation", 2001, 7),
+     ("ud-chinese-gsd", "validation", 500, 15)],
+)  # fmt: skip
+def test_public_sets_have_their_sizes(name: str, part: str, sentences: int, kinds: int) -> None:
+    said: list[str] = []
+    found = read_part(DataTable(set=name), part, said.append, NEEDS)
+    assert len(found) == sentences and len({tag for one in found for tag in one.tags or ()}) == kinds
+    assert all(len(one.words or ()) == len(one.tags or ()) for one in found) and not any("continue no span" in one for one in said)
+
+
+@pytest.mark.skipif(not (DATA / "uner-en-ewt").is_dir(), reason="TRIPTYCH_DATA names no folder with the public sets")
+def test_stray_tags_of_universal_ner_are_outside() -> None:
+    tags = [tag for one in read_part(DataTable(set="uner-english-ewt"), "train", None, NEEDS) for tag in one.tags or ()]
+    assert {tag[2:] for tag in tags} == {"", "PER", "LOC", "ORG"} and tags.count("B-PER") == 2873
+
+
+def test_parts_of_speech_of_a_treebank_are_its_tags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from triptych.data import sets_tagging
+
+    def load(*_: object) -> list[Example]:
+        return [Example(text="a", words=[(0, 1)], upos=["DET"])]
+
+    file = catalog.File("train.conllu", "", "")
+    entry = catalog.Entry("trees", "", "", (), (file,), fields=("text", "words", "upos"), loader="sets_tagging:load", folder="trees-v1")
+    monkeypatch.setitem(sets_tagging.ENTRIES, "trees", entry)
+    monkeypatch.setattr(sets_tagging, "load", load)
+    assert read_part(DataTable(set="trees"), "train", None, NEEDS)[0].tags == ["DET"]
+    with pytest.raises(UsageError, match="has no heads"):
+        read_part(DataTable(set="trees"), "train", None, ("text", "heads"))
+    monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
+    assert catalog.find("trees", file) is None
+    (tmp_path / "trees-v1").mkdir()
+    (tmp_path / "trees-v1" / "train.conllu").touch()
+    assert catalog.find("trees", file) == tmp_path / "trees-v1" / "train.conllu"

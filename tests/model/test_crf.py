@@ -1,0 +1,83 @@
+"""The tagging head: the CRF's loss against all paths, words pooled from pieces, neighbours that do not leak."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from triptych.decoding.chain import NEVER, Chain, marginals
+from triptych.model.crf import Tagger, TagOutput, chain_loss, mean_of_words
+from triptych.model.masks import Rows
+
+MODEL = SimpleNamespace(chance=None)
+
+
+def random_output(words: list[int], labels: int, seed: int = 0) -> TagOutput:
+    generator = torch.Generator().manual_seed(seed)
+    pairs = torch.randn(labels, labels, generator=generator)
+    pairs[0, 1] = NEVER
+    return TagOutput(
+        torch.randn(sum(words), labels, generator=generator), torch.tensor(words), pairs.requires_grad_(),
+        torch.randn(labels, generator=generator), torch.randn(labels, generator=generator),
+    )  # fmt: skip
+
+
+def by_hand(output: TagOutput, targets: list[int], start: int) -> float:
+    scores, pairs, first, last = (one.detach().double().numpy() for one in (output.scores, output.pairs, output.first, output.last))  # type: ignore[union-attr]
+
+    def total(path: tuple[int, ...]) -> float:
+        score = first[path[0]] + last[path[-1]] + sum(scores[start + place, label] for place, label in enumerate(path))
+        return score + sum(pairs[one, other] for one, other in itertools.pairwise(path))
+
+    every = [total(path) for path in itertools.product(range(scores.shape[1]), repeat=len(targets))]
+    return float(np.logaddexp.reduce(every) - total(tuple(targets)))
+
+
+def test_the_loss_is_that_of_all_paths() -> None:
+    output, targets = random_output([4, 1, 3], 3), [0, 2, 1, 1, 2, 1, 0, 2]
+    expected = by_hand(output, targets[:4], 0) + by_hand(output, targets[4:5], 4) + by_hand(output, targets[5:], 5)
+    assert chain_loss(output, torch.tensor(targets)).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_inputs_without_words_or_with_unknown_labels_are_passed_over() -> None:
+    output, targets = random_output([2, 0, 3], 3), [0, 2, 1, -1, 2]
+    loss = chain_loss(output, torch.tensor(targets))
+    assert loss.item() == pytest.approx(by_hand(output, targets[:2], 0), rel=1e-5)
+    loss.backward()
+    assert output.pairs is not None and output.pairs.grad is not None and torch.isfinite(output.pairs.grad).all()
+
+
+def test_the_gradient_is_expected_minus_seen() -> None:
+    """Of the scores it is the marginal probability of each label, minus one for the right label (Lafferty et al. 2001)."""
+    output = random_output([5], 4)
+    scores = output.scores.clone().requires_grad_()
+    chain_loss(output._replace(scores=scores), torch.tensor([1, 2, 0, 3, 3])).backward()
+    chain = Chain(*(one.detach().double().numpy() for one in (output.pairs, output.first, output.last)))  # type: ignore[union-attr]
+    expected = marginals(output.scores.double().numpy(), chain)
+    expected[np.arange(5), [1, 2, 0, 3, 3]] -= 1
+    assert scores.grad is not None
+    np.testing.assert_allclose(scores.grad.numpy(), expected, atol=1e-5)
+
+
+def test_words_are_their_first_piece_or_the_mean_of_all() -> None:
+    states = torch.arange(7.0)[:, None]  # begin, two pieces, one piece, end | begin ... (second input)
+    rows, starts = Rows(torch.tensor([5, 2])), torch.tensor([0, 1, 0, 1, 0, 0, 0])
+    assert mean_of_words(states, starts, rows)[:, 0].tolist() == [1.5, 3.0]
+    for pooling, expected in (("first", [1.0, 3.0]), ("mean", [1.5, 3.0])):
+        tagger = Tagger(1, 2, pooling=pooling)
+        torch.nn.init.ones_(tagger.output.weight)
+        output = tagger(MODEL, states, {"word_starts": starts, "source_lengths": rows.lengths})
+        assert output.scores[:, 0].tolist() == expected and output.words.tolist() == [2, 0] and output.pairs is None
+
+
+def test_barred_neighbours_stay_out_of_reach() -> None:
+    tagger = Tagger(2, 2, allowed=([[1, 0], [1, 1]], [1, 1], [1, 1]))
+    torch.nn.init.zeros_(tagger.output.weight)
+    output = tagger(MODEL, torch.zeros(4, 2), {"word_starts": torch.tensor([0, 1, 1, 0]), "source_lengths": torch.tensor([4])})
+    assert chain_loss(output, torch.tensor([0, 1])).item() > 1000
+    assert chain_loss(output, torch.tensor([1, 0])).item() == pytest.approx(np.log(3), rel=1e-4)
+    assert set(tagger.state_dict()) == {"output.weight", "output.bias", "pairs", "first", "last"}
