@@ -26,6 +26,7 @@ VERBS = {  # verb -> (module:function, what it does)
     "classify": ("use:classify", "The same, for a run that classifies."),
     "tag": ("use:tag", "The same, for a run that tags words."),
     "parse": ("use:parse", "The same, for a run that parses sentences."),
+    "complete": ("use:complete", "Write on from a prompt, for a run that writes text."),
     "inspect": ("look:inspect", "Show what a run attended to, as one HTML file or as text."),
     "compare": ("compare:compare", "Runs side by side: scores, lengths, speed, attention."),
     "info": ("info:info", "What a run or a preset is; without a name, what is installed here."),

@@ -69,6 +69,9 @@ class Task:
     draws: encode draws (masks, say), so every epoch encodes anew.
     windows: a long text is read in windows, so nothing of it need be cut.
     block: an answer is several lines, which are printed as they are, an empty one after them.
+    by_loss: the score comes from the losses alone, so an evaluation answers nothing.
+    empty: an empty input has an answer (a text that is written from its beginning).
+    window: texts are joined, one after the other, and cut into windows of so many tokens.
     passes: how often an example stands in a training batch, each time with other dropout (R-Drop: twice).
     prepare(examples) -> labels: what must be known before tokenizer and model are built; JSON, saved with the run. Its key
         "tags" lists the tags that the tokenizers must hold.
@@ -98,6 +101,9 @@ class Task:
     draws: bool = False
     windows: bool = False
     block: bool = False
+    by_loss: bool = False
+    window: int | None = None
+    empty: bool = False
     calibrate: Callable[[Any, Any, Sequence[Batch]], str | None] | None = None
 
     @property
@@ -112,4 +118,13 @@ def _translation(options: Mapping[str, Any]) -> Task:
     return build(options)
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {"translation": _translation}  # name -> builder from options
+def _language_modelling(options: Mapping[str, Any]) -> Task:
+    from .language_modelling import build
+
+    return build(options)
+
+
+TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {  # name -> builder from options
+    "translation": _translation,
+    "language-modelling": _language_modelling,
+}
