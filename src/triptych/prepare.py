@@ -120,6 +120,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     batches = MicroBatches(
         encode, len(encoded), batch_tokens=recipe.batches.batch_tokens, seed=recipe.training.seed,
         buffer=recipe.batches.buffer, batch_examples=recipe.batches.batch_examples, rank=processes.rank, world=processes.size,
+        window=task.window,
     )  # fmt: skip
     run = Run(out)
     if not dry and processes.leads:

@@ -48,9 +48,14 @@ def test_base_and_big_to_the_last_number() -> None:
         ("bert-base", 30_522, 109_482_240 - (768 * 768 + 768)),
         ("bert-large", 30_522, 335_141_888 - (1024 * 1024 + 1024)),
         ("distilbert-base", 30_522, 66_362_880),
+        ("gpt2", 50_257, 124_439_808),
+        ("gpt2-medium", 50_257, 354_823_168),
+        ("gpt2-large", 50_257, 774_030_080),
+        ("gpt2-xl", 50_257, 1_557_611_200),
+        ("llama-7b", 32_000, 6_738_415_616),
     ],
 )
-def test_the_sizes_of_bert(name: str, vocabulary: int, parameters: int) -> None:
+def test_the_published_sizes(name: str, vocabulary: int, parameters: int) -> None:
     assert parameter_count(dataclasses.replace(PRESETS[name], vocabulary_size=vocabulary)) == parameters
 
 

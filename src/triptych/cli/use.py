@@ -90,6 +90,22 @@ translate = _named("translate", "translation")
 classify = _named("classify", "classification")
 tag = _named("tag", "tagging")
 parse = _named("parse", "parsing")
+_complete = _named("complete", "language-modelling")
+
+
+@wraps(predict)
+def complete(run: str, /, *text: str, **dials: Any) -> int:
+    """`predict` for a run that writes; one prompt alone is answered as it is written."""
+    if len(text) != 1 or dials.get("jsonl") or sys.stdout.closed:
+        return _complete(run, *text, **dials)
+    changes = decoding_changes(dials.get("overrides"))
+    if changes.get("n_best", 1) > 1 or changes.get("beams", 1) > 1 or changes.get("samples", 1) > 1:
+        return _complete(run, *text, **dials)
+    predictor = load_run(run, dials.get("precision", "float32"))
+    for piece in predictor.stream(text[0], **changes):
+        print(piece, end="", flush=True)
+    print()
+    return 0
 
 
 def load_run(run: str, precision: Precision) -> Predictor:

@@ -99,6 +99,22 @@ def halve(encoded: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
     return list(encoded), []
 
 
+def joined(encoded: Sequence[Encoded], window: int) -> list[Encoded]:
+    """Texts one after the other, cut into windows of `window` tokens: nothing is wasted, and a window can hold several texts.
+
+    Each `target` is followed by the next text's; the last window may be shorter. A window's index is that of its first text.
+    """
+    inputs = np.concatenate([one.inputs["target"] for one in encoded])
+    wanted = np.concatenate([one.targets["tokens"] for one in encoded])
+    starts = np.cumsum([0, *(len(one.inputs["target"]) for one in encoded)])
+    found = []
+    for start in range(0, len(inputs), window):
+        owner = encoded[int(np.searchsorted(starts, start, "right")) - 1]
+        part = slice(start, start + window)
+        found.append(Encoded({"target": inputs[part]}, {"tokens": wanted[part]}, owner.index))
+    return found
+
+
 class MicroBatches:
     """The endless global order of micro-batches.
 
@@ -107,16 +123,18 @@ class MicroBatches:
     every micro-batch whose global number is r modulo k. A position is (epoch, shard, cursor), JSON, and restores exactly.
 
     encode(epoch, index) gives an example's Encoded; one Encoded longer than the budget is a batch of its own, never lost.
-    batch_tokens: input tokens of a micro-batch, source and target, no padding counted.
+    batch_tokens: input tokens of a micro-batch, source and target, no padding counted. window: texts are joined and cut into
+    windows of so many tokens (`joined`).
     """
 
     def __init__(self, encode: Callable[[int, int], list[Encoded]], size: int, *, batch_tokens: int, seed: int,
-                 buffer: int = 100_000, batch_examples: int | None = None, rank: int = 0, world: int = 1) -> None:  # fmt: skip
+                 buffer: int = 100_000, batch_examples: int | None = None, rank: int = 0, world: int = 1,
+                 window: int | None = None) -> None:  # fmt: skip
         if size < 1:
             raise DataError("There is nothing to train on: the training data holds no usable example.")
         self._encode, self._size, self._seed = encode, size, seed
         self._batch_tokens, self._batch_examples, self._buffer = batch_tokens, batch_examples, max(1, buffer)
-        self.rank, self.world = rank, world
+        self.rank, self.world, self._window = rank, world, window
         self._epoch = self._start = self._cursor = self._number = 0
         self._cut: list[list[Encoded]] | None = None
 
@@ -163,6 +181,11 @@ class MicroBatches:
     def _fill(self) -> list[list[Encoded]]:
         order = np.random.default_rng((self._seed, self._epoch)).permutation(self._size)[self._start : self._start + self._buffer]
         encoded = [one for index in order.tolist() for one in self._encode(self._epoch, index)]
+        if self._window is not None and encoded:
+            encoded = joined(encoded, self._window)
+        if len(encoded) != len(order):  # windows of one text are neighbours, and should not share a batch
+            apart = np.random.default_rng((self._seed, self._epoch, self._start, 2)).permutation(len(encoded))
+            encoded = [encoded[place] for place in apart.tolist()]
         lengths = np.array([_lengths(one) for one in encoded], dtype=np.int64).reshape(-1, 2)
         by_length = np.lexsort((lengths[:, 1], lengths[:, 0]))  # stable: equal lengths stay in the shuffled order
         totals = np.array([one.length for one in encoded], dtype=np.int64)[by_length]

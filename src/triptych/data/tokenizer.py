@@ -21,6 +21,8 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from ..errors import DataError, RunError, UsageError, unknown
 from . import unigram
 
+Kind = Literal["bpe", "unigram", "characters", "bytes"]
+KINDS = ("bpe", "unigram", "characters", "bytes")
 BEGIN, END, MASK = "<begin>", "<end>", "<mask>"
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 BYTE_VALUE = {token: byte for byte, token in enumerate(BYTES)}
@@ -49,25 +51,30 @@ class Tokenizer:
         self._tokens = [backend.id_to_token(number) or "" for number in range(self.vocabulary_size)]
 
     @classmethod
-    def train(cls, texts: Iterable[str], kind: Literal["bpe", "unigram"] = "bpe", vocabulary_size: int = 8000,
+    def train(cls, texts: Iterable[str], kind: Kind = "bpe", vocabulary_size: int = 8000,
               tags: Sequence[str] = (), mask: bool = False) -> Tokenizer:  # fmt: skip
-        """Learn subwords (BPE: Sennrich et al. 2016; unigram: Kudo 2018) from `texts`, the same for the same texts.
+        """Learn subwords (BPE: Sennrich et al. 2016; unigram: Kudo 2018) from `texts`, the same for the same texts; or take the
+        characters that occur in them ("characters"), or bytes alone ("bytes").
 
         `vocabulary_size` counts specials, tags and the 256 bytes. A small corpus gives fewer: `requested_size` then exceeds
         the tokenizer's `vocabulary_size`. Raises UsageError for an unknown kind or a size that leaves no room.
         """
-        if kind not in ("bpe", "unigram"):
-            raise unknown("tokenizer kind", kind, ["bpe", "unigram"])
+        if kind not in KINDS:
+            raise unknown("tokenizer kind", kind, KINDS)
         assert len(set(tags)) == len(tags), "a tag given twice would shift the ids of all others"
         specials = [BEGIN, END, *(f"<to:{tag}>" for tag in tags), *([MASK] if mask else [])]
         room = vocabulary_size - len(specials) - len(BYTES)
+        if kind == "bytes":
+            return cls(_assemble({"vocabulary": [], "merges": []}, "bpe", specials), kind, tags, mask)
         if room < 1:
             raise UsageError(
                 f"tokenizer.vocabulary_size is {vocabulary_size}; specials, tags and bytes alone take "
                 f"{len(specials) + len(BYTES)}. Give at least {len(specials) + len(BYTES) + 100}."
             )
         corpus = [text for text in texts if text]
-        alphabet = _alphabet(corpus, room)
+        alphabet = _alphabet(corpus, room if kind == "characters" else max(1, room // 2))
+        if kind == "characters":
+            return cls(_assemble({"vocabulary": alphabet, "merges": []}, "bpe", specials), kind, tags, mask)
         corpus = _without_others(corpus, alphabet)
         learnt = _learn_bpe(corpus, alphabet, room) if kind == "bpe" else _learn_unigram(corpus, alphabet, room)
         tokenizer = cls(_assemble(learnt, kind, specials), kind, tags, mask)
@@ -210,12 +217,12 @@ class Tokenizers:
 
 
 def _alphabet(corpus: Sequence[str], room: int) -> list[str]:
-    """The most frequent characters, at most half of the room; ties by code point. Others are spelt in bytes."""
+    """The most frequent characters, at most `room`; ties by code point. Others are spelt in bytes."""
     counts: Counter[str] = Counter()
     for text in corpus:
         counts.update(text)
     usable = [(-count, character) for character, count in counts.items() if not 0xD800 <= ord(character) <= 0xDFFF]
-    return sorted(character for _, character in sorted(usable)[: max(1, room // 2)])
+    return sorted(character for _, character in sorted(usable)[:room])
 
 
 def _without_others(corpus: Sequence[str], alphabet: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .choose import Exact, Survey
+from .choose import Exact, Survey, log_norms
 from .hypothesis import Hypothesis, Step
 from .sampling import draw, uniform
 from .settings import DecodingSettings
@@ -29,7 +29,7 @@ class Rows:
                  prefix_scores: Tensor, names: np.ndarray, stop: Stop | None,
                  on_event: Callable[[Step], None] | None) -> None:  # fmt: skip
         self.settings, self.end, self.stop, self.on_event = settings, end, stop, on_event
-        samples = settings.n_best if settings.temperature > 0 else 1
+        samples = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
         self.width, device = samples, prefix_scores.device
         self.source = np.repeat(np.arange(len(longest)), samples)
         self.longest = longest[self.source]
@@ -58,7 +58,10 @@ class Rows:
     def choose(self, logits: Tensor, exact: Exact | None = None) -> tuple[Tensor, Tensor | None, list[int]]:
         """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep (None: all), sources done."""
         settings, alive, device = self.settings, torch.from_numpy(self.alive), logits.device
-        survey, places = Survey(logits, settings.scores), self.written[self.alive]
+        own = None
+        if settings.repetition_penalty != 1:  # decides what is written, not how probable the model holds it
+            own, logits, exact = logits, self._repeat_less(logits), None
+        survey, places = Survey(logits, settings.scores and own is None), self.written[self.alive]
         if self.early:
             young = places < settings.min_length
             self.early = bool(young.any())
@@ -72,9 +75,28 @@ class Rows:
             chosen, values = survey.best()
         at = (alive.to(device), torch.from_numpy(places).to(device))
         self.tokens[at] = chosen
+        if own is not None and settings.scores:
+            self.scores[at] = own.gather(1, chosen[:, None])[:, 0].float() - log_norms(own)
         if survey.norms is not None:
             self.scores[at] = values - survey.norms
         return self._close(chosen)
+
+    def _repeat_less(self, logits: Tensor) -> Tensor:
+        """Logits of what a row has written: divided by the penalty where above zero, else multiplied by it."""
+        alive, device = torch.from_numpy(self.alive), logits.device
+        written = torch.from_numpy(self.written[self.alive]).to(device)
+        seen = self.tokens[alive.to(device), : int(written.max())] if written.numel() else self.tokens[:, :0]
+        if not seen.shape[1]:
+            return logits
+        logits = logits.float()
+        there = torch.arange(seen.shape[1], device=device) < written[:, None]
+        values = logits.gather(1, seen)
+        penalty = self.settings.repetition_penalty
+        less = torch.where(values > 0, values / penalty, values * penalty)
+        spare = torch.full_like(values, float("-inf"))
+        changed = torch.cat((logits, spare[:, :1]), 1)  # unwritten places go to a column of their own
+        places = seen.masked_fill(~there, logits.shape[1])
+        return changed.scatter_(1, places, less)[:, :-1].contiguous()
 
     def _close(self, chosen: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
         ended, going = chosen.cpu().numpy() == self.end, ~self.done[self.alive]
@@ -136,4 +158,4 @@ class Rows:
             ids = ids[:-1] if ids[-1] == self.end else ids
             score = total / length**self.settings.length_penalty
             found.append(Hypothesis(ids, score, total, each, bool(self.finished[row])))
-        return sorted(found, key=lambda one: (not one.finished, -one.score))
+        return sorted(found, key=lambda one: (not one.finished, -one.score))[: self.settings.n_best]

@@ -82,7 +82,7 @@ class Decoding:
         states = getattr(state, "last", None) if scores.shape[1] == 0 else None
         policy = Beams if settings.beams > 1 else Rows
         lot = policy(settings, self.end, longest, given, scores, names, stop, on_event)
-        if settings.temperature > 0 and settings.n_best > 1:  # every draw has a row from the start
+        if settings.temperature > 0 and max(settings.n_best, settings.samples) > 1:  # every draw has a row from the start
             rows = lot.first.to(logits.device)
             logits, state, states = logits[rows], state.select(rows), None if states is None else states[rows]
         chosen, rows, over = lot.choose(logits, self._exact(states, 0, logits.shape[0]))

@@ -19,6 +19,9 @@ class DecodingSettings:
     top_k: int = 0  # sampling: only the k most probable tokens; 0: all
     top_p: float = 1.0  # only the most probable tokens that together reach p (Holtzman et al. 2020)
     min_p: float = 0.0  # only tokens at least min_p as probable as the best (Nguyen et al. 2024)
+    samples: int = 1  # sampling: draw so many and keep the n_best most probable (sample-and-rank, Adiwardana et al. 2020)
+    repetition_penalty: float = 1.0  # above 1: what was written before is less probable (Keskar et al. 2019, section 4.1)
+    stop: list[str] | None = None  # the answer ends before the first of these texts
     seed: int = 1
     max_length: int | None = None  # tokens, end included; None: source length * max_length_ratio + max_length_extra
     max_length_ratio: float = 2.0
@@ -32,6 +35,9 @@ class DecodingSettings:
         wrong = [
             (self.beams < 1, "decoding.beams", self.beams, "at least 1"),
             (self.n_best < 1, "decoding.n_best", self.n_best, "at least 1"),
+            (self.samples < 1, "decoding.samples", self.samples, "at least 1"),
+            (not self.repetition_penalty > 0, "decoding.repetition_penalty", self.repetition_penalty, "above 0"),
+            (self.stop is not None and not all(self.stop), "decoding.stop", self.stop, "a list of texts that are not empty"),
             (self.temperature < 0, "decoding.temperature", self.temperature, "0 or more"),
             (self.top_k < 0, "decoding.top_k", self.top_k, "0 or more"),
             (not 0 < self.top_p <= 1, "decoding.top_p", self.top_p, "above 0 and at most 1"),
@@ -42,7 +48,7 @@ class DecodingSettings:
             (self.min_length < 0, "decoding.min_length", self.min_length, "0 or more"),
             (self.batch_tokens < 1, "decoding.batch_tokens", self.batch_tokens, "at least 1"),
         ]
-        for name in ("temperature", "length_penalty", "top_p", "min_p", "max_length_ratio"):
+        for name in ("temperature", "length_penalty", "top_p", "min_p", "max_length_ratio", "repetition_penalty"):
             value = getattr(self, name)
             wrong.append((not math.isfinite(value), f"decoding.{name}", value, "a finite number"))
         for bad, name, value, allowed in wrong:
@@ -52,6 +58,10 @@ class DecodingSettings:
             raise UsageError(f"decoding.min_length is {self.min_length}, above decoding.max_length {self.max_length}.")
         if self.temperature == 0 and self.n_best > self.beams:
             raise UsageError(f"decoding.n_best is {self.n_best}, but {self.beams} beams find at most {self.beams}. Raise decoding.beams.")
+        if self.samples > 1 and self.temperature == 0:
+            raise UsageError(f"decoding.samples is {self.samples}, but without decoding.temperature nothing is drawn.")
+        if self.repetition_penalty != 1 and self.beams > 1:
+            raise UsageError("decoding.repetition_penalty is for greedy search and sampling: leave out decoding.beams.")
         if self.temperature > 0 and self.beams > 1:
             raise UsageError("Beams look for the most probable answer and sampling does not: give decoding.beams or decoding.temperature.")
 

@@ -102,7 +102,8 @@ class Predictor:
         examples = self._in_words(examples) if self.segmenter is not None else examples
         encoded: list[Encoded] = []
         for place, example in enumerate(examples):
-            if not (getattr(example, self.task.input) or "").strip():
+            given = getattr(example, self.task.input)
+            if given is None or not (given.strip() or self.task.empty):
                 continue
             try:
                 pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
@@ -132,6 +133,16 @@ class Predictor:
         found = self.segmenter.answer([Example(text=examples[place].text, place=examples[place].place) for place in places])
         words = {place: [(first, last) for first, last in one.details["offsets"]] for place, one in zip(places, found, strict=True)}
         return [dataclasses.replace(one, words=words.get(place, one.words)) for place, one in enumerate(examples)]
+
+    def stream(self, text: str, **decoding: Any) -> Iterator[str]:
+        """One continuation of a prompt, piece by piece as it is written. For a run that writes text."""
+        from ..decoding.writing import stream
+
+        if self.task.name not in ("language-modelling", "chat"):
+            raise UsageError(f"A run for {self.task.name} does not write on from a prompt. Use predict.")
+        (one,) = self.task.encode(self.example(text, "the prompt"), self.tokenizers, self.labels, "use", None)
+        yield from stream(self.model, one.inputs["target"].tolist(), self.settings(**decoding), self.tokenizers.target,
+                          context=self.task.options["context"])  # fmt: skip
 
     def raw(self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0) -> list[Any]:
         """The task's raw result for each of `encoded`. start: number of the first Example, for what a draw depends on.
@@ -190,7 +201,7 @@ class Predictor:
 
     @torch.no_grad()
     def losses(self, examples: Sequence[Example]) -> dict[str, float]:
-        """Mean of every loss of the task over `examples`, without dropout."""
+        """Mean of every loss of the task over `examples`, without dropout; "count": what the first is a mean over."""
         encoded = encode_all(self.task, examples, self.tokenizers, self.labels)
         sums: dict[str, float] = {}
         counts: dict[str, int] = {}
@@ -200,7 +211,8 @@ class Predictor:
             for name, (value, count, _) in self.task.loss(output, batch).items():
                 sums[name] = sums.get(name, 0.0) + float(value)
                 counts[name] = counts.get(name, 0) + count
-        return {name: total / max(1, counts[name]) for name, total in sums.items()}
+        means = {name: total / max(1, counts[name]) for name, total in sums.items()}
+        return {**means, "count": float(next(iter(counts.values()), 0))}
 
     def trace(self, text: str, to: str | None = None, target: str | None = None, kinds: Sequence[str] = ("cross",),
               label: str = "", **decoding: Any) -> Trace:  # fmt: skip

@@ -8,11 +8,11 @@ from typing import Any
 
 from ..errors import UsageError, unknown
 from ..model.config import ModelConfig, RecurrentConfig, StackConfig
-from . import bert, recurrent, transformer
+from . import bert, gpt, recurrent, transformer
 
 Config = ModelConfig | RecurrentConfig
 
-PRESETS: dict[str, Config] = {**transformer.PRESETS, **bert.PRESETS, **recurrent.PRESETS}
+PRESETS: dict[str, Config] = {**transformer.PRESETS, **bert.PRESETS, **gpt.PRESETS, **recurrent.PRESETS}
 
 FROM_TOKENIZER = frozenset({"vocabulary_size", "source_vocabulary_size"})  # filled in when the model is built
 

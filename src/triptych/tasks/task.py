@@ -83,6 +83,8 @@ class Task:
     score(predictions, examples, losses) -> Scores; the task's first metric stands first. losses: means of the loss slot's sums.
     redraw(encoded pieces of an Example, tokenizers, generator) -> the same drawn anew, so that a text is cut into subwords once.
         Optional.
+    empty: an empty input has an answer (a text that is written from its beginning).
+    window: texts are joined, one after the other, and cut into windows of so many tokens.
     by_losses: scored by its losses alone, so an evaluation answers nothing.
     calibrate(model, head, batches of the development data) -> what was set, in a sentence: sets buffers of the head, like a
         temperature, once training has ended. Optional.
@@ -103,6 +105,8 @@ class Task:
     windows: bool = False
     block: bool = False
     by_losses: bool = False
+    window: int | None = None
+    empty: bool = False
     calibrate: Callable[[Any, Any, Sequence[Batch]], str | None] | None = None
     redraw: Callable[[list[Encoded], Tokenizers, np.random.Generator], list[Encoded]] | None = None
 
@@ -120,6 +124,7 @@ MODULES = {  # task -> module that builds it
     "question-answering": "question_answering",
     "masked-words": "masked_words",
     "tagging": "tagging",
+    "language-modelling": "language_modelling",
 }
 
 

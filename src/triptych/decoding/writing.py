@@ -1,0 +1,157 @@
+"""Writing on from a prompt: continuations of a whole batch, or one as a stream of text. For models that only write.
+
+A prompt too long for the context loses its beginning, and what is written past the context is written after rereading its last
+half, so an answer may be of any length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from .hypothesis import Hypothesis
+from .search import Decoding, search
+from .settings import DecodingSettings
+
+NEW_TOKENS = 200  # written where nothing else is asked for
+
+
+class Decoder(Protocol):
+    """What writing needs of a tokenizer."""
+
+    end_id: int
+
+    def decode(self, ids: Sequence[int], /) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One continuation: its text, its tokens without the prompt's, nats. unread: tokens of the prompt that were dropped.
+
+    finished: it ended by itself or at a stop string, not at the maximum length.
+    """
+
+    text: str
+    tokens: list[int]
+    log_probability: float
+    score: float
+    token_log_probabilities: list[float]
+    finished: bool
+    unread: int = 0
+
+
+def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettings, tokenizer: Decoder, *, context: int,
+          indices: Sequence[int] | None = None) -> list[list[Written]]:  # fmt: skip
+    """The n best continuations of each prompt, best first. prompts: ids, begin first. indices: what identifies each for a draw."""
+    new = settings.max_length or NEW_TOKENS
+    shown = [fitting(prompt, new, context) for prompt in prompts]
+    found: list[list[Written]] = [[] for _ in prompts]
+    names = list(range(len(prompts))) if indices is None else list(indices)
+    for begin in sorted({prompt[0] for prompt in shown}):
+        members = [place for place, prompt in enumerate(shown) if prompt[0] == begin]
+        prefixes = [list(shown[place][1:]) for place in members]
+        room = [min(len(prefix) + new, context) for prefix in prefixes]
+        plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context)
+        answers = search(model, {}, plain, begin=begin, end=tokenizer.end_id, max_lengths=room, prefixes=prefixes,
+                         stop=stopper(settings.stop, prefixes, tokenizer), indices=[names[place] for place in members])  # fmt: skip
+        for place, prefix, several in zip(members, prefixes, answers, strict=True):
+            dropped = len(prompts[place]) - len(shown[place])
+            found[place] = [
+                _longer(model, _written(one, len(prefix), settings, tokenizer, dropped), shown[place], settings, tokenizer,
+                        new, context, names[place])
+                for one in several
+            ]  # fmt: skip
+    return found
+
+
+def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Decoder, *, context: int) -> Iterator[str]:
+    """One continuation, piece by piece as it is written: whole characters only, and nothing of a stop string."""
+    new, told, tokens, shown = settings.max_length or NEW_TOKENS, "", [], fitting(prompt, settings.max_length or NEW_TOKENS, context)
+    while True:
+        prefix = list(shown[1:])
+        decoding = Decoding(model, begin=shown[0], end=tokenizer.end_id)
+        most = min(len(prefix) + new - len(tokens), context)
+        plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context, n_best=1, samples=1)
+        stop = stopper(settings.stop, [prefix], tokenizer, before=tokenizer.decode(tokens))
+        (number,) = decoding.admit({}, plain, max_lengths=[most], prefixes=[prefix], stop=stop, indices=[len(tokens)])
+        before = list(tokens)
+        while decoding.live:
+            lot = decoding.lots[0]
+            if settings.beams == 1:  # beams change their mind; their text comes at the end
+                row = lot.tokens[0, : int(lot.written[0])].tolist()
+                yield from _news(tokenizer.decode(before + row[len(prefix) :]), told, settings.stop, final=False)
+                told = _sure(tokenizer.decode(before + row[len(prefix) :]), told, settings.stop)
+            decoding.step()
+        answer = decoding.answers.pop(number)[0]
+        tokens = before + answer.tokens[len(prefix) :]
+        if answer.finished or len(tokens) >= new:
+            break
+        shown = ([*shown, *answer.tokens[len(prefix) :]])[-(context // 2) :]
+    yield from _news(tokenizer.decode(tokens), told, settings.stop, final=True)
+
+
+def fitting(prompt: Sequence[int], new: int, context: int) -> list[int]:
+    """The prompt, or so much of its end that `new` tokens, or at least half a context of them, have room after it."""
+    room = max(1, context - min(new, context // 2))
+    return list(prompt[-room:]) if len(prompt) > room else list(prompt)
+
+
+def stopper(stops: Sequence[str] | None, prefixes: Sequence[Sequence[int]], tokenizer: Decoder, before: str = "",
+            ) -> Callable[[int, list[int]], bool] | None:  # fmt: skip
+    """Whether what was written holds a stop string, wherever the borders of tokens fall."""
+    if not stops:
+        return None
+
+    def stop(source: int, tokens: list[int]) -> bool:
+        text = before + tokenizer.decode(tokens[len(prefixes[source]) :])
+        return any(one in text for one in stops)
+
+    return stop
+
+
+def cut_at(text: str, stops: Sequence[str] | None) -> str:
+    """The text before the first stop string."""
+    places = [place for one in stops or () if (place := text.find(one)) >= 0]
+    return text[: min(places)] if places else text
+
+
+def _written(one: Hypothesis, given: int, settings: DecodingSettings, tokenizer: Decoder, unread: int) -> Written:
+    tokens, each = one.tokens[given:], one.token_log_probabilities[given:]
+    total = sum(each)
+    text = tokenizer.decode(tokens)
+    stopped = cut_at(text, settings.stop)
+    score = total / max(1, len(each)) ** settings.length_penalty
+    return Written(stopped, tokens, total, score, each, one.finished or stopped != text, unread)
+
+
+def _longer(model: Any, one: Written, shown: list[int], settings: DecodingSettings, tokenizer: Decoder, new: int, context: int,
+            name: int) -> Written:  # fmt: skip
+    """Write on past the context, rereading its last half each time."""
+    while not one.finished and len(one.tokens) < new:
+        again = ([*shown, *one.tokens])[-(context // 2) :]
+        left = replace(settings, max_length=new - len(one.tokens), n_best=1, samples=1)
+        (more,) = write(model, [again], left, tokenizer, context=context, indices=[name + 7919 * len(one.tokens)])
+        tokens, each = one.tokens + more[0].tokens, one.token_log_probabilities + more[0].token_log_probabilities
+        whole = tokenizer.decode(tokens)
+        text = cut_at(whole, settings.stop)
+        score = sum(each) / max(1, len(each)) ** settings.length_penalty
+        one = Written(text, tokens, sum(each), score, each, more[0].finished or text != whole, one.unread)
+    return one
+
+
+def _sure(text: str, told: str, stops: Sequence[str] | None) -> str:
+    """What can be told of `text`: no half character, nothing that may turn out to be a stop string."""
+    text = cut_at(text, stops).rstrip("\ufffd")
+    for stop in stops or ():
+        for size in range(min(len(stop) - 1, len(text)), 0, -1):
+            if text.endswith(stop[:size]):
+                text = text[:-size]
+                break
+    return text if len(text) > len(told) else told
+
+
+def _news(text: str, told: str, stops: Sequence[str] | None, final: bool) -> Iterator[str]:
+    whole = cut_at(text, stops) if final else _sure(text, told, stops)
+    if len(whole) > len(told):
+        yield whole[len(told) :]

@@ -1,0 +1,130 @@
+"""Language modelling: the next token of plain text (Radford et al. 2018; Brown et al. 2020), and writing on from a prompt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from ..data.batching import Batch, Encoded
+from ..data.example import Example
+from ..data.tokenizer import Tokenizers
+from ..errors import DataError, UsageError, unknown
+from .task import Labels, Prediction, Purpose, Scores, Task
+
+OPTIONS: dict[str, Any] = {
+    "context": 256,  # tokens that the model sees at once
+    "documents": "apart",  # apart: attention and positions begin anew with each text; together: a window runs on from text to text
+    "label_smoothing": 0.0,
+}
+
+
+class Ids:
+    """The ids of texts that are read in every epoch, kept: a text is cut into tokens once."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[Example, np.ndarray]] = {}
+
+    def of(self, example: Example, tokenizers: Tokenizers) -> np.ndarray:
+        """begin, text, end: (N + 2,) int32."""
+        held = self._found.get(id(example))
+        if held is None or held[0] is not example:
+            tokenizer = tokenizers.target
+            ids = np.array([tokenizer.begin_id, *tokenizer.encode(example.text or ""), tokenizer.end_id], dtype=np.int32)
+            held = self._found[id(example)] = (example, ids)
+        return held[1]
+
+
+def build(options: Mapping[str, Any]) -> Task:
+    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    for key in options:
+        if key not in OPTIONS:
+            raise unknown("recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)])
+    chosen = {**OPTIONS, **options}
+    context, documents, smoothing = chosen["context"], chosen["documents"], chosen["label_smoothing"]
+    if isinstance(context, bool) or not isinstance(context, int) or context < 2:
+        raise UsageError(f"task.context is {context!r}; it must be a whole number of at least 2 tokens.")
+    if documents not in ("apart", "together"):
+        raise unknown("choice", str(documents), ["apart", "together"], "for task.documents")
+    if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 <= smoothing < 1:
+        raise UsageError(f"task.label_smoothing is {smoothing!r}; it must be a number from 0 to below 1.")
+    return Task(
+        name="language-modelling", options=chosen, needs=("text",), prepare=prepare,
+        encode=partial(encode, ids=Ids(), context=context, documents=documents), head=head,
+        loss=partial(loss, label_smoothing=float(smoothing)), answer=partial(answer, context=context), read=read, score=score,
+        draws=True, windows=True, by_losses=True, empty=True, window=context if documents == "together" else None,
+    )  # fmt: skip
+
+
+def prepare(examples: Sequence[Example]) -> Labels:
+    if not any((example.text or "").strip() for example in examples):
+        raise DataError("There is nothing to train on: the training data holds no text.")
+    return {}
+
+
+def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
+           *, ids: Ids, context: int, documents: Literal["apart", "together"]) -> list[Encoded]:  # fmt: skip
+    """To learn from: windows of `context` tokens, each told the token that follows. With a generator the first is shorter by
+    chance, so that every epoch cuts elsewhere. In use: begin and the prompt."""
+    if example.text is None:
+        raise DataError(f"{example.place or 'An example'} has no text.")
+    if purpose == "use":
+        tokenizer = tokenizers.target
+        prompt = np.array([tokenizer.begin_id, *tokenizer.encode(example.text)], dtype=np.int64)
+        return [Encoded({"target": prompt})]
+    found = ids.of(example, tokenizers)
+    if documents == "together" and generator is not None:
+        return [Encoded({"target": found[:-1]}, {"tokens": found[1:]})]
+    first = int(generator.integers(1, context + 1)) if generator is not None and len(found) - 1 > context else context
+    starts = [0, *range(first, len(found) - 1, context)]
+    ends = [*starts[1:], len(found) - 1]
+    return [Encoded({"target": found[start:end]}, {"tokens": found[start + 1 : end + 1]}) for start, end in zip(starts, ends, strict=True)]
+
+
+def head(config: Any, labels: Labels) -> Any:
+    from ..model.heads import NextToken
+
+    return NextToken()
+
+
+def loss(output: Any, batch: Batch, label_smoothing: float = 0.0) -> dict[str, tuple[Any, int, float]]:
+    """loss: cross-entropy, smoothed where asked for; nll: without smoothing. Sums in nats over tokens."""
+    from ..model.kernels import projected_cross_entropy
+
+    smoothed, plain = projected_cross_entropy(output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing)
+    count = batch.counts["tokens"]
+    return {"loss": (smoothed, count, 1.0), "nll": (plain.detach(), count, 0.0)}
+
+
+def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, context: int) -> list[Any]:
+    """For each prompt its continuations, best first, with how many of its tokens were not read."""
+    from ..decoding.writing import write
+
+    prompts = [one.inputs["target"].tolist() for one in batch.encoded]
+    return write(model, prompts, settings, tokenizers.target, context=context, indices=batch.examples)
+
+
+def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
+    assert len(raw) == 1, "a prompt has one raw result"
+    best, *others = [
+        Prediction(
+            text=one.text, score=one.score, log_probability=one.log_probability, tokens=one.tokens,
+            token_log_probabilities=one.token_log_probabilities, cut=not one.finished, truncated_input_tokens=one.unread,
+        )
+        for one in raw[0]
+    ]  # fmt: skip
+    best.alternatives = others
+    return best
+
+
+def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
+    """loss (nats per token, ends of texts counted), perplexity, and bits_per_byte of the texts' UTF-8."""
+    nll = losses["nll"] if "nll" in losses else losses["loss"]
+    bytes_read = sum(example.bytes for example in examples)
+    values = {"loss": nll, "perplexity": math.exp(min(nll, 700.0))}
+    if bytes_read:
+        values["bits_per_byte"] = nll * losses["count"] / math.log(2) / bytes_read
+    return Scores(values, {"loss": "nats a token, mean over windows that do not overlap"})

@@ -1,0 +1,123 @@
+"""Writing on from a prompt: streams, stop strings, prompts and answers past the context, draws that are ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from triptych.decoding.settings import DecodingSettings
+from triptych.decoding.writing import fitting, stream, write
+from triptych.errors import UsageError
+from triptych.model.config import ModelConfig, StackConfig
+from triptych.model.transformer import Transformer
+
+TEXT = "abc de\u00e9f"
+
+
+class Bytes:
+    """Ids 2... are bytes."""
+
+    begin_id, end_id = 0, 1
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return bytes(number - 2 for number in ids if number > 1).decode("utf-8", "replace")
+
+    def encode(self, text: str) -> list[int]:
+        return [self.begin_id, *(byte + 2 for byte in text.encode())]
+
+
+@pytest.fixture(scope="module")
+def model() -> Transformer:
+    torch.manual_seed(3)
+    stack = StackConfig(layers=2, width=32, heads=4, inner_width=64, norm_placement="pre", positions="rotary")
+    return Transformer(ModelConfig(decoder=stack, vocabulary_size=258)).eval()
+
+
+@pytest.fixture(scope="module")
+def reciter(model: Transformer) -> Transformer:
+    """Has learnt to write a text over and over."""
+    ids = torch.tensor(Bytes().encode(TEXT * 12))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    model.train()
+    for step in range(120):
+        model.reseed(step)
+        states = model(target=ids[:-1], target_lengths=torch.tensor([len(ids) - 1]))
+        loss = torch.nn.functional.cross_entropy(model.project(states), ids[1:])
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model.eval()
+
+
+def settings(**values: object) -> DecodingSettings:
+    chosen = DecodingSettings(**values)  # type: ignore[arg-type]
+    chosen.check()
+    return chosen
+
+
+def test_a_stream_is_what_is_written(reciter: Transformer) -> None:
+    for given in (
+        {"max_length": 25},
+        {"max_length": 25, "temperature": 1.0, "seed": 4},
+        {"max_length": 60},
+        {"max_length": 12, "beams": 3},
+    ):
+        prompt = Bytes().encode("abc d")
+        whole = write(reciter, [prompt], settings(**given), Bytes(), context=64)[0][0]
+        pieces = list(stream(reciter, prompt, settings(**given), Bytes(), context=64))
+        if "temperature" not in given:
+            assert "".join(pieces) == whole.text
+        assert not any("\ufffd" in piece for piece in pieces[:-1])
+        assert len(pieces) > 3 or "beams" in given
+
+
+def test_greedy_recites_past_its_context(reciter: Transformer) -> None:
+    (one,) = write(reciter, [Bytes().encode(TEXT)], settings(max_length=90), Bytes(), context=40)[0]
+    assert one.text.startswith(TEXT * 3) and len(one.tokens) == 90 and not one.finished
+    assert one.log_probability == pytest.approx(sum(one.token_log_probabilities)) and len(one.token_log_probabilities) == 90
+
+
+def test_a_stop_string_across_tokens(reciter: Transformer) -> None:
+    given = settings(max_length=50, stop=["e\u00e9", "zzz"])
+    (one,) = write(reciter, [Bytes().encode(TEXT)], given, Bytes(), context=64)[0]
+    assert one.text == "abc d" and one.finished
+    assert "".join(stream(reciter, Bytes().encode(TEXT), given, Bytes(), context=64)) == "abc d"
+
+
+def test_neighbours_and_length_of_the_prompt_do_not_matter(model: Transformer) -> None:
+    prompts = [Bytes().encode(text) for text in ("a", "hello there", "xyz", "")]
+    given = settings(max_length=12, temperature=0.8, seed=9)
+    together = write(model, prompts, given, Bytes(), context=64)
+    for index, prompt in enumerate(prompts):
+        assert write(model, [prompt], given, Bytes(), context=64, indices=[index])[0][0].tokens == together[index][0].tokens
+
+
+def test_a_long_prompt_loses_its_beginning_and_says_so(model: Transformer) -> None:
+    prompt = Bytes().encode("x" * 100)
+    (one,) = write(model, [prompt], settings(max_length=10), Bytes(), context=40)[0]
+    assert one.unread == 101 - 30 and len(one.tokens) <= 10
+    assert fitting(prompt, 10, 40) == prompt[-30:] and fitting(prompt, 200, 40) == prompt[-20:] and fitting([0, 5], 10, 40) == [0, 5]
+
+
+def test_the_most_probable_of_several_draws(model: Transformer) -> None:
+    several = write(model, [[0]], settings(max_length=8, temperature=1.0, samples=8, n_best=8), Bytes(), context=32)[0]
+    (best,) = write(model, [[0]], settings(max_length=8, temperature=1.0, samples=8), Bytes(), context=32)[0]
+    assert len(several) == 8 and best.tokens == several[0].tokens
+    assert best.score == max(one.score for one in several)
+
+
+def test_repetition_costs(reciter: Transformer) -> None:
+    prompt = Bytes().encode(TEXT)
+    plain = write(reciter, [prompt], settings(max_length=20), Bytes(), context=64)[0][0]
+    varied = write(reciter, [prompt], settings(max_length=20, repetition_penalty=100.0), Bytes(), context=64)[0][0]
+    assert len(set(varied.tokens)) > len(set(plain.tokens))
+    assert varied.log_probability < plain.log_probability  # told by the model's own distribution
+
+
+@pytest.mark.parametrize("wrong", [{"samples": 3}, {"samples": 0}, {"repetition_penalty": 0}, {"stop": [""]},
+                                   {"repetition_penalty": 2.0, "beams": 2}])  # fmt: skip
+def test_dials_that_cannot_be_are_refused(wrong: dict) -> None:
+    with pytest.raises(UsageError, match="decoding"):
+        DecodingSettings(**wrong).check()

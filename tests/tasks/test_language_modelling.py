@@ -1,0 +1,114 @@
+"""Windows of text: nothing lost, nothing told twice, no leak between texts; what the scores count."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from triptych.data.batching import Encoded, MicroBatches, collate, joined
+from triptych.data.example import Example
+from triptych.data.tokenizer import Tokenizer, Tokenizers
+from triptych.decoding.settings import DecodingSettings
+from triptych.errors import DataError, UsageError
+from triptych.inference.predictor import Predictor
+from triptych.model.config import ModelConfig, StackConfig
+from triptych.model.transformer import Transformer
+from triptych.tasks.language_modelling import build
+
+TEXTS = ["the cat sat on the mat and looked at the other cat", "一隻貓。", "a", "dogs and cats and mice and all the others went home"]
+
+
+@pytest.fixture(scope="module")
+def tokenizers() -> Tokenizers:
+    one = Tokenizer.train(TEXTS, "characters", 400)
+    return Tokenizers(one, one)
+
+
+def examples() -> list[Example]:
+    return [Example(text=text, place=f"t.txt:{number}") for number, text in enumerate(TEXTS, 1)]
+
+
+@pytest.mark.parametrize("seed", [None, 0, 1, 2, 3])
+def test_every_token_is_told_once(tokenizers: Tokenizers, seed: int | None) -> None:
+    task = build({"context": 16})
+    for example in examples():
+        generator = None if seed is None else np.random.default_rng(seed)
+        pieces = task.encode(example, tokenizers, {}, "train", generator)
+        told = np.concatenate([one.targets["tokens"] for one in pieces]).tolist()
+        assert told == [*tokenizers.target.encode(example.text or ""), tokenizers.target.end_id]
+        for one in pieces:
+            assert 1 <= one.length <= 16 and one.inputs["target"][1:].tolist() == one.targets["tokens"][:-1].tolist()
+        assert pieces[0].inputs["target"][0] == tokenizers.target.begin_id
+
+
+def test_epochs_cut_elsewhere(tokenizers: Tokenizers) -> None:
+    task = build({"context": 16})
+    cuts = {
+        tuple(one.length for one in task.encode(examples()[0], tokenizers, {}, "train", np.random.default_rng(seed))) for seed in range(9)
+    }
+    assert len(cuts) > 3
+
+
+def test_together_wastes_nothing(tokenizers: Tokenizers) -> None:
+    task = build({"context": 20, "documents": "together"})
+    given = examples()
+    batches = MicroBatches(
+        lambda epoch, index: task.encode(given[index], tokenizers, {}, "train", np.random.default_rng(index)), len(given),
+        batch_tokens=40, seed=1, window=task.window,
+    )  # fmt: skip
+    total = sum(len(tokenizers.target.encode(text)) + 1 for text in TEXTS)
+    sizes = []
+    while sum(sizes) < total:
+        sizes += [one.length for _, members in batches.next_batches(1) for one in members]
+    assert sum(sizes) == total and sorted(sizes)[1:] == [20] * (len(sizes) - 1)
+
+
+def test_joined_keeps_order_and_owner() -> None:
+    parts = [
+        Encoded({"target": np.arange(start, start + 5)}, {"tokens": np.arange(start, start + 5) + 1}, index)
+        for index, start in enumerate((0, 10, 20))
+    ]
+    windows = joined(parts, 7)
+    assert [one.inputs["target"].tolist() for one in windows] == [[0, 1, 2, 3, 4, 10, 11], [12, 13, 14, 20, 21, 22, 23], [24]]
+    assert [one.index for one in windows] == [0, 1, 2]
+
+
+def model(vocabulary: int) -> Transformer:
+    torch.manual_seed(5)
+    stack = StackConfig(layers=2, width=32, heads=4, inner_width=64, norm_placement="pre", positions="rotary")
+    return Transformer(ModelConfig(decoder=stack, vocabulary_size=vocabulary)).eval()
+
+
+def test_a_text_never_sees_its_neighbour(tokenizers: Tokenizers) -> None:
+    task, network = build({"context": 64}), model(tokenizers.target.vocabulary_size)
+    encoded = [task.encode(example, tokenizers, {}, "train", None)[0] for example in examples()]
+    together = network(**collate(encoded).inputs)
+    place = 0
+    for one in encoded:
+        alone = network(**collate([one]).inputs)
+        torch.testing.assert_close(together[place : place + one.length], alone, atol=1e-5, rtol=0)
+        place += one.length
+
+
+def test_scores_count_bytes_and_ends(tokenizers: Tokenizers) -> None:
+    task, network = build({"context": 16}), model(tokenizers.target.vocabulary_size)
+    predictor = Predictor(model=network, head=task.head(network.config, {}), task=task, tokenizers=tokenizers, labels={},
+                          decoding=DecodingSettings(max_length=5))  # fmt: skip
+    scores = predictor.evaluate(examples()).scores.values
+    tokens = sum(len(tokenizers.target.encode(text)) + 1 for text in TEXTS)
+    size = sum(len(text.encode()) for text in TEXTS)
+    assert scores["bits_per_byte"] == pytest.approx(scores["loss"] * tokens / math.log(2) / size)
+    assert scores["perplexity"] == pytest.approx(math.exp(scores["loss"]))
+    empty, given = predictor.predict(["", "the "])
+    assert len(empty.tokens) == 5 and len(given.tokens) == 5 and given.cut
+
+
+def test_what_cannot_be_is_refused() -> None:
+    for wrong in ({"context": 1}, {"documents": "mixed"}, {"window": 3}, {"label_smoothing": 1}):
+        with pytest.raises(UsageError, match="task"):
+            build(wrong)
+    with pytest.raises(DataError, match="no text"):
+        build({}).prepare([Example(text=" ")])
