@@ -36,7 +36,7 @@ ENTRIES: dict[str, Entry] = {
     "tinyshakespeare": Entry(
         "tinyshakespeare", "1.1 million characters of Shakespeare's plays", "unstated; the text is in the public domain", ("en",),
         (File("input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed", f"{_CHAR_RNN}input.txt"),),
-        ("split: the last tenth of the lines is kept out, its first half for validation and its second for test",),
+        ("split: the last tenth of the characters is validation and test alike, as nanoGPT has it",),
         fields=("text",), loader="sets_text:tinyshakespeare",
     ),
     "wikitext-2": Entry(
@@ -64,11 +64,12 @@ def war_and_peace(about: Entry, split: str, data: DataTable, report: Report | No
 
 
 def tinyshakespeare(about: Entry, split: str, data: DataTable, report: Report | None = None) -> list[Example]:
-    """All speeches of a part as one document: an empty line stands between speeches there, not between plays."""
-    lines = [(number, line) for number, line in enumerate(catalog.file_lines(about, "input.txt", report), 1) if line.strip()]
-    first, second = len(lines) * 90 // 100, len(lines) * 95 // 100
-    part = {"train": lines[:first], "validation": lines[first:second], "test": lines[second:]}[split]
-    return list(pieces([part], "input.txt"))
+    """A part as one text, its characters as they are."""
+    text = catalog.file_bytes(about, "input.txt", report).decode()
+    cut = len(text) * 9 // 10
+    return [
+        Example(text=text[:cut] if split == "train" else text[cut:], place="input.txt:1" if split == "train" else "input.txt, last tenth")
+    ]
 
 
 def wikitext(about: Entry, split: str, data: DataTable, report: Report | None = None) -> list[Example]:
