@@ -63,7 +63,10 @@ def scored(texts: list[str], asked: list) -> dict[str, float]:
     from triptych.metrics.answers import exact_match, f1
 
     references, languages = [[text for text, _ in one.answers] for one in asked], [one.source_language for one in asked]
-    return {"exact_match": round(exact_match(texts, references, languages).value, 2), "f1": round(f1(texts, references, languages).value, 2)}
+    return {
+        "exact_match": round(exact_match(texts, references, languages).value, 2),
+        "f1": round(f1(texts, references, languages).value, 2),
+    }
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import DataError
@@ -12,7 +12,7 @@ from .split import sentence_key
 from .squad import Found, questions
 
 
-def check(parts: dict[str, Sequence[str]]) -> Report:
+def check(parts: Mapping[str, Sequence[str]]) -> Report:
     """parts: "train", "validation", "test" -> names of SQuAD files. Reads everything and stops at nothing."""
     report, found = Report(), {}
     for name, files in parts.items():
@@ -31,7 +31,7 @@ def _problem(place: str, reason: str) -> Problem:
     return Problem(place, f"not SQuAD JSON: {reason}")
 
 
-def check_questions(parts: dict[str, Sequence[Found]]) -> list[Problem]:
+def check_questions(parts: Mapping[str, Sequence[Found]]) -> list[Problem]:
     """Empty texts, answers that do not stand where they should, questions that stand twice, passages of two parts."""
     problems: list[Problem] = []
     names: dict[str, str] = {}
@@ -49,7 +49,7 @@ def check_questions(parts: dict[str, Sequence[Found]]) -> list[Problem]:
     return problems
 
 
-def check_examples(parts: dict[str, Sequence[Example]]) -> list[Problem]:
+def check_examples(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
     """The same for Examples that were read."""
     return check_questions({name: [Found(example) for example in part] for name, part in parts.items()})
 

@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ..errors import DataError
 from .example import Example
@@ -244,7 +244,7 @@ def _list(values: Any, key: str, where: str, at: str, wrong: Wrong) -> list[Any]
     return found
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: Any) -> TypeGuard[str]:
     """A text without halves of characters, which no tokenizer can read."""
     return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
