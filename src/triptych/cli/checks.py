@@ -161,6 +161,38 @@ def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Ex
     return {part: read_columns(names, data, needs, talk) for part, names in named_files(data).items()}
 
 
+def read_others(what: What) -> dict[str, list[Example]] | None:
+    """Examples by part of words with tags, trees, questions or plain texts; None where the words mean something else."""
+    from ..data.catalog import SPLITS, entries
+    from ..data.check_conll import is_conll
+    from ..data.check_conllu import is_conllu
+    from ..data.check_reading import is_squad
+    from ..data.parts import DataTable, read_part, reader_of
+    from ..recipe import Recipe, packaged
+
+    first = what[0] if what else ""
+    if len(what) == 1 and (first in packaged() or first.endswith(".toml") or Path(first).is_dir()):
+        recipe = Recipe.load(first)
+        data, needs = recipe.data, recipe.build_task().needs
+    elif len(what) == 1 and first in entries():
+        data, needs = DataTable(set=first), entries()[first].fields
+    else:
+        kinds = {  # fields -> whether a file is of that kind
+            ("question", "passage", "answers"): is_squad,
+            ("text", "words", "upos", "heads", "relations"): is_conllu,
+            ("text", "words", "tags"): is_conll,
+            ("text",): lambda name: name.removesuffix(".gz").endswith(".txt") and len(what) == 1,
+        }
+        for needs, is_one in kinds.items():
+            if what and all(is_one(name) for name in what):
+                return {"train": reader_of(needs)(list(what), DataTable(), needs, talk)}
+        return None
+    if needs[0] == "source":
+        return None
+    splits = entries()[data.set].splits if data.set is not None else SPLITS
+    return {part: read_part(data, part, talk, needs) for part in splits}
+
+
 def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
     from ..data import check_columns
     from ..data.check import Report

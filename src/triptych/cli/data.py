@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from ..errors import UsageError
-from .checks import labelled, read_labelled, report_on
+from .checks import labelled, read_labelled, read_others, report_on
 from .console import table, talk
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def stats(*what: str, source: str | None = None, target: str | None = None, json
     Parameters
     ----------
     what
-        A recipe, a public set, one file with columns (two languages; or text and label), or two aligned files.
+        A recipe, a public set, one file with columns (two languages; or text and label), two aligned files, words with tags, trees,
+        questions with passages, or plain text.
     source
         The source side's file, beside --target.
     target
@@ -126,28 +127,31 @@ def stats(*what: str, source: str | None = None, target: str | None = None, json
         One JSON object a part.
     """
     from ..data.check import stats as stats_of
-    from ..data.check_columns import label_counts
+    from ..data.check_columns import counted
     from ..data.sources import read
 
     texts = None if source or target else labelled(what)
+    named: dict[str, list[Example]] | None = None
     if texts is not None:
         named = read_labelled(texts)
-    else:
+    elif not source and not target:
+        named = read_others(what)
+    if named is None:
         parts, named = _files(what, source, target)
         if parts is not None:
             named = {name: read(files, report=talk) for name, files in parts.items()}
     assert named is not None, "either files or examples"
     for name, examples in named.items():
-        found, labels = stats_of(examples), label_counts(examples)
+        found, counts = stats_of(examples), counted(examples)
         if json_:
-            print(json.dumps({"part": name, **found, **({"labels": labels} if labels else {})}, ensure_ascii=False))
+            print(json.dumps({"part": name, **found, **counts}, ensure_ascii=False))
             continue
         keys = list(next(iter(found.values())))
         rows = [[name, *found], *([key, *(_text(side[key]) for side in found.values())] for key in keys)]
         print(table(rows))
-        if labels:
+        for kind, labels in counts.items():
             more = f" and {len(labels) - SHOWN:,} more" if len(labels) > SHOWN else ""
-            print(f"labels  {', '.join(f'{label} {count:,}' for label, count in list(labels.items())[:SHOWN])}{more}")
+            print(f"{kind}  {', '.join(f'{label} {count:,}' for label, count in list(labels.items())[:SHOWN])}{more}")
     return 0
 
 

@@ -53,13 +53,15 @@ def init(
     Parameters
     ----------
     task
-        What to learn: translation from --source, classification from --train.
+        What to learn: translation from --source; classification, tagging, parsing, question-answering, masked-words or
+        language-modelling from --train.
     source
         Text file, one sentence a line; or one TSV, CSV or JSONL file with both sides.
     target
         The other side's file, line for line.
     train
-        TSV, CSV or JSONL with columns or keys like text and label, for a task that is no translation.
+        For a task that is no translation: TSV, CSV or JSONL with columns or keys like text and label; words and tags (CoNLL); trees
+        (CoNLL-U); questions with passages (SQuAD's JSON); plain text.
     validation
         File or two files for validation; a part of the training data is kept for it otherwise.
     test
@@ -92,7 +94,13 @@ def init(
 
         return _write(recipe_for(given, others, minutes, out), out)
     if source is None:
-        raise UsageError(f"triptych init knows translation and classification so far; start a recipe for {task} from a packaged one.")
+        from .init_others import PLANS
+        from .init_others import recipe_for as other_recipe
+
+        if task not in PLANS:
+            known = ", ".join(["translation", "classification", *PLANS])
+            raise UsageError(f"triptych init knows {known}; start a recipe for {task} from a packaged one.")
+        return _write(other_recipe(task, given, others, minutes, out), out)
     files = [str(source.resolve()), *([str(target.resolve())] if target else [])]
     data = DataTable(source=source_language or _language(source), target=target_language or _language(target),
                      train=files, **others)  # type: ignore[arg-type]  # fmt: skip

@@ -115,12 +115,13 @@ def measured_speed(config: Any, length: int, batch_tokens: int = 4096) -> float:
     model.precision = choose_precision("auto", choose_device("cpu"))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     ids, lengths = torch.randint(2, config.vocabulary_size, (count * length,)), torch.full((count,), length)
+    side = "source" if config.encoder is not None else "target"
     began, done = time.monotonic(), 0
     for step in range(30):
         if step == 2:  # the first ones warm up
             began, done = time.monotonic(), 0
         model.reseed(step)
-        model(source=ids, source_lengths=lengths).float().square().mean().backward()
+        model(**{side: ids, f"{side}_lengths": lengths}).float().square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
         done += 1

@@ -111,6 +111,16 @@ def label_counts(examples: Sequence[Example]) -> dict[str, int]:
     return dict(Counter(label for example in examples for label in _names(example)).most_common())
 
 
+def counted(examples: Sequence[Example]) -> dict[str, dict[str, int]]:
+    """What is learnt, kind -> name -> how often, most frequent first; kinds that there are: labels, tags, upos, relations, questions."""
+    found = {"labels": label_counts(examples)}
+    for kind in ("tags", "upos", "relations"):
+        found[kind] = dict(Counter(name for example in examples for name in getattr(example, kind) or ()).most_common())
+    asked = [example for example in examples if example.question is not None]
+    found["questions"] = dict(Counter("answered" if example.answers else "without an answer" for example in asked))
+    return {kind: counts for kind, counts in found.items() if counts}
+
+
 def _names(example: Example) -> list[str]:
     return [example.label] if example.label is not None else list(example.labels or ())
 

@@ -1,0 +1,215 @@
+"""triptych init for words with tags, trees, questions and plain text: from a person's files to a fitting recipe, with a forecast."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError
+from .console import talk
+from .init_classification import FEWEST, measured_speed
+
+if TYPE_CHECKING:
+    from ..data.check import Report
+    from ..data.example import Example
+    from ..data.parts import DataTable
+
+
+@dataclass(frozen=True)
+class Size:
+    """What fits so many tokens."""
+
+    tokens: float  # up to
+    vocabulary: int
+    encoder: str
+    decoder: str
+    dropout: float
+    epochs: int  # of a task with answers; plain text takes half as many
+
+
+# Judgement, not measurement: fewer tokens need fewer pieces, more dropout and more epochs.
+SIZES = (
+    Size(1e5, 2_000, "encoder-tiny", "decoder-tiny", 0.3, 60),
+    Size(1e6, 6_000, "encoder-tiny", "decoder-tiny", 0.2, 30),
+    Size(1e12, 8_000, "encoder-small", "decoder-small", 0.1, 8),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a task's recipe is written. check: the report on files by part; options: lines of the table `task` for these Examples."""
+
+    records: str
+    needs: tuple[str, ...]
+    options: Callable[[Sequence[Example]], list[str]]
+    check: Callable[[dict[str, list[str]]], Report | None] = lambda names: None
+    batch_tokens: int = 2048
+    dials: tuple[str, ...] = ()  # more lines of the table `model`
+    fewest: int = FEWEST
+
+
+def recipe_for(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path) -> str:
+    """The text of a recipe. Raises DataError naming file and line where training would fail."""
+    from ..data.parts import DataTable, read_part
+    from .checks import named_files
+
+    plan = PLANS[task]
+    data = DataTable(train=str(train.resolve()), **others)  # type: ignore[arg-type]
+    names = named_files(data)
+    _refuse(plan.check(names), names["train"][0])
+    examples = read_part(data, "train", talk, plan.needs)
+    if len(examples) < plan.fewest:
+        raise DataError(f"{train} holds {len(examples)} {plan.records}, too few to learn from; give some hundreds.")
+    words, size, found = forecast(task, plan, examples, minutes)
+    talk(f"{words} Next: triptych train {out}")
+    return text_of(task, plan, data, size, words, found, examples)
+
+
+def _refuse(report: Report | None, name: str) -> None:
+    """Say what is wrong with the files; stop where training would fail."""
+    if report is None:
+        return
+    fatal = [one for one in report.problems if one.severity == "error" and not one.reason.startswith("leak")]
+    if fatal:
+        more = f" ({len(fatal) - 1:,} more: triptych data check {name} lists all.)" if len(fatal) > 1 else ""
+        raise DataError(f"{fatal[0]}{more}")
+    for kind, count in report.counts.items():
+        talk(f"Check: {count:,} x {kind}; triptych data check {name} lists all.")
+
+
+def forecast(task: str, plan: Plan, examples: Sequence[Example], minutes: float | None) -> tuple[str, Size, float]:
+    """(in words, size, minutes), from a few training steps on made-up texts of the usual length."""
+    from ..presets import configure, parameter_count
+    from .init import estimated_tokens
+
+    texts = [text for one in examples for text in (one.text, one.question, one.passage) if text]
+    tokens = sum(map(estimated_tokens, texts))
+    size = next(size for size in SIZES if tokens <= size.tokens)
+    config: Any = configure(preset_of(task, size), {"dropout": size.dropout})
+    config = dataclasses.replace(config, vocabulary_size=size.vocabulary)
+    speed = measured_speed(config, min(256, max(4, round(tokens / len(examples)))))
+    epochs = size.epochs if task not in TEXT_ALONE else size.epochs / 2
+    minutes = minutes or max(1.0, round(epochs * tokens / speed / 60, 1))
+    return (
+        f"{len(examples):,} {plan.records}, about {tokens:,.0f} tokens; {parameter_count(config) / 1e6:.1f} M parameters read about "
+        f"{speed:,.0f} tokens/s here (measured just now): {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} minutes."
+    ), size, minutes  # fmt: skip
+
+
+def preset_of(task: str, size: Size) -> str:
+    return size.decoder if task == "language-modelling" else size.encoder
+
+
+def text_of(task: str, plan: Plan, data: DataTable, size: Size, words: str, minutes: float, examples: Sequence[Example]) -> str:
+    files = "".join(
+        f"{name} = {json.dumps(given, ensure_ascii=False)}\n" for name in ("train", "validation", "test") if (given := getattr(data, name))
+    )
+    kept = [name for name in ("validation", "test") if not getattr(data, name)]
+    held = f"# {' and '.join(kept)}: 2.5 % of the {plan.records} each, kept out of training by a hash of the text\n" if kept else ""
+    preset = preset_of(task, size)
+    dials = "".join(f"{line}\n" for line in plan.dials)
+    drops = "" if task in TEXT_ALONE else "bpe_dropout = 0.1               # words by other pieces in every epoch\n"
+    options = "\n".join(plan.options(examples))
+    return f"""# Written by triptych init. {words}
+# Any key can be changed here or on the command line, for example: --training.minutes 30
+
+[task]
+name = "{task}"
+{options}
+
+[data]
+{files}{held}
+[tokenizer]
+vocabulary_size = {size.vocabulary}          # fewer pieces for fewer texts
+
+[model]
+preset = "{preset}"         # triptych info {preset}
+dropout = {size.dropout}                   # more for fewer texts
+{dials}
+[batches]
+batch_tokens = {plan.batch_tokens}             # of a step; less memory with fewer
+{drops}
+[training]
+minutes = {minutes:g}                   # or steps = 2000
+learning_rate = 2e-3
+schedule = "trapezoid"          # rises, stays, falls to the end
+warmup_steps = 100
+average = 0.99
+"""
+
+
+# The tasks ----------------------------------------------------------------------------------------------------------------
+
+
+def _tags(examples: Sequence[Example]) -> list[str]:
+    from ..data import bio
+
+    lines = ["dropout = 0.3"]
+    if bio.scheme_of(tag for one in examples for tag in one.tags or ()) != "plain":
+        lines += ['scheme = "bioes"                # spans are learnt by their begin, inside, end; written as the data', 'decoding = "crf"']
+    if _unspaced(one.text for one in examples):
+        lines.append('words = "characters"            # of raw text; or the folder of a run with unit = "character"')
+    return lines
+
+
+def _trees(examples: Sequence[Example]) -> list[str]:
+    return ["dropout = 0.33", "word_dropout = 0.1"]
+
+
+def _questions(examples: Sequence[Example]) -> list[str]:
+    east = _unspaced(one.passage for one in examples)
+    lines = ["window = 384                    # tokens of question and passage that are read at once", "stride = 128",
+             "match_feature = true            # words of the question are marked in the passage"]  # fmt: skip
+    return [*lines, "characters = true               # an answer can begin at any character"] if east else lines
+
+
+def _masked(examples: Sequence[Example]) -> list[str]:
+    return ["whole_words = true"]
+
+
+def _next_words(examples: Sequence[Example]) -> list[str]:
+    return ["context = 256                   # tokens that the model sees at once"]
+
+
+def _unspaced(texts: Any) -> bool:
+    """Whether a good part of the letters belongs to a script that is written without spaces."""
+    from ..data.texts import UNSPACED
+
+    letters = [letter for text in texts for letter in (text or "")[:200] if letter.isalpha()]
+    return 4 * sum(bool(UNSPACED.match(letter)) for letter in letters) > len(letters)
+
+
+def _check_tags(names: dict[str, list[str]]) -> Report:
+    from ..data.check_conll import check
+
+    return check(names)
+
+
+def _check_trees(names: dict[str, list[str]]) -> Report:
+    from ..data.check import Report
+    from ..data.check_conllu import check
+
+    found = {part: check(path) for part, paths in names.items() for path in paths}
+    problems = [problem for report in found.values() for problem in report.problems]
+    return Report(problems, {part: sum(report.pairs.values()) for part, report in found.items()})
+
+
+def _check_questions(names: dict[str, list[str]]) -> Report:
+    from ..data.check_reading import check
+
+    return check(names)
+
+
+PLANS: dict[str, Plan] = {
+    "tagging": Plan("sentences", ("text", "words", "tags"), _tags, _check_tags, batch_tokens=1024),
+    "parsing": Plan("sentences", ("text", "words", "upos", "heads", "relations"), _trees, _check_trees),
+    "question-answering": Plan("questions", ("question", "passage", "answers"), _questions, _check_questions, batch_tokens=4096,
+                               dials=("segments = 5                    # question, passage, and what both hold",)),
+    "masked-words": Plan("texts", ("text",), _masked, batch_tokens=4096, fewest=1),
+    "language-modelling": Plan("texts", ("text",), _next_words, batch_tokens=4096, fewest=1),
+}  # fmt: skip
+TEXT_ALONE = ("masked-words", "language-modelling")
