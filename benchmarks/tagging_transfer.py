@@ -39,7 +39,8 @@ def ours(source: str, folder: Path, seed: int) -> None:
         out = folder / f"rate-{rate}"
         recipe = Recipe.load("conll2003", {
             "model.start": source, "training.steps": STEPS, "training.learning_rate": rate, "training.seed": seed,
-            "training.schedule": "linear", "training.warmup_steps": STEPS // 10, "training.average": 0.99, "training.head_rate": 10.0, "batches.batch_tokens": 640,
+            "training.schedule": "linear", "training.warmup_steps": STEPS // 10,
+            "training.average": 0.99, "training.head_rate": 10.0, "batches.batch_tokens": 640,
             "batches.bpe_dropout": 0.0, "task.dropout": 0.1,
         })  # fmt: skip
         score, seconds = 0.0, 0.0
