@@ -89,18 +89,8 @@ def init(
     if out.exists():
         raise UsageError(f"{out} is there already and is not overwritten. Name another file with --out.")
     others = {name: [str(path.resolve()) for path in paths] for name, paths in (("validation", validation), ("test", test)) if paths}
-    if task == "classification":
-        from .init_classification import recipe_for
-
-        return _write(recipe_for(given, others, minutes, out), out)
-    if source is None:
-        from .init_others import PLANS
-        from .init_others import recipe_for as other_recipe
-
-        if task not in PLANS:
-            known = ", ".join(["translation", "classification", *PLANS])
-            raise UsageError(f"triptych init knows {known}; start a recipe for {task} from a packaged one.")
-        return _write(other_recipe(task, given, others, minutes, out), out)
+    if task != "translation" or source is None:
+        return _write(_other(task, given, others, minutes, out), out)
     files = [str(source.resolve()), *([str(target.resolve())] if target else [])]
     data = DataTable(source=source_language or _language(source), target=target_language or _language(target),
                      train=files, **others)  # type: ignore[arg-type]  # fmt: skip
@@ -111,6 +101,20 @@ def init(
     forecast = Forecast.of(examples, minutes)
     talk(f"{forecast.words()} Next: triptych train {out}")
     return _write(_recipe(task, data, forecast), out)
+
+
+def _other(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path) -> str:
+    """The recipe of a task that is no translation."""
+    from .init_classification import recipe_for
+    from .init_others import PLANS
+    from .init_others import recipe_for as other_recipe
+
+    if task == "classification":
+        return recipe_for(train, others, minutes, out)
+    if task in PLANS:
+        return other_recipe(task, train, others, minutes, out)
+    known = ", ".join(["translation", "classification", *PLANS])
+    raise UsageError(f"triptych init knows {known}; start a recipe for {task} from a packaged one.")
 
 
 def _write(text: str, out: Path) -> int:
