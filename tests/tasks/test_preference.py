@@ -76,12 +76,12 @@ def test_it_begins_at_log_two_and_prefers_the_chosen(tokenizers: Tokenizers) -> 
     model, (_, reference) = network(tokenizers.target.vocabulary_size, 2), frozen(2, tokenizers)
     task = task.referred(reference) if task.referred else task
     batch = collate([one for example in PAIRS for one in task.encode(example, tokenizers, labels, "train", None)])
-    head, before = task.head(model.config, labels), None
+    head, before = task.head(model.config, labels), torch.zeros(0)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     for _ in range(12):
         output = head(model, model(**batch.inputs), batch.inputs)
         found = task.loss(output, batch)
-        if before is None:
+        if not len(before):
             assert float(found["loss"][0]) / 2 == pytest.approx(math.log(2), abs=1e-5)
             before = answer_log_probabilities(output.logits, batch).detach()
         optimizer.zero_grad()

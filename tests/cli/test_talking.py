@@ -79,7 +79,7 @@ def test_preferences_need_a_start(runs: Path, triptych: Triptych) -> None:
     answer = triptych("train", runs / "pairs.toml", "--out", runs / "none", *DIALS)
     assert answer.code == 2 and "name it with model.start" in answer.err
     answer = triptych("train", runs / "pairs.toml", "--out", runs / "none", "--model.start", runs / "lm", *DIALS)
-    assert answer.code == 2 and "train it for chat first" in answer.err
+    assert answer.code == 2 and "train it with the task chat first" in answer.err
 
 
 def say(triptych: Triptych, monkeypatch: pytest.MonkeyPatch, text: bytes, *arguments: object) -> SimpleNamespace:
