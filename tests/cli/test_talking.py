@@ -31,9 +31,8 @@ PAIRS = [{"prompt": one["messages"][0]["content"], "chosen": one["messages"][1][
 def recipe(folder: Path, name: str, task: str, records: list[Any], more: str = "") -> str:
     lines = "".join(f"{json.dumps(one)}\n" for one in records)
     (folder / f"{name}.jsonl").write_text(lines)
-    text = (
-        f'[task]\nname = "{task}"\ncontext = 48\n{more}[data]\ntrain = "{name}.jsonl"\nvalidation = "{name}.jsonl"\ntest = "{name}.jsonl"\n'
-    )
+    parts = "".join(f'{part} = "{name}.jsonl"\n' for part in ("train", "validation", "test"))
+    text = f'[task]\nname = "{task}"\ncontext = 48\n{more}[data]\n{parts}'
     (folder / f"{name}.toml").write_text(text)
     return str(folder / f"{name}.toml")
 
@@ -80,6 +79,12 @@ def test_preferences_need_a_start(runs: Path, triptych: Triptych) -> None:
     assert answer.code == 2 and "name it with model.start" in answer.err
     answer = triptych("train", runs / "pairs.toml", "--out", runs / "none", "--model.start", runs / "lm", *DIALS)
     assert answer.code == 2 and "train it with the task chat first" in answer.err
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo"])
+def test_a_tuning_goes_on(runs: Path, triptych: Triptych, name: str) -> None:
+    assert triptych("train", runs / name, "--resume", "--training.steps", "4").code == 0
+    assert Run.open(runs / name).read_labels()["template"] == TEMPLATES["text"]
 
 
 def say(triptych: Triptych, monkeypatch: pytest.MonkeyPatch, text: bytes, *arguments: object) -> SimpleNamespace:
