@@ -15,7 +15,7 @@ from .data import catalog
 from .data.batching import Encoded, MicroBatches, collate, length_batches
 from .data.check_columns import refuse_unseen
 from .data.drawing import Drawing
-from .data.example import FIELDS, Example
+from .data.example import FIELDS, Example, texts_of
 from .data.parts import read_part, spread
 from .data.tokenizer import Tokenizer, Tokenizers
 from .errors import DataError, RunError, UsageError
@@ -32,7 +32,7 @@ from .training.distributed import world
 from .training.job import Job, Progress
 from .training.model_card import CardFacts, hardware, model_card
 from .training.trainer import train
-from .training.transfer import adapt_with, shape_from, start_from, taught
+from .training.transfer import adapt_with, referred, shape_from, start_from, taught
 
 if TYPE_CHECKING:
     from .tasks.task import Task
@@ -106,15 +106,21 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     elif resume:
         tell(f"There is nothing to resume in {out}; training starts anew.")
     task = recipe.build_task()
+    if task.referred is not None and recipe.model.start is None:
+        raise UsageError(f"{task.name.capitalize()} tuning changes a run that can chat: name it with model.start (--model.start RUN).")
     examples = spread(read_part(recipe.data, "train", tell, task.needs), recipe.data.examples)
     validation = spread(read_part(recipe.data, "validation", tell, task.needs), recipe.validation.examples)
     labels = task.prepare(examples)
     refuse_unseen(examples, validation)
     origin = before or (open_origin(recipe.model.start, task.name) if recipe.model.start else None)
+    if task.adopt is not None and origin is not None:
+        labels = task.adopt(labels, origin.read_labels(), Tokenizers.load(origin.path))
     if before is not None and before.read_labels() != labels:
         raise RunError(f"The data of {out} has changed since it was trained: its labels differ. Train into a new folder.")
     tokenizers = _tokenizers(recipe, labels, examples, origin, tell)
     examples, encoded = _encode(task, examples, tokenizers, labels, recipe.data.longest, tell)
+    if task.check is not None:
+        task.check(encoded, tokenizers)
     config, task, model, head = _model(recipe, task, labels, tokenizers, before, tell)
     encode = _encoder(recipe, task, examples, encoded, tokenizers, labels)
     batches = MicroBatches(
@@ -204,7 +210,9 @@ def _tokenizers(recipe: Recipe, labels: dict[str, Any], examples: list[Example],
         return found
     dials, mask = recipe.tokenizer, bool(labels.get("mask", False))
     sides = {role: [name for name, one in FIELDS.items() if one.text and one.role == role] for role in ("input", "target")}
-    texts = {role: [text for name in names for one in examples if (text := getattr(one, name))] for role, names in sides.items()}
+    texts = {
+        role: [text for name in names for one in examples for text in texts_of(getattr(one, name)) if text] for role, names in sides.items()
+    }
     if dials.shared or not texts["target"]:
         one = Tokenizer.train(texts["input"] + texts["target"], dials.kind, dials.vocabulary_size, tags, mask)
         return Tokenizers(one, one)
@@ -230,6 +238,8 @@ def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Token
     if recipe.training.teacher is not None:
         task = taught(task, recipe.training, tokenizers, labels, config)
         tell(f"The teacher is {recipe.training.teacher}.")
+    if task.referred is not None:
+        task = referred(task, task.options.get("reference") or table.start or "", recipe.training)
     torch.manual_seed(recipe.training.seed)
     model, head = build(config), task.head(config, labels)
     if table.start and (before is None or before.latest_checkpoint() is None):  # else a checkpoint holds the weights

@@ -42,6 +42,7 @@ def _others(what: What) -> Report | None:
     """A recipe's or set's records that are no pairs: all are read, and what stands in two parts is told."""
     from ..data.catalog import SPLITS, entries
     from ..data.check import Problem, Report
+    from ..data.example import texts_of
     from ..data.parts import DataTable, read_part
     from ..data.split import sentence_key
     from ..recipe import Recipe, packaged
@@ -61,7 +62,8 @@ def _others(what: What) -> Report | None:
     report, held = Report(pairs={name: len(part) for name, part in named.items()}), {}
     for name, part in named.items():
         for example in part:
-            key = sentence_key(next((value for value in example.inputs.values() if isinstance(value, str)), ""))
+            texts = (value for value in example.inputs.values() if isinstance(value, str))
+            key = sentence_key(next(texts, "") if example.messages is None else "\n".join(texts_of(example.messages)))
             if key in held and held[key][0] != name:
                 report.problems.append(Problem(example.place, f"leak: this text also stands in {held[key][0]} ({held[key][1]})"))
             held.setdefault(key, (name, example.place))

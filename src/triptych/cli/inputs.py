@@ -49,6 +49,8 @@ def example_of(line: str, predictor: Predictor, place: str, to: str | None, fixe
                 f"{place} has {len(parts)} columns; a run for {predictor.task.name} needs {len(wanted)} between tabs: {', '.join(wanted)}."
             )
         values = dict(zip(wanted, parts, strict=True))
+    elif wanted == ["messages"] and line.lstrip().startswith('{"messages"'):  # a whole conversation
+        values = _object(line, place)
     elif predictor.task.input in fixed:
         raise UsageError(f"The {predictor.task.input} is given twice.")
     else:
@@ -64,7 +66,7 @@ def _object(line: str, place: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise DataError(f"{place} is not valid JSON ({error.msg} at column {error.colno}).") from None
     for name, value in values.items():
-        if not isinstance(value, str):
+        if not isinstance(value, str) and name != "messages":
             raise DataError(f"{place}: '{name}' is {value!r}; it must be a text.")
     return values
 

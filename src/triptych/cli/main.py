@@ -29,6 +29,7 @@ VERBS = {  # verb -> (module:function, what it does)
     "answer": ("answer:answer", "Find the answers to questions, in a passage or in a folder of documents."),
     "embed": ("answer:embed", "Texts as vectors, for search."),
     "complete": ("use:complete", "Write on from a prompt, for a run that writes text."),
+    "chat": ("chat:chat", "Talk with a run, turn by turn, for a run that chats."),
     "inspect": ("look:inspect", "Show what a run attended to, as one HTML file or as text."),
     "compare": ("compare:compare", "Runs side by side: scores, lengths, speed, attention."),
     "import": ("exchange:import_", "A folder of the library transformers (BERT, DistilBERT) as a run."),

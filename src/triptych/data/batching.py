@@ -22,6 +22,7 @@ class Encoded:
     """One example as ids. `inputs` are keyed by the model's argument names, `targets` by what the loss wants.
 
     inputs: {"source": (S,) int64, "target": (T,) int64}, and what follows the source axis, like {"segments": (S,)}.
+        An Encoded of several sequences that must share a batch gives their lengths itself: {"target_lengths": (2,)}.
     targets: {"tokens": (T,)}; the first array's length is what the loss is a mean over (words, masked tokens, one a text).
     index: of its Example. offsets: characters [start, end) of each source token, where asked for.
     about: what its task wants to find again when it reads the answer, like the place of a window.
@@ -68,7 +69,7 @@ def collate(encoded: Sequence[Encoded], passes: int = 1) -> Batch:
     inputs: dict[str, Tensor] = {}
     for name in encoded[0].inputs:
         inputs[name] = _together([one.inputs[name] for one in encoded])
-        if name in AXES:
+        if name in AXES and name + LENGTHS not in encoded[0].inputs:
             inputs[name + LENGTHS] = torch.tensor([len(one.inputs[name]) for one in encoded], dtype=torch.int64)
     targets = {name: _together([one.targets[name] for one in encoded]) for name in encoded[0].targets}
     counts = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError
-from .example import FIELDS, Example
+from .example import FIELDS, Example, texts_of
 from .sources import LONGEST_LINE, Files, read_bytes, records
 from .split import sentence_key
 
@@ -132,7 +132,7 @@ def stats(examples: Sequence[Example]) -> dict[str, dict[str, float | int | str]
     table: dict[str, dict[str, float | int | str]] = {}
     sides = [name for name, one in FIELDS.items() if one.text and any(getattr(example, name) is not None for example in examples)]
     for side in sides or ("source", "target"):
-        texts = [getattr(example, side) or "" for example in examples]
+        texts = ["\n".join(texts_of(getattr(example, side))) for example in examples]
         lengths = sorted(map(len, texts)) or [0]
         characters = Counter(character for text in texts for character in text)
         table[side] = {

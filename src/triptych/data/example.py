@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +25,9 @@ FIELDS: dict[str, Field] = {
     "words": Field("input", False),
     "question": Field("input", True),
     "passage": Field("input", True),
+    "messages": Field("input", True),
+    "chosen": Field("target", True),
+    "rejected": Field("target", True),
     "label": Field("target", False),
     "labels": Field("target", False),
     "value": Field("target", False),
@@ -44,6 +48,7 @@ class Example:
     words: [start, end) characters of each word in `text`; label, labels, value: of a text, one, several, or a number.
     tags, upos, relations: one a word; heads: for each word the number of its head, 1 for the first word, 0 for the root.
     question, passage; answers: (text, first character in the passage), none where the passage holds no answer.
+    messages: a conversation, {"role": "system", "user" or "assistant", "content": text} each; chosen, rejected: two answers to its end.
     place: where it came from ("train.en:17"), for messages.
     """
 
@@ -65,14 +70,25 @@ class Example:
     question: str | None = None
     passage: str | None = None
     answers: list[tuple[str, int]] | None = None
+    messages: list[dict[str, str]] | None = None
+    chosen: str | None = None
+    rejected: str | None = None
 
     @property
     def bytes(self) -> int:
         """UTF-8 bytes of its text fields."""
-        texts = (getattr(self, name) for name, field in FIELDS.items() if field.text)
-        return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts if text is not None)
+        texts = (text for name, field in FIELDS.items() if field.text for text in texts_of(getattr(self, name)))
+        return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
     @property
     def inputs(self) -> dict[str, Any]:
         """The input fields that are given."""
         return {name: value for name, one in FIELDS.items() if one.role == "input" and (value := getattr(self, name)) is not None}
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """The texts that a field's value holds: itself, or what was said in each message; none of one that is not given."""
+    if isinstance(value, str):
+        yield value
+    elif value is not None:
+        yield from (message["content"] for message in value)

@@ -23,6 +23,8 @@ READERS: dict[str, str] = {
     "label": "columns:read",
     "labels": "columns:read",
     "value": "columns:read",
+    "chosen": "chats:read_preferences",
+    "messages": "chats:read",
     "text": "texts:read",
 }
 

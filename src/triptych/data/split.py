@@ -39,11 +39,13 @@ def split_of(key: str, shares: Mapping[str, float] = SHARES) -> str:
 
 
 def by_input(examples: Sequence[Example]) -> dict[str, list[Example]]:
-    """Examples whose first input text (or passage) is the same go to the same part; nothing is left out."""
+    """Examples whose first input text (or passage, or first turn) is the same go to the same part; nothing is left out."""
     parts: dict[str, list[Example]] = {"test": [], "validation": [], "train": []}
     for example in examples:
         texts = (value for value in example.inputs.values() if isinstance(value, str))
         text = next(texts, "") if example.passage is None else example.passage  # all questions on a passage stay together
+        if example.messages is not None:
+            text = next((one["content"] for one in example.messages if one["role"] != "system"), "")
         parts[split_of(sentence_key(text))].append(example)
     return parts
 

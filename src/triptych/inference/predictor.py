@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from ..data.batching import Encoded, collate, length_batches
-from ..data.example import FIELDS, Example
+from ..data.example import FIELDS, Example, texts_of
+from ..data.messages import messages_of
 from ..data.tokenizer import Tokenizers
 from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers
@@ -22,6 +23,8 @@ from ..model.packing import pack
 from ..run import WORDS_FOLDER, Run, RunConfig
 from ..tasks.task import TASKS, Prediction, Scores, Task
 from ..training.precision import choose_precision
+from ..training.settings import TrainingSettings
+from ..training.transfer import referred
 
 if TYPE_CHECKING:
     from ..inspection.trace import Trace
@@ -66,6 +69,8 @@ class Predictor:
         """What the task answers: a text stands for its first input. Raises UsageError for a field that the task does not read."""
         wanted = [name for name in self.task.needs if FIELDS[name].role == "input"]
         values: dict[str, Any] = {self.task.input: given} if isinstance(given, str) else dict(given)
+        if "messages" in values and "messages" in wanted:
+            values["messages"] = messages_of(values["messages"], place or "An example")
         for name in values:
             if name not in (*wanted, *OPTIONAL_INPUTS):
                 raise unknown("input", name, wanted, f"of a run for {self.task.name}")
@@ -103,7 +108,7 @@ class Predictor:
         encoded: list[Encoded] = []
         for place, example in enumerate(examples):
             given = getattr(example, self.task.input)
-            if given is None or not (given.strip() or self.task.empty):
+            if given is None or not (self.task.empty or any(text.strip() for text in texts_of(given))):
                 continue
             try:
                 pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
@@ -134,15 +139,16 @@ class Predictor:
         words = {place: [(first, last) for first, last in one.details["offsets"]] for place, one in zip(places, found, strict=True)}
         return [dataclasses.replace(one, words=words.get(place, one.words)) for place, one in enumerate(examples)]
 
-    def stream(self, text: str, **decoding: Any) -> Iterator[str]:
-        """One continuation of a prompt, piece by piece as it is written. For a run that writes text."""
+    def stream(self, text: str | Mapping[str, Any], **decoding: Any) -> Iterator[str]:
+        """One continuation of a prompt, piece by piece as it is written. For a run that writes text, or that chats."""
         from ..decoding.writing import stream
 
-        if self.task.name not in ("language-modelling", "chat"):
+        if self.task.name not in ("language-modelling", "chat", "preference"):
             raise UsageError(f"A run for {self.task.name} does not write on from a prompt. Use predict.")
         (one,) = self.task.encode(self.example(text, "the prompt"), self.tokenizers, self.labels, "use", None)
-        yield from stream(self.model, one.inputs["target"].tolist(), self.settings(**decoding), self.tokenizers.target,
-                          context=self.task.options["context"])  # fmt: skip
+        pieces = stream(self.model, one.inputs["target"].tolist(), self.settings(**decoding), self.tokenizers.target,
+                        context=self.task.options["context"])  # fmt: skip
+        yield from pieces if self.task.input == "text" else _from_first_word(pieces)
 
     def raw(self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0) -> list[Any]:
         """The task's raw result for each of `encoded`. start: number of the first Example, for what a draw depends on.
@@ -253,6 +259,16 @@ class Predictor:
         return self.config.name if self.config and self.config.name else "model"
 
 
+def _from_first_word(pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces of a turn without the white space before it."""
+    begun = False
+    for piece in pieces:
+        piece = piece if begun else piece.lstrip()
+        begun = begun or bool(piece)
+        if piece:
+            yield piece
+
+
 def encode_all(task: Task, examples: Sequence[Example], tokenizers: Tokenizers, labels: dict[str, Any]) -> list[Encoded]:
     """All examples with their targets, nothing drawn, each Encoded with its Example's number."""
     encoded = []
@@ -281,6 +297,8 @@ def load(path: str | Path, precision: Precision = "float32") -> Predictor:
     if config.task not in TASKS:
         raise RunError(f"{run.path / 'config.json'} names the task '{config.task}', which this triptych does not have. Update it.")
     task = TASKS[config.task](config.options)
+    if task.referred is not None:
+        task = referred(task, str(config.options["reference"]), TrainingSettings(precision="float32", device="cpu"))
     labels = run.read_labels()
     tokenizers = Tokenizers.load(run.path)
     model = build(config.model)

@@ -40,6 +40,14 @@ class NextToken(nn.Module):
         return TokenOutput(states, *model.readout())
 
 
+class LearntTokens(nn.Module):
+    """Next-word prediction where the word that follows is to be learnt, say the words of one speaker; no parameter of its own."""
+
+    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
+        """states (N, D), inputs["learnt"] (N,) 0 or 1 -> K rows: states (K, D), to be projected."""
+        return TokenOutput(states.index_select(0, inputs["learnt"].nonzero().squeeze(1)), *model.readout())
+
+
 class MaskedWords(nn.Module):
     """What stood at the masked places: a dense layer, GELU, a norm, then the model's own vocabulary projection with a bias of
     its own (Devlin et al. 2018, section 3.1). Only masked rows reach any of it.

@@ -86,6 +86,11 @@ class Task:
     empty: an empty input has an answer (a text that is written from its beginning).
     window: texts are joined, one after the other, and cut into windows of so many tokens.
     by_losses: scored by its losses alone, so an evaluation answers nothing.
+    adopt(labels, labels of the run that a training starts from, its tokenizers) -> labels: what is taken over from there, like a
+        chat's template. Optional.
+    check(encoded pieces of each training example, tokenizers): raises, before training, where what must be learnt is not there.
+        Optional.
+    referred(frozen model) -> the task with that model's answers in its loss: the run that a training starts from. Optional.
     calibrate(model, head, batches of the development data) -> what was set, in a sentence: sets buffers of the head, like a
         temperature, once training has ended. Optional.
     """
@@ -108,6 +113,9 @@ class Task:
     window: int | None = None
     empty: bool = False
     calibrate: Callable[[Any, Any, Sequence[Batch]], str | None] | None = None
+    adopt: Callable[[Labels, Labels, Tokenizers], Labels] | None = None
+    check: Callable[[Sequence[list[Encoded]], Tokenizers], None] | None = None
+    referred: Callable[[Any], Task] | None = None
     redraw: Callable[[list[Encoded], Tokenizers, np.random.Generator], list[Encoded]] | None = None
 
     @property
@@ -125,6 +133,8 @@ MODULES = {  # task -> module that builds it
     "masked-words": "masked_words",
     "tagging": "tagging",
     "language-modelling": "language_modelling",
+    "chat": "chat",
+    "preference": "preference",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -140,15 +141,21 @@ def taught(task: Task, settings: TrainingSettings, tokenizers: Tokenizers, label
             f"The teacher's states have width {widths[0]} and the student's {widths[1]}, so they have no angle between them. "
             "Set training.cosine_weight to 0."
         )
-    return distilled(
-        task, _teacher(run, task, settings), Weights(settings.distill_temperature, settings.distill_weight, settings.cosine_weight)
-    )
+    return distilled(task, _teacher(run, settings), Weights(settings.distill_temperature, settings.distill_weight, settings.cosine_weight))
 
 
-def _teacher(run: Run, task: Task, settings: TrainingSettings) -> Teacher:
+def referred(task: Task, path: str, settings: TrainingSettings) -> Task:
+    """`task`, which compares its model with a frozen run, with that run; it is read when it is first asked. Its path is saved as
+    the option `reference`, so that a finished run can be scored."""
+    assert task.referred is not None, f"task {task.name} compares with no other run"
+    frozen = cache(lambda: _teacher(Run.open(path), settings))
+    return dataclasses.replace(task.referred(lambda inputs: frozen()(inputs)), options={**task.options, "reference": str(path)})
+
+
+def _teacher(run: Run, settings: TrainingSettings) -> Teacher:
     """A run's model and head, in the student's precision, without dropout."""
     config, labels = run.read_config(), run.read_labels()
-    model, head = build(config.model), TASKS[task.name](config.options).head(config.model, labels)
+    model, head = build(config.model), TASKS[config.task](config.options).head(config.model, labels)
     run.load_into(model, head)
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)

@@ -1,0 +1,141 @@
+"""triptych chat: a conversation with a run, streamed in a terminal, turn by turn on a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError, TriptychError, UsageError
+from .console import talk
+from .use import Overrides, Precision, decoding_changes, load_run
+
+if TYPE_CHECKING:
+    from ..inference.predictor import Predictor
+
+CHATS = ("chat", "preference")  # tasks whose runs can
+RESET, PROMPT = "/reset", "> "
+
+
+def chat(run: str, /, *, system: str | None = None, precision: Precision = "float32", overrides: Overrides = None) -> int:
+    """Talk with a run that was trained to chat. Dials of decoding are given as --decoding.temperature 0.8.
+
+    In a terminal answers come as they are written; Ctrl-C stops an answer, Ctrl-D ends. On a pipe every line of stdin is a turn
+    and every answer one line of stdout. /reset begins a new conversation.
+
+    Parameters
+    ----------
+    run
+        Folder of a trained run.
+    system
+        What the assistant is told before the conversation.
+    precision
+        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
+    """
+    from ..run import Run
+
+    found = Run.open(run).read_config().task
+    if found not in CHATS:
+        raise UsageError(f"{run} is a run for {found}, which does not chat. Use: triptych predict {run}")
+    changes = decoding_changes(overrides)
+    predictor = load_run(run, precision)
+    conversation = Conversation(predictor, changes, system)
+    return in_terminal(conversation) if sys.stdin.isatty() else on_pipe(conversation)
+
+
+class Conversation:
+    """What was said so far, and how it goes on. Raises UsageError for a dial of decoding or a system text that cannot be."""
+
+    def __init__(self, predictor: Predictor, changes: dict[str, Any], system: str | None) -> None:
+        from ..data.messages import messages_of
+
+        self.predictor, self.changes = predictor, changes
+        self.settings = predictor.settings(**changes)
+        self.head = messages_of([{"role": "system", "content": system}], "--system") if system is not None else []
+        if self.head and "system" not in predictor.labels.get("roles", ()):
+            talk("This run has met no system text in training, so it may make nothing of --system.")
+        self.answered = 0
+        self.reset()
+
+    def reset(self) -> None:
+        self.messages, self.told = list(self.head), False
+
+    def say(self, text: str, show: Callable[[str], None]) -> str:
+        """The answer to a turn, shown piece by piece. An interrupt stops it: what was said until then is kept, and raised on.
+
+        A turn that gets no answer, or that cannot be read, is forgotten.
+        """
+        self.messages.append({"role": "user", "content": text})
+        said = ""
+        try:
+            for piece in self._pieces():
+                said += piece
+                show(piece)
+        finally:
+            if said.strip():
+                self.messages.append({"role": "assistant", "content": said.strip()})
+            else:
+                self.messages.pop()
+        return said
+
+    def _pieces(self) -> Iterator[str]:
+        """Whole where the answer is chosen among several, else as it is written."""
+        predictor, given = self.predictor, {"messages": self.messages}
+        (encoded,) = predictor.task.encode(predictor.example(given, "the turn"), predictor.tokenizers, predictor.labels, "use", None)
+        if encoded.about and not self.told:
+            context = predictor.task.options["context"]
+            talk(f"The conversation is longer than half the context of {context:,} tokens: {encoded.about:,} of its oldest are not seen.")
+            self.told = True
+        dials = {**self.changes, "seed": self.settings.seed + self.answered}  # the same words can be answered anew
+        self.answered += 1
+        if max(self.settings.samples, self.settings.beams, self.settings.n_best) > 1:
+            yield predictor.predict([given], **dials)[0].text
+        else:
+            yield from predictor.stream(given, **dials)
+
+
+def in_terminal(conversation: Conversation) -> int:
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  lines can be edited and found again
+    talk(f"Say something. {RESET} begins anew, Ctrl-C stops an answer, Ctrl-D ends.")
+    while True:
+        try:
+            text = input(PROMPT).strip()
+        except EOFError:
+            print()
+            return 0
+        except KeyboardInterrupt:
+            talk("\nCtrl-D ends.")
+            continue
+        except UnicodeDecodeError:
+            talk("That was not UTF-8; set the terminal to it.")
+            continue
+        if text == RESET:
+            conversation.reset()
+            talk("A new conversation.")
+        elif text:
+            try:
+                conversation.say(text, lambda piece: print(piece, end="", flush=True))
+                print()
+            except KeyboardInterrupt:
+                talk("\n(stopped)")
+            except TriptychError as problem:
+                talk(f"triptych: {problem}")
+
+
+def on_pipe(conversation: Conversation) -> int:
+    for number, raw in enumerate(sys.stdin.buffer, 1):
+        try:
+            text = raw.decode().strip()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"stdin:{number}: byte 0x{raw[error.start]:02X} is not UTF-8; the turns before it are answered. "
+                "Convert the text, for example: iconv -f latin1 -t utf-8"
+            ) from None
+        if text == RESET:
+            conversation.reset()
+        else:
+            said = conversation.say(text, lambda piece: None) if text else ""
+            print(" ".join(said.split("\n")).strip(), flush=True)
+    return 0

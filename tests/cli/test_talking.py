@@ -1,0 +1,190 @@
+"""From a run that writes to one that chats (LoRA), from that to one that prefers, and talking with them: on a pipe and in a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import triptych as package
+from triptych.cli import chat as verb
+from triptych.cli.main import run as run_command
+from triptych.run import Run
+from triptych.tasks.turns import TEMPLATES
+
+Triptych = Callable[..., SimpleNamespace]
+DIALS = ["--training.steps", "3", "--training.learning_rate", "0.01", "--training.warmup_steps", "1", "--training.precision", "float32",
+         "--batches.batch_tokens", "300", "--decoding.max_length", "5"]  # fmt: skip
+SHAPE = ["--model.preset", "decoder-tiny", "--model.width", "16", "--model.heads", "2", "--model.inner_width", "32", "--model.layers", "1",
+         "--model.dropout", "0.0"]  # fmt: skip
+TALKS = [{"messages": [{"role": "user", "content": f"{name} 你好"}, {"role": "assistant", "content": f"hello {name}"}]}
+         for name in ("Ann", "Bob", "Cid", "Dan", "Eve", "Fay")]  # fmt: skip
+PAIRS = [{"prompt": one["messages"][0]["content"], "chosen": one["messages"][1]["content"], "rejected": "no"} for one in TALKS]
+
+
+def recipe(folder: Path, name: str, task: str, records: list[Any], more: str = "") -> str:
+    lines = "".join(f"{json.dumps(one)}\n" for one in records)
+    (folder / f"{name}.jsonl").write_text(lines)
+    parts = "".join(f'{part} = "{name}.jsonl"\n' for part in ("train", "validation", "test"))
+    text = f'[task]\nname = "{task}"\ncontext = 48\n{more}[data]\n{parts}'
+    (folder / f"{name}.toml").write_text(text)
+    return str(folder / f"{name}.toml")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """lm: learnt to write; sft: chats, started from lm with LoRA; dpo: started from sft; chat: from scratch, with marks."""
+    folder = tmp_path_factory.mktemp("chats")
+    texts = [{"text": f"{one['messages'][0]['content']}. {one['messages'][1]['content']}."} for one in TALKS]
+    written = ["--tokenizer.kind", "characters", "--tokenizer.vocabulary_size", "330", *SHAPE]
+    chats = recipe(folder, "talks", "chat", TALKS)
+    for command in (
+        [recipe(folder, "texts", "language-modelling", texts), "--out", folder / "lm", *written],
+        [chats, "--out", folder / "sft", "--model.start", folder / "lm", "--model.lora_rank", "2"],
+        [recipe(folder, "pairs", "preference", PAIRS, "beta = 0.5\n"), "--out", folder / "dpo", "--model.start", folder / "sft"],
+        [chats, "--out", folder / "chat", *written],
+    ):
+        assert run_command(["train", *map(str, command), *DIALS]) == 0
+    return folder
+
+
+def test_fine_tuning_keeps_the_tokenizer_and_takes_marks_of_text(runs: Path) -> None:
+    started, tuned = Run.open(runs / "lm"), Run.open(runs / "sft")
+    assert tuned.read_text("tokenizer.json") == started.read_text("tokenizer.json")
+    labels = tuned.read_labels()
+    assert labels["template"] == TEMPLATES["text"] and labels["tags"] == [] and labels["roles"] == ["assistant", "user"]
+    assert Run.open(runs / "chat").read_labels()["tags"] == ["assistant", "system", "user"]
+    assert Run.open(runs / "dpo").read_labels()["template"] == labels["template"]
+    (answer,) = package.load(runs / "sft").predict(["Ann 你好"])
+    assert len(answer.tokens) <= 5
+
+
+def test_a_tuned_run_is_scored_against_its_start(runs: Path, triptych: Triptych) -> None:
+    config = Run.open(runs / "dpo").read_config()
+    assert config.options["reference"] == str(runs / "sft") and config.options["beta"] == 0.5
+    found = json.loads(triptych("evaluate", runs / "dpo", "--json").out.splitlines()[-1])["metrics"]
+    assert list(found) == ["loss", "accuracy", "margin"] and found["loss"] < 0.6931 and found["accuracy"] > 50
+    score = json.loads(triptych("evaluate", runs / "sft", "--json").out.splitlines()[-1])
+    assert list(score["metrics"]) == ["loss", "perplexity", "bits_per_byte"] and score["examples"] == 6
+
+
+def test_preferences_need_a_start(runs: Path, triptych: Triptych) -> None:
+    answer = triptych("train", runs / "pairs.toml", "--out", runs / "none", *DIALS)
+    assert answer.code == 2 and "name it with model.start" in answer.err
+    answer = triptych("train", runs / "pairs.toml", "--out", runs / "none", "--model.start", runs / "lm", *DIALS)
+    assert answer.code == 2 and "train it with the task chat first" in answer.err
+
+
+@pytest.mark.parametrize("name", ["sft", "dpo"])
+def test_a_tuning_goes_on(runs: Path, triptych: Triptych, name: str) -> None:
+    assert triptych("train", runs / name, "--resume", "--training.steps", "4").code == 0
+    assert Run.open(runs / name).read_labels()["template"] == TEMPLATES["text"]
+
+
+def say(triptych: Triptych, monkeypatch: pytest.MonkeyPatch, text: bytes, *arguments: object) -> SimpleNamespace:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text), encoding="utf-8"))
+    return triptych("chat", *arguments)
+
+
+def test_a_pipe_is_answered_turn_by_turn(runs: Path, triptych: Triptych, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = say(triptych, monkeypatch, "Ann 你好\nBob 你好\n\n/reset\nAnn 你好\n".encode(), runs / "dpo", "--decoding.min_length", "3")
+    lines = answer.out.split("\n")
+    assert answer.code == 0 and len(lines) == 5 and lines[2] == "" and lines[0] == lines[3] != "" and lines[4] == ""
+    predictor = package.load(runs / "dpo")
+    first = predictor.predict(["Ann 你好"], min_length=3)[0].text
+    assert lines[0] == " ".join(first.split("\n")).strip()
+
+
+def test_the_history_is_read_and_its_loss_is_told(runs: Path, triptych: Triptych, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[dict[str, str]]] = []
+    plain = package.load(runs / "chat")
+    encode = plain.task.encode
+
+    def watched(example: Any, *more: Any) -> Any:
+        seen.append([dict(one) for one in example.messages])
+        return encode(example, *more)
+
+    monkeypatch.setattr(verb, "load_run", lambda run, precision: _with(plain, encode=watched))
+    answer = say(triptych, monkeypatch, "Ann 你好\nBob 你好 and all the others\n".encode(), runs / "chat", "--system", "Be kind.",
+                 "--decoding.min_length", "3")  # fmt: skip
+    assert answer.code == 0 and [one["role"] for one in seen[-1]] == ["system", "user", "assistant", "user"]
+    assert "met no system text in training" in answer.err and "of its oldest are not seen" in answer.err
+
+
+def _with(predictor: Any, **slots: Any) -> Any:
+    import dataclasses
+
+    return dataclasses.replace(predictor, task=dataclasses.replace(predictor.task, **slots))
+
+
+def test_samples_are_ranked_in_a_chat(runs: Path, triptych: Triptych, monkeypatch: pytest.MonkeyPatch) -> None:
+    dials = ("--decoding.temperature", "1.0", "--decoding.min_length", "2", "--decoding.samples", "4")
+    answer = say(triptych, monkeypatch, b"Ann\n", runs / "chat", *dials)
+    wanted = package.load(runs / "chat").predict(["Ann"], temperature=1.0, min_length=2, samples=4)[0].text
+    assert answer.code == 0 and answer.out.rstrip("\n") == " ".join(wanted.split("\n")).strip()
+
+
+def test_wrong_runs_bytes_and_dials_are_said(runs: Path, triptych: Triptych, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = say(triptych, monkeypatch, b"Ann\n\xff\n", runs / "chat")
+    assert answer.code == 1 and "stdin:2: byte 0xFF is not UTF-8" in answer.err and answer.out.count("\n") == 1
+    answer = say(triptych, monkeypatch, b"", runs / "lm")
+    assert answer.code == 2 and "a run for language-modelling, which does not chat" in answer.err
+    answer = say(triptych, monkeypatch, b"", runs / "chat", "--decoding.temprature", "1")
+    assert answer.code == 2 and "Did you mean" in answer.err
+    answer = say(triptych, monkeypatch, b"", runs / "chat", "--system", " ")
+    assert answer.code == 1 and "content is empty" in answer.err
+
+
+def test_a_conversation_can_be_given_as_json(runs: Path, triptych: Triptych) -> None:
+    given = json.dumps({"messages": [*TALKS[0]["messages"], {"role": "user", "content": "Bob"}]})
+    answer = triptych("predict", runs / "chat", given, "--jsonl")
+    found = json.loads(answer.out)
+    assert answer.code == 0 and len(found["messages"]) == 3 and found["truncated_input_tokens"] == 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal(runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """An interrupt stops an answer and keeps what was said; one at the prompt does nothing; the end of input ends."""
+    predictor = package.load(runs / "chat")
+    typed: list[Any] = ["Ann", KeyboardInterrupt, "Bob", "\ud800", "  ", "/reset", "Cid", EOFError]
+    histories: list[list[dict[str, str]]] = []
+
+    def stream(self: Any, given: Any, **decoding: Any) -> Iterator[str]:
+        histories.append([dict(one) for one in given["messages"]])
+        yield "你"
+        if len(histories) == 1:
+            raise KeyboardInterrupt
+        yield "好"
+
+    def ask(prompt: str) -> str:
+        one = typed.pop(0)
+        if isinstance(one, str):
+            return one
+        raise one
+
+    monkeypatch.setattr(type(predictor), "stream", stream)
+    monkeypatch.setattr("builtins.input", ask)
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(verb, "load_run", lambda run, precision: predictor)
+    assert verb.chat(str(runs / "chat")) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "你你好\n你好\n\n" and "(stopped)" in shown.err and "Ctrl-D ends." in shown.err and "half a character" in shown.err
+    assert [[one["content"] for one in history] for history in histories] == [["Ann"], ["Ann", "你", "Bob"], ["Cid"]]
+
+
+@pytest.mark.parametrize("name", ["dailydialog", "instruct"])
+def test_packaged_recipes_are_whole(name: str) -> None:
+    from triptych.recipe import Recipe
+
+    found = Recipe.load(name)
+    assert found.build_task().name == "chat" and Recipe.parse(found.to_toml()) is not None
