@@ -103,7 +103,14 @@ ENTRIES: dict[str, Entry] = {
 }  # fmt: skip
 
 
-OTHERS = ("sets_classification", "sets_tagging", "sets_parsing", "sets_reading", "sets_text")  # modules with ENTRIES of their own
+OTHERS = (
+    "sets_classification",
+    "sets_tagging",
+    "sets_parsing",
+    "sets_reading",
+    "sets_text",
+    "sets_code",
+)  # modules with ENTRIES of their own
 
 
 def entries() -> dict[str, Entry]:
