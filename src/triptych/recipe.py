@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class TokenizerTable:
     """How text is cut into subwords, learnt from the training data."""
 
-    kind: Literal["bpe", "unigram", "characters", "bytes"] = "bpe"
+    kind: Literal["bpe", "code", "unigram", "characters", "bytes"] = "bpe"  # code: BPE that joins signs too
     vocabulary_size: int = 8000  # specials, tags and 256 bytes included
     shared: bool = True  # one vocabulary for both sides
 

@@ -18,7 +18,7 @@ from triptych.data.unigram import Lattice
 from triptych.errors import DataError, RunError, UsageError
 
 CORPUS = ["A man rides a bicycle.", "Two dogs, one cat!", "我喜歡貓。", "你喜歡狗嗎？", "Ein Mann fährt 12 Räder."] * 20
-KINDS = ["bpe", "unigram"]
+KINDS = ["bpe", "code", "unigram"]
 
 
 @cache

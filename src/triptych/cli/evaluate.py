@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
 from .console import table, talk
+from .prompting import UNJUDGED, Judging, judge_run
 from .use import Precision, decoding_changes, load_run
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ Split = Literal["train", "validation", "test"]
 def evaluate(
     run: str, /, *, split: Split = "test", data: list[str] | None = None, to: str | None = None, json_: Annotated[
         bool, Parameter(name="--json")] = False, bootstrap: int | None = None, predictions: Path | None = None,
-    precision: Precision = "float32", overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
+    precision: Precision = "float32", judging: Annotated[Judging, Parameter(name="*")] = UNJUDGED,
+    overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
     """Score a run on its own test split, or on other data. Decodes with the recipe's table [decoding].
 
@@ -52,6 +54,10 @@ def evaluate(
     if bootstrap is not None and bootstrap < 1:
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
     predictor = load_run(run, precision)
+    if judging.as_ is not None:
+        return judge_run(predictor, split, data, judging, overrides or {}, json_)
+    if judging != UNJUDGED:
+        raise UsageError("--examples, --template, --choices and --normalise say how a run that writes is judged: give --as classification.")
     leaks = (overrides := dict(overrides or {})).pop("data.leaks", None)
     examples, name = chosen_examples(predictor, split, data, to, leaks)
     settings = predictor.settings(**decoding_changes(overrides))

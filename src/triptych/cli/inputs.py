@@ -78,7 +78,7 @@ def examples_of(block: list[str], predictor: Predictor, places: list[str], to: s
 
     found = []
     for number, (line, place) in enumerate(zip(block, places, strict=True)):
-        if not line.strip():
+        if not line.strip() and "suffix" not in fixed:
             found.append(Example(place=place))
             continue
         try:

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from ..errors import DataError, UsageError
 from .console import talk
 from .inputs import examples_of, read_passage
+from .prompting import NOTHING, Prompting, shots_ready
 
 if TYPE_CHECKING:
     from ..data.example import Example
@@ -29,7 +30,8 @@ Overrides = Annotated[dict[str, str] | None, Parameter(parse=False)]
 
 def predict(
     run: str, /, *text: str, to: str | None = None, passage: str | None = None, words: bool = False, jsonl: bool = False,
-    truncate: int | None = None, precision: Precision = "float32", overrides: Overrides = None,
+    truncate: int | None = None, precision: Precision = "float32",
+    prompting: Annotated[Prompting, Parameter(name="*")] = NOTHING, overrides: Overrides = None,
 ) -> int:  # fmt: skip
     """Answer texts; without any, stdin line for line. Dials of decoding are given as --decoding.beams 5.
 
@@ -59,14 +61,16 @@ def predict(
     if to is not None and predictor.task.input != "source":
         raise UsageError(f"--to names a target language; a run for {predictor.task.name} has none.")
     inside = read_passage(passage)
-    fixed = {} if inside is None else {"passage": inside}
+    fixed = {**({} if inside is None else {"passage": inside}), **prompting.fixed(predictor)}
+    shots = prompting.shots(predictor)
     failed = 0
     for first, block in _blocks(text):
         name = "text " if text else "stdin:"
         places = [f"{name}{first + place}" for place in range(len(block))]
         problems: dict[int, str] = {}
         examples = examples_of(block, predictor, places, to, fixed, words, problems)
-        failed += _answer(predictor, settings, block, examples, to, jsonl, truncate, problems)
+        asked, own = (None, settings) if shots is None else shots_ready(shots, examples, settings)
+        failed += _answer(predictor, own, block, examples, to, jsonl, truncate, problems, asked, len(text) == 1)
     return int(failed > 0)
 
 
@@ -98,11 +102,13 @@ def complete(run: str, /, *text: str, **dials: Any) -> int:
     """`predict` for a run that writes; one prompt alone is answered as it is written."""
     if len(text) != 1 or dials.get("jsonl") or sys.stdout.closed:
         return _complete(run, *text, **dials)
-    changes = decoding_changes(dials.get("overrides"))
+    changes, prompting = decoding_changes(dials.get("overrides")), dials.get("prompting", NOTHING)
+    if prompting.examples is not None or prompting.template is not None or dials.get("to") is not None or dials.get("passage") is not None:
+        return _complete(run, *text, **dials)
     if changes.get("n_best", 1) > 1 or changes.get("beams", 1) > 1 or changes.get("samples", 1) > 1:
         return _complete(run, *text, **dials)
     predictor = load_run(run, dials.get("precision", "float32"))
-    for piece in predictor.stream(text[0], **changes):
+    for piece in predictor.stream({"text": text[0], **prompting.fixed(predictor)}, **changes):
         print(piece, end="", flush=True)
     print()
     return 0
@@ -162,9 +168,14 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _answer(predictor: Predictor, settings: Any, block: list[str], examples: list[Example], to: str | None, jsonl: bool,
-            truncate: int | None, problems: dict[int, str]) -> int:  # fmt: skip
-    """Print the answers to a block; how many texts could not be read."""
-    predictions = list(predictor.answer(examples, settings, truncate, problems))
+            truncate: int | None, problems: dict[int, str], asked: list[Example] | None, alone: bool) -> int:  # fmt: skip
+    """Print the answers to a block; how many texts could not be read. asked: the prompts in which the texts stand, if in any.
+
+    alone: there is one text only, so that an answer written in lines stays so.
+    """
+    predictions = list(predictor.answer(asked or examples, settings, truncate, problems))
+    for prediction in predictions if asked else ():
+        prediction.text = prediction.text.strip()
     for place, (text, prediction) in enumerate(zip(block, predictions, strict=True)):
         if jsonl:
             name = predictor.task.input
@@ -173,6 +184,8 @@ def _answer(predictor: Predictor, settings: Any, block: list[str], examples: lis
             print(json.dumps(values, ensure_ascii=False))
         elif predictor.task.block:
             print(prediction.text, end="\n\n")
+        elif alone and predictor.task.name == "language-modelling":
+            print(prediction.text)
         else:
             print(" ".join(prediction.text.split("\n")))
     sys.stdout.flush()

@@ -104,7 +104,7 @@ ENTRIES: dict[str, Entry] = {
 
 
 # modules with ENTRIES of their own
-OTHERS = ("sets_classification", "sets_tagging", "sets_parsing", "sets_reading", "sets_text", "sets_chat")
+OTHERS = ("sets_classification", "sets_tagging", "sets_parsing", "sets_reading", "sets_text", "sets_chat", "sets_code")
 
 
 def entries() -> dict[str, Entry]:

@@ -22,7 +22,7 @@ class Segmentations:
     """Drawn segmentations of words, remembered; the same for the same tokenizer, probability and seed."""
 
     def __init__(self, tokenizer: Tokenizer, dropout: float, seed: int) -> None:
-        if tokenizer.kind != "bpe":
+        if tokenizer.kind not in ("bpe", "code"):
             raise UsageError(f"batches.bpe_dropout is for tokenizer.kind 'bpe', and this one is '{tokenizer.kind}'. Leave it at 0.")
         model = json.loads(tokenizer.to_json())["tokenizer"]["model"]
         self.ids: dict[str, int] = model["vocab"]

@@ -36,6 +36,7 @@ FIELDS: dict[str, Field] = {
     "heads": Field("target", False),
     "relations": Field("target", False),
     "answers": Field("target", False),
+    "suffix": Field("input", False),
 }
 
 
@@ -49,6 +50,7 @@ class Example:
     tags, upos, relations: one a word; heads: for each word the number of its head, 1 for the first word, 0 for the root.
     question, passage; answers: (text, first character in the passage), none where the passage holds no answer.
     messages: a conversation, {"role": "system", "user" or "assistant", "content": text} each; chosen, rejected: two answers to its end.
+    suffix: what follows the text that is to be written, after `text`; in use alone.
     place: where it came from ("train.en:17"), for messages.
     """
 
@@ -73,6 +75,7 @@ class Example:
     messages: list[dict[str, str]] | None = None
     chosen: str | None = None
     rejected: str | None = None
+    suffix: str | None = None
 
     @property
     def bytes(self) -> int:

@@ -44,6 +44,7 @@ class DataTable:
     examples: int | None = None  # train on so many of them, spread evenly
     leaks: Literal["train", "test", "keep"] = "train"  # from where texts are taken that stand in training and in test or validation
     fold: int | None = None  # of a set that is scored by cross-validation: the fold that is the test, from 1
+    verbatim: bool = False  # plain text: a file is one document, its lines and spaces as they are (code, verse); code always is
     longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
 
 

@@ -1,7 +1,8 @@
 """Plain text to learn from: text files, JSONL with a `text`, folders of them, as documents cut into pieces. Imports no torch.
 
 In a text file an empty line ends a document and the lines of one document are read on: they are joined by a space, or by
-nothing between two characters of a script that is written without spaces. In JSONL every object is a document.
+nothing between two characters of a script that is written without spaces. In JSONL every object is a document. With
+`data.verbatim`, and where a file's name says that it is code, a file or an object is one document, its lines as they are.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 PIECE = 4000  # characters after which a long document goes on in a new Example, at the end of a line
 SUFFIXES = (".txt", ".jsonl", ".ndjson")  # what is taken from a folder, each also with .gz
+CODE = (
+    ".py", ".pyi", ".c", ".h", ".cc", ".cpp", ".hpp", ".java", ".js", ".ts", ".go", ".rs", ".rb", ".php", ".sh", ".sql", ".lua",
+)  # fmt: skip
 # written without spaces: CJK ideographs with their extensions, kana, full-width signs
 UNSPACED = re.compile(r"[\u2E80-\u30FF\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF\uFF00-\uFFEF\U00020000-\U0003FFFF]")
 
@@ -34,12 +38,17 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Re
     tell = report or (lambda message: None)
     key = data.fields[0] if data.fields else "text"
     found: list[Example] = []
-    for path in _files(names):
+    for path in _files(names, data.verbatim):
         lines = lines_of(path)
         suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
-        kept = list(_objects(lines, path, key) if suffix in (".jsonl", ".ndjson") else pieces(documents(lines), path.name))
+        whole = data.verbatim or suffix in CODE
+        if suffix in (".jsonl", ".ndjson"):
+            kept = list(_objects(lines, path, key, whole))
+        else:
+            kept = list(as_written([list(enumerate(lines, 1))], path.name) if whole else pieces(documents(lines), path.name))
         kind = "JSONL" if suffix in (".jsonl", ".ndjson") else "plain text"
-        tell(f"{path.name}: {kind}, {len(lines):,} lines, UTF-8; {len(kept):,} texts of at most about {PIECE:,} characters")
+        how = "as they are written" if whole else f"of at most about {PIECE:,} characters"
+        tell(f"{path.name}: {kind}, {len(lines):,} lines, UTF-8; {len(kept):,} texts {how}")
         found += kept
     return found
 
@@ -73,6 +82,14 @@ def pieces(found: Iterable[Sequence[tuple[int, str]]], name: str) -> Iterator[Ex
             yield Example(text=joined(held), place=f"{name}:{first}")
 
 
+def as_written(found: Iterable[Sequence[tuple[int, str]]], name: str) -> Iterator[Example]:
+    """Each document as one Example with its line ends and spaces; one of white space alone is none."""
+    for document in found:
+        text = "".join(f"{line}\n" for _, line in document)
+        if text.strip():
+            yield Example(text=text, place=f"{name}:{document[0][0]}")
+
+
 def joined(lines: Iterable[str]) -> str:
     """Lines as running text: white space becomes one space, and none between characters of Chinese or Japanese."""
     parts: list[str] = []
@@ -86,22 +103,27 @@ def joined(lines: Iterable[str]) -> str:
     return "".join(parts)
 
 
-def _files(names: Sequence[str]) -> list[Path]:
-    """Files as they are named; of a folder all that hold text, by name."""
+def _files(names: Sequence[str], code_too: bool = False) -> list[Path]:
+    """Files as they are named; of a folder all that hold text, by name: code where asked for or where nothing else is there."""
     found: list[Path] = []
     for name in names:
         path = Path(name)
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(one for one in path.rglob("*") if one.is_file() and one.name.removesuffix(".gz").lower().endswith(SUFFIXES))
+        there = {one: one.name.removesuffix(".gz").lower() for one in sorted(path.rglob("*")) if one.is_file()}
+        text, code = ([one for one, name in there.items() if name.endswith(ends)] for ends in (SUFFIXES, CODE))
+        inside = sorted(text + code) if code_too else text or code
         if not inside:
-            raise DataError(f"The folder {path} holds no text file. Name files, or a folder with {', '.join(SUFFIXES)} (also .gz).")
+            raise DataError(
+                f"The folder {path} holds no text file. Name files, or a folder with {', '.join(SUFFIXES)} (also .gz) or with code "
+                f"({', '.join(CODE)})."
+            )
         found += inside
     return found
 
 
-def _objects(lines: Iterable[str], path: Path, key: str) -> Iterator[Example]:
+def _objects(lines: Iterable[str], path: Path, key: str, whole: bool) -> Iterator[Example]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -116,4 +138,7 @@ def _objects(lines: Iterable[str], path: Path, key: str) -> Iterator[Example]:
             raise DataError(f"{place}: there is no text under the key '{key}'; {has}. Another key is named with data.fields.")
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise DataError(f"{place}: '{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no UTF-8 text can.")
-        yield from pieces([[(number, one) for one in text.split("\n")]], path.name)
+        if whole:
+            yield from [Example(text=text, place=f"{path.name}:{number}")] if text.strip() else []
+        else:
+            yield from pieces([[(number, one) for one in text.split("\n")]], path.name)

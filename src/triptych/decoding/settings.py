@@ -22,6 +22,7 @@ class DecodingSettings:
     samples: int = 1  # sampling: draw so many and keep the n_best most probable (sample-and-rank, Adiwardana et al. 2020)
     repetition_penalty: float = 1.0  # above 1: what was written before is less probable (Keskar et al. 2019, section 4.1)
     stop: list[str] | None = None  # the answer ends before the first of these texts
+    stop_at_dedent: bool = False  # code: the answer ends before a line that is indented less than its first (`stopping`)
     seed: int = 1
     max_length: int | None = None  # tokens, end included; None: source length * max_length_ratio + max_length_extra
     max_length_ratio: float = 2.0

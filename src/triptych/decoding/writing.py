@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from .hypothesis import Hypothesis
 from .search import Decoding, search
 from .settings import DecodingSettings
+from .stopping import dedent_at, without_open_lines
 
 NEW_TOKENS = 200  # written where nothing else is asked for
 
@@ -54,7 +55,8 @@ def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettin
         room = [min(len(prefix) + new, context) for prefix in prefixes]
         plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context)
         answers = search(model, {}, plain, begin=begin, end=tokenizer.end_id, max_lengths=room, prefixes=prefixes,
-                         stop=stopper(settings.stop, prefixes, tokenizer), indices=[names[place] for place in members])  # fmt: skip
+                         stop=stopper(settings.stop, prefixes, tokenizer, heads=[_head(settings, one, tokenizer) for one in prefixes]),
+                         indices=[names[place] for place in members])  # fmt: skip
         for place, prefix, several in zip(members, prefixes, answers, strict=True):
             dropped = len(prompts[place]) - len(shown[place])
             found[place] = [
@@ -68,27 +70,29 @@ def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettin
 def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Decoder, *, context: int) -> Iterator[str]:
     """One continuation, piece by piece as it is written: whole characters only, and nothing of a stop string."""
     new, told, tokens, shown = settings.max_length or NEW_TOKENS, "", [], fitting(prompt, settings.max_length or NEW_TOKENS, context)
+    head = _head(settings, shown[1:], tokenizer)
     while True:
         prefix = list(shown[1:])
         decoding = Decoding(model, begin=shown[0], end=tokenizer.end_id)
         most = min(len(prefix) + new - len(tokens), context)
         plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context, n_best=1, samples=1)
-        stop = stopper(settings.stop, [prefix], tokenizer, before=tokenizer.decode(tokens))
+        stop = stopper(settings.stop, [prefix], tokenizer, tokenizer.decode(tokens), [head])
         (number,) = decoding.admit({}, plain, max_lengths=[most], prefixes=[prefix], stop=stop, indices=[len(tokens)])
         before = list(tokens)
         while decoding.live:
             lot = decoding.lots[0]
             if settings.beams == 1:  # beams change their mind; their text comes at the end
                 row = lot.tokens[0, : int(lot.written[0])].tolist()
-                yield from _news(tokenizer.decode(before + row[len(prefix) :]), told, settings.stop, final=False)
-                told = _sure(tokenizer.decode(before + row[len(prefix) :]), told, settings.stop)
+                whole = tokenizer.decode(before + row[len(prefix) :])
+                yield from _news(whole, told, settings.stop, head, final=False)
+                told = _sure(whole, told, settings.stop, head)
             decoding.step()
         answer = decoding.answers.pop(number)[0]
         tokens = before + answer.tokens[len(prefix) :]
         if answer.finished or len(tokens) >= new:
             break
         shown = ([*shown, *answer.tokens[len(prefix) :]])[-(context // 2) :]
-    yield from _news(tokenizer.decode(tokens), told, settings.stop, final=True)
+    yield from _news(tokenizer.decode(tokens), told, settings.stop, head, final=True)
 
 
 def fitting(prompt: Sequence[int], new: int, context: int) -> list[int]:
@@ -98,21 +102,29 @@ def fitting(prompt: Sequence[int], new: int, context: int) -> list[int]:
 
 
 def stopper(stops: Sequence[str] | None, prefixes: Sequence[Sequence[int]], tokenizer: Decoder, before: str = "",
-            ) -> Callable[[int, list[int]], bool] | None:  # fmt: skip
-    """Whether what was written holds a stop string, wherever the borders of tokens fall."""
-    if not stops:
+            heads: Sequence[str | None] = ()) -> Callable[[int, list[int]], bool] | None:  # fmt: skip
+    """Whether what was written holds a stop string, wherever the borders of tokens fall. heads: of each prompt its `_head`."""
+    if not stops and all(head is None for head in heads):
         return None
 
     def stop(source: int, tokens: list[int]) -> bool:
         text = before + tokenizer.decode(tokens[len(prefixes[source]) :])
-        return any(one in text for one in stops)
+        head = heads[source] if heads else None
+        return any(one in text for one in stops or ()) or (head is not None and dedent_at(head, text) is not None)
 
     return stop
 
 
-def cut_at(text: str, stops: Sequence[str] | None) -> str:
-    """The text before the first stop string."""
+def _head(settings: DecodingSettings, prompt: Sequence[int], tokenizer: Decoder) -> str | None:
+    """The last line of a prompt, where a dedent is to be told from it."""
+    return tokenizer.decode(prompt).rpartition("\n")[2] if settings.stop_at_dedent else None
+
+
+def cut_at(text: str, stops: Sequence[str] | None, head: str | None = None) -> str:
+    """The text before the first stop string, or before a dedent after a prompt whose last line is `head`."""
     places = [place for one in stops or () if (place := text.find(one)) >= 0]
+    if head is not None and (dedent := dedent_at(head, text)) is not None:
+        places.append(dedent)
     return text[: min(places)] if places else text
 
 
@@ -120,7 +132,8 @@ def _written(one: Hypothesis, given: int, settings: DecodingSettings, tokenizer:
     tokens, each = one.tokens[given:], one.token_log_probabilities[given:]
     total = sum(each)
     text = tokenizer.decode(tokens)
-    stopped = cut_at(text, settings.stop)
+    head = _head(settings, one.tokens[:given], tokenizer)
+    stopped = cut_at(text, settings.stop, head)
     score = total / max(1, len(each)) ** settings.length_penalty
     return Written(stopped, tokens, total, score, each, one.finished or stopped != text, unread)
 
@@ -128,21 +141,23 @@ def _written(one: Hypothesis, given: int, settings: DecodingSettings, tokenizer:
 def _longer(model: Any, one: Written, shown: list[int], settings: DecodingSettings, tokenizer: Decoder, new: int, context: int,
             name: int) -> Written:  # fmt: skip
     """Write on past the context, rereading its last half each time."""
+    head = _head(settings, shown[1:], tokenizer)
     while not one.finished and len(one.tokens) < new:
         again = ([*shown, *one.tokens])[-(context // 2) :]
-        left = replace(settings, max_length=new - len(one.tokens), n_best=1, samples=1)
+        left = replace(settings, max_length=new - len(one.tokens), n_best=1, samples=1, stop_at_dedent=False)
         (more,) = write(model, [again], left, tokenizer, context=context, indices=[name + 7919 * len(one.tokens)])
         tokens, each = one.tokens + more[0].tokens, one.token_log_probabilities + more[0].token_log_probabilities
         whole = tokenizer.decode(tokens)
-        text = cut_at(whole, settings.stop)
+        text = cut_at(whole, settings.stop, head)
         score = sum(each) / max(1, len(each)) ** settings.length_penalty
         one = Written(text, tokens, sum(each), score, each, more[0].finished or text != whole, one.unread)
     return one
 
 
-def _sure(text: str, told: str, stops: Sequence[str] | None) -> str:
-    """What can be told of `text`: no half character, nothing that may turn out to be a stop string."""
-    text = cut_at(text, stops).rstrip("\ufffd")
+def _sure(text: str, told: str, stops: Sequence[str] | None, head: str | None) -> str:
+    """What can be told of `text`: no half character, nothing that may turn out to be a stop string or to stand before a dedent."""
+    text = cut_at(text, stops, head).rstrip("\ufffd")
+    text = text if head is None else without_open_lines(text)
     for stop in stops or ():
         for size in range(min(len(stop) - 1, len(text)), 0, -1):
             if text.endswith(stop[:size]):
@@ -151,7 +166,7 @@ def _sure(text: str, told: str, stops: Sequence[str] | None) -> str:
     return text if len(text) > len(told) else told
 
 
-def _news(text: str, told: str, stops: Sequence[str] | None, final: bool) -> Iterator[str]:
-    whole = cut_at(text, stops) if final else _sure(text, told, stops)
+def _news(text: str, told: str, stops: Sequence[str] | None, head: str | None, final: bool) -> Iterator[str]:
+    whole = cut_at(text, stops, head) if final else _sure(text, told, stops, head)
     if len(whole) > len(told):
         yield whole[len(told) :]

@@ -21,6 +21,7 @@ from ..errors import DataError, RunError, UsageError, unknown
 from ..model.build import build
 from ..model.packing import pack
 from ..run import WORDS_FOLDER, Run, RunConfig
+from ..tasks import fill_in
 from ..tasks.task import TASKS, Prediction, Scores, Task
 from ..training.precision import choose_precision
 from ..training.settings import TrainingSettings
@@ -29,7 +30,7 @@ from ..training.transfer import referred
 if TYPE_CHECKING:
     from ..inspection.trace import Trace
 
-OPTIONAL_INPUTS = ("source_language", "target_language", "words")
+OPTIONAL_INPUTS = ("source_language", "target_language", "words", "suffix")
 LONGEST_SOURCE = 4096  # tokens read at once: attention needs memory for their square
 Precision = Literal["auto", "float32", "bfloat16"]
 CHUNK = 2000  # examples that are encoded and sorted by length together
@@ -72,7 +73,7 @@ class Predictor:
         if "messages" in values and "messages" in wanted:
             values["messages"] = messages_of(values["messages"], place or "An example")
         for name in values:
-            if name not in (*wanted, *OPTIONAL_INPUTS):
+            if name not in (*wanted, *OPTIONAL_INPUTS) or (name == "suffix" and self.task.name != "language-modelling"):
                 raise unknown("input", name, wanted, f"of a run for {self.task.name}")
         missing = [name for name in wanted if name not in values and name not in OPTIONAL_INPUTS]
         if missing:
@@ -140,14 +141,19 @@ class Predictor:
         return [dataclasses.replace(one, words=words.get(place, one.words)) for place, one in enumerate(examples)]
 
     def stream(self, text: str | Mapping[str, Any], **decoding: Any) -> Iterator[str]:
-        """One continuation of a prompt, piece by piece as it is written. For a run that writes text, or that chats."""
+        """One continuation of a prompt, or what stands between {"text": ..., "suffix": ...}, piece by piece as it is written.
+
+        For a run that writes text, or that chats.
+        """
         from ..decoding.writing import stream
 
         if self.task.name not in ("language-modelling", "chat", "preference"):
             raise UsageError(f"A run for {self.task.name} does not write on from a prompt. Use predict.")
         (one,) = self.task.encode(self.example(text, "the prompt"), self.tokenizers, self.labels, "use", None)
-        pieces = stream(self.model, one.inputs["target"].tolist(), self.settings(**decoding), self.tokenizers.target,
-                        context=self.task.options["context"])  # fmt: skip
+        prompt, settings, context = one.inputs["target"].tolist(), self.settings(**decoding), self.task.options["context"]
+        if one.about is not None and self.task.name == "language-modelling":
+            prompt, settings, _ = fill_in.ready(one, settings, context)
+        pieces = stream(self.model, prompt, settings, self.tokenizers.target, context=context)
         yield from pieces if self.task.input == "text" else _from_first_word(pieces)
 
     def raw(self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0) -> list[Any]:

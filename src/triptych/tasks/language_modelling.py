@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -13,12 +14,14 @@ from ..data.batching import Batch, Encoded
 from ..data.example import Example
 from ..data.tokenizer import Tokenizers
 from ..errors import DataError, UsageError, unknown
+from . import fill_in
 from .task import Labels, Prediction, Purpose, Scores, Task
 
 OPTIONS: dict[str, Any] = {
     "context": 256,  # tokens that the model sees at once
     "documents": "apart",  # apart: attention and positions begin anew with each text; together: a window runs on from text to text
     "label_smoothing": 0.0,
+    "fill_in_the_middle": 0.0,  # the share of windows learnt as prefix, suffix, middle (Bavarian et al. 2022: 0.5 costs nothing)
 }
 
 
@@ -51,33 +54,46 @@ def build(options: Mapping[str, Any]) -> Task:
         raise unknown("choice", str(documents), ["apart", "together"], "for task.documents")
     if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 <= smoothing < 1:
         raise UsageError(f"task.label_smoothing is {smoothing!r}; it must be a number from 0 to below 1.")
+    share = chosen["fill_in_the_middle"]
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise UsageError(f"task.fill_in_the_middle is {share!r}; it must be a share of windows from 0 to 1, for example 0.5.")
+    if share and (documents == "together" or context < 4 * fill_in.LEAST):
+        raise UsageError(
+            f"task.fill_in_the_middle needs windows of one text each: task.documents = 'apart' and a task.context of at least "
+            f"{4 * fill_in.LEAST} tokens."
+        )
     return Task(
-        name="language-modelling", options=chosen, needs=("text",), prepare=prepare,
-        encode=partial(encode, ids=Ids(), context=context, documents=documents), head=head,
+        name="language-modelling", options=chosen, needs=("text",), prepare=partial(prepare, share=share),
+        encode=partial(encode, ids=Ids(), context=context, documents=documents, share=share), head=head,
         loss=partial(loss, label_smoothing=float(smoothing)), answer=partial(answer, context=context), read=read, score=score,
         draws=True, windows=True, by_losses=True, empty=True, window=context if documents == "together" else None,
     )  # fmt: skip
 
 
-def prepare(examples: Sequence[Example]) -> Labels:
+def prepare(examples: Sequence[Example], share: float = 0.0) -> Labels:
+    """{}, or the sentinels as tags of the tokenizer."""
     if not any((example.text or "").strip() for example in examples):
         raise DataError("There is nothing to train on: the training data holds no text.")
-    return {}
+    return {"tags": list(fill_in.SENTINELS)} if share else {}
 
 
 def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
-           *, ids: Ids, context: int, documents: Literal["apart", "together"]) -> list[Encoded]:  # fmt: skip
+           *, ids: Ids, context: int, documents: Literal["apart", "together"], share: float = 0.0) -> list[Encoded]:  # fmt: skip
     """To learn from: windows of `context` tokens, each told the token that follows. With a generator the first is shorter by
-    chance, so that every epoch cuts elsewhere. In use: begin and the prompt."""
+    chance, so that every epoch cuts elsewhere, and `share` of them are rearranged. In use: begin and the prompt, or both sides."""
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
     if purpose == "use":
         tokenizer = tokenizers.target
+        if example.suffix is not None:
+            return [fill_in.asked(tokenizer.encode(example.text), tokenizer.encode(example.suffix), tokenizer)]
         prompt = np.array([tokenizer.begin_id, *tokenizer.encode(example.text)], dtype=np.int64)
         return [Encoded({"target": prompt})]
     found = ids.of(example, tokenizers)
     if documents == "together" and generator is not None:
         return [Encoded({"target": found[:-1]}, {"tokens": found[1:]})]
+    if share and generator is not None:
+        return fill_in.windows(found, tokenizers.target, context, share, generator)
     first = int(generator.integers(1, context + 1)) if generator is not None and len(found) - 1 > context else context
     starts = [0, *range(first, len(found) - 1, context)]
     ends = [*starts[1:], len(found) - 1]
@@ -103,8 +119,18 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     """For each prompt its continuations, best first, with how many of its tokens were not read."""
     from ..decoding.writing import write
 
-    prompts = [one.inputs["target"].tolist() for one in batch.encoded]
-    return write(model, prompts, settings, tokenizers.target, context=context, indices=batch.examples)
+    between = [place for place, one in enumerate(batch.encoded) if one.about is not None]
+    plain = [place for place, one in enumerate(batch.encoded) if one.about is None]
+    found: list[Any] = [None] * len(batch.encoded)
+    for places, sides in ((plain, False), (between, True)):
+        prompts, own, dropped = [batch.encoded[place].inputs["target"].tolist() for place in places], settings, [0] * len(places)
+        for number, place in enumerate(places if sides else ()):
+            prompts[number], own, dropped[number] = fill_in.ready(batch.encoded[place], settings, context)
+        names = [batch.examples[place] for place in places]
+        written = write(model, prompts, own, tokenizers.target, context=context, indices=names) if places else []
+        for place, lost, several in zip(places, dropped, written, strict=True):
+            found[place] = [replace(one, unread=one.unread + lost) for one in several]
+    return found
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
@@ -113,6 +139,7 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
         Prediction(
             text=one.text, score=one.score, log_probability=one.log_probability, tokens=one.tokens,
             token_log_probabilities=one.token_log_probabilities, cut=not one.finished, truncated_input_tokens=one.unread,
+            pieces=tokenizers.target.pieces(one.tokens),
         )
         for one in raw[0]
     ]  # fmt: skip

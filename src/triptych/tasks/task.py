@@ -24,7 +24,7 @@ class Prediction:
     index: of its Example. score: as the search ranked it. log_probability: nats, the end included. tokens: ids of the answer.
     alternatives: the other answers of an n-best list, best first. truncated_input_tokens: input tokens that the model did not
     see. cut: the answer stopped at its maximum length. details: what the task has to say beside the text (a label's
-    probability, spans, arcs), JSON.
+    probability, spans, arcs), JSON. pieces: the tokens as they are shown, where each one's probability is told.
     """
 
     text: str
@@ -37,12 +37,15 @@ class Prediction:
     truncated_input_tokens: int = 0
     cut: bool = False
     details: dict[str, Any] = field(default_factory=dict)
+    pieces: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """What a program wants to know: no token ids; alternatives only where there are some."""
         if self.details:
             return {"text": self.text, "score": self.score, **self.details, "truncated_input_tokens": self.truncated_input_tokens}
         values = {name: getattr(self, name) for name in ("text", "score", "log_probability", "cut", "truncated_input_tokens")}
+        if self.pieces and self.token_log_probabilities:  # of one token more where the end was written
+            values["tokens"] = [[piece, nats] for piece, nats in zip(self.pieces, self.token_log_probabilities, strict=False)]
         if self.alternatives:
             few = ("text", "score", "log_probability", "cut")
             values["alternatives"] = [{name: getattr(one, name) for name in few} for one in self.alternatives]

@@ -1,0 +1,190 @@
+"""Flags of verbs that give a language model its prompt: what follows, worked examples, labels to choose from."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from ..errors import UsageError, unknown
+from .console import table, talk
+from .inputs import read_passage
+
+if TYPE_CHECKING:
+    from ..data.example import Example
+    from ..inference.few_shot import FewShot, Judgement
+    from ..inference.predictor import Predictor
+
+MOST_CHOICES = 200  # labels that are taken from the data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompting:
+    """Beside the texts that are to be written on."""
+
+    suffix: Annotated[
+        str | None, Parameter(help="A file or a text that follows: write what stands between, for a run that learnt to fill in.")
+    ] = None
+    examples: Annotated[
+        str | None,
+        Parameter(help="A file of worked examples (TSV or JSONL: text and label, or input and answer), put before every text."),
+    ] = None
+    template: Annotated[str | None, Parameter(help=r'How an example is written: "{text}\nLabel: {label}\n\n" unless said otherwise.')] = (
+        None
+    )
+
+    def fixed(self, predictor: Predictor) -> dict[str, Any]:
+        """What is the same for all texts."""
+        if self.suffix is None:
+            return {}
+        if predictor.task.name != "language-modelling":
+            raise UsageError(f"--suffix is for a run that writes text; this one is for {predictor.task.name}.")
+        from ..tasks.fill_in import sentinels
+
+        sentinels(predictor.tokenizers.target)
+        return {"suffix": read_passage(self.suffix)}
+
+    def shots(self, predictor: Predictor) -> FewShot | None:
+        """The examples in their template, where such are given."""
+        if self.examples is None and self.template is None:
+            return None
+        if self.suffix is not None:
+            raise UsageError("--suffix and --examples do not go together: a filled-in middle has no place for examples.")
+        from ..inference.few_shot import TEMPLATE, FewShot, read_examples
+
+        return FewShot(predictor, read_examples(self.examples) if self.examples else [], unescaped(self.template) or TEMPLATE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """A language model tried on a classification set by the likelihood of the labels."""
+
+    as_: Annotated[
+        Literal["classification"] | None,
+        Parameter(name="--as", help="Try a run that writes text on the set --data.set (or --data FILE) without training."),
+    ] = None
+    examples: Annotated[
+        str | None, Parameter(help="With --as: worked examples in the prompt, a number to draw from the training part or a file.")
+    ] = None
+    template: Annotated[str | None, Parameter(help=r'With --as: how an example is written, "{text}\nLabel: {label}\n\n".')] = None
+    choices: Annotated[
+        str | None, Parameter(help="With --as: the labels to choose from, a,b or label=words,label=words; else those of the data.")
+    ] = None
+    normalise: Annotated[
+        Literal["sum", "token", "byte"], Parameter(help="With --as: compare a label's log-probability, or its mean a token or byte.")
+    ] = "sum"
+
+
+NOTHING, UNJUDGED = Prompting(), Judging()
+
+
+def unescaped(given: str | None) -> str | None:
+    r"""A template with \n and \t, as a shell gives them, turned into what they mean."""
+    return None if given is None else given.replace("\\n", "\n").replace("\\t", "\t")
+
+
+def shots_ready(shots: FewShot, examples: Sequence[Example], settings: Any) -> tuple[list[Example], Any]:
+    """The Examples as prompts, and the settings that end an answer where an example's would end."""
+    from dataclasses import replace
+
+    new = settings.max_length or 2 * shots.longest_answer + 8
+    settings = replace(settings, max_length=new, stop=settings.stop or shots.stop)
+    found = [shots.asked(one, min(new, shots.context // 2)) if one.text is not None else (one, 0) for one in examples]
+    notice([dropped for _, dropped in found], len(shots.examples), shots.context)
+    return [example for example, _ in found], settings
+
+
+def notice(dropped: Sequence[int], count: int, context: int) -> None:
+    """Say how many prompts lack examples, and how many."""
+    short = [one for one in dropped if one]
+    if not short:
+        return
+    talk(
+        f"{len(short):,} of {len(dropped):,} prompts do not fit the context of {context:,} tokens with all {count:,} examples: whole "
+        f"examples were left out, the first ones first, up to {min(count, max(short)):,} of them."
+    )
+    if max(short) > count:
+        talk(f"Of {sum(one > count for one in short):,} texts even the beginning was left out.")
+
+
+def judge_run(predictor: Predictor, split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str],
+              as_json: bool) -> int:  # fmt: skip
+    """`evaluate --as classification`: prints accuracy beside the largest label's share."""
+    from ..inference.few_shot import TEMPLATE, FewShot, judge
+    from ..metrics.classification import SIGNATURES, accuracy, f1
+
+    if predictor.task.name != "language-modelling":
+        raise UsageError(f"--as is for a run that writes text; this one is for {predictor.task.name}: leave out --as.")
+    examples, worked, name = _data(split, files, judging, overrides)
+    shots = FewShot(predictor, worked, unescaped(judging.template) or TEMPLATE)
+    gold = [example.label or "" for example in examples]
+    choices = _choices(judging.choices, [*gold, *(example.label or "" for example in worked)])
+    talk(f"Judging {len(examples):,} texts of {name}, {len(choices)} labels, {len(worked)} examples in the prompt.")
+    found = judge(shots, [example.text or "" for example in examples], choices, judging.normalise)
+    notice([one.dropped for one in found], len(worked), shots.context)
+    predicted = [one.label for one in found]
+    metrics = {
+        "accuracy": accuracy(predicted, gold),
+        "f1_macro": f1(predicted, gold),
+        "majority": 100.0 * max(Counter(gold).values()) / len(gold),
+    }
+    signature = (
+        f"accuracy = {SIGNATURES['accuracy']}; majority = share of the most frequent label of the scored texts; judged by likelihood, "
+        f"{len(worked)} examples, normalise:{judging.normalise}, template:{unescaped(judging.template) or TEMPLATE!r}"
+    )
+    _print(metrics, signature, name, found, as_json)
+    return 0
+
+
+def _print(metrics: dict[str, float], signature: str, name: str, found: Sequence[Judgement], as_json: bool) -> None:
+    if as_json:
+        values = {"task": "classification", "split": name, "examples": len(found), "metrics": metrics, "signature": signature}
+        print(json.dumps(values, ensure_ascii=False))
+        return
+    print(table([[key, f"{value:.2f}"] for key, value in metrics.items()]))
+    print(signature)
+
+
+def _data(split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str]) -> tuple[list[Example], list[Example], str]:
+    """(texts to judge, examples for the prompt, what the texts are called)."""
+    from ..data.parts import DataTable, read_part, reader_of
+    from ..inference.few_shot import drawn, read_examples
+    from ..recipe import nested
+
+    given = nested(overrides, task="classification")
+    for name in given:
+        if name != "data":
+            raise UsageError(f"--{next(key for key in overrides if key.startswith(name))} means nothing with --as: only --data.KEY does.")
+    data, needs = DataTable(**given.get("data", {})), ("text", "label")
+    if files:
+        names = [name for part in files for name in part.split(",")]
+        examples, called = reader_of(needs)(names, data, needs, talk), ", ".join(names)
+    else:
+        examples, called = read_part(data, split, talk, needs), split if data.set is None else f"{data.set} {split}"
+    if not examples:
+        raise UsageError(f"There is nothing to judge: {called} holds no text with a label.")
+    count = judging.examples or "0"
+    if not count.isascii() or not count.isdigit():
+        return examples, read_examples(count), called
+    if int(count) and files and data.set is None and data.train is None:
+        raise UsageError(f"--examples {count} draws from a training part, and --data names none. Give a file of examples.")
+    return examples, drawn(read_part(data, "train", None, needs), int(count)) if int(count) else [], called
+
+
+def _choices(given: str | None, labels: Sequence[str]) -> dict[str, str]:
+    """Label -> the words that stand for it. Raises UsageError where a label of the data is missing."""
+    known = sorted(set(labels))
+    if given is None:
+        if len(known) > MOST_CHOICES:
+            raise UsageError(f"The data has {len(known):,} labels. Name those to choose from with --choices.")
+        return {label: label for label in known}
+    pairs = [part.partition("=") for part in given.split(",")]
+    choices = {label.strip(): (words if sign else label).strip() for label, sign, words in pairs}
+    for label in known:
+        if label not in choices:
+            raise unknown("label", label, choices, "in the data; --choices names others")
+    return choices

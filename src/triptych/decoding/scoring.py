@@ -1,0 +1,68 @@
+"""How probable a decoder-only model holds given answers after given prompts: forced scoring of many at once, packed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .choose import log_norms
+from .search import FORCED_ROWS
+
+
+@torch.inference_mode()
+def answer_log_probabilities(model: Any, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]],
+                             batch_tokens: int = 4096) -> list[list[float]]:  # fmt: skip
+    """Log-probabilities (nats) of the tokens of each answer after its prompt. prompts: ids, begin first.
+
+    Answers that differ in their last token alone, like two labels of one token, are read together. Only the places where an
+    answer stands reach the vocabulary.
+    """
+    assert all(prompts) and all(answers), "a prompt holds at least begin, an answer at least one token"
+    rows: dict[tuple[int, ...], list[int]] = {}  # what is read -> the answers that it scores
+    for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+        rows.setdefault((*prompt, *answer[:-1]), []).append(number)
+    device = next(model.parameters()).device
+    found: list[list[float]] = [[] for _ in prompts]
+    for batch in _batches(sorted(rows, key=len), batch_tokens):
+        lengths = torch.tensor([len(row) for row in batch])
+        packed = torch.tensor([token for row in batch for token in row])  # (N,)
+        places: list[int] = []
+        wanted: list[int] = []
+        members: list[int] = []
+        for row, start in zip(batch, (lengths.cumsum(0) - lengths).tolist(), strict=True):
+            for number in rows[row]:
+                first = start + len(prompts[number]) - 1
+                places += range(first, first + len(answers[number]))
+                wanted += answers[number]
+                members.append(number)
+        states = model(target=packed.to(device), target_lengths=lengths.to(device))  # (N, D)
+        each = _of_tokens(model, states[torch.tensor(places, device=device)], torch.tensor(wanted, device=device)).tolist()
+        for number in members:
+            size = len(answers[number])
+            found[number], each = each[:size], each[size:]
+    return found
+
+
+def _batches(rows: Sequence[tuple[int, ...]], batch_tokens: int) -> list[list[tuple[int, ...]]]:
+    """Runs of rows that stay within the budget; one too long stands alone."""
+    batches: list[list[tuple[int, ...]]] = []
+    held = 0
+    for row in rows:
+        if not batches or held + len(row) > batch_tokens:
+            batches.append([])
+            held = 0
+        batches[-1].append(row)
+        held += len(row)
+    return batches
+
+
+def _of_tokens(model: Any, states: Tensor, wanted: Tensor) -> Tensor:
+    """(K, D), (K,) -> log-probabilities (K,) fp32."""
+    each = []
+    for part, tokens in zip(states.split(FORCED_ROWS), wanted.split(FORCED_ROWS), strict=True):
+        logits = model.project(part)  # (K, V)
+        each.append(logits.gather(1, tokens[:, None])[:, 0].float() - log_norms(logits))
+    return torch.cat(each)

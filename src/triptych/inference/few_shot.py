@@ -1,0 +1,173 @@
+"""Zero- and few-shot use of a language model: a prompt of worked examples, and labels judged by their likelihood
+(Brown et al. 2020, section 2.4), so that a model can be tried on a classification set without training.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ..data.example import Example
+from ..data.parts import DataTable, reader_of
+from ..data.sources import sniff
+from ..decoding.scoring import answer_log_probabilities
+from ..errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from .predictor import Predictor
+
+TEMPLATE = "{text}\nLabel: {label}\n\n"
+KEYS = (("text", "label"), ("input", "answer"))  # columns or keys of a file of examples
+Normalise = Literal["sum", "token", "byte"]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """How an example is written: what stands before the text, between it and the label, after the label."""
+
+    before: str
+    between: str
+    after: str
+
+    @classmethod
+    def parse(cls, given: str) -> Template:
+        """From a text with {text} and then {label}, each once. Raises UsageError for others."""
+        parts = re.split(r"\{(text|label)\}", given)
+        if parts[1::2] != ["text", "label"]:
+            raise UsageError(f"The template {given!r} must hold {{text}} and after it {{label}}, each once, for example {TEMPLATE!r}.")
+        if not parts[2]:
+            raise UsageError(f"The template {given!r} has nothing between {{text}} and {{label}} that would tell them apart.")
+        return cls(parts[0], parts[2], parts[4])
+
+    def shown(self, example: Example) -> str:
+        """A worked example."""
+        return f"{self.before}{example.text}{self.between}{example.label}{self.after}"
+
+    def question(self, text: str) -> str:
+        """What stands before the label; a space before that belongs to the label's first word, as in running text."""
+        return f"{self.before}{text}{self.between.rstrip(' ')}"
+
+    def answer(self, label: str) -> str:
+        """The label as it follows the question."""
+        return " " * (len(self.between) - len(self.between.rstrip(" "))) + label
+
+
+class FewShot:
+    """Worked examples in a template, put before every text as far as the context has room for them.
+
+    context: tokens that the model sees at once; encode: a text's ids.
+    """
+
+    def __init__(self, predictor: Predictor, examples: Sequence[Example], template: str = TEMPLATE) -> None:
+        if predictor.task.name != "language-modelling":
+            raise UsageError(f"Examples in a prompt are for a run that writes text; this one is for {predictor.task.name}.")
+        self.template, self.examples, self.predictor = Template.parse(template), list(examples), predictor
+        self.encode, self.context = predictor.tokenizers.target.encode, int(predictor.task.options["context"])
+        self.lengths = [len(self.encode(self.template.shown(one))) for one in self.examples]
+
+    @property
+    def longest_answer(self) -> int:
+        """Tokens of the longest answer among the examples."""
+        return max((len(self.encode(self.template.answer(one.label or ""))) for one in self.examples), default=0)
+
+    @property
+    def stop(self) -> list[str] | None:
+        """What ends an answer: the line, or what the template has after it where answers are of several lines."""
+        after = self.template.after
+        if after.startswith("\n") and not any("\n" in (one.label or "") for one in self.examples):
+            return ["\n"]
+        return [after] if after else None
+
+    def ids(self, text: str, new: int) -> tuple[list[int], int]:
+        """(begin and the prompt for `text`, how many examples it lacks, the first ones) with room for `new` more tokens.
+
+        Where even the text alone is too long, its beginning is dropped and the number is that of all examples and one more.
+        """
+        room, question = max(1, self.context - new), self.template.question(text)
+        kept, held = 0, len(self.encode(question)) + 1
+        while kept < len(self.examples) and held + self.lengths[-kept - 1] <= room + len(self.examples):
+            held += self.lengths[-kept - 1]  # as if cut by itself: words that join at a border make it less, so look closely below
+            kept += 1
+        while True:
+            shown = self.examples[len(self.examples) - kept :]
+            ids = [self.predictor.tokenizers.target.begin_id, *self.encode("".join(map(self.template.shown, shown)) + question)]
+            if len(ids) <= room:
+                return ids, len(self.examples) - kept
+            if kept == 0:
+                return ids[-room:], len(self.examples) + 1
+            kept -= 1
+
+    def asked(self, example: Example, new: int) -> tuple[Example, int]:
+        """The Example whose text is the prompt, and how many examples it lacks."""
+        ids, dropped = self.ids(example.text or "", new)
+        kept = self.examples[min(dropped, len(self.examples)) :]
+        assert ids, "a prompt holds at least one token"
+        text = "".join(map(self.template.shown, kept)) + self.template.question(example.text or "")
+        return Example(text=text, place=example.place), min(dropped, len(self.examples))
+
+
+def read_examples(path: str | Path) -> list[Example]:
+    """Worked examples from TSV, CSV or JSONL: `text` and `label`, or `input` and `answer`, or the first two columns.
+
+    Raises DataError naming file and line.
+    """
+    form = sniff(path, KEYS)
+    fields = list(form.chosen) if form.chosen else None
+    found = reader_of(("text", "label"))([str(path)], DataTable(fields=fields), ("text", "label"), None)
+    if not found:
+        raise DataError(f"{path} holds no example. Write a text and its answer on a line, with a tab between them, or JSONL.")
+    return found
+
+
+def drawn(examples: Sequence[Example], count: int, seed: int = 1) -> list[Example]:
+    """`count` examples by chance, the labels in turn, so that each has its share. Raises UsageError where there are too few."""
+    if count > len(examples):
+        raise UsageError(f"{count:,} examples are asked for, and there are {len(examples):,} to draw from. Ask for fewer.")
+    generator = np.random.default_rng(seed)
+    by_label: dict[str, list[Example]] = {}
+    for place in generator.permutation(len(examples)).tolist():
+        by_label.setdefault(examples[place].label or "", []).append(examples[place])
+    names = sorted(by_label)
+    chosen: list[Example] = []
+    while len(chosen) < count:
+        chosen += [by_label[name].pop() for name in names if by_label[name]]
+    return [chosen[place] for place in generator.permutation(count).tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A text's label, and of every label the log-probability by which it was chosen. dropped: examples that had no room."""
+
+    label: str
+    scores: dict[str, float]
+    dropped: int
+
+
+def judge(shots: FewShot, texts: Sequence[str], choices: Mapping[str, str], normalise: Normalise = "sum",
+          batch_tokens: int = 4096) -> list[Judgement]:  # fmt: skip
+    """The most probable of `choices` (label -> the words that stand for it) for each text, by forced scoring in batches.
+
+    normalise: log-probability of the whole answer ("sum"), its mean a token ("token") or a UTF-8 byte ("byte"). Of equally
+    probable labels the first wins.
+    """
+    if len(choices) < 2:
+        raise UsageError(f"There must be at least two labels to choose from; there is {', '.join(choices) or 'none'}. Give --choices a,b.")
+    empty = [label for label, words in choices.items() if not words.strip()]
+    if empty:
+        raise UsageError(f"The choice '{empty[0]}' has no words. Write LABEL=WORDS.")
+    answers = {label: shots.encode(shots.template.answer(words)) for label, words in choices.items()}
+    prompts = [shots.ids(text, max(map(len, answers.values()))) for text in texts]
+    flat = [(ids, answer) for ids, _ in prompts for answer in answers.values()]
+    each = answer_log_probabilities(shots.predictor.model, [ids for ids, _ in flat], [answer for _, answer in flat], batch_tokens)
+    sizes = {label: {"sum": 1, "token": len(answers[label]), "byte": len(words.encode())}[normalise] for label, words in choices.items()}
+    found = []
+    for place, (_, dropped) in enumerate(prompts):
+        own = each[place * len(choices) : (place + 1) * len(choices)]
+        scores = {label: sum(nats) / sizes[label] for label, nats in zip(choices, own, strict=True)}
+        found.append(Judgement(max(scores, key=scores.__getitem__), scores, dropped))
+    return found

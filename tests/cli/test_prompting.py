@@ -1,0 +1,131 @@
+"""complete, predict and evaluate with a suffix, worked examples and labels, on a small run that learns code."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from small_run import TINY
+
+from triptych.cli.main import run as run_command
+
+Command = Callable[..., SimpleNamespace]
+LINES = "".join(f"def add_{number}(value):\n    return value + {number}\n\n\n" for number in range(12))
+DIALS = ["--decoding.max_length", "8"]
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with src/*.py, fim.toml, examples and judged.tsv, and a run in it."""
+    folder = tmp_path_factory.mktemp("code")
+    (folder / "src").mkdir()
+    for number in range(4):
+        (folder / "src" / f"{number}.py").write_text(f"# {number}\n{LINES}", encoding="utf-8")
+    (folder / "held.py").write_text(LINES.replace("add", "more"), encoding="utf-8")
+    (folder / "fim.toml").write_text(
+        '[task]\nname = "language-modelling"\ncontext = 64\nfill_in_the_middle = 0.5\n[tokenizer]\nkind = "code"\n'
+        '[data]\ntrain = "src"\nvalidation = "held.py"\ntest = "held.py"\n[training]\nsteps = 3\nlog_every_steps = 1\n'
+        "[batches]\nbatch_tokens = 256\n"
+    )
+    (folder / "shots.tsv").write_text("add one\tgood\nadd two\tbad\n" * 6)
+    (folder / "judged.tsv").write_text("value\tgood\nreturn\tbad\nadd\tgood\n")
+    dials = ["--model.preset", "decoder-tiny", *TINY[2:]]
+    assert run_command(["train", str(folder / "fim.toml"), "--out", str(folder / "run"), *dials]) == 0
+    return folder
+
+
+def test_a_suffix_is_filled_in(triptych: Command, code: Path) -> None:
+    done = triptych("complete", code / "run", "def f(", "--suffix", ":\n    return 1", *DIALS)
+    assert done.code == 0 and done.out.endswith("\n")
+    told = json.loads(triptych("complete", code / "run", "def f(", "--suffix", ":\n    return 1", "--jsonl", *DIALS).out)
+    assert told["text"] + "\n" == done.out and told["tokens"] and len(told["tokens"][0]) == 2
+    again = triptych("predict", code / "run", "def f(", "--suffix", ":\n    return 1", *DIALS)
+    assert again.out == done.out
+    assert triptych("complete", code / "run", "", "--suffix", "x", *DIALS).code == 0
+    (code / "after.txt").write_text(":\n    return 1", encoding="utf-8")
+    assert triptych("complete", code / "run", "def f(", "--suffix", code / "after.txt", *DIALS).out == done.out
+
+
+def test_a_suffix_is_refused_elsewhere(triptych: Command, code: Path, trained: Path) -> None:
+    done = triptych("predict", trained, "one red dogs", "--suffix", "x")
+    assert done.code == 2 and "--suffix is for a run that writes text" in done.err
+    done = triptych("complete", code / "run", "a", "--suffix", "x", "--examples", code / "shots.tsv")
+    assert done.code == 2 and "do not go together" in done.err
+
+
+def test_worked_examples_go_before_every_text(triptych: Command, code: Path) -> None:
+    done = triptych("complete", code / "run", "value", "--examples", code / "shots.tsv", "--jsonl")
+    told = json.loads(done.out)
+    assert done.code == 0 and told["text"] == told["text"].strip() and "\n" not in told["text"]
+    assert "12 examples" in done.err and "the first ones first" in done.err
+    few = triptych("predict", code / "run", "value", "--template", r"{text}\n->{label}\n", *DIALS)
+    assert few.code == 0 and "\n" not in few.out.strip()
+    wrong = triptych("complete", code / "run", "value", "--template", "no label")
+    assert wrong.code == 2 and "{label}" in wrong.err
+
+
+def test_a_run_is_tried_on_labels(triptych: Command, code: Path) -> None:
+    told = triptych("evaluate", code / "run", "--as", "classification", "--data", code / "judged.tsv", "--json")
+    values = json.loads(told.out.strip().split("\n")[-1])
+    assert told.code == 0 and values["task"] == "classification" and values["examples"] == 3
+    assert values["metrics"]["majority"] == pytest.approx(200 / 3) and 0 <= values["metrics"]["accuracy"] <= 100
+    few = triptych("evaluate", code / "run", "--as", "classification", "--data", code / "judged.tsv", "--examples", code / "shots.tsv",
+                   "--choices", "good=fine,bad", "--normalise", "byte")  # fmt: skip
+    assert few.code == 0 and "accuracy" in few.out and "normalise:byte" in few.out and "12 examples" in few.err
+    drawn = triptych("evaluate", code / "run", "--as", "classification", "--data", code / "judged.tsv", "--data.train",
+                     code / "shots.tsv", "--examples", "4")  # fmt: skip
+    assert drawn.code == 0 and "4 examples" in drawn.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--choices", "a,b"], "give --as classification"),
+        (["--as", "classification", "--choices", "good", "--data", "judged.tsv"], "Unknown label 'bad'"),
+        (["--as", "classification", "--data", "judged.tsv", "--examples", "3"], "draws from a training part"),
+        (["--as", "classification", "--data", "judged.tsv", "--decoding.beams", "3"], "means nothing with --as"),
+        (["--as", "classification", "--data.set", "python-stdlib"], "has no label"),
+        (["--as", "classification"], "names no data"),
+    ],
+)
+def test_wrong_usage_is_a_sentence(triptych: Command, code: Path, arguments: list[str], said: str) -> None:
+    given = [str(code / one) if one.endswith(".tsv") else one for one in arguments]
+    done = triptych("evaluate", code / "run", *given)
+    assert done.code == 2 and said in done.err and done.out == ""
+
+
+def test_as_needs_a_run_that_writes(triptych: Command, trained: Path, code: Path) -> None:
+    done = triptych("evaluate", trained, "--as", "classification", "--data", code / "judged.tsv")
+    assert done.code == 2 and "for a run that writes text" in done.err
+
+
+def benchmark() -> Any:
+    path = Path(__file__).parents[2] / "benchmarks" / "code_completion.py"
+    spec = importlib.util.spec_from_file_location("code_completion", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_benchmark_measures_what_it_says(code: Path) -> None:
+    from triptych.data.example import Example
+    from triptych.inference.predictor import load
+
+    script, held = benchmark(), [Example(text=LINES, place="held.py"), Example(text="a = 1\n", place="other/b.py")]
+    for before, line, after in script.cut_lines(held, 9, 1):
+        assert before + line + after in (LINES, "a = 1\n") and line == line.lstrip() and line and after.startswith("\n")
+        assert before.rpartition("\n")[2].strip() == ""
+    predictor = load(code / "run")
+    found = script.measure(predictor, held, [Example(text=LINES, place="x.py")], 6, 1)
+    assert found["bits_per_byte"]["the run"] == pytest.approx(predictor.evaluate(held).scores.values["bits_per_byte"])
+    assert set(found["exact_match"]) == {"what follows", "filled in"} and found["lines"] == 6 and found["modules"] == 2
+    sizes = found["bits_per_byte"]
+    assert sizes["xz -9, after the training part"] < sizes["xz -9, one stream"] < sizes["xz -9, each module alone"]
+    right = predictor.predict(["def add_1(value):\n    "], max_length=3)[0].text.split("\n")[0]
+    assert script.exact(predictor, [("def add_1(value):\n    ", right, "\n")], False) in (0.0, 100.0)
