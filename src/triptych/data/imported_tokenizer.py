@@ -44,6 +44,7 @@ class ImportedTokenizer(Tokenizer):
         self.vocabulary_size = max(size, rows or 0)
         self._tokens = [self._backend.id_to_token(number) or "" for number in range(self.vocabulary_size)]
         self._left_out = frozenset(added["id"] for added in self._values.get("added_tokens") or () if added.get("special"))
+        self._byte_level = (decoder or {}).get("type") == "ByteLevel"
         self.keeps_spaces = _cutter(self._values) not in WITHOUT_SPACES
 
     @classmethod
@@ -111,8 +112,9 @@ class ImportedTokenizer(Tokenizer):
         return text.removeprefix(" ") if self._space_first and given and given[0] == self.begin_id else text
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """What to show for each id: its token, "##" before one that goes on a word."""
-        return [self._tokens[number] for number in ids]
+        """What to show for each id: its token, "##" before one that goes on a word; of bytes the characters, or `<0xE8>` for a part."""
+        shown = [self._tokens[number] for number in ids]
+        return [_spelt(token) for token in shown] if self._byte_level else shown
 
     def to_json(self) -> str:
         own = {"kind": KIND, "tags": [], **self.specials, **({"rows": self._rows} if self._rows is not None else {})}
@@ -147,6 +149,26 @@ def _read(text: str, where: str, rows: int | None) -> tuple[dict[str, Any], toke
     if rows is not None and size > rows:
         raise RunError(f"{where} has {size:,} tokens and the model's embedding {rows:,} rows: these files are not of one model.")
     return values, backend
+
+
+def _byte_values() -> dict[str, int]:
+    """The character that stands for each byte in a byte-level piece (Radford et al. 2019, section 2.2): itself where it can be seen."""
+    seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in seen]
+    return {chr(byte): byte for byte in seen} | {chr(256 + place): byte for place, byte in enumerate(others)}
+
+
+SEEN = _byte_values()
+
+
+def _spelt(token: str) -> str:
+    if any(character not in SEEN for character in token):
+        return token
+    data = bytes(SEEN[character] for character in token)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return "".join(f"<0x{byte:02X}>" for byte in data)
 
 
 def _keeping_spaces(decoder: Mapping[str, Any] | None) -> tuple[dict[str, Any] | None, bool]:
