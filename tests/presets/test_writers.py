@@ -23,8 +23,10 @@ from triptych.run import Run, RunConfig, weights_of
 from triptych.tasks.task import TASKS
 
 TEXTS = ["the cat sat", "Ünïcode 貓 and 😀\n  two  lines", "<|endoftext|> <s> is text"]
-GPT2: dict[str, Any] = {"model_type": "gpt2", "vocab_size": 300, "n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 4,
-                        "bos_token_id": 0, "eos_token_id": 0, "layer_norm_epsilon": 1e-5, "activation_function": "gelu_new", "n_inner": None}  # fmt: skip
+GPT2: dict[str, Any] = {
+    "model_type": "gpt2", "vocab_size": 300, "n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 4, "bos_token_id": 0,
+    "eos_token_id": 0, "layer_norm_epsilon": 1e-5, "activation_function": "gelu_new", "n_inner": None,
+}  # fmt: skip
 LLAMA: dict[str, Any] = {"model_type": "llama", "vocab_size": 300, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
                          "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 32, "bos_token_id": 1,
                          "eos_token_id": [2, 1], "rms_norm_eps": 1e-6, "rope_theta": 5000.0}  # fmt: skip
@@ -184,8 +186,9 @@ def test_a_tokenizer_without_ends_and_other_models(tmp_path: Path) -> None:
     folder.mkdir()
     save_file({"wte.weight": torch.ones(1)}, folder / "model.safetensors")
     byte_level().save(str(folder / "tokenizer.json"))
-    for values, said in (({**GPT2, "eos_token_id": 299}, "end .eos_token_id. is 299"),
-                         ({**GPT2, "bos_token_id": None}, "is not said in config"), ({"model_type": "mamba"}, "'mamba'; triptych takes bert, distilbert, gpt2, llama")):  # fmt: skip
+    refused = {"end .eos_token_id. is 299": {**GPT2, "eos_token_id": 299}, "is not said in config": {**GPT2, "bos_token_id": None},
+               "'mamba'; triptych takes bert, distilbert, gpt2, llama": {"model_type": "mamba"}}  # fmt: skip
+    for said, values in refused.items():
         (folder / "config.json").write_text(json.dumps(values))
         with pytest.raises(RunError, match=said):
             import_folder(folder, tmp_path / "run")

@@ -79,13 +79,13 @@ def _rows(traces: list[Trace]) -> list[list[str]]:
         expected = trace.expected
         assert expected is not None, "a trace of what writes has it"
         before: list[Any] = []
-        for cell, nats, choices in zip(trace.source, expected.nats, expected.choices, strict=True):
+        for place, (cell, nats, choices) in enumerate(zip(trace.source, expected.nats, expected.choices, strict=True)):
             named = "  ".join(f"{one.label} {100 * one.probability:.0f} %" for one in before)
             if nats is not None:
-                found.append((nats, [cell.label, f"{nats:.2f}", named]))
+                found.append((nats, [cell.label, f"{nats:.2f}", named, "written" if place >= expected.written else ""]))
             before = sorted(choices, key=lambda one: -one.probability)[:MOST_NAMED]
     kept = sorted(sorted(range(len(found)), key=lambda place: -found[place][0])[:MOST_ROWS])
-    return [["token", "nats", "expected there"], *(found[place][1] for place in kept)] if found else []
+    return [["token", "nats", "expected there", ""], *(found[place][1] for place in kept)] if found else []
 
 
 def _note(trace: Trace, unread: int, has_tree: bool) -> str:

@@ -112,7 +112,12 @@ def _numbers(branch: Branch) -> str:
 
 
 def _width(branch: Branch) -> float:
-    return width_of(_text(branch)) + 6 + width_of(_numbers(branch)) * SMALL / SIZE
+    return _label_width(branch) + width_of(_numbers(branch)) * SMALL / SIZE
+
+
+def _label_width(branch: Branch) -> float:
+    """With what stands between label and numbers; in bold, which is wider."""
+    return 1.12 * width_of(_text(branch)) + 9
 
 
 def _edge(tree: BeamTree, place: int, xs: dict[int, float], rows: dict[int, int], is_best: bool) -> str:
@@ -140,7 +145,7 @@ def _node(branch: Branch, place: int, x: float, y: int, is_best: bool) -> str:
         f'<g class="{kind}" data-branch="{place}" data-parent="{branch.parent}" data-fate="{branch.fate}" data-best="{int(is_best)}" '
         f'data-total="{branch.log_probability:.6f}"{pale}><title>{text}: {escaped(_numbers(branch))} · {branch.fate}</title>'
         f'<text class="{"bar" if is_best else "mark" if branch.fate == "finished" else "ink"}" fill="{colour}" x="{x:.1f}" y="{y}"{weight}>'
-        f'{text}</text><text class="soft" fill="{SOFT}" x="{x + width_of(_text(branch)) + 6:.1f}" y="{y}" font-size="{SMALL}">'
+        f'{text}</text><text class="soft" fill="{SOFT}" x="{x + _label_width(branch):.1f}" y="{y}" font-size="{SMALL}">'
         f"{escaped(_numbers(branch))}</text></g>"
     )
 

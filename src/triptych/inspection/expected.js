@@ -25,7 +25,7 @@ function drawLegend(parent) {
 
 function drawBars(parent, choices) {
   const row = 24, track = 220, widest = choices.reduce((most, [label]) => Math.max(most, measure(label)), 40), left = Math.min(widest, 260) + 12;
-  const height = row * choices.length, width = left + track + 190;
+  const height = row * choices.length, width = left + track + 90 + measure(say("actual")) * 1.2;
   const svg = make(parent, "svg", { class: "bars", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "font-family": FONT, "font-size": 14,
     "aria-label": choices.map(([label, p, came]) => `${label} ${percent(p)}${came ? ` ${say("actual")}` : ""}`).join("; ") });
   choices.forEach(([label, p, came], place) => {

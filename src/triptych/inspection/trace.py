@@ -64,10 +64,10 @@ class Trace:
 
     log_probabilities: (T,) nats, a cell's tokens added up. A model without a decoder produces nothing: target and log_probabilities
     are empty, target_text is its answer in words; window: (which, of how many) where a long text was read in windows; attribution:
-    of its answer, over the source's cells. A model that only writes has its text as source, target_text is what it wrote, "causal" what
-    each token gives to itself and to those before it; expected: what it thought would come. notes: codes that the page turns into words: "no_attention", "means_only",
-    "head_means_only", "cut" (the answer stopped at the maximum length), "not_shown" (what it wrote does not fit with the text),
-    "unread" (of the text only the end was read before it wrote).
+    of its answer, over the source's cells. A model that only writes has its text as source; "causal" is what each token gives to
+    itself and to those before it, target_text what it wrote, expected what it thought would come. notes: codes that the page turns
+    into words: "no_attention", "means_only", "head_means_only", "cut" (the answer stopped at the maximum length), "not_shown" (what
+    it wrote does not fit with the text), "unread" (of the text only the end was read before it wrote).
     """
 
     source_text: str
