@@ -96,8 +96,8 @@ def _from_huggingface(source: str | Path, task: str | None) -> Import:
     if kind in WRITERS:
         family = WRITERS[kind]
         config = family.read_config(values, where[0])
-        ends = [values.get(f"{side}_token_id", folder.tokenizer_config.get(f"{side}_token")) for side in ("bos", "eos")]
-        tokenizer = ImportedTokenizer.take_writer(folder.tokenizer, where[1], *ends, config.vocabulary_size)
+        begin, end = (values.get(f"{side}_token_id", folder.tokenizer_config.get(f"{side}_token")) for side in ("bos", "eos"))
+        tokenizer = ImportedTokenizer.take_writer(folder.tokenizer, where[1], begin, end, config.vocabulary_size)
         return Import(kind=kind, task=_writing(task), options=_context(config), labels={}, config=config, tokenizer=tokenizer,
                       names=family.name_map(folder.tensors, config.tied_embeddings), **rest)  # fmt: skip
     if kind not in bert.KEYS:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +18,22 @@ from toy_writer import TEXT, predictor
 from triptych.cli.look import Options, look_of, writing
 from triptych.data.example import Example
 from triptych.errors import UsageError
+from triptych.inference.predictor import Predictor
 from triptych.inspection import html
+from triptych.inspection.expected import Expected
+from triptych.inspection.trace import Trace
 from triptych.inspection.writer import MOST_CHOICES, Script, trace_writer
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-SHORT = {"max_length": 6}
+SHORT: dict[str, Any] = {"max_length": 6}
 
 
-def chances(toy, ids: list[int]) -> torch.Tensor:
+def of(trace: Trace) -> Expected:
+    assert trace.expected is not None
+    return trace.expected
+
+
+def chances(toy: Predictor, ids: list[int]) -> torch.Tensor:
     """(N, V) log-probabilities by the step face, one token at a time: another way than the one under test."""
     state, rows = toy.model.start(None, 1), []
     with torch.no_grad():
@@ -65,10 +74,11 @@ def test_the_sum_of_nats_is_the_loss_in_any_number_of_windows() -> None:
         toy = predictor(context)
         traces = writing(toy, TEXT, Options(target="!")).traces
         losses = toy.losses([Example(text=TEXT + "!")])
-        total = traces[0].expected.given
+        total = of(traces[0]).given
         assert len(traces) == traces[0].window[1] == windows
+        assert total.end_nats is not None
         assert total.nats + total.end_nats == pytest.approx(losses["nll"] * losses["count"], rel=1e-5)
-        assert sum(nats for trace in traces for nats in trace.expected.nats if nats is not None) == pytest.approx(total.nats, rel=1e-5)
+        assert sum(nats for trace in traces for nats in of(trace).nats if nats is not None) == pytest.approx(total.nats, rel=1e-5)
         assert total.bits_per_byte == pytest.approx(total.nats / np.log(2) / len((TEXT + "!").encode()))
         assert "".join(trace.source_text for trace in traces) == TEXT + "!" or windows > 1
 
@@ -88,7 +98,7 @@ def test_characters_of_several_bytes_are_whole() -> None:
     labels = [cell.label for cell in trace.source]
     place = labels.index("貓")
     assert len(trace.source[place].tokens) == 3 and not any("0x" in label for label in labels)
-    came = next(one for one in trace.expected.choices[place - 1] if one.is_actual)
+    came = next(one for one in of(trace).choices[place - 1] if one.is_actual)
     assert came.label == "<0xE8> → 貓"
 
 
@@ -98,7 +108,7 @@ def test_what_is_not_shown_is_said() -> None:
     assert "not_shown" in shown.traces[0].notes and "unread" in shown.traces[0].notes
     assert "read in 2 windows" in shown.note and "tokens were dropped" in shown.note and "does not fit the context" in shown.note
     empty = writing(predictor(), "", Options(decoding=SHORT))
-    assert empty.traces[0].expected.given.tokens == 0 and empty.traces[0].expected.written == 1 and "What was written" in empty.note
+    assert of(empty.traces[0]).given.tokens == 0 and of(empty.traces[0]).written == 1 and "What was written" in empty.note
     with pytest.raises(UsageError, match="nothing to look at"):
         writing(predictor(), "", Options(target=""))
     with pytest.raises(UsageError, match="has a text alone"):
@@ -112,9 +122,9 @@ def test_an_end_that_was_written_counts() -> None:
     own = toy.tokenizers.target.encode(" c")
     (trace,) = trace_writer(toy.model, toy.tokenizers.target, Script(ids=ids, own=own, ended=True), context=64)
     exact = chances(toy, [*ids, *own])
-    assert trace.expected.own.end_nats == pytest.approx(-float(exact[-1, 1]), rel=1e-5)
-    assert [one.label for one in trace.expected.choices[-1] if one.is_actual] == ["<end>"]
-    assert trace.expected.given.end_nats == pytest.approx(-float(exact[len(ids) - 1, 1]), rel=1e-5)
+    assert of(trace).own.end_nats == pytest.approx(-float(exact[-1, 1]), rel=1e-5)
+    assert [one.label for one in of(trace).choices[-1] if one.is_actual] == ["<end>"]
+    assert of(trace).given.end_nats == pytest.approx(-float(exact[len(ids) - 1, 1]), rel=1e-5)
 
 
 class Tags(HTMLParser):
@@ -144,12 +154,12 @@ def test_a_browser_draws_them(tmp_path: Path) -> None:
     np.testing.assert_allclose([weight for _, _, weight in cells], [mean[t, s] for t, s, _ in cells], atol=2e-5)
     assert sum("data-mask" in one for _, one in tags) == 1 and "遮罩把它們蓋住" in drawn
     bars = [float(one["data-probability"] or 0) for tag, one in tags if tag == "g" and "data-probability" in one]
-    assert bars == pytest.approx([one.probability for one in trace.expected.choices[2]], rel=1e-4)
+    assert bars == pytest.approx([one.probability for one in of(trace).choices[2]], rel=1e-4)
     assert [one["data-actual"] for tag, one in tags if tag == "g" and "data-probability" in one].count("1") == 1
     nats = [float(one["data-nats"] or 0) for tag, one in tags if tag == "span" and "data-nats" in one]
-    assert nats == pytest.approx([value for value in trace.expected.nats if value is not None], abs=1e-5)
+    assert nats == pytest.approx([value for value in of(trace).nats if value is not None], abs=1e-5)
     total = next(one for _, one in tags if one.get("data-total") == "given")
-    assert float(total["data-nats"] or 0) == pytest.approx(trace.expected.given.nats)
+    assert float(total["data-nats"] or 0) == pytest.approx(of(trace).given.nats)
 
 
 def test_the_file_holds_them() -> None:

@@ -25,16 +25,13 @@ class Decoder(Protocol):
     def decode(self, ids: Sequence[int], /) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FromTheBeginning:
     """How ids read where nothing stands before them but begin: a tokenizer may put a space before the first word of a text."""
 
     tokenizer: Decoder
     begin_id: int
-
-    @property
-    def end_id(self) -> int:
-        return self.tokenizer.end_id
+    end_id: int
 
     def decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode([self.begin_id, *ids])
@@ -113,7 +110,7 @@ def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokeni
 
 def reader(tokenizer: Decoder, prompt: Sequence[int]) -> Decoder:
     """What decodes the ids written after `prompt`, begin first."""
-    return FromTheBeginning(tokenizer, prompt[0]) if len(prompt) == 1 else tokenizer
+    return FromTheBeginning(tokenizer, prompt[0], tokenizer.end_id) if len(prompt) == 1 else tokenizer
 
 
 def fitting(prompt: Sequence[int], new: int, context: int) -> list[int]:

@@ -38,7 +38,7 @@ class Pieces(Protocol):
     begin_id: int
     end_id: int
 
-    def decode(self, ids: list[int]) -> str: ...
+    def decode(self, ids: Sequence[int], /) -> str: ...
     def pieces(self, ids: list[int]) -> list[str]: ...
 
 
@@ -144,7 +144,7 @@ def cells(tokenizer: Pieces, ids: Sequence[int]) -> list[Cell]:
     return found
 
 
-def _whole(decode: Callable[[list[int]], str], ids: list[int]) -> tuple[int, str]:
+def _whole(decode: Callable[[Sequence[int]], str], ids: list[int]) -> tuple[int, str]:
     """How many of the first tokens make whole characters, and which."""
     for count in range(1, len(ids) + 1):
         text = decode(ids[:count])
