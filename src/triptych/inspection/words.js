@@ -23,7 +23,7 @@ const WORDS = {
     note_unread: "The text is longer than the context: before it wrote, the model read only the end of it.",
     causal: "token to itself and earlier tokens", written: "Written",
     mask: "Hatched: later tokens. The mask hides them, so no token can look at them; every weight there is 0.",
-    surprise: "Surprise of each token", surprise_hint: "The darker a token, the less the model expected it; dotted underline: written by the model itself. "
+    surprise: "Surprise of each token", surprise_hint: "The stronger its colour, the less the model expected a token; dotted underline: written by the model itself. "
       + "Click a token to see below what the model expected after it.",
     nats_scale: "{0} nats or more", surprise_name: "Tokens of the text, coloured by their surprise",
     total: "{0}: {1} tokens, {2} bytes, {3} nats · {4} bits per byte · perplexity {5}", given: "The text", own: "What the model wrote",
