@@ -129,13 +129,6 @@ def translation(predictor: Predictor, text: str, options: Options) -> Shown:
     return Shown(answer=trace.target_text, rows=rows, note=note, traces=[trace], pictures=pictures)
 
 
-def writing(predictor: Predictor, text: str, options: Options) -> Shown:
-    """A run that only writes: how much each token surprised it, what it expected next, masked self-attention, the beam tree."""
-    from .look_writing import look
-
-    return look(predictor, text, options)
-
-
 def encoder(predictor: Predictor, text: str, options: Options) -> Shown:
     """Self-attention over the text: what any run with an encoder of its own can show."""
     return _encoder(predictor, text, options)[0]
@@ -196,13 +189,20 @@ def tagging(predictor: Predictor, text: str, options: Options) -> Shown:
                  page=lambda path, language: write(path, text, details, language=language))  # fmt: skip
 
 
+def writing(predictor: Predictor, text: str, options: Options) -> Shown:
+    """A run that only writes: how much each token surprised it, what it expected next, masked self-attention, the beam tree."""
+    from .look_writing import look
+
+    return look(predictor, text, options)
+
+
 LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {  # task -> what is shown of it; any other: `encoder`
     "translation": translation,
+    "language-modelling": writing,
     "classification": classification,
     "parsing": parsing,
     "tagging": tagging,
     "question-answering": question_answering,
-    "language-modelling": writing,
 }
 
 
