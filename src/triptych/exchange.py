@@ -7,22 +7,26 @@ so that an export gives back what an import took.
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from .data.imported_tokenizer import ImportedTokenizer
+from .data.scored_pieces import tokenizer_json
 from .data.tokenizer import Tokenizer, Tokenizers
 from .decoding.settings import DecodingSettings
 from .errors import RunError, UsageError, unknown
 from .model.config import ModelConfig
-from .presets import bert, huggingface, parameter_count
+from .presets import PRESETS, bert, gpt2, huggingface, llama, llama_file, parameter_count
 from .presets.estimate import size_of
 from .presets.name_map import Certificate, NameMap
+from .presets.sentence_transformers import read_pooling, write_pooling
 from .recipe import ModelTable, Recipe
 from .run import Run, RunConfig
 from .storage import read_tensors
@@ -30,45 +34,102 @@ from .tasks.task import TASKS, Task
 
 IMPORT = "import.json"
 TASKS_OF_IMPORTS = ("embedding", "masked-words")
+TASKS_OF_WRITERS = ("language-modelling", "chat")
+WRITERS: dict[str, Any] = {"gpt2": gpt2, "llama": llama}  # model_type -> the family's module
 
 
 # In ---------------------------------------------------------------------------------------------------------------------
 
 
-def import_folder(source: str | Path, out: str | Path, task: str | None = None) -> Certificate:
-    """Read a folder of the library transformers (BERT or DistilBERT) and write it as the run folder `out`.
+@dataclass(kw_only=True)
+class Import:
+    """A model of another library as it was read: what it will be here, and how its tensors are ours."""
 
-    task: "embedding" or "masked-words"; None: masked words where there is a head for them. Raises RunError listing everything
-    that is missing or does not fit, and UsageError where `out` holds something.
+    path: Path
+    kind: str
+    task: str
+    options: dict[str, Any]
+    labels: dict[str, Any]
+    config: ModelConfig
+    tokenizer: ImportedTokenizer
+    tensors: dict[str, Any] = field(repr=False)
+    names: NameMap = field(repr=False)
+    files: dict[str, dict[str, Any]]
+    about: dict[str, Any] = field(default_factory=dict)  # its config and tokenizer_config
+
+
+def import_folder(source: str | Path, out: str | Path, task: str | None = None) -> Certificate:
+    """Read a folder of the library transformers (BERT, DistilBERT, GPT-2, Llama) or of llama2.c and write it as the run folder `out`.
+
+    task: of an encoder "embedding" or "masked-words"; None: masked words where there is a head for them. What writes is for
+    language-modelling. Raises RunError listing everything that is missing or does not fit, and UsageError where `out` holds something.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already. Name another folder for the run.")
-    folder = huggingface.read_folder(source)
-    config = bert.read_config(folder.config, str(folder.path / "config.json"))
-    kind, name = folder.config["model_type"], _task_of(folder, task)
-    chosen = TASKS[name](_options(folder.path, name, config))
-    labels = {"pooler": bert.has_pooler(folder.tensors)} if name == "embedding" else {"mask": True}
-    tokenizer = ImportedTokenizer.take(folder.tokenizer, str(folder.path / "tokenizer.json"), config.vocabulary_size,
-                                       folder.tokenizer_config)  # fmt: skip
-    _refuse_activation(config, name, str(folder.path))
-    names = bert.name_map(kind, name, folder.tensors)
-    tensors, certificate = names.to_ours(folder.tensors, shapes(config, chosen, labels), str(folder.path))
-    certificate.source, certificate.model_type, certificate.files = str(Path(source).resolve()), kind, folder.files
+    found = _from_llama_file(source, task) if llama_file.is_folder(source) else _from_huggingface(source, task)
+    chosen, name = TASKS[found.task](found.options), Path(source).resolve().name
+    tensors, certificate = found.names.to_ours(found.tensors, shapes(found.config, chosen, found.labels), str(found.path))
+    certificate.source, certificate.model_type, certificate.files = str(Path(source).resolve()), found.kind, found.files
     run = Run.create(out)
-    run.write_text("tokenizer.json", tokenizer.to_json())
-    run.write_labels(labels)
-    run.write_recipe(_recipe(kind, config, chosen, Path(source)))
-    run.write_json(IMPORT, {**certificate.to_json(), "config": folder.config, "tokenizer_config": folder.tokenizer_config})
-    run.write_card(_card_of_import(certificate, config, name, folder.path))
+    run.write_text("tokenizer.json", found.tokenizer.to_json())
+    run.write_labels(found.labels)
+    run.write_recipe(_recipe(found.kind, found.config, chosen, name))
+    run.write_json(IMPORT, {**certificate.to_json(), **found.about})
+    run.write_card(_card_of_import(certificate, found.config, found.task, found.path))
     run.write_model(tensors)
     run.write_config(
         RunConfig(
-            task=name, model=config, options=dict(chosen.options), tokenizers=Tokenizers(tokenizer, tokenizer).files(),
-            decoding=_decoding(), parameters=parameter_count(config), name=Path(source).resolve().name,
+            task=found.task, model=found.config, options=dict(chosen.options), decoding=dataclasses.asdict(DecodingSettings()),
+            tokenizers=Tokenizers(found.tokenizer, found.tokenizer).files(), parameters=parameter_count(found.config), name=name,
         )
     )  # fmt: skip
     return certificate
+
+
+def _from_huggingface(source: str | Path, task: str | None) -> Import:
+    folder = huggingface.read_folder(source)
+    kind, path, values = folder.config.get("model_type"), folder.path, folder.config
+    rest: dict[str, Any] = {"path": path, "tensors": folder.tensors, "files": folder.files,
+                            "about": {"config": values, "tokenizer_config": folder.tokenizer_config}}  # fmt: skip
+    where = str(path / "config.json"), str(path / "tokenizer.json")
+    if kind in WRITERS:
+        family = WRITERS[kind]
+        config = family.read_config(values, where[0])
+        begin, end = (values.get(f"{side}_token_id", folder.tokenizer_config.get(f"{side}_token")) for side in ("bos", "eos"))
+        tokenizer = ImportedTokenizer.take_writer(folder.tokenizer, where[1], begin, end, config.vocabulary_size)
+        return Import(kind=kind, task=_writing(task), options=_context(config), labels={}, config=config, tokenizer=tokenizer,
+                      names=family.name_map(folder.tensors, config.tied_embeddings), **rest)  # fmt: skip
+    if kind not in bert.KEYS:
+        raise RunError(f"{where[0]} is of model_type {kind!r}; triptych takes {', '.join((*bert.KEYS, *WRITERS))}.{bert.why(kind)}")
+    config = bert.read_config(values, where[0])
+    name = _task_of(folder, task)
+    tokenizer = ImportedTokenizer.take(folder.tokenizer, where[1], config.vocabulary_size, folder.tokenizer_config)
+    _refuse_activation(config, name, str(path))
+    labels = {"pooler": bert.has_pooler(folder.tensors)} if name == "embedding" else {"mask": True}
+    return Import(kind=kind, task=name, options=_options(path, name, config), labels=labels, config=config, tokenizer=tokenizer,
+                  names=bert.name_map(kind, name, folder.tensors), **rest)  # fmt: skip
+
+
+def _from_llama_file(source: str | Path, task: str | None) -> Import:
+    held = llama_file.read_folder(source)
+    begin = llama_file.SPECIALS[1]  # llama2.c writes until it meets the begin of another text
+    text = json.dumps(tokenizer_json(held.pieces, held.scores, llama_file.SPECIALS))
+    tokenizer = ImportedTokenizer.take_writer(text, str(held.path), begin, begin, held.config.vocabulary_size)
+    return Import(path=held.path, kind=llama.KIND, task=_writing(task), options=_context(held.config), labels={}, config=held.config,
+                  tokenizer=tokenizer, tensors=held.tensors, names=held.names, files=held.files)  # fmt: skip
+
+
+def _writing(task: str | None) -> str:
+    """The task of what writes."""
+    if task not in (None, "language-modelling"):
+        raise UsageError(f"--task {task} is for an encoder; a model that only writes is imported for language-modelling.")
+    return "language-modelling"
+
+
+def _context(config: ModelConfig) -> dict[str, Any]:
+    assert config.decoder is not None, "what writes has a decoder"
+    return {"context": config.decoder.max_positions}
 
 
 def open_origin(path: str | Path, task: str) -> Run:
@@ -76,19 +137,22 @@ def open_origin(path: str | Path, task: str) -> Run:
 
     task: of what is going to be trained; a head for masked words is taken where it is that.
     """
-    if not huggingface.is_folder(path):
+    in_one_file = llama_file.is_folder(path)
+    if not in_one_file and not huggingface.is_folder(path):
         return Run.open(path)
     weights = [Path(path) / name for name in (huggingface.WEIGHTS, huggingface.INDEX)]
-    return _imported(Path(path).resolve(), task == "masked-words", sum(one.stat().st_mtime_ns for one in weights if one.exists()))
+    writes = in_one_file or huggingface.read_json(Path(path) / "config.json").get("model_type") in WRITERS
+    wanted = None if writes or task == "masked-words" else "embedding"
+    return _imported(Path(path).resolve(), wanted, sum(one.stat().st_mtime_ns for one in weights if one.exists()))
 
 
 @lru_cache(maxsize=1)
-def _imported(path: Path, masked: bool, _: int) -> Run:
+def _imported(path: Path, task: str | None, _: int) -> Run:
     """Once, however often it is opened while a model is prepared."""
     held = Path(tempfile.mkdtemp(prefix="triptych-"))
     run = Run(held / path.name)
     weakref.finalize(run, shutil.rmtree, held, True)
-    import_folder(path, run.path, None if masked else "embedding")
+    import_folder(path, run.path, task)
     return run
 
 
@@ -126,42 +190,22 @@ def _refuse_activation(config: ModelConfig, task: str, where: str) -> None:
 def _options(path: Path, task: str, config: ModelConfig) -> dict[str, Any]:
     """Of the run's task: how to pool, and no window longer than the model has positions."""
     assert config.encoder is not None, "a BERT is an encoder"
-    options = _pooling(path) if task == "embedding" else {}
+    options = read_pooling(path) if task == "embedding" else {}
     window, room = TASKS[task]({}).options.get("window"), config.encoder.max_positions - 2
     return {**options, "window": room} if window is not None and window > room else options
 
 
-def _pooling(path: Path) -> dict[str, Any]:
-    """Options of the task embedding as the files of sentence-transformers beside the model say them."""
-    place = path / "1_Pooling" / "config.json"
-    if not place.is_file():
-        return {}
-    values = huggingface.read_json(place)
-    modes = [key for key, value in values.items() if key.startswith("pooling_mode_") and value is True]
-    known = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "first"}
-    if len(modes) != 1 or modes[0] not in known:
-        raise RunError(
-            f"{place} pools in a way that triptych does not: {', '.join(modes) or 'none'}. It knows the mean and the first token."
-        )
-    return {"pooling": known[modes[0]], "normalize": (path / "2_Normalize").is_dir() or "Normalize" in _modules(path)}
-
-
-def _modules(path: Path) -> str:
-    place = path / "modules.json"
-    return place.read_text(encoding="utf-8", errors="replace") if place.is_file() else ""
-
-
-def _recipe(kind: str, config: ModelConfig, task: Task, source: Path) -> str:
-    preset = "bert-base" if kind == "bert" else "distilbert-base"
-    base, stack = bert.PRESETS[preset].encoder, config.encoder
-    assert base is not None and stack is not None, "a BERT is an encoder"
-    changed = {key: value for key, value in dataclasses.asdict(stack).items() if value != getattr(base, key)}
-    recipe = Recipe(name=source.resolve().name, task={"name": task.name, **task.options}, model=ModelTable(preset=preset, dials=changed))
+def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
+    preset = WRITERS[kind].PRESET if kind in WRITERS else "bert-base" if kind == "bert" else "distilbert-base"
+    base, changed = PRESETS[preset], {}
+    assert isinstance(base, ModelConfig), "what is imported is no recurrent network"
+    for ours, theirs in ((config.encoder, base.encoder), (config.decoder, base.decoder)):
+        if ours is not None and theirs is not None:
+            changed |= {key: value for key, value in dataclasses.asdict(ours).items() if value != getattr(theirs, key)}
+    if config.tied_embeddings != base.tied_embeddings:
+        changed["tied_embeddings"] = config.tied_embeddings
+    recipe = Recipe(name=name, task={"name": task.name, **task.options}, model=ModelTable(preset=preset, dials=changed))
     return f"# Imported, not trained here: import.json says from where.\n\n{recipe.to_toml()}"
-
-
-def _decoding() -> dict[str, Any]:
-    return dataclasses.asdict(DecodingSettings())
 
 
 def _card_of_import(certificate: Certificate, config: ModelConfig, task: str, path: Path) -> str:
@@ -200,32 +244,55 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
         raise UsageError(f"{dest} is there already. Name another folder to export to.")
     config = run.read_config()
-    kind, export = _export_of(run, config)
-    tokenizers = Tokenizers.load(run.path)
-    labels, before = run.read_labels(), _import_of(run)
-    names = bert.export_map(kind, export)
-    tensors = read_tensors(run.weights())
-    theirs = names.to_theirs(tensors, before.get("casts"), str(run.path))
-    assert isinstance(config.model, ModelConfig), "_export_of let it pass"
-    values = {**before.get("config", {}), "architectures": [export.architecture], **bert.write_config(config.model)}
-    values |= _labels_of(labels, config)
-    if any(one.dtype != next(iter(theirs.values())).dtype for one in theirs.values()) or before.get("casts"):
-        values["dtype"] = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
-    tokenizer = tokenizers.source
-    about = before.get("tokenizer_config") or _tokenizer_config(tokenizer, kind, config.model)
-    huggingface.write_folder(dest, values, theirs, tokenizer.to_huggingface(), about, _card_of_export(run, config, export.architecture))
-    if config.task == "embedding":
-        _write_pooling(dest, config)
-    return [f"{len(theirs):,} tensors as {export.architecture}.", *_notes(names, tensors, tokenizer, labels)]
-
-
-def _export_of(run: Run, config: RunConfig) -> tuple[str, bert.Export]:
-    """model_type and how the run is written. Raises RunError saying all that stands in the way."""
     if not isinstance(config.model, ModelConfig):
         raise RunError(f"{run.path} is a recurrent network; the library transformers has no model like it.")
-    problems = bert.refusals(config.model)
-    kind = "bert" if config.model.encoder is not None and config.model.encoder.segments else "distilbert"
-    _refuse_activation(config.model, config.task, str(run.path))
+    writes = config.model.encoder is None
+    out = _writer_out(run, config, config.model) if writes else _encoder_out(run, config, config.model)
+    tokenizers = Tokenizers.load(run.path)
+    labels, before = run.read_labels(), _import_of(run)
+    tensors = read_tensors(run.weights())
+    theirs = out.names.to_theirs(tensors, before.get("casts"), str(run.path))
+    tokenizer = tokenizers.source
+    values = {**before.get("config", {}), "architectures": [out.architecture], **out.values}
+    values |= _ends(tokenizer) if writes else _labels_of(labels, config)
+    if any(one.dtype != next(iter(theirs.values())).dtype for one in theirs.values()) or before.get("casts"):
+        values["dtype"] = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
+    about = before.get("tokenizer_config") or _tokenizer_config(tokenizer, out.kind, config.model)
+    card = _card_of_export(run, config, out.architecture)
+    huggingface.write_folder(dest, values, theirs, tokenizer.to_huggingface(end=not writes), about, card)
+    if config.task == "embedding":
+        write_pooling(dest, config)
+    return [f"{len(theirs):,} tensors as {out.architecture}.", *_notes(out.names, tensors, tokenizer, labels)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Out:
+    """How a run is written: its kind and architecture there, the rules for its tensors, its config.json."""
+
+    kind: str
+    architecture: str
+    names: NameMap
+    values: dict[str, Any]
+
+
+def _writer_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
+    """Raises RunError saying all that stands in the way."""
+    assert model.decoder is not None, "a model has a stack"
+    family = llama if model.decoder.norm == "rms" else gpt2
+    problems = family.refusals(model) + _two_tokenizers(config)
+    if config.task not in TASKS_OF_WRITERS:
+        problems.append(f"its task is {config.task}, and of what writes there are {', '.join(TASKS_OF_WRITERS)}")
+    if problems:
+        raise _no_like(run, problems, "presets gpt2 to gpt2-xl and those of Llama")
+    values = family.write_config(model, config.options.get("context", 0))
+    return Out(kind=family.KIND, architecture=family.ARCHITECTURE, names=family.export_map(model.tied_embeddings), values=values)
+
+
+def _encoder_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
+    """Raises RunError saying all that stands in the way."""
+    problems = bert.refusals(model)
+    kind = "bert" if model.encoder is not None and model.encoder.segments else "distilbert"
+    _refuse_activation(model, config.task, str(run.path))
     export = bert.EXPORTS.get((kind, config.task))
     if export is None:
         of = "DistilBERT" if kind == "distilbert" else "BERT"
@@ -234,14 +301,25 @@ def _export_of(run: Run, config: RunConfig) -> tuple[str, bert.Export]:
     else:
         problems += [f"task.{key} is {config.options.get(key)!r} instead of {value!r}" for key, value in export.options.items()
                      if config.options.get(key) != value]  # fmt: skip
-    if len(config.tokenizers) > 1:
-        problems.append("it has two tokenizers")
+    problems += _two_tokenizers(config)
     if problems or export is None:
-        raise RunError(
-            f"{run.path} cannot be exported, because the library transformers has no model like it: {'; '.join(problems)}. "
-            "It has one for presets bert-base, bert-large and distilbert-base, whatever their sizes."
-        )
-    return kind, export
+        raise _no_like(run, problems, "presets bert-base, bert-large and distilbert-base")
+    return Out(kind=kind, architecture=export.architecture, names=bert.export_map(kind, export), values=bert.write_config(model))
+
+
+def _two_tokenizers(config: RunConfig) -> list[str]:
+    return ["it has two tokenizers"] if len(config.tokenizers) > 1 else []
+
+
+def _no_like(run: Run, problems: list[str], presets: str) -> RunError:
+    return RunError(
+        f"{run.path} cannot be exported, because the library transformers has no model like it: {'; '.join(problems)}. "
+        f"It has one for {presets}, whatever their sizes."
+    )
+
+
+def _ends(tokenizer: Tokenizer) -> dict[str, Any]:
+    return {"bos_token_id": tokenizer.begin_id, "eos_token_id": tokenizer.end_id}
 
 
 def _import_of(run: Run) -> dict[str, Any]:
@@ -263,8 +341,9 @@ def _labels_of(labels: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
 
 def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> dict[str, Any]:
     """Enough for AutoTokenizer. Our own tokenizers have no padding: the end serves, since a mask hides it."""
-    assert config.encoder is not None, "a BERT is an encoder"
     begin, end = tokenizer.pieces([tokenizer.begin_id, tokenizer.end_id])
+    if config.encoder is None:
+        return {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": begin, "eos_token": end, "clean_up_tokenization_spaces": False}
     pad = "[PAD]" if isinstance(tokenizer, ImportedTokenizer) and tokenizer.holds("[PAD]") else end
     values: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast", "cls_token": begin, "sep_token": end, "pad_token": pad,
@@ -276,24 +355,6 @@ def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> d
     if isinstance(tokenizer, ImportedTokenizer) and tokenizer.holds("[UNK]"):
         values["unk_token"] = "[UNK]"
     return values
-
-
-def _write_pooling(dest: Path, config: RunConfig) -> None:
-    """For sentence-transformers: how the states become one vector."""
-    assert isinstance(config.model, ModelConfig) and config.model.encoder is not None, "a BERT is an encoder"
-    modules = [("", "Transformer"), ("1_Pooling", "Pooling"), *([("2_Normalize", "Normalize")] if config.options.get("normalize") else [])]
-    (dest / "1_Pooling").mkdir(exist_ok=True)
-    first = config.options.get("pooling") == "first"
-    pooling = {
-        "word_embedding_dimension": config.model.encoder.width,
-        "pooling_mode_cls_token": first,
-        "pooling_mode_mean_tokens": not first,
-    }
-    huggingface.write_json(dest / "1_Pooling" / "config.json", pooling)
-    huggingface.write_json(dest / "modules.json", [
-        {"idx": place, "name": str(place), "path": folder, "type": f"sentence_transformers.models.{kind}"}
-        for place, (folder, kind) in enumerate(modules)
-    ])  # fmt: skip
 
 
 def _notes(names: NameMap, tensors: Mapping[str, Any], tokenizer: Tokenizer, labels: Mapping[str, Any]) -> list[str]:

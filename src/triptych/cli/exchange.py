@@ -10,17 +10,20 @@ from cyclopts import Parameter
 from .console import talk
 
 
-def import_(source: Path, run: Path, /, *, task: Literal["embedding", "masked-words"] | None = None) -> int:
-    """A folder of the library transformers (BERT, DistilBERT) as a run. Prints the load certificate, which import.json keeps.
+def import_(source: Path, run: Path, /, *, task: Literal["embedding", "masked-words", "language-modelling"] | None = None) -> int:
+    """A folder of the library transformers (BERT, DistilBERT, GPT-2, Llama) or of llama2.c as a run. Prints the load certificate, which
+    import.json keeps.
 
     Parameters
     ----------
     source
-        A folder with config.json, model.safetensors (whole or in shards) and tokenizer.json.
+        A folder with config.json, model.safetensors (whole or in shards) and tokenizer.json; or with a model and its tokenizer
+        (tok*.bin) as llama2.c writes them.
     run
         The run folder to write.
     task
-        What the run is for; masked-words where the source has a head for them, else embedding.
+        What the run is for: of an encoder masked-words where it has a head for them, else embedding; of what writes
+        language-modelling.
     """
     from ..exchange import import_folder
 

@@ -56,8 +56,9 @@ def inspect(
     passage: str | None = None, words: bool = False, language: Language = "en",
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
-    """Answer a text and show what the model attended to: words of the source for each word of an answer, or, for a run that
-    understands, tokens of the text for each token, and what the answer depends on.
+    """Answer a text and show what the model attended to: words of the source for each word of an answer; for a run that understands,
+    tokens of the text for each token, and what the answer depends on; for a run that writes, how much each token surprised it and what
+    it expected next. With --decoding.beams 5 also the tree of the search.
 
     Parameters
     ----------
@@ -70,7 +71,8 @@ def inspect(
     to
         Target language, for a run that knows several.
     target
-        Look at this text as the answer, instead of searching for one; for a run that classifies, at this label.
+        Look at this text as the answer, instead of searching for one; of a run that writes, as what follows the text; for a run that
+        classifies, at this label.
     kinds
         Of a run that translates: cross, encoder, decoder, or several with commas. Of one that answers questions: encoder.
     passage
@@ -86,7 +88,7 @@ def inspect(
     predictor = load(run)
     options = Options(to=to, target=target, kinds=tuple(kind.strip() for kind in kinds.split(",")), passage=read_passage(passage),
                       words=words, decoding=decoding_changes(overrides))  # fmt: skip
-    shown = LOOKS.get(predictor.task.name, encoder)(predictor, text, options)
+    shown = look_of(predictor)(predictor, text, options)
     print(shown.answer)
     if html is not None:
         if shown.page is not None:
@@ -103,18 +105,28 @@ def inspect(
     return 0
 
 
+def look_of(predictor: Predictor) -> Callable[[Predictor, str, Options], Shown]:
+    """By the task, else by the stacks of the model."""
+    only_writes = getattr(predictor.model.config, "encoder", None) is None and getattr(predictor.model.config, "decoder", None) is not None
+    return LOOKS.get(predictor.task.name, writing if only_writes else encoder)
+
+
 # A look for each task: (predictor, text, options) -> what there is to see -------------------------------------------------
 
 
 def translation(predictor: Predictor, text: str, options: Options) -> Shown:
     """Attention from the answer's words to the source's."""
+    from .look_writing import beam_tree
+
     trace = predictor.trace(text, to=options.to, target=options.target, kinds=options.kinds, **options.decoding)
+    settings = predictor.settings(**options.decoding)
+    pictures = [] if options.target is not None else beam_tree(predictor, predictor.example(text, "The text", options.to), settings)
     if not trace.attention:
         note = "This model has no attention: one vector carries the whole sentence, so there is nothing to show."
-        return Shown(answer=trace.target_text, rows=[], note=note, traces=[trace])
+        return Shown(answer=trace.target_text, rows=[], note=note, traces=[trace], pictures=pictures)
     note = "Attention weight, mean over layers and heads; it is not proof of a cause. All layers and heads: --html FILE."
     rows = _strongest(trace) if "cross" in trace.attention else []
-    return Shown(answer=trace.target_text, rows=rows, note=note, traces=[trace])
+    return Shown(answer=trace.target_text, rows=rows, note=note, traces=[trace], pictures=pictures)
 
 
 def encoder(predictor: Predictor, text: str, options: Options) -> Shown:
@@ -177,8 +189,16 @@ def tagging(predictor: Predictor, text: str, options: Options) -> Shown:
                  page=lambda path, language: write(path, text, details, language=language))  # fmt: skip
 
 
+def writing(predictor: Predictor, text: str, options: Options) -> Shown:
+    """A run that only writes: how much each token surprised it, what it expected next, masked self-attention, the beam tree."""
+    from .look_writing import look
+
+    return look(predictor, text, options)
+
+
 LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {  # task -> what is shown of it; any other: `encoder`
     "translation": translation,
+    "language-modelling": writing,
     "classification": classification,
     "parsing": parsing,
     "tagging": tagging,

@@ -152,15 +152,18 @@ class Tokenizer:
             ensure_ascii=False, sort_keys=True,
         )  # fmt: skip
 
-    def to_huggingface(self) -> dict[str, Any]:
-        """A tokenizer.json for the library tokenizers alone, which puts begin and end around a text (and between two)."""
+    def to_huggingface(self, end: bool = True) -> dict[str, Any]:
+        """A tokenizer.json for the library tokenizers alone, which puts begin and end around a text (and between two); with end=False,
+        for a model that writes on, begin alone."""
         values = json.loads(self._backend.to_str())
         names = {"begin": self._tokens[self.begin_id], "end": self._tokens[self.end_id]}
-        begin, end = ({"SpecialToken": {"id": name, "type_id": 0}} for name in names.values())
+        before, after = ({"SpecialToken": {"id": name, "type_id": 0}} for name in names.values())
         first, second = ({"Sequence": {"id": side, "type_id": number}} for number, side in enumerate("AB"))
+        last = {"SpecialToken": {"id": names["end"], "type_id": 1}}
         values["post_processor"] = {
-            "type": "TemplateProcessing", "single": [begin, first, end],
-            "pair": [begin, first, end, second, {"SpecialToken": {"id": names["end"], "type_id": 1}}],
+            "type": "TemplateProcessing",
+            "single": [before, first, *([after] if end else [])],
+            "pair": [before, first, *([after] if end else []), second, *([last] if end else [])],
             "special_tokens": {name: {"id": name, "ids": [number], "tokens": [name]}
                                for name, number in zip(names.values(), (self.begin_id, self.end_id), strict=True)},
         }  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from .hypothesis import Hypothesis
+from .hypothesis import Hypothesis, Step
 from .search import Decoding, search
 from .settings import DecodingSettings
 from .stopping import dedent_at, without_open_lines
@@ -24,6 +24,18 @@ class Decoder(Protocol):
     end_id: int
 
     def decode(self, ids: Sequence[int], /) -> str: ...
+
+
+@dataclass(slots=True)
+class FromTheBeginning:
+    """How ids read where nothing stands before them but begin: a tokenizer may put a space before the first word of a text."""
+
+    tokenizer: Decoder
+    begin_id: int
+    end_id: int
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode([self.begin_id, *ids])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +55,11 @@ class Written:
 
 
 def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettings, tokenizer: Decoder, *, context: int,
-          indices: Sequence[int] | None = None) -> list[list[Written]]:  # fmt: skip
-    """The n best continuations of each prompt, best first. prompts: ids, begin first. indices: what identifies each for a draw."""
+          indices: Sequence[int] | None = None,
+          on_event: Callable[[Step], None] | None = None) -> list[list[Written]]:  # fmt: skip
+    """The n best continuations of each prompt, best first. prompts: ids, begin first. indices: what identifies each for a draw.
+
+    on_event: is told every step of the first search, not of what is written past the context."""
     new = settings.max_length or NEW_TOKENS
     shown = [fitting(prompt, new, context) for prompt in prompts]
     found: list[list[Written]] = [[] for _ in prompts]
@@ -56,11 +71,11 @@ def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettin
         plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context)
         answers = search(model, {}, plain, begin=begin, end=tokenizer.end_id, max_lengths=room, prefixes=prefixes,
                          stop=stopper(settings.stop, prefixes, tokenizer, heads=[_head(settings, one, tokenizer) for one in prefixes]),
-                         indices=[names[place] for place in members])  # fmt: skip
+                         indices=[names[place] for place in members], on_event=on_event)  # fmt: skip
         for place, prefix, several in zip(members, prefixes, answers, strict=True):
-            dropped = len(prompts[place]) - len(shown[place])
+            dropped, reads = len(prompts[place]) - len(shown[place]), reader(tokenizer, prompts[place])
             found[place] = [
-                _longer(model, _written(one, len(prefix), settings, tokenizer, dropped), shown[place], settings, tokenizer,
+                _longer(model, _written(one, len(prefix), settings, reads, dropped), shown[place], settings, reads,
                         new, context, names[place])
                 for one in several
             ]  # fmt: skip
@@ -69,6 +84,7 @@ def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettin
 
 def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Decoder, *, context: int) -> Iterator[str]:
     """One continuation, piece by piece as it is written: whole characters only, and nothing of a stop string."""
+    tokenizer = reader(tokenizer, prompt)
     new, told, tokens, shown = settings.max_length or NEW_TOKENS, "", [], fitting(prompt, settings.max_length or NEW_TOKENS, context)
     head = _head(settings, shown[1:], tokenizer)
     while True:
@@ -93,6 +109,11 @@ def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokeni
             break
         shown = ([*shown, *answer.tokens[len(prefix) :]])[-(context // 2) :]
     yield from _news(tokenizer.decode(tokens), told, settings.stop, head, final=True)
+
+
+def reader(tokenizer: Decoder, prompt: Sequence[int]) -> Decoder:
+    """What decodes the ids written after `prompt`, begin first."""
+    return FromTheBeginning(tokenizer, prompt[0], tokenizer.end_id) if len(prompt) == 1 else tokenizer
 
 
 def fitting(prompt: Sequence[int], new: int, context: int) -> list[int]:

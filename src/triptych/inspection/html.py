@@ -19,7 +19,7 @@ from .trace import Trace
 
 Language = Literal["en", "zh-Hant"]
 TITLES = {"en": "Attention", "zh-Hant": "注意力"}
-SCRIPTS = ("words.js", "map.js", "lines.js", "attribution.js", "page.js")  # one after the other they are one script
+SCRIPTS = ("words.js", "map.js", "lines.js", "attribution.js", "expected.js", "page.js")  # one after the other they are one script
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@ const FAINTEST = 0.03; // of the strongest line of a token; below it none is dra
 const MOST_LINES = 32; // of a token; the colours show the rest
 
 /** The text as tokens. One of them has the Tab stop, arrow keys move it; chosen(place) is called with -1 for none. */
-function drawFlow(parent, cells, state, chosen) {
-  const holder = make(parent, "div", { class: "flow", role: "group", "aria-label": say("flow_name") });
+function drawFlow(parent, cells, state, chosen, name = "flow_name") {
+  const holder = make(parent, "div", { class: "flow", role: "group", "aria-label": say(name) });
   const spans = sentence(holder, cells, false);
   const svg = make(holder, "svg", { class: "lines", "aria-hidden": "true" });
   let stop = Math.max(state.token, 0);

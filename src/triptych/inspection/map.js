@@ -3,6 +3,9 @@ const FONT = "system-ui, sans-serif";
 const MANY_CELLS = 4000; // from here on squares of like colour are drawn together, else the page gets slow
 const SHADES = 32;
 
+/** Whether later tokens are hidden from earlier ones. */
+const isMasked = (kind) => kind === "causal" || kind === "decoder";
+
 /** The weights as numbers: {shape: [L, H, T, S], at(layer, head, t, s)}; layer or head -1 is the mean. */
 function unpack(packed) {
   const bytes = Uint8Array.from(atob(packed.values), (c) => c.charCodeAt(0));
@@ -50,9 +53,10 @@ function drawMap(holder, trace, state, { table, most }, onCell) {
     transform: `translate(${left + s * cell + cell / 2 + 1} ${top - 6}) rotate(-52)` }, c.label));
   rows.forEach((c, t) => make(svg, "text", { x: left - 8, y: top + (t + 0.7) * cell, "text-anchor": "end", fill: ink, class: "row" }, c.label));
   const place = (t, s) => [left + s * cell, top + t * cell];
-  const strength = (w) => 0.03 + 0.97 * (w / most);
-  if (rows.length * columns.length > MANY_CELLS) drawShades(svg, table, strength, place, cell - 1, heat);
-  else drawCells(svg, table, strength, place, cell - 1, heat);
+  const strength = (w) => 0.03 + 0.97 * (w / most), masked = isMasked(state.kind);
+  if (rows.length * columns.length > MANY_CELLS) drawShades(svg, table, strength, place, cell - 1, heat, masked);
+  else drawCells(svg, table, strength, place, cell - 1, heat, masked);
+  if (masked) drawMask(svg, rows.length, left, top, cell);
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect();
     const t = Math.floor((event.clientY - box.top - top) / cell), s = Math.floor((event.clientX - box.left - left) / cell);
@@ -62,17 +66,27 @@ function drawMap(holder, trace, state, { table, most }, onCell) {
   return svg;
 }
 
-function drawCells(svg, table, strength, place, size, fill) {
+/** Lines over what the mask hides: they run beside the diagonal, so none of them enters a cell below it. */
+function drawMask(svg, count, left, top, cell) {
+  const lines = [];
+  for (let c = cell; c < count * cell; c += cell / 2) lines.push(`M${left + c} ${top}L${left + count * cell} ${top + count * cell - c}`);
+  const path = make(svg, "path", { class: "hatch", d: lines.join(""), fill: "none", stroke: colour("--line"), "stroke-width": 1, "data-mask": "upper" });
+  make(path, "title", {}, say("mask"));
+}
+
+function drawCells(svg, table, strength, place, size, fill, masked) {
   table.forEach((row, t) => row.forEach((w, s) => {
+    if (masked && s > t) return;
     const [x, y] = place(t, s);
     make(svg, "rect", { x, y, width: size, height: size, rx: 2, fill, "fill-opacity": strength(w).toFixed(4),
       "data-t": t, "data-s": s, "data-weight": w.toFixed(5) });
   }));
 }
 
-function drawShades(svg, table, strength, place, size, fill) {
+function drawShades(svg, table, strength, place, size, fill, masked) {
   const paths = [...Array(SHADES + 1)].map(() => []);
   table.forEach((row, t) => row.forEach((w, s) => {
+    if (masked && s > t) return;
     const [x, y] = place(t, s);
     paths[Math.round(SHADES * strength(w))].push(`M${x.toFixed(1)} ${y.toFixed(1)}h${size}v${size}h-${size}z`);
   }));

@@ -1,5 +1,6 @@
 /* Draws every trace as one panel: what was read and answered, selectors, lines over the text or a heat map, attribution. */
-const SIDES = { cross: ["target", "source"], encoder: ["source", "source"], decoder: ["target", "target"] };
+const SIDES = { cross: ["target", "source"], encoder: ["source", "source"], decoder: ["target", "target"],
+  causal: ["source", "source"] };
 
 function sentence(parent, cells, isActive) {
   return cells.map((cell, place) => {
@@ -32,7 +33,7 @@ function facts(panel, trace) {
     make(list, "dt", {}, say("score"));
     make(list, "dd", {}, trace.log_probabilities.reduce((a, b) => a + b, 0).toFixed(2));
   } else if (trace.target_text) {
-    make(list, "dt", {}, say("answer"));
+    make(list, "dt", {}, say(trace.expected ? "written" : "answer"));
     make(list, "dd", { class: "answer" }, trace.target_text);
   }
   for (const note of trace.notes) make(panel, "p", { class: "note" }, say(`note_${note}`));
@@ -59,6 +60,7 @@ function drawPanel(panel, trace, state) {
   panel.replaceChildren();
   make(panel, "h2", {}, trace.label);
   const spans = facts(panel, trace);
+  if (trace.expected) drawExpected(make(panel, "div", { class: "expected" }), trace, state);
   if (!Object.keys(trace.attention).length) return;
   const weights = unpack(trace.attention[state.kind]);
   const controls = selectors(panel, trace, state, weights);
@@ -94,7 +96,8 @@ function drawPanel(panel, trace, state) {
     readout.textContent = `${first}: ${best.map(([w, s]) => `${name(columnSide, s)} ${w.toFixed(3)}`).join(", ")}`;
   };
   const rest = () => (state.token >= 0 && flow ? onWord(state.token) : clear());
-  if (isOwn && !trace.target.length) drawAttribution(make(panel, "div", { class: "attribution" }), trace, receivedBy(map.table));
+  if (isOwn && !trace.target.length && !trace.expected) drawAttribution(make(panel, "div", { class: "attribution" }), trace, receivedBy(map.table));
+  if (isMasked(state.kind)) make(panel, "p", { class: "mask-note" }, say("mask"));
   const svg = drawMap(make(panel, "div", { class: "scroll", tabindex: "0" }), trace, state, map, onCell);
   svg.addEventListener("pointerleave", rest);
   if (!flow) {
@@ -119,10 +122,10 @@ const asked = /^#token-(\d{1,6})$/.exec(location.hash);
 const main = document.getElementById("panels");
 const panels = JSON.parse(document.getElementById("traces").textContent).map((trace) => {
   const kinds = Object.keys(trace.attention), kind = kinds.includes("cross") ? "cross" : kinds[0];
-  const isEncoder = kind === "encoder"; // what the last layer looks at stands behind the answer
+  const isEncoder = kind === "encoder" || kind === "causal"; // what the last layer looks at stands behind the answer
   const layer = isEncoder ? trace.attention[kind].shape[0] - 1 : -1;
   const token = asked && isEncoder && Number(asked[1]) < trace.source.length ? Number(asked[1]) : -1;
-  return [make(main, "section"), trace, { kind, layer, head: -1, token }];
+  return [make(main, "section"), trace, { kind, layer, head: -1, token, place: token }];
 });
 document.getElementById("language").addEventListener("click", () => { language = language === "en" ? "zh-Hant" : "en"; draw(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

@@ -25,6 +25,7 @@ from ..errors import UsageError
 from ..model.config import RecurrentConfig
 from ..tasks.task import Labels, Task
 from .attribution import Attribution, exact
+from .expected import Expected
 
 TRACE_VERSION = 1
 MOST_BYTES = 4  # of one character in UTF-8
@@ -37,7 +38,7 @@ class Pieces(Protocol):
     begin_id: int
     end_id: int
 
-    def decode(self, ids: list[int]) -> str: ...
+    def decode(self, ids: Sequence[int], /) -> str: ...
     def pieces(self, ids: list[int]) -> list[str]: ...
 
 
@@ -59,12 +60,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """attention: kind ("cross", "encoder", "decoder") -> (L, H, T, S) fp32 over cells; row t is the cell *produced* at t.
+    """attention: kind ("cross", "encoder", "decoder", "causal") -> (L, H, T, S) fp32 over cells; row t is the cell *produced* at t.
 
     log_probabilities: (T,) nats, a cell's tokens added up. A model without a decoder produces nothing: target and log_probabilities
     are empty, target_text is its answer in words; window: (which, of how many) where a long text was read in windows; attribution:
-    of its answer, over the source's cells. notes: codes that the page turns into words: "no_attention", "means_only",
-    "head_means_only", "cut" (the answer stopped at the maximum length).
+    of its answer, over the source's cells. A model that only writes has its text as source; "causal" is what each token gives to
+    itself and to those before it, target_text what it wrote, expected what it thought would come. notes: codes that the page turns
+    into words: "no_attention", "means_only", "head_means_only", "cut" (the answer stopped at the maximum length), "not_shown" (what
+    it wrote does not fit with the text), "unread" (of the text only the end was read before it wrote).
     """
 
     source_text: str
@@ -76,6 +79,7 @@ class Trace:
     label: str = ""
     notes: list[str] = field(default_factory=list)
     attribution: Attribution | None = None
+    expected: Expected | None = None
     window: tuple[int, int] = (1, 1)
     trace_version: int = TRACE_VERSION
 
@@ -97,6 +101,7 @@ class Trace:
             "log_probabilities": [round(value, 6) for value in self.log_probabilities],
             "attention": attention,
             "attribution": _attribution_json(self.attribution),
+            "expected": None if self.expected is None else self.expected.to_json(),
             "window": list(self.window),
             "notes": sorted(set(notes)),
         }
@@ -139,7 +144,7 @@ def cells(tokenizer: Pieces, ids: Sequence[int]) -> list[Cell]:
     return found
 
 
-def _whole(decode: Callable[[list[int]], str], ids: list[int]) -> tuple[int, str]:
+def _whole(decode: Callable[[Sequence[int]], str], ids: list[int]) -> tuple[int, str]:
     """How many of the first tokens make whole characters, and which."""
     for count in range(1, len(ids) + 1):
         text = decode(ids[:count])
@@ -157,6 +162,12 @@ def _label(text: str, before: str) -> str:
         return " ".join(f"U+{ord(character):04X}" for character in shown)
     goes_on = _in_word(text[0]) and _in_word(before[-1:])
     return f"·{shown}" if goes_on else shown
+
+
+def label_of(tokenizer: Pieces, number: int, before: str = "") -> str:
+    """What to print for one token after the text `before`; a piece of a character and a special token by their raw form."""
+    text = tokenizer.decode([number])
+    return _label(text, before) if text and "\ufffd" not in text else tokenizer.pieces([number])[0]
 
 
 def _in_word(character: str) -> bool:

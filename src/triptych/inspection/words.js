@@ -19,6 +19,16 @@ const WORDS = {
     note_means_only: "The sequence is long: only the mean over layers and heads is in this file.",
     note_head_means_only: "The sequence is long: of each layer only the mean over heads is in this file.",
     note_cut: "The output was cut at its maximum length.",
+    note_not_shown: "What the model wrote does not fit its context together with the text, so only the text is shown.",
+    note_unread: "The text is longer than the context: before it wrote, the model read only the end of it.",
+    causal: "token to itself and earlier tokens", written: "Written",
+    mask: "Hatched: later tokens. The mask hides them, so no token can look at them; every weight there is 0.",
+    surprise: "Surprise of each token", surprise_hint: "The stronger its colour, the less the model expected a token; dotted underline: written by the model itself. "
+      + "Click a token to see below what the model expected after it.",
+    nats_scale: "{0} nats or more", surprise_name: "Tokens of the text, coloured by their surprise",
+    total: "{0}: {1} tokens, {2} bytes, {3} nats · {4} bits per byte · perplexity {5}", given: "The text", own: "What the model wrote",
+    with_end: " · with the end of the text after it {0} nats", end_own: " · with its end {0} nats", after: "What may come after {0}",
+    actual: "this one came", nats: "nats", next: "Likeliest next token", next_p: "its probability",
   },
   "zh-Hant": {
     switch: "English", warning: "這是注意力權重，不是證據：它顯示模型看向哪裡，並不說明為何選用某個詞。",
@@ -37,6 +47,15 @@ const WORDS = {
     note_means_only: "序列過長：檔案中只保留各層、各頭的平均。",
     note_head_means_only: "序列過長：檔案中各層只保留各頭的平均。",
     note_cut: "輸出達到最大長度而被截斷。",
+    note_not_shown: "模型寫出的內容與本文合計超過上下文長度，因此只顯示本文。",
+    note_unread: "本文超過上下文長度：模型在續寫之前只讀了結尾部分。",
+    causal: "詞元看自己與先前的詞元", written: "續寫",
+    mask: "斜線區：之後的詞元。遮罩把它們蓋住，任何詞元都看不到，該處權重一律為 0。",
+    surprise: "每個詞元的意外程度", surprise_hint: "顏色越深，模型越沒有料到；點狀底線：模型自己寫出的詞元。點選詞元，下方即顯示模型預期接下來是什麼。",
+    nats_scale: "{0} 奈特以上", surprise_name: "本文的詞元，依意外程度著色",
+    total: "{0}：{1} 個詞元，{2} 位元組，{3} 奈特 · 每位元組 {4} 位元 · 困惑度 {5}", given: "本文", own: "模型寫出的內容",
+    with_end: " · 連同其後的文章結尾 {0} 奈特", end_own: " · 連同結尾 {0} 奈特", after: "{0} 之後可能出現",
+    actual: "實際出現", nats: "奈特", next: "最可能的下一個詞元", next_p: "其機率",
   },
 };
 let language = document.documentElement.lang;

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import RunError
-from ..model.config import Activation, ModelConfig, StackConfig
+from ..model.config import ModelConfig, StackConfig
+from .config_reader import differences, read_dials, written_dials
 from .name_map import Ignore, NameMap, Rename, Rule, Tie, Withhold, prefixed, respelt
 
 
@@ -50,9 +51,6 @@ KEYS: dict[str, dict[str, str]] = {  # model_type -> dial -> key
 DEFAULTS: dict[str, Any] = {  # where a config.json says nothing, as in the library that wrote it
     "segments": 2, "dropout": 0.1, "attention_dropout": 0.1, "norm_epsilon": 1e-12, "activation": "gelu", "max_positions": 512,
 }  # fmt: skip
-ACTIVATIONS: dict[str, Activation] = {
-    "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu",
-}  # fmt: skip
 PLAIN: dict[str, Any] = {  # what these models have no key for, so it must be so
     "is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute", "pruned_heads": {},
     "tie_word_embeddings": True, "embedding_size": None, "quantization_config": None,
@@ -63,26 +61,14 @@ def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
     """The dials of a config.json of model_type bert or distilbert. Raises RunError naming everything that does not fit at once."""
     kind = values.get("model_type")
     if kind not in KEYS:
-        raise RunError(f"{where} is of model_type {kind!r}; triptych takes {' and '.join(KEYS)}.{_why(kind)}")
-    keys = KEYS[kind]
-    problems = [f"{key} is missing" for dial, key in [*keys.items(), ("", "vocab_size")] if key not in values and dial not in DEFAULTS]
-    problems += [f"{key} is {values[key]!r}, not {wanted!r}" for key, wanted in PLAIN.items()
-                 if key in values and values[key] not in (wanted, None)]  # fmt: skip
-    dials = {dial: values.get(key, DEFAULTS.get(dial)) for dial, key in keys.items()}
-    for dial, value in dials.items():
-        wanted: Any = str if dial == "activation" else (int, float) if isinstance(DEFAULTS.get(dial), float) else int
-        if keys[dial] in values and (not isinstance(value, wanted) or isinstance(value, bool) or (wanted is int and value < 0)):
-            problems.append(f"{keys[dial]} is {value!r}")
-    if isinstance(dials["activation"], str) and dials["activation"] not in ACTIVATIONS:
-        problems.append(f"{keys['activation']} is {dials['activation']!r}, not one of {', '.join(ACTIVATIONS)}")
-    if problems:
-        raise RunError(f"{where} describes a model that triptych does not have: {'; '.join(problems)}.")
-    dials["activation"] = ACTIVATIONS[dials["activation"]]
+        raise RunError(f"{where} is of model_type {kind!r}; triptych takes {' and '.join(KEYS)}.{why(kind)}")
+    dials = read_dials(values, where, KEYS[kind], DEFAULTS, PLAIN)
     stack = StackConfig(positions="learned", embedding_norm=True, **{"norm_epsilon": 1e-12, **dials})
     return ModelConfig(encoder=stack, vocabulary_size=values["vocab_size"], embedding_scale=False)
 
 
-def _why(kind: Any) -> str:
+def why(kind: Any) -> str:
+    """What more there is to say of a model_type that is not taken."""
     if kind in ("roberta", "xlm-roberta", "camembert"):
         return " RoBERTa counts its positions from the padding's number on and has no segments, which is not done yet."
     return ""
@@ -96,15 +82,13 @@ def refusals(config: ModelConfig) -> list[str]:
     wanted = {"positions": "learned", "norm_placement": "post", "norm": "layer", "embedding_norm": True, "gated": False, "bias": True}
     if stack.segments == 0:
         wanted["norm_epsilon"] = 1e-12  # DistilBERT's cannot be said in its config.json
-    found = [f"encoder.{dial} is {getattr(stack, dial)!r} instead of {value!r}" for dial, value in wanted.items()
-             if getattr(stack, dial) != value]  # fmt: skip
+    found = differences(stack, wanted, "encoder.")
     if (stack.key_heads or stack.heads) != stack.heads:
         found.append(f"encoder.key_heads is {stack.key_heads} instead of {stack.heads}")
     if stack.inner_dropout:
         found.append(f"encoder.inner_dropout is {stack.inner_dropout} instead of 0")
     own = {"embedding_scale": False, "tied_embeddings": True, "output_bias": False}
-    return found + [f"{dial} is {getattr(config, dial)!r} instead of {value!r}" for dial, value in own.items()
-                    if getattr(config, dial) != value]  # fmt: skip
+    return found + differences(config, own)
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
@@ -112,10 +96,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
     stack = config.encoder
     assert stack is not None and not refusals(config), "only what has a name there can be written"
     kind = "bert" if stack.segments else "distilbert"
-    values = {key: getattr(stack, dial) for dial, key in KEYS[kind].items()}
-    names = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
-    values[KEYS[kind]["activation"]] = names[stack.activation]
-    return {"model_type": kind, "vocab_size": config.vocabulary_size, **values, "dtype": "float32"}
+    return {"model_type": kind, "vocab_size": config.vocabulary_size, **written_dials(stack, KEYS[kind]), "dtype": "float32"}
 
 
 # Names of tensors -------------------------------------------------------------------------------------------------------

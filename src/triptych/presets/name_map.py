@@ -4,6 +4,7 @@ A rule is data, anchored to whole names. `{layer}` and the like stand for a whol
 
     Rename("layer.{i}.query.weight", "blocks.{i}.self_attention.query.weight")      one tensor, two names
     Rename("h.{i}.mlp.c_fc.weight", "blocks.{i}.feed_forward.inner.weight", transpose=True)     (inputs, outputs) there
+    Rename("wq.{i}", "blocks.{i}.self_attention.query.weight", pairs=8)     heads of 8 rows: 0 1 2 3 4 5 6 7 there, 0 2 4 6 1 3 5 7 here
     Split("h.{i}.attn.c_attn.bias", ("blocks.{i}.self_attention.query.bias", ...key.bias, ...value.bias))   one there, several here
     Tie("lm_head.weight", "wte.weight")       two names there for one tensor: they must be equal, and one is written back
     Ignore("position_ids", "a constant")      stands in files and holds nothing to learn: left out, and named in the certificate
@@ -33,12 +34,17 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Rename:
-    """One tensor under another name. transpose: the last two axes change places; leading_axis: theirs begins with an axis of one."""
+    """One tensor under another name. transpose: the last two axes change places; leading_axis: theirs begins with an axis of one.
+
+    pairs: the width E of a head whose rows stand there as neighbours (2k, 2k + 1), which rotary positions turn together (Su et al.
+    2021, section 3.4.2), and here as halves (k, k + E/2); 0: in the same order.
+    """
 
     theirs: str
     ours: str
     transpose: bool = False
     leading_axis: bool = False
+    pairs: int = 0
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -60,7 +66,7 @@ class Split:
     def parts(self) -> tuple[str, ...]:
         return self.ours
 
-    leading_axis = False
+    leading_axis, pairs = False, 0
 
 
 @dataclass(frozen=True)
@@ -301,6 +307,8 @@ def _taken_apart(rule: Rename | Split, tensor: Tensor, shapes: Sequence[Shape]) 
         tensor = tensor[0]
     if rule.transpose:
         tensor = tensor.transpose(-1, -2)
+    if rule.pairs:
+        tensor = _reordered(tensor, (rule.pairs // 2, 2))
     if len(shapes) == 1:
         return [tensor.contiguous()]
     return [part.contiguous() for part in tensor.split([shape[rule.axis] for shape in shapes], rule.axis)]
@@ -310,9 +318,17 @@ def _put_together(rule: Rename | Split, parts: Sequence[Tensor]) -> Tensor:
     import torch
 
     whole = parts[0] if len(parts) == 1 else torch.cat(list(parts), rule.axis)
+    if rule.pairs:
+        whole = _reordered(whole, (2, rule.pairs // 2))
     if rule.transpose:
         whole = whole.transpose(-1, -2)
     return (whole[None] if rule.leading_axis else whole).contiguous()
+
+
+def _reordered(tensor: Tensor, within: tuple[int, int]) -> Tensor:
+    """Rows of each head, read as a table of shape `within`, column by column."""
+    heads = tensor.unflatten(0, (-1, *within))  # (H, a, b, ...)
+    return heads.transpose(1, 2).reshape(tensor.shape)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -1,0 +1,116 @@
+"""The tree of a beam search: every candidate that was looked at, which lived, which was pruned, and the path of the answer.
+
+It is grown from the events of the very search that gave the answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..decoding.hypothesis import Step
+from ..decoding.search import search
+from ..decoding.settings import DecodingSettings
+from ..decoding.writing import write
+from .trace import MOST_BYTES, Pieces, label_of
+
+ROOT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One candidate. parent: the place of what it grew from among the branches, ROOT for none; depth: from 1; log_probability: of all
+    from the root to it, nats; score: what the search ranks whole answers by, of a finished or cut one; fate: as in `Step`."""
+
+    parent: int
+    token: int
+    label: str
+    depth: int
+    log_probability: float
+    fate: str
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BeamTree:
+    """branches: parents before children. best: places of the answer's branches, from the root on; text, score: of the answer."""
+
+    branches: list[Branch]
+    best: list[int]
+    text: str
+    score: float
+    beams: int
+
+
+def tree_of_answer(model: Any, inputs: dict[str, Any], settings: DecodingSettings, tokenizer: Pieces) -> BeamTree:
+    """Search for the answer to one source of an encoder-decoder model. inputs: packed "source" with "source_lengths" (1,)."""
+    events: list[Step] = []
+    end = tokenizer.end_id
+    (answers,) = search(model, inputs, settings, begin=tokenizer.begin_id, end=end, on_event=events.append)
+    best = answers[0]
+    return _grown(events, tokenizer, best.tokens, best.token_log_probabilities, tokenizer.decode(best.tokens), best.score, settings,
+                  False)  # fmt: skip
+
+
+def tree_of_writing(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Pieces, context: int) -> BeamTree:
+    """Write on from `prompt`, begin first, with a model that only writes. Of what goes past the context the tree shows the first part."""
+    events: list[Step] = []
+    (answers,) = write(model, [prompt], settings, tokenizer, context=context, on_event=events.append)
+    best = answers[0]
+    return _grown(events, tokenizer, best.tokens, best.token_log_probabilities, best.text, best.score, settings, True)
+
+
+def _grown(events: Sequence[Step], tokenizer: Pieces, tokens: Sequence[int], each: Sequence[float], text: str, score: float,
+           settings: DecodingSettings, prompted: bool) -> BeamTree:  # fmt: skip
+    branches, best = grow(events, tokenizer, [*tokens, tokenizer.end_id] if len(each) > len(tokens) else list(tokens))
+    # the search counts a prompt's probability too, the tree does not
+    before = branches[best[-1]].log_probability - sum(each[: len(best)]) if best and prompted else 0.0
+    branches = [replace(one, log_probability=one.log_probability - before, score=_score(one, before, settings)) for one in branches]
+    return BeamTree(branches, best, text, score, settings.beams)
+
+
+def _score(branch: Branch, before: float, settings: DecodingSettings) -> float | None:
+    if branch.fate not in ("finished", "cut"):
+        return None
+    return (branch.log_probability - before) / branch.depth**settings.length_penalty
+
+
+def grow(events: Sequence[Step], tokenizer: Pieces, answer: Sequence[int]) -> tuple[list[Branch], list[int]]:
+    """The branches of the first source, and the places of those on the path of `answer`, as far as it goes."""
+    branches: list[Branch] = []
+    children: dict[tuple[int, int], int] = {}
+    beams = [ROOT]
+    for step in events:
+        kept = []
+        for source, beam, token, total, fate in zip(step.source, step.parent, step.token, step.log_probability, step.fate, strict=True):
+            if source != 0 or not math.isfinite(total):
+                continue
+            parent = beams[beam]
+            depth = 1 if parent == ROOT else branches[parent].depth + 1
+            children[parent, token] = len(branches)
+            if fate == "kept":
+                kept.append(len(branches))
+            branches.append(Branch(parent, token, _label(tokenizer, branches, parent, token), depth, total, fate))
+        beams = kept
+    path, at = [], ROOT
+    for token in answer:
+        if (at, token) not in children:
+            break
+        at = children[at, token]
+        path.append(at)
+    return branches, path
+
+
+def _label(tokenizer: Pieces, branches: Sequence[Branch], parent: int, token: int) -> str:
+    """Of a token; the last byte of a character shows the whole character."""
+    ids, at = [token], parent
+    while "\ufffd" in tokenizer.decode(ids) and at != ROOT and len(ids) < MOST_BYTES:
+        ids.insert(0, branches[at].token)
+        at = branches[at].parent
+    before = tokenizer.decode([branches[at].token]) if at != ROOT else ""
+    text = tokenizer.decode(ids)
+    if len(ids) == 1 or "\ufffd" in text:
+        return label_of(tokenizer, token, before)
+    return text.strip() or label_of(tokenizer, token, before)

@@ -1,0 +1,122 @@
+"""Traces of models that only write: what each token looks at among itself and those before it, what was expected after it, and how much
+it surprised. A text longer than the context is read in windows that do not overlap, as an evaluation reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from .attribution import exact
+from .expected import Choice, Expected, Total, ranked
+from .trace import Cell, Pieces, Trace, cells, label_of, regroup
+
+MOST_CHOICES = 10  # next tokens shown at a place
+CHUNK = 512  # positions whose logits are held at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What is looked at. ids: begin and what was given; own: what the model wrote after it; ended: it wrote the end token too;
+    bytes: of the given text in UTF-8, None: of what the ids decode to."""
+
+    ids: list[int]
+    own: list[int]
+    ended: bool = False
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Of N tokens. nats: (N,) of each, not a number for the first; top: ids and probabilities (N, K) of what may come after each; end:
+    (N,) log-probability of the end after each."""
+
+    nats: np.ndarray
+    top: tuple[np.ndarray, np.ndarray]
+    end: np.ndarray
+
+
+def trace_writer(model: Any, tokenizer: Pieces, script: Script, *, context: int, most: int = 6, answer: str = "",
+                 label: str = "") -> list[Trace]:  # fmt: skip
+    """A Trace of each window, of the first `most`; their totals count all. What the model wrote is left out where it does not fit the
+    context with the text ("not_shown" among the notes)."""
+    fits = len(script.ids) + len(script.own) <= context
+    own = script.own if fits else []
+    ids = [*script.ids, *own]
+    starts = list(range(0, len(ids), context))
+    read = _read(model, ids, starts, context, tokenizer.end_id)
+    given, written = len(script.ids), Total(0, 0, 0.0)
+    nats = read.nats
+    size = script.bytes if script.bytes is not None else len(tokenizer.decode(script.ids).encode())
+    total = Total(given - 1, size, float(nats[1:given].sum()), float(-read.end[given - 1]))
+    if own:
+        end_nats = float(-read.end[-1]) if script.ended else None
+        written = Total(len(own), len(tokenizer.decode(own).encode()), float(nats[given:].sum()), end_nats)
+    follows = [*ids[1:], tokenizer.end_id if (own and script.ended) else None]
+    traces = []
+    for number, start in enumerate(starts[:most], 1):
+        window = ids[start : start + context]
+        shown = cells(tokenizer, window)
+        expected = Expected(
+            [_sum(nats[[start + token for token in cell.tokens]]) for cell in shown],
+            _choices(tokenizer, shown, start, read, follows),
+            sum(start + cell.tokens[0] < given for cell in shown), total, written,
+        )  # fmt: skip
+        traces.append(Trace(
+            source_text="".join(cell.text for cell in shown), target_text=answer, source=shown, target=[], log_probabilities=[],
+            attention={"causal": regroup(_attention(model, window), shown, shown)}, label=label, window=(number, len(starts)),
+            notes=[] if fits else ["not_shown"], expected=expected,
+        ))  # fmt: skip
+    return traces
+
+
+@torch.no_grad()
+def _read(model: Any, ids: Sequence[int], starts: Sequence[int], context: int, end: int) -> _Read:
+    device, count = next(model.parameters()).device, len(ids)
+    nats, ends = np.full(count, np.nan), np.zeros(count)
+    tops: list[tuple[np.ndarray, np.ndarray]] = []
+    with exact(model):
+        for start in starts:
+            window = torch.tensor(ids[start : start + context], device=device)
+            states = model(target=window, target_lengths=torch.tensor([len(window)], device=device))  # (T, D)
+            for first in range(0, len(window), CHUNK):
+                chances = model.project(states[first : first + CHUNK]).float().log_softmax(-1)  # (C, V)
+                at = start + first
+                known = torch.tensor(ids[at + 1 : at + 1 + len(chances)], device=device)
+                picked = chances[: len(known)].gather(1, known[:, None])[:, 0]
+                nats[at + 1 : at + 1 + len(known)] = -picked.double().cpu().numpy()
+                ends[at : at + len(chances)] = chances[:, end].double().cpu().numpy()
+                values, numbers = chances.topk(min(MOST_CHOICES, chances.shape[1]), -1)
+                tops.append((numbers.cpu().numpy(), values.exp().cpu().numpy()))
+    numbers, values = (np.concatenate([one[side] for one in tops]) for side in (0, 1))
+    return _Read(nats, (numbers, values), ends)
+
+
+@torch.no_grad()
+def _attention(model: Any, ids: Sequence[int]) -> np.ndarray:
+    """(L, H, T, T) fp32: row t holds what token t gives to itself and to those before it."""
+    device = next(model.parameters()).device
+    inputs = {"target": torch.tensor(ids, device=device), "target_lengths": torch.tensor([len(ids)], device=device)}
+    with exact(model):
+        return model.attention_weights(kind="decoder", **inputs)[:, 0].float().cpu().numpy()
+
+
+def _choices(tokenizer: Pieces, shown: Sequence[Cell], start: int, read: _Read, follows: Sequence[int | None]) -> list[list[Choice]]:
+    found = []
+    for place, cell in enumerate(shown):
+        at = start + cell.tokens[-1]
+        came = follows[at]
+        chance = None if came is None else float(np.exp(read.end[at] if at + 1 == len(follows) else -read.nats[at + 1]))
+        whole = shown[place + 1] if place + 1 < len(shown) and len(shown[place + 1].tokens) > 1 else None
+        found.append(ranked(
+            read.top[0][at].tolist(), read.top[1][at].tolist(), None if came is None or chance is None else (came, chance),
+            lambda number, before=cell.text: label_of(tokenizer, number, before), None if whole is None else whole.label,
+        ))  # fmt: skip
+    return found
+
+
+def _sum(values: np.ndarray) -> float | None:
+    return None if np.isnan(values).any() else float(values.sum())

@@ -1,0 +1,45 @@
+"""The config.json of another library as dials, and back: what the families share. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import RunError
+from ..model.config import Activation, StackConfig
+
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu",
+}  # fmt: skip
+
+
+def read_dials(values: Mapping[str, Any], where: str, keys: Mapping[str, str], defaults: Mapping[str, Any], plain: Mapping[str, Any],
+               problems: Sequence[str] = ()) -> dict[str, Any]:  # fmt: skip
+    """Dial -> value. keys: dial -> key; defaults: dial -> what is meant where the key is missing; plain: key -> what it must be where
+    it stands; problems: what was found before. Raises RunError naming everything that does not fit at once."""
+    found = [f"{key} is missing" for dial, key in [*keys.items(), ("", "vocab_size")] if key not in values and dial not in defaults]
+    found += [f"{key} is {values[key]!r}, not {wanted!r}" for key, wanted in plain.items()
+              if key in values and values[key] not in (wanted, None)]  # fmt: skip
+    dials = {dial: values.get(key, defaults.get(dial)) for dial, key in keys.items()}
+    for dial, value in dials.items():
+        wanted: Any = str if dial == "activation" else (int, float) if isinstance(defaults.get(dial), float) else int
+        if keys[dial] in values and (not isinstance(value, wanted) or isinstance(value, bool) or (wanted is int and value < 0)):
+            found.append(f"{keys[dial]} is {value!r}")
+    if isinstance(dials["activation"], str) and dials["activation"] not in ACTIVATIONS:
+        found.append(f"{keys['activation']} is {dials['activation']!r}, not one of {', '.join(ACTIVATIONS)}")
+    found += problems
+    if found:
+        raise RunError(f"{where} describes a model that triptych does not have: {'; '.join(found)}.")
+    return {**dials, "activation": ACTIVATIONS[dials["activation"]]}
+
+
+def written_dials(stack: StackConfig, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Key -> value of the dials that have a key there."""
+    names = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
+    return {key: names[stack.activation] if dial == "activation" else getattr(stack, dial) for dial, key in keys.items()}
+
+
+def differences(values: Any, wanted: Mapping[str, Any], side: str = "") -> list[str]:
+    """The dials that are not as `wanted`, a part of a sentence each."""
+    return [f"{side}{dial} is {getattr(values, dial)!r} instead of {value!r}" for dial, value in wanted.items()
+            if getattr(values, dial) != value]  # fmt: skip
