@@ -32,6 +32,7 @@ FIELDS: dict[str, Field] = {
     "heads": Field("target", False),
     "relations": Field("target", False),
     "answers": Field("target", False),
+    "references": Field("target", False),
 }
 
 
@@ -44,6 +45,7 @@ class Example:
     words: [start, end) characters of each word in `text`; label, labels, value: of a text, one, several, or a number.
     tags, upos, relations: one a word; heads: for each word the number of its head, 1 for the first word, 0 for the root.
     question, passage; answers: (text, first character in the passage), none where the passage holds no answer.
+    references: every text that would do as the target, where there are several; `target` is the one that is learnt.
     place: where it came from ("train.en:17"), for messages.
     """
 
@@ -65,6 +67,7 @@ class Example:
     question: str | None = None
     passage: str | None = None
     answers: list[tuple[str, int]] | None = None
+    references: list[str] | None = None
 
     @property
     def bytes(self) -> int:

@@ -125,6 +125,11 @@ MODULES = {  # task -> module that builds it
     "masked-words": "masked_words",
     "tagging": "tagging",
     "language-modelling": "language_modelling",
+    "summarization": "summarization",
+    "question-generation": "question_generation",
+    "generative-answering": "generative_answering",
+    "text-to-text": "text_to_text",
+    "span-corruption": "span_corruption",
 }
 
 
