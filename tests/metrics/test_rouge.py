@@ -90,9 +90,7 @@ def theirs(pairs: list[tuple[str, list[str]]]) -> list[tuple[float, ...]]:
 
 def test_equal_to_rouge_score_on_ascii() -> None:
     pytest.importorskip("rouge_score.rouge_scorer", reason="rouge-score is not installed: pip install 'triptych[dev]'")
-    words = st.lists(st.sampled_from(["a", "B", "the", "cat's", "3.5", "x_y", "--", "\n", "e-mail"]), max_size=25).map(
-        " ".join
-    )
+    words = st.lists(st.sampled_from(["a", "B", "the", "cat's", "3.5", "x_y", "--", "\n", "e-mail"]), max_size=25).map(" ".join)
     text = st.one_of(words, st.text(st.characters(codec="ascii"), max_size=60))
 
     @given(text, st.lists(text, min_size=1, max_size=3))
