@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def test_the_form_of_the_paper(tokenizers: Tokenizers) -> None:
     assert used == marks[: len(used)] == [number for number in target if number in marks] and len(used) >= 2
     assert target[0] == marks[0] and source[-1] == target[-1] == tokenizer.end_id
     assert one.inputs["target"].tolist() == [tokenizer.begin_id, *target[:-1]]
-    assert not any(a in marks and b in marks for a, b in zip(source, source[1:], strict=False))  # runs do not touch
+    assert not any(a in marks and b in marks for a, b in pairwise(source))  # runs do not touch
 
 
 @pytest.mark.parametrize(("rate", "mean"), [(0.15, 3.0), (0.5, 3.0), (0.15, 1.0), (0.3, 5.0)])
