@@ -37,7 +37,7 @@ def test_columns_keys_and_headers(tmp_path: Path) -> None:
         ("d.jsonl", "".join(json.dumps({"article": a, "highlights": b}) + "\n" for a, b in wanted)),
         ("e.jsonl", "".join(json.dumps({"x": a, "y": b}) + "\n" for a, b in wanted)),
     ):
-        fields = {"fields": ["x", "y"]} if name == "e.jsonl" else {}
+        fields: dict[str, Any] = {"fields": ["x", "y"]} if name == "e.jsonl" else {}
         found = read(tmp_path / name, content, **fields)
         assert [(one.source, one.target) for one in found] == wanted and found[0].place.startswith(name)
 

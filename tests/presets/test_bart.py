@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def test_equal_to_transformers() -> None:
     preset = PRESETS["bart-base"]
     small = {"layers": 2, "width": 16, "heads": 2, "inner_width": 32, "max_positions": 24}
     stacks = {side: dataclasses.replace(getattr(preset, side), **small) for side in ("encoder", "decoder")}
-    ours = build(dataclasses.replace(preset, **stacks, vocabulary_size=50)).eval()
+    ours: Any = build(dataclasses.replace(preset, **stacks, vocabulary_size=50)).eval()
     torch.manual_seed(1)
     for parameter in theirs.parameters():
         torch.nn.init.normal_(parameter, std=0.3)

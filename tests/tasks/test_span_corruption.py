@@ -99,6 +99,7 @@ def test_a_text_of_one_token_is_no_window(tokenizers: Tokenizers) -> None:
 
 def test_every_epoch_draws_anew_and_an_evaluation_does_not(tokenizers: Tokenizers) -> None:
     task, first = build({"window": 64}), encoded(tokenizers, window=64)
+    assert task.redraw is not None
     again = task.redraw(first, tokenizers, np.random.default_rng(9))
     assert any(a.inputs["source"].tolist() != b.inputs["source"].tolist() for a, b in zip(first, again, strict=True))
     assert all((a.about == b.about).all() and a.index == b.index for a, b in zip(first, again, strict=True))
