@@ -26,7 +26,7 @@ def answer(
     Parameters
     ----------
     run
-        Folder of a run for question-answering.
+        Folder of a run for question-answering, which finds answers, or for generative-answering, which writes them.
     question
         One or several questions. With neither --passage nor --documents: question and passage with a tab between, or JSON.
     passage
@@ -45,8 +45,10 @@ def answer(
     from ..run import Run
 
     task = Run.open(run).read_config().task
-    if task != "question-answering":
+    if task not in ("question-answering", "generative-answering"):
         raise UsageError(f"{run} is a run for {task}, not for question-answering. Use: triptych predict {run}")
+    if documents is not None and task != "question-answering":
+        raise UsageError(f"{run} writes its answers and knows no place for them: leave out --documents and give --passage.")
     if documents is None:
         if retriever is not None:
             raise UsageError("--retriever chooses among documents; name their folder with --documents.")

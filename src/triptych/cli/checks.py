@@ -43,7 +43,7 @@ def _others(what: What) -> Report | None:
     from ..data.catalog import SPLITS, entries
     from ..data.check import Problem, Report
     from ..data.example import texts_of
-    from ..data.parts import DataTable, read_part
+    from ..data.parts import DataTable, aligned, read_part
     from ..data.split import sentence_key
     from ..recipe import Recipe, packaged
 
@@ -55,7 +55,7 @@ def _others(what: What) -> Report | None:
         table, needs = recipe.data, recipe.build_task().needs
     elif first in entries():
         table, needs = DataTable(set=first), entries()[first].fields
-    if table is None or needs[0] == "source":
+    if table is None or aligned(needs):
         return None
     splits = entries()[table.set].splits if table.set is not None else SPLITS
     named = {split: read_part(table, split, talk, needs) for split in splits}

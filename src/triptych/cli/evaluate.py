@@ -100,7 +100,7 @@ def _print(predictor: Predictor, evaluation: Evaluation, name: str, count: int, 
 def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to: str | None, leaks: str | None = None,
                     ) -> tuple[list[Example], str]:  # fmt: skip
     """The examples to score and what to call them. Raises UsageError or DataError where there are none."""
-    from ..data.parts import files_of, read_part, reader_of
+    from ..data.parts import aligned, files_of, read_part, reader_of
     from ..data.sources import read
     from ..errors import unknown
     from ..recipe import Recipe
@@ -112,11 +112,11 @@ def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to
         raise unknown("target language", to, targets, f"of {predictor.run.path}")
     recipe = Recipe.load(predictor.run.path, {} if leaks is None else {"data.leaks": leaks})
     if data:
-        if to is None and len(targets) > 1:
+        if to is None and len(targets) > 1 and aligned(needs):
             raise UsageError(f"This run translates to several languages; say which one --data is in with --to: {', '.join(targets)}.")
         names = [name for part in data for name in part.split(",")]
         name = ", ".join(names)
-        if needs[0] != "source":
+        if not aligned(needs):
             examples = reader_of(needs)(names, recipe.data, needs, talk)
         else:
             source = languages.get("source", [])
@@ -124,8 +124,8 @@ def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to
             examples = read(files_of(names, recipe.data.fields), source[0] if source else None, target, talk)
     else:
         examples, name = read_part(recipe.data, split, talk, needs), split
-        if to is not None:
-            examples = [example for example in examples if example.target_language == to]
+    if to is not None and not (data and aligned(needs)):
+        examples = [example for example in examples if example.target_language == to]
     if not examples:
         raise DataError(f"There is nothing to score: {name} holds no example with {' and '.join(needs)}.")
     return examples, name
@@ -134,10 +134,11 @@ def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to
 def bootstrapped(evaluation: Evaluation, examples: list[Example], resamples: int, task: Task) -> dict[str, tuple[float, float]]:
     """Metric -> ends of its 95 % interval. Of translations, for what is a sum over lines, where all have one target language;
     other tasks are scored anew on every draw."""
+    from ..data.parts import aligned
     from ..metrics.bootstrap import interval
 
     found = {}
-    if task.needs[0] != "source":
+    if not aligned(task.needs):
         return resampled(evaluation, examples, resamples, task)
     for key, (statistics, scorer) in line_statistics(evaluation, examples).items():
         drawn = interval(statistics, scorer, resamples)

@@ -114,7 +114,7 @@ def look_of(predictor: Predictor) -> Callable[[Predictor, str, Options], Shown]:
 # A look for each task: (predictor, text, options) -> what there is to see -------------------------------------------------
 
 
-def translation(predictor: Predictor, text: str, options: Options) -> Shown:
+def translation(predictor: Predictor, text: str | dict[str, Any], options: Options) -> Shown:
     """Attention from the answer's words to the source's."""
     from .look_writing import beam_tree
 
@@ -127,6 +127,13 @@ def translation(predictor: Predictor, text: str, options: Options) -> Shown:
     note = "Attention weight, mean over layers and heads; it is not proof of a cause. All layers and heads: --html FILE."
     rows = _strongest(trace) if "cross" in trace.attention else []
     return Shown(answer=trace.target_text, rows=rows, note=note, traces=[trace], pictures=pictures)
+
+
+def generative_answering(predictor: Predictor, text: str, options: Options) -> Shown:
+    """The same, where the source is a question and a passage."""
+    if options.passage is None:
+        raise UsageError("A question needs a passage in which to look: --passage FILE or --passage TEXT.")
+    return translation(predictor, {"question": text, "passage": options.passage}, options)
 
 
 def encoder(predictor: Predictor, text: str, options: Options) -> Shown:
@@ -203,6 +210,8 @@ LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {  # task -> what
     "parsing": parsing,
     "tagging": tagging,
     "question-answering": question_answering,
+    **dict.fromkeys(("summarization", "question-generation", "text-to-text", "span-corruption"), translation),
+    "generative-answering": generative_answering,
 }
 
 

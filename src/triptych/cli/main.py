@@ -23,6 +23,7 @@ VERBS = {  # verb -> (module:function, what it does)
     "evaluate": ("evaluate:evaluate", "Score a run on its test split or on other data."),
     "predict": ("use:predict", "Answer texts, or stdin line for line."),
     "translate": ("use:translate", "The same, for a run that translates."),
+    "summarize": ("summarize:summarize", "Short texts of long ones: texts, whole files, or stdin line for line."),
     "classify": ("use:classify", "The same, for a run that classifies."),
     "tag": ("use:tag", "The same, for a run that tags words."),
     "parse": ("use:parse", "The same, for a run that parses sentences."),

@@ -104,7 +104,9 @@ ENTRIES: dict[str, Entry] = {
 
 
 # modules with ENTRIES of their own
-OTHERS = ("sets_classification", "sets_tagging", "sets_parsing", "sets_reading", "sets_text", "sets_chat", "sets_code")
+OTHERS = (
+    "sets_classification", "sets_tagging", "sets_parsing", "sets_reading", "sets_text", "sets_chat", "sets_code", "sets_text_to_text",
+)  # fmt: skip
 
 
 def entries() -> dict[str, Entry]:
@@ -127,7 +129,9 @@ def load_other(name: str, split: str, data: DataTable, needs: Sequence[str], rep
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, f"of {name}")
     parts_of_speech = "tags" in needs and "tags" not in about.fields and "upos" in about.fields
-    missing = [field for field in needs if field not in about.fields and not (field == "tags" and parts_of_speech)]
+    in_words = "references" in needs and "answers" in about.fields  # passages with questions, as what is to be written
+    made = {"passage", "target", "references"} if in_words else {"tags"} if parts_of_speech else set()
+    missing = [field for field in needs if field not in about.fields and field not in made]
     if missing or about.loader is None:
         raise UsageError(
             f"The set {name} has no {', '.join(missing) or 'such fields'}, which this task needs; it has {', '.join(about.fields)}. "
@@ -137,7 +141,7 @@ def load_other(name: str, split: str, data: DataTable, needs: Sequence[str], rep
     found = getattr(import_module(f".{module}", __package__), function)(about, split, data, report)
     for one in found if parts_of_speech else ():  # of a treebank they are what tagging learns
         one.tags = one.upos
-    return found
+    return import_module(".references", __package__).written(found, needs, together=split != "train") if in_words else found
 
 
 def file_lines(about: Entry, file: str, report: Callable[[str], None] | None = None) -> list[str]:

@@ -25,6 +25,11 @@ NAMES: dict[str, tuple[str, ...]] = {
     "label": ("label", "category", "class", "intent", "sentiment"),
     "labels": ("labels", "categories", "classes"),
     "value": ("value", "score", "similarity", "rating"),
+    "source": ("source", "document", "dialogue", "article", "text", "input"),
+    "target": ("target", "summary", "highlights", "question", "answer", "answers", "output"),
+    "question": ("question",),
+    "passage": ("passage", "context", "sentence", "paragraph"),
+    "target_language": ("task", "prefix", "target_language"),
 }
 
 
@@ -53,7 +58,8 @@ def records(name: str | Path, fields: Sequence[str] | None, needs: Sequence[str]
     if fields is not None and len(fields) != len(needs):
         raise DataError(f"data.fields names {len(fields)} columns; it must name {len(needs)}, those of {', '.join(needs)}.")
     lines = lines_of(path)
-    form = sniffed(path, lines, [tuple(fields)] if fields else list(itertools.product(*(NAMES[need] for need in needs))))
+    known = [one for one in itertools.product(*(NAMES[need] for need in needs)) if len(set(one)) == len(one)]
+    form = sniffed(path, lines, [tuple(fields)] if fields else known)
     tell(str(form))
     if form.kind == "text":
         raise DataError(
@@ -66,6 +72,9 @@ def records(name: str | Path, fields: Sequence[str] | None, needs: Sequence[str]
         except ValueError as problem:
             wrong(f"{path}:{number}", str(problem))
         else:
+            several = values.get("target")
+            if isinstance(several, list):
+                values |= {"target": several[0], "references": several}
             yield Example(**values, place=f"{path.name}:{number}")
 
 
@@ -77,7 +86,7 @@ def _of_objects(lines: list[str], form: Format, fields: Sequence[str] | None, ne
             try:
                 values = object_of(line)
                 for need, key in keys.items():
-                    if key not in values or need not in LEARNT:
+                    if key not in values or need not in (*LEARNT, "target"):
                         text_of(values, key)  # says what is wrong
             except ValueError as problem:
                 wrong(f"{form.path}:{number}", str(problem))
@@ -110,6 +119,8 @@ def _value(need: str, given: Any) -> Any:
     """A cell or a JSON value as the field holds it. Raises ValueError saying what is wrong with it."""
     if need == "labels":
         return _labels(given)
+    if need == "target":
+        return _targets(given)
     if need == "value":
         try:
             number = float(given) if not isinstance(given, bool) else math.nan
@@ -125,6 +136,14 @@ def _value(need: str, given: Any) -> Any:
             raise ValueError("the label is missing.")
         return str(given).strip()
     return given.strip()
+
+
+def _targets(given: Any) -> str | list[str]:
+    """A text, or a list of them: several versions of what is to be written, as texts or as SQuAD's {"text": ...}."""
+    several = given if isinstance(given, list) else [given]
+    texts = [text_of({"target": one.get("text") if isinstance(one, dict) else one}, "target").strip() for one in several]
+    kept = [text for text in texts if text]
+    return kept if isinstance(given, list) and kept else "".join(kept)
 
 
 def _labels(given: Any) -> list[str]:

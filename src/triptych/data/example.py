@@ -37,6 +37,7 @@ FIELDS: dict[str, Field] = {
     "relations": Field("target", False),
     "answers": Field("target", False),
     "suffix": Field("input", False),
+    "references": Field("target", False),
 }
 
 
@@ -51,6 +52,7 @@ class Example:
     question, passage; answers: (text, first character in the passage), none where the passage holds no answer.
     messages: a conversation, {"role": "system", "user" or "assistant", "content": text} each; chosen, rejected: two answers to its end.
     suffix: what follows the text that is to be written, after `text`; in use alone.
+    references: every text that would do as the target, where there are several; `target` is the one that is learnt.
     place: where it came from ("train.en:17"), for messages.
     """
 
@@ -76,6 +78,7 @@ class Example:
     chosen: str | None = None
     rejected: str | None = None
     suffix: str | None = None
+    references: list[str] | None = None
 
     @property
     def bytes(self) -> int:

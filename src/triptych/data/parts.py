@@ -17,6 +17,7 @@ Names = str | list[str]
 Report = Callable[[str], None]
 # What is learnt from -> module:function(file names, data table, needs, report) -> Examples. Asked in this order.
 READERS: dict[str, str] = {
+    "references": "references:read",
     "answers": "squad:read",
     "relations": "conllu:read",
     "tags": "conll:read",
@@ -53,7 +54,8 @@ def read_part(data: DataTable, part: str, report: Report | None = None, needs: S
 
     Raises DataError or UsageError.
     """
-    if needs[0] != "source":
+    about = catalog.entry(data.set) if data.set is not None else None
+    if not aligned(needs) or (about is not None and about.loader is not None and "source" in about.fields):
         return other_part(data, part, needs, report)
     if data.set is not None:
         return catalog.load(data.set, part, source=data.source, target=data.target, script=data.script, report=report)
@@ -70,6 +72,11 @@ def read_part(data: DataTable, part: str, report: Report | None = None, needs: S
     if part != "train":
         return parts[part]
     return parts["train"] + [example for name in ("validation", "test") if name not in missing for example in parts[name]]
+
+
+def aligned(needs: Sequence[str]) -> bool:
+    """Whether a task learns from pairs of lines, which two files can hold."""
+    return tuple(needs) == ("source", "target")
 
 
 def other_part(data: DataTable, part: str, needs: Sequence[str], report: Report | None) -> list[Example]:

@@ -113,7 +113,7 @@ class Predictor:
                 continue
             try:
                 pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
-                found[place].truncated_input_tokens = sum(self._shorten(one, example, truncate) for one in pieces)
+                found[place].truncated_input_tokens = sum(one.unseen + self._shorten(one, example, truncate) for one in pieces)
             except DataError as error:
                 if problems is None:
                     raise
@@ -226,19 +226,20 @@ class Predictor:
         means = {name: total / max(1, counts[name]) for name, total in sums.items()}
         return {**means, "count": float(next(iter(counts.values()), 0))}
 
-    def trace(self, text: str, to: str | None = None, target: str | None = None, kinds: Sequence[str] = ("cross",),
+    def trace(self, text: str | Mapping[str, Any], to: str | None = None, target: str | None = None, kinds: Sequence[str] = ("cross",),
               label: str = "", **decoding: Any) -> Trace:  # fmt: skip
         """Answer `text` and look at how the answer came about; with `target`, look at that text as the answer instead.
 
         Of a run without a decoder: what its tokens look at; `target` is the label asked about. Of a text read in windows, the first.
+        A task with several inputs takes a mapping, as `predict` does.
         """
         from ..inspection.trace import trace
 
-        if self.task.input != "source":
-            return self.traces(self.example(text, "text", to), target, label)[0]
-        example = Example(source=text, target=target, target_language=to, place="text")
-        return trace(self.model, self.task, self.tokenizers, example, labels=self.labels, settings=self.settings(**decoding),
-                     label=label or self._name(), kinds=kinds)  # fmt: skip
+        example = self.example(text, "text", to)
+        if getattr(self.model.config, "encoder", True) is None or getattr(self.model.config, "decoder", True) is None:
+            return self.traces(example, target, label)[0]
+        return trace(self.model, self.task, self.tokenizers, dataclasses.replace(example, target=target), labels=self.labels,
+                     settings=self.settings(**decoding), label=label or self._name(), kinds=kinds)  # fmt: skip
 
     def traces(self, example: Example, target: str | None = None, label: str = "", answer: str | None = None) -> list[Trace]:
         """What the encoder attends to in each window of an Example, and what its answer depends on where the task says so.

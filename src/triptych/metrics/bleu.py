@@ -33,6 +33,26 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], language: str = "
     return Score(value, f"BLEU|{metric.get_signature()}")
 
 
+def bleu_of_several(hypotheses: Sequence[str], references: Sequence[Sequence[str]], language: str = "") -> Score:
+    """`bleu` where each text has one reference or several: an n-gram counts as often as the reference that has most of it."""
+    check(hypotheses, references)
+    if not all(references):
+        raise DataError("There is nothing to score: a text has no reference.")
+    most = max(map(len, references))
+    streams = [[several[place] if place < len(several) else None for several in references] for place in range(most)]
+    metric = BLEU(tokenize=tokens_of(language))
+    value = metric.corpus_score(list(hypotheses), streams).score  # type: ignore[arg-type]
+    return Score(value, f"BLEU|{metric.get_signature()}")
+
+
+def exact_match_of_several(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
+    """Share of texts equal to one of their references, but for space around them."""
+    check(hypotheses, references)
+    same = sum(text.strip() in {one.strip() for one in several} for text, several in zip(hypotheses, references, strict=True))
+    number = max(map(len, references))
+    return Score(100.0 * same / len(references), f"exact_match|nrefs:{'1' if number == 1 else 'any'}|case:mixed")
+
+
 def chrf(hypotheses: Sequence[str], references: Sequence[str], language: str = "") -> Score:
     """chrF2 (Popović 2015)."""
     check(hypotheses, references)
@@ -67,7 +87,7 @@ def tokens_of(language: str) -> str:
     return "zh" if code in ("zh", "cmn", "yue") else "char" if code in ("ja", "ko", "th") else "13a"
 
 
-def check(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+def check(hypotheses: Sequence[str], references: Sequence[object]) -> None:
     """Raise DataError where there is nothing to score or the two do not go together."""
     if len(hypotheses) != len(references):
         raise DataError(f"There are {len(hypotheses)} answers but {len(references)} references; both need the same lines.")

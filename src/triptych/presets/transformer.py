@@ -9,12 +9,16 @@ _BIG = StackConfig(width=1024, heads=16, inner_width=4096, dropout=0.3)
 # Pre-norm trains at high rates with a short warm-up (Xiong et al. 2020), which is what minutes on two cores allow.
 _SMALL = StackConfig(layers=3, width=256, heads=4, inner_width=1024, norm_placement="pre")
 _TINY = StackConfig(layers=2, width=128, heads=4, inner_width=256, norm_placement="pre")
+# Lewis et al. 2019, section 3.1: post-norm, GELU, learned positions, a norm on the embeddings; for learning anew, no weights are read.
+_BART = StackConfig(layers=6, width=768, heads=12, inner_width=3072, activation="gelu", positions="learned", embedding_norm=True,
+                    attention_dropout=0.1, inner_dropout=0.1)  # fmt: skip
 
 PRESETS: dict[str, ModelConfig] = {
     "transformer-base": ModelConfig(encoder=_BASE, decoder=_BASE),
     "transformer-big": ModelConfig(encoder=_BIG, decoder=_BIG),
     "transformer-small": ModelConfig(encoder=_SMALL, decoder=_SMALL),
     "transformer-tiny": ModelConfig(encoder=_TINY, decoder=_TINY),
+    "bart-base": ModelConfig(encoder=_BART, decoder=_BART, embedding_scale=False),
 }
 
 

@@ -114,10 +114,8 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
         ids, units = word_units(example.text, tokenizer)
     else:
         ids = np.array(tokenizer.encode(example.text), dtype=np.int64)
-    count = math.ceil(len(ids) / dials.window)
-    cuts = [len(ids) * number // count for number in range(count + 1)] if count else []
     found = []
-    for first, last in pairwise(cuts):
+    for first, last in even_cuts(len(ids), dials.window):
         own = None if units is None else units[first:last]
         found.append(hide(ids[first:last], own, tokenizer, dials, generator))
     return found
@@ -140,9 +138,7 @@ def hide(ids: np.ndarray, units: np.ndarray | None, tokenizer: Tokenizer, dials:
 
     generator None: one that is seeded by the window itself, so that an evaluation always hides the same.
     """
-    if generator is None:
-        digest = hashlib.blake2b(ids.tobytes(), digest_size=8).digest()
-        generator = np.random.default_rng(int.from_bytes(digest, "little"))
+    generator = generator or fixed(ids)
     assert tokenizer.mask_id is not None, "prepare asks for a mask"
     places = _choose(len(ids), units, dials.rate, generator)
     source = np.empty(len(ids) + 2, dtype=np.int64)
@@ -154,6 +150,17 @@ def hide(ids: np.ndarray, units: np.ndarray | None, tokenizer: Tokenizer, dials:
     masked = np.zeros(len(ids) + 2, dtype=np.int64)
     masked[1 + places] = 1
     return Encoded({"source": source, "masked": masked}, {"tokens": ids[places]}, about=units)
+
+
+def even_cuts(length: int, window: int) -> list[tuple[int, int]]:
+    """[first, last) of parts of about equal length, none over `window`; none for nothing."""
+    count = math.ceil(length / window)
+    return list(pairwise(length * number // count for number in range(count + 1))) if count else []
+
+
+def fixed(ids: np.ndarray) -> np.random.Generator:
+    """A generator that is seeded by the window itself: what is drawn for an evaluation is always the same."""
+    return np.random.default_rng(int.from_bytes(hashlib.blake2b(ids.tobytes(), digest_size=8).digest(), "little"))
 
 
 def _choose(count: int, units: np.ndarray | None, rate: float, generator: np.random.Generator) -> np.ndarray:

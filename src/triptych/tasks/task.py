@@ -138,6 +138,11 @@ MODULES = {  # task -> module that builds it
     "language-modelling": "language_modelling",
     "chat": "chat",
     "preference": "preference",
+    "summarization": "summarization",
+    "question-generation": "question_generation",
+    "generative-answering": "generative_answering",
+    "text-to-text": "text_to_text",
+    "span-corruption": "span_corruption",
 }
 
 

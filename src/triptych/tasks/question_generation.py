@@ -1,0 +1,32 @@
+"""Questions about a sentence or a passage (Du et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..data.example import Example
+from ..data.tokenizer import Tokenizers
+from .sequence_to_sequence import language_of, one_text, references_of, with_loss, written_task
+from .task import Labels, Prediction, Scores, Task
+
+
+def build(options: Mapping[str, Any]) -> Task:
+    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    return written_task("question-generation", ("passage", "target", "references"), options, source, score)
+
+
+def source(example: Example, tokenizers: Tokenizers, labels: Labels, longest: int) -> tuple[list[int], int]:
+    """pieces end; the beginning of a passage that is too long."""
+    return one_text(example, "passage", tokenizers, longest)
+
+
+def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
+    """bleu (with every question on the sentence as a reference), rougeL, then loss (nats per target token) and perplexity."""
+    from ..metrics.bleu import bleu_of_several
+    from ..metrics.rouge import rouge
+
+    texts, references = [one.text for one in predictions], [references_of(one) for one in examples]
+    bleu, longest = bleu_of_several(texts, references, language_of(examples)), rouge(texts, references)["rougeL"]
+    values = {"bleu": bleu.value, "rougeL": longest.value}
+    return Scores(values | with_loss(losses), {"bleu": bleu.signature, "rougeL": longest.signature})

@@ -1,0 +1,199 @@
+"""What all tasks that turn one sequence into another share: options, the pair as ids, the loss, the search, the answer in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..data.batching import Batch, Encoded
+from ..data.example import Example
+from ..data.tokenizer import Tokenizers
+from ..errors import DataError, UsageError, unknown
+from .task import Labels, Prediction, Purpose, Scores, Task
+
+LEARNING: dict[str, Any] = {
+    "label_smoothing": 0.1,  # Szegedy et al. 2016, section 7; 0: off
+    "r_drop": 0.0,  # agreement of two passes with different dropout: alpha of Liang et al. 2021, who take 5 for translation
+}
+LONG: dict[str, Any] = {
+    **LEARNING,
+    "longest_source": 512,  # tokens, the end included; of a longer source the rest is not seen, and the prediction says so
+}
+SHORTEST = 8  # the least that longest_source may be
+Source = Callable[[Example, Tokenizers, Labels], tuple[list[int], int]]  # (ids, how many tokens were left out)
+
+
+# Building ---------------------------------------------------------------------------------------------------------------
+
+
+def checked(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """`defaults` with `options`. Raises UsageError for an unknown key or a value of the shared options that cannot be."""
+    for key in options:
+        if key not in defaults:
+            raise unknown("recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *defaults)])
+    chosen = {**defaults, **options}
+    smoothing, r_drop, longest = chosen.get("label_smoothing", 0.0), chosen.get("r_drop", 0.0), chosen.get("longest_source", SHORTEST)
+    if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 <= smoothing < 1:
+        raise UsageError(f"task.label_smoothing is {smoothing!r}; it must be a number from 0 to below 1.")
+    if isinstance(r_drop, bool) or not isinstance(r_drop, int | float) or not 0 <= r_drop < math.inf:
+        raise UsageError(f"task.r_drop is {r_drop!r}; it must be 0 (off) or more.")
+    if isinstance(longest, bool) or not isinstance(longest, int) or longest < SHORTEST:
+        raise UsageError(f"task.longest_source is {longest!r}; it must be a whole number of tokens, {SHORTEST} or more.")
+    return chosen
+
+
+def slots(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The slots that are the same for all such tasks, by the options they share."""
+    smoothing, r_drop = float(chosen.get("label_smoothing", 0.0)), float(chosen.get("r_drop", 0.0))
+    return {
+        "head": partial(head, longest=chosen.get("longest_source")),
+        "loss": partial(loss, label_smoothing=smoothing, r_drop=r_drop),
+        "answer": answer,
+        "read": read,
+        "passes": 2 if r_drop else 1,
+    }
+
+
+def written_task(name: str, needs: tuple[str, ...], options: Mapping[str, Any], source: Callable[..., tuple[list[int], int]],
+                 score: Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores]) -> Task:  # fmt: skip
+    """A task whose text is written from `source`, with no options but the shared ones."""
+    chosen = checked(options, LONG)
+    built = partial(source, longest=chosen["longest_source"])
+    return Task(name=name, options=chosen, needs=needs, prepare=prepare, encode=partial(encode, source=built), score=score,
+                **slots(chosen))  # fmt: skip
+
+
+def prepare(examples: Sequence[Example]) -> Labels:
+    """{"languages": {"source": [...], "targets": []}}"""
+    if not examples:
+        raise DataError("There is nothing to train on: the training data holds no usable example.")
+    return {"languages": {"source": sorted({one.source_language for one in examples if one.source_language}), "targets": []}}
+
+
+# Encoding ---------------------------------------------------------------------------------------------------------------
+
+
+def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
+           *, source: Source) -> list[Encoded]:  # fmt: skip
+    """One Encoded: source as `source` makes it, target = begin pieces, tokens = pieces end; in use no target. Nothing is drawn."""
+    ids, unseen = source(example, tokenizers, labels)
+    return [pair(ids, example, tokenizers, purpose, unseen)]
+
+
+def pair(source: Sequence[int], example: Example, tokenizers: Tokenizers, purpose: Purpose, unseen: int = 0) -> Encoded:
+    """Source ids as they are, and the example's target. Raises DataError where there is none to learn from."""
+    inputs = {"source": np.array(source, dtype=np.int64)}
+    if purpose == "use":
+        return Encoded(inputs, unseen=unseen)
+    if example.target is None:
+        raise DataError(f"{example.place or 'An example'} has no target text to learn from.")
+    target = tokenizers.target.encode(example.target)
+    inputs["target"] = np.array([tokenizers.target.begin_id, *target], dtype=np.int64)
+    return Encoded(inputs, {"tokens": np.array([*target, tokenizers.target.end_id], dtype=np.int64)}, unseen=unseen)
+
+
+def one_text(example: Example, field: str, tokenizers: Tokenizers, longest: int, before: Sequence[int] = ()) -> tuple[list[int], int]:
+    """`before`, then the pieces of a field, then the end: at most `longest` ids; and how many pieces were left out."""
+    text = getattr(example, field)
+    if text is None:
+        raise DataError(f"{example.place or 'An example'} has no {field}.")
+    pieces = tokenizers.source.encode(text)
+    room = max(1, longest - len(before) - 1)
+    return [*before, *pieces[:room], tokenizers.source.end_id], max(0, len(pieces) - room)
+
+
+# Learning and answering -------------------------------------------------------------------------------------------------
+
+
+def head(config: Any, labels: Labels, longest: int | None = None) -> Any:
+    """Next tokens. Raises UsageError for a model that lacks a stack, or positions for the longest source."""
+    from ..model.config import ModelConfig
+    from ..model.heads import NextToken
+
+    if isinstance(config, ModelConfig) and longest is not None:
+        if config.encoder is None or config.decoder is None:
+            raise UsageError("This task needs an encoder and a decoder: give model.preset, for example 'transformer-small'.")
+        if config.encoder.positions == "learned" and longest > config.encoder.max_positions:
+            raise UsageError(
+                f"task.longest_source is {longest}, and this model has {config.encoder.max_positions} positions. Give "
+                f"{config.encoder.max_positions} or less."
+            )
+    return NextToken()
+
+
+def loss(output: Any, batch: Batch, label_smoothing: float = 0.0, r_drop: float = 0.0) -> dict[str, tuple[Any, int, float]]:
+    """loss: label-smoothed cross-entropy, what is learnt; nll: without smoothing, reported. Sums in nats over target tokens.
+
+    Where the batch holds two passes, their disagreement is part of the loss (`model/agreement.py`), and is reported too.
+    """
+    from ..model.agreement import agreeing_cross_entropy
+    from ..model.kernels import projected_cross_entropy
+
+    if batch.passes == 2:
+        total, plain, apart = agreeing_cross_entropy(
+            output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing, r_drop
+        )  # fmt: skip
+        count = batch.counts["tokens"]
+        return {"loss": (total, count, 1.0), "nll": (plain.detach(), count, 0.0), "disagreement": (apart.detach(), count, 0.0)}
+    smoothed, plain = projected_cross_entropy(
+        output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing
+    )  # fmt: skip
+    count = batch.counts["tokens"]
+    return {"loss": (smoothed, count, 1.0), "nll": (plain.detach(), count, 0.0)}
+
+
+def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers) -> list[Any]:
+    """One list of hypotheses, best first, for each source."""
+    from ..decoding.search import search
+
+    inputs = {name: batch.inputs[name] for name in ("source", "source_lengths")}
+    target = tokenizers.target
+    return search(model, inputs, settings, begin=target.begin_id, end=target.end_id, indices=batch.examples)
+
+
+def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
+    """A source is never cut into windows, so there is one raw result: its n best."""
+    assert len(raw) == 1, "a source has one raw result"
+    best, *others = [
+        Prediction(
+            text=tokenizers.target.decode(one.tokens), score=one.score, log_probability=one.log_probability, tokens=one.tokens,
+            token_log_probabilities=one.token_log_probabilities, cut=not one.finished,
+        )
+        for one in raw[0]
+    ]  # fmt: skip
+    best.alternatives = others
+    return best
+
+
+# Scoring ----------------------------------------------------------------------------------------------------------------
+
+
+def with_loss(losses: Mapping[str, float]) -> dict[str, float]:
+    """loss (nats per target token, not smoothed) and perplexity, where losses are known."""
+    if not losses:
+        return {}
+    value = losses["nll"] if "nll" in losses else losses["loss"]
+    return {"loss": value, "perplexity": math.exp(min(value, 700.0))}
+
+
+def references_of(example: Example) -> list[str]:
+    """Every text that would do. Raises DataError where there is none to score against."""
+    several = example.references if example.references is not None else None if example.target is None else [example.target]
+    if several is None:
+        raise DataError(f"{example.place or 'An example'} has no reference to score against.")
+    return several
+
+
+def language_of(examples: Sequence[Example]) -> str:
+    """What BLEU cuts into tokens by: the examples' language, else by the script of their targets."""
+    from ..metrics.answers import counting
+
+    named = {example.source_language for example in examples if example.source_language}
+    if len(named) == 1:
+        return named.pop()
+    kind = counting(None, [text for example in examples for text in references_of(example)])
+    return "" if kind == "squad" else kind

@@ -1,0 +1,195 @@
+"""Span corruption: runs of tokens are replaced by a sentinel each, and written out one after the other (Raffel et al. 2020, section
+3.1.4 and 3.3.4): a start, from plain text, for whatever an encoder-decoder is to learn later (`model.start`).
+
+Source `Thank you <0> me to your party <1> .`, target `<0> for inviting <1> last week <end>`; the end stands for the last sentinel of
+the paper. Training draws the spans anew in every epoch, an evaluation always the same. In use `[MASK]` marks a run to be written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..data.batching import Encoded
+from ..data.example import Example
+from ..data.tokenizer import Tokenizer, Tokenizers
+from ..errors import DataError, RunError, UsageError
+from .masked_words import MARK, even_cuts, fixed
+from .sequence_to_sequence import checked, read, slots, with_loss
+from .task import Labels, Prediction, Purpose, Scores, Task
+
+OPTIONS: dict[str, Any] = {
+    "rate": 0.15,  # the share of a window's tokens that is hidden (section 3.3.3)
+    "mean_span": 3.0,  # tokens of a hidden run, on average (section 3.3.4)
+    "window": 256,  # tokens read at once
+    "sentinels": 32,  # that the tokenizer holds; a model that starts from this one keeps them
+}
+
+
+@dataclass(frozen=True)
+class Dials:
+    """The options, checked."""
+
+    rate: float
+    mean_span: float
+    window: int
+    sentinels: int
+
+
+def build(options: Mapping[str, Any]) -> Task:
+    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    chosen = checked(options, OPTIONS)
+    for name, least, whole in (("rate", 0.0, False), ("mean_span", 1, False), ("window", 8, True), ("sentinels", 1, True)):
+        value = chosen[name]
+        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not number or not least <= value < math.inf or (name == "rate" and not 0 < value < 1):
+            allowed = "a number between 0 and 1" if name == "rate" else f"a {'whole number' if whole else 'number'}, {least} or more"
+            raise UsageError(f"task.{name} is {value!r}; it must be {allowed}.")
+    dials = Dials(**chosen)
+    most = most_spans(dials.window, dials)
+    if most > dials.sentinels:
+        raise UsageError(
+            f"A window of {dials.window} tokens can have {most} hidden runs, and task.sentinels is {dials.sentinels}. Give a smaller "
+            "task.window, a larger task.mean_span, or more sentinels."
+        )
+    return Task(
+        name="span-corruption", options=chosen, needs=("text",), prepare=partial(prepare, dials=dials),
+        encode=partial(encode, dials=dials), score=score, draws=True, redraw=partial(redraw, dials=dials), by_losses=True,
+        **(slots({}) | {"read": written_in, "head": partial(head, dials=dials)}),
+    )  # fmt: skip
+
+
+def prepare(examples: Sequence[Example], *, dials: Dials) -> Labels:
+    """{"tags": the sentinels' names, which the tokenizer holds}"""
+    if not examples:
+        raise DataError("There is nothing to train on: the training data holds no text.")
+    return {"tags": [f"span-{number}" for number in range(dials.sentinels)]}
+
+
+def head(config: Any, labels: Labels, *, dials: Dials) -> Any:
+    from .sequence_to_sequence import head as next_token
+
+    return next_token(config, labels, dials.window + 1)
+
+
+def sentinels_of(tokenizer: Tokenizer) -> list[int]:
+    """Ids of the sentinels, in their order."""
+    return [number for name, number in tokenizer.tags.items() if name.startswith("span-")]
+
+
+# What is hidden ---------------------------------------------------------------------------------------------------------
+
+
+def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
+           *, dials: Dials) -> list[Encoded]:  # fmt: skip
+    """Windows of a text with runs hidden; `about` keeps the window as it was. A text of one token has nothing to go by, so no window."""
+    if example.text is None:
+        raise DataError(f"{example.place or 'An example'} has no text.")
+    tokenizer = tokenizers.source
+    if purpose == "use":
+        return [_marked(example, tokenizer)]
+    ids = np.array(tokenizer.encode(example.text), dtype=np.int64)
+    windows = [ids[first:last] for first, last in even_cuts(len(ids), dials.window) if last - first > 1]
+    return [corrupt(one, tokenizer, dials, generator) for one in windows]
+
+
+def redraw(pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.Generator, *, dials: Dials) -> list[Encoded]:
+    """The same windows with other runs hidden."""
+    return [replace(corrupt(one.about, tokenizers.source, dials, generator), index=one.index) for one in pieces]
+
+
+def corrupt(ids: np.ndarray, tokenizer: Tokenizer, dials: Dials, generator: np.random.Generator | None) -> Encoded:
+    """A window (n,) of two tokens or more as source and target. generator None: one that is seeded by the window itself."""
+    starts, ends = spans(len(ids), dials, generator or fixed(ids))
+    marks = sentinels_of(tokenizer)
+    if len(marks) < len(starts):
+        raise RunError(f"The tokenizer has {len(marks)} sentinels and {len(starts)} are needed; these files are not of one run.")
+    source: list[int] = []
+    target: list[int] = []
+    place = 0
+    for mark, start, end in zip(marks, starts.tolist(), ends.tolist(), strict=False):
+        source += [*ids[place:start].tolist(), mark]
+        target += [mark, *ids[start:end].tolist()]
+        place = end
+    source += [*ids[place:].tolist(), tokenizer.end_id]
+    inputs = {"source": np.array(source, dtype=np.int64), "target": np.array([tokenizer.begin_id, *target], dtype=np.int64)}
+    return Encoded(inputs, {"tokens": np.array([*target, tokenizer.end_id], dtype=np.int64)}, about=ids)
+
+
+def spans(length: int, dials: Dials, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(starts, ends) of the hidden runs of a window: all lengths and gaps that add up are equally likely; no two runs touch.
+
+    So many tokens and runs as rate and mean_span ask for, rounded up or down by chance so that the means are kept.
+    """
+    hidden = min(length - 1, max(1, int(dials.rate * length + generator.random())))
+    count = max(1, int(hidden / dials.mean_span + generator.random()))
+    count = min(count, hidden, length - hidden + 1)
+    lengths = _parts(hidden, count, generator)
+    gaps = _parts(length - hidden + 2, count + 1, generator)  # before, between, after: the first and the last may be empty
+    gaps[[0, -1]] -= 1
+    starts = np.cumsum(gaps[:-1]) + np.cumsum(lengths) - lengths
+    return starts, starts + lengths
+
+
+def most_spans(window: int, dials: Dials) -> int:
+    """The most runs that a window of so many tokens can have."""
+    hidden = min(window - 1, max(1, int(dials.rate * window) + 1))
+    return max(1, int(hidden / dials.mean_span) + 1)
+
+
+def _parts(total: int, count: int, generator: np.random.Generator) -> np.ndarray:
+    """`total` as an ordered sum of `count` whole numbers from 1, each such sum equally likely."""
+    cuts = np.sort(generator.permutation(total - 1)[: count - 1]) + 1
+    return np.diff(np.concatenate(([0], cuts, [total])))
+
+
+def rebuilt(source: Sequence[int], written: Sequence[int], marks: Sequence[int], end: int) -> list[int]:
+    """The window: every sentinel of the source replaced by what is written after it in the target."""
+    runs, known, current = dict[int, list[int]](), set(marks), -1
+    for number in written:
+        if number in known:
+            current = number
+            runs.setdefault(number, [])
+        elif number != end and current >= 0:
+            runs[current].append(number)
+    return [one for number in source if number != end for one in (runs.get(number, []) if number in known else [number])]
+
+
+# In use and in numbers --------------------------------------------------------------------------------------------------
+
+
+def _marked(example: Example, tokenizer: Tokenizer) -> Encoded:
+    """The text with a sentinel at every mark."""
+    parts, marks = (example.text or "").split(MARK), sentinels_of(tokenizer)
+    if not 1 < len(parts) <= len(marks) + 1:
+        wrong = "marks no run to write" if len(parts) == 1 else f"marks {len(parts) - 1} runs, and {len(marks)} are the most"
+        raise DataError(f"{example.place or 'The text'} {wrong}: write {MARK} where words are missing.")
+    ids: list[int] = []
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        ids += tokenizer.encode(part if last else part.removesuffix(" "))  # a piece holds its word's leading space
+        ids += [] if last else [marks[number]]
+    return Encoded({"source": np.array([*ids, tokenizer.end_id], dtype=np.int64)})
+
+
+def written_in(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
+    """The text with its most probable runs; details: what was written at each mark."""
+    prediction, tokenizer = read(raw, example, tokenizers), tokenizers.source
+    marks = sentinels_of(tokenizer)
+    parts = (example.text or "").split(MARK)
+    runs = [tokenizer.decode(rebuilt([mark], prediction.tokens, marks, tokenizer.end_id)) for mark in marks[: len(parts) - 1]]
+    text = "".join(part.removesuffix(" ") + run for part, run in zip(parts, runs, strict=False)) + parts[-1]
+    prediction.text, prediction.alternatives = text, []
+    prediction.details = {"spans": runs}
+    return prediction
+
+
+def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
+    """loss (nats per target token, sentinels counted) and perplexity."""
+    found = with_loss(losses)
+    return Scores(found, dict.fromkeys(found, "over the tokens of hidden runs and their sentinels, by a fixed draw of each window"))

@@ -1,0 +1,30 @@
+"""Summaries: a short text of a long one, a conversation or an abstract, scored by ROUGE in any script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..data.example import Example
+from ..data.tokenizer import Tokenizers
+from .sequence_to_sequence import one_text, references_of, with_loss, written_task
+from .task import Labels, Prediction, Scores, Task
+
+
+def build(options: Mapping[str, Any]) -> Task:
+    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    return written_task("summarization", ("source", "target", "references"), options, source, score)
+
+
+def source(example: Example, tokenizers: Tokenizers, labels: Labels, longest: int) -> tuple[list[int], int]:
+    """pieces end; the beginning of a text that is too long."""
+    return one_text(example, "source", tokenizers, longest)
+
+
+def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
+    """rouge1, rouge2, rougeL, then loss (nats per target token, not smoothed) and perplexity. Of several references the best."""
+    from ..metrics.rouge import rouge
+
+    found = rouge([one.text for one in predictions], [references_of(one) for one in examples])
+    values = {name: one.value for name, one in found.items()}
+    return Scores(values | with_loss(losses), {name: one.signature for name, one in found.items()})

@@ -1,0 +1,128 @@
+"""Span corruption, then several tasks in one model started from it, summaries and answers in words: small runs from files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from small_run import TINY
+
+from triptych.cli.main import run as run_command
+from triptych.data.tokenizer import Tokenizers
+from triptych.run import Run
+from triptych.storage import read_tensors
+
+Command = Callable[..., SimpleNamespace]
+NUMBERS = [(number, other) for number in ("one", "two", "three") for other in ("four", "five", "six")]
+LINES = [f"Ada: {number} red dogs and {other} blue cats\nBob: yes" for number, other in NUMBERS]
+END = "\n[training]\nsteps = 3\nlog_every_steps = 2\n[batches]\nbatch_tokens = 300\n[decoding]\nmax_length = 8\n"
+
+
+def line(**values: object) -> str:
+    return json.dumps(values) + "\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs: spans (pretrained), several (started from it), summaries, answers."""
+    folder = tmp_path_factory.mktemp("text")
+    (folder / "plain.txt").write_text("\n\n".join(LINES * 3))
+    (folder / "sums.jsonl").write_text("".join(line(dialogue=text, summary=[text.split()[1], "dogs"]) for text in LINES))
+    (folder / "qa.tsv").write_text("".join(f"How many dogs?\t{text.splitlines()[0]}\t{text.split()[1]}\n" for text in LINES))
+    tasks = [("shorten", "dogs"), ("ask", "who ?")]
+    (folder / "several.jsonl").write_text("".join(line(task=task, source=text, target=to) for task, to in tasks for text in LINES))
+    recipes = {
+        "spans": ("span-corruption", "plain.txt", "window = 16"),
+        "several": ("text-to-text", "several.jsonl", 'default_task = "ask"'),
+        "summaries": ("summarization", "sums.jsonl", "longest_source = 24"),
+        "answers": ("generative-answering", "qa.tsv", "longest_source = 30"),
+    }
+    for name, (task, file, option) in recipes.items():
+        data = "".join(f'{part} = "{file}"\n' for part in ("train", "validation", "test"))
+        (folder / f"{name}.toml").write_text(f'[task]\nname = "{task}"\n{option}\n[data]\n{data}{END}')
+        dials = ["--model.start", str(folder / "spans")] if name == "several" else [*TINY, "--model.positions", "rotary"]
+        dials = [str(380) if one == "330" else one for one in dials]  # room for the sentinels
+        rest = ["--training.learning_rate", "0.01", "--training.warmup_steps", "2", "--training.precision", "float32"]
+        dials += rest if name == "several" else []
+        assert run_command(["train", str(folder / f"{name}.toml"), "--out", str(folder / name), *dials]) == 0
+    return folder
+
+
+def test_a_run_starts_from_span_corruption_and_keeps_its_tokenizer(triptych: Command, made: Path) -> None:
+    before, after = (Tokenizers.load(made / name).source for name in ("spans", "several"))
+    assert before.fingerprint == after.fingerprint and len(after.tags) == 32
+    weights = [read_tensors(Run.open(made / name).weights()) for name in ("spans", "several")]
+    assert set(weights[0]) == set(weights[1])
+    apart = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0])
+    assert 0 < apart < 0.2  # three steps away, not drawn anew
+    done = triptych("evaluate", made / "spans", "--json")
+    assert set(json.loads(done.out)["metrics"]) == {"loss", "perplexity"}
+    done = triptych("predict", made / "spans", "--jsonl", "one [MASK] dogs")
+    assert done.code == 0 and len(json.loads(done.out)["spans"]) == 1
+    done = triptych("predict", made / "spans", "one dogs")
+    assert done.code == 1 and "write [MASK] where words are missing" in done.err
+
+
+def test_several_tasks_are_chosen_with_to(triptych: Command, made: Path) -> None:
+    done = triptych("predict", made / "several", "--to", "shorten", "--jsonl", LINES[0])
+    assert done.code == 0 and json.loads(done.out)["to"] == "shorten"
+    assert triptych("summarize", made / "several", "--to", "shorten", LINES[0]).code == 0
+    assert triptych("predict", made / "several", LINES[0]).code == 0  # the default
+    done = triptych("predict", made / "several", "--to", "sing", "a")
+    assert done.code == 2 and "Unknown task 'sing'" in done.err
+    metrics = json.loads(triptych("evaluate", made / "several", "--json").out)["metrics"]
+    assert {"rougeL", "rougeL_ask", "rougeL_shorten", "bleu", "exact_match", "loss"} <= set(metrics)
+    one = json.loads(triptych("evaluate", made / "several", "--to", "ask", "--data", made / "several.jsonl", "--json").out)
+    assert one["examples"] == len(LINES) and "rougeL_ask" not in one["metrics"]
+
+
+def test_files_and_texts_are_summarized(triptych: Command, made: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(LINES[0] + "\n", encoding="utf-8")
+    whole = triptych("summarize", made / "summaries", "--file", tmp_path / "a.txt")
+    assert whole.code == 0 and whole.out == triptych("summarize", made / "summaries", LINES[0]).out
+    assert "Not all was seen of text 1" in triptych("summarize", made / "summaries", "word " * 2000).err
+    values = json.loads(triptych("summarize", made / "summaries", "--jsonl", "x" * 10_000).out)
+    assert values["truncated_input_tokens"] > 9_000
+    assert triptych("summarize", made / "summaries", " ").out == "\n"
+    (tmp_path / "bad.txt").write_bytes(b"a\xff")
+    done = triptych("summarize", made / "summaries", "--file", tmp_path / "bad.txt")
+    assert done.code == 1 and "bad.txt:1: byte 0xFF is not UTF-8" in done.err
+    done = triptych("summarize", made / "summaries", "--file", tmp_path / "none.txt")
+    assert done.code == 1 and "There is no file" in done.err
+    done = triptych("summarize", made / "answers", "a")
+    assert done.code == 2 and "is a run for generative-answering, not for summarization" in done.err
+
+
+def test_summaries_are_scored_with_intervals_and_looked_at(triptych: Command, made: Path) -> None:
+    found = json.loads(triptych("evaluate", made / "summaries", "--json", "--bootstrap", "5").out)
+    assert list(found["metrics"])[:3] == ["rouge1", "rouge2", "rougeL"] and "nrefs:2|best:each" in found["signature"]
+    low, high = found["intervals"]["rougeL"]
+    assert low <= found["metrics"]["rougeL"] <= high
+    assert triptych("inspect", made / "summaries", LINES[0]).code == 0
+    assert triptych("inspect", made / "several", LINES[0], "--to", "ask").code == 0
+
+
+def test_questions_are_answered_in_words(triptych: Command, made: Path) -> None:
+    done = triptych("answer", made / "answers", "How many dogs?", "--passage", LINES[0])
+    assert done.code == 0 and done.out.count("\n") == 1
+    same = triptych("predict", made / "answers", f"How many dogs?\t{' '.join(LINES[0].split(chr(10)))}")
+    assert same.code == 0
+    done = triptych("answer", made / "answers", "Why?", "--documents", made)
+    assert done.code == 2 and "knows no place" in done.err
+    found = json.loads(triptych("evaluate", made / "answers", "--json").out)
+    assert list(found["metrics"])[:2] == ["f1", "exact_match"]
+    assert triptych("inspect", made / "answers", "How many dogs?", "--passage", LINES[0]).code == 0
+    done = triptych("inspect", made / "answers", "How many dogs?")
+    assert done.code == 2 and "--passage" in done.err
+    done = triptych("answer", made / "summaries", "a")
+    assert done.code == 2 and "is a run for summarization" in done.err
+
+
+def test_own_files_are_checked(triptych: Command, made: Path) -> None:
+    assert "records" in triptych("data", "check", made / "summaries.toml").err
+    dials = ["280" if one == "330" else one for one in TINY]  # 2 specials, 32 sentinels and 256 bytes are more
+    done = triptych("train", made / "spans.toml", "--out", made / "none", *dials, "--dry-run")
+    assert done.code == 2 and "specials, tags and bytes alone take 290" in done.err
