@@ -29,7 +29,7 @@ Overrides = Annotated[dict[str, str] | None, Parameter(parse=False)]
 
 def predict(
     run: str, /, *text: str, to: str | None = None, passage: str | None = None, words: bool = False, jsonl: bool = False,
-    truncate: int | None = None, precision: Precision = "float32", overrides: Overrides = None,
+    truncate: int | None = None, draft: str | None = None, precision: Precision = "float32", overrides: Overrides = None,
 ) -> int:  # fmt: skip
     """Answer texts; without any, stdin line for line. Dials of decoding are given as --decoding.beams 5.
 
@@ -49,12 +49,15 @@ def predict(
         One JSON object a line: the answer, its score, how many input tokens were not seen, and what the task knows beside.
     truncate
         Read only the first so many tokens of a longer text, and say so.
+    draft
+        For a run that writes: a smaller run with the same tokenizer, or ngram. It proposes tokens, several of which the run checks
+        at once (--decoding.draft_tokens); the answers stay what they are.
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
     if truncate is not None and truncate < 2:
         raise UsageError(f"--truncate is {truncate}; it must be 2 or more.")
-    predictor = load_run(run, precision)
+    predictor = load_run(run, precision, draft)
     settings = predictor.settings(**decoding_changes(overrides))
     if to is not None and predictor.task.input != "source":
         raise UsageError(f"--to names a target language; a run for {predictor.task.name} has none.")
@@ -67,6 +70,7 @@ def predict(
         problems: dict[int, str] = {}
         examples = examples_of(block, predictor, places, to, fixed, words, problems)
         failed += _answer(predictor, settings, block, examples, to, jsonl, truncate, problems)
+    tell_drafts(predictor)
     return int(failed > 0)
 
 
@@ -75,18 +79,22 @@ def _named(verb: str, task: str) -> Callable[..., int]:
 
     @wraps(predict)
     def run_it(run: str, /, *text: str, **dials: Any) -> int:
-        from ..run import Run
-
-        found = Run.open(run).read_config().task
-        if found != task:
-            raise UsageError(f"{run} is a run for {found}, not for {task}. Use: triptych predict {run}")
+        demand(run, task)
         return predict(run, *text, **dials)
 
     run_it.__name__ = verb
     return run_it
 
 
-translate = _named("translate", "translation")
+def demand(run: str, task: str) -> None:
+    """Raise UsageError where `run` is for another task."""
+    from ..run import Run
+
+    found = Run.open(run).read_config().task
+    if found != task:
+        raise UsageError(f"{run} is a run for {found}, not for {task}. Use: triptych predict {run}")
+
+
 classify = _named("classify", "classification")
 tag = _named("tag", "tagging")
 parse = _named("parse", "parsing")
@@ -98,23 +106,36 @@ def complete(run: str, /, *text: str, **dials: Any) -> int:
     """`predict` for a run that writes; one prompt alone is answered as it is written."""
     if len(text) != 1 or dials.get("jsonl") or sys.stdout.closed:
         return _complete(run, *text, **dials)
+    demand(run, "language-modelling")
+    return print_as_written(run, text[0], dials)
+
+
+def print_as_written(run: str, text: str, dials: dict[str, Any]) -> int:
+    """The answer to one text, piece by piece as it is written, unless several are wanted."""
     changes = decoding_changes(dials.get("overrides"))
-    if changes.get("n_best", 1) > 1 or changes.get("beams", 1) > 1 or changes.get("samples", 1) > 1:
-        return _complete(run, *text, **dials)
-    predictor = load_run(run, dials.get("precision", "float32"))
-    for piece in predictor.stream(text[0], **changes):
+    if changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1:
+        return predict(run, text, **dials)
+    predictor = load_run(run, dials.get("precision", "float32"), dials.get("draft"))
+    for piece in predictor.stream(text, dials.get("to"), **changes):
         print(piece, end="", flush=True)
     print()
+    tell_drafts(predictor)
     return 0
 
 
-def load_run(run: str, precision: Precision) -> Predictor:
-    """A Predictor in a process that is ours alone, so that the allocator may be set for it."""
+def load_run(run: str, precision: Precision, draft: str | None = None) -> Predictor:
+    """A Predictor in a process that is ours alone, so that the allocator may be set for it. draft: a run, or "ngram"."""
     from ..inference.predictor import load
     from ..model.memory import keep_freed_memory
 
     keep_freed_memory(arenas=DECODING_ARENAS)
-    return load(run, precision)
+    return load(run, precision, draft)
+
+
+def tell_drafts(predictor: Predictor) -> None:
+    """What came of a draft."""
+    if predictor.drafted is not None and predictor.drafted.tally.steps:
+        talk(f"Draft: {predictor.drafted.tally}.")
 
 
 def decoding_changes(overrides: dict[str, str] | None) -> dict[str, Any]:
@@ -187,10 +208,10 @@ def _notices(predictions: list[Prediction], places: list[str]) -> None:
     unseen = [f"{place} ({one.truncated_input_tokens:,} tokens)" for place, one in zip(places, predictions, strict=True)
               if one.truncated_input_tokens]  # fmt: skip
     if cut:
-        talk(f"Cut at the maximum length (see --decoding.max_length): {_some(cut)}.")
+        talk(f"Cut at the maximum length (see --decoding.max_length): {some(cut)}.")
     if unseen:
-        talk(f"Not all was seen of {_some(unseen)}.")
+        talk(f"Not all was seen of {some(unseen)}.")
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")

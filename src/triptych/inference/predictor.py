@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ import torch
 from ..data.batching import Encoded, collate, length_batches
 from ..data.example import FIELDS, Example
 from ..data.tokenizer import Tokenizers
+from ..decoding.drafts import Drafted
 from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers
 from ..errors import DataError, RunError, UsageError, unknown
@@ -45,6 +46,7 @@ class Predictor:
     run: Run | None = None
     config: RunConfig | None = None
     segmenter: Predictor | None = None  # finds the words of raw text, where the run was trained with one
+    drafted: Drafted | None = None  # `model` with what proposes tokens for it to check (see `inference.drafting`)
 
     @property
     def languages(self) -> dict[str, list[str]]:
@@ -134,15 +136,27 @@ class Predictor:
         words = {place: [(first, last) for first, last in one.details["offsets"]] for place, one in zip(places, found, strict=True)}
         return [dataclasses.replace(one, words=words.get(place, one.words)) for place, one in enumerate(examples)]
 
-    def stream(self, text: str, **decoding: Any) -> Iterator[str]:
-        """One continuation of a prompt, piece by piece as it is written. For a run that writes text."""
-        from ..decoding.writing import stream
+    def stream(self, text: str, to: str | None = None, **decoding: Any) -> Generator[str, None, bool]:
+        """One answer, piece by piece as it is written; of beams, as soon as it can no longer change. For a run that writes text.
 
-        if self.task.name not in ("language-modelling", "chat"):
+        The pieces together are what `predict` answers. Returns whether the answer ended by itself.
+        """
+        from ..decoding.writing import stream, stream_answer
+
+        model, settings, target = self.drafted or self.model, self.settings(**decoding), self.tokenizers.target
+        example = self.example(text, "the prompt" if self.task.input == "text" else "the text", to)
+        (one, *_) = self.task.encode(example, self.tokenizers, self.labels, "use", None) if self.writes else [None]
+        if one is not None and "source" in one.inputs:
+            self._shorten(one, example, None)
+            return (yield from stream_answer(model, collate([one]).inputs, settings, target, begin=target.begin_id))
+        if one is None or "context" not in self.task.options:
             raise UsageError(f"A run for {self.task.name} does not write on from a prompt. Use predict.")
-        (one,) = self.task.encode(self.example(text, "the prompt"), self.tokenizers, self.labels, "use", None)
-        yield from stream(self.model, one.inputs["target"].tolist(), self.settings(**decoding), self.tokenizers.target,
-                          context=self.task.options["context"])  # fmt: skip
+        return (yield from stream(model, one.inputs["target"].tolist(), settings, target, context=self.task.options["context"]))
+
+    @property
+    def writes(self) -> bool:
+        """Whether answers are written token by token."""
+        return hasattr(self.model, "start") and getattr(self.model.config, "decoder", self) is not None
 
     def raw(self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0) -> list[Any]:
         """The task's raw result for each of `encoded`. start: number of the first Example, for what a draw depends on.
@@ -156,7 +170,7 @@ class Predictor:
         def answer(places: list[int]) -> list[Any]:
             whole = collate([encoded[place] for place in places])
             whole.examples = [start + encoded[place].index for place in places]
-            return self.task.answer(self.model, self.head, whole, settings, self.tokenizers)
+            return self.task.answer(self.drafted or self.model, self.head, whole, settings, self.tokenizers)
 
         with Workers(None if self.device.type == "cpu" else 1) as workers:
             for places, answers in zip(batches, workers.map(answer, batches, costs), strict=True):
@@ -271,10 +285,11 @@ class Evaluation:
     scores: Scores
 
 
-def load(path: str | Path, precision: Precision = "float32") -> Predictor:
+def load(path: str | Path, precision: Precision = "float32", draft: str | Path | None = None) -> Predictor:
     """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does not fit.
 
-    precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it faster.
+    precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it faster. draft: a smaller run with
+    the same tokenizer, or "ngram": proposes tokens for this one to check, which changes no answer.
     """
     run = Run.open(path)
     config = run.read_config()
@@ -293,5 +308,10 @@ def load(path: str | Path, precision: Precision = "float32") -> Predictor:
         model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
     pack(model, model.precision)  # type: ignore[arg-type]
     segmenter = load(run.path / WORDS_FOLDER, precision) if labels.get("words", {}).get("rules") == "learned" else None
-    return Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels,
-                     decoding=DecodingSettings(**config.decoding), run=run, config=config, segmenter=segmenter)  # fmt: skip
+    predictor = Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels,
+                          decoding=DecodingSettings(**config.decoding), run=run, config=config, segmenter=segmenter)  # fmt: skip
+    if draft is not None:
+        from .drafting import with_draft
+
+        with_draft(predictor, draft, precision)
+    return predictor
