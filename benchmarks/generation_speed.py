@@ -105,6 +105,7 @@ def with_drafts(options: argparse.Namespace) -> dict[str, float]:
 
     torch.set_num_threads(options.threads)
     found: dict[str, float] = {}
+    dials = {"beams": 1, "temperature": 0.0, "max_length": options.new, "draft_tokens": options.draft_tokens}
     for kind in ("float32", "bfloat16"):
         drafts = [None, "ngram", *([options.draft] if options.draft else [])]
         predictors = {str(draft): load(options.run, kind, draft) for draft in drafts}
@@ -115,7 +116,7 @@ def with_drafts(options: argparse.Namespace) -> dict[str, float]:
                 if predictor.drafted is not None:
                     predictor.drafted = Drafted(predictor.drafted.model, predictor.drafted.draft)
                 began = time.perf_counter()
-                (one,) = predictor.predict([options.prompt], beams=1, temperature=0.0, max_length=options.new, draft_tokens=options.draft_tokens)
+                (one,) = predictor.predict([options.prompt], **dials)
                 if window:
                     rates.setdefault(name, []).append(len(one.tokens) / (time.perf_counter() - began))
                 texts[name], tallies[name] = one.text, predictor.drafted.tally if predictor.drafted is not None else ""

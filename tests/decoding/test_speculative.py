@@ -38,7 +38,7 @@ class Chain(torch.nn.Module):
         return ToyState(zeros, torch.zeros(rows, 0, dtype=torch.int64), zeros)
 
     def step(self, tokens: torch.Tensor, state: ToyState) -> tuple[torch.Tensor, ToyState]:
-        (count, steps), most = tokens.shape, int(state.lengths.max()) + tokens.shape[1]
+        steps, most = tokens.shape[1], int(state.lengths.max()) + tokens.shape[1]
         past = torch.nn.functional.pad(state.past, (0, max(0, most - state.past.shape[1])))
         places = state.lengths[:, None] + torch.arange(steps)
         past = past.scatter(1, places, tokens)
@@ -190,7 +190,9 @@ def chance_of(found: Counter, exact: dict[tuple[int, ...], float]) -> float:
 
 
 @pytest.mark.parametrize("which", ["model", "ngram"])
-@pytest.mark.parametrize("dials", [{"temperature": 1.0}, {"temperature": 0.7, "top_k": 3}, {"temperature": 1.2, "top_p": 0.9, "min_p": 0.1}])
+@pytest.mark.parametrize(
+    "dials", [{"temperature": 1.0}, {"temperature": 0.7, "top_k": 3}, {"temperature": 1.2, "top_p": 0.9, "min_p": 0.1}]
+)
 def test_draws_have_the_distribution_of_the_model(dials: dict[str, Any], which: str, monkeypatch: pytest.MonkeyPatch) -> None:
     target, other = Chain(1), Chain(2)
     target.table[PREFIX[-2], PREFIX[-1], SPOKEN] = 50.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 import torch
@@ -95,7 +96,7 @@ def test_what_is_settled_stands_in_every_later_answer(model: Transformer) -> Non
             decoding.step()
         answer = decoding.answers[0][0].tokens
         assert all(answer[: len(one)] == one for one in told)
-        assert all(later[: len(one)] == one for one, later in zip(told, told[1:], strict=False))
+        assert all(later[: len(one)] == one for one, later in pairwise(told))
 
 
 def test_a_common_prefix() -> None:

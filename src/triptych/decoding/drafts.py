@@ -171,4 +171,3 @@ class Drafted:
     model: Any
     draft: NgramDraft | ModelDraft
     tally: Tally = field(default_factory=Tally)
-

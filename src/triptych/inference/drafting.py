@@ -23,7 +23,7 @@ def with_draft(predictor: Predictor, draft: str | Path, precision: Precision = "
         return
     other = load(draft, precision)
     if not other.writes:
-        raise UsageError(f"{draft} is a run for {other.task.name}, which writes nothing and can draft nothing. Name one that writes, or ngram.")
+        raise UsageError(f"{draft} is a run for {other.task.name}, which writes nothing. Name a run that writes, or ngram.")
     if not hasattr(other.model.config, "decoder"):
         raise UsageError(f"{draft} is an RNN, which cannot take back what it has read, as a draft must. Name a Transformer, or ngram.")
     reads, drafts_from = ("source" if _has_encoder(one) else "prompt" for one in (predictor, other))
