@@ -211,7 +211,8 @@ def test_draws_have_the_distribution_of_the_model(dials: dict[str, Any], which: 
 def test_a_distribution_is_what_is_drawn_from() -> None:
     logits = torch.randn(3, 40, generator=torch.Generator().manual_seed(1)) * 2
     grid = (np.arange(20_000) + 0.5) / 20_000
-    for dials in ({}, {"top_k": 7}, {"top_p": 0.7}, {"min_p": 0.1}, {"top_k": 9, "top_p": 0.6, "min_p": 0.05}):
+    several: list[dict[str, Any]] = [{}, {"top_k": 7}, {"top_p": 0.7}, {"min_p": 0.1}, {"top_k": 9, "top_p": 0.6, "min_p": 0.05}]
+    for dials in several:
         given = DecodingSettings(temperature=0.9, **dials)
         for row in logits:
             drawn = draw(row.expand(len(grid), -1), given, grid)
