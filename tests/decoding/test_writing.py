@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 import torch
 
+from triptych.decoding.beam import common_prefix
+from triptych.decoding.search import decoding_of
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.writing import fitting, stream, write
 from triptych.errors import UsageError
@@ -67,10 +70,38 @@ def test_a_stream_is_what_is_written(reciter: Transformer) -> None:
         prompt = Bytes().encode("abc d")
         whole = write(reciter, [prompt], settings(**given), Bytes(), context=64)[0][0]
         pieces = list(stream(reciter, prompt, settings(**given), Bytes(), context=64))
-        if "temperature" not in given:
-            assert "".join(pieces) == whole.text
+        assert "".join(pieces) == whole.text
         assert not any("\ufffd" in piece for piece in pieces[:-1])
         assert len(pieces) > 3 or "beams" in given
+
+
+def test_beams_are_told_as_soon_as_they_agree(reciter: Transformer) -> None:
+    for text, dials in (("abc d", {"max_length": 30}), ("abc d", {"max_length": 80}), ("b", {"max_length": 30, "stop": ["e\u00e9"]})):
+        prompt, given = Bytes().encode(text), settings(beams=4, **dials)
+        whole = write(reciter, [prompt], given, Bytes(), context=48)[0][0]
+        pieces = list(stream(reciter, prompt, given, Bytes(), context=48))
+        assert "".join(pieces) == whole.text and "\ufffd" not in "".join(pieces[:-1])
+        assert "stop" in dials or len(pieces) > 5  # not all at the end
+
+
+def test_what_is_settled_stands_in_every_later_answer(model: Transformer) -> None:
+    for seed in range(4):
+        torch.manual_seed(seed)
+        other = Transformer(model.config).eval()
+        decoding = decoding_of(other, begin=0, end=1)
+        decoding.admit({}, settings(beams=5, max_length=25), prefixes=[[]], max_lengths=[25])
+        told: list[list[int]] = []
+        while decoding.live:
+            told.append(decoding.lots[0].settled(0))
+            decoding.step()
+        answer = decoding.answers[0][0].tokens
+        assert all(answer[: len(one)] == one for one in told)
+        assert all(later[: len(one)] == one for one, later in pairwise(told))
+
+
+def test_a_common_prefix() -> None:
+    assert common_prefix([[1, 2, 3], [1, 2], [1, 2, 5]]) == [1, 2] and common_prefix([]) == [] and common_prefix([[4, 5]]) == [4, 5]
+    assert common_prefix([[1, 2], [3]]) == []
 
 
 def test_greedy_recites_past_its_context(reciter: Transformer) -> None:

@@ -28,7 +28,7 @@ class ToyState:
         past = [torch.nn.functional.pad(x.past, (0, width - x.past.shape[1])) for x in (self, other)]
         return ToyState(torch.cat((self.sources, other.sources)), torch.cat(past), torch.cat((self.lengths, other.lengths)))
 
-    def truncate(self, lengths: Tensor) -> ToyState:
+    def truncate(self, lengths: Tensor, alone: bool = False) -> ToyState:
         return ToyState(self.sources, self.past, torch.minimum(lengths, self.lengths))
 
 

@@ -22,7 +22,7 @@ VERBS = {  # verb -> (module:function, what it does)
     "train": ("train:train", "Train what a recipe describes: a packaged name, a .toml file or a run folder."),
     "evaluate": ("evaluate:evaluate", "Score a run on its test split or on other data."),
     "predict": ("use:predict", "Answer texts, or stdin line for line."),
-    "translate": ("use:translate", "The same, for a run that translates."),
+    "translate": ("subtitles:translate", "The same, for a run that translates; subtitles too."),
     "summarize": ("summarize:summarize", "Short texts of long ones: texts, whole files, or stdin line for line."),
     "classify": ("use:classify", "The same, for a run that classifies."),
     "tag": ("use:tag", "The same, for a run that tags words."),

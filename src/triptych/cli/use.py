@@ -30,7 +30,7 @@ Overrides = Annotated[dict[str, str] | None, Parameter(parse=False)]
 
 def predict(
     run: str, /, *text: str, to: str | None = None, passage: str | None = None, words: bool = False, jsonl: bool = False,
-    truncate: int | None = None, precision: Precision = "float32",
+    truncate: int | None = None, draft: str | None = None, precision: Precision = "float32",
     prompting: Annotated[Prompting, Parameter(name="*")] = NOTHING, overrides: Overrides = None,
 ) -> int:  # fmt: skip
     """Answer texts; without any, stdin line for line. Dials of decoding are given as --decoding.beams 5.
@@ -51,12 +51,15 @@ def predict(
         One JSON object a line: the answer, its score, how many input tokens were not seen, and what the task knows beside.
     truncate
         Read only the first so many tokens of a longer text, and say so.
+    draft
+        For a run that writes: a smaller run with the same tokenizer, or ngram. It proposes tokens, several of which the run checks
+        at once (--decoding.draft_tokens); the answers stay what they are.
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
     if truncate is not None and truncate < 2:
         raise UsageError(f"--truncate is {truncate}; it must be 2 or more.")
-    predictor = load_run(run, precision)
+    predictor = load_run(run, precision, draft)
     settings = predictor.settings(**decoding_changes(overrides))
     if to is not None and predictor.task.input != "source":
         raise UsageError(f"--to names a target language; a run for {predictor.task.name} has none.")
@@ -71,6 +74,7 @@ def predict(
         examples = examples_of(block, predictor, places, to, fixed, words, problems)
         asked, own = (None, settings) if shots is None else shots_ready(shots, examples, settings)
         failed += _answer(predictor, own, block, examples, to, jsonl, truncate, problems, asked, len(text) == 1)
+    tell_drafts(predictor)
     return int(failed > 0)
 
 
@@ -79,18 +83,22 @@ def _named(verb: str, task: str) -> Callable[..., int]:
 
     @wraps(predict)
     def run_it(run: str, /, *text: str, **dials: Any) -> int:
-        from ..run import Run
-
-        found = Run.open(run).read_config().task
-        if found != task:
-            raise UsageError(f"{run} is a run for {found}, not for {task}. Use: triptych predict {run}")
+        demand(run, task)
         return predict(run, *text, **dials)
 
     run_it.__name__ = verb
     return run_it
 
 
-translate = _named("translate", "translation")
+def demand(run: str, task: str) -> None:
+    """Raise UsageError where `run` is for another task."""
+    from ..run import Run
+
+    found = Run.open(run).read_config().task
+    if found != task:
+        raise UsageError(f"{run} is a run for {found}, not for {task}. Use: triptych predict {run}")
+
+
 classify = _named("classify", "classification")
 tag = _named("tag", "tagging")
 parse = _named("parse", "parsing")
@@ -102,25 +110,40 @@ def complete(run: str, /, *text: str, **dials: Any) -> int:
     """`predict` for a run that writes; one prompt alone is answered as it is written."""
     if len(text) != 1 or dials.get("jsonl") or sys.stdout.closed:
         return _complete(run, *text, **dials)
-    changes, prompting = decoding_changes(dials.get("overrides")), dials.get("prompting", NOTHING)
+    demand(run, "language-modelling")
+    prompting = dials.get("prompting", NOTHING)
     if prompting.examples is not None or prompting.template is not None or dials.get("to") is not None or dials.get("passage") is not None:
-        return _complete(run, *text, **dials)
-    if changes.get("n_best", 1) > 1 or changes.get("beams", 1) > 1 or changes.get("samples", 1) > 1:
-        return _complete(run, *text, **dials)
-    predictor = load_run(run, dials.get("precision", "float32"))
-    for piece in predictor.stream({"text": text[0], **prompting.fixed(predictor)}, **changes):
+        return predict(run, *text, **dials)
+    return print_as_written(run, text[0], dials)
+
+
+def print_as_written(run: str, text: str, dials: dict[str, Any]) -> int:
+    """The answer to one text, piece by piece as it is written, unless several are wanted."""
+    changes = decoding_changes(dials.get("overrides"))
+    if changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1:
+        return predict(run, text, **dials)
+    predictor = load_run(run, dials.get("precision", "float32"), dials.get("draft"))
+    fixed = dials.get("prompting", NOTHING).fixed(predictor)
+    for piece in predictor.stream({predictor.task.input: text, **fixed}, dials.get("to"), **changes):
         print(piece, end="", flush=True)
     print()
+    tell_drafts(predictor)
     return 0
 
 
-def load_run(run: str, precision: Precision) -> Predictor:
-    """A Predictor in a process that is ours alone, so that the allocator may be set for it."""
+def load_run(run: str, precision: Precision, draft: str | None = None) -> Predictor:
+    """A Predictor in a process that is ours alone, so that the allocator may be set for it. draft: a run, or "ngram"."""
     from ..inference.predictor import load
     from ..model.memory import keep_freed_memory
 
     keep_freed_memory(arenas=DECODING_ARENAS)
-    return load(run, precision)
+    return load(run, precision, draft)
+
+
+def tell_drafts(predictor: Predictor) -> None:
+    """What came of a draft."""
+    if predictor.drafted is not None and predictor.drafted.tally.steps:
+        talk(f"Draft: {predictor.drafted.tally}.")
 
 
 def decoding_changes(overrides: dict[str, str] | None) -> dict[str, Any]:
@@ -200,10 +223,10 @@ def _notices(predictions: list[Prediction], places: list[str]) -> None:
     unseen = [f"{place} ({one.truncated_input_tokens:,} tokens)" for place, one in zip(places, predictions, strict=True)
               if one.truncated_input_tokens]  # fmt: skip
     if cut:
-        talk(f"Cut at the maximum length (see --decoding.max_length): {_some(cut)}.")
+        talk(f"Cut at the maximum length (see --decoding.max_length): {some(cut)}.")
     if unseen:
-        talk(f"Not all was seen of {_some(unseen)}.")
+        talk(f"Not all was seen of {some(unseen)}.")
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")

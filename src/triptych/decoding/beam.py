@@ -135,6 +135,16 @@ class Beams:
         self.found[source].append(Hypothesis(tokens, score, total, each, finished))
         self.number_found[source] += 1
 
+    def settled(self, source: int) -> list[int]:
+        """The beginning of a source's best answer that can no longer change: what its live beams and the best answer found so far,
+        which alone can still win, have in common."""
+        place = int(np.flatnonzero(self.sources == source)[0])
+        rows = slice(place * self.width, (place + 1) * self.width)
+        live = [tokens for tokens, total in zip(self.tokens[rows, : self.written[place]].tolist(), self.totals[place].tolist(), strict=True)
+                if total > NEVER]  # fmt: skip
+        found = [self._ranked(source)[0].tokens] if self.found[source] else []
+        return common_prefix([*live, *found])
+
     def drop(self, sources: Sequence[int]) -> Tensor | None:
         """Give up on `sources`: rows to keep, or None for all."""
         keep = ~np.isin(self.sources, sources)
@@ -158,4 +168,16 @@ class Beams:
 
     def answer(self, source: int) -> list[Hypothesis]:
         """The n best, best first. An answer that ended comes before one that was cut."""
-        return sorted(self.found[source], key=lambda one: (not one.finished, -one.score))[: self.settings.n_best]
+        return self._ranked(source)[: self.settings.n_best]
+
+    def _ranked(self, source: int) -> list[Hypothesis]:
+        return sorted(self.found[source], key=lambda one: (not one.finished, -one.score))
+
+
+def common_prefix(several: Sequence[list[int]]) -> list[int]:
+    """What all of `several` begin with."""
+    if not several:
+        return []
+    first, last = min(several), max(several)  # of lists in order, the outermost differ first
+    size = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[:size]

@@ -123,3 +123,17 @@ def log_norms(logits: Tensor) -> Tensor:
         return torch.logsumexp(logits.float(), -1)
     chunks = (chunk.float() for chunk in logits.split(max(1, CHUNK // logits.shape[1])))
     return torch.cat([chunk.amax(-1) - torch.log_softmax(chunk, -1).amax(-1) for chunk in chunks])
+
+
+def repeat_less(logits: Tensor, seen: Tensor, lengths: Tensor, penalty: float) -> Tensor:
+    """Logits (B, V), fp32 and new, where those of the first `lengths` (B,) tokens of `seen` (B, L) are divided by the penalty
+    if above zero, else multiplied by it (Keskar et al. 2019, section 4.1)."""
+    if not seen.shape[1]:
+        return logits
+    logits = logits.float()
+    there = torch.arange(seen.shape[1], device=logits.device) < lengths[:, None]
+    values = logits.gather(1, seen)
+    less = torch.where(values > 0, values / penalty, values * penalty)
+    spare = torch.full_like(values[:, :1], float("-inf"))
+    changed = torch.cat((logits, spare), 1)  # unwritten places go to a column of their own
+    return changed.scatter_(1, seen.masked_fill(~there, logits.shape[1]), less)[:, :-1].contiguous()

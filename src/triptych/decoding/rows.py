@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .choose import Exact, Survey, log_norms
+from .choose import Exact, Survey, log_norms, repeat_less
 from .hypothesis import Hypothesis, Step
 from .sampling import draw, uniform
 from .settings import DecodingSettings
@@ -82,21 +82,9 @@ class Rows:
         return self._close(chosen)
 
     def _repeat_less(self, logits: Tensor) -> Tensor:
-        """Logits of what a row has written: divided by the penalty where above zero, else multiplied by it."""
-        alive, device = torch.from_numpy(self.alive), logits.device
-        written = torch.from_numpy(self.written[self.alive]).to(device)
-        seen = self.tokens[alive.to(device), : int(written.max())] if written.numel() else self.tokens[:, :0]
-        if not seen.shape[1]:
-            return logits
-        logits = logits.float()
-        there = torch.arange(seen.shape[1], device=device) < written[:, None]
-        values = logits.gather(1, seen)
-        penalty = self.settings.repetition_penalty
-        less = torch.where(values > 0, values / penalty, values * penalty)
-        spare = torch.full_like(values, float("-inf"))
-        changed = torch.cat((logits, spare[:, :1]), 1)  # unwritten places go to a column of their own
-        places = seen.masked_fill(~there, logits.shape[1])
-        return changed.scatter_(1, places, less)[:, :-1].contiguous()
+        written = torch.from_numpy(self.written[self.alive]).to(logits.device)
+        seen = self.tokens[torch.from_numpy(self.alive).to(logits.device), : int(written.max()) if written.numel() else 0]
+        return repeat_less(logits, seen, written, self.settings.repetition_penalty)
 
     def _close(self, chosen: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
         ended, going = chosen.cpu().numpy() == self.end, ~self.done[self.alive]
@@ -126,6 +114,10 @@ class Rows:
         going = ~self.done[self.alive]
         many = going.sum() > (1 - DEAD_SHARE) * len(going)
         return None if many else np.flatnonzero(going)
+
+    def settled(self, source: int) -> list[int]:
+        """What is written of a source's first draw: it stays."""
+        return self.tokens[source * self.width, : int(self.written[source * self.width])].tolist()
 
     def drop(self, sources: Sequence[int]) -> Tensor | None:
         """Give up on `sources`: rows to keep, or None for all."""

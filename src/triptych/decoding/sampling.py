@@ -34,19 +34,34 @@ def draw(logits: Tensor, settings: DecodingSettings, chance: np.ndarray) -> Tens
         probabilities = scaled.softmax(-1)
         if settings.min_p > 0:
             probabilities = probabilities * (probabilities >= settings.min_p * probabilities.amax(-1, keepdim=True))
-        return _invert(probabilities, chance)
+        return invert(probabilities, chance)
     norms = torch.logsumexp(scaled, -1, keepdim=True)
     width = min(settings.top_k or HEAD, logits.shape[1])
     values, order = scaled.topk(width, -1)
     probabilities = (values - norms).exp()
     whole = settings.top_k > 0 or width == logits.shape[1]
     missing = torch.zeros(0, dtype=torch.int64) if whole else (probabilities.sum(-1) < settings.top_p).nonzero()[:, 0]
-    tokens = order.gather(1, _invert(_filter(probabilities, settings), chance)[:, None])[:, 0]
+    tokens = order.gather(1, invert(_filter(probabilities, settings), chance)[:, None])[:, 0]
     if missing.numel():
         values, order = scaled[missing].sort(-1, descending=True)
         kept = _filter((values - norms[missing]).exp(), settings)
-        tokens[missing] = order.gather(1, _invert(kept, chance[missing.cpu().numpy()])[:, None])[:, 0]
+        tokens[missing] = order.gather(1, invert(kept, chance[missing.cpu().numpy()])[:, None])[:, 0]
     return tokens
+
+
+def distribution(logits: Tensor, settings: DecodingSettings) -> Tensor:
+    """logits (B, V) -> (B, V) fp32: the probabilities with which `draw` draws each token."""
+    scaled = logits.float() / settings.temperature
+    if settings.top_k == 0 and settings.top_p == 1:
+        probabilities = scaled.softmax(-1)
+        if settings.min_p == 0:
+            return probabilities
+        kept = probabilities * (probabilities >= settings.min_p * probabilities.amax(-1, keepdim=True))
+        return kept / kept.sum(-1, keepdim=True)
+    norms = torch.logsumexp(scaled, -1, keepdim=True)
+    values, order = scaled.topk(min(settings.top_k or logits.shape[1], logits.shape[1]), -1)
+    kept = _filter((values - norms).exp(), settings)
+    return torch.zeros_like(scaled).scatter_(1, order, kept / kept.sum(-1, keepdim=True))
 
 
 def _filter(probabilities: Tensor, settings: DecodingSettings) -> Tensor:
@@ -56,7 +71,7 @@ def _filter(probabilities: Tensor, settings: DecodingSettings) -> Tensor:
     return probabilities * keep
 
 
-def _invert(weights: Tensor, chance: np.ndarray) -> Tensor:
+def invert(weights: Tensor, chance: np.ndarray) -> Tensor:
     """(B, k) weights, (B,) in [0, 1) -> (B,) places, each with a probability in proportion to its weight."""
     reached = weights.double().cumsum(-1)
     wanted = torch.from_numpy(chance).to(reached.device)[:, None] * reached[:, -1:]

@@ -8,7 +8,7 @@ and what remains shrinks. Every decision is a row's or a source's own: an answer
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from .choose import Exact, log_norms
 from .hypothesis import Hypothesis, Step
 from .rows import Rows, Stop
 from .settings import DecodingSettings
+
+if TYPE_CHECKING:
+    from .speculative import Speculation
 
 FORCED_ROWS = 1024  # vocabularies' worth of logits that `force` holds at a time
 
@@ -35,12 +38,19 @@ def search(model: Any, inputs: dict[str, Tensor], settings: DecodingSettings, *,
     with the end, None: by `settings`. prefixes: tokens every answer must begin with (they count in length and score). stop:
     ends an answer early. indices: what identifies a source for sampling, None: its place. on_event: is told every step.
     """
-    decoding = Decoding(model, begin=begin, end=end)
+    decoding = decoding_of(model, begin=begin, end=end)
     admitted = decoding.admit(inputs, settings, max_lengths=max_lengths, prefixes=prefixes, stop=stop, indices=indices,
                               on_event=on_event)  # fmt: skip
     while decoding.live:
         decoding.step()
     return [decoding.answers.pop(source) for source in admitted]
+
+
+def decoding_of(model: Any, *, begin: int, end: int) -> Decoding | Speculation:
+    """What steps `model`: one token at a time, or several at once where it comes with a draft."""
+    from .speculative import Speculation, is_drafted
+
+    return Speculation(model, begin=begin, end=end) if is_drafted(model) else Decoding(model, begin=begin, end=end)
 
 
 class Decoding:
@@ -75,10 +85,12 @@ class Decoding:
         self.admitted += len(lengths)
         if not lengths:
             return numbers
+        if any(self.end in prefix for prefix in given):
+            raise UsageError("A forced prefix must not hold the end token.")
         longest = _longest(self.model, settings, lengths, given, max_lengths)
         names = np.arange(len(lengths)) if indices is None else np.asarray(indices)
         memory = self.model.encode(inputs) if "source_lengths" in inputs else None
-        logits, state, scores = self._read(memory, given)
+        logits, state, scores = read(self.model, memory, given, self.begin)
         states = getattr(state, "last", None) if scores.shape[1] == 0 else None
         policy = Beams if settings.beams > 1 else Rows
         lot = policy(settings, self.end, longest, given, scores, names, stop, on_event)
@@ -94,28 +106,6 @@ class Decoding:
             self.numbers.append(numbers[0])
             self.last.append(chosen)
         return numbers
-
-    def _read(self, memory: Any, prefixes: list[list[int]]) -> tuple[Tensor, Any, Tensor]:
-        """Begin and prefixes in one pass: logits (B, V) of what follows, the state, the prefixes' log-probabilities (B, P)."""
-        count, width = len(prefixes), max(len(prefix) for prefix in prefixes)
-        device = next(self.model.parameters()).device if memory is None else memory.lengths.device
-        tokens = torch.full((count, width + 1), self.begin, dtype=torch.int64)
-        for row, prefix in enumerate(prefixes):
-            if self.end in prefix:
-                raise UsageError("A forced prefix must not hold the end token.")
-            tokens[row, 1 : len(prefix) + 1] = torch.tensor(prefix, dtype=torch.int64)
-        lengths = torch.tensor([len(prefix) for prefix in prefixes])
-        tokens, lengths = tokens.to(device), lengths.to(device)
-        state = self.model.start(memory, count if memory is None else torch.arange(count, device=device))
-        logits, state = self.model.step(tokens, state)  # (B, P + 1, V)
-        if width == 0:
-            return logits[:, 0], state, torch.zeros(count, 0, device=device)
-        norms = log_norms(logits.flatten(0, 1)).view(count, width + 1)
-        scores = logits[:, :-1].gather(2, tokens[:, 1:, None])[:, :, 0].float() - norms[:, :-1]
-        scores = scores.masked_fill(torch.arange(width, device=device) >= lengths[:, None], 0.0)
-        if bool((lengths < width).any()):
-            state = state.truncate(lengths + 1)
-        return logits[torch.arange(count, device=device), lengths], state, scores
 
     @torch.inference_mode()
     def step(self) -> list[int]:
@@ -169,14 +159,40 @@ class Decoding:
             self.last = [self.last[i] for i in going]
 
 
+def read(model: Any, memory: Any, prefixes: Sequence[Sequence[int]], begin: int) -> tuple[Tensor, Any, Tensor]:
+    """Begin and prefixes in one pass: logits (B, V) of what follows, the state, the prefixes' log-probabilities (B, P)."""
+    count, width = len(prefixes), max(len(prefix) for prefix in prefixes)
+    device = next(model.parameters()).device if memory is None else memory.lengths.device
+    tokens = torch.full((count, width + 1), begin, dtype=torch.int64)
+    for row, prefix in enumerate(prefixes):
+        tokens[row, 1 : len(prefix) + 1] = torch.tensor(prefix, dtype=torch.int64)
+    lengths = torch.tensor([len(prefix) for prefix in prefixes])
+    tokens, lengths = tokens.to(device), lengths.to(device)
+    state = model.start(memory, count if memory is None else torch.arange(count, device=device))
+    logits, state = model.step(tokens, state)  # (B, P + 1, V)
+    if width == 0:
+        return logits[:, 0], state, torch.zeros(count, 0, device=device)
+    norms = log_norms(logits.flatten(0, 1)).view(count, width + 1)
+    scores = logits[:, :-1].gather(2, tokens[:, 1:, None])[:, :, 0].float() - norms[:, :-1]
+    scores = scores.masked_fill(torch.arange(width, device=device) >= lengths[:, None], 0.0)
+    if bool((lengths < width).any()):
+        state = state.truncate(lengths + 1)
+    return logits[torch.arange(count, device=device), lengths], state, scores
+
+
+def positions(model: Any) -> int | None:
+    """How many positions a model's decoder has a place for; None: no end."""
+    decoder = getattr(getattr(model, "config", None), "decoder", None)
+    return decoder.max_positions if decoder is not None and decoder.positions == "learned" else None
+
+
 def _longest(model: Any, settings: DecodingSettings, lengths: list[int], prefixes: list[list[int]],
              max_lengths: Sequence[int] | None) -> np.ndarray:  # fmt: skip
     """(B,) the most tokens of each answer: at least one after a prefix, at most what the model has positions for."""
     wanted = [settings.longest(length) for length in lengths] if max_lengths is None else list(max_lengths)
     wanted = [max(most, settings.min_length if max_lengths is None and settings.max_length is None else 1, len(prefix) + 1)
               for most, prefix in zip(wanted, prefixes, strict=True)]  # fmt: skip
-    decoder = getattr(getattr(model, "config", None), "decoder", None)
-    room = decoder.max_positions if decoder is not None and decoder.positions == "learned" else None
+    room = positions(model)
     too_long = max((len(prefix) + 1 for prefix in prefixes), default=0)
     if room is not None and too_long > room:
         raise UsageError(f"A forced prefix of {too_long - 1} tokens leaves nothing to write: this model has {room} positions.")

@@ -29,6 +29,7 @@ class DecodingSettings:
     max_length_extra: int = 10
     min_length: int = 0  # tokens before the end is allowed
     batch_tokens: int = 4096  # source tokens decoded together
+    draft_tokens: int = 4  # with a draft: so many tokens are proposed and checked at once (Leviathan et al. 2023)
     scores: bool = True  # False: greedy answers come without log-probabilities (0 instead), a little faster
 
     def check(self) -> None:
@@ -47,6 +48,7 @@ class DecodingSettings:
             (self.max_length_ratio < 0, "decoding.max_length_ratio", self.max_length_ratio, "0 or more"),
             (self.max_length_extra < 1, "decoding.max_length_extra", self.max_length_extra, "at least 1"),
             (self.min_length < 0, "decoding.min_length", self.min_length, "0 or more"),
+            (self.draft_tokens < 1, "decoding.draft_tokens", self.draft_tokens, "at least 1"),
             (self.batch_tokens < 1, "decoding.batch_tokens", self.batch_tokens, "at least 1"),
         ]
         for name in ("temperature", "length_penalty", "top_p", "min_p", "max_length_ratio", "repetition_penalty"):

@@ -6,16 +6,19 @@ half, so an answer may be of any length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from torch import Tensor
+
 from .hypothesis import Hypothesis, Step
-from .search import Decoding, search
+from .search import decoding_of, search
 from .settings import DecodingSettings
 from .stopping import dedent_at, without_open_lines
 
 NEW_TOKENS = 200  # written where nothing else is asked for
+AGAIN = 7919  # added for each token to what identifies a prompt, so that what is written after rereading is another draw
 
 
 class Decoder(Protocol):
@@ -82,33 +85,59 @@ def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettin
     return found
 
 
-def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Decoder, *, context: int) -> Iterator[str]:
-    """One continuation, piece by piece as it is written: whole characters only, and nothing of a stop string."""
+def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Decoder, *, context: int,
+           ) -> Generator[str, None, bool]:  # fmt: skip
+    """One continuation, piece by piece as it is written: whole characters only, and nothing of a stop string. Of beams, what all
+    that can still win have in common. Returns whether it ended by itself."""
     tokenizer = reader(tokenizer, prompt)
     new, told, tokens, shown = settings.max_length or NEW_TOKENS, "", [], fitting(prompt, settings.max_length or NEW_TOKENS, context)
     head = _head(settings, shown[1:], tokenizer)
     while True:
         prefix = list(shown[1:])
-        decoding = Decoding(model, begin=shown[0], end=tokenizer.end_id)
         most = min(len(prefix) + new - len(tokens), context)
-        plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context, n_best=1, samples=1)
+        plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context, n_best=1,
+                        samples=1 if tokens else settings.samples)  # fmt: skip
         stop = stopper(settings.stop, [prefix], tokenizer, tokenizer.decode(tokens), [head])
-        (number,) = decoding.admit({}, plain, max_lengths=[most], prefixes=[prefix], stop=stop, indices=[len(tokens)])
-        before = list(tokens)
-        while decoding.live:
-            lot = decoding.lots[0]
-            if settings.beams == 1:  # beams change their mind; their text comes at the end
-                row = lot.tokens[0, : int(lot.written[0])].tolist()
-                whole = tokenizer.decode(before + row[len(prefix) :])
-                yield from _news(whole, told, settings.stop, head, final=False)
-                told = _sure(whole, told, settings.stop, head)
-            decoding.step()
-        answer = decoding.answers.pop(number)[0]
-        tokens = before + answer.tokens[len(prefix) :]
+        steps = _steps(model, {}, plain, begin=shown[0], end=tokenizer.end_id, max_lengths=[most], prefixes=[prefix], stop=stop,
+                       indices=[AGAIN * len(tokens)])  # fmt: skip
+        answer = None
+        for answer in steps:
+            if isinstance(answer, Hypothesis):
+                break
+            text = tokenizer.decode(tokens + answer[len(prefix) :])
+            yield from _news(text, told, settings.stop, head, final=False)
+            told = _sure(text, told, settings.stop, head)
+        assert isinstance(answer, Hypothesis), "the last of the steps"
+        tokens = tokens + answer.tokens[len(prefix) :]
         if answer.finished or len(tokens) >= new:
             break
         shown = ([*shown, *answer.tokens[len(prefix) :]])[-(context // 2) :]
     yield from _news(tokenizer.decode(tokens), told, settings.stop, head, final=True)
+    return answer.finished
+
+
+def stream_answer(model: Any, inputs: dict[str, Tensor], settings: DecodingSettings, tokenizer: Decoder, *, begin: int,
+                  index: int = 0) -> Generator[str, None, bool]:  # fmt: skip
+    """The answer to one source of an encoder-decoder model, in the manner of `stream`."""
+    told, answer = "", None
+    for answer in _steps(model, inputs, replace(settings, n_best=1), begin=begin, end=tokenizer.end_id, indices=[index]):
+        ids = answer.tokens if isinstance(answer, Hypothesis) else answer
+        yield from _news(tokenizer.decode(ids), told, None, None, final=isinstance(answer, Hypothesis))
+        told = _sure(tokenizer.decode(ids), told, None, None)
+    assert isinstance(answer, Hypothesis), "the last of the steps"
+    return answer.finished
+
+
+def _steps(model: Any, inputs: dict[str, Tensor], settings: DecodingSettings, *, begin: int, end: int, **given: Any,
+           ) -> Iterator[list[int] | Hypothesis]:  # fmt: skip
+    """What is settled of one source's answer, step after step; last, the answer. Of several draws only the best is known, at the end."""
+    decoding = decoding_of(model, begin=begin, end=end)
+    (number,) = decoding.admit(inputs, settings, **given)
+    while decoding.live:
+        if settings.samples == 1:
+            yield decoding.lots[0].settled(0)
+        decoding.step()
+    yield decoding.answers.pop(number)[0]
 
 
 def reader(tokenizer: Decoder, prompt: Sequence[int]) -> Decoder:
@@ -166,7 +195,7 @@ def _longer(model: Any, one: Written, shown: list[int], settings: DecodingSettin
     while not one.finished and len(one.tokens) < new:
         again = ([*shown, *one.tokens])[-(context // 2) :]
         left = replace(settings, max_length=new - len(one.tokens), n_best=1, samples=1, stop_at_dedent=False)
-        (more,) = write(model, [again], left, tokenizer, context=context, indices=[name + 7919 * len(one.tokens)])
+        (more,) = write(model, [again], left, tokenizer, context=context, indices=[name + AGAIN * len(one.tokens)])
         tokens, each = one.tokens + more[0].tokens, one.token_log_probabilities + more[0].token_log_probabilities
         whole = tokenizer.decode(tokens)
         text = cut_at(whole, settings.stop, head)

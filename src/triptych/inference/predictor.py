@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,7 @@ from ..data.batching import Encoded, collate, length_batches
 from ..data.example import FIELDS, Example, texts_of
 from ..data.messages import messages_of
 from ..data.tokenizer import Tokenizers
+from ..decoding.drafts import Drafted
 from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers
 from ..errors import DataError, RunError, UsageError, unknown
@@ -49,6 +50,7 @@ class Predictor:
     run: Run | None = None
     config: RunConfig | None = None
     segmenter: Predictor | None = None  # finds the words of raw text, where the run was trained with one
+    drafted: Drafted | None = None  # `model` with what proposes tokens for it to check (see `inference.drafting`)
 
     @property
     def languages(self) -> dict[str, list[str]]:
@@ -140,21 +142,32 @@ class Predictor:
         words = {place: [(first, last) for first, last in one.details["offsets"]] for place, one in zip(places, found, strict=True)}
         return [dataclasses.replace(one, words=words.get(place, one.words)) for place, one in enumerate(examples)]
 
-    def stream(self, text: str | Mapping[str, Any], **decoding: Any) -> Iterator[str]:
-        """One continuation of a prompt, or what stands between {"text": ..., "suffix": ...}, piece by piece as it is written.
+    def stream(self, text: str | Mapping[str, Any], to: str | None = None, **decoding: Any) -> Generator[str, None, bool]:
+        """One answer, piece by piece as it is written; of beams, as soon as it can no longer change. For a run that writes text.
 
-        For a run that writes text, or that chats.
+        text: what the task reads; {"text": ..., "suffix": ...} for what stands between. The pieces together are what `predict`
+        answers. Returns whether the answer ended by itself.
         """
-        from ..decoding.writing import stream
+        from ..decoding.writing import stream, stream_answer
 
-        if self.task.name not in ("language-modelling", "chat", "preference"):
+        model, settings, target = self.drafted or self.model, self.settings(**decoding), self.tokenizers.target
+        example = self.example(text, "the prompt" if self.task.input == "text" else "the text", to)
+        (one, *_) = self.task.encode(example, self.tokenizers, self.labels, "use", None) if self.writes else [None]
+        if one is not None and "source" in one.inputs:
+            self._shorten(one, example, None)
+            return (yield from stream_answer(model, collate([one]).inputs, settings, target, begin=target.begin_id))
+        if one is None or "context" not in self.task.options:
             raise UsageError(f"A run for {self.task.name} does not write on from a prompt. Use predict.")
-        (one,) = self.task.encode(self.example(text, "the prompt"), self.tokenizers, self.labels, "use", None)
-        prompt, settings, context = one.inputs["target"].tolist(), self.settings(**decoding), self.task.options["context"]
+        prompt, context = one.inputs["target"].tolist(), self.task.options["context"]
         if one.about is not None and self.task.name == "language-modelling":
             prompt, settings, _ = fill_in.ready(one, settings, context)
-        pieces = stream(self.model, prompt, settings, self.tokenizers.target, context=context)
-        yield from pieces if self.task.input == "text" else _from_first_word(pieces)
+        pieces = stream(model, prompt, settings, target, context=context)
+        return (yield from (pieces if self.task.input == "text" else _from_first_word(pieces)))
+
+    @property
+    def writes(self) -> bool:
+        """Whether answers are written token by token."""
+        return hasattr(self.model, "start") and getattr(self.model.config, "decoder", self) is not None
 
     def raw(self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0) -> list[Any]:
         """The task's raw result for each of `encoded`. start: number of the first Example, for what a draw depends on.
@@ -168,7 +181,7 @@ class Predictor:
         def answer(places: list[int]) -> list[Any]:
             whole = collate([encoded[place] for place in places])
             whole.examples = [start + encoded[place].index for place in places]
-            return self.task.answer(self.model, self.head, whole, settings, self.tokenizers)
+            return self.task.answer(self.drafted or self.model, self.head, whole, settings, self.tokenizers)
 
         with Workers(None if self.device.type == "cpu" else 1) as workers:
             for places, answers in zip(batches, workers.map(answer, batches, costs), strict=True):
@@ -266,10 +279,14 @@ class Predictor:
         return self.config.name if self.config and self.config.name else "model"
 
 
-def _from_first_word(pieces: Iterator[str]) -> Iterator[str]:
+def _from_first_word(pieces: Generator[str, None, bool]) -> Generator[str, None, bool]:
     """The pieces of a turn without the white space before it."""
     begun = False
-    for piece in pieces:
+    while True:
+        try:
+            piece = next(pieces)
+        except StopIteration as end:
+            return bool(end.value)
         piece = piece if begun else piece.lstrip()
         begun = begun or bool(piece)
         if piece:
@@ -294,10 +311,11 @@ class Evaluation:
     scores: Scores
 
 
-def load(path: str | Path, precision: Precision = "float32") -> Predictor:
+def load(path: str | Path, precision: Precision = "float32", draft: str | Path | None = None) -> Predictor:
     """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does not fit.
 
-    precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it faster.
+    precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it faster. draft: a smaller run with
+    the same tokenizer, or "ngram": proposes tokens for this one to check, which changes no answer.
     """
     run = Run.open(path)
     config = run.read_config()
@@ -318,5 +336,10 @@ def load(path: str | Path, precision: Precision = "float32") -> Predictor:
         model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
     pack(model, model.precision)  # type: ignore[arg-type]
     segmenter = load(run.path / WORDS_FOLDER, precision) if labels.get("words", {}).get("rules") == "learned" else None
-    return Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels,
-                     decoding=DecodingSettings(**config.decoding), run=run, config=config, segmenter=segmenter)  # fmt: skip
+    predictor = Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels,
+                          decoding=DecodingSettings(**config.decoding), run=run, config=config, segmenter=segmenter)  # fmt: skip
+    if draft is not None:
+        from .drafting import with_draft
+
+        with_draft(predictor, draft, precision)
+    return predictor

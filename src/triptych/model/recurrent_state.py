@@ -44,8 +44,11 @@ class RecurrentState:
                               torch.cat((self.sources, other.sources + self.cross.lengths.numel())),
                               self.beams if self.beams == other.beams else 0)  # fmt: skip
 
-    def truncate(self, lengths: Tensor) -> RecurrentState:
-        """Forget what was read past `lengths` (B,) in each row, at most back to where the last `step` call began."""
+    def truncate(self, lengths: Tensor, alone: bool = False) -> RecurrentState:
+        """Forget what was read past `lengths` (B,) in each row, at most back to where the last `step` call began.
+
+        alone: as of the Transformer's state; here nothing is shared.
+        """
         lengths = torch.minimum(lengths, self.lengths)
         assert bool((lengths >= self.base).all()), "an RNN's state can only go back to where the last step began"
         hidden = torch.stack(self.recent)[lengths - self.base, torch.arange(lengths.numel(), device=lengths.device)]

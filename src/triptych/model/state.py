@@ -114,13 +114,19 @@ class State:
         cross = None if self.cross is None else self.cross.select(sources)
         return replace(self, pool=self.pool.select(sources, self.used), cross=cross, beams=1)
 
-    def truncate(self, lengths: Tensor) -> State:
-        """Forget what stands past `lengths` (B,) in each row: rejected drafts, padding of prompts."""
+    def truncate(self, lengths: Tensor, alone: bool = False) -> State:
+        """Forget what stands past `lengths` (B,) in each row: rejected drafts, padding of prompts.
+
+        alone: no other state is used on that shares this one's pool, so its slots are written over without a copy.
+        """
         lengths = torch.minimum(lengths, self.lengths)
         order = (self.hidden == 0).cumsum(1)  # of a slot that is seen: its position, from 1
         hidden = self.hidden.masked_fill(order > lengths[:, None], float("-inf"))
         seen = (hidden == 0).any(0).nonzero()
-        return replace(self, hidden=hidden, lengths=lengths, used=int(seen[-1]) + 1 if seen.numel() else 0)
+        used = int(seen[-1]) + 1 if seen.numel() else 0
+        if alone:
+            self.pool.used = used
+        return replace(self, hidden=hidden, lengths=lengths, used=used, last=None)
 
     def extend(self, steps: int) -> Tensor:
         """Take slots for `steps` tokens in each row, consecutive for a row, and the rows of a source one after the other.

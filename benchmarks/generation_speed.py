@@ -1,0 +1,153 @@
+"""Tokens a second that a decoder-only model writes: one stream alone and 32 at once, beside transformers' generate with its cache.
+
+The model of language_model_speed.py: 6 layers, width 384, 6 heads, context 256, characters. Ours is the preset decoder-small (rotary
+positions), theirs a GPT-2 of the same sizes (learned positions); the weights of both are random, and 200 tokens are forced, which
+costs what trained weights cost. Every case is measured in interleaved windows, each in a process of its own; medians and ratios.
+
+    python benchmarks/generation_speed.py [--peer-python PATH] [--windows 5] [--threads 2] [--new 200] [--json FILE]
+    python benchmarks/generation_speed.py --run RUN [--draft RUN] --prompt "ROMEO:"       # what drafts bring, on a trained run
+
+What a draft brings depends on how often it is right, so that is measured on a run with trained weights only: plainly, with n-grams,
+and with a smaller run. Answers are greedy, and it is said whether they are the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VOCABULARY, CONTEXT, PRESET = 323, 256, "decoder-small"  # 65 characters, begin, end, bytes
+CASES = [(kind, streams) for kind in ("float32", "bfloat16") for streams in (1, 32)]
+
+
+def ours(kind: str, streams: int, new: int, threads: int) -> None:
+    """One window: prints {"tokens_per_second"}."""
+    import torch
+
+    from triptych.decoding.search import search
+    from triptych.decoding.settings import DecodingSettings
+    from triptych.model.build import build
+    from triptych.model.packing import pack
+    from triptych.presets.gpt import PRESETS
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    precision = getattr(torch, kind)
+    model = build(dataclasses.replace(PRESETS[PRESET], vocabulary_size=VOCABULARY)).eval()
+    model.precision = precision  # type: ignore[assignment]
+    model = model.to(precision)
+    pack(model, precision)
+
+    def write(count: int) -> int:
+        settings = DecodingSettings(max_length=count, min_length=count)
+        answers = search(model, {}, settings, begin=0, end=1, max_lengths=[count] * streams, prefixes=[[]] * streams)
+        return sum(len(one.tokens) for (one,) in answers)
+
+    report(write, new)
+
+
+def report(write, new: int) -> None:
+    write(min(new, 20))
+    began = time.perf_counter()
+    count = write(new)
+    print(json.dumps({"tokens_per_second": count / (time.perf_counter() - began), "tokens": count}), flush=True)
+
+
+def case(options: argparse.Namespace, who: str, kind: str, streams: int) -> float:
+    """One window of one case in a process of its own."""
+    dials = [kind, str(streams), str(options.new), str(options.threads)]
+    if who == "transformers":
+        command = [options.peer_python, str(HERE / "peers/transformers_generate.py"), *dials, str(VOCABULARY), str(CONTEXT)]
+    else:
+        command = [sys.executable, str(Path(__file__).resolve()), "--ours", *dials]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    lines = [json.loads(line) for line in answer.stdout.split("\n") if line.startswith("{")]
+    if answer.returncode or not lines:
+        raise SystemExit(f"{' '.join(command)} failed:\n{answer.stdout[-1000:]}\n{answer.stderr[-3000:]}")
+    if lines[0]["tokens"] != options.new * streams:
+        raise SystemExit(f"{who} wrote {lines[0]['tokens']} tokens, not {options.new * streams}.")
+    return lines[0]["tokens_per_second"]
+
+
+def beside_transformers(options: argparse.Namespace) -> dict[str, float]:
+    rates: dict[tuple[str, str, int], list[float]] = {}
+    for _ in range(options.windows):
+        for kind, streams in CASES:
+            for who in ("triptych", "transformers"):
+                rates.setdefault((who, kind, streams), []).append(case(options, who, kind, streams))
+    found = {}
+    print(f"tokens a second, median of {options.windows} windows, {options.threads} threads, {options.new} new tokens")
+    for kind, streams in CASES:
+        mine, theirs = (statistics.median(rates[who, kind, streams]) for who in ("triptych", "transformers"))
+        spread = "; ".join(f"{who} {min(rates[who, kind, streams]):,.0f}-{max(rates[who, kind, streams]):,.0f}"
+                           for who in ("triptych", "transformers"))  # fmt: skip
+        print(f"| {kind}, {streams} at once | {mine:,.0f} | {theirs:,.0f} | {mine / theirs:.2f} | {spread} |")
+        found |= {f"triptych {kind} {streams}": mine, f"transformers {kind} {streams}": theirs}
+    for streams, goal in ((1, 4), (32, 6)):
+        best = {who: max(found[f"{who} {kind} {streams}"] for kind in ("float32", "bfloat16")) for who in ("triptych", "transformers")}
+        print(f"{streams} at once, each at its better precision: {best['triptych'] / best['transformers']:.2f} times (goal: {goal})")
+    return found
+
+
+def with_drafts(options: argparse.Namespace) -> dict[str, float]:
+    """Plain, n-grams and a draft run in turn, in this process, at batch 1."""
+    import torch
+
+    from triptych.decoding.drafts import Drafted
+    from triptych.inference.predictor import load
+
+    torch.set_num_threads(options.threads)
+    found: dict[str, float] = {}
+    dials = {"beams": 1, "temperature": 0.0, "max_length": options.new, "draft_tokens": options.draft_tokens}
+    for kind in ("float32", "bfloat16"):
+        drafts = [None, "ngram", *([options.draft] if options.draft else [])]
+        predictors = {str(draft): load(options.run, kind, draft) for draft in drafts}
+        rates: dict[str, list[float]] = {}
+        texts, tallies = {}, {}
+        for window in range(options.windows + 1):  # the first one warms up
+            for name, predictor in predictors.items():
+                if predictor.drafted is not None:
+                    predictor.drafted = Drafted(predictor.drafted.model, predictor.drafted.draft)
+                began = time.perf_counter()
+                (one,) = predictor.predict([options.prompt], **dials)
+                if window:
+                    rates.setdefault(name, []).append(len(one.tokens) / (time.perf_counter() - began))
+                texts[name], tallies[name] = one.text, predictor.drafted.tally if predictor.drafted is not None else ""
+        for name, several in rates.items():
+            rate, plain = statistics.median(several), statistics.median(rates["None"])
+            same = "" if name == "None" else ", the same text" if texts[name] == texts["None"] else ", another text"
+            print(f"| {kind} | {'no draft' if name == 'None' else name} | {rate:,.0f} | {rate / plain:.2f}{same} | {tallies[name]} |")
+            found[f"{name} {kind}"] = rate
+    return found
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--ours"]:
+        kind, streams, new, threads = sys.argv[2:6]
+        ours(kind, int(streams), int(new), int(threads))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer-python", default=sys.executable, help="an interpreter that has transformers")
+    parser.add_argument("--windows", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--new", type=int, default=200, help="tokens that are written; with one to begin, at most the context of 256")
+    parser.add_argument("--run", help="a trained run: what drafts bring")
+    parser.add_argument("--draft", help="a smaller run with the same tokenizer")
+    parser.add_argument("--draft-tokens", type=int, default=4)
+    parser.add_argument("--prompt", default="\n")
+    parser.add_argument("--json", type=Path, help="write the medians there")
+    options = parser.parse_args()
+    found = with_drafts(options) if options.run else beside_transformers(options)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

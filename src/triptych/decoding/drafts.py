@@ -1,0 +1,173 @@
+"""What proposes tokens for a model to check: a smaller model of the same vocabulary, or n-grams of what was read and written.
+
+`Drafted` stands where a model stands; `search` and `stream` find the draft there. A draft opens a session for the rows of one
+search (`Grams`, `Sketch`), which proposes, and goes on with the rows that are kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .sampling import distribution, invert, uniform
+from .search import positions, read
+from .settings import DecodingSettings
+
+LONGEST, SHORTEST = 8, 2  # tokens of an n-gram that must have stood before
+DRAFTED, ACCEPTED, WRITTEN = 1 << 32, 2 << 32, 3 << 32  # added to a place, so that its three draws are independent
+
+
+@dataclass(slots=True)
+class Proposal:
+    """tokens (B, K) int64, of which the first counts[b] of row b are meant; probabilities (B, K, V) that each was drawn from, None
+    where there was no choice."""
+
+    tokens: Tensor
+    counts: np.ndarray
+    probabilities: Tensor | None = None
+
+
+class Session(Protocol):
+    """Of one search. texts: begin and the tokens of every live row; most: how many tokens each row can use."""
+
+    def propose(self, texts: Sequence[list[int]], most: np.ndarray, names: np.ndarray) -> Proposal: ...
+
+    def keep(self, rows: Tensor) -> None: ...
+
+
+@dataclass
+class Tally:
+    """What came of the drafts, over all threads."""
+
+    steps: int = 0  # of a row
+    drafted: int = 0
+    accepted: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, steps: int, drafted: int, accepted: int) -> None:
+        with self.lock:
+            self.steps, self.drafted, self.accepted = self.steps + steps, self.drafted + drafted, self.accepted + accepted
+
+    @property
+    def rate(self) -> float:
+        """The part of the drafted tokens that was accepted."""
+        return self.accepted / max(1, self.drafted)
+
+    def __str__(self) -> str:
+        each = self.drafted / max(1, self.steps)
+        return f"{self.steps:,} steps, {each:.1f} tokens drafted a step, {100 * self.rate:.0f} % of them accepted"
+
+
+@dataclass(frozen=True)
+class NgramDraft:
+    """The longest of the last tokens that stood before, and what followed them there (prompt lookup: Saxena 2023).
+
+    sources: an encoder's source is of the same vocabulary, so it is looked through as well.
+    """
+
+    sources: bool = False
+
+    def open(self, inputs: dict[str, Tensor], owners: np.ndarray, prefixes: Sequence[Sequence[int]], begin: int,
+             settings: DecodingSettings) -> Session:  # fmt: skip
+        """A session for rows of the sources `owners` (B,)."""
+        read_before: list[list[int]] = [[] for _ in owners]
+        if self.sources and "source" in inputs:
+            each = [part.tolist() for part in inputs["source"].split(inputs["source_lengths"].tolist())]
+            read_before = [each[owner] for owner in owners.tolist()]
+        return Grams(read_before)
+
+
+class Grams:
+    """A session of n-grams. A text is kept as a string of one character a token, in which Python finds strings fast."""
+
+    def __init__(self, read_before: list[list[int]]) -> None:
+        self.before = ["".join(map(chr, tokens)) for tokens in read_before]
+
+    def propose(self, texts: Sequence[list[int]], most: np.ndarray, names: np.ndarray) -> Proposal:
+        found = [lookup(before + "".join(map(chr, text)), int(count))
+                 for before, text, count in zip(self.before, texts, most, strict=True)]  # fmt: skip
+        counts = np.array([len(one) for one in found], dtype=np.int64)
+        tokens = torch.zeros(len(found), int(counts.max(initial=0)), dtype=torch.int64)
+        for row, one in enumerate(found):
+            tokens[row, : len(one)] = torch.tensor(one, dtype=torch.int64)
+        return Proposal(tokens, counts)
+
+    def keep(self, rows: Tensor) -> None:
+        self.before = [self.before[row] for row in rows.tolist()]
+
+
+def lookup(text: str, count: int) -> list[int]:
+    """`count` tokens, or none: what followed the last place where the longest known end of `text` stood before. A text that
+    repeats itself goes on repeating itself."""
+    for size in range(min(LONGEST, len(text) - 1), SHORTEST - 1, -1) if count else ():
+        place = text.rfind(text[-size:], 0, len(text) - 1)
+        if place >= 0:
+            period = len(text) - size - place
+            return [ord(text[place + size + number % period]) for number in range(count)]
+    return []
+
+
+@dataclass(frozen=True)
+class ModelDraft:
+    """A smaller model with the same tokens, read in the same way (Leviathan et al. 2023; Chen et al. 2023)."""
+
+    model: Any
+
+    def open(self, inputs: dict[str, Tensor], owners: np.ndarray, prefixes: Sequence[Sequence[int]], begin: int,
+             settings: DecodingSettings) -> Session:  # fmt: skip
+        room = positions(self.model)
+        if room is not None and max(len(prefix) for prefix in prefixes) >= room:
+            return Sketch(self.model, None, settings, room)
+        memory = self.model.encode(inputs) if "source_lengths" in inputs else None
+        _, state, _ = read(self.model, memory, prefixes, begin)
+        return Sketch(self.model, state.select(torch.from_numpy(owners).to(state.lengths.device)), settings, room)
+
+
+class Sketch:
+    """A session of a model. Its state lacks the last two tokens of every text, or is taken back to there: after a step whose drafts
+    were all accepted it has not read the last of them. Without a state, or past its last position, it proposes nothing."""
+
+    def __init__(self, model: Any, state: Any, settings: DecodingSettings, room: int | None) -> None:
+        self.model, self.state, self.settings, self.room = model, state, settings, room
+
+    def propose(self, texts: Sequence[list[int]], most: np.ndarray, names: np.ndarray) -> Proposal:
+        lengths = np.array([len(text) for text in texts])
+        count = int(most.max(initial=0))
+        if self.room is not None:
+            count = min(count, self.room + 1 - int(lengths.max()))
+        lag = 2 if self.state is None else max(2, int((lengths - self.state.lengths.cpu().numpy()).max()))
+        if self.state is None or count < 1 or lag > lengths.min():
+            return Proposal(torch.zeros(len(texts), 0, dtype=torch.int64), np.zeros(len(texts), dtype=np.int64))
+        device = self.state.lengths.device
+        self.state = self.state.truncate(torch.from_numpy(lengths - lag).to(device), alone=True)
+        fed = torch.tensor([text[-lag:] for text in texts], device=device)
+        tokens, each = [], []
+        for number in range(count):
+            logits, self.state = self.model.step(fed, self.state)
+            last = logits[:, -1]
+            if self.settings.temperature > 0:
+                each.append(distribution(last, self.settings))
+                fed = invert(each[-1], uniform(self.settings.seed, names, lengths + (number + DRAFTED)))[:, None]
+            else:
+                fed = last.argmax(-1, keepdim=True)
+            tokens.append(fed)
+        return Proposal(torch.cat(tokens, 1), np.minimum(most, count), torch.stack(each, 1) if each else None)
+
+    def keep(self, rows: Tensor) -> None:
+        if self.state is not None:
+            self.state = self.state.select(rows.to(self.state.lengths.device))
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A model together with what proposes tokens for it."""
+
+    model: Any
+    draft: NgramDraft | ModelDraft
+    tally: Tally = field(default_factory=Tally)

@@ -1,0 +1,137 @@
+"""Subtitles: what is written back is what was read, errors name their line, long lines are cut evenly and lose nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triptych.data.subtitles import Cue, balanced, read_subtitles, set_lines, translated, units
+from triptych.errors import DataError
+
+ONE, TWO = "00:00:01,000 --> 00:00:02,500", "00:00:02,000 --> 00:00:04,000 X1:10 X2:20"
+
+
+def read(tmp_path: Path, content: str | bytes):
+    path = tmp_path / "in.srt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_subtitles(path)
+
+
+def unit_of(*lines: str):
+    (unit,) = units(Cue("1", ONE, lines), 0)
+    return unit
+
+
+def test_what_is_read_is_written_back(tmp_path: Path) -> None:
+    plain = f"7\n{ONE}\nHello\nyou\n\n3\n{TWO}\n<i>Again</i>\n\n03\n{ONE}\n\n"
+    for content in (plain.encode(), plain.replace("\n", "\r\n").encode("utf-8-sig")):
+        subtitles = read(tmp_path, content)
+        assert subtitles.to_bytes() == content
+        assert [(cue.number, cue.times) for cue in subtitles.cues] == [("7", ONE), ("3", TWO), ("03", ONE)]
+        assert [cue.lines for cue in subtitles.cues] == [("Hello", "you"), ("<i>Again</i>",), ()]
+        assert [cue.place.rsplit(":")[-1] for cue in subtitles.cues] == ["1", "6", "10"]
+
+
+def test_empty_lines_may_be_missing_or_too_many(tmp_path: Path) -> None:
+    given_ = f"\n\n1\n{ONE}\nHello\n2\n{TWO}\n12 men\n\n\n\n{ONE}\nno number\n\nan empty line\n4\n{ONE}"
+    cues = read(tmp_path, given_).cues
+    assert [cue.number for cue in cues] == ["1", "2", None, "4"]
+    assert [cue.lines for cue in cues] == [("Hello",), ("12 men",), ("no number", "", "an empty line"), ()]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"1\n{ONE}\na\n\n2\n00:00:01 --> 00:00:02\nb\n", "in.srt:6: '00:00:01 --> 00:00:02' is no time"),
+        (f"1\n{ONE}\na\n\n2\n00:61:01,000 --> 00:62:02,000\nb\n", "in.srt:6: .* is no time"),
+        (f"1\n{ONE}\na\n\n2\n00:00:01,000 -> 00:00:02,000\nb\n", "in.srt:6: .* is no time"),
+        (f"1\n{ONE}\na\n\n00:00:01,000 -> 00:00:02,000\nb\n", "in.srt:5: .* is no time"),
+        (f"1\n{ONE}\na\n\n2\nno time at all\n", "in.srt:6: 'no time at all' is no time, which must follow number 2 of line 5"),
+        (f"some words\n1\n{ONE}\na\n", "in.srt:1: 'some words' belongs to no cue"),
+        ("only\nwords\n", "in.srt:1: 'only' belongs to no cue"),
+        ("", "in.srt holds no subtitle"),
+        (f"1\n{ONE}\na\xff\n".encode("latin1"), "in.srt:3: byte 0xFF is not UTF-8.*latin1"),
+        (f"1\n{ONE}\n".encode("utf-16"), "in.srt:1: byte 0xFF is not UTF-8.*utf-16"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, content: str | bytes, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read(tmp_path, content)
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no.srt cannot be read"):
+        read_subtitles(tmp_path / "no.srt")
+
+
+def test_lines_are_joined_and_speakers_parted() -> None:
+    assert unit_of("A man sits", "on a bench.").text == "A man sits on a bench."
+    assert unit_of("一個人", "坐著。").text == "一個人坐著。" and unit_of("<i>一個人</i>", "<i>坐著。</i>").text == "一個人坐著。"
+    first, second, third = units(Cue("1", ONE, ("<i>- Hello there,", "my friend.</i>", "- Hi.", "-Yes.")), 4)
+    assert (first.before, first.text, first.after, first.cue) == ("<i>- ", "Hello there, my friend.", "</i>", 4)
+    assert (second.before, second.text, third.before, third.text) == ("- ", "Hi.", "-", "Yes.")
+    assert units(Cue("1", ONE, ()), 0) == []
+
+
+def test_tags_stay_around_a_text() -> None:
+    unit = unit_of("<i>One</i>", "<i>two.</i>")
+    assert (unit.before, unit.text, unit.after, unit.lost) == ("<i>", "One two.", "</i>", 0)
+    assert set_lines(unit, "Eins zwei.") == ["<i>Eins", "zwei.</i>"]
+    song = unit_of(r"{\an8}♪ la la ♪")
+    assert set_lines(song, "trala") == [r"{\an8}♪ trala ♪"]
+    inner = unit_of("a <b>big</b> dog < 3")
+    assert (inner.text, inner.lost) == ("a big dog < 3", 2)
+    assert not unit_of("♪ 12 -- ♪").has_words
+
+
+def test_lines_stay_as_many_as_they_were_where_they_suffice() -> None:
+    assert set_lines(unit_of("Yes,", "sir."), "Ja, Herr.") == ["Ja,", "Herr."]
+    assert set_lines(unit_of("Yes,", "sir."), "Jawohl.") == ["Jawohl."]
+    long = "Ein Mann sitzt auf einer Bank und liest in aller Ruhe eine Zeitung."
+    assert set_lines(unit_of("short"), long) == ["Ein Mann sitzt auf einer Bank und", "liest in aller Ruhe eine Zeitung."]
+    assert len(set_lines(unit_of("short"), long, 20)) == 4
+
+
+def test_chinese_is_cut_between_characters_but_not_before_a_comma() -> None:
+    text = "一個男人坐在公園的長椅上，安靜地讀著今天的報紙和一本ABC雜誌。"
+    lines = set_lines(unit_of("short"), text)
+    assert "".join(lines) == text and len(lines) == 2 and all(len(line) <= 18 for line in lines)
+    for width in range(6, 20):
+        lines = balanced(text, width)
+        assert "".join(lines) == text and all(line[0] not in "，。" and "ABC"[1:] not in line[:2] for line in lines)
+
+
+def test_a_word_longer_than_a_line_stands_alone() -> None:
+    url = "https://example.org/" + "x" * 60
+    assert balanced(f"look at {url} now please", 42) == ["look at", url, "now please"]
+
+
+@given(words=st.lists(st.text("abcdefgh,.", min_size=1, max_size=9), min_size=1, max_size=12), width=st.integers(9, 40),
+       least=st.integers(1, 3))  # fmt: skip
+def test_as_even_as_can_be(words: list[str], width: int, least: int) -> None:
+    lines = balanced(" ".join(words), width, least)
+    assert " ".join(lines).split() == words and all(len(line) <= width for line in lines)
+
+    def fewest(limit: int) -> int:
+        count, room = 1, limit
+        for word in words:
+            if room - len(word) < (0 if room == limit else 1):
+                count, room = count + 1, limit - len(word)
+            else:
+                room -= len(word) + (room != limit)
+        return count
+
+    assert len(lines) == max(fewest(width), min(least, len(words)))
+    longest = max(map(len, lines))
+    shorter = longest - 1
+    assert shorter < max(map(len, words)) or fewest(shorter) > len(lines)
+
+
+def test_what_is_not_translated_stays(tmp_path: Path) -> None:
+    subtitles = read(tmp_path, f"1\n{ONE}\n- One\nday\n-  ♪ ♪\n\n2\n{TWO}\n")
+    parts = [unit for number, cue in enumerate(subtitles.cues) for unit in units(cue, number)]
+    assert translated(subtitles, parts, [None, None]).cues == subtitles.cues
+    assert translated(subtitles, parts, ["Eines Tages", None]).cues[0].lines == ("- Eines", "Tages", "-  ♪ ♪")
