@@ -17,6 +17,8 @@ from .data.check_columns import refuse_unseen
 from .data.drawing import Drawing
 from .data.example import FIELDS, Example
 from .data.parts import read_part, spread
+from .data.shards import Shards
+from .data.streaming import Corpus, resolved
 from .data.tokenizer import Tokenizer, Tokenizers
 from .errors import DataError, RunError, UsageError
 from .exchange import open_origin
@@ -28,6 +30,7 @@ from .presets import parameter_count
 from .presets.estimate import estimated_memory, size_of
 from .recipe import Recipe
 from .run import WORDS_FOLDER, Run, RunConfig, weights_of
+from .training import streamed
 from .training.distributed import world
 from .training.job import Job, Progress
 from .training.model_card import CardFacts, hardware, model_card
@@ -51,9 +54,9 @@ class Prepared:
     job: Job
     tokenizers: Tokenizers
     labels: dict[str, Any]
-    examples: list[Example]
+    examples: Sequence[Example]  # of a streamed set only their places
     validation: list[Example]
-    encoded: list[list[Encoded]] = field(repr=False)
+    encoded: list[list[Encoded]] = field(repr=False)  # none of a streamed set
     leads: bool = True
 
     def describe(self) -> list[str]:
@@ -100,25 +103,37 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     tell = report if report is not None and processes.leads else (lambda message: None)
     if not dry and not resume and processes.leads:
         _refuse_held(out)
+    recipe = dataclasses.replace(recipe, data=resolved(recipe.data, recipe.build_task().cut is not None))
     before = Run(out) if resume and (out / "config.json").is_file() else None
     if before is not None:
         _refuse_changes(recipe, before)
     elif resume:
         tell(f"There is nothing to resume in {out}; training starts anew.")
     task = recipe.build_task()
-    examples = spread(read_part(recipe.data, "train", tell, task.needs), recipe.data.examples)
-    validation = spread(read_part(recipe.data, "validation", tell, task.needs), recipe.validation.examples)
+    origin = before or (open_origin(recipe.model.start, task.name) if recipe.model.start else None)
+    corpus = Corpus(recipe.data, tell) if recipe.data.stream else None
+    if corpus is None:
+        examples, validation = (read_part(recipe.data, part, tell, task.needs) for part in ("train", "validation"))
+        examples = spread(examples, recipe.data.examples)
+    else:
+        examples, validation = streamed.begin(recipe.data, corpus, None if dry else origin, task, tell)
+    validation = spread(validation, recipe.validation.examples)
     labels = task.prepare(examples)
     refuse_unseen(examples, validation)
-    origin = before or (open_origin(recipe.model.start, task.name) if recipe.model.start else None)
     if before is not None and before.read_labels() != labels:
         raise RunError(f"The data of {out} has changed since it was trained: its labels differ. Train into a new folder.")
     tokenizers = _tokenizers(recipe, labels, examples, origin, tell)
-    examples, encoded = _encode(task, examples, tokenizers, labels, recipe.data.longest, tell)
+    if corpus is None or dry:
+        examples, encoded = _encode(task, examples, tokenizers, labels, recipe.data.longest, tell)
+    else:
+        examples, encoded = streamed.shards(corpus, tokenizers, before, recipe.batches.bpe_dropout), []
     config, task, model, head = _model(recipe, task, labels, tokenizers, before, tell)
-    encode = _encoder(recipe, task, examples, encoded, tokenizers, labels)
+    if isinstance(examples, Shards):
+        encode, size = streamed.cutter(examples, task, recipe.training.seed), examples.sizes
+    else:
+        encode, size = _encoder(recipe, task, examples, encoded, tokenizers, labels), [len(encoded)]
     batches = MicroBatches(
-        encode, len(encoded), batch_tokens=recipe.batches.batch_tokens, seed=recipe.training.seed,
+        encode, size, batch_tokens=recipe.batches.batch_tokens, seed=recipe.training.seed,
         buffer=recipe.batches.buffer, batch_examples=recipe.batches.batch_examples, rank=processes.rank, world=processes.size,
         window=task.window,
     )  # fmt: skip
@@ -126,6 +141,8 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     if not dry and processes.leads:
         run = Run.create(out, resume)
         if before is None:
+            if isinstance(examples, Shards):
+                streamed.remember(run, examples)
             _write(run, recipe, task, labels, tokenizers, config)
         else:
             run.write_recipe(recipe.to_toml())
@@ -253,17 +270,22 @@ def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[
 def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     """Model size, estimated memory, and the first batch decoded."""
     recipe, tokenizers, examples = prepared.recipe, prepared.tokenizers, prepared.examples
-    lengths = [one.length for pieces in prepared.encoded for one in pieces]
+    if isinstance(examples, Shards):
+        tokens, longest, held = examples.tokens - len(examples), examples.longest, max(examples.sizes)
+        count = len(examples)
+    else:
+        lengths = [one.length for pieces in prepared.encoded for one in pieces]
+        tokens, longest, held, count = sum(lengths), max(lengths), len(examples), len(lengths)
     batch = sum(one.length for one in first)
     config: Any = prepared.job.model.config
     budget = max(batch, recipe.batches.batch_tokens) * prepared.job.task.passes
-    memory = estimated_memory(config, budget, len(examples), recipe.training.average > 0)
+    memory = estimated_memory(config, budget, held, recipe.training.average > 0)
     sizes = f"{tokenizers.source.vocabulary_size:,}"
     if not tokenizers.shared:
         sizes += f" source and {tokenizers.target.vocabulary_size:,} target"
     lines = [
-        f"Data: {len(examples):,} examples, {sum(lengths):,} tokens, {sum(lengths) / len(lengths):.1f} an example, "
-        f"longest {max(lengths):,}; {len(prepared.validation):,} for validation.",
+        f"Data: {len(examples):,} examples, {tokens:,} tokens, {tokens / count:.1f} an example, "
+        f"longest {longest:,}; {len(prepared.validation):,} for validation.",
         f"Model: {parameter_count(config):,} parameters ({size_of(config)}), vocabulary {sizes}.",
         f"Memory: about {memory / 1e9:.1f} GB while training with {budget:,} tokens a micro-batch.",
         f"First batch: {len(first)} examples, {batch:,} tokens. It reads:",

@@ -34,14 +34,22 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Re
     tell = report or (lambda message: None)
     key = data.fields[0] if data.fields else "text"
     found: list[Example] = []
-    for path in _files(names):
+    for path in files_in(names):
         lines = lines_of(path)
-        suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
-        kept = list(_objects(lines, path, key) if suffix in (".jsonl", ".ndjson") else pieces(documents(lines), path.name))
-        kind = "JSONL" if suffix in (".jsonl", ".ndjson") else "plain text"
+        kept = list(texts_of(lines, path, key))
+        kind = "JSONL" if _is_jsonl(path) else "plain text"
         tell(f"{path.name}: {kind}, {len(lines):,} lines, UTF-8; {len(kept):,} texts of at most about {PIECE:,} characters")
         found += kept
     return found
+
+
+def texts_of(lines: Iterable[str], path: Path, key: str) -> Iterator[Example]:
+    """The texts of one file, JSONL or plain text by its name; of the lines no more is held than those of one text."""
+    return _objects(lines, path, key) if _is_jsonl(path) else _flowing(enumerate(lines, 1), path.name)
+
+
+def _is_jsonl(path: Path) -> bool:
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower() in (".jsonl", ".ndjson")
 
 
 def documents(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
@@ -60,17 +68,24 @@ def documents(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
 def pieces(found: Iterable[Sequence[tuple[int, str]]], name: str) -> Iterator[Example]:
     """Each document as one Example, or as several of about PIECE characters; its place is its first line."""
     for document in found:
-        held: list[str] = []
-        first, length = 0, 0
-        for number, line in document:
-            if held and length + len(line) > PIECE:
-                yield Example(text=joined(held), place=f"{name}:{first}")
-                held, length = [], 0
+        yield from _flowing(document, name, ends=False)
+
+
+def _flowing(lines: Iterable[tuple[int, str]], name: str, ends: bool = True) -> Iterator[Example]:
+    """Numbered lines as texts of about PIECE characters. ends: an empty line ends a text too."""
+    held: list[str] = []
+    first, length = 0, 0
+    for number, line in lines:
+        ended = ends and not line.strip()
+        if held and (ended or length + len(line) > PIECE):
+            yield Example(text=joined(held), place=f"{name}:{first}")
+            held, length = [], 0
+        if not ended:
             first = number if not held else first
             held.append(line)
             length += len(line) + 1
-        if held:
-            yield Example(text=joined(held), place=f"{name}:{first}")
+    if held:
+        yield Example(text=joined(held), place=f"{name}:{first}")
 
 
 def joined(lines: Iterable[str]) -> str:
@@ -86,7 +101,7 @@ def joined(lines: Iterable[str]) -> str:
     return "".join(parts)
 
 
-def _files(names: Sequence[str]) -> list[Path]:
+def files_in(names: Sequence[str]) -> list[Path]:
     """Files as they are named; of a folder all that hold text, by name."""
     found: list[Path] = []
     for name in names:

@@ -17,7 +17,7 @@ from .task import Labels, Prediction, Purpose, Scores, Task
 
 OPTIONS: dict[str, Any] = {
     "context": 256,  # tokens that the model sees at once
-    "documents": "apart",  # apart: attention and positions begin anew with each text; together: a window runs on from text to text
+    "documents": "apart",  # apart: attention and positions begin anew with each text; together: windows run on over texts' ends
     "label_smoothing": 0.0,
 }
 
@@ -56,6 +56,7 @@ def build(options: Mapping[str, Any]) -> Task:
         encode=partial(encode, ids=Ids(), context=context, documents=documents), head=head,
         loss=partial(loss, label_smoothing=float(smoothing)), answer=partial(answer, context=context), read=read, score=score,
         draws=True, windows=True, by_losses=True, empty=True, window=context if documents == "together" else None,
+        cut=partial(cut, context=context, documents=documents),
     )  # fmt: skip
 
 
@@ -75,7 +76,12 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
         tokenizer = tokenizers.target
         prompt = np.array([tokenizer.begin_id, *tokenizer.encode(example.text)], dtype=np.int64)
         return [Encoded({"target": prompt})]
-    found = ids.of(example, tokenizers)
+    return cut(ids.of(example, tokenizers), generator, context=context, documents=documents)
+
+
+def cut(found: np.ndarray, generator: np.random.Generator | None = None, *, context: int,
+        documents: Literal["apart", "together"]) -> list[Encoded]:  # fmt: skip
+    """begin, text, end (N + 2,) as windows to learn from; see `encode`."""
     if documents == "together" and generator is not None:
         return [Encoded({"target": found[:-1]}, {"tokens": found[1:]})]
     first = int(generator.integers(1, context + 1)) if generator is not None and len(found) - 1 > context else context

@@ -83,6 +83,8 @@ class Task:
     score(predictions, examples, losses) -> Scores; the task's first metric stands first. losses: means of the loss slot's sums.
     redraw(encoded pieces of an Example, tokenizers, generator) -> the same drawn anew, so that a text is cut into subwords once.
         Optional.
+    cut(ids of a text with begin and end, generator) -> Encoded, as `encode` does once a text is ids: a task that has it can read
+        sets larger than memory from shards of ids. Optional.
     empty: an empty input has an answer (a text that is written from its beginning).
     window: texts are joined, one after the other, and cut into windows of so many tokens.
     by_losses: scored by its losses alone, so an evaluation answers nothing.
@@ -108,6 +110,7 @@ class Task:
     window: int | None = None
     empty: bool = False
     calibrate: Callable[[Any, Any, Sequence[Batch]], str | None] | None = None
+    cut: Callable[[np.ndarray, np.random.Generator | None], list[Encoded]] | None = None
     redraw: Callable[[list[Encoded], Tokenizers, np.random.Generator], list[Encoded]] | None = None
 
     @property
