@@ -27,6 +27,7 @@ from .model.adapters import merge
 from .model.build import build
 from .model.config import ModelConfig, RecurrentConfig
 from .presets import parameter_count
+from .presets.depth import describe as depth_says
 from .presets.estimate import estimated_memory, size_of
 from .recipe import Recipe
 from .run import WORDS_FOLDER, Run, RunConfig, weights_of
@@ -277,13 +278,16 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
         lengths = [one.length for pieces in prepared.encoded for one in pieces]
         tokens, longest, held, count = sum(lengths), max(lengths), len(examples), len(lengths)
     batch = sum(one.length for one in first)
+    depth, step = recipe.model.depth, recipe.batches.batch_tokens * recipe.batches.accumulate
     config: Any = prepared.job.model.config
     budget = max(batch, recipe.batches.batch_tokens) * prepared.job.task.passes
     memory = estimated_memory(config, budget, held, recipe.training.average > 0)
     sizes = f"{tokenizers.source.vocabulary_size:,}"
     if not tokenizers.shared:
         sizes += f" source and {tokenizers.target.vocabulary_size:,} target"
+    sized = depth_says(depth, recipe.model.preset, recipe.to_values(), parameter_count(config), step) if depth else []
     lines = [
+        *sized,
         f"Data: {len(examples):,} examples, {tokens:,} tokens, {tokens / count:.1f} an example, "
         f"longest {longest:,}; {len(prepared.validation):,} for validation.",
         f"Model: {parameter_count(config):,} parameters ({size_of(config)}), vocabulary {sizes}.",
