@@ -1,15 +1,16 @@
 """Speed of training a language model beside transformers' Trainer and nanoGPT: interleaved windows in one run, medians, ratios.
 
 Two shapes: 6 layers, width 384, 6 heads, 256 characters, batches of 16; and 4 layers, width 128, 4 heads, 64 characters, batches of 12.
-All train GPT-2's architecture (learned positions, GELU, tied embeddings) on the characters of Tiny Shakespeare from random starting
-places, AdamW, no dropout. Triptych and transformers compute in bf16 with weights in fp32; transformers' fp32 can be asked for as well;
-nanoGPT knows no bf16 on a processor that has no GPU, and computes in fp32. A token is a character read; the first 20 steps of
-a window are left out, and everything that follows is counted: the data, the step, clipping where the peer clips.
+All train GPT-2's architecture (learned positions, tied embeddings; GELU exact as nanoGPT has it, transformers' in its tanh form) on the
+characters of Tiny Shakespeare from random starting places, AdamW, no dropout. Triptych and transformers compute in bf16 with weights in
+fp32; nanoGPT has no bf16 on a processor, and computes in fp32. A token is a character read; the first 20 steps of a window are left
+out, and everything that follows is counted: the data, the step, clipping.
 
     python benchmarks/language_model_speed.py --work PEERS_WORK --scripts PEERS_SCRIPTS [--seconds 45] [--windows 3] [--shape large]
 
-PEERS_WORK holds `data/shakespeare_char/` (train.bin, val.bin, meta.pkl of nanoGPT's own prepare.py), the virtual environment `hf/`
-and a checkout of nanoGPT (`nanoGPT/`, or the environment's NANOGPT); PEERS_SCRIPTS holds lm_hf.py and lm_nanogpt.py.
+PEERS_WORK holds `data/shakespeare_char/` (train.bin, val.bin, meta.pkl, as the scripts' prep_data.py writes them), the virtual
+environment `hf/` and a checkout of nanoGPT (`nanoGPT/`, or the environment's NANOGPT); PEERS_SCRIPTS holds lm_hf.py and lm_nanogpt.py.
+transformers in fp32 is measured too with --without (nothing).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def ours(work: Path, shape: dict[str, int], seconds: float, precision: str) -> d
 
     torch.manual_seed(1)
     stack = StackConfig(
-        layers=shape["layers"], width=shape["d"], heads=shape["heads"], inner_width=4 * shape["d"], activation="gelu_tanh",
+        layers=shape["layers"], width=shape["d"], heads=shape["heads"], inner_width=4 * shape["d"], activation="gelu",
         norm_placement="pre", positions="learned", max_positions=block, dropout=0.0,
     )  # fmt: skip
     model = Transformer(ModelConfig(decoder=stack, vocabulary_size=CHARACTERS, embedding_scale=False))
