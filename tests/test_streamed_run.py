@@ -57,8 +57,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def begin(folder: Path, out: str, resume: bool = False, dry: bool = False, said: list[str] | None = None, **overrides: Any) -> Prepared:
-    recipe = Recipe.load(folder / "toy.toml", overrides)
+def begin(folder: Path, out: str, resume: bool = False, dry: bool = False, said: list[str] | None = None,
+          changes: dict[str, Any] | None = None) -> Prepared:  # fmt: skip
+    recipe = Recipe.load(folder / "toy.toml", changes)
     return prepare(recipe, folder / out, resume=resume, dry=dry, report=None if said is None else said.append)
 
 
@@ -102,14 +103,14 @@ def test_a_dry_run_writes_nothing(toy: Path) -> None:
 
 def test_drawn_subwords_are_refused(toy: Path) -> None:
     with pytest.raises(UsageError, match=r"batches\.bpe_dropout .* data\.stream"):
-        begin(toy, "run", **{"batches.bpe_dropout": 0.1})
+        begin(toy, "run", changes={"batches.bpe_dropout": 0.1})
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_corpus_of_one_line_and_of_none(toy: Path, stream: bool) -> None:
     (toy / "one.txt").write_text("one line\n")
     files = {"data.train": str(toy / "one.txt"), "data.validation": str(toy / "one.txt"), "data.test": str(toy / "one.txt")}
-    assert list(begin(toy, "one", **files, **{"data.stream": stream, "training.steps": 2}).train())[-1].event == "finished"
+    assert list(begin(toy, "one", changes={**files, "data.stream": stream, "training.steps": 2}).train())[-1].event == "finished"
     (toy / "one.txt").write_text("\n\n")
     with pytest.raises(DataError, match="nothing to train on"):
-        begin(toy, "none", **files, **{"data.stream": stream})
+        begin(toy, "none", changes={**files, "data.stream": stream})

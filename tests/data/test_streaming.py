@@ -7,6 +7,7 @@ import itertools
 import os
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -245,7 +246,10 @@ def test_when_it_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(streaming, "AUTOMATIC_BYTES", 500)
     assert resolved(table, True).stream is True and resolved(table, False) == table
     assert resolved(DataTable(train=str(path), stream=False), True).stream is False
-    for wrong, can in (({"set": "war-and-peace"}, True), ({"train": str(path)}, False), ({"train": str(path), "examples": 3}, True),
-                       ({"train": str(path), "shard_tokens": 0}, True)):  # fmt: skip
+    wrong: list[tuple[dict[str, Any], bool]] = [
+        ({"set": "war-and-peace"}, True), ({"train": str(path)}, False), ({"train": str(path), "examples": 3}, True),
+        ({"train": str(path), "shard_tokens": 0}, True),
+    ]  # fmt: skip
+    for values, can in wrong:
         with pytest.raises(UsageError, match="data"):
-            resolved(DataTable(stream=True, **wrong), can)
+            resolved(DataTable(stream=True, **values), can)
