@@ -129,15 +129,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     else:
         examples, encoded = streamed.shards(corpus, tokenizers, before, recipe.batches.bpe_dropout), []
     config, task, model, head = _model(recipe, task, labels, tokenizers, before, tell)
-    if isinstance(examples, Shards):
-        encode, size = streamed.cutter(examples, task, recipe.training.seed), examples.sizes
-    else:
-        encode, size = _encoder(recipe, task, examples, encoded, tokenizers, labels), [len(encoded)]
-    batches = MicroBatches(
-        encode, size, batch_tokens=recipe.batches.batch_tokens, seed=recipe.training.seed,
-        buffer=recipe.batches.buffer, batch_examples=recipe.batches.batch_examples, rank=processes.rank, world=processes.size,
-        window=task.window,
-    )  # fmt: skip
+    batches = _batches(recipe, task, examples, encoded, tokenizers, labels)
     run = Run(out)
     if not dry and processes.leads:
         run = Run.create(out, resume)
@@ -181,7 +173,21 @@ def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels:
     return kept, encoded
 
 
-def _encoder(recipe: Recipe, task: Task, examples: list[Example], encoded: list[list[Encoded]], tokenizers: Tokenizers,
+def _batches(recipe: Recipe, task: Task, examples: Sequence[Example], encoded: list[list[Encoded]], tokenizers: Tokenizers,
+             labels: dict[str, Any]) -> MicroBatches:  # fmt: skip
+    """This process' share of the order of micro-batches."""
+    if isinstance(examples, Shards):
+        encode, size = streamed.cutter(examples, task, recipe.training.seed), examples.sizes
+    else:
+        encode, size = _encoder(recipe, task, examples, encoded, tokenizers, labels), [len(encoded)]
+    dials, processes = recipe.batches, world()
+    return MicroBatches(
+        encode, size, batch_tokens=dials.batch_tokens, seed=recipe.training.seed, buffer=dials.buffer,
+        batch_examples=dials.batch_examples, rank=processes.rank, world=processes.size, window=task.window,
+    )  # fmt: skip
+
+
+def _encoder(recipe: Recipe, task: Task, examples: Sequence[Example], encoded: list[list[Encoded]], tokenizers: Tokenizers,
              labels: dict[str, Any]) -> Callable[[int, int], list[Encoded]]:  # fmt: skip
     """(epoch, index) -> an example's ids: those at hand, or drawn anew each epoch."""
     dropout, seed = recipe.batches.bpe_dropout, recipe.training.seed
