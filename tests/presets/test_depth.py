@@ -31,7 +31,14 @@ def test_the_rules() -> None:
     counts = [parameter_count(configure("gpt2", {"decoder": one["decoder"]})) for one in whole]
     assert counts == sorted(counts)
     assert sizes(12, "gpt2")["decoder"] == {"layers": 12, "width": 768, "heads": 12, "inner_width": 3072}  # GPT-2 itself
-    for width, published in ((768, 6e-4), (2048, 2e-4), (4096, 1.2e-4), (12288 // 2, 1e-4)):  # Brown et al. 2020, table 2.1
+    for width, published in (
+        (768, 6e-4),
+        (1024, 3e-4),
+        (1536, 2.5e-4),
+        (2048, 2e-4),
+        (2560, 1.6e-4),
+        (4096, 1.2e-4),
+    ):  # Brown et al. 2020, table 2.1
         rate = sizes(width // 64, "gpt2")["training"]["learning_rate"]
         assert published / 1.7 < rate < published * 1.7
 

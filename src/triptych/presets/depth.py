@@ -2,8 +2,8 @@
 
 After nanochat (Karpathy 2025), whose one dial is the depth. Where the rules come from:
 
-* width = 64 x depth, heads of width 64. Loss hardly depends on the shape near this ratio (Kaplan et al. 2020, section 3.2 and
-  figure 5: within 3 % from 0.1 to 10 times it), and GPT-2's and GPT-3's small models have it (12 layers, 768, 12 heads).
+* width = 64 x depth, heads of width 64. Loss hardly depends on the ratio of the two (Kaplan et al. 2020, section 3.1); this one is that
+  of GPT-2's and GPT-3's smallest models (12 layers, width 768, 12 heads).
 * learning rate = 8e-3 / depth, that is 0.51 / width: with Adam the best rate of a hidden matrix falls as 1 / width (Yang et al. 2022,
   table 3). The factor meets what GPT-3 took (Brown et al. 2020, table 2.1) within 1.7 from 125 M to 175 B: 6.7e-4 for its 6e-4 at
   width 768, 1.25e-4 for its 1.2e-4 at 4096. Never above 3e-3.
