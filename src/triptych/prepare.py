@@ -17,6 +17,8 @@ from .data.check_columns import refuse_unseen
 from .data.drawing import Drawing
 from .data.example import FIELDS, Example, texts_of
 from .data.parts import read_part, spread
+from .data.shards import Shards
+from .data.streaming import Corpus, resolved
 from .data.tokenizer import Tokenizer, Tokenizers
 from .errors import DataError, RunError, UsageError
 from .exchange import open_origin
@@ -25,9 +27,11 @@ from .model.adapters import merge
 from .model.build import build
 from .model.config import ModelConfig, RecurrentConfig
 from .presets import parameter_count
+from .presets.depth import describe as depth_says
 from .presets.estimate import estimated_memory, size_of
 from .recipe import Recipe
 from .run import WORDS_FOLDER, Run, RunConfig, weights_of
+from .training import streamed
 from .training.distributed import world
 from .training.job import Job, Progress
 from .training.model_card import CardFacts, hardware, model_card
@@ -51,9 +55,9 @@ class Prepared:
     job: Job
     tokenizers: Tokenizers
     labels: dict[str, Any]
-    examples: list[Example]
+    examples: Sequence[Example]  # of a streamed set only their places
     validation: list[Example]
-    encoded: list[list[Encoded]] = field(repr=False)
+    encoded: list[list[Encoded]] = field(repr=False)  # none of a streamed set
     leads: bool = True
 
     def describe(self) -> list[str]:
@@ -100,6 +104,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     tell = report if report is not None and processes.leads else (lambda message: None)
     if not dry and not resume and processes.leads:
         _refuse_held(out)
+    recipe = dataclasses.replace(recipe, data=resolved(recipe.data, recipe.build_task().cut is not None))
     before = Run(out) if resume and (out / "config.json").is_file() else None
     if before is not None:
         _refuse_changes(recipe, before)
@@ -108,30 +113,31 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     task = recipe.build_task()
     if task.referred is not None and recipe.model.start is None:
         raise UsageError(f"{task.name.capitalize()} tuning changes a run that can chat: name it with model.start (--model.start RUN).")
-    examples = spread(read_part(recipe.data, "train", tell, task.needs), recipe.data.examples)
-    validation = spread(read_part(recipe.data, "validation", tell, task.needs), recipe.validation.examples)
-    labels = task.prepare(examples)
-    refuse_unseen(examples, validation)
     origin = before or (open_origin(recipe.model.start, task.name) if recipe.model.start else None)
-    if task.adopt is not None and origin is not None:
-        labels = task.adopt(labels, origin.read_labels(), Tokenizers.load(origin.path))
-    if before is not None and before.read_labels() != labels:
-        raise RunError(f"The data of {out} has changed since it was trained: its labels differ. Train into a new folder.")
+    corpus = Corpus(recipe.data, tell) if recipe.data.stream else None
+    if corpus is None:
+        examples, validation = (read_part(recipe.data, part, tell, task.needs) for part in ("train", "validation"))
+        examples = spread(examples, recipe.data.examples)
+    else:
+        examples, validation = streamed.begin(recipe.data, corpus, None if dry else origin, task, tell)
+    validation = spread(validation, recipe.validation.examples)
+    labels = _labels(task, examples, origin, before)
+    refuse_unseen(examples, validation)
     tokenizers = _tokenizers(recipe, labels, examples, origin, tell)
-    examples, encoded = _encode(task, examples, tokenizers, labels, recipe.data.longest, tell)
-    if task.check is not None:
-        task.check(encoded, tokenizers)
+    if corpus is None or dry:
+        examples, encoded = _encode(task, examples, tokenizers, labels, recipe.data.longest, tell)
+        if task.check is not None:
+            task.check(encoded, tokenizers)
+    else:
+        examples, encoded = streamed.shards(corpus, tokenizers, before, recipe.batches.bpe_dropout), []
     config, task, model, head = _model(recipe, task, labels, tokenizers, before, tell)
-    encode = _encoder(recipe, task, examples, encoded, tokenizers, labels)
-    batches = MicroBatches(
-        encode, len(encoded), batch_tokens=recipe.batches.batch_tokens, seed=recipe.training.seed,
-        buffer=recipe.batches.buffer, batch_examples=recipe.batches.batch_examples, rank=processes.rank, world=processes.size,
-        window=task.window,
-    )  # fmt: skip
+    batches = _batches(recipe, task, examples, encoded, tokenizers, labels)
     run = Run(out)
     if not dry and processes.leads:
         run = Run.create(out, resume)
         if before is None:
+            if isinstance(examples, Shards):
+                streamed.remember(run, examples)
             _write(run, recipe, task, labels, tokenizers, config)
         else:
             run.write_recipe(recipe.to_toml())
@@ -146,6 +152,16 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
 
 
 # Data -------------------------------------------------------------------------------------------------------------------
+
+
+def _labels(task: Task, examples: Sequence[Example], origin: Run | None, before: Run | None) -> dict[str, Any]:
+    """What the task finds in the data, with what it takes over from the run that it starts from; a resumed run's must be the same."""
+    labels = task.prepare(examples)
+    if task.adopt is not None and origin is not None:
+        labels = task.adopt(labels, origin.read_labels(), Tokenizers.load(origin.path))
+    if before is not None and before.read_labels() != labels:
+        raise RunError(f"The data of {before.path} has changed since it was trained: its labels differ. Train into a new folder.")
+    return labels
 
 
 def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels: dict[str, Any], longest: int,
@@ -169,7 +185,21 @@ def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels:
     return kept, encoded
 
 
-def _encoder(recipe: Recipe, task: Task, examples: list[Example], encoded: list[list[Encoded]], tokenizers: Tokenizers,
+def _batches(recipe: Recipe, task: Task, examples: Sequence[Example], encoded: list[list[Encoded]], tokenizers: Tokenizers,
+             labels: dict[str, Any]) -> MicroBatches:  # fmt: skip
+    """This process' share of the order of micro-batches."""
+    if isinstance(examples, Shards):
+        encode, size = streamed.cutter(examples, task, tokenizers, recipe.training.seed), examples.sizes
+    else:
+        encode, size = _encoder(recipe, task, examples, encoded, tokenizers, labels), [len(encoded)]
+    dials, processes = recipe.batches, world()
+    return MicroBatches(
+        encode, size, batch_tokens=dials.batch_tokens, seed=recipe.training.seed, buffer=dials.buffer,
+        batch_examples=dials.batch_examples, rank=processes.rank, world=processes.size, window=task.window,
+    )  # fmt: skip
+
+
+def _encoder(recipe: Recipe, task: Task, examples: Sequence[Example], encoded: list[list[Encoded]], tokenizers: Tokenizers,
              labels: dict[str, Any]) -> Callable[[int, int], list[Encoded]]:  # fmt: skip
     """(epoch, index) -> an example's ids: those at hand, or drawn anew each epoch."""
     dropout, seed = recipe.batches.bpe_dropout, recipe.training.seed
@@ -263,17 +293,25 @@ def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[
 def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     """Model size, estimated memory, and the first batch decoded."""
     recipe, tokenizers, examples = prepared.recipe, prepared.tokenizers, prepared.examples
-    lengths = [one.length for pieces in prepared.encoded for one in pieces]
+    if isinstance(examples, Shards):
+        tokens, longest, held = examples.tokens - len(examples), examples.longest, max(examples.sizes)
+        count = len(examples)
+    else:
+        lengths = [one.length for pieces in prepared.encoded for one in pieces]
+        tokens, longest, held, count = sum(lengths), max(lengths), len(examples), len(lengths)
     batch = sum(one.length for one in first)
+    depth, step = recipe.model.depth, recipe.batches.batch_tokens * recipe.batches.accumulate
     config: Any = prepared.job.model.config
     budget = max(batch, recipe.batches.batch_tokens) * prepared.job.task.passes
-    memory = estimated_memory(config, budget, len(examples), recipe.training.average > 0)
+    memory = estimated_memory(config, budget, held, recipe.training.average > 0)
     sizes = f"{tokenizers.source.vocabulary_size:,}"
     if not tokenizers.shared:
         sizes += f" source and {tokenizers.target.vocabulary_size:,} target"
+    sized = depth_says(depth, recipe.model.preset, recipe.to_values(), parameter_count(config), step) if depth else []
     lines = [
-        f"Data: {len(examples):,} examples, {sum(lengths):,} tokens, {sum(lengths) / len(lengths):.1f} an example, "
-        f"longest {max(lengths):,}; {len(prepared.validation):,} for validation.",
+        *sized,
+        f"Data: {len(examples):,} examples, {tokens:,} tokens, {tokens / count:.1f} an example, "
+        f"longest {longest:,}; {len(prepared.validation):,} for validation.",
         f"Model: {parameter_count(config):,} parameters ({size_of(config)}), vocabulary {sizes}.",
         f"Memory: about {memory / 1e9:.1f} GB while training with {budget:,} tokens a micro-batch.",
         f"First batch: {len(first)} examples, {batch:,} tokens. It reads:",

@@ -23,6 +23,7 @@ from .decoding.settings import DecodingSettings
 from .errors import UsageError, unknown
 from .model.config import ModelConfig, RecurrentConfig, StackConfig
 from .presets import FROM_TOKENIZER, configure
+from .presets.depth import with_depth
 from .training.settings import BatchSettings, TrainingSettings, ValidationSettings
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class ModelTable:
     """A preset and the dials changed of it, or a run to start from."""
 
     preset: str = "transformer-small"
+    depth: int | None = None  # of a decoder-only model: sets width, heads, batch and learning rate (presets/depth.py)
     start: str | None = None  # a run folder: tokenizer, dials and weights come from there
     start_layers: list[int] | None = None  # of its encoder only these layers, counted from 0 (a student of Sanh et al. 2019)
     lora_rank: int | None = None  # train low-rank adapters in place of the started model's own weights (Hu et al. 2021), say 8
@@ -100,14 +102,14 @@ class Recipe:
         if folder is not None:
             values = _anchored(values, folder)
         given = _anchored(nested(overrides or {}, task=values.get("task", {}).get("name", "translation")), Path())
-        return cls.from_values(_merged(values, given), name)
+        return cls.from_values(_merged(with_depth(values, {}), with_depth(given, values)), name)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], name: str = "recipe") -> Recipe:
         """From nested dictionaries that `checked` has seen."""
         tables: dict[str, Any] = {key: TABLES[key](**values.get(key, {})) for key in TABLES if key != "model"}
         model = dict(values.get("model", {}))
-        kept = {key: model.pop(key) for key in ("preset", *STARTING) if key in model}
+        kept = {key: model.pop(key) for key in ("preset", "depth", *STARTING) if key in model}
         return cls(name=name, task={"name": "translation", **values.get("task", {})},
                    model=ModelTable(**kept, dials=model), **tables)  # fmt: skip
 
@@ -117,7 +119,8 @@ class Recipe:
         for table in ("data", "tokenizer", "model", "batches", "training", "validation", "decoding"):
             if table == "model":
                 started = {"start": self.model.start, **{key: getattr(self.model, key) for key in self.model.starting()}}
-                values["model"] = started if self.model.start is not None else {"preset": self.model.preset, **self.model.dials}
+                new = {"preset": self.model.preset, "depth": self.model.depth, **self.model.dials}
+                values["model"] = started if self.model.start is not None else new
             elif table != "tokenizer" or self.model.start is None:
                 values[table] = dataclasses.asdict(getattr(self, table))
         return _without_none(values)
@@ -226,7 +229,10 @@ def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     values = _other_limit(values, given)
     if "preset" in given.get("model", {}) and given["model"]["preset"] != values.get("model", {}).get("preset"):
         values = {**values, "model": {}}  # dials of one preset mean nothing for another
-    return _over(values, given)
+    said = given.get("model", {})
+    model = {key: {dial: one for dial, one in value.items() if dial not in said} if isinstance(value, dict) else value
+             for key, value in values.get("model", {}).items()}  # fmt: skip
+    return _over({**values, "model": model} if model else values, given)  # a dial of both stacks given last counts for both
 
 
 def _other_limit(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

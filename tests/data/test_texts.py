@@ -11,7 +11,7 @@ import pytest
 from triptych.data import catalog, sets_text
 from triptych.data.example import Example
 from triptych.data.parts import DataTable, read_part
-from triptych.data.texts import PIECE, joined, read
+from triptych.data.texts import PIECE, documents, joined, read
 from triptych.errors import DataError, UsageError
 
 
@@ -101,6 +101,25 @@ def test_shakespeare_is_split_by_characters() -> None:
     train, validation, test = ("".join(one.text or "" for one in part) for part in parts.values())
     assert len(train) == 1_003_854 and len(validation) == 111_540 and test == validation
     assert train.startswith("First Citizen:\nBefore we proceed")
+
+
+def test_stories_begin_where_stories_do() -> None:
+    text = """Tail of one.\n\nOnce upon a time,\nthere was.\n\nOne day, Tim ran.\n\nOne day, a dog came. The end.\n\nSara sings.
+
+Tom and Ben are friends.\n\nTom and Ben were sad."""
+    found = [[words for _, words in story] for story in sets_text.stories(documents(text.split("\n")))]
+    assert found == [["Tail of one."], ["Once upon a time, there was.", "One day, Tim ran."], ["One day, a dog came. The end."],
+                     ["Sara sings."], ["Tom and Ben are friends.", "Tom and Ben were sad."]]  # fmt: skip
+
+
+def test_stories_are_split_whole() -> None:
+    if not has("tinystories-sample"):
+        pytest.skip("tinystories-sample is not in TRIPTYCH_DATA")
+    parts = {split: catalog.load_other("tinystories-sample", split, DataTable(), ("text",)) for split in ("train", "validation", "test")}
+    sizes = {split: len(part) for split, part in parts.items()}
+    assert sum(sizes.values()) > 1350 and 40 <= sizes["test"] <= 110 and 40 <= sizes["validation"] <= 110
+    assert any("\n\n" in (one.text or "") for one in parts["test"])
+    assert sum(len((one.text or "").split()) for part in parts.values() for one in part) == 254_720
 
 
 def test_wikitext_has_no_training_part() -> None:

@@ -129,3 +129,21 @@ def test_cached_attention_shares_a_source_among_its_beams() -> None:
         k, v = (x[row // 3].repeat_interleave(2, 0) for x in (keys, values))  # (H, S, E)
         weights = (query[row, 0, :, None] @ k.transpose(1, 2) / math.sqrt(8)).softmax(-1)
         torch.testing.assert_close(shared[row, 0], (weights @ v)[:, 0])
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_rotations_are_the_plain_formula_to_the_bit(precision: torch.dtype) -> None:
+    from triptych.model.positions import Rotary, plain_rotate, rotate
+
+    torch.manual_seed(3)
+    angles = Rotary(8, 10000.0).angles(torch.arange(11))
+    given = torch.randn(11, 6, 8).to(precision)
+    grad = torch.randn(11, 6, 8).to(precision)
+    sides = []
+    for turn in (lambda x: rotate(x, angles, 4), lambda x: torch.cat((plain_rotate(x[:, :4], angles), x[:, 4:]), 1)):
+        x = given.clone().requires_grad_()
+        out = turn(x)
+        out.backward(grad)
+        sides.append((out.detach(), x.grad))
+        assert torch.equal(x.detach(), given)  # nothing was turned in place
+    assert torch.equal(sides[0][0], sides[1][0]) and torch.equal(sides[0][1], sides[1][1])

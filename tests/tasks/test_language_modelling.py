@@ -93,6 +93,46 @@ def test_a_text_never_sees_its_neighbour(tokenizers: Tokenizers) -> None:
         place += one.length
 
 
+def losses(tokenizers: Tokenizers, texts: list[str], documents: str) -> list[list[float]]:
+    """The loss of every token, a list for each text, of texts that stand one after the other in one batch."""
+    task, network = build({"context": 64, "documents": documents}), model(tokenizers.target.vocabulary_size)
+    encoded = [one for number, text in enumerate(texts)
+               for one in task.encode(Example(text=text), tokenizers, {}, "train", np.random.default_rng(number))]  # fmt: skip
+    sizes = [len(tokenizers.target.encode(text)) + 1 for text in texts]
+    batch = collate(encoded if task.window is None else joined(encoded, task.window))
+    logits = network.project(network(**batch.inputs))
+    each = torch.nn.functional.cross_entropy(logits, batch.targets["tokens"], reduction="none")
+    return [part.tolist() for part in each.split(sizes)]
+
+
+def test_packing_leaks_nothing_between_documents_that_stand_apart(tokenizers: Tokenizers) -> None:
+    """Another first document of the same length changes no loss of the second by one bit; run together it does, as the dial says."""
+    first, other, second = "the cat sat on", "dogs and mice!", "a cat went home"
+    apart = [losses(tokenizers, [one, second, first], "apart") for one in (first, other)]
+    assert apart[0][0] != apart[1][0] and apart[0][1:] == apart[1][1:]
+    together = [losses(tokenizers, [one, second], "together") for one in (first, other)]
+    assert together[0][1] != together[1][1]
+    assert max(abs(a - b) for a, b in zip(losses(tokenizers, [second], "apart")[0], apart[0][1], strict=True)) < 1e-5
+
+
+def test_packed_batches_are_full(tokenizers: Tokenizers) -> None:
+    """No padding, and no batch that has room for another window, but for the last of a buffer."""
+    task, draw = build({"context": 32}), np.random.default_rng(3)
+    given = [Example(text="".join(draw.choice(list("the cat"), int(draw.integers(1, 200))))) for _ in range(200)]
+    batches = MicroBatches(
+        lambda epoch, index: task.encode(given[index], tokenizers, {}, "train", np.random.default_rng(index)), len(given),
+        batch_tokens=512, seed=1,
+    )  # fmt: skip
+    sizes = []
+    while batches.epoch < 1:
+        ((_, members),) = batches.next_batches(1)
+        inputs = collate(members).inputs
+        assert inputs["target"].numel() == int(inputs["target_lengths"].sum()) == sum(one.length for one in members)
+        sizes.append(inputs["target"].numel())
+    assert max(sizes) <= 512 and sum(size <= 512 - 32 for size in sizes) <= 1
+    assert sum(sizes) == sum(len(tokenizers.target.encode(one.text or "")) + 1 for one in given)
+
+
 def test_scores_count_bytes_and_ends(tokenizers: Tokenizers) -> None:
     task, network = build({"context": 16}), model(tokenizers.target.vocabulary_size)
     predictor = Predictor(model=network, head=task.head(network.config, {}), task=task, tokenizers=tokenizers, labels={},

@@ -123,31 +123,38 @@ class MicroBatches:
 
     Epoch e of seed s shuffles all examples, takes them a bounded buffer at a time, sorts each buffer by length, cuts it by
     token budget and shuffles the pieces. Nothing of this depends on the number of processes: process r of k is handed
-    every micro-batch whose global number is r modulo k. A position is (epoch, shard, cursor), JSON, and restores exactly.
+    every micro-batch whose global number is r modulo k. A position is (epoch, shard, buffer, cursor), JSON, and restores exactly.
 
     encode(epoch, index) gives an example's Encoded; one Encoded longer than the budget is a batch of its own, never lost.
+    size: how many examples there are; of a set in shards each shard's, whose examples are numbered on. Every epoch takes the shards
+    in another order and shuffles inside each, so no more than one need be at hand; a list is one shard.
     batch_tokens: input tokens of a micro-batch, source and target, no padding counted. window: texts are joined and cut into
     windows of so many tokens (`joined`).
     """
 
-    def __init__(self, encode: Callable[[int, int], list[Encoded]], size: int, *, batch_tokens: int, seed: int,
+    def __init__(self, encode: Callable[[int, int], list[Encoded]], size: int | Sequence[int], *, batch_tokens: int, seed: int,
                  buffer: int = 100_000, batch_examples: int | None = None, rank: int = 0, world: int = 1,
                  window: int | None = None) -> None:  # fmt: skip
-        if size < 1:
+        self._sizes = [size] if isinstance(size, int) else list(size)
+        self._size = sum(self._sizes)
+        if self._size < 1:
             raise DataError("There is nothing to train on: the training data holds no usable example.")
-        self._encode, self._size, self._seed = encode, size, seed
+        self._firsts = [sum(self._sizes[:shard]) for shard in range(len(self._sizes))]
+        self._encode, self._seed = encode, seed
         self._batch_tokens, self._batch_examples, self._buffer = batch_tokens, batch_examples, max(1, buffer)
         self.rank, self.world, self._window = rank, world, window
-        self._epoch = self._start = self._cursor = self._number = 0
+        self._epoch = self._shard = self._start = self._cursor = self._number = 0
         self._cut: list[list[Encoded]] | None = None
+        self._ordered: tuple[int, list[int]] = (-1, [])
 
     @property
     def epoch(self) -> float:
         """Passes over the data so far."""
-        share = 0.0
+        order, share = self._order(), 0.0
         if self._cut:
-            share = min(self._buffer, self._size - self._start) * self._cursor / len(self._cut)
-        return self._epoch + (self._start + share) / self._size
+            share = min(self._buffer, self._sizes[order[self._shard]] - self._start) * self._cursor / len(self._cut)
+        before = sum(self._sizes[shard] for shard in order[: self._shard])
+        return self._epoch + (before + self._start + share) / self._size
 
     def next_batches(self, count: int) -> list[tuple[int, list[Encoded]]]:
         """The next `count` micro-batches of the global order; of them, this process' own as (global number, examples)."""
@@ -161,10 +168,10 @@ class MicroBatches:
         return own
 
     def state(self) -> dict[str, int]:
-        return {"epoch": self._epoch, "shard": 0, "buffer": self._start, "cursor": self._cursor, "number": self._number}
+        return {"epoch": self._epoch, "shard": self._shard, "buffer": self._start, "cursor": self._cursor, "number": self._number}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._epoch, self._start = int(state["epoch"]), int(state["buffer"])
+        self._epoch, self._shard, self._start = int(state["epoch"]), int(state["shard"]), int(state["buffer"])
         self._cursor, self._number = int(state["cursor"]), int(state["number"])
         self._cut = None
 
@@ -177,24 +184,37 @@ class MicroBatches:
             if self._cursor < len(self._cut):
                 return self._cut
             self._start, self._cursor, self._cut = self._start + self._buffer, 0, None
-            if self._start >= self._size:
-                self._epoch, self._start = self._epoch + 1, 0
+            if self._start >= self._sizes[self._order()[self._shard]]:
+                self._shard, self._start = self._shard + 1, 0
+            if self._shard == len(self._sizes):
+                self._epoch, self._shard = self._epoch + 1, 0
         raise DataError("There is nothing to train on: a whole pass over the training data gave no usable example.")
 
+    def _order(self) -> list[int]:
+        """This epoch's order of the shards."""
+        if len(self._sizes) == 1:
+            return [0]
+        if self._ordered[0] != self._epoch:
+            self._ordered = self._epoch, np.random.default_rng((self._seed, self._epoch, 3)).permutation(len(self._sizes)).tolist()
+        return self._ordered[1]
+
     def _fill(self) -> list[list[Encoded]]:
-        order = np.random.default_rng((self._seed, self._epoch)).permutation(self._size)[self._start : self._start + self._buffer]
+        shard = self._order()[self._shard]
+        own = () if len(self._sizes) == 1 else (shard + 1,)  # a list's draws are what they were before there were shards
+        order = np.random.default_rng((self._seed, self._epoch, *own)).permutation(self._sizes[shard])
+        order = order[self._start : self._start + self._buffer] + self._firsts[shard]
         encoded = [one for index in order.tolist() for one in self._encode(self._epoch, index)]
         if self._window is not None and encoded:
             encoded = joined(encoded, self._window)
         if len(encoded) != len(order):  # windows of one text are neighbours, and should not share a batch
-            apart = np.random.default_rng((self._seed, self._epoch, self._start, 2)).permutation(len(encoded))
+            apart = np.random.default_rng((self._seed, self._epoch, self._start, 2, *own)).permutation(len(encoded))
             encoded = [encoded[place] for place in apart.tolist()]
         lengths = np.array([_lengths(one) for one in encoded], dtype=np.int64).reshape(-1, 2)
         by_length = np.lexsort((lengths[:, 1], lengths[:, 0]))  # stable: equal lengths stay in the shuffled order
         totals = np.array([one.length for one in encoded], dtype=np.int64)[by_length]
         cuts = cut_by_tokens(totals, self._batch_tokens, self._batch_examples)
         batches = [[encoded[place] for place in by_length[first:last].tolist()] for first, last in cuts]
-        shuffle = np.random.default_rng((self._seed, self._epoch, self._start, 1)).permutation(len(batches))
+        shuffle = np.random.default_rng((self._seed, self._epoch, self._start, 1, *own)).permutation(len(batches))
         return [batches[place] for place in shuffle.tolist()]
 
 

@@ -220,11 +220,11 @@ def _fetch(name: str, file: File, report: Callable[[str], None]) -> Path:
         raise DataError(f"What {file.address} sent is not the expected archive ({problem}). Try again, or from another network.") from None
     _check(file, content, file.address)
     path = cache_folder() / name / file.name
-    _write_whole(path, content)
+    write_whole(path, content)
     return path
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Written aside, flushed, renamed: the file is there whole or not at all."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:

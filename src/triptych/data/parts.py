@@ -46,6 +46,8 @@ class DataTable:
     leaks: Literal["train", "test", "keep"] = "train"  # from where texts are taken that stand in training and in test or validation
     fold: int | None = None  # of a set that is scored by cross-validation: the fold that is the test, from 1
     verbatim: bool = False  # plain text: a file is one document, its lines and spaces as they are (code, verse); code always is
+    stream: bool | None = None  # plain text: read one by one and kept as token shards; unset: what has more than about 1 GB
+    shard_tokens: int = 1 << 24  # of a streamed set: what is shuffled at a time, and what memory holds
     longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
 
 
@@ -92,6 +94,10 @@ def other_part(data: DataTable, part: str, needs: Sequence[str], report: Report 
     missing = [name for name in ("validation", "test") if getattr(data, name) is None]
     if given is not None and not (part == "train" and missing):
         return reader_of(needs)(names_of(given), data, needs, report)
+    if data.stream and part != "train":
+        from .streaming import Corpus
+
+        return Corpus(data, report).held(part)
     parts = by_input(reader_of(needs)(names_of(data.train), data, needs, report if part == "train" else None))
     if part != "train":
         return parts[part]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from . import catalog
 from .catalog import Entry, File
 from .example import Example
-from .split import sentence_key
+from .split import sentence_key, split_of
 from .texts import documents, joined, pieces
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ Report = Callable[[str], None]
 _RNNLM = "https://raw.githubusercontent.com/timbmg/RNNLM/4e5bddfd042beb3e1aa1f282954cc31567294c83/data/wap."
 _CHAR_RNN = "https://raw.githubusercontent.com/karpathy/char-rnn/d1d7aa34fdb3626174bce1d753e6cc6845ce7087/data/tinyshakespeare/"
 _EXAMPLES = "https://raw.githubusercontent.com/pytorch/examples/{}/word_language_model/data/wikitext-2/"
+_ENGRAM = "https://raw.githubusercontent.com/kent-ai-dev/engram/9874fe15199f13692201faa5b530a78786192b5f/corpus/"
+_BEGINS = re.compile(r"Once\b|One day, (there|an?) |[A-Z]\w+ and [A-Z]\w+ (are friends|(like|love)d? to )")  # a story, not a paragraph
+_ENDS = re.compile(r"the end[.!]?$", re.IGNORECASE)
 # What `pretraining-en` is made of, of the sets that are known: running text first, then the texts of labelled sets.
 PRETRAINING_EN = (
     "war-and-peace", "ag-news", "sst2", "banking77", "sms-spam", "stsb", "conll2003", "wnut17", "uner-english-ewt", "ud-english-ewt",
@@ -38,6 +41,15 @@ ENTRIES: dict[str, Entry] = {
         (File("input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed", f"{_CHAR_RNN}input.txt"),),
         ("split: the last tenth of the characters is validation and test alike, as nanoGPT has it",),
         fields=("text",), loader="sets_text:tinyshakespeare",
+    ),
+    "tinystories-sample": Entry(
+        "tinystories-sample", "1.3 MB of the validation part of TinyStories: about 1,400 stories in a small child's words",
+        "MIT (repository); TinyStories itself is CDLA-Sharing-1.0", ("en",),
+        (File("valid_sample.txt", "29a5afac65144b28b13ded6aa7121836746f3020e782b3f3f7358e21e9f81eeb", f"{_ENGRAM}tinystories_val.txt"),),
+        ("borders of stories are not marked: one begins at a paragraph that begins as stories do (Once ..., One day, a ..., NAME and NAME "
+         "are friends) and after The end.; a story that begins in other words stays with the one before",
+         "split by story: 5 % test, 5 % validation, by the story's hash"),
+        fields=("text",), loader="sets_text:tinystories",
     ),
     "wikitext-2": Entry(
         "wikitext-2", "Wikipedia articles in WikiText's tokenised form, for validation and test alone", "CC BY-SA 3.0", ("en",),
@@ -70,6 +82,28 @@ def tinyshakespeare(about: Entry, split: str, data: DataTable, report: Report | 
     return [
         Example(text=text[:cut] if split == "train" else text[cut:], place="input.txt:1" if split == "train" else "input.txt, last tenth")
     ]
+
+
+def tinystories(about: Entry, split: str, data: DataTable, report: Report | None = None) -> list[Example]:
+    """Stories, an empty line between their paragraphs."""
+    file = about.files[0].name
+    told = [Example(text="\n\n".join(text for _, text in story), place=f"{file}:{story[0][0]}")
+            for story in stories(documents(catalog.file_lines(about, file, report)))]  # fmt: skip
+    shares = {"test": 0.05, "validation": 0.05}
+    return [one for one in told if split_of(sentence_key(one.text or ""), shares) == split]
+
+
+def stories(paragraphs: Iterable[Sequence[tuple[int, str]]]) -> Iterator[list[tuple[int, str]]]:
+    """Paragraphs (numbered lines) that tell one story, each as (its first line's number, its text)."""
+    story: list[tuple[int, str]] = []
+    for paragraph in paragraphs:
+        number, text = paragraph[0][0], joined(line for _, line in paragraph)
+        if story and (_BEGINS.match(text) or _ENDS.search(story[-1][1])):
+            yield story
+            story = []
+        story.append((number, text))
+    if story:
+        yield story
 
 
 def wikitext(about: Entry, split: str, data: DataTable, report: Report | None = None) -> list[Example]:

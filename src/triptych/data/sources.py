@@ -74,17 +74,21 @@ def lines_of(path: str | Path) -> list[str]:
     return decode_lines(read_bytes(path), str(path))
 
 
+def not_utf8(place: str, byte: int, utf16: bool = False) -> DataError:
+    """What is said of a byte that is no UTF-8."""
+    return DataError(
+        f"{place}: byte 0x{byte:02X} is not UTF-8. Convert the file (for example: iconv -f {'utf-16' if utf16 else 'latin1'} -t utf-8), "
+        "or list all such lines with: triptych data check."
+    )
+
+
 def decode_lines(raw: bytes, where: str) -> list[str]:
     """The lines of a file's content; `where` is what an error calls it."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = raw.count(b"\n", 0, problem.start) + 1
-        guess = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1"
-        raise DataError(
-            f"{where}:{line}: byte 0x{raw[problem.start]:02X} is not UTF-8. Convert the file (for example: iconv -f {guess} -t utf-8), "
-            "or list all such lines with: triptych data check."
-        ) from None
+        raise not_utf8(f"{where}:{line}", raw[problem.start], raw[:2] in (b"\xff\xfe", b"\xfe\xff")) from None
     lines = text.split("\n")
     if lines and lines[-1] == "":
         lines.pop()

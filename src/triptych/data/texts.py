@@ -38,19 +38,34 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Re
     tell = report or (lambda message: None)
     key = data.fields[0] if data.fields else "text"
     found: list[Example] = []
-    for path in _files(names, data.verbatim):
-        lines = lines_of(path)
-        suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
-        whole = data.verbatim or suffix in CODE
-        if suffix in (".jsonl", ".ndjson"):
-            kept = list(_objects(lines, path, key, whole))
-        else:
-            kept = list(as_written([list(enumerate(lines, 1))], path.name) if whole else pieces(documents(lines), path.name))
-        kind = "JSONL" if suffix in (".jsonl", ".ndjson") else "plain text"
+    for path in files_in(names, data.verbatim):
+        lines, whole = lines_of(path), as_it_is(path, data.verbatim)
+        kept = list(texts_of(lines, path, key, whole))
+        kind = "JSONL" if _is_jsonl(path) else "plain text"
         how = "as they are written" if whole else f"of at most about {PIECE:,} characters"
         tell(f"{path.name}: {kind}, {len(lines):,} lines, UTF-8; {len(kept):,} texts {how}")
         found += kept
     return found
+
+
+def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False) -> Iterator[Example]:
+    """The texts of one file, JSONL or plain text by its name; of the lines no more is held than those of one text. whole: `as_it_is`."""
+    if _is_jsonl(path):
+        return _objects(lines, path, key, whole)
+    return as_written([list(enumerate(lines, 1))], path.name) if whole else _flowing(enumerate(lines, 1), path.name)
+
+
+def as_it_is(path: Path, verbatim: bool) -> bool:
+    """Whether a file is one document with its lines and spaces: where that is asked for, and code."""
+    return verbatim or _suffix(path) in CODE
+
+
+def _is_jsonl(path: Path) -> bool:
+    return _suffix(path) in (".jsonl", ".ndjson")
+
+
+def _suffix(path: Path) -> str:
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
 
 
 def documents(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
@@ -69,17 +84,24 @@ def documents(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
 def pieces(found: Iterable[Sequence[tuple[int, str]]], name: str) -> Iterator[Example]:
     """Each document as one Example, or as several of about PIECE characters; its place is its first line."""
     for document in found:
-        held: list[str] = []
-        first, length = 0, 0
-        for number, line in document:
-            if held and length + len(line) > PIECE:
-                yield Example(text=joined(held), place=f"{name}:{first}")
-                held, length = [], 0
+        yield from _flowing(document, name, ends=False)
+
+
+def _flowing(lines: Iterable[tuple[int, str]], name: str, ends: bool = True) -> Iterator[Example]:
+    """Numbered lines as texts of about PIECE characters. ends: an empty line ends a text too."""
+    held: list[str] = []
+    first, length = 0, 0
+    for number, line in lines:
+        ended = ends and not line.strip()
+        if held and (ended or length + len(line) > PIECE):
+            yield Example(text=joined(held), place=f"{name}:{first}")
+            held, length = [], 0
+        if not ended:
             first = number if not held else first
             held.append(line)
             length += len(line) + 1
-        if held:
-            yield Example(text=joined(held), place=f"{name}:{first}")
+    if held:
+        yield Example(text=joined(held), place=f"{name}:{first}")
 
 
 def as_written(found: Iterable[Sequence[tuple[int, str]]], name: str) -> Iterator[Example]:
@@ -103,7 +125,7 @@ def joined(lines: Iterable[str]) -> str:
     return "".join(parts)
 
 
-def _files(names: Sequence[str], code_too: bool = False) -> list[Path]:
+def files_in(names: Sequence[str], code_too: bool = False) -> list[Path]:
     """Files as they are named; of a folder all that hold text, by name: code where asked for or where nothing else is there."""
     found: list[Path] = []
     for name in names:

@@ -73,8 +73,7 @@ class Attention(nn.Module):
         projected = self.project(x, fused)
         if self.rotary is None:
             return projected
-        turned = self.heads + self.key_heads
-        return torch.cat((rotate(projected[:, :turned], self.rotary.angles(positions)), projected[:, turned:]), 1)
+        return rotate(projected, self.rotary.angles(positions), self.heads + self.key_heads)
 
     def project_memory(self, memory: Tensor) -> Tensor:
         """(M, D) -> (M, 2K, E): keys, values."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -59,8 +61,41 @@ class Rotary(nn.Module):
         return angle.cos(), angle.sin()
 
 
-def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
-    """x (N, heads, E) turned by `angles` (N, 1, E/2); same dtype out."""
+def rotate(x: Tensor, angles: tuple[Tensor, Tensor], heads: int | None = None) -> Tensor:
+    """The first `heads` (all where None) of x (N, heads, E) turned by `angles` (N, 1, E/2), in fp32; same dtype out."""
+    return _Rotate.apply(x, *angles, x.shape[1] if heads is None else heads)  # type: ignore[return-value]
+
+
+class _Rotate(torch.autograd.Function):
+    """With its derivative written out, which is the rotation back: half the passes over memory of the plain formula."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
+        ctx.save_for_backward(cosine, sine)
+        ctx.heads = heads
+        return _turned(x, cosine, sine, heads)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        cosine, sine = ctx.saved_tensors
+        return _turned(grads[0], cosine, -sine, ctx.heads), None, None, None
+
+
+def _turned(x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
+    count, _, width = x.shape
+    halves = x[:, :heads].to(torch.float32, copy=True).view(count, heads, 2, width // 2)  # (N, heads, 2, E/2)
+    across = halves * sine[:, :, None]
+    halves.mul_(cosine[:, :, None])
+    halves[:, :, 0].sub_(across[:, :, 1])
+    halves[:, :, 1].add_(across[:, :, 0])
+    out = torch.empty_like(x)
+    out[:, :heads] = halves.view(count, heads, width)
+    out[:, heads:] = x[:, heads:]
+    return out
+
+
+def plain_rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    """The reference of `rotate`."""
     first, second = x.float().chunk(2, -1)
     cosine, sine = angles
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1).to(x.dtype)

@@ -23,8 +23,9 @@ def _llama(layers: int, width: int, heads: int, key_heads: int, inner_width: int
     return ModelConfig(decoder=stack, embedding_scale=False, tied_embeddings=False)
 
 
-_SMALL = StackConfig(layers=6, width=384, heads=6, inner_width=1536, activation="gelu_tanh", norm_placement="pre", positions="rotary")
-_TINY = StackConfig(layers=4, width=128, heads=4, inner_width=512, activation="gelu_tanh", norm_placement="pre", positions="rotary")
+# for two cores: exact GELU takes a third of the time that its tanh form does there
+_SMALL = StackConfig(layers=6, width=384, heads=6, inner_width=1536, activation="gelu", norm_placement="pre", positions="rotary")
+_TINY = StackConfig(layers=4, width=128, heads=4, inner_width=512, activation="gelu", norm_placement="pre", positions="rotary")
 
 PRESETS: dict[str, ModelConfig] = {
     "gpt2": _gpt(12, 768, 12, 1024),

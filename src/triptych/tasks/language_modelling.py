@@ -19,7 +19,7 @@ from .task import Labels, Prediction, Purpose, Scores, Task
 
 OPTIONS: dict[str, Any] = {
     "context": 256,  # tokens that the model sees at once
-    "documents": "apart",  # apart: attention and positions begin anew with each text; together: a window runs on from text to text
+    "documents": "apart",  # apart: attention and positions begin anew with each text; together: windows run on over texts' ends
     "label_smoothing": 0.0,
     "fill_in_the_middle": 0.0,  # the share of windows learnt as prefix, suffix, middle (Bavarian et al. 2022: 0.5 costs nothing)
 }
@@ -67,6 +67,7 @@ def build(options: Mapping[str, Any]) -> Task:
         encode=partial(encode, ids=Ids(), context=context, documents=documents, share=share), head=head,
         loss=partial(loss, label_smoothing=float(smoothing)), answer=partial(answer, context=context), read=read, score=score,
         draws=True, windows=True, by_losses=True, empty=True, window=context if documents == "together" else None,
+        cut=partial(cut, context=context, documents=documents, share=float(share)),
     )  # fmt: skip
 
 
@@ -89,7 +90,12 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
             return [fill_in.asked(tokenizer.encode(example.text), tokenizer.encode(example.suffix), tokenizer)]
         prompt = np.array([tokenizer.begin_id, *tokenizer.encode(example.text)], dtype=np.int64)
         return [Encoded({"target": prompt})]
-    found = ids.of(example, tokenizers)
+    return cut(ids.of(example, tokenizers), tokenizers, generator, context=context, documents=documents, share=share)
+
+
+def cut(found: np.ndarray, tokenizers: Tokenizers, generator: np.random.Generator | None = None, *, context: int,
+        documents: Literal["apart", "together"], share: float = 0.0) -> list[Encoded]:  # fmt: skip
+    """begin, text, end (N + 2,) as windows to learn from; see `encode`."""
     if documents == "together" and generator is not None:
         return [Encoded({"target": found[:-1]}, {"tokens": found[1:]})]
     if share and generator is not None:

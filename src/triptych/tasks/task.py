@@ -86,6 +86,8 @@ class Task:
     score(predictions, examples, losses) -> Scores; the task's first metric stands first. losses: means of the loss slot's sums.
     redraw(encoded pieces of an Example, tokenizers, generator) -> the same drawn anew, so that a text is cut into subwords once.
         Optional.
+    cut(ids of a text with begin and end, tokenizers, generator) -> Encoded, as `encode` does once a text is ids: a task that has it can read
+        sets larger than memory from shards of ids. Optional.
     empty: an empty input has an answer (a text that is written from its beginning).
     window: texts are joined, one after the other, and cut into windows of so many tokens.
     by_losses: scored by its losses alone, so an evaluation answers nothing.
@@ -119,6 +121,7 @@ class Task:
     adopt: Callable[[Labels, Labels, Tokenizers], Labels] | None = None
     check: Callable[[Sequence[list[Encoded]], Tokenizers], None] | None = None
     referred: Callable[[Any], Task] | None = None
+    cut: Callable[[np.ndarray, Tokenizers, np.random.Generator | None], list[Encoded]] | None = None
     redraw: Callable[[list[Encoded], Tokenizers, np.random.Generator], list[Encoded]] | None = None
 
     @property

@@ -1,0 +1,136 @@
+"""Speed of training a language model beside transformers' Trainer and nanoGPT: interleaved windows in one run, medians, ratios.
+
+Two shapes: 6 layers, width 384, 6 heads, 256 characters, batches of 16; and 4 layers, width 128, 4 heads, 64 characters, batches of 12.
+All train GPT-2's architecture (learned positions, tied embeddings; GELU exact as nanoGPT has it, transformers' in its tanh form) on the
+characters of Tiny Shakespeare from random starting places, AdamW, no dropout. Triptych and transformers compute in bf16 with weights in
+fp32; nanoGPT has no bf16 on a processor, and computes in fp32. A token is a character read; the first 20 steps of a window are left
+out, and everything that follows is counted: the data, the step, clipping.
+
+    python benchmarks/language_model_speed.py --work PEERS_WORK --scripts PEERS_SCRIPTS [--seconds 45] [--windows 3] [--shape large]
+
+PEERS_WORK holds `data/shakespeare_char/` (train.bin, val.bin, meta.pkl, as the scripts' prep_data.py writes them), the virtual
+environment `hf/` and a checkout of nanoGPT (`nanoGPT/`, or the environment's NANOGPT); PEERS_SCRIPTS holds lm_hf.py and lm_nanogpt.py.
+transformers in fp32 is measured too with --without (nothing).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SHAPES = {
+    "large": {"layers": 6, "d": 384, "heads": 6, "block": 256, "bs": 16},
+    "small": {"layers": 4, "d": 128, "heads": 4, "block": 64, "bs": 12},
+}
+CHARACTERS = 65
+
+
+def ours(work: Path, shape: dict[str, int], seconds: float, precision: str) -> dict[str, float]:
+    """Train with the product's own loop for `seconds` after 20 steps; characters a second."""
+    import numpy as np
+    import torch
+
+    from triptych.data.batching import Encoded, MicroBatches
+    from triptych.model.config import ModelConfig, StackConfig
+    from triptych.model.heads import NextToken
+    from triptych.model.transformer import Transformer
+    from triptych.run import Run
+    from triptych.tasks import language_modelling
+    from triptych.training.job import Job
+    from triptych.training.settings import TrainingSettings
+    from triptych.training.trainer import train
+
+    ids, block = np.fromfile(work / "data" / "shakespeare_char" / "train.bin", dtype=np.uint16), shape["block"]
+
+    def encode(epoch: int, index: int) -> list[Encoded]:
+        start = int(np.random.default_rng((epoch, index)).integers(0, len(ids) - block))
+        return [Encoded({"target": ids[start : start + block]}, {"tokens": ids[start + 1 : start + block + 1]}, index)]
+
+    torch.manual_seed(1)
+    stack = StackConfig(
+        layers=shape["layers"], width=shape["d"], heads=shape["heads"], inner_width=4 * shape["d"], activation="gelu",
+        norm_placement="pre", positions="learned", max_positions=block, dropout=0.0,
+    )  # fmt: skip
+    model = Transformer(ModelConfig(decoder=stack, vocabulary_size=CHARACTERS, embedding_scale=False))
+    settings = TrainingSettings(
+        steps=10**6, learning_rate=1e-3, schedule="constant", warmup_steps=0, precision=precision,  # type: ignore[arg-type]
+        checkpoint_every_steps=10**7, log_every_steps=50,
+    )  # fmt: skip
+    batches = MicroBatches(encode, 10**6, batch_tokens=shape["bs"] * block, seed=1, buffer=64 * shape["bs"])
+    tokens, started, ended = 0, 0.0, 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(model=model, head=NextToken(), task=language_modelling.build({"context": block}), batches=batches,
+                  run=Run.create(folder), settings=settings)  # fmt: skip
+        for progress in train(job):
+            if progress.event != "step":
+                continue
+            if progress.step == 20:
+                started = time.perf_counter()
+            elif progress.step > 20:
+                tokens, ended = tokens + progress.tokens, time.perf_counter()
+                if ended - started > seconds:
+                    break
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {"tokens_per_second": tokens / (ended - started), "steps": progress.step - 20, "parameters": parameters}
+
+
+def call(command: list[str], work: Path) -> dict:
+    """The last JSON line that a command prints."""
+    environment = {"NANOGPT": str(work / "nanoGPT"), **os.environ, "PEERS_DATA": str(work / "data"), "PEERS_OUT": str(work / "out")}
+    answer = subprocess.run(command, capture_output=True, text=True, env=environment | {"HF_HUB_OFFLINE": "1"}, cwd=work)
+    lines = [line for line in answer.stdout.split("\n") if line.startswith("{")]
+    if not lines:
+        raise SystemExit(f"{' '.join(command)} gave no result:\n{answer.stdout[-2000:]}\n{answer.stderr[-2000:]}")
+    return json.loads(lines[-1])
+
+
+def measure(options: argparse.Namespace, name: str) -> None:
+    """The windows of one shape, interleaved, then medians and ratios."""
+    work, scripts = options.work.resolve(), options.scripts.resolve()
+    python, seconds = str(work / "hf/bin/python"), ["--seconds", str(options.seconds)]
+    shape = [part for key, value in SHAPES[name].items() for part in (f"--{key}", str(value))]
+    own = [sys.executable, str(Path(__file__).resolve()), "--work", str(work), "--ours", name, *seconds]
+    commands = {
+        "triptych": own,
+        "transformers": [python, str(scripts / "lm_hf.py"), *shape, *seconds, "--bf16"],
+        "transformers fp32": [python, str(scripts / "lm_hf.py"), *shape, *seconds],
+        "nanoGPT": [python, str(scripts / "lm_nanogpt.py"), *shape, *seconds],
+    }
+    speeds: dict[str, list[float]] = {peer: [] for peer in commands if peer not in options.without}
+    for _ in range(options.windows):
+        for peer, values in speeds.items():
+            found = call(commands[peer], work)
+            values.append(found["tokens_per_second" if peer == "triptych" else "tok_s"])
+        print(json.dumps({"shape": name, **{peer: round(values[-1]) for peer, values in speeds.items()}}), flush=True)
+    medians = {peer: round(statistics.median(values)) for peer, values in speeds.items()}
+    ratios = {f"triptych / {peer}": round(medians["triptych"] / value, 2) for peer, value in medians.items() if peer != "triptych"}
+    print(json.dumps({"shape": {name: SHAPES[name]}, "medians": medians, "ratios": ratios}), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--scripts", type=Path)
+    parser.add_argument("--seconds", type=float, default=45)
+    parser.add_argument("--windows", type=int, default=3)
+    parser.add_argument("--shape", choices=[*SHAPES, "both"], default="both")
+    parser.add_argument("--without", nargs="*", default=["transformers fp32"], help="peers that are left out")
+    parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--ours", choices=list(SHAPES), help="one window of ours alone, of this shape")
+    options = parser.parse_args()
+    if options.ours:
+        print(json.dumps(ours(options.work.resolve(), SHAPES[options.ours], options.seconds, options.precision)))
+        return
+    for name in SHAPES if options.shape == "both" else [options.shape]:
+        measure(options, name)
+
+
+if __name__ == "__main__":
+    main()

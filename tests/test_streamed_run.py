@@ -1,0 +1,116 @@
+"""Whole runs on a set in token shards: resumed to the bit, a changed corpus refused, small corpora; toy sizes, from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from triptych.data.shards import Shards
+from triptych.errors import DataError, RunError, UsageError
+from triptych.prepare import Prepared, prepare
+from triptych.recipe import Recipe
+from triptych.storage import read_tensors
+
+TOY = """
+[task]
+name = "language-modelling"
+context = 16
+[data]
+train = ["texts"]
+stream = true
+shard_tokens = 300
+[tokenizer]
+kind = "characters"
+vocabulary_size = 400
+[model]
+preset = "decoder-tiny"
+layers = 1
+width = 16
+heads = 2
+inner_width = 32
+[batches]
+batch_tokens = 64
+[training]
+steps = 8
+warmup_steps = 2
+precision = "float32"
+checkpoint_every_steps = 3
+[validation]
+every_steps = 4
+examples = 3
+"""
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "texts").mkdir()
+    draw = np.random.default_rng(1)
+    words = ["red", "blue", "貓", "run", "and"]
+    for name, count in (("a", 60), ("b", 40)):
+        texts = [" ".join(draw.choice(words, int(draw.integers(2, 12)))) for _ in range(count)]
+        (tmp_path / "texts" / f"{name}.txt").write_text("\n\n".join(texts), "utf-8")
+    (tmp_path / "toy.toml").write_text(TOY)
+    return tmp_path
+
+
+def begin(folder: Path, out: str, resume: bool = False, dry: bool = False, said: list[str] | None = None,
+          changes: dict[str, Any] | None = None) -> Prepared:  # fmt: skip
+    recipe = Recipe.load(folder / "toy.toml", changes)
+    return prepare(recipe, folder / out, resume=resume, dry=dry, report=None if said is None else said.append)
+
+
+def weights(folder: Path, out: str) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in read_tensors(folder / out / "model.safetensors").items()}
+
+
+def test_resumed_is_uninterrupted(toy: Path) -> None:
+    whole = begin(toy, "whole")
+    shards = whole.examples
+    assert isinstance(shards, Shards) and len(shards.sizes) > 3 and 1 <= len(whole.validation) <= 3
+    lines = whole.describe()
+    assert f"{len(shards):,} examples" in lines[0] and ".txt:" in "\n".join(lines)
+    assert list(whole.train())[-1].event == "finished"
+    for progress in begin(toy, "part").train():
+        if progress.event == "checkpoint" and progress.step >= 6:
+            break
+    said: list[str] = []
+    resumed = begin(toy, "part", resume=True, said=said)
+    assert not any("files are streamed" in line for line in said)  # nothing is read but the shards
+    list(resumed.train())
+    expected, found = weights(toy, "whole"), weights(toy, "part")
+    assert expected.keys() == found.keys() and all(np.array_equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_changed_corpus_is_refused(toy: Path) -> None:
+    for progress in begin(toy, "run").train():
+        if progress.event == "checkpoint":
+            break
+    (toy / "texts" / "a.txt").write_text("other\n\n" + (toy / "texts" / "a.txt").read_text("utf-8"), "utf-8")
+    with pytest.raises(RunError, match="texts of .* have changed"):
+        begin(toy, "run", resume=True)
+
+
+def test_a_dry_run_writes_nothing(toy: Path) -> None:
+    said: list[str] = []
+    prepared = begin(toy, "dry", dry=True, said=said)
+    assert prepared.describe() and not (toy / "dry").exists() and not (toy / "cache").exists()
+    assert "2 files are streamed: 100 texts" in said[0]
+
+
+def test_drawn_subwords_are_refused(toy: Path) -> None:
+    with pytest.raises(UsageError, match=r"batches\.bpe_dropout .* data\.stream"):
+        begin(toy, "run", changes={"batches.bpe_dropout": 0.1})
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_corpus_of_one_line_and_of_none(toy: Path, stream: bool) -> None:
+    (toy / "one.txt").write_text("one line\n")
+    files = {"data.train": str(toy / "one.txt"), "data.validation": str(toy / "one.txt"), "data.test": str(toy / "one.txt")}
+    assert list(begin(toy, "one", changes={**files, "data.stream": stream, "training.steps": 2}).train())[-1].event == "finished"
+    (toy / "one.txt").write_text("\n\n")
+    with pytest.raises(DataError, match="nothing to train on"):
+        begin(toy, "none", changes={**files, "data.stream": stream})
