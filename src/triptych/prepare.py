@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .data import catalog
 from .data.batching import Encoded, MicroBatches, collate, length_batches
 from .data.check_columns import refuse_unseen
 from .data.drawing import Drawing
@@ -27,14 +26,13 @@ from .model.adapters import merge
 from .model.build import build
 from .model.config import ModelConfig, RecurrentConfig
 from .presets import parameter_count
-from .presets.depth import describe as depth_says
-from .presets.estimate import estimated_memory, size_of
 from .recipe import Recipe
 from .run import WORDS_FOLDER, Run, RunConfig, weights_of
+from .said import describe, facts
 from .training import streamed
 from .training.distributed import world
 from .training.job import Job, Progress
-from .training.model_card import CardFacts, hardware, model_card
+from .training.model_card import model_card
 from .training.trainer import train
 from .training.transfer import adapt_with, referred, shape_from, start_from, taught
 
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
     from .tasks.task import Task
 
 Report = Callable[[str], None]
-SHOWN_EXAMPLES, SHOWN_TOKENS = 2, 40  # of the first batch
 CALIBRATION_TOKENS = 4096  # a batch
 SETTLED = ("task", "data", "tokenizer", "model", "batches")  # what a resumed run must have in common with its beginning
 
@@ -74,7 +71,7 @@ class Prepared:
                 said = self._calibrate()
                 if said:
                     yield dataclasses.replace(progress, event="notice", message=said)
-                self.job.run.write_card(model_card(_facts(self, progress)))
+                self.job.run.write_card(model_card(facts(self, progress)))
             yield progress
 
     def _calibrate(self) -> str | None:
@@ -285,71 +282,6 @@ def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[
     settings = dataclasses.replace(recipe.decoding, beams=1, n_best=1, temperature=0.0)
     predictor = Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels, decoding=settings)
     return lambda _: predictor.evaluate(examples).scores.values
-
-
-# Said in words ---------------------------------------------------------------------------------------------------------
-
-
-def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
-    """Model size, estimated memory, and the first batch decoded."""
-    recipe, tokenizers, examples = prepared.recipe, prepared.tokenizers, prepared.examples
-    if isinstance(examples, Shards):
-        tokens, longest, held = examples.tokens - len(examples), examples.longest, max(examples.sizes)
-        count = len(examples)
-    else:
-        lengths = [one.length for pieces in prepared.encoded for one in pieces]
-        tokens, longest, held, count = sum(lengths), max(lengths), len(examples), len(lengths)
-    batch = sum(one.length for one in first)
-    depth, step = recipe.model.depth, recipe.batches.batch_tokens * recipe.batches.accumulate
-    config: Any = prepared.job.model.config
-    budget = max(batch, recipe.batches.batch_tokens) * prepared.job.task.passes
-    memory = estimated_memory(config, budget, held, recipe.training.average > 0)
-    sizes = f"{tokenizers.source.vocabulary_size:,}"
-    if not tokenizers.shared:
-        sizes += f" source and {tokenizers.target.vocabulary_size:,} target"
-    sized = depth_says(depth, recipe.model.preset, recipe.to_values(), parameter_count(config), step) if depth else []
-    lines = [
-        *sized,
-        f"Data: {len(examples):,} examples, {tokens:,} tokens, {tokens / count:.1f} an example, "
-        f"longest {longest:,}; {len(prepared.validation):,} for validation.",
-        f"Model: {parameter_count(config):,} parameters ({size_of(config)}), vocabulary {sizes}.",
-        f"Memory: about {memory / 1e9:.1f} GB while training with {budget:,} tokens a micro-batch.",
-        f"First batch: {len(first)} examples, {batch:,} tokens. It reads:",
-    ]
-    for one in first[:SHOWN_EXAMPLES]:
-        lines.append(f"  {examples[one.index].place}")
-        for name, side in (("source", tokenizers.source), ("target", tokenizers.target)):
-            if name in one.inputs:
-                ids = one.inputs[name].tolist()
-                dots = " ..." if len(ids) > SHOWN_TOKENS else ""
-                lines.append(f"    {name} ids  {' '.join(map(str, ids[:SHOWN_TOKENS]))}{dots}")
-                lines.append(f"    {name} text {'|'.join(side.pieces(ids[:SHOWN_TOKENS]))}{dots}")
-        if "target" not in one.inputs:
-            lines += [f"    {name} {' '.join(map(str, values[:SHOWN_TOKENS].tolist()))}" for name, values in one.targets.items()]
-    return lines
-
-
-def _facts(prepared: Prepared, progress: Progress) -> CardFacts:
-    """For the model card: what was recorded, nothing else."""
-    recipe, job, languages = prepared.recipe, prepared.job, prepared.labels.get("languages", {})
-    lines = job.run.read_metrics()
-    validations = [line for line in lines if line.get("split") == "validation"]
-    best = next((line for line in reversed(validations) if line.get("best")), {})
-    if recipe.data.set is not None:
-        about = catalog.entry(recipe.data.set)
-        data = [f"{about.name}: {about.description}", f"Licence of the data: {about.licence}"]
-    else:
-        data = [f"Own files: {recipe.data.train}"]
-    config: Any = job.model.config
-    return CardFacts(
-        name=recipe.name, task=job.task.name, languages=[*languages.get("source", []), *languages.get("targets", [])],
-        parameters=parameter_count(config), sizes=f"{size_of(config)}, vocabulary {config.vocabulary_size:,}", data=data,
-        examples={"train": len(prepared.examples), "validation": len(prepared.validation)},
-        tokens=max((line.get("tokens", 0) for line in lines), default=0), epochs=progress.epoch, steps=progress.step,
-        minutes=progress.seconds / 60, hardware=hardware(), command=f"triptych train {recipe.name}", recipe=recipe.to_toml(),
-        split="validation (greedy)", metrics={key: value for key, value in best.items() if isinstance(value, float)
-                                              and key not in ("epoch", "seconds")},
-    )  # fmt: skip
 
 
 # The run folder ---------------------------------------------------------------------------------------------------------

@@ -86,8 +86,8 @@ class Task:
     score(predictions, examples, losses) -> Scores; the task's first metric stands first. losses: means of the loss slot's sums.
     redraw(encoded pieces of an Example, tokenizers, generator) -> the same drawn anew, so that a text is cut into subwords once.
         Optional.
-    cut(ids of a text with begin and end, tokenizers, generator) -> Encoded, as `encode` does once a text is ids: a task that has it can read
-        sets larger than memory from shards of ids. Optional.
+    cut(ids of a text with begin and end, tokenizers, generator) -> Encoded, as `encode` does once a text is ids: a task that has it
+        can read sets larger than memory from shards of ids. Optional.
     empty: an empty input has an answer (a text that is written from its beginning).
     window: texts are joined, one after the other, and cut into windows of so many tokens.
     by_losses: scored by its losses alone, so an evaluation answers nothing.
