@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .data import catalog
 from .data.batching import Encoded
+from .data.shards import Shards
 from .presets import parameter_count
 from .presets.depth import describe as depth_says
 from .presets.estimate import estimated_memory, size_of
