@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class Toy:
     begin_id, end_id = 0, 1
     words = ("Ich", " mag", " Kat", "zen", "翻", " ", "的", "\ufffd")
 
-    def decode(self, ids: list[int]) -> str:
+    def decode(self, ids: Sequence[int]) -> str:
         data = b"".join(bytes([i - 2]) if i < 258 else self.words[i - 258].encode() for i in ids if i > 1)
         return data.decode("utf-8", errors="replace")
 

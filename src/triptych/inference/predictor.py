@@ -159,7 +159,7 @@ class Predictor:
         if one is None or "context" not in self.task.options:
             raise UsageError(f"A run for {self.task.name} does not write on from a prompt. Use predict.")
         prompt, context = one.inputs["target"].tolist(), self.task.options["context"]
-        if one.about is not None and self.task.name == "language-modelling":
+        if isinstance(one.about, fill_in.Sides):
             prompt, settings, _ = fill_in.ready(one, settings, context)
         pieces = stream(model, prompt, settings, target, context=context)
         return (yield from (pieces if self.task.input == "text" else _from_first_word(pieces)))

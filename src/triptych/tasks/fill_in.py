@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,11 +74,18 @@ def rearranged(ids: np.ndarray, tokenizer: Tokenizer, room: int, generator: np.r
     return None
 
 
+class Sides(NamedTuple):
+    """Tokens before and after what is to be written."""
+
+    before: int
+    after: int
+
+
 def asked(prefix: Sequence[int], suffix: Sequence[int], tokenizer: Tokenizer) -> Encoded:
-    """The beginning of such a window, up to where the middle is to be written; `about` holds the lengths of both parts."""
+    """The beginning of such a window, up to where the middle is to be written; `about` holds the lengths of both sides."""
     marks = sentinels(tokenizer)
     ids = np.array([marks[0], *prefix, marks[1], *suffix, marks[2]], dtype=np.int64)
-    return Encoded({"target": ids}, about=(len(prefix), len(suffix)))
+    return Encoded({"target": ids}, about=Sides(len(prefix), len(suffix)))
 
 
 def ready(one: Encoded, settings: Any, context: int) -> tuple[list[int], Any, int]:

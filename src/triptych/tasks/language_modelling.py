@@ -125,8 +125,8 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     """For each prompt its continuations, best first, with how many of its tokens were not read."""
     from ..decoding.writing import write
 
-    between = [place for place, one in enumerate(batch.encoded) if one.about is not None]
-    plain = [place for place, one in enumerate(batch.encoded) if one.about is None]
+    between = [place for place, one in enumerate(batch.encoded) if isinstance(one.about, fill_in.Sides)]
+    plain = [place for place, one in enumerate(batch.encoded) if not isinstance(one.about, fill_in.Sides)]
     found: list[Any] = [None] * len(batch.encoded)
     for places, sides in ((plain, False), (between, True)):
         prompts, own, dropped = [batch.encoded[place].inputs["target"].tolist() for place in places], settings, [0] * len(places)
