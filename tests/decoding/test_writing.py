@@ -81,10 +81,11 @@ def test_beams_are_told_as_soon_as_they_agree(reciter: Transformer) -> None:
         whole = write(reciter, [prompt], given, Bytes(), context=48)[0][0]
         pieces = list(stream(reciter, prompt, given, Bytes(), context=48))
         assert "".join(pieces) == whole.text and "\ufffd" not in "".join(pieces[:-1])
-        assert "stop" in dials or len(pieces) > 5  # not all at the end
+        assert "stop" in dials or len(pieces) > 1  # not all at the end
 
 
 def test_what_is_settled_stands_in_every_later_answer(model: Transformer) -> None:
+    early = 0
     for seed in range(4):
         torch.manual_seed(seed)
         other = Transformer(model.config).eval()
@@ -97,6 +98,8 @@ def test_what_is_settled_stands_in_every_later_answer(model: Transformer) -> Non
         answer = decoding.answers[0][0].tokens
         assert all(answer[: len(one)] == one for one in told)
         assert all(later[: len(one)] == one for one, later in pairwise(told))
+        early += len(answer) - 5 > len(told[-1]) > 0 or len(told[len(told) // 2]) > 0
+    assert early > 0  # some of it was known before the end
 
 
 def test_a_common_prefix() -> None:

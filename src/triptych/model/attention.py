@@ -14,6 +14,7 @@ from .packing import PackedLinear
 from .positions import Rotary, rotate
 
 Fused = tuple[Tensor, Tensor | None] | PackedLinear  # several projections of one input, as one product
+Angles = tuple[Tensor, Tensor]  # cosines and sines (N, 1, E/2)
 
 
 class Attention(nn.Module):
@@ -65,15 +66,18 @@ class Attention(nn.Module):
         y = functional.linear(x, weight.to(x.dtype), None if offset is None else offset.to(x.dtype))
         return y.view(x.shape[0], -1, self.head_width)
 
-    def project_self(self, x: Tensor, positions: Tensor, fused: Fused | None = None) -> Tensor:
-        """(N, D) -> (N, H + 2K, E): queries, keys, values; queries and keys turned where positions are rotary."""
+    def project_self(self, x: Tensor, positions: Tensor, fused: Fused | None = None, angles: Angles | None = None) -> Tensor:
+        """(N, D) -> (N, H + 2K, E): queries, keys, values; queries and keys turned where positions are rotary.
+
+        angles: of the positions, where they are known already, being the same in every layer.
+        """
         if fused is None:
             packed = self.packed_self
             fused = packed if packed is not None and packed.fits(x) else self.fused(self.query, self.key, self.value)
         projected = self.project(x, fused)
         if self.rotary is None:
             return projected
-        return rotate(projected, self.rotary.angles(positions), self.heads + self.key_heads)
+        return rotate(projected, angles or self.rotary.angles(positions), self.heads + self.key_heads)
 
     def project_memory(self, memory: Tensor) -> Tensor:
         """(M, D) -> (M, 2K, E): keys, values."""

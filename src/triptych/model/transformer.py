@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .attention import Angles
 from .block import Block, Stack
 from .config import ModelConfig
 from .embeddings import Entrance, TokenEmbedding
@@ -143,9 +144,10 @@ class Transformer(nn.Module):
         count, steps = tokens.shape
         positions = (state.lengths[:, None] + torch.arange(steps, device=tokens.device)).reshape(-1)
         x = self.decoder_entrance(self.embedding(tokens.reshape(-1)), positions, self.precision, None)  # (BT, D)
-        mask = state.extend(steps)
+        mask, rotary = state.extend(steps), self.decoder.blocks[0].self_attention.rotary  # type: ignore[union-attr]
+        angles = None if rotary is None else rotary.angles(positions)  # type: ignore[operator,union-attr]
         for layer, block in enumerate(self.decoder.blocks):
-            x = self._step_block(block, layer, x, positions, (count, steps), state, mask)  # type: ignore[arg-type]
+            x = self._step_block(block, layer, x, positions, (count, steps), state, mask, angles)  # type: ignore[arg-type]
         state.advance(steps)
         x = self.decoder.final_norm(x)
         state.last = None if x.dtype == torch.float32 else x
@@ -158,10 +160,10 @@ class Transformer(nn.Module):
         return found if offset is None else found + offset[tokens].float()
 
     def _step_block(self, block: Block, layer: int, x: Tensor, positions: Tensor, shape: tuple[int, int], state: State,
-                    mask: Tensor | None) -> Tensor:  # fmt: skip
+                    mask: Tensor | None, angles: Angles | None) -> Tensor:  # fmt: skip
         attention, slots = block.self_attention, block.self_attention_norm
         heads, key_heads = attention.heads, attention.key_heads
-        projected = attention.project_self(slots.before(x), positions, state.fused[layer]).view(*shape, heads + 2 * key_heads, -1)
+        projected = attention.project_self(slots.before(x), positions, state.fused[layer], angles).view(*shape, heads + 2 * key_heads, -1)
         query, key, value = projected.split((heads, key_heads, key_heads), 2)
         keys, values = state.append(layer, key, value)
         x = slots.join(x, attention.step(query.contiguous(), keys, values, mask), None)
