@@ -3,7 +3,7 @@
 A form is text around `{content}`. `<system>`, `<user>` and `<assistant>` in it are special tokens of the tokenizer, which no text can
 spell; all else is ordinary text. The assistant's form has `<end>` right after its content: what the model writes when it has
 finished. The end is only ever told, never read: in a history the next turn's mark stands in its place. So a model that learnt from plain
-texts, where nothing follows an end, meets nothing new (docs/decisions/014-chat-turns.md).
+texts, where nothing follows an end, meets nothing new (docs/decisions/011-chat-turns.md).
 """
 
 from __future__ import annotations
