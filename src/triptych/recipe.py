@@ -47,7 +47,7 @@ STARTING = ("start", "start_layers", "lora_rank", "lora_alpha", "lora_targets") 
 class ModelTable:
     """A preset and the dials changed of it, or a run to start from."""
 
-    preset: str = "transformer-small"
+    preset: str = "transformer-small"  # sizes by name: triptych info PRESET
     depth: int | None = None  # of a decoder-only model: sets width, heads, batch and learning rate (presets/depth.py)
     start: str | None = None  # a run folder: tokenizer, dials and weights come from there
     start_layers: list[int] | None = None  # of its encoder only these layers, counted from 0 (a student of Sanh et al. 2019)

@@ -38,10 +38,10 @@ class DataTable:
     source: str | None = None  # language, "en"
     target: Names | None = None  # language, or several: one model for all, chosen by a tag
     script: Literal["zh-Hans", "zh-Hant", "tagged"] | None = None  # of a set that mixes both; tagged: chosen with --to
-    train: Names | None = None  # two aligned text files ["a.en", "a.de"], or one TSV, CSV or JSONL; beside the recipe
+    train: Names | None = None  # files beside the recipe: two aligned texts ["a.en", "a.de"], TSV, JSONL, what the task reads
     validation: Names | None = None  # unset: 2.5 % of `train`, kept out by a hash of the source sentence; test likewise
-    test: Names | None = None
-    fields: list[str] | None = None  # columns or keys of source and target, where they have other names
+    test: Names | None = None  # read by triptych evaluate and compare, never by training
+    fields: list[str] | None = None  # columns or keys of what the task reads, where they have other names
     examples: int | None = None  # train on so many of them, spread evenly
     leaks: Literal["train", "test", "keep"] = "train"  # from where texts are taken that stand in training and in test or validation
     fold: int | None = None  # of a set that is scored by cross-validation: the fold that is the test, from 1

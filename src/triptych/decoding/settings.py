@@ -14,7 +14,7 @@ class DecodingSettings:
 
     beams: int = 1  # 1: greedy
     length_penalty: float = 1.0  # score = log-probability / length ** penalty; the length counts the end token
-    n_best: int = 1
+    n_best: int = 1  # answers kept for a source, best first
     temperature: float = 0.0  # 0: the most probable; above: sampling
     top_k: int = 0  # sampling: only the k most probable tokens; 0: all
     top_p: float = 1.0  # only the most probable tokens that together reach p (Holtzman et al. 2020)
@@ -23,10 +23,10 @@ class DecodingSettings:
     repetition_penalty: float = 1.0  # above 1: what was written before is less probable (Keskar et al. 2019, section 4.1)
     stop: list[str] | None = None  # the answer ends before the first of these texts
     stop_at_dedent: bool = False  # code: the answer ends before a line that is indented less than its first (`stopping`)
-    seed: int = 1
+    seed: int = 1  # of what sampling draws
     max_length: int | None = None  # tokens, end included; None: source length * max_length_ratio + max_length_extra
-    max_length_ratio: float = 2.0
-    max_length_extra: int = 10
+    max_length_ratio: float = 2.0  # see max_length
+    max_length_extra: int = 10  # see max_length
     min_length: int = 0  # tokens before the end is allowed
     batch_tokens: int = 4096  # source tokens decoded together
     draft_tokens: int = 4  # with a draft: so many tokens are proposed and checked at once (Leviathan et al. 2023)

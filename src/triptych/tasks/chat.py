@@ -26,9 +26,9 @@ OPTIONS: dict[str, Any] = {
     "context": 256,  # tokens that the model sees at once
     "template": None,  # marks or text (turns.py); None: that of the run it starts from, else marks where its tokenizer can have them
     "system_form": None,  # a role's own form, around {content}
-    "user_form": None,
+    "user_form": None,  # the same for the user's turns
     "assistant_form": None,  # with <end> right after {content}
-    "label_smoothing": 0.0,
+    "label_smoothing": 0.0,  # Szegedy et al. 2016, section 7; 0: off
 }
 SMALLEST = 16  # tokens of context
 

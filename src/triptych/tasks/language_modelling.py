@@ -20,7 +20,7 @@ from .task import Labels, Prediction, Purpose, Scores, Task
 OPTIONS: dict[str, Any] = {
     "context": 256,  # tokens that the model sees at once
     "documents": "apart",  # apart: attention and positions begin anew with each text; together: windows run on over texts' ends
-    "label_smoothing": 0.0,
+    "label_smoothing": 0.0,  # Szegedy et al. 2016, section 7; 0: off
     "fill_in_the_middle": 0.0,  # the share of windows learnt as prefix, suffix, middle (Bavarian et al. 2022: 0.5 costs nothing)
 }
 

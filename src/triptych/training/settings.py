@@ -30,18 +30,18 @@ class TrainingSettings:
 
     steps: int | None = None  # optimizer steps
     minutes: float | None = None  # time in the loop, validation and checkpoints included, over all resumptions
-    seed: int = 1
+    seed: int = 1  # of first weights, order of the data, dropout and masks
     optimizer: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices inside blocks; the rest stays with adamw
     learning_rate: float = 1e-3  # the peak
-    schedule: Schedule = "inverse_square_root"
-    warmup_steps: int = 400
+    schedule: Schedule = "inverse_square_root"  # how the rate falls after its peak; trapezoid: it stays, then falls in a line
+    warmup_steps: int = 400  # steps over which the rate rises from 0 to its peak
     decay_start: float = 0.4  # trapezoid: the share of the run after which the rate falls
     final_rate: float = 0.02  # linear, cosine, trapezoid: where the rate ends, as a share of the peak
     weight_decay: float = 0.01  # of matrices, decoupled (Loshchilov & Hutter 2019); embeddings, norms and biases have none
-    beta1: float = 0.9
+    beta1: float = 0.9  # Adam: how long the mean of gradients remembers (Kingma & Ba 2015)
     beta2: float = 0.98  # as in 2017, section 5.3
-    epsilon: float = 1e-9
-    muon_momentum: float = 0.95
+    epsilon: float = 1e-9  # Adam, as in 2017, section 5.3
+    muon_momentum: float = 0.95  # of the matrices that Muon moves
     freeze: str | list[str] | None = None  # parts that stay as they are, by name: "embedding", "encoder.blocks.0"
     layer_decay: float = 1.0  # each layer below the top learns so much slower (Howard & Ruder 2018; Clark et al. 2020 take 0.8)
     head_rate: float = 1.0  # the head's learning rate as a multiple of the top layer's: a new head may learn faster
@@ -52,10 +52,10 @@ class TrainingSettings:
     clip_norm: float | None = 1.0  # the largest norm of the gradient of one step
     average: float = 0.0  # decay a step of the averaged weights (0: none), e.g. 0.999; validated and kept in their place
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of activations; auto: bfloat16 where the processor has it
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    log_every_steps: int = 50
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
+    log_every_steps: int = 50  # steps between two lines of the log and of metrics.jsonl
     checkpoint_every_steps: int | None = None  # neither given: every 5 minutes
-    checkpoint_every_minutes: float | None = None
+    checkpoint_every_minutes: float | None = None  # minutes of training between two checkpoints
     keep_checkpoints: int = 3  # the last so many, and the best
 
     def check(self) -> None:
@@ -90,7 +90,7 @@ class ValidationSettings:
     """When the development data is read, and what follows from its score."""
 
     every_steps: int | None = None  # neither given: every tenth of the run
-    every_minutes: float | None = None
+    every_minutes: float | None = None  # minutes of training between two validations
     metric: str | None = None  # decides which weights are best; None: the task's first
     patience: int | None = None  # stop after so many validations without a better score; None: never
     keep: Literal["best", "last"] = "best"  # which weights the finished run holds
