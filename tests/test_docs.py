@@ -22,7 +22,7 @@ from triptych.tasks.task import TASKS
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")])
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
-SPOKEN = re.compile(r"`(triptych [^`\n]+)`")
+SPOKEN = re.compile(r"`(?:triptych )?((?<=triptych )[^`\n]+|init [^`\n]+)`")
 PIPED = re.compile(r" \| | && |; (?:do )?")
 LAUNCHED = re.compile(r"^(?:torchrun|python) .*-m triptych ")
 LINKED = re.compile(r"\]\(([^()\s]+)\)")
@@ -38,7 +38,7 @@ def commands(text: str) -> Iterator[str]:
                 part = LAUNCHED.sub("triptych ", part.strip())
                 if part.startswith("triptych "):
                     yield part
-    yield from SPOKEN.findall(FENCED.sub("", text))
+    yield from (f"triptych {spoken}" for spoken in SPOKEN.findall(FENCED.sub("", text)))
 
 
 def refuse(command: str) -> None:
