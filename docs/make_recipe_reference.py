@@ -19,7 +19,7 @@ PAGE = Path(__file__).with_name("recipe.md")
 MARK = "<!-- written by docs/make_recipe_reference.py from here on -->"
 PACKAGE = Path(__file__).parents[1] / "src" / "triptych"
 SHARED = "tasks/sequence_to_sequence.py"  # the options of tasks that have none of their own
-NO_KEYS = {"ModelTable": ["dials"], **dict.fromkeys(("ModelConfig", "RecurrentConfig"), ["vocabulary_size", "source_vocabulary_size"])}
+NO_KEYS = {"ModelTable": ["dials"], **dict.fromkeys(("ModelConfig", "RecurrentConfig"), ("vocabulary_size", "source_vocabulary_size"))}
 
 TABLES = (  # heading, file, class, what its docstring does not say
     ("data", "data/parts.py", "DataTable", ""),
