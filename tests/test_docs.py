@@ -65,13 +65,14 @@ def refuse_keys(recipe: str, overrides: Mapping[str, Any]) -> None:
     if not recipe.endswith(".toml") and "/" not in recipe and not recipe.isupper():
         Recipe.load(recipe, overrides)
         return
+    problems = []
     for task in TASKS:
         try:
             nested(overrides, task=task)
             return
         except UsageError as problem:
-            last = problem
-    raise last
+            problems.append(problem)
+    raise problems[0]
 
 
 @cache
