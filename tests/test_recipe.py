@@ -131,6 +131,9 @@ def test_files_are_meant_from_the_recipes_folder(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(SMALL)
     recipe = Recipe.load(tmp_path / "my.toml")
     assert recipe.name == "my" and recipe.data.train == [str(tmp_path / "a.en"), str(tmp_path / "a.de")]
+    for given, meant in (("finds-words", str(tmp_path / "finds-words")), ("spaces", "spaces")):
+        (tmp_path / "tags.toml").write_text(f'[task]\nname = "tagging"\nwords = "{given}"\n')
+        assert Recipe.load(tmp_path / "tags.toml").task["words"] == meant
 
 
 @pytest.mark.parametrize(("name", "said"), [("multi30k-en-d", "Did you mean 'multi30k-en-de'"), ("no.toml", "no recipe file no.toml")])

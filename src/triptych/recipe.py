@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .data.parts import DataTable
+from .data.words import RULES
 from .decoding.settings import DecodingSettings
 from .errors import UsageError, unknown
 from .model.config import ModelConfig, RecurrentConfig, StackConfig
@@ -204,7 +205,10 @@ def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     training = dict(values.get("training", {}))
     if training.get("teacher") is not None:
         training["teacher"] = anchor(training["teacher"])
-    tables = {"data": data, "model": model, "training": training}
+    task = dict(values.get("task", {}))
+    if isinstance(task.get("words"), str) and task["words"] not in RULES:  # a run that finds words
+        task["words"] = anchor(task["words"])
+    tables = {"task": task, "data": data, "model": model, "training": training}
     return {**values, **{name: table for name, table in tables.items() if table}}
 
 
