@@ -136,6 +136,17 @@ def test_files_are_meant_from_the_recipes_folder(tmp_path: Path) -> None:
         assert Recipe.load(tmp_path / "tags.toml").task["words"] == meant
 
 
+def test_own_files_and_a_set_replace_each_other(tmp_path: Path) -> None:
+    own = Recipe.load("samsum", {"data.train": "my.jsonl"})
+    assert own.data.set is None and own.data.train == str(tmp_path.cwd() / "my.jsonl")
+    (tmp_path / "my.toml").write_text(SMALL)
+    public = Recipe.load(tmp_path / "my.toml", {"data.set": "multi30k"})
+    assert public.data.set == "multi30k" and public.data.train is None and public.data.validation is None
+    (tmp_path / "both.toml").write_text('[data]\nset = "multi30k"\ntrain = ["a.en", "a.de"]\n')
+    with pytest.raises(UsageError, match="Remove one or the other"):
+        Recipe.load(tmp_path / "both.toml")
+
+
 @pytest.mark.parametrize(("name", "said"), [("multi30k-en-d", "Did you mean 'multi30k-en-de'"), ("no.toml", "no recipe file no.toml")])
 def test_an_unknown_recipe_is_refused(name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
