@@ -131,6 +131,20 @@ def test_files_are_meant_from_the_recipes_folder(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(SMALL)
     recipe = Recipe.load(tmp_path / "my.toml")
     assert recipe.name == "my" and recipe.data.train == [str(tmp_path / "a.en"), str(tmp_path / "a.de")]
+    for given, meant in (("finds-words", str(tmp_path / "finds-words")), ("spaces", "spaces")):
+        (tmp_path / "tags.toml").write_text(f'[task]\nname = "tagging"\nwords = "{given}"\n')
+        assert Recipe.load(tmp_path / "tags.toml").task["words"] == meant
+
+
+def test_own_files_and_a_set_replace_each_other(tmp_path: Path) -> None:
+    own = Recipe.load("samsum", {"data.train": "my.jsonl"})
+    assert own.data.set is None and own.data.train == str(tmp_path.cwd() / "my.jsonl")
+    (tmp_path / "my.toml").write_text(SMALL)
+    public = Recipe.load(tmp_path / "my.toml", {"data.set": "multi30k"})
+    assert public.data.set == "multi30k" and public.data.train is None and public.data.validation is None
+    (tmp_path / "both.toml").write_text('[data]\nset = "multi30k"\ntrain = ["a.en", "a.de"]\n')
+    with pytest.raises(UsageError, match="Remove one or the other"):
+        Recipe.load(tmp_path / "both.toml")
 
 
 @pytest.mark.parametrize(("name", "said"), [("multi30k-en-d", "Did you mean 'multi30k-en-de'"), ("no.toml", "no recipe file no.toml")])

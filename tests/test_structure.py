@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "triptych"
 FILES = sorted(ROOT.rglob("*.py"))
-ABOVE = {"recipe", "prepare", "said", "exchange", "cli"}
+ABOVE = {"recipe", "precedence", "prepare", "said", "exchange", "cli"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "model": set(),
@@ -27,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["inspection"] = {"model", "metrics", "data", "run", "storage", "decoding", "presets", "tasks", "training"}
 ALLOWED["inference"] = ALLOWED["inspection"] | {"inspection"}
-ALLOWED["recipe"] = ALLOWED["inference"] | {"inference", "prepare"}
+ALLOWED["precedence"] = {"data"}
+ALLOWED["recipe"] = ALLOWED["inference"] | {"inference", "prepare", "precedence"}
 ALLOWED["exchange"] = ALLOWED["recipe"] | {"recipe"}
 ALLOWED["said"] = ALLOWED["recipe"]
 ALLOWED["prepare"] = ALLOWED["exchange"] | {"exchange", "said"}

@@ -22,6 +22,7 @@ from .data.parts import DataTable
 from .decoding.settings import DecodingSettings
 from .errors import UsageError, unknown
 from .model.config import ModelConfig, RecurrentConfig, StackConfig
+from .precedence import STARTING, anchored, merged
 from .presets import FROM_TOKENIZER, configure
 from .presets.depth import with_depth
 from .training.settings import BatchSettings, TrainingSettings, ValidationSettings
@@ -38,9 +39,6 @@ class TokenizerTable:
     kind: Literal["bpe", "code", "unigram", "characters", "bytes"] = "bpe"  # code: BPE that joins signs too
     vocabulary_size: int = 8000  # specials, tags and 256 bytes included
     shared: bool = True  # one vocabulary for both sides
-
-
-STARTING = ("start", "start_layers", "lora_rank", "lora_alpha", "lora_targets")  # may stand beside model.start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +98,9 @@ class Recipe:
             raise UsageError(f"{place} is not valid TOML: {error}.") from None
         values = checked(values, place)
         if folder is not None:
-            values = _anchored(values, folder)
-        given = _anchored(nested(overrides or {}, task=values.get("task", {}).get("name", "translation")), Path())
-        return cls.from_values(_merged(with_depth(values, {}), with_depth(given, values)), name)
+            values = anchored(values, folder)
+        given = anchored(nested(overrides or {}, task=values.get("task", {}).get("name", "translation")), Path())
+        return cls.from_values(merged(with_depth(values, {}), with_depth(given, values)), name)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], name: str = "recipe") -> Recipe:
@@ -186,71 +184,6 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """File names of a recipe file are meant from its own folder."""
-
-    def anchor(name: str) -> str:
-        return str(folder.resolve() / name)
-
-    data = dict(values.get("data", {}))
-    for key in ("train", "validation", "test"):
-        if key in data:
-            data[key] = anchor(data[key]) if isinstance(data[key], str) else [anchor(name) for name in data[key]]
-    model = dict(values.get("model", {}))
-    if "start" in model:
-        model["start"] = anchor(model["start"])
-    training = dict(values.get("training", {}))
-    if training.get("teacher") is not None:
-        training["teacher"] = anchor(training["teacher"])
-    tables = {"data": data, "model": model, "training": training}
-    return {**values, **{name: table for name, table in tables.items() if table}}
-
-
-def _merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """`given` over `values`. A model.start given last sets aside what the recipe says of tokenizer and model."""
-    for level in (values, given):
-        model = level.get("model", {})
-        others = [f"model.{key}" for key in model if key not in STARTING] + (["tokenizer"] if "tokenizer" in level else [])
-        if "start" in model and others:
-            raise UsageError(
-                f"model.start takes tokenizer and model from {model['start']}, so {', '.join(others)} cannot be given as well. "
-                "Remove one or the other."
-            )
-    if "start" in given.get("model", {}):
-        kept = {key: value for key, value in values.get("model", {}).items() if key in STARTING}
-        values = {**{key: value for key, value in values.items() if key not in ("model", "tokenizer")}, "model": kept}
-    elif "start" in values.get("model", {}) and ("tokenizer" in given or set(given.get("model", {})) - set(STARTING)):
-        raise UsageError(
-            f"The recipe starts from model.start = {values['model']['start']}: tokenizer and model come from there and "
-            "cannot be given as well."
-        )
-    values = _other_limit(values, given)
-    if "preset" in given.get("model", {}) and given["model"]["preset"] != values.get("model", {}).get("preset"):
-        values = {**values, "model": {}}  # dials of one preset mean nothing for another
-    said = given.get("model", {})
-    model = {key: {dial: one for dial, one in value.items() if dial not in said} if isinstance(value, dict) else value
-             for key, value in values.get("model", {}).items()}  # fmt: skip
-    return _over({**values, "model": model} if model else values, given)  # a dial of both stacks given last counts for both
-
-
-def _other_limit(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """A limit in steps given last replaces the recipe's in minutes and its validation by the clock; and the other way round."""
-    limits = {"steps", "minutes"} & set(given.get("training", {}))
-    if len(limits) != 1:
-        return values
-    training = {key: value for key, value in values.get("training", {}).items() if key not in {"steps", "minutes"} - limits}
-    validation = dict(values.get("validation", {}))
-    validation.pop("every_minutes" if "steps" in limits else "every_steps", None)
-    return {**values, "training": training, "validation": validation}
-
-
-def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(low)
-    for key, value in high.items():
-        result[key] = _over(low[key], value) if isinstance(value, dict) and isinstance(low.get(key), dict) else value
-    return result
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,18 @@ def test_a_run_is_tried_on_labels(triptych: Command, code: Path) -> None:
     assert drawn.code == 0 and "4 examples" in drawn.err
 
 
+def test_a_trial_comes_with_intervals_and_answers(triptych: Command, code: Path, tmp_path: Path) -> None:
+    told = triptych("evaluate", code / "run", "--as", "classification", "--data", code / "judged.tsv", "--json", "--bootstrap", "50",
+                    "--predictions", tmp_path / "labels.txt")  # fmt: skip
+    values = json.loads(told.out.strip().split("\n")[-1])
+    low, high = values["intervals"]["accuracy"]
+    assert low <= values["metrics"]["accuracy"] <= high
+    answers = (tmp_path / "labels.txt").read_text("utf-8").split("\n")[:-1]
+    gold = [line.split("\t")[1] for line in (code / "judged.tsv").read_text("utf-8").strip().split("\n")]
+    right = sum(answer == label for answer, label in zip(answers, gold[-3:], strict=True))
+    assert values["metrics"]["accuracy"] == pytest.approx(100 * right / 3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

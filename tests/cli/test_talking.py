@@ -110,7 +110,7 @@ def test_the_history_is_read_and_its_loss_is_told(runs: Path, triptych: Triptych
         seen.append([dict(one) for one in example.messages])
         return encode(example, *more)
 
-    monkeypatch.setattr(verb, "load_run", lambda run, precision: _with(plain, encode=watched))
+    monkeypatch.setattr(verb, "load_run", lambda run, precision, draft: _with(plain, encode=watched))
     answer = say(triptych, monkeypatch, "Ann 你好\nBob 你好 and all the others\n".encode(), runs / "chat", "--system", "Be kind.",
                  "--decoding.min_length", "3")  # fmt: skip
     assert answer.code == 0 and [one["role"] for one in seen[-1]] == ["system", "user", "assistant", "user"]
@@ -128,6 +128,13 @@ def test_samples_are_ranked_in_a_chat(runs: Path, triptych: Triptych, monkeypatc
     answer = say(triptych, monkeypatch, b"Ann\n", runs / "chat", *dials)
     wanted = package.load(runs / "chat").predict(["Ann"], temperature=1.0, min_length=2, samples=4)[0].text
     assert answer.code == 0 and answer.out.rstrip("\n") == " ".join(wanted.split("\n")).strip()
+
+
+def test_a_draft_changes_no_greedy_answer(runs: Path, triptych: Triptych, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, dials = b"Ann\nAnn Ann Ann\n", ("--decoding.min_length", "6", "--decoding.max_length", "12")
+    plain = say(triptych, monkeypatch, turns, runs / "chat", *dials)
+    drafted = say(triptych, monkeypatch, turns, runs / "chat", *dials, "--draft", "ngram")
+    assert plain.code == drafted.code == 0 and drafted.out == plain.out and "Draft:" in drafted.err
 
 
 def test_wrong_runs_bytes_and_dials_are_said(runs: Path, triptych: Triptych, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +182,7 @@ def test_a_terminal(runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setattr(type(predictor), "stream", stream)
     monkeypatch.setattr("builtins.input", ask)
     monkeypatch.setattr(sys, "stdin", Terminal())
-    monkeypatch.setattr(verb, "load_run", lambda run, precision: predictor)
+    monkeypatch.setattr(verb, "load_run", lambda run, precision, draft: predictor)
     assert verb.chat(str(runs / "chat")) == 0
     shown = capsys.readouterr()
     assert shown.out == "你你好\n你好\n\n" and "(stopped)" in shown.err and "Ctrl-D ends." in shown.err and "half a character" in shown.err

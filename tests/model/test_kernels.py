@@ -147,3 +147,5 @@ def test_rotations_are_the_plain_formula_to_the_bit(precision: torch.dtype) -> N
         sides.append((out.detach(), x.grad))
         assert torch.equal(x.detach(), given)  # nothing was turned in place
     assert torch.equal(sides[0][0], sides[1][0]) and torch.equal(sides[0][1], sides[1][1])
+    with torch.no_grad():  # while decoding, to rounding
+        torch.testing.assert_close(rotate(given, angles, 4), sides[1][0])

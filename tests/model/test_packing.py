@@ -8,7 +8,7 @@ from test_transformer import batch, make
 
 from triptych.decoding.search import search
 from triptych.decoding.settings import DecodingSettings
-from triptych.model.linear import Linear
+from triptych.model.linear import ACTIVATIONS, Linear
 from triptych.model.packing import can_pack, pack
 
 needs_packing = pytest.mark.skipif(not can_pack(torch.float32), reason="this processor has no packed products")
@@ -27,6 +27,30 @@ def test_a_packed_product_is_the_plain_one_for_any_number_of_rows() -> None:
         packed = [layer(x) for x in inputs]
     for one, other in zip(plain, packed, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+@needs_packing
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_what_follows_a_product_is_the_same_in_one_pass(activation: str, precision: torch.dtype) -> None:
+    if not can_pack(precision):
+        pytest.skip("this processor has no packed products in bfloat16")
+    torch.manual_seed(0)
+    layer = Linear(24, 40)
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)  # type: ignore[arg-type]
+    layer = layer.to(precision)
+    given = [torch.randn(rows, 24).to(precision) for rows in (0, 1, 3, 200)]
+    residuals = [torch.randn(len(x), 40).to(precision) for x in given]
+    with torch.no_grad():
+        plain = [(layer.activated(x, activation), layer.added(x, y)) for x, y in zip(given, residuals, strict=True)]
+        layer.pack()
+        packed = [(layer.activated(x, activation), layer.added(x, y)) for x, y in zip(given, residuals, strict=True)]
+    close = {"atol": 1e-5, "rtol": 1e-5} if precision == torch.float32 else {"atol": 0.05, "rtol": 0.02}  # one rounding less
+    for ours, theirs in zip(packed, plain, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            assert one.dtype == precision
+            torch.testing.assert_close(one, other, **close)
 
 
 @needs_packing

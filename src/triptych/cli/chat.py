@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, TriptychError, UsageError
 from .console import talk
-from .use import Overrides, Precision, decoding_changes, load_run
+from .use import Overrides, Precision, decoding_changes, load_run, tell_drafts
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -18,7 +18,8 @@ CHATS = ("chat", "preference")  # tasks whose runs can
 RESET, PROMPT = "/reset", "> "
 
 
-def chat(run: str, /, *, system: str | None = None, precision: Precision = "float32", overrides: Overrides = None) -> int:
+def chat(run: str, /, *, system: str | None = None, draft: str | None = None, precision: Precision = "float32",
+         overrides: Overrides = None) -> int:  # fmt: skip
     """Talk with a run that was trained to chat. Dials of decoding are given as --decoding.temperature 0.8.
 
     In a terminal answers come as they are written; Ctrl-C stops an answer, Ctrl-D ends. On a pipe every line of stdin is a turn
@@ -30,6 +31,8 @@ def chat(run: str, /, *, system: str | None = None, precision: Precision = "floa
         Folder of a trained run.
     system
         What the assistant is told before the conversation.
+    draft
+        A smaller run with the same tokenizer, or ngram: it proposes tokens, several of which the run checks at once.
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
@@ -39,9 +42,11 @@ def chat(run: str, /, *, system: str | None = None, precision: Precision = "floa
     if found not in CHATS:
         raise UsageError(f"{run} is a run for {found}, which does not chat. Use: triptych predict {run}")
     changes = decoding_changes(overrides)
-    predictor = load_run(run, precision)
+    predictor = load_run(run, precision, draft)
     conversation = Conversation(predictor, changes, system)
-    return in_terminal(conversation) if sys.stdin.isatty() else on_pipe(conversation)
+    code = in_terminal(conversation) if sys.stdin.isatty() else on_pipe(conversation)
+    tell_drafts(predictor)
+    return code
 
 
 class Conversation:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
 from .console import table, talk
-from .prompting import UNJUDGED, Judging, judge_run
+from .prompting import UNJUDGED, Judging, Report, judge_run, write_answers
 from .use import Precision, decoding_changes, load_run
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def evaluate(
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
     predictor = load_run(run, precision)
     if judging.as_ is not None:
-        return judge_run(predictor, split, data, judging, overrides or {}, json_)
+        return judge_run(predictor, split, data, judging, overrides or {}, Report(json_, bootstrap, predictions))
     if judging != UNJUDGED:
         raise UsageError("--examples, --template, --choices and --normalise say how a run that writes is judged: give --as classification.")
     leaks = (overrides := dict(overrides or {})).pop("data.leaks", None)
@@ -69,8 +69,7 @@ def evaluate(
     if cut:
         talk(f"{cut:,} answers were cut at the maximum length (see --decoding.max_length).")
     if predictions is not None:
-        lines = "".join(" ".join(one.text.split("\n")) + "\n" for one in evaluation.predictions)
-        predictions.write_text(lines, encoding="utf-8")
+        write_answers(predictions, [one.text for one in evaluation.predictions])
     intervals = (
         {key: list(pair) for key, pair in bootstrapped(evaluation, examples, bootstrap, predictor.task).items()} if bootstrap else {}
     )
@@ -147,16 +146,13 @@ def bootstrapped(evaluation: Evaluation, examples: list[Example], resamples: int
 
 
 def resampled(evaluation: Evaluation, examples: list[Example], resamples: int, task: Task) -> dict[str, tuple[float, float]]:
-    """95 % intervals of every metric: the task's score over examples drawn with replacement (Efron 1979)."""
-    import numpy as np
+    """95 % intervals of every metric of the task."""
+    from ..metrics.bootstrap import redrawn
 
-    generator, drawn = np.random.default_rng(1), {}
-    for _ in range(resamples):
-        places = generator.integers(0, len(examples), len(examples)).tolist()
-        scores = task.score([evaluation.predictions[place] for place in places], [examples[place] for place in places], {})
-        for key, value in scores.values.items():
-            drawn.setdefault(key, []).append(value)
-    return {key: (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))) for key, values in drawn.items()}
+    def score(places: list[int]) -> dict[str, float]:
+        return task.score([evaluation.predictions[place] for place in places], [examples[place] for place in places], {}).values
+
+    return redrawn(score, len(examples), resamples)
 
 
 def line_statistics(evaluation: Evaluation, examples: list[Example]) -> dict[str, tuple[Any, Any]]:

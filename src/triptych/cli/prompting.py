@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -111,10 +112,25 @@ def notice(dropped: Sequence[int], count: int, context: int) -> None:
         talk(f"Of {sum(one > count for one in short):,} texts even the beginning was left out.")
 
 
+@dataclass(frozen=True)
+class Report:
+    """What becomes of a judgement beside being printed."""
+
+    as_json: bool
+    resamples: int | None
+    answers: Path | None
+
+
+def write_answers(path: Path, answers: Sequence[str]) -> None:
+    """A line each."""
+    path.write_text("".join(" ".join(answer.split("\n")) + "\n" for answer in answers), encoding="utf-8")
+
+
 def judge_run(predictor: Predictor, split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str],
-              as_json: bool) -> int:  # fmt: skip
+              report: Report) -> int:  # fmt: skip
     """`evaluate --as classification`: prints accuracy beside the largest label's share."""
     from ..inference.few_shot import TEMPLATE, FewShot, judge
+    from ..metrics.bootstrap import redrawn
     from ..metrics.classification import SIGNATURES, accuracy, f1
 
     if predictor.task.name != "language-modelling":
@@ -127,25 +143,30 @@ def judge_run(predictor: Predictor, split: str, files: list[str] | None, judging
     found = judge(shots, [example.text or "" for example in examples], choices, judging.normalise)
     notice([one.dropped for one in found], len(worked), shots.context)
     predicted = [one.label for one in found]
-    metrics = {
-        "accuracy": accuracy(predicted, gold),
-        "f1_macro": f1(predicted, gold),
-        "majority": 100.0 * max(Counter(gold).values()) / len(gold),
-    }
+    if report.answers is not None:
+        write_answers(report.answers, predicted)
+    scorers = {"accuracy": accuracy, "f1_macro": f1}
+    metrics = {key: scorer(predicted, gold) for key, scorer in scorers.items()}
+    metrics["majority"] = 100.0 * max(Counter(gold).values()) / len(gold)
+    intervals = redrawn(lambda places: {key: scorer([predicted[place] for place in places], [gold[place] for place in places])
+                                        for key, scorer in scorers.items()}, len(gold), report.resamples or 0)  # fmt: skip
     signature = (
         f"accuracy = {SIGNATURES['accuracy']}; majority = share of the most frequent label of the scored texts; judged by likelihood, "
         f"{len(worked)} examples, normalise:{judging.normalise}, template:{unescaped(judging.template) or TEMPLATE!r}"
     )
-    _print(metrics, signature, name, found, as_json)
+    _print(metrics, intervals, signature, name, found, report.as_json)
     return 0
 
 
-def _print(metrics: dict[str, float], signature: str, name: str, found: Sequence[Judgement], as_json: bool) -> None:
+def _print(metrics: dict[str, float], intervals: dict[str, tuple[float, float]], signature: str, name: str, found: Sequence[Judgement],
+           as_json: bool) -> None:  # fmt: skip
     if as_json:
-        values = {"task": "classification", "split": name, "examples": len(found), "metrics": metrics, "signature": signature}
+        values: dict[str, Any] = {"task": "classification", "split": name, "examples": len(found), "metrics": metrics}
+        values |= {"signature": signature} | ({"intervals": intervals} if intervals else {})
         print(json.dumps(values, ensure_ascii=False))
         return
-    print(table([[key, f"{value:.2f}"] for key, value in metrics.items()]))
+    ends = {key: f"[{low:.2f}, {high:.2f}]" for key, (low, high) in intervals.items()}
+    print(table([[key, f"{value:.2f}", ends.get(key, "")] for key, value in metrics.items()]))
     print(signature)
 
 

@@ -11,10 +11,9 @@ from .kernels import Chance, attend, attend_cached, plain_attend
 from .linear import Linear
 from .masks import Rows
 from .packing import PackedLinear
-from .positions import Rotary, rotate
+from .positions import Angles, Rotary, rotate
 
 Fused = tuple[Tensor, Tensor | None] | PackedLinear  # several projections of one input, as one product
-Angles = tuple[Tensor, Tensor]  # cosines and sines (N, 1, E/2)
 
 
 class Attention(nn.Module):
@@ -88,20 +87,21 @@ class Attention(nn.Module):
         return self.query(x).view(x.shape[0], self.heads, self.head_width)
 
     def to_self(self, x: Tensor, rows: Rows, is_causal: bool, chance: Chance | None) -> Tensor:
-        """Self-attention over packed rows: (N, D) -> (N, D)."""
+        """Self-attention over packed rows: (N, D) -> (N, D), what `output` is to project."""
         projected = self.project_self(x, rows.positions)
         mixed = attend(projected, None, self.heads, rows, rows, is_causal=is_causal, probability=self.dropout, chance=chance)
-        return self.output(mixed.reshape(x.shape))
+        return mixed.reshape(x.shape)
 
     def to_memory(self, x: Tensor, rows: Rows, memory: Tensor, memory_rows: Rows, chance: Chance | None) -> Tensor:
-        """Encoder-decoder attention: x (N, D) looks at memory (M, D) -> (N, D)."""
+        """Encoder-decoder attention: x (N, D) looks at memory (M, D) -> (N, D), what `output` is to project."""
         mixed = attend(self.project_query(x), self.project_memory(memory), self.heads, rows, memory_rows,
                        probability=self.dropout, chance=chance)  # fmt: skip
-        return self.output(mixed.reshape(x.shape))
+        return mixed.reshape(x.shape)
 
     def step(self, query: Tensor, keys: Tensor, values: Tensor, mask_bias: Tensor | None) -> Tensor:
-        """query (B, T, H, E) against cached keys (R, K, S, E), B / R consecutive rows sharing each -> (B * T, D)."""
-        return self.output(attend_cached(query, keys, values, mask_bias).reshape(-1, self.heads * self.head_width))
+        """query (B, T, H, E) against cached keys (R, K, S, E), B / R consecutive rows sharing each -> (B * T, D), what `output`
+        is to project."""
+        return attend_cached(query, keys, values, mask_bias).reshape(-1, self.heads * self.head_width)
 
     def weights(self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows, is_causal: bool) -> Tensor:
         """(B, H, T, S), recomputed exactly from queries and keys in x's precision."""

@@ -12,12 +12,12 @@ from .attention import Attention
 from .config import StackConfig
 from .feed_forward import feed_forward
 from .kernels import Chance, add_dropped
-from .linear import norm
+from .linear import Linear, norm
 from .masks import Rows
 
 
 class Branch(nn.Module):
-    """after(x + dropout(part(before(x)))): the slots around one part."""
+    """after(x + dropout(part(before(x)))): the slots around one part. Every part ends in a linear map, which `join` applies."""
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
@@ -26,8 +26,11 @@ class Branch(nn.Module):
         self.after = nn.Identity() if pre else norm(config)
         self.dropout = config.dropout
 
-    def join(self, x: Tensor, branch: Tensor, chance: Chance | None) -> Tensor:
-        return self.after(add_dropped(x, branch, self.dropout, chance))
+    def join(self, x: Tensor, output: Linear, hidden: Tensor, chance: Chance | None) -> Tensor:
+        """x (N, D); hidden (N, F) -> after(x + dropout(output(hidden)))."""
+        if chance is None:
+            return self.after(output.added(hidden, x))
+        return self.after(add_dropped(x, output(hidden), self.dropout, chance))
 
 
 class Block(nn.Module):
@@ -44,8 +47,8 @@ class Block(nn.Module):
         self.feed_forward_norm = Branch(config)
 
     def look_at_self(self, x: Tensor, rows: Rows, chance: Chance | None = None) -> Tensor:
-        slots = self.self_attention_norm
-        return slots.join(x, self.self_attention.to_self(slots.before(x), rows, self.is_causal, chance), chance)
+        slots, attention = self.self_attention_norm, self.self_attention
+        return slots.join(x, attention.output, attention.to_self(slots.before(x), rows, self.is_causal, chance), chance)
 
     def look_at_memory(self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows | None,
                        chance: Chance | None = None) -> Tensor:  # fmt: skip
@@ -53,11 +56,11 @@ class Block(nn.Module):
         if slots is None or attention is None:
             return x
         assert memory is not None and memory_rows is not None, "a block with attention to a memory needs one"
-        return slots.join(x, attention.to_memory(slots.before(x), rows, memory, memory_rows, chance), chance)
+        return slots.join(x, attention.output, attention.to_memory(slots.before(x), rows, memory, memory_rows, chance), chance)
 
     def feed(self, x: Tensor, chance: Chance | None = None) -> Tensor:
-        slots = self.feed_forward_norm
-        return slots.join(x, self.feed_forward(slots.before(x), chance), chance)
+        slots, part = self.feed_forward_norm, self.feed_forward
+        return slots.join(x, part.output, part.hidden(slots.before(x), chance), chance)
 
     def forward(self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows | None, chance: Chance | None) -> Tensor:
         x = self.look_at_self(x, rows, chance)

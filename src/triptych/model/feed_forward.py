@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .config import StackConfig
 from .kernels import Chance, dropout
 from .linear import Linear
-
-
-def _gelu_tanh(x: Tensor) -> Tensor:
-    return functional.gelu(x, approximate="tanh")
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": functional.relu,
-    "gelu": functional.gelu,
-    "gelu_tanh": _gelu_tanh,
-    "silu": functional.silu,
-}
 
 
 class FeedForward(nn.Module):
@@ -31,12 +16,16 @@ class FeedForward(nn.Module):
         super().__init__()
         self.inner = Linear(config.width, config.inner_width, config.bias)
         self.output = Linear(config.inner_width, config.width, config.bias)
-        self.activation = ACTIVATIONS[config.activation]
+        self.activation = config.activation
         self.dropout = config.inner_dropout
+
+    def hidden(self, x: Tensor, chance: Chance | None) -> Tensor:
+        """(..., D) -> (..., F), what `output` is to project."""
+        return dropout(self.inner.activated(x, self.activation), self.dropout, chance)
 
     def forward(self, x: Tensor, chance: Chance | None) -> Tensor:
         """(..., D) -> (..., D)."""
-        return self.output(dropout(self.activation(self.inner(x)), self.dropout, chance))
+        return self.output(self.hidden(x, chance))
 
 
 class GatedFeedForward(FeedForward):
@@ -46,9 +35,9 @@ class GatedFeedForward(FeedForward):
         super().__init__(config)
         self.gate = Linear(config.width, config.inner_width, config.bias)
 
-    def forward(self, x: Tensor, chance: Chance | None) -> Tensor:
-        """(..., D) -> (..., D)."""
-        return self.output(dropout(self.activation(self.gate(x)) * self.inner(x), self.dropout, chance))
+    def hidden(self, x: Tensor, chance: Chance | None) -> Tensor:
+        """(..., D) -> (..., F)."""
+        return dropout(self.gate.activated(x, self.activation) * self.inner(x), self.dropout, chance)
 
 
 def feed_forward(config: StackConfig) -> FeedForward:

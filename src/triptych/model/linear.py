@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import StackConfig
+from .packing import ACTIVATIONS as PACKED_ACTIVATIONS
 from .packing import PackedLinear
 
 
+def _gelu_tanh(x: Tensor) -> Tensor:
+    return functional.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "gelu_tanh": _gelu_tanh,
+    "silu": functional.silu,
+}
+
+
 class Linear(nn.Module):
-    """y = x W^T + b with W (outputs, inputs); computed in x's dtype."""
+    """y = x W^T + b with W (outputs, inputs); computed in x's dtype. What follows it at once is one pass with packed weights."""
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__()
@@ -28,6 +43,18 @@ class Linear(nn.Module):
             return self.packed(x)
         return functional.linear(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
 
+    def activated(self, x: Tensor, activation: str) -> Tensor:
+        """activation(y): one of ACTIVATIONS."""
+        if self.packed is not None and self.packed.fits(x):
+            return self.packed(x, *PACKED_ACTIVATIONS[activation])
+        return ACTIVATIONS[activation](self(x))
+
+    def added(self, x: Tensor, residual: Tensor) -> Tensor:
+        """residual + y."""
+        if self.packed is not None and self.packed.fits(x) and residual.dtype == x.dtype:
+            return self.packed.added(x, residual)
+        return residual + self(x)
+
 
 class LayerNorm(nn.Module):
     """Layer normalisation (Ba et al. 2016) over the last axis; statistics in fp32."""
@@ -39,7 +66,10 @@ class LayerNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.layer_norm(x, x.shape[-1:], self.weight.to(x.dtype), self.bias.to(x.dtype), self.epsilon)
+        weight, bias = self.weight, self.bias
+        if weight.dtype != x.dtype:
+            weight, bias = weight.to(x.dtype), bias.to(x.dtype)
+        return functional.layer_norm(x, x.shape[-1:], weight, bias, self.epsilon)
 
 
 class RMSNorm(nn.Module):

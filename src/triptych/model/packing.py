@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 ROWS = 128  # the number of rows that the layout is chosen for
+ACTIVATIONS = {"relu": ("relu", ""), "gelu": ("gelu", "none"), "gelu_tanh": ("gelu", "tanh"), "silu": ("swish", "")}  # oneDNN's words
 
 
 class PackedLinear:
@@ -26,11 +27,17 @@ class PackedLinear:
     def fits(self, x: Tensor) -> bool:
         return x.dtype == self.precision and not torch.is_grad_enabled()
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """(..., inputs) -> (..., outputs)."""
+    def __call__(self, x: Tensor, activation: str = "none", form: str = "") -> Tensor:
+        """(..., inputs) -> (..., outputs), through one of ACTIVATIONS while the product is at hand."""
         if not x.numel():
             return x.new_empty(*x.shape[:-1], self.outputs)
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, activation, [], form)
+
+    def added(self, x: Tensor, residual: Tensor) -> Tensor:
+        """residual + x W^T + b in one pass; residual (..., outputs)."""
+        if not x.numel():
+            return residual
+        return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")
 
 
 def can_pack(precision: torch.dtype) -> bool:

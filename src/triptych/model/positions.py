@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+Angles = tuple[Tensor, Tensor]  # cosines and sines (N, 1, E)
+
 
 class Sinusoidal(nn.Module):
     """Fixed sinusoids (Vaswani et al. 2017, section 3.5), even columns sine, odd columns cosine. No end, no parameter."""
@@ -53,17 +55,23 @@ class Rotary(nn.Module):
 
     def __init__(self, width: int, base: float) -> None:
         super().__init__()
-        self.frequencies = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
+        frequencies = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
+        self.frequencies = torch.cat((-frequencies, frequencies))  # of a pair's two members: against and with the clock
 
-    def angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """(N,) -> cosines and sines (N, 1, E/2), fp32."""
+    def angles(self, positions: Tensor) -> Angles:
+        """(N,) -> cosines and sines (N, 1, E), fp32; the sines of the first half are negative."""
         angle = positions.float()[:, None, None] * self.frequencies.to(positions.device)
         return angle.cos(), angle.sin()
 
 
-def rotate(x: Tensor, angles: tuple[Tensor, Tensor], heads: int | None = None) -> Tensor:
-    """The first `heads` (all where None) of x (N, heads, E) turned by `angles` (N, 1, E/2), in fp32; same dtype out."""
-    return _Rotate.apply(x, *angles, x.shape[1] if heads is None else heads)  # type: ignore[return-value]
+def rotate(x: Tensor, angles: Angles, heads: int | None = None) -> Tensor:
+    """The first `heads` (all where None) of x (N, heads, E) turned by `angles` (N, 1, E), in fp32; same dtype out."""
+    heads = x.shape[1] if heads is None else heads
+    if torch.is_grad_enabled():
+        return _Rotate.apply(x, *angles, heads)  # type: ignore[return-value]
+    turned = x[:, :heads] * angles[0]  # the few rows of a decoding step: as few operations as can be
+    turned.addcmul_(x[:, :heads].roll(x.shape[2] // 2, 2), angles[1])
+    return torch.cat((turned.to(x.dtype), x[:, heads:]), 1)
 
 
 class _Rotate(torch.autograd.Function):
@@ -71,6 +79,7 @@ class _Rotate(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
+        cosine, sine = cosine.chunk(2, -1)[1], sine.chunk(2, -1)[1]  # (N, 1, E/2)
         ctx.save_for_backward(cosine, sine)
         ctx.heads = heads
         return _turned(x, cosine, sine, heads)
@@ -94,8 +103,8 @@ def _turned(x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
     return out
 
 
-def plain_rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+def plain_rotate(x: Tensor, angles: Angles) -> Tensor:
     """The reference of `rotate`."""
     first, second = x.float().chunk(2, -1)
-    cosine, sine = angles
+    cosine, sine = (part.chunk(2, -1)[1] for part in angles)
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1).to(x.dtype)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .attention import Angles
 from .block import Block, Stack
 from .config import ModelConfig
 from .embeddings import Entrance, TokenEmbedding
@@ -20,6 +19,7 @@ from .kernels import Chance
 from .linear import Linear
 from .masks import Rows
 from .packing import PackedLinear
+from .positions import Angles
 from .state import CrossKeys, Memory, Pool, State, length_bias, whole_lanes
 
 
@@ -166,13 +166,13 @@ class Transformer(nn.Module):
         projected = attention.project_self(slots.before(x), positions, state.fused[layer], angles).view(*shape, heads + 2 * key_heads, -1)
         query, key, value = projected.split((heads, key_heads, key_heads), 2)
         keys, values = state.append(layer, key, value)
-        x = slots.join(x, attention.step(query.contiguous(), keys, values, mask), None)
+        x = slots.join(x, attention.output, attention.step(query.contiguous(), keys, values, mask), None)
         attention, slots = block.cross_attention, block.cross_attention_norm
         if attention is not None and slots is not None:
             cross = state.cross
             assert cross is not None, "a decoder with attention to a memory needs one"
             query = attention.project_query(slots.before(x)).view(*shape, heads, -1)
-            x = slots.join(x, attention.step(query, cross.keys[layer], cross.values[layer], cross.bias), None)
+            x = slots.join(x, attention.output, attention.step(query, cross.keys[layer], cross.values[layer], cross.bias), None)
         return block.feed(x)
 
     # Looking inside -----------------------------------------------------------------------------------------------
