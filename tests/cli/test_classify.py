@@ -41,6 +41,15 @@ def test_from_a_file_to_answers(triptych: Command, mine: Path, tmp_path: Path, m
     (tmp_path / "other.tsv").write_text("text\tlabel\ngood film\tpos\nstrange film\tnew\n")
     other = json.loads(triptych("evaluate", run, "--data", tmp_path / "other.tsv", "--json").out.strip().split("\n")[-1])
     assert other["metrics"]["accuracy"] == 50 and "'new' (1)" in other["signature"]
+    untaught = tmp_path / "untaught"
+    assert triptych("train", recipe, "--out", untaught, *SMALL, "--training.steps", "1", "--training.learning_rate", "1e-9").code == 0
+    both = triptych("compare", run, untaught, "--bootstrap", "30")
+    assert both.code == 0 and "accuracy, against the first" in both.out and "Validation at" in both.out, both.err
+    report = json.loads(triptych("compare", run, untaught, "--bootstrap", "30", "--json").out)
+    found = report["runs"][1]["against_first"]["accuracy"]
+    assert found["difference"]["value"] == report["runs"][1]["metrics"]["accuracy"] - 100 < 0 and found["second_better"] < 50
+    page = triptych("compare", run, untaught, "--html", tmp_path / "page.html")
+    assert page.code == 2 and "triptych inspect" in page.err
 
 
 def test_a_wrong_label_in_the_development_file_stops_training(triptych: Command, mine: Path, tmp_path: Path) -> None:

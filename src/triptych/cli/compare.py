@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from ..errors import UsageError
 from .console import table, talk
-from .evaluate import Split, chosen_examples, line_statistics
+from .evaluate import Split, chosen_examples, line_statistics, scored_anew
 from .use import decoding_changes
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def compare(
     json_: Annotated[bool, Parameter(name="--json")] = False, html: Path | None = None, text: str | None = None,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
-    """Metrics with bootstrap intervals, BLEU by length of the source, training speed and updates, attention side by side.
+    """Metrics with bootstrap intervals, training speed and updates; of translators BLEU by length of the source and attention.
 
     Parameters
     ----------
@@ -61,12 +61,14 @@ def compare(
     """
     from ..inference.predictor import load
 
-    if len(runs) < 2:
+    if len(runs) < 2:  # before anything is loaded
         raise UsageError("Name two runs or more: triptych compare RUN RUN.")
     if bootstrap < 1:
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
     predictors = [load(run) for run in runs]
     _refuse_different(runs, predictors)
+    if html is not None and not predictors[0].languages:
+        raise UsageError(f"--html shows attention from an answer to its source; a run for {predictors[0].task.name}: triptych inspect.")
     examples, name = chosen_examples(predictors[0], split, data, to)
     changes = decoding_changes(overrides)
     names = shown_names(runs)
@@ -86,7 +88,7 @@ def _refuse_different(runs: tuple[str, ...], predictors: list[Predictor]) -> Non
     for run, other in zip(runs[1:], predictors[1:], strict=True):
         if other.task.name != first.task.name:
             raise UsageError(f"{runs[0]} is for {first.task.name} and {run} for {other.task.name}: there is nothing to compare.")
-        if not set(other.languages.get("targets", [])) & set(first.languages.get("targets", [])):
+        if first.languages and not set(other.languages.get("targets", [])) & set(first.languages.get("targets", [])):
             both = [", ".join(one.languages.get("targets", [])) for one in (first, other)]
             raise UsageError(f"{runs[0]} translates to {both[0]} and {run} to {both[1]}: there is no language in common.")
 
@@ -106,19 +108,29 @@ def _answered(run: str, name: str, predictor: Predictor, examples: list[Example]
 
 
 def _report(sides: list[Side], examples: list[Example], name: str, resamples: int) -> dict[str, Any]:
+    from ..data.parts import aligned
+    from ..metrics.bootstrap import between, compared, interval
     from ..metrics.bootstrap import compare as paired
-    from ..metrics.bootstrap import interval
 
-    first = line_statistics(sides[0].evaluation, examples)
+    pairs = aligned(sides[0].predictor.task.needs)
+    drawn = [] if pairs else [scored_anew(side.evaluation, examples, resamples, side.predictor.task) for side in sides]
+    lines = [line_statistics(side.evaluation, examples) for side in sides] if pairs else []
     runs = []
     for place, side in enumerate(sides):
-        own = line_statistics(side.evaluation, examples)
-        values: dict[str, Any] = {"run": side.run, "metrics": side.evaluation.scores.values, "training": _training(side)}
-        values["intervals"] = {key: interval(*one, resamples).to_json() for key, one in own.items()}
+        scores = side.evaluation.scores.values
+        values: dict[str, Any] = {"run": side.run, "metrics": scores, "training": _training(side)}
+        if pairs:
+            own = {key: interval(*one, resamples) for key, one in lines[place].items()}
+            both = {key: paired(lines[0][key][0], *one, resamples) for key, one in lines[place].items() if key in lines[0]} if place else {}
+        else:
+            own = {key: between(scores[key], one) for key, one in drawn[place].items() if key in scores}
+            first = sides[0].evaluation.scores.values
+            shared = [key for key in own if key in drawn[0] and key in first] if place else []
+            both = {key: compared((first[key], scores[key]), (drawn[0][key], drawn[place][key]), 1) for key in shared}
+        values["intervals"] = {key: one.to_json() for key, one in own.items()}
         if place:
-            both = {key: (first[key][0], one[0], one[1]) for key, one in own.items() if key in first}
-            values["against_first"] = {key: paired(*one, resamples).to_json() for key, one in both.items()}
-        values["bleu_by_source_length"] = _by_length(side, examples, resamples)
+            values["against_first"] = {key: one.to_json() for key, one in both.items()}
+        values["bleu_by_source_length"] = _by_length(side, examples, resamples) if pairs else []
         runs.append(values)
     return {"task": sides[0].predictor.task.name, "split": name, "examples": len(examples), "runs": runs,
             "validation_at_equal_cost": _equal_cost(sides), "signature": sides[0].evaluation.scores.signature}  # fmt: skip
@@ -155,7 +167,8 @@ def _equal_cost(sides: list[Side]) -> list[dict[str, Any]]:
             return []
         limit = min(max(line[cost] for line in curve) for curve in curves)
         at = [max((line for line in curve if line[cost] <= limit), key=lambda line: line[cost], default=None) for curve in curves]
-        scores = [{key: line[key] for key in ("bleu", "chrf", "loss", "step", "seconds") if key in line} if line else None for line in at]
+        wanted = [*list(sides[0].evaluation.scores.values)[:2], "loss", "step", "seconds"]
+        scores = [{key: line[key] for key in wanted if key in line} if line else None for line in at]
         found.append({"at": f"{limit / share:,.4g} {unit}", "runs": scores})
     return found
 
@@ -166,7 +179,7 @@ def _print(report: dict[str, Any], sides: list[Side]) -> None:
     rows = [["", *(side.name for side in sides)]]
     for key in runs[0]["metrics"]:
         rows.append([key, *(_score(run, key) for run in runs)])
-    for key in ("bleu", "exact_match"):
+    for key in list(runs[0]["metrics"])[:1] + ["exact_match"] * ("bleu" in runs[0]["metrics"]):
         if any(key in run.get("against_first", {}) for run in runs[1:]):
             rows.append([f"{key}, against the first", "", *(_difference(run["against_first"].get(key)) for run in runs[1:])])
     for key in runs[0]["training"]:
@@ -179,10 +192,11 @@ def _print(report: dict[str, Any], sides: list[Side]) -> None:
             rows.append([buckets[0]["words"], f"{buckets[0]['lines']:,}", *scores])
         print(f"\n{table(rows)}")
     for point in report["validation_at_equal_cost"]:
-        scores = [f"bleu {one['bleu']:.2f}, loss {one['loss']:.3f}" if one and "bleu" in one and "loss" in one else "none yet"
-                  for one in point["runs"]]  # fmt: skip
+        main = next(iter(runs[0]["metrics"]))
+        scores = [", ".join(f"{key} {one[key]:.{3 if key == 'loss' else 2}f}" for key in dict.fromkeys((main, "loss")) if key in one)
+                  if one else "none yet" for one in point["runs"]]  # fmt: skip
         pairs = "; ".join(f"{side.name}: {score}" for side, score in zip(sides, scores, strict=True))
-        print(f"\nValidation (greedy) at {point['at']}: {pairs}")
+        print(f"\nValidation at {point['at']}: {pairs}")
     print(f"\n{report['signature']}")
 
 

@@ -15,6 +15,8 @@ from .prompting import UNJUDGED, Judging, Report, judge_run, write_answers
 from .use import Precision, decoding_changes, load_run
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..data.example import Example
     from ..inference.predictor import Evaluation, Predictor
     from ..tasks.task import Task
@@ -134,19 +136,18 @@ def bootstrapped(evaluation: Evaluation, examples: list[Example], resamples: int
     """Metric -> ends of its 95 % interval. Of translations, for what is a sum over lines, where all have one target language;
     other tasks are scored anew on every draw."""
     from ..data.parts import aligned
-    from ..metrics.bootstrap import interval
+    from ..metrics.bootstrap import between, interval
 
-    found = {}
-    if not aligned(task.needs):
-        return resampled(evaluation, examples, resamples, task)
-    for key, (statistics, scorer) in line_statistics(evaluation, examples).items():
-        drawn = interval(statistics, scorer, resamples)
-        found[key] = (drawn.low, drawn.high)
-    return found
+    if aligned(task.needs):
+        found = {key: interval(*each, resamples) for key, each in line_statistics(evaluation, examples).items()}
+    else:
+        drawn = scored_anew(evaluation, examples, resamples, task)
+        found = {key: between(evaluation.scores.values.get(key, float("nan")), each) for key, each in drawn.items()}
+    return {key: (one.low, one.high) for key, one in found.items()}
 
 
-def resampled(evaluation: Evaluation, examples: list[Example], resamples: int, task: Task) -> dict[str, tuple[float, float]]:
-    """95 % intervals of every metric of the task."""
+def scored_anew(evaluation: Evaluation, examples: list[Example], resamples: int, task: Task) -> dict[str, np.ndarray]:
+    """Every metric of the task on each draw of the examples (resamples,); the draws are the same for all runs."""
     from ..metrics.bootstrap import redrawn
 
     def score(places: list[int]) -> dict[str, float]:

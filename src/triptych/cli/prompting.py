@@ -130,7 +130,7 @@ def judge_run(predictor: Predictor, split: str, files: list[str] | None, judging
               report: Report) -> int:  # fmt: skip
     """`evaluate --as classification`: prints accuracy beside the largest label's share."""
     from ..inference.few_shot import TEMPLATE, FewShot, judge
-    from ..metrics.bootstrap import redrawn
+    from ..metrics.bootstrap import between, redrawn
     from ..metrics.classification import SIGNATURES, accuracy, f1
 
     if predictor.task.name != "language-modelling":
@@ -148,8 +148,9 @@ def judge_run(predictor: Predictor, split: str, files: list[str] | None, judging
     scorers = {"accuracy": accuracy, "f1_macro": f1}
     metrics = {key: scorer(predicted, gold) for key, scorer in scorers.items()}
     metrics["majority"] = 100.0 * max(Counter(gold).values()) / len(gold)
-    intervals = redrawn(lambda places: {key: scorer([predicted[place] for place in places], [gold[place] for place in places])
-                                        for key, scorer in scorers.items()}, len(gold), report.resamples or 0)  # fmt: skip
+    drawn = redrawn(lambda places: {key: scorer([predicted[place] for place in places], [gold[place] for place in places])
+                                    for key, scorer in scorers.items()}, len(gold), report.resamples or 0)  # fmt: skip
+    intervals = {key: (ends.low, ends.high) for key, ends in ((key, between(metrics[key], each)) for key, each in drawn.items())}
     signature = (
         f"accuracy = {SIGNATURES['accuracy']}; majority = share of the most frequent label of the scored texts; judged by likelihood, "
         f"{len(worked)} examples, normalise:{judging.normalise}, template:{unescaped(judging.template) or TEMPLATE!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -46,31 +46,35 @@ class Comparison:
 
 def interval(statistics: np.ndarray, score: Scorer, resamples: int = 1000, seed: int = 12345) -> Interval:
     """The 95 % interval of one system. statistics (lines, S): what each line adds, like `bleu.bleu_statistics`."""
-    return _interval(float(score(statistics.sum(0))), score(_sums([statistics], resamples, seed)[0]))
+    return between(float(score(statistics.sum(0))), score(_sums([statistics], resamples, seed)[0]))
 
 
 def compare(first: np.ndarray, second: np.ndarray, score: Scorer, resamples: int = 1000, seed: int = 12345) -> Comparison:
     """Paired bootstrap of two systems' statistics (lines, S), line by line of the same test set."""
     assert first.shape == second.shape, "both systems answered the same lines"
     whole = [float(score(one.sum(0))) for one in (first, second)]
-    drawn = [score(sums) for sums in _sums([first, second], resamples, seed)]
+    return compared(whole, [score(sums) for sums in _sums([first, second], resamples, seed)], seed)
+
+
+def compared(whole: Sequence[float], drawn: Sequence[np.ndarray], seed: int) -> Comparison:
+    """Two systems' scores on the whole set, and on the sets drawn (resamples,), the same draws for both."""
     gain, gains = whole[1] - whole[0], drawn[1] - drawn[0]
-    sizes = np.abs(gains)
+    sizes, resamples = np.abs(gains), len(gains)
     chance = (sizes - sizes.mean() > abs(gain)) | ~sizes.any()
     return Comparison(
-        first=_interval(whole[0], drawn[0]), second=_interval(whole[1], drawn[1]), difference=_interval(gain, gains),
+        first=between(whole[0], drawn[0]), second=between(whole[1], drawn[1]), difference=between(gain, gains),
         second_better=100.0 * float((gains > 0).mean()), p_value=float((chance.sum() + 1) / (resamples + 1)),
         resamples=resamples, seed=seed,
     )  # fmt: skip
 
 
-def redrawn(score: Callable[[list[int]], Mapping[str, float]], count: int, resamples: int, seed: int = 1) -> dict[str, tuple[float, float]]:
-    """95 % intervals of metrics that are no sum over lines: `score` of the places drawn, with replacement (Efron 1979)."""
+def redrawn(score: Callable[[list[int]], Mapping[str, float]], count: int, resamples: int, seed: int = 1) -> dict[str, np.ndarray]:
+    """Metrics that are no sum over lines, (resamples,) each: `score` of the places drawn, with replacement (Efron 1979)."""
     generator, drawn = np.random.default_rng(seed), dict[str, list[float]]()
     for _ in range(resamples):
         for key, value in score(generator.integers(0, count, count).tolist()).items():
             drawn.setdefault(key, []).append(value)
-    return {key: (float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))) for key, values in drawn.items()}
+    return {key: np.array(values) for key, values in drawn.items()}
 
 
 def mean(sums: np.ndarray) -> np.ndarray:
@@ -83,7 +87,8 @@ def exact_statistics(hypotheses: list[str], references: list[str]) -> np.ndarray
     return np.array([[a.strip() == b.strip(), 1] for a, b in zip(hypotheses, references, strict=True)], dtype=np.int64)
 
 
-def _interval(value: float, drawn: np.ndarray) -> Interval:
+def between(value: float, drawn: np.ndarray) -> Interval:
+    """`value` and the ends of the 95 % of `drawn` (resamples,) around the middle."""
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Interval(value, float(low), float(high))
 
