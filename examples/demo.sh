@@ -20,7 +20,7 @@ cat <<END
 
 Done. The model is in $RUN; open $RUN/attention.html in a browser to see which words it looked at.
 What to type next (after: source .venv/bin/activate):
-  triptych translate $RUN "The teacher reads a book at school today."
+  triptych translate $RUN "The teacher reads a book at school every day."
   triptych translate $RUN --to zh-Hans < my-sentences.txt
   triptych info $RUN
 With your own files, one sentence a line, the same number of lines in both:

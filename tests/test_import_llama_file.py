@@ -16,6 +16,7 @@ from triptych.data.imported_tokenizer import ImportedTokenizer
 from triptych.errors import RunError, UsageError
 from triptych.exchange import export_run, import_folder, open_origin
 from triptych.inference.predictor import Predictor, load
+from triptych.prepare import prepare
 from triptych.presets.llama_file import read_folder
 from triptych.recipe import Recipe
 from triptych.run import Run
@@ -116,6 +117,16 @@ def test_ids_are_those_of_the_greedy_merge(source: Path, tmp_path: Path) -> None
 
 def test_training_can_start_from_it(source: Path) -> None:
     assert open_origin(source, "language-modelling").read_config().task == "language-modelling"
+
+
+def test_what_its_tokenizer_cannot_do_is_set_aside_and_said(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n\n".join(f"the cat and {number}" for number in range(60)), encoding="utf-8")
+    values = {"task": {"name": "language-modelling", "context": 16}, "data": {"train": str(tmp_path / "a.txt")},
+              "model": {"start": str(source)}, "batches": {"bpe_dropout": 0.1}, "training": {"steps": 1}}  # fmt: skip
+    for _ in range(2):  # the second goes on with the first
+        said: list[str] = []
+        prepared = prepare(Recipe.from_values(values), tmp_path / "run", resume=(tmp_path / "run").exists(), report=said.append)
+        assert prepared.recipe.batches.bpe_dropout == 0 and "bpe_dropout is set aside" in " ".join(said)
 
 
 def test_broken_files_are_named(source: Path, tmp_path: Path) -> None:

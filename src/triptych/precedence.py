@@ -31,6 +31,8 @@ def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     task = dict(values.get("task", {}))
     if isinstance(task.get("words"), str) and task["words"] not in RULES:  # a run that finds words
         task["words"] = anchor(task["words"])
+    if isinstance(task.get("reference"), str):  # a run that answers are held against
+        task["reference"] = anchor(task["reference"])
     tables = {"task": task, "data": data, "model": model, "training": training}
     return {**values, **{name: table for name, table in tables.items() if table}}
 

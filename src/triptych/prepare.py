@@ -13,7 +13,7 @@ import torch
 
 from .data.batching import Encoded, MicroBatches, collate, length_batches
 from .data.check_columns import refuse_unseen
-from .data.drawing import Drawing
+from .data.drawing import KINDS, Drawing
 from .data.example import FIELDS, Example, texts_of
 from .data.parts import read_part, spread
 from .data.shards import Shards
@@ -104,6 +104,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     recipe = dataclasses.replace(recipe, data=resolved(recipe.data, recipe.build_task().cut is not None))
     before = Run(out) if resume and (out / "config.json").is_file() else None
     if before is not None:
+        recipe = _without_drawing(recipe, before, tell)
         _refuse_changes(recipe, before)
     elif resume:
         tell(f"There is nothing to resume in {out}; training starts anew.")
@@ -111,6 +112,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     if task.referred is not None and recipe.model.start is None:
         raise UsageError(f"{task.name.capitalize()} tuning changes a run that can chat: name it with model.start (--model.start RUN).")
     origin = before or (open_origin(recipe.model.start, task.name) if recipe.model.start else None)
+    recipe = recipe if before is not None else _without_drawing(recipe, origin, tell)
     corpus = Corpus(recipe.data, tell) if recipe.data.stream else None
     if corpus is None:
         examples, validation = (read_part(recipe.data, part, tell, task.needs) for part in ("train", "validation"))
@@ -220,6 +222,14 @@ def _encoder(recipe: Recipe, task: Task, examples: Sequence[Example], encoded: l
 
 
 # Tokenizers and model ---------------------------------------------------------------------------------------------------
+
+
+def _without_drawing(recipe: Recipe, origin: Run | None, tell: Report) -> Recipe:
+    """Without `batches.bpe_dropout` where the tokenizer comes from a model of another library, whose merges are its own affair."""
+    if origin is None or not recipe.batches.bpe_dropout or Tokenizers.load(origin.path).source.kind in KINDS:
+        return recipe
+    tell(f"batches.bpe_dropout is set aside: the tokenizer of {recipe.model.start or origin.path} cuts a word in one way.")
+    return dataclasses.replace(recipe, batches=dataclasses.replace(recipe.batches, bpe_dropout=0.0))
 
 
 def _tokenizers(recipe: Recipe, labels: dict[str, Any], examples: list[Example], origin: Run | None, tell: Report) -> Tokenizers:

@@ -87,6 +87,24 @@ def test_check_of_good_files_is_quiet(triptych: Command, files: Path) -> None:
     assert done.code == 0 and "0 errors" in done.err
 
 
+def test_check_of_plain_text(triptych: Command, tmp_path: Path) -> None:
+    many = [f"Text number {number} says so." for number in range(50)]
+    (tmp_path / "good.txt").write_text("\n\n".join(many), encoding="utf-8")
+    good = triptych("data", "check", tmp_path / "good.txt")
+    assert good.code == 0 and "50 plain texts; 0 errors, 0 warnings" in good.err
+    (tmp_path / "odd.txt").write_text("\n\n".join([*many, "text number 3 SAYS so", "lost \ufffd here", "a\x00b"]), encoding="utf-8")
+    odd = triptych("data", "check", tmp_path / "odd.txt")
+    for said in ("odd.txt:101: duplicate: the same text stands at odd.txt:7", "odd.txt:103: lost character", "odd.txt:105: zero byte"):
+        assert said in odd.out
+    assert odd.code == 1
+    (tmp_path / "bad.txt").write_bytes(b"fine\n\n\xffbad\n")
+    (tmp_path / "few.txt").write_text("one\nlong\ntext\n")
+    assert "bad.txt:3: bad UTF-8" in triptych("data", "check", tmp_path / "bad.txt").out
+    assert "few texts: 1" in triptych("data", "check", tmp_path / "few.txt").out
+    whole = triptych("data", "check", tmp_path)
+    assert whole.code == 1 and "bad UTF-8" in whole.out and "duplicate" in whole.out
+
+
 def test_stats_and_list(triptych: Command, files: Path) -> None:
     done = triptych("data", "stats", files / "a.tsv")
     assert done.code == 0 and "median length" in done.out and "LATIN" in done.out

@@ -46,3 +46,12 @@ def test_examples_that_are_right_have_no_problem() -> None:
 def test_names_that_say_squad() -> None:
     assert all(map(is_squad, ("a.json", "a.JSON.gz", "b.tar", "b.tar.gz", "c.tgz")))
     assert not any(map(is_squad, ("a.jsonl", "a.tsv", "a.toml")))
+
+
+def test_lines_that_say_squad(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('\n{"question": "Who?", "passage": "Ann did.", "answers": [{"text": "Ann", "start": 0}]}\n')
+    (tmp_path / "b.jsonl").write_text('{"text": "Who?", "label": "question"}\n')
+    (tmp_path / "c.jsonl").write_text("no json\n")
+    assert is_squad(str(tmp_path / "a.jsonl"))
+    assert not is_squad(str(tmp_path / "b.jsonl")) and not is_squad(str(tmp_path / "c.jsonl"))
+    assert check({"train": [str(tmp_path / "a.jsonl")]}).problems == []

@@ -214,7 +214,20 @@ def named_files(data: DataTable) -> dict[str, list[str]]:
     return {part: [names] if isinstance(names, str) else list(names) for part, names in given.items()}
 
 
+def _plain_texts(what: What) -> Report | None:
+    """Text files, or folders of them; two files side by side mean translations."""
+    from ..data import check_texts
+    from ..data.catalog import entries
+    from ..recipe import packaged
+
+    first = what[0] if len(what) == 1 else None
+    if first is None or first in packaged() or first in entries() or (Path(first) / "recipe.toml").is_file():
+        return None
+    return check_texts.check(what) if check_texts.is_plain_text(first) else None
+
+
 CHECKS: dict[str, Callable[[What], Report | None]] = {  # what the records are called -> the report on them; asked in this order
+    "plain texts": _plain_texts,
     "trees": _trees,
     "questions": _reading,
     "sentences": _tagged,

@@ -33,7 +33,7 @@ VERBS = {  # verb -> (module:function, what it does)
     "chat": ("chat:chat", "Talk with a run, turn by turn, for a run that chats."),
     "inspect": ("look:inspect", "Show what a run attended to, as one HTML file or as text."),
     "compare": ("compare:compare", "Runs side by side: scores, lengths, speed, attention."),
-    "import": ("exchange:import_", "A folder of the library transformers (BERT, DistilBERT) as a run."),
+    "import": ("exchange:import_", "A folder of the library transformers (BERT, GPT-2, Llama, ...) or a llama2.c file as a run."),
     "export": ("exchange:export", "A run as a folder that another library loads."),
     "info": ("info:info", "What a run or a preset is; without a name, what is installed here."),
 }

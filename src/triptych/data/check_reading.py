@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import DataError
 from .check import Problem, Report
 from .example import Example
+from .sources import lines_of
 from .split import sentence_key
 from .squad import Found, questions
 
@@ -68,5 +70,12 @@ def _one(one: Found) -> list[Problem]:
 
 
 def is_squad(name: str) -> bool:
-    """Whether a file's name says that it holds SQuAD JSON."""
-    return Path(name).name.removesuffix(".gz").lower().endswith((".json", ".tar", ".tgz"))
+    """Whether a file's name says that it holds SQuAD JSON, or its first line is a question with a passage (JSONL)."""
+    plain = Path(name).name.removesuffix(".gz").lower()
+    if plain.endswith((".jsonl", ".ndjson")) and Path(name).is_file():
+        try:
+            first = json.loads(next((line for line in lines_of(name) if line.strip()), ""))
+        except (DataError, ValueError):
+            return False
+        return isinstance(first, dict) and "question" in first and "answers" in first and bool({"passage", "context"} & first.keys())
+    return plain.endswith((".json", ".tar", ".tgz"))

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import UsageError
 from .tokenizer import Tokenizer, Tokenizers
 
+KINDS = ("bpe", "code")  # of tokenizers whose merges can be left out
 VARIANTS = 32  # segmentations drawn of each word
 LONGEST_REMEMBERED = 24  # characters of a text whose words are kept
 
@@ -22,7 +23,7 @@ class Segmentations:
     """Drawn segmentations of words, remembered; the same for the same tokenizer, probability and seed."""
 
     def __init__(self, tokenizer: Tokenizer, dropout: float, seed: int) -> None:
-        if tokenizer.kind not in ("bpe", "code"):
+        if tokenizer.kind not in KINDS:
             raise UsageError(f"batches.bpe_dropout is for tokenizer.kind 'bpe', and this one is '{tokenizer.kind}'. Leave it at 0.")
         model = json.loads(tokenizer.to_json())["tokenizer"]["model"]
         self.ids: dict[str, int] = model["vocab"]

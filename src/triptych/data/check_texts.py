@@ -1,0 +1,71 @@
+"""What is wrong with plain text, before a training is spent on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import DataError
+from .check import Problem, Report, bad_bytes
+from .sources import lines_of, read_bytes
+from .split import SHARES, sentence_key
+from .texts import as_it_is, files_in, texts_of
+
+LONG_LINE = 100_000  # characters
+FEW = 40  # texts; of fewer none may fall to a part of 2.5 %
+
+
+def is_plain_text(name: str) -> bool:
+    """Whether a name is that of a folder, or of a text file whose first line is no row of a table."""
+    path = Path(name)
+    if path.is_dir() or not path.name.removesuffix(".gz").lower().endswith((".txt", ".md")):
+        return path.is_dir()
+    return not path.is_file() or b"\t" not in read_bytes(path).lstrip().split(b"\n", 1)[0]
+
+
+def check(names: Sequence[str]) -> Report:
+    """Bytes that are no text, characters that a conversion left behind, endless lines, texts that stand twice, too few of them.
+
+    Reads everything and stops at nothing.
+    """
+    report, first_seen, count = Report(), {}, 0
+    try:
+        paths = files_in(names)
+    except DataError as problem:
+        return Report([Problem(str(names[0]), str(problem))], {"train": 0})
+    for path in paths:
+        try:
+            wrong = bad_bytes(path)
+            report.problems += wrong
+            if wrong:
+                continue
+            lines = lines_of(path)
+            report.problems += _lines(lines, str(path))
+            texts = list(texts_of(lines, path, "text", as_it_is(path, False)))
+        except DataError as problem:
+            report.problems.append(Problem(str(path), str(problem).removeprefix(f"{path}: ")))
+            continue
+        count += len(texts)
+        for one in texts:
+            key = sentence_key(one.text or "")
+            if key in first_seen:
+                report.problems.append(Problem(one.place, f"duplicate: the same text stands at {first_seen[key]}", "warning"))
+            first_seen.setdefault(key, one.place)
+    report.pairs = {"train": count}
+    if count < FEW and not any(problem.severity == "error" for problem in report.problems):
+        share = f"{100 * SHARES['validation']:g} % are held out"
+        reason = f"few texts: {count}, of which {share}; name data.validation and data.test, or put empty lines between texts"
+        report.problems.append(Problem(str(names[0]), reason, "warning" if count else "error"))
+    return report
+
+
+def _lines(lines: Sequence[str], where: str) -> list[Problem]:
+    found = []
+    for number, line in enumerate(lines, 1):
+        if "\ufffd" in line:
+            found.append(Problem(f"{where}:{number}", "lost character: U+FFFD stands where a conversion found none", "warning"))
+        if "\x00" in line:
+            found.append(Problem(f"{where}:{number}", "zero byte: this may be no text, or UTF-16", "warning"))
+        if len(line) > LONG_LINE:
+            found.append(Problem(f"{where}:{number}", f"long line: {len(line):,} characters", "warning"))
+    return found
