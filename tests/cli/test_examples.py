@@ -1,0 +1,56 @@
+"""The programs in examples/ run, and are short."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "examples"
+
+
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec is not None and spec.loader is not None, "a file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+def test_examples_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").split("\n")) <= 61
+
+
+def test_parts_are_changed_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = example("change_one_part")
+    monkeypatch.setattr(module, "VARIANTS", {"rotary positions": {**module.VARIANTS["rotary positions"], "validation.examples": 10}})
+    module.main(2)
+    header, row = capsys.readouterr().out.strip().split("\n")
+    assert "exact match" in header and row.startswith("rotary positions") and row.endswith("%")
+
+
+def test_every_variant_is_a_recipe() -> None:
+    import triptych
+
+    for changes in example("change_one_part").VARIANTS.values():
+        triptych.Recipe.load("phrasebook", changes).model.config()
+
+
+def test_numbers_behind_a_picture(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example("look_inside").main(str(trained), "one red dogs")
+    out = capsys.readouterr().out
+    assert out.startswith("one red dogs -> ") and "looked at" in out and "layer 1:" in out
+
+
+def test_a_classifier_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{word} film {number}\t{label}" for number in range(60) for word, label in (("good", "pos"), ("bad", "neg"))]
+    (tmp_path / "my.tsv").write_text("text\tlabel\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    given = iter(["a good film", ""])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(given))
+    example("own_classifier").main("my.tsv", 0.02)
+    assert capsys.readouterr().out.rstrip().endswith("%")
