@@ -159,14 +159,14 @@ def _training(side: Side) -> dict[str, Any]:
 
 
 def _equal_cost(sides: list[Side]) -> list[dict[str, Any]]:
-    """The last validation of each run before the fewest updates, and before the fewest minutes, that any of them had."""
+    """The last validation of each run before the fewest updates, and before the fewest minutes, that any had (1 % later will do)."""
     found = []
     for cost, unit, share in (("step", "updates", 1), ("seconds", "minutes", 60)):
         curves = [[line for line in side.lines if line.get("split") == "validation" and cost in line] for side in sides]
         if not all(curves):
             return []
         limit = min(max(line[cost] for line in curve) for curve in curves)
-        at = [max((line for line in curve if line[cost] <= limit), key=lambda line: line[cost], default=None) for curve in curves]
+        at = [max((line for line in curve if line[cost] <= 1.01 * limit), key=lambda line: line[cost], default=None) for curve in curves]
         wanted = [*list(sides[0].evaluation.scores.values)[:2], "loss", "step", "seconds"]
         scores = [{key: line[key] for key in wanted if key in line} if line else None for line in at]
         found.append({"at": f"{limit / share:,.4g} {unit}", "runs": scores})

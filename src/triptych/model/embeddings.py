@@ -48,7 +48,7 @@ class Entrance(nn.Module):
     def forward(self, vectors: Tensor, positions: Tensor, precision: torch.dtype, chance: Chance | None,
                 segments: Tensor | None = None) -> Tensor:  # fmt: skip
         """vectors (..., D), positions (...), segments (...) -> (..., D) in `precision`. No segments given: all are the first."""
-        x = vectors * self.scale
+        x = vectors if self.scale == 1.0 else vectors * self.scale
         if self.positions is not None:
             x = x + self.positions(positions)
         if self.segments is not None:

@@ -281,11 +281,14 @@ def attend_cached(query: Tensor, keys: Tensor, values: Tensor, mask_bias: Tensor
     """
     (count, steps, heads, width), (sources, key_heads, length) = query.shape, keys.shape[:3]
     beams, groups = count // sources, heads // key_heads
-    q = query.view(sources, beams, steps, key_heads, groups, width).permute(0, 3, 1, 4, 2, 5)
+    single = beams * steps == 1  # the heads of a row stand in order already
+    q = query if single else query.view(sources, beams, steps, key_heads, groups, width).permute(0, 3, 1, 4, 2, 5)
     q = q.reshape(sources * key_heads, beams * groups * steps, width)
     k, v = keys.view(-1, length, width), values.view(-1, length, width)
     scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=1.0 / math.sqrt(width))
     if mask_bias is not None:
         scores.view(sources, key_heads, beams, groups, steps, length).add_(mask_bias.unsqueeze(3))
-    mixed = torch.bmm(torch.softmax(scores, -1), v).view(sources, key_heads, beams, groups, steps, width)
-    return mixed.permute(0, 2, 4, 1, 3, 5).reshape(count, steps, heads, width)
+    mixed = torch.bmm(torch.softmax(scores, -1), v)
+    if single:
+        return mixed.view(count, 1, heads, width)
+    return mixed.view(sources, key_heads, beams, groups, steps, width).permute(0, 2, 4, 1, 3, 5).reshape(count, steps, heads, width)

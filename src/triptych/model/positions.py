@@ -69,8 +69,9 @@ def rotate(x: Tensor, angles: Angles, heads: int | None = None) -> Tensor:
     heads = x.shape[1] if heads is None else heads
     if torch.is_grad_enabled():
         return _Rotate.apply(x, *angles, heads)  # type: ignore[return-value]
-    turned = x[:, :heads] * angles[0]  # the few rows of a decoding step: as few operations as can be
-    turned.addcmul_(x[:, :heads].roll(x.shape[2] // 2, 2), angles[1])
+    own = x[:, :heads]
+    turned = own * angles[0]  # the few rows of a decoding step: as few operations as can be
+    turned.addcmul_(own.roll(x.shape[2] // 2, 2), angles[1])
     return torch.cat((turned.to(x.dtype), x[:, heads:]), 1)
 
 

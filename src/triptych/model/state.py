@@ -157,9 +157,9 @@ class State:
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write (B, T, K, E) of new tokens and give all of this layer: two (R, K, C, E)."""
         keys, values = self.pool.keys[layer], self.pool.values[layer]
-        shape = (keys.shape[0], -1, *key.shape[2:])
-        keys[:, :, self.used : self.pool.used] = key.reshape(shape).transpose(1, 2)
-        values[:, :, self.used : self.pool.used] = value.reshape(shape).transpose(1, 2)
+        shape, new = (keys.shape[0], -1, *key.shape[2:]), self.pool.used - self.used
+        keys.narrow(2, self.used, new).copy_(key.reshape(shape).transpose(1, 2))
+        values.narrow(2, self.used, new).copy_(value.reshape(shape).transpose(1, 2))
         return keys, values
 
     def advance(self, steps: int) -> None:
