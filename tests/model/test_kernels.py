@@ -56,6 +56,35 @@ def test_attention_dropout_has_the_derivative_of_what_it_computed() -> None:
     assert torch.autograd.gradcheck(run, (x,))
 
 
+@pytest.mark.parametrize("heads,key_heads", [(4, 4), (4, 2)])
+@pytest.mark.parametrize("sizes", [(9, 9), (11, 3, 8), (4,)])
+def test_blocks_of_a_causal_sequence_equal_the_plain_form(heads: int, key_heads: int, sizes: tuple[int, ...],
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setattr(kernels, "BLOCK", 4)
+    torch.manual_seed(1)
+    rows = lengths(*sizes)
+    assert len(kernels._blocks(rows.longest, rows.longest, True)) == -(-rows.longest // 4)
+    x = torch.randn(rows.total, heads + 2 * key_heads, 8, dtype=torch.float64, requires_grad=True)
+    fast = kernels.attend(x, None, heads, rows, rows, is_causal=True)
+    plain, _ = kernels.plain_attend(x, None, heads, rows, rows, is_causal=True)
+    torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
+    upstream = torch.randn_like(fast)
+    torch.testing.assert_close(*(torch.autograd.grad(y, x, upstream)[0] for y in (fast, plain)), atol=1e-12, rtol=0)
+
+
+def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "BLOCK", 2)
+    rows = lengths(5, 2)
+    x = torch.randn(7, 6, 4, dtype=torch.float64, requires_grad=True)
+
+    def run(value: torch.Tensor) -> torch.Tensor:
+        chance = kernels.Chance()
+        chance.seed(3)
+        return kernels.attend(value, None, 2, rows, rows, is_causal=True, probability=0.3, chance=chance)
+
+    assert torch.autograd.gradcheck(run, (x,))
+
+
 def test_a_fully_masked_row_gives_zeros() -> None:
     query = torch.randn(2, 2, 4)
     weights = kernels._softmax_scores(query, query, torch.tensor([[[[True, False], [False, False]]]]), (1, 2, 1, 2, 2))

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from .masks import Rows, allowed, bias
 
+BLOCK = 128  # queries of a causal sequence that are computed together
 CHUNK_LOGITS = 8_000_000  # logits computed at a time: rows x vocabulary that stay in the last-level cache
 
 
@@ -98,49 +99,80 @@ def add_dropped(residual: Tensor, x: Tensor, probability: float, chance: Chance 
 class _Attend(torch.autograd.Function):
     """softmax(scale Q K^T + bias) V over packed rows, with its derivative written out.
 
-    Padding exists only inside. Gathers go both ways by index, so the backward needs no scattered additions.
+    Padding exists only inside. Gathers go both ways by index, so the backward needs no scattered additions. Of long causal
+    sequences the queries go in blocks, each against the keys up to its own end: half of all scores are never computed.
     """
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, memory: Tensor | None, heads: int, queries: Rows, keys: Rows, mask: Tensor | None,
-                probability: float, chance: Chance | None) -> Tensor:  # fmt: skip
+                is_causal: bool, probability: float, chance: Chance | None) -> Tensor:  # fmt: skip
         own = memory is None
         source = query if own else memory
         width, key_heads = query.shape[2], ((query.shape[1] - heads) if own else source.shape[1]) // 2
         first = heads if own else 0
         b, t, s, groups = queries.count, queries.longest, keys.longest, heads // key_heads
-        q = _gather(query, queries, 0, heads).view(b * key_heads, groups * t, width)
+        q = _gather(query, queries, 0, heads).view(b * key_heads, groups, t, width)
         k = _gather(source, keys, first, key_heads).view(b * key_heads, s, width)
         v = _gather(source, keys, first + key_heads, key_heads).view(b * key_heads, s, width)
-        weights = _softmax_scores(q, k, mask, (b, key_heads, groups, t, s))  # (BK, GT, S)
-        if not queries.dense:  # rows of no token: zero, so that they give nothing to anyone's gradient
-            weights.view(b, heads, t, s).mul_(queries.real[:, None, :, None])
-        keep = None if chance is None or not probability else _keep(weights, probability, chance)
-        out = torch.bmm(weights if keep is None else weights * keep, v)  # (BK, GT, E)
-        ctx.save_for_backward(q, k, v, weights, keep)
-        ctx.sizes = (own, heads, key_heads, queries, keys, query.shape, None if memory is None else memory.shape)
-        return _ungather(out, queries, heads)  # (N, H, E)
+        kept, out = [], []
+        for start, end, seen in _blocks(t, s, is_causal):
+            part, size = _rows(q, start, end), end - start
+            shown = None if mask is None else mask[:, :, start:end, :seen] if mask.shape[2] > 1 else mask
+            weights = _softmax_scores(part, k[:, :seen], shown, (b, key_heads, groups, size, seen))  # (BK, GT, S)
+            if not queries.dense:  # rows of no token: zero, so that they give nothing to anyone's gradient
+                weights.view(b, heads, size, seen).mul_(queries.real[:, None, start:end, None])
+            keep = None if chance is None or not probability else _keep(weights, probability, chance)
+            mixed = torch.bmm(weights if keep is None else weights * keep, v[:, :seen])  # (BK, GT, E)
+            out.append(mixed.view(b * key_heads, groups, size, width))
+            kept += [weights, keep]
+        ctx.save_for_backward(q, k, v, *kept)
+        ctx.sizes = (own, heads, key_heads, queries, keys, query.shape, None if memory is None else memory.shape, is_causal)
+        return _ungather(out[0] if len(out) == 1 else torch.cat(out, 2), queries, heads)  # (N, H, E)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        q, k, v, weights, keep = ctx.saved_tensors
-        own, heads, key_heads, queries, keys, query_shape, memory_shape = ctx.sizes
+        q, k, v, *kept = ctx.saved_tensors
+        own, heads, key_heads, queries, keys, query_shape, memory_shape, is_causal = ctx.sizes
         grad = _gather(grads[0].contiguous(), queries, 0, heads).view(q.shape)
-        dropped = weights if keep is None else weights * keep
-        grad_v = torch.bmm(dropped.transpose(1, 2), grad)
-        grad_weights = torch.bmm(grad, v.transpose(1, 2))
-        if keep is not None:
-            grad_weights = grad_weights.mul_(keep)
-        factor = 1.0 / math.sqrt(q.shape[-1])
-        grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype).mul_(factor)
-        grad_q, grad_k = torch.bmm(grad_scores, k), torch.bmm(grad_scores.transpose(1, 2), q)
+        parts, grad_k, grad_v = [], torch.empty(0), torch.empty(0)
+        blocks = list(enumerate(_blocks(q.shape[2], k.shape[1], is_causal)))
+        for number, (start, end, seen) in reversed(blocks):  # the last one sees all keys
+            weights, keep = kept[2 * number : 2 * number + 2]
+            own_q, own_grad = _rows(q, start, end), _rows(grad, start, end)
+            dropped = weights if keep is None else weights * keep
+            more_v = torch.bmm(dropped.transpose(1, 2), own_grad)
+            grad_weights = torch.bmm(own_grad, v[:, :seen].transpose(1, 2))
+            if keep is not None:
+                grad_weights = grad_weights.mul_(keep)
+            factor = 1.0 / math.sqrt(q.shape[-1])
+            grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype).mul_(factor)
+            more_k = torch.bmm(grad_scores.transpose(1, 2), own_q)
+            parts.append(torch.bmm(grad_scores, k[:, :seen]).view(q.shape[0], q.shape[1], end - start, -1))
+            if len(parts) == 1:
+                grad_k, grad_v = more_k, more_v
+            else:
+                grad_k[:, :seen] += more_k
+                grad_v[:, :seen] += more_v
+        grad_q = parts[0] if len(parts) == 1 else torch.cat(parts[::-1], 2)
         grad_query = grad_q.new_empty(query_shape)
         grad_query[:, :heads] = _ungather(grad_q, queries, heads)
         grad_memory = None if own else grad_q.new_empty(memory_shape)
         into, first = (grad_query, heads) if grad_memory is None else (grad_memory, 0)
         into[:, first : first + key_heads] = _ungather(grad_k, keys, key_heads)
         into[:, first + key_heads :] = _ungather(grad_v, keys, key_heads)
-        return grad_query, grad_memory, None, None, None, None, None, None
+        return grad_query, grad_memory, None, None, None, None, None, None, None
+
+
+def _blocks(queries: int, keys: int, is_causal: bool) -> list[tuple[int, int, int]]:
+    """(start, end of the queries, number of keys they may see) of parts that are computed one after the other."""
+    if not is_causal or queries != keys or queries <= BLOCK:
+        return [(0, queries, keys)]
+    return [(start, min(start + BLOCK, queries), min(start + BLOCK, queries)) for start in range(0, queries, BLOCK)]
+
+
+def _rows(x: Tensor, start: int, end: int) -> Tensor:
+    """(BK, G, T, E) -> (BK, G * (end - start), E)."""
+    return x[:, :, start:end].reshape(x.shape[0], -1, x.shape[3])
 
 
 def _gather(x: Tensor, rows: Rows, first: int, heads: int) -> Tensor:
@@ -174,7 +206,7 @@ def attend(query: Tensor, memory: Tensor | None, heads: int, queries: Rows, keys
     encoder: query (N, H, E), memory (M, 2K, E) holds keys and values. Returns (N, H, E). Fully masked rows give zeros.
     """
     mask = allowed(queries, keys, is_causal)
-    return _Attend.apply(query.contiguous(), memory, heads, queries, keys, mask, probability, chance)  # type: ignore[return-value]
+    return _Attend.apply(query.contiguous(), memory, heads, queries, keys, mask, is_causal, probability, chance)  # type: ignore[return-value]
 
 
 def plain_attend(query: Tensor, memory: Tensor | None, heads: int, queries: Rows, keys: Rows, *, is_causal: bool = False,
