@@ -46,11 +46,11 @@ def test_what_follows_a_product_is_the_same_in_one_pass(activation: str, precisi
         plain = [(layer.activated(x, activation), layer.added(x, y)) for x, y in zip(given, residuals, strict=True)]
         layer.pack()
         packed = [(layer.activated(x, activation), layer.added(x, y)) for x, y in zip(given, residuals, strict=True)]
-    close = {"atol": 1e-5, "rtol": 1e-5} if precision == torch.float32 else {"atol": 0.05, "rtol": 0.02}  # one rounding less
+    atol, rtol = (1e-5, 1e-5) if precision == torch.float32 else (0.05, 0.02)  # one rounding less
     for ours, theirs in zip(packed, plain, strict=True):
         for one, other in zip(ours, theirs, strict=True):
             assert one.dtype == precision
-            torch.testing.assert_close(one, other, **close)
+            torch.testing.assert_close(one, other, atol=atol, rtol=rtol)
 
 
 @needs_packing
