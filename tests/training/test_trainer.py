@@ -191,13 +191,13 @@ def test_other_errors_are_not_swallowed(tmp_path: Path) -> None:
 def test_not_a_number_names_step_layer_and_batch(tmp_path: Path) -> None:
     job = make_job(tmp_path / "run", validates=False)
     feed = job.model.decoder.blocks[0].feed_forward  # type: ignore[union-attr, index]
-    forward, calls = feed.forward, [0]
+    hidden, calls = feed.hidden, [0]
 
     def poisoned(*given: Any, **named: Any) -> torch.Tensor:
         calls[0] += 1
-        return forward(*given, **named) * (float("nan") if calls[0] > 14 else 1.0)
+        return hidden(*given, **named) * (float("nan") if calls[0] > 14 else 1.0)
 
-    feed.forward = poisoned  # type: ignore[union-attr, method-assign]
+    feed.hidden = poisoned  # type: ignore[union-attr, method-assign]
     with pytest.raises(TrainingError) as caught:
         finish(job)
     text = str(caught.value)
