@@ -10,7 +10,7 @@ from .linear import Linear
 
 
 class FeedForward(nn.Module):
-    """output(activation(inner(x))) (Vaswani et al. 2017, section 3.3)."""
+    """output(activation(inner(x))) (Vaswani et al. 2017, section 3.3); the block applies `output` together with the residual."""
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
@@ -22,10 +22,6 @@ class FeedForward(nn.Module):
     def hidden(self, x: Tensor, chance: Chance | None) -> Tensor:
         """(..., D) -> (..., F), what `output` is to project."""
         return dropout(self.inner.activated(x, self.activation), self.dropout, chance)
-
-    def forward(self, x: Tensor, chance: Chance | None) -> Tensor:
-        """(..., D) -> (..., D)."""
-        return self.output(self.hidden(x, chance))
 
 
 class GatedFeedForward(FeedForward):
