@@ -99,8 +99,11 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     _check(recipe)
     processes, out = world(), Path(out)
     tell = report if report is not None and processes.leads else (lambda message: None)
-    if not dry and not resume and processes.leads:
-        _refuse_held(out)
+    if not dry and processes.leads and out.is_dir():
+        with Run(out).alone():  # before time is spent on the data
+            pass
+        if not resume:
+            _refuse_held(out)
     recipe = dataclasses.replace(recipe, data=resolved(recipe.data, recipe.build_task().cut is not None))
     before = Run(out) if resume and (out / "config.json").is_file() else None
     if before is not None:

@@ -8,6 +8,7 @@ Every file appears whole or not at all: it is written aside, flushed to the disk
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import RunError, UsageError
 from .model.config import ModelConfig, RecurrentConfig, StackConfig
-from .storage import flush, mark, read_tensors, replace_folder, save_tensors, write_file, write_tensors, writing
+from .storage import alone, flush, mark, read_tensors, replace_folder, save_tensors, write_file, write_tensors, writing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,8 +28,7 @@ FORMAT_VERSION = 1
 MODEL, OPTIMIZER, AVERAGES, STATE, COMPLETE = (
     "model.safetensors", "optimizer.safetensors", "averages.safetensors", "state.json", "COMPLETE",
 )  # fmt: skip
-
-
+LOCK = "training.lock"  # there while a process trains
 WORDS_FOLDER = "words"  # in a run: the whole run that finds the words of its raw text, where one does
 
 
@@ -81,6 +81,10 @@ class Run:
         if not (run.path / "config.json").is_file():
             raise RunError(f"{run.path} is not a run folder: config.json is missing. Name a folder that `triptych train` wrote.")
         return run
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """Held by whoever trains here. Raises UsageError where another process does."""
+        return alone(self.path / LOCK)
 
     # Small files ------------------------------------------------------------------------------------------------
 

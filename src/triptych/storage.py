@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import RunError, TrainingError
+from .errors import RunError, TrainingError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +43,40 @@ def write_file(path: Path, content: bytes) -> None:
     """A file, whole or not at all."""
     with whole(path) as aside:
         aside.write_bytes(content)
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the file `path`, in which the number of this process stands, while the body runs. A killed process holds nothing.
+
+    Raises UsageError where another one holds it. Where the system or the disk knows no such locks, nothing is held.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with writing(path):
+        file = path.open("a+")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UsageError(
+                f"{path.parent} is being trained at this moment, by process {file.read().strip() or 'unknown'}. "
+                "Wait for its end, stop it, or name another folder with --out."
+            ) from None
+        except OSError:
+            yield
+            return
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -205,6 +205,20 @@ def test_not_a_number_names_step_layer_and_batch(tmp_path: Path) -> None:
     assert "micro-batch 14 (" in text and "toy.txt:" in text and "checkpoints/step-6" in text
 
 
+def test_two_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", validates=False)
+    progress = train(job)
+    next(progress)
+    lock = tmp_path / "run" / "training.lock"
+    assert lock.read_text() == str(os.getpid())
+    with pytest.raises(UsageError, match=rf"is being trained at this moment, by process {os.getpid()}\."):
+        next(train(make_job(tmp_path / "run", validates=False, resume=True)))
+    progress.close()
+    assert not lock.exists()
+    finish(make_job(tmp_path / "run", validates=False, steps=2, resume=True))
+    assert not lock.exists()
+
+
 def test_not_a_number_in_the_backward(tmp_path: Path) -> None:
     job = make_job(tmp_path / "run", validates=False, steps=3)
 

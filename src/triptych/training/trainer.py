@@ -7,6 +7,7 @@ killed and resumed ends in the same bits as one that was not.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -43,10 +44,10 @@ def train(job: Job) -> Iterator[Progress]:
 
     Ends with an event "finished" (model.safetensors is written) or "interrupted" (a checkpoint is). Raises TrainingError
     for what is not a number, lack of memory for a single example, and a full disk; UsageError for settings that cannot
-    train; RunError for a checkpoint that does not fit.
+    train, and for a folder in which another process trains; RunError for a checkpoint that does not fit.
     """
     job.settings.check()
-    with Interrupt() as interrupt:
+    with job.run.alone() if world().leads else contextlib.nullcontext(), Interrupt() as interrupt:
         yield from Loop(job, interrupt).run()
 
 
