@@ -30,8 +30,8 @@ def main(steps: int) -> None:
         for progress in triptych.train(recipe, out=out):
             if progress.scores:
                 scores = progress.scores
-        config = triptych.load(out).config
-        print(f"{name:24}{config.parameters:12,}{scores['loss']:8.3f}{scores['exact_match']:13.1f}%", flush=True)
+        parameters = sum(one.numel() for one in triptych.load(out).model.parameters())
+        print(f"{name:24}{parameters:12,}{scores['loss']:8.3f}{scores['exact_match']:13.1f}%", flush=True)
 
 
 if __name__ == "__main__":

@@ -213,7 +213,7 @@ def test_two_do_not_train_in_one_folder(tmp_path: Path) -> None:
     assert lock.read_text() == str(os.getpid())
     with pytest.raises(UsageError, match=rf"is being trained at this moment, by process {os.getpid()}\."):
         next(train(make_job(tmp_path / "run", validates=False, resume=True)))
-    progress.close()
+    progress.close()  # type: ignore[attr-defined]
     assert not lock.exists()
     finish(make_job(tmp_path / "run", validates=False, steps=2, resume=True))
     assert not lock.exists()
