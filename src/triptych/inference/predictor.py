@@ -20,6 +20,7 @@ from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers
 from ..errors import DataError, RunError, UsageError, unknown
 from ..model.build import build
+from ..model.heads import output_of
 from ..model.packing import pack
 from ..run import WORDS_FOLDER, Run, RunConfig
 from ..tasks import fill_in
@@ -232,7 +233,7 @@ class Predictor:
         counts: dict[str, int] = {}
         for places in length_batches(encoded, 4096):
             batch = collate([encoded[place] for place in places])
-            output = self.head(self.model, self.model(**batch.inputs), batch.inputs)
+            output = output_of(self.model, self.head, batch.inputs)
             for name, (value, count, _) in self.task.loss(output, batch).items():
                 sums[name] = sums.get(name, 0.0) + float(value)
                 counts[name] = counts.get(name, 0) + count

@@ -92,6 +92,15 @@ class Attention(nn.Module):
         mixed = attend(projected, None, self.heads, rows, rows, is_causal=is_causal, probability=self.dropout, chance=chance)
         return mixed.reshape(x.shape)
 
+    def to_self_from(self, x: Tensor, rows: Rows, reads: Tensor, chance: Chance | None) -> Tensor:
+        """`to_self` of the rows `reads` (K,) alone, which look at all rows in both directions: (N, D) -> (K, D)."""
+        query, memory = self.project_query(x.index_select(0, reads)), self.project_memory(x)
+        if self.rotary is not None:
+            query = rotate(query, self.rotary.angles(rows.positions[reads]))
+            memory = rotate(memory, self.rotary.angles(rows.positions), self.key_heads)
+        mixed = attend(query, memory, self.heads, rows.some(reads), rows, probability=self.dropout, chance=chance)
+        return mixed.reshape(reads.numel(), -1)
+
     def to_memory(self, x: Tensor, rows: Rows, memory: Tensor, memory_rows: Rows, chance: Chance | None) -> Tensor:
         """Encoder-decoder attention: x (N, D) looks at memory (M, D) -> (N, D), what `output` is to project."""
         mixed = attend(self.project_query(x), self.project_memory(memory), self.heads, rows, memory_rows,

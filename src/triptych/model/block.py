@@ -6,6 +6,8 @@ pre-norm (Xiong et al. 2020) and both together share one straight forward.
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from .attention import Attention
@@ -50,6 +52,14 @@ class Block(nn.Module):
         slots, attention = self.self_attention_norm, self.self_attention
         return slots.join(x, attention.output, attention.to_self(slots.before(x), rows, self.is_causal, chance), chance)
 
+    def read(self, x: Tensor, rows: Rows, reads: Tensor, chance: Chance | None) -> Tensor:
+        """The block's states of the rows `reads` (K,) alone: (N, D) -> (K, D). For a last block of an encoder, of which only these
+        are asked for: queries, output and feed-forward of the others are never computed."""
+        assert not self.is_causal and self.cross_attention is None, "a block that reads some rows is an encoder's"
+        slots, attention = self.self_attention_norm, self.self_attention
+        hidden = attention.to_self_from(slots.before(x), rows, reads, chance)
+        return self.feed(slots.join(x.index_select(0, reads), attention.output, hidden, chance), chance)
+
     def look_at_memory(self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows | None,
                        chance: Chance | None = None) -> Tensor:  # fmt: skip
         slots, attention = self.cross_attention_norm, self.cross_attention
@@ -77,7 +87,12 @@ class Stack(nn.Module):
         self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()
 
     def forward(self, x: Tensor, rows: Rows, memory: Tensor | None = None, memory_rows: Rows | None = None,
-                chance: Chance | None = None) -> Tensor:  # fmt: skip
-        for block in self.blocks:
-            x = block(x, rows, memory, memory_rows, chance)
+                chance: Chance | None = None, reads: Tensor | None = None) -> Tensor:  # fmt: skip
+        """(N, D) -> (N, D), or of the rows `reads` (K,) alone (K, D)."""
+        last = len(self.blocks) - 1
+        for number, block in enumerate(self.blocks):
+            if reads is not None and number == last:
+                x = cast(Block, block).read(x, rows, reads, chance)
+            else:
+                x = block(x, rows, memory, memory_rows, chance)
         return self.final_norm(x)

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .heads import initialize
+from .heads import initialize, rows_of
 from .kernels import Chance, dropout
 from .linear import Linear
 from .masks import Rows
@@ -50,11 +50,15 @@ class Classifier(nn.Module):
         self.register_buffer("thresholds", torch.full((outputs,), 0.5))
         initialize(self)
 
+    def reads(self, inputs: dict[str, Tensor]) -> Tensor | None:
+        """The first token of each sequence (B,), where nothing else is looked at."""
+        return Rows(inputs["source_lengths"]).starts if self.pooling == "first" else None
+
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> ClassOutput:
-        """states (N, D) -> logits (B, C)."""
+        """states (N, D), or of the rows that it reads (B, D) -> logits (B, C)."""
         chance: Chance | None = model.chance if self.training else None
         rows = Rows(inputs["source_lengths"])
-        pooled = self._pool(states.float(), rows, inputs)
+        pooled = rows_of(states, rows.starts).float() if self.pooling == "first" else self._pool(states.float(), rows, inputs)
         if self.shortcut:
             table = model.embedding(inputs["source"]).float() * states.shape[1] ** 0.5  # rows of unit variance
             words = self._pool(dropout(table, self.drop, chance), rows, inputs)

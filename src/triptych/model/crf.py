@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .heads import rows_of
 from .kernels import dropout
 from .linear import Linear
 from .masks import Rows
@@ -44,10 +45,16 @@ class Tagger(nn.Module):
                 barred = (1 - torch.as_tensor(mask, dtype=torch.float32)) * NEVER
                 self.register_buffer(f"barred_{name}", barred, persistent=False)
 
+    def reads(self, inputs: dict[str, Tensor]) -> Tensor | None:
+        """The first pieces of words (W,), where nothing else is looked at."""
+        return inputs["word_starts"].nonzero().squeeze(1) if self.pooling == "first" else None
+
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TagOutput:
+        """states (S, D), or of the rows that it reads (W, D) -> scores (W, L)."""
+        reads = self.reads(inputs)
         starts, rows = inputs["word_starts"], Rows(inputs["source_lengths"])
         words = rows.lengths.new_zeros(rows.count).index_add(0, rows.sequence, starts)  # (B,)
-        pooled = states[starts.bool()] if self.pooling == "first" else mean_of_words(states, starts, rows)  # (W, D)
+        pooled = mean_of_words(states, starts, rows) if reads is None else rows_of(states, reads)  # (W, D)
         pooled = dropout(pooled, self.dropout, model.chance if self.training else None)
         scores = self.output(pooled).float()  # (W, L)
         if self.pairs is None:

@@ -25,6 +25,19 @@ class TokenOutput(NamedTuple):
         return functional.linear(self.states, weight, None if self.bias is None else self.bias.to(self.states.dtype))
 
 
+def output_of(model: Any, head: Any, inputs: dict[str, Tensor]) -> Any:
+    """head(model, model(**inputs), inputs). Of a head that `reads` some rows only, the model's last block computes no others,
+    unless its states are for others too (`is_seen_whole`)."""
+    reads = head.reads(inputs) if hasattr(head, "reads") and not getattr(head, "is_seen_whole", False) else None
+    states = model(**inputs) if reads is None or not reads.numel() else model(**inputs, reads=reads)
+    return head(model, states, inputs)
+
+
+def rows_of(states: Tensor, reads: Tensor) -> Tensor:
+    """The states of the rows `reads` (K,), whether they are all that was computed (K, D) or not (N, D)."""
+    return states if states.shape[0] == reads.numel() else states.index_select(0, reads)
+
+
 @torch.no_grad()
 def initialize(head: nn.Module) -> None:
     """Starting values of a new head: Xavier-uniform matrices (Glorot & Bengio 2010); biases and norms stay as they are made."""
@@ -60,9 +73,13 @@ class MaskedWords(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         initialize(self)
 
+    def reads(self, inputs: dict[str, Tensor]) -> Tensor:
+        """inputs["masked"] (N,) 0 or 1 -> (K,) the masked rows."""
+        return inputs["masked"].nonzero().squeeze(1)
+
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
-        """states (N, D), inputs["masked"] (N,) 0 or 1 -> K masked rows: states (K, D), to be projected."""
-        picked = states.index_select(0, inputs["masked"].nonzero().squeeze(1))  # (K, D)
+        """states (N, D), or of the rows that it reads (K, D) -> K masked rows: states (K, D), to be projected."""
+        picked = rows_of(states, self.reads(inputs))  # (K, D)
         picked = self.norm(functional.gelu(self.transform(picked)))  # (K, D)
         weight, offset = model.readout()
         return TokenOutput(picked, weight, self.bias if offset is None else self.bias + offset)

@@ -41,11 +41,16 @@ class Rows:
         """(N,) position of a row in its own sequence, from 0."""
         return torch.arange(self.total, device=self.lengths.device) - self.starts[self.sequence]
 
+    def some(self, reads: Tensor) -> Rows:
+        """The layout of the rows `reads` (K,) alone, which rise."""
+        return Rows(torch.bincount(self.sequence[reads], minlength=self.count))
+
     @cached_property
     def _padded(self) -> Tensor:
         """(B, T) row at each padded place; a place past the end repeats a real row (attention masks it)."""
         steps = torch.arange(self.longest, device=self.lengths.device)
-        return self.starts[:, None] + torch.minimum(steps[None], self.lengths[:, None] - 1).clamp_min(0)
+        places = self.starts[:, None] + torch.minimum(steps[None], self.lengths[:, None] - 1).clamp_min(0)
+        return places.clamp_max(self.total - 1)  # the last sequence may have no row at all
 
     @cached_property
     def real(self) -> Tensor:

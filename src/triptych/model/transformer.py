@@ -67,23 +67,25 @@ class Transformer(nn.Module):
     def _drawing(self) -> Chance | None:
         return self.chance if self.training else None
 
-    def _encode(self, source: Tensor, rows: Rows, segments: Tensor | None = None) -> Tensor:
+    def _encode(self, source: Tensor, rows: Rows, segments: Tensor | None = None, reads: Tensor | None = None) -> Tensor:
         table = self.source_embedding or self.embedding
         chance = self._drawing()
         x = self.encoder_entrance(table(source), rows.positions, self.precision, chance, segments)
-        return self.encoder(x, rows, chance=chance)
+        return self.encoder(x, rows, chance=chance, reads=reads)
 
     def forward(self, source: Tensor | None = None, source_lengths: Tensor | None = None, target: Tensor | None = None,
-                target_lengths: Tensor | None = None, segments: Tensor | None = None, **of_the_head: Tensor) -> Tensor:  # fmt: skip
+                target_lengths: Tensor | None = None, segments: Tensor | None = None, reads: Tensor | None = None,
+                **of_the_head: Tensor) -> Tensor:  # fmt: skip
         """Packed ids (M,) with lengths (B,), packed target ids (N,) with lengths -> states of the last stack (N or M, D).
 
-        segments (M,): which text of the input a source token belongs to. Arrays that only the head reads are passed over.
+        segments (M,): which text of the input a source token belongs to. reads (K,) int64, rising: the source rows whose states
+        are asked for, of a model without a decoder -> (K, D). Arrays that only the head reads are passed over.
         """
         memory = memory_rows = None
         if source is not None:
             assert source_lengths is not None, "source needs source_lengths"
             memory_rows = Rows(source_lengths)
-            memory = self._encode(source, memory_rows, segments)
+            memory = self._encode(source, memory_rows, segments, reads)
         if target is None:
             assert memory is not None, "forward needs a source or a target"
             return memory

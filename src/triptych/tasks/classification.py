@@ -187,8 +187,10 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     """(weight of the window in tokens, outputs (C,) divided by the temperature, the head's names, thresholds and scale)."""
     import torch
 
+    from ..model.heads import output_of
+
     with torch.no_grad():
-        output = head(model, model(**batch.inputs), batch.inputs)
+        output = output_of(model, head, batch.inputs)
         logits = (output.logits / output.temperature.float()).cpu().numpy().astype(float)
     thresholds = head.thresholds.float().cpu().numpy()
     return [(one.about, row, head.names, thresholds, head.scale) for one, row in zip(batch.encoded, logits, strict=True)]
@@ -261,11 +263,13 @@ def calibrate(model: Any, head: Any, batches: Sequence[Batch], kind: str = "labe
     """Set the head's temperature, and for several labels its thresholds, from development texts (windows merged as in use)."""
     import torch
 
+    from ..model.heads import output_of
+
     head.temperature.fill_(1.0)
     rows: dict[int, list[tuple[float, np.ndarray, np.ndarray]]] = {}
     for batch in batches:
         inputs = {name: tensor.to(head.temperature.device) for name, tensor in batch.inputs.items()}
-        for one, logits in zip(batch.encoded, head(model, model(**inputs), inputs).logits.cpu().numpy().astype(float), strict=True):
+        for one, logits in zip(batch.encoded, output_of(model, head, inputs).logits.cpu().numpy().astype(float), strict=True):
             rows.setdefault(one.index, []).append((one.about, logits, one.targets[kind]))
     kept = [row for row in rows.values() if kind == "labels" or row[0][2][0] >= 0]
     if len(kept) < FEWEST:

@@ -44,6 +44,7 @@ def distilled(task: Task, teacher: Teacher, weights: Weights) -> Task:
 
     def head(config: Any, labels: Labels) -> Any:
         made = task.head(config, labels)
+        made.is_seen_whole = True  # all states are held against the teacher's
         made.register_forward_hook(lambda module, given, output: Seen(output, given[1], given[2]) if module.training else None)
         return made
 

@@ -279,8 +279,10 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     """For each window its places with their fillings, most probable first."""
     import torch
 
+    from ..model.heads import output_of
+
     with torch.no_grad():
-        output = head(model, model(**batch.inputs), batch.inputs)
+        output = output_of(model, head, batch.inputs)
         best = output.logits.float().softmax(-1).topk(min(CANDIDATES, output.weight.shape[0]), -1)
     rows = iter(zip(best.values.tolist(), best.indices.tolist(), strict=True))
     most, tokenizer = max(FILLINGS, settings.n_best), tokenizers.source

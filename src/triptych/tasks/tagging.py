@@ -213,8 +213,10 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     """One Raw a window: log-probabilities of each label, or a CRF's scores. What they say is read when a text is whole again."""
     import torch
 
+    from ..model.heads import output_of
+
     with torch.no_grad():
-        output = head(model, model(**batch.inputs), batch.inputs)
+        output = output_of(model, head, batch.inputs)
         learnt = output.pairs is not None
         scores = (output.scores if learnt else output.scores.log_softmax(-1)).double().cpu().numpy()
         parts = (one.double().cpu().numpy() for one in (output.pairs, output.first, output.last)) if learnt else ()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..data.batching import Batch, Encoded, collate, halve
 from ..errors import TrainingError
+from ..model.heads import output_of
 from ..tasks.distillation import COSINE
 from .distributed import World
 from .guards import FirstBadModule, is_finite, is_out_of_memory
@@ -102,7 +103,7 @@ class Stepper:
         inputs = {name: tensor.to(self.device) for name, tensor in part.batch.inputs.items()}
         if self.device.type != "cpu":
             part.batch.targets = {name: tensor.to(self.device) for name, tensor in part.batch.targets.items()}
-        output = job.head(job.model, job.model(**inputs), inputs)
+        output = output_of(job.model, job.head, inputs)
         return job.task.loss(output, part.batch)
 
     def _reduce(self, parts: list[Part], sums: dict[str, Tensor], counts: dict[str, int], weights: dict[str, float]) -> Gradient:
