@@ -19,7 +19,7 @@ def example(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(one for one in FOLDER.iterdir() if one.is_file()), ids=lambda path: path.name)
 def test_examples_are_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").split("\n")) <= 61
 
