@@ -61,7 +61,7 @@ def compare(
     """
     from ..inference.predictor import load
 
-    if len(runs) < 2:  # before anything is loaded
+    if len(runs) < 2:
         raise UsageError("Name two runs or more: triptych compare RUN RUN.")
     if bootstrap < 1:
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
