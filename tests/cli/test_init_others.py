@@ -31,6 +31,10 @@ def _files(folder: Path) -> dict[str, Path]:
             {"context": f"{one}看見了{other}。", "qas": [{"id": f"{one}{other}", "question": f"誰看見了{other}？",
              "answers": [{"text": one, "answer_start": 0}]}]} for one, other in pairs]}]}, ensure_ascii=False)),
         "masked-words": ("mine.txt", "\n".join(f"{one} saw {other} in Rome and said so." for one, other in pairs)),
+        "chat": ("talks.jsonl", "".join(json.dumps({"messages": [{"role": "user", "content": f"Did {one} see {other}?"},
+                 {"role": "assistant", "content": f"Yes, {one} saw {other}."}]}) + "\n" for one, other in pairs)),
+        "summarization": ("texts.jsonl", "".join(json.dumps({"source": f"{one} went out. {one} saw {other} in Rome.",
+                          "target": f"{one} saw {other}."}) + "\n" for one, other in pairs)),
         "language-modelling": ("story.txt", "\n\n".join(f"{one} saw {other} in Rome and said so." for one, other in pairs)),
     }  # fmt: skip
     for name, text in rows.values():

@@ -53,15 +53,16 @@ def init(
     Parameters
     ----------
     task
-        What to learn: translation from --source; classification, tagging, parsing, question-answering, masked-words or
-        language-modelling from --train.
+        What to learn: translation from --source; classification, tagging, parsing, question-answering, masked-words,
+        language-modelling, chat or summarization from --train.
     source
         Text file, one sentence a line; or one TSV, CSV or JSONL file with both sides.
     target
         The other side's file, line for line.
     train
         For a task that is no translation: TSV, CSV or JSONL with columns or keys like text and label; words and tags (CoNLL); trees
-        (CoNLL-U); questions with passages (SQuAD's JSON); plain text.
+        (CoNLL-U); questions with passages (SQuAD's JSON); plain text; conversations (JSONL with messages of role and content); texts
+        with summaries (JSONL with source and target).
     validation
         File or two files for validation; a part of the training data is kept for it otherwise.
     test

@@ -1,4 +1,4 @@
-"""triptych init for words with tags, trees, questions and plain text: from a person's files to a fitting recipe, with a forecast."""
+"""triptych init for words with tags, trees, questions, plain text, conversations and summaries: from files to a fitting recipe."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class Size:
 
     tokens: float  # up to
     vocabulary: int
-    encoder: str
-    decoder: str
+    presets: tuple[str, str, str]  # encoder, decoder, both
     dropout: float
     epochs: int  # of a task with answers; plain text takes half as many
 
 
 # Judgement, not measurement: fewer tokens need fewer pieces, more dropout and more epochs.
 SIZES = (
-    Size(1e5, 2_000, "encoder-tiny", "decoder-tiny", 0.3, 60),
-    Size(1e6, 6_000, "encoder-tiny", "decoder-tiny", 0.2, 30),
-    Size(1e12, 8_000, "encoder-small", "decoder-small", 0.1, 8),
+    Size(1e5, 2_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.3, 60),
+    Size(1e6, 6_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.2, 30),
+    Size(1e12, 8_000, ("encoder-small", "decoder-small", "transformer-small"), 0.1, 8),
 )
+ENCODER, DECODER, BOTH = range(3)  # places in Size.presets
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class Plan:
     batch_tokens: int = 2048
     dials: tuple[str, ...] = ()  # more lines of the table `model`
     fewest: int = FEWEST
+    stacks: int = ENCODER
+    is_text_alone: bool = False  # nothing but the text is learnt from: fewer epochs, the same pieces in each
+    decoding: tuple[str, ...] = ()  # lines of that table
 
 
 def recipe_for(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path) -> str:
@@ -85,14 +88,16 @@ def forecast(task: str, plan: Plan, examples: Sequence[Example], minutes: float 
     """(in words, size, minutes), from a few training steps on made-up texts of the usual length."""
     from ..presets import configure, parameter_count
     from .init import estimated_tokens
+    from .init import measured_speed as of_pairs
 
-    texts = [text for one in examples for text in (one.text, one.question, one.passage) if text]
+    texts = [text for one in examples for text in _texts(one)]
     tokens = sum(map(estimated_tokens, texts))
     size = next(size for size in SIZES if tokens <= size.tokens)
-    config: Any = configure(preset_of(task, size), {"dropout": size.dropout})
+    config: Any = configure(size.presets[plan.stacks], {"dropout": size.dropout})
     config = dataclasses.replace(config, vocabulary_size=size.vocabulary)
-    speed = measured_speed(config, min(256, max(4, round(tokens / len(examples)))))
-    epochs = size.epochs if task not in TEXT_ALONE else size.epochs / 2
+    usual = min(256, max(4, round(tokens / len(examples))))
+    speed = of_pairs(config, plan.batch_tokens, usual) if plan.stacks == BOTH else measured_speed(config, usual)
+    epochs = size.epochs / 2 if plan.is_text_alone else size.epochs
     minutes = minutes or max(1.0, round(epochs * tokens / speed / 60, 1))
     return (
         f"{len(examples):,} {plan.records}, about {tokens:,.0f} tokens; {parameter_count(config) / 1e6:.1f} M parameters read about "
@@ -100,8 +105,10 @@ def forecast(task: str, plan: Plan, examples: Sequence[Example], minutes: float 
     ), size, minutes  # fmt: skip
 
 
-def preset_of(task: str, size: Size) -> str:
-    return size.decoder if task == "language-modelling" else size.encoder
+def _texts(example: Example) -> list[str]:
+    """What is learnt from."""
+    said = [one["content"] for one in example.messages or ()]
+    return [text for text in (example.text, example.question, example.passage, example.source, example.target, *said) if text]
 
 
 def text_of(task: str, plan: Plan, data: DataTable, size: Size, words: str, minutes: float, examples: Sequence[Example]) -> str:
@@ -110,10 +117,12 @@ def text_of(task: str, plan: Plan, data: DataTable, size: Size, words: str, minu
     )
     kept = [name for name in ("validation", "test") if not getattr(data, name)]
     held = f"# {' and '.join(kept)}: 2.5 % of the {plan.records} each, kept out of training by a hash of the text\n" if kept else ""
-    preset = preset_of(task, size)
+    preset = size.presets[plan.stacks]
     dials = "".join(f"{line}\n" for line in plan.dials)
-    drops = "" if task in TEXT_ALONE else "bpe_dropout = 0.1               # words by other pieces in every epoch\n"
+    varied = not plan.is_text_alone and plan.stacks != DECODER
+    drops = "bpe_dropout = 0.1               # words by other pieces in every epoch\n" if varied else ""
     options = "\n".join(plan.options(examples))
+    decoding = "".join(f"{line}\n" for line in ("\n[decoding]", *plan.decoding)) if plan.decoding else ""
     return f"""# Written by triptych init. {words}
 # Any key can be changed here or on the command line, for example: --training.minutes 30
 
@@ -139,7 +148,7 @@ learning_rate = 2e-3
 schedule = "trapezoid"          # rises, stays, falls to the end
 warmup_steps = 100
 average = 0.99
-"""
+{decoding}"""
 
 
 # The tasks ----------------------------------------------------------------------------------------------------------------
@@ -173,6 +182,14 @@ def _masked(examples: Sequence[Example]) -> list[str]:
 
 def _next_words(examples: Sequence[Example]) -> list[str]:
     return ["context = 256                   # tokens that the model sees at once"]
+
+
+def _talk(examples: Sequence[Example]) -> list[str]:
+    return ["context = 384                   # tokens of a conversation that the model sees at once"]
+
+
+def _summaries(examples: Sequence[Example]) -> list[str]:
+    return ["longest_source = 512            # tokens of a text that are read"]
 
 
 def _unspaced(texts: Any) -> bool:
@@ -209,7 +226,11 @@ PLANS: dict[str, Plan] = {
     "parsing": Plan("sentences", ("text", "words", "upos", "heads", "relations"), _trees, _check_trees),
     "question-answering": Plan("questions", ("question", "passage", "answers"), _questions, _check_questions, batch_tokens=4096,
                                dials=("segments = 5                    # question, passage, and what both hold",)),
-    "masked-words": Plan("texts", ("text",), _masked, batch_tokens=4096, fewest=1),
-    "language-modelling": Plan("texts", ("text",), _next_words, batch_tokens=4096, fewest=1),
+    "masked-words": Plan("texts", ("text",), _masked, batch_tokens=4096, fewest=1, is_text_alone=True),
+    "language-modelling": Plan("texts", ("text",), _next_words, batch_tokens=4096, fewest=1, stacks=DECODER, is_text_alone=True),
+    "chat": Plan("conversations", ("messages",), _talk, batch_tokens=4096, stacks=DECODER,
+                 decoding=("temperature = 0.7", "top_p = 0.9", "max_length = 100                # tokens of an answer")),
+    "summarization": Plan("texts with summaries", ("source", "target", "references"), _summaries, batch_tokens=4096, stacks=BOTH,
+                          dials=('positions = "rotary"            # distances, not places: texts may be longer than those learnt from',),
+                          decoding=("beams = 4", "max_length = 100                # tokens of a summary")),
 }  # fmt: skip
-TEXT_ALONE = ("masked-words", "language-modelling")
