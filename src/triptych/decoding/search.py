@@ -17,6 +17,7 @@ from torch import Tensor
 from ..errors import UsageError
 from .beam import Beams
 from .choose import Exact, log_norms
+from .compiled import compile_step
 from .hypothesis import Hypothesis, Step
 from .rows import Rows, Stop
 from .settings import DecodingSettings
@@ -79,6 +80,8 @@ class Decoding:
               on_event: Callable[[Step], None] | None = None) -> list[int]:  # fmt: skip
         """Take in sources and write their first token; arguments as for `search`. Returns a number for each."""
         settings.check()
+        if settings.compile:
+            compile_step(self.model)
         lengths = inputs["source_lengths"].tolist() if "source_lengths" in inputs else [len(p) for p in prefixes or ()]
         given = [list(prefix) for prefix in prefixes] if prefixes is not None else [[] for _ in lengths]
         numbers = list(range(self.admitted, self.admitted + len(lengths)))

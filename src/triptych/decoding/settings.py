@@ -30,6 +30,7 @@ class DecodingSettings:
     min_length: int = 0  # tokens before the end is allowed
     batch_tokens: int = 4096  # source tokens decoded together
     draft_tokens: int = 4  # with a draft: so many tokens are proposed and checked at once (Leviathan et al. 2023)
+    compile: bool = False  # a step becomes one program, built once (about a minute, needs a C++ compiler) and kept (compiled.py)
     scores: bool = True  # False: greedy answers come without log-probabilities (0 instead), a little faster
 
     def check(self) -> None:

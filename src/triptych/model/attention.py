@@ -57,6 +57,10 @@ class Attention(nn.Module):
         weight, offset = self.fused(self.query, self.key, self.value)
         return weight.to(precision), None if offset is None else offset.to(precision)
 
+    def fused_now(self) -> tuple[Tensor, Tensor | None]:
+        """Query, key and value as one product's, from the weights as they are."""
+        return self.fused(self.query, self.key, self.value)
+
     def project(self, x: Tensor, fused: Fused) -> Tensor:
         """(N, D) -> (N, heads of the parts, E)."""
         if isinstance(fused, PackedLinear):

@@ -317,10 +317,15 @@ def attend_cached(query: Tensor, keys: Tensor, values: Tensor, mask_bias: Tensor
     q = query if single else query.view(sources, beams, steps, key_heads, groups, width).permute(0, 3, 1, 4, 2, 5)
     q = q.reshape(sources * key_heads, beams * groups * steps, width)
     k, v = keys.view(-1, length, width), values.view(-1, length, width)
-    scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=1.0 / math.sqrt(width))
+    fused = torch.compiler.is_compiling()  # a compiled program adds up in passes of its own what a call of a product costs more for
+    if fused:
+        scores = (q[:, :, None].float() * k[:, None]).sum(-1) * (1.0 / math.sqrt(width))
+    else:
+        scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=1.0 / math.sqrt(width))
     if mask_bias is not None:
         scores.view(sources, key_heads, beams, groups, steps, length).add_(mask_bias.unsqueeze(3))
-    mixed = torch.bmm(torch.softmax(scores, -1), v)
+    weights = torch.softmax(scores, -1)
+    mixed = (weights[..., None] * v[:, None]).sum(2).to(v.dtype) if fused else torch.bmm(weights, v)
     if single:
         return mixed.view(count, 1, heads, width)
     return mixed.view(sources, key_heads, beams, groups, steps, width).permute(0, 2, 4, 1, 3, 5).reshape(count, steps, heads, width)

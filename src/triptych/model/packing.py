@@ -25,7 +25,8 @@ class PackedLinear:
         self.bias = None if bias is None else bias.detach()
 
     def fits(self, x: Tensor) -> bool:
-        return x.dtype == self.precision and not torch.is_grad_enabled()
+        """Whether this is what to multiply x with: not in a compiled program, which lays weights out by itself."""
+        return x.dtype == self.precision and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
     def __call__(self, x: Tensor, activation: str = "none", form: str = "") -> Tensor:
         """(..., inputs) -> (..., outputs), through one of ACTIVATIONS while the product is at hand."""

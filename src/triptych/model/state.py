@@ -80,6 +80,7 @@ class State:
     cross: CrossKeys | None
     beams: int
     fused: list[Any]  # of each layer, the projections to query, key and value as one
+    began: int  # sources that it began with, before any of them ended
     last: Tensor | None = None  # (B * T, D) states behind the last step's logits, where those were rounded
 
     def select(self, rows: Tensor) -> State:
@@ -106,7 +107,7 @@ class State:
         pool = Pool(both(a.pool.keys, b.pool.keys), both(a.pool.values, b.pool.values), max(a.used, b.used))
         hidden = torch.cat([functional.pad(x.hidden, (0, slots - x.hidden.shape[1]), value=float("-inf")) for x in (a, b)])
         cross = None if a.cross is None or b.cross is None else join_cross(a.cross, b.cross)
-        return State(pool, pool.used, hidden, torch.cat((a.lengths, b.lengths)), cross, a.beams, a.fused)
+        return State(pool, pool.used, hidden, torch.cat((a.lengths, b.lengths)), cross, a.beams, a.fused, a.began + b.began)
 
     def _apart(self) -> State:
         """The same rows, each with a copy of its own of what its source's rows share."""

@@ -7,6 +7,7 @@ runs `encode`, `start` and `step`, the face that the RNN encoder-decoder shares.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,7 @@ class Transformer(nn.Module):
         self.output_bias = nn.Parameter(torch.zeros(config.vocabulary_size)) if config.output_bias else None
         self.precision = torch.float32
         self.packed_output: PackedLinear | None = None
+        self.compiled: Any = None  # one program for a whole step, where there is one that fits (decoding/compiled.py)
         self.chance = Chance()
         self.initialize()
 
@@ -127,7 +129,7 @@ class Transformer(nn.Module):
         lengths = torch.zeros(count, dtype=torch.int64, device=device)
         hidden = torch.empty(count, 0, dtype=self.precision, device=device)
         cross = None if memory is None else self._cross_keys(memory)
-        state = State(Pool(keys, values), 0, hidden, lengths, cross, 1, fused)
+        state = State(Pool(keys, values), 0, hidden, lengths, cross, 1, fused, count)
         return state if memory is None else state.select(torch.arange(rows, device=device) if isinstance(rows, int) else rows)
 
     def _cross_keys(self, memory: Memory) -> CrossKeys:
@@ -146,14 +148,25 @@ class Transformer(nn.Module):
         count, steps = tokens.shape
         positions = (state.lengths[:, None] + torch.arange(steps, device=tokens.device)).reshape(-1)
         x = self.decoder_entrance(self.embedding(tokens.reshape(-1)), positions, self.precision, None)  # (BT, D)
-        mask, rotary = state.extend(steps), self.decoder.blocks[0].self_attention.rotary  # type: ignore[union-attr]
+        mask, compiled = state.extend(steps), self.compiled
+        if compiled is not None and compiled.fits(state, steps):
+            x, logits = compiled(x, positions, mask, state)
+        else:
+            x, logits = self.through(x, positions, (count, steps), mask, state)
+        state.advance(steps)
+        state.last = None if x.dtype == torch.float32 else x
+        return logits.view(count, steps, -1), state
+
+    def through(self, x: Tensor, positions: Tensor, shape: tuple[int, int], mask: Tensor, state: Any) -> tuple[Tensor, Tensor]:
+        """New tokens (B * T, D) of `shape` (B, T) through the decoder -> last states (B * T, D), logits (B * T, V).
+
+        state: a State that made room for them, or what stands for one (`fused`, `append`, `cross`)."""
+        rotary = self.decoder.blocks[0].self_attention.rotary  # type: ignore[union-attr]
         angles = None if rotary is None else rotary.angles(positions)  # type: ignore[operator,union-attr]
         for layer, block in enumerate(self.decoder.blocks):
-            x = self._step_block(block, layer, x, positions, (count, steps), state, mask, angles)  # type: ignore[arg-type]
-        state.advance(steps)
+            x = self._step_block(block, layer, x, positions, shape, state, mask, angles)  # type: ignore[arg-type]
         x = self.decoder.final_norm(x)
-        state.last = None if x.dtype == torch.float32 else x
-        return self.project(x).view(count, steps, -1), state
+        return x, self.project(x)
 
     def exact_logits(self, states: Tensor, tokens: Tensor) -> Tensor:
         """Of rows of states (B, D), the logits of a few tokens each (B, C), added up and kept in fp32."""
@@ -161,7 +174,7 @@ class Transformer(nn.Module):
         found = torch.bmm(weight[tokens].float(), states.float()[:, :, None])[:, :, 0]
         return found if offset is None else found + offset[tokens].float()
 
-    def _step_block(self, block: Block, layer: int, x: Tensor, positions: Tensor, shape: tuple[int, int], state: State,
+    def _step_block(self, block: Block, layer: int, x: Tensor, positions: Tensor, shape: tuple[int, int], state: Any,
                     mask: Tensor | None, angles: Angles | None) -> Tensor:  # fmt: skip
         attention, slots = block.self_attention, block.self_attention_norm
         heads, key_heads = attention.heads, attention.key_heads
