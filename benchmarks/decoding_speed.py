@@ -2,7 +2,8 @@
 
 Greedy and beam 5, answers at their natural length (100 tokens at most) and all forced to 16 tokens; every engine in a process of
 its own, interleaved windows in one run, medians. Every peer has the best of its batch sizes; Triptych decodes as `triptych evaluate`
-does. Timed is the way from token ids to token ids. Then the answers: how many of the float32 ones are identical, and BLEU of all.
+does, plainly and with decoding.compile (programs are built before the clock starts). Timed is the way from token ids to token ids.
+Then the answers: how many of the float32 ones are identical, and BLEU of all.
 
     python benchmarks/decoding_speed.py RUN --work PEERS_WORK [--windows 3] [--skip transformers]
 
@@ -33,8 +34,8 @@ def test_set(run: Path):
     return predictor, chosen_examples(predictor, "test", None, None)[0]
 
 
-def ours(run: Path, work: Path, precision: str, batch_tokens: int | None) -> None:
-    """One window of ours: a JSON line a case."""
+def ours(run: Path, work: Path, kind: str, batch_tokens: int | None) -> None:
+    """One window of ours: a JSON line a case. kind: a precision, or one and "compiled"."""
     import numpy as np
 
     from triptych.cli.use import DECODING_ARENAS
@@ -42,19 +43,20 @@ def ours(run: Path, work: Path, precision: str, batch_tokens: int | None) -> Non
     from triptych.inference.predictor import load
     from triptych.model.memory import keep_freed_memory
 
+    precision, _, compiled = kind.partition(" ")
     keep_freed_memory(arenas=DECODING_ARENAS)
     predictor = load(run, precision)  # type: ignore[arg-type]
     sources = json.loads((work / "sources.json").read_text())
     encoded = [Encoded({"source": np.array(source)}, index=place) for place, source in enumerate(sources)]
     sizes = {} if batch_tokens is None else {"batch_tokens": batch_tokens}
     for beams, forced in CASES:
-        settings = predictor.settings(beams=beams, max_length=forced or LONGEST, min_length=forced, **sizes)
+        settings = predictor.settings(beams=beams, max_length=forced or LONGEST, min_length=forced, compile=bool(compiled), **sizes)
         predictor.raw(encoded[:200], settings)
         began = time.perf_counter()
         found = predictor.raw(encoded, settings)
         rate = len(encoded) / (time.perf_counter() - began)
-        (work / f"triptych-{precision}-{beams}-{forced}.json").write_text(json.dumps([one[0].tokens for one in found]))
-        print(json.dumps({"who": f"triptych {precision}", "beams": beams, "forced": forced, "batch": settings.batch_tokens,
+        (work / f"triptych-{kind.replace(' ', '-')}-{beams}-{forced}.json").write_text(json.dumps([one[0].tokens for one in found]))
+        print(json.dumps({"who": f"triptych {kind}", "beams": beams, "forced": forced, "batch": settings.batch_tokens,
                           "sentences_per_second": rate}), flush=True)  # fmt: skip
 
 
@@ -89,7 +91,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="only so many sentences, to try it")
     parser.add_argument("--skip", default="", help="peers to leave out, by their first word")
     parser.add_argument("--batch-tokens", type=int)
-    parser.add_argument("--ours", help="one window of ours alone, in this precision")
+    parser.add_argument("--ours", help="one window of ours alone: a precision, or 'float32 compiled'")
     options = parser.parse_args()
     if options.ours:
         ours(options.run, options.work, options.ours, options.batch_tokens)
@@ -106,7 +108,8 @@ def main() -> None:
             shutil.copy(options.run / name, work / name)
         own = [sys.executable, str(Path(__file__).resolve()), str(options.run), "--work", folder]
         own += [] if options.batch_tokens is None else ["--batch-tokens", str(options.batch_tokens)]
-        commands = {"triptych float32": [*own, "--ours", "float32"], "triptych bfloat16": [*own, "--ours", "bfloat16"],
+        kinds = [f"{kind}{how}" for kind in ("float32", "bfloat16") for how in ("", " compiled")]
+        commands = {**{f"triptych {kind}": [*own, "--ours", kind] for kind in kinds},
                     "ctranslate2": [str(peers / "ct2/bin/python"), str(HERE / "peers/ctranslate2_decode.py"), folder]}  # fmt: skip
         for kind in ("float32", "bfloat16"):
             commands[f"transformers {kind}"] = [str(peers / "hf/bin/python"), str(HERE / "peers/transformers_decode.py"), folder, kind]

@@ -2,7 +2,8 @@
 
 The model of language_model_speed.py: 6 layers, width 384, 6 heads, context 256, characters. Ours is the preset decoder-small (rotary
 positions), theirs a GPT-2 of the same sizes (learned positions); the weights of both are random, and 200 tokens are forced, which
-costs what trained weights cost. Every case is measured in interleaved windows, each in a process of its own; medians and ratios.
+costs what trained weights cost. Ours runs plainly and with decoding.compile (programs are built before the clock starts). Every case
+is measured in interleaved windows, each in a process of its own; medians and ratios.
 
     python benchmarks/generation_speed.py [--peer-python PATH] [--windows 5] [--threads 2] [--new 200] [--json FILE]
     python benchmarks/generation_speed.py --run RUN [--draft RUN] --prompt "ROMEO:"       # what drafts bring, on a trained run
@@ -24,10 +25,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 VOCABULARY, CONTEXT, PRESET = 323, 256, "decoder-small"  # 65 characters, begin, end, bytes
+WHO = ("triptych", "triptych compiled", "transformers")
 CASES = [(kind, streams) for kind in ("float32", "bfloat16") for streams in (1, 32)]
 
 
-def ours(kind: str, streams: int, new: int, threads: int) -> None:
+def ours(kind: str, streams: int, new: int, threads: int, is_compiled: bool) -> None:
     """One window: prints {"tokens_per_second"}."""
     import torch
 
@@ -46,7 +48,7 @@ def ours(kind: str, streams: int, new: int, threads: int) -> None:
     pack(model, precision)
 
     def write(count: int) -> int:
-        settings = DecodingSettings(max_length=count, min_length=count)
+        settings = DecodingSettings(max_length=count, min_length=count, compile=is_compiled)
         answers = search(model, {}, settings, begin=0, end=1, max_lengths=[count] * streams, prefixes=[[]] * streams)
         return sum(len(one.tokens) for (one,) in answers)
 
@@ -66,7 +68,7 @@ def case(options: argparse.Namespace, who: str, kind: str, streams: int) -> floa
     if who == "transformers":
         command = [options.peer_python, str(HERE / "peers/transformers_generate.py"), *dials, str(VOCABULARY), str(CONTEXT)]
     else:
-        command = [sys.executable, str(Path(__file__).resolve()), "--ours", *dials]
+        command = [sys.executable, str(Path(__file__).resolve()), "--ours", *dials, *who.split()[1:]]
     answer = subprocess.run(command, capture_output=True, text=True)
     lines = [json.loads(line) for line in answer.stdout.split("\n") if line.startswith("{")]
     if answer.returncode or not lines:
@@ -80,19 +82,20 @@ def beside_transformers(options: argparse.Namespace) -> dict[str, float]:
     rates: dict[tuple[str, str, int], list[float]] = {}
     for _ in range(options.windows):
         for kind, streams in CASES:
-            for who in ("triptych", "transformers"):
+            for who in WHO:
                 rates.setdefault((who, kind, streams), []).append(case(options, who, kind, streams))
     found = {}
     print(f"tokens a second, median of {options.windows} windows, {options.threads} threads, {options.new} new tokens")
     for kind, streams in CASES:
-        mine, theirs = (statistics.median(rates[who, kind, streams]) for who in ("triptych", "transformers"))
-        spread = "; ".join(f"{who} {min(rates[who, kind, streams]):,.0f}-{max(rates[who, kind, streams]):,.0f}"
-                           for who in ("triptych", "transformers"))  # fmt: skip
-        print(f"| {kind}, {streams} at once | {mine:,.0f} | {theirs:,.0f} | {mine / theirs:.2f} | {spread} |")
-        found |= {f"triptych {kind} {streams}": mine, f"transformers {kind} {streams}": theirs}
+        medians = {who: statistics.median(rates[who, kind, streams]) for who in WHO}
+        spread = "; ".join(f"{min(rates[who, kind, streams]):,.0f}-{max(rates[who, kind, streams]):,.0f}" for who in WHO)
+        cells = " | ".join(f"{medians[who]:,.0f} ({medians[who] / medians['transformers']:.2f})" for who in WHO)
+        print(f"| {kind}, {streams} at once | {cells} | {spread} |")
+        found |= {f"{who} {kind} {streams}": rate for who, rate in medians.items()}
     for streams, goal in ((1, 4), (32, 6)):
-        best = {who: max(found[f"{who} {kind} {streams}"] for kind in ("float32", "bfloat16")) for who in ("triptych", "transformers")}
-        print(f"{streams} at once, each at its better precision: {best['triptych'] / best['transformers']:.2f} times (goal: {goal})")
+        best = {who: max(found[f"{who} {kind} {streams}"] for kind in ("float32", "bfloat16")) for who in WHO}
+        told = ", ".join(f"{who} {best[who] / best['transformers']:.2f} times" for who in WHO[:-1])
+        print(f"{streams} at once, each at its better precision: {told} (goal: {goal})")
     return found
 
 
@@ -131,7 +134,7 @@ def with_drafts(options: argparse.Namespace) -> dict[str, float]:
 def main() -> None:
     if sys.argv[1:2] == ["--ours"]:
         kind, streams, new, threads = sys.argv[2:6]
-        ours(kind, int(streams), int(new), int(threads))
+        ours(kind, int(streams), int(new), int(threads), sys.argv[6:] == ["compiled"])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer-python", default=sys.executable, help="an interpreter that has transformers")
