@@ -54,7 +54,7 @@ class Plainly:
 
     def __call__(self, given: list[torch.Tensor]) -> list[torch.Tensor]:
         self.calls += 1
-        first, caches, n = given[:4], given[4:], self.layers
+        first, caches, n = given[:5], given[5:], self.layers
         cross = (caches[2 * n : 3 * n], caches[3 * n : 4 * n], caches[4 * n]) if len(caches) > 2 * n else None
         return list(self.step(*first, caches[:n], caches[n : 2 * n], cross))
 

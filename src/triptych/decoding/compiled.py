@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from .. import model as model_package
 from ..errors import UsageError
+from ..model.positions import Angles
 from ..model.state import CrossKeys, State
 from ..model.transformer import Transformer
 
@@ -71,15 +72,17 @@ class Step(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, positions: Tensor, mask: Tensor, slots: Tensor, keys: list[Tensor], values: list[Tensor],
+    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor, slots: Tensor, keys: list[Tensor], values: list[Tensor],
                 cross: tuple[list[Tensor], list[Tensor], Tensor] | None) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """x (R, beams, D), positions (R, beams), mask (R, 1, beams, 1, C), slots (beams,); keys and values of every layer (R, K, C, E),
-        which are written to; of the memory (R, K, S, E) and its bias -> last states (R * beams, D), logits (R * beams, V)."""
+        """x (R, beams, D); cosine and sine of the positions (R, beams, E), E 0 where they are not rotary; mask (R, 1, beams, 1, C); slots
+        (beams,); keys and values of every layer (R, K, C, E), which are written to; of the memory (R, K, S, E) and its bias.
+        Returns last states (R * beams, D), logits (R * beams, V)."""
         rows = x.shape[0] * x.shape[1]
         fused = [block.self_attention.fused_now() for block in self.model.decoder.blocks]  # type: ignore[union-attr,operator]
         seen = None if cross is None else CrossKeys(cross[0], cross[1], slots, cross[2])
         past = Slots(slots, keys, values, fused, seen)
-        return self.model.through(x.reshape(rows, -1), positions.reshape(rows), (rows, 1), mask, past)
+        angles = (cosine.reshape(rows, 1, -1), sine.reshape(rows, 1, -1)) if cosine.shape[2] else None
+        return self.model.through(x.reshape(rows, -1), angles, (rows, 1), mask, past)
 
 
 class CompiledStep:
@@ -93,8 +96,8 @@ class CompiledStep:
         """Whether this step is one for a program: one token a row, and not the last rows of a batch that has shrunk to one."""
         return steps == 1 and (state.began == 1 or state.pool.keys[0].shape[0] > 1)
 
-    def __call__(self, x: Tensor, positions: Tensor, mask: Tensor, state: State) -> tuple[Tensor, Tensor]:
-        """x (R * beams, D), positions (R * beams,), mask (R, 1, beams, 1, C) -> last states, logits."""
+    def __call__(self, x: Tensor, angles: Angles | None, mask: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """x (R * beams, D), angles two of (R * beams, 1, E) or None, mask (R, 1, beams, 1, C) -> last states, logits."""
         sources, beams = state.pool.keys[0].shape[0], state.beams
         slots = torch.arange(state.used, state.pool.used)
         cross, given = state.cross, [*state.pool.keys, *state.pool.values]
@@ -105,7 +108,9 @@ class CompiledStep:
             given += [*cross.keys, *cross.values, hidden]
         kind = (sources == 1, beams, torch.get_num_threads())
         program = self.programs.get(kind) or self._program(kind, x)
-        states, logits = program([x.view(sources, beams, -1), positions.view(sources, beams), mask, slots, *given])
+        cosine, sine = angles or 2 * (x.new_empty(sources, beams, 0, dtype=torch.float32),)
+        cosine, sine = cosine.view(sources, beams, -1), sine.view(sources, beams, -1)
+        states, logits = program([x.view(sources, beams, -1), cosine, sine, mask, slots, *given])
         return states, logits
 
     def _program(self, kind: tuple[bool, int, int], x: Tensor) -> Any:
@@ -126,9 +131,9 @@ class CompiledStep:
         with torch.inference_mode(False), torch.no_grad():
             given = self._example(1 if is_single else 3, beams)
             sources = {} if is_single else {0: Dim.DYNAMIC}
-            cache = [{**sources, 2: Dim.DYNAMIC}] * len(given[4])
-            memory = None if given[6] is None else (cache, cache, {**sources, 4: Dim.DYNAMIC})
-            shapes = (sources, sources, {**sources, 4: Dim.DYNAMIC}, {}, cache, cache, memory)
+            cache = [{**sources, 2: Dim.DYNAMIC}] * len(given[5])
+            memory = None if given[7] is None else (cache, cache, {**sources, 4: Dim.DYNAMIC})
+            shapes = (sources, sources, sources, {**sources, 4: Dim.DYNAMIC}, {}, cache, cache, memory)
             traced = export(self.step, given, dynamic_shapes=shapes, strict=False)
             place = Path(tempfile.mkdtemp(prefix="triptych-"))
             torch._inductor.aoti_compile_and_package(traced, package_path=str(place / "step.pt2"), inductor_configs=OPTIONS)
@@ -149,7 +154,8 @@ class CompiledStep:
             seen = (cache(SLOTS + 16), cache(SLOTS + 16), torch.zeros(sources, 1, 1, 1, SLOTS + 16, dtype=precision))
         x = torch.randn(*rows, dials.width).to(precision)
         mask = torch.zeros(sources, 1, beams, 1, SLOTS, dtype=precision)
-        return x, torch.full(rows, 5), mask, torch.arange(5, 5 + beams), cache(SLOTS), cache(SLOTS), seen
+        angle = torch.randn(*rows, width if dials.positions == "rotary" else 0)
+        return x, angle, angle.clone(), mask, torch.arange(5, 5 + beams), cache(SLOTS), cache(SLOTS), seen
 
 
 def contents(model: nn.Module) -> str:

@@ -69,10 +69,10 @@ class Attention(nn.Module):
         y = functional.linear(x, weight.to(x.dtype), None if offset is None else offset.to(x.dtype))
         return y.view(x.shape[0], -1, self.head_width)
 
-    def project_self(self, x: Tensor, positions: Tensor, fused: Fused | None = None, angles: Angles | None = None) -> Tensor:
+    def project_self(self, x: Tensor, positions: Tensor | None, fused: Fused | None = None, angles: Angles | None = None) -> Tensor:
         """(N, D) -> (N, H + 2K, E): queries, keys, values; queries and keys turned where positions are rotary.
 
-        angles: of the positions, where they are known already, being the same in every layer.
+        angles: of the positions, where they are known already, being the same in every layer; the positions are not needed then.
         """
         if fused is None:
             packed = self.packed_self
@@ -80,7 +80,10 @@ class Attention(nn.Module):
         projected = self.project(x, fused)
         if self.rotary is None:
             return projected
-        return rotate(projected, angles or self.rotary.angles(positions), self.heads + self.key_heads)
+        if angles is None:
+            assert positions is not None, "rotary positions need to know where a token stands"
+            angles = self.rotary.angles(positions)
+        return rotate(projected, angles, self.heads + self.key_heads)
 
     def project_memory(self, memory: Tensor) -> Tensor:
         """(M, D) -> (M, 2K, E): keys, values."""

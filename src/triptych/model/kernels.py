@@ -317,7 +317,7 @@ def attend_cached(query: Tensor, keys: Tensor, values: Tensor, mask_bias: Tensor
     q = query if single else query.view(sources, beams, steps, key_heads, groups, width).permute(0, 3, 1, 4, 2, 5)
     q = q.reshape(sources * key_heads, beams * groups * steps, width)
     k, v = keys.view(-1, length, width), values.view(-1, length, width)
-    fused = torch.compiler.is_compiling()  # a compiled program adds up in passes of its own what a call of a product costs more for
+    fused = torch.compiler.is_compiling() and sources == 1  # a compiled program has passes of its own that cost less than a product's call
     if fused:
         scores = (q[:, :, None].float() * k[:, None]).sum(-1) * (1.0 / math.sqrt(width))
     else:

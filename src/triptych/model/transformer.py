@@ -149,22 +149,23 @@ class Transformer(nn.Module):
         positions = (state.lengths[:, None] + torch.arange(steps, device=tokens.device)).reshape(-1)
         x = self.decoder_entrance(self.embedding(tokens.reshape(-1)), positions, self.precision, None)  # (BT, D)
         mask, compiled = state.extend(steps), self.compiled
+        rotary = self.decoder.blocks[0].self_attention.rotary  # type: ignore[union-attr]
+        angles = None if rotary is None else rotary.angles(positions)  # type: ignore[operator,union-attr]
         if compiled is not None and compiled.fits(state, steps):
-            x, logits = compiled(x, positions, mask, state)
+            x, logits = compiled(x, angles, mask, state)
         else:
-            x, logits = self.through(x, positions, (count, steps), mask, state)
+            x, logits = self.through(x, angles, (count, steps), mask, state)
         state.advance(steps)
         state.last = None if x.dtype == torch.float32 else x
         return logits.view(count, steps, -1), state
 
-    def through(self, x: Tensor, positions: Tensor, shape: tuple[int, int], mask: Tensor, state: Any) -> tuple[Tensor, Tensor]:
+    def through(self, x: Tensor, angles: Angles | None, shape: tuple[int, int], mask: Tensor, state: Any) -> tuple[Tensor, Tensor]:
         """New tokens (B * T, D) of `shape` (B, T) through the decoder -> last states (B * T, D), logits (B * T, V).
 
-        state: a State that made room for them, or what stands for one (`fused`, `append`, `cross`)."""
-        rotary = self.decoder.blocks[0].self_attention.rotary  # type: ignore[union-attr]
-        angles = None if rotary is None else rotary.angles(positions)  # type: ignore[operator,union-attr]
+        angles: of their positions, where these are rotary. state: a State that made room for them, or what stands for one (`fused`,
+        `append`, `cross`)."""
         for layer, block in enumerate(self.decoder.blocks):
-            x = self._step_block(block, layer, x, positions, shape, state, mask, angles)  # type: ignore[arg-type]
+            x = self._step_block(block, layer, x, shape, state, mask, angles)  # type: ignore[arg-type]
         x = self.decoder.final_norm(x)
         return x, self.project(x)
 
@@ -174,11 +175,11 @@ class Transformer(nn.Module):
         found = torch.bmm(weight[tokens].float(), states.float()[:, :, None])[:, :, 0]
         return found if offset is None else found + offset[tokens].float()
 
-    def _step_block(self, block: Block, layer: int, x: Tensor, positions: Tensor, shape: tuple[int, int], state: Any,
-                    mask: Tensor | None, angles: Angles | None) -> Tensor:  # fmt: skip
+    def _step_block(self, block: Block, layer: int, x: Tensor, shape: tuple[int, int], state: Any, mask: Tensor | None,
+                    angles: Angles | None) -> Tensor:  # fmt: skip
         attention, slots = block.self_attention, block.self_attention_norm
         heads, key_heads = attention.heads, attention.key_heads
-        projected = attention.project_self(slots.before(x), positions, state.fused[layer], angles).view(*shape, heads + 2 * key_heads, -1)
+        projected = attention.project_self(slots.before(x), None, state.fused[layer], angles).view(*shape, heads + 2 * key_heads, -1)
         query, key, value = projected.split((heads, key_heads, key_heads), 2)
         keys, values = state.append(layer, key, value)
         x = slots.join(x, attention.output, attention.step(query.contiguous(), keys, values, mask), None)
