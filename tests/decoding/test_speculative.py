@@ -263,3 +263,8 @@ def test_lookup_finds_the_longest_and_last_place() -> None:
 def test_beams_take_no_draft() -> None:
     with pytest.raises(UsageError, match="give --decoding.beams 1, or no draft"):
         search(Drafted(Chain(1), NgramDraft()), {}, DecodingSettings(beams=2, max_length=4), begin=BEGIN, end=END, prefixes=[[]])
+
+
+def test_a_compiled_step_takes_no_draft() -> None:
+    with pytest.raises(UsageError, match="leave it out, or the draft"):
+        search(Drafted(Chain(1), NgramDraft()), {}, DecodingSettings(compile=True, max_length=4), begin=BEGIN, end=END, prefixes=[[]])
