@@ -32,7 +32,7 @@ def one_of(given: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tenso
 
 
 @pytest.mark.parametrize("shortcut", [False, True])
-@pytest.mark.parametrize("pooling", ["mean", "first", "compare"])
+@pytest.mark.parametrize("pooling", ["mean", "first", "max", "compare"])
 def test_a_neighbour_never_leaks(pooling: str, shortcut: bool) -> None:
     model = small()
     head = Classifier(8, ["a", "b", "c"], pooling=pooling, shortcut=shortcut, hidden=True).eval()  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ def single() -> Predictor:
     [
         ({"smoothing": 0.1}, r"Unknown recipe key 'task\.smoothing'.*label_smoothing"),
         ({"learn": "tags"}, r"Unknown task\.learn 'tags'.*Allowed: label, labels, value"),
-        ({"pooling": "max"}, r"Unknown task\.pooling 'max'"),
+        ({"pooling": "least"}, r"Unknown task\.pooling 'least'"),
         ({"pooling": "compare"}, r"needs two texts: set task\.pair = true"),
         ({"dropout": 1.0}, r"task\.dropout is 1\.0.*below 1"),
         ({"token_dropout": -0.1}, r"task\.token_dropout is -0\.1"),

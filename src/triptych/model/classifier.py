@@ -12,8 +12,8 @@ from .kernels import Chance, dropout
 from .linear import Linear
 from .masks import Rows
 
-Pooling = Literal["mean", "first", "compare"]
-PARTS = {"mean": 1, "first": 1, "compare": 4}  # vectors of width D that a pooling gives
+Pooling = Literal["mean", "first", "max", "compare"]
+PARTS = {"mean": 1, "first": 1, "max": 1, "compare": 4}  # vectors of width D that a pooling gives
 
 
 class ClassOutput(NamedTuple):
@@ -26,7 +26,8 @@ class ClassOutput(NamedTuple):
 class Classifier(nn.Module):
     """pooled states -> dropout -> (dense, tanh) -> dropout -> C outputs.
 
-    pooling: "mean" over all tokens, "first" token (Devlin et al. 2018), or "compare": of two texts u and v, told apart by
+    pooling: "mean" over all tokens, "first" token (Devlin et al. 2018), "max" of each of the D numbers over all tokens (Collobert et al.
+    2011, section 3.3.2: one telling word is enough, however long the text), or "compare": of two texts u and v, told apart by
     `segments`, the means and u - v and u * v without their signs' order (Conneau et al. 2017, section 3.2), so that swapping
     the texts changes only what the first two say.
     shortcut: the token table's own rows, pooled alike, stand beside the states (a bag of words, Joulin et al. 2017, section 2);
@@ -72,6 +73,9 @@ class Classifier(nn.Module):
         """(N, D) -> (B, PARTS * D)."""
         if self.pooling == "first":
             return x[rows.starts]
+        if self.pooling == "max":
+            lowest = x.new_full((rows.count, x.shape[1]), float("-inf"))
+            return lowest.index_reduce(0, rows.sequence, x, "amax")
         if self.pooling == "mean":
             return _mean(x, rows.sequence, rows.count)
         both = _mean(x, 2 * rows.sequence + inputs["segments"], 2 * rows.count).view(rows.count, 2, -1)  # (B, 2, D)

@@ -24,7 +24,7 @@ OPTIONS: dict[str, Any] = {
     "pair": False,  # two texts are judged together: text and text_pair
     "window": 384,  # tokens read at once, begin and end included; a longer text is read in several windows, which are merged
     "stride": 256,  # tokens from the start of one window to the start of the next
-    "pooling": "mean",  # of the states: "mean", "first", or "compare" for pairs (u, v, |u - v|, u * v)
+    "pooling": "mean",  # of the states: "mean", "first", "max", or "compare" for pairs (u, v, |u - v|, u * v)
     "shortcut": False,  # the mean of the token table's rows beside the states: helps where texts are few
     "hidden": False,  # a dense layer with tanh before the outputs
     "dropout": 0.1,  # in the head; the model's own stands in the table `model`
@@ -61,7 +61,7 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
     chosen = {**OPTIONS, **options}
     if chosen["learn"] not in KINDS:
         raise unknown("task.learn", str(chosen["learn"]), KINDS)
-    poolings = ("mean", "first", "compare")
+    poolings = ("mean", "first", "max", "compare")
     if chosen["pooling"] not in poolings:
         raise unknown("task.pooling", str(chosen["pooling"]), poolings)
     for key in ("pair", "shortcut", "hidden", "calibrate"):
