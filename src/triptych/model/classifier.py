@@ -74,8 +74,7 @@ class Classifier(nn.Module):
         if self.pooling == "first":
             return x[rows.starts]
         if self.pooling == "max":
-            lowest = x.new_full((rows.count, x.shape[1]), float("-inf"))
-            return lowest.index_reduce(0, rows.sequence, x, "amax")
+            return torch.segment_reduce(x, "max", lengths=rows.lengths)
         if self.pooling == "mean":
             return _mean(x, rows.sequence, rows.count)
         both = _mean(x, 2 * rows.sequence + inputs["segments"], 2 * rows.count).view(rows.count, 2, -1)  # (B, 2, D)
