@@ -83,6 +83,9 @@ class Survey:
         if self.near is not None:
             values, place = self.near[1].max(-1, keepdim=True)
             return self.near[0].gather(1, place)[:, 0], values[:, 0]
+        if self.peaks is None:
+            values, tokens = self.logits.max(-1)
+            return tokens, values.float()
         tokens = self._best(1)
         return tokens[:, 0], self.logits.gather(1, tokens)[:, 0].float()
 

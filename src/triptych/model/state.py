@@ -144,6 +144,9 @@ class State:
         slots = pool.keys[0].shape[2]
         if slots > self.hidden.shape[1]:
             self.hidden = functional.pad(self.hidden, (0, slots - self.hidden.shape[1]), value=float("-inf"))
+        if self.beams == steps == 1:
+            self.hidden[:, start] = 0.0
+            return self.hidden.view(-1, 1, 1, 1, self.hidden.shape[1])
         own = torch.arange(self.lengths.numel(), device=device) % self.beams
         place = torch.arange(self.beams * steps, device=device)
         fresh = torch.zeros_like(self.hidden[:, : place.numel()]).masked_fill_(own[:, None] != place // steps, float("-inf"))

@@ -23,6 +23,8 @@ from .packing import PackedLinear
 from .positions import Angles
 from .state import CrossKeys, Memory, Pool, State, length_bias, whole_lanes
 
+FEW = 1024  # tokens of a vocabulary whose logits cost so little that they need not be rounded
+
 
 class Transformer(nn.Module):
     """Vaswani et al. 2017, as `config` dials it. Parameters stay fp32 in training; `precision` is that of activations."""
@@ -101,10 +103,15 @@ class Transformer(nn.Module):
         return (self.embedding if self.output is None else self.output).weight, self.output_bias
 
     def pack(self) -> None:
-        self.packed_output = PackedLinear(*self.readout())
+        weight, offset = self.readout()
+        if weight.shape[0] < FEW:
+            weight, offset = weight.float(), None if offset is None else offset.float()
+        self.packed_output = PackedLinear(weight, offset)
 
     def project(self, states: Tensor) -> Tensor:
-        """(..., D) -> logits (..., V)."""
+        """(..., D) -> logits (..., V), in fp32 where the vocabulary has fewer than FEW tokens."""
+        if self.config.vocabulary_size < FEW:
+            states = states.float()
         if self.packed_output is not None and self.packed_output.fits(states):
             return self.packed_output(states)
         weight, offset = self.readout()
@@ -146,7 +153,7 @@ class Transformer(nn.Module):
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is extended in place."""
         count, steps = tokens.shape
-        positions = (state.lengths[:, None] + torch.arange(steps, device=tokens.device)).reshape(-1)
+        positions = state.lengths if steps == 1 else (state.lengths[:, None] + torch.arange(steps, device=tokens.device)).reshape(-1)
         x = self.decoder_entrance(self.embedding(tokens.reshape(-1)), positions, self.precision, None)  # (BT, D)
         mask, compiled = state.extend(steps), self.compiled
         rotary = self.decoder.blocks[0].self_attention.rotary  # type: ignore[union-attr]
@@ -156,7 +163,7 @@ class Transformer(nn.Module):
         else:
             x, logits = self.through(x, angles, (count, steps), mask, state)
         state.advance(steps)
-        state.last = None if x.dtype == torch.float32 else x
+        state.last = None if logits.dtype == torch.float32 else x
         return logits.view(count, steps, -1), state
 
     def through(self, x: Tensor, angles: Angles | None, shape: tuple[int, int], mask: Tensor, state: Any) -> tuple[Tensor, Tensor]:
