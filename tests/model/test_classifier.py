@@ -35,7 +35,8 @@ def one_of(given: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tenso
 @pytest.mark.parametrize("pooling", ["mean", "first", "max", "compare"])
 def test_a_neighbour_never_leaks(pooling: str, shortcut: bool) -> None:
     model = small()
-    head = Classifier(8, ["a", "b", "c"], pooling=pooling, shortcut=shortcut, hidden=True).eval()  # type: ignore[arg-type]
+    head = Classifier(8, ["a", "b", "c"], pooling=pooling, shortcut=shortcut, bigrams=40, hidden=True).eval()  # type: ignore[arg-type]
+    torch.nn.init.normal_(head.bigrams)  # type: ignore[arg-type]
     together = inputs(5, 2, 9)
     logits = head(model, model(**together), together).logits
     assert logits.shape == (3, 3)

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .heads import initialize, rows_of
 from .kernels import Chance, dropout
@@ -13,6 +14,8 @@ from .linear import Linear
 from .masks import Rows
 
 Pooling = Literal["mean", "first", "max", "compare"]
+HASH = 1_000_003  # a prime: pairs of tokens fall evenly into any number of rows
+LOUDNESS = 10.0  # a rare pair is met a few times: its weight, which moves by a learning rate at a time, must come to count
 PARTS = {"mean": 1, "first": 1, "max": 1, "compare": 4}  # vectors of width D that a pooling gives
 
 
@@ -32,6 +35,8 @@ class Classifier(nn.Module):
     the texts changes only what the first two say.
     shortcut: the token table's own rows, pooled alike, stand beside the states (a bag of words, Joulin et al. 2017, section 2);
     for "compare" their cosine too, which is the overlap of two texts before anything is learnt.
+    bigrams: so many rows of weights, one for each hash of two neighbouring tokens, say something for every output at once (bag of
+    bigrams and the hashing trick, Joulin et al. 2017, section 2.1). They begin at zero.
     Buffers: temperature (1,) and thresholds (C,), set from development data when training has ended (`tasks/calibration.py`).
     names: of the C outputs; none where the output is a number, in standard deviations from a mean that `scale` holds.
     """
@@ -40,16 +45,19 @@ class Classifier(nn.Module):
     thresholds: Tensor
 
     def __init__(self, width: int, names: list[str], *, pooling: Pooling = "mean", hidden: bool = False, shortcut: bool = False,
-                 drop: float = 0.1, scale: dict[str, float] | None = None) -> None:  # fmt: skip
+                 bigrams: int = 0, drop: float = 0.1, scale: dict[str, float] | None = None) -> None:  # fmt: skip
         super().__init__()
         self.names, self.pooling, self.drop, self.shortcut, self.scale = names, pooling, drop, shortcut, scale
         inputs = width * PARTS[pooling] * (2 if shortcut else 1) + (shortcut and pooling == "compare")
         outputs = max(1, len(names))
         self.dense = Linear(inputs, width) if hidden else None
         self.project = Linear(width if hidden else inputs, outputs)
+        self.bigrams = nn.Parameter(torch.empty(bigrams, outputs)) if bigrams else None
         self.register_buffer("temperature", torch.ones(1))
         self.register_buffer("thresholds", torch.full((outputs,), 0.5))
         initialize(self)
+        if self.bigrams is not None:
+            nn.init.zeros_(self.bigrams)
 
     def reads(self, inputs: dict[str, Tensor]) -> Tensor | None:
         """The first token of each sequence (B,), where nothing else is looked at."""
@@ -67,7 +75,18 @@ class Classifier(nn.Module):
         x = dropout(pooled, self.drop, chance)
         if self.dense is not None:
             x = dropout(torch.tanh(self.dense(x)), self.drop, chance)
-        return ClassOutput(self.project(x).float(), self.temperature)
+        logits = self.project(x).float()
+        if self.bigrams is not None:
+            logits = logits + self._bigram_logits(self.bigrams, rows, inputs["source"], chance)
+        return ClassOutput(logits, self.temperature)
+
+    def _bigram_logits(self, weights: Tensor, rows: Rows, tokens: Tensor, chance: Chance | None) -> Tensor:
+        """What the pairs of neighbouring tokens (N,) of each sequence say (B, C): their sum, divided by the root of their number."""
+        own = rows.sequence[1:] == rows.sequence[:-1]
+        places = ((tokens[:-1] * HASH + tokens[1:]) % weights.shape[0])[own]
+        said = dropout(functional.embedding(places, weights) * LOUDNESS, self.drop, chance)
+        sums = said.new_zeros(rows.count, weights.shape[1]).index_add(0, rows.sequence[1:][own], said)
+        return sums / (rows.lengths - 1).clamp_min(1).to(sums.dtype).sqrt()[:, None]
 
     def _pool(self, x: Tensor, rows: Rows, inputs: dict[str, Tensor]) -> Tensor:
         """(N, D) -> (B, PARTS * D)."""

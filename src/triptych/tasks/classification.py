@@ -26,6 +26,7 @@ OPTIONS: dict[str, Any] = {
     "stride": 256,  # tokens from the start of one window to the start of the next
     "pooling": "mean",  # of the states: "mean", "first", "max", or "compare" for pairs (u, v, |u - v|, u * v)
     "shortcut": False,  # the mean of the token table's rows beside the states: helps where texts are few
+    "bigrams": 0,  # so many hashed weights for pairs of neighbouring tokens beside the states, say 65536: helps the same
     "hidden": False,  # a dense layer with tanh before the outputs
     "dropout": 0.1,  # in the head; the model's own stands in the table `model`
     "token_dropout": 0.0,  # the probability that a token is left out of a training text, drawn anew in every epoch
@@ -69,6 +70,8 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"task.{key} is {chosen[key]!r}; it must be true or false.")
     if chosen["pooling"] == "compare" and not chosen["pair"]:
         raise UsageError("task.pooling = 'compare' needs two texts: set task.pair = true, or pool by 'mean'.")
+    if isinstance(chosen["bigrams"], bool) or not isinstance(chosen["bigrams"], int) or chosen["bigrams"] < 0:
+        raise UsageError(f"task.bigrams is {chosen['bigrams']!r}; it must be 0 (off) or a whole number of weights.")
     for key, below in SHARES.items():
         value = chosen[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < below:
@@ -164,7 +167,8 @@ def head(config: Any, labels: Labels, options: Mapping[str, Any] = OPTIONS) -> A
     if config.encoder.positions == "learned" and options["window"] > config.encoder.max_positions:
         raise UsageError(f"task.window is {options['window']}; this model has places for {config.encoder.max_positions} tokens at most.")
     return Classifier(config.encoder.width, labels.get("labels", []), pooling=options["pooling"], hidden=options["hidden"],
-                      shortcut=options["shortcut"], drop=options["dropout"], scale=labels.get("value"))  # fmt: skip
+                      shortcut=options["shortcut"], bigrams=options["bigrams"], drop=options["dropout"],
+                      scale=labels.get("value"))  # fmt: skip
 
 
 def loss(output: Any, batch: Batch, kind: str = "label", label_smoothing: float = 0.0, r_drop: float = 0.0,
