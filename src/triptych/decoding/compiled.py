@@ -26,7 +26,7 @@ from ..model.transformer import Transformer
 
 COMPILERS = ("g++", "c++", "clang++")
 OPTIONS = {"freezing": True, "max_autotune": True, "max_autotune_gemm_backends": "CPP,ATEN"}  # of torch's inductor
-SLOTS = 48  # of the example that a program is traced with; any number will do later
+SLOTS, SOURCES = 48, 32  # of the example that a program is traced with: any number will do later, products are chosen for this one
 LOCK = threading.Lock()  # two threads that decode side by side need the same program
 
 
@@ -90,7 +90,7 @@ class CompiledStep:
 
     def __init__(self, model: Transformer, folder: Path) -> None:
         self.step, self.folder, self.contents = Step(model), folder, ""
-        self.programs: dict[tuple[bool, int, int], Any] = {}
+        self.idle: dict[tuple[bool, int, int], list[Any]] = {}  # loaded programs; one runs for one thread at a time
 
     def fits(self, state: State, steps: int) -> bool:
         """Whether this step is one for a program: one token a row, and not the last rows of a batch that has shrunk to one."""
@@ -107,36 +107,43 @@ class CompiledStep:
                 hidden = torch.zeros(sources, 1, 1, 1, cross.keys[0].shape[2], dtype=x.dtype)
             given += [*cross.keys, *cross.values, hidden]
         kind = (sources == 1, beams, torch.get_num_threads())
-        program = self.programs.get(kind) or self._program(kind, x)
+        idle = self.idle.setdefault(kind, [])
+        try:
+            program = idle.pop()
+        except IndexError:
+            program = self._program(kind, x)
         cosine, sine = angles or 2 * (x.new_empty(sources, beams, 0, dtype=torch.float32),)
         cosine, sine = cosine.view(sources, beams, -1), sine.view(sources, beams, -1)
         states, logits = program([x.view(sources, beams, -1), cosine, sine, mask, slots, *given])
+        idle.append(program)
         return states, logits
 
     def _program(self, kind: tuple[bool, int, int], x: Tensor) -> Any:
+        """A program of this kind, loaded once more; built where there is none yet."""
+        from torch._inductor import aoti_load_package
+
         with LOCK:
-            if kind not in self.programs:
-                self.contents = self.contents or contents(self.step.model)
-                name = hashlib.sha256(repr((self.contents, kind, str(x.dtype))).encode()).hexdigest()[:32]
-                path = self.folder / f"{name}.pt2"
-                if not path.exists():
-                    _keep(path, self._build(*kind[:2]))
-                self.programs[kind] = torch._inductor.aoti_load_package(str(path)).loader.boxed_run
-            return self.programs[kind]
+            self.contents = self.contents or contents(self.step.model)
+            name = hashlib.sha256(repr((self.contents, kind, str(x.dtype))).encode()).hexdigest()[:32]
+            path = self.folder / f"{name}.pt2"
+            if not path.exists():
+                _keep(path, self._build(*kind[:2]))
+            return aoti_load_package(str(path)).loader.boxed_run
 
     def _build(self, is_single: bool, beams: int) -> Path:
         """A new program as a file in a folder of its own."""
+        from torch._inductor import aoti_compile_and_package
         from torch.export import Dim, export
 
         with torch.inference_mode(False), torch.no_grad():
-            given = self._example(1 if is_single else 3, beams)
+            given = self._example(1 if is_single else SOURCES, beams)
             sources = {} if is_single else {0: Dim.DYNAMIC}
             cache = [{**sources, 2: Dim.DYNAMIC}] * len(given[5])
             memory = None if given[7] is None else (cache, cache, {**sources, 4: Dim.DYNAMIC})
             shapes = (sources, sources, sources, {**sources, 4: Dim.DYNAMIC}, {}, cache, cache, memory)
             traced = export(self.step, given, dynamic_shapes=shapes, strict=False)
             place = Path(tempfile.mkdtemp(prefix="triptych-"))
-            torch._inductor.aoti_compile_and_package(traced, package_path=str(place / "step.pt2"), inductor_configs=OPTIONS)
+            aoti_compile_and_package(traced, package_path=str(place / "step.pt2"), inductor_configs=OPTIONS)
         return place / "step.pt2"
 
     def _example(self, sources: int, beams: int) -> tuple[Any, ...]:
