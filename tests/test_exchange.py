@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from toy_folder import CONFIG, tensors, write
+from toy_folder import CONFIG, WORDS, tensors, write
 from triptych.data.batching import Encoded
 from triptych.data.example import Example
 from triptych.data.tokenizer import Tokenizer, Tokenizers
@@ -26,6 +26,7 @@ from triptych.model.build import build
 from triptych.presets import configure
 from triptych.recipe import Recipe
 from triptych.run import Run, RunConfig, weights_of
+from triptych.tasks.masked_words import word_units
 from triptych.tasks.task import TASKS, Prediction, Scores, Task
 
 
@@ -298,3 +299,27 @@ def test_our_own_run_loads_there(tmp_path: Path, preset: str) -> None:
         expected = nn.functional.normalize((states * mask).sum(1) / mask.sum(1))
     for row, prediction in zip(expected.tolist(), predictor.predict(text), strict=True):
         assert prediction.details["vector"] == pytest.approx(row, abs=1e-5)
+
+
+def test_an_imported_head_fills_words(tmp_path: Path) -> None:
+    import_folder(write(tmp_path / "toy", tensors(pooler=False, masked=True)), tmp_path / "run")
+    predictor = load(tmp_path / "run")
+    spaced, first, within, quoted = predictor.predict(["the [MASK] sat", "[MASK] sat", "un[MASK], the cat", "the ([MASK])"])
+    pieces = {word.removeprefix("##") for word in WORDS if word.startswith("##")}
+    whole = {word for word in WORDS[5:] if not word.startswith("##")}
+    for found, allowed in ((spaced, whole), (first, whole), (within, pieces), (quoted, whole)):
+        (mask,) = found.details["masks"]
+        fillings = {one["text"] for one in mask["fillings"]}
+        assert fillings and fillings <= allowed and "[MASK]" not in found.text and 0 < (found.score or 0) < 1
+    assert spaced.text.startswith("the ") and spaced.text.endswith(" sat") and within.text.startswith("un")
+
+
+def test_words_of_an_imported_tokenizer_are_units(tmp_path: Path) -> None:
+    import_folder(write(tmp_path / "toy", tensors(pooler=False, masked=True)), tmp_path / "run")
+    tokenizer = load(tmp_path / "run").tokenizers.source
+    text = "  The cats   sat, unhappy " + "cats the sat cafe! " * 9 + "貓坐"
+    ids, units = word_units(text, tokenizer)
+    shown = [tokenizer.pieces([number])[0] for number in ids.tolist()]
+    assert len(shown) > 40 and shown[:8] == ["the", "cats", "sat", ",", "un", "##happ", "##y", "cats"]
+    for before, after, piece in zip(units, units[1:], shown[1:], strict=False):
+        assert (before == after) == piece.startswith("##")

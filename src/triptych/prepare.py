@@ -84,7 +84,8 @@ class Prepared:
         job.model.eval()
         job.head.eval()
         encoded = encode_all(task, self.validation, self.tokenizers, self.labels)
-        batches = [collate([encoded[place] for place in places]) for places in length_batches(encoded, CALIBRATION_TOKENS)]
+        device = next(job.model.parameters()).device
+        batches = [collate([encoded[place] for place in places]).to(device) for places in length_batches(encoded, CALIBRATION_TOKENS)]
         with torch.no_grad():
             said = task.calibrate(job.model, job.head, batches)
         job.run.write_model(weights_of(job.model, job.head))
@@ -292,7 +293,7 @@ def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Token
 def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[str, Any], model: Any, head: Any,
                examples: list[Example]) -> Callable[[Any], dict[str, float]]:  # fmt: skip
     """Real decoding, greedy for the sake of time, of the development data."""
-    settings = dataclasses.replace(recipe.decoding, beams=1, n_best=1, temperature=0.0)
+    settings = dataclasses.replace(recipe.decoding, beams=1, n_best=1, samples=1, temperature=0.0)
     predictor = Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels, decoding=settings)
     return lambda _: predictor.evaluate(examples).scores.values
 

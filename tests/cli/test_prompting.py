@@ -141,3 +141,35 @@ def test_the_benchmark_measures_what_it_says(code: Path) -> None:
     assert sizes["xz -9, after the training part"] < sizes["xz -9, one stream"] < sizes["xz -9, each module alone"]
     right = predictor.predict(["def add_1(value):\n    "], max_length=3)[0].text.split("\n")[0]
     assert script.exact(predictor, [("def add_1(value):\n    ", right, "\n")], False) in (0.0, 100.0)
+
+
+def test_a_run_that_writes_has_intervals_and_is_compared(triptych: Command, code: Path) -> None:
+    told = json.loads(triptych("evaluate", code / "run", "--json", "--bootstrap", "20").out.strip().split("\n")[-1])
+    assert set(told["intervals"]) == {"loss", "perplexity", "bits_per_byte"}
+    low, high = told["intervals"]["loss"]  # one text: every draw is that text
+    assert low == pytest.approx(told["metrics"]["loss"], rel=1e-4) and high == pytest.approx(low)
+    both = triptych("compare", code / "run", code / "run", "--bootstrap", "20")
+    assert both.code == 0 and "bits_per_byte" in both.out
+
+
+def test_a_prompt_too_long_says_what_is_not_seen(triptych: Command, code: Path) -> None:
+    long = "x = 1\n" * 200
+    plain = triptych("complete", code / "run", long, *DIALS)
+    told = json.loads(triptych("complete", code / "run", long, "--jsonl", *DIALS).out)
+    unseen = f"Not all was seen of text 1 ({told['truncated_input_tokens']:,} tokens)"
+    assert plain.code == 0 and told["truncated_input_tokens"] > 100 and unseen in plain.err
+    assert "Cut at the maximum length" in plain.err and told["text"] + "\n" == plain.out
+    between = triptych("complete", code / "run", long, "--suffix", "x", *DIALS)
+    assert between.code == 0 and "Not all was seen of text 1" in between.err
+
+
+def test_several_draws_and_several_prompts_are_shown(triptych: Command, code: Path) -> None:
+    draws = ["--decoding.temperature", "1.0", "--decoding.n_best", "3", *DIALS]
+    told = json.loads(triptych("complete", code / "run", "def f(", "--jsonl", *draws).out)
+    shown = triptych("complete", code / "run", "def f(", *draws).out
+    assert shown == "\n----\n".join([told["text"], *(one["text"] for one in told["alternatives"])]) + "\n"
+    two = triptych("complete", code / "run", "def f(", "def g(", *DIALS).out.split("\n----\n")
+    one = triptych("complete", code / "run", "def f(", *DIALS).out
+    assert len(two) == 2 and two[0] + "\n" == one
+    several = triptych("complete", code / "run", "def f(", "def g(", *draws)
+    assert "--jsonl tells the others" in several.err

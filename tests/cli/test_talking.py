@@ -74,6 +74,14 @@ def test_a_tuned_run_is_scored_against_its_start(runs: Path, triptych: Triptych)
     assert list(score["metrics"]) == ["loss", "perplexity", "bits_per_byte"] and score["examples"] == 6
 
 
+def test_tuned_runs_have_intervals(runs: Path, triptych: Triptych) -> None:
+    for name, keys in (("dpo", {"loss", "accuracy", "margin"}), ("sft", {"loss", "perplexity", "bits_per_byte"})):
+        told = json.loads(triptych("evaluate", runs / name, "--json", "--bootstrap", "40").out.splitlines()[-1])
+        assert set(told["intervals"]) == keys
+        low, high = told["intervals"]["loss"]
+        assert low < told["metrics"]["loss"] < high
+
+
 def test_preferences_need_a_start(runs: Path, triptych: Triptych) -> None:
     answer = triptych("train", runs / "pairs.toml", "--out", runs / "none", *DIALS)
     assert answer.code == 2 and "name it with model.start" in answer.err

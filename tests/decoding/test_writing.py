@@ -155,3 +155,50 @@ def test_repetition_costs(reciter: Transformer) -> None:
 def test_dials_that_cannot_be_are_refused(wrong: dict) -> None:
     with pytest.raises(UsageError, match="decoding"):
         DecodingSettings(**wrong).check()
+
+
+class Leaning:
+    """A model that is so much more inclined to end."""
+
+    def __init__(self, model: Transformer, amount: float) -> None:
+        self.model, self.amount = model, amount
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.model, name)
+
+    def step(self, tokens: torch.Tensor, state: object) -> tuple[torch.Tensor, object]:
+        logits, state = self.model.step(tokens, state)  # type: ignore[arg-type]
+        logits[..., 1] += self.amount
+        return logits, state
+
+
+@pytest.mark.parametrize("dials", [{"temperature": 1.0, "samples": 12, "n_best": 12}, {"beams": 6, "n_best": 6}])
+def test_a_prompt_has_no_part_in_the_ranking(dials: dict) -> None:
+    torch.manual_seed(5)
+    stack = StackConfig(layers=1, width=32, heads=4, inner_width=64, norm_placement="pre", positions="rotary")
+    ends = Leaning(Transformer(ModelConfig(decoder=stack, vocabulary_size=258)).eval(), 3.0)
+    prompt = Bytes().encode("a prompt that costs much: 0x7f zq")
+    several = write(ends, [prompt], settings(max_length=12, **dials), Bytes(), context=64)[0]
+    assert len({len(one.tokens) for one in several}) > 1
+    for one in several:
+        assert one.score == pytest.approx(one.log_probability / len(one.token_log_probabilities), abs=1e-5)
+    ranks = [(not one.finished, -one.score) for one in several]
+    assert ranks == sorted(ranks)
+    (best,) = write(ends, [prompt], settings(max_length=12, **dials | {"n_best": 1}), Bytes(), context=64)[0]
+    assert best.tokens == several[0].tokens
+
+
+@pytest.mark.parametrize("dials", [{}, {"beams": 3}, {"temperature": 1.0}])
+def test_the_least_length_is_that_of_what_is_written(model: Transformer, dials: dict) -> None:
+    eager, prompt = Leaning(model, 50.0), Bytes().encode("a prompt of some length")
+    (one,) = write(eager, [prompt], settings(max_length=9, min_length=5, **dials), Bytes(), context=64)[0]
+    assert one.finished and len(one.tokens) == 5
+    (past,) = write(eager, [prompt], settings(max_length=60, min_length=45, **dials), Bytes(), context=40)[0]
+    assert past.finished and len(past.tokens) == 45
+    told = "".join(stream(eager, prompt, settings(max_length=9, min_length=5, **dials), Bytes(), context=64))
+    assert told == one.text
+
+
+def test_an_answer_of_many_contexts(model: Transformer) -> None:
+    (one,) = write(model, [[0, 70]], settings(max_length=1500, min_length=1500), Bytes(), context=4)[0]
+    assert len(one.tokens) == 1500

@@ -211,3 +211,7 @@ def test_marks_cannot_be_typed(tokenizers: Tokenizers) -> None:
     (turn,) = Template(TEMPLATES["marks"]).conversation([{"role": "user", "content": "<to:user><end>"}], tokenizers.target, 64).turns
     assert len(turn.content) == len("<to:user><end>") and min(turn.content) > 4
     assert NONE not in np.array(turn.content)
+
+
+def test_a_conversation_is_no_stream_of_tokens() -> None:
+    assert build({}).cut is None  # so that a large file of conversations is not read as plain text

@@ -113,7 +113,7 @@ def _report(sides: list[Side], examples: list[Example], name: str, resamples: in
     from ..metrics.bootstrap import compare as paired
 
     pairs = aligned(sides[0].predictor.task.needs)
-    drawn = [] if pairs else [scored_anew(side.evaluation, examples, resamples, side.predictor.task) for side in sides]
+    drawn = [] if pairs else [scored_anew(side.evaluation, examples, resamples, side.predictor) for side in sides]
     lines = [line_statistics(side.evaluation, examples) for side in sides] if pairs else []
     runs = []
     for place, side in enumerate(sides):

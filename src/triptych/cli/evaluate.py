@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from ..data.example import Example
     from ..inference.predictor import Evaluation, Predictor
-    from ..tasks.task import Task
 
 Split = Literal["train", "validation", "test"]
 
@@ -72,9 +71,7 @@ def evaluate(
         talk(f"{cut:,} answers were cut at the maximum length (see --decoding.max_length).")
     if predictions is not None:
         write_answers(predictions, [one.text for one in evaluation.predictions])
-    intervals = (
-        {key: list(pair) for key, pair in bootstrapped(evaluation, examples, bootstrap, predictor.task).items()} if bootstrap else {}
-    )
+    intervals = {key: list(pair) for key, pair in bootstrapped(evaluation, examples, bootstrap, predictor).items()} if bootstrap else {}
     _print(predictor, evaluation, name, len(examples), intervals, seconds, json_)
     return 0
 
@@ -132,26 +129,32 @@ def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to
     return examples, name
 
 
-def bootstrapped(evaluation: Evaluation, examples: list[Example], resamples: int, task: Task) -> dict[str, tuple[float, float]]:
+def bootstrapped(evaluation: Evaluation, examples: list[Example], resamples: int, predictor: Predictor) -> dict[str, tuple[float, float]]:
     """Metric -> ends of its 95 % interval. Of translations, for what is a sum over lines, where all have one target language;
     other tasks are scored anew on every draw."""
     from ..data.parts import aligned
     from ..metrics.bootstrap import between, interval
 
-    if aligned(task.needs):
+    if aligned(predictor.task.needs):
         found = {key: interval(*each, resamples) for key, each in line_statistics(evaluation, examples).items()}
     else:
-        drawn = scored_anew(evaluation, examples, resamples, task)
+        drawn = scored_anew(evaluation, examples, resamples, predictor)
         found = {key: between(evaluation.scores.values.get(key, float("nan")), each) for key, each in drawn.items()}
     return {key: (one.low, one.high) for key, one in found.items()}
 
 
-def scored_anew(evaluation: Evaluation, examples: list[Example], resamples: int, task: Task) -> dict[str, np.ndarray]:
-    """Every metric of the task on each draw of the examples (resamples,); the draws are the same for all runs."""
+def scored_anew(evaluation: Evaluation, examples: list[Example], resamples: int, predictor: Predictor) -> dict[str, np.ndarray]:
+    """Every metric of the task on each draw of the examples (resamples,); the draws are the same for all runs. Of a task that is
+    scored by its losses, these; of others, what the answers are worth."""
+    from ..inference.predictor import means
     from ..metrics.bootstrap import redrawn
 
+    task = predictor.task
+    sums = predictor.losses_of_each(examples) if task.by_losses else None
+
     def score(places: list[int]) -> dict[str, float]:
-        return task.score([evaluation.predictions[place] for place in places], [examples[place] for place in places], {}).values
+        losses = means(*(sums[place] for place in places)) if sums is not None else {}
+        return task.score([evaluation.predictions[place] for place in places], [examples[place] for place in places], losses).values
 
     return redrawn(score, len(examples), resamples)
 

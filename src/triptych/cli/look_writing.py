@@ -59,7 +59,9 @@ def beam_tree(predictor: Predictor, example: Example, settings: DecodingSettings
     encoded = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)[0]
     tokenizer: Any = predictor.tokenizers.target
     if "source" in encoded.inputs:
-        inputs = {name: tensor for name, tensor in collate([encoded]).inputs.items() if name in ("source", "source_lengths")}
+        inputs = {
+            name: tensor for name, tensor in collate([encoded]).to(predictor.device).inputs.items() if name in ("source", "source_lengths")
+        }
         tree = tree_of_answer(predictor.model, inputs, settings, tokenizer)
     else:
         ids = encoded.inputs["target"].tolist()

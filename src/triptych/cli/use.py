@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BLOCK = 2000  # lines of stdin that are sorted by length and answered together
 DECODING_ARENAS = 4  # heaps for the threads that decode
+BETWEEN = "\n----\n"  # answers of several lines
 NAMED = 3  # lines that a notice names
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -73,7 +74,7 @@ def predict(
         problems: dict[int, str] = {}
         examples = examples_of(block, predictor, places, to, fixed, words, problems)
         asked, own = (None, settings) if shots is None else shots_ready(shots, examples, settings)
-        failed += _answer(predictor, own, block, examples, to, jsonl, truncate, problems, asked, len(text) == 1)
+        failed += _answer(predictor, own, block, examples, to, jsonl, truncate, problems, asked, bool(text))
     tell_drafts(predictor)
     return int(failed > 0)
 
@@ -124,9 +125,15 @@ def print_as_written(run: str, text: str, dials: dict[str, Any]) -> int:
         return predict(run, text, **dials)
     predictor = load_run(run, dials.get("precision", "float32"), dials.get("draft"))
     fixed = dials.get("prompting", NOTHING).fixed(predictor)
-    for piece in predictor.stream({predictor.task.input: text, **fixed}, dials.get("to"), **changes):
-        print(piece, end="", flush=True)
+    unread: list[int] = []
+    pieces, ended = predictor.stream({predictor.task.input: text, **fixed}, dials.get("to"), unread.append, **changes), None
+    while ended is None:
+        try:
+            print(next(pieces), end="", flush=True)
+        except StopIteration as end:
+            ended = bool(end.value)
     print()
+    _tell(["text 1"] if not ended else [], [f"text 1 ({count:,} tokens)" for count in unread if count])
     tell_drafts(predictor)
     return 0
 
@@ -191,11 +198,17 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _answer(predictor: Predictor, settings: Any, block: list[str], examples: list[Example], to: str | None, jsonl: bool,
-            truncate: int | None, problems: dict[int, str], asked: list[Example] | None, alone: bool) -> int:  # fmt: skip
+            truncate: int | None, problems: dict[int, str], asked: list[Example] | None, given: bool) -> int:  # fmt: skip
     """Print the answers to a block; how many texts could not be read. asked: the prompts in which the texts stand, if in any.
 
-    alone: there is one text only, so that an answer written in lines stays so.
+    given: on the command line, so answers need not keep to one line each: what was written in lines stays so, with a line of hyphens
+    between answers, and of one text alone all answers are shown.
     """
+    alone = given and len(block) == 1
+
+    def shown(prediction: Prediction) -> list[Prediction]:
+        return [prediction, *prediction.alternatives] if alone else [prediction]
+
     predictions = list(predictor.answer(asked or examples, settings, truncate, problems))
     for prediction in predictions if asked else ():
         prediction.text = prediction.text.strip()
@@ -207,11 +220,13 @@ def _answer(predictor: Predictor, settings: Any, block: list[str], examples: lis
             print(json.dumps(values, ensure_ascii=False))
         elif predictor.task.block:
             print(prediction.text, end="\n\n")
-        elif alone and predictor.task.name == "language-modelling":
-            print(prediction.text)
+        elif given and predictor.task.name == "language-modelling":
+            print(*(one.text for one in shown(prediction)), sep=BETWEEN, end=BETWEEN if place + 1 < len(block) else "\n")
         else:
-            print(" ".join(prediction.text.split("\n")))
+            print(*(" ".join(one.text.split("\n")) for one in shown(prediction)), sep="\n")
     sys.stdout.flush()
+    if not (jsonl or alone) and any(one.alternatives for one in predictions):
+        talk("Only the best answer to each text is shown; --jsonl tells the others.")
     for problem in problems.values():
         talk(f"triptych: {problem} Its answer is left empty.")
     _notices(predictions, [example.place for example in examples])
@@ -222,6 +237,10 @@ def _notices(predictions: list[Prediction], places: list[str]) -> None:
     cut = [place for place, one in zip(places, predictions, strict=True) if one.cut]
     unseen = [f"{place} ({one.truncated_input_tokens:,} tokens)" for place, one in zip(places, predictions, strict=True)
               if one.truncated_input_tokens]  # fmt: skip
+    _tell(cut, unseen)
+
+
+def _tell(cut: list[str], unseen: list[str]) -> None:
     if cut:
         talk(f"Cut at the maximum length (see --decoding.max_length): {some(cut)}.")
     if unseen:

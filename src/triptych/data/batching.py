@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import DataError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 LENGTHS = "_lengths"
@@ -61,6 +62,13 @@ class Batch:
     examples: list[int]
     passes: int = 1
     encoded: list[Encoded] = field(default_factory=list)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same with its tensors on `device`."""
+        if device.type == "cpu":
+            return self
+        moved = ({name: tensor.to(device) for name, tensor in each.items()} for each in (self.inputs, self.targets))
+        return replace(self, **dict(zip(("inputs", "targets"), moved, strict=True)))
 
 
 def collate(encoded: Sequence[Encoded], passes: int = 1) -> Batch:

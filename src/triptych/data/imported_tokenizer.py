@@ -92,12 +92,16 @@ class ImportedTokenizer(Tokenizer):
 
     def words(self, text: str) -> list[str]:
         """What `text` is cut into before subwords, in order; without the spaces between, where the tokenizer drops them."""
+        return [text[start:end] for start, end in self.word_spans(text)]
+
+    def word_spans(self, text: str) -> list[tuple[int, int]]:
+        """The characters [start, end) of `text` that each of `words` is."""
         encoding = self._backend.encode(text, add_special_tokens=False)
         spans: dict[int, tuple[int, int]] = {}
         for word, (start, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
             if word is not None:
                 spans[word] = (spans.get(word, (start, end))[0], end)
-        return [text[start:end] for start, end in spans.values()]
+        return list(spans.values())
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids and each one's characters [start, end) of `text` as it was given, before lower-casing and the like."""

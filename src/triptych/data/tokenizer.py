@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,6 +96,11 @@ class Tokenizer:
         splitter = self._backend.pre_tokenizer
         assert splitter is not None, "a tokenizer of this package cuts words first"
         return [word for word, _ in splitter.pre_tokenize_str(text)]
+
+    def word_spans(self, text: str) -> list[tuple[int, int]]:
+        """The characters [start, end) of `text` that each of `words` is."""
+        ends = list(accumulate(len(word) for word in self.words(text)))
+        return list(zip([0, *ends], ends, strict=False))
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids and each one's characters [start, end) of `text`; the bytes of one character share its place."""

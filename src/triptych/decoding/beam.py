@@ -26,7 +26,7 @@ class Beams:
 
     def __init__(self, settings: DecodingSettings, end: int, longest: np.ndarray, prefixes: Sequence[Sequence[int]],
                  prefix_scores: Tensor, names: np.ndarray, stop: Stop | None,
-                 on_event: Callable[[Step], None] | None) -> None:  # fmt: skip
+                 on_event: Callable[[Step], None] | None, uncounted: np.ndarray) -> None:  # fmt: skip
         self.settings, self.end, self.stop, self.on_event = settings, end, stop, on_event
         device, count, most = prefix_scores.device, len(longest), int(longest.max(initial=1))
         self.longest = longest  # of all sources
@@ -38,10 +38,14 @@ class Beams:
         self.scores[:, : prefix_scores.shape[1]] = prefix_scores
         for row, prefix in enumerate(prefixes):
             self.tokens[row, : len(prefix)] = torch.tensor(prefix, dtype=torch.int64)
+        self.uncounted = uncounted  # of all sources
         self.totals = self.scores.sum(1)[:, None]  # (R, width)
+        if uncounted.any():
+            place = np.arange(self.scores.shape[1])[None] >= uncounted[:, None]
+            self.totals = (self.scores * torch.from_numpy(place).to(device)).sum(1)[:, None]
         self.found: list[list[Hypothesis]] = [[] for _ in longest]
         self.number_found = np.zeros(count, dtype=np.int64)
-        self.early = bool((self.written < settings.min_length).any())
+        self.early = bool((self.written < uncounted + settings.min_length).any())
         self.number = 0
 
     @property
@@ -57,7 +61,7 @@ class Beams:
         """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep, sources done."""
         survey = Survey(logits)
         if self.early:
-            young = self.written < self.settings.min_length
+            young = self.written < self.uncounted[self.sources] + self.settings.min_length
             self.early = bool(young.any())
             survey.forbid(self.end, torch.from_numpy(young).to(logits.device).repeat_interleave(self.width))
         wide = min(2 * self.settings.beams, self.width * logits.shape[1])
@@ -131,7 +135,7 @@ class Beams:
                     self.totals[place, beam] = NEVER
 
     def _add(self, source: int, tokens: list[int], each: list[float], total: float, finished: bool) -> None:
-        score = total / len(each) ** self.settings.length_penalty
+        score = total / (len(each) - int(self.uncounted[source])) ** self.settings.length_penalty
         self.found[source].append(Hypothesis(tokens, score, total, each, finished))
         self.number_found[source] += 1
 

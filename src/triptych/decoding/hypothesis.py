@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 class Hypothesis:
     """One answer. tokens: without begin and end, with a forced prefix; log_probability: nats, the end included, by the model's own
     distribution whatever drew it; score: log_probability / length ** length_penalty; finished: False when cut at the maximum length.
+    Where a prefix is a prompt and not part of the answer, only the token log-probabilities still hold it.
     """
 
     tokens: list[int]

@@ -27,7 +27,8 @@ class Rows:
 
     def __init__(self, settings: DecodingSettings, end: int, longest: np.ndarray, prefixes: Sequence[Sequence[int]],
                  prefix_scores: Tensor, names: np.ndarray, stop: Stop | None,
-                 on_event: Callable[[Step], None] | None) -> None:  # fmt: skip
+                 on_event: Callable[[Step], None] | None, uncounted: np.ndarray) -> None:  # fmt: skip
+        """uncounted: of each source, how many tokens of its prefix are no part of the answer when it is scored and measured."""
         self.settings, self.end, self.stop, self.on_event = settings, end, stop, on_event
         samples = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
         self.width, device = samples, prefix_scores.device
@@ -43,7 +44,9 @@ class Rows:
         self.written = np.array([len(prefixes[source]) for source in self.source.tolist()], dtype=np.int64)
         self.finished, self.done = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
         self.alive = np.arange(count)
-        self.early = bool((self.written < settings.min_length).any())
+        self.uncounted = uncounted[self.source]
+        self.least = self.uncounted + settings.min_length  # tokens before the end is allowed
+        self.early = bool((self.written < self.least).any())
         self.number = 0
 
     @property
@@ -63,7 +66,7 @@ class Rows:
             own, logits, exact = logits, self._repeat_less(logits), None
         survey, places = Survey(logits, settings.scores and own is None), self.written[self.alive]
         if self.early:
-            young = places < settings.min_length
+            young = places < self.least[self.alive]
             self.early = bool(young.any())
             survey.forbid(self.end, torch.from_numpy(young).to(device))
         if settings.temperature > 0:
@@ -144,10 +147,10 @@ class Rows:
         found = []
         for row, tokens, scores in zip(range(rows.start, rows.stop), self.tokens[rows].tolist(), self.scores[rows].tolist(),
                                        strict=True):  # fmt: skip
-            length = int(self.written[row])
+            length, uncounted = int(self.written[row]), int(self.uncounted[row])
             each, ids = scores[:length] if self.settings.scores else [], tokens[:length]
-            total = float(sum(each))
+            total = float(sum(each[uncounted:]))
             ids = ids[:-1] if ids[-1] == self.end else ids
-            score = total / length**self.settings.length_penalty
+            score = total / (length - uncounted) ** self.settings.length_penalty
             found.append(Hypothesis(ids, score, total, each, bool(self.finished[row])))
         return sorted(found, key=lambda one: (not one.finished, -one.score))[: self.settings.n_best]

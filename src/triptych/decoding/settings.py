@@ -64,6 +64,8 @@ class DecodingSettings:
             raise UsageError(f"decoding.n_best is {self.n_best}, but {self.beams} beams find at most {self.beams}. Raise decoding.beams.")
         if self.samples > 1 and self.temperature == 0:
             raise UsageError(f"decoding.samples is {self.samples}, but without decoding.temperature nothing is drawn.")
+        if self.samples > 1 and not self.scores:
+            raise UsageError(f"decoding.samples is {self.samples}, and the most probable cannot be kept with decoding.scores = false.")
         if self.repetition_penalty != 1 and self.beams > 1:
             raise UsageError("decoding.repetition_penalty is for greedy search and sampling: leave out decoding.beams.")
         if self.temperature > 0 and self.beams > 1:

@@ -160,7 +160,8 @@ def _places(lot: Rows, logits: Tensor) -> Tensor:
 
 def _young(lot: Rows, places: Tensor) -> Tensor:
     """(B * T,) where the end is not allowed yet."""
-    young = places < lot.settings.min_length
+    least = torch.from_numpy(lot.least[lot.alive]).to(places.device)
+    young = places < least.repeat_interleave(places.numel() // lot.count)
     lot.early = bool(young.any())
     return young
 

@@ -62,11 +62,23 @@ def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettin
           on_event: Callable[[Step], None] | None = None) -> list[list[Written]]:  # fmt: skip
     """The n best continuations of each prompt, best first. prompts: ids, begin first. indices: what identifies each for a draw.
 
-    on_event: is told every step of the first search, not of what is written past the context."""
+    on_event: is told every step of the first search, not of what is written past the context; nor are those draws written on that
+    were not among the n best when the context was full."""
+    names = list(range(len(prompts))) if indices is None else list(indices)
+    found = _within(model, prompts, settings, tokenizer, context, names, on_event)
+    return [
+        sorted((_longer(model, one, prompt, settings, tokenizer, context, name) for one in several),
+               key=lambda one: (not one.finished, -one.score))
+        for prompt, several, name in zip(prompts, found, names, strict=True)
+    ]  # fmt: skip
+
+
+def _within(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettings, tokenizer: Decoder, context: int,
+            names: Sequence[int], on_event: Callable[[Step], None] | None = None) -> list[list[Written]]:  # fmt: skip
+    """As `write`, up to where the context is full."""
     new = settings.max_length or NEW_TOKENS
     shown = [fitting(prompt, new, context) for prompt in prompts]
     found: list[list[Written]] = [[] for _ in prompts]
-    names = list(range(len(prompts))) if indices is None else list(indices)
     for begin in sorted({prompt[0] for prompt in shown}):
         members = [place for place, prompt in enumerate(shown) if prompt[0] == begin]
         prefixes = [list(shown[place][1:]) for place in members]
@@ -74,14 +86,10 @@ def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettin
         plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context)
         answers = search(model, {}, plain, begin=begin, end=tokenizer.end_id, max_lengths=room, prefixes=prefixes,
                          stop=stopper(settings.stop, prefixes, tokenizer, heads=[_head(settings, one, tokenizer) for one in prefixes]),
-                         indices=[names[place] for place in members], on_event=on_event)  # fmt: skip
+                         indices=[names[place] for place in members], on_event=on_event, counted=False)  # fmt: skip
         for place, prefix, several in zip(members, prefixes, answers, strict=True):
             dropped, reads = len(prompts[place]) - len(shown[place]), reader(tokenizer, prompts[place])
-            found[place] = [
-                _longer(model, _written(one, len(prefix), settings, reads, dropped), shown[place], settings, reads,
-                        new, context, names[place])
-                for one in several
-            ]  # fmt: skip
+            found[place] = [_written(one, len(prefix), settings, reads, dropped) for one in several]
     return found
 
 
@@ -95,11 +103,11 @@ def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokeni
     while True:
         prefix = list(shown[1:])
         most = min(len(prefix) + new - len(tokens), context)
-        plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context, n_best=1,
+        plain = replace(_left(settings, new, len(tokens)), max_length=None, max_length_ratio=0.0, max_length_extra=context, n_best=1,
                         samples=1 if tokens else settings.samples)  # fmt: skip
         stop = stopper(settings.stop, [prefix], tokenizer, tokenizer.decode(tokens), [head])
         steps = _steps(model, {}, plain, begin=shown[0], end=tokenizer.end_id, max_lengths=[most], prefixes=[prefix], stop=stop,
-                       indices=[AGAIN * len(tokens)])  # fmt: skip
+                       indices=[AGAIN * len(tokens)], counted=False)  # fmt: skip
         answer = None
         for answer in steps:
             if isinstance(answer, Hypothesis):
@@ -188,20 +196,27 @@ def _written(one: Hypothesis, given: int, settings: DecodingSettings, tokenizer:
     return Written(stopped, tokens, total, score, each, one.finished or stopped != text, unread)
 
 
-def _longer(model: Any, one: Written, shown: list[int], settings: DecodingSettings, tokenizer: Decoder, new: int, context: int,
+def _longer(model: Any, one: Written, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Decoder, context: int,
             name: int) -> Written:  # fmt: skip
     """Write on past the context, rereading its last half each time."""
+    new = settings.max_length or NEW_TOKENS
+    shown, tokenizer = fitting(prompt, new, context), reader(tokenizer, prompt)
     head = _head(settings, shown[1:], tokenizer)
     while not one.finished and len(one.tokens) < new:
         again = ([*shown, *one.tokens])[-(context // 2) :]
-        left = replace(settings, max_length=new - len(one.tokens), n_best=1, samples=1, stop_at_dedent=False)
-        (more,) = write(model, [again], left, tokenizer, context=context, indices=[name + AGAIN * len(one.tokens)])
+        left = _left(replace(settings, n_best=1, samples=1, stop_at_dedent=False), new, len(one.tokens))
+        (more,) = _within(model, [again], left, tokenizer, context, [name + AGAIN * len(one.tokens)])
         tokens, each = one.tokens + more[0].tokens, one.token_log_probabilities + more[0].token_log_probabilities
         whole = tokenizer.decode(tokens)
         text = cut_at(whole, settings.stop, head)
         score = sum(each) / max(1, len(each)) ** settings.length_penalty
         one = Written(text, tokens, sum(each), score, each, more[0].finished or text != whole, one.unread)
     return one
+
+
+def _left(settings: DecodingSettings, new: int, written: int) -> DecodingSettings:
+    """What is still asked for when so many of `new` tokens are written."""
+    return replace(settings, max_length=new - written, min_length=max(0, settings.min_length - written))
 
 
 def _sure(text: str, told: str, stops: Sequence[str] | None, head: str | None) -> str:

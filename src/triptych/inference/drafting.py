@@ -11,7 +11,7 @@ from .predictor import Precision, Predictor, load
 NGRAM = "ngram"
 
 
-def with_draft(predictor: Predictor, draft: str | Path, precision: Precision = "float32") -> None:
+def with_draft(predictor: Predictor, draft: str | Path, precision: Precision = "float32", device: str = "auto") -> None:
     """From now on `draft`, a run folder or "ngram", proposes tokens for this predictor's model to check.
 
     Raises UsageError where one of the two does not write or they are not built alike, RunError where their tokens differ.
@@ -21,7 +21,7 @@ def with_draft(predictor: Predictor, draft: str | Path, precision: Precision = "
     if str(draft) == NGRAM:
         predictor.drafted = Drafted(predictor.model, NgramDraft(sources=predictor.tokenizers.shared))
         return
-    other = load(draft, precision)
+    other = load(draft, precision, device=device)
     if not other.writes:
         raise UsageError(f"{draft} is a run for {other.task.name}, which writes nothing. Name a run that writes, or ngram.")
     if not hasattr(other.model.config, "decoder"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +25,7 @@ from ..model.packing import pack
 from ..run import WORDS_FOLDER, Run, RunConfig
 from ..tasks import fill_in
 from ..tasks.task import TASKS, Prediction, Scores, Task
-from ..training.precision import choose_precision
+from ..training.precision import choose_device, choose_precision
 from ..training.settings import TrainingSettings
 from ..training.transfer import referred
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 OPTIONAL_INPUTS = ("source_language", "target_language", "words", "suffix")
 LONGEST_SOURCE = 4096  # tokens read at once: attention needs memory for their square
 Precision = Literal["auto", "float32", "bfloat16"]
+Sums = dict[str, tuple[float, int]]  # of a loss its sum, and over how many it is one
 CHUNK = 2000  # examples that are encoded and sorted by length together
 
 
@@ -143,25 +144,32 @@ class Predictor:
         words = {place: [(first, last) for first, last in one.details["offsets"]] for place, one in zip(places, found, strict=True)}
         return [dataclasses.replace(one, words=words.get(place, one.words)) for place, one in enumerate(examples)]
 
-    def stream(self, text: str | Mapping[str, Any], to: str | None = None, **decoding: Any) -> Generator[str, None, bool]:
+    def stream(self, text: str | Mapping[str, Any], to: str | None = None, told: Callable[[int], object] | None = None,
+               **decoding: Any) -> Generator[str, None, bool]:  # fmt: skip
         """One answer, piece by piece as it is written; of beams, as soon as it can no longer change. For a run that writes text.
 
         text: what the task reads; {"text": ..., "suffix": ...} for what stands between. The pieces together are what `predict`
-        answers. Returns whether the answer ended by itself.
+        answers. told: is given, before the first piece, how many tokens of the prompt are not seen. Returns whether the answer ended
+        by itself.
         """
-        from ..decoding.writing import stream, stream_answer
+        from ..decoding.writing import NEW_TOKENS, fitting, stream, stream_answer
 
         model, settings, target = self.drafted or self.model, self.settings(**decoding), self.tokenizers.target
         example = self.example(text, "the prompt" if self.task.input == "text" else "the text", to)
         (one, *_) = self.task.encode(example, self.tokenizers, self.labels, "use", None) if self.writes else [None]
         if one is not None and "source" in one.inputs:
             self._shorten(one, example, None)
-            return (yield from stream_answer(model, collate([one]).inputs, settings, target, begin=target.begin_id))
+            inputs = collate([one]).to(self.device).inputs
+            return (yield from stream_answer(model, inputs, settings, target, begin=target.begin_id))
         if one is None or "context" not in self.task.options:
             raise UsageError(f"A run for {self.task.name} does not write on from a prompt. Use predict.")
         prompt, context = one.inputs["target"].tolist(), self.task.options["context"]
         if isinstance(one.about, fill_in.Sides):
-            prompt, settings, _ = fill_in.ready(one, settings, context)
+            prompt, settings, unread = fill_in.ready(one, settings, context)
+        else:
+            unread = len(prompt) - len(fitting(prompt, settings.max_length or NEW_TOKENS, context))
+        if told is not None:
+            told(unread)
         pieces = stream(model, prompt, settings, target, context=context)
         return (yield from (pieces if self.task.input == "text" else _from_first_word(pieces)))
 
@@ -181,7 +189,7 @@ class Predictor:
         found: list[Any] = [None] * len(encoded)
 
         def answer(places: list[int]) -> list[Any]:
-            whole = collate([encoded[place] for place in places])
+            whole = collate([encoded[place] for place in places]).to(self.device)
             whole.examples = [start + encoded[place].index for place in places]
             return self.task.answer(self.drafted or self.model, self.head, whole, settings, self.tokenizers)
 
@@ -226,20 +234,24 @@ class Predictor:
         scores = self.task.score(predictions, examples, self.losses(examples))
         return Evaluation(predictions, scores)
 
-    @torch.no_grad()
     def losses(self, examples: Sequence[Example]) -> dict[str, float]:
         """Mean of every loss of the task over `examples`, without dropout; "count": what the first is a mean over."""
-        encoded = encode_all(self.task, examples, self.tokenizers, self.labels)
-        sums: dict[str, float] = {}
-        counts: dict[str, int] = {}
+        return means(self._sums(encode_all(self.task, examples, self.tokenizers, self.labels)))
+
+    def losses_of_each(self, examples: Sequence[Example]) -> list[Sums]:
+        """Of each example every loss's sum, and over how many it is one; `means` makes the losses of several out of them."""
+        return [self._sums(encode_all(self.task, [one], self.tokenizers, self.labels)) for one in examples]
+
+    @torch.no_grad()
+    def _sums(self, encoded: list[Encoded]) -> Sums:
+        sums: Sums = {}
         for places in length_batches(encoded, 4096):
-            batch = collate([encoded[place] for place in places])
+            batch = collate([encoded[place] for place in places]).to(self.device)
             output = output_of(self.model, self.head, batch.inputs)
             for name, (value, count, _) in self.task.loss(output, batch).items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-                counts[name] = counts.get(name, 0) + count
-        means = {name: total / max(1, counts[name]) for name, total in sums.items()}
-        return {**means, "count": float(next(iter(counts.values()), 0))}
+                total, whole = sums.get(name, (0.0, 0))
+                sums[name] = total + float(value), whole + count
+        return sums
 
     def trace(self, text: str | Mapping[str, Any], to: str | None = None, target: str | None = None, kinds: Sequence[str] = ("cross",),
               label: str = "", **decoding: Any) -> Trace:  # fmt: skip
@@ -295,6 +307,15 @@ def _from_first_word(pieces: Generator[str, None, bool]) -> Generator[str, None,
             yield piece
 
 
+def means(*sums: Sums) -> dict[str, float]:
+    """The mean of every loss over all of `sums`; "count": what the first is a mean over."""
+    names = list(dict.fromkeys(name for one in sums for name in one))
+    parts = {name: [one[name] for one in sums if name in one] for name in names}
+    counts = {name: sum(count for _, count in each) for name, each in parts.items()}
+    found = {name: sum(total for total, _ in each) / max(1, counts[name]) for name, each in parts.items()}
+    return {**found, "count": float(next(iter(counts.values()), 0))}
+
+
 def encode_all(task: Task, examples: Sequence[Example], tokenizers: Tokenizers, labels: dict[str, Any]) -> list[Encoded]:
     """All examples with their targets, nothing drawn, each Encoded with its Example's number."""
     encoded = []
@@ -313,11 +334,12 @@ class Evaluation:
     scores: Scores
 
 
-def load(path: str | Path, precision: Precision = "float32", draft: str | Path | None = None) -> Predictor:
+def load(path: str | Path, precision: Precision = "float32", draft: str | Path | None = None, device: str = "auto") -> Predictor:
     """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does not fit.
 
     precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it faster. draft: a smaller run with
-    the same tokenizer, or "ngram": proposes tokens for this one to check, which changes no answer.
+    the same tokenizer, or "ngram": proposes tokens for this one to check, which changes no answer. device: "auto" takes an
+    accelerator where there is one; "cpu"; "cuda".
     """
     run = Run.open(path)
     config = run.read_config()
@@ -325,7 +347,7 @@ def load(path: str | Path, precision: Precision = "float32", draft: str | Path |
         raise RunError(f"{run.path / 'config.json'} names the task '{config.task}', which this triptych does not have. Update it.")
     task = TASKS[config.task](config.options)
     if task.referred is not None:
-        task = referred(task, str(config.options["reference"]), TrainingSettings(precision="float32", device="cpu"))
+        task = referred(task, str(config.options["reference"]), TrainingSettings(precision="float32", device=device))
     labels = run.read_labels()
     tokenizers = Tokenizers.load(run.path)
     model = build(config.model)
@@ -333,15 +355,17 @@ def load(path: str | Path, precision: Precision = "float32", draft: str | Path |
     run.load_into(model, head)
     model.eval()
     head.eval()
-    model.precision = choose_precision(precision, torch.device("cpu"))  # type: ignore[assignment]
+    chosen = choose_device(device)
+    model, head = model.to(chosen), head.to(chosen)
+    model.precision = choose_precision(precision, chosen)  # type: ignore[assignment]
     if model.precision != torch.float32:  # cast once, not at every product
         model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
     pack(model, model.precision)  # type: ignore[arg-type]
-    segmenter = load(run.path / WORDS_FOLDER, precision) if labels.get("words", {}).get("rules") == "learned" else None
+    segmenter = load(run.path / WORDS_FOLDER, precision, device=device) if labels.get("words", {}).get("rules") == "learned" else None
     predictor = Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels,
                           decoding=DecodingSettings(**config.decoding), run=run, config=config, segmenter=segmenter)  # fmt: skip
     if draft is not None:
         from .drafting import with_draft
 
-        with_draft(predictor, draft, precision)
+        with_draft(predictor, draft, precision, device)
     return predictor

@@ -89,7 +89,7 @@ def view(model: Any, head: Any, task: Task, tokenizers: Tokenizers, labels: dict
     windows = task.encode(example, tokenizers, labels, "use", None)
     raw, chances = [], []
     for one in windows:  # one at a time: a picture is of one text
-        batch = collate([one])
+        batch = collate([one]).to(next(model.parameters()).device)
         raw += task.answer(model, head, batch, settings, tokenizers)
         with torch.inference_mode():
             logits = head(model, model(**batch.inputs), batch.inputs)

@@ -213,7 +213,7 @@ def trace(model: Any, task: Task, tokenizers: Tokenizers, example: Example, *, l
     if example.target:
         answer = encoded.targets["tokens"].tolist()
     else:
-        best: Hypothesis = task.answer(model, None, collate([encoded]), settings, tokenizers)[0][0]
+        best: Hypothesis = task.answer(model, None, collate([encoded]).to(next(model.parameters()).device), settings, tokenizers)[0][0]
         answer = [*best.tokens, tokenizers.target.end_id] if best.finished else best.tokens
     source = encoded.inputs["source"].tolist()
     return trace_tokens(model, source, answer, tokenizers.source, tokenizers.target, label=label, kinds=kinds)

@@ -49,7 +49,7 @@ def conversing(plain: Task, task: Task, context: int) -> Task:
     """What every task has in common that answers in a conversation."""
     return replace(
         task, head=partial(head, context=context), answer=partial(answer, write=plain.answer), read=partial(read, plain=plain.read),
-        check=partial(check, context=context), draws=False, empty=False, window=None,
+        check=partial(check, context=context), draws=False, empty=False, window=None, cut=None,
     )  # fmt: skip
 
 

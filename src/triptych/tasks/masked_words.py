@@ -31,6 +31,7 @@ OPTIONS: dict[str, Any] = {
     "random_share": 0.1,  # of the chosen: replaced by any token, so that every place has to be doubted (2018)
     "window": 128,  # tokens read at once, begin and end not counted
 }
+GOES_ON = "##"  # WordPiece: before a piece that goes on a word
 MARK = "[MASK]"  # what a person types; never read out of a text while training
 FILLINGS = 5  # answers for a place, unless decoding.n_best asks for more
 CANDIDATES = 200  # of which the fillings are taken
@@ -48,10 +49,11 @@ class Dials:
 
 
 class Place(NamedTuple):
-    """A place to fill: its number in the text, and whether a space stood before it."""
+    """A place to fill: its number in the text, and whether a space stood before it, or a letter or digit."""
 
     number: int
     spaced: bool
+    within: bool
 
 
 class Filling(NamedTuple):
@@ -195,8 +197,8 @@ def word_units(text: str, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]
     of one character are.
     """
     ids, offsets = tokenizer.encode_with_offsets(text)
-    words = tokenizer.words(text)
-    ends = np.cumsum([len(word) for word in words])
+    spans = tokenizer.word_spans(text)
+    words, ends = [text[start:end] for start, end in spans], [end for _, end in spans]
     starts = np.array([start for start, _ in offsets], dtype=np.int64)
     units = np.searchsorted(ends, starts, side="right")
     unspaced = np.array([UNSPACED.match(word.lstrip()) is not None for word in words], dtype=bool)
@@ -259,7 +261,7 @@ def _marked(example: Example, tokenizer: Tokenizer, window: int) -> list[Encoded
         spaced = part.endswith(" ") and number < len(after)
         ids += tokenizer.encode(part[:-1] if spaced else part)  # a piece holds its word's leading space
         if number < len(after):
-            places[len(ids)] = Place(number, spaced)
+            places[len(ids)] = Place(number, spaced, part[-1:].isalnum())
             ids.append(mask)  # type: ignore[arg-type]
     stride, windows = max(1, window // 4), {}
     for place in places:
@@ -290,11 +292,17 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
 
 
 def _fillings(probabilities: list[float], ids: list[int], place: Place, tokenizer: Tokenizer, most: int) -> list[Filling]:
-    """Pieces that begin a word where a space was typed, and none that do elsewhere; no special, no half a character."""
+    """Pieces that begin a word where a space was typed, and none that do elsewhere; no special, no half a character. Of a tokenizer
+    that drops spaces: pieces that go on a word where one was begun, and none that do elsewhere."""
     found = []
     for probability, number in zip(probabilities, ids, strict=True):
         text = tokenizer.decode([number])
-        if text.strip() and "\ufffd" not in text and text.startswith(" ") == place.spaced:
+        if tokenizer.keeps_spaces:
+            fits = text.startswith(" ") == place.spaced
+        else:
+            fits = text.startswith(GOES_ON) == place.within
+            text = text.removeprefix(GOES_ON)
+        if fits and text.strip() and "\ufffd" not in text:
             found.append(Filling(text.strip(), probability))
         if len(found) == most:
             break
@@ -311,4 +319,4 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
         masks.append({"start": end, "end": end + len(MARK), "fillings": [one._asdict() for one in fillings]})
         text, end = text + part + (fillings[0].text if fillings else MARK), end + len(MARK)
     best = [fillings[0].probability for _, fillings in by_place if fillings]
-    return Prediction(text=text + parts[-1], score=math.prod(best), details={"masks": masks})
+    return Prediction(text=text + parts[-1], score=math.prod(best) if best else None, details={"masks": masks})

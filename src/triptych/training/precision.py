@@ -12,7 +12,7 @@ from ..errors import UsageError
 def choose_device(wanted: str) -> torch.device:
     """auto takes an accelerator where there is one; of several processes each takes its own."""
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise UsageError("training.device is 'cuda', and torch sees no such device. Take 'auto' or 'cpu'.")
+        raise UsageError(f"The device '{wanted}' was asked for, and torch sees none. Take 'auto' or 'cpu'.")
     if wanted == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
