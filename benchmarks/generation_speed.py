@@ -36,7 +36,6 @@ def ours(kind: str, streams: int, new: int, threads: int, is_compiled: bool) -> 
     from triptych.cli.use import DECODING_ARENAS
     from triptych.decoding.search import search
     from triptych.decoding.settings import DecodingSettings
-    from triptych.decoding.workers import Workers, shared_out
     from triptych.model.build import build
     from triptych.model.memory import keep_freed_memory
     from triptych.model.packing import pack
@@ -53,13 +52,8 @@ def ours(kind: str, streams: int, new: int, threads: int, is_compiled: bool) -> 
 
     def write(count: int) -> int:
         settings = DecodingSettings(max_length=count, min_length=count, compile=is_compiled)
-
-        def answer(rows: list[int]) -> int:
-            answers = search(model, {}, settings, begin=0, end=1, max_lengths=[count] * len(rows), prefixes=[[] for _ in rows])
-            return sum(len(one.tokens) for (one,) in answers)
-
-        with Workers(threads) as workers:  # as the predictor shares out what it is asked at once
-            return sum(workers.map(answer, shared_out([list(range(streams))], workers.count)))
+        answers = search(model, {}, settings, begin=0, end=1, max_lengths=[count] * streams, prefixes=[[]] * streams)
+        return sum(len(one.tokens) for (one,) in answers)
 
     report(write, new)
 

@@ -11,7 +11,7 @@ from toy_model import BEGIN, END, Toy, inputs
 
 from triptych.decoding.search import search
 from triptych.decoding.settings import DecodingSettings
-from triptych.decoding.workers import LEAST, Workers, shared_out
+from triptych.decoding.workers import Workers
 from triptych.errors import DataError, TriptychError, UsageError
 
 
@@ -96,15 +96,3 @@ def test_answers_are_those_of_one_thread() -> None:
     batches = [[place % 6, (place + 1) % 6] for place in range(12)]
     with Workers(3) as workers:
         assert list(workers.map(work, batches)) == [work(batch) for batch in batches]
-
-
-@pytest.mark.parametrize(("sizes", "count", "wanted"), [
-    ([32], 2, [16, 16]), ([33], 2, [17, 16]), ([2 * LEAST - 1], 2, [2 * LEAST - 1]), ([40, 10], 3, [20, 20, 10]), ([64], 4, [16] * 4),
-    ([20], 4, [10, 10]), ([5, 5], 2, [5, 5]), ([], 2, []), ([100], 1, [100]),
-])  # fmt: skip
-def test_few_batches_are_cut_until_every_worker_has_one(sizes: list[int], count: int, wanted: list[int]) -> None:
-    starts = [sum(sizes[:place]) for place in range(len(sizes))]
-    found = shared_out([list(range(start, start + size)) for start, size in zip(starts, sizes, strict=True)], count)
-    assert [len(part) for part in found] == wanted
-    assert sorted(sum(found, [])) == list(range(sum(sizes)))
-    assert all(part == sorted(part) for part in found)  # still by length

@@ -16,7 +16,6 @@ import torch
 
 from ..errors import TriptychError, UsageError
 
-LEAST = 8  # sources that are worth a worker of their own
 SWITCH_SECONDS = 0.0005  # a worker waits at most so long for the interpreter; Python's 0.005 is a fifth of a step
 
 Item = TypeVar("Item")
@@ -77,21 +76,6 @@ class Workers:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def shared_out(batches: Sequence[Sequence[Item]], count: int) -> list[list[Item]]:
-    """The batches, the largest cut in two again and again until there is one for each of `count` workers or none has 2 x LEAST left.
-
-    Every second source goes to the other part, so that of sources sorted by length both parts take as long.
-    """
-    found = [list(batch) for batch in batches]
-    while len(found) < count and found:
-        largest = max(range(len(found)), key=lambda place: len(found[place]))
-        whole = found[largest]
-        if len(whole) < 2 * LEAST:
-            break
-        found[largest : largest + 1] = [whole[::2], whole[1::2]]
-    return found
 
 
 def _result(future: Future[Result]) -> Result:

@@ -17,7 +17,7 @@ from ..data.messages import messages_of
 from ..data.tokenizer import Tokenizers
 from ..decoding.drafts import Drafted
 from ..decoding.settings import DecodingSettings
-from ..decoding.workers import Workers, shared_out
+from ..decoding.workers import Workers
 from ..errors import DataError, RunError, UsageError, unknown
 from ..model.build import build
 from ..model.heads import output_of
@@ -183,8 +183,7 @@ class Predictor:
 
         On a CPU batches are answered side by side, a thread each (docs/decisions/007-decoding-threads.md).
         """
-        workers = Workers(None if self.device.type == "cpu" else 1)
-        batches = shared_out(length_batches(encoded, settings.batch_tokens), workers.count)
+        batches = length_batches(encoded, settings.batch_tokens)
         costs = [float(sum(encoded[place].length for place in places)) for places in batches]
         found: list[Any] = [None] * len(encoded)
 
@@ -193,7 +192,7 @@ class Predictor:
             whole.examples = [start + encoded[place].index for place in places]
             return self.task.answer(self.drafted or self.model, self.head, whole, settings, self.tokenizers)
 
-        with workers:
+        with Workers(None if self.device.type == "cpu" else 1) as workers:
             for places, answers in zip(batches, workers.map(answer, batches, costs), strict=True):
                 for place, one in zip(places, answers, strict=True):
                     found[place] = one
