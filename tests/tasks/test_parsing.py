@@ -18,7 +18,7 @@ from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
-from triptych.model.config import ModelConfig, StackConfig
+from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.tasks.parsing import Parsed, Part
 from triptych.tasks.task import TASKS, Purpose, Task
 
@@ -112,6 +112,19 @@ def test_what_cannot_be_learnt_from() -> None:
                    relations=["root", *["dep"] * 9])  # fmt: skip
     assert len(built.encode(long, words, built.prepare(EXAMPLES), "train", None)) == 1
     assert task(window=8, word_pieces=4).encode(long, words, built.prepare(EXAMPLES), "train", None) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (ModelConfig(encoder=StackConfig(positions="learned", max_positions=64)), "task.window is 384; this model has 64 positions"),
+        (ModelConfig(encoder=StackConfig(), decoder=StackConfig()), "an encoder alone"),
+        (ModelConfig(decoder=StackConfig()), "an encoder alone"), (RecurrentConfig(), "an encoder alone"),
+    ],
+)  # fmt: skip
+def test_models_that_cannot_parse_are_refused(config: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        task().head(config, {"upos": ["X"], "relations": ["root"]})
 
 
 def test_word_dropout_hides_words_in_training_alone() -> None:

@@ -183,11 +183,15 @@ def _encoded(part: Part, pieces: Sequence[Sequence[int]], tokenizer: Tokenizer) 
 
 
 def head(config: Any, labels: Labels, options: Mapping[str, Any]) -> Any:
+    """Raises UsageError for a model that is no encoder alone, or with fewer positions than a window has tokens."""
     from ..model.biaffine import Biaffine
 
-    if getattr(config, "encoder", None) is None:
-        raise UsageError("Parsing needs a model with an encoder: choose model.preset = 'encoder-small', for example.")
-    return Biaffine(config.encoder.width, labels["upos"], labels["relations"], options["arc_width"], options["relation_width"],
+    encoder = getattr(config, "encoder", None)
+    if encoder is None or config.decoder is not None:
+        raise UsageError("Parsing needs a model with an encoder alone: choose model.preset = 'encoder-small', for example.")
+    if encoder.positions == "learned" and options["window"] > encoder.max_positions:
+        raise UsageError(f"task.window is {options['window']}; this model has {encoder.max_positions} positions. Lower task.window.")
+    return Biaffine(encoder.width, labels["upos"], labels["relations"], options["arc_width"], options["relation_width"],
                     float(options["dropout"]))  # fmt: skip
 
 
