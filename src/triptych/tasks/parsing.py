@@ -251,8 +251,8 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
             sentences.append([])
         _add(sentences[-1], one, text, len(sentences))
     words = [word for sentence in sentences for word in sentence]
-    for word, after in zip(words, [*words[1:], None], strict=True):
-        word["glued"] = after is not None and after["start"] == word["end"] and after["sentence"] == word["sentence"]
+    for word in words:
+        word["glued"] = word["end"] < len(text) and not text[word["end"]].isspace()
     blocks = [as_text(one, text[one[0]["start"] : max(word["end"] for word in one)]) for one in sentences if one]
     details: dict[str, Any] = {"words": [{key: value for key, value in word.items() if key != "glued"} for word in words]}
     details |= parts_of_speech(details["words"])
