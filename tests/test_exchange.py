@@ -158,7 +158,8 @@ def toy_classification(options: Mapping[str, Any]) -> Task:
             return list(head(model, model(**batch.inputs), batch.inputs))
 
     return Task(
-        name="classification", options={"pooling": "first", "hidden": True, "shortcut": False, **options}, needs=("text", "label"),
+        name="classification", needs=("text", "label"),
+        options={"pooling": "first", "hidden": True, "shortcut": False, "bigrams": 0, **options},
         prepare=lambda examples: {"labels": sorted({one.label or "" for one in examples})}, encode=encode,
         head=lambda config, labels: LastWord(config.encoder.width, len(labels["labels"])), loss=loss, answer=answer,
         read=lambda raw, example, tokenizers: Prediction("yes"), score=lambda *_: Scores({"accuracy": 1.0}),
@@ -277,6 +278,10 @@ def test_models_without_a_like_are_refused_by_their_dials(tmp_path: Path, exampl
     config.task, config.options = "classification", {"pooling": "mean", "hidden": False, "shortcut": False}
     run.write_config(config)
     with pytest.raises(RunError, match=r"task.pooling is 'mean' instead of 'first'; task.hidden is False instead of True"):
+        export_run(run.path, tmp_path / "out")
+    config.options = {"pooling": "first", "hidden": True, "bigrams": 512}
+    run.write_config(config)
+    with pytest.raises(RunError, match=r"like it: task.bigrams is 512 instead of 0\."):
         export_run(run.path, tmp_path / "out")
     config.task = "parsing"
     run.write_config(config)

@@ -299,8 +299,8 @@ def _encoder_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
         tasks = sorted(task for one, task in bert.EXPORTS if one == kind)
         problems.append(f"its task is {config.task}, and of a {of} there are {', '.join(tasks)}")
     else:
-        problems += [f"task.{key} is {config.options.get(key)!r} instead of {value!r}" for key, value in export.options.items()
-                     if config.options.get(key) != value]  # fmt: skip
+        given = TASKS[config.task](config.options).options  # an older run names fewer
+        problems += [f"task.{key} is {given[key]!r} instead of {value!r}" for key, value in export.options.items() if given[key] != value]
     problems += _two_tokenizers(config)
     if problems or export is None:
         raise _no_like(run, problems, "presets bert-base, bert-large and distilbert-base")

@@ -169,8 +169,8 @@ def _labels(task: Task, examples: Sequence[Example], origin: Run | None, before:
 
 def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels: dict[str, Any], longest: int,
             tell: Report) -> tuple[list[Example], list[list[Encoded]]]:  # fmt: skip
-    """All examples as ids, once; those with a side over `longest` tokens are left out and named."""
-    kept, encoded, passed = [], [], []
+    """All examples as ids, once; those with a side over `longest` tokens are left out and named, and those that give nothing."""
+    kept, encoded, passed, nothing = [], [], [], []
     for example in examples:
         pieces = task.encode(example, tokenizers, labels, "train", None)
         if not task.windows and any(len(values) > longest for one in pieces for values in one.inputs.values()):
@@ -180,12 +180,19 @@ def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels:
             one.index = len(kept)
         kept.append(example)
         encoded.append(pieces)
+        nothing += [] if pieces else [example.place]
     if passed:
-        more = f" and {len(passed) - 3:,} more" if len(passed) > 3 else ""
-        tell(f"{', '.join(passed[:3])}{more}: over data.longest = {longest:,} tokens, left out of training.")
+        tell(f"{_some(passed)}: over data.longest = {longest:,} tokens, left out of training.")
+    if nothing:
+        reason = f"do not fit task.window = {task.options['window']:,}, or are empty" if "window" in task.options else "are empty"
+        tell(f"{_some(nothing)}: nothing is learnt from {len(nothing):,} of {len(kept):,} training examples, which {reason}.")
     if not kept:
         raise DataError(f"No example is left to train on: all {len(passed):,} have over data.longest = {longest:,} tokens.")
     return kept, encoded
+
+
+def _some(places: Sequence[str]) -> str:
+    return ", ".join(places[:3]) + (f" and {len(places) - 3:,} more" if len(places) > 3 else "")
 
 
 def _batches(recipe: Recipe, task: Task, examples: Sequence[Example], encoded: list[list[Encoded]], tokenizers: Tokenizers,

@@ -82,3 +82,15 @@ def test_training_on_a_bad_tree_says_where(treebank: Path, tmp_path: Path, tript
     (tmp_path / "toy.toml").write_text((treebank / "toy.toml").read_text())
     answer = triptych("train", tmp_path / "toy.toml", "--out", tmp_path / "run", *TINY)
     assert answer.code == 1 and "toy.conllu:4: rootless and cyclic tree: 3 -> 4 -> 3" in answer.err and "triptych data check" in answer.err
+
+
+def test_training_names_the_trees_that_no_window_holds(treebank: Path, tmp_path: Path, triptych: Callable[..., SimpleNamespace]) -> None:
+    words = "\n".join(f"{place}\tdog\t_\tNOUN\t_\t_\t{place - 1}\t{'dep' if place > 1 else 'root'}\t_\t_" for place in range(1, 41))
+    content = (treebank / "toy.conllu").read_text(encoding="utf-8")
+    (tmp_path / "toy.conllu").write_text(content + f"{words}\n\n" * 5, encoding="utf-8")
+    (tmp_path / "toy.toml").write_text((treebank / "toy.toml").read_text())
+    answer = triptych("train", tmp_path / "toy.toml", "--dry-run", "--task.window", "32", "--task.word_pieces", "8", *TINY)
+    assert answer.code == 0
+    assert answer.err.count("nothing is learnt from 5 of 21 training examples, which do not fit task.window = 32, or are empty.") == 1
+    assert ":97, " in answer.err and " and 2 more: nothing is learnt" in answer.err
+    assert "nothing is learnt" not in triptych("train", tmp_path / "toy.toml", "--dry-run", *TINY).err

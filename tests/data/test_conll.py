@@ -81,7 +81,11 @@ def test_broken_spans_are_read_as_conlleval_does_and_told() -> None:
     said: list[str] = []
     (one,) = examples_of(["a O", "b I-X", "c I-X", "d B-Y", "e I-X"], "f", report=said.append)
     assert one.tags == ["O", "B-X", "I-X", "B-Y", "B-X"]
-    assert "2 tags continue no span" in said[1] and "data check f" in said[1]
+    assert "2 tags continue no span (f:2, f:5); they" in said[1] and "data check f" in said[1]
+    examples_of(["a I-X", "b O", ""] * 4, "folder/f", report=said.append)
+    assert "4 tags continue no span (f:1, f:4, f:7, ...); they" in said[-1]
+    examples_of(["a O", "b B-X", "c I-X", "", "d E-X", "e B-X"], "g", report=said.append)
+    assert "BIOES" in said[-2] and "(g:3, g:5, g:6)" in said[-1]  # the last leaves a span open
 
 
 def test_own_files_gzipped_or_not_are_split(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_check_lists_all_faults_and_stops_at_none(tmp_path: Path) -> None:
 def test_written_blocks_are_read_back_as_they_were() -> None:
     (one,) = conllu.examples_of(GOOD.split("\n"), "a.conllu")
     assert one.text and one.words and one.upos and one.heads and one.relations
-    rows = [{"id": place, "text": one.text[a:b], "upos": one.upos[place - 1], "head": one.heads[place - 1],
+    rows = [{"id": place, "text": one.text[a:b], "start": a, "end": b, "upos": one.upos[place - 1], "head": one.heads[place - 1],
              "relation": one.relations[place - 1], "glued": one.text[b : b + 1] not in ("", " ")}
             for place, (a, b) in enumerate(one.words, 1)]  # fmt: skip
     (again,) = conllu.examples_of(conllu.as_text(rows, one.text).split("\n"), "b")

@@ -95,6 +95,14 @@ def test_near_its_offset_once_is_sure_enough() -> None:
     assert locate("Ada", 299, passage) == passage.rindex("Ada")
 
 
+def test_an_answer_that_is_found_elsewhere_is_told_so(tmp_path: Path) -> None:
+    file, said = write(tmp_path / "a.json", squad(("Babbage", 3), name="moved")), []
+    (one,) = read([str(file)], DataTable(), report=said.append)
+    assert one.answers == [("Babbage", 25)]
+    assert said == ["a.json: answers of 1 question (a.json#moved) do not stand at their offset. They were found near it, or in the only "
+                    "place of the passage that holds them."]  # fmt: skip
+
+
 def test_an_answer_that_is_nowhere_is_named_and_its_question_left_out(tmp_path: Path) -> None:
     file, said = write(tmp_path / "a.json", squad(("Turing", 0), name="lost")), []
     assert read([str(file)], DataTable(), report=said.append) == []

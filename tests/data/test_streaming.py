@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from triptych.data import streaming
+from triptych.data import streaming, texts
 from triptych.data.batching import Encoded, MicroBatches
 from triptych.data.example import Example
 from triptych.data.parts import DataTable, read_part
@@ -194,6 +194,36 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, t
         tracemalloc.stop()
     assert found.tokens > 750_000 and max(found.sizes) <= 6  # of about 1,200 tokens
     assert peak < 700_000, f"{peak:,} bytes at once, for {found.tokens * 2:,} bytes of ids"
+
+
+def test_a_large_file_as_it_is_written_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Tokenizer) -> None:
+    """800 kB of one document: no more than a few pieces are held, and its ids are those of one text."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for module, name, most in ((streaming, "SAMPLE_CHARACTERS", 50_000), (streaming, "TOGETHER", 5_000), (texts, "WHOLE", 20_000)):
+        monkeypatch.setattr(module, name, most)
+    content = "".join(f"  {number}\tthe cat sat on the mat and slept\n" + "\n" * (number % 9 == 0) for number in range(20_000))
+    (tmp_path / "a.py").write_text(content)
+    held = str(tmp_path / "held.txt")
+    (tmp_path / "held.txt").write_text("the cat\n")
+    corpus = Corpus(DataTable(train=str(tmp_path / "a.py"), validation=held, test=held, stream=True, shard_tokens=5_000, verbatim=True))
+    tracemalloc.start()
+    try:
+        longest = max(len(one.text or "") for _, one in corpus.texts())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert longest <= 20_000 and len(content) > 800_000 and peak < 250_000, f"{peak:,} bytes at once"
+    found = corpus.shards(tokenizer)
+    ids = [number for index in range(len(found)) for number in found.ids(index).tolist()]
+    assert len(found) > 40 and ids == [tokenizer.begin_id, *tokenizer.encode(content), tokenizer.end_id]
+
+
+def test_what_is_held_out_says_where_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Tokenizer) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "a.txt").write_text("\n".join(f"the cat {number} sat on the mat and slept" for number in range(20_000)))
+    corpus = Corpus(DataTable(train=str(tmp_path / "a.txt"), stream=True))
+    found = corpus.shards(tokenizer).held()
+    assert found == corpus.held("validation") and found and not any(one.begins or one.ends for one in found)
 
 
 def test_thinned_is_even_and_bounded() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from triptych.data import catalog, sets_text
+from triptych.data import catalog, sets_text, texts
 from triptych.data.example import Example
 from triptych.data.parts import DataTable, read_part
 from triptych.data.texts import PIECE, documents, joined, read
@@ -31,6 +32,36 @@ def test_a_long_document_goes_on_in_pieces(tmp_path: Path) -> None:
     found = read([str(tmp_path / "a.txt.gz")], DataTable(), ("text",))
     assert len(found) > 5 and max(len(one.text or "") for one in found) <= PIECE
     assert " ".join(one.text or "" for one in found) == " ".join(lines)
+    assert [one.begins for one in found] == [True, *[False] * (len(found) - 1)]
+    assert [one.ends for one in found] == [*[False] * (len(found) - 1), True]
+
+
+def test_only_what_goes_on_is_told_to_go_on(tmp_path: Path) -> None:
+    long, blank = "x" * PIECE, "\n \n"
+    (tmp_path / "a.txt").write_text(f"{long}\n{blank}{long}\n{long}\n{blank}short\n{blank}", encoding="utf-8")
+    found = read([str(tmp_path / "a.txt")], DataTable(), ("text",))
+    assert [(one.begins, one.ends, len(one.text or "")) for one in found] == [
+        (True, True, PIECE), (True, False, PIECE), (False, True, PIECE), (True, True, 5),
+    ]  # fmt: skip
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in (f"{long}{blank}", f"{long}{blank}end", " ")))
+    found = read([str(tmp_path / "b.jsonl")], DataTable(), ("text",))
+    assert [(one.begins, one.ends, len(one.text or ""), one.place) for one in found] == [
+        (True, True, PIECE, "b.jsonl:1"), (True, False, PIECE, "b.jsonl:2"), (False, True, 3, "b.jsonl:2"),
+    ]  # fmt: skip
+
+
+def test_a_large_file_as_it_is_written_goes_on_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "WHOLE", 100)
+    text = "".join(f"  line {number}\n{' ' * (number % 3)}\n" for number in range(40))
+    (tmp_path / "a.py").write_text(text)
+    (tmp_path / "b.py").write_text("x = 1\n")
+    (tmp_path / "c.py").write_text("\n \n")
+    found = read([str(tmp_path)], DataTable(), ("text",))
+    assert "".join(one.text or "" for one in found) == text + "x = 1\n" and max(len(one.text or "") for one in found) <= 100
+    assert found[0].begins and found[-2].ends and not any(one.ends for one in found[:-2]) and not any(one.begins for one in found[1:-1])
+    assert found[-1] == Example(text="x = 1\n", place="b.py:1")
+    before = ["".join(one.text or "" for one in found[:place]) for place in range(3)]
+    assert [one.place for one in found[:3]] == [f"a.py:{1 + one.count(chr(10))}" for one in before]
 
 
 def test_jsonl_and_folders(tmp_path: Path) -> None:

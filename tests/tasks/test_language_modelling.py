@@ -44,6 +44,27 @@ def test_every_token_is_told_once(tokenizers: Tokenizers, seed: int | None) -> N
         assert pieces[0].inputs["target"][0] == tokenizers.target.begin_id
 
 
+@pytest.mark.parametrize("documents", ["apart", "together"])
+@pytest.mark.parametrize("seed", [None, 0, 1])
+def test_a_document_in_pieces_has_one_begin_and_one_end(tokenizers: Tokenizers, documents: str, seed: int | None) -> None:
+    task, one = build({"context": 16, "documents": documents}), tokenizers.target
+    whole = TEXTS[0]
+    cuts = [(0, 4), (4, 30), (30, 31), (31, len(whole))]
+    pieces = [Example(text=whole[first:last], begins=first == 0, ends=last == len(whole)) for first, last in cuts]
+    read, told = [], []
+    for example in pieces:
+        windows = task.encode(example, tokenizers, {}, "train", None if seed is None else np.random.default_rng(seed))
+        assert len(windows) >= 1 or example.text == whole[30:31]  # one token that nothing follows
+        for window in windows:
+            assert window.inputs["target"][1:].tolist() == window.targets["tokens"][:-1].tolist()
+        read += [window.inputs["target"].tolist() for window in windows]
+        told += [window.targets["tokens"].tolist() for window in windows]
+    assert sum(ids.count(one.begin_id) for ids in read) == 1 and sum(ids.count(one.end_id) for ids in told) == 1
+    assert read[0][0] == one.begin_id and told[-1][-1] == one.end_id
+    assert sum(map(len, told)) == len(one.encode(whole)) + 1 - 3  # the first token of a piece that goes on is told by nothing
+    assert task.encode(Example(text="", begins=False), tokenizers, {}, "train", None) == []
+
+
 def test_epochs_cut_elsewhere(tokenizers: Tokenizers) -> None:
     task = build({"context": 16})
     cuts = {
@@ -142,6 +163,11 @@ def test_scores_count_bytes_and_ends(tokenizers: Tokenizers) -> None:
     size = sum(len(text.encode()) for text in TEXTS)
     assert scores["bits_per_byte"] == pytest.approx(scores["loss"] * tokens / math.log(2) / size)
     assert scores["perplexity"] == pytest.approx(math.exp(scores["loss"]))
+    pieces = [Example(text=TEXTS[0][:20], ends=False), Example(text=TEXTS[0][20:], begins=False)]
+    found = predictor.evaluate(pieces).scores.values
+    tokens = len(TEXTS[0]) + 1
+    assert predictor.losses(pieces)["count"] == tokens - 1
+    assert found["bits_per_byte"] == pytest.approx(found["loss"] * tokens / math.log(2) / len(TEXTS[0].encode()))
     empty, given = predictor.predict(["", "the "])
     assert len(empty.tokens) == 5 and len(given.tokens) == 5 and given.cut
 

@@ -18,7 +18,7 @@ from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
-from triptych.model.config import ModelConfig, StackConfig
+from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.tasks.parsing import Parsed, Part
 from triptych.tasks.task import TASKS, Purpose, Task
 
@@ -114,6 +114,19 @@ def test_what_cannot_be_learnt_from() -> None:
     assert task(window=8, word_pieces=4).encode(long, words, built.prepare(EXAMPLES), "train", None) == []
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (ModelConfig(encoder=StackConfig(positions="learned", max_positions=64)), "task.window is 384; this model has 64 positions"),
+        (ModelConfig(encoder=StackConfig(), decoder=StackConfig()), "an encoder alone"),
+        (ModelConfig(decoder=StackConfig()), "an encoder alone"), (RecurrentConfig(), "an encoder alone"),
+    ],
+)  # fmt: skip
+def test_models_that_cannot_parse_are_refused(config: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        task().head(config, {"upos": ["X"], "relations": ["root"]})
+
+
 def test_word_dropout_hides_words_in_training_alone() -> None:
     built, words = task(word_dropout=0.5), tokenizers(mask=True)
     labels = built.prepare(EXAMPLES)
@@ -189,6 +202,43 @@ def test_sentences_over_the_window_are_parsed_in_parts() -> None:
     (given,) = found.predict([{"text": text, "words": words}])
     assert what_is_wrong([word["head"] for word in given.details["words"]]) is None  # one sentence, one tree
     assert {word["sentence"] for word in given.details["words"]} == {1} and "parataxis" in given.text
+
+
+MULTIWORD = """# text = Don't go al mar,Ana. Sí.
+1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\t_
+1\tdo\t_\tAUX\t_\t_\t3\taux\t_\t_
+2\tnot\t_\tPART\t_\t_\t3\tadvmod\t_\t_
+3\tgo\t_\tVERB\t_\t_\t0\troot\t_\t_
+4-5\tal\t_\t_\t_\t_\t_\t_\t_\t_
+4\ta\t_\tADP\t_\t_\t6\tcase\t_\t_
+5\tel\t_\tDET\t_\t_\t6\tdet\t_\t_
+6-7\tmar,\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No
+6\tmarx\t_\tNOUN\t_\t_\t3\tobl\t_\t_
+7\ty\t_\tPUNCT\t_\t_\t3\tpunct\t_\t_
+8\tAna\t_\tPROPN\t_\t_\t3\tvocative\t_\tSpaceAfter=No
+9\t.\t_\tPUNCT\t_\t_\t3\tpunct\t_\t_
+10\tSí\t_\tINTJ\t_\t_\t3\tdiscourse\t_\tSpaceAfter=No
+11\t.\t_\tPUNCT\t_\t_\t3\tpunct\t_\t_"""
+
+
+def test_words_of_one_token_are_written_behind_its_range() -> None:
+    (given,) = examples_of(MULTIWORD.split("\n"), "a")
+    assert given.text and given.words and given.heads and given.relations and given.upos
+    raw = [Parsed(Part(given.words, 0, False, 0), given.heads, given.relations, given.upos)]
+    written = task().read(raw, given, tokenizers()).text
+    assert [line.split("\t")[::9] for line in written.split("\n")[1:]] == [line.split("\t")[::9] for line in MULTIWORD.split("\n")[1:]]
+    assert written.split("\n")[1:3] == ["1-2\tDon't" + "\t_" * 8, "1\tDon't\t_\tAUX\t_\t_\t3\taux\t_\t_"]
+    for lines in (written.split("\n"), written.split("\n")[1:]):  # also where the text is put together from its tokens
+        (again,) = examples_of(lines, "a")
+        assert [getattr(again, name) for name in ("text", "words", "upos", "heads", "relations")] == [
+            given.text, given.words, given.upos, given.heads, given.relations,
+        ]  # fmt: skip
+
+
+def test_a_sentence_that_another_follows_without_a_space_says_so(learnt: Predictor) -> None:
+    (found,) = learnt.predict(["狗叫。貓跑。 The dog sees a cat."])
+    ends = [block.split("\n")[-1].split("\t")[9] for block in found.text.split("\n\n")]
+    assert ends == ["SpaceAfter=No", "_", "_"]
 
 
 def test_given_words_are_taken_and_copulas_are_verbs() -> None:

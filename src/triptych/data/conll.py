@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, UsageError, unknown
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Wrong = Callable[[str, str], None]  # ("file:line", reason); `stop` raises DataError
 NAMES = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")  # of the columns of CoNLL-U
 MISC = 9
+NAMED = 3  # places that a notice names
 DOCUMENT = "-DOCSTART-"
 _NUMBER, _RANGE = re.compile(r"\d+"), re.compile(r"(\d+)-(\d+)")
 
@@ -77,12 +79,13 @@ def examples_of(lines: Sequence[str], where: str, fields: Sequence[str] | None =
     for one in found:
         one.tags = [(changed or {}).get(tag, tag) for tag in one.tags]
     scheme = bio.scheme_of(tag for one in found for tag in one.tags)
-    repaired, examples = 0, []
+    repaired: list[int] = []  # line numbers
+    examples = []
     for one in found:
         if scheme != "plain":
             check_tags(one, where, scheme, stop)
             wrong = bio.broken(one.tags, scheme)
-            repaired += len(wrong)
+            repaired += [one.lines[min(place, len(one.lines) - 1)] for place in wrong]
             one.tags = bio.converted(one.tags, scheme) if wrong else one.tags
         text, words = text_of(one, spaceless)
         examples.append(Example(text=text, words=words, tags=one.tags, place=f"{where}:{one.lines[0]}"))
@@ -90,8 +93,10 @@ def examples_of(lines: Sequence[str], where: str, fields: Sequence[str] | None =
         kind = "plain tags" if scheme == "plain" else scheme.upper()
         report(f"{where}: {layout}, {kind}, {len(examples):,} sentences, {sum(len(one.tags or ()) for one in examples):,} words.")
         if repaired:
-            report(f"{where}: {repaired:,} tags continue no span; they are read as conlleval reads them (I- begins one). "
-                   f"List them with: triptych data check {where}")  # fmt: skip
+            first = ", ".join(f"{Path(where).name}:{line}" for line in repaired[:NAMED])
+            more = ", ..." if len(repaired) > NAMED else ""
+            report(f"{where}: {len(repaired):,} tags continue no span ({first}{more}); they are read as conlleval reads them (I- begins "
+                   f"one). List them with: triptych data check {where}")  # fmt: skip
     return examples
 
 

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from .example import Example
@@ -259,11 +260,17 @@ def _wide(character: str) -> bool:
 
 
 def as_text(rows: Sequence[dict[str, Any]], text: str) -> str:
-    """CoNLL-U of one sentence, without the blank line. rows: {"id", "text", "upos", "head", "relation", "glued"}."""
+    """CoNLL-U of one sentence, without the blank line. rows: {"id", "text", "start", "end", "upos", "head", "relation", "glued"}.
+
+    Words that share their characters are one multiword token, with a line of its own before them (10-11) that says what follows it.
+    """
     lines = [f"# text = {' '.join(text.split())}"]
-    for row in rows:
-        misc = "SpaceAfter=No" if row["glued"] else "_"
-        form = " ".join(row["text"].split()) or "_"
-        cells = [str(row["id"]), form, "_", row["upos"], "_", "_", str(row["head"]), row["relation"], "_", misc]
-        lines.append("\t".join(cells))
+    for _, words in groupby(rows, key=lambda row: (row["start"], row["end"])):
+        words = list(words)
+        form, misc = " ".join(words[0]["text"].split()) or "_", "SpaceAfter=No" if words[-1]["glued"] else "_"
+        if len(words) > 1:
+            lines.append("\t".join([f"{words[0]['id']}-{words[-1]['id']}", form, *"_" * 7, misc]))
+            misc = "_"
+        for row in words:
+            lines.append("\t".join([str(row["id"]), form, "_", row["upos"], "_", "_", str(row["head"]), row["relation"], "_", misc]))
     return "\n".join(lines)

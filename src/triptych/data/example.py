@@ -53,6 +53,7 @@ class Example:
     messages: a conversation, {"role": "system", "user" or "assistant", "content": text} each; chosen, rejected: two answers to its end.
     suffix: what follows the text that is to be written, after `text`; in use alone.
     references: every text that would do as the target, where there are several; `target` is the one that is learnt.
+    begins, ends: whether the document begins and ends with `text`; of a long one in pieces the first begins it and the last ends it.
     place: where it came from ("train.en:17"), for messages.
     """
 
@@ -79,6 +80,8 @@ class Example:
     rejected: str | None = None
     suffix: str | None = None
     references: list[str] | None = None
+    begins: bool = True
+    ends: bool = True
 
     @property
     def bytes(self) -> int:

@@ -160,7 +160,7 @@ def pretraining_en(about: Entry, split: str, data: DataTable, report: Report | N
                 elif key not in seen:
                     seen.add(key)
                     kept += 1
-                    found.append(Example(text=text, place=f"{name}/{example.place}"))
+                    found.append(Example(text=text, place=f"{name}/{example.place}", begins=example.begins, ends=example.ends))
         if report is not None:
             left = f"; {dropped:,} stand in a held-out part and are left out" if dropped else ""
             report(f"{name}: {kept:,} distinct training texts{left}")

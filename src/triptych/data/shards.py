@@ -1,7 +1,8 @@
 """Token shards: a set larger than memory as ids on the disk, mapped into memory a shard at a time. Imports no torch.
 
     index.json      format version, tokenizer's fingerprint, number type, each shard's sizes and checksums; written last
-    00000.ids.npy   begin, text, end of one text after the other, uint16 or uint32
+    00000.ids.npy   begin, text, end of one text after the other, uint16 or uint32; a piece of a longer text has the begin or the end
+                    where the text has it
     00000.ends.npy  where each text ends in them, int64
     00000.places.npy  (texts, 2) uint32: number of the file, number of the line
     held.jsonl      texts that were kept out for validation
@@ -24,7 +25,7 @@ from ..errors import DataError
 from .catalog import write_whole
 from .example import Example
 
-VERSION = 1
+VERSION = 2
 INDEX, HELD = "index.json", "held.jsonl"
 PARTS = ("ids", "ends", "places")
 
@@ -74,7 +75,7 @@ class Shards(Sequence[Example]):
         return Example(place=f"{self._index['sources'][file]}:{line}")
 
     def ids(self, index: int) -> np.ndarray:
-        """begin, text, end of one text: (N + 2,), a view into the mapped file."""
+        """begin, text, end of one text: (N + 2,), of a piece of a longer one fewer; a view into the mapped file."""
         arrays, own = self._find(index)
         ends = arrays["ends"]
         return arrays["ids"][int(ends[own - 1]) if own else 0 : int(ends[own])]
@@ -82,7 +83,7 @@ class Shards(Sequence[Example]):
     def held(self) -> list[Example]:
         """The texts that were kept out for validation."""
         lines = (self.folder / HELD).read_text("utf-8").split("\n")[:-1]
-        return [Example(text=values["text"], place=values["place"]) for values in map(json.loads, lines)]
+        return [Example(**json.loads(line)) for line in lines]
 
     def _find(self, index: int) -> tuple[dict[str, np.ndarray], int]:
         """The arrays of the shard that holds a text, and the text's number in it."""
@@ -131,7 +132,7 @@ class Writer:
         self._tokens = 0
 
     def add(self, ids: Sequence[int], file: int, line: int) -> None:
-        """One text, begin and end included, from line `line` of file number `file`."""
+        """One text, with its begin and end, from line `line` of file number `file`."""
         self._ids.append(np.array(ids, dtype=self._kind))
         self._places.append((file, line))
         self._tokens += len(ids)
@@ -158,7 +159,8 @@ class Writer:
     def finish(self, held: Sequence[Example], **about: Any) -> None:
         """The last shard, the held-out texts and, after all else, the index. about: what it says besides."""
         self._flush()
-        lines = [json.dumps({"text": one.text, "place": one.place}, ensure_ascii=False) + "\n" for one in held]
+        kept = ("text", "place", "begins", "ends")
+        lines = [json.dumps({name: getattr(one, name) for name in kept}, ensure_ascii=False) + "\n" for one in held]
         write_whole(self.folder / HELD, "".join(lines).encode())
         sums = [mark["sha256"] for shard in self.shards for mark in shard["files"].values()]
         index = {"format_version": VERSION, **about, "number": np.dtype(self._kind).name, "longest": self.longest,

@@ -71,7 +71,8 @@ def usable(found: Sequence[Found], report: Callable[[str], None] | None, what: s
             examples.append(example)
     tell = report or (lambda message: None)
     if counts.moved:
-        tell(f"{what}: answers of {_some(counts.moved)} do not stand at their offset and were found again near it.")
+        tell(f"{what}: answers of {_some(counts.moved)} do not stand at their offset. They were found near it, or in the only place of the "
+             "passage that holds them.")  # fmt: skip
     if counts.lost:
         tell(f"{what}: {_some(counts.lost)} left out: the answer does not stand in the passage. triptych data check lists them.")
     if counts.empty:

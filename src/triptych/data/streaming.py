@@ -25,7 +25,7 @@ from .example import Example
 from .shards import INDEX, VERSION, Shards, Writer
 from .sources import not_utf8
 from .split import sentence_key, split_of
-from .texts import as_it_is, files_in, texts_of
+from .texts import as_it_is, bounded, files_in, texts_of
 
 if TYPE_CHECKING:
     from .parts import DataTable
@@ -162,7 +162,7 @@ class Corpus:
         texts = 0
         for batch in _batches(training):
             for (number, one), ids in zip(batch, tokenizer.encode_batch([one.text or "" for _, one in batch]), strict=True):
-                writer.add([tokenizer.begin_id, *ids, tokenizer.end_id], number, int(one.place.rsplit(":", 1)[1]))
+                writer.add(bounded(ids, one, tokenizer), number, int(one.place.rsplit(":", 1)[1]))
             texts += len(batch)
             if time.monotonic() - told > 30:
                 told = time.monotonic()

@@ -3,6 +3,7 @@
 In a text file an empty line ends a document and the lines of one document are read on: they are joined by a space, or by
 nothing between two characters of a script that is written without spaces. In JSONL every object is a document. With
 `data.verbatim`, and where a file's name says that it is code, a file or an object is one document, its lines as they are.
+A long document goes on in several Examples, which say whether it begins and ends with them.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from .sources import lines_of
 
 if TYPE_CHECKING:
     from .parts import DataTable
+    from .tokenizer import Tokenizer
 
 Report = Callable[[str], None]
 PIECE = 4000  # characters after which a long document goes on in a new Example, at the end of a line
+WHOLE = 1_000_000  # the same of a file whose lines stay as they are
 SUFFIXES = (".txt", ".jsonl", ".ndjson")  # what is taken from a folder, each also with .gz
 CODE = (
     ".py", ".pyi", ".c", ".h", ".cc", ".cpp", ".hpp", ".java", ".js", ".ts", ".go", ".rs", ".rb", ".php", ".sh", ".sql", ".lua",
@@ -42,7 +45,7 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Re
         lines, whole = lines_of(path), as_it_is(path, data.verbatim)
         kept = list(texts_of(lines, path, key, whole))
         kind = "JSONL" if _is_jsonl(path) else "plain text"
-        how = "as they are written" if whole else f"of at most about {PIECE:,} characters"
+        how = ("as they are written, " if whole else "") + f"of at most about {WHOLE if whole else PIECE:,} characters"
         tell(f"{path.name}: {kind}, {len(lines):,} lines, UTF-8; {len(kept):,} texts {how}")
         found += kept
     return found
@@ -52,7 +55,12 @@ def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False) ->
     """The texts of one file, JSONL or plain text by its name; of the lines no more is held than those of one text. whole: `as_it_is`."""
     if _is_jsonl(path):
         return _objects(lines, path, key, whole)
-    return as_written([list(enumerate(lines, 1))], path.name) if whole else _flowing(enumerate(lines, 1), path.name)
+    return _as_written(enumerate(lines, 1), path.name) if whole else _flowing(enumerate(lines, 1), path.name)
+
+
+def bounded(ids: Sequence[int], example: Example, tokenizer: Tokenizer) -> list[int]:
+    """The ids of an Example's text, with begin where its document begins and end where it ends: (N,) to (N + 2,)."""
+    return [*[tokenizer.begin_id] * example.begins, *ids, *[tokenizer.end_id] * example.ends]
 
 
 def as_it_is(path: Path, verbatim: bool) -> bool:
@@ -90,26 +98,34 @@ def pieces(found: Iterable[Sequence[tuple[int, str]]], name: str) -> Iterator[Ex
 def _flowing(lines: Iterable[tuple[int, str]], name: str, ends: bool = True) -> Iterator[Example]:
     """Numbered lines as texts of about PIECE characters. ends: an empty line ends a text too."""
     held: list[str] = []
-    first, length = 0, 0
+    first, length, begins = 0, 0, True
     for number, line in lines:
-        ended = ends and not line.strip()
-        if held and (ended or length + len(line) > PIECE):
-            yield Example(text=joined(held), place=f"{name}:{first}")
-            held, length = [], 0
-        if not ended:
-            first = number if not held else first
+        blank = not line.strip()
+        ended = ends and blank
+        if held and (ended or (not blank and length + len(line) > PIECE)):
+            yield Example(text=joined(held), place=f"{name}:{first}", begins=begins, ends=ended)
+            held, length, begins = [], 0, ended
+        if held or not blank:
+            first = first if held else number
             held.append(line)
             length += len(line) + 1
     if held:
-        yield Example(text=joined(held), place=f"{name}:{first}")
+        yield Example(text=joined(held), place=f"{name}:{first}", begins=begins)
 
 
-def as_written(found: Iterable[Sequence[tuple[int, str]]], name: str) -> Iterator[Example]:
-    """Each document as one Example with its line ends and spaces; one of white space alone is none."""
-    for document in found:
-        text = "".join(f"{line}\n" for _, line in document)
-        if text.strip():
-            yield Example(text=text, place=f"{name}:{document[0][0]}")
+def _as_written(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Example]:
+    """Numbered lines as one text with its line ends and spaces, in pieces of about WHOLE characters; one of white space alone is none."""
+    held: list[str] = []
+    first, length, begins = 1, 0, True
+    for number, line in lines:
+        if held and length + len(line) > WHOLE:
+            yield Example(text="".join(held), place=f"{name}:{first}", begins=begins, ends=False)
+            held, first, length, begins = [], number, 0, False
+        held.append(f"{line}\n")
+        length += len(line) + 1
+    text = "".join(held)
+    if text.strip() or not begins:
+        yield Example(text=text, place=f"{name}:{first}", begins=begins)
 
 
 def joined(lines: Iterable[str]) -> str:

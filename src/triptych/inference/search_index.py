@@ -166,16 +166,20 @@ class Vectors:
 
 
 def as_embedder(predictor: Predictor) -> Predictor:
-    """The run itself where it embeds, else its encoder with the states' mean."""
+    """The run itself where it embeds, else its encoder with the states' mean, over windows that it has positions for."""
     import dataclasses
 
-    from ..tasks.embedding import build, head
+    from ..tasks.embedding import OPTIONS, build
 
     if predictor.task.name == "embedding":
         return predictor
-    if getattr(predictor.model.config, "encoder", None) is None or predictor.model.config.decoder is not None:
+    config = predictor.model.config
+    encoder = getattr(config, "encoder", None)
+    if encoder is None or config.decoder is not None:
         raise UsageError(f"A run for {predictor.task.name} has no encoder alone, whose states could stand for a text.")
-    return dataclasses.replace(predictor, task=build({}), head=head(predictor.model.config, {}), labels={})
+    window = OPTIONS["window"] if encoder.positions != "learned" else min(OPTIONS["window"], encoder.max_positions)
+    task = build({"window": window})
+    return dataclasses.replace(predictor, task=task, head=task.head(config, {}), labels={})
 
 
 def embed(predictor: Predictor, texts: Sequence[str], settings: DecodingSettings | None = None) -> np.ndarray:

@@ -21,10 +21,16 @@ class Pooled(nn.Module):
         return states
 
 
-def pooled(states: Tensor, lengths: Tensor, pooling: str = "mean") -> Tensor:
-    """Packed states (N, D), lengths (B,) -> (B, D) fp32: the mean over each sequence, or its first state."""
+def pooled(states: Tensor, lengths: Tensor, pooling: str = "mean", weights: Tensor | None = None) -> Tensor:
+    """Packed states (N, D), lengths (B,) -> (B, D) fp32: the mean over each sequence, or its first state.
+
+    weights: (N,) fp32, of each state in its sequence's mean; without them all count alike.
+    """
     rows = Rows(lengths)
     if pooling == "first":
         return states[rows.starts].float()
-    sums = torch.zeros(rows.count, states.shape[1], device=states.device).index_add_(0, rows.sequence, states.float())
-    return sums / lengths[:, None]
+    weights = torch.ones(len(states), device=states.device) if weights is None else weights
+    sums = torch.zeros(rows.count, states.shape[1], device=states.device)
+    sums.index_add_(0, rows.sequence, states.float() * weights[:, None])  # (B, D)
+    totals = torch.zeros(rows.count, device=states.device).index_add_(0, rows.sequence, weights)  # (B,)
+    return sums / totals[:, None]

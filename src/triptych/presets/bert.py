@@ -186,7 +186,7 @@ EXPORTS: dict[tuple[str, str], Export] = {
     ("bert", "classification"): Export(
         architecture="BertForSequenceClassification",
         rules=(*_both("bert.pooler.dense", "head.dense"), *_both("classifier", "head.project"), *_CALIBRATION),
-        options={"pooling": "first", "hidden": True, "shortcut": False},
+        options={"pooling": "first", "hidden": True, "shortcut": False, "bigrams": 0},
     ),
     ("bert", "question-answering"): Export(
         architecture="BertForQuestionAnswering", rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),

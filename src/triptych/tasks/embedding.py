@@ -14,13 +14,15 @@ import numpy as np
 from ..data.batching import Batch, Encoded
 from ..data.example import Example
 from ..data.tokenizer import Tokenizers
+from ..data.windows import starts
 from ..errors import DataError, UsageError, unknown
 from .task import Labels, Prediction, Purpose, Scores, Task
 
 OPTIONS: dict[str, Any] = {
     "pooling": "mean",  # of the states of all tokens, begin and end too; or "first": the begin token's state
     "normalize": True,  # to length 1, so that a scalar product is the cosine
-    "window": 256,  # tokens that are read at once; a longer text is the mean over its windows, by their tokens
+    "window": 256,  # tokens that are read at once, begin and end included; a longer text is read in several windows
+    "stride": 64,  # tokens of a longer text that two windows share; where only the window is given, a quarter of it
 }
 POOLINGS = ("mean", "first")
 
@@ -35,11 +37,15 @@ def build(options: Mapping[str, Any]) -> Task:
         raise unknown("task.pooling", str(chosen["pooling"]), POOLINGS)
     if not isinstance(chosen["normalize"], bool):
         raise UsageError(f"task.normalize is {chosen['normalize']!r}; it must be true or false.")
-    if isinstance(chosen["window"], bool) or not isinstance(chosen["window"], int) or chosen["window"] < 3:
-        raise UsageError(f"task.window is {chosen['window']!r}; it must be a whole number, 3 or more.")
+    window = chosen["window"]
+    if isinstance(window, bool) or not isinstance(window, int) or window < 3:
+        raise UsageError(f"task.window is {window!r}; it must be a whole number, 3 or more.")
+    chosen["stride"] = stride = options.get("stride", window // 4)
+    if isinstance(stride, bool) or not isinstance(stride, int) or not 0 <= stride < window - 2:
+        raise UsageError(f"task.stride is {stride!r}; it must be a whole number from 0 to below task.window - 2 = {window - 2}.")
     return Task(
-        name="embedding", options=chosen, needs=("text",), prepare=prepare, encode=partial(encode, window=chosen["window"]),
-        head=head, loss=_not_learnt, answer=partial(answer, pooling=chosen["pooling"]),
+        name="embedding", options=chosen, needs=("text",), prepare=prepare, encode=partial(encode, window=window, stride=stride),
+        head=partial(head, window=window), loss=_not_learnt, answer=partial(answer, pooling=chosen["pooling"]),
         read=partial(read, normalize=chosen["normalize"]), score=_not_scored, windows=True,
     )  # fmt: skip
 
@@ -49,45 +55,61 @@ def prepare(examples: Sequence[Example]) -> Labels:
 
 
 def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose,
-           generator: np.random.Generator | None = None, *, window: int) -> list[Encoded]:  # fmt: skip
-    """Windows of `[begin] text [end]`, one after the other without overlap. Raises DataError where there is no text."""
+           generator: np.random.Generator | None = None, *, window: int, stride: int) -> list[Encoded]:  # fmt: skip
+    """Windows of `[begin] text [end]` that share `stride` tokens. about: a weight for each of a window's tokens (S,), one over the
+    windows that it stands in, so that all weights of a text add up to its N + 2 tokens. Raises DataError where there is no text."""
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
-    tokenizer = tokenizers.source
-    ids, room = tokenizer.encode(example.text), window - 2
-    parts = [ids[start : start + room] for start in range(0, max(1, len(ids)), room)]
-    return [Encoded({"source": np.array([tokenizer.begin_id, *part, tokenizer.end_id], dtype=np.int64)}) for part in parts]
+    tokenizer, room = tokenizers.source, window - 2
+    ids = np.array(tokenizer.encode(example.text), dtype=np.int64)
+    places = [(first, min(first + room, len(ids))) for first in starts(len(ids), room, room - stride)]
+    often = np.zeros(len(ids))
+    for first, last in places:
+        often[first:last] += 1
+    found = []
+    for first, last in places:
+        source = np.concatenate(([tokenizer.begin_id], ids[first:last], [tokenizer.end_id])).astype(np.int64)
+        weights = 1 / np.concatenate(([len(places)], often[first:last], [len(places)]))
+        found.append(Encoded({"source": source}, about=weights.astype(np.float32)))
+    return found
 
 
-def head(config: Any, labels: Labels) -> Any:
-    """No parameters of its own; labels {"pooler": true}: BERT's pooler is kept beside, for an export, and not used."""
+def head(config: Any, labels: Labels, *, window: int) -> Any:
+    """No parameters of its own; labels {"pooler": true}: BERT's pooler is kept beside, for an export, and not used.
+
+    Raises UsageError for a model that is no encoder alone, or with fewer positions than a window has tokens.
+    """
     from ..model.pooling import Pooled
 
-    encoder = config.encoder
+    encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
         raise UsageError("task embedding needs an encoder-only model, for example model.preset = 'encoder-small'.")
+    if encoder.positions == "learned" and window > encoder.max_positions:
+        raise UsageError(f"task.window is {window}; this model has {encoder.max_positions} positions. Lower task.window.")
     return Pooled(encoder.width if labels.get("pooler") else None)
 
 
-def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, pooling: str) -> list[tuple[np.ndarray, int]]:
-    """For each window the pooled vector (D,) float32 and its number of tokens."""
+def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, pooling: str) -> list[tuple[np.ndarray, float]]:
+    """For each window the pooled vector (D,) float32 and the sum of its tokens' weights."""
     import torch
 
     from ..model.pooling import pooled
 
+    lengths = batch.inputs["source_lengths"]
     with torch.inference_mode():
-        states = model(source=batch.inputs["source"], source_lengths=batch.inputs["source_lengths"])
-        vectors = pooled(states, batch.inputs["source_lengths"], pooling).cpu().numpy()
-    return [(vector, len(one.inputs["source"])) for vector, one in zip(vectors, batch.encoded, strict=True)]
+        states = model(source=batch.inputs["source"], source_lengths=lengths)
+        weights = torch.from_numpy(np.concatenate([one.about for one in batch.encoded])).to(states.device)  # (N,)
+        vectors = pooled(states, lengths, pooling, weights).cpu().numpy()
+    return [(vector, float(one.about.sum())) for vector, one in zip(vectors, batch.encoded, strict=True)]
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, normalize: bool) -> Prediction:
-    """details: {"vector": [...], "tokens": N}."""
-    tokens = sum(count for _, count in raw)
-    vector = np.sum([vector.astype(np.float64) * count for vector, count in raw], axis=0) / tokens
+    """details: {"vector": [...], "tokens": N}, begin and end counted. What stands in several windows counts once."""
+    total = sum(weight for _, weight in raw)
+    vector = np.sum([vector.astype(np.float64) * weight for vector, weight in raw], axis=0) / total
     if normalize:
         vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
-    return Prediction(text="", details={"vector": [float(value) for value in vector.astype(np.float32)], "tokens": tokens})
+    return Prediction(text="", details={"vector": [float(value) for value in vector.astype(np.float32)], "tokens": round(total)})
 
 
 def _refusal() -> UsageError:

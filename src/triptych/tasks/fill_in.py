@@ -39,9 +39,10 @@ def windows(ids: np.ndarray, tokenizer: Tokenizer, context: int, share: float, g
     As for plain windows the first is shorter by chance. What follows a rearranged window is told anew from its last token on.
     """
     told, place, found = len(ids) - 1, 0, []
+    last_of_text = told if ids[-1] == tokenizer.end_id else told + 1
     room = int(generator.integers(1, context + 1)) if told > context else context
     while place < told:
-        made = rearranged(ids[place + 1 : told], tokenizer, room, generator) if generator.random() < share else None
+        made = rearranged(ids[place + 1 : last_of_text], tokenizer, room, generator) if generator.random() < share else None
         if made is None:
             last = min(place + room, told)
             found.append(Encoded({"target": ids[place:last]}, {"tokens": ids[place + 1 : last + 1]}))
@@ -49,7 +50,7 @@ def windows(ids: np.ndarray, tokenizer: Tokenizer, context: int, share: float, g
         else:
             found.append(made[0])
             place += made[1]
-            if place == told - 1:  # the end of the text, told after the middle
+            if place == last_of_text - 1:  # the end of the text, told after the middle
                 break
         room = context
     return found

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.batching import Batch, Encoded
 from ..data.example import Example
+from ..data.texts import bounded
 from ..data.tokenizer import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from . import fill_in
@@ -32,11 +33,11 @@ class Ids:
         self._found: dict[int, tuple[Example, np.ndarray]] = {}
 
     def of(self, example: Example, tokenizers: Tokenizers) -> np.ndarray:
-        """begin, text, end: (N + 2,) int32."""
+        """begin, text, end: (N + 2,) int32; of a piece of a longer text without the begin or the end that it does not have."""
         held = self._found.get(id(example))
         if held is None or held[0] is not example:
             tokenizer = tokenizers.target
-            ids = np.array([tokenizer.begin_id, *tokenizer.encode(example.text or ""), tokenizer.end_id], dtype=np.int32)
+            ids = np.array(bounded(tokenizer.encode(example.text or ""), example, tokenizer), dtype=np.int32)
             held = self._found[id(example)] = (example, ids)
         return held[1]
 
@@ -95,7 +96,9 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
 
 def cut(found: np.ndarray, tokenizers: Tokenizers, generator: np.random.Generator | None = None, *, context: int,
         documents: Literal["apart", "together"], share: float = 0.0) -> list[Encoded]:  # fmt: skip
-    """begin, text, end (N + 2,) as windows to learn from; see `encode`."""
+    """begin, text, end (N + 2,) as windows to learn from; see `encode`. One id alone has nothing that follows it, so no window."""
+    if len(found) < 2:
+        return []
     if documents == "together" and generator is not None:
         return [Encoded({"target": found[:-1]}, {"tokens": found[1:]})]
     if share and generator is not None:
@@ -154,10 +157,14 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
 
 
 def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
-    """loss (nats per token, ends of texts counted), perplexity, and bits_per_byte of the texts' UTF-8."""
+    """loss (nats per token, ends of texts counted), perplexity, and bits_per_byte of the texts' UTF-8.
+
+    The first token of a text that goes on from another is told by nothing; among the bits it counts as the others do on average.
+    """
     nll = losses["nll"] if "nll" in losses else losses["loss"]
     bytes_read = sum(example.bytes for example in examples)
     values = {"loss": nll, "perplexity": math.exp(min(nll, 700.0))}
     if bytes_read:
-        values["bits_per_byte"] = nll * losses["count"] / math.log(2) / bytes_read
+        tokens = losses["count"] + sum(not example.begins for example in examples)
+        values["bits_per_byte"] = nll * tokens / math.log(2) / bytes_read
     return Scores(values, {"loss": "nats a token, mean over windows that do not overlap"})

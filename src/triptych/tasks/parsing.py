@@ -183,11 +183,15 @@ def _encoded(part: Part, pieces: Sequence[Sequence[int]], tokenizer: Tokenizer) 
 
 
 def head(config: Any, labels: Labels, options: Mapping[str, Any]) -> Any:
+    """Raises UsageError for a model that is no encoder alone, or with fewer positions than a window has tokens."""
     from ..model.biaffine import Biaffine
 
-    if getattr(config, "encoder", None) is None:
-        raise UsageError("Parsing needs a model with an encoder: choose model.preset = 'encoder-small', for example.")
-    return Biaffine(config.encoder.width, labels["upos"], labels["relations"], options["arc_width"], options["relation_width"],
+    encoder = getattr(config, "encoder", None)
+    if encoder is None or config.decoder is not None:
+        raise UsageError("Parsing needs a model with an encoder alone: choose model.preset = 'encoder-small', for example.")
+    if encoder.positions == "learned" and options["window"] > encoder.max_positions:
+        raise UsageError(f"task.window is {options['window']}; this model has {encoder.max_positions} positions. Lower task.window.")
+    return Biaffine(encoder.width, labels["upos"], labels["relations"], options["arc_width"], options["relation_width"],
                     float(options["dropout"]))  # fmt: skip
 
 
@@ -247,8 +251,8 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
             sentences.append([])
         _add(sentences[-1], one, text, len(sentences))
     words = [word for sentence in sentences for word in sentence]
-    for word, after in zip(words, [*words[1:], None], strict=True):
-        word["glued"] = after is not None and after["start"] == word["end"] and after["sentence"] == word["sentence"]
+    for word in words:
+        word["glued"] = word["end"] < len(text) and not text[word["end"]].isspace()
     blocks = [as_text(one, text[one[0]["start"] : max(word["end"] for word in one)]) for one in sentences if one]
     details: dict[str, Any] = {"words": [{key: value for key, value in word.items() if key != "glued"} for word in words]}
     details |= parts_of_speech(details["words"])
