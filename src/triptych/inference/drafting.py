@@ -6,12 +6,12 @@ from pathlib import Path
 
 from ..decoding.drafts import Drafted, ModelDraft, NgramDraft
 from ..errors import RunError, UsageError
-from .predictor import Precision, Predictor, load
+from .predictor import Device, Precision, Predictor, load
 
 NGRAM = "ngram"
 
 
-def with_draft(predictor: Predictor, draft: str | Path, precision: Precision = "float32", device: str = "auto") -> None:
+def with_draft(predictor: Predictor, draft: str | Path, precision: Precision = "float32", device: Device = "auto") -> None:
     """From now on `draft`, a run folder or "ngram", proposes tokens for this predictor's model to check.
 
     Raises UsageError where one of the two does not write or they are not built alike, RunError where their tokens differ.

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 OPTIONAL_INPUTS = ("source_language", "target_language", "words", "suffix")
 LONGEST_SOURCE = 4096  # tokens read at once: attention needs memory for their square
 Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
 Sums = dict[str, tuple[float, int]]  # of a loss its sum, and over how many it is one
 CHUNK = 2000  # examples that are encoded and sorted by length together
 
@@ -333,7 +334,7 @@ class Evaluation:
     scores: Scores
 
 
-def load(path: str | Path, precision: Precision = "float32", draft: str | Path | None = None, device: str = "auto") -> Predictor:
+def load(path: str | Path, precision: Precision = "float32", draft: str | Path | None = None, device: Device = "auto") -> Predictor:
     """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does not fit.
 
     precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it faster. draft: a smaller run with
