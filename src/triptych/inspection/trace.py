@@ -67,7 +67,8 @@ class Trace:
     of its answer, over the source's cells. A model that only writes has its text as source; "causal" is what each token gives to
     itself and to those before it, target_text what it wrote, expected what it thought would come. notes: codes that the page turns
     into words: "no_attention", "means_only", "head_means_only", "cut" (the answer stopped at the maximum length), "not_shown" (what
-    it wrote does not fit with the text), "unread" (of the text only the end was read before it wrote).
+    it wrote does not fit with the text), "unread" (of the text only the end was read before it wrote), "answer_here" (of several windows
+    this one holds the answer).
     """
 
     source_text: str
@@ -122,7 +123,7 @@ def _attribution_json(found: Attribution | None) -> dict[str, Any] | None:
     if found is None:
         return None
     lists = {name: [float(f"{value:.6g}") for value in getattr(found, name)] for name in ("gradient_times_input", "gradient_norm")}
-    return {"of": found.of, "value": round(found.value, 6), **lists}
+    return {"kind": found.kind, "of": found.of, "value": round(found.value, 6), **lists}
 
 
 def _cell_json(cell: Cell) -> dict[str, Any]:
