@@ -53,7 +53,8 @@ def test_what_a_pronoun_looks_at(
     module = example("pronoun")
     module.main(str(trained), "animal", "too")
     out = capsys.readouterr().out
-    assert out.count("most of all") == 2 and "too tired." in out and "too wide." in out and out.count(" %") % 4 == 0
+    rows = [line for line in out.split("\n") if "%" in line]
+    assert "animal, too tired" in out and 0 < len(rows) <= module.MOST and all(row.count("%") == 8 for row in rows)
     assert "#token-" in out and "too tired" in (tmp_path / "pronoun.html").read_text("utf-8")
     with pytest.raises(SystemExit, match="'cat' does not stand in"):
         module.main(str(trained), "cat")

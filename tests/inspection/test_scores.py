@@ -15,11 +15,13 @@ from toy_classifier import LABELS, task
 from toy_tasks import SPEECH, TEXT, VALUES, example, predictor
 
 from triptych.data.batching import Encoded, collate
+from triptych.decoding.chain import Chain, marginals
 from triptych.errors import UsageError
 from triptych.inference.predictor import Predictor
 from triptych.inspection.attribution import vectors_of
 from triptych.inspection.encoder import trace_encoder
 from triptych.inspection.scores import label_score, score_of, span_score, tags_score
+from triptych.model.crf import TagOutput
 
 Chosen = Callable[[Any], Tensor]  # output of a head -> the score of what was chosen once and stays chosen
 
@@ -36,10 +38,16 @@ def span(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
 
 
 def tags(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
-    best = output.scores.argmax(-1)
+    def chances(given: Any) -> Tensor:
+        if given.pairs is None:
+            return given.scores.log_softmax(-1)
+        chain = Chain(*(part.detach().double().numpy() for part in (given.pairs, given.first, given.last)))
+        return torch.from_numpy(marginals(given.scores.detach().double().numpy(), chain)).log()
+
+    best = chances(output).argmax(-1)
     kept = [place for place, number in enumerate(best.tolist()) if run.labels["names"][number] != "O"]
     assert run.labels is SPEECH or 0 < len(kept) < len(best), "some words are O and some are not: a check that cannot fail"
-    return lambda given: sum((given.scores[place].log_softmax(-1)[best[place]] for place in kept), torch.zeros(())), ""
+    return lambda given: sum((chances(given)[place, best[place]] for place in kept), torch.zeros(())), ""
 
 
 def tree(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
@@ -59,20 +67,22 @@ def number(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
     return lambda given: given.logits[0, 0] * 1.5 + 2.5, ""
 
 
-CASES = {
-    "answer": ("question-answering", None, span),
-    "entity_tags": ("tagging", None, tags),
-    "tags": ("tagging", SPEECH, tags),
-    "tree": ("parsing", None, tree),
-    "filling": ("masked-words", None, filling),
-    "value": ("classification", VALUES, number),
-}
+CASES = [
+    ("answer", "question-answering", None, {}, span),
+    ("entity_tags", "tagging", None, {}, tags),
+    ("entity_tags", "tagging", None, {"decoding": "crf", "seed": 5}, tags),
+    ("tags", "tagging", SPEECH, {}, tags),
+    ("tree", "parsing", None, {}, tree),
+    ("filling", "masked-words", None, {}, filling),
+    ("value", "classification", VALUES, {"learn": "value"}, number),
+]
 
 
-@pytest.mark.parametrize("kind", CASES)
-def test_it_is_the_slope_of_the_answers_score_as_a_tokens_vector_grows(kind: str) -> None:
-    name, labels, by_hand = CASES[kind]
-    run = predictor(name, labels, **({"learn": "value"} if kind == "value" else {}))
+@pytest.mark.parametrize(("kind", "name", "labels", "options", "by_hand"), CASES)
+def test_it_is_the_slope_of_the_answers_score_as_a_tokens_vector_grows(
+    kind: str, name: str, labels: dict[str, Any] | None, options: dict[str, Any], by_hand: Callable[..., tuple[Chosen, str]]
+) -> None:
+    run = predictor(name, labels, **options)
     (encoded,) = run.task.encode(example(run), run.tokenizers, run.labels, "use", None)
     score = score_of(run.task, run.labels, run.tokenizers.source, example(run))
     assert score is not None
@@ -122,7 +132,7 @@ def test_labels_are_chosen_by_score_or_by_name() -> None:
 
 def test_words_that_are_all_outside_count() -> None:
     scores = torch.tensor([[3.0, 0.0], [2.0, 0.0]])
-    found = tags_score(scores, ["O", "B-PER"])
+    found = tags_score(TagOutput(scores, torch.tensor([2]), None, None, None), ["O", "B-PER"])
     assert found.kind == "tags" and float(found.value) == pytest.approx(float(scores.log_softmax(-1)[:, 0].sum()))
 
 

@@ -158,7 +158,7 @@ def parsing(predictor: Predictor, text: str, options: Options) -> Shown:
     from ..inspection.arcs import sentences_of, svg
     from ..inspection.html import Picture
 
-    shown, prediction = _encoder(predictor, text, options)
+    shown, prediction = _encoder(predictor, text, options, is_drawn=True)
     titles = {"en": "Dependency tree", "zh-Hant": "依存樹"}
     shown.pictures += [Picture(dict(titles), svg(words)) for words in sentences_of(prediction.details)[:MOST_SENTENCES]]  # type: ignore[arg-type]
     return shown
@@ -189,7 +189,7 @@ def tagging(predictor: Predictor, text: str, options: Options) -> Shown:
     """Self-attention, and entities or tags in place."""
     from ..inspection.spans import picture
 
-    shown, prediction = _encoder(predictor, text, options)
+    shown, prediction = _encoder(predictor, text, options, is_drawn=True)
     shown.pictures.append(picture(text, prediction.details))
     return shown
 
@@ -213,13 +213,15 @@ LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {  # task -> what
 }
 
 
-def _encoder(predictor: Predictor, text: str, options: Options) -> tuple[Shown, Prediction]:
-    """What every run with an encoder shows, and its Prediction for whoever adds a picture of it."""
+def _encoder(predictor: Predictor, text: str, options: Options, is_drawn: bool = False) -> tuple[Shown, Prediction]:
+    """What every run with an encoder shows, and its Prediction for whoever adds a picture of it. is_drawn: the picture has the whole
+    answer, so the page need not write it too."""
     _refuse_language(predictor, options)
     fixed = {} if options.passage is None else {"passage": options.passage}
     example = example_of(text, predictor, "The text", None, fixed, options.words)
     prediction = next(iter(predictor.answer([example], predictor.settings(**options.decoding))))
-    traces = predictor.traces(example, options.target, answer=prediction.text, windows=range(1, MOST_WINDOWS + 1))
+    answer = "" if is_drawn else prediction.text
+    traces = predictor.traces(example, options.target, answer=answer, windows=range(1, MOST_WINDOWS + 1))
     found = traces[0].attribution
     said = "Attention a token receives, last layer, mean over heads"
     if found is None:

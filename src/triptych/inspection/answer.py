@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..tasks.task import Prediction, Task
 
 NEAR = 12  # tokens on either side of the answer that have bars
-AROUND = 1500  # characters of the passage on either side of the answer
+AROUND = 800  # characters of the passage on either side of the answer
 STEP, HEIGHT, TOP, BAR = 46, 90, 8, 14  # pixels: between tokens, of a full bar, above it, its width
 LONGEST = 7  # characters of a token that are shown below its bars
 INK, START, END, LINE = "#1c2430", "#0b5cad", "#b3480f", "#d5dbe3"
@@ -115,8 +115,8 @@ def pictures(shown: AnswerView) -> list[Picture]:
     answer = html.escape(shown.prediction.text) or said["none"]
     place = (f'<dl><dt>{said["question"]}</dt><dd>{html.escape(shown.question)}</dd><dt>{said["answer"]}</dt>'
              f'<dd class="answer">{answer}</dd></dl>{_passage(shown, said)}')  # fmt: skip
-    bars = (f'<p class="legend">{said["window"]} <span class="key start"></span>{said["begins"]} <span class="key end"></span>'
-            f'{said["ends"]}</p>{_svg(shown.bars, details["candidates"])}')  # fmt: skip
+    keys = "".join(f'<span class="key {name}">{said[word]}</span> ' for name, word in (("start", "begins"), ("end", "ends")))
+    bars = f'<p class="legend">{said["window"]} {keys}</p>{_svg(shown.bars, details["candidates"])}'
     rows = "".join(
         f'<tr><th scope="row">{html.escape(one["text"])}</th><td>{one["start"]}–{one["end"]}</td>'
         f"<td>{100 * one['probability']:.1f} %</td></tr>"

@@ -10,10 +10,10 @@ from xml.sax.saxutils import escape
 
 MOST = 12  # labels shown; the others are added up in one line
 ROW, SIZE = 26, 14  # pixels: a line, a letter
-TRACK, LONGEST_LABEL = 260, 240  # pixels: of a bar that is 1, of a label
+TRACK, LONGEST_LABEL, NUMBER = 200, 240, 76  # pixels: of a bar that is 1, of a label, of a number
 OTHERS, CHOSEN = "…", "✓ "
 INK, LINE, HEAT, MARK = "#1c2430", "#d5dbe3", "#0b5cad", "#b3480f"
-LONG, EDGE = 420, 60  # pixels: of the scale of a number, on either side of it
+LONG, EDGE = 280, 32  # pixels: of the scale of a number, on either side of it
 NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -36,7 +36,7 @@ def bars(probabilities: Mapping[str, float], most: int = MOST, chosen: Collectio
         total = sum(value for _, value in rest) if whole else 0.0
         rows.append((None, f"{OTHERS} ({len(rest)})", total, number(total) if whole else f"< {number(ranked[most - 1][1])}"))
     left = min(LONGEST_LABEL + SIZE * len(CHOSEN), max((width_of(name) for _, name, _, _ in rows), default=0)) + 10
-    width, height = round(left + TRACK + 60), max(1, len(rows)) * ROW
+    width, height = round(left + TRACK + NUMBER), max(1, len(rows)) * ROW
     said = escaped("; ".join(f"{label if name is None else sign[name] + name} {text}" for name, label, _, text in rows))
     lines = [_opening("bars", width, height, said)]
     for place, (name, label, value, text) in enumerate(rows):
@@ -99,7 +99,7 @@ def escaped(text: str) -> str:
 
 def width_of(text: str) -> float:
     """Pixels that a text needs, about: a full-width character is as wide as it is high."""
-    return sum(SIZE * (1.0 if unicodedata.east_asian_width(character) in "WF" else 0.58) for character in text)
+    return sum(SIZE * (1.0 if unicodedata.east_asian_width(character) in "WF" else 0.62) for character in text)
 
 
 def fitted(text: str) -> str:

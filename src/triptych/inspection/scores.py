@@ -19,11 +19,13 @@ from ..data.example import Example
 from ..data.tokenizer import Tokenizer
 from ..decoding.tree import best_tree
 from ..errors import UsageError, unknown
+from ..model.crf import TagOutput, chain_loss
 from ..model.spans import best_spans, log_probabilities
 from ..tasks.masked_words import CANDIDATES, fitting
 from ..tasks.spans import PER_WINDOW, trimmed
 from ..tasks.task import Labels, Task
 
+LEAST = 1e-12  # of a probability whose logarithm is taken
 Kind = Literal["label", "value", "answer", "tags", "entity_tags", "tree", "filling"]
 
 
@@ -48,7 +50,7 @@ def score_of(task: Task, labels: Labels, tokenizer: Tokenizer, example: Example,
     if task.name == "question-answering":
         return partial(span_score, passage=example.passage or "", longest=task.options["longest_answer"])
     if task.name == "tagging":
-        return lambda output, _: tags_score(output.scores, labels["names"])
+        return lambda output, _: tags_score(output, labels["names"])
     if task.name == "parsing":
         return lambda output, _: tree_score(output.arcs)
     if task.name == "masked-words":
@@ -94,14 +96,24 @@ def span_score(logits: Tensor, encoded: Encoded, *, passage: str, longest: int) 
     return Scored(chances[0, 0].sum(), "answer")
 
 
-def tags_score(scores: Tensor, names: Sequence[str]) -> Scored:
-    """Scores (W, L) of words: the sum of the log-probabilities (softmax over the labels of a word, nats) of each word's likeliest
-    label. Words whose likeliest label is O are left out, unless all are. Of a learnt chain (CRF) the pairs of neighbours are not in it."""
-    best = scores.float().log_softmax(-1).max(-1)  # (W,)
+def tags_score(output: TagOutput, names: Sequence[str]) -> Scored:
+    """Scores (W, L) of words: the sum of the log-probabilities (nats) of each word's likeliest label: softmax over its labels, or where
+    a chain is learnt (CRF) its share of all paths. Words whose likeliest label is O are left out, unless all are."""
+    chances = output.scores.float().log_softmax(-1) if output.pairs is None else shares(output).clamp_min(LEAST).log()
+    best = chances.max(-1)  # (W,)
     inside = [place for place, number in enumerate(best.indices.tolist()) if names[number] != OUTSIDE]
     if OUTSIDE not in names or not inside:
         return Scored(best.values.sum(), "tags")
     return Scored(best.values[inside].sum(), "entity_tags")
+
+
+def shares(output: TagOutput) -> Tensor:
+    """(W, L) of all paths, weighted by their probability, the share that gives a word a label (Lafferty et al. 2001, section 3): the
+    gradient of the log of the sum over paths. What it was made of keeps its gradient."""
+    path = output.scores.detach().argmax(-1)  # any path: its own score has the gradient 1 at its labels
+    total = chain_loss(output, path)
+    (gradient,) = torch.autograd.grad(total, output.scores, create_graph=True)
+    return gradient + functional.one_hot(path, output.scores.shape[1])
 
 
 def tree_score(arcs: Tensor) -> Scored:

@@ -23,12 +23,14 @@ from ..decoding.hypothesis import Hypothesis
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
 from ..model.config import RecurrentConfig
+from ..tasks.masked_words import GOES_ON
 from ..tasks.task import Labels, Task
 from .attribution import Attribution, exact
 from .expected import Expected
 
 TRACE_VERSION = 1
 MOST_BYTES = 4  # of one character in UTF-8
+OPENING, JOINING = "([{", "'’-/"  # signs: a space stands before them and none behind; none stands behind
 MOST_WEIGHTS = 4_000_000  # of one kind in one file; beyond that only means are kept, and the page says so
 
 
@@ -131,11 +133,14 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
 
 
 def cells(tokenizer: Pieces, ids: Sequence[int]) -> list[Cell]:
-    """Tokens as they may be shown: a run of byte tokens that makes one character becomes one cell."""
+    """Tokens as they may be shown: a run of byte tokens that makes one character becomes one cell. Of a tokenizer that drops spaces
+    (WordPiece) words stand apart again, as far as signs tell how."""
     raw, found, at, place = tokenizer.pieces(list(ids)), [], 0, 0
+    keeps_spaces = getattr(tokenizer, "keeps_spaces", True)
     before = ""
     while at < len(ids):
         count, text = _whole(tokenizer.decode, list(ids[at : at + MOST_BYTES]))
+        text = text if keeps_spaces else _apart(text, before)
         span = (place, place + len(text)) if text else (None, None)
         pieces = tuple(raw[at : at + count])
         found.append(Cell(text, _label(text, before) if text else pieces[0], *span, tuple(range(at, at + count)), pieces))
@@ -152,6 +157,15 @@ def _whole(decode: Callable[[Sequence[int]], str], ids: list[int]) -> tuple[int,
         if "\ufffd" not in text:
             return count, text
     return 1, decode(ids[:1])
+
+
+def _apart(text: str, before: str) -> str:
+    """A piece of WordPiece as it reads behind `before`: what goes on a word without its mark, a word after a space."""
+    if text.startswith(GOES_ON) and text != GOES_ON:
+        return text.removeprefix(GOES_ON)
+    first, last = text[:1], before[-1:]
+    begins = _in_word(first) or first.isdecimal() or first in (*OPENING,)
+    return f" {text}" if begins and last and last not in (*OPENING, *JOINING) else text
 
 
 def _label(text: str, before: str) -> str:
