@@ -105,7 +105,10 @@ def test_a_translator_neither_answers_nor_embeds(trained: Path, triptych: Call) 
 
 def test_inspect_draws_the_answer(reader: Path, triptych: Call, tmp_path: Path) -> None:
     said = triptych("inspect", reader, "Whom did Ada meet?", "--passage", PASSAGE, "--html", tmp_path / "a.html")
-    assert said.code == 0 and "<svg" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert said.code == 0 and 'class="answer-bars"' in page and 'class="candidates"' in page and '"encoder"' in page
+    long = triptych("inspect", reader, "Whom did Ada meet?", "--passage", PASSAGE * 20, "--html", tmp_path / "b.html", "--kinds", "encoder")
+    assert long.code == 0 and "windows; the page shows the attention of" in long.err
     assert "probability" in triptych("inspect", reader, "Whom did Ada meet?", "--passage", PASSAGE).out
     assert "--passage" in triptych("inspect", reader, "Whom did Ada meet?").err
 

@@ -46,6 +46,20 @@ def test_numbers_behind_a_picture(trained: Path, capsys: pytest.CaptureFixture[s
     assert out.startswith("one red dogs -> ") and "looked at" in out and "layer 1:" in out
 
 
+def test_what_a_pronoun_looks_at(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = example("pronoun")
+    module.main(str(trained), "animal", "too")
+    out = capsys.readouterr().out
+    rows = [line for line in out.split("\n") if "%" in line]
+    assert "animal, too tired" in out and 0 < len(rows) <= module.MOST and all(row.count("%") == 8 for row in rows)
+    assert "#token-" in out and "too tired" in (tmp_path / "pronoun.html").read_text("utf-8")
+    with pytest.raises(SystemExit, match="'cat' does not stand in"):
+        module.main(str(trained), "cat")
+
+
 def test_a_classifier_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     lines = [f"{word} film {number}\t{label}" for number in range(60) for word, label in (("good", "pos"), ("bad", "neg"))]

@@ -57,8 +57,12 @@ def test_evaluate_names_f1_first(folder: Path, triptych: Command) -> None:
 
 def test_inspect_writes_a_page(folder: Path, triptych: Command, tmp_path: Path) -> None:
     done = triptych("inspect", folder / "ner", "Ann saw <b>Rome</b>", "--html", tmp_path / "a.html")
-    assert done.code == 0 and "&lt;b&gt;" in (tmp_path / "a.html").read_text("utf-8") and "Written" in done.err
-    assert triptych("inspect", folder / "ner", "  ").code == 0
+    page = (tmp_path / "a.html").read_text("utf-8")
+    assert done.code == 0 and "&lt;b&gt;" in page and '<section class="picture">' in page and '"encoder"' in page and "Written" in done.err
+    told = triptych("inspect", folder / "ner", "Ann saw Rome", "--kinds", "encoder")
+    assert told.code == 0 and "gradient x input of the tags" in told.err and "Rome" in told.out
+    blank = triptych("inspect", folder / "ner", "  ")
+    assert blank.code == 2 and "nothing to look at" in blank.err
 
 
 def test_check_reads_files_and_recipes(folder: Path, triptych: Command, tmp_path: Path) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
-from toy_classifier import LABELS, TEXTS, predictor, task
+from toy_classifier import LABELS, TEXTS, predictor
 
 from triptych.data.batching import collate
-from triptych.errors import UsageError
-from triptych.inspection.attribution import Attribution, attribute, label_score, score_of, together, vectors_of
+from triptych.inspection.attribution import Attribution, attribute, together, vectors_of
+from triptych.inspection.scores import label_score
 
 
 def setting(preset: str = "bert-base"):
@@ -22,7 +19,7 @@ def setting(preset: str = "bert-base"):
 
 
 def log_probability(output: torch.Tensor) -> torch.Tensor:
-    return label_score(output, LABELS, "Sports")[0]
+    return label_score(output, LABELS, "Sports").value
 
 
 @pytest.mark.parametrize("preset", ["bert-base", "encoder-small"])
@@ -61,28 +58,6 @@ def test_nothing_stays_behind() -> None:
 
 
 def test_cells_add_products_and_join_gradients() -> None:
-    found = together(Attribution(np.array([1.0, -3.0, 2.0]), np.array([3.0, 4.0, 1.0]), -0.5, "x"), [(0, 1), (2,)])
+    found = together(Attribution(np.array([1.0, -3.0, 2.0]), np.array([3.0, 4.0, 1.0]), -0.5, "value", "x"), [(0, 1), (2,)])
     assert found.gradient_times_input.tolist() == [-2, 2] and found.gradient_norm.tolist() == [5, 1]
-    assert (found.value, found.of) == (-0.5, "x")
-
-
-def test_labels_are_chosen_by_score_or_by_name() -> None:
-    logits = torch.tensor([[0.0, 2.0, 1.0, 0.0]])
-    score = score_of(task(), {"labels": LABELS})
-    assert score is not None
-    for given, expected in ((logits, logits), (SimpleNamespace(logits=logits, temperature=torch.tensor(2.0)), logits / 2)):
-        value, name = score(given)
-        assert name == "Sports" and float(value) == pytest.approx(float(expected.log_softmax(-1)[0, 1]))
-    assert label_score(logits, LABELS, "Business")[1] == "Business"
-    assert float(label_score(logits, LABELS, None, "labels")[0]) == pytest.approx(float(torch.sigmoid(logits[0, 1]).log()))
-    assert label_score(torch.tensor([[3.5]]), [], None, "value") == (3.5, "")
-    for wanted, kind, said in (("Sport", "label", "Unknown label 'Sport'.*Did you mean 'Sports'"), ("Sports", "value", "gives a number")):
-        with pytest.raises(UsageError, match=said):
-            label_score(logits, LABELS, wanted, kind)
-
-
-def test_a_task_without_a_score_says_so() -> None:
-    other = dataclasses.replace(task(), name="tagging")
-    assert score_of(other, {}) is None
-    with pytest.raises(UsageError, match="--target"):
-        score_of(other, {}, "PER")
+    assert (found.value, found.kind, found.of) == (-0.5, "value", "x")

@@ -1,16 +1,12 @@
-"""The page of spans: escaped, self-contained, allowed by its own policy, in both languages."""
+"""Entities, tags and words in place: escaped, in both languages, without what the page's policy forbids."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from pathlib import Path
 
-import pytest
-
-from triptych.errors import RunError
-from triptych.inspection.spans import page, write
+from triptych.inspection import html
+from triptych.inspection.spans import COLOURS, picture
 
 TEXT = "Ann <script>alert(1)</script> Rome"
 ENTITIES = {"entities": [
@@ -19,33 +15,25 @@ ENTITIES = {"entities": [
 
 
 def test_entities_stand_in_place_and_nothing_is_taken_for_markup() -> None:
-    html = page(TEXT, ENTITIES)
-    body = html.split("<p>")[1].split("</p>")[0]
-    assert '<mark class="k1" title="probability 0.90">Ann<b>PER</b></mark>' in body and "Rome<b>&lt;LOC&gt;</b>" in body
-    assert "<script" not in html and "&lt;script&gt;alert(1)" in body
+    body = picture(TEXT, ENTITIES).markup.split('<p class="text">')[1].split("</p>")[0]
+    assert '<mark class="kind-1">Ann<b>PER 0.90</b></mark>' in body and "Rome<b>&lt;LOC&gt;</b>" in body
+    assert "<script" not in body and "&lt;script&gt;alert(1)" in body
     assert re.sub(r"<b>.*?</b>|<[^>]+>", "", body).replace("&lt;", "<").replace("&gt;", ">") == TEXT
 
 
-def test_the_policy_allows_the_style_and_nothing_else() -> None:
-    html = page(TEXT, ENTITIES)
-    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
-    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
-    assert style is not None and policy is not None
-    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
-    assert policy[1] == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    assert "http://" not in html and "https://" not in html and " style=" not in html
+def test_the_page_allows_the_picture_and_has_its_colours() -> None:
+    text = html.page([], [picture(TEXT, ENTITIES)])
+    assert "http://" not in text.replace("http://www.w3.org", "") and " style=" not in text and text.count("<script") == 2
+    style = (Path(html.__file__).parent / "page.css").read_text("utf-8")
+    assert all(f".kind-{number} " in style for number in range(COLOURS))
+    for language, other in (("en", "zh-Hant"), ("zh-Hant", "en")):  # what the language button hides
+        assert f'html[lang="{language}"] .picture [lang="{other}"]' in style
 
 
 def test_tags_words_and_nothing() -> None:
-    tags = page("a b", {"words": ["a", "b"], "offsets": [[0, 1], [2, 3]], "tags": ["DET", "X"]})
-    assert "<ruby>a<rt>DET</rt></ruby> <ruby>b<rt>X</rt></ruby>" in tags
-    words = page("我們去", {"words": ["我們", "去"], "offsets": [[0, 2], [2, 3]]}, language="zh-Hant")
-    assert 'lang="zh-Hant"' in words and "斷詞" in words and '<span class="word">我們</span>' in words
-    assert "No entity was found." in page("nothing", {"entities": []})
-
-
-def test_writing_makes_the_folder_or_says_why_not(tmp_path: Path) -> None:
-    assert write(tmp_path / "new" / "a.html", TEXT, ENTITIES).read_text("utf-8") == page(TEXT, ENTITIES)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="Choose another place"):
-        write(tmp_path / "file" / "a.html", TEXT, ENTITIES)
+    tags = picture("a b", {"words": ["a", "b"], "offsets": [[0, 1], [2, 3]], "tags": ["DET", "X"]})
+    assert "<ruby>a<rt>DET</rt></ruby> <ruby>b<rt>X</rt></ruby>" in tags.markup and tags.title["zh-Hant"] == "標籤"
+    words = picture("我們去", {"words": ["我們", "去"], "offsets": [[0, 2], [2, 3]]})
+    assert words.title["zh-Hant"] == "斷詞" and '<span class="word">我們</span>' in words.markup
+    none = picture("nothing", {"entities": []}).markup
+    assert '<span lang="en">No entity was found.</span><span lang="zh-Hant">沒有找到實體。</span>' in none

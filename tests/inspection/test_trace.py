@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from toy_folder import word_piece
 from triptych.data.batching import collate
 from triptych.data.example import Example
+from triptych.data.imported_tokenizer import ImportedTokenizer
 from triptych.data.tokenizer import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
@@ -73,6 +75,16 @@ def test_byte_pieces_of_one_character_become_one_cell() -> None:
     assert [text[cell.start : cell.end] for cell in found[:-1]] == [cell.text for cell in found[:-1]]
     assert found[-1].start is None
     assert [i for cell in found for i in cell.tokens] == list(range(len(ids)))
+
+
+def test_words_stand_apart_where_a_tokenizer_drops_spaces() -> None:
+    tokenizer = ImportedTokenizer.take(word_piece().to_str(), "tokenizer.json")
+    ids = [tokenizer.begin_id, *tokenizer.encode("The unhappy cat [sat], 貓坐!"), tokenizer.end_id]
+    found = cells(tokenizer, ids)
+    assert "".join(cell.text for cell in found) == "the unhappy cat [sat],貓坐!"
+    labels = ["[CLS]", "the", "un", "·happ", "·y", "cat", "[", "sat", "]", ",", "貓", "坐", "!", "[SEP]"]
+    assert [cell.label for cell in found] == labels and found[3].pieces == ("##happ",)
+    assert found[0].start is None and found[-1].start is None and all(cell.start is not None for cell in found[1:-1])
 
 
 def test_torn_bytes_are_shown_and_nothing_is_lost() -> None:

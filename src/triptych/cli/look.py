@@ -25,6 +25,8 @@ MOST = 3  # source words named for a target word
 MOST_ROWS = 40  # tokens named in a terminal
 MOST_SENTENCES = 50  # drawn on one page
 MOST_WINDOWS = 6  # of a long text on one page
+ATTRIBUTED = {"label": "log p({of})", "value": "the number", "answer": "the likeliest span", "tags": "the tags", "tree": "the tree",
+              "entity_tags": "the tags", "filling": "the filling ({of})"}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +43,14 @@ class Options:
 
 @dataclass(kw_only=True)
 class Shown:
-    """What there is to see: the answer, rows for a terminal with a line below them, traces and pictures for a page."""
+    """What there is to see: the answer, rows for a terminal with a line below them, traces (one at least) and pictures for a page."""
 
     answer: str
     rows: list[list[str]]
     note: str
     traces: list[Trace]
     pictures: list[Picture] = field(default_factory=list)
-    page: Callable[[Path, Language], Any] | None = None  # writes a page of its own instead
+    title: str | None = None  # of the page; without one its text
 
 
 def inspect(
@@ -74,7 +76,7 @@ def inspect(
         Look at this text as the answer, instead of searching for one; of a run that writes, as what follows the text; for a run that
         classifies, at this label.
     kinds
-        Of a run that translates: cross, encoder, decoder, or several with commas. Of one that answers questions: encoder.
+        Of a run that translates: cross, encoder, decoder, or several with commas. A run that understands shows its encoder's always.
     passage
         A file or a text in which the answer is to be found, for a run that answers questions.
     words
@@ -91,12 +93,9 @@ def inspect(
     shown = look_of(predictor)(predictor, text, options)
     print(shown.answer)
     if html is not None:
-        if shown.page is not None:
-            shown.page(html, language)
-        else:
-            write(html, shown.traces[:MOST_WINDOWS], shown.pictures, language=language)
-        if len(shown.traces) > MOST_WINDOWS:
-            talk(f"The text is read in {len(shown.traces)} windows; the page shows the attention of the first {MOST_WINDOWS}.")
+        write(html, shown.traces, shown.pictures, title=shown.title, language=language)
+        if len(shown.traces) < shown.traces[0].window[1]:
+            talk(_left_out(shown.traces))
         talk(f"Written: {html}. It opens in a browser and needs no network.")
         return 0
     if shown.rows:
@@ -142,15 +141,15 @@ def encoder(predictor: Predictor, text: str, options: Options) -> Shown:
 
 
 def classification(predictor: Predictor, text: str, options: Options) -> Shown:
-    """The same, and the labels' probabilities as bars."""
-    from ..inspection.bars import bars
-    from ..inspection.html import Picture
+    """The same, and the labels' probabilities as bars, or the number on its scale."""
+    from ..inspection.labels import picture
 
     shown, prediction = _encoder(predictor, text, options)
-    probabilities = prediction.details.get("probabilities")
-    if probabilities:
-        svg = bars(probabilities, chosen=prediction.text if prediction.text in probabilities else None)
-        shown.pictures.append(Picture({"en": "Probability of each label", "zh-Hant": "各標籤的機率"}, svg))
+    thresholds = None
+    if predictor.task.options.get("learn") == "labels":
+        thresholds = dict(zip(predictor.head.names, predictor.head.thresholds.float().tolist(), strict=True))
+    found = picture(prediction.details, thresholds, predictor.labels.get("value"))
+    shown.pictures += [] if found is None else [found]
     return shown
 
 
@@ -159,41 +158,40 @@ def parsing(predictor: Predictor, text: str, options: Options) -> Shown:
     from ..inspection.arcs import sentences_of, svg
     from ..inspection.html import Picture
 
-    shown, prediction = _encoder(predictor, text, options)
+    shown, prediction = _encoder(predictor, text, options, is_drawn=True)
     titles = {"en": "Dependency tree", "zh-Hant": "依存樹"}
     shown.pictures += [Picture(dict(titles), svg(words)) for words in sentences_of(prediction.details)[:MOST_SENTENCES]]  # type: ignore[arg-type]
     return shown
 
 
 def question_answering(predictor: Predictor, text: str, options: Options) -> Shown:
-    """The span that answers, its candidates, and how likely each token begins and ends it; with --kinds encoder, attention."""
-    from ..inspection.answer import view, write
+    """Self-attention, the span that answers in its passage, its candidates, and how likely each token begins and ends it."""
+    from ..inspection.answer import pictures, view
 
     if options.passage is None:
         raise UsageError("A question needs a passage in which to look: --passage FILE or --passage TEXT.")
-    if "encoder" in options.kinds:
-        return encoder(predictor, text, options)
-    example = predictor.example({"question": text, "passage": options.passage}, "text")
+    _refuse_language(predictor, options)
+    example = predictor.example({"question": text, "passage": options.passage}, "The text")
     settings = predictor.settings(**options.decoding)
     found = view(predictor.model, predictor.head, predictor.task, predictor.tokenizers, predictor.labels, example, settings)
+    windows = [found.window, *(number for number in range(1, MOST_WINDOWS + 1) if number != found.window)][:MOST_WINDOWS]
+    traces = predictor.traces(example, options.target, answer=found.prediction.text, windows=windows)
+    if traces[0].window[1] > 1:
+        traces[0].notes.append("answer_here")
     rows = [[" ".join(one["text"].split()), f"{one['start']}-{one['end']}", f"{100 * one['probability']:.1f} %"]
             for one in found.prediction.details["candidates"]]  # fmt: skip
     return Shown(answer=found.prediction.text, rows=[["candidate", "characters", "probability"], *rows],
-                 note="Where the answer stands, near tokens and candidates: --html FILE; self-attention: --kinds encoder.",
-                 traces=[], page=lambda path, language: write(path, found, language=language))  # fmt: skip
+                 note="Where the answer stands, self-attention of every layer and head, gradient x input: --html FILE.",
+                 traces=traces, pictures=pictures(found), title=text)  # fmt: skip
 
 
 def tagging(predictor: Predictor, text: str, options: Options) -> Shown:
-    """Entities or tags in place; with --kinds encoder, attention."""
-    from ..inspection.spans import write
+    """Self-attention, and entities or tags in place."""
+    from ..inspection.spans import picture
 
-    if "encoder" in options.kinds:
-        return encoder(predictor, text, options)
-    example = example_of(text, predictor, "The text", None, {}, options.words)
-    prediction = next(iter(predictor.answer([example], predictor.settings(**options.decoding))))
-    details = prediction.details or {"entities": []}
-    return Shown(answer=prediction.text, rows=[], note="Where they stand: --html FILE; self-attention: --kinds encoder.", traces=[],
-                 page=lambda path, language: write(path, text, details, language=language))  # fmt: skip
+    shown, prediction = _encoder(predictor, text, options, is_drawn=True)
+    shown.pictures.append(picture(text, prediction.details))
+    return shown
 
 
 def writing(predictor: Predictor, text: str, options: Options) -> Shown:
@@ -215,17 +213,35 @@ LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {  # task -> what
 }
 
 
-def _encoder(predictor: Predictor, text: str, options: Options) -> tuple[Shown, Prediction]:
-    """What every run with an encoder shows, and its Prediction for whoever adds a picture of it."""
-    if options.to is not None:
-        raise UsageError(f"--to names a target language; a run for {predictor.task.name} has none.")
+def _encoder(predictor: Predictor, text: str, options: Options, is_drawn: bool = False) -> tuple[Shown, Prediction]:
+    """What every run with an encoder shows, and its Prediction for whoever adds a picture of it. is_drawn: the picture has the whole
+    answer, so the page need not write it too."""
+    _refuse_language(predictor, options)
     fixed = {} if options.passage is None else {"passage": options.passage}
     example = example_of(text, predictor, "The text", None, fixed, options.words)
     prediction = next(iter(predictor.answer([example], predictor.settings(**options.decoding))))
-    traces = predictor.traces(example, options.target, answer=prediction.text)
-    note = ("Attention a token receives, last layer, mean over heads; gradient x input. Neither is proof of a cause. "
-            "All layers and heads: --html FILE.")  # fmt: skip
+    answer = "" if is_drawn else prediction.text
+    traces = predictor.traces(example, options.target, answer=answer, windows=range(1, MOST_WINDOWS + 1))
+    found = traces[0].attribution
+    said = "Attention a token receives, last layer, mean over heads"
+    if found is None:
+        said += ". It is not proof of a cause."
+    else:
+        said += f"; gradient x input of {ATTRIBUTED[found.kind].format(of=found.of)}. Neither is proof of a cause."
+    note = f"{said} All layers and heads: --html FILE."
     return Shown(answer=prediction.text, rows=_received(traces[0]), note=note, traces=traces), prediction
+
+
+def _refuse_language(predictor: Predictor, options: Options) -> None:
+    if options.to is not None:
+        raise UsageError(f"--to names a target language; a run for {predictor.task.name} has none.")
+
+
+def _left_out(traces: list[Trace]) -> str:
+    """Which windows of a long text the page shows."""
+    first, whole, count = *traces[0].window, len(traces)
+    which = f"the first {count}" if first <= count else f"number {first}, where the answer stands, and of the first {count - 1}"
+    return f"The text is read in {whole} windows; the page shows the attention of {which}."
 
 
 def _strongest(trace: Trace) -> list[list[str]]:

@@ -264,29 +264,37 @@ class Predictor:
 
         example = self.example(text, "text", to)
         if getattr(self.model.config, "encoder", True) is None or getattr(self.model.config, "decoder", True) is None:
-            return self.traces(example, target, label)[0]
+            return self.traces(example, target, label, windows=[1])[0]
         return trace(self.model, self.task, self.tokenizers, dataclasses.replace(example, target=target), labels=self.labels,
                      settings=self.settings(**decoding), label=label or self._name(), kinds=kinds)  # fmt: skip
 
-    def traces(self, example: Example, target: str | None = None, label: str = "", answer: str | None = None) -> list[Trace]:
+    def traces(self, example: Example, target: str | None = None, label: str = "", answer: str | None = None,
+               windows: Sequence[int] | None = None) -> list[Trace]:  # fmt: skip
         """What the encoder attends to in each window of an Example, and what its answer depends on where the task says so.
 
-        target: the label asked about instead of the likeliest one; answer: in words, where it is known already.
+        target: the label asked about instead of the likeliest one; answer: in words, where it is known already; windows: numbers from 1
+        of those wanted, in this order, where not all are; those that are not there are left out.
         """
-        from ..inspection.attribution import score_of
         from ..inspection.encoder import trace_encoder
+        from ..inspection.scores import score_of
 
         if getattr(self.model.config, "encoder", None) is None or self.task.input == "source":
             raise UsageError(f"A run for {self.task.name} has no encoder of its own to look into. Use `trace`.")
         if not (getattr(example, self.task.input) or "").strip():
             raise UsageError(f"There is nothing to look at: the {self.task.input} is empty.")
-        score = score_of(self.task, self.labels, target)
+        if self.segmenter is not None:
+            (example,) = self._in_words([example])
+        tokenizer = self.tokenizers.source
+        score = score_of(self.task, self.labels, tokenizer, example, target)
         pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
+        if not pieces:
+            raise UsageError(f"There is nothing to look at: no word was found in the {self.task.input}.")
         answer = next(iter(self.answer([example]))).text if answer is None else answer
+        numbers = range(1, len(pieces) + 1) if windows is None else [one for one in windows if 1 <= one <= len(pieces)]
         return [
-            trace_encoder(self.model, self.head, self.tokenizers.source, one, answer=answer, label=label or self._name(), score=score,
+            trace_encoder(self.model, self.head, tokenizer, pieces[number - 1], answer=answer, label=label or self._name(), score=score,
                           window=(number, len(pieces)))
-            for number, one in enumerate(pieces, 1)
+            for number in numbers
         ]  # fmt: skip
 
     def _name(self) -> str:

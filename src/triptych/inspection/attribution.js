@@ -36,7 +36,7 @@ function drawAttribution(parent, trace, received) {
   make(parent, "h3", {}, say(found ? "beside" : "received"));
   colourRow(parent, say("received"), `(${say("received_hint")})`, trace.source, received);
   if (found) {
-    const what = say(found.of ? "of" : "of_value", found.of, found.value.toFixed(4));
+    const what = say(`of_${found.kind}`, found.of, found.value.toFixed(4));
     colourRow(parent, say("gradient"), `(${what}) ${say("sign")}`, trace.source, found.gradient_times_input);
     make(parent, "p", { class: "note" }, say("cause"));
   }

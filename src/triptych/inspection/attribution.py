@@ -10,27 +10,25 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-
-from ..errors import UsageError, unknown
-from ..tasks.task import Task
 
 Score = Callable[[Any], Tensor]  # output of a head -> one number
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """gradient_times_input, gradient_norm: (S,) fp32, one a token (or a cell); value: the score itself; of: what it is called."""
+    """gradient_times_input, gradient_norm: (S,) fp32, one a token (or a cell); value: the score itself; kind, of: what it is, as
+    `scores.Scored` has them."""
 
     gradient_times_input: np.ndarray
     gradient_norm: np.ndarray
     value: float
+    kind: str = "label"
     of: str = ""
 
 
@@ -62,7 +60,7 @@ def vectors_of(model: Any, change: Callable[[Tensor], Tensor]) -> Iterator[None]
         hook.remove()
 
 
-def attribute(model: Any, head: nn.Module, inputs: Mapping[str, Tensor], score: Score, of: str = "") -> Attribution:
+def attribute(model: Any, head: nn.Module, inputs: Mapping[str, Tensor], score: Score) -> Attribution:
     """Gradient times input of `score(head(model, states, inputs))`, one number a source token, in fp32.
 
     model: a Transformer with an encoder; inputs: packed, as `collate` gives them; score: from the head's output to a scalar.
@@ -81,44 +79,11 @@ def attribute(model: Any, head: nn.Module, inputs: Mapping[str, Tensor], score: 
         assert value.numel() == 1, "a score is one number"
         (gradient,) = torch.autograd.grad(value.reshape(()), taken[0])  # (S, D)
     products = (gradient * taken[0].detach()).sum(-1)  # (S,)
-    return Attribution(products.cpu().numpy(), gradient.norm(dim=-1).cpu().numpy(), float(value.detach()), of)
+    return Attribution(products.cpu().numpy(), gradient.norm(dim=-1).cpu().numpy(), float(value.detach()))
 
 
 def together(found: Attribution, groups: list[tuple[int, ...]]) -> Attribution:
     """Of tokens -> of groups of tokens: what was added is added up, and the gradients of a group make one long gradient."""
     products = [found.gradient_times_input[list(group)].sum() for group in groups]
     norms = [float(np.sqrt(np.square(found.gradient_norm[list(group)]).sum())) for group in groups]
-    return Attribution(np.array(products, dtype=np.float32), np.array(norms, dtype=np.float32), found.value, found.of)
-
-
-# What is scored, by task ------------------------------------------------------------------------------------------------
-
-
-def label_score(output: Any, names: list[str], wanted: str | None = None, kind: str = "label") -> tuple[Tensor, str]:
-    """Of logits (B, C), or an output with `logits` and perhaps a `temperature`: the first text's score and what it is called.
-
-    kind "label": log-probability (nats) of the likeliest label, or of `wanted`; "labels": the same of labels that do not exclude one
-    another; "value": the number itself, in the head's own scale, which has no name.
-    """
-    logits = getattr(output, "logits", output)[0].float()  # (C,)
-    if kind == "value":
-        if wanted is not None:
-            raise UsageError("--target names a label; this run gives a number.")
-        return logits.sum(), ""
-    if wanted is not None and wanted not in names:
-        raise unknown("label", wanted, names)
-    temperature = getattr(output, "temperature", None)
-    if temperature is not None:
-        logits = logits / temperature.detach().float()
-    place = int(logits.argmax()) if wanted is None else names.index(wanted)
-    chances = logits.log_softmax(-1) if kind == "label" else functional.logsigmoid(logits)
-    return chances[place], names[place]
-
-
-def score_of(task: Task, labels: Mapping[str, Any], wanted: str | None = None) -> Callable[[Any], tuple[Tensor, str]] | None:
-    """What is attributed for a task: output of its head -> (number, its name). None: nothing is defined for it."""
-    if task.name == "classification":
-        return lambda output: label_score(output, labels.get("labels", []), wanted, task.options.get("learn", "label"))
-    if wanted is not None:
-        raise UsageError(f"--target names a label or a translation; a run for {task.name} has neither.")
-    return None
+    return replace(found, gradient_times_input=np.array(products, dtype=np.float32), gradient_norm=np.array(norms, dtype=np.float32))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,8 @@ from torch import Tensor, nn
 
 from ..data.batching import Encoded, collate
 from .attribution import attribute, exact, together
+from .scores import Scored, Scorer
 from .trace import Pieces, Trace, cells, regroup
-
-NamedScore = Callable[[Any], tuple[Tensor, str]]  # output of a head -> (one number, its name)
 
 
 @torch.no_grad()
@@ -24,23 +24,21 @@ def self_attention(model: Any, inputs: Mapping[str, Tensor]) -> np.ndarray:
 
 
 def trace_encoder(model: Any, head: nn.Module, tokenizer: Pieces, encoded: Encoded, *, answer: str = "", label: str = "",
-                  score: NamedScore | None = None, window: tuple[int, int] = (1, 1)) -> Trace:  # fmt: skip
+                  score: Scorer | None = None, window: tuple[int, int] = (1, 1)) -> Trace:  # fmt: skip
     """The Trace of one input, or of one window of it. answer: in words; score: what of the head's output is attributed."""
     device = next(model.parameters()).device
     inputs = {name: tensor.to(device) for name, tensor in collate([encoded]).inputs.items()}
     shown = cells(tokenizer, encoded.inputs["source"].tolist())
     found = None
     if score is not None:
-        name = ""
+        scored: list[Scored] = []
 
         def scalar(output: Any) -> Tensor:
-            nonlocal name
-            value, name = score(output)
-            return value
+            scored.append(score(output, encoded))
+            return scored[-1].value
 
         of_tokens = attribute(model, head, inputs, scalar)
-        found = together(of_tokens, [cell.tokens for cell in shown])
-        found = type(found)(found.gradient_times_input, found.gradient_norm, found.value, name)
+        found = replace(together(of_tokens, [cell.tokens for cell in shown]), kind=scored[-1].kind, of=scored[-1].of)
     return Trace(
         source_text="".join(cell.text for cell in shown),
         target_text=answer,

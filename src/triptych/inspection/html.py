@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -24,18 +24,23 @@ SCRIPTS = ("words.js", "map.js", "lines.js", "attribution.js", "expected.js", "p
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A part of a page that needs no script. title: in each language; markup: SVG or HTML, everything in it escaped.
+    """A part of a page that needs no script. title: in each language; markup: SVG or HTML, everything in it escaped, words of its own
+    by `in_words`.
 
     The page's policy forbids `style` attributes and scripts in it; classes of page.css (`ink bar track mark`) give the colours
     of the page, in the dark too, where presentation attributes like `fill` hold for a picture that stands alone.
     """
 
-    title: dict[Language, str]
+    title: Mapping[Language, str]
     markup: str
 
     def section(self) -> str:
-        titles = "".join(f'<span lang="{name}">{html.escape(text)}</span>' for name, text in self.title.items())
-        return f'<section class="picture"><h2>{titles}</h2><div class="scroll" tabindex="0">{self.markup}</div></section>'
+        return f'<section class="picture"><h2>{in_words(self.title)}</h2><div class="scroll" tabindex="0">{self.markup}</div></section>'
+
+
+def in_words(texts: Mapping[Language, str]) -> str:
+    """A text in each language as markup; the page shows the one that its button has chosen."""
+    return "".join(f'<span lang="{name}">{html.escape(text)}</span>' for name, text in texts.items())
 
 
 def page(traces: Sequence[Trace], pictures: Sequence[Picture] = (), *, title: str | None = None, language: Language = "en") -> str:

@@ -23,12 +23,14 @@ from ..decoding.hypothesis import Hypothesis
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
 from ..model.config import RecurrentConfig
+from ..tasks.masked_words import GOES_ON
 from ..tasks.task import Labels, Task
 from .attribution import Attribution, exact
 from .expected import Expected
 
 TRACE_VERSION = 1
 MOST_BYTES = 4  # of one character in UTF-8
+OPENING, JOINING = "([{", "'’-/"  # signs: a space stands before them and none behind; none stands behind
 MOST_WEIGHTS = 4_000_000  # of one kind in one file; beyond that only means are kept, and the page says so
 
 
@@ -67,7 +69,8 @@ class Trace:
     of its answer, over the source's cells. A model that only writes has its text as source; "causal" is what each token gives to
     itself and to those before it, target_text what it wrote, expected what it thought would come. notes: codes that the page turns
     into words: "no_attention", "means_only", "head_means_only", "cut" (the answer stopped at the maximum length), "not_shown" (what
-    it wrote does not fit with the text), "unread" (of the text only the end was read before it wrote).
+    it wrote does not fit with the text), "unread" (of the text only the end was read before it wrote), "answer_here" (of several windows
+    this one holds the answer).
     """
 
     source_text: str
@@ -122,7 +125,7 @@ def _attribution_json(found: Attribution | None) -> dict[str, Any] | None:
     if found is None:
         return None
     lists = {name: [float(f"{value:.6g}") for value in getattr(found, name)] for name in ("gradient_times_input", "gradient_norm")}
-    return {"of": found.of, "value": round(found.value, 6), **lists}
+    return {"kind": found.kind, "of": found.of, "value": round(found.value, 6), **lists}
 
 
 def _cell_json(cell: Cell) -> dict[str, Any]:
@@ -130,11 +133,14 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
 
 
 def cells(tokenizer: Pieces, ids: Sequence[int]) -> list[Cell]:
-    """Tokens as they may be shown: a run of byte tokens that makes one character becomes one cell."""
+    """Tokens as they may be shown: a run of byte tokens that makes one character becomes one cell. Of a tokenizer that drops spaces
+    (WordPiece) words stand apart again, as far as signs tell how."""
     raw, found, at, place = tokenizer.pieces(list(ids)), [], 0, 0
+    keeps_spaces = getattr(tokenizer, "keeps_spaces", True)
     before = ""
     while at < len(ids):
         count, text = _whole(tokenizer.decode, list(ids[at : at + MOST_BYTES]))
+        text = text if keeps_spaces else _apart(text, before)
         span = (place, place + len(text)) if text else (None, None)
         pieces = tuple(raw[at : at + count])
         found.append(Cell(text, _label(text, before) if text else pieces[0], *span, tuple(range(at, at + count)), pieces))
@@ -151,6 +157,15 @@ def _whole(decode: Callable[[Sequence[int]], str], ids: list[int]) -> tuple[int,
         if "\ufffd" not in text:
             return count, text
     return 1, decode(ids[:1])
+
+
+def _apart(text: str, before: str) -> str:
+    """A piece of WordPiece as it reads behind `before`: what goes on a word without its mark, a word after a space."""
+    if text.startswith(GOES_ON) and text != GOES_ON:
+        return text.removeprefix(GOES_ON)
+    first, last = text[:1], before[-1:]
+    begins = _in_word(first) or first.isdecimal() or first in (*OPENING,)
+    return f" {text}" if begins and last and last not in (*OPENING, *JOINING) else text
 
 
 def _label(text: str, before: str) -> str:

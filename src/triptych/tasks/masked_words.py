@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -291,11 +291,11 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     return [[(place, _fillings(*next(rows), place, tokenizer, most)) for place in one.about] for one in batch.encoded]
 
 
-def _fillings(probabilities: list[float], ids: list[int], place: Place, tokenizer: Tokenizer, most: int) -> list[Filling]:
-    """Pieces that begin a word where a space was typed, and none that do elsewhere; no special, no half a character. Of a tokenizer
-    that drops spaces: pieces that go on a word where one was begun, and none that do elsewhere."""
-    found = []
-    for probability, number in zip(probabilities, ids, strict=True):
+def fitting(ids: Sequence[int], place: Place, tokenizer: Tokenizer) -> Iterator[tuple[int, str]]:
+    """(which of `ids`, its text) of those that can stand at a place: pieces that begin a word where a space was typed, and none that do
+    elsewhere; no special, no half a character. Of a tokenizer that drops spaces: pieces that go on a word where one was begun, and
+    none that do elsewhere."""
+    for which, number in enumerate(ids):
         text = tokenizer.decode([number])
         if tokenizer.keeps_spaces:
             fits = text.startswith(" ") == place.spaced
@@ -303,10 +303,11 @@ def _fillings(probabilities: list[float], ids: list[int], place: Place, tokenize
             fits = text.startswith(GOES_ON) == place.within
             text = text.removeprefix(GOES_ON)
         if fits and text.strip() and "\ufffd" not in text:
-            found.append(Filling(text.strip(), probability))
-        if len(found) == most:
-            break
-    return found
+            yield which, text.strip()
+
+
+def _fillings(probabilities: list[float], ids: list[int], place: Place, tokenizer: Tokenizer, most: int) -> list[Filling]:
+    return [Filling(text, probabilities[which]) for which, text in islice(fitting(ids, place, tokenizer), most)]
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
