@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 from toy_tasks import LABELS, QUESTION, SPEECH, TEXT, VALUES, example, predictor
@@ -32,7 +33,7 @@ def look(run: Predictor, text: str | None = None, kinds: str = "cross") -> Shown
     ("classification", {"learn": "value"}, 1, "value"),
     ("embedding", {}, 0, None),
 ])  # fmt: skip
-def test_the_page_has_picture_attention_and_gradient(name: str, options: dict[str, object], pictures: int, kind: str | None) -> None:
+def test_the_page_has_picture_attention_and_gradient(name: str, options: dict[str, Any], pictures: int, kind: str | None) -> None:
     run = predictor(name, VALUES if options.get("learn") == "value" else None, **options)
     shown = look(run)
     text = html.page(shown.traces, shown.pictures, title=shown.title)
