@@ -156,6 +156,8 @@ def test_precision_and_device() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match=r"training\.device"):
             choose_device("cuda")
+    with pytest.raises(UsageError, match="Unknown device 'gpu'.*for device"):
+        choose_device("gpu", "device")
 
 
 def test_model_card() -> None:

@@ -363,7 +363,7 @@ def load(path: str | Path, precision: Precision = "float32", draft: str | Path |
     run.load_into(model, head)
     model.eval()
     head.eval()
-    chosen = choose_device(device)
+    chosen = choose_device(device, "device")
     model, head = model.to(chosen), head.to(chosen)
     model.precision = choose_precision(precision, chosen)  # type: ignore[assignment]
     if model.precision != torch.float32:  # cast once, not at every product

@@ -6,13 +6,17 @@ import os
 
 import torch
 
-from ..errors import UsageError
+from ..errors import UsageError, unknown
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
-def choose_device(wanted: str) -> torch.device:
-    """auto takes an accelerator where there is one; of several processes each takes its own."""
+def choose_device(wanted: str, name: str = "training.device") -> torch.device:
+    """auto takes an accelerator where there is one; of several processes each takes its own. name: of the dial, for a refusal."""
+    if wanted not in DEVICES:
+        raise unknown("device", wanted, DEVICES, f"for {name}")
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"The device '{wanted}' was asked for, and torch sees none. Take 'auto' or 'cpu'.")
+        raise UsageError(f"{name} is 'cuda', and torch sees no such device. Take 'auto' or 'cpu'.")
     if wanted == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
