@@ -1,6 +1,6 @@
 """CoNLL-2003 with a pretrained encoder: our fine-tuning beside transformers' of the same folder.
 
-    python benchmarks/tagging_transfer.py SOURCE --work PEERS_WORK [--seed 1] [--only peer|ours]
+    python benchmarks/tagging_transfer.py SOURCE --work PEERS_WORK [--seed 1] [--only peer|ours] [--rates 2e-4 4e-4]
 
 SOURCE is a BERT folder of the library transformers. PEERS_WORK holds the virtual environment `hf/` (torch, transformers, seqeval).
 Both see the same sentences, take as many epochs, and choose rate and weights on the development part; the test part is read once by each.
@@ -29,13 +29,13 @@ def export(work: Path) -> None:
         (work / f"{part}.json").write_text(json.dumps(rows))
 
 
-def ours(source: str, folder: Path, seed: int) -> None:
-    """Three rates; the best on the development part reads the test part."""
+def ours(source: str, folder: Path, seed: int, rates: list[float]) -> None:
+    """Each rate in turn; the best on the development part reads the test part."""
     from triptych.inference.predictor import load
     from triptych.recipe import Recipe, train
 
     best: tuple[float, float, Path, float] = (-1.0, 0.0, folder, 0.0)
-    for rate in RATES:
+    for rate in rates:
         out = folder / f"rate-{rate}"
         recipe = Recipe.load("conll2003", {
             "model.start": source, "training.steps": STEPS, "training.learning_rate": rate, "training.seed": seed,
@@ -65,10 +65,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=("peer", "ours"))
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="ours; the peer tries its own three")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.only != "peer":
-            ours(options.source, Path(folder), options.seed)
+            ours(options.source, Path(folder), options.seed, options.rates)
         if options.only != "ours":
             export(Path(folder))
             python = str(options.work.resolve() / "hf/bin/python")
