@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .heads import rows_of
+from .heads import initialize, rows_of
 from .kernels import dropout
 from .linear import Linear
 from .masks import Rows
@@ -36,6 +36,7 @@ class Tagger(nn.Module):
                  allowed: tuple[Any, Any, Any] | None = None) -> None:  # fmt: skip
         super().__init__()
         self.output = Linear(width, labels)
+        initialize(self.output)
         self.pooling, self.dropout = pooling, chance
         self.pairs = self.first = self.last = None
         if allowed is not None:

@@ -152,7 +152,6 @@ def _words_and_tags(example: Example, labels: Labels, purpose: Purpose) -> tuple
 def head(config: Any, labels: Labels, dials: Mapping[str, Any]) -> Any:
     """Raises UsageError for a model without encoder, or with fewer positions than a window has tokens."""
     from ..model.crf import Tagger
-    from ..model.heads import initialize
 
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
@@ -165,9 +164,6 @@ def head(config: Any, labels: Labels, dials: Mapping[str, Any]) -> Any:
     may = chain.pairs > NEVER / 2, chain.first > NEVER / 2, chain.last > NEVER / 2
     tagger = Tagger(encoder.width, len(labels["names"]), pooling=dials["pooling"], chance=float(dials["dropout"]),
                     allowed=may if dials["decoding"] == "crf" else None)  # fmt: skip
-    initialize(tagger)
-    if tagger.pairs is not None:
-        tagger.pairs.data.zero_()
     tagger.labels = labels  # type: ignore[assignment]
     return tagger
 
