@@ -70,7 +70,7 @@ def number(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
 CASES = [
     ("answer", "question-answering", None, {}, span),
     ("entity_tags", "tagging", None, {}, tags),
-    ("entity_tags", "tagging", None, {"decoding": "crf", "seed": 5}, tags),
+    ("entity_tags", "tagging", None, {"decoding": "crf", "seed": 2}, tags),
     ("tags", "tagging", SPEECH, {}, tags),
     ("tree", "parsing", None, {}, tree),
     ("filling", "masked-words", None, {}, filling),
