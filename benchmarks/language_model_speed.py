@@ -6,18 +6,16 @@ characters of Tiny Shakespeare from random starting places, AdamW, no dropout. T
 fp32; nanoGPT has no bf16 on a processor, and computes in fp32. A token is a character read; the first 20 steps of a window are left
 out, and everything that follows is counted: the data, the step, clipping.
 
-    python benchmarks/language_model_speed.py --work PEERS_WORK --scripts PEERS_SCRIPTS [--seconds 45] [--windows 3] [--shape large]
+    python benchmarks/language_model_speed.py --work PEERS_WORK [--seconds 45] [--windows 3] [--shape large]
 
-PEERS_WORK holds `data/shakespeare_char/` (train.bin, val.bin, meta.pkl, as the scripts' prep_data.py writes them), the virtual
-environment `hf/` and a checkout of nanoGPT (`nanoGPT/`, or the environment's NANOGPT); PEERS_SCRIPTS holds lm_hf.py and lm_nanogpt.py.
-transformers in fp32 is measured too with --without (nothing).
+PEERS_WORK holds the virtual environment `hf/` (torch, transformers, accelerate) and a checkout of nanoGPT (`nanoGPT/`). $TRIPTYCH_DATA
+holds tinyshakespeare. transformers in fp32 is measured too with --without (nothing).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -25,14 +23,28 @@ import tempfile
 import time
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
 SHAPES = {
     "large": {"layers": 6, "d": 384, "heads": 6, "block": 256, "bs": 16},
     "small": {"layers": 4, "d": 128, "heads": 4, "block": 64, "bs": 12},
 }
-CHARACTERS = 65
 
 
-def ours(work: Path, shape: dict[str, int], seconds: float, precision: str) -> dict[str, float]:
+def prepare(folder: Path) -> int:
+    """train.bin and val.bin in `folder`, a uint16 a character, the last tenth apart; returns how many characters there are."""
+    import numpy as np
+
+    from triptych.data.parts import DataTable, read_part
+
+    data = DataTable(set="tinyshakespeare")
+    train, rest = ("".join(one.text or "" for one in read_part(data, part, None, ("text",))) for part in ("train", "validation"))
+    numbers = {character: number for number, character in enumerate(sorted(set(train + rest)))}
+    for name, text in (("train", train), ("val", rest)):
+        np.array([numbers[character] for character in text], dtype=np.uint16).tofile(folder / f"{name}.bin")
+    return len(numbers)
+
+
+def ours(data: Path, characters: int, shape: dict[str, int], seconds: float, precision: str) -> dict[str, float]:
     """Train with the product's own loop for `seconds` after 20 steps; characters a second."""
     import numpy as np
     import torch
@@ -47,7 +59,7 @@ def ours(work: Path, shape: dict[str, int], seconds: float, precision: str) -> d
     from triptych.training.settings import TrainingSettings
     from triptych.training.trainer import train
 
-    ids, block = np.fromfile(work / "data" / "shakespeare_char" / "train.bin", dtype=np.uint16), shape["block"]
+    ids, block = np.fromfile(data / "train.bin", dtype=np.uint16), shape["block"]
 
     def encode(epoch: int, index: int) -> list[Encoded]:
         start = int(np.random.default_rng((epoch, index)).integers(0, len(ids) - block))
@@ -58,7 +70,7 @@ def ours(work: Path, shape: dict[str, int], seconds: float, precision: str) -> d
         layers=shape["layers"], width=shape["d"], heads=shape["heads"], inner_width=4 * shape["d"], activation="gelu",
         norm_placement="pre", positions="learned", max_positions=block, dropout=0.0,
     )  # fmt: skip
-    model = Transformer(ModelConfig(decoder=stack, vocabulary_size=CHARACTERS, embedding_scale=False))
+    model = Transformer(ModelConfig(decoder=stack, vocabulary_size=characters, embedding_scale=False))
     settings = TrainingSettings(
         steps=10**6, learning_rate=1e-3, schedule="constant", warmup_steps=0, precision=precision,  # type: ignore[arg-type]
         checkpoint_every_steps=10**7, log_every_steps=50,
@@ -83,31 +95,30 @@ def ours(work: Path, shape: dict[str, int], seconds: float, precision: str) -> d
 
 def call(command: list[str], work: Path) -> dict:
     """The last JSON line that a command prints."""
-    environment = {"NANOGPT": str(work / "nanoGPT"), **os.environ, "PEERS_DATA": str(work / "data"), "PEERS_OUT": str(work / "out")}
-    answer = subprocess.run(command, capture_output=True, text=True, env=environment | {"HF_HUB_OFFLINE": "1"}, cwd=work)
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=work)
     lines = [line for line in answer.stdout.split("\n") if line.startswith("{")]
     if not lines:
         raise SystemExit(f"{' '.join(command)} gave no result:\n{answer.stdout[-2000:]}\n{answer.stderr[-2000:]}")
     return json.loads(lines[-1])
 
 
-def measure(options: argparse.Namespace, name: str) -> None:
+def measure(options: argparse.Namespace, name: str, data: Path, characters: int) -> None:
     """The windows of one shape, interleaved, then medians and ratios."""
-    work, scripts = options.work.resolve(), options.scripts.resolve()
-    python, seconds = str(work / "hf/bin/python"), ["--seconds", str(options.seconds)]
-    shape = [part for key, value in SHAPES[name].items() for part in (f"--{key}", str(value))]
-    own = [sys.executable, str(Path(__file__).resolve()), "--work", str(work), "--ours", name, *seconds]
+    work, peers = options.work.resolve(), HERE / "peers"
+    python, seconds = str(work / "hf/bin/python"), str(options.seconds)
+    shape = [*(str(value) for value in SHAPES[name].values()), str(characters), seconds]
+    transformers = [python, str(peers / "language_model_transformers.py"), str(data / "train.bin"), *shape]
     commands = {
-        "triptych": own,
-        "transformers": [python, str(scripts / "lm_hf.py"), *shape, *seconds, "--bf16"],
-        "transformers fp32": [python, str(scripts / "lm_hf.py"), *shape, *seconds],
-        "nanoGPT": [python, str(scripts / "lm_nanogpt.py"), *shape, *seconds],
-    }
+        "triptych": [sys.executable, str(HERE / "language_model_speed.py"), "--ours", name, "--data", str(data),
+                     "--characters", str(characters), "--seconds", seconds, "--precision", options.precision],
+        "transformers": [*transformers, "bfloat16"],
+        "transformers fp32": [*transformers, "float32"],
+        "nanoGPT": [python, str(peers / "language_model_nanogpt.py"), str(work / "nanoGPT"), str(data), *shape],
+    }  # fmt: skip
     speeds: dict[str, list[float]] = {peer: [] for peer in commands if peer not in options.without}
     for _ in range(options.windows):
         for peer, values in speeds.items():
-            found = call(commands[peer], work)
-            values.append(found["tokens_per_second" if peer == "triptych" else "tok_s"])
+            values.append(call(commands[peer], work)["tokens_per_second"])
         print(json.dumps({"shape": name, **{peer: round(values[-1]) for peer, values in speeds.items()}}), flush=True)
     medians = {peer: round(statistics.median(values)) for peer, values in speeds.items()}
     ratios = {f"triptych / {peer}": round(medians["triptych"] / value, 2) for peer, value in medians.items() if peer != "triptych"}
@@ -116,20 +127,25 @@ def measure(options: argparse.Namespace, name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--scripts", type=Path)
+    parser.add_argument("--work", type=Path)
     parser.add_argument("--seconds", type=float, default=45)
     parser.add_argument("--windows", type=int, default=3)
     parser.add_argument("--shape", choices=[*SHAPES, "both"], default="both")
     parser.add_argument("--without", nargs="*", default=["transformers fp32"], help="peers that are left out")
     parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--ours", choices=list(SHAPES), help="one window of ours alone, of this shape")
+    parser.add_argument("--data", type=Path, help="with --ours: the folder of train.bin")
+    parser.add_argument("--characters", type=int, default=0, help="with --ours: how many there are")
     options = parser.parse_args()
     if options.ours:
-        print(json.dumps(ours(options.work.resolve(), SHAPES[options.ours], options.seconds, options.precision)))
+        print(json.dumps(ours(options.data, options.characters, SHAPES[options.ours], options.seconds, options.precision)))
         return
-    for name in SHAPES if options.shape == "both" else [options.shape]:
-        measure(options, name)
+    if options.work is None:
+        parser.error("--work is missing: the folder with the peers' environments")
+    with tempfile.TemporaryDirectory() as folder:
+        characters = prepare(Path(folder))
+        for name in SHAPES if options.shape == "both" else [options.shape]:
+            measure(options, name, Path(folder), characters)
 
 
 if __name__ == "__main__":

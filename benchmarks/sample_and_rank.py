@@ -1,12 +1,13 @@
-"""Sample-and-rank beside plain sampling and greedy answers, in conversations that the run has not seen (Adiwardana et al. 2020, section 2.6).
+"""Sample-and-rank beside plain sampling and greedy answers, in conversations that the run has not seen.
 
     triptych train dailydialog
     python benchmarks/sample_and_rank.py RUN [--split test] [--conversations 300] [--samples 20] [--temperature 0.88] [--json FILE]
 
-Each conversation is read up to its last turn of the assistant, which is to be written. Told of each way: F1 of words and chrF with what
-was said there, log-probability a token under the run itself, words an answer, how many of the answers differ from each other, and the
-shares of different words and pairs of words among all (distinct-1 and -2, Li et al. 2016). The last row is what was said. A reply can be
-good and share no word with the one that was given, so F1 and chrF say little of one answer and something of three hundred.
+Sample-and-rank: Adiwardana et al. 2020, section 2.6. Each conversation is read up to its last turn of the assistant, which is to be
+written. Told of each way: F1 of words and chrF with what was said there, log-probability a token under the run itself, words an answer,
+how many of the answers differ from each other, and the shares of different words and pairs of words among all (distinct-1 and -2, Li et
+al. 2016). The last row is what was said. A reply can be good and share no word with the one that was given, so F1 and chrF say little of
+one answer and something of three hundred.
 """
 
 from __future__ import annotations
