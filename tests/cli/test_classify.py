@@ -37,7 +37,8 @@ def test_from_a_file_to_answers(triptych: Command, mine: Path, tmp_path: Path, m
     assert scored["task"] == "classification" and scored["metrics"]["accuracy"] == 100 and scored["signature"]
     answered = triptych("classify", run, "a good film", "很差 film", "", "--jsonl")
     rows = [json.loads(line) for line in answered.out.strip().split("\n")]
-    assert [row["text"] for row in rows][:2] == ["pos", "neg"] and rows[0]["probabilities"]["pos"] > 0.5
+    assert [(row["input"], row["text"]) for row in rows][:2] == [("a good film", "pos"), ("很差 film", "neg")]
+    assert rows[0]["probabilities"]["pos"] > 0.5
     (tmp_path / "other.tsv").write_text("text\tlabel\ngood film\tpos\nstrange film\tnew\n")
     other = json.loads(triptych("evaluate", run, "--data", tmp_path / "other.tsv", "--json").out.strip().split("\n")[-1])
     assert other["metrics"]["accuracy"] == 50 and "'new' (1)" in other["signature"]

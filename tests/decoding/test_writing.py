@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -140,6 +141,16 @@ def test_the_most_probable_of_several_draws(model: Transformer) -> None:
     (best,) = write(model, [[0]], settings(max_length=8, temperature=1.0, samples=8), Bytes(), context=32)[0]
     assert len(several) == 8 and best.tokens == several[0].tokens
     assert best.score == max(one.score for one in several)
+
+
+def test_of_more_draws_than_are_kept_no_two_are_alike(reciter: Transformer) -> None:
+    prompt = [0, *Bytes().encode(TEXT)[:3]]
+    given: dict[str, Any] = {"max_length": 2, "temperature": 1.5, "samples": 24}
+    every = write(reciter, [prompt], settings(**given, n_best=24), Bytes(), context=32)[0]
+    kept = write(reciter, [prompt], settings(**given, n_best=23), Bytes(), context=32)[0]
+    different = list(dict.fromkeys(tuple(one.tokens) for one in every))
+    assert len(every) == 24 > len(different) > 1
+    assert [tuple(one.tokens) for one in kept] == different
 
 
 def test_repetition_costs(reciter: Transformer) -> None:

@@ -78,3 +78,12 @@ def test_statistics_on_the_published_scale() -> None:
     statistics = metrics.bleu_statistics(hypotheses, references, "de", tokenized=True)
     wanted = metrics.bleu_tokenized_lowercased(hypotheses, references, "de").value
     assert float(metrics.bleu_of(statistics.sum(0))) == pytest.approx(wanted, abs=1e-9)
+
+
+@pytest.mark.parametrize("lines", [slice(0, 5), slice(0, 1), slice(2, 3), slice(3, 4), slice(1, 4), slice(2, 4)])
+def test_chrf_of_summed_statistics_equals_chrf(lines: slice) -> None:
+    statistics = metrics.chrf_statistics(HYPOTHESES[lines], REFERENCES[lines])
+    wanted = metrics.chrf(HYPOTHESES[lines], REFERENCES[lines]).value
+    drawn = np.stack([statistics.sum(0), statistics[:1].sum(0)])
+    first = metrics.chrf(HYPOTHESES[lines][:1], REFERENCES[lines][:1]).value
+    assert metrics.chrf_of(drawn) == pytest.approx([wanted, first], abs=1e-9)

@@ -162,7 +162,7 @@ def scored_anew(evaluation: Evaluation, examples: list[Example], resamples: int,
 def line_statistics(evaluation: Evaluation, examples: list[Example]) -> dict[str, tuple[Any, Any]]:
     """Metric -> (what each line adds, how the sum becomes a score). With several languages, `bleu_<language>` are left out:
     a mean over languages is no sum over lines."""
-    from ..metrics.bleu import bleu_of, bleu_statistics
+    from ..metrics.bleu import bleu_of, bleu_statistics, chrf_of, chrf_statistics
     from ..metrics.bootstrap import exact_statistics, mean
 
     languages = {example.target_language or "" for example in examples}
@@ -176,6 +176,8 @@ def line_statistics(evaluation: Evaluation, examples: list[Example]) -> dict[str
         if "bleu_tokenized_lowercased" in known:
             statistics = bleu_statistics(texts, references, language, tokenized=True)
             found["bleu_tokenized_lowercased"] = (statistics, bleu_of)
+    if "chrf" in known and len(languages) <= 1:
+        found["chrf"] = (chrf_statistics(texts, references), chrf_of)
     if "exact_match" in known and len(languages) <= 1:
         found["exact_match"] = (exact_statistics(texts, references), mean)
     return found

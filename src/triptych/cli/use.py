@@ -215,7 +215,9 @@ def _answer(predictor: Predictor, settings: Any, block: list[str], examples: lis
     for place, (text, prediction) in enumerate(zip(block, predictions, strict=True)):
         if jsonl:
             name = predictor.task.input
-            values = {name: getattr(examples[place], name) or text, **({"to": to} if to else {}), **prediction.to_json()}
+            told = prediction.to_json()
+            asked_for = {"input" if name in told else name: getattr(examples[place], name) or text}  # "text" is the answer
+            values = {**asked_for, **({"to": to} if to else {}), **told}
             values |= {"error": problems[place]} if place in problems else {}
             print(json.dumps(values, ensure_ascii=False))
         elif predictor.task.block:

@@ -142,7 +142,7 @@ class Rows:
         self.on_event(Step(self.number, self.source[shown].tolist(), parent, tokens, total.tolist(), fate))
 
     def answer(self, source: int) -> list[Hypothesis]:
-        """The draws of a source, best first."""
+        """The draws of a source, best first; where more are drawn than kept, no two alike."""
         rows = slice(source * self.width, (source + 1) * self.width)
         found = []
         for row, tokens, scores in zip(range(rows.start, rows.stop), self.tokens[rows].tolist(), self.scores[rows].tolist(),
@@ -153,4 +153,10 @@ class Rows:
             ids = ids[:-1] if ids[-1] == self.end else ids
             score = total / (length - uncounted) ** self.settings.length_penalty
             found.append(Hypothesis(ids, score, total, each, bool(self.finished[row])))
-        return sorted(found, key=lambda one: (not one.finished, -one.score))[: self.settings.n_best]
+        found.sort(key=lambda one: (not one.finished, -one.score))
+        if self.settings.samples > self.settings.n_best:
+            first: dict[tuple[int, ...], Hypothesis] = {}
+            for one in found:
+                first.setdefault(tuple(one.tokens), one)
+            found = list(first.values())
+        return found[: self.settings.n_best]

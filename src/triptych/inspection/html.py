@@ -18,7 +18,7 @@ from ..errors import RunError
 from .trace import Trace
 
 Language = Literal["en", "zh-Hant"]
-TITLES = {"en": "Attention", "zh-Hant": "注意力"}
+TITLES: dict[Language, str] = {"en": "Attention", "zh-Hant": "注意力"}
 SCRIPTS = ("words.js", "map.js", "lines.js", "attribution.js", "expected.js", "page.js")  # one after the other they are one script
 
 
@@ -54,7 +54,8 @@ def page(traces: Sequence[Trace], pictures: Sequence[Picture] = (), *, title: st
     # "<" cannot stand in a script element's data: a sentence could close the element
     data = "[" + ",".join(trace.to_json() for trace in traces) + "]"
     fields = {
-        "title": html.escape(title or _title(traces, language)),
+        "title": html.escape(title or _titles(traces)[language]),
+        "heading": html.escape(title) if title else in_words(_titles(traces)),
         "style": parts["css"],
         "style_hash": _digest(parts["css"]),
         "script": parts["js"],
@@ -79,9 +80,9 @@ def write(path: str | Path, traces: Sequence[Trace], pictures: Sequence[Picture]
     return path
 
 
-def _title(traces: Sequence[Trace], language: Language) -> str:
+def _titles(traces: Sequence[Trace]) -> dict[Language, str]:
     sentence = traces[0].source_text if traces else ""
-    return f"{TITLES[language]} · {sentence[:60]}{'…' if len(sentence) > 60 else ''}"
+    return {language: f"{title} · {sentence[:60]}{'…' if len(sentence) > 60 else ''}" for language, title in TITLES.items()}
 
 
 def _digest(text: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import sacrebleu
 from sacrebleu.metrics.bleu import BLEU, BLEUScore
 from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.helpers import extract_all_char_ngrams
 
 from ..errors import DataError
 from .moses import published_tokens, require
@@ -124,3 +125,24 @@ def bleu_of(sums: np.ndarray) -> np.ndarray:
         brevity = np.where(own < wanted, np.exp(1 - wanted / own), 1.0)
         value = 100 * brevity * np.exp(np.log(precision).mean(-1))
     return np.where(correct.any(-1), np.nan_to_num(value, nan=0.0), 0.0)
+
+
+def chrf_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """(lines, 18) int64: own, wanted and shared n-grams of 1 to 6 characters of each line. chrF of any choice of lines is `chrf_of`
+    their sum."""
+    check(hypotheses, references)
+    rows = []
+    for hypothesis, reference in zip(hypotheses, references, strict=True):
+        pairs = zip(*(extract_all_char_ngrams(text, CHRF.CHAR_ORDER) for text in (hypothesis, reference)), strict=True)
+        rows.append([(own.total() if wanted else 0, wanted.total(), (own & wanted).total()) for own, wanted in pairs])
+    return np.array(rows, dtype=np.int64).reshape(len(rows), -1)
+
+
+def chrf_of(sums: np.ndarray) -> np.ndarray:
+    """chrF2, 0 to 100, of summed statistics (..., 18) -> (...): precision and recall are means over the orders that both texts have."""
+    own, wanted, shared = np.moveaxis(np.asarray(sums, dtype=np.float64).reshape(*np.shape(sums)[:-1], -1, 3), -1, 0)
+    both = (own > 0) & (wanted > 0)
+    orders = np.maximum(1, both.sum(-1))
+    precision, recall = (np.where(both, shared / np.maximum(1, size), 0).sum(-1) / orders for size in (own, wanted))
+    factor = CHRF.BETA**2
+    return 100 * (1 + factor) * precision * recall / np.maximum(factor * precision + recall, 1e-300)
