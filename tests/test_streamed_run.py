@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import triptych
 from triptych.data.shards import Shards
 from triptych.errors import DataError, RunError, UsageError
 from triptych.prepare import Prepared, prepare
@@ -114,3 +119,29 @@ def test_a_corpus_of_one_line_and_of_none(toy: Path, stream: bool) -> None:
     (toy / "one.txt").write_text("\n\n")
     with pytest.raises(DataError, match="nothing to train on"):
         begin(toy, "none", changes={**files, "data.stream": stream})
+
+
+def test_two_processes_share_the_shards(toy: Path) -> None:
+    changes = {"batches.accumulate": 2, "training.epsilon": 1e-4, "training.average": 0.0}
+    assert list(begin(toy, "one", changes=changes).train())[-1].event == "finished"
+    (toy / "cache").rename(toy / "before")  # the shards are made anew, by one of the two
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    source = str(Path(triptych.__file__).parents[1])
+    shared = {
+        **os.environ,
+        "PYTHONPATH": source,
+        "OMP_NUM_THREADS": "1",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    command = [sys.executable, "-m", "triptych", "train", "toy.toml", "--out", "two",
+               *(part for key, value in changes.items() for part in (f"--{key}", str(value)))]  # fmt: skip
+    both = [subprocess.Popen(command, cwd=toy, env={**shared, "RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True) for rank in "01"]  # fmt: skip
+    told = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], "\n".join(told)
+    one, two = weights(toy, "one"), weights(toy, "two")
+    assert all(np.allclose(two[name], one[name], rtol=0, atol=2e-6) for name in one)
