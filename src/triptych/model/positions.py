@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 Angles = tuple[Tensor, Tensor]  # cosines and sines (N, 1, E)
 
@@ -47,7 +48,7 @@ class Learned(nn.Module):
         last = int(positions.max()) if positions.numel() else 0
         if last >= self.weight.shape[0]:
             raise ValueError(f"Position {last} is past the learned table of {self.weight.shape[0]} positions (max_positions).")
-        return self.weight[positions]
+        return functional.embedding(positions, self.weight)
 
 
 class Rotary(nn.Module):
