@@ -1,8 +1,9 @@
 """The slow proofs one after the other; what lacks its peers or its run is named and passed over.
 
-    python benchmarks/run_all.py [--work PEERS_WORK --scripts PEERS_SCRIPTS] [--run RUN] [--only NAME ...]
+    python benchmarks/run_all.py [--work PEERS_WORK] [--run RUN] [--only NAME ...]
 
-Hours with everything. PEERS_WORK, PEERS_SCRIPTS: see training_speed.py; RUN: a finished run of multi30k-en-de, for decoding_speed.py.
+Hours with everything. PEERS_WORK: the peers' environments, each script says which; RUN: a finished run of multi30k-en-de, for
+decoding_speed.py.
 Exit code 1 where one of them failed.
 """
 
@@ -20,17 +21,19 @@ HERE = Path(__file__).resolve().parent
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--scripts", type=Path)
     parser.add_argument("--run", type=Path)
     parser.add_argument("--only", nargs="*", default=[])
     options = parser.parse_args()
-    peers = ["--work", str(options.work), "--scripts", str(options.scripts)] if options.work and options.scripts else None
+    peers = ["--work", str(options.work)] if options.work else None
     decoding = [str(options.run), "--work", str(options.work)] if options.run and options.work else None
     proofs: dict[str, tuple[list[str] | None, str]] = {
         "kill_and_resume": ([], ""),
-        "training_speed": (peers, "--work and --scripts"),
+        "training_speed": (peers, "--work"),
         "decoding_speed": (decoding, "--run and --work"),
-        "encoder_speed": (peers, "--work and --scripts"),
+        "encoder_speed": (peers, "--work"),
+        "language_model_speed": (peers, "--work"),
+        "classification_baselines": ([], ""),
+        "summary_baselines": ([], ""),
         "search_xquad": ([], ""),
     }
     failed = []

@@ -2,20 +2,20 @@
 
 All train 3+3 layers of width 256 (4 heads, inner 1024, tied 8k vocabulary, 7.58 M parameters) on Multi30k English-German, 128 pairs a batch
 of like length, dropout 0.1 on embeddings, residuals and inside the feed-forward, none on attention weights, label smoothing 0.1,
-Adam, activations in bf16 and weights in fp32. Tokens are SentencePiece pieces and one end a side, source and target, no padding; the
+Adam, activations in bf16 and weights in fp32. Tokens are pieces of Triptych's BPE and one end a side, source and target, no padding; the
 first 20 steps of a window are left out. Then Triptych and transformers train equally many updates from scratch, and the development
 loss (nats per target token, no smoothing, fp32) of both is taken.
 
-    python benchmarks/training_speed.py --work PEERS_WORK --scripts PEERS_SCRIPTS [--seconds 45] [--windows 3] [--updates 200]
+    python benchmarks/training_speed.py --work PEERS_WORK [--seconds 45] [--windows 3] [--skip eole]
 
-PEERS_WORK holds `data/` (Multi30k as pieces) and the virtual environments `hf/` and `eole/`; PEERS_SCRIPTS the scripts that run the peers.
+PEERS_WORK holds the virtual environments `hf/` (torch, transformers, accelerate, datasets) and `eole/`. $TRIPTYCH_DATA holds
+multi30k-task1.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -23,18 +23,22 @@ import tempfile
 import time
 from pathlib import Path
 
-PAD = 7999  # begins a target in the peers' vocabulary
+HERE = Path(__file__).resolve().parent
+VOCABULARY = 8000
 
 
-def pairs(work: Path, split: str) -> list[tuple[list[int], list[int]]]:
-    """[(source ids, target ids)], each with its end (id 0)."""
-    rows = (work / "data" / "sp.vocab").read_text(encoding="utf-8").split("\n")
-    ids = {row.split("\t")[0]: number for number, row in enumerate(rows) if row}
-    sides = []
-    for language in ("en", "de"):
-        lines = (work / "data" / f"{split}.sp.{language}").read_text(encoding="utf-8").split("\n")[:-1]
-        sides.append([[ids.get(piece, 1) for piece in line.split()] + [0] for line in lines])
-    return list(zip(*sides, strict=True))
+def prepare(folder: Path) -> None:
+    """data.json in `folder`: Multi30k English-German as ids of one BPE for both, each text with its end."""
+    from triptych.data.parts import DataTable, read_part
+    from triptych.data.tokenizer import Tokenizer
+
+    data = DataTable(set="multi30k", source="en", target="de")
+    parts = {part: read_part(data, part, None, ("source", "target")) for part in ("train", "validation")}
+    texts = {part: [(one.source or "", one.target or "") for one in found] for part, found in parts.items()}
+    tokenizer = Tokenizer.train([text for pair in texts["train"] for text in pair], "bpe", VOCABULARY)
+    pairs = {part: [[[*tokenizer.encode(text), tokenizer.end_id] for text in pair] for pair in found] for part, found in texts.items()}
+    about = {"vocabulary": VOCABULARY, "begin": tokenizer.begin_id, "end": tokenizer.end_id}
+    (folder / "data.json").write_text(json.dumps({**about, **pairs}))
 
 
 def ours(work: Path, seconds: float, updates: int, precision: str) -> dict[str, float]:
@@ -52,14 +56,16 @@ def ours(work: Path, seconds: float, updates: int, precision: str) -> dict[str, 
     from triptych.training.settings import TrainingSettings
     from triptych.training.trainer import train
 
+    given = json.loads((work / "data.json").read_text())
+
     def encode(source: list[int], target: list[int], index: int) -> Encoded:
-        inputs = {"source": np.array(source), "target": np.array([PAD, *target[:-1]])}
+        inputs = {"source": np.array(source), "target": np.array([given["begin"], *target[:-1]])}
         return Encoded(inputs, {"tokens": np.array(target)}, index)
 
-    data = [encode(*pair, index) for index, pair in enumerate(pairs(work, "train"))]
+    data = [encode(*pair, index) for index, pair in enumerate(given["train"])]
     torch.manual_seed(1)
     stack = StackConfig(layers=3, width=256, heads=4, inner_width=1024, norm_placement="pre", dropout=0.1, inner_dropout=0.1)
-    model = Transformer(ModelConfig(encoder=stack, decoder=stack, vocabulary_size=8000))
+    model = Transformer(ModelConfig(encoder=stack, decoder=stack, vocabulary_size=given["vocabulary"]))
     settings = TrainingSettings(
         steps=updates or 100_000, learning_rate=1e-3, schedule="constant", warmup_steps=200, weight_decay=0.0, clip_norm=None,
         precision=precision, checkpoint_every_steps=10**6, log_every_steps=20,  # type: ignore[arg-type]
@@ -82,7 +88,7 @@ def ours(work: Path, seconds: float, updates: int, precision: str) -> dict[str, 
             model.eval().precision = torch.float32
             total = count = 0.0
             with torch.inference_mode():
-                development = [encode(*pair, index) for index, pair in enumerate(pairs(work, "val"))]
+                development = [encode(*pair, index) for index, pair in enumerate(given["validation"])]
                 for start in range(0, len(development), 64):
                     batch = collate(development[start : start + 64])
                     logits = model.project(model(**batch.inputs))
@@ -92,65 +98,58 @@ def ours(work: Path, seconds: float, updates: int, precision: str) -> dict[str, 
     return result
 
 
-LOSS_OF_PEER = """
-import json, sys, torch
-sys.path.insert(0, sys.argv[1])
-from common import pairs
-from transformers import MarianMTModel
-model = MarianMTModel.from_pretrained(sys.argv[2]).eval()
-total = count = 0
-with torch.inference_mode():
-    for x, y in pairs("val"):
-        logits = model(input_ids=torch.tensor([x]), decoder_input_ids=torch.tensor([[7999] + y[:-1]])).logits[0]
-        total += float(torch.nn.functional.cross_entropy(logits, torch.tensor(y), reduction="sum")); count += len(y)
-print(json.dumps({"development_loss": total / count}))
-"""
-
-
-def call(command: list[str], work: Path) -> dict:
+def call(command: list[str]) -> dict:
     """The last JSON line that a command prints."""
-    environment = dict(os.environ, PEERS_DATA=str(work / "data"), PEERS_OUT=str(work / "out"), HF_HUB_OFFLINE="1")
-    answer = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=work)
+    answer = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in answer.stdout.split("\n") if line.startswith("{")]
     if not lines:
         raise SystemExit(f"{' '.join(command)} gave no result:\n{answer.stdout[-2000:]}\n{answer.stderr[-2000:]}")
     return json.loads(lines[-1])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--scripts", type=Path)
-    parser.add_argument("--seconds", type=float, default=45)
-    parser.add_argument("--windows", type=int, default=3)
-    parser.add_argument("--updates", type=int, default=200)
-    parser.add_argument("--precision", default="bfloat16")
-    parser.add_argument("--ours", action="store_true", help="one window of ours alone; --updates N: to N updates, with the loss")
-    options = parser.parse_args()
-    work = options.work.resolve()
-    if options.ours:
-        print(json.dumps(ours(work, options.seconds, 0 if options.seconds else options.updates, options.precision)))
-        return
-    scripts, hf, eole = options.scripts.resolve(), str(work / "hf/bin/python"), str(work / "eole/bin/python")
-    own = [sys.executable, str(Path(__file__).resolve()), "--work", str(work), "--ours"]
-    speeds: dict[str, list[float]] = {"triptych": [], "eole": [], "transformers": []}
+def measure(options: argparse.Namespace, work: Path) -> None:
+    """The windows, interleaved, medians and ratios; then the losses after equal updates."""
+    hf, eole = (str(options.work.resolve() / name / "bin/python") for name in ("hf", "eole"))
+    own = [sys.executable, str(HERE / "training_speed.py"), "--data", str(work), "--precision", options.precision]
+    marian = [hf, str(HERE / "peers" / "translation_transformers.py"), str(work)]
+    commands = {
+        "triptych": [*own, "--seconds", str(options.seconds)],
+        "eole": [eole, str(HERE / "peers" / "translation_eole.py"), str(work), "100"],
+        "transformers": [*marian, str(options.seconds)],
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in commands if name not in options.skip}
     for _ in range(options.windows):
-        speeds["triptych"].append(call([*own, "--seconds", str(options.seconds)], work)["tokens_per_second"])
-        speeds["eole"].append(call([eole, str(scripts / "eole_run.py"), "train", "--steps", "100", "--dtype", "bf16"], work)["tok_s"])
-        peer = call([hf, str(scripts / "hf_train.py"), "--seconds", str(options.seconds), "--bf16"], work)
-        speeds["transformers"].append(peer["tok_s"])
+        for name, values in speeds.items():
+            values.append(call(commands[name])["tokens_per_second"])
         print(json.dumps({name: round(values[-1]) for name, values in speeds.items()}), flush=True)
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     ratios = {f"triptych / {name}": round(medians["triptych"] / value, 2) for name, value in medians.items() if name != "triptych"}
     windows = {name: list(map(round, values)) for name, values in speeds.items()}
     print(json.dumps({"windows": windows, "medians": medians, "ratios": ratios}))
-    saved = work / "out" / "hf_equal_updates"
-    peer = call([hf, str(scripts / "hf_train.py"), "--seconds", str(2 * options.seconds), "--bf16", "--save", str(saved)], work)
-    updates = peer["steps"] + 20
-    mine = call([*own, "--seconds", "0", "--updates", str(updates)], work)
-    theirs = call([hf, "-c", LOSS_OF_PEER, str(scripts), str(saved)], work)
+    theirs = call([*marian, str(2 * options.seconds), "--loss"])
+    mine = call([*own, "--seconds", "0", "--updates", str(theirs["updates"])])
     losses = {"triptych": mine["development_loss"], "transformers": theirs["development_loss"]}
-    print(json.dumps({"updates": updates, "development_loss": losses}))
+    print(json.dumps({"updates": theirs["updates"], "development_loss": losses}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--seconds", type=float, default=45)
+    parser.add_argument("--windows", type=int, default=3)
+    parser.add_argument("--skip", nargs="*", default=[], choices=["eole"])
+    parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--data", type=Path, help="one window of ours alone, with the data.json there")
+    parser.add_argument("--updates", type=int, default=0, help="with --data and --seconds 0: so many updates, with the loss")
+    options = parser.parse_args()
+    if options.data is not None:
+        print(json.dumps(ours(options.data, options.seconds, 0 if options.seconds else options.updates, options.precision)))
+        return
+    if options.work is None:
+        parser.error("--work is missing: the folder with the peers' environments")
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        measure(options, Path(folder))
 
 
 if __name__ == "__main__":
