@@ -62,7 +62,7 @@ def ours(work: Path, seconds: float, updates: int, precision: str) -> dict[str, 
         inputs = {"source": np.array(source), "target": np.array([given["begin"], *target[:-1]])}
         return Encoded(inputs, {"tokens": np.array(target)}, index)
 
-    data = [encode(*pair, index) for index, pair in enumerate(given["train"])]
+    data = [encode(pair[0], pair[1], index) for index, pair in enumerate(given["train"])]
     torch.manual_seed(1)
     stack = StackConfig(layers=3, width=256, heads=4, inner_width=1024, norm_placement="pre", dropout=0.1, inner_dropout=0.1)
     model = Transformer(ModelConfig(encoder=stack, decoder=stack, vocabulary_size=given["vocabulary"]))
@@ -88,7 +88,7 @@ def ours(work: Path, seconds: float, updates: int, precision: str) -> dict[str, 
             model.eval().precision = torch.float32
             total = count = 0.0
             with torch.inference_mode():
-                development = [encode(*pair, index) for index, pair in enumerate(given["validation"])]
+                development = [encode(pair[0], pair[1], index) for index, pair in enumerate(given["validation"])]
                 for start in range(0, len(development), 64):
                     batch = collate(development[start : start + 64])
                     logits = model.project(model(**batch.inputs))
