@@ -138,6 +138,16 @@ def test_dropout_draws_only_from_its_seed_and_keeps_the_mean() -> None:
     assert kernels.dropout(x, 0.25, None) is x
 
 
+@pytest.mark.parametrize("probability", [0.003, 0.1, 0.5, 0.9])
+def test_dropout_in_bf16_drops_what_it_drops_in_fp32(probability: float) -> None:
+    chance, x = kernels.Chance(), torch.ones(6, 5, 9)
+    chance.seed(3)
+    wide = kernels.dropout(x, probability, chance)
+    chance.seed(3)
+    narrow = kernels.dropout(x.bfloat16(), probability, chance)
+    assert narrow.dtype == torch.bfloat16 and torch.equal(narrow, wide.bfloat16())
+
+
 def test_residual_dropout_has_the_right_gradient() -> None:
     chance = kernels.Chance()
     residual = torch.randn(4, 8, dtype=torch.float64, requires_grad=True)

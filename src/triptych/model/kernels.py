@@ -75,11 +75,18 @@ class _DropoutAdd(torch.autograd.Function):
 
 
 def _keep(x: Tensor, probability: float, chance: Chance) -> Tensor:
-    """x's shape and dtype: 0 where dropped, else the factor that keeps the mean. Comparing into a float tensor avoids
-    bool operands, which CPU kernels convert at six times the cost of the multiplication."""
+    """x's shape and dtype: 0 where dropped, else the factor that keeps the mean.
+
+    Of bf16 on a CPU it is the factor's bit pattern times 0 or 1, in numpy: torch has no fast way from bytes or booleans to 16 bits.
+    Elsewhere comparing into a float tensor avoids boolean operands, which convert at six times the cost of the multiplication.
+    """
     threshold = keep_threshold(probability)
+    factor = 256.0 / (256 - threshold)
     drawn = chance.bytes(x.numel(), x.device).view(x.shape)
-    return torch.ge(drawn, threshold, out=torch.empty_like(x)).mul_(256.0 / (256 - threshold))
+    if x.dtype == torch.bfloat16 and x.device.type == "cpu":
+        bits = torch.tensor(factor, dtype=x.dtype).view(torch.int16).numpy()
+        return torch.from_numpy(np.multiply((drawn.numpy() >= threshold).view(np.int8), bits, dtype=np.int16)).view(x.dtype)
+    return torch.ge(drawn, threshold, out=torch.empty_like(x)).mul_(factor)
 
 
 def dropout(x: Tensor, probability: float, chance: Chance | None) -> Tensor:
