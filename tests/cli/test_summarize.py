@@ -105,6 +105,17 @@ def test_summaries_are_scored_with_intervals_and_looked_at(triptych: Command, ma
     assert triptych("inspect", made / "several", LINES[0], "--to", "ask").code == 0
 
 
+@pytest.mark.parametrize("name", ["summaries", "answers", "several"])
+def test_runs_are_compared(triptych: Command, made: Path, tmp_path: Path, name: str) -> None:
+    done = triptych("compare", made / name, made / name, "--bootstrap", "5", "--json", "--html", tmp_path / "both.html")
+    assert done.code == 0, done.err
+    first = json.loads(done.out)["runs"][1]["against_first"]
+    assert all(one["difference"]["value"] == 0 for one in first.values()) and len(first) >= 2
+    assert "Ada" in (tmp_path / "both.html").read_text("utf-8")  # of the example that was chosen
+    done = triptych("compare", made / "summaries", made / "answers")
+    assert done.code == 2 and "nothing to compare" in done.err
+
+
 def test_questions_are_answered_in_words(triptych: Command, made: Path) -> None:
     done = triptych("answer", made / "answers", "How many dogs?", "--passage", LINES[0])
     assert done.code == 0 and done.out.count("\n") == 1
