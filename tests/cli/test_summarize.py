@@ -87,6 +87,9 @@ def test_files_and_texts_are_summarized(triptych: Command, made: Path, tmp_path:
     values = json.loads(triptych("summarize", made / "summaries", "--jsonl", "x" * 10_000).out)
     assert values["truncated_input_tokens"] > 9_000
     assert triptych("summarize", made / "summaries", " ").out == "\n"
+    for verb in ("summarize", "predict", "inspect"):
+        done = triptych(verb, made / "summaries", "--to", "de", "a")
+        assert done.code == 2 and "a run for summarization has none" in done.err
     (tmp_path / "bad.txt").write_bytes(b"a\xff")
     done = triptych("summarize", made / "summaries", "--file", tmp_path / "bad.txt")
     assert done.code == 1 and "bad.txt:1: byte 0xFF is not UTF-8" in done.err

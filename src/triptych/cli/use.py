@@ -62,8 +62,8 @@ def predict(
         raise UsageError(f"--truncate is {truncate}; it must be 2 or more.")
     predictor = load_run(run, precision, draft)
     settings = predictor.settings(**decoding_changes(overrides))
-    if to is not None and predictor.task.input != "source":
-        raise UsageError(f"--to names a target language; a run for {predictor.task.name} has none.")
+    if to is not None:
+        predictor.refuse_to()
     inside = read_passage(passage)
     fixed = {**({} if inside is None else {"passage": inside}), **prompting.fixed(predictor)}
     shots = prompting.shots(predictor)
