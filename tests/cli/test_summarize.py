@@ -135,6 +135,18 @@ def test_questions_are_answered_in_words(triptych: Command, made: Path) -> None:
     assert done.code == 2 and "is a run for summarization" in done.err
 
 
+def test_a_leak_is_told_by_what_is_read_and_not_by_its_language(triptych: Command, tmp_path: Path) -> None:
+    for number, name in enumerate(("train", "validation", "test")):
+        passages = [f"Ada has {number * 3 + own} dogs." for own in range(3)]
+        passages[0] = "Ada has no dog." if name != "validation" else passages[0]
+        rows = "".join(f"How many?\t{passage}\tsome\n" for passage in passages)
+        (tmp_path / f"{name}.tsv").write_text(rows)
+    data = "".join(f'{part} = "{part}.tsv"\n' for part in ("train", "validation", "test"))
+    (tmp_path / "a.toml").write_text(f'[task]\nname = "generative-answering"\n[data]\nsource = "en"\n{data}')
+    done = triptych("data", "check", tmp_path / "a.toml")
+    assert done.out.split("\n")[:-1] == ["error: test.tsv:1: leak: this text also stands in train (train.tsv:1)"]
+
+
 def test_own_files_are_checked(triptych: Command, made: Path) -> None:
     assert "records" in triptych("data", "check", made / "summaries.toml").err
     dials = ["280" if one == "330" else one for one in TINY]  # 2 specials, 32 sentinels and 256 bytes are more

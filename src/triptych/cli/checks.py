@@ -62,7 +62,7 @@ def _others(what: What) -> Report | None:
     report, held = Report(pairs={name: len(part) for name, part in named.items()}), {}
     for name, part in named.items():
         for example in part:
-            texts = (value for value in example.inputs.values() if isinstance(value, str))
+            texts = (getattr(example, field) for field in ("passage", "source", "text") if getattr(example, field) is not None)
             key = sentence_key(next(texts, "") if example.messages is None else "\n".join(texts_of(example.messages)))
             if key in held and held[key][0] != name:
                 report.problems.append(Problem(example.place, f"leak: this text also stands in {held[key][0]} ({held[key][1]})"))
