@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -35,7 +36,7 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Ca
                 raise UsageError(
                     f"{name} holds questions on passages (by its name); this task reads {', '.join(_columns(needs))}: TSV or JSONL."
                 )
-            found += written([one.example for one in squad.questions(name, data.source)], needs)
+            found += written(squad.usable(list(squad.questions(name, data.source)), report, Path(name).name, is_span=False), needs)
         else:
             found += columns.read([name], data, _columns(needs), report)
     for one in found:
