@@ -84,8 +84,17 @@ def test_squad_json_is_asked_and_answered_in_words(tmp_path: Path) -> None:
 
 
 def test_answers_may_be_texts_alone_and_nothing_is_left_out_unsaid(tmp_path: Path) -> None:
-    lines = [{"question": question, "passage": "Ada met Bob. Bob sang.", "answers": answers} for question, answers in (
-        ("Who?", ["Ada", "She"]), ("Whom?", [{"text": "Bob"}]), ("Where?", []), (" ", ["Ada"]), ("How?", [""]), ("When?", [{"start": 0}]))]
+    lines = [
+        {"question": question, "passage": "Ada met Bob. Bob sang.", "answers": answers}
+        for question, answers in (
+            ("Who?", ["Ada", "She"]),
+            ("Whom?", [{"text": "Bob"}]),
+            ("Where?", []),
+            (" ", ["Ada"]),
+            ("How?", [""]),
+            ("When?", [{"start": 0}]),
+        )
+    ]
     content, said = "".join(json.dumps(line) + "\n" for line in lines), list[str]()
     found = read(tmp_path / "a.jsonl", content, ANSWERS, said.append)
     assert [(one.target, one.references) for one in found] == [("Ada", ["Ada", "She"]), ("Bob", ["Bob"]), ("", [])]
@@ -100,6 +109,18 @@ def test_questions_on_one_sentence_are_references_of_one_example() -> None:
     (found,) = written(one, QUESTIONS, together=True)
     assert (found.target, found.references) == ("Whom?", ["Whom?", "Who was met?"]) and found.question is None
     assert len(written(one, QUESTIONS)) == 2
+
+
+def test_own_questions_are_scored_with_all_on_their_passage(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [("Ada met Bob.", "Whom?"), ("Bob sang.", ["Who?", "Who sang?"]), ("Ada met Bob.", ["Who met Bob?", "Who met?"])]
+    path.write_text("".join(json.dumps({"passage": passage, "target": target}) + "\n" for passage, target in rows))
+    table = DataTable(train=str(path), validation=str(path), test=str(path))
+    assert len(read_part(table, "train", None, QUESTIONS)) == 3
+    for part in ("validation", "test"):
+        found = read_part(table, part, None, QUESTIONS)
+        assert [(one.target, one.references) for one in found] == [
+            ("Whom?", ["Whom?", "Who met Bob?", "Who met?"]), ("Who?", ["Who?", "Who sang?"])]  # fmt: skip
 
 
 @pytest.mark.parametrize(

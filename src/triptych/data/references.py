@@ -86,6 +86,12 @@ def grouped(examples: Sequence[Example]) -> list[Example]:
     """One Example for each passage, with all its targets as references; the first of them is its target."""
     found: dict[str, Example] = {}
     for one in examples:
+        own = one.references if one.references is not None else [one.target or ""]
         kept = found.setdefault(one.passage or "", one)
-        kept.references = [*(kept.references or []), one.target or ""]
+        kept.references = list(own) if kept is one else [*(kept.references or []), *own]
     return list(found.values())
+
+
+def to_score(examples: list[Example], needs: Sequence[str]) -> list[Example]:
+    """Examples as they are scored: where questions are written, all on one passage or sentence are its references."""
+    return grouped(examples) if "references" in needs and "passage" in needs and "question" not in needs else examples
