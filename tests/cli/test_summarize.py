@@ -108,6 +108,22 @@ def test_summaries_are_scored_with_intervals_and_looked_at(triptych: Command, ma
     assert triptych("inspect", made / "several", LINES[0], "--to", "ask").code == 0
 
 
+def test_what_was_not_read_is_told_when_it_is_looked_at(triptych: Command, made: Path, tmp_path: Path) -> None:
+    done = triptych("inspect", made / "summaries", "word " * 200, "--html", tmp_path / "a.html")
+    assert done.code == 0 and "Not all was seen of the text (" in done.err
+    assert '"notes": ["cut", "source_cut"]' in (tmp_path / "a.html").read_text("utf-8")
+    done = triptych("inspect", made / "summaries", "word", "--html", tmp_path / "b.html")
+    assert "Not all" not in done.err and '"source_cut"' not in (tmp_path / "b.html").read_text("utf-8")
+
+
+def test_marked_runs_are_looked_at(triptych: Command, made: Path) -> None:
+    text = "one [MASK] dogs"
+    done = triptych("inspect", made / "spans", text)
+    assert done.code == 0 and done.out.split("\n")[0] == triptych("predict", made / "spans", text).out.rstrip("\n")
+    done = triptych("inspect", made / "spans", text, "--target", "red")
+    assert done.code == 2 and "leave out" in done.err
+
+
 @pytest.mark.parametrize("name", ["summaries", "answers", "several"])
 def test_runs_are_compared(triptych: Command, made: Path, tmp_path: Path, name: str) -> None:
     done = triptych("compare", made / name, made / name, "--bootstrap", "5", "--json", "--html", tmp_path / "both.html")
