@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import sys
@@ -14,8 +15,12 @@ import pytest
 
 import triptych as package
 from triptych.cli import chat as verb
+from triptych.cli.look import Options
+from triptych.cli.look_writing import look
 from triptych.cli.main import run as run_command
+from triptych.data.example import Example
 from triptych.run import Run
+from triptych.tasks.task import TASKS
 from triptych.tasks.turns import TEMPLATES
 
 Triptych = Callable[..., SimpleNamespace]
@@ -52,6 +57,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         assert run_command(["train", *map(str, command), *DIALS]) == 0
     return folder
+
+
+@pytest.mark.parametrize("name", ["chat", "sft", "dpo"])
+def test_an_answer_that_is_given_is_looked_at_as_the_assistant_s(runs: Path, name: str) -> None:
+    predictor, (asked, answered) = package.load(runs / name), TALKS[0]["messages"]
+    shown = look(predictor, asked["content"], Options(target=answered["content"]))
+    expected = shown.traces[0].expected
+    assert expected is not None and shown.answer == answered["content"]
+    talked = TASKS["chat"]({"context": 48})
+    whole = dataclasses.replace(predictor, task=talked, head=talked.head(predictor.config.model, predictor.labels))  # type: ignore[union-attr]
+    total, count = whole.losses_of_each([Example(messages=[asked, answered])])[0]["nll"]
+    told = [nats for nats in expected.nats if nats is not None][1 - count :]  # its words; the end is told apart
+    assert count >= len("hello Ann") + 1 and expected.given.end_nats is not None
+    assert sum(told) + expected.given.end_nats == pytest.approx(total, rel=1e-4)
 
 
 def test_fine_tuning_keeps_the_tokenizer_and_takes_marks_of_text(runs: Path) -> None:
