@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import io
 import json
 import sys
@@ -20,7 +21,7 @@ from triptych.cli.look_writing import look
 from triptych.cli.main import run as run_command
 from triptych.data.example import Example
 from triptych.run import Run
-from triptych.tasks.task import TASKS
+from triptych.tasks.task import TASKS, Prediction
 from triptych.tasks.turns import TEMPLATES
 
 Triptych = Callable[..., SimpleNamespace]
@@ -222,3 +223,23 @@ def test_packaged_recipes_are_whole(name: str) -> None:
 
     found = Recipe.load(name)
     assert found.build_task().name == "chat" and Recipe.parse(found.to_toml()) is not None
+
+
+def test_sample_and_rank_is_measured(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "sample_and_rank.py"
+    spec = importlib.util.spec_from_file_location("sample_and_rank", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    given = [str(runs / "chat"), "--conversations", "4", "--samples", "3", "--json", str(tmp_path / "a.json")]
+    monkeypatch.setattr("sys.argv", ["sample_and_rank.py", *given])
+    module.main()
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    found = json.loads((tmp_path / "a.json").read_text(), parse_constant=refuse)
+    assert found["conversations"] == 4 and "log-probability" not in found["ways"]["what was said"]
+    assert "what was said" in capsys.readouterr().out
+    ranked = Prediction("a", log_probability=-6.0, tokens=[5, 6], token_log_probabilities=[-1.0, -2.0, -3.0])
+    assert module.log_probability(ranked) == -2  # two tokens and the end
