@@ -168,3 +168,26 @@ def test_own_files_are_checked(triptych: Command, made: Path) -> None:
     dials = ["280" if one == "330" else one for one in TINY]  # 2 specials, 32 sentinels and 256 bytes are more
     done = triptych("train", made / "spans.toml", "--out", made / "none", *dials, "--dry-run")
     assert done.code == 2 and "specials, tags and bytes alone take 290" in done.err
+
+
+def test_files_of_texts_to_write_from_are_checked_line_by_line(triptych: Command, made: Path, tmp_path: Path) -> None:
+    files = {
+        "sums.jsonl": line(dialogue="a b", summary=["a", "b"]) + line(dialogue="a b", summary=3) + line(dialogue=" ", summary="a"),
+        "own.jsonl": line(source="a b", target=["a"]) + line(source=["a"], target="b") + line(source="c", target=[]),
+        "asked.jsonl": line(passage="a b", target="a ?") + line(passage="a b") + line(passage="b", target=""),
+        "answered.tsv": "question\tpassage\tanswer\nWho?\ta b\ta\nWho?\ta\nWho?\t\ta\n",
+        "several.jsonl": "".join(line(task=task, source="a", target="b") for task in ("s", None, " ")),
+    }  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+        done = triptych("data", "check", tmp_path / name)
+        first, last = (2, 3) if name != "answered.tsv" else (3, 4)
+        assert done.code == 1 and done.out.count("error") == 2 and "train 1 texts to write from; 2 errors" in done.err, done
+        assert f"{name}:{first}: unreadable" in done.out and f"{name}:{last}: empty text" in done.out
+    for name in ("sums.jsonl", "several.jsonl", "qa.tsv"):  # columns without a header may be anything
+        done = triptych("data", "check", made / name)
+        assert done.code == 0 and "0 errors" in done.err
+    (tmp_path / "pairs.jsonl").write_text(line(source="a", target="b"))
+    assert "train 1 pairs" in triptych("data", "check", tmp_path / "pairs.jsonl").err
+    done = triptych("data", "stats", made / "sums.jsonl")
+    assert done.code == 0 and "source  target" in done.out

@@ -225,7 +225,9 @@ def test_packaged_recipes_are_whole(name: str) -> None:
     assert found.build_task().name == "chat" and Recipe.parse(found.to_toml()) is not None
 
 
-def test_sample_and_rank_is_measured(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sample_and_rank_is_measured(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = Path(__file__).parents[2] / "benchmarks" / "sample_and_rank.py"
     spec = importlib.util.spec_from_file_location("sample_and_rank", path)
     assert spec is not None and spec.loader is not None
