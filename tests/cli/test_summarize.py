@@ -87,6 +87,9 @@ def test_files_and_texts_are_summarized(triptych: Command, made: Path, tmp_path:
     values = json.loads(triptych("summarize", made / "summaries", "--jsonl", "x" * 10_000).out)
     assert values["truncated_input_tokens"] > 9_000
     assert triptych("summarize", made / "summaries", " ").out == "\n"
+    for more in (["--words"], ["--passage", "b"]):
+        done = triptych("inspect", made / "summaries", "a", *more)
+        assert done.code == 2 and "mean nothing here" in done.err
     for verb in ("summarize", "predict", "inspect"):
         done = triptych(verb, made / "summaries", "--to", "de", "a")
         assert done.code == 2 and "a run for summarization has none" in done.err
@@ -161,6 +164,19 @@ def test_a_leak_is_told_by_what_is_read_and_not_by_its_language(triptych: Comman
     (tmp_path / "a.toml").write_text(f'[task]\nname = "generative-answering"\n[data]\nsource = "en"\n{data}')
     done = triptych("data", "check", tmp_path / "a.toml")
     assert done.out.split("\n")[:-1] == ["error: test.tsv:1: leak: this text also stands in train (train.tsv:1)"]
+
+
+def test_a_question_is_written_on_the_passage_of_a_file(triptych: Command, made: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("".join(line(passage=text, target="who ?") for text in LINES))
+    data = "".join(f'{part} = "a.jsonl"\n' for part in ("train", "validation", "test"))
+    (tmp_path / "a.toml").write_text(f'[task]\nname = "question-generation"\n[data]\n{data}{END}')
+    dials = ["380" if one == "330" else one for one in TINY]
+    assert triptych("train", tmp_path / "a.toml", "--out", tmp_path / "run", *dials, "--model.positions", "rotary").code == 0
+    (tmp_path / "passage.txt").write_text(LINES[0])
+    done = triptych("predict", tmp_path / "run", "--passage", tmp_path / "passage.txt", "--jsonl")
+    assert done.code == 0 and json.loads(done.out)["passage"] == LINES[0]
+    assert triptych("compare", tmp_path / "run", tmp_path / "run", "--bootstrap", "3", "--html", tmp_path / "a.html").code == 0
+    assert triptych("inspect", tmp_path / "run", LINES[0]).code == 0
 
 
 def test_own_files_are_checked(triptych: Command, made: Path) -> None:

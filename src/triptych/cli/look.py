@@ -117,6 +117,8 @@ def translation(predictor: Predictor, text: str | dict[str, Any], options: Optio
     """Attention from the answer's words to the source's."""
     from .look_writing import beam_tree
 
+    if options.words or (options.passage is not None and isinstance(text, str)):
+        raise UsageError(f"--words and --passage mean nothing here: a run for {predictor.task.name} reads one text.")
     trace = predictor.trace(text, to=options.to, target=options.target, kinds=options.kinds, **options.decoding)
     settings, example = predictor.settings(**options.decoding), predictor.example(text, "The text", options.to)
     if "source_cut" in trace.notes:
