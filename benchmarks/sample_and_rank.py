@@ -30,6 +30,7 @@ from triptych.metrics import bootstrap
 from triptych.metrics.answers import word_f1
 from triptych.metrics.bleu import chrf
 from triptych.recipe import Recipe
+from triptych.tasks.task import Prediction
 
 
 def asked(examples: Sequence[Example], count: int, seed: int) -> list[tuple[list[dict[str, str]], str]]:
@@ -58,6 +59,12 @@ def described(answers: Sequence[str], said: Sequence[str]) -> dict[str, float]:
         "chrF": chrf(list(answers), list(said)).value, "words": statistics.mean(len(one.split()) for one in answers),
         "different": 100.0 * len(set(answers)) / len(answers), "distinct-1": distinct(answers, 1), "distinct-2": distinct(answers, 2),
     }  # fmt: skip
+
+
+def log_probability(answer: Prediction) -> float:
+    """Nats a token, the end of the turn among them, as the draws are ranked."""
+    each = answer.token_log_probabilities
+    return sum(each) / max(1, len(each))
 
 
 def main() -> None:
@@ -90,14 +97,14 @@ def main() -> None:
         began = time.monotonic()
         answers = predictor.predict([{"messages": turns} for turns, _ in pairs], **settings)
         texts = [one.text for one in answers]
-        each = [(one.log_probability or 0.0) / max(1, len(one.tokens)) for one in answers]
+        each = [log_probability(one) for one in answers]
         words[name] = np.array([[word_f1(one, other), 1.0] for one, other in zip(texts, said, strict=True)])
         found["ways"][name] = {**described(texts, said), "log-probability": statistics.mean(each), "seconds": time.monotonic() - began}
-    found["ways"]["what was said"] = {**described(said, said), "log-probability": float("nan"), "seconds": 0.0}
+    found["ways"]["what was said"] = described(said, said)
     columns = list(found["ways"]["greedy"])
     print(f"{len(pairs)} conversations\n{'':22}" + "".join(f"{name:>17}" for name in columns))
     for name, row in found["ways"].items():
-        print(f"{name:22}" + "".join(f"{row[column]:17.2f}" for column in columns))
+        print(f"{name:22}" + "".join(f"{row[column]:17.2f}" if column in row else f"{'–':>17}" for column in columns))
     one, best = list(ways)[1:]
     paired = bootstrap.compare(words[one], words[best], bootstrap.mean)
     found["gain in F1"] = paired.to_json()

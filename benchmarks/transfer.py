@@ -4,10 +4,12 @@
     python benchmarks/transfer.py runs/masked-words-en --out FOLDER [--sets banking77 wnut17 ...] [--seeds 3] [--threads 1]
     python benchmarks/transfer.py runs/masked-words-en-distilled --out FOLDER2 --only start    # a student's fine-tuning, for its teacher's
 
-Both sides have the shape of START, the same task options, batches and minutes; each its own learning rate, chosen once on development
-data (RATES). From nothing a tokenizer is learnt from the set itself. Whatever a recipe adds beside the Transformer's states (its words,
-pairs of words) is left out on both sides. The weights are those of the best development score; the test part is read once by each
-run. Runs are kept in FOLDER, a second call goes on with what is missing; prints one line a set: both means and their spreads.
+Both sides have the shape and the dropout of START (0.1; a recipe's own, up to 0.3, goes with its smaller model), the same task options,
+batches and minutes; each its own learning rate, chosen once on development data (RATES). From nothing a tokenizer is learnt from the
+set itself, and where the recipe says so words are cut anew in every epoch (batches.bpe_dropout), which a tokenizer that is given rules
+out. Whatever a recipe adds beside the Transformer's states (its words, pairs of words) is left out on both sides. The weights are those
+of the best development score; the test part is read once by each run. Runs are kept in FOLDER, a second call goes on with what is
+missing; prints one line a set: both means and their spreads.
 """
 
 from __future__ import annotations

@@ -87,6 +87,12 @@ def test_files_and_texts_are_summarized(triptych: Command, made: Path, tmp_path:
     values = json.loads(triptych("summarize", made / "summaries", "--jsonl", "x" * 10_000).out)
     assert values["truncated_input_tokens"] > 9_000
     assert triptych("summarize", made / "summaries", " ").out == "\n"
+    for more in (["--words"], ["--passage", "b"]):
+        done = triptych("inspect", made / "summaries", "a", *more)
+        assert done.code == 2 and "mean nothing here" in done.err
+    for verb in ("summarize", "predict", "inspect"):
+        done = triptych(verb, made / "summaries", "--to", "de", "a")
+        assert done.code == 2 and "a run for summarization has none" in done.err
     (tmp_path / "bad.txt").write_bytes(b"a\xff")
     done = triptych("summarize", made / "summaries", "--file", tmp_path / "bad.txt")
     assert done.code == 1 and "bad.txt:1: byte 0xFF is not UTF-8" in done.err
@@ -105,6 +111,33 @@ def test_summaries_are_scored_with_intervals_and_looked_at(triptych: Command, ma
     assert triptych("inspect", made / "several", LINES[0], "--to", "ask").code == 0
 
 
+def test_what_was_not_read_is_told_when_it_is_looked_at(triptych: Command, made: Path, tmp_path: Path) -> None:
+    done = triptych("inspect", made / "summaries", "word " * 200, "--html", tmp_path / "a.html")
+    assert done.code == 0 and "Not all was seen of the text (" in done.err
+    assert '"notes": ["cut", "source_cut"]' in (tmp_path / "a.html").read_text("utf-8")
+    done = triptych("inspect", made / "summaries", "word", "--html", tmp_path / "b.html")
+    assert "Not all" not in done.err and '"source_cut"' not in (tmp_path / "b.html").read_text("utf-8")
+
+
+def test_marked_runs_are_looked_at(triptych: Command, made: Path) -> None:
+    text = "one [MASK] dogs"
+    done = triptych("inspect", made / "spans", text)
+    assert done.code == 0 and done.out.split("\n")[0] == triptych("predict", made / "spans", text).out.rstrip("\n")
+    done = triptych("inspect", made / "spans", text, "--target", "red")
+    assert done.code == 2 and "leave out" in done.err
+
+
+@pytest.mark.parametrize("name", ["summaries", "answers", "several"])
+def test_runs_are_compared(triptych: Command, made: Path, tmp_path: Path, name: str) -> None:
+    done = triptych("compare", made / name, made / name, "--bootstrap", "5", "--json", "--html", tmp_path / "both.html")
+    assert done.code == 0, done.err
+    first = json.loads(done.out)["runs"][1]["against_first"]
+    assert all(one["difference"]["value"] == 0 for one in first.values()) and len(first) >= 2
+    assert "Ada" in (tmp_path / "both.html").read_text("utf-8")  # of the example that was chosen
+    done = triptych("compare", made / "summaries", made / "answers")
+    assert done.code == 2 and "nothing to compare" in done.err
+
+
 def test_questions_are_answered_in_words(triptych: Command, made: Path) -> None:
     done = triptych("answer", made / "answers", "How many dogs?", "--passage", LINES[0])
     assert done.code == 0 and done.out.count("\n") == 1
@@ -121,8 +154,56 @@ def test_questions_are_answered_in_words(triptych: Command, made: Path) -> None:
     assert done.code == 2 and "is a run for summarization" in done.err
 
 
+def test_a_leak_is_told_by_what_is_read_and_not_by_its_language(triptych: Command, tmp_path: Path) -> None:
+    for number, name in enumerate(("train", "validation", "test")):
+        passages = [f"Ada has {number * 3 + own} dogs." for own in range(3)]
+        passages[0] = "Ada has no dog." if name != "validation" else passages[0]
+        rows = "".join(f"How many?\t{passage}\tsome\n" for passage in passages)
+        (tmp_path / f"{name}.tsv").write_text(rows)
+    data = "".join(f'{part} = "{part}.tsv"\n' for part in ("train", "validation", "test"))
+    (tmp_path / "a.toml").write_text(f'[task]\nname = "generative-answering"\n[data]\nsource = "en"\n{data}')
+    done = triptych("data", "check", tmp_path / "a.toml")
+    assert done.out.split("\n")[:-1] == ["error: test.tsv:1: leak: this text also stands in train (train.tsv:1)"]
+
+
+def test_a_question_is_written_on_the_passage_of_a_file(triptych: Command, made: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("".join(line(passage=text, target="who ?") for text in LINES))
+    data = "".join(f'{part} = "a.jsonl"\n' for part in ("train", "validation", "test"))
+    (tmp_path / "a.toml").write_text(f'[task]\nname = "question-generation"\n[data]\n{data}{END}')
+    dials = ["380" if one == "330" else one for one in TINY]
+    assert triptych("train", tmp_path / "a.toml", "--out", tmp_path / "run", *dials, "--model.positions", "rotary").code == 0
+    (tmp_path / "passage.txt").write_text(LINES[0])
+    done = triptych("predict", tmp_path / "run", "--passage", tmp_path / "passage.txt", "--jsonl")
+    assert done.code == 0 and json.loads(done.out)["passage"] == LINES[0]
+    assert triptych("compare", tmp_path / "run", tmp_path / "run", "--bootstrap", "3", "--html", tmp_path / "a.html").code == 0
+    assert triptych("inspect", tmp_path / "run", LINES[0]).code == 0
+
+
 def test_own_files_are_checked(triptych: Command, made: Path) -> None:
     assert "records" in triptych("data", "check", made / "summaries.toml").err
     dials = ["280" if one == "330" else one for one in TINY]  # 2 specials, 32 sentinels and 256 bytes are more
     done = triptych("train", made / "spans.toml", "--out", made / "none", *dials, "--dry-run")
     assert done.code == 2 and "specials, tags and bytes alone take 290" in done.err
+
+
+def test_files_of_texts_to_write_from_are_checked_line_by_line(triptych: Command, made: Path, tmp_path: Path) -> None:
+    files = {
+        "sums.jsonl": line(dialogue="a b", summary=["a", "b"]) + line(dialogue="a b", summary=3) + line(dialogue=" ", summary="a"),
+        "own.jsonl": line(source="a b", target=["a"]) + line(source=["a"], target="b") + line(source="c", target=[]),
+        "asked.jsonl": line(passage="a b", target="a ?") + line(passage="a b") + line(passage="b", target=""),
+        "answered.tsv": "question\tpassage\tanswer\nWho?\ta b\ta\nWho?\ta\nWho?\t\ta\n",
+        "several.jsonl": "".join(line(task=task, source="a", target="b") for task in ("s", None, " ")),
+    }  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+        done = triptych("data", "check", tmp_path / name)
+        first, last = (2, 3) if name != "answered.tsv" else (3, 4)
+        assert done.code == 1 and done.out.count("error") == 2 and "train 1 texts to write from; 2 errors" in done.err, done
+        assert f"{name}:{first}: unreadable" in done.out and f"{name}:{last}: empty text" in done.out
+    for name in ("sums.jsonl", "several.jsonl", "qa.tsv"):  # columns without a header may be anything
+        done = triptych("data", "check", made / name)
+        assert done.code == 0 and "0 errors" in done.err
+    (tmp_path / "pairs.jsonl").write_text(line(source="a", target="b"))
+    assert "train 1 pairs" in triptych("data", "check", tmp_path / "pairs.jsonl").err
+    done = triptych("data", "stats", made / "sums.jsonl")
+    assert done.code == 0 and "source  target" in done.out

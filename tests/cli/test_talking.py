@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
 import io
 import json
 import sys
@@ -14,8 +16,12 @@ import pytest
 
 import triptych as package
 from triptych.cli import chat as verb
+from triptych.cli.look import Options
+from triptych.cli.look_writing import look
 from triptych.cli.main import run as run_command
+from triptych.data.example import Example
 from triptych.run import Run
+from triptych.tasks.task import TASKS, Prediction
 from triptych.tasks.turns import TEMPLATES
 
 Triptych = Callable[..., SimpleNamespace]
@@ -52,6 +58,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         assert run_command(["train", *map(str, command), *DIALS]) == 0
     return folder
+
+
+@pytest.mark.parametrize("name", ["chat", "sft", "dpo"])
+def test_an_answer_that_is_given_is_looked_at_as_the_assistant_s(runs: Path, name: str) -> None:
+    predictor, (asked, answered) = package.load(runs / name), TALKS[0]["messages"]
+    shown = look(predictor, asked["content"], Options(target=answered["content"]))
+    expected = shown.traces[0].expected
+    assert expected is not None and shown.answer == answered["content"]
+    talked = TASKS["chat"]({"context": 48})
+    whole = dataclasses.replace(predictor, task=talked, head=talked.head(predictor.config.model, predictor.labels))  # type: ignore[union-attr]
+    total, count = whole.losses_of_each([Example(messages=[asked, answered])])[0]["nll"]
+    told = [nats for nats in expected.nats if nats is not None][1 - count :]  # its words; the end is told apart
+    assert count >= len("hello Ann") + 1 and expected.given.end_nats is not None
+    assert sum(told) + expected.given.end_nats == pytest.approx(total, rel=1e-4)
 
 
 def test_fine_tuning_keeps_the_tokenizer_and_takes_marks_of_text(runs: Path) -> None:
@@ -203,3 +223,25 @@ def test_packaged_recipes_are_whole(name: str) -> None:
 
     found = Recipe.load(name)
     assert found.build_task().name == "chat" and Recipe.parse(found.to_toml()) is not None
+
+
+def test_sample_and_rank_is_measured(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "sample_and_rank.py"
+    spec = importlib.util.spec_from_file_location("sample_and_rank", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    given = [str(runs / "chat"), "--conversations", "4", "--samples", "3", "--json", str(tmp_path / "a.json")]
+    monkeypatch.setattr("sys.argv", ["sample_and_rank.py", *given])
+    module.main()
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    found = json.loads((tmp_path / "a.json").read_text(), parse_constant=refuse)
+    assert found["conversations"] == 4 and "log-probability" not in found["ways"]["what was said"]
+    assert "what was said" in capsys.readouterr().out
+    ranked = Prediction("a", log_probability=-6.0, tokens=[5, 6], token_log_probabilities=[-1.0, -2.0, -3.0])
+    assert module.log_probability(ranked) == -2  # two tokens and the end

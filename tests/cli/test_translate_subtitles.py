@@ -113,6 +113,7 @@ def test_the_verb_translates_a_file(triptych: Command, trained: Path, tmp_path: 
         (["--srt", "missing.srt"], 1, "missing.srt cannot be read"),
         (["--srt", "missing.srt", "a text"], 2, "--srt translates a file"),
         (["--srt", "missing.srt", "--line-width", "3"], 2, "--line-width is 3"),
+        (["--srt", "missing.srt", "--truncate", "0"], 2, "--truncate is 0"),
         (["--line-width", "30", "a text"], 2, "--line-width is for subtitles"),
         (["--draft", "ngram", "a text"], 2, "give --decoding.beams 1, or no draft"),
         (["--draft", "nowhere", "a text"], 1, "nowhere"),

@@ -83,11 +83,44 @@ def test_squad_json_is_asked_and_answered_in_words(tmp_path: Path) -> None:
         read(tmp_path / "c.json", content)
 
 
+def test_answers_may_be_texts_alone_and_nothing_is_left_out_unsaid(tmp_path: Path) -> None:
+    lines = [
+        {"question": question, "passage": "Ada met Bob. Bob sang.", "answers": answers}
+        for question, answers in (
+            ("Who?", ["Ada", "She"]),
+            ("Whom?", [{"text": "Bob"}]),
+            ("Where?", []),
+            (" ", ["Ada"]),
+            ("How?", [""]),
+            ("When?", [{"start": 0}]),
+        )
+    ]
+    content, said = "".join(json.dumps(line) + "\n" for line in lines), list[str]()
+    found = read(tmp_path / "a.jsonl", content, ANSWERS, said.append)
+    assert [(one.target, one.references) for one in found] == [("Ada", ["Ada", "She"]), ("Bob", ["Bob"]), ("", [])]
+    assert len(said) == 2 and "2 questions (a.jsonl:5, a.jsonl:6) left out: the answer has no text" in said[0]
+    assert "1 question (a.jsonl:4) left out: the question or the passage is empty" in said[1]
+    spans = read(tmp_path / "a.jsonl", content, ("question", "passage", "answers"))
+    assert [one.answers for one in spans] == [[("Ada", 0), ("She", -1)], []]  # Bob stands there twice
+
+
 def test_questions_on_one_sentence_are_references_of_one_example() -> None:
     one = [Example(question=text, passage="Ada met Bob.", answers=[("Bob", 8)]) for text in ("Whom?", "Who was met?")]
     (found,) = written(one, QUESTIONS, together=True)
     assert (found.target, found.references) == ("Whom?", ["Whom?", "Who was met?"]) and found.question is None
     assert len(written(one, QUESTIONS)) == 2
+
+
+def test_own_questions_are_scored_with_all_on_their_passage(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [("Ada met Bob.", "Whom?"), ("Bob sang.", ["Who?", "Who sang?"]), ("Ada met Bob.", ["Who met Bob?", "Who met?"])]
+    path.write_text("".join(json.dumps({"passage": passage, "target": target}) + "\n" for passage, target in rows))
+    table = DataTable(train=str(path), validation=str(path), test=str(path))
+    assert len(read_part(table, "train", None, QUESTIONS)) == 3
+    for part in ("validation", "test"):
+        found = read_part(table, part, None, QUESTIONS)
+        assert [(one.target, one.references) for one in found] == [
+            ("Whom?", ["Whom?", "Who met Bob?", "Who met?"]), ("Who?", ["Who?", "Who sang?"])]  # fmt: skip
 
 
 @pytest.mark.parametrize(

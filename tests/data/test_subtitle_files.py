@@ -87,6 +87,24 @@ def test_tags_stay_around_a_text() -> None:
     assert not unit_of("♪ 12 -- ♪").has_words
 
 
+@pytest.mark.parametrize(
+    ("lines", "before", "after", "lost"),
+    [
+        (("<i>One</i>", "two"), "", "", 2),
+        (("one <i>two</i>",), "", "", 2),
+        (("<b>- <i>One</i> two</b>",), "<b>- ", "</b>", 2),
+        (("<i>One</i> and <i>two</i>",), "<i>", "</i>", 2),
+        (('<font color="#fff">One</font> <font size="2">two',), "", "", 3),
+        (("<i>it goes on",), "<i>", "", 0),  # closed in another turn, or never
+        (("it ends.</i>",), "", "</i>", 0),
+    ],
+)
+def test_half_a_tag_does_not_stay_alone(lines: tuple[str, ...], before: str, after: str, lost: int) -> None:
+    unit = unit_of(*lines)
+    assert (unit.before, unit.after, unit.lost) == (before, after, lost)
+    assert "<" not in unit.text
+
+
 def test_lines_stay_as_many_as_they_were_where_they_suffice() -> None:
     assert set_lines(unit_of("Yes,", "sir."), "Ja, Herr.") == ["Ja,", "Herr."]
     assert set_lines(unit_of("Yes,", "sir."), "Jawohl.") == ["Jawohl."]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sacrebleu
+from sacrebleu.metrics.bleu import BLEU
 
 from triptych.errors import DataError, UsageError
 from triptych.metrics import bleu as metrics
@@ -27,6 +28,27 @@ def test_bleu_is_sacrebleus_own() -> None:
     for part in ("case:mixed", "eff:no", "tok:13a", "smooth:exp", f"version:{sacrebleu.__version__}"):
         assert part in found.signature
     assert metrics.chrf(HYPOTHESES, REFERENCES).value == sacrebleu.corpus_chrf(HYPOTHESES, [REFERENCES]).score
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "ja"])
+def test_several_references_count_as_sacrebleu_counts_them(language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = [[one, "the snow is green"][: 1 + place % 2] for place, one in enumerate(REFERENCES)]
+    streams = [REFERENCES, [both[1] if len(both) > 1 else None for both in several]]
+    for texts in (several, [[one, "the snow"] for one in REFERENCES], [[one] for one in REFERENCES]):
+        if texts is not several:
+            streams = [list(stream) for stream in zip(*texts, strict=True)]
+        oracle = BLEU(tokenize=metrics.tokens_of(language))
+        wanted = oracle.corpus_score(HYPOTHESES, streams).score  # type: ignore[arg-type]
+        found = metrics.bleu_of_several(HYPOTHESES, texts, language)
+        assert found.value == pytest.approx(wanted, abs=1e-9) and found.signature == f"BLEU|{oracle.get_signature()}"
+    assert metrics.bleu_of_several(["no"], [["none", "at all"]], language).value == 0
+
+    def again(*given: object, **more: object) -> None:
+        raise AssertionError("counted twice")
+
+    monkeypatch.setattr(BLEU, "sentence_score", again)  # a thousand draws of an interval count each text once
+    monkeypatch.setattr(BLEU, "corpus_score", again)
+    metrics.bleu_of_several(HYPOTHESES[::-1], several[::-1], language)
 
 
 @pytest.mark.parametrize("language", ["zh", "zh-Hant", "zh-Hans"])

@@ -24,6 +24,14 @@ def test_by_hand() -> None:
     assert scores["rougeL"].signature == "ROUGE-L-F1|nrefs:1|case:lc|stem:no|tok:words-and-unspaced-characters"
 
 
+def test_drawn_texts_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, references = ["one red dog", "two cats"], [["a red dog", "red dogs"], ["two cats sat"]]
+    found = rouge(texts, references)
+    monkeypatch.setattr("triptych.metrics.rouge.tokens", lambda text: pytest.fail("an interval of 1000 draws would take an hour"))
+    again = rouge(texts + texts, references + references)
+    assert [one.value for one in again.values()] == [one.value for one in found.values()]
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

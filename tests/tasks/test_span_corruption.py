@@ -138,6 +138,10 @@ def test_marked_runs_are_written_in(tokenizers: Tokenizers, positions: str) -> N
     found = predictor.predict(["the [MASK] looked at [MASK].", "[MASK]"])
     assert len(found[0].details["spans"]) == 2 and found[0].text.startswith("the") and found[0].text.endswith(".")
     assert "[MASK]" not in found[0].text and len(found[1].details["spans"]) == 1
+    several = predictor.predict(["the [MASK] looked"], beams=3, n_best=3)[0]
+    assert len(several.alternatives) == 2 and all(one.text.startswith("the") for one in several.alternatives)
+    told = several.to_json()["alternatives"]
+    assert [one["text"] for one in told] == [one.text for one in several.alternatives] and len(told[0]["spans"]) == 1
     (one,) = task.encode(Example(text="the [MASK] looked"), tokenizers, LABELS, "use", None)
     tokenizer = tokenizers.source
     assert one.inputs["source"].tolist() == [*tokenizer.encode("the"), sentinels_of(tokenizer)[0], *tokenizer.encode(" looked"), 1]

@@ -62,7 +62,7 @@ def _others(what: What) -> Report | None:
     report, held = Report(pairs={name: len(part) for name, part in named.items()}), {}
     for name, part in named.items():
         for example in part:
-            texts = (value for value in example.inputs.values() if isinstance(value, str))
+            texts = (getattr(example, field) for field in ("passage", "source", "text") if getattr(example, field) is not None)
             key = sentence_key(next(texts, "") if example.messages is None else "\n".join(texts_of(example.messages)))
             if key in held and held[key][0] != name:
                 report.problems.append(Problem(example.place, f"leak: this text also stands in {held[key][0]} ({held[key][1]})"))
@@ -126,6 +126,14 @@ def _tagged(what: What) -> Report | None:
     return check({part: [str(locate(name, files[file], talk))] for part, file in SPLIT_FILES[name].items()}, fields)
 
 
+def _written(what: What) -> Report | None:
+    """A file of texts and what is to be written from them."""
+    from ..data import check_written
+
+    needs = check_written.needs_of(what[0]) if len(what) == 1 else None
+    return None if needs is None else check_written.check(what[0], needs)
+
+
 def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
     """What the words mean where it is texts with labels or numbers: a data table and the fields; None where it is something else."""
     from ..data.catalog import entries
@@ -169,6 +177,7 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
     from ..data.check_conll import is_conll
     from ..data.check_conllu import is_conllu
     from ..data.check_reading import is_squad
+    from ..data.check_written import needs_of
     from ..data.parts import DataTable, read_part, reader_of
     from ..recipe import Recipe, packaged
 
@@ -188,7 +197,8 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
         for needs, is_one in kinds.items():
             if what and all(is_one(name) for name in what):
                 return {"train": reader_of(needs)(list(what), DataTable(), needs, talk)}
-        return None
+        needs = needs_of(first) if len(what) == 1 else None
+        return None if needs is None else {"train": reader_of((*needs, "references"))([first], DataTable(), (*needs, "references"), talk)}
     if needs[0] == "source":
         return None
     splits = entries()[data.set].splits if data.set is not None else SPLITS
@@ -232,5 +242,6 @@ CHECKS: dict[str, Callable[[What], Report | None]] = {  # what the records are c
     "questions": _reading,
     "sentences": _tagged,
     "texts": _checked_labels,
+    "texts to write from": _written,
     "records": _others,
 }

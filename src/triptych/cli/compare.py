@@ -88,9 +88,12 @@ def _refuse_different(runs: tuple[str, ...], predictors: list[Predictor]) -> Non
     for run, other in zip(runs[1:], predictors[1:], strict=True):
         if other.task.name != first.task.name:
             raise UsageError(f"{runs[0]} is for {first.task.name} and {run} for {other.task.name}: there is nothing to compare.")
-        if first.languages and not set(other.languages.get("targets", [])) & set(first.languages.get("targets", [])):
-            both = [", ".join(one.languages.get("targets", [])) for one in (first, other)]
-            raise UsageError(f"{runs[0]} translates to {both[0]} and {run} to {both[1]}: there is no language in common.")
+        targets = [one.languages.get("targets", []) for one in (first, other)]
+        if any(targets) and not set(targets[0]) & set(targets[1]):
+            both = [", ".join(names) or "what has no name" for names in targets]
+            if first.task.name == "translation":
+                raise UsageError(f"{runs[0]} translates to {both[0]} and {run} to {both[1]}: there is no language in common.")
+            raise UsageError(f"{runs[0]} learnt {both[0]} and {run} learnt {both[1]}: there is no task in common.")
 
 
 def shown_names(runs: tuple[str, ...]) -> list[str]:
@@ -217,11 +220,14 @@ def _number(value: Any) -> str:
 
 def _write_page(html: Path, sides: list[Side], examples: list[Example], text: str | None, to: str | None,
                 changes: dict[str, Any]) -> None:  # fmt: skip
+    from ..data.example import FIELDS
     from ..inspection.html import write
 
-    if text is None:
-        chosen = sorted(examples, key=lambda example: len(example.source or ""))[len(examples) // 2]
-        text, to = chosen.source or "", to or chosen.target_language
-    traces = [side.predictor.trace(text, to=to, label=side.name, **changes) for side in sides]
+    given: str | dict[str, Any] | None = text
+    if given is None:
+        names = [name for name in sides[0].predictor.task.needs if FIELDS[name].role == "input" and FIELDS[name].text]
+        chosen = sorted(examples, key=lambda example: len(getattr(example, names[-1]) or ""))[len(examples) // 2]
+        given, to = {name: getattr(chosen, name) for name in names}, to or chosen.target_language
+    traces = [side.predictor.trace(given, to=to, label=side.name, **changes) for side in sides]
     write(html, traces)
     talk(f"Written: {html}. It opens in a browser and needs no network.")

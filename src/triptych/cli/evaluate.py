@@ -99,6 +99,7 @@ def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to
                     ) -> tuple[list[Example], str]:  # fmt: skip
     """The examples to score and what to call them. Raises UsageError or DataError where there are none."""
     from ..data.parts import aligned, files_of, read_part, reader_of
+    from ..data.references import to_score
     from ..data.sources import read
     from ..errors import unknown
     from ..recipe import Recipe
@@ -115,7 +116,7 @@ def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to
         names = [name for part in data for name in part.split(",")]
         name = ", ".join(names)
         if not aligned(needs):
-            examples = reader_of(needs)(names, recipe.data, needs, talk)
+            examples = to_score(reader_of(needs)(names, recipe.data, needs, talk), needs)
         else:
             source = languages.get("source", [])
             target = to or (targets[0] if targets else None)

@@ -117,9 +117,14 @@ def translation(predictor: Predictor, text: str | dict[str, Any], options: Optio
     """Attention from the answer's words to the source's."""
     from .look_writing import beam_tree
 
+    if options.words or (options.passage is not None and isinstance(text, str)):
+        raise UsageError(f"--words and --passage mean nothing here: a run for {predictor.task.name} reads one text.")
     trace = predictor.trace(text, to=options.to, target=options.target, kinds=options.kinds, **options.decoding)
-    settings = predictor.settings(**options.decoding)
-    pictures = [] if options.target is not None else beam_tree(predictor, predictor.example(text, "The text", options.to), settings)
+    settings, example = predictor.settings(**options.decoding), predictor.example(text, "The text", options.to)
+    if "source_cut" in trace.notes:
+        unseen = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)[0].unseen
+        talk(f"Not all was seen of the text ({unseen:,} tokens; see task.longest_source).")
+    pictures = [] if options.target is not None else beam_tree(predictor, example, settings)
     if not trace.attention:
         note = "This model has no attention: one vector carries the whole sentence, so there is nothing to show."
         return Shown(answer=trace.target_text, rows=[], note=note, traces=[trace], pictures=pictures)
@@ -133,6 +138,13 @@ def generative_answering(predictor: Predictor, text: str, options: Options) -> S
     if options.passage is None:
         raise UsageError("A question needs a passage in which to look: --passage FILE or --passage TEXT.")
     return translation(predictor, {"question": text, "passage": options.passage}, options)
+
+
+def span_corruption(predictor: Predictor, text: str, options: Options) -> Shown:
+    """The same; the answer is the text with what was written at its marks."""
+    shown = translation(predictor, text, options)
+    shown.answer = predictor.predict([text], **options.decoding)[0].text
+    return shown
 
 
 def encoder(predictor: Predictor, text: str, options: Options) -> Shown:
@@ -208,7 +220,8 @@ LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {  # task -> what
     "parsing": parsing,
     "tagging": tagging,
     "question-answering": question_answering,
-    **dict.fromkeys(("summarization", "question-generation", "text-to-text", "span-corruption"), translation),
+    "span-corruption": span_corruption,
+    **dict.fromkeys(("summarization", "question-generation", "text-to-text"), translation),
     "generative-answering": generative_answering,
 }
 

@@ -29,9 +29,11 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
     settings = settings if settings.max_length else dataclasses.replace(settings, max_length=NEW_TOKENS)
     settings = dataclasses.replace(settings, scores=True)
     forced = options.target is not None
-    example = predictor.example(text + (options.target or ""), "The text")
+    talks = predictor.task.input == "messages"
+    example = predictor.example(text if talks else text + (options.target or ""), "The text")
     (encoded,) = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)
     ids, tokenizer, context = encoded.inputs["target"].tolist(), predictor.tokenizers.target, predictor.task.options["context"]
+    ids += _said(predictor, options.target) if talks and options.target else []
     if forced and len(ids) == 1:
         raise UsageError("There is nothing to look at: text and --target are empty.")
     prediction = None if forced else next(iter(predictor.answer([example], settings)))
@@ -45,6 +47,13 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
         trace.notes.append("unread")
     pictures = [] if forced else beam_tree(predictor, example, settings)
     return Shown(answer=answer, rows=_rows(traces), note=_note(traces[0], unread, bool(pictures)), traces=traces, pictures=pictures)
+
+
+def _said(predictor: Predictor, answer: str) -> list[int]:
+    """The tokens of an answer as the assistant's turn, which begins where the prompt of a conversation ends."""
+    from ..tasks.turns import Template
+
+    return Template(predictor.labels["template"]).turn({"role": "assistant", "content": answer}, predictor.tokenizers.target).content
 
 
 def beam_tree(predictor: Predictor, example: Example, settings: DecodingSettings) -> list[Picture]:

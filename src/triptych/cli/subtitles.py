@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from .console import talk
-from .use import Overrides, Precision, decoding_changes, demand, load_run, predict, print_as_written, some, tell_drafts
+from .use import Overrides, Precision, check_truncate, decoding_changes, demand, load_run, predict, print_as_written, some, tell_drafts
 
 if TYPE_CHECKING:
     from ..data.subtitles import Unit
@@ -47,6 +47,7 @@ def translate(
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
     demand(run, "translation")
+    check_truncate(truncate)
     dials: dict[str, Any] = {"to": to, "truncate": truncate, "draft": draft, "precision": precision, "overrides": overrides}
     if srt is None:
         if line_width is not None:

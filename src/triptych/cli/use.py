@@ -58,13 +58,14 @@ def predict(
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
-    if truncate is not None and truncate < 2:
-        raise UsageError(f"--truncate is {truncate}; it must be 2 or more.")
+    check_truncate(truncate)
     predictor = load_run(run, precision, draft)
     settings = predictor.settings(**decoding_changes(overrides))
-    if to is not None and predictor.task.input != "source":
-        raise UsageError(f"--to names a target language; a run for {predictor.task.name} has none.")
+    if to is not None:
+        predictor.refuse_to()
     inside = read_passage(passage)
+    if inside is not None and predictor.task.input == "passage":  # it is what is asked about
+        text, inside = (*text, inside), None
     fixed = {**({} if inside is None else {"passage": inside}), **prompting.fixed(predictor)}
     shots = prompting.shots(predictor)
     failed = 0
@@ -77,6 +78,11 @@ def predict(
         failed += _answer(predictor, own, block, examples, to, jsonl, truncate, problems, asked, bool(text))
     tell_drafts(predictor)
     return int(failed > 0)
+
+
+def check_truncate(truncate: int | None) -> None:
+    if truncate is not None and truncate < 2:
+        raise UsageError(f"--truncate is {truncate}; it must be 2 or more.")
 
 
 def _named(verb: str, task: str) -> Callable[..., int]:

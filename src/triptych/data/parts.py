@@ -10,6 +10,7 @@ from typing import Literal
 from ..errors import UsageError
 from . import catalog
 from .example import Example
+from .references import to_score
 from .sources import Files, read
 from .split import by_input, by_source
 
@@ -93,14 +94,15 @@ def other_part(data: DataTable, part: str, needs: Sequence[str], report: Report 
     given = getattr(data, part)
     missing = [name for name in ("validation", "test") if getattr(data, name) is None]
     if given is not None and not (part == "train" and missing):
-        return reader_of(needs)(names_of(given), data, needs, report)
+        found = reader_of(needs)(names_of(given), data, needs, report)
+        return found if part == "train" else to_score(found, needs)
     if data.stream and part != "train":
         from .streaming import Corpus
 
         return Corpus(data, report).held(part)
     parts = by_input(reader_of(needs)(names_of(data.train), data, needs, report if part == "train" else None))
     if part != "train":
-        return parts[part]
+        return to_score(parts[part], needs)
     return parts["train"] + [example for name in ("validation", "test") if name not in missing for example in parts[name]]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -35,7 +36,7 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Ca
                 raise UsageError(
                     f"{name} holds questions on passages (by its name); this task reads {', '.join(_columns(needs))}: TSV or JSONL."
                 )
-            found += written([one.example for one in squad.questions(name, data.source)], needs)
+            found += written(squad.usable(list(squad.questions(name, data.source)), report, Path(name).name, is_span=False), needs)
         else:
             found += columns.read([name], data, _columns(needs), report)
     for one in found:
@@ -85,6 +86,12 @@ def grouped(examples: Sequence[Example]) -> list[Example]:
     """One Example for each passage, with all its targets as references; the first of them is its target."""
     found: dict[str, Example] = {}
     for one in examples:
+        own = one.references if one.references is not None else [one.target or ""]
         kept = found.setdefault(one.passage or "", one)
-        kept.references = [*(kept.references or []), one.target or ""]
+        kept.references = list(own) if kept is one else [*(kept.references or []), *own]
     return list(found.values())
+
+
+def to_score(examples: list[Example], needs: Sequence[str]) -> list[Example]:
+    """Examples as they are scored: where questions are written, all on one passage or sentence are its references."""
+    return grouped(examples) if "references" in needs and "passage" in needs and "question" not in needs else examples

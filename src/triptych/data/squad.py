@@ -1,7 +1,8 @@
 """Passages with questions and answers that are spans of them: SQuAD's JSON (Rajpurkar et al. 2016, 2018), plain, .gz or in a tar.
 
 {"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers": [{"text", "answer_start"}], "is_impossible"}]}]}]}.
-A JSONL file holds one question a line: {"question", "passage" or "context", "answers": [{"text", "start" or "answer_start"}]}.
+A JSONL file holds one question a line: {"question", "passage" or "context", "answers": [{"text", "start" or "answer_start"}]}; there
+and here an answer may be its text alone.
 Offsets count characters. One that does not fit is found again where the text stands near it, or only once in the passage.
 """
 
@@ -57,15 +58,17 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str] = (), repor
     return usable(found, report, ", ".join(Path(name).name for name in names))
 
 
-def usable(found: Sequence[Found], report: Callable[[str], None] | None, what: str) -> list[Example]:
-    """The Examples that can be learnt from; `report` is told of answers that moved and of questions that are left out."""
+def usable(found: Sequence[Found], report: Callable[[str], None] | None, what: str, is_span: bool = True) -> list[Example]:
+    """The Examples that can be learnt from; `report` is told of answers that moved and of questions that are left out.
+
+    is_span: an answer must stand in its passage; else it needs words alone."""
     counts, examples = Counts(), []
     for one in found:
         example = one.example
-        counts.moved += [example.place] * bool(one.moved)
+        counts.moved += [example.place] * bool(one.moved and is_span)
         if not (example.question or "").strip() or not (example.passage or "").strip():
             counts.empty.append(example.place)
-        elif one.lost and not standing(example):
+        elif one.lost and not (standing(example) if is_span else example.answers):
             counts.lost.append(example.place)
         else:
             examples.append(example)
@@ -74,7 +77,8 @@ def usable(found: Sequence[Found], report: Callable[[str], None] | None, what: s
         tell(f"{what}: answers of {_some(counts.moved)} do not stand at their offset. They were found near it, or in the only place of the "
              "passage that holds them.")  # fmt: skip
     if counts.lost:
-        tell(f"{what}: {_some(counts.lost)} left out: the answer does not stand in the passage. triptych data check lists them.")
+        reason = "the answer does not stand in the passage" if is_span else "the answer has no text"
+        tell(f"{what}: {_some(counts.lost)} left out: {reason}. triptych data check lists them.")
     if counts.empty:
         tell(f"{what}: {_some(counts.empty)} left out: the question or the passage is empty.")
     return examples
@@ -206,16 +210,16 @@ def _question(values: dict[str, Any], passage: str, where: str, at: str, title: 
         return
     kept, moved, lost = [], [], []
     for one in [] if values.get("is_impossible") else answers:
-        text = one.get("text") if isinstance(one, dict) else None
-        start = one.get("answer_start", one.get("start")) if isinstance(one, dict) else None
+        text = one.get("text") if isinstance(one, dict) else one  # a text alone is found where it stands
+        given = one.get("answer_start", one.get("start")) if isinstance(one, dict) else None
         if not _is_text(text) or not text.strip():
             lost.append("an answer has no text")
             continue
-        start = start if isinstance(start, int) and not isinstance(start, bool) else None
+        start = given if isinstance(given, int) and not isinstance(given, bool) else None
         found = locate(text, start, passage)
         if found is None:
             lost.append(f"'{_short(text)}' does not stand in the passage (offset {start})")
-        elif found != start:
+        elif found != start and given is not None:
             moved.append(f"'{_short(text)}' stands at {found}, not at offset {start}")
         kept.append((text, ELSEWHERE if found is None else found))
     yield Found(

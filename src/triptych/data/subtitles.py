@@ -20,6 +20,7 @@ NUMBER = re.compile(r"\s*\d+\s*")
 MARK = r"(?:</?[A-Za-z][^<>]*>|\{\\[^{}]*\}|[♪♫])"  # <i>, </font>, {\an8}, notes of music
 EDGES = re.compile(rf"((?:{MARK}|\s)*)(.*?)((?:{MARK}|\s)*)", re.DOTALL)
 SPEAKER = re.compile(rf"((?:{MARK}|\s)*)([-‐–—]+\s*)(?=\S)")  # "- ", with what stands before it
+TAG = re.compile(r"<(/?)([A-Za-z]\w*)[^<>]*>")
 CLOSED_AND_OPENED = re.compile(r"</(\w+)>(\s*)<\1>")  # <i>one</i> <i>two</i>
 
 LINE_WIDTH, EAST_LINE_WIDTH = 42, 18  # characters; the second where most are Chinese, Japanese or Korean
@@ -144,9 +145,38 @@ def _unit(lines: list[str], cue: int) -> Unit:
     dash = speaker[0] if speaker else ""
     found = EDGES.fullmatch(whole[len(dash) :])
     assert found is not None, "everything matches"
-    before, inside, after = found.groups()
-    text = re.sub(MARK, "", inside)
-    return Unit(cue, " ".join(text.split()), tuple(lines), dash + before, after, len(re.findall(MARK, inside)))
+    before, inside, after = dash + found[1], found[2], found[3]
+    text = " ".join(re.sub(MARK, "", inside).split())
+    before, after, halves = _without_halves(before, inside, after)
+    return Unit(cue, text, tuple(lines), before, after, len(re.findall(MARK, inside)) + halves)
+
+
+def _without_halves(before: str, inside: str, after: str) -> tuple[str, str, int]:
+    """What stands around a text without the tags whose other half stands in it, where it is lost; and how many these are. One that
+    opens before and one of its name that closes after are a pair, whatever stood between."""
+    opened: list[tuple[int, re.Match[str]]] = []
+    halves: tuple[list[re.Match[str]], list[re.Match[str]]] = ([], [])  # of `before`, of `after`
+    for part, text in enumerate((before, inside, after)):
+        for tag in TAG.finditer(text):
+            other = next((one for one in reversed(opened) if one[1][2] == tag[2]), None)
+            if not tag[1]:
+                opened.append((part, tag))
+            elif other is not None:
+                opened.remove(other)
+                halves[0].extend([other[1]] * (other[0] == 0 and part == 1))
+                halves[1].extend([tag] * (other[0] == 1 and part == 2))
+    for tag in list(halves[0]):
+        partner = next((one for one in halves[1] if one[2] == tag[2]), None)
+        if partner is not None:
+            halves[0].remove(tag)
+            halves[1].remove(partner)
+    return _cut_out(before, halves[0]), _cut_out(after, halves[1]), len(halves[0]) + len(halves[1])
+
+
+def _cut_out(text: str, tags: list[re.Match[str]]) -> str:
+    for tag in sorted(tags, key=lambda one: -one.start()):
+        text = text[: tag.start()] + text[tag.end() :]
+    return text
 
 
 def _joined(lines: list[str]) -> str:

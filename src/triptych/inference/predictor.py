@@ -84,8 +84,14 @@ class Predictor:
         if missing:
             raise UsageError(f"{place or 'An example'} has no {' and no '.join(missing)}; a run for {self.task.name} needs it.")
         if to is not None:
+            self.refuse_to()
             values["target_language"] = to
         return Example(**values, place=place)
+
+    def refuse_to(self) -> None:
+        """Raise UsageError where `to` would mean nothing."""
+        if self.task.name != "translation" and "target_language" not in self.task.needs:
+            raise UsageError(f"--to names a target language, or one of several tasks; a run for {self.task.name} has none.")
 
     def settings(self, **changes: Any) -> DecodingSettings:
         """The run's decoding defaults with `changes`. Raises UsageError for an unknown or impossible dial."""

@@ -69,8 +69,8 @@ class Trace:
     of its answer, over the source's cells. A model that only writes has its text as source; "causal" is what each token gives to
     itself and to those before it, target_text what it wrote, expected what it thought would come. notes: codes that the page turns
     into words: "no_attention", "means_only", "head_means_only", "cut" (the answer stopped at the maximum length), "not_shown" (what
-    it wrote does not fit with the text), "unread" (of the text only the end was read before it wrote), "answer_here" (of several windows
-    this one holds the answer).
+    it wrote does not fit with the text), "unread" (of the text only the end was read before it wrote), "source_cut" (the end of a source
+    that is too long was not read), "answer_here" (of several windows this one holds the answer).
     """
 
     source_text: str
@@ -222,8 +222,11 @@ def trace(model: Any, task: Task, tokenizers: Tokenizers, example: Example, *, l
           label: str = "", kinds: Sequence[str] = ("cross",)) -> Trace:  # fmt: skip
     """Answer one Example as the Task does (settings: DecodingSettings) and look at the best answer.
 
-    With `example.target` set that text is looked at instead: forced, nothing is searched.
+    With `example.target` set that text is looked at instead: forced, nothing is searched. Raises UsageError where the task learns no
+    target text.
     """
+    if example.target and "target" not in task.needs:
+        raise UsageError(f"A run for {task.name} learns no answer of one text, so none can be given to look at: leave out the target.")
     encoded = task.encode(example, tokenizers, labels, "train" if example.target else "use", None)[0]
     if example.target:
         answer = encoded.targets["tokens"].tolist()
@@ -231,7 +234,9 @@ def trace(model: Any, task: Task, tokenizers: Tokenizers, example: Example, *, l
         best: Hypothesis = task.answer(model, None, collate([encoded]).to(next(model.parameters()).device), settings, tokenizers)[0][0]
         answer = [*best.tokens, tokenizers.target.end_id] if best.finished else best.tokens
     source = encoded.inputs["source"].tolist()
-    return trace_tokens(model, source, answer, tokenizers.source, tokenizers.target, label=label, kinds=kinds)
+    found = trace_tokens(model, source, answer, tokenizers.source, tokenizers.target, label=label, kinds=kinds)
+    found.notes.extend(["source_cut"] * bool(encoded.unseen))
+    return found
 
 
 def trace_tokens(model: Any, source: Sequence[int], target: Sequence[int], source_tokenizer: Pieces, target_tokenizer: Pieces,

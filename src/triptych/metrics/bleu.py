@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import numpy as np
 import sacrebleu
@@ -39,11 +40,23 @@ def bleu_of_several(hypotheses: Sequence[str], references: Sequence[Sequence[str
     check(hypotheses, references)
     if not all(references):
         raise DataError("There is nothing to score: a text has no reference.")
-    most = max(map(len, references))
-    streams = [[several[place] if place < len(several) else None for several in references] for place in range(most)]
-    metric = BLEU(tokenize=tokens_of(language))
-    value = metric.corpus_score(list(hypotheses), streams).score  # type: ignore[arg-type]
-    return Score(value, f"BLEU|{metric.get_signature()}")
+    metric, numbers = BLEU(tokenize=tokens_of(language)), {len(several) for several in references}
+    metric.num_refs = numbers.pop() if len(numbers) == 1 else -1  # what the signature says; -1: var
+    counts = [_counts(text, tuple(several), tokens_of(language)) for text, several in zip(hypotheses, references, strict=True)]
+    return Score(float(bleu_of(np.sum(counts, 0))), f"BLEU|{metric.get_signature()}")
+
+
+@lru_cache(maxsize=1 << 15)  # an interval scores the same texts a thousand times
+def _counts(hypothesis: str, references: tuple[str, ...], tokenize: str) -> tuple[int, ...]:
+    """What one line adds, in the order of `bleu_statistics`."""
+    score = _metric(tokenize).sentence_score(hypothesis, list(references))
+    assert isinstance(score, BLEUScore), "sacreBLEU's sentence score carries its counts"
+    return (score.sys_len, score.ref_len, *score.counts, *score.totals)
+
+
+@cache
+def _metric(tokenize: str) -> BLEU:
+    return BLEU(tokenize=tokenize, effective_order=True)
 
 
 def exact_match_of_several(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:

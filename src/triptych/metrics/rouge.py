@@ -13,7 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from ..errors import DataError
 
@@ -58,6 +58,11 @@ def rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dic
 
 def rouge_of(hypothesis: str, references: Sequence[str]) -> tuple[float, ...]:
     """F1, 0 to 1, of one text in the order of NAMES: of each the best over its references."""
+    return _best(hypothesis, tuple(references))
+
+
+@lru_cache(maxsize=1 << 15)  # an interval scores the same texts a thousand times
+def _best(hypothesis: str, references: tuple[str, ...]) -> tuple[float, ...]:
     own = tokens(hypothesis)
     grams = {order: ngrams(own, order) for order in ORDERS}
     found = []

@@ -178,15 +178,16 @@ def _marked(example: Example, tokenizer: Tokenizer) -> Encoded:
 
 
 def written_in(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
-    """The text with its most probable runs; details: what was written at each mark."""
-    prediction, tokenizer = read(raw, example, tokenizers), tokenizers.source
-    marks = sentinels_of(tokenizer)
-    parts = (example.text or "").split(MARK)
-    runs = [tokenizer.decode(rebuilt([mark], prediction.tokens, marks, tokenizer.end_id)) for mark in marks[: len(parts) - 1]]
-    text = "".join(part.removesuffix(" ") + run for part, run in zip(parts, runs, strict=False)) + parts[-1]
-    prediction.text, prediction.alternatives = text, []
-    prediction.details = {"spans": runs}
-    return prediction
+    """The text with its most probable runs; details: what was written at each mark, and the other answers of an n-best list."""
+    best, tokenizer = read(raw, example, tokenizers), tokenizers.source
+    marks, parts = sentinels_of(tokenizer), (example.text or "").split(MARK)
+    for one in (best, *best.alternatives):
+        runs = [tokenizer.decode(rebuilt([mark], one.tokens, marks, tokenizer.end_id)) for mark in marks[: len(parts) - 1]]
+        one.text = "".join(part.removesuffix(" ") + run for part, run in zip(parts, runs, strict=False)) + parts[-1]
+        one.details = {"spans": runs}
+    if best.alternatives:
+        best.details["alternatives"] = [{"text": one.text, "score": one.score, **one.details} for one in best.alternatives]
+    return best
 
 
 def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:

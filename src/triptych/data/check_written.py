@@ -1,0 +1,63 @@
+"""What is wrong with texts and what is to be written from them, line by line, where the names of columns or keys say that they are such."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import DataError
+from .check import Problem, Report, bad_bytes
+from .columns import NAMES, records
+from .example import Example
+from .sources import lines_of, sniffed
+from .split import sentence_key
+
+KINDS = (("question", "passage", "target"), ("source", "target", "target_language"), ("passage", "target"), ("source", "target"))
+OTHERS = ("instruction", "messages", "chosen")  # keys of conversations
+
+
+def needs_of(name: str | Path) -> tuple[str, ...] | None:
+    """The fields that a file holds; None where its names do not say so, or say pairs of sentences (`source` and `target`, a text each)."""
+    path = Path(name)
+    if not path.is_file():
+        return None
+    try:
+        lines = lines_of(path)
+        for needs in KINDS:
+            known = [one for one in itertools.product(*(NAMES[need] for need in needs)) if len(set(one)) == len(one)]
+            form = sniffed(path, lines, known)
+            if form.chosen and not set(OTHERS) & set(form.columns):
+                pairs = needs == KINDS[-1] and form.chosen == KINDS[-1] and not _has_lists(lines, form.kind)
+                return None if pairs else needs
+    except DataError:
+        pass
+    return None
+
+
+def _has_lists(lines: Sequence[str], kind: str) -> bool:
+    """Whether the first target is a list of several versions."""
+    first = next((line for line in lines if line.strip()), "{}")
+    return kind == "jsonl" and isinstance(json.loads(first).get("target"), list)
+
+
+def check(name: str, needs: Sequence[str]) -> Report:
+    """Reads everything and stops at nothing: what cannot be read or is empty, and what stands twice."""
+    found = bad_bytes(name)
+    if found:
+        return Report(found, {"train": 0})
+    examples: list[Example] = []
+    seen: dict[str, str] = {}
+    for example in records(name, None, needs, wrong=lambda place, reason: found.append(Problem(place, f"unreadable: {reason}"))):
+        example.place = str(Path(name).parent / example.place)
+        empty = [need for need in needs if not (getattr(example, need) or "").strip()]
+        if empty:
+            found.append(Problem(example.place, f"empty text: {' and '.join(empty)} is empty; the line is left out"))
+            continue
+        examples.append(example)
+        key = "\t".join(sentence_key(getattr(example, need)) for need in needs)
+        if key in seen:
+            found.append(Problem(example.place, f"duplicate: the same stands at {seen[key]}", "warning"))
+        seen.setdefault(key, example.place)
+    return Report(found, {"train": len(examples)})
