@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -141,6 +142,17 @@ def test_the_most_probable_of_several_draws(model: Transformer) -> None:
     (best,) = write(model, [[0]], settings(max_length=8, temperature=1.0, samples=8), Bytes(), context=32)[0]
     assert len(several) == 8 and best.tokens == several[0].tokens
     assert best.score == max(one.score for one in several)
+
+
+def test_several_draws_part_ways_past_the_context(model: Transformer) -> None:
+    given = settings(max_length=40, min_length=40, temperature=3.0, n_best=4)
+    several = write(model, [[0, 70, 71]], given, Bytes(), context=16)[0]
+    beyond = [tuple(one.tokens[20:]) for one in several]  # the context was full after 14
+    for place in range(20):
+        assert len({tokens[place] for tokens in beyond}) > 1
+    ranked = replace(given, n_best=1, samples=4)
+    (best,) = write(model, [[0, 70, 71]], ranked, Bytes(), context=16)[0]
+    assert "".join(stream(model, [0, 70, 71], ranked, Bytes(), context=16)) == best.text
 
 
 def test_of_more_draws_than_are_kept_no_two_are_alike(reciter: Transformer) -> None:

@@ -19,6 +19,7 @@ from .stopping import dedent_at, without_open_lines
 
 NEW_TOKENS = 200  # written where nothing else is asked for
 AGAIN = 7919  # added for each token to what identifies a prompt, so that what is written after rereading is another draw
+NEXT = 1 << 20  # tokens' worth of that: added for each answer of a prompt, so that no two of them are written on by the same draws
 
 
 class Decoder(Protocol):
@@ -67,7 +68,7 @@ def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettin
     names = list(range(len(prompts))) if indices is None else list(indices)
     found = _within(model, prompts, settings, tokenizer, context, names, on_event)
     return [
-        sorted((_longer(model, one, prompt, settings, tokenizer, context, name) for one in several),
+        sorted((_longer(model, one, prompt, settings, tokenizer, context, name + AGAIN * NEXT * rank) for rank, one in enumerate(several)),
                key=lambda one: (not one.finished, -one.score))
         for prompt, several, name in zip(prompts, found, names, strict=True)
     ]  # fmt: skip
