@@ -134,14 +134,10 @@ def check(encoded: Sequence[list[Encoded]], tokenizers: Tokenizers, *, context: 
 
 
 def head(config: Any, labels: Labels, *, context: int) -> Any:
-    """Raises UsageError for a model that does not only write, or that has fewer positions than the context."""
+    """Raises UsageError as that of language modelling does."""
     from ..model.heads import LearntTokens
 
-    decoder = getattr(config, "decoder", None)
-    if decoder is None or getattr(config, "encoder", None) is not None:
-        raise UsageError("Chat is for a model that only writes: take a preset like decoder-small, or start from a run of one.")
-    if decoder.positions == "learned" and decoder.max_positions < context:
-        raise UsageError(f"task.context is {context}, and the model has {decoder.max_positions} positions. Give at most so many.")
+    writing.refuse_others(config, context, "Chat")
     return LearntTokens()
 
 
