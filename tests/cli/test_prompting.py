@@ -94,6 +94,25 @@ def test_a_trial_comes_with_intervals_and_answers(triptych: Command, code: Path,
     assert values["metrics"]["accuracy"] == pytest.approx(100 * right / 3)
 
 
+def test_an_empty_prompt_is_written_on_from_however_it_is_asked(triptych: Command, code: Path) -> None:
+    streamed = triptych("complete", code / "run", "", *DIALS)
+    told = json.loads(triptych("complete", code / "run", "", "--jsonl", *DIALS).out)
+    assert told["input"] == "" and told["log_probability"] < 0 and told["text"] + "\n" == streamed.out
+    both = triptych("complete", code / "run", "", "def f(", *DIALS).out
+    assert both.split("\n----\n")[0] + "\n" == streamed.out
+    draws = ["--jsonl", "--decoding.temperature", "1", "--decoding.n_best", "2"]
+    drawn = json.loads(triptych("complete", code / "run", "", *draws, *DIALS).out)
+    assert drawn["log_probability"] < 0 and len(drawn["alternatives"]) == 1
+
+
+@pytest.mark.parametrize("form", [[], ["--jsonl"]])
+def test_what_cannot_be_done_with_a_prompt_is_said(triptych: Command, code: Path, form: list[str]) -> None:
+    done = triptych("complete", code / "run", "caf\udce9", *form, *DIALS)
+    assert done.code == 1 and done.err == "triptych: Text 1 is not UTF-8. Give it in a file, in UTF-8, on stdin.\n"
+    done = triptych("complete", code / "run", "def f(", "--truncate", "2", *form, *DIALS)
+    assert done.code == 2 and "leave out --truncate" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

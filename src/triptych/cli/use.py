@@ -72,7 +72,7 @@ def predict(
         name = "text " if text else "stdin:"
         places = [f"{name}{first + place}" for place in range(len(block))]
         problems: dict[int, str] = {}
-        examples = examples_of(block, predictor, places, to, fixed, words, problems)
+        examples = examples_of(block, predictor, places, to, fixed, words, problems, blank=bool(text) and predictor.task.empty)
         asked, own = (None, settings) if shots is None else shots_ready(shots, examples, settings)
         failed += _answer(predictor, own, block, examples, to, jsonl, truncate, problems, asked, bool(text))
     tell_drafts(predictor)
@@ -109,7 +109,7 @@ _complete = _named("complete", "language-modelling")
 @wraps(predict)
 def complete(run: str, /, *text: str, **dials: Any) -> int:
     """`predict` for a run that writes; one prompt alone is answered as it is written."""
-    if len(text) != 1 or dials.get("jsonl") or sys.stdout.closed:
+    if len(text) != 1 or dials.get("jsonl") or dials.get("truncate") is not None or sys.stdout.closed:
         return _complete(run, *text, **dials)
     demand(run, "language-modelling")
     prompting = dials.get("prompting", NOTHING)
@@ -121,6 +121,7 @@ def complete(run: str, /, *text: str, **dials: Any) -> int:
 def print_as_written(run: str, text: str, dials: dict[str, Any]) -> int:
     """The answer to one text, piece by piece as it is written, unless several are wanted."""
     changes = decoding_changes(dials.get("overrides"))
+    _refuse_bytes(text, 1)
     if changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1:
         return predict(run, text, **dials)
     predictor = load_run(run, dials.get("precision", "float32"), dials.get("draft"))
@@ -169,10 +170,7 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
     """(number of the first line, lines): the texts given, else stdin, line by line where a person types."""
     if texts:
         for number, one in enumerate(texts, 1):
-            try:
-                one.encode()
-            except UnicodeEncodeError:
-                raise DataError(f"Text {number} is not UTF-8. Give it in a file, in UTF-8, on stdin.") from None
+            _refuse_bytes(one, number)
         yield 1, list(texts)
         return
     typing = sys.stdin.isatty()
@@ -195,6 +193,14 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
             number, block = number + len(block), []
     if block:
         yield number, block
+
+
+def _refuse_bytes(text: str, number: int) -> None:
+    """Raise DataError for an argument of the command line that was not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"Text {number} is not UTF-8. Give it in a file, in UTF-8, on stdin.") from None
 
 
 def _answer(predictor: Predictor, settings: Any, block: list[str], examples: list[Example], to: str | None, jsonl: bool,
