@@ -171,6 +171,13 @@ def test_a_run_that_writes_has_intervals_and_is_compared(triptych: Command, code
     assert both.code == 0 and "bits_per_byte" in both.out
 
 
+def test_a_run_that_writes_is_scored_without_answers(triptych: Command, code: Path, tmp_path: Path) -> None:
+    done = triptych("evaluate", code / "run")
+    assert done.code == 0 and "Scoring 1 examples of test." in done.err and "beam" not in done.err
+    done = triptych("evaluate", code / "run", "--predictions", tmp_path / "out.txt")
+    assert done.code == 2 and "leave out --predictions" in done.err and not (tmp_path / "out.txt").exists()
+
+
 def test_a_prompt_too_long_says_what_is_not_seen(triptych: Command, code: Path) -> None:
     long = "x = 1\n" * 200
     plain = triptych("complete", code / "run", long, *DIALS)
