@@ -122,6 +122,16 @@ def test_a_stop_string_across_tokens(reciter: Transformer) -> None:
     assert "".join(stream(reciter, Bytes().encode(TEXT), given, Bytes(), context=64)) == "abc d"
 
 
+@pytest.mark.parametrize("context", range(12, 20))
+def test_nothing_is_written_past_a_stop_string_that_is_reread(reciter: Transformer, context: int) -> None:
+    """Wherever the context is full: the tokens and their scores are those of the text and of the stop string's end."""
+    prompt, given = Bytes().encode("abc d"), settings(max_length=60, stop=["fab", "fabc de\u00e9fabc de"])
+    (one,) = write(reciter, [prompt], replace(given, stop=["c de\u00e9fabc"]), Bytes(), context=context)[0]
+    assert one.finished and Bytes().decode(one.tokens) == one.text + "c de\u00e9fabc"
+    (one,) = write(reciter, [prompt], given, Bytes(), context=context)[0]
+    assert one.finished and Bytes().decode(one.tokens) == one.text + "fab" and len(one.token_log_probabilities) == len(one.tokens)
+
+
 def test_neighbours_and_length_of_the_prompt_do_not_matter(model: Transformer) -> None:
     prompts = [Bytes().encode(text) for text in ("a", "hello there", "xyz", "")]
     given = settings(max_length=12, temperature=0.8, seed=9)
