@@ -132,6 +132,23 @@ def test_nothing_is_written_past_a_stop_string_that_is_reread(reciter: Transform
     assert one.finished and Bytes().decode(one.tokens) == one.text + "fab" and len(one.token_log_probabilities) == len(one.tokens)
 
 
+class Spaced(Bytes):
+    """Takes off what a text begins with, as SentencePiece does with a space."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text = super().decode(ids)
+        return text[1:] if ids and ids[0] == self.begin_id else text
+
+
+def test_a_stop_string_is_looked_for_in_the_text_that_is_read(reciter: Transformer) -> None:
+    (plain,) = write(reciter, [[0]], settings(max_length=9), Bytes(), context=32)[0]
+    given = settings(max_length=9, stop=[plain.text[0]])
+    assert plain.text[0] not in plain.text[1:]
+    together = write(reciter, [[0], [0, *plain.tokens[:2]]], given, Spaced(), context=32)
+    assert together[0][0].text == plain.text[1:] == "".join(stream(reciter, [0], given, Spaced(), context=32))
+    assert not together[0][0].finished and together[1] == write(reciter, [[0, *plain.tokens[:2]]], given, Spaced(), context=32)[0]
+
+
 def test_neighbours_and_length_of_the_prompt_do_not_matter(model: Transformer) -> None:
     prompts = [Bytes().encode(text) for text in ("a", "hello there", "xyz", "")]
     given = settings(max_length=12, temperature=0.8, seed=9)

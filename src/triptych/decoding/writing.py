@@ -82,17 +82,19 @@ def _within(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSett
     new = settings.max_length or NEW_TOKENS
     shown = [fitting(prompt, new, context) for prompt in prompts]
     found: list[list[Written]] = [[] for _ in prompts]
-    for begin in sorted({prompt[0] for prompt in shown}):
-        members = [place for place, prompt in enumerate(shown) if prompt[0] == begin]
+    kinds = [(one[0], len(prompt) == 1) for one, prompt in zip(shown, prompts, strict=True)]  # begin, and whether it is all (`reader`)
+    for kind in sorted({*kinds}):
+        members = [place for place, own in enumerate(kinds) if own == kind]
+        begin, reads = kind[0], reader(tokenizer, prompts[members[0]])
         prefixes = [list(shown[place][1:]) for place in members]
         room = [min(len(prefix) + new, context) for prefix in prefixes]
         plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context)
-        heads = [_head(settings, one, tokenizer) if head is None else head for one in prefixes]
+        heads = [_head(settings, one, reads) if head is None else head for one in prefixes]
         answers = search(model, {}, plain, begin=begin, end=tokenizer.end_id, max_lengths=room, prefixes=prefixes,
-                         stop=stopper(settings.stop, prefixes, tokenizer, before, heads),
+                         stop=stopper(settings.stop, prefixes, reads, before, heads),
                          indices=[names[place] for place in members], on_event=on_event, counted=False)  # fmt: skip
         for place, prefix, several in zip(members, prefixes, answers, strict=True):
-            dropped, reads = len(prompts[place]) - len(shown[place]), reader(tokenizer, prompts[place])
+            dropped = len(prompts[place]) - len(shown[place])
             found[place] = [_written(one, len(prefix), settings, reads, dropped) for one in several]
     return found
 
