@@ -63,6 +63,9 @@ def test_worked_examples_go_before_every_text(triptych: Command, code: Path) -> 
     told = json.loads(done.out)
     assert done.code == 0 and told["text"] == told["text"].strip() and "\n" not in told["text"]
     assert "12 examples" in done.err and "the first ones first" in done.err
+    draws = ["--decoding.temperature", "1.0", "--decoding.n_best", "150", "--jsonl", *DIALS]
+    told = json.loads(triptych("complete", code / "run", "value", "--template", "{text} {label} ", *draws).out)
+    assert all(one["text"] == one["text"].strip() for one in (told, *told["alternatives"])) and len(told["alternatives"]) == 149
     few = triptych("predict", code / "run", "value", "--template", r"{text}\n->{label}\n", *DIALS)
     assert few.code == 0 and "\n" not in few.out.strip()
     wrong = triptych("complete", code / "run", "value", "--template", "no label")

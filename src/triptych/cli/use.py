@@ -54,7 +54,7 @@ def predict(
         Read only the first so many tokens of a longer text, and say so.
     draft
         For a run that writes: a smaller run with the same tokenizer, or ngram. It proposes tokens, several of which the run checks
-        at once (--decoding.draft_tokens); the answers stay what they are.
+        at once (--decoding.draft_tokens); greedy answers stay what they are, and draws as probable as they were.
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
@@ -216,8 +216,8 @@ def _answer(predictor: Predictor, settings: Any, block: list[str], examples: lis
         return [prediction, *prediction.alternatives] if alone else [prediction]
 
     predictions = list(predictor.answer(asked or examples, settings, truncate, problems))
-    for prediction in predictions if asked else ():
-        prediction.text = prediction.text.strip()
+    for one in (one for prediction in predictions if asked for one in (prediction, *prediction.alternatives)):
+        one.text = one.text.strip()
     for place, (text, prediction) in enumerate(zip(block, predictions, strict=True)):
         if jsonl:
             name = predictor.task.input
