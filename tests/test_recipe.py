@@ -77,6 +77,10 @@ def test_what_is_wrong_is_said(text: str, said: str) -> None:
         ("tokenizer.shared", "false", False),
         ("tokenizer.kind", "unigram", "unigram"),
         ("data.examples", "7", 7),
+        ("decoding.stop", "a, b", ["a", "b"]),
+        ("decoding.stop", ",", [","]),
+        ("decoding.stop", ", ", [", "]),
+        ("decoding.stop", "\n", ["\n"]),
     ],
 )
 def test_overrides_are_read_by_type(key: str, text: str, value: Any) -> None:

@@ -274,8 +274,9 @@ def _readings(value: Any) -> list[Any]:
     if not isinstance(value, str):
         return [value]
     readings: list[Any] = [value]
-    if "," in value:
-        readings.insert(0, [part.strip() for part in value.split(",") if part.strip()])
+    parts = [part.strip() for part in value.split(",") if part.strip()] if "," in value else []
+    if parts:  # commas alone are a text, say one to stop at
+        readings.insert(0, parts)
         with contextlib.suppress(tomllib.TOMLDecodeError):
             readings.insert(0, tomllib.loads(f"value = [{value}]")["value"])
     with contextlib.suppress(tomllib.TOMLDecodeError):

@@ -63,6 +63,9 @@ def test_worked_examples_go_before_every_text(triptych: Command, code: Path) -> 
     told = json.loads(done.out)
     assert done.code == 0 and told["text"] == told["text"].strip() and "\n" not in told["text"]
     assert "12 examples" in done.err and "the first ones first" in done.err
+    draws = ["--decoding.temperature", "1.0", "--decoding.n_best", "150", "--jsonl", *DIALS]
+    told = json.loads(triptych("complete", code / "run", "value", "--template", "{text} {label} ", *draws).out)
+    assert all(one["text"] == one["text"].strip() for one in (told, *told["alternatives"])) and len(told["alternatives"]) == 149
     few = triptych("predict", code / "run", "value", "--template", r"{text}\n->{label}\n", *DIALS)
     assert few.code == 0 and "\n" not in few.out.strip()
     wrong = triptych("complete", code / "run", "value", "--template", "no label")
@@ -92,6 +95,25 @@ def test_a_trial_comes_with_intervals_and_answers(triptych: Command, code: Path,
     gold = [line.split("\t")[1] for line in (code / "judged.tsv").read_text("utf-8").strip().split("\n")]
     right = sum(answer == label for answer, label in zip(answers, gold[-3:], strict=True))
     assert values["metrics"]["accuracy"] == pytest.approx(100 * right / 3)
+
+
+def test_an_empty_prompt_is_written_on_from_however_it_is_asked(triptych: Command, code: Path) -> None:
+    streamed = triptych("complete", code / "run", "", *DIALS)
+    told = json.loads(triptych("complete", code / "run", "", "--jsonl", *DIALS).out)
+    assert told["input"] == "" and told["log_probability"] < 0 and told["text"] + "\n" == streamed.out
+    both = triptych("complete", code / "run", "", "def f(", *DIALS).out
+    assert both.split("\n----\n")[0] + "\n" == streamed.out
+    draws = ["--jsonl", "--decoding.temperature", "1", "--decoding.n_best", "2"]
+    drawn = json.loads(triptych("complete", code / "run", "", *draws, *DIALS).out)
+    assert drawn["log_probability"] < 0 and len(drawn["alternatives"]) == 1
+
+
+@pytest.mark.parametrize("form", [[], ["--jsonl"]])
+def test_what_cannot_be_done_with_a_prompt_is_said(triptych: Command, code: Path, form: list[str]) -> None:
+    done = triptych("complete", code / "run", "caf\udce9", *form, *DIALS)
+    assert done.code == 1 and done.err == "triptych: Text 1 is not UTF-8. Give it in a file, in UTF-8, on stdin.\n"
+    done = triptych("complete", code / "run", "def f(", "--truncate", "2", *form, *DIALS)
+    assert done.code == 2 and "leave out --truncate" in done.err
 
 
 @pytest.mark.parametrize(
@@ -150,6 +172,13 @@ def test_a_run_that_writes_has_intervals_and_is_compared(triptych: Command, code
     assert low == pytest.approx(told["metrics"]["loss"], rel=1e-4) and high == pytest.approx(low)
     both = triptych("compare", code / "run", code / "run", "--bootstrap", "20")
     assert both.code == 0 and "bits_per_byte" in both.out
+
+
+def test_a_run_that_writes_is_scored_without_answers(triptych: Command, code: Path, tmp_path: Path) -> None:
+    done = triptych("evaluate", code / "run")
+    assert done.code == 0 and "Scoring 1 examples of test." in done.err and "beam" not in done.err
+    done = triptych("evaluate", code / "run", "--predictions", tmp_path / "out.txt")
+    assert done.code == 2 and "leave out --predictions" in done.err and not (tmp_path / "out.txt").exists()
 
 
 def test_a_prompt_too_long_says_what_is_not_seen(triptych: Command, code: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import io
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,6 +93,16 @@ def test_a_tuned_run_is_scored_against_its_start(runs: Path, triptych: Triptych)
     assert list(found) == ["loss", "accuracy", "margin"] and found["loss"] < 0.6931 and found["accuracy"] > 50
     score = json.loads(triptych("evaluate", runs / "sft", "--json").out.splitlines()[-1])
     assert list(score["metrics"]) == ["loss", "perplexity", "bits_per_byte"] and score["examples"] == 6
+
+
+def test_a_run_is_not_told_from_itself_in_bfloat16(runs: Path, tmp_path: Path) -> None:
+    """Of a width whose square root is no power of two, so that embeddings are rounded when they are scaled."""
+    shape = ["--tokenizer.kind", "characters", "--tokenizer.vocabulary_size", "330", *SHAPE, "--model.width", "24"]
+    assert run_command(["train", str(runs / "talks.toml"), "--out", str(tmp_path / "chat"), *shape, *DIALS]) == 0
+    begun = {"model.start": str(tmp_path / "chat"), "training.steps": "1", "training.precision": "bfloat16"}
+    steps = package.train(package.Recipe.load(runs / "pairs.toml", begun), out=tmp_path / "tuned")
+    (first,) = [one.loss for one in steps if one.event == "step"]
+    assert first == pytest.approx(math.log(2), abs=1e-6)
 
 
 def test_tuned_runs_have_intervals(runs: Path, triptych: Triptych) -> None:

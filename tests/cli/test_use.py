@@ -58,6 +58,7 @@ def test_bad_bytes_on_stdin_are_named(triptych: Command, trained: Path, monkeypa
     ("arguments", "code", "said"),
     [
         (["--to", "fr", "one"], 2, "Unknown target language 'fr'"),
+        (["--decoding.stop", "eins", "one"], 2, "decoding.stop is for a run that writes on from a prompt"),
         (["--decoding.beamz", "3", "one"], 2, "Did you mean 'decoding.beams'"),
         (["--training.steps", "3", "one"], 2, "--training.steps has no effect on a trained run"),
         (["--truncate", "1", "one"], 2, "--truncate is 1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -121,6 +122,33 @@ def test_a_stop_string_across_tokens(reciter: Transformer) -> None:
     assert "".join(stream(reciter, Bytes().encode(TEXT), given, Bytes(), context=64)) == "abc d"
 
 
+@pytest.mark.parametrize("context", range(12, 20))
+def test_nothing_is_written_past_a_stop_string_that_is_reread(reciter: Transformer, context: int) -> None:
+    """Wherever the context is full: the tokens and their scores are those of the text and of the stop string's end."""
+    prompt, given = Bytes().encode("abc d"), settings(max_length=60, stop=["fab", "fabc de\u00e9fabc de"])
+    (one,) = write(reciter, [prompt], replace(given, stop=["c de\u00e9fabc"]), Bytes(), context=context)[0]
+    assert one.finished and Bytes().decode(one.tokens) == one.text + "c de\u00e9fabc"
+    (one,) = write(reciter, [prompt], given, Bytes(), context=context)[0]
+    assert one.finished and Bytes().decode(one.tokens) == one.text + "fab" and len(one.token_log_probabilities) == len(one.tokens)
+
+
+class Spaced(Bytes):
+    """Takes off what a text begins with, as SentencePiece does with a space."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text = super().decode(ids)
+        return text[1:] if ids and ids[0] == self.begin_id else text
+
+
+def test_a_stop_string_is_looked_for_in_the_text_that_is_read(reciter: Transformer) -> None:
+    (plain,) = write(reciter, [[0]], settings(max_length=9), Bytes(), context=32)[0]
+    given = settings(max_length=9, stop=[plain.text[0]])
+    assert plain.text[0] not in plain.text[1:]
+    together = write(reciter, [[0], [0, *plain.tokens[:2]]], given, Spaced(), context=32)
+    assert together[0][0].text == plain.text[1:] == "".join(stream(reciter, [0], given, Spaced(), context=32))
+    assert not together[0][0].finished and together[1] == write(reciter, [[0, *plain.tokens[:2]]], given, Spaced(), context=32)[0]
+
+
 def test_neighbours_and_length_of_the_prompt_do_not_matter(model: Transformer) -> None:
     prompts = [Bytes().encode(text) for text in ("a", "hello there", "xyz", "")]
     given = settings(max_length=12, temperature=0.8, seed=9)
@@ -141,6 +169,17 @@ def test_the_most_probable_of_several_draws(model: Transformer) -> None:
     (best,) = write(model, [[0]], settings(max_length=8, temperature=1.0, samples=8), Bytes(), context=32)[0]
     assert len(several) == 8 and best.tokens == several[0].tokens
     assert best.score == max(one.score for one in several)
+
+
+def test_several_draws_part_ways_past_the_context(model: Transformer) -> None:
+    given = settings(max_length=40, min_length=40, temperature=3.0, n_best=4)
+    several = write(model, [[0, 70, 71]], given, Bytes(), context=16)[0]
+    beyond = [tuple(one.tokens[20:]) for one in several]  # the context was full after 14
+    for place in range(20):
+        assert len({tokens[place] for tokens in beyond}) > 1
+    ranked = replace(given, n_best=1, samples=4)
+    (best,) = write(model, [[0, 70, 71]], ranked, Bytes(), context=16)[0]
+    assert "".join(stream(model, [0, 70, 71], ranked, Bytes(), context=16)) == best.text
 
 
 def test_of_more_draws_than_are_kept_no_two_are_alike(reciter: Transformer) -> None:

@@ -161,6 +161,19 @@ def test_scores_are_of_the_assistants_words(tokenizers: Tokenizers) -> None:
     assert scores["bits_per_byte"] == pytest.approx(scores["loss"] * tokens / math.log(2) / size)
 
 
+def test_what_an_answer_loses_counts_among_the_bits(tokenizers: Tokenizers) -> None:
+    """Else a smaller context would make a better score of the same answers."""
+    whole, cut = (parts(tokenizers, context=context) for context in (128, 16))
+    talks = [talk("how", "y" * 40, "how", "you"), talk("how", "you")]
+    assert [[one.unseen for one in cut[0].encode(example, tokenizers, cut[1], "train", None)] for example in talks] == [[0, 30], [0]]
+    told = sum(one.weight for example in talks for one in cut[0].encode(example, tokenizers, cut[1], "train", None))
+    for task, labels in (whole, cut):
+        predictor = predictor_of(task, labels, tokenizers)
+        scores, tokens, size = predictor.evaluate(talks).scores.values, 40 + 3 + 3 + 3, 40 + 3 + 3
+        assert scores["bits_per_byte"] == pytest.approx(scores["loss"] * tokens / math.log(2) / size)
+        assert predictor.losses(talks)["untold"] == pytest.approx(0 if task is whole[0] else (tokens - told) / told)
+
+
 def test_a_template_without_an_end_is_refused() -> None:
     with pytest.raises(UsageError, match=r"task\.assistant_form is 'A: \{content\}\\n' and has no end mark.*Put <end> right after"):
         build({"assistant_form": "A: {content}\n"})

@@ -14,7 +14,7 @@ from triptych.data.tokenizer import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor
-from triptych.model.config import ModelConfig, StackConfig
+from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.model.transformer import Transformer
 from triptych.tasks.language_modelling import build
 
@@ -178,3 +178,14 @@ def test_what_cannot_be_is_refused() -> None:
             build(wrong)
     with pytest.raises(DataError, match="no text"):
         build({}).prepare([Example(text=" ")])
+
+
+def test_a_model_that_cannot_is_refused_before_training() -> None:
+    stack = StackConfig(layers=1, width=16, heads=2, positions="learned", max_positions=32)
+    task = build({"context": 48})
+    with pytest.raises(UsageError, match="context is 48, and the model has 32 positions"):
+        task.head(ModelConfig(decoder=stack), {})
+    build({"context": 32}).head(ModelConfig(decoder=stack), {})
+    for other in (ModelConfig(encoder=stack, decoder=stack), ModelConfig(encoder=stack), RecurrentConfig()):
+        with pytest.raises(UsageError, match="Language modelling is for a model that only writes"):
+            task.head(other, {})

@@ -59,10 +59,14 @@ def evaluate(
         return judge_run(predictor, split, data, judging, overrides or {}, Report(json_, bootstrap, predictions))
     if judging != UNJUDGED:
         raise UsageError("--examples, --template, --choices and --normalise say how a run that writes is judged: give --as classification.")
+    by_losses = predictor.task.by_losses
+    if by_losses and predictions is not None:
+        raise UsageError(f"A run for {predictor.task.name} is scored by its losses and answers nothing to write: leave out --predictions.")
     leaks = (overrides := dict(overrides or {})).pop("data.leaks", None)
     examples, name = chosen_examples(predictor, split, data, to, leaks)
     settings = predictor.settings(**decoding_changes(overrides))
-    talk(f"Answering {len(examples):,} examples of {name} with {settings.beams} beam(s).")
+    how = "" if by_losses else f" with {settings.beams} beam(s)"
+    talk(f"{'Scoring' if by_losses else 'Answering'} {len(examples):,} examples of {name}{how}.")
     began = time.monotonic()
     evaluation = predictor.evaluate(examples, settings)
     seconds = time.monotonic() - began

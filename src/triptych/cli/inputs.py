@@ -72,13 +72,14 @@ def _object(line: str, place: str) -> dict[str, Any]:
 
 
 def examples_of(block: list[str], predictor: Predictor, places: list[str], to: str | None, fixed: dict[str, Any], split: bool,
-                problems: dict[int, str]) -> list[Example]:  # fmt: skip
-    """One Example a line; what cannot be one is noted in `problems` by its place in the block, and is empty."""
+                problems: dict[int, str], blank: bool = False) -> list[Example]:  # fmt: skip
+    """One Example a line; what cannot be one is noted in `problems` by its place in the block, and is empty. blank: a line without a
+    word is a text too, to be written on from."""
     from ..data.example import Example
 
     found = []
     for number, (line, place) in enumerate(zip(block, places, strict=True)):
-        if not line.strip() and "suffix" not in fixed:
+        if not (line.strip() or blank or "suffix" in fixed):
             found.append(Example(place=place))
             continue
         try:

@@ -54,7 +54,7 @@ def predict(
         Read only the first so many tokens of a longer text, and say so.
     draft
         For a run that writes: a smaller run with the same tokenizer, or ngram. It proposes tokens, several of which the run checks
-        at once (--decoding.draft_tokens); the answers stay what they are.
+        at once (--decoding.draft_tokens); greedy answers stay what they are, and draws as probable as they were.
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
@@ -73,7 +73,7 @@ def predict(
         name = "text " if text else "stdin:"
         places = [f"{name}{first + place}" for place in range(len(block))]
         problems: dict[int, str] = {}
-        examples = examples_of(block, predictor, places, to, fixed, words, problems)
+        examples = examples_of(block, predictor, places, to, fixed, words, problems, blank=bool(text) and predictor.task.empty)
         asked, own = (None, settings) if shots is None else shots_ready(shots, examples, settings)
         failed += _answer(predictor, own, block, examples, to, jsonl, truncate, problems, asked, bool(text))
     tell_drafts(predictor)
@@ -115,7 +115,7 @@ _complete = _named("complete", "language-modelling")
 @wraps(predict)
 def complete(run: str, /, *text: str, **dials: Any) -> int:
     """`predict` for a run that writes; one prompt alone is answered as it is written."""
-    if len(text) != 1 or dials.get("jsonl") or sys.stdout.closed:
+    if len(text) != 1 or dials.get("jsonl") or dials.get("truncate") is not None or sys.stdout.closed:
         return _complete(run, *text, **dials)
     demand(run, "language-modelling")
     prompting = dials.get("prompting", NOTHING)
@@ -127,6 +127,7 @@ def complete(run: str, /, *text: str, **dials: Any) -> int:
 def print_as_written(run: str, text: str, dials: dict[str, Any]) -> int:
     """The answer to one text, piece by piece as it is written, unless several are wanted."""
     changes = decoding_changes(dials.get("overrides"))
+    _refuse_bytes(text, 1)
     if changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1:
         return predict(run, text, **dials)
     predictor = load_run(run, dials.get("precision", "float32"), dials.get("draft"))
@@ -175,10 +176,7 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
     """(number of the first line, lines): the texts given, else stdin, line by line where a person types."""
     if texts:
         for number, one in enumerate(texts, 1):
-            try:
-                one.encode()
-            except UnicodeEncodeError:
-                raise DataError(f"Text {number} is not UTF-8. Give it in a file, in UTF-8, on stdin.") from None
+            _refuse_bytes(one, number)
         yield 1, list(texts)
         return
     typing = sys.stdin.isatty()
@@ -203,6 +201,14 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
         yield number, block
 
 
+def _refuse_bytes(text: str, number: int) -> None:
+    """Raise DataError for an argument of the command line that was not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"Text {number} is not UTF-8. Give it in a file, in UTF-8, on stdin.") from None
+
+
 def _answer(predictor: Predictor, settings: Any, block: list[str], examples: list[Example], to: str | None, jsonl: bool,
             truncate: int | None, problems: dict[int, str], asked: list[Example] | None, given: bool) -> int:  # fmt: skip
     """Print the answers to a block; how many texts could not be read. asked: the prompts in which the texts stand, if in any.
@@ -216,8 +222,8 @@ def _answer(predictor: Predictor, settings: Any, block: list[str], examples: lis
         return [prediction, *prediction.alternatives] if alone else [prediction]
 
     predictions = list(predictor.answer(asked or examples, settings, truncate, problems))
-    for prediction in predictions if asked else ():
-        prediction.text = prediction.text.strip()
+    for one in (one for prediction in predictions if asked for one in (prediction, *prediction.alternatives)):
+        one.text = one.text.strip()
     for place, (text, prediction) in enumerate(zip(block, predictions, strict=True)):
         if jsonl:
             name = predictor.task.input

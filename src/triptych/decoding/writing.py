@@ -19,6 +19,7 @@ from .stopping import dedent_at, without_open_lines
 
 NEW_TOKENS = 200  # written where nothing else is asked for
 AGAIN = 7919  # added for each token to what identifies a prompt, so that what is written after rereading is another draw
+NEXT = 1 << 20  # tokens' worth of that: added for each answer of a prompt, so that no two of them are written on by the same draws
 
 
 class Decoder(Protocol):
@@ -67,28 +68,33 @@ def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettin
     names = list(range(len(prompts))) if indices is None else list(indices)
     found = _within(model, prompts, settings, tokenizer, context, names, on_event)
     return [
-        sorted((_longer(model, one, prompt, settings, tokenizer, context, name) for one in several),
+        sorted((_longer(model, one, prompt, settings, tokenizer, context, name + AGAIN * NEXT * rank) for rank, one in enumerate(several)),
                key=lambda one: (not one.finished, -one.score))
         for prompt, several, name in zip(prompts, found, names, strict=True)
     ]  # fmt: skip
 
 
 def _within(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettings, tokenizer: Decoder, context: int,
-            names: Sequence[int], on_event: Callable[[Step], None] | None = None) -> list[list[Written]]:  # fmt: skip
-    """As `write`, up to where the context is full."""
+            names: Sequence[int], on_event: Callable[[Step], None] | None = None, before: Sequence[int] = (),
+            head: str | None = None) -> list[list[Written]]:  # fmt: skip
+    """As `write`, up to where the context is full. before: what was written before that, and is reread; head: what it is told a dedent
+    from, where that is no longer the prompt's."""
     new = settings.max_length or NEW_TOKENS
     shown = [fitting(prompt, new, context) for prompt in prompts]
     found: list[list[Written]] = [[] for _ in prompts]
-    for begin in sorted({prompt[0] for prompt in shown}):
-        members = [place for place, prompt in enumerate(shown) if prompt[0] == begin]
+    kinds = [(one[0], len(prompt) == 1) for one, prompt in zip(shown, prompts, strict=True)]  # begin, and whether it is all (`reader`)
+    for kind in sorted({*kinds}):
+        members = [place for place, own in enumerate(kinds) if own == kind]
+        begin, reads = kind[0], reader(tokenizer, prompts[members[0]])
         prefixes = [list(shown[place][1:]) for place in members]
         room = [min(len(prefix) + new, context) for prefix in prefixes]
         plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context)
+        heads = [_head(settings, one, reads) if head is None else head for one in prefixes]
         answers = search(model, {}, plain, begin=begin, end=tokenizer.end_id, max_lengths=room, prefixes=prefixes,
-                         stop=stopper(settings.stop, prefixes, tokenizer, heads=[_head(settings, one, tokenizer) for one in prefixes]),
+                         stop=stopper(settings.stop, prefixes, reads, before, heads),
                          indices=[names[place] for place in members], on_event=on_event, counted=False)  # fmt: skip
         for place, prefix, several in zip(members, prefixes, answers, strict=True):
-            dropped, reads = len(prompts[place]) - len(shown[place]), reader(tokenizer, prompts[place])
+            dropped = len(prompts[place]) - len(shown[place])
             found[place] = [_written(one, len(prefix), settings, reads, dropped) for one in several]
     return found
 
@@ -105,7 +111,7 @@ def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokeni
         most = min(len(prefix) + new - len(tokens), context)
         plain = replace(_left(settings, new, len(tokens)), max_length=None, max_length_ratio=0.0, max_length_extra=context, n_best=1,
                         samples=1 if tokens else settings.samples)  # fmt: skip
-        stop = stopper(settings.stop, [prefix], tokenizer, tokenizer.decode(tokens), [head])
+        stop = stopper(settings.stop, [prefix], tokenizer, tokens, [head])
         steps = _steps(model, {}, plain, begin=shown[0], end=tokenizer.end_id, max_lengths=[most], prefixes=[prefix], stop=stop,
                        indices=[AGAIN * len(tokens)], counted=False)  # fmt: skip
         answer = None
@@ -159,14 +165,15 @@ def fitting(prompt: Sequence[int], new: int, context: int) -> list[int]:
     return list(prompt[-room:]) if len(prompt) > room else list(prompt)
 
 
-def stopper(stops: Sequence[str] | None, prefixes: Sequence[Sequence[int]], tokenizer: Decoder, before: str = "",
+def stopper(stops: Sequence[str] | None, prefixes: Sequence[Sequence[int]], tokenizer: Decoder, before: Sequence[int] = (),
             heads: Sequence[str | None] = ()) -> Callable[[int, list[int]], bool] | None:  # fmt: skip
-    """Whether what was written holds a stop string, wherever the borders of tokens fall. heads: of each prompt its `_head`."""
+    """Whether what was written holds a stop string, wherever the borders of tokens fall. before: tokens written before what is searched
+    for now, of which one may have begun a character; heads: of each prompt its `_head`."""
     if not stops and all(head is None for head in heads):
         return None
 
     def stop(source: int, tokens: list[int]) -> bool:
-        text = before + tokenizer.decode(tokens[len(prefixes[source]) :])
+        text = tokenizer.decode([*before, *tokens[len(prefixes[source]) :]])
         head = heads[source] if heads else None
         return any(one in text for one in stops or ()) or (head is not None and dedent_at(head, text) is not None)
 
@@ -205,7 +212,8 @@ def _longer(model: Any, one: Written, prompt: Sequence[int], settings: DecodingS
     while not one.finished and len(one.tokens) < new:
         again = ([*shown, *one.tokens])[-(context // 2) :]
         left = _left(replace(settings, n_best=1, samples=1, stop_at_dedent=False), new, len(one.tokens))
-        (more,) = _within(model, [again], left, tokenizer, context, [name + AGAIN * len(one.tokens)])
+        names = [name + AGAIN * len(one.tokens)]
+        (more,) = _within(model, [again], left, tokenizer, context, names, before=one.tokens, head=head)
         tokens, each = one.tokens + more[0].tokens, one.token_log_probabilities + more[0].token_log_probabilities
         whole = tokenizer.decode(tokens)
         text = cut_at(whole, settings.stop, head)

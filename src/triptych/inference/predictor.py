@@ -37,6 +37,7 @@ LONGEST_SOURCE = 4096  # tokens read at once: attention needs memory for their s
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 Sums = dict[str, tuple[float, int]]  # of a loss its sum, and over how many it is one
+OF_PROMPTS = ("stop", "stop_at_dedent")  # dials that only what writes on from a prompt heeds
 CHUNK = 2000  # examples that are encoded and sorted by length together
 
 
@@ -99,6 +100,8 @@ class Predictor:
         for name in changes:
             if name not in known:
                 raise unknown("decoding dial", name, known)
+            if name in OF_PROMPTS and changes[name] and self.writes and "context" not in self.task.options:
+                raise UsageError(f"decoding.{name} is for a run that writes on from a prompt; one for {self.task.name} does not heed it.")
         settings = dataclasses.replace(self.decoding, **changes)
         settings.check()
         return settings

@@ -41,7 +41,8 @@ def build(options: Mapping[str, Any]) -> Task:
     plain = writing.build({key: chosen[key] for key in ("context", "label_smoothing")})
     return conversing(plain, replace(
         plain, name="chat", options=chosen, needs=("messages",), prepare=partial(prepare, forms=forms),
-        encode=partial(encode, context=chosen["context"]), adopt=partial(adopt, explicit=explicit), score=score,
+        encode=partial(encode, context=chosen["context"]), loss=partial(loss, plain=plain.loss), adopt=partial(adopt, explicit=explicit),
+        score=score,
     ), chosen["context"])  # fmt: skip
 
 
@@ -105,11 +106,15 @@ def turned(example: Example, tokenizers: Tokenizers, labels: Labels, context: in
 
 def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
            *, context: int) -> list[Encoded]:  # fmt: skip
-    """To learn from: windows of whole turns, told the assistant's words and ends. In use: the turns to answer; `about` says how many
-    tokens were left out of them. Nothing is drawn."""
+    """To learn from: windows of whole turns, told the assistant's words and ends; `unseen` of the last says how many of these no window
+    has room for. In use: the turns to answer; `about` says how many tokens were left out of them. Nothing is drawn."""
     conversation = turned(example, tokenizers, labels, context)
     if purpose == "train":
-        return [told(*window) for window in conversation.windows()]
+        windows = [told(*window) for window in conversation.windows()]
+        for last in windows[-1:]:
+            said = sum(len(turn.content) + 1 for turn in conversation.turns if turn.learnt)
+            last.unseen = said - sum(one.weight for one in windows)
+        return windows
     if (example.messages or [])[-1]["role"] != "user":
         raise DataError(f"{example.place or 'A conversation'}: the last message is not the user's, so there is nothing to answer.")
     ids, unread = conversation.prompt()
@@ -134,15 +139,20 @@ def check(encoded: Sequence[list[Encoded]], tokenizers: Tokenizers, *, context: 
 
 
 def head(config: Any, labels: Labels, *, context: int) -> Any:
-    """Raises UsageError for a model that does not only write, or that has fewer positions than the context."""
+    """Raises UsageError as that of language modelling does."""
     from ..model.heads import LearntTokens
 
-    decoder = getattr(config, "decoder", None)
-    if decoder is None or getattr(config, "encoder", None) is not None:
-        raise UsageError("Chat is for a model that only writes: take a preset like decoder-small, or start from a run of one.")
-    if decoder.positions == "learned" and decoder.max_positions < context:
-        raise UsageError(f"task.context is {context}, and the model has {decoder.max_positions} positions. Give at most so many.")
+    writing.refuse_others(config, context, "Chat")
     return LearntTokens()
+
+
+def loss(output: Any, batch: Batch, *, plain: Any) -> dict[str, tuple[Any, int, float]]:
+    """That of language modelling; untold: for each token that was told, how many were not for want of room."""
+    import torch
+
+    found = plain(output, batch)
+    lost = torch.tensor(float(sum(one.unseen for one in batch.encoded)), device=output.states.device)
+    return {**found, "untold": (lost, batch.counts["tokens"], 0.0)}
 
 
 def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, write: Any) -> list[Any]:
@@ -162,7 +172,11 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, plain:
 
 
 def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
-    """loss (nats a token of the assistant's, ends of turns counted), perplexity, bits_per_byte of its words' UTF-8."""
+    """loss (nats a token of the assistant's, ends of turns counted), perplexity, bits_per_byte of its words' UTF-8.
+
+    What an answer longer than the context loses is told by nothing; among the bits it counts as the rest does on average.
+    """
+    losses = {**losses, "count": losses["count"] * (1 + losses.get("untold", 0.0))}
     spoken = ("".join(one["content"] for one in example.messages or () if one["role"] == "assistant") for example in examples)
     found = writing.score(predictions, [Example(text=text) for text in spoken], losses)
     return Scores(found.values, {"loss": "nats a token of the assistant's words and ends of turns"})

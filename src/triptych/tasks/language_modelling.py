@@ -65,7 +65,7 @@ def build(options: Mapping[str, Any]) -> Task:
         )
     return Task(
         name="language-modelling", options=chosen, needs=("text",), prepare=partial(prepare, share=share),
-        encode=partial(encode, ids=Ids(), context=context, documents=documents, share=share), head=head,
+        encode=partial(encode, ids=Ids(), context=context, documents=documents, share=share), head=partial(head, context=context),
         loss=partial(loss, label_smoothing=float(smoothing)), answer=partial(answer, context=context), read=read, score=score,
         draws=True, windows=True, by_losses=True, empty=True, window=context if documents == "together" else None,
         cut=partial(cut, context=context, documents=documents, share=float(share)),
@@ -109,10 +109,21 @@ def cut(found: np.ndarray, tokenizers: Tokenizers, generator: np.random.Generato
     return [Encoded({"target": found[start:end]}, {"tokens": found[start + 1 : end + 1]}) for start, end in zip(starts, ends, strict=True)]
 
 
-def head(config: Any, labels: Labels) -> Any:
+def head(config: Any, labels: Labels, *, context: int) -> Any:
+    """Raises UsageError as `refuse_others` does."""
     from ..model.heads import NextToken
 
+    refuse_others(config, context, "Language modelling")
     return NextToken()
+
+
+def refuse_others(config: Any, context: int, what: str) -> None:
+    """Raises UsageError for a model that does not only write, or that has fewer positions than the context."""
+    decoder = getattr(config, "decoder", None)
+    if decoder is None or getattr(config, "encoder", None) is not None:
+        raise UsageError(f"{what} is for a model that only writes: take a preset like decoder-small, or start from a run of one.")
+    if decoder.positions == "learned" and decoder.max_positions < context:
+        raise UsageError(f"task.context is {context}, and the model has {decoder.max_positions} positions. Give at most so many.")
 
 
 def loss(output: Any, batch: Batch, label_smoothing: float = 0.0) -> dict[str, tuple[Any, int, float]]:

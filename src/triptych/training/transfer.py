@@ -148,19 +148,20 @@ def referred(task: Task, path: str, settings: TrainingSettings) -> Task:
     """`task`, which compares its model with a frozen run, with that run; it is read when it is first asked. Its path is saved as
     the option `reference`, so that a finished run can be scored."""
     assert task.referred is not None, f"task {task.name} compares with no other run"
-    frozen = cache(lambda: _teacher(Run.open(path), settings))
+    frozen = cache(lambda: _teacher(Run.open(path), settings, cast=False))
     return dataclasses.replace(task.referred(lambda inputs: frozen()(inputs)), options={**task.options, "reference": str(path)})
 
 
-def _teacher(run: Run, settings: TrainingSettings) -> Teacher:
-    """A run's model and head, in the student's precision, without dropout."""
+def _teacher(run: Run, settings: TrainingSettings, cast: bool = True) -> Teacher:
+    """A run's model and head, in the student's precision, without dropout. cast: its parameters too, once and not at every product; those
+    of a model in training stay in fp32, so by their rounding it would be told from itself."""
     config, labels = run.read_config(), run.read_labels()
     model, head = build(config.model), TASKS[config.task](config.options).head(config.model, labels)
     run.load_into(model, head)
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
     for module in (model, head):
-        module.requires_grad_(False).to(device, precision).eval()
+        module.requires_grad_(False).to(device, precision if cast else None).eval()
     model.precision = precision  # type: ignore[assignment]
 
     def answer(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
