@@ -134,6 +134,8 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     else:
         examples, encoded = streamed.shards(corpus, tokenizers, before, recipe.batches.bpe_dropout), []
     config, task, model, head = _model(recipe, task, labels, tokenizers, before, tell)
+    if task.survey is not None:
+        task.survey(head, encoded)
     batches = _batches(recipe, task, examples, encoded, tokenizers, labels)
     run = Run(out)
     if not dry and processes.leads:

@@ -35,7 +35,8 @@ def one_of(given: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tenso
 @pytest.mark.parametrize("pooling", ["mean", "first", "max", "compare"])
 def test_a_neighbour_never_leaks(pooling: str, shortcut: bool) -> None:
     model = small()
-    head = Classifier(8, ["a", "b", "c"], pooling=pooling, shortcut=shortcut, bigrams=40, hidden=True).eval()  # type: ignore[arg-type]
+    dials = {"pooling": pooling, "shortcut": shortcut, "bigrams": 40, "hidden": True, "vocabulary": 20}
+    head = Classifier(8, ["a", "b", "c"], **dials).eval()  # type: ignore[arg-type]
     torch.nn.init.normal_(head.bigrams)  # type: ignore[arg-type]
     together = inputs(5, 2, 9)
     logits = head(model, model(**together), together).logits
@@ -56,10 +57,21 @@ def test_means_are_means() -> None:
 
 def test_a_comparison_sees_what_the_texts_share() -> None:
     model = small()
-    head = Classifier(8, [], pooling="compare", shortcut=True).eval()
-    same = {"source": torch.tensor([3, 4, 3, 4]), "source_lengths": torch.tensor([4]), "segments": torch.tensor([0, 0, 1, 1])}
-    words = head._pool(model.embedding(same["source"]), _rows(4), same)  # type: ignore[operator]
-    assert head._overlap(words)[0].item() == pytest.approx(8**0.5) and head.project.weight.shape == (1, 8 * 4 * 2 + 1)
+    head = Classifier(8, [], pooling="compare", shortcut=True, vocabulary=20).eval()
+    head.importance[:] = torch.arange(20) / 10  # type: ignore[index]
+    texts = [([3, 4], [3, 4]), ([3, 4, 7], [7, 7, 5]), ([2], [9])]
+    given = {
+        "source": torch.tensor([token for pair in texts for text in pair for token in text]),
+        "source_lengths": torch.tensor([len(one) + len(other) for one, other in texts]),
+        "segments": torch.tensor([segment for pair in texts for segment in (0, 1) for _ in pair[segment]]),
+    }
+    words = head._pool(model.embedding(given["source"]), _rows(4, 6, 2), given)  # type: ignore[operator]
+    means, bags = head._overlaps(words, _rows(4, 6, 2), given).unbind(1)  # type: ignore[arg-type,union-attr]
+    seventh = 0.7 * 1.4 / ((0.3**2 + 0.4**2 + 0.7**2) * (1.4**2 + 0.5**2)) ** 0.5
+    assert bags.tolist() == pytest.approx([10, 10 * seventh, 0]) and means[0].item() == pytest.approx(10)
+    said = head(model, model(**given), given).logits
+    torch.nn.init.ones_(head.overlap.weight)  # type: ignore[union-attr]
+    assert not torch.allclose(said, head(model, model(**given), given).logits)
 
 
 def _rows(*lengths: int) -> object:

@@ -223,3 +223,19 @@ def test_a_decoder_or_too_long_a_window_is_refused() -> None:
         task().head(ModelConfig(encoder=stack), {"labels": ["a", "b"]})
     with pytest.raises(UsageError, match="encoder alone"):
         task().head(ModelConfig(encoder=stack, decoder=stack), {"labels": ["a", "b"]})
+
+
+def test_words_that_few_texts_have_weigh_more_in_a_comparison() -> None:
+    built, both = task(learn="value", pair=True, pooling="compare", shortcut=True), tokenizers()
+    shown = [Example(text="a good film", text_pair="a bad film", value=1.0), Example(text="a good day", text_pair="a film", value=0.5)]
+    labels = built.prepare(shown)
+    config = ModelConfig(encoder=StackConfig(layers=1, width=16, heads=2, segments=2), vocabulary_size=both.source.vocabulary_size)
+    head = built.head(config, labels)
+    assert built.survey is not None and bool((head.importance == 1).all())
+    built.survey(head, [built.encode(one, both, labels, "train", None) for one in shown])
+    weight = {name: head.importance[both.source.encode(name)[-1]].item() for name in ("a film", "a good", "a bad")}
+    assert weight["a film"] == pytest.approx(np.log(5 / 4)) and weight["a good"] == pytest.approx(np.log(5 / 3))
+    assert weight["a bad"] == pytest.approx(np.log(5 / 2)) and head.importance[:2].tolist() == [0, 0]
+    plain = task().head(config, {"labels": ["a", "b"]})
+    assert plain.importance is None
+    built.survey(plain, [])

@@ -51,7 +51,7 @@ def build(options: Mapping[str, Any]) -> Task:
         answer=partial(answer, kind=kind), read=partial(read, kind=kind),
         score=partial(score, kind=kind, positive=chosen["positive"]),
         passes=2 if chosen["r_drop"] else 1, draws=chosen["token_dropout"] > 0, windows=True,
-        calibrate=partial(calibrate, kind=kind) if chosen["calibrate"] and kind != "value" else None,
+        calibrate=partial(calibrate, kind=kind) if chosen["calibrate"] and kind != "value" else None, survey=survey,
     )  # fmt: skip
 
 
@@ -168,7 +168,23 @@ def head(config: Any, labels: Labels, options: Mapping[str, Any] = OPTIONS) -> A
         raise UsageError(f"task.window is {options['window']}; this model has places for {config.encoder.max_positions} tokens at most.")
     return Classifier(config.encoder.width, labels.get("labels", []), pooling=options["pooling"], hidden=options["hidden"],
                       shortcut=options["shortcut"], bigrams=options["bigrams"], drop=options["dropout"],
-                      scale=labels.get("value"))  # fmt: skip
+                      scale=labels.get("value"), vocabulary=config.source_vocabulary_size or config.vocabulary_size)  # fmt: skip
+
+
+def survey(head: Any, encoded: Sequence[list[Encoded]]) -> None:
+    """Set how heavy each token is where two texts are compared: log((1 + N) / (1 + texts that have it)), of begin and end nothing."""
+    if head.importance is None:
+        return
+    import torch
+
+    texts, count = np.zeros(len(head.importance)), 0
+    for one in (one for pieces in encoded for one in pieces):
+        for segment in np.unique(one.inputs["segments"]):
+            texts[np.unique(one.inputs["source"][one.inputs["segments"] == segment])] += 1
+            count += 1
+    weights = np.log((1 + count) / (1 + texts))
+    weights[encoded[0][0].inputs["source"][0]] = 0.0  # begin, which only the first text has
+    head.importance.copy_(torch.from_numpy(weights))
 
 
 def loss(output: Any, batch: Batch, kind: str = "label", label_smoothing: float = 0.0, r_drop: float = 0.0,

@@ -95,6 +95,8 @@ class Task:
         chat's template. Optional.
     check(encoded pieces of each training example, tokenizers): raises, before training, where what must be learnt is not there.
         Optional.
+    survey(head, encoded pieces of each training example): sets buffers of a new head from the training data, like how rare a token
+        is. Optional.
     referred(frozen model) -> the task with that model's answers in its loss: the run that a training starts from. Optional.
     calibrate(model, head, batches of the development data) -> what was set, in a sentence: sets buffers of the head, like a
         temperature, once training has ended. Optional.
@@ -120,6 +122,7 @@ class Task:
     calibrate: Callable[[Any, Any, Sequence[Batch]], str | None] | None = None
     adopt: Callable[[Labels, Labels, Tokenizers], Labels] | None = None
     check: Callable[[Sequence[list[Encoded]], Tokenizers], None] | None = None
+    survey: Callable[[Any, Sequence[list[Encoded]]], None] | None = None
     referred: Callable[[Any], Task] | None = None
     cut: Callable[[np.ndarray, Tokenizers, np.random.Generator | None], list[Encoded]] | None = None
     redraw: Callable[[list[Encoded], Tokenizers, np.random.Generator], list[Encoded]] | None = None
