@@ -5,11 +5,11 @@
     python benchmarks/transfer.py runs/masked-words-en-distilled --out FOLDER2 --only start    # a student's fine-tuning, for its teacher's
 
 Both sides have the shape and the dropout of START (0.1; a recipe's own, up to 0.3, goes with its smaller model), the same task options,
-batches and minutes; each its own learning rate, chosen once on development data (RATES). From nothing a tokenizer is learnt from the
-set itself, and where the recipe says so words are cut anew in every epoch (batches.bpe_dropout), which a tokenizer that is given rules
-out. Whatever a recipe adds beside the Transformer's states (its words, pairs of words) is left out on both sides. The weights are those
-of the best development score; the test part is read once by each run. Runs are kept in FOLDER, a second call goes on with what is
-missing; prints one line a set: both means and their spreads.
+batches and number of updates; each its own learning rates, chosen once on development data (RATES). From nothing a tokenizer is learnt
+from the set itself, and where the recipe says so words are cut anew in every epoch (batches.bpe_dropout), which a tokenizer that is
+given rules out. Whatever a recipe adds beside the Transformer's states (its words, pairs of words) is left out on both sides. The weights
+are those of the best development score; the test part is read once by each run. Runs are kept in FOLDER, a second call goes on with
+what is missing; prints one line a set: both means and their spreads.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-SETS = {  # recipe -> minutes, what the score is called
-    "banking77": (6, "accuracy"), "wnut17": (5, "f1"), "stsb": (4, "pearson"), "sms-spam": (2.5, "f1"), "uner-english-ewt": (8, "f1"),
+SETS = {  # recipe -> updates, what the score is called
+    "banking77": (500, "accuracy"), "wnut17": (800, "f1"), "stsb": (300, "pearson"), "sms-spam": (150, "f1"),
+    "uner-english-ewt": (1500, "f1"),
 }  # fmt: skip
 BARE = {"task.shortcut": False, "task.bigrams": 0, "task.r_drop": 0.0}  # of recipes for classification
-RATES = {"scratch": 1e-3, "start": 3e-4}
+RATES = {  # of all weights; of the head, times that
+    "scratch": (1e-3, 1.0),
+    "start": (3e-4, 1.0),
+}
 SHAPE = ("layers", "width", "heads", "inner_width")
 
 
@@ -35,7 +39,8 @@ def overrides(name: str, side: str, start: Path, seed: int) -> list[str]:
     from triptych.recipe import Recipe
 
     recipe = Recipe.load(name)
-    changes: dict[str, object] = {"training.seed": seed, "training.minutes": SETS[name][0], "training.learning_rate": RATES[side]}
+    changes: dict[str, object] = {"training.seed": seed, "training.steps": SETS[name][0]}
+    changes |= dict(zip(("training.learning_rate", "training.head_rate"), RATES[side], strict=True))
     if recipe.task["name"] == "classification":
         changes |= BARE
     if side == "start":
@@ -81,7 +86,7 @@ def main() -> None:
             f"{side} {statistics.mean(found):.2f} ({' '.join(f'{one:.2f}' for one in found)})" for side, found in scores.items()
         )
         gain = "" if options.only else f" {statistics.mean(scores['start']) - statistics.mean(scores['scratch']):+.2f},"
-        print(f"{name}, {SETS[name][0]} min, {SETS[name][1]}: {told};{gain} largest spread of seeds {spread:.2f}", flush=True)
+        print(f"{name}, {SETS[name][0]} updates, {SETS[name][1]}: {told};{gain} largest spread of seeds {spread:.2f}", flush=True)
 
 
 if __name__ == "__main__":
