@@ -133,9 +133,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
             task.check(encoded, tokenizers)
     else:
         examples, encoded = streamed.shards(corpus, tokenizers, before, recipe.batches.bpe_dropout), []
-    config, task, model, head = _model(recipe, task, labels, tokenizers, before, tell)
-    if task.survey is not None:
-        task.survey(head, encoded)
+    config, task, model, head = _model(recipe, task, labels, tokenizers, encoded, before, tell)
     batches = _batches(recipe, task, examples, encoded, tokenizers, labels)
     run = Run(out)
     if not dry and processes.leads:
@@ -276,8 +274,8 @@ def with_vocabulary(config: ModelConfig | RecurrentConfig, tokenizers: Tokenizer
     return dataclasses.replace(config, vocabulary_size=tokenizers.target.vocabulary_size, source_vocabulary_size=source)
 
 
-def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Tokenizers, before: Run | None,
-           tell: Report) -> tuple[Any, Task, Any, Any]:  # fmt: skip
+def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Tokenizers, encoded: Sequence[list[Encoded]],
+           before: Run | None, tell: Report) -> tuple[Any, Task, Any, Any]:  # fmt: skip
     """(configuration, the task with its teacher, model, head): new, or with what is taken from another run."""
     table = recipe.model
     if before is not None:
@@ -296,6 +294,8 @@ def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Token
         tell(start_from(open_origin(table.start, task.name), table.start, table.start_layers, task, labels, model, head))
     if table.lora_rank is not None:
         tell(adapt_with(model, table.lora_rank, table.lora_alpha, table.lora_targets))
+    if task.survey is not None:
+        task.survey(head, encoded)
     return config, task, model, head
 
 
