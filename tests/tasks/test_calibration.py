@@ -18,6 +18,17 @@ def test_a_temperature_put_in_comes_out(temperature: float) -> None:
     assert fit_temperature(logits * temperature, several) == pytest.approx(temperature, rel=0.1)
 
 
+@pytest.mark.parametrize("texts", [30, 300])
+def test_development_texts_that_are_all_right_do_not_make_every_score_one(texts: int) -> None:
+    draw = np.random.default_rng(3)
+    labels = draw.integers(0, 3, texts)
+    logits = np.eye(3)[labels] * 2 + draw.random((texts, 3))  # the right label's is the largest
+    sure = softmax(logits / fit_temperature(logits, labels)).max(1)
+    assert 0.5 / texts < 1 - sure.mean() < 2 / texts
+    cells = sigmoid((logits - 1.5) / fit_temperature(logits - 1.5, np.eye(3)[labels]))
+    assert 0.5 / texts < 1 - np.maximum(cells, 1 - cells).mean() < 2 / texts
+
+
 def test_thresholds_give_the_best_f1() -> None:
     draw = np.random.default_rng(2)
     chances = np.round(draw.random((60, 3)), 1)

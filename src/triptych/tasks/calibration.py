@@ -23,15 +23,22 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """What to divide `logits` (B, C) by for the least negative log-likelihood (Guo et al. 2017, section 4.2).
 
-    targets: (B,) numbers of the right labels, or (B, C) of 0 and 1 for labels that stand each for itself.
+    targets: (B,) numbers of the right labels, or (B, C) of 0 and 1 for labels that stand each for itself. Where all are answered right
+    no temperature is too low, and any score would end at 1; so many texts vouch for 1 - 1 / (B + 2) (Platt 1999, section 2.2).
     """
+    several = targets.ndim == 2
+    wanted = targets.astype(float) if several else np.eye(logits.shape[1])[targets]
+    right = (logits > 0) == (targets > 0) if several else logits.argmax(1) == targets
+    if right.all():
+        doubt = 1 / (len(logits) + 2)
+        wanted = np.where(wanted > 0, 1 - doubt, doubt / (1 if several else logits.shape[1] - 1))
 
     def nll(log_temperature: float) -> float:
         scaled = logits / math.exp(log_temperature)
-        if targets.ndim == 2:
-            return float((np.logaddexp(0, scaled) - targets * scaled).mean())
+        if several:
+            return float((np.logaddexp(0, scaled) - wanted * scaled).mean())
         top = scaled.max(1)
-        return float((top + np.log(np.exp(scaled - top[:, None]).sum(1)) - scaled[np.arange(len(targets)), targets]).mean())
+        return float((top + np.log(np.exp(scaled - top[:, None]).sum(1)) - (wanted * scaled).sum(1)).mean())
 
     low, high, golden = LOWEST, HIGHEST, (math.sqrt(5) - 1) / 2
     for _ in range(40):  # golden-section search: the likelihood has one valley
