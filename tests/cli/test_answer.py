@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +53,14 @@ def test_answer_finds_a_span_of_a_passage(reader: Path, triptych: Call, tmp_path
         assert one["text"] == (PASSAGE[one["start"] : one["end"]] if one["start"] is not None else "")
     assert triptych("answer", reader, f"Who?\t{PASSAGE}").code == 0
     assert triptych("answer", reader, "Who?", "--passage", "").code == 0
+
+
+def test_a_byte_order_mark_before_stdin_is_no_text(reader: Path, triptych: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = json.dumps({"question": "Whom did Ada meet?", "passage": PASSAGE})
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"\ufeff{line}\r\n\ufeffWho?\t{PASSAGE}\r\n".encode())))
+    said = triptych("answer", reader, "--jsonl")
+    assert said.code == 0, said.err
+    assert [json.loads(one)["question"] for one in said.out.splitlines()] == ["Whom did Ada meet?", "\ufeffWho?"]
 
 
 def test_answer_over_documents_names_the_place(reader: Path, triptych: Call, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -184,6 +185,8 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
         talk("One text a line; Ctrl-D ends.")
     number, block = 1, []
     for raw in sys.stdin.buffer:  # ends lines at "\n" alone
+        if number == 1 and not block:
+            raw = raw.removeprefix(BOM_UTF8)  # as in files; it is no part of the text
         try:
             block.append(raw.rstrip(b"\r\n").decode())
         except UnicodeDecodeError as error:
