@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,20 @@ def test_the_interval_of_exact_match() -> None:
     rows = bootstrap.exact_statistics(["a"] * 90 + ["b"] * 10, ["a"] * 100)
     found = bootstrap.interval(rows, bootstrap.mean, 1000)
     assert found.value == 90 and 82 < found.low < 86 and 94 < found.high < 97  # binomial: 90 +- 5.9
+
+
+def test_a_score_that_some_draws_lack_is_compared_over_those_that_have_it() -> None:
+    """Of a rare type's F1: one system names the type twice, the other once, and no reference does."""
+
+    def scorer(places_of_type: set[int]) -> Callable[[list[int]], dict[str, float]]:
+        return lambda places: {"f1": 50.0, **({"f1_RARE": 0.0} if places_of_type & set(places) else {})}
+
+    first, second = (bootstrap.redrawn(scorer(places), 20, 200) for places in ({3}, {3, 4}))
+    missing = [int(np.isnan(one["f1_RARE"]).sum()) for one in (first, second)]
+    assert len(first["f1_RARE"]) == len(second["f1_RARE"]) == 200 and 0 < missing[1] < missing[0] < 200
+    assert bootstrap.between(0.0, first["f1_RARE"]) == bootstrap.Interval(0, 0, 0)
+    found = bootstrap.compared((0.0, 0.0), (first["f1_RARE"], second["f1_RARE"]), 1)
+    assert found.difference == bootstrap.Interval(0, 0, 0) and found.resamples == 200 - missing[0]
 
 
 def test_bleu_by_length_of_the_source() -> None:

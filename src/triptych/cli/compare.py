@@ -111,6 +111,8 @@ def _answered(run: str, name: str, predictor: Predictor, examples: list[Example]
 
 
 def _report(sides: list[Side], examples: list[Example], name: str, resamples: int) -> dict[str, Any]:
+    from numpy import isnan
+
     from ..data.parts import aligned
     from ..metrics.bootstrap import between, compared, interval
     from ..metrics.bootstrap import compare as paired
@@ -129,6 +131,7 @@ def _report(sides: list[Side], examples: list[Example], name: str, resamples: in
             own = {key: between(scores[key], one) for key, one in drawn[place].items() if key in scores}
             first = sides[0].evaluation.scores.values
             shared = [key for key in own if key in drawn[0] and key in first] if place else []
+            shared = [key for key in shared if not isnan(drawn[place][key] - drawn[0][key]).all()]
             both = {key: compared((first[key], scores[key]), (drawn[0][key], drawn[place][key]), 1) for key in shared}
         values["intervals"] = {key: one.to_json() for key, one in own.items()}
         if place:

@@ -143,8 +143,8 @@ def bootstrapped(evaluation: Evaluation, examples: list[Example], resamples: int
     if aligned(predictor.task.needs):
         found = {key: interval(*each, resamples) for key, each in line_statistics(evaluation, examples).items()}
     else:
-        drawn = scored_anew(evaluation, examples, resamples, predictor)
-        found = {key: between(evaluation.scores.values.get(key, float("nan")), each) for key, each in drawn.items()}
+        drawn, known = scored_anew(evaluation, examples, resamples, predictor), evaluation.scores.values
+        found = {key: between(known[key], each) for key, each in drawn.items() if key in known}
     return {key: (one.low, one.high) for key, one in found.items()}
 
 

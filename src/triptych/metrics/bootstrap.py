@@ -57,8 +57,9 @@ def compare(first: np.ndarray, second: np.ndarray, score: Scorer, resamples: int
 
 
 def compared(whole: Sequence[float], drawn: Sequence[np.ndarray], seed: int) -> Comparison:
-    """Two systems' scores on the whole set, and on the sets drawn (resamples,), the same draws for both."""
+    """Two systems' scores on the whole set, and on the sets drawn (resamples,), the same draws for both: those that score both."""
     gain, gains = whole[1] - whole[0], drawn[1] - drawn[0]
+    gains = gains[~np.isnan(gains)]
     sizes, resamples = np.abs(gains), len(gains)
     chance = (sizes - sizes.mean() > abs(gain)) | ~sizes.any()
     return Comparison(
@@ -69,12 +70,13 @@ def compared(whole: Sequence[float], drawn: Sequence[np.ndarray], seed: int) -> 
 
 
 def redrawn(score: Callable[[list[int]], Mapping[str, float]], count: int, resamples: int, seed: int = 1) -> dict[str, np.ndarray]:
-    """Metrics that are no sum over lines, (resamples,) each: `score` of the places drawn, with replacement (Efron 1979)."""
-    generator, drawn = np.random.default_rng(seed), dict[str, list[float]]()
-    for _ in range(resamples):
+    """Metrics that are no sum over lines, (resamples,) each: `score` of the places drawn, with replacement (Efron 1979). Not a number
+    where a draw has no such score, like the F1 of a type that does not stand in it."""
+    generator, drawn = np.random.default_rng(seed), dict[str, np.ndarray]()
+    for number in range(resamples):
         for key, value in score(generator.integers(0, count, count).tolist()).items():
-            drawn.setdefault(key, []).append(value)
-    return {key: np.array(values) for key, values in drawn.items()}
+            drawn.setdefault(key, np.full(resamples, np.nan))[number] = value
+    return drawn
 
 
 def mean(sums: np.ndarray) -> np.ndarray:
@@ -88,8 +90,8 @@ def exact_statistics(hypotheses: list[str], references: list[str]) -> np.ndarray
 
 
 def between(value: float, drawn: np.ndarray) -> Interval:
-    """`value` and the ends of the 95 % of `drawn` (resamples,) around the middle."""
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    """`value` and the ends of the 95 % of `drawn` (resamples,) around the middle, of those that are numbers."""
+    low, high = np.nanquantile(drawn, (0.025, 0.975))
     return Interval(value, float(low), float(high))
 
 
