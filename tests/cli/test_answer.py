@@ -81,6 +81,8 @@ def test_what_cannot_be_asked_is_said(reader: Path, triptych: Call, tmp_path: Pa
     assert "not both" in triptych("answer", reader, "Who?", "--documents", tmp_path, "--passage", "x").err
     assert "not a folder" in triptych("answer", reader, "Who?", "--documents", tmp_path / "none").err
     assert "--documents" in triptych("answer", reader, "Who?", "--retriever", reader).err
+    for verb in ("predict", "inspect"):
+        assert "reads the text as it is" in triptych(verb, reader, "Who?", "--passage", "x", "--words").err
     said = triptych("answer", reader, "Who?")
     assert said.code == 1 and "2 between tabs" in said.err
 

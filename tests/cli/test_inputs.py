@@ -42,7 +42,7 @@ def test_columns_json_and_a_fixed_passage_mean_the_same() -> None:
         ("a\tb\tc", UsageError, "3 columns"),
         ('{"question": "Who?"}', UsageError, "line 7 has no passage"),
         ('{"question": "Who?", "passage": 3}', DataError, "'passage' is 3"),
-        ('{"question": "Who?", "passag": "x"}', UsageError, "passag"),
+        ('{"question": "Who?", "passag": "x"}', UsageError, "Unknown input 'passag'.*in line 7"),
         ('{"question": ', DataError, "line 7 is not valid JSON"),
     ],
 )

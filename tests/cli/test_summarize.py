@@ -89,7 +89,7 @@ def test_files_and_texts_are_summarized(triptych: Command, made: Path, tmp_path:
     assert triptych("summarize", made / "summaries", " ").out == "\n"
     for more in (["--words"], ["--passage", "b"]):
         done = triptych("inspect", made / "summaries", "a", *more)
-        assert done.code == 2 and "mean nothing here" in done.err
+        assert done.code == 2 and "means nothing here" in done.err
     for verb in ("summarize", "predict", "inspect"):
         done = triptych(verb, made / "summaries", "--to", "de", "a")
         assert done.code == 2 and "a run for summarization has none" in done.err

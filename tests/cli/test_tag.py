@@ -47,6 +47,12 @@ def test_words_can_be_given_split(folder: Path, triptych: Command) -> None:
     assert json.loads(done.out)["words"] == ["Ann", "don't", "我們。"] and len(json.loads(done.out)["tags"]) == 3
 
 
+def test_words_are_refused_where_they_mean_nothing(folder: Path, triptych: Command) -> None:
+    for verb in ("tag", "inspect"):
+        done = triptych(verb, folder / "chars", "Ann saw", "--words")
+        assert done.code == 2 and "leave it out" in done.err
+
+
 def test_evaluate_names_f1_first(folder: Path, triptych: Command) -> None:
     done = triptych("evaluate", folder / "ner", "--json", "--bootstrap", "3")
     found = json.loads(done.out.strip().split("\n")[-1])

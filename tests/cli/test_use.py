@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,10 @@ def test_the_python_face(trained: Path) -> None:
     assert model.trace("one red dogs").attention["cross"].shape[0] == 1
     with pytest.raises(triptych.errors.UsageError, match="Did you mean 'beams'"):
         model.predict(["one"], beamz=3)
+    one: Any
+    for one in ("one red dogs", {"source": "one red dogs"}):
+        with pytest.raises(triptych.errors.UsageError, match="takes a list of texts"):
+            model.predict(one)
 
 
 def test_bf16_weights_answer_too(triptych: Command, trained: Path) -> None:

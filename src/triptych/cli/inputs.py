@@ -29,6 +29,14 @@ def read_passage(given: str | None) -> str | None:
         return given
 
 
+def refuse_words(predictor: Predictor) -> None:
+    """Raise UsageError where --words would mean nothing."""
+    if predictor.task.name not in ("tagging", "parsing"):
+        raise UsageError(f"--words means nothing here: a run for {predictor.task.name} reads the text as it is.")
+    if predictor.labels.get("unit") == "character":
+        raise UsageError("--words gives the words, and this run is there to find them: leave it out.")
+
+
 def example_of(line: str, predictor: Predictor, place: str, to: str | None, fixed: dict[str, Any], split: bool) -> Example:
     """A line as an Example. fixed: inputs that are the same for all lines; split: words stand between spaces.
 

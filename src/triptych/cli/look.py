@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from ..errors import UsageError
 from .console import table, talk
-from .inputs import example_of, read_passage
+from .inputs import example_of, read_passage, refuse_words
 from .use import decoding_changes
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def inspect(
     from ..inspection.html import write
 
     predictor = load(run)
+    if words:
+        refuse_words(predictor)
     options = Options(to=to, target=target, kinds=tuple(kind.strip() for kind in kinds.split(",")), passage=read_passage(passage),
                       words=words, decoding=decoding_changes(overrides))  # fmt: skip
     shown = look_of(predictor)(predictor, text, options)
@@ -117,8 +119,8 @@ def translation(predictor: Predictor, text: str | dict[str, Any], options: Optio
     """Attention from the answer's words to the source's."""
     from .look_writing import beam_tree
 
-    if options.words or (options.passage is not None and isinstance(text, str)):
-        raise UsageError(f"--words and --passage mean nothing here: a run for {predictor.task.name} reads one text.")
+    if options.passage is not None and isinstance(text, str):
+        raise UsageError(f"--passage means nothing here: a run for {predictor.task.name} reads one text.")
     trace = predictor.trace(text, to=options.to, target=options.target, kinds=options.kinds, **options.decoding)
     settings, example = predictor.settings(**options.decoding), predictor.example(text, "The text", options.to)
     if "source_cut" in trace.notes:

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
 from .console import talk
-from .inputs import examples_of, read_passage
+from .inputs import examples_of, read_passage, refuse_words
 from .prompting import NOTHING, Prompting, shots_ready
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def predict(
     settings = predictor.settings(**decoding_changes(overrides))
     if to is not None:
         predictor.refuse_to()
+    if words:
+        refuse_words(predictor)
     inside = read_passage(passage)
     if inside is not None and predictor.task.input == "passage":  # it is what is asked about
         text, inside = (*text, inside), None

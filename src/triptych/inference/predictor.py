@@ -69,6 +69,8 @@ class Predictor:
         truncate: read only the first so many tokens of a longer text and say how many were not seen; without it a text of more
         than LONGEST_SOURCE tokens raises DataError.
         """
+        if isinstance(texts, str | Mapping):  # of which a loop would make its characters, or its names
+            raise UsageError("predict takes a list of texts and gives a list of answers: write [text] for one text.")
         examples = [self.example(text, f"text {number}", to) for number, text in enumerate(texts, 1)]
         return list(self.answer(examples, self.settings(**decoding), truncate))
 
@@ -80,7 +82,7 @@ class Predictor:
             values["messages"] = messages_of(values["messages"], place or "An example")
         for name in values:
             if name not in (*wanted, *OPTIONAL_INPUTS) or (name == "suffix" and self.task.name != "language-modelling"):
-                raise unknown("input", name, wanted, f"of a run for {self.task.name}")
+                raise unknown("input", name, wanted, f"of a run for {self.task.name}" + (f", in {place}" if place else ""))
         missing = [name for name in wanted if name not in values and name not in OPTIONAL_INPUTS]
         if missing:
             raise UsageError(f"{place or 'An example'} has no {' and no '.join(missing)}; a run for {self.task.name} needs it.")
