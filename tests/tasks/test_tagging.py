@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from typing import Any
@@ -261,3 +262,21 @@ def test_scores_want_an_answer_for_every_word() -> None:
     wrong = Prediction(text="", details={"words": ["a"], "tags": ["O"]})
     with pytest.raises(DataError, match="2 words have tags, and 1 were answered"):
         task().score([wrong], [Example(text="a b", words=[(0, 1), (2, 3)], tags=["O", "O"], place="p")], {})
+
+
+@pytest.mark.parametrize(("learnt", "scored"), [("bio", "bioes"), ("bioes", "bio")])
+def test_a_test_set_in_the_other_scheme_is_scored_alike(learnt: bio.Scheme, scored: bio.Scheme) -> None:
+    def written(scheme: bio.Scheme) -> list[Example]:
+        return [dataclasses.replace(one, tags=bio.converted(one.tags or [], scheme)) for one in EXAMPLES]
+
+    model = predictor(written(learnt), steps=40)
+    same, other = model.evaluate(written(learnt)).scores, model.evaluate(written(scored)).scores
+    assert same.values["f1"] > 50 and other.values == pytest.approx(same.values) and other.signature == same.signature
+
+
+def test_a_label_that_training_lacks_is_named_whatever_the_scheme_that_is_learnt() -> None:
+    strange = dataclasses.replace(EXAMPLES[0], tags=["B-MISC", "I-MISC", "O", "B-LOC", "O"])
+    choices: list[dict[str, Any]] = [{}, {"scheme": "bioes"}, {"scheme": "bioes", "decoding": "crf"}]
+    for options in choices:
+        said = predictor(**options).evaluate([strange]).scores.signature
+        assert "labels not seen in training, never right: B-MISC, I-MISC" in said

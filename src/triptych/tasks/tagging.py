@@ -243,7 +243,8 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, dials:
         prediction = _tagged(text, words, shown, sure, labels["scheme"] != "plain")
     prediction.score = float(sure.mean()) if len(sure) else None
     prediction.truncated_input_tokens = sum(one.place.unseen for one in raw)
-    unseen = sorted(set(example.tags or ()) - set(names)) if labels["written"] == labels["scheme"] and labels["unit"] == "word" else []
+    gold = example.tags or () if labels["unit"] == "word" else ()
+    unseen = sorted({tag for tag, learnt in zip(gold, bio.converted(gold, labels["scheme"]), strict=True) if learnt not in names})
     prediction.details |= {"unseen_labels": unseen} if unseen else {}
     return prediction
 
