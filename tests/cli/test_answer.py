@@ -75,6 +75,9 @@ def test_answer_over_documents_names_the_place(reader: Path, triptych: Call, tmp
         assert text[one["start"] : one["end"]] == one["text"] and one["line"] == text.count("\n", 0, one["start"]) + 1
     plain = triptych("answer", reader, "Whom did Ada meet?", "--documents", tmp_path, "--retriever", reader, "--top", "1")
     assert plain.code == 0 and plain.out.count("\t") == 2
+    said = triptych("answer", reader, "Who?", "Whom did Ada meet" + " and" * 40, "--documents", tmp_path, "--jsonl")
+    counts = [json.loads(line)["truncated_input_tokens"] for line in said.out.splitlines()]
+    assert counts[0] == 0 < counts[1] and f"Not all was seen of text 2 ({counts[1]} tokens)" in said.err
 
 
 def test_what_cannot_be_asked_is_said(reader: Path, triptych: Call, tmp_path: Path) -> None:

@@ -109,3 +109,10 @@ def test_an_answer_has_its_file_line_and_characters() -> None:
     assert sum(hit.score for hit in hits) <= 1 + 1e-9
     assert SearchIndex(documents).answer(reader_of("Turing"), "Who?") == []
     assert set(first.to_json()) == {"text", "score", "file", "line", "start", "end", "passage"}
+
+
+def test_a_passage_that_shares_nothing_with_the_question_is_not_read() -> None:
+    documents = {"a.txt": "Ada met Babbage in London.", "b.txt": "The cat of Turing slept."}
+    unseen: list[int] = []
+    assert SearchIndex(documents).answer(reader_of("Turing"), "Whom did Ada meet?", told=unseen.append) == [] and unseen == [0]
+    assert SearchIndex(documents).answer(reader_of("Turing"), "Qui?")[0].score == 0.5  # no word anywhere: all are read

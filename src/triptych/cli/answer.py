@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UsageError
 from .console import talk
-from .use import Overrides, Precision, _blocks, decoding_changes, load_run, predict
+from .use import Overrides, Precision, _blocks, decoding_changes, load_run, predict, some
 
 if TYPE_CHECKING:
     from ..inference.search_index import Hit
@@ -72,18 +72,22 @@ def _search(run: str, questions: tuple[str, ...], folder: Path, retriever: str |
     settings = reader.settings(**decoding_changes(overrides))
     index = SearchIndex(documents, as_embedder(load_run(retriever, precision)) if retriever is not None else None)
     talk(f"{len(documents):,} documents, {len(index.passages):,} passages.")
-    for _, block in _blocks(questions):
-        for line in block:
-            hits = index.answer(reader, line.strip(), top, settings) if line.strip() else []
-            print(json.dumps(_json(line, hits), ensure_ascii=False) if jsonl else _said(hits, folder))
+    for first, block in _blocks(questions):
+        missed: list[str] = []
+        for number, line in enumerate(block, first):
+            unseen = [0]
+            hits = index.answer(reader, line.strip(), top, settings, unseen.append) if line.strip() else []
+            print(json.dumps(_json(line, hits, unseen[-1]), ensure_ascii=False) if jsonl else _said(hits, folder))
+            missed += [f"{'text ' if questions else 'stdin:'}{number} ({unseen[-1]:,} tokens)"] * bool(unseen[-1])
         sys.stdout.flush()
+        if missed:
+            talk(f"Not all was seen of {some(missed)}.")
     return 0
 
 
-def _json(question: str, hits: list[Hit]) -> dict[str, Any]:
-    if not hits:
-        return {"question": question, "text": "", "score": None, "candidates": []}
-    return {"question": question, **hits[0].to_json(), "candidates": [hit.to_json() for hit in hits[1:5]]}
+def _json(question: str, hits: list[Hit], unseen: int) -> dict[str, Any]:
+    values = {"text": "", "score": None} if not hits else hits[0].to_json()
+    return {"question": question, **values, "candidates": [hit.to_json() for hit in hits[1:5]], "truncated_input_tokens": unseen}
 
 
 def _said(hits: list[Hit], folder: Path) -> str:

@@ -222,21 +222,28 @@ class SearchIndex:
         scores = self.retriever.scores(question)
         return [(self.passages[place], float(scores[place])) for place in best(scores, count)]
 
-    def answer(self, reader: Predictor, question: str, count: int = TOP, settings: DecodingSettings | None = None) -> list[Hit]:
-        """The reader's answers over the `count` best passages, the likeliest first; none where it finds none."""
+    def answer(self, reader: Predictor, question: str, count: int = TOP, settings: DecodingSettings | None = None,
+               told: Callable[[int], object] | None = None) -> list[Hit]:  # fmt: skip
+        """The reader's answers over the `count` best passages, the likeliest first; none where it finds none.
+
+        A passage whose share is nothing is not read. told: is given how many tokens of the question were not seen.
+        """
         from ..data.example import Example
 
-        retrieved = self.retrieve(question, count)
-        examples = [Example(question=question, passage=passage.text, place="question") for passage, _ in retrieved]
-        shares = _shares([score for _, score in retrieved])
+        found = self.retrieve(question, count)
+        shared = [(passage, share) for (passage, _), share in zip(found, _shares([score for _, score in found]), strict=True) if share]
+        examples = [Example(question=question, passage=passage.text, place="question") for passage, _ in shared]
+        predictions = list(reader.answer(examples, settings))
+        if told is not None:
+            told(max(one.truncated_input_tokens for one in predictions))
         hits: dict[tuple[str, int, int], Hit] = {}
-        for (passage, _), share, one in zip(retrieved, shares, reader.answer(examples, settings), strict=True):
+        for (passage, share), one in zip(shared, predictions, strict=True):
             if not one.text:
                 continue
-            for found in one.details["candidates"]:
-                start = passage.start + found["start"]
+            for span in one.details["candidates"]:
+                start = passage.start + span["start"]
                 line = self.documents[passage.file].count("\n", 0, start) + 1
-                hit = Hit(found["text"], passage.file, line, start, passage.start + found["end"], share * found["probability"], passage)
+                hit = Hit(span["text"], passage.file, line, start, passage.start + span["end"], share * span["probability"], passage)
                 hits[passage.file, start, hit.end] = hit
         return sorted(hits.values(), key=lambda hit: -hit.score)
 
