@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from triptych.cli.main import run as run_command
+from triptych.data.conllu import examples_of
+from triptych.data.sources import lines_of
 
 TINY = ["--model.width", "16", "--model.heads", "2", "--model.inner_width", "16", "--model.layers", "1", "--training.precision", "float32"]
 
@@ -60,6 +62,12 @@ def test_evaluate_counts_as_conll_2018(parser: Path, treebank: Path, triptych: C
     same = triptych("evaluate", parser, "--data", treebank / "toy.conllu", "--json", "--bootstrap", "5")
     again = json.loads(same.out.splitlines()[-1])
     assert again["metrics"] == values["metrics"] and set(again["intervals"]) >= {"las", "uas", "upos"}
+
+
+def test_predictions_are_conllu(parser: Path, treebank: Path, tmp_path: Path, triptych: Callable[..., SimpleNamespace]) -> None:
+    assert triptych("evaluate", parser, "--predictions", tmp_path / "answers.conllu").code == 0
+    given, answered = (examples_of(lines_of(path), "x") for path in (treebank / "toy.conllu", tmp_path / "answers.conllu"))
+    assert [(one.text, one.words) for one in answered] == [(one.text, one.words) for one in given]
 
 
 def test_inspect_draws_arcs(parser: Path, tmp_path: Path, triptych: Callable[..., SimpleNamespace]) -> None:

@@ -48,7 +48,7 @@ def evaluate(
     bootstrap
         Draw the test set so often again for 95 % intervals, for example 1000.
     predictions
-        Write the answers to this file, a line each.
+        Write the answers to this file, a line each; of a run that parses, as CoNLL-U.
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
@@ -74,7 +74,7 @@ def evaluate(
     if cut:
         talk(f"{cut:,} answers were cut at the maximum length (see --decoding.max_length).")
     if predictions is not None:
-        write_answers(predictions, [one.text for one in evaluation.predictions])
+        write_answers(predictions, [one.text for one in evaluation.predictions], predictor.task.block)
     intervals = {key: list(pair) for key, pair in bootstrapped(evaluation, examples, bootstrap, predictor).items()} if bootstrap else {}
     _print(predictor, evaluation, name, len(examples), intervals, seconds, json_)
     return 0

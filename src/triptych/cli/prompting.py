@@ -121,9 +121,10 @@ class Report:
     answers: Path | None
 
 
-def write_answers(path: Path, answers: Sequence[str]) -> None:
-    """A line each."""
-    path.write_text("".join(" ".join(answer.split("\n")) + "\n" for answer in answers), encoding="utf-8")
+def write_answers(path: Path, answers: Sequence[str], blocks: bool = False) -> None:
+    """A line each; blocks: of several lines, as they are, an empty one after them."""
+    texts = [f"{answer}\n\n" if blocks else " ".join(answer.split("\n")) + "\n" for answer in answers]
+    path.write_text("".join(texts), encoding="utf-8")
 
 
 def judge_run(predictor: Predictor, split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str],
