@@ -51,6 +51,18 @@ def test_fields_name_columns(tmp_path: Path) -> None:
         read([path], DataTable(fields=["body"]), SINGLE)
 
 
+@pytest.mark.parametrize(("name", "head", "lacks"), [("a.csv", "text,target", "label"), ("b.tsv", "id\tcomment\tLabel", "text")])
+def test_half_a_header_is_no_text(name: str, head: str, lacks: str, tmp_path: Path) -> None:
+    sign = "," if name.endswith("csv") else "\t"
+    rows = [[str(number), f"hello {number}", "ab"[number % 2]][-1 - head.count(sign) :] for number in range(9)]
+    path = write(tmp_path, name, "".join(f"{line}\n" for line in [head, *map(sign.join, rows)]))
+    with pytest.raises(DataError, match=rf"{name}:1: this looks like a header .*no column is called {lacks}"):
+        read([path], DataTable(), SINGLE)
+    named, numbered = head.split(sign)[-2:], [str(head.count(sign)), str(head.count(sign) + 1)]
+    assert [one.label for one in read([path], DataTable(fields=named), SINGLE)][:2] == ["a", "b"]
+    assert read([path], DataTable(fields=numbered), SINGLE)[0].label == named[1]
+
+
 def test_several_labels_and_numbers(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", 'one\ta|b\ntwo\t["b", "c"]\nthree\t\n')
     assert [one.labels for one in read([path], DataTable(), SEVERAL)] == [["a", "b"], ["b", "c"], []]

@@ -65,6 +65,8 @@ def records(name: str | Path, fields: Sequence[str] | None, needs: Sequence[str]
         raise DataError(
             f"{path} has one text a line and no second column. Write {' and '.join(needs)} with a tab between them, or as JSONL."
         )
+    if form.kind != "jsonl" and form.chosen is None and fields is None:
+        _refuse_half_a_header(lines, form, needs)
     cells = _of_objects(lines, form, fields, needs, wrong) if form.kind == "jsonl" else _of_columns(lines, form, fields, needs, wrong)
     for number, values in cells:
         try:
@@ -76,6 +78,18 @@ def records(name: str | Path, fields: Sequence[str] | None, needs: Sequence[str]
             if isinstance(several, list):
                 values |= {"target": several[0], "references": several}
             yield Example(**values, place=f"{path.name}:{number}")
+
+
+def _refuse_half_a_header(lines: list[str], form: Format, needs: Sequence[str]) -> None:
+    """Raise DataError where the first line names some of the columns of a labelled text and not the others: it is no text."""
+    number, row = next(rows_of(lines, form.kind, form.path), (0, []))
+    written = {cell.strip().lower() for cell in row}
+    missing = [need for need in needs if written.isdisjoint(NAMES[need])]
+    if needs[-1] in LEARNT and 0 < len(missing) < len(needs):
+        raise DataError(
+            f"{form.path}:{number}: this looks like a header ({', '.join(row)}), and no column is called {' or '.join(missing)}. Rename "
+            f"one, or name the columns of {', '.join(needs)} in data.fields: by their names, or by numbers where this is no header."
+        )
 
 
 def _of_objects(lines: list[str], form: Format, fields: Sequence[str] | None, needs: Sequence[str], wrong: Wrong,
