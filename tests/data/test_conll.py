@@ -50,6 +50,11 @@ def test_conllu_has_its_text_and_parts_of_speech() -> None:
     assert examples_of(lines(other), "a")[0].text == "Don't go."
 
 
+def test_only_spaces_and_tabs_part_columns() -> None:
+    (found,) = examples_of(lines("10\u00a0000  B-NUM \nfrancs O\n1\u202f000 B-NUM"), "a.conll")
+    assert shown(found) == ["10\u00a0000", "francs", "1\u202f000"] and found.tags == ["B-NUM", "O", "B-NUM"]
+
+
 def test_hash_signs_are_words_where_no_column_counts() -> None:
     (one,) = examples_of(["# id 7 domain=x", "#\tO", "#tag\tB-X", "a b\tI-X"], "tweets")
     assert shown(one) == ["#", "#tag", "a b"] and one.tags == ["O", "B-X", "I-X"]

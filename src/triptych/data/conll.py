@@ -40,7 +40,7 @@ class Layout:
     columns: int | None = None
 
     def cells(self, line: str) -> list[str]:
-        return [cell.strip() for cell in line.split("\t")] if self.tabs else line.split()
+        return [cell.strip() for cell in line.split("\t")] if self.tabs else re.split("[ \t]+", line.strip(" \t"))  # not at other spaces
 
     def __str__(self) -> str:
         return f"CoNLL with {'tabs' if self.tabs else 'spaces'}, word in column {self.word + 1}, tag in column {self.tag + 1}"
