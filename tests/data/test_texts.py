@@ -94,6 +94,20 @@ def test_own_files_are_split_by_their_texts(tmp_path: Path) -> None:
     assert sum(map(len, parts.values())) == 800 and all(parts.values()) and not parts["train"] & parts["test"]
 
 
+def test_of_one_file_as_it_is_written_some_is_held_out(tmp_path: Path) -> None:
+    text = "".join(f"Line {number},\n  and its second half.\n" for number in range(20_000))
+    (tmp_path / "verse.txt").write_text(text)
+    data = DataTable(train=str(tmp_path / "verse.txt"), verbatim=True)
+    parts = {part: read_part(data, part, needs=("text",)) for part in ("train", "validation", "test")}
+    assert all(parts.values()) and len(parts["train"]) > 100
+    found = sorted((one for part in parts.values() for one in part), key=lambda one: int(one.place.rpartition(":")[2]))
+    assert "".join(one.text or "" for one in found) == text
+    assert [one.begins for one in found] == [True] + [False] * (len(found) - 1)
+    assert [one.ends for one in found] == [False] * (len(found) - 1) + [True]
+    first = found[1].text or ""
+    assert text.splitlines()[int(found[1].place.rpartition(":")[2]) - 1] == first.splitlines()[0]
+
+
 def test_the_union_holds_no_held_out_text(monkeypatch: pytest.MonkeyPatch) -> None:
     held = {"validation": ["A dev text!", "shared"], "test": ["a test text"]}
     train = {"war-and-peace": ["prose", "a test text"], "stsb": ["first", "prose"]}

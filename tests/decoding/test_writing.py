@@ -7,10 +7,12 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from triptych.decoding.beam import common_prefix
+from triptych.decoding.sampling import distribution, draw
 from triptych.decoding.search import decoding_of
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.writing import fitting, stream, write
@@ -252,3 +254,12 @@ def test_the_least_length_is_that_of_what_is_written(model: Transformer, dials: 
 def test_an_answer_of_many_contexts(model: Transformer) -> None:
     (one,) = write(model, [[0, 70]], settings(max_length=1500, min_length=1500), Bytes(), context=4)[0]
     assert len(one.tokens) == 1500
+
+
+@pytest.mark.parametrize("filters", [{}, {"top_k": 2}, {"top_p": 0.9}, {"min_p": 0.1}])
+@pytest.mark.parametrize("temperature", [1e-6, 1e-38, 1e-300])
+def test_a_very_small_temperature_draws_the_most_probable(temperature: float, filters: dict[str, float]) -> None:
+    settings = DecodingSettings(temperature=temperature, **filters)  # type: ignore[arg-type]
+    logits = torch.tensor([[30.0, 29.0, -50.0, float("-inf")], [-3.0, 5.0, 4.0, 0.0]])
+    assert draw(logits, settings, np.array([0.999, 0.001])).tolist() == [0, 1]
+    assert distribution(logits, settings).tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]

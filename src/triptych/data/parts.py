@@ -13,6 +13,7 @@ from .example import Example
 from .references import to_score
 from .sources import Files, read
 from .split import by_input, by_source
+from .texts import finer
 
 Names = str | list[str]
 Report = Callable[[str], None]
@@ -100,7 +101,10 @@ def other_part(data: DataTable, part: str, needs: Sequence[str], report: Report 
         from .streaming import Corpus
 
         return Corpus(data, report).held(part)
-    parts = by_input(reader_of(needs)(names_of(data.train), data, needs, report if part == "train" else None))
+    found = reader_of(needs)(names_of(data.train), data, needs, report if part == "train" else None)
+    parts = by_input(found)
+    if tuple(needs) == ("text",) and not (parts["validation"] and parts["test"]):
+        parts = by_input(finer(found))
     if part != "train":
         return to_score(parts[part], needs)
     return parts["train"] + [example for name in ("validation", "test") if name not in missing for example in parts[name]]

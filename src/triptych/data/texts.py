@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 PIECE = 4000  # characters after which a long document goes on in a new Example, at the end of a line
 WHOLE = 1_000_000  # the same of a file whose lines stay as they are
+FINER = 200  # into how many pieces few long texts are cut where none was kept out of training
 SUFFIXES = (".txt", ".jsonl", ".ndjson")  # what is taken from a folder, each also with .gz
 CODE = (
     ".py", ".pyi", ".c", ".h", ".cc", ".cpp", ".hpp", ".java", ".js", ".ts", ".go", ".rs", ".rb", ".php", ".sh", ".sql", ".lua",
@@ -113,19 +115,32 @@ def _flowing(lines: Iterable[tuple[int, str]], name: str, ends: bool = True) -> 
         yield Example(text=joined(held), place=f"{name}:{first}", begins=begins)
 
 
-def _as_written(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Example]:
-    """Numbered lines as one text with its line ends and spaces, in pieces of about WHOLE characters; one of white space alone is none."""
+def _as_written(lines: Iterable[tuple[int, str]], name: str, size: int | None = None, end: str = "\n") -> Iterator[Example]:
+    """Numbered lines as one text with its line ends and spaces, in pieces of about `size` characters (WHOLE); of white space, none."""
     held: list[str] = []
     first, length, begins = 1, 0, True
     for number, line in lines:
-        if held and length + len(line) > WHOLE:
+        if held and length + len(line) > (size or WHOLE):
             yield Example(text="".join(held), place=f"{name}:{first}", begins=begins, ends=False)
             held, first, length, begins = [], number, 0, False
-        held.append(f"{line}\n")
-        length += len(line) + 1
+        held.append(f"{line}{end}")
+        length += len(line) + len(end)
     text = "".join(held)
     if text.strip() or not begins:
         yield Example(text=text, place=f"{name}:{first}", begins=begins)
+
+
+def finer(found: list[Example]) -> list[Example]:
+    """Texts as written in about FINER pieces, cut at the ends of lines: of one or two files a hash may keep none out of training."""
+    size = max(PIECE, sum(len(example.text or "") for example in found) // FINER)
+    cut: list[Example] = []
+    for example in found:
+        name, _, first = (example.place or "").rpartition(":")
+        numbered = enumerate(StringIO(example.text, newline="\n"), int(first or 1))
+        parts = list(_as_written(numbered, name, size, end="")) or [example]
+        parts[0].begins, parts[-1].ends = example.begins, example.ends
+        cut += parts
+    return cut
 
 
 def joined(lines: Iterable[str]) -> str:

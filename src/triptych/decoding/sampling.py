@@ -29,7 +29,7 @@ def draw(logits: Tensor, settings: DecodingSettings, chance: np.ndarray) -> Tens
 
     A token is drawn by inverting the cumulative distribution: in the order of ids, or, under top-k and top-p, of probability.
     """
-    scaled = logits.float() / settings.temperature
+    scaled = _scaled(logits, settings)
     if settings.top_k == 0 and settings.top_p == 1:
         probabilities = scaled.softmax(-1)
         if settings.min_p > 0:
@@ -51,7 +51,7 @@ def draw(logits: Tensor, settings: DecodingSettings, chance: np.ndarray) -> Tens
 
 def distribution(logits: Tensor, settings: DecodingSettings) -> Tensor:
     """logits (B, V) -> (B, V) fp32: the probabilities with which `draw` draws each token."""
-    scaled = logits.float() / settings.temperature
+    scaled = _scaled(logits, settings)
     if settings.top_k == 0 and settings.top_p == 1:
         probabilities = scaled.softmax(-1)
         if settings.min_p == 0:
@@ -62,6 +62,12 @@ def distribution(logits: Tensor, settings: DecodingSettings) -> Tensor:
     values, order = scaled.topk(min(settings.top_k or logits.shape[1], logits.shape[1]), -1)
     kept = _filter((values - norms).exp(), settings)
     return torch.zeros_like(scaled).scatter_(1, order, kept / kept.sum(-1, keepdim=True))
+
+
+def _scaled(logits: Tensor, settings: DecodingSettings) -> Tensor:
+    """(B, V) -> (B, V) fp32, the largest 0: divided as they are, logits would leave fp32 at a very small temperature."""
+    logits = logits.float()
+    return (logits - logits.amax(-1, keepdim=True)) / max(settings.temperature, 1e-30)
 
 
 def _filter(probabilities: Tensor, settings: DecodingSettings) -> Tensor:
