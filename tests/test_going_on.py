@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.errors import UsageError
+from triptych.errors import RunError, UsageError
 from triptych.inference.predictor import load
 from triptych.prepare import prepare
 from triptych.recipe import Recipe
@@ -86,6 +86,20 @@ def test_resumed_is_uninterrupted(toy: Path) -> None:
     run(toy, "killed", resume=True)
     for name, tensor in weights(toy, "base").items():
         assert torch.equal(tensor, weights(toy, "killed")[name]), name
+
+
+@pytest.mark.parametrize("given", [{"training__seed": "5"}, {"training__optimizer": "muon"}, {"training__freeze": "embedding"}])
+def test_a_refused_resume_leaves_the_run_as_it_was(toy: Path, given: dict[str, Any]) -> None:
+    before = (toy / "base" / "recipe.toml").read_text()
+    with pytest.raises(RunError, match="Resume with the run's own"):
+        run(toy, "base", resume=True, **given)
+    assert (toy / "base" / "recipe.toml").read_text() == before
+
+
+def test_what_a_resume_may_change_is_saved_with_the_run(toy: Path) -> None:
+    run(toy, "longer", training__steps="2")
+    run(toy, "longer", resume=True, training__steps="3")
+    assert Recipe.load(toy / "longer").training.steps == 3
 
 
 def test_a_start_takes_the_head_of_the_same_task(toy: Path) -> None:

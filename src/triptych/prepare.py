@@ -56,6 +56,7 @@ class Prepared:
     validation: list[Example]
     encoded: list[list[Encoded]] = field(repr=False)  # none of a streamed set
     leads: bool = True
+    resumed: bool = False  # the run folder holds a recipe already
 
     def describe(self) -> list[str]:
         """Model size, estimated memory and the first batch decoded, a line each."""
@@ -66,7 +67,11 @@ class Prepared:
 
     def train(self) -> Iterator[Progress]:
         """Train, yielding progress; a finished run gets its MODEL_CARD.md."""
+        recipe = self.recipe.to_toml() if self.resumed and self.leads else None
         for progress in train(self.job):
+            if recipe is not None:  # only now is it known that the checkpoint goes on with it
+                self.job.run.write_recipe(recipe)
+                recipe = None
             if progress.event == "finished" and self.leads:
                 said = self._calibrate()
                 if said:
@@ -142,8 +147,6 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
             if isinstance(examples, Shards):
                 streamed.remember(run, examples)
             _write(run, recipe, task, labels, tokenizers, config)
-        else:
-            run.write_recipe(recipe.to_toml())
     job = Job(
         model=model, head=head, task=task, batches=batches, run=run, settings=recipe.training, resume=resume,
         accumulate=recipe.batches.accumulate, validation=recipe.validation, places=lambda index: examples[index].place,
@@ -151,7 +154,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
         command=f"triptych train {out} --resume",
     )  # fmt: skip
     return Prepared(recipe=recipe, job=job, tokenizers=tokenizers, labels=labels, examples=examples, validation=validation,
-                    encoded=encoded, leads=processes.leads)  # fmt: skip
+                    encoded=encoded, leads=processes.leads, resumed=before is not None)  # fmt: skip
 
 
 # Data -------------------------------------------------------------------------------------------------------------------
