@@ -336,3 +336,20 @@ def test_longer_than_planned(tmp_path: Path) -> None:
     finish(make_job(tmp_path / "run", steps=10))
     told = finish(make_job(tmp_path / "run", steps=14, resume=True))
     assert [progress.step for progress in told if progress.event == "step"] == [11, 12, 13, 14]
+
+
+def test_longer_than_planned_is_validated_by_the_new_tenths(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", steps=10, validation={})
+    job.validate = lambda model: {"loss": 1.0}
+    finish(job)
+    job = make_job(tmp_path / "run", steps=20, resume=True, validation={})
+    job.validate = lambda model: {"loss": 1.0}
+    assert [progress.step for progress in finish(job) if progress.event == "validation"] == [12, 14, 16, 18, 20]
+
+
+def test_more_patience_goes_on_after_an_early_stop(tmp_path: Path) -> None:
+    for patience, resume, ends in ((1, False, 4), (1, True, 4), (3, True, 8)):
+        job = make_job(tmp_path / "run", steps=20, resume=resume, validation={"every_steps": 2, "patience": patience})
+        job.validate = lambda model: {"loss": 1.0}
+        told = finish(job)
+        assert told[-1].step == ends and "stopped early" in told[-1].message

@@ -111,6 +111,8 @@ class Loop:
             self.state = checkpoint.restore(job, self.optimizers, self.averages, notices)
             if self.state.step:
                 notices.append(f"Resumed from step {self.state.step}.")
+            patience = job.validation.patience  # both limits may be others than before
+            self.state.stopped_early = patience is not None and self.state.stale >= patience
         elif job.run.latest_checkpoint() is not None:
             raise UsageError(f"{job.run.path} already holds checkpoints. Go on with: {job.command}; or name another folder with --out.")
         else:
@@ -120,6 +122,7 @@ class Loop:
         self.stepper.token_limit = self.state.token_limit
         self.lasting, self.started = self.state.seconds, time.monotonic()
         self.state.fraction = fraction_done(self.settings, self.state.step, self.lasting)
+        self.state.validated_tenths = min(self.state.validated_tenths, int(self.state.fraction * 10))
         job.model.train()
         job.head.train()
         for notice in notices:
