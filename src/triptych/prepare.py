@@ -315,6 +315,7 @@ def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[
 
 def _check(recipe: Recipe) -> None:
     recipe.training.check()
+    recipe.validation.check()
     recipe.decoding.check()
     recipe.model.config()
     for name in ("batch_tokens", "batch_examples", "accumulate", "buffer"):

@@ -15,7 +15,7 @@ from triptych.training.model_card import CardFacts, hardware, model_card
 from triptych.training.optimizer import Optimizers, clip, gradient_norm, is_hidden_matrix
 from triptych.training.precision import choose_device, choose_precision
 from triptych.training.schedule import fraction_done, rate
-from triptych.training.settings import Schedule, TrainingSettings, better
+from triptych.training.settings import Schedule, TrainingSettings, ValidationSettings, better
 from triptych.training.step import seed_of
 
 
@@ -50,12 +50,21 @@ def test_the_limit_that_comes_first_counts() -> None:
     ("given", "named"),
     [({}, "training.steps"), ({"steps": 0}, "training.steps is 0"), ({"minutes": -1.0}, "training.minutes"),
      ({"steps": 1, "average": 1.0}, "training.average"), ({"steps": 1, "warmup_steps": -1}, "training.warmup_steps"),
-     ({"steps": 1, "learning_rate": float("nan")}, "training.learning_rate")],
+     ({"steps": 1, "learning_rate": float("nan")}, "training.learning_rate"), ({"minutes": math.inf}, "training.minutes is inf"),
+     ({"steps": 1, "learning_rate": math.inf}, "training.learning_rate is inf"), ({"steps": 1, "epsilon": -1.0}, "training.epsilon"),
+     ({"steps": 1, "seed": -1}, "training.seed is -1"), ({"steps": 1, "seed": 1 << 63}, "training.seed")],
 )  # fmt: skip
 def test_settings_that_cannot_train(given: dict, named: str) -> None:
     with pytest.raises(UsageError) as caught:
         TrainingSettings(**given).check()
     assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["every_steps", "every_minutes", "patience", "examples"])
+@pytest.mark.parametrize("value", [0, -3])
+def test_validation_settings_that_cannot_be(name: str, value: int) -> None:
+    with pytest.raises(UsageError, match=rf"validation\.{name} is {value}; it must be greater than 0"):
+        ValidationSettings(**{name: value}).check()  # type: ignore[arg-type]
 
 
 def test_better() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,9 +76,15 @@ class TrainingSettings:
             raise UsageError(f"training.layer_decay is {self.layer_decay}; it must be above 0 and at most 1 (1: all layers alike).")
         if self.teacher is not None and not self.distill_weight + self.cosine_weight > 0:
             raise UsageError("A teacher whose part counts nothing: give training.distill_weight or training.cosine_weight, or no teacher.")
-        for name in ("warmup_steps", "weight_decay", "distill_weight", "cosine_weight"):
+        for name in ("warmup_steps", "weight_decay", "epsilon", "distill_weight", "cosine_weight"):
             if getattr(self, name) < 0:
                 raise UsageError(f"training.{name} is {getattr(self, name)}; it must not be negative.")
+        for name in ("minutes", "learning_rate", "weight_decay", "epsilon", "head_rate", "distill_weight", "cosine_weight",
+                     "distill_temperature", "checkpoint_every_minutes"):  # fmt: skip
+            if not math.isfinite(getattr(self, name) or 0):
+                raise UsageError(f"training.{name} is {getattr(self, name)}; it must be a finite number.")
+        if not 0 <= self.seed < 1 << 63:
+            raise UsageError(f"training.seed is {self.seed}; it must be a whole number from 0 to 2^63 - 1.")
 
     @property
     def frozen(self) -> list[str]:
@@ -95,6 +102,13 @@ class ValidationSettings:
     patience: int | None = None  # stop after so many validations without a better score; None: never
     keep: Literal["best", "last"] = "best"  # which weights the finished run holds
     examples: int | None = None  # validate on so many, evenly spread; None: on all
+
+    def check(self) -> None:
+        """Raise UsageError for values that cannot be."""
+        for name in ("every_steps", "every_minutes", "patience", "examples"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"validation.{name} is {value}; it must be greater than 0.")
 
 
 def better(metric: str, score: float, best: float | None) -> bool:

@@ -47,6 +47,7 @@ def train(job: Job) -> Iterator[Progress]:
     train, and for a folder in which another process trains; RunError for a checkpoint that does not fit.
     """
     job.settings.check()
+    job.validation.check()
     with job.run.alone() if world().leads else contextlib.nullcontext(), Interrupt() as interrupt:
         yield from Loop(job, interrupt).run()
 
