@@ -162,11 +162,12 @@ def _targets(example: Example, labels: Labels, kind: str) -> dict[str, np.ndarra
 def head(config: Any, labels: Labels, options: Mapping[str, Any] = OPTIONS) -> Any:
     from ..model.classifier import Classifier
 
-    if config.encoder is None or config.decoder is not None:
+    encoder = getattr(config, "encoder", None)
+    if encoder is None or config.decoder is not None:
         raise UsageError("Classification needs a model with an encoder alone, like model.preset = 'encoder-tiny'.")
-    if config.encoder.positions == "learned" and options["window"] > config.encoder.max_positions:
-        raise UsageError(f"task.window is {options['window']}; this model has places for {config.encoder.max_positions} tokens at most.")
-    return Classifier(config.encoder.width, labels.get("labels", []), pooling=options["pooling"], hidden=options["hidden"],
+    if encoder.positions == "learned" and options["window"] > encoder.max_positions:
+        raise UsageError(f"task.window is {options['window']}; this model has places for {encoder.max_positions} tokens at most.")
+    return Classifier(encoder.width, labels.get("labels", []), pooling=options["pooling"], hidden=options["hidden"],
                       shortcut=options["shortcut"], bigrams=options["bigrams"], drop=options["dropout"],
                       scale=labels.get("value"), vocabulary=config.source_vocabulary_size or config.vocabulary_size)  # fmt: skip
 

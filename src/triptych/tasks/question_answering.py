@@ -185,7 +185,7 @@ def head(config: Any, labels: Labels, *, options: Mapping[str, Any]) -> Any:
     from ..model.heads import initialize
     from ..model.spans import Spans
 
-    encoder = config.encoder
+    encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
         raise UsageError("task question-answering needs an encoder-only model, for example model.preset = 'encoder-small'.")
     if options["match_feature"] and encoder.segments < SEGMENTS:

@@ -114,10 +114,12 @@ def head(config: Any, labels: Labels, longest: int | None = None) -> Any:
     from ..model.config import ModelConfig
     from ..model.heads import NextToken
 
-    if isinstance(config, ModelConfig) and longest is not None:
+    if isinstance(config, ModelConfig):
         if config.encoder is None or config.decoder is None:
-            raise UsageError("This task needs an encoder and a decoder: give model.preset, for example 'transformer-small'.")
-        if config.encoder.positions == "learned" and longest > config.encoder.max_positions:
+            raise UsageError(
+                "This task needs an encoder and a decoder: give model.preset, for example 'transformer-small', or start from a run of one."
+            )
+        if longest is not None and config.encoder.positions == "learned" and longest > config.encoder.max_positions:
             raise UsageError(
                 f"task.longest_source is {longest}, and this model has {config.encoder.max_positions} positions. Give "
                 f"{config.encoder.max_positions} or less."
