@@ -57,11 +57,11 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, out: str, resume: bool = False, until: int | None = None, **overrides: Any) -> list[str]:
-    """Train; what was said. until: stop as if killed after the checkpoint of that step."""
+def run(folder: Path, out: str, resume: bool = False, until: int | None = None, named: str = "toy", **overrides: Any) -> list[str]:
+    """Train by the recipe `named`; what was said. until: stop as if killed after the checkpoint of that step."""
     torch.set_num_threads(1)
     said: list[str] = []
-    recipe = Recipe.load(folder / "toy.toml", {key.replace("__", "."): value for key, value in overrides.items()})
+    recipe = Recipe.load(folder / f"{named}.toml", {key.replace("__", "."): value for key, value in overrides.items()})
     for progress in prepare(recipe, folder / out, resume=resume, report=said.append).train():
         said += [progress.message] if progress.event == "notice" else []
         if progress.event == "checkpoint" and progress.step == until:
@@ -146,6 +146,20 @@ def test_a_student_with_every_second_layer(toy: Path) -> None:
     student = load(toy / "student")
     assert student.model.config.encoder.layers == 2 and set(student.task.options) == set(load(toy / "base").task.options)
     assert Recipe.load(toy / "student").model.start_layers == [0, 2]
+
+
+@pytest.mark.parametrize(("task", "preset"), [("language-modelling", "decoder-tiny"), ("translation", "transformer-tiny")])
+def test_what_writes_is_taught_by_all_its_states(toy: Path, task: str, preset: str) -> None:
+    text = TOY.replace('"masked-words"', f'"{task}"').replace("window = 16\n", "").replace("encoder-tiny", preset)
+    if task == "translation":
+        (toy / "pairs.tsv").write_text("".join(f"the cats run\tred {'dogs ' * (number % 5 + 3)}\n" for number in range(20)))
+        text = text.replace("train.txt", "pairs.tsv").replace("dev.txt", "pairs.tsv")
+    (toy / f"{task}.toml").write_text(text)
+    run(toy, task, named=task)
+    start: dict[str, Any] = {"model__start": str(toy / task), "training__teacher": str(toy / task)}
+    run(toy, f"{task}-student", named=task, training__log_every_steps=1, training__learning_rate="1e-9", **start)
+    line = next(line for line in Run(toy / f"{task}-student").read_metrics() if line["split"] == "train")
+    assert 0 <= line["cosine_distance"] < 0.2  # of dropout alone: it is the mean of its like, not a sum over a shorter side
 
 
 def test_layers_are_copied_before_training(toy: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.errors import UsageError
-from triptych.tasks.distillation import COSINE, Weights, distilled
+from triptych.tasks.distillation import COSINE, Weights, distilled, divergence
 from triptych.tasks.masked_words import build
 from triptych.training.step import count_of
 
@@ -41,7 +42,7 @@ def parts(temperature: float = 2.0, soft: float = 2.5, cosine: float = 0.5) -> t
     teacher_states, teacher_logits = torch.randn(7, 4), torch.randn(2, 3)
     task = replace(build({}), head=lambda config, labels: Head(), loss=loss)
     taught = distilled(task, lambda inputs: (teacher_states, teacher_logits), Weights(temperature, soft, cosine))
-    batch = SimpleNamespace(targets={"tokens": torch.tensor([1, 2])}, counts={"tokens": 2, "source_tokens": 7, "examples": 2})
+    batch = SimpleNamespace(targets={"tokens": torch.tensor([1, 2])}, counts={"tokens": 2, "states": 7, "examples": 2})
     return task, taught, batch, torch.randn(7, 4, requires_grad=True), {"first": torch.tensor([0, 3])}, teacher_states, teacher_logits
 
 
@@ -56,6 +57,19 @@ def test_the_teachers_part_is_the_papers() -> None:
     torch.testing.assert_close(found[COSINE][0], cosine)
     assert [(one[1], one[2]) for one in found.values()] == [(2, 1.0), (2, 2.5), (7, 0.5)]
     assert [count_of(name, batch.counts) for name in found] == [2, 2, 7]
+
+
+def test_labels_are_taught_each_by_itself_and_a_number_by_its_square() -> None:
+    torch.manual_seed(0)
+    student, teacher = torch.randn(3, 4), torch.randn(3, 4)
+    expected = 0.0
+    for mine, theirs in zip((student / 2).flatten().sigmoid().tolist(), (teacher / 2).flatten().sigmoid().tolist(), strict=True):
+        expected += theirs * math.log(theirs / mine) + (1 - theirs) * math.log((1 - theirs) / (1 - mine))
+    assert float(divergence(student, teacher, 2.0, "labels")) == pytest.approx(4 * expected / 4, rel=1e-4)
+    assert float(divergence(teacher, teacher, 2.0, "labels")) == pytest.approx(0, abs=1e-6)
+    assert float(divergence(student[:, :1], teacher[:, :1], 2.0, "value")) == pytest.approx(
+        float((student - teacher)[:, 0].square().sum()), rel=1e-6
+    )
 
 
 def test_names_of_weights_stay_the_tasks_own() -> None:

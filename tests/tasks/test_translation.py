@@ -147,7 +147,7 @@ def test_r_drop_asks_for_two_passes_and_compares_them() -> None:
     two = Encoded({"source": np.array([6]), "target": np.array([0])}, {"tokens": np.array([1])})
     batch = collate([one, two], asking.passes)
     assert batch.inputs["source"].tolist() == [4, 5, 6, 4, 5, 6] and batch.targets["tokens"].tolist() == [7, 1, 1, 7, 1, 1]
-    assert batch.counts == {"tokens": 6, "source_tokens": 6, "input_tokens": 12, "examples": 4} and batch.passes == 2
+    assert batch.counts == {"tokens": 6, "states": 6, "input_tokens": 12, "examples": 4} and batch.passes == 2
     torch.manual_seed(1)
     states, weight = torch.randn(3, 8), torch.randn(11, 8)
     apart = asking.loss(SimpleNamespace(states=torch.cat((states, states + 1)), weight=weight, bias=None), batch)

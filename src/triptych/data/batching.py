@@ -72,7 +72,8 @@ class Batch:
 
 
 def collate(encoded: Sequence[Encoded], passes: int = 1) -> Batch:
-    """No padding. counts: "tokens" that carry loss, "source_tokens", "input_tokens", "examples"; copies count too."""
+    """No padding. counts: "tokens" that carry loss, "states" of the last stack, "input_tokens", "examples"; copies count
+    too."""
     import torch
 
     encoded = list(encoded) * passes
@@ -84,7 +85,7 @@ def collate(encoded: Sequence[Encoded], passes: int = 1) -> Batch:
     targets = {name: _together([one.targets[name] for one in encoded]) for name in encoded[0].targets}
     counts = {
         "tokens": sum(one.weight for one in encoded),
-        "source_tokens": sum(len(one.inputs.get("source", ())) for one in encoded),
+        "states": sum(len(one.inputs.get("target", one.inputs.get("source", ()))) for one in encoded),
         "input_tokens": sum(one.length for one in encoded),
         "examples": len(encoded),
     }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Teacher = Callable[["dict[str, Tensor]"], "tuple[Tensor, Tensor]"]  # a batch's inputs -> (states (N, D), logits (rows, classes))
-COSINE = "cosine_distance"  # a mean over source tokens (training/step.py)
+COSINE = "cosine_distance"  # a mean over the states of the last stack (training/step.py)
 
 
 @dataclass(frozen=True)
@@ -51,28 +51,46 @@ def distilled(task: Task, teacher: Teacher, weights: Weights) -> Task:
     def loss(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
         if not isinstance(output, Seen):
             return task.loss(output, batch)
-        return {**task.loss(output.output, batch), **_taught(output, batch, teacher, weights, task.name)}
+        return {**task.loss(output.output, batch), **_taught(output, batch, teacher, weights, task)}
 
     return replace(task, head=head, loss=loss)
 
 
-def _taught(seen: Seen, batch: Batch, teacher: Teacher, weights: Weights, name: str) -> dict[str, tuple[Any, int, float]]:
-    """soft: T^2 KL(teacher || student), a mean over targets; cosine_distance: 1 - cos of the last states, over source tokens."""
+def _taught(seen: Seen, batch: Batch, teacher: Teacher, weights: Weights, task: Task) -> dict[str, tuple[Any, int, float]]:
+    """soft: T^2 KL(teacher || student), a mean over targets; cosine_distance: 1 - cos of the last states, a mean over them."""
     import torch
     from torch.nn import functional
 
     if not hasattr(seen.output, "logits"):
-        raise UsageError(f"The head of task {name} gives no logits that a teacher's could be compared with. Leave out training.teacher.")
+        raise UsageError(
+            f"The head of task {task.name} gives no logits that a teacher's could be compared with. Leave out training.teacher."
+        )
     with torch.no_grad():
         states, logits = teacher(seen.inputs)
     found: dict[str, tuple[Any, int, float]] = {}
     if weights.soft:
-        heat = weights.temperature
-        student = (seen.output.logits.float() / heat).log_softmax(-1)
-        wanted = (logits.float() / heat).log_softmax(-1)
-        apart = functional.kl_div(student, wanted, reduction="sum", log_target=True) * heat**2
+        apart = divergence(seen.output.logits.float(), logits.float(), weights.temperature, task.options.get("learn", "label"))
         found["soft"] = (apart, batch.counts["tokens"], weights.soft)
     if weights.cosine:
         distance = (1 - functional.cosine_similarity(seen.states.float(), states.float(), dim=-1)).sum()
-        found[COSINE] = (distance, batch.counts["source_tokens"], weights.cosine)
+        found[COSINE] = (distance, batch.counts["states"], weights.cosine)
     return found
+
+
+def divergence(student: Tensor, teacher: Tensor, heat: float, kind: str) -> Tensor:
+    """T^2 KL(teacher || student) of logits (rows, classes) at the temperature `heat`, summed over rows.
+
+    kind, as classification learns: "label", one of the classes; "labels", each by itself, the mean over them counting as a row's;
+    "value", a number, which has no distribution: the squared error.
+    """
+    import torch
+    from torch.nn import functional
+
+    if kind == "value":
+        return (student - teacher).square().sum()
+    student, teacher = student / heat, teacher / heat
+    if kind == "labels":
+        apart = torch.sigmoid(teacher) * (functional.logsigmoid(teacher) - functional.logsigmoid(student))
+        apart = apart + torch.sigmoid(-teacher) * (functional.logsigmoid(-teacher) - functional.logsigmoid(-student))
+        return apart.sum() * heat**2 / student.shape[1]
+    return functional.kl_div(student.log_softmax(-1), teacher.log_softmax(-1), reduction="sum", log_target=True) * heat**2

@@ -79,7 +79,10 @@ class Stepper:
 
     def _backward(self, parts: list[Part]) -> tuple[dict[str, Tensor], dict[str, int], dict[str, float]]:
         """Counts come first, so that every sum is divided by the count of the whole step before it goes backward."""
-        counts = self.world.sum_counts(dict(sum((Counter(part.batch.counts) for part in parts), Counter())))
+        own: Counter[str] = Counter()
+        for part in parts:
+            own.update(part.batch.counts)  # a sum of Counters would lose what is 0
+        counts = self.world.sum_counts(dict(own))
         sums: dict[str, Tensor] = {}
         weights: dict[str, float] = {}
         for parameter in self.parameters.values():
@@ -160,8 +163,8 @@ class Stepper:
 
 
 def count_of(loss: str, counts: dict[str, int]) -> int:
-    """What a loss is divided by: the Batch's count of the same name, else its target tokens; a teacher's angle: source tokens."""
-    return counts["source_tokens" if loss == COSINE else loss if loss in counts else "tokens"]
+    """What a loss is divided by: the Batch's count of the same name, else its target tokens; a teacher's angle: all states."""
+    return counts["states" if loss == COSINE else loss if loss in counts else "tokens"]
 
 
 def tokens_of(encoded: list[Encoded]) -> int:

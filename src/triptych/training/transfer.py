@@ -131,17 +131,24 @@ def taught(task: Task, settings: TrainingSettings, tokenizers: Tokenizers, label
     about = run.read_config()
     if about.task != task.name:
         raise UsageError(f"The teacher {run.path} is a run for {about.task}, and this is one for {task.name}. Take one for the same task.")
-    if Tokenizers.load(run.path).source.fingerprint != tokenizers.source.fingerprint:
+    prints = [(one.source.fingerprint, one.target.fingerprint) for one in (Tokenizers.load(run.path), tokenizers)]
+    if prints[0] != prints[1]:
         raise UsageError(f'The teacher {run.path} has another tokenizer. Start the student from it: model.start = "{run.path}".')
     if run.read_labels() != labels:
         raise UsageError(f"The teacher {run.path} has other labels than this data. Train both on the same.")
-    widths = [one.encoder.width if isinstance(one, ModelConfig) and one.encoder else 0 for one in (about.model, config)]
+    widths = [_states_width(one) for one in (about.model, config)]
     if settings.cosine_weight and widths[0] != widths[1]:
         raise UsageError(
             f"The teacher's states have width {widths[0]} and the student's {widths[1]}, so they have no angle between them. "
             "Set training.cosine_weight to 0."
         )
     return distilled(task, _teacher(run, settings), Weights(settings.distill_temperature, settings.distill_weight, settings.cosine_weight))
+
+
+def _states_width(config: Config) -> int:
+    """Of the states that the head is given."""
+    last = (config.decoder or config.encoder) if isinstance(config, ModelConfig) else None
+    return last.width if last is not None else config.readout_width if isinstance(config, RecurrentConfig) else 0
 
 
 def referred(task: Task, path: str, settings: TrainingSettings) -> Task:
