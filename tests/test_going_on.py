@@ -130,6 +130,17 @@ def test_adapters_train_and_the_run_holds_merged_weights(toy: Path) -> None:
         assert torch.equal(tensor, weights(toy, "lora-killed")[name]), name
 
 
+def test_a_head_that_other_options_ask_for_is_new(toy: Path) -> None:
+    (toy / "labelled.tsv").write_text("text\tlabel\n" + "the cats run\tyes\nthe dogs sleep\tno\n" * 8)
+    text = TOY.replace('"masked-words"\nwindow = 16', '"classification"')
+    text = text.replace("train.txt", "labelled.tsv").replace("dev.txt", "labelled.tsv")
+    (toy / "labelled.toml").write_text(text)
+    run(toy, "labelled", named="labelled")
+    for hidden, said in (("false", "its head."), ("true", "new is the head with 306 weights: its options differ.")):
+        told = run(toy, f"labelled-{hidden}", named="labelled", model__start=str(toy / "labelled"), task__hidden=hidden)
+        assert any(one.startswith("Taken from") and one.endswith(said) for one in told), told
+
+
 def test_a_started_run_that_was_killed_at_once_starts_from_there_again(toy: Path) -> None:
     recipe = Recipe.load(toy / "toy.toml", {"model.start": str(toy / "base")})
     prepare(recipe, toy / "at-once")

@@ -16,7 +16,7 @@ from ..errors import UsageError, unknown
 from ..model.adapters import adapt, merged
 from ..model.build import build
 from ..model.config import ModelConfig, RecurrentConfig
-from ..run import Run, load_weights
+from ..run import Run, load_weights, weights_of
 from ..storage import read_tensors
 from ..tasks.distillation import Teacher, Weights, distilled
 from ..tasks.task import TASKS, Task
@@ -48,9 +48,8 @@ def shape_from(origin: Run, layers: Sequence[int] | None) -> Config:
 
 def start_from(origin: Run, named: str, layers: Sequence[int] | None, task: Task, labels: dict[str, Any], model: nn.Module,
                head: nn.Module) -> str:  # fmt: skip
-    """Weights by name from another run, which a person calls `named`; its head too where task and labels are equal.
-
-    Returns what was taken, in a sentence.
+    """Weights by name from another run, which a person calls `named`; its head too where task and labels are equal, unless the task's
+    options make another one of it. Returns what was taken, in a sentence.
     """
     path, config = origin.weights(), origin.read_config()
     tensors = merged(read_tensors(path))
@@ -60,11 +59,13 @@ def start_from(origin: Run, named: str, layers: Sequence[int] | None, task: Task
     load_weights(path, stacks, model)
     same = config.task == task.name and origin.read_labels() == labels
     own = sum(parameter.numel() for parameter in head.parameters())
-    if own and same:
+    heads = [{name: tensor.shape for name, tensor in one.items() if name.startswith("head.")} for one in (tensors, weights_of(model, head))]
+    alike = heads[0] == heads[1] or config.options == task.options  # else its options ask for other weights
+    if own and same and alike:
         load_weights(path, tensors, model, head)
     count = sum(tensor.numel() for tensor in stacks.values())
-    of_head = "the head has no weights of its own" if not own else "its head" if same else (
-        f"new is the head with {own:,} weights: task or labels differ")  # fmt: skip
+    of_head = "the head has no weights of its own" if not own else "its head" if same and alike else (
+        f"new is the head with {own:,} weights: {'its options' if same else 'task or labels'} differ")  # fmt: skip
     only = "" if layers is None else f", of its encoder the layers {', '.join(map(str, layers))}"
     return f"Taken from {named}: its tokenizer, {count / 1e6:.1f} M weights of its stacks ({len(stacks)} tensors){only}; {of_head}."
 
