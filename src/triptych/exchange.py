@@ -240,6 +240,8 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
 
     Raises RunError naming every dial, option and tensor that has no like there.
     """
+    from .model.adapters import merged
+
     run, dest = Run.open(path), Path(dest)
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
         raise UsageError(f"{dest} is there already. Name another folder to export to.")
@@ -250,7 +252,7 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
     out = _writer_out(run, config, config.model) if writes else _encoder_out(run, config, config.model)
     tokenizers = Tokenizers.load(run.path)
     labels, before = run.read_labels(), _import_of(run)
-    tensors = read_tensors(run.weights())
+    tensors = merged(read_tensors(run.weights()))
     theirs = out.names.to_theirs(tensors, before.get("casts"), str(run.path))
     tokenizer = tokenizers.source
     values = {**before.get("config", {}), "architectures": [out.architecture], **out.values}

@@ -19,7 +19,8 @@ from triptych.inference.predictor import load
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
 from triptych.presets import PRESETS, configure, gpt2, llama
-from triptych.run import Run, RunConfig, weights_of
+from triptych.run import MODEL, Run, RunConfig, weights_of
+from triptych.storage import read_tensors
 from triptych.tasks.task import TASKS
 
 TEXTS = ["the cat sat", "Ünïcode 貓 and 😀\n  two  lines", "<|endoftext|> <s> is text"]
@@ -173,6 +174,18 @@ def test_our_own_run_writes_the_same_there(transformers: Any, tmp_path: Path, pr
         found = predictor.model.project(predictor.model(target=ids[0], target_lengths=torch.tensor([ids.shape[1]])))
         assert (found - model(ids).logits[0]).abs().max() < 1e-5
     assert model.config.max_position_embeddings >= 64 and model.config.eos_token_id == 1
+
+
+def test_adapters_of_an_unfinished_run_are_added(tmp_path: Path) -> None:
+    run = Run(own_run(tmp_path / "run", "gpt2"))
+    tensors, layer = read_tensors(run.weights()), "decoder.blocks.0.self_attention.query."
+    whole = tensors[f"{layer}weight"] + 2 * torch.ones(8, 1) @ torch.ones(1, 8)
+    parts = {"adapter_up": torch.ones(8, 1), "adapter_down": torch.ones(1, 8), "adapter_scale": torch.tensor(2.0)}
+    run.write_checkpoint(3, {MODEL: tensors | {layer + name: part for name, part in parts.items()}}, {})
+    (run.path / MODEL).unlink()
+    export_run(run.path, tmp_path / "out")
+    written = read_tensors(tmp_path / "out" / MODEL)["transformer.h.0.attn.c_attn.weight"]
+    assert torch.equal(written[:, :8].T, whole)
 
 
 def test_models_without_a_like_are_refused_by_their_dials(tmp_path: Path) -> None:
