@@ -103,6 +103,8 @@ def test_overrides_of_dials_and_options() -> None:
         ({"training.steps": "five"}, "training.steps is 'five' on the command line; it must be a whole number"),
         ({"training": "5"}, "Unknown recipe key 'training'"),
         ({"model.start": "a", "model.preset": "transformer-base"}, "cannot be given as well"),
+        ({"data.train": ""}, "data.train is an empty file name"),
+        ({"model.start": ""}, "model.start is an empty file name"),
     ],
 )
 def test_wrong_overrides_are_refused(overrides: dict[str, str], said: str) -> None:
@@ -116,6 +118,13 @@ def test_a_limit_given_last_replaces_the_other_one() -> None:
     assert (recipe.training.steps, recipe.training.minutes, recipe.validation.every_minutes) == (500, None, None)
     both = Recipe.load("multi30k-en-de", {"training.steps": "500", "training.minutes": "3"})
     assert (both.training.steps, both.training.minutes) == (500, 3)
+    recipe = Recipe.parse("[training]\nsteps = 7\nminutes = 2", overrides={"training.minutes": "none"})
+    assert (recipe.training.steps, recipe.training.minutes) == (7, None)
+
+
+def test_files_of_a_recipe_can_be_unset() -> None:
+    recipe = Recipe.parse('[data]\ntrain = "a.txt"\nvalidation = "b.txt"', overrides={"data.validation": "none"})
+    assert recipe.data.validation is None and recipe.data.train == "a.txt"
 
 
 def test_start_given_last_sets_the_recipes_model_aside(tmp_path: Path) -> None:

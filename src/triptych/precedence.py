@@ -15,24 +15,27 @@ STARTING = ("start", "start_layers", "lora_rank", "lora_alpha", "lora_targets") 
 def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """File names of a recipe file are meant from its own folder."""
 
-    def anchor(name: str) -> str:
+    def anchor(name: str, key: str) -> str:
+        if not name:
+            raise UsageError(f"{key} is an empty file name. Name a file, or leave it out.")
         return str(folder.resolve() / name)
 
     data = dict(values.get("data", {}))
     for key in ("train", "validation", "test"):
-        if key in data:
-            data[key] = anchor(data[key]) if isinstance(data[key], str) else [anchor(name) for name in data[key]]
+        given, dotted = data.get(key), f"data.{key}"
+        if given is not None:
+            data[key] = anchor(given, dotted) if isinstance(given, str) else [anchor(name, dotted) for name in given]
     model = dict(values.get("model", {}))
     if "start" in model:
-        model["start"] = anchor(model["start"])
+        model["start"] = anchor(model["start"], "model.start")
     training = dict(values.get("training", {}))
     if training.get("teacher") is not None:
-        training["teacher"] = anchor(training["teacher"])
+        training["teacher"] = anchor(training["teacher"], "training.teacher")
     task = dict(values.get("task", {}))
     if isinstance(task.get("words"), str) and task["words"] not in RULES:  # a run that finds words
-        task["words"] = anchor(task["words"])
+        task["words"] = anchor(task["words"], "task.words")
     if isinstance(task.get("reference"), str):  # a run that answers are held against
-        task["reference"] = anchor(task["reference"])
+        task["reference"] = anchor(task["reference"], "task.reference")
     tables = {"task": task, "data": data, "model": model, "training": training}
     return {**values, **{name: table for name, table in tables.items() if table}}
 
@@ -61,7 +64,11 @@ def merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     said = given.get("model", {})
     model = {key: {dial: one for dial, one in value.items() if dial not in said} if isinstance(value, dict) else value
              for key, value in values.get("model", {}).items()}  # fmt: skip
-    return _over({**values, "model": model} if model else values, given)  # a dial of both stacks given last counts for both
+    found = _over({**values, "model": model} if model else values, given)  # a dial of both stacks given last counts for both
+    lora = [key for key in ("lora_alpha", "lora_targets") if key in found.get("model", {})]
+    if lora and found["model"].get("lora_rank") is None:
+        raise UsageError(f"model.{lora[0]} is of adapters, and there are none: give model.lora_rank too, say 8.")
+    return found
 
 
 def _other_source(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +89,7 @@ def _other_source(values: dict[str, Any], given: dict[str, Any]) -> dict[str, An
 
 def _other_limit(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A limit in steps given last replaces the recipe's in minutes and its validation by the clock; and the other way round."""
-    limits = {"steps", "minutes"} & set(given.get("training", {}))
+    limits = {key for key in ("steps", "minutes") if given.get("training", {}).get(key) is not None}
     if len(limits) != 1:
         return values
     training = {key: value for key, value in values.get("training", {}).items() if key not in {"steps", "minutes"} - limits}
