@@ -189,6 +189,8 @@ def test_layers_are_copied_before_training(toy: Path) -> None:
         ({"model.start_layers": "0,0"}, "different layers"),
         ({"model.lora_rank": "0"}, "rank must be 1 or more"),
         ({"model.lora_rank": "2", "model.lora_targets": "qery"}, "Did you mean 'query'"),
+        ({"model.lora_rank": "2", "model.lora_targets": "[]"}, "names no layer to adapt"),
+        ({"model.lora_alpha": "32"}, "give model.lora_rank too"),
         ({"training.teacher": "nowhere"}, "no run folder"),
         ({"training.freeze": "encoder.block"}, "Unknown part of the model"),
     ],
@@ -197,8 +199,8 @@ def test_what_cannot_be_started_is_said(toy: Path, overrides: dict[str, str], sa
     from triptych.errors import TriptychError
     from triptych.training.trainer import Interrupt, Loop
 
-    recipe = Recipe.load(toy / "toy.toml", {"model.start": str(toy / "base"), **overrides})
     with pytest.raises(TriptychError, match=said):
+        recipe = Recipe.load(toy / "toy.toml", {"model.start": str(toy / "base"), **overrides})
         Loop(prepare(recipe, toy / "refused", dry=True).job, Interrupt())
 
 

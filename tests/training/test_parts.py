@@ -99,6 +99,15 @@ def test_muon_takes_hidden_matrices_only() -> None:
     assert 0.01 < size < 0.03
 
 
+def test_muon_moves_adapters_without_anything_beside_them() -> None:
+    parameters = {f"blocks.0.query.adapter_{part}": nn.Parameter(torch.ones(3, 4)) for part in ("down", "up")}
+    optimizers = Optimizers(parameters, TrainingSettings(steps=1, optimizer="muon"))
+    for parameter in parameters.values():
+        parameter.grad = torch.randn(3, 4)
+    optimizers.step(0.1)
+    assert all(not torch.equal(parameter, torch.ones(3, 4)) for parameter in parameters.values())
+
+
 def test_muon_without_blocks_is_refused() -> None:
     with pytest.raises(UsageError, match="has none"):
         Optimizers({"embedding.weight": parameters()["embedding.weight"]}, TrainingSettings(steps=1, optimizer="muon"))

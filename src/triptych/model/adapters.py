@@ -40,6 +40,8 @@ def adapt(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> 
     kinds = sorted({name.rsplit(".", 1)[-1] for name in layers})
     if not kinds:
         raise UsageError("model.lora_rank adapts the layers of Transformer blocks, and this model has none. Leave it out.")
+    if not targets:
+        raise UsageError(f"model.lora_targets names no layer to adapt. There are: {', '.join(kinds)}.")
     for target in targets:
         if target not in kinds:
             raise unknown("LoRA target", target, kinds, "in model.lora_targets")

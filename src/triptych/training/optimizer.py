@@ -32,9 +32,11 @@ class Optimizers:
             hidden = set()
         rest = {name: parameter for name, parameter in self.parameters.items() if name not in hidden}
         factors = rate_factors(self.parameters, settings.layer_decay, settings.head_rate)
-        adamw = torch.optim.AdamW(_groups(rest, settings.weight_decay, factors), lr=settings.learning_rate, fused=True,
-                                  betas=(settings.beta1, settings.beta2), eps=settings.epsilon)  # fmt: skip
-        self.optimizers: list[torch.optim.Optimizer] = [adamw]
+        self.optimizers: list[torch.optim.Optimizer] = []
+        if rest:  # of adapters alone there is none beside Muon's
+            adamw = torch.optim.AdamW(_groups(rest, settings.weight_decay, factors), lr=settings.learning_rate, fused=True,
+                                      betas=(settings.beta1, settings.beta2), eps=settings.epsilon)  # fmt: skip
+            self.optimizers.append(adamw)
         if hidden:
             matrices = {name: parameter for name, parameter in self.parameters.items() if name in hidden}
             self.optimizers.append(
