@@ -113,6 +113,14 @@ def test_wrong_overrides_are_refused(overrides: dict[str, str], said: str) -> No
     assert said in str(caught.value)
 
 
+def test_stacks_of_two_widths_need_two_vocabularies(tmp_path: Path) -> None:
+    from triptych.prepare import prepare
+
+    recipe = Recipe.load("multi30k-en-de", {"model.encoder.width": "32", "tokenizer.shared": "true"})
+    with pytest.raises(UsageError, match=r"model.encoder.width 32 and model.decoder.width \d+ need a vocabulary each"):
+        prepare(recipe, tmp_path / "run", dry=True)
+
+
 def test_a_limit_given_last_replaces_the_other_one() -> None:
     recipe = Recipe.load("multi30k-en-de", {"training.steps": "500"})
     assert (recipe.training.steps, recipe.training.minutes, recipe.validation.every_minutes) == (500, None, None)

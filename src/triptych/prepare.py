@@ -317,7 +317,10 @@ def _check(recipe: Recipe) -> None:
     recipe.training.check()
     recipe.validation.check()
     recipe.decoding.check()
-    recipe.model.config()
+    widths = {side: stack.width for side in ("encoder", "decoder") if (stack := getattr(recipe.model.config(), side, None)) is not None}
+    if recipe.model.start is None and recipe.tokenizer.shared and len(set(widths.values())) > 1:
+        said = " and ".join(f"model.{side}.width {width}" for side, width in widths.items())
+        raise UsageError(f"{said} need a vocabulary each: give tokenizer.shared = false, or both one width.")
     for name in ("batch_tokens", "batch_examples", "accumulate", "buffer"):
         value = getattr(recipe.batches, name)
         if value is not None and value < 1:

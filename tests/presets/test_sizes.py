@@ -112,6 +112,13 @@ def test_a_dial_goes_to_both_stacks_and_its_own_wins() -> None:
         ("recurrent-small", {"heads": 3}, "for preset recurrent-small"),
         ("transformer-small", {"heads": 5}, "must be a multiple of heads 5"),
         ("transformer-small", {"dropout": 1.0}, "below 1"),
+        ("transformer-small", {"key_heads": -2}, "model.encoder.key_heads is -2; it must be 1 or more"),
+        ("transformer-small", {"decoder": {"max_positions": 0}}, "model.decoder.max_positions is 0"),
+        ("transformer-small", {"segments": -1}, "segments is -1"),
+        ("transformer-small", {"norm_epsilon": -1.0}, "norm_epsilon is -1.0; it must be a number above 0"),
+        ("transformer-small", {"rotary_base": 0.0}, "rotary_base is 0.0"),
+        ("recurrent-small", {"width": 0}, "model.width is 0; it must be 1 or more"),
+        ("recurrent-small", {"dropout": 2.0}, "model.dropout is 2.0; it must be at least 0 and below 1"),
     ],
 )
 def test_what_cannot_be_is_refused(name: str, dials: dict[str, Any], said: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import UsageError, unknown
@@ -35,7 +36,9 @@ def configure(name: str, dials: Mapping[str, Any]) -> Config:
     if isinstance(base, RecurrentConfig):
         allowed = names(RecurrentConfig)
         _refuse_others(dials, allowed, name)
-        return dataclasses.replace(base, **dials)
+        found = dataclasses.replace(base, **dials)
+        _check_dials(found, "model", ("embedding_width", "width", "attention_width", "readout_width"), ("dropout",))
+        return found
     own = names(ModelConfig) - {"encoder", "decoder"}
     stacks = {side: stack for side in ("encoder", "decoder") if (stack := getattr(base, side)) is not None}
     _refuse_others(dials, own | dials_of_stacks | set(stacks), name)
@@ -62,17 +65,28 @@ def _refuse_others(dials: Mapping[str, Any], allowed: set[str], name: str) -> No
             raise unknown("recipe key", f"model.{key}", (f"model.{dial}" for dial in allowed), f"for preset {name}")
 
 
+def _check_dials(config: Any, where: str, counts: Sequence[str], shares: Sequence[str]) -> None:
+    for dial in counts:
+        value = getattr(config, dial)
+        if value is not None and value < 1:
+            raise UsageError(f"{where}.{dial} is {value}; it must be 1 or more.")
+    for dial in shares:
+        if not 0 <= getattr(config, dial) < 1:
+            raise UsageError(f"{where}.{dial} is {getattr(config, dial)}; it must be at least 0 and below 1.")
+
+
 def _check_stack(stack: StackConfig, where: str) -> None:
+    counts = ("layers", "width", "heads", "key_heads", "inner_width", "max_positions")
+    _check_dials(stack, where, counts, ("dropout", "attention_dropout", "inner_dropout"))
     key_heads = stack.key_heads or stack.heads
-    for dial in ("layers", "width", "heads", "inner_width"):
-        if getattr(stack, dial) < 1:
-            raise UsageError(f"{where}.{dial} is {getattr(stack, dial)}; it must be 1 or more.")
+    if stack.segments < 0:
+        raise UsageError(f"{where}.segments is {stack.segments}; it must be 0 (none) or more.")
+    for dial in ("norm_epsilon", "rotary_base"):
+        if not 0 < getattr(stack, dial) < math.inf:
+            raise UsageError(f"{where}.{dial} is {getattr(stack, dial)}; it must be a number above 0.")
     if stack.width % stack.heads or stack.heads % key_heads:
         raise UsageError(
             f"{where}: width {stack.width} must be a multiple of heads {stack.heads}, and heads a multiple of key_heads {key_heads}."
         )
     if stack.positions == "rotary" and (stack.width // stack.heads) % 2:
         raise UsageError(f"{where}: rotary positions need heads of even width, not {stack.width // stack.heads}.")
-    for dial in ("dropout", "attention_dropout", "inner_dropout"):
-        if not 0 <= getattr(stack, dial) < 1:
-            raise UsageError(f"{where}.{dial} is {getattr(stack, dial)}; it must be at least 0 and below 1.")
