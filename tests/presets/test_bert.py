@@ -56,6 +56,23 @@ def test_what_a_config_says_that_we_have_not_is_said_at_once() -> None:
         bert.read_config({"model_type": "roberta"}, "config.json")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("num_attention_heads", 0), ("hidden_size", 0), ("num_hidden_layers", 0), ("vocab_size", "21"), ("vocab_size", 21.5),
+     ("vocab_size", -3), ("max_position_embeddings", 0), ("hidden_dropout_prob", 1.5), ("hidden_dropout_prob", -0.5),
+     ("layer_norm_eps", -1e-12)],
+)  # fmt: skip
+def test_sizes_that_cannot_be_are_said_by_their_key(key: str, value: Any) -> None:
+    with pytest.raises(RunError) as caught:
+        bert.read_config({**CONFIG, key: value}, "config.json")
+    assert f"{key} is {value!r}" in str(caught.value)
+
+
+def test_heads_that_do_not_divide_the_width_are_said() -> None:
+    with pytest.raises(RunError, match="hidden_size 8, 3 heads and 3 of keys: each must be a multiple of the next"):
+        bert.read_config({**CONFIG, "num_attention_heads": 3}, "config.json")
+
+
 def test_models_without_a_like_name_their_dials() -> None:
     config = configure("encoder-small", {})
     assert isinstance(config, ModelConfig)

@@ -143,6 +143,9 @@ def test_what_a_config_says_that_we_have_not_is_said_at_once() -> None:
         "attention_bias is True and mlp_bias is False",
     ):
         assert part in str(caught.value)
+    for wrong in ({"num_key_value_heads": 3}, {"num_key_value_heads": "2"}, {"rope_parameters": "default"}):
+        with pytest.raises(RunError, match=f"{next(iter(wrong))} is|each must be a multiple"):
+            llama.read_config({**LLAMA, **wrong}, "c")
     with pytest.raises(RunError, match="head_dim 8 times 4 heads is not hidden_size 16"):
         llama.read_config({**LLAMA, "head_dim": 8}, "c")
 

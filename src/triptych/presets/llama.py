@@ -29,6 +29,8 @@ def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
     """The dials of a config.json of model_type llama. Raises RunError naming everything that does not fit at once."""
     width, heads, turned = values.get("hidden_size"), values.get("num_attention_heads"), values.get("rope_parameters") or {}
     problems = []
+    if not isinstance(turned, Mapping):
+        problems, turned = [f"rope_parameters is {turned!r}"], {}
     if turned.get("rope_type", "default") != "default":
         problems.append(f"rope_parameters.rope_type is {turned['rope_type']!r}, not 'default'")
     if isinstance(width, int) and isinstance(heads, int) and heads > 0 and (values.get("head_dim") or width // heads) * heads != width:
