@@ -173,6 +173,19 @@ def test_what_writes_is_taught_by_all_its_states(toy: Path, task: str, preset: s
     assert 0 <= line["cosine_distance"] < 0.2  # of dropout alone: it is the mean of its like, not a sum over a shorter side
 
 
+def test_what_has_more_tokens_than_positions_is_said_before_training(toy: Path) -> None:
+    text = TOY.replace('"masked-words"\nwindow = 16', '"translation"').replace("encoder-tiny", "transformer-tiny")
+    (toy / "long.toml").write_text(text.replace("train.txt", "short.tsv").replace("dev.txt", "short.tsv"))
+    (toy / "short.tsv").write_text("the cats run\tdogs sleep\n" * 9)
+    (toy / "long.tsv").write_text("the cats run\tdogs sleep\n" * 9 + f"dogs\t{'cats ' * 40}\n")
+    dials = {"model.positions": "learned", "model.max_positions": "30"}
+    for part, said in (("train", "Leave such examples out with data.longest"), ("validation", "Take it out of the validation data")):
+        recipe = Recipe.load(toy / "long.toml", {**dials, f"data.{part}": str(toy / "long.tsv")})
+        with pytest.raises(UsageError, match=rf"long.tsv:10 has \d+ target tokens, and the model has 30 positions .*{said}"):
+            prepare(recipe, toy / "refused", dry=True)
+    prepare(Recipe.load(toy / "long.toml", {**dials, "data.train": str(toy / "long.tsv"), "data.longest": "30"}), toy / "refused", dry=True)
+
+
 def test_layers_are_copied_before_training(toy: Path) -> None:
     recipe = Recipe.load(toy / "toy.toml", {"model.start": str(toy / "base"), "model.start_layers": [1, 3]})
     state = prepare(recipe, toy / "dry", dry=True).job.model.state_dict()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,7 @@ from .data.streaming import Corpus, resolved
 from .data.tokenizer import Tokenizer, Tokenizers
 from .errors import DataError, RunError, UsageError
 from .exchange import open_origin
-from .inference.predictor import Predictor, encode_all
+from .inference.predictor import LONGEST_SOURCE, Predictor, encode_all
 from .model.adapters import merge
 from .model.build import build
 from .model.config import ModelConfig, RecurrentConfig
@@ -139,6 +141,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     else:
         examples, encoded = streamed.shards(corpus, tokenizers, before, recipe.batches.bpe_dropout), []
     config, task, model, head = _model(recipe, task, labels, tokenizers, encoded, before, tell)
+    _refuse_too_long(config, task, zip(examples, encoded, strict=False), "Leave such examples out with data.longest.")
     batches = _batches(recipe, task, examples, encoded, tokenizers, labels)
     run = Run(out)
     if not dry and processes.leads:
@@ -192,6 +195,19 @@ def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels:
     if not kept:
         raise DataError(f"No example is left to train on: all {len(passed):,} have over data.longest = {longest:,} tokens.")
     return kept, encoded
+
+
+def _refuse_too_long(config: ModelConfig | RecurrentConfig, task: Task, pairs: Iterable[tuple[Example, list[Encoded]]], way_out: str,
+                     most: float = math.inf) -> None:  # fmt: skip
+    """Said before training, not in the midst of it: what has more tokens than the model has positions, or than are read at once."""
+    for example, pieces in () if task.windows else pairs:
+        for one, (name, side) in itertools.product(pieces, (("source", "encoder"), ("target", "decoder"))):
+            stack, length = getattr(config, side, None), len(one.inputs.get(name, ()))
+            room = stack.max_positions if stack is not None and stack.positions == "learned" else math.inf
+            limit = min(room, most if name == "source" else math.inf)
+            if length > limit:
+                why = f"the model has {room:,} positions (model.{side}.max_positions)" if limit == room else f"{limit:,} are read at once"
+                raise UsageError(f"{example.place} has {length:,} {name} tokens, and {why}. {way_out}")
 
 
 def _some(places: Sequence[str]) -> str:
@@ -304,7 +320,9 @@ def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Token
 
 def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[str, Any], model: Any, head: Any,
                examples: list[Example]) -> Callable[[Any], dict[str, float]]:  # fmt: skip
-    """Real decoding, greedy for the sake of time, of the development data."""
+    """Real decoding, greedy for the sake of time, of the development data. Raises UsageError for what the model cannot read."""
+    encoded = ((one, task.encode(one, tokenizers, labels, "train", None)) for one in examples)
+    _refuse_too_long(model.config, task, encoded, "Take it out of the validation data.", LONGEST_SOURCE)
     settings = dataclasses.replace(recipe.decoding, beams=1, n_best=1, samples=1, temperature=0.0)
     predictor = Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels, decoding=settings)
     return lambda _: predictor.evaluate(examples).scores.values
