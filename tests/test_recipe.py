@@ -175,6 +175,11 @@ def test_an_unknown_recipe_is_refused(name: str, said: str) -> None:
         Recipe.load(name)
 
 
+def test_the_mark_that_some_editors_write_is_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_bytes(b"\xef\xbb\xbf[training]\nsteps = 3\n")
+    assert Recipe.load(tmp_path / "my.toml").training.steps == 3
+
+
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_bytes(b"# \xff\n")
     with pytest.raises(UsageError, match="not UTF-8"):

@@ -42,7 +42,7 @@ def shards(corpus: Corpus, tokenizers: Tokenizers, before: Run | None, dropout: 
     if dropout:
         raise UsageError("batches.bpe_dropout cuts texts anew each time, and data.stream cuts them once. Leave one of them out.")
     found = corpus.shards(tokenizers.target, writes=os.environ.get("LOCAL_RANK", "0") == "0")
-    if before is not None and json.loads(before.read_text(CORPUS))["digest"] != found.digest:
+    if before is not None and before.read_json(CORPUS).get("digest") != found.digest:
         raise RunError(f"The texts of {before.path} have changed since it was trained. Put them back, or train into a new folder.")
     return found
 
