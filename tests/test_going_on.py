@@ -15,6 +15,7 @@ from triptych.prepare import prepare
 from triptych.recipe import Recipe
 from triptych.run import Run
 from triptych.storage import read_tensors
+from triptych.training.distributed import World
 
 TOY = """
 [task]
@@ -184,6 +185,13 @@ def test_what_has_more_tokens_than_positions_is_said_before_training(toy: Path) 
         with pytest.raises(UsageError, match=rf"long.tsv:10 has \d+ target tokens, and the model has 30 positions .*{said}"):
             prepare(recipe, toy / "refused", dry=True)
     prepare(Recipe.load(toy / "long.toml", {**dials, "data.train": str(toy / "long.tsv"), "data.longest": "30"}), toy / "refused", dry=True)
+
+
+def test_too_few_micro_batches_are_refused_before_the_folder_is_written(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("triptych.prepare.world", lambda: World(0, 2))
+    with pytest.raises(UsageError, match=r"batches\.accumulate 2 or more"):
+        prepare(Recipe.load(toy / "toy.toml"), toy / "shared")
+    assert not (toy / "shared").exists()
 
 
 def test_layers_are_copied_before_training(toy: Path) -> None:

@@ -106,6 +106,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     """
     _check(recipe)
     processes, out = world(), Path(out)
+    processes.refuse_fewer(recipe.batches.accumulate)
     tell = report if report is not None and processes.leads else (lambda message: None)
     if not dry and processes.leads and out.is_dir():
         with Run(out).alone():  # before time is spent on the data

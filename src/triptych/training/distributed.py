@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
+from ..errors import UsageError
+
 
 @dataclass(frozen=True)
 class World:
@@ -28,6 +30,14 @@ class World:
     def leads(self) -> bool:
         """Whether this process writes files and validates."""
         return self.rank == 0
+
+    def refuse_fewer(self, accumulate: int) -> None:
+        """Raise UsageError for a step of fewer micro-batches than there are processes."""
+        if accumulate < self.size:
+            raise UsageError(
+                f"{self.size} processes share the micro-batches of a step, and there are only {accumulate}. "
+                f"Give batches.accumulate {self.size} or more."
+            )
 
     def sum_counts(self, counts: dict[str, int]) -> dict[str, int]:
         """Every process has the same keys."""

@@ -58,11 +58,7 @@ class Loop:
     def __init__(self, job: Job, interrupt: Interrupt) -> None:
         self.job, self.settings, self.interrupt = job, job.settings, interrupt
         self.world: World = world()
-        if job.accumulate < self.world.size:
-            raise UsageError(
-                f"{self.world.size} processes share the micro-batches of a step, and there are only {job.accumulate}. "
-                f"Give batches.accumulate {self.world.size} or more."
-            )
+        self.world.refuse_fewer(job.accumulate)
         self.device = choose_device(self.settings.device)
         if self.device.type == "cpu":
             keep_freed_memory()
