@@ -36,7 +36,7 @@ from .training.distributed import world
 from .training.job import Job, Progress
 from .training.model_card import model_card
 from .training.trainer import train
-from .training.transfer import adapt_with, referred, shape_from, start_from, taught
+from .training.transfer import adapt_with, referred, refuse_other_reference, shape_from, start_from, taught
 
 if TYPE_CHECKING:
     from .tasks.task import Task
@@ -307,7 +307,9 @@ def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Token
         task = taught(task, recipe.training, tokenizers, labels, config)
         tell(f"The teacher is {recipe.training.teacher}.")
     if task.referred is not None:
-        task = referred(task, task.options.get("reference") or table.start or "", recipe.training)
+        path = task.options.get("reference") or table.start or ""
+        refuse_other_reference(path, tokenizers)
+        task = referred(task, path, recipe.training)
     torch.manual_seed(recipe.training.seed)
     model, head = build(config), task.head(config, labels)
     if table.start and (before is None or before.latest_checkpoint() is None):  # else a checkpoint holds the weights

@@ -113,6 +113,17 @@ def test_tuned_runs_have_intervals(runs: Path, triptych: Triptych) -> None:
         assert low < told["metrics"]["loss"] < high
 
 
+@pytest.mark.parametrize(("reference", "said"), [("chat", "another tokenizer"), ("nowhere", "There is no run folder")])
+def test_a_reference_that_cannot_be_is_refused_before_the_folder_is_written(
+    runs: Path, triptych: Triptych, reference: str, said: str
+) -> None:
+    out = runs / "refused"
+    found = triptych(
+        "train", runs / "pairs.toml", "--out", out, "--model.start", runs / "sft", "--task.reference", runs / reference, *DIALS
+    )
+    assert found.code != 0 and said in found.err and not out.exists()
+
+
 def test_preferences_need_a_start(runs: Path, triptych: Triptych) -> None:
     answer = triptych("train", runs / "pairs.toml", "--out", runs / "none", *DIALS)
     assert answer.code == 2 and "name it with model.start" in answer.err

@@ -160,6 +160,16 @@ def referred(task: Task, path: str, settings: TrainingSettings) -> Task:
     return dataclasses.replace(task.referred(lambda inputs: frozen()(inputs)), options={**task.options, "reference": str(path)})
 
 
+def refuse_other_reference(path: str, tokenizers: Tokenizers) -> None:
+    """Raise RunError where the frozen run is not there, UsageError where it does not read what the model reads."""
+    run = Run.open(path)
+    config = run.read_config().model
+    if not isinstance(config, ModelConfig) or config.decoder is None or config.encoder is not None:
+        raise UsageError(f"task.reference is {path}, a run that does not only write. Name one that the training could start from.")
+    if Tokenizers.load(run.path).target.fingerprint != tokenizers.target.fingerprint:
+        raise UsageError(f"task.reference is {path}, which has another tokenizer than the run that is trained. Name one with the same.")
+
+
 def _teacher(run: Run, settings: TrainingSettings, cast: bool = True) -> Teacher:
     """A run's model and head, in the student's precision, without dropout. cast: its parameters too, once and not at every product; those
     of a model in training stay in fp32, so by their rounding it would be told from itself."""
