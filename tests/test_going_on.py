@@ -82,6 +82,14 @@ def test_pretraining_from_files_can_be_used(toy: Path) -> None:
     assert {"loss", "perplexity", "accuracy"} <= set(next(line for line in lines if line["split"] == "validation"))
 
 
+def test_a_run_of_a_later_version_is_named(toy: Path) -> None:
+    copy = Run(toy / "base").copy_to(toy / "later")
+    values = copy.read_json("config.json")
+    copy.write_json("config.json", {**values, "decoding": {**values["decoding"], "foresight": 2}})
+    with pytest.raises(RunError, match=r"config\.json does not fit this version of triptych: .*foresight.*Update triptych"):
+        load(toy / "later")
+
+
 def test_resumed_is_uninterrupted(toy: Path) -> None:
     run(toy, "killed", until=2)
     run(toy, "killed", resume=True)

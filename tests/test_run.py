@@ -52,6 +52,10 @@ def test_no_run_folder(tmp_path: Path) -> None:
      (b"[]", "format_version"), (b'{"format_version": 99}', "format version 99"), (b'{"format_version": 1}', "does not fit"),
      (b'{"format_version": 1, "task": "t", "model": {"kind": "transformer", "encoder": {"layerz": 1}, "decoder": null}}',
       "layerz"),
+     (b'{"format_version": 1, "task": "t", "model": {"kind": "transformer", "encoder": {"layers": "6"}, "decoder": null}}',
+      "layers is '6'"),
+     (b'{"format_version": 1, "task": "t", "model": {"kind": "transformer", "encoder": {"norm": "x"}, "decoder": null}}', "norm is 'x'"),
+     (b'{"format_version": 1, "task": "t", "model": {"kind": "recurrent", "width": true}}', "width is True"),
      (b'{"format_version": 1, "task": "t", "model": {"kind": "fish"}}', "fish"),
      (b'{"format_version": 1, "task": "t", "later": 1, "model": {"kind": "recurrent"}}', "later")],
 )  # fmt: skip

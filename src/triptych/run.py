@@ -13,9 +13,10 @@ import dataclasses
 import json
 import os
 import shutil
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import RunError, UsageError
 from .model.config import ModelConfig, RecurrentConfig, StackConfig
@@ -344,8 +345,21 @@ def load_weights(path: Path, tensors: dict[str, Tensor], model: nn.Module, head:
 def _read_model_config(values: dict[str, Any]) -> ModelConfig | RecurrentConfig:
     kind = values.pop("kind")
     if kind == "recurrent":
-        return RecurrentConfig(**values)
+        return RecurrentConfig(**_of_their_types(values, RecurrentConfig))
     if kind != "transformer":
         raise ValueError(f"model kind '{kind}' is neither 'transformer' nor 'recurrent'")
-    encoder, decoder = (None if (stack := values.pop(side)) is None else StackConfig(**stack) for side in ("encoder", "decoder"))
-    return ModelConfig(encoder=encoder, decoder=decoder, **values)
+    encoder, decoder = (None if (stack := values.pop(side)) is None else StackConfig(**_of_their_types(stack, StackConfig))
+                        for side in ("encoder", "decoder"))  # fmt: skip
+    return ModelConfig(encoder=encoder, decoder=decoder, **_of_their_types(values, ModelConfig))
+
+
+def _of_their_types(values: dict[str, Any], kind: type) -> dict[str, Any]:
+    """Raises ValueError for a value that is not what the dial of its name holds."""
+    hints = typing.get_type_hints(kind)
+    for name, value in values.items():
+        wanted = hints.get(name, type(value))  # an unknown name is said by the dataclass
+        parts = typing.get_args(wanted) or (wanted,)
+        fits = value in parts if typing.get_origin(wanted) is Literal else type(value) in parts or (wanted is float and type(value) is int)
+        if not fits:
+            raise ValueError(f"{name} is {value!r}")
+    return values

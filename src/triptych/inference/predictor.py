@@ -367,6 +367,10 @@ def load(path: str | Path, precision: Precision = "float32", draft: str | Path |
     task = TASKS[config.task](config.options)
     if task.referred is not None:
         task = referred(task, str(config.options["reference"]), TrainingSettings(precision="float32", device=device))
+    try:
+        decoding = DecodingSettings(**config.decoding)
+    except TypeError as problem:
+        raise RunError(f"{run.path / 'config.json'} does not fit this version of triptych: {problem}. Update triptych.") from None
     labels = run.read_labels()
     tokenizers = Tokenizers.load(run.path)
     model = build(config.model)
@@ -382,7 +386,7 @@ def load(path: str | Path, precision: Precision = "float32", draft: str | Path |
     pack(model, model.precision)  # type: ignore[arg-type]
     segmenter = load(run.path / WORDS_FOLDER, precision, device=device) if labels.get("words", {}).get("rules") == "learned" else None
     predictor = Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels,
-                          decoding=DecodingSettings(**config.decoding), run=run, config=config, segmenter=segmenter)  # fmt: skip
+                          decoding=decoding, run=run, config=config, segmenter=segmenter)  # fmt: skip
     if draft is not None:
         from .drafting import with_draft
 
