@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -88,3 +89,10 @@ def test_ctrl_c_anywhere_is_quiet(triptych: Command, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("triptych.cli.main.build_app", stopped)
     done = triptych("info")
     assert done.code == 1 and done.err.strip() == "Stopped."
+
+
+@pytest.mark.parametrize("closed", ["<&-", "'one red dogs' >&-"])
+def test_a_stream_that_was_closed_before_is_an_empty_one(trained: Path, closed: str) -> None:
+    script = f"{sys.executable} -m triptych translate {trained} {closed}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "") and "triptych:" not in done.stderr

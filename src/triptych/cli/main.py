@@ -71,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Do what the arguments say and return the exit code."""
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
@@ -91,6 +92,13 @@ def run(arguments: list[str]) -> int:
             raise
         print(said(error), file=sys.stderr)
         return error.exit_code if isinstance(error, TriptychError) else 2 if isinstance(error, CycloptsError) else 1
+
+
+def _open_closed() -> None:
+    """Where a stream was closed before we began: nothing to read, nobody who reads."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # to the end of the process
 
 
 def said(error: Exception) -> str:
