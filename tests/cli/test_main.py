@@ -65,6 +65,9 @@ def test_overrides_are_taken_out() -> None:
         (["compare", "a"], "two runs or more"),
         (["data", "fetch"], "Name a set"),
         (["data", "fetch", "multi30"], "Did you mean 'multi30k'"),
+        (["train", "phrasebook", "--steps", "5"], "with its table: --training.steps."),
+        (["train", "phrasebook", "--batch-tokens=5"], "--batches.batch_tokens or --decoding.batch_tokens"),
+        (["classify", "x", "text", "--beams", "5"], "--decoding.beams"),
         (["init", "translaton", "--source", "a"], "Did you mean 'translation'"),
     ],
 )

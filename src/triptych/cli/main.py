@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from cyclopts import App, Parameter
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from .. import __version__
 from ..errors import TriptychError, UsageError
@@ -118,7 +118,11 @@ def said(error: Exception) -> str:
 
 def dispatch(arguments: list[str]) -> int:
     rest, overrides = split_overrides(arguments)
-    command, bound, ignored = build_app().parse_args(rest, exit_on_error=False, print_error=False)
+    app = build_app()
+    try:
+        command, bound, ignored = app.parse_args(rest, exit_on_error=False, print_error=False)
+    except UnknownOptionError as error:
+        raise UsageError(f"{error}{_meant(app, rest, error)}") from None
     extra: dict[str, Any] = {}
     if "overrides" in ignored:
         extra["overrides"] = overrides
@@ -126,6 +130,22 @@ def dispatch(arguments: list[str]) -> int:
         raise UsageError(f"--{next(iter(overrides))} means nothing here: this verb takes no recipe keys.")
     result = command(*bound.args, **bound.kwargs, **extra)
     return result if isinstance(result, int) else 0
+
+
+def _meant(app: App, rest: list[str], error: UnknownOptionError) -> str:
+    """A hint where an unknown option is the last word of a recipe's key: --steps for --training.steps."""
+    from ..recipe import TABLES, key_types
+
+    option = (error.token.keyword or error.token.value) if error.token is not None else ""
+    name = option.lstrip("-").partition("=")[0].replace("-", "_")
+    try:
+        *_, ignored = app.parse_known_args([one for one in rest if one.partition("=")[0] != option.partition("=")[0]])
+    except CycloptsError:
+        return ""
+    tables = () if "overrides" not in ignored else TABLES if rest[0] == "train" else ("decoding",)
+    keys = key_types(None)
+    found = [f"--{table}.{name}" for table in tables if name in keys[table]]
+    return f" A recipe's key is given with its table: {' or '.join(found)}." if found else ""
 
 
 def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
