@@ -69,14 +69,15 @@ def facts(prepared: Prepared, progress: Progress) -> CardFacts:
         about = catalog.entry(recipe.data.set)
         data = [f"{about.name}: {about.description}", f"Licence of the data: {about.licence}"]
     else:
-        data = [f"Own files: {recipe.data.train}"]
+        files = recipe.data.train
+        data = [f"Own files: {files if isinstance(files, str) else ', '.join(files or ())}"]
     config: Any = job.model.config
+    writes = not job.task.by_losses and getattr(config, "decoder", config) is not None  # else nothing is decoded
     return CardFacts(
         name=recipe.name, task=job.task.name, languages=[*languages.get("source", []), *languages.get("targets", [])],
         parameters=parameter_count(config), sizes=f"{size_of(config)}, vocabulary {config.vocabulary_size:,}", data=data,
         examples={"train": len(prepared.examples), "validation": len(prepared.validation)},
-        tokens=max((line.get("tokens", 0) for line in lines), default=0), epochs=progress.epoch, steps=progress.step,
-        minutes=progress.seconds / 60, hardware=hardware(), command=f"triptych train {recipe.name}", recipe=recipe.to_toml(),
-        split="validation (greedy)", metrics={key: value for key, value in best.items() if isinstance(value, float)
-                                              and key not in ("epoch", "seconds")},
+        tokens=progress.tokens, epochs=progress.epoch, steps=progress.step, minutes=progress.seconds / 60, hardware=hardware(),
+        command="triptych train recipe.toml", recipe=recipe.to_toml(), split="validation (greedy)" if writes else "validation",
+        metrics={key: value for key, value in best.items() if isinstance(value, float) and key not in ("epoch", "seconds")},
     )  # fmt: skip

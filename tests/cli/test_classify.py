@@ -44,6 +44,8 @@ def test_from_a_file_to_answers(triptych: Command, mine: Path, tmp_path: Path, m
     assert other["metrics"]["accuracy"] == 50 and "'new' (1)" in other["signature"]
     untaught = tmp_path / "untaught"
     assert triptych("train", recipe, "--out", untaught, *SMALL, "--training.steps", "1", "--training.learning_rate", "1e-9").code == 0
+    card = (untaught / "MODEL_CARD.md").read_text()
+    assert " 0 tokens read" not in card and "On the validation split" in card and f"Own files: {mine}" in card
     both = triptych("compare", run, untaught, "--bootstrap", "30")
     assert both.code == 0 and "accuracy, against the first" in both.out and "Validation at" in both.out, both.err
     report = json.loads(triptych("compare", run, untaught, "--bootstrap", "30", "--json").out)

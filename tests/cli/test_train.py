@@ -14,6 +14,8 @@ from types import SimpleNamespace
 import pytest
 from small_run import TINY
 
+from triptych.recipe import Recipe
+
 Command = Callable[..., SimpleNamespace]
 
 
@@ -25,7 +27,9 @@ def test_a_run_folder_is_whole(trained: Path) -> None:
     assert config["format_version"] == 1 and config["task"] == "translation" and config["decoding"]["beams"] == 2
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert {line["split"] for line in lines} == {"train", "validation"} and lines[-1]["step"] == 4
-    assert "steps" in (trained / "MODEL_CARD.md").read_text()
+    card = (trained / "MODEL_CARD.md").read_text()
+    assert "4 steps" in card and "validation (greedy)" in card and "`triptych train recipe.toml`" in card
+    assert Recipe.load(trained / "recipe.toml").to_toml().strip() in card  # what the command trains
 
 
 def test_it_says_size_memory_and_first_batch_before_it_starts(triptych: Command, files: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def evaluate(
     leaks = (overrides := dict(overrides or {})).pop("data.leaks", None)
     examples, name = chosen_examples(predictor, split, data, to, leaks)
     settings = predictor.settings(**decoding_changes(overrides))
-    how = "" if by_losses else f" with {settings.beams} beam(s)"
+    how = f" with {settings.beams} beams" if settings.beams > 1 and not by_losses else ""
     talk(f"{'Scoring' if by_losses else 'Answering'} {len(examples):,} examples of {name}{how}.")
     began = time.monotonic()
     evaluation = predictor.evaluate(examples, settings)

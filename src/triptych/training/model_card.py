@@ -26,7 +26,7 @@ class CardFacts:
     steps: int = 0
     minutes: float = 0.0
     hardware: str = ""
-    command: str = ""
+    command: str = ""  # that trains it again, in the folder of the run
     recipe: str = ""  # TOML
     split: str = ""  # on which the metrics were measured
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -96,11 +96,11 @@ def _summary(facts: CardFacts) -> str:
 
 
 def _training(facts: CardFacts) -> list[str]:
-    lines = [f"- {facts.steps:,} steps, {facts.epochs:.1f} epochs, {facts.tokens:,} tokens read (source and target)"]
+    lines = [f"- {facts.steps:,} steps, {facts.epochs:.1f} epochs, {facts.tokens:,} tokens read"]
     if facts.minutes:
         lines.append(f"- {facts.minutes:.1f} minutes" + (f" on {facts.hardware}" if facts.hardware else ""))
     if facts.command:
-        lines.append(f"- Command: `{facts.command}`")
+        lines.append(f"- Command, with the recipe below: `{facts.command}`")
     return lines
 
 
