@@ -51,6 +51,16 @@ def test_what_was_sniffed_is_echoed(tmp_path: Path) -> None:
     assert str(sniff(write(tmp_path, "x.txt", "one\ntwo\n"))) == "x.txt: plain text, 2 lines, UTF-8"
 
 
+def test_which_of_more_columns_are_taken_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    three = write(tmp_path, "a.csv", "id,English,German\n7,dog,Hund\n")
+    read(Files(three), report=said.append)
+    assert "no columns are called source, target; the first 2 of 3 are taken (source 'id', target 'English')" in said[1]
+    read(Files(three, fields=("English", "German")), report=said.clear() or said.append)
+    read(Files(write(tmp_path, "b.csv", "dog,Hund\n")), report=said.append)
+    assert len(said) == 2 and not any("taken" in one for one in said)
+
+
 def test_a_gzip_file_damaged_in_its_middle_is_named(tmp_path: Path) -> None:
     raw = bytearray(gzip.compress("".join(f"{n * n}\t{n}\n" for n in range(999)).encode()))
     raw[len(raw) // 2] ^= 0xFF
@@ -76,6 +86,8 @@ def test_only_newlines_end_lines(tmp_path: Path) -> None:
         ("half.jsonl", '{"source": "\\ud83d", "target": "b"}\n', r"half\.jsonl:1: 'source' holds half a character"),
         ("deep.jsonl", '{"source": ' + "[" * 100_000, r"deep\.jsonl:1: not JSON"),
         ("wide.tsv", "a\tb\n".encode("utf-16"), r"wide\.tsv:1: byte 0xFF is not UTF-8.*iconv -f utf-16"),
+        ("semicolons.csv", '"source";"target"\na;b\n', r"semicolons\.csv:1: not CSV: semicolons .*with commas, or as TSV"),
+        ("tabs.csv", "source\ttarget\na\tb\n", r"tabs\.csv:1: not CSV: tabs .*Call it \.tsv"),
         ("quote.csv", 'source,target\n"a"b,c\n', r"quote\.csv:2: not CSV"),
         ("torn.tsv.gz", None, r"torn\.tsv\.gz is not a whole gzip file"),
     ],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from .example import Example
-from .sources import Format, lines_of, object_of, rows_of, sniffed, stop, text_of
+from .sources import Format, lines_of, object_of, rows_of, sniffed, stop, tell_taken, text_of
 
 if TYPE_CHECKING:
     from .parts import DataTable
@@ -65,8 +65,10 @@ def records(name: str | Path, fields: Sequence[str] | None, needs: Sequence[str]
         raise DataError(
             f"{path} has one text a line and no second column. Write {' and '.join(needs)} with a tab between them, or as JSONL."
         )
-    if form.kind != "jsonl" and form.chosen is None and fields is None:
-        _refuse_half_a_header(lines, form, needs)
+    if fields is None:
+        if form.kind != "jsonl" and form.chosen is None:
+            _refuse_half_a_header(lines, form, needs)
+        tell_taken(form, lines, needs, tell)
     cells = _of_objects(lines, form, fields, needs, wrong) if form.kind == "jsonl" else _of_columns(lines, form, fields, needs, wrong)
     for number, values in cells:
         try:

@@ -113,6 +113,10 @@ def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> F
         kind = "tsv"
     if kind == "text":
         return Format(path, kind, len(lines), ())
+    other = next((sign for sign in (";", "\t") if kind == "csv" and "," not in first and sign in first), None)
+    if other is not None:
+        found, way = ("semicolons", "Save it with commas, or as TSV") if other == ";" else ("tabs", "Call it .tsv, or save it with commas")
+        raise DataError(f"{path}:1: not CSV: {found} stand between the columns, where commas should: {first[:60]!r}. {way}.")
     if kind == "jsonl":
         keys = tuple(object_of(first)) if first and _is_object(first) else ()
         return Format(path, kind, len(lines), keys, chosen=_chosen(keys, names))
@@ -186,7 +190,20 @@ def records(
     tell(str(form))
     if form.kind == "text":
         raise DataError(f"{path} has one text a line and no second column. Name the other side's file too (target).")
+    if files.fields == FIELDS:
+        tell_taken(form, lines, FIELDS, tell)
     yield from _objects(lines, form, files.fields, wrong) if form.kind == "jsonl" else _columns(lines, form, files.fields, wrong)
+
+
+def tell_taken(form: Format, lines: list[str], needs: Sequence[str], tell: Callable[[str], None]) -> None:
+    """Where more columns are there than are needed and none is called so: which are taken."""
+    if form.kind != "jsonl" and form.chosen is None and len(form.columns) > len(needs):
+        _, row = next(rows_of(lines, form.kind, form.path))
+        taken = ", ".join(f"{need} {cell.strip()[:30]!r}" for need, cell in zip(needs, row, strict=False))
+        tell(
+            f"{form.path.name}: no columns are called {', '.join(needs)}; the first {len(needs)} of {len(form.columns)} are taken "
+            f"({taken}). data.fields names others."
+        )
 
 
 def _objects(lines: list[str], form: Format, fields: tuple[str, str], wrong: Callable[[str, str], None]) -> Iterator[tuple[str, str, str]]:
