@@ -77,6 +77,15 @@ def test_check_names_file_line_and_reason_and_exits_1(triptych: Command, tmp_pat
     assert same.code == 1 and all({"place", "reason", "severity"} == set(json.loads(line)) for line in same.out.strip().split("\n"))
 
 
+def test_check_of_a_table_that_cannot_be_read_names_its_lines_too(triptych: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("text,label\ncafé,x\ntea,y\nsoirée,x\n".encode("latin-1"))
+    done = triptych("data", "check", tmp_path / "a.csv")
+    assert done.code == 1 and "a.csv:2: bad UTF-8" in done.out and "a.csv:4: bad UTF-8" in done.out, done.err
+    (tmp_path / "b.csv").write_text("text;label\ntea;y\n")
+    done = triptych("data", "check", tmp_path / "b.csv", "--json")
+    assert done.code == 1 and "semicolons" in json.loads(done.out)["reason"] and "no pairs; 1 errors" in done.err
+
+
 def test_check_of_a_recipe_sees_leaks(triptych: Command, files: Path) -> None:
     done = triptych("data", "check", files / "my.toml")  # its test file is a part of its training file
     assert done.code == 1 and "leak" in done.out

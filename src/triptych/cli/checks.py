@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import DataError
 from .console import talk
 
 if TYPE_CHECKING:
@@ -152,7 +153,10 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
     if first in entries():
         fields = entries()[first].fields
         return (DataTable(set=first), fields) if fields[0] == "text" and fields[-1] in LEARNT else None
-    needs = needs_of(first) if Path(first).is_file() else None
+    try:
+        needs = needs_of(first) if Path(first).is_file() else None
+    except DataError:  # not to be read: the check of any file says where
+        return None
     return None if needs is None else (DataTable(train=first), needs)
 
 

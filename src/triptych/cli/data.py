@@ -107,7 +107,7 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
         talk(f"{kind}: {count:,} more; --json prints all.")
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
-    talk(f"{pairs} {records}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
+    talk(f"{pairs or 'no'} {records}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
     return int(bool(report.problems))
 
 
