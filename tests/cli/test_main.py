@@ -69,11 +69,22 @@ def test_overrides_are_taken_out() -> None:
         (["train", "phrasebook", "--batch-tokens=5"], "--batches.batch_tokens or --decoding.batch_tokens"),
         (["classify", "x", "text", "--beams", "5"], "--decoding.beams"),
         (["init", "translaton", "--source", "a"], "Did you mean 'translation'"),
+        (["init", "x", "--train", "a"], "Allowed: chat, classification, language-modelling, masked-words, parsing, question-answering, "),
+        (["init", "translation", "--train", "a.tsv"], "--train means nothing for translation; it reads --source"),
+        (["init", "tagging", "--train", "a.conll", "--target-language", "de"], "--target-language means nothing for tagging"),
+        (["init", "classification", "--train", "a.tsv", "--out", "no/such/a.toml"], "There is no folder no/such for a.toml"),
     ],
 )
 def test_wrong_usage_is_a_sentence_and_code_2(triptych: Command, arguments: list[str], said: str) -> None:
     done = triptych(*arguments)
     assert done.code == 2 and said in done.err and done.out == ""
+
+
+def test_a_file_in_the_place_of_another_is_called_what_it_is(triptych: Command, files: Path) -> None:
+    done = triptych("train", files / "a.tsv")
+    assert done.code == 2 and "A recipe is a .toml file; triptych init writes one" in done.err
+    done = triptych("evaluate", files / "my.toml")
+    assert done.code == 1 and "my.toml is a file; a run is the folder" in done.err
 
 
 def test_our_own_errors_are_no_tracebacks_either(triptych: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from triptych.data.check_reading import check, check_examples, is_squad
 from triptych.data.example import Example
+from triptych.data.sources import missing
 
 
 def test_every_kind_of_problem_is_listed(tmp_path: Path) -> None:
@@ -32,7 +33,7 @@ def test_every_kind_of_problem_is_listed(tmp_path: Path) -> None:
         ("train.json#good", "repeated id", "warning"),
         ("train.json#odd", "not SQuAD JSON", "error"),
         ("broken.json:1", "not SQuAD JSON", "error"),
-        ("absent.json", f"There is no file {tmp_path / 'absent.json'}. Check the path; it is taken from the folder you are in.", "error"),
+        ("absent.json", str(missing(tmp_path / "absent.json")), "error"),
         ("test.json#good", "leak", "error"),
     }
     assert report.pairs == {"train": 5, "test": 1}

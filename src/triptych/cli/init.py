@@ -77,20 +77,19 @@ def init(
         Minutes to train; as many as the forecast says otherwise.
     """
     from ..data.parts import DataTable, read_part
-    from ..tasks.task import TASKS
 
-    if task not in TASKS:
-        raise unknown("task", task, TASKS)
+    sides = {"source": source, "target": target, "source-language": source_language, "target-language": target_language}
+    _refuse_unknown(task, [name for name, one in ({"train": train} if task == "translation" else sides).items() if one is not None])
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes is {minutes}; it must be greater than 0.")
     given = source if task == "translation" else train
     if given is None:
-        raise UsageError(f"Name what to learn from: {'--source a.en --target a.de' if task == 'translation' else '--train my.tsv'}")
+        pairs = "--source a.en --target a.de, or --source and one file with both sides"
+        raise UsageError(f"Name what to learn from: {pairs if task == 'translation' else '--train my.tsv'}")
     out = out or Path(f"{_stem(given)}.toml")
-    if out.exists():
-        raise UsageError(f"{out} is there already and is not overwritten. Name another file with --out.")
+    _refuse_place(out)
     others = {name: [str(path.resolve()) for path in paths] for name, paths in (("validation", validation), ("test", test)) if paths}
-    if task != "translation" or source is None:
+    if source is None:
         return _write(_other(task, given, others, minutes, out), out)
     files = [str(source.resolve()), *([str(target.resolve())] if target else [])]
     data = DataTable(source=source_language or _language(source), target=target_language or _language(target),
@@ -104,18 +103,36 @@ def init(
     return _write(_recipe(task, data, forecast), out)
 
 
+def _refuse_unknown(task: str, idle: list[str]) -> None:
+    """Raise UsageError for a task that is none of ours, and for flags of another."""
+    from ..tasks.task import TASKS
+    from .init_others import PLANS
+
+    known = ["translation", "classification", *PLANS]
+    if task in TASKS and task not in known:
+        raise UsageError(f"triptych init knows {', '.join(known)}; start a recipe for {task} from a packaged one.")
+    if task not in known:
+        raise unknown("task", task, known)
+    if idle:
+        raise UsageError(f"--{idle[0]} means nothing for {task}; it reads {'--source' if task == 'translation' else '--train'}.")
+
+
+def _refuse_place(out: Path) -> None:
+    """Before time is spent: can the recipe be written there?"""
+    if out.exists():
+        raise UsageError(f"{out} is there already and is not overwritten. Name another file with --out.")
+    if not out.parent.is_dir():
+        raise UsageError(f"There is no folder {out.parent} for {out.name}. Make it, or name another with --out.")
+
+
 def _other(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path) -> str:
     """The recipe of a task that is no translation."""
     from .init_classification import recipe_for
-    from .init_others import PLANS
     from .init_others import recipe_for as other_recipe
 
     if task == "classification":
         return recipe_for(train, others, minutes, out)
-    if task in PLANS:
-        return other_recipe(task, train, others, minutes, out)
-    known = ", ".join(["translation", "classification", *PLANS])
-    raise UsageError(f"triptych init knows {known}; start a recipe for {task} from a packaged one.")
+    return other_recipe(task, train, others, minutes, out)
 
 
 def _write(text: str, out: Path) -> int:
