@@ -95,7 +95,8 @@ class Recipe:
         try:
             values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{place} is not valid TOML: {error}.") from None
+            way = "" if folder is None or place.endswith(".toml") else " A recipe is a .toml file; triptych init writes one for your data."
+            raise UsageError(f"{place} is not valid TOML: {error}.{way}") from None
         values = checked(values, place)
         if folder is not None:
             values = anchored(values, folder)

@@ -78,6 +78,8 @@ class Run:
         """An existing run. Raises RunError where there is none."""
         run = cls(path)
         if not run.path.is_dir():
+            if run.path.is_file():
+                raise RunError(f"{run.path} is a file; a run is the folder that triptych train wrote.")
             raise RunError(f"There is no run folder {run.path}. Train one with: triptych train RECIPE --out {run.path}")
         if not (run.path / "config.json").is_file():
             raise RunError(f"{run.path} is not a run folder: config.json is missing. Name a folder that `triptych train` wrote.")

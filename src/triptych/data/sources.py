@@ -60,13 +60,18 @@ def read_bytes(path: str | Path) -> bytes:
         raw = path.read_bytes()
         return gzip.decompress(raw) if path.suffix == ".gz" else raw
     except FileNotFoundError:
-        raise DataError(f"There is no file {path}. Check the path; it is taken from the folder you are in.") from None
+        raise missing(path) from None
     except IsADirectoryError:
         raise DataError(f"{path} is a folder; name a file in it.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
         raise DataError(f"{path} is not a whole gzip file ({problem}). Copy it again.") from None
     except OSError as problem:
         raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
+
+
+def missing(path: Path) -> DataError:
+    """What is said of a file that is not there."""
+    return DataError(f"There is no file {path}. Check the path; it is taken from the folder you are in, in a recipe from its own.")
 
 
 def lines_of(path: str | Path) -> list[str]:

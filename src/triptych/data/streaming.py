@@ -23,7 +23,7 @@ from ..errors import DataError, UsageError
 from .catalog import cache_folder
 from .example import Example
 from .shards import INDEX, VERSION, Shards, Writer
-from .sources import not_utf8
+from .sources import missing, not_utf8
 from .split import sentence_key, split_of
 from .texts import as_it_is, bounded, files_in, texts_of
 
@@ -197,7 +197,7 @@ def _marks(paths: list[Path]) -> list[tuple[str, int, int]]:
         try:
             about = path.stat()
         except OSError:
-            raise DataError(f"There is no file {path}. Check the path; it is taken from the folder you are in.") from None
+            raise missing(path) from None
         found.append((str(path.resolve()), about.st_size, about.st_mtime_ns))
     return found
 
