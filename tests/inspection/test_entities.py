@@ -27,7 +27,7 @@ def test_the_page_allows_the_picture_and_has_its_colours() -> None:
     style = (Path(html.__file__).parent / "page.css").read_text("utf-8")
     assert all(f".kind-{number} " in style for number in range(COLOURS))
     for language, other in (("en", "zh-Hant"), ("zh-Hant", "en")):  # what the language button hides
-        assert f'html[lang="{language}"] .picture [lang="{other}"]' in style
+        assert f'html[lang="{language}"] :is(h1, .picture) [lang="{other}"]' in style
 
 
 def test_tags_words_and_nothing() -> None:
