@@ -158,6 +158,19 @@ def test_files_are_meant_from_the_recipes_folder(tmp_path: Path) -> None:
         assert Recipe.load(tmp_path / "tags.toml").task["words"] == meant
 
 
+def test_values_of_a_program_are_read_as_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    values: dict[str, Any] = {"data": {"train": "a.tsv"}, "model": {"preset": "decoder-small", "depth": 2}}
+    (tmp_path / "x.toml").write_text('[data]\ntrain = "a.tsv"\n[model]\npreset = "decoder-small"\ndepth = 2\n')
+    recipe = Recipe.from_values(values, name="x")
+    assert recipe == Recipe.load("x.toml") and recipe.data.train == str(tmp_path / "a.tsv")
+    assert Recipe.from_values(recipe.to_values(), name="x") == recipe
+    with pytest.raises(UsageError, match=r"Unknown recipe key 'training.minuts' in these values. Did you mean 'training.minutes'"):
+        Recipe.from_values({"training": {"minuts": 3}})
+    with pytest.raises(UsageError, match=r"training.steps is 'five' in these values; it must be a whole number"):
+        Recipe.from_values({"training": {"steps": "five"}})
+
+
 def test_own_files_and_a_set_replace_each_other(tmp_path: Path) -> None:
     own = Recipe.load("samsum", {"data.train": "my.jsonl"})
     assert own.data.set is None and own.data.train == str(tmp_path.cwd() / "my.jsonl")

@@ -101,10 +101,18 @@ class Recipe:
         if folder is not None:
             values = anchored(values, folder)
         given = anchored(nested(overrides or {}, task=values.get("task", {}).get("name", "translation")), Path())
-        return cls.from_values(merged(with_depth(values, {}), with_depth(given, values)), name)
+        return cls._of(merged(with_depth(values, {}), with_depth(given, values)), name)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], name: str = "recipe") -> Recipe:
+        """From nested dictionaries, as TOML would give them; relative file names are meant from the folder you are in.
+
+        Raises UsageError naming the key.
+        """
+        return cls._of(merged(with_depth(anchored(checked(values, "these values"), Path()), {}), {}), name)
+
+    @classmethod
+    def _of(cls, values: Mapping[str, Any], name: str) -> Recipe:
         """From nested dictionaries that `checked` has seen."""
         tables: dict[str, Any] = {key: TABLES[key](**values.get(key, {})) for key in TABLES if key != "model"}
         model = dict(values.get("model", {}))
