@@ -47,7 +47,7 @@ def _of_tags(predictions: Sequence[Prediction], examples: Sequence[Example]) -> 
             raise DataError(
                 f"{example.place}: {len(reference)} words have tags, and {len(answer)} were answered; give the words with the text."
             )
-    schemes = [bio.scheme_of(tag for tags in side for tag in tags) for side in (answers, references)]
+    schemes: list[bio.Scheme] = [bio.scheme_of(tag for tags in side for tag in tags) for side in (answers, references)]
     if set(schemes) == {"bio", "bioes"}:  # the same spans as the run writes them
         references = [bio.converted(tags, schemes[0]) for tags in references]
     kinds = {tag for tags in references for tag in tags}
