@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,15 @@ def test_first_interrupt_finishes_the_step_and_saves(tmp_path: Path) -> None:
     assert_same_run(tmp_path / "whole", path)
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """SIGINT as a terminal's program has it: what a script starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_second_interrupt_stops_at_once(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
