@@ -89,3 +89,11 @@ def test_pairs_have_numbers_and_no_quoting() -> None:
     test = load(about, "test", DataTable(set="stsb"))
     assert len(test) == 1379 and all(0 <= (one.value or 0) <= 5 for one in test)
     assert (test[0].text, test[0].text_pair, test[0].value) == ("A girl is styling her hair.", "A girl is brushing her hair.", 2.5)
+
+
+@needs_data
+def test_a_pair_with_its_texts_swapped_is_the_same_pair() -> None:
+    about = catalog.entry("stsb")
+    either = {part: {frozenset((one.text, one.text_pair)) for one in load(about, part, DataTable(set="stsb"))} for part in catalog.SPLITS}
+    kept = {frozenset((one.text, one.text_pair)) for one in load(about, "train", DataTable(set="stsb", leaks="keep"))}
+    assert len(kept & either["test"]) >= 12 and not either["train"] & (either["test"] | either["validation"])
