@@ -144,6 +144,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     config, task, model, head = _model(recipe, task, labels, tokenizers, encoded, before, tell)
     _refuse_too_long(config, task, zip(examples, encoded, strict=False), "Leave such examples out with data.longest.")
     batches = _batches(recipe, task, examples, encoded, tokenizers, labels)
+    validate = _validator(recipe, task, tokenizers, labels, model, head, validation) if validation else None
     run = Run(out)
     if not dry and processes.leads:
         run = Run.create(out, resume)
@@ -154,8 +155,7 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     job = Job(
         model=model, head=head, task=task, batches=batches, run=run, settings=recipe.training, resume=resume,
         accumulate=recipe.batches.accumulate, validation=recipe.validation, places=lambda index: examples[index].place,
-        validate=_validator(recipe, task, tokenizers, labels, model, head, validation) if validation else None,
-        command=f"triptych train {out} --resume",
+        validate=validate, command=f"triptych train {out} --resume",
     )  # fmt: skip
     return Prepared(recipe=recipe, job=job, tokenizers=tokenizers, labels=labels, examples=examples, validation=validation,
                     encoded=encoded, leads=processes.leads, resumed=before is not None)  # fmt: skip
@@ -323,11 +323,14 @@ def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Token
 
 def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[str, Any], model: Any, head: Any,
                examples: list[Example]) -> Callable[[Any], dict[str, float]]:  # fmt: skip
-    """Real decoding, greedy for the sake of time, of the development data. Raises UsageError for what the model cannot read."""
+    """Real decoding, greedy for the sake of time, of the development data. Raises UsageError for what cannot be read or is not scored."""
     encoded = ((one, task.encode(one, tokenizers, labels, "train", None)) for one in examples)
     _refuse_too_long(model.config, task, encoded, "Take it out of the validation data.", LONGEST_SOURCE)
     settings = dataclasses.replace(recipe.decoding, beams=1, n_best=1, samples=1, temperature=0.0)
     predictor = Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels, decoding=settings)
+    metric = recipe.validation.metric
+    if metric is not None and metric not in (known := predictor.evaluate(examples[:4]).scores.values):
+        raise UsageError(f"validation.metric '{metric}' is not among the scores of this task: {', '.join(known)}.")
     return lambda _: predictor.evaluate(examples).scores.values
 
 

@@ -116,6 +116,7 @@ def test_start_beside_a_preset_is_refused(triptych: Command, files: Path, traine
         (["--model.heads", "3"], "must be a multiple of heads 3"),
         (["--tokenizer.vocabulary_size", "100"], "tokenizer.vocabulary_size is 100"),
         (["--decoding.beams", "0"], "decoding.beams is 0"),
+        (["--validation.metric", "bleuu"], "validation.metric 'bleuu' is not among the scores of this task: bleu"),
     ],
 )
 def test_wrong_values_are_sentences(triptych: Command, files: Path, tmp_path: Path, change: list[str], said: str) -> None:
