@@ -96,6 +96,12 @@ def test_check_of_good_files_is_quiet(triptych: Command, files: Path) -> None:
     assert done.code == 0 and "0 errors" in done.err
 
 
+def test_check_of_an_empty_file(triptych: Command, tmp_path: Path) -> None:
+    (tmp_path / "none.tsv").touch()
+    done = triptych("data", "check", tmp_path / "none.tsv")
+    assert done.code == 1 and done.out == f"error: {tmp_path / 'none.tsv'}: empty: no example for train\n"
+
+
 def test_check_of_plain_text(triptych: Command, tmp_path: Path) -> None:
     many = [f"Text number {number} says so." for number in range(50)]
     (tmp_path / "good.txt").write_text("\n\n".join(many), encoding="utf-8")

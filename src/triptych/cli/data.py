@@ -79,7 +79,7 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     json_
         One JSON object a problem.
     """
-    from ..data.check import Report, check_examples
+    from ..data.check import Problem, Report, check_examples
     from ..data.check import check as check_files
 
     found = report_on(what) if source is None and target is None else None
@@ -93,6 +93,9 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
         else:
             assert named is not None, "either files or examples"
             report = Report(check_examples(named), {name: len(part) for name, part in named.items()})  # type: ignore[arg-type]
+    if not report.problems:  # else what was wrong has been said
+        place = ", ".join(what or [file for file in (source, target) if file])
+        report.problems += [Problem(place, f"empty: no example for {name}") for name, count in report.pairs.items() if not count]
     seen: dict[str, int] = {}
     for problem in report.problems:
         kind = problem.reason.split(":")[0]
