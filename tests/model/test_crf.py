@@ -11,6 +11,7 @@ import torch
 
 from triptych.decoding.chain import NEVER, Chain, marginals
 from triptych.model.crf import Tagger, TagOutput, chain_loss, mean_of_words
+from triptych.model.heads import HASH, LOUDNESS
 from triptych.model.masks import Rows
 
 MODEL = SimpleNamespace(chance=None)
@@ -72,6 +73,26 @@ def test_words_are_their_first_piece_or_the_mean_of_all() -> None:
         torch.nn.init.ones_(tagger.output.weight)
         output = tagger(MODEL, states, {"word_starts": starts, "source_lengths": rows.lengths})
         assert output.scores[:, 0].tolist() == expected and output.words.tolist() == [2, 0] and output.pairs is None
+
+
+def test_pairs_of_neighbours_speak_for_the_word_between_them() -> None:
+    tokens, starts = (
+        torch.tensor([0, 5, 6, 1, 0, 6, 5, 1]),
+        torch.tensor([0, 1, 1, 0, 0, 1, 0, 0]),
+    )  # the second input: a word of two pieces
+    tagger = Tagger(1, 2, bigrams=101)
+    torch.nn.init.zeros_(tagger.output.weight)
+    inputs = {"source": tokens, "word_starts": starts, "source_lengths": torch.tensor([4, 4])}
+    assert tagger.bigrams is not None
+    assert not tagger(MODEL, torch.zeros(8, 1), inputs).scores.any()
+    with torch.no_grad():
+        tagger.bigrams[(0 * HASH + 5) % 101, 1] = 0.1  # begin and 5, before a word: label 1
+        tagger.bigrams[(5 * HASH + 6) % 101, 1] = 0.2
+        tagger.bigrams[(5 * HASH + 6) % 101, 2] = 0.3  # 5 and 6, after a word: label 0
+        tagger.bigrams[(6 * HASH + 5) % 101, 3] = 0.4
+        tagger.bigrams[(1 * HASH + 0) % 101] = 9.0  # an end and the next begin are no pair
+    scores = tagger(MODEL, torch.zeros(8, 1), inputs).scores
+    torch.testing.assert_close(scores, LOUDNESS * torch.tensor([[0.3, 0.1], [0.0, 0.2], [0.0, 0.4]]))
 
 
 def test_barred_neighbours_stay_out_of_reach() -> None:

@@ -25,7 +25,7 @@ from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.tasks.tagging import Raw, constraints, read
 from triptych.tasks.tagging_pieces import MOST_PIECES, Place, central, spelt, windows
-from triptych.tasks.task import TASKS, Prediction, Task
+from triptych.tasks.task import TASKS, Prediction, Purpose, Task
 
 NAMES = {"Ann": "PER", "Bob": "PER", "Rome": "LOC", "York": "LOC"}
 SENTENCES = ["Ann Ann saw Rome .", "Bob left York", "He saw Bob Ann in Rome", "Rome and York", "Ann left ."]
@@ -78,6 +78,9 @@ def predictor(examples: list[Example] = EXAMPLES, steps: int = 0, **options: Any
         ({"label_smoothing": 2}, r"task\.label_smoothing is 2"),
         ({"window": 100, "stride": 99}, r"task\.stride 99"),
         ({"decoding": "crf", "label_smoothing": 0.1}, "CRF learns whole paths"),
+        ({"word_dropout": 1.0}, r"task\.word_dropout is 1\.0"),
+        ({"bigrams": -1}, r"task\.bigrams is -1"),
+        ({"bigrams": True}, r"task\.bigrams is True"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
@@ -159,7 +162,8 @@ def test_no_broken_span_ever_comes_out(seed: int, scheme: bio.Scheme, count: int
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"decoding": "crf"}, {"decoding": "crf", "scheme": "bioes"}, {"decoding": "greedy"}, {"pooling": "mean"}]
+    "options",
+    [{}, {"decoding": "crf"}, {"decoding": "crf", "scheme": "bioes"}, {"decoding": "greedy"}, {"pooling": "mean"}, {"bigrams": 997}],
 )
 def test_a_small_model_learns_and_answers_in_readable_text(options: dict[str, Any]) -> None:
     ready = predictor(steps=60, dropout=0.0, **options)
@@ -232,6 +236,22 @@ def test_labels_that_training_never_showed_are_named_and_wrong() -> None:
     scores = ready.evaluate([*EXAMPLES, Example(text="Zed", words=[(0, 3)], tags=["B-ORG"], place="test:9")]).scores
     assert scores.values["f1_ORG"] == 0.0 and "B-ORG" in scores.signature and np.isfinite(scores.values["loss"])
     assert np.isfinite(predictor(decoding="crf").evaluate([Example(text="Zed", words=[(0, 3)], tags=["B-ORG"])]).scores.values["loss"])
+
+
+def test_word_dropout_hides_words_in_training_alone() -> None:
+    built, tokenizer = task(word_dropout=0.5), Tokenizer.train(SENTENCES * 3, "bpe", 330, mask=True)
+    labels, masked = built.prepare(EXAMPLES), Tokenizers(tokenizer, tokenizer)
+    assert built.draws and labels["mask"] is True and not task().draws and "mask" not in task().prepare(EXAMPLES)
+    hidden = 0
+    for seed in range(20):
+        (one,) = built.encode(EXAMPLES[0], masked, labels, "train", np.random.default_rng(seed))
+        assert one.inputs["word_starts"].sum() == len(one.targets["tags"]) == 5
+        hidden += int((one.inputs["source"] == tokenizer.mask_id).sum())
+    assert 35 <= hidden <= 65
+    calls: list[tuple[Purpose, np.random.Generator | None]] = [("train", None), ("use", np.random.default_rng(1))]
+    for purpose, generator in calls:
+        (one,) = built.encode(EXAMPLES[0], masked, labels, purpose, generator)
+        assert tokenizer.mask_id not in one.inputs["source"]
 
 
 def test_characters_become_words() -> None:

@@ -6,16 +6,13 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from .heads import initialize, rows_of
+from .heads import LOUDNESS, initialize, pair_weights, rows_of
 from .kernels import Chance, dropout
 from .linear import Linear
 from .masks import Rows
 
 Pooling = Literal["mean", "first", "max", "compare"]
-HASH = 1_000_003  # a prime: pairs of tokens fall evenly into any number of rows
-LOUDNESS = 10.0  # what weights are multiplied by that begin at zero, move by a learning rate at a time and must soon count
 OVERLAPS = 2  # numbers that compare two texts word for word
 PARTS = {"mean": 1, "first": 1, "max": 1, "compare": 4}  # vectors of width D that a pooling gives
 
@@ -96,8 +93,7 @@ class Classifier(nn.Module):
     def _bigram_logits(self, weights: Tensor, rows: Rows, tokens: Tensor, chance: Chance | None) -> Tensor:
         """What the pairs of neighbouring tokens (N,) of each sequence say (B, C): their sum, divided by the root of their number."""
         own = rows.sequence[1:] == rows.sequence[:-1]
-        places = ((tokens[:-1] * HASH + tokens[1:]) % weights.shape[0])[own]
-        said = dropout(functional.embedding(places, weights) * LOUDNESS, self.drop, chance)
+        said = dropout(pair_weights(weights, tokens[:-1][own], tokens[1:][own]), self.drop, chance)
         sums = said.new_zeros(rows.count, weights.shape[1]).index_add(0, rows.sequence[1:][own], said)
         return sums / (rows.lengths - 1).clamp_min(1).to(sums.dtype).sqrt()[:, None]
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .heads import initialize, rows_of
+from .heads import initialize, pair_weights, rows_of
 from .kernels import dropout
 from .linear import Linear
 from .masks import Rows
@@ -30,13 +30,16 @@ class Tagger(nn.Module):
 
     allowed: ((L, L), (L,), (L,)) of 0 or 1: which label may follow which, begin and end; what may not is out of the CRF's reach.
     inputs["word_starts"] (S,): 1 at the first piece of a word. pooling: a word's state is its first piece's, or its pieces' mean.
+    bigrams: so many rows of weights, one for each hash of two neighbouring pieces; the pairs that a word's first piece makes with the
+    pieces before and after it say something for every label at once. They begin at zero.
     """
 
-    def __init__(self, width: int, labels: int, *, pooling: str = "first", chance: float = 0.0,
+    def __init__(self, width: int, labels: int, *, pooling: str = "first", chance: float = 0.0, bigrams: int = 0,
                  allowed: tuple[Any, Any, Any] | None = None) -> None:  # fmt: skip
         super().__init__()
         self.output = Linear(width, labels)
         initialize(self.output)
+        self.bigrams = nn.Parameter(torch.zeros(bigrams, 2 * labels)) if bigrams else None  # of the pair before, of the pair after
         self.pooling, self.dropout = pooling, chance
         self.pairs = self.first = self.last = None
         if allowed is not None:
@@ -56,8 +59,13 @@ class Tagger(nn.Module):
         starts, rows = inputs["word_starts"], Rows(inputs["source_lengths"])
         words = rows.lengths.new_zeros(rows.count).index_add(0, rows.sequence, starts)  # (B,)
         pooled = mean_of_words(states, starts, rows) if reads is None else rows_of(states, reads)  # (W, D)
-        pooled = dropout(pooled, self.dropout, model.chance if self.training else None)
-        scores = self.output(pooled).float()  # (W, L)
+        chance = model.chance if self.training else None
+        scores = self.output(dropout(pooled, self.dropout, chance)).float()  # (W, L)
+        if self.bigrams is not None:
+            tokens, places = inputs["source"], starts.nonzero().squeeze(1)  # a begin stands before the first word, an end after the last
+            before, after = self.bigrams.chunk(2, 1)
+            said = pair_weights(before, tokens[places - 1], tokens[places]) + pair_weights(after, tokens[places], tokens[places + 1])
+            scores = scores + dropout(said, self.dropout, chance)
         if self.pairs is None:
             return TagOutput(scores, words, None, None, None)
         chain = [getattr(self, name).float() + getattr(self, f"barred_{name}") for name in ("pairs", "first", "last")]

@@ -10,6 +10,9 @@ from torch.nn import functional
 
 from .linear import LayerNorm, Linear
 
+HASH = 1_000_003  # a prime: pairs of tokens fall evenly into any number of rows
+LOUDNESS = 10.0  # what weights are multiplied by that begin at zero, move by a learning rate at a time and must soon count
+
 
 class TokenOutput(NamedTuple):
     """States (N, D) with the projection (V, D) still to be applied: the loss does it in chunks."""
@@ -36,6 +39,12 @@ def output_of(model: Any, head: Any, inputs: dict[str, Tensor]) -> Any:
 def rows_of(states: Tensor, reads: Tensor) -> Tensor:
     """The states of the rows `reads` (K,), whether they are all that was computed (K, D) or not (N, D)."""
     return states if states.shape[0] == reads.numel() else states.index_select(0, reads)
+
+
+def pair_weights(weights: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """What each pair of neighbouring tokens, left (N,) and right (N,), says (N, C), of a table of hashed weights (rows, C): the hashing
+    trick (Joulin et al. 2017, section 2.1)."""
+    return functional.embedding((left * HASH + right) % weights.shape[0], weights) * LOUDNESS
 
 
 @torch.no_grad()

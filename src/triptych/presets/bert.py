@@ -195,10 +195,11 @@ EXPORTS: dict[tuple[str, str], Export] = {
         architecture="DistilBertForQuestionAnswering", rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
     ),
     ("bert", "tagging"): Export(
-        architecture="BertForTokenClassification", rules=_both("classifier", "head.output"), options={"pooling": "first"},
+        architecture="BertForTokenClassification", rules=_both("classifier", "head.output"), options={"pooling": "first", "bigrams": 0},
     ),
     ("distilbert", "tagging"): Export(
-        architecture="DistilBertForTokenClassification", rules=_both("classifier", "head.output"), options={"pooling": "first"},
+        architecture="DistilBertForTokenClassification", rules=_both("classifier", "head.output"),
+        options={"pooling": "first", "bigrams": 0},
     ),
 }  # fmt: skip
 

@@ -36,6 +36,8 @@ OPTIONS: dict[str, Any] = {
     "stride": 192,  # tokens from the start of one window to the next
     "label_smoothing": 0.0,  # of constrained and greedy
     "dropout": 0.1,  # of word states before the last layer
+    "word_dropout": 0.0,  # the probability that training hides a word, so that its neighbours must speak for it
+    "bigrams": 0,  # so many hashed weights for pairs of neighbouring pieces beside the states, say 65536
 }
 CHOICES = {"scheme": (None, "bio", "bioes", "plain"), "decoding": ("constrained", "crf", "greedy"), "pooling": ("first", "mean"),
            "unit": ("word", "character")}  # fmt: skip
@@ -52,7 +54,7 @@ def build(options: Mapping[str, Any]) -> Task:
     for key, allowed in CHOICES.items():
         if chosen[key] not in allowed:
             raise unknown(f"task.{key}", str(chosen[key]), [name for name in allowed if name])
-    for key in ("label_smoothing", "dropout"):
+    for key in ("label_smoothing", "dropout", "word_dropout"):
         value = chosen[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
             raise UsageError(f"task.{key} is {value!r}; it must be a number from 0 to below 1.")
@@ -61,11 +63,13 @@ def build(options: Mapping[str, Any]) -> Task:
         raise UsageError(
             f"task.window is {window!r} and task.stride {stride!r}; a window has 8 tokens or more, a stride at most window - 2."
         )
+    if isinstance(chosen["bigrams"], bool) or not isinstance(chosen["bigrams"], int) or chosen["bigrams"] < 0:
+        raise UsageError(f"task.bigrams is {chosen['bigrams']!r}; it must be 0 (off) or a whole number of weights.")
     if chosen["label_smoothing"] and chosen["decoding"] == "crf":
         raise UsageError("task.label_smoothing is for decoding 'constrained' and 'greedy'; a CRF learns whole paths. Leave it at 0.")
     return Task(
-        name="tagging", options=chosen, needs=("text", "tags"), windows=True, prepare=partial(prepare, dials=chosen),
-        encode=partial(encode, dials=chosen), head=partial(head, dials=chosen),
+        name="tagging", options=chosen, needs=("text", "tags"), windows=True, draws=chosen["word_dropout"] > 0,
+        prepare=partial(prepare, dials=chosen), encode=partial(encode, dials=chosen), head=partial(head, dials=chosen),
         loss=partial(loss, label_smoothing=float(chosen["label_smoothing"])), answer=answer, read=partial(read, dials=chosen), score=score,
     )  # fmt: skip
 
@@ -80,6 +84,7 @@ def prepare(examples: Sequence[Example], dials: Mapping[str, Any]) -> Labels:
         raise DataError("There is nothing to train on: the training data holds no sentence with tags.")
     glued = any(first[1] == second[0] for one in examples for first, second in zip(one.words or (), (one.words or ())[1:], strict=False))
     labels: Labels = {"words": {"rules": _rule(dials)}, "spaces": "text" if glued else "always"}
+    labels |= {"mask": True} if dials["word_dropout"] else {}
     if dials["unit"] == "character":
         return {**labels, "names": [BEGINS, GOES_ON], "scheme": "plain", "written": "plain", "unit": "character", "spaces": "text"}
     written = bio.scheme_of(tag for one in tags for tag in one)
@@ -110,6 +115,9 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
         raise DataError(f"{example.place or 'An example'} has no text to tag.")
     words, tags = _words_and_tags(example, labels, purpose)
     spelling, unseen = spelt(text, words, tokenizers.source, dials["window"] - 2, labels["spaces"] == "always", generator is None)
+    if dials["word_dropout"] and purpose == "train" and generator is not None and tokenizers.source.mask_id is not None:
+        hidden = generator.random(len(spelling)) < dials["word_dropout"]
+        spelling = [[tokenizers.source.mask_id] if hide else one for one, hide in zip(spelling, hidden.tolist(), strict=True)]
     names = {name: number for number, name in enumerate(labels["names"])}
     begin, end, found = tokenizers.source.begin_id, tokenizers.source.end_id, []
     for first, last in windows([len(pieces) for pieces in spelling], dials["window"] - 2, dials["stride"]):
@@ -162,7 +170,7 @@ def head(config: Any, labels: Labels, dials: Mapping[str, Any]) -> Any:
         )
     chain = constraints(labels)
     may = chain.pairs > NEVER / 2, chain.first > NEVER / 2, chain.last > NEVER / 2
-    tagger = Tagger(encoder.width, len(labels["names"]), pooling=dials["pooling"], chance=float(dials["dropout"]),
+    tagger = Tagger(encoder.width, len(labels["names"]), pooling=dials["pooling"], chance=float(dials["dropout"]), bigrams=dials["bigrams"],
                     allowed=may if dials["decoding"] == "crf" else None)  # fmt: skip
     tagger.labels = labels  # type: ignore[assignment]
     return tagger
