@@ -84,6 +84,16 @@ def test_messages_are_split_by_distinct_text() -> None:
 
 
 @needs_data
+def test_repeated_messages_can_be_left_in_and_leak() -> None:
+    about = catalog.entry("sms-spam")
+    found = {part: load(about, part, DataTable(set="sms-spam", leaks="keep")) for part in catalog.SPLITS}
+    places = [one.place for part in found.values() for one in part]
+    assert len(places) == len(set(places)) == 5574
+    learnt = {key_of(one) for one in found["train"]}
+    assert 900 < len(found["test"]) < 1300 and sum(key_of(one) in learnt for one in found["test"]) > 80
+
+
+@needs_data
 def test_pairs_have_numbers_and_no_quoting() -> None:
     about = catalog.entry("stsb")
     test = load(about, "test", DataTable(set="stsb"))

@@ -1,7 +1,8 @@
 """Texts and pairs of texts with a label or a number: the public sets of this kind, how each is read, split and cleared of leaks.
 
 A text that stands in training and in test (or validation) is a leak. `data.leaks` says where it is taken out: of training
-("train"), of test and validation ("test"), or nowhere ("keep"). Texts are the same where `split.sentence_key` is.
+("train"), of test and validation ("test"), or nowhere ("keep"). Texts are the same where `split.sentence_key` is. Of a file with
+repeated texts and without parts, each text goes once; "keep" leaves the repetitions in and draws the parts line by line.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ ENTRIES: dict[str, Entry] = {
     "sms-spam": _entry(
         "sms-spam", "5,574 English text messages, ham or spam, 403 of them repetitions (Almeida et al. 2011)", "unstated", ("en",),
         (File("SMSSpamCollection.tsv", "fae7ea7d915ef73903e5c2f46ffa2f4a39909a574e20fda4f2b81f7cb1e15e1f", _SMS),),
-        "no split of its own: 70 % training, 10 % validation, 20 % test, by the hash of the text; repeated texts go once",
+        "no split of its own: 70 % training, 10 % validation, 20 % test, by the hash of the text; repeated texts go once; "
+        "data.leaks = 'keep' leaves them in and splits by line",
     ),
     "banking77": _entry(
         "banking77", "questions to a bank in 77 intents: 10,003 and 3,080 for test (Casanueva et al. 2020)", "CC-BY 4.0", ("en",),
@@ -120,7 +122,7 @@ def load(about: Entry, split: Split, data: DataTable, report: Callable[[str], No
     """One part, without leaks as `data.leaks` says; `report` is told how many texts were left out."""
     layout = LAYOUTS[about.name]
     alone = data.leaks == "keep" or (data.leaks == "train" and split == "test")  # what stands elsewhere does not matter
-    parts = published(about, report, only=split if alone else None)
+    parts = published(about, report, only=split if alone else None, repeated=data.leaks == "keep")
     others: set[str] = set()
     for name in _against(split, data.leaks, layout):
         others |= {key for key, _ in parts[name]}
@@ -142,17 +144,19 @@ def _against(split: Split, leaks: str, layout: Layout) -> list[Split]:
 
 
 def published(about: Entry, report: Callable[[str], None] | None = None, only: Split | None = None,
-              ) -> dict[Split, list[tuple[str, Example]]]:  # fmt: skip
+              repeated: bool = False) -> dict[Split, list[tuple[str, Example]]]:  # fmt: skip
     """(`key_of`, Example) of all parts as they are published, leaks and all; what a set lacks is carved out of training by hash.
 
-    only: the one part that is wanted, where the other files need not be read.
+    only: the one part that is wanted, where the other files need not be read. repeated: of a `distinct` set every line is a text.
     """
     layout = LAYOUTS[about.name]
     parts: dict[Split, list[tuple[str, Example]]] = {"train": [], "validation": [], "test": []}
     for name, file in layout.parts.items():
         if only in (None, name) or (name == "train" and only in layout.carved):
-            for key, example in _read(about, file, layout, report):
-                parts[split_of(key, layout.carved) if name == "train" else name].append((key, example))  # type: ignore[index]
+            lines = repeated and layout.distinct
+            for key, example in _read(about, file, layout, report, layout.distinct and not repeated):
+                part = split_of(example.place if lines else key, layout.carved) if name == "train" else name
+                parts[part].append((key, example))  # type: ignore[index]
     return parts
 
 
@@ -162,7 +166,7 @@ def key_of(example: Example, symmetric: bool = False) -> str:
     return "\t".join(sorted(keys) if symmetric else keys)
 
 
-def _read(about: Entry, file: str, layout: Layout, report: Callable[[str], None] | None) -> list[tuple[str, Example]]:
+def _read(about: Entry, file: str, layout: Layout, report: Callable[[str], None] | None, distinct: bool) -> list[tuple[str, Example]]:
     lines, found, seen = file_lines(about, file, report), [], set()
     numbered = _csv(lines) if layout.quoted else ((number, line.split("\t")) for number, line in enumerate(lines, 1))
     for number, row in numbered:
@@ -177,7 +181,7 @@ def _read(about: Entry, file: str, layout: Layout, report: Callable[[str], None]
             cells["label"] = layout.labels.get(cells["label"], cells["label"])
         example = Example(**cells, value=value, place=f"{file}:{number}")  # type: ignore[arg-type]
         key = key_of(example, layout.symmetric)
-        if not (layout.distinct and key in seen):
+        if not (distinct and key in seen):
             found.append((key, example))
         seen.add(key)
     return found
