@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.errors import DataError, UsageError
-from triptych.inference.search_index import BM25, SearchIndex, best, passages_of, read_documents, recall, terms
+from triptych.inference.search_index import BM25, SearchIndex, best, passages_of, read_documents, recall, shares, terms
 from triptych.tasks.task import Prediction
 
 
@@ -116,3 +116,8 @@ def test_a_passage_that_shares_nothing_with_the_question_is_not_read() -> None:
     unseen: list[int] = []
     assert SearchIndex(documents).answer(reader_of("Turing"), "Whom did Ada meet?", told=unseen.append) == [] and unseen == [0]
     assert SearchIndex(documents).answer(reader_of("Turing"), "Qui?")[0].score == 0.5  # no word anywhere: all are read
+
+
+def test_a_better_passage_outweighs_a_reader_that_is_surer_of_another() -> None:
+    assert shares([2.0, 1.0, 0.0]) == pytest.approx([16 / 17, 1 / 17, 0.0]) == shares([0.02, 0.01, -0.5])
+    assert shares([0.0, 0.0]) == [0.5, 0.5] and shares([]) == []

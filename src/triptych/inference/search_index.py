@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".txt", ".md")
 LONGEST_PASSAGE = 1000  # characters; paragraphs are joined up to it, and cut at sentences beyond it
 TOP = 5  # passages that the reader is given
+SHARPNESS = 4  # the power of a passage's score as it weighs the reader's belief: a reader is as sure of itself in a wrong passage
 _BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|$))+")  # lines up to one that is empty
 _SENTENCE = re.compile(r"[^。！？!?\n]*?(?:[。！？!?]+[”」』\"')）]*|\.(?=\s)|\n|$)\s*", re.DOTALL)
 _WORD = re.compile(r"[^\W_]+")
@@ -231,7 +232,7 @@ class SearchIndex:
         from ..data.example import Example
 
         found = self.retrieve(question, count)
-        shared = [(passage, share) for (passage, _), share in zip(found, _shares([score for _, score in found]), strict=True) if share]
+        shared = [(passage, share) for (passage, _), share in zip(found, shares([score for _, score in found]), strict=True) if share]
         examples = [Example(question=question, passage=passage.text, place="question") for passage, _ in shared]
         predictions = list(reader.answer(examples, settings))
         if told is not None:
@@ -248,8 +249,9 @@ class SearchIndex:
         return sorted(hits.values(), key=lambda hit: -hit.score)
 
 
-def _shares(scores: Sequence[float]) -> list[float]:
-    """What a passage's rank says beforehand: its share of the scores. Equal where no word of the question is anywhere."""
-    positive = [max(0.0, score) for score in scores]
+def shares(scores: Sequence[float]) -> list[float]:
+    """What retrieval says of each passage beforehand: its share of the scores' powers. Equal where no word of the question is anywhere."""
+    most = max([*scores, 0.0]) or 1.0
+    positive = [(max(0.0, score) / most) ** SHARPNESS for score in scores]
     total = sum(positive)
     return [score / total for score in positive] if total else [1.0 / max(1, len(scores))] * len(scores)
