@@ -76,10 +76,8 @@ def test_words_are_their_first_piece_or_the_mean_of_all() -> None:
 
 
 def test_pairs_of_neighbours_speak_for_the_word_between_them() -> None:
-    tokens, starts = (
-        torch.tensor([0, 5, 6, 1, 0, 6, 5, 1]),
-        torch.tensor([0, 1, 1, 0, 0, 1, 0, 0]),
-    )  # the second input: a word of two pieces
+    tokens = torch.tensor([0, 5, 6, 1, 0, 6, 5, 1])
+    starts = torch.tensor([0, 1, 1, 0, 0, 1, 0, 0])  # the second input: a word of two pieces
     tagger = Tagger(1, 2, bigrams=101)
     torch.nn.init.zeros_(tagger.output.weight)
     inputs = {"source": tokens, "word_starts": starts, "source_lengths": torch.tensor([4, 4])}

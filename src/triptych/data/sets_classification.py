@@ -150,12 +150,12 @@ def published(about: Entry, report: Callable[[str], None] | None = None, only: S
     only: the one part that is wanted, where the other files need not be read. repeated: of a `distinct` set every line is a text.
     """
     layout = LAYOUTS[about.name]
+    by_line = repeated and layout.distinct
     parts: dict[Split, list[tuple[str, Example]]] = {"train": [], "validation": [], "test": []}
     for name, file in layout.parts.items():
         if only in (None, name) or (name == "train" and only in layout.carved):
-            lines = repeated and layout.distinct
             for key, example in _read(about, file, layout, report, layout.distinct and not repeated):
-                part = split_of(example.place if lines else key, layout.carved) if name == "train" else name
+                part = split_of(example.place if by_line else key, layout.carved) if name == "train" else name
                 parts[part].append((key, example))  # type: ignore[index]
     return parts
 

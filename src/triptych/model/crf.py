@@ -62,7 +62,8 @@ class Tagger(nn.Module):
         chance = model.chance if self.training else None
         scores = self.output(dropout(pooled, self.dropout, chance)).float()  # (W, L)
         if self.bigrams is not None:
-            tokens, places = inputs["source"], starts.nonzero().squeeze(1)  # a begin stands before the first word, an end after the last
+            tokens = inputs["source"]  # a begin stands before the first word, an end after the last
+            places = starts.nonzero().squeeze(1) if reads is None else reads
             before, after = self.bigrams.chunk(2, 1)
             said = pair_weights(before, tokens[places - 1], tokens[places]) + pair_weights(after, tokens[places], tokens[places + 1])
             scores = scores + dropout(said, self.dropout, chance)

@@ -21,6 +21,7 @@ from ..data.example import Example
 from ..data.sentences import split_sentences, split_words
 from ..data.tokenizer import Tokenizer, Tokenizers
 from ..errors import DataError, UsageError, unknown
+from .tagging_pieces import hidden
 from .task import Labels, Prediction, Purpose, Scores, Task
 
 OPTIONS: dict[str, Any] = {
@@ -115,8 +116,7 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
     if sum(map(len, pieces)) > window - 2:
         return []
     if word_dropout and generator is not None and tokenizer.mask_id is not None:
-        hidden = generator.random(len(pieces)) < word_dropout
-        pieces = [[tokenizer.mask_id] if hide else one for one, hide in zip(pieces, hidden.tolist(), strict=True)]
+        pieces = hidden(pieces, word_dropout, tokenizer.mask_id, generator)
     one = _encoded(Part(words, 0, False, 0), pieces, tokenizer)
     one.targets = {
         "heads": np.array(example.heads, dtype=np.int64),

@@ -22,7 +22,7 @@ from ..data.example import Example
 from ..data.tokenizer import Tokenizers
 from ..decoding.chain import NEVER, Chain, best_path, marginals
 from ..errors import DataError, UsageError, unknown
-from .tagging_pieces import Place, central, spelt, windows
+from .tagging_pieces import Place, central, hidden, spelt, windows
 from .tagging_scores import score
 from .task import Labels, Prediction, Purpose, Task
 
@@ -116,8 +116,7 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
     words, tags = _words_and_tags(example, labels, purpose)
     spelling, unseen = spelt(text, words, tokenizers.source, dials["window"] - 2, labels["spaces"] == "always", generator is None)
     if dials["word_dropout"] and purpose == "train" and generator is not None and tokenizers.source.mask_id is not None:
-        hidden = generator.random(len(spelling)) < dials["word_dropout"]
-        spelling = [[tokenizers.source.mask_id] if hide else one for one, hide in zip(spelling, hidden.tolist(), strict=True)]
+        spelling = hidden(spelling, dials["word_dropout"], tokenizers.source.mask_id, generator)
     names = {name: number for number, name in enumerate(labels["names"])}
     begin, end, found = tokenizers.source.begin_id, tokenizers.source.end_id, []
     for first, last in windows([len(pieces) for pieces in spelling], dials["window"] - 2, dials["stride"]):

@@ -51,6 +51,12 @@ def _pieces(spelling: str, tokenizer: Tokenizer) -> list[int]:
     ]  # fmt: skip
 
 
+def hidden(pieces: list[list[int]], chance: float, mask: int, generator: np.random.Generator) -> list[list[int]]:
+    """Each word's pieces, or the mask alone in place of them with probability `chance`."""
+    hides = generator.random(len(pieces)) < chance
+    return [[mask] if hide else one for one, hide in zip(pieces, hides.tolist(), strict=True)]
+
+
 def windows(counts: Sequence[int], room: int, stride: int) -> list[tuple[int, int]]:
     """[first, last) words of each window. counts: pieces of each word; room: of a window; stride: pieces from one start to the next."""
     ends = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
