@@ -211,9 +211,19 @@ def test_layers_are_copied_before_training(toy: Path) -> None:
         assert torch.equal(state[name.format(place)], base[name.format(layer)])
 
 
+def test_a_started_run_may_drop_out_more(toy: Path) -> None:
+    recipe = Recipe.load(toy / "toy.toml", {"model.start": str(toy / "base"), "model.dropout": "0.3", "model.attention_dropout": "0.2"})
+    made: Any = prepare(recipe, toy / "dropping", dry=True).job.model
+    assert (made.config.encoder.dropout, made.config.encoder.attention_dropout) == (0.3, 0.2)
+    assert Recipe.parse(recipe.to_toml()).model == recipe.model
+    again = Recipe.parse(recipe.to_toml(), overrides={"model.start": "elsewhere", "model.attention_dropout": "0"})
+    assert again.model.dials == {"dropout": 0.3, "attention_dropout": 0}
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
+        ({"model.dropout": "1"}, "at least 0 and below 1"),
         ({"model.start_layers": "0,9"}, "from 0 to 3"),
         ({"model.start_layers": "0,0"}, "different layers"),
         ({"model.lora_rank": "0"}, "rank must be 1 or more"),

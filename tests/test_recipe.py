@@ -113,6 +113,11 @@ def test_wrong_overrides_are_refused(overrides: dict[str, str], said: str) -> No
     assert said in str(caught.value)
 
 
+def test_dropouts_beside_a_preset_are_set_aside_with_it_and_those_beside_a_start_count() -> None:
+    assert Recipe.load("samsum", {"model.start": "a"}).model.dials == {}
+    assert Recipe.load("samsum", {"model.start": "a", "model.dropout": "0.4"}).model.dials == {"dropout": 0.4}
+
+
 def test_stacks_of_two_widths_need_two_vocabularies(tmp_path: Path) -> None:
     from triptych.prepare import prepare
 

@@ -10,6 +10,8 @@ from .data.words import RULES
 from .errors import UsageError
 
 STARTING = ("start", "start_layers", "lora_rank", "lora_alpha", "lora_targets")  # may stand beside model.start
+DROPOUTS = ("dropout", "attention_dropout", "inner_dropout")  # they too: no weight depends on them
+BESIDE_START = (*STARTING, *DROPOUTS)
 
 
 def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -44,16 +46,17 @@ def merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """`given` over `values`. A model.start given last sets aside what the recipe says of tokenizer and model."""
     for level in (values, given):
         model = level.get("model", {})
-        others = [f"model.{key}" for key in model if key not in STARTING] + (["tokenizer"] if "tokenizer" in level else [])
+        others = [f"model.{key}" for key in model if key not in BESIDE_START] + (["tokenizer"] if "tokenizer" in level else [])
         if "start" in model and others:
             raise UsageError(
                 f"model.start takes tokenizer and model from {model['start']}, so {', '.join(others)} cannot be given as well. "
                 "Remove one or the other."
             )
     if "start" in given.get("model", {}):
-        kept = {key: value for key, value in values.get("model", {}).items() if key in STARTING}
+        low = values.get("model", {})  # dropouts beside a preset were meant for what it would have learnt from nothing
+        kept = {key: value for key, value in low.items() if key in (BESIDE_START if "start" in low else STARTING)}
         values = {**{key: value for key, value in values.items() if key not in ("model", "tokenizer")}, "model": kept}
-    elif "start" in values.get("model", {}) and ("tokenizer" in given or set(given.get("model", {})) - set(STARTING)):
+    elif "start" in values.get("model", {}) and ("tokenizer" in given or set(given.get("model", {})) - set(BESIDE_START)):
         raise UsageError(
             f"The recipe starts from model.start = {values['model']['start']}: tokenizer and model come from there and "
             "cannot be given as well."

@@ -301,7 +301,7 @@ def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Token
     if before is not None:
         config = before.read_config().model
     else:
-        config = shape_from(open_origin(table.start, task.name), table.start_layers) if table.start else recipe.model.config()
+        config = table.config(shape_from(open_origin(table.start, task.name), table.start_layers) if table.start else None)
     config = with_vocabulary(config, tokenizers)
     if recipe.training.teacher is not None:
         task = taught(task, recipe.training, tokenizers, labels, config)

@@ -23,7 +23,7 @@ from .decoding.settings import DecodingSettings
 from .errors import UsageError, unknown
 from .model.config import ModelConfig, RecurrentConfig, StackConfig
 from .precedence import STARTING, anchored, merged
-from .presets import FROM_TOKENIZER, configure
+from .presets import FROM_TOKENIZER, changed, configure
 from .presets.depth import with_depth
 from .training.settings import BatchSettings, TrainingSettings, ValidationSettings
 
@@ -47,7 +47,7 @@ class ModelTable:
 
     preset: str = "transformer-small"  # sizes by name: triptych info PRESET
     depth: int | None = None  # of a decoder-only model: sets width, heads, batch and learning rate (presets/depth.py)
-    start: str | None = None  # a run folder: tokenizer, dials and weights come from there
+    start: str | None = None  # a run folder: tokenizer, dials and weights come from there; model.dropout and its like may be others
     start_layers: list[int] | None = None  # of its encoder only these layers, counted from 0 (a student of Sanh et al. 2019)
     lora_rank: int | None = None  # train low-rank adapters in place of the started model's own weights (Hu et al. 2021), say 8
     lora_alpha: float = 16.0  # what the adapters count for: alpha / rank
@@ -58,11 +58,11 @@ class ModelTable:
         """The dials that say how to start from a run, as far as they say something."""
         return [*["start_layers"] * (self.start_layers is not None), *STARTING[2:] * (self.lora_rank is not None)]
 
-    def config(self) -> ModelConfig | RecurrentConfig:
-        """Without the sizes of vocabularies, which the tokenizer decides."""
+    def config(self, started: ModelConfig | RecurrentConfig | None = None) -> ModelConfig | RecurrentConfig:
+        """Without the sizes of vocabularies, which the tokenizer decides; or that of the run it starts from, with other dropouts."""
         if self.start is None and self.starting():
             raise UsageError(f"model.{self.starting()[0]} says how to go on from a trained model. Name its run with model.start.")
-        return configure(self.preset, self.dials)
+        return configure(self.preset, self.dials) if started is None else changed(started, self.dials, "the run that it starts from")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +126,8 @@ class Recipe:
         for table in ("data", "tokenizer", "model", "batches", "training", "validation", "decoding"):
             if table == "model":
                 started = {"start": self.model.start, **{key: getattr(self.model, key) for key in self.model.starting()}}
-                new = {"preset": self.model.preset, "depth": self.model.depth, **self.model.dials}
-                values["model"] = started if self.model.start is not None else new
+                new = {"preset": self.model.preset, "depth": self.model.depth}
+                values["model"] = {**(started if self.model.start is not None else new), **self.model.dials}
             elif table != "tokenizer" or self.model.start is None:
                 values[table] = dataclasses.asdict(getattr(self, table))
         return _without_none(values)

@@ -31,22 +31,26 @@ def configure(name: str, dials: Mapping[str, Any]) -> Config:
     A dial of a stack given without "encoder" or "decoder" goes to both. Raises UsageError for a dial that this kind of
     model does not have.
     """
-    base = preset(name)
+    return changed(preset(name), dials, f"preset {name}")
+
+
+def changed(base: Config, dials: Mapping[str, Any], of: str) -> Config:
+    """`base` with `dials` changed; `of` names it in errors. See `configure`."""
     dials_of_stacks = names(StackConfig)
     if isinstance(base, RecurrentConfig):
         allowed = names(RecurrentConfig)
-        _refuse_others(dials, allowed, name)
+        _refuse_others(dials, allowed, of)
         found = dataclasses.replace(base, **dials)
         _check_dials(found, "model", ("embedding_width", "width", "attention_width", "readout_width"), ("dropout",))
         return found
     own = names(ModelConfig) - {"encoder", "decoder"}
     stacks = {side: stack for side in ("encoder", "decoder") if (stack := getattr(base, side)) is not None}
-    _refuse_others(dials, own | dials_of_stacks | set(stacks), name)
+    _refuse_others(dials, own | dials_of_stacks | set(stacks), of)
     both = {key: value for key, value in dials.items() if key in dials_of_stacks}
-    changed = {side: dataclasses.replace(stack, **{**both, **dials.get(side, {})}) for side, stack in stacks.items()}
-    for side, stack in changed.items():
+    others = {side: dataclasses.replace(stack, **{**both, **dials.get(side, {})}) for side, stack in stacks.items()}
+    for side, stack in others.items():
         _check_stack(stack, f"model.{side}")
-    return dataclasses.replace(base, **changed, **{key: value for key, value in dials.items() if key in own})
+    return dataclasses.replace(base, **others, **{key: value for key, value in dials.items() if key in own})
 
 
 def names(kind: type) -> set[str]:
@@ -59,10 +63,10 @@ def parameter_count(config: Config) -> int:
     return recurrent.parameter_count(config) if isinstance(config, RecurrentConfig) else transformer.parameter_count(config)
 
 
-def _refuse_others(dials: Mapping[str, Any], allowed: set[str], name: str) -> None:
+def _refuse_others(dials: Mapping[str, Any], allowed: set[str], of: str) -> None:
     for key in dials:
         if key not in allowed:
-            raise unknown("recipe key", f"model.{key}", (f"model.{dial}" for dial in allowed), f"for preset {name}")
+            raise unknown("recipe key", f"model.{key}", (f"model.{dial}" for dial in allowed), f"for {of}")
 
 
 def _check_dials(config: Any, where: str, counts: Sequence[str], shares: Sequence[str]) -> None:
