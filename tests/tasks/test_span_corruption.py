@@ -62,6 +62,25 @@ def test_the_form_of_the_paper(tokenizers: Tokenizers) -> None:
     assert not any(a in marks and b in marks for a, b in pairwise(source))  # runs do not touch
 
 
+def test_the_whole_text_is_told_where_that_is_asked_for(tokenizers: Tokenizers) -> None:
+    tokenizer, text = tokenizers.source, "the old prince looked at his daughter and said nothing more"
+    (runs,), (whole,) = (encoded(tokenizers, text, window=64, target=target) for target in ("runs", "whole"))
+    ids = tokenizer.encode(text)
+    assert whole.inputs["source"].tolist() == runs.inputs["source"].tolist() != [*ids, tokenizer.end_id]
+    assert whole.targets["tokens"].tolist() == [*ids, tokenizer.end_id]
+    assert whole.inputs["target"].tolist() == [tokenizer.begin_id, *ids]
+    task, made = build({"target": "whole"}), model(tokenizers)
+    again = task.redraw([whole], tokenizers, np.random.default_rng(2)) if task.redraw is not None else []
+    assert again[0].targets["tokens"].tolist() == whole.targets["tokens"].tolist()
+    predictor = Predictor(
+        model=made, head=task.head(made.config, LABELS), task=task, tokenizers=tokenizers, labels=LABELS,
+        decoding=DecodingSettings(max_length=6),
+    )  # fmt: skip
+    (found,) = predictor.predict(["the [MASK] looked"])
+    assert found.text == tokenizer.decode(found.tokens) and not found.details
+    assert "over all tokens" in task.score([], [], {"loss": 1.0, "nll": 1.0}).signatures["loss"]
+
+
 @pytest.mark.parametrize(("rate", "mean"), [(0.15, 3.0), (0.5, 3.0), (0.15, 1.0), (0.3, 5.0)])
 @pytest.mark.parametrize("length", [64, 101])
 def test_rate_and_mean_length_are_as_asked(rate: float, mean: float, length: int) -> None:
@@ -161,6 +180,7 @@ def test_marked_runs_are_written_in(tokenizers: Tokenizers, positions: str) -> N
         ({"window": 4}, "task.window is 4; it must be a whole number, 8 or more"),
         ({"window": 64.0}, "task.window is 64.0"),
         ({"sentinels": True}, "task.sentinels is True"),
+        ({"target": "all"}, "Unknown choice 'all' for task.target"),
         ({"window": 1024}, "A window of 1024 tokens can have 52 hidden runs, and task.sentinels is 32"),
     ],
 )

@@ -2,7 +2,9 @@
 3.1.4 and 3.3.4): a start, from plain text, for whatever an encoder-decoder is to learn later (`model.start`).
 
 Source `Thank you <0> me to your party <1> .`, target `<0> for inviting <1> last week <end>`; the end stands for the last sentinel of
-the paper. Training draws the spans anew in every epoch, an evaluation always the same. In use `[MASK]` marks a run to be written.
+the paper. With `target = "whole"` the decoder writes the whole text instead (text infilling, Lewis et al. 2020, section 2.2; compared in
+Raffel et al., section 3.3.2): every token is told, so that it learns to write and to copy from few texts, and a step takes longer.
+Training draws the spans anew in every epoch, an evaluation always the same. In use `[MASK]` marks a run to be written.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 from ..data.batching import Encoded
 from ..data.example import Example
 from ..data.tokenizer import Tokenizer, Tokenizers
-from ..errors import DataError, RunError, UsageError
+from ..errors import DataError, RunError, UsageError, unknown
 from .masked_words import MARK, even_cuts, fixed
 from .sequence_to_sequence import checked, read, slots, with_loss
 from .task import Labels, Prediction, Purpose, Scores, Task
@@ -28,6 +30,7 @@ OPTIONS: dict[str, Any] = {
     "mean_span": 3.0,  # tokens of a hidden run, on average (section 3.3.4)
     "window": 256,  # tokens read at once
     "sentinels": 32,  # that the tokenizer holds; a model that starts from this one keeps them
+    "target": "runs",  # what is written: the hidden runs, or the whole text
 }
 
 
@@ -39,6 +42,7 @@ class Dials:
     mean_span: float
     window: int
     sentinels: int
+    target: str = "runs"
 
 
 def build(options: Mapping[str, Any]) -> Task:
@@ -50,6 +54,8 @@ def build(options: Mapping[str, Any]) -> Task:
         if not number or not least <= value < math.inf or (name == "rate" and not 0 < value < 1):
             allowed = "a number between 0 and 1" if name == "rate" else f"a {'whole number' if whole else 'number'}, {least} or more"
             raise UsageError(f"task.{name} is {value!r}; it must be {allowed}.")
+    if chosen["target"] not in ("runs", "whole"):
+        raise unknown("choice", str(chosen["target"]), ["runs", "whole"], "for task.target")
     dials = Dials(**chosen)
     most = most_spans(dials.window, dials)
     if most > dials.sentinels:
@@ -59,8 +65,8 @@ def build(options: Mapping[str, Any]) -> Task:
         )
     return Task(
         name="span-corruption", options=chosen, needs=("text",), prepare=partial(prepare, dials=dials),
-        encode=partial(encode, dials=dials), score=score, draws=True, redraw=partial(redraw, dials=dials), by_losses=True,
-        **(slots({}) | {"read": written_in, "head": partial(head, dials=dials)}),
+        encode=partial(encode, dials=dials), score=partial(score, dials=dials), draws=True, redraw=partial(redraw, dials=dials),
+        by_losses=True, **(slots({}) | {"read": partial(written_in, dials=dials), "head": partial(head, dials=dials)}),
     )  # fmt: skip
 
 
@@ -117,6 +123,8 @@ def corrupt(ids: np.ndarray, tokenizer: Tokenizer, dials: Dials, generator: np.r
         target += [mark, *ids[start:end].tolist()]
         place = end
     source += [*ids[place:].tolist(), tokenizer.end_id]
+    if dials.target == "whole":
+        target = ids.tolist()
     inputs = {"source": np.array(source, dtype=np.int64), "target": np.array([tokenizer.begin_id, *target], dtype=np.int64)}
     return Encoded(inputs, {"tokens": np.array([*target, tokenizer.end_id], dtype=np.int64)}, about=ids)
 
@@ -177,9 +185,12 @@ def _marked(example: Example, tokenizer: Tokenizer) -> Encoded:
     return Encoded({"source": np.array([*ids, tokenizer.end_id], dtype=np.int64)})
 
 
-def written_in(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
-    """The text with its most probable runs; details: what was written at each mark, and the other answers of an n-best list."""
+def written_in(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, dials: Dials) -> Prediction:
+    """The text with its most probable runs; details: what was written at each mark, and the other answers of an n-best list. Of a run
+    that writes the whole text, that, without details."""
     best, tokenizer = read(raw, example, tokenizers), tokenizers.source
+    if dials.target == "whole":
+        return best
     marks, parts = sentinels_of(tokenizer), (example.text or "").split(MARK)
     for one in (best, *best.alternatives):
         runs = [tokenizer.decode(rebuilt([mark], one.tokens, marks, tokenizer.end_id)) for mark in marks[: len(parts) - 1]]
@@ -190,7 +201,8 @@ def written_in(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> 
     return best
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
+def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float], *, dials: Dials) -> Scores:
     """loss (nats per target token, sentinels counted) and perplexity."""
     found = with_loss(losses)
-    return Scores(found, dict.fromkeys(found, "over the tokens of hidden runs and their sentinels, by a fixed draw of each window"))
+    told = "all tokens" if dials.target == "whole" else "the tokens of hidden runs and their sentinels"
+    return Scores(found, dict.fromkeys(found, f"over {told}, by a fixed draw of each window"))
