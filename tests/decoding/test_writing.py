@@ -134,6 +134,14 @@ def test_nothing_is_written_past_a_stop_string_that_is_reread(reciter: Transform
     assert one.finished and Bytes().decode(one.tokens) == one.text + "fab" and len(one.token_log_probabilities) == len(one.tokens)
 
 
+@pytest.mark.parametrize("context", [64, 12])
+def test_an_answer_cut_inside_a_character_shows_nothing_of_it(reciter: Transformer, context: int) -> None:
+    prompt, given = Bytes().encode("abc "), settings(max_length=3)
+    (one,) = write(reciter, [prompt], given, Bytes(), context=context)[0]
+    assert Bytes().decode(one.tokens) == "de\ufffd" and one.text == "de" and not one.finished
+    assert "".join(stream(reciter, prompt, given, Bytes(), context=context)) == "de"
+
+
 class Spaced(Bytes):
     """Takes off what a text begins with, as SentencePiece does with a space."""
 
