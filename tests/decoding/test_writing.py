@@ -211,10 +211,12 @@ def test_repetition_costs(reciter: Transformer) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"samples": 3}, {"samples": 0}, {"repetition_penalty": 0}, {"stop": [""]},
-                                   {"repetition_penalty": 2.0, "beams": 2}])  # fmt: skip
+                                   {"repetition_penalty": 2.0, "beams": 2}, {"stop": "User:"}, {"stop": [1]}, {"beams": 1.5},
+                                   {"beams": True}, {"max_length": "9"}, {"temperature": "hot"}, {"scores": 0}])  # fmt: skip
 def test_dials_that_cannot_be_are_refused(wrong: dict) -> None:
     with pytest.raises(UsageError, match="decoding"):
         DecodingSettings(**wrong).check()
+    DecodingSettings(stop=["User:"], beams=np.int64(2), length_penalty=np.float32(0.5)).check()  # type: ignore[arg-type]
 
 
 class Leaning:
