@@ -22,6 +22,7 @@ from triptych.presets import PRESETS, configure, gpt2, llama
 from triptych.run import MODEL, Run, RunConfig, weights_of
 from triptych.storage import read_tensors
 from triptych.tasks.task import TASKS
+from triptych.tasks.turns import TEMPLATES
 
 TEXTS = ["the cat sat", "Ünïcode 貓 and 😀\n  two  lines", "<|endoftext|> <s> is text"]
 GPT2: dict[str, Any] = {
@@ -159,7 +160,7 @@ def own_run(folder: Path, preset: str, task: str = "language-modelling") -> Path
     config = dataclasses.replace(config, vocabulary_size=tokenizer.vocabulary_size)
     run, chosen = Run.create(folder), TASKS[task]({"context": 64} if task == "language-modelling" else {})
     run.write_text("tokenizer.json", tokenizer.to_json())
-    run.write_labels({})
+    run.write_labels({"template": TEMPLATES["text"], "tags": []} if task in ("chat", "preference") else {})
     run.write_model(weights_of(build(config), chosen.head(config, {})))
     run.write_config(RunConfig(task=task, model=config, options=dict(chosen.options), tokenizers={"shared": "tokenizer.json"}))
     return folder
@@ -189,6 +190,12 @@ def test_adapters_of_an_unfinished_run_are_added(tmp_path: Path) -> None:
     export_run(run.path, tmp_path / "out")
     written = read_tensors(tmp_path / "out" / MODEL)["transformer.h.0.attn.c_attn.weight"]
     assert torch.equal(written[:, :8].T, whole)
+
+
+@pytest.mark.parametrize("task", ["chat", "preference"])
+def test_what_talks_is_exported_and_its_template_told(tmp_path: Path, task: str) -> None:
+    notes = export_run(own_run(tmp_path / "run", "gpt2", task), tmp_path / "out")
+    assert (tmp_path / "out" / MODEL).is_file() and any("template" in one and "User: {content}" in one for one in notes)
 
 
 def test_models_without_a_like_are_refused_by_their_dials(tmp_path: Path) -> None:
