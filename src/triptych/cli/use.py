@@ -78,7 +78,7 @@ def predict(
         problems: dict[int, str] = {}
         examples = examples_of(block, predictor, places, to, fixed, words, problems, blank=bool(text) and predictor.task.empty)
         asked, own = (None, settings) if shots is None else shots_ready(shots, examples, settings)
-        failed += _answer(predictor, own, block, examples, to, jsonl, truncate, problems, asked, bool(text))
+        failed += _answer(predictor, own, block, examples, to, jsonl, truncate, problems, asked, bool(text), first)
     tell_drafts(predictor)
     return int(failed > 0)
 
@@ -215,8 +215,9 @@ def _refuse_bytes(text: str, number: int) -> None:
 
 
 def _answer(predictor: Predictor, settings: Any, block: list[str], examples: list[Example], to: str | None, jsonl: bool,
-            truncate: int | None, problems: dict[int, str], asked: list[Example] | None, given: bool) -> int:  # fmt: skip
-    """Print the answers to a block; how many texts could not be read. asked: the prompts in which the texts stand, if in any.
+            truncate: int | None, problems: dict[int, str], asked: list[Example] | None, given: bool, first: int) -> int:  # fmt: skip
+    """Print the answers to a block; how many texts could not be read. asked: the prompts in which the texts stand, if in any. first: the
+    number of the first text, so that the same text is drawn anew in another block.
 
     given: on the command line, so answers need not keep to one line each: what was written in lines stays so, with a line of hyphens
     between answers, and of one text alone all answers are shown.
@@ -226,7 +227,7 @@ def _answer(predictor: Predictor, settings: Any, block: list[str], examples: lis
     def shown(prediction: Prediction) -> list[Prediction]:
         return [prediction, *prediction.alternatives] if alone else [prediction]
 
-    predictions = list(predictor.answer(asked or examples, settings, truncate, problems))
+    predictions = list(predictor.answer(asked or examples, settings, truncate, problems, first - 1))
     for one in (one for prediction in predictions if asked for one in (prediction, *prediction.alternatives)):
         one.text = one.text.strip()
     for place, (text, prediction) in enumerate(zip(block, predictions, strict=True)):
