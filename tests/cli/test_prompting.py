@@ -121,6 +121,15 @@ def test_a_text_is_drawn_anew_in_another_block(triptych: Command, code: Path, mo
     assert answers[0] == answers[1] and len(set(answers[0])) == 4
 
 
+def test_dials_that_draw_nothing_are_told(triptych: Command, code: Path) -> None:
+    for more in ((), ("--jsonl",)):
+        done = triptych("complete", code / "run", "value", "--decoding.top_p", "0.5", "--decoding.seed", "3", *more, *DIALS)
+        assert done.code == 0 and "--decoding.top_p and --decoding.seed: without --decoding.temperature" in done.err
+    done = triptych("complete", code / "run", "value", "--decoding.top_p", "0.5", "--decoding.temperature", "1", *DIALS)
+    assert done.code == 0 and "without --decoding.temperature" not in done.err
+    assert triptych("complete", code / "run", "value", "--words", *DIALS).code == 2  # streamed or not
+
+
 @pytest.mark.parametrize("form", [[], ["--jsonl"]])
 def test_what_cannot_be_done_with_a_prompt_is_said(triptych: Command, code: Path, form: list[str]) -> None:
     done = triptych("complete", code / "run", "caf\udce9", *form, *DIALS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, TriptychError, UsageError
 from .console import talk
-from .use import Overrides, Precision, decoding_changes, load_run, tell_drafts
+from .use import Overrides, Precision, decoding_changes, load_run, tell_drafts, tell_undrawn
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -45,6 +45,7 @@ def chat(run: str, /, *, system: str | None = None, draft: str | None = None, pr
     predictor = load_run(run, precision, draft)
     conversation = Conversation(predictor, changes, system)
     code = in_terminal(conversation) if sys.stdin.isatty() else on_pipe(conversation)
+    tell_undrawn(changes, conversation.settings)
     tell_drafts(predictor)
     return code
 

@@ -25,6 +25,7 @@ BLOCK = 2000  # lines of stdin that are sorted by length and answered together
 DECODING_ARENAS = 4  # heaps for the threads that decode
 BETWEEN = "\n----\n"  # answers of several lines
 NAMED = 3  # lines that a notice names
+OF_DRAWING = ("top_k", "top_p", "min_p", "seed")  # dials that mean nothing without a temperature
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Overrides = Annotated[dict[str, str] | None, Parameter(parse=False)]
@@ -61,7 +62,8 @@ def predict(
     """
     check_truncate(truncate)
     predictor = load_run(run, precision, draft)
-    settings = predictor.settings(**decoding_changes(overrides))
+    settings = predictor.settings(**(changes := decoding_changes(overrides)))
+    tell_undrawn(changes, settings)
     if to is not None:
         predictor.refuse_to()
     if words:
@@ -122,7 +124,8 @@ def complete(run: str, /, *text: str, **dials: Any) -> int:
         return _complete(run, *text, **dials)
     demand(run, "language-modelling")
     prompting = dials.get("prompting", NOTHING)
-    if prompting.examples is not None or prompting.template is not None or dials.get("to") is not None or dials.get("passage") is not None:
+    told = (prompting.examples, prompting.template, dials.get("to"), dials.get("passage"), dials.get("words") or None)
+    if any(one is not None for one in told):
         return predict(run, *text, **dials)
     return print_as_written(run, text[0], dials)
 
@@ -134,6 +137,7 @@ def print_as_written(run: str, text: str, dials: dict[str, Any]) -> int:
     if changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1:
         return predict(run, text, **dials)
     predictor = load_run(run, dials.get("precision", "float32"), dials.get("draft"))
+    tell_undrawn(changes, predictor.settings(**changes))
     fixed = dials.get("prompting", NOTHING).fixed(predictor)
     unread: list[int] = []
     pieces, ended = predictor.stream({predictor.task.input: text, **fixed}, dials.get("to"), unread.append, **changes), None
@@ -155,6 +159,13 @@ def load_run(run: str, precision: Precision, draft: str | None = None) -> Predic
 
     keep_freed_memory(arenas=DECODING_ARENAS)
     return load(run, precision, draft)
+
+
+def tell_undrawn(changes: dict[str, Any], settings: Any) -> None:
+    """Dials of drawing that were given where nothing is drawn."""
+    idle = [f"--decoding.{name}" for name in OF_DRAWING if name in changes]
+    if idle and settings.temperature == 0:
+        talk(f"{' and '.join(idle)}: without --decoding.temperature nothing is drawn, so this changes nothing.")
 
 
 def tell_drafts(predictor: Predictor) -> None:
