@@ -161,8 +161,9 @@ def test_the_history_is_read_and_its_loss_is_told(runs: Path, triptych: Triptych
         return encode(example, *more)
 
     monkeypatch.setattr(verb, "load_run", lambda run, precision, draft: _with(plain, encode=watched))
-    answer = say(triptych, monkeypatch, "Ann 你好\nBob 你好 and all the others\n".encode(), runs / "chat", "--system", "Be kind.",
+    answer = say(triptych, monkeypatch, "\ufeffAnn 你好\nBob 你好 and all the others\n".encode(), runs / "chat", "--system", "Be kind.",
                  "--decoding.min_length", "3")  # fmt: skip
+    assert seen[0][1]["content"] == "Ann 你好"  # a byte order mark is no part of it
     assert answer.code == 0 and [one["role"] for one in seen[-1]] == ["system", "user", "assistant", "user"]
     assert "met no system text in training" in answer.err and "of its oldest are not seen" in answer.err
 
