@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
+from triptych.data.imported_tokenizer import ImportedTokenizer
 from triptych.errors import RunError
 from triptych.exchange import export_run, import_folder
 from triptych.inference.predictor import load
@@ -22,7 +23,7 @@ from triptych.presets import PRESETS, configure, gpt2, llama
 from triptych.run import MODEL, Run, RunConfig, weights_of
 from triptych.storage import read_tensors
 from triptych.tasks.task import TASKS
-from triptych.tasks.turns import TEMPLATES
+from triptych.tasks.turns import TEMPLATES, Template
 
 TEXTS = ["the cat sat", "Ünïcode 貓 and 😀\n  two  lines", "<|endoftext|> <s> is text"]
 GPT2: dict[str, Any] = {
@@ -196,6 +197,20 @@ def test_adapters_of_an_unfinished_run_are_added(tmp_path: Path) -> None:
 def test_what_talks_is_exported_and_its_template_told(tmp_path: Path, task: str) -> None:
     notes = export_run(own_run(tmp_path / "run", "gpt2", task), tmp_path / "out")
     assert (tmp_path / "out" / MODEL).is_file() and any("template" in one and "User: {content}" in one for one in notes)
+
+
+def test_what_goes_on_from_a_text_has_the_ids_that_it_has_there() -> None:
+    """A tokenizer that begins every text with a space puts none before a turn or a label, which stand inside one."""
+    text = sentence_piece().to_str()
+    tokenizer = ImportedTokenizer.take_writer(text, "tokenizer.json", 1, 2)
+    whole, first = "the cat\nUser: the cat 貓", "the cat\nUser:"
+    assert tokenizer.encode(whole) == [*tokenizer.encode(first), *tokenizer.encode_within(" the cat 貓")]
+    assert tokenizer.encode(first) == [*tokenizer.encode("the cat"), *tokenizer.encode_within("\n"), *tokenizer.encode_within("User:")]
+    assert tokenizer.encode(" the") != tokenizer.encode_within(" the") and tokenizer.encode_within("") == []
+    turn = Template(TEMPLATES["text"]).turn({"role": "assistant", "content": "the cat"}, tokenizer)
+    assert tokenizer.decode([0, *turn.ids]) == "Assistant: the cat\n"
+    plain = ImportedTokenizer.take_writer(byte_level().to_str(), "tokenizer.json", 0, 0)
+    assert plain.encode_within(" the cat\n") == plain.encode(" the cat\n")
 
 
 def test_models_without_a_like_are_refused_by_their_dials(tmp_path: Path) -> None:
