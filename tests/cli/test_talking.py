@@ -204,6 +204,13 @@ def test_a_conversation_can_be_given_as_json(runs: Path, triptych: Triptych) -> 
     answer = triptych("predict", runs / "chat", given, "--jsonl")
     found = json.loads(answer.out)
     assert answer.code == 0 and len(found["messages"]) == 3 and found["truncated_input_tokens"] == 0
+    spaced = triptych("predict", runs / "chat", given.replace("{", "{ ", 1), "--jsonl")
+    assert spaced.out == answer.out  # the form of the JSON does not matter
+    other = triptych("predict", runs / "chat", '{"id": "3", ' + given[1:])
+    assert other.code == 1 and "Unknown input 'id'" in other.err
+    cut = triptych("predict", runs / "chat", given[:-9])
+    assert cut.code == 1 and "not valid JSON" in cut.err
+    assert json.loads(triptych("predict", runs / "chat", '{"a": 1}', "--jsonl").out)["messages"][0]["content"] == '{"a": 1}'
 
 
 class Terminal(io.StringIO):
