@@ -34,7 +34,7 @@ from .tasks.task import TASKS, Task
 
 IMPORT = "import.json"
 TASKS_OF_IMPORTS = ("embedding", "masked-words")
-TASKS_OF_WRITERS = ("language-modelling", "chat")
+TASKS_OF_WRITERS = ("language-modelling", "chat", "preference")
 WRITERS: dict[str, Any] = {"gpt2": gpt2, "llama": llama}  # model_type -> the family's module
 
 
@@ -367,6 +367,8 @@ def _notes(names: NameMap, tensors: Mapping[str, Any], tokenizer: Tokenizer, lab
     if labels.get("value"):
         scale = labels["value"]
         notes.append(f"Its number is in standard deviations: times {scale['deviation']:g}, plus {scale['mean']:g}.")
+    if labels.get("template"):
+        notes.append(f"Not written: the template of its conversations, {json.dumps(labels['template'], ensure_ascii=False)}.")
     return notes
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from small_run import TINY
 
+from triptych.cli import use
 from triptych.cli.main import run as run_command
 
 Command = Callable[..., SimpleNamespace]
@@ -106,6 +109,25 @@ def test_an_empty_prompt_is_written_on_from_however_it_is_asked(triptych: Comman
     draws = ["--jsonl", "--decoding.temperature", "1", "--decoding.n_best", "2"]
     drawn = json.loads(triptych("complete", code / "run", "", *draws, *DIALS).out)
     assert drawn["log_probability"] < 0 and len(drawn["alternatives"]) == 1
+
+
+def test_a_text_is_drawn_anew_in_another_block(triptych: Command, code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws do not begin again after so many lines of stdin."""
+    answers = []
+    for block in (2, 4):
+        monkeypatch.setattr(use, "BLOCK", block)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"value\n" * 4)))
+        answers.append(triptych("complete", code / "run", "--jsonl", "--decoding.temperature", "1", *DIALS).out.strip().split("\n"))
+    assert answers[0] == answers[1] and len(set(answers[0])) == 4
+
+
+def test_dials_that_draw_nothing_are_told(triptych: Command, code: Path) -> None:
+    for more in ((), ("--jsonl",)):
+        done = triptych("complete", code / "run", "value", "--decoding.top_p", "0.5", "--decoding.seed", "3", *more, *DIALS)
+        assert done.code == 0 and "--decoding.top_p and --decoding.seed: without --decoding.temperature" in done.err
+    done = triptych("complete", code / "run", "value", "--decoding.top_p", "0.5", "--decoding.temperature", "1", *DIALS)
+    assert done.code == 0 and "without --decoding.temperature" not in done.err
+    assert triptych("complete", code / "run", "value", "--words", *DIALS).code == 2  # streamed or not
 
 
 @pytest.mark.parametrize("form", [[], ["--jsonl"]])

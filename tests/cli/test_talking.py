@@ -161,8 +161,9 @@ def test_the_history_is_read_and_its_loss_is_told(runs: Path, triptych: Triptych
         return encode(example, *more)
 
     monkeypatch.setattr(verb, "load_run", lambda run, precision, draft: _with(plain, encode=watched))
-    answer = say(triptych, monkeypatch, "Ann 你好\nBob 你好 and all the others\n".encode(), runs / "chat", "--system", "Be kind.",
+    answer = say(triptych, monkeypatch, "\ufeffAnn 你好\nBob 你好 and all the others\n".encode(), runs / "chat", "--system", "Be kind.",
                  "--decoding.min_length", "3")  # fmt: skip
+    assert seen[0][1]["content"] == "Ann 你好"  # a byte order mark is no part of it
     assert answer.code == 0 and [one["role"] for one in seen[-1]] == ["system", "user", "assistant", "user"]
     assert "met no system text in training" in answer.err and "of its oldest are not seen" in answer.err
 
@@ -203,6 +204,13 @@ def test_a_conversation_can_be_given_as_json(runs: Path, triptych: Triptych) -> 
     answer = triptych("predict", runs / "chat", given, "--jsonl")
     found = json.loads(answer.out)
     assert answer.code == 0 and len(found["messages"]) == 3 and found["truncated_input_tokens"] == 0
+    spaced = triptych("predict", runs / "chat", given.replace("{", "{ ", 1), "--jsonl")
+    assert spaced.out == answer.out  # the form of the JSON does not matter
+    other = triptych("predict", runs / "chat", '{"id": "3", ' + given[1:])
+    assert other.code == 1 and "Unknown input 'id'" in other.err
+    cut = triptych("predict", runs / "chat", given[:-9])
+    assert cut.code == 1 and "not valid JSON" in cut.err
+    assert json.loads(triptych("predict", runs / "chat", '{"a": 1}', "--jsonl").out)["messages"][0]["content"] == '{"a": 1}'
 
 
 class Terminal(io.StringIO):

@@ -134,6 +134,14 @@ def test_nothing_is_written_past_a_stop_string_that_is_reread(reciter: Transform
     assert one.finished and Bytes().decode(one.tokens) == one.text + "fab" and len(one.token_log_probabilities) == len(one.tokens)
 
 
+@pytest.mark.parametrize("context", [64, 12])
+def test_an_answer_cut_inside_a_character_shows_nothing_of_it(reciter: Transformer, context: int) -> None:
+    prompt, given = Bytes().encode("abc "), settings(max_length=3)
+    (one,) = write(reciter, [prompt], given, Bytes(), context=context)[0]
+    assert Bytes().decode(one.tokens) == "de\ufffd" and one.text == "de" and not one.finished
+    assert "".join(stream(reciter, prompt, given, Bytes(), context=context)) == "de"
+
+
 class Spaced(Bytes):
     """Takes off what a text begins with, as SentencePiece does with a space."""
 
@@ -203,10 +211,12 @@ def test_repetition_costs(reciter: Transformer) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"samples": 3}, {"samples": 0}, {"repetition_penalty": 0}, {"stop": [""]},
-                                   {"repetition_penalty": 2.0, "beams": 2}])  # fmt: skip
+                                   {"repetition_penalty": 2.0, "beams": 2}, {"stop": "User:"}, {"stop": [1]}, {"beams": 1.5},
+                                   {"beams": True}, {"max_length": "9"}, {"temperature": "hot"}, {"scores": 0}])  # fmt: skip
 def test_dials_that_cannot_be_are_refused(wrong: dict) -> None:
     with pytest.raises(UsageError, match="decoding"):
         DecodingSettings(**wrong).check()
+    DecodingSettings(stop=["User:"], beams=np.int64(2), length_penalty=np.float32(0.5)).check()  # type: ignore[arg-type]
 
 
 class Leaning:

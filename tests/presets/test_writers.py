@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
+from triptych.data.imported_tokenizer import ImportedTokenizer
 from triptych.errors import RunError
 from triptych.exchange import export_run, import_folder
 from triptych.inference.predictor import load
@@ -22,6 +23,7 @@ from triptych.presets import PRESETS, configure, gpt2, llama
 from triptych.run import MODEL, Run, RunConfig, weights_of
 from triptych.storage import read_tensors
 from triptych.tasks.task import TASKS
+from triptych.tasks.turns import TEMPLATES, Template
 
 TEXTS = ["the cat sat", "Ünïcode 貓 and 😀\n  two  lines", "<|endoftext|> <s> is text"]
 GPT2: dict[str, Any] = {
@@ -159,7 +161,7 @@ def own_run(folder: Path, preset: str, task: str = "language-modelling") -> Path
     config = dataclasses.replace(config, vocabulary_size=tokenizer.vocabulary_size)
     run, chosen = Run.create(folder), TASKS[task]({"context": 64} if task == "language-modelling" else {})
     run.write_text("tokenizer.json", tokenizer.to_json())
-    run.write_labels({})
+    run.write_labels({"template": TEMPLATES["text"], "tags": []} if task in ("chat", "preference") else {})
     run.write_model(weights_of(build(config), chosen.head(config, {})))
     run.write_config(RunConfig(task=task, model=config, options=dict(chosen.options), tokenizers={"shared": "tokenizer.json"}))
     return folder
@@ -189,6 +191,26 @@ def test_adapters_of_an_unfinished_run_are_added(tmp_path: Path) -> None:
     export_run(run.path, tmp_path / "out")
     written = read_tensors(tmp_path / "out" / MODEL)["transformer.h.0.attn.c_attn.weight"]
     assert torch.equal(written[:, :8].T, whole)
+
+
+@pytest.mark.parametrize("task", ["chat", "preference"])
+def test_what_talks_is_exported_and_its_template_told(tmp_path: Path, task: str) -> None:
+    notes = export_run(own_run(tmp_path / "run", "gpt2", task), tmp_path / "out")
+    assert (tmp_path / "out" / MODEL).is_file() and any("template" in one and "User: {content}" in one for one in notes)
+
+
+def test_what_goes_on_from_a_text_has_the_ids_that_it_has_there() -> None:
+    """A tokenizer that begins every text with a space puts none before a turn or a label, which stand inside one."""
+    text = sentence_piece().to_str()
+    tokenizer = ImportedTokenizer.take_writer(text, "tokenizer.json", 1, 2)
+    whole, first = "the cat\nUser: the cat 貓", "the cat\nUser:"
+    assert tokenizer.encode(whole) == [*tokenizer.encode(first), *tokenizer.encode_within(" the cat 貓")]
+    assert tokenizer.encode(first) == [*tokenizer.encode("the cat"), *tokenizer.encode_within("\n"), *tokenizer.encode_within("User:")]
+    assert tokenizer.encode(" the") != tokenizer.encode_within(" the") and tokenizer.encode_within("") == []
+    turn = Template(TEMPLATES["text"]).turn({"role": "assistant", "content": "the cat"}, tokenizer)
+    assert tokenizer.decode([0, *turn.ids]) == "Assistant: the cat\n"
+    plain = ImportedTokenizer.take_writer(byte_level().to_str(), "tokenizer.json", 0, 0)
+    assert plain.encode_within(" the cat\n") == plain.encode(" the cat\n")
 
 
 def test_models_without_a_like_are_refused_by_their_dials(tmp_path: Path) -> None:

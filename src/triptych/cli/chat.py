@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, TriptychError, UsageError
 from .console import talk
-from .use import Overrides, Precision, decoding_changes, load_run, tell_drafts
+from .use import Overrides, Precision, decoding_changes, load_run, tell_drafts, tell_undrawn
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -44,6 +45,7 @@ def chat(run: str, /, *, system: str | None = None, draft: str | None = None, pr
     changes = decoding_changes(overrides)
     predictor = load_run(run, precision, draft)
     conversation = Conversation(predictor, changes, system)
+    tell_undrawn(changes, conversation.settings)
     code = in_terminal(conversation) if sys.stdin.isatty() else on_pipe(conversation)
     tell_drafts(predictor)
     return code
@@ -132,7 +134,7 @@ def in_terminal(conversation: Conversation) -> int:
 def on_pipe(conversation: Conversation) -> int:
     for number, raw in enumerate(sys.stdin.buffer, 1):
         try:
-            text = raw.decode().strip()
+            text = raw.removeprefix(BOM_UTF8 if number == 1 else b"").decode().strip()
         except UnicodeDecodeError as error:
             raise DataError(
                 f"stdin:{number}: byte 0x{raw[error.start]:02X} is not UTF-8; the turns before it are answered. "

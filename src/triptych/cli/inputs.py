@@ -57,7 +57,7 @@ def example_of(line: str, predictor: Predictor, place: str, to: str | None, fixe
                 f"{place} has {len(parts)} columns; a run for {predictor.task.name} needs {len(wanted)} between tabs: {', '.join(wanted)}."
             )
         values = dict(zip(wanted, parts, strict=True))
-    elif wanted == ["messages"] and line.lstrip().startswith('{"messages"'):  # a whole conversation
+    elif wanted == ["messages"] and _is_conversation(line):
         values = _object(line, place)
     elif predictor.task.input in fixed:
         raise UsageError(f"The {predictor.task.input} is given twice.")
@@ -66,6 +66,17 @@ def example_of(line: str, predictor: Predictor, place: str, to: str | None, fixe
     if split:
         values["words"] = [found.span() for found in re.finditer(r"\S+", values[predictor.task.input])]
     return predictor.example({**values, **fixed}, place, to)
+
+
+def _is_conversation(line: str) -> bool:
+    """Whether a line is an object with messages, also among other keys; or would be, were it whole."""
+    if not line.lstrip().startswith("{"):
+        return False
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return re.match(r'\s*\{\s*"messages"', line) is not None
+    return isinstance(values, dict) and "messages" in values
 
 
 def _object(line: str, place: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ BLOCK = 2000  # lines of stdin that are sorted by length and answered together
 DECODING_ARENAS = 4  # heaps for the threads that decode
 BETWEEN = "\n----\n"  # answers of several lines
 NAMED = 3  # lines that a notice names
+OF_DRAWING = ("top_k", "top_p", "min_p", "seed")  # dials that mean nothing without a temperature
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Overrides = Annotated[dict[str, str] | None, Parameter(parse=False)]
@@ -61,7 +62,8 @@ def predict(
     """
     check_truncate(truncate)
     predictor = load_run(run, precision, draft)
-    settings = predictor.settings(**decoding_changes(overrides))
+    settings = predictor.settings(**(changes := decoding_changes(overrides)))
+    tell_undrawn(changes, settings)
     if to is not None:
         predictor.refuse_to()
     if words:
@@ -78,7 +80,7 @@ def predict(
         problems: dict[int, str] = {}
         examples = examples_of(block, predictor, places, to, fixed, words, problems, blank=bool(text) and predictor.task.empty)
         asked, own = (None, settings) if shots is None else shots_ready(shots, examples, settings)
-        failed += _answer(predictor, own, block, examples, to, jsonl, truncate, problems, asked, bool(text))
+        failed += _answer(predictor, own, block, examples, to, jsonl, truncate, problems, asked, bool(text), first)
     tell_drafts(predictor)
     return int(failed > 0)
 
@@ -122,7 +124,8 @@ def complete(run: str, /, *text: str, **dials: Any) -> int:
         return _complete(run, *text, **dials)
     demand(run, "language-modelling")
     prompting = dials.get("prompting", NOTHING)
-    if prompting.examples is not None or prompting.template is not None or dials.get("to") is not None or dials.get("passage") is not None:
+    told = (prompting.examples, prompting.template, dials.get("to"), dials.get("passage"), dials.get("words") or None)
+    if any(one is not None for one in told):
         return predict(run, *text, **dials)
     return print_as_written(run, text[0], dials)
 
@@ -134,6 +137,7 @@ def print_as_written(run: str, text: str, dials: dict[str, Any]) -> int:
     if changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1:
         return predict(run, text, **dials)
     predictor = load_run(run, dials.get("precision", "float32"), dials.get("draft"))
+    tell_undrawn(changes, predictor.settings(**changes))
     fixed = dials.get("prompting", NOTHING).fixed(predictor)
     unread: list[int] = []
     pieces, ended = predictor.stream({predictor.task.input: text, **fixed}, dials.get("to"), unread.append, **changes), None
@@ -155,6 +159,13 @@ def load_run(run: str, precision: Precision, draft: str | None = None) -> Predic
 
     keep_freed_memory(arenas=DECODING_ARENAS)
     return load(run, precision, draft)
+
+
+def tell_undrawn(changes: dict[str, Any], settings: Any) -> None:
+    """Dials of drawing that were given where nothing is drawn."""
+    idle = [f"--decoding.{name}" for name in OF_DRAWING if name in changes]
+    if idle and settings.temperature == 0:
+        talk(f"{' and '.join(idle)}: without --decoding.temperature nothing is drawn, so this changes nothing.")
 
 
 def tell_drafts(predictor: Predictor) -> None:
@@ -215,8 +226,9 @@ def _refuse_bytes(text: str, number: int) -> None:
 
 
 def _answer(predictor: Predictor, settings: Any, block: list[str], examples: list[Example], to: str | None, jsonl: bool,
-            truncate: int | None, problems: dict[int, str], asked: list[Example] | None, given: bool) -> int:  # fmt: skip
-    """Print the answers to a block; how many texts could not be read. asked: the prompts in which the texts stand, if in any.
+            truncate: int | None, problems: dict[int, str], asked: list[Example] | None, given: bool, first: int) -> int:  # fmt: skip
+    """Print the answers to a block; how many texts could not be read. asked: the prompts in which the texts stand, if in any. first: the
+    number of the first text, so that the same text is drawn anew in another block.
 
     given: on the command line, so answers need not keep to one line each: what was written in lines stays so, with a line of hyphens
     between answers, and of one text alone all answers are shown.
@@ -226,7 +238,7 @@ def _answer(predictor: Predictor, settings: Any, block: list[str], examples: lis
     def shown(prediction: Prediction) -> list[Prediction]:
         return [prediction, *prediction.alternatives] if alone else [prediction]
 
-    predictions = list(predictor.answer(asked or examples, settings, truncate, problems))
+    predictions = list(predictor.answer(asked or examples, settings, truncate, problems, first - 1))
     for one in (one for prediction in predictions if asked for one in (prediction, *prediction.alternatives)):
         one.text = one.text.strip()
     for place, (text, prediction) in enumerate(zip(block, predictions, strict=True)):

@@ -19,6 +19,7 @@ from .tokenizer import Tokenizer
 KIND = "imported"
 WITHOUT_SPACES = ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
 MASKS = ("[MASK]", "<mask>")
+BEFORE = "\n"  # stands before a text that goes on: no word of SentencePiece's holds the end of a line
 
 
 class ImportedTokenizer(Tokenizer):
@@ -89,6 +90,13 @@ class ImportedTokenizer(Tokenizer):
 
     def holds(self, token: str) -> bool:
         return self._backend.token_to_id(token) is not None
+
+    def encode_within(self, text: str) -> list[int]:
+        """Ids of `text` where it goes on from another one: no space is put before its first word."""
+        if not self._space_first:
+            return self.encode(text)
+        before, ids = self.encode(BEFORE), self.encode(BEFORE + text)
+        return ids[len(before) :] if ids[: len(before)] == before else self.encode(text)
 
     def words(self, text: str) -> list[str]:
         """What `text` is cut into before subwords, in order; without the spaces between, where the tokenizer drops them."""

@@ -91,6 +91,10 @@ class Tokenizer:
         except TypeError:
             raise _half_character([text]) from None
 
+    def encode_within(self, text: str) -> list[int]:
+        """Ids of `text` where it goes on from another one: those of `encode`, unless that begins every text with a space of its own."""
+        return self.encode(text)
+
     def words(self, text: str) -> list[str]:
         """What `text` is cut into before subwords, in order; together they are the text."""
         splitter = self._backend.pre_tokenizer

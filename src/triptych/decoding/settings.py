@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any
 
 from ..errors import UsageError
 
@@ -35,6 +37,8 @@ class DecodingSettings:
 
     def check(self) -> None:
         """Raise UsageError for values that cannot decode."""
+        for one in fields(self):
+            _check_type(one.name, str(one.type), getattr(self, one.name))
         wrong = [
             (self.beams < 1, "decoding.beams", self.beams, "at least 1"),
             (self.n_best < 1, "decoding.n_best", self.n_best, "at least 1"),
@@ -74,3 +78,19 @@ class DecodingSettings:
     def longest(self, source_length: int) -> int:
         """The most tokens an answer to so long a source may have, end included."""
         return self.max_length or int(source_length * self.max_length_ratio) + self.max_length_extra
+
+
+def _check_type(name: str, kind: str, value: Any) -> None:
+    """Raise UsageError where a program gave what no recipe could say. kind: as the dial is annotated."""
+    if value is None and kind.endswith("| None"):
+        return
+    if kind.startswith("list"):  # a text alone would be read as its characters
+        fits, wanted = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value), "a list of texts"
+    elif kind == "bool":
+        fits, wanted = isinstance(value, bool), "true or false"
+    else:
+        whole = kind.startswith("int")
+        fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+        wanted = "a whole number" if whole else "a number"
+    if not fits:
+        raise UsageError(f"decoding.{name} is {value!r}; it must be {wanted}.")

@@ -126,7 +126,7 @@ def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokeni
         if answer.finished or len(tokens) >= new:
             break
         shown = ([*shown, *answer.tokens[len(prefix) :]])[-(context // 2) :]
-    yield from _news(tokenizer.decode(tokens), told, settings.stop, head, final=True)
+    yield from _news(told_of(tokenizer.decode(tokens), answer.finished), told, settings.stop, head, final=True)
     return answer.finished
 
 
@@ -185,6 +185,12 @@ def _head(settings: DecodingSettings, prompt: Sequence[int], tokenizer: Decoder)
     return tokenizer.decode(prompt).rpartition("\n")[2] if settings.stop_at_dedent else None
 
 
+def told_of(text: str, finished: bool) -> str:
+    """The text of an answer: one that was cut may have been cut inside a character, of whose up to three bytes nothing is shown."""
+    whole = text.rstrip("\ufffd")
+    return text if finished else text[: max(len(whole), len(text) - 3)]
+
+
 def cut_at(text: str, stops: Sequence[str] | None, head: str | None = None) -> str:
     """The text before the first stop string, or before a dedent after a prompt whose last line is `head`."""
     places = [place for one in stops or () if (place := text.find(one)) >= 0]
@@ -200,7 +206,8 @@ def _written(one: Hypothesis, given: int, settings: DecodingSettings, tokenizer:
     head = _head(settings, one.tokens[:given], tokenizer)
     stopped = cut_at(text, settings.stop, head)
     score = total / max(1, len(each)) ** settings.length_penalty
-    return Written(stopped, tokens, total, score, each, one.finished or stopped != text, unread)
+    finished = one.finished or stopped != text
+    return Written(told_of(stopped, finished), tokens, total, score, each, finished, unread)
 
 
 def _longer(model: Any, one: Written, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Decoder, context: int,
@@ -218,7 +225,8 @@ def _longer(model: Any, one: Written, prompt: Sequence[int], settings: DecodingS
         whole = tokenizer.decode(tokens)
         text = cut_at(whole, settings.stop, head)
         score = sum(each) / max(1, len(each)) ** settings.length_penalty
-        one = Written(text, tokens, sum(each), score, each, more[0].finished or text != whole, one.unread)
+        finished = more[0].finished or text != whole
+        one = Written(told_of(text, finished), tokens, sum(each), score, each, finished, one.unread)
     return one
 
 

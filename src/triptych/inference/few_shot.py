@@ -160,7 +160,8 @@ def judge(shots: FewShot, texts: Sequence[str], choices: Mapping[str, str], norm
     empty = [label for label, words in choices.items() if not words.strip()]
     if empty:
         raise UsageError(f"The choice '{empty[0]}' has no words. Write LABEL=WORDS.")
-    answers = {label: shots.encode(shots.template.answer(words)) for label, words in choices.items()}
+    within = shots.predictor.tokenizers.target.encode_within
+    answers = {label: within(shots.template.answer(words)) for label, words in choices.items()}
     prompts = [shots.ids(text, max(map(len, answers.values()))) for text in texts]
     flat = [(ids, answer) for ids, _ in prompts for answer in answers.values()]
     each = answer_log_probabilities(shots.predictor.model, [ids for ids, _ in flat], [answer for _, answer in flat], batch_tokens)

@@ -109,17 +109,18 @@ class Predictor:
         return settings
 
     def answer(self, examples: Sequence[Example], settings: DecodingSettings | None = None,
-               truncate: int | None = None, problems: dict[int, str] | None = None) -> Iterator[Prediction]:  # fmt: skip
+               truncate: int | None = None, problems: dict[int, str] | None = None, first: int = 0) -> Iterator[Prediction]:  # fmt: skip
         """Predictions of `examples`, in order; only their inputs are read. An empty source gets an empty answer.
 
-        problems: where given, a text that cannot be read is noted there by its place and gets an empty answer too.
+        problems: where given, a text that cannot be read is noted there by its place and gets an empty answer too. first: number of
+        the first Example, for what a draw depends on.
         """
         settings = settings or self.decoding
         for start in range(0, len(examples), CHUNK):
-            yield from self._answer(examples[start : start + CHUNK], settings, truncate, start, problems)
+            yield from self._answer(examples[start : start + CHUNK], settings, truncate, start, problems, first)
 
     def _answer(self, examples: Sequence[Example], settings: DecodingSettings, truncate: int | None, start: int,
-                problems: dict[int, str] | None) -> list[Prediction]:  # fmt: skip
+                problems: dict[int, str] | None, first: int) -> list[Prediction]:  # fmt: skip
         found = [Prediction(text="", index=start + place) for place in range(len(examples))]
         examples = self._in_words(examples) if self.segmenter is not None else examples
         encoded: list[Encoded] = []
@@ -139,7 +140,7 @@ class Predictor:
                 one.index = place
             encoded += pieces
         raw: dict[int, list[Any]] = {}
-        for one, answer in zip(encoded, self.raw(encoded, settings, start), strict=True):
+        for one, answer in zip(encoded, self.raw(encoded, settings, first + start), strict=True):
             raw.setdefault(one.index, []).append(answer)
         for place, answers in raw.items():
             prediction = self.task.read(answers, examples[place], self.tokenizers)

@@ -61,7 +61,7 @@ class Template:
 
     def turn(self, message: Mapping[str, str], tokenizer: Tokenizer) -> Turn:
         form = self.forms[message["role"]]
-        content = tokenizer.encode(" " * form.space + message["content"].strip())
+        content = tokenizer.encode_within(" " * form.space + message["content"].strip())
         return Turn(_ids(form.lead, tokenizer), content, _ids(form.after, tokenizer), message["role"] == "assistant")
 
     def conversation(self, messages: Sequence[Mapping[str, str]], tokenizer: Tokenizer, context: int) -> Conversation:
@@ -163,5 +163,5 @@ def _ids(text: str, tokenizer: Tokenizer) -> list[int]:
     """Marks as the tokenizer's specials, all else as text."""
     found: list[int] = []
     for place, part in enumerate(MARK.split(text)):
-        found += [tokenizer.tags[part]] if place % 2 else tokenizer.encode(part) if part else []
+        found += [tokenizer.tags[part]] if place % 2 else tokenizer.encode_within(part) if part else []
     return found
