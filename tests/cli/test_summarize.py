@@ -60,6 +60,11 @@ def test_what_is_not_read_is_said(triptych: Command, made: Path, tmp_path: Path)
     assert done.code == 0 and "Of 1 inputs not all was read" in done.err
 
 
+def test_nothing_is_said_of_an_empty_text(triptych: Command, made: Path) -> None:
+    done = triptych("inspect", made / "summaries", "  ")
+    assert done.code == 2 and "There is nothing to look at: the source is empty." in done.err and done.out == ""
+
+
 def test_a_run_starts_from_span_corruption_and_keeps_its_tokenizer(triptych: Command, made: Path) -> None:
     before, after = (Tokenizers.load(made / name).source for name in ("spans", "several"))
     assert before.fingerprint == after.fingerprint and len(after.tags) == 32
