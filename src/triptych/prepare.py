@@ -271,7 +271,7 @@ def _tokenizers(recipe: Recipe, labels: dict[str, Any], examples: list[Example],
         if unknown_tags:
             raise UsageError(
                 f"The tokenizer of {origin.path} has no tag for {', '.join(unknown_tags)}; it has "
-                f"{', '.join(found.source.tags) or 'none'}. Start from a run with these languages, or train anew."
+                f"{', '.join(found.source.tags) or 'none'}. Start from a run that knows them, or train anew."
             )
         if labels.get("mask") and found.source.mask_id is None:
             raise UsageError(f"The tokenizer of {origin.path} has no mask, which masked words need. Train anew.")
