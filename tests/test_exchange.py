@@ -101,6 +101,9 @@ def test_folders_that_lack_something(source: Path, tmp_path: Path) -> None:
     (source / "tokenizer.json").unlink()
     with pytest.raises(RunError, match=r"has no tokenizer.json and no model.safetensors"):
         import_folder(source, tmp_path / "run")
+    (tmp_path / "one.bin").write_bytes(b"")
+    with pytest.raises(RunError, match="one.bin is a file. Name its folder"):
+        import_folder(tmp_path / "one.bin", tmp_path / "run")
     with pytest.raises(RunError, match="There is no folder"):
         import_folder(tmp_path / "none", tmp_path / "run")
 

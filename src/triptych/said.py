@@ -29,6 +29,7 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     else:
         lengths = [one.length for pieces in prepared.encoded for one in pieces]
         tokens, longest, held, count = sum(lengths), max(lengths), len(examples), len(lengths)
+    left = [sum(one.unseen for one in pieces) for pieces in prepared.encoded]
     batch = sum(one.length for one in first)
     depth, step = recipe.model.depth, recipe.batches.batch_tokens * recipe.batches.accumulate
     config: Any = prepared.job.model.config
@@ -42,6 +43,7 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
         *sized,
         f"Data: {len(examples):,} examples, {tokens:,} tokens, {tokens / count:.1f} an example, "
         f"longest {longest:,}; {len(prepared.validation):,} for validation.",
+        *([f"Longer than the task reads: {sum(map(bool, left)):,} examples, of which {sum(left):,} tokens are left out."] * any(left)),
         f"Model: {parameter_count(config):,} parameters ({size_of(config)}), vocabulary {sizes}.",
         f"Memory: about {memory / 1e9:.1f} GB while training with {budget:,} tokens a micro-batch.",
         f"First batch: {len(first)} examples, {batch:,} tokens. It reads:",

@@ -51,6 +51,26 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_what_is_not_read_is_said(triptych: Command, made: Path, tmp_path: Path) -> None:
+    dials = [*TINY, "--model.positions", "rotary", "--dry-run", "--task.longest_source", "10"]
+    for name in ("summaries", "answers"):
+        assert "Longer than the task reads: 9 examples, of which" in triptych("train", made / f"{name}.toml", *dials).err
+    (tmp_path / "sums.jsonl").write_text(line(source=LINES[0] * 4, target="dogs") + line(source="one", target="dogs"))
+    done = triptych("evaluate", made / "summaries", "--data", tmp_path / "sums.jsonl")
+    assert done.code == 0 and "Of 1 inputs not all was read" in done.err
+
+
+def test_nothing_is_said_of_an_empty_text(triptych: Command, made: Path) -> None:
+    done = triptych("inspect", made / "summaries", "  ")
+    assert done.code == 2 and "There is nothing to look at: the source is empty." in done.err and done.out == ""
+
+
+def test_a_missing_task_is_called_as_files_call_it(triptych: Command, made: Path, tmp_path: Path) -> None:
+    (tmp_path / "plain.jsonl").write_text(line(source="one", target="two"))
+    done = triptych("evaluate", made / "several", "--data", tmp_path / "plain.jsonl")
+    assert done.code == 1 and "the key 'task' is missing" in done.err
+
+
 def test_a_run_starts_from_span_corruption_and_keeps_its_tokenizer(triptych: Command, made: Path) -> None:
     before, after = (Tokenizers.load(made / name).source for name in ("spans", "several"))
     assert before.fingerprint == after.fingerprint and len(after.tags) == 32

@@ -109,6 +109,8 @@ def test_an_answer_that_is_nowhere_is_named_and_its_question_left_out(tmp_path: 
     assert any("lost" in line and "left out" in line for line in said)
     (found,) = questions(file)
     assert found.lost == ("'Turing' does not stand in the passage (offset 0)",)
+    (found,) = questions(write(tmp_path / "a.jsonl", {"question": "Who?", "passage": "Ada.", "answers": ["Turing"]}))
+    assert found.lost == ("'Turing' does not stand in the passage",)  # no offset was given
 
 
 def test_beside_a_good_answer_a_lost_one_is_only_scored_against(tmp_path: Path) -> None:

@@ -42,6 +42,14 @@ def test_empty_lines_may_be_missing_or_too_many(tmp_path: Path) -> None:
     assert [cue.lines for cue in cues] == [("Hello",), ("12 men",), ("no number", "", "an empty line"), ()]
 
 
+def test_a_mark_within_a_file_hides_no_number(tmp_path: Path) -> None:
+    """Two files with byte order marks, one put behind the other."""
+    content = f"\ufeff1\n{ONE}\na\n\n\ufeff1\n{ONE}\nb\n\n\ufeff{TWO}\nc\n\n"
+    subtitles = read(tmp_path, content)
+    assert [cue.lines for cue in subtitles.cues] == [("a",), ("b",), ("c",)]
+    assert subtitles.to_bytes().decode() == content
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -85,6 +93,8 @@ def test_tags_stay_around_a_text() -> None:
     inner = unit_of("a <b>big</b> dog < 3")
     assert (inner.text, inner.lost) == ("a big dog < 3", 2)
     assert not unit_of("♪ 12 -- ♪").has_words
+    broken = unit_of("Hello<br>there, <BR/>my friend")  # a tag that ends a line parts words and is a line
+    assert (broken.text, broken.lost, len(set_lines(broken, "one two three"))) == ("Hello there, my friend", 0, 3)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +107,8 @@ def test_tags_stay_around_a_text() -> None:
         (('<font color="#fff">One</font> <font size="2">two',), "", "", 3),
         (("<i>it goes on",), "<i>", "", 0),  # closed in another turn, or never
         (("it ends.</i>",), "", "</i>", 0),
+        (("<I>One</i> two",), "", "", 2),  # capitals make no other tag
+        (("<I>One</i> <i>two</I>",), "<I>", "</I>", 0),
     ],
 )
 def test_half_a_tag_does_not_stay_alone(lines: tuple[str, ...], before: str, after: str, lost: int) -> None:

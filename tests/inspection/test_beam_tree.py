@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -104,6 +105,24 @@ def test_fates_by_hand() -> None:
     ]  # fmt: skip
     assert [(one.parent, one.token, one.fate) for one in branches[4:]] == [(1, 1, "finished"), (0, c, "kept"), (0, 1, "pruned")]
     assert path == [1, 4] and branches[4].label == "<end>" and branches[0].label == "t"
+
+
+def test_siblings_that_differ_by_a_space_are_told_apart() -> None:
+    toy = predictor().tokenizers.target
+
+    texts = {5: "cat", 6: " cat", 7: " dog"}
+
+    class Spaced:
+        begin_id, end_id = toy.begin_id, toy.end_id
+
+        def decode(self, ids: Sequence[int], /) -> str:
+            return "".join(texts.get(one, "") for one in ids)
+
+        def pieces(self, ids: list[int]) -> list[str]:
+            return [texts[one] for one in ids]
+
+    step = Step(0, [0, 0, 0], [0, 0, 0], [5, 6, 7], [-1.0, -2.0, -3.0], ["kept", "pruned", "pruned"])
+    assert [one.label for one in grow([step], Spaced(), [5])[0]] == ["cat", "␣cat", "dog"]
 
 
 def test_bytes_of_one_character_show_it_at_the_last() -> None:

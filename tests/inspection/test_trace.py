@@ -19,7 +19,7 @@ from triptych.data.imported_tokenizer import ImportedTokenizer
 from triptych.data.tokenizer import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
-from triptych.inspection.trace import Cell, cells, regroup, trace, trace_tokens
+from triptych.inspection.trace import Cell, cells, label_of, labels_at, regroup, trace, trace_tokens
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.tasks.task import TASKS
@@ -90,6 +90,16 @@ def test_words_stand_apart_where_a_tokenizer_drops_spaces() -> None:
 def test_torn_bytes_are_shown_and_nothing_is_lost() -> None:
     found = cells(Toy(), [2 + 0xE5, 2 + 0x9E, 258])
     assert [cell.tokens for cell in found] == [(0,), (1,), (2,)]
+
+
+def test_tokens_that_differ_by_a_space_are_told_apart() -> None:
+    class Spaced(Toy):
+        words = ("cat", " cat", " ", "\x12", " dog")
+
+    toy = Spaced()
+    assert labels_at(toy, [258, 259, 260, 262], ".") == ["cat", "␣cat", "␣", "dog"]
+    assert labels_at(toy, [258, 259], "a") == ["·cat", "cat"]  # the dot says it already
+    assert label_of(toy, 261) == "U+0012"
 
 
 def test_regrouping_adds_columns_and_averages_rows() -> None:

@@ -140,12 +140,13 @@ class Tags(HTMLParser):
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 def test_a_browser_draws_them(tmp_path: Path) -> None:
     assert BROWSER is not None
-    shown = writing(predictor(), TEXT, Options(decoding=SHORT))
+    shown = writing(predictor(), f"{TEXT}\nthe", Options(decoding=SHORT))
     trace = shown.traces[0]
     page = html.write(tmp_path / "a.html", shown.traces, language="zh-Hant")
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/user", "--dump-dom",
                f"{page.as_uri()}#token-2"]  # fmt: skip
     drawn = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert drawn.count(">⏎\n</span>") == 2, "the end of a line can be seen and clicked, in both texts"
     tags, count = Tags(drawn).found, len(trace.source)
     cells = [(int(one["data-t"] or 0), int(one["data-s"] or 0), float(one["data-weight"] or 0)) for tag, one in tags
              if tag == "rect" and "data-weight" in one]  # fmt: skip

@@ -73,6 +73,9 @@ def evaluate(
     cut = sum(prediction.cut for prediction in evaluation.predictions)
     if cut:
         talk(f"{cut:,} answers were cut at the maximum length (see --decoding.max_length).")
+    unread = sum(prediction.truncated_input_tokens > 0 for prediction in evaluation.predictions)
+    if unread:
+        talk(f"Of {unread:,} inputs not all was read: they are longer than this run reads.")
     if predictions is not None:
         write_answers(predictions, [one.text for one in evaluation.predictions], predictor.task.block)
     intervals = {key: list(pair) for key, pair in bootstrapped(evaluation, examples, bootstrap, predictor).items()} if bootstrap else {}

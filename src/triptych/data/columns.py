@@ -56,19 +56,19 @@ def records(name: str | Path, fields: Sequence[str] | None, needs: Sequence[str]
     """Every line as an Example, also those without text; `wrong` gets the place and reason of what cannot be one."""
     path = Path(name)
     if fields is not None and len(fields) != len(needs):
-        raise DataError(f"data.fields names {len(fields)} columns; it must name {len(needs)}, those of {', '.join(needs)}.")
+        raise DataError(f"data.fields names {len(fields)} columns; it must name {len(needs)}, those of {', '.join(called(needs))}.")
     lines = lines_of(path)
     known = [one for one in itertools.product(*(NAMES[need] for need in needs)) if len(set(one)) == len(one)]
     form = sniffed(path, lines, [tuple(fields)] if fields else known)
     tell(str(form))
     if form.kind == "text":
         raise DataError(
-            f"{path} has one text a line and no second column. Write {' and '.join(needs)} with a tab between them, or as JSONL."
+            f"{path} has one text a line and no second column. Write {' and '.join(called(needs))} with a tab between them, or as JSONL."
         )
     if fields is None:
         if form.kind != "jsonl" and form.chosen is None:
             _refuse_half_a_header(lines, form, needs)
-        tell_taken(form, lines, needs, tell)
+        tell_taken(form, lines, called(needs), tell)
     cells = _of_objects(lines, form, fields, needs, wrong) if form.kind == "jsonl" else _of_columns(lines, form, fields, needs, wrong)
     for number, values in cells:
         try:
@@ -82,6 +82,11 @@ def records(name: str | Path, fields: Sequence[str] | None, needs: Sequence[str]
             yield Example(**values, place=f"{path.name}:{number}")
 
 
+def called(needs: Sequence[str]) -> list[str]:
+    """The fields as files name them."""
+    return [NAMES[need][0] for need in needs]
+
+
 def _refuse_half_a_header(lines: list[str], form: Format, needs: Sequence[str]) -> None:
     """Raise DataError where the first line names some of the columns of a labelled text and not the others: it is no text."""
     number, row = next(rows_of(lines, form.kind, form.path), (0, []))
@@ -90,13 +95,13 @@ def _refuse_half_a_header(lines: list[str], form: Format, needs: Sequence[str]) 
     if needs[-1] in LEARNT and 0 < len(missing) < len(needs):
         raise DataError(
             f"{form.path}:{number}: this looks like a header ({', '.join(row)}), and no column is called {' or '.join(missing)}. Rename "
-            f"one, or name the columns of {', '.join(needs)} in data.fields: by their names, or by numbers where this is no header."
+            f"one, or name the columns of {', '.join(called(needs))} in data.fields: by their names, or by numbers where this is no header."
         )
 
 
 def _of_objects(lines: list[str], form: Format, fields: Sequence[str] | None, needs: Sequence[str], wrong: Wrong,
                 ) -> Iterator[tuple[int, dict[str, Any]]]:  # fmt: skip
-    keys = dict(zip(needs, form.chosen or fields or needs, strict=True))
+    keys = dict(zip(needs, form.chosen or fields or called(needs), strict=True))
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
@@ -125,7 +130,7 @@ def _of_columns(lines: list[str], form: Format, fields: Sequence[str] | None, ne
     rows = rows_of(lines, form.kind, form.path)
     for number, row in itertools.islice(rows, 1 if form.header else 0, None):
         if len(row) <= max(places):
-            reason = f"{len(row)} column(s), at least {max(places) + 1} are needed ({', '.join(needs)}), with {sign} between them."
+            reason = f"{len(row)} column(s), at least {max(places) + 1} are needed ({', '.join(called(needs))}), with {sign} between them."
             wrong(f"{form.path}:{number}", reason)
         else:
             yield number, dict(zip(needs, (row[place] for place in places), strict=True))

@@ -218,7 +218,8 @@ def _question(values: dict[str, Any], passage: str, where: str, at: str, title: 
         start = given if isinstance(given, int) and not isinstance(given, bool) else None
         found = locate(text, start, passage)
         if found is None:
-            lost.append(f"'{_short(text)}' does not stand in the passage (offset {start})")
+            asked = "" if start is None else f" (offset {start})"
+            lost.append(f"'{_short(text)}' does not stand in the passage{asked}")
         elif found != start and given is not None:
             moved.append(f"'{_short(text)}' stands at {found}, not at offset {start}")
         kept.append((text, ELSEWHERE if found is None else found))

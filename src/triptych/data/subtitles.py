@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,14 +15,15 @@ from pathlib import Path
 from ..errors import DataError
 
 STAMP = r"(\d{1,3}):(\d{2}):(\d{2})[,.](\d{1,3})"
-TIMES = re.compile(rf"\s*{STAMP}\s*-->\s*{STAMP}(?:\s.*)?")
+TIMES = re.compile(rf"[\s\ufeff]*{STAMP}\s*-->\s*{STAMP}(?:\s.*)?")
 NO_TIMES = re.compile(r"\s*\d+:\d+\S*\s*\S*-?>\s*\d+:\d+.*|\s*\d+:\d+:\d+\S*\s+\S+\s+\d+:\d+:\d+.*")  # meant as a line of times
-NUMBER = re.compile(r"\s*\d+\s*")
+NUMBER = re.compile(r"[\s\ufeff]*\d+\s*")  # a byte order mark stands within files that were put together
 MARK = r"(?:</?[A-Za-z][^<>]*>|\{\\[^{}]*\}|[♪♫])"  # <i>, </font>, {\an8}, notes of music
 EDGES = re.compile(rf"((?:{MARK}|\s)*)(.*?)((?:{MARK}|\s)*)", re.DOTALL)
 SPEAKER = re.compile(rf"((?:{MARK}|\s)*)([-‐–—]+\s*)(?=\S)")  # "- ", with what stands before it
 TAG = re.compile(r"<(/?)([A-Za-z]\w*)[^<>]*>")
-CLOSED_AND_OPENED = re.compile(r"</(\w+)>(\s*)<\1>")  # <i>one</i> <i>two</i>
+BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)  # the end of a line, as a tag
+CLOSED_AND_OPENED = re.compile(r"</(\w+)>(\s*)<\1>", re.IGNORECASE)  # <i>one</i> <i>two</i>
 
 LINE_WIDTH, EAST_LINE_WIDTH = 42, 18  # characters; the second where most are Chinese, Japanese or Korean
 NOT_FIRST = "，。、；：？！）」』】》〉…～·”’％,.;:?!)]}%"  # a line may not begin with these
@@ -140,7 +142,7 @@ def units(cue: Cue, number: int) -> list[Unit]:
 
 
 def _unit(lines: list[str], cue: int) -> Unit:
-    whole = _joined([line.strip() for line in lines if line.strip()])
+    whole = _joined(_shown(lines))
     speaker = SPEAKER.match(whole)
     dash = speaker[0] if speaker else ""
     found = EDGES.fullmatch(whole[len(dash) :])
@@ -158,7 +160,7 @@ def _without_halves(before: str, inside: str, after: str) -> tuple[str, str, int
     halves: tuple[list[re.Match[str]], list[re.Match[str]]] = ([], [])  # of `before`, of `after`
     for part, text in enumerate((before, inside, after)):
         for tag in TAG.finditer(text):
-            other = next((one for one in reversed(opened) if one[1][2] == tag[2]), None)
+            other = next((one for one in reversed(opened) if _name(one[1]) == _name(tag)), None)
             if not tag[1]:
                 opened.append((part, tag))
             elif other is not None:
@@ -166,17 +168,26 @@ def _without_halves(before: str, inside: str, after: str) -> tuple[str, str, int
                 halves[0].extend([other[1]] * (other[0] == 0 and part == 1))
                 halves[1].extend([tag] * (other[0] == 1 and part == 2))
     for tag in list(halves[0]):
-        partner = next((one for one in halves[1] if one[2] == tag[2]), None)
+        partner = next((one for one in halves[1] if _name(one) == _name(tag)), None)
         if partner is not None:
             halves[0].remove(tag)
             halves[1].remove(partner)
     return _cut_out(before, halves[0]), _cut_out(after, halves[1]), len(halves[0]) + len(halves[1])
 
 
+def _name(tag: re.Match[str]) -> str:
+    return tag[2].lower()
+
+
 def _cut_out(text: str, tags: list[re.Match[str]]) -> str:
     for tag in sorted(tags, key=lambda one: -one.start()):
         text = text[: tag.start()] + text[tag.end() :]
     return text
+
+
+def _shown(lines: Sequence[str]) -> list[str]:
+    """The lines as a player shows them, without empty ones."""
+    return [part.strip() for line in lines for part in BREAK.split(line) if part.strip()]
 
 
 def _joined(lines: list[str]) -> str:
@@ -193,7 +204,7 @@ def set_lines(unit: Unit, text: str, width: int | None = None) -> list[str]:
     """The lines of a translated unit: as many as it had, more where one would be longer than `width` characters."""
     limit = width or (EAST_LINE_WIDTH if is_east(text) else LINE_WIDTH)
     before, after = (len(re.sub(MARK, "", part)) for part in (unit.before, unit.after))
-    lines = balanced(text, limit, sum(bool(line.strip()) for line in unit.lines), before, after)
+    lines = balanced(text, limit, len(_shown(unit.lines)), before, after)
     lines[0] = unit.before + lines[0]
     lines[-1] += unit.after
     return lines

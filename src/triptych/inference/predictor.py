@@ -277,6 +277,8 @@ class Predictor:
         example = self.example(text, "text", to)
         if getattr(self.model.config, "encoder", True) is None or getattr(self.model.config, "decoder", True) is None:
             return self.traces(example, target, label, windows=[1])[0]
+        if not (getattr(example, self.task.input) or "").strip():
+            raise UsageError(f"There is nothing to look at: the {self.task.input} is empty.")
         return trace(self.model, self.task, self.tokenizers, dataclasses.replace(example, target=target), labels=self.labels,
                      settings=self.settings(**decoding), label=label or self._name(), kinds=kinds)  # fmt: skip
 

@@ -5,6 +5,7 @@ Words in it stand in English and 繁體中文 at once; the colours are those of 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 
 from .bars import escaped, width_of
@@ -49,16 +50,13 @@ def _drawn(tree: BeamTree) -> tuple[dict[int, list[int]], int]:
     for places in children.values():
         places.sort(key=lambda place: (place not in best, -tree.branches[place].log_probability))
     leaves = sum(place not in children for place in range(len(tree.branches)))
-    pruned = sorted((tree.branches[place].log_probability - _rival(tree, place), place) for place in range(len(tree.branches))
-                    if tree.branches[place].fate == "pruned")  # fmt: skip
+    likeliest: dict[int, float] = defaultdict(lambda: -math.inf)  # of the candidates of a step
+    for branch in tree.branches:
+        likeliest[branch.depth] = max(likeliest[branch.depth], branch.log_probability)
+    pruned = sorted((branch.log_probability - likeliest[branch.depth], place) for place, branch in enumerate(tree.branches)
+                    if branch.fate == "pruned")  # fmt: skip
     dropped = {place for _, place in pruned[: max(0, leaves - MOST_ROWS)]}
     return {parent: [place for place in places if place not in dropped] for parent, places in children.items()}, len(dropped)
-
-
-def _rival(tree: BeamTree, place: int) -> float:
-    """The likeliest of the candidates of the same step."""
-    depth = tree.branches[place].depth
-    return max(one.log_probability for one in tree.branches if one.depth == depth)
 
 
 def _rows(tree: BeamTree, below: dict[int, list[int]]) -> dict[int, int]:

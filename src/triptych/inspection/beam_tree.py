@@ -6,6 +6,7 @@ It is grown from the events of the very search that gave the answer.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ from ..decoding.hypothesis import Step
 from ..decoding.search import search
 from ..decoding.settings import DecodingSettings
 from ..decoding.writing import write
-from .trace import MOST_BYTES, Pieces, label_of
+from .trace import MOST_BYTES, Pieces, label_of, told_apart
 
 ROOT = -1
 
@@ -94,6 +95,7 @@ def grow(events: Sequence[Step], tokenizer: Pieces, answer: Sequence[int]) -> tu
                 kept.append(len(branches))
             branches.append(Branch(parent, token, _label(tokenizer, branches, parent, token), depth, total, fate))
         beams = kept
+    branches = _apart(tokenizer, branches)
     path, at = [], ROOT
     for token in answer:
         if (at, token) not in children:
@@ -101,6 +103,18 @@ def grow(events: Sequence[Step], tokenizer: Pieces, answer: Sequence[int]) -> tu
         at = children[at, token]
         path.append(at)
     return branches, path
+
+
+def _apart(tokenizer: Pieces, branches: Sequence[Branch]) -> list[Branch]:
+    """The branches, of which no two that grow from the same one are printed alike for want of a space."""
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, branch in enumerate(branches):
+        places[branch.parent].append(place)
+    labels: dict[int, str] = {}
+    for several in places.values():
+        texts = [tokenizer.decode([branches[place].token]) for place in several]
+        labels |= dict(zip(several, told_apart([branches[place].label for place in several], texts), strict=True))
+    return [replace(branch, label=labels[place]) for place, branch in enumerate(branches)]
 
 
 def _label(tokenizer: Pieces, branches: Sequence[Branch], parent: int, token: int) -> str:

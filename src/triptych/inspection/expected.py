@@ -65,14 +65,14 @@ class Expected:
         }  # fmt: skip
 
 
-def ranked(ids: Sequence[int], probabilities: Sequence[float], actual: tuple[int, float] | None, label: Callable[[int], str],
-           actual_label: str | None = None) -> list[Choice]:  # fmt: skip
+def ranked(ids: Sequence[int], probabilities: Sequence[float], actual: tuple[int, float] | None,
+           labels: Callable[[Sequence[int]], Sequence[str]], actual_label: str | None = None) -> list[Choice]:  # fmt: skip
     """The likeliest next tokens with the one that came. ids, probabilities: likeliest first; actual: that token and its probability;
-    actual_label: what to print for it instead of its own label."""
-    found = [Choice(label(number), probability, actual is not None and number == actual[0])
-             for number, probability in zip(ids, probabilities, strict=True)]  # fmt: skip
-    if actual is None:
-        return found
-    if not any(one.is_actual for one in found):
-        found.append(Choice(label(actual[0]), actual[1], True))
+    labels: what to print for tokens side by side; actual_label: what to print for it instead of its own label."""
+    shown = list(zip(ids, probabilities, strict=True))
+    if actual is not None and actual[0] not in ids:
+        shown.append(actual)
+    printed = labels([number for number, _ in shown])
+    found = [Choice(label, probability, actual is not None and number == actual[0])
+             for label, (number, probability) in zip(printed, shown, strict=True)]  # fmt: skip
     return [Choice(f"{one.label} → {actual_label}", one.probability, True) if one.is_actual and actual_label else one for one in found]

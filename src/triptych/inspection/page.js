@@ -4,7 +4,8 @@ const SIDES = { cross: ["target", "source"], encoder: ["source", "source"], deco
 
 function sentence(parent, cells, isActive) {
   return cells.map((cell, place) => {
-    const shown = (place ? cell.text : cell.text.trimStart()) || ` ${cell.label}`, kind = cell.text ? "token" : "token special";
+    const text = place ? cell.text : cell.text.trimStart(), isBreak = !text.trim() && text.includes("\n");
+    const shown = isBreak ? text.replaceAll("\n", "⏎\n") : text || ` ${cell.label}`, kind = cell.text ? "token" : "token special";
     const span = make(parent, "span", { class: kind, title: `${say("pieces")}: ${cell.pieces.join(" ")}` }, shown);
     if (isActive) span.setAttribute("tabindex", "0");
     return span;

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -173,7 +174,7 @@ def _label(text: str, before: str) -> str:
     shown = text.strip()
     if not shown:
         return "".join({"\n": "⏎", "\t": "⇥"}.get(character, "␣") for character in text)
-    if all(unicodedata.category(character) == "Cf" for character in shown):  # invisible, like what joins emoji
+    if all(unicodedata.category(character) in ("Cf", "Cc") for character in shown):  # invisible, like what joins emoji; no part of SVG
         return " ".join(f"U+{ord(character):04X}" for character in shown)
     goes_on = _in_word(text[0]) and _in_word(before[-1:])
     return f"·{shown}" if goes_on else shown
@@ -183,6 +184,18 @@ def label_of(tokenizer: Pieces, number: int, before: str = "") -> str:
     """What to print for one token after the text `before`; a piece of a character and a special token by their raw form."""
     text = tokenizer.decode([number])
     return _label(text, before) if text and "\ufffd" not in text else tokenizer.pieces([number])[0]
+
+
+def labels_at(tokenizer: Pieces, numbers: Sequence[int], before: str = "") -> list[str]:
+    """What to print for tokens that may stand at one place after the text `before`: of those that would look alike spaces are shown."""
+    return told_apart([label_of(tokenizer, number, before) for number in numbers], [tokenizer.decode([number]) for number in numbers])
+
+
+def told_apart(labels: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """`labels`; where several are the same, those whose text begins with a space have a mark for it."""
+    counts = Counter(labels)
+    return [f"␣{label}" if counts[label] > 1 and text[:1] == " " and text.strip() else label
+            for label, text in zip(labels, texts, strict=True)]  # fmt: skip
 
 
 def _in_word(character: str) -> bool:

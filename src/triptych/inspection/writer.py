@@ -12,7 +12,7 @@ import torch
 
 from .attribution import exact
 from .expected import Choice, Expected, Total, ranked
-from .trace import Cell, Pieces, Trace, cells, label_of, regroup
+from .trace import Cell, Pieces, Trace, cells, labels_at, regroup
 
 MOST_CHOICES = 10  # next tokens shown at a place
 CHUNK = 512  # positions whose logits are held at a time
@@ -113,7 +113,7 @@ def _choices(tokenizer: Pieces, shown: Sequence[Cell], start: int, read: _Read, 
         whole = shown[place + 1] if place + 1 < len(shown) and len(shown[place + 1].tokens) > 1 else None
         found.append(ranked(
             read.top[0][at].tolist(), read.top[1][at].tolist(), None if came is None or chance is None else (came, chance),
-            lambda number, before=cell.text: label_of(tokenizer, number, before), None if whole is None else whole.label,
+            lambda numbers, before=cell.text: labels_at(tokenizer, numbers, before), None if whole is None else whole.label,
         ))  # fmt: skip
     return found
 

@@ -42,6 +42,8 @@ def is_folder(path: str | Path) -> bool:
 def read_folder(path: str | Path) -> Folder:
     """Raises RunError naming all files that are missing, or the one that cannot be read."""
     path = Path(path)
+    if path.is_file():
+        raise RunError(f"{path} is a file. Name its folder, which must hold the tokenizer too (tokenizer.json; of llama2.c tok*.bin).")
     if not path.is_dir():
         raise RunError(f"There is no folder {path}. Name one with config.json, model.safetensors and tokenizer.json.")
     lacking = [name for name in ("config.json", "tokenizer.json") if not (path / name).is_file()]
