@@ -123,6 +123,7 @@ def test_siblings_that_differ_by_a_space_are_told_apart() -> None:
 
     step = Step(0, [0, 0, 0], [0, 0, 0], [5, 6, 7], [-1.0, -2.0, -3.0], ["kept", "pruned", "pruned"])
     assert [one.label for one in grow([step], Spaced(), [5])[0]] == ["cat", "␣cat", "dog"]
+    assert [one.label for one in grow([step], Spaced(), [5], "wild")[0]] == ["·cat", "cat", "dog"]  # a prompt's word goes on
 
 
 def test_bytes_of_one_character_show_it_at_the_last() -> None:
@@ -148,10 +149,13 @@ def test_the_picture_holds_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({(at[place], tree.branches[int(place)].depth) for place in at}) == len(at), "nothing lies on anything"
     monkeypatch.setattr(beam_svg, "MOST_ROWS", 4)
     small = beam_svg.svg(tree)
-    pruned = sum(one.fate == "pruned" for one in tree.branches)
     left_out = int(re.findall(r'data-left-out="(\d+)"', small)[0])
-    assert 0 < left_out <= pruned and f"{left_out} weaker pruned candidates not drawn" in small
+    assert left_out > 0 and f"{left_out} weaker candidates not drawn" in small
     assert all(f'data-branch="{place}"' in small for place in tree.best)
+    drawn = {int(place) for place in re.findall(r'data-branch="(\d+)"', small)}
+    assert len(drawn) == len(tree.branches) - left_out and all(tree.branches[place].parent in {ROOT, *drawn} for place in drawn)
+    lines = len(set(re.findall(r'<text class="\w+" fill="#\w+" x="[\d.]+" y="(\d+)"', small.split("<g", 1)[1].rsplit("</g>", 1)[0])))
+    assert lines <= max(4, sum(one.fate in ("finished", "cut") for one in tree.branches)), "what was kept and given up goes too"
 
 
 def test_no_token_breaks_the_picture() -> None:

@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 
 def read_passage(given: str | None) -> str | None:
     """--passage: the content of a file of that name, else the text itself."""
+    from ..data.sources import decode_lines
+
     if given is None:
         return None
     path = Path(given)
     try:
         if not path.is_file():
             return given
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{given}: byte {error.start} is not UTF-8. Convert it, for example: iconv -f latin1 -t utf-8") from None
+        raw = path.read_bytes()
     except (OSError, ValueError):  # too long for a file's name, or with a zero in it: a text
         return given
+    decode_lines(raw, given)  # says what is wrong with it
+    return raw.decode("utf-8-sig")
 
 
 def refuse_words(predictor: Predictor) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from heapq import heapify, heappop, heappush
 
 from .bars import escaped, width_of
 from .beam_tree import ROOT, BeamTree, Branch
 
 ROW, GAP, MARGIN, SMALL, SIZE = 22, 30, 14, 11, 14  # pixels: a line, between columns, around, letters of numbers and of tokens
-MOST_ROWS = 120  # lines; beyond that the weakest pruned candidates are left out
+MOST_ROWS = 120  # lines; beyond that the weakest ends of the tree are left out, pruned or given up
 MOST_CHARACTERS = 18  # of a label
 INK, SOFT, HEAT, MARK = "#1c2430", "#5d6a7a", "#0b5cad", "#b3480f"
 END = "■"
@@ -49,14 +50,32 @@ def _drawn(tree: BeamTree) -> tuple[dict[int, list[int]], int]:
     best = set(tree.best)
     for places in children.values():
         places.sort(key=lambda place: (place not in best, -tree.branches[place].log_probability))
-    leaves = sum(place not in children for place in range(len(tree.branches)))
-    likeliest: dict[int, float] = defaultdict(lambda: -math.inf)  # of the candidates of a step
+    dropped = _dropped(tree, {parent: len(places) for parent, places in children.items()})
+    return {parent: [place for place in places if place not in dropped] for parent, places in children.items()}, len(dropped)
+
+
+def _dropped(tree: BeamTree, below: dict[int, int]) -> set[int]:
+    """What has no line of its own among MOST_ROWS. Ends go first that are least likely beside the likeliest of their step; never the
+    answer or another whole one. below: how many children a branch has."""
+    likeliest: dict[int, float] = defaultdict(lambda: -math.inf)
     for branch in tree.branches:
         likeliest[branch.depth] = max(likeliest[branch.depth], branch.log_probability)
-    pruned = sorted((branch.log_probability - likeliest[branch.depth], place) for place, branch in enumerate(tree.branches)
-                    if branch.fate == "pruned")  # fmt: skip
-    dropped = {place for _, place in pruned[: max(0, leaves - MOST_ROWS)]}
-    return {parent: [place for place in places if place not in dropped] for parent, places in children.items()}, len(dropped)
+    kept = set(tree.best) | {place for place, branch in enumerate(tree.branches) if branch.fate in ("finished", "cut")} | {ROOT}
+    behind = [branch.log_probability - likeliest[branch.depth] for branch in tree.branches]
+    leaves = [place for place in range(len(tree.branches)) if place not in below]
+    ends = [(behind[place], place) for place in leaves if place not in kept]
+    heapify(ends)
+    rows, dropped = len(leaves), set[int]()
+    while rows > MOST_ROWS and ends:
+        _, place = heappop(ends)
+        dropped.add(place)
+        parent = tree.branches[place].parent
+        below[parent] -= 1
+        if below[parent]:
+            rows -= 1
+        elif parent not in kept:  # an end itself now, on the line that became free
+            heappush(ends, (behind[parent], parent))
+    return dropped
 
 
 def _rows(tree: BeamTree, below: dict[int, list[int]]) -> dict[int, int]:
@@ -158,7 +177,7 @@ def _legend(x: int, y: int, left_out: int) -> list[str]:
         lines.append(f'<path fill="none" {style} d="M{at:.1f} {y + 8}h22"/>')
         lines.append(f'<text class="soft" fill="{SOFT}" font-size="12" x="{at + 28:.1f}" y="{y + 12}">{text}</text>')
         at += 44 + width_of(text) * 12 / SIZE
-    more = f" · {left_out} weaker pruned candidates not drawn 另有 {left_out} 個較弱的捨棄項未畫出" if left_out else ""
+    more = f" · {left_out} weaker candidates not drawn 另有 {left_out} 個較弱的候選項未畫出" if left_out else ""
     lines.append(
         f'<text class="soft" fill="{SOFT}" font-size="12" x="{x}" y="{y + 32}">{END} end 結束 · log-probability of all so far, nats '
         f"累計對數機率 · (score of a whole answer 完整答案的分數){more}</text>"

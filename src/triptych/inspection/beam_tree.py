@@ -52,7 +52,7 @@ def tree_of_answer(model: Any, inputs: dict[str, Any], settings: DecodingSetting
     (answers,) = search(model, inputs, settings, begin=tokenizer.begin_id, end=end, on_event=events.append)
     best = answers[0]
     return _grown(events, tokenizer, best.tokens, best.token_log_probabilities, tokenizer.decode(best.tokens), best.score, settings,
-                  False)  # fmt: skip
+                  None)  # fmt: skip
 
 
 def tree_of_writing(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Pieces, context: int) -> BeamTree:
@@ -60,14 +60,15 @@ def tree_of_writing(model: Any, prompt: Sequence[int], settings: DecodingSetting
     events: list[Step] = []
     (answers,) = write(model, [prompt], settings, tokenizer, context=context, on_event=events.append)
     best = answers[0]
-    return _grown(events, tokenizer, best.tokens, best.token_log_probabilities, best.text, best.score, settings, True)
+    return _grown(events, tokenizer, best.tokens, best.token_log_probabilities, best.text, best.score, settings, prompt)
 
 
 def _grown(events: Sequence[Step], tokenizer: Pieces, tokens: Sequence[int], each: Sequence[float], text: str, score: float,
-           settings: DecodingSettings, prompted: bool) -> BeamTree:  # fmt: skip
-    branches, best = grow(events, tokenizer, [*tokens, tokenizer.end_id] if len(each) > len(tokens) else list(tokens))
+           settings: DecodingSettings, prompt: Sequence[int] | None) -> BeamTree:  # fmt: skip
+    whole = [*tokens, tokenizer.end_id] if len(each) > len(tokens) else list(tokens)
+    branches, best = grow(events, tokenizer, whole, tokenizer.decode([prompt[-1]]) if prompt else "")
     # the search counts a prompt's probability too, the tree does not
-    before = branches[best[-1]].log_probability - sum(each[: len(best)]) if best and prompted else 0.0
+    before = branches[best[-1]].log_probability - sum(each[: len(best)]) if best and prompt is not None else 0.0
     branches = [replace(one, log_probability=one.log_probability - before, score=_score(one, before, settings)) for one in branches]
     return BeamTree(branches, best, text, score, settings.beams)
 
@@ -78,8 +79,9 @@ def _score(branch: Branch, before: float, settings: DecodingSettings) -> float |
     return (branch.log_probability - before) / branch.depth**settings.length_penalty
 
 
-def grow(events: Sequence[Step], tokenizer: Pieces, answer: Sequence[int]) -> tuple[list[Branch], list[int]]:
-    """The branches of the first source, and the places of those on the path of `answer`, as far as it goes."""
+def grow(events: Sequence[Step], tokenizer: Pieces, answer: Sequence[int], before: str = "") -> tuple[list[Branch], list[int]]:
+    """The branches of the first source, and the places of those on the path of `answer`, as far as it goes. before: the text that the
+    answer goes on from."""
     branches: list[Branch] = []
     children: dict[tuple[int, int], int] = {}
     beams = [ROOT]
@@ -93,7 +95,7 @@ def grow(events: Sequence[Step], tokenizer: Pieces, answer: Sequence[int]) -> tu
             children[parent, token] = len(branches)
             if fate == "kept":
                 kept.append(len(branches))
-            branches.append(Branch(parent, token, _label(tokenizer, branches, parent, token), depth, total, fate))
+            branches.append(Branch(parent, token, _label(tokenizer, branches, parent, token, before), depth, total, fate))
         beams = kept
     branches = _apart(tokenizer, branches)
     path, at = [], ROOT
@@ -117,13 +119,13 @@ def _apart(tokenizer: Pieces, branches: Sequence[Branch]) -> list[Branch]:
     return [replace(branch, label=labels[place]) for place, branch in enumerate(branches)]
 
 
-def _label(tokenizer: Pieces, branches: Sequence[Branch], parent: int, token: int) -> str:
+def _label(tokenizer: Pieces, branches: Sequence[Branch], parent: int, token: int, before: str) -> str:
     """Of a token; the last byte of a character shows the whole character."""
     ids, at = [token], parent
     while "\ufffd" in tokenizer.decode(ids) and at != ROOT and len(ids) < MOST_BYTES:
         ids.insert(0, branches[at].token)
         at = branches[at].parent
-    before = tokenizer.decode([branches[at].token]) if at != ROOT else ""
+    before = tokenizer.decode([branches[at].token]) if at != ROOT else before
     text = tokenizer.decode(ids)
     if len(ids) == 1 or "\ufffd" in text:
         return label_of(tokenizer, token, before)
