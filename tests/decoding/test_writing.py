@@ -134,6 +134,19 @@ def test_nothing_is_written_past_a_stop_string_that_is_reread(reciter: Transform
     assert one.finished and Bytes().decode(one.tokens) == one.text + "fab" and len(one.token_log_probabilities) == len(one.tokens)
 
 
+@pytest.mark.parametrize("beams", [1, 2])
+def test_a_stop_string_in_the_last_step_ends_a_stream_too(reciter: Transformer, beams: int) -> None:
+    prompt, given = Bytes().encode(TEXT), settings(max_length=3, beams=beams, stop=["c"])
+    pieces, ended = stream(reciter, prompt, given, Bytes(), context=64), None
+    while ended is None:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            ended = end.value
+    (one,) = write(reciter, [prompt], given, Bytes(), context=64)[0]
+    assert one.text == "ab" and one.finished and ended is True
+
+
 @pytest.mark.parametrize("context", [64, 12])
 def test_an_answer_cut_inside_a_character_shows_nothing_of_it(reciter: Transformer, context: int) -> None:
     prompt, given = Bytes().encode("abc "), settings(max_length=3)

@@ -126,8 +126,10 @@ def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokeni
         if answer.finished or len(tokens) >= new:
             break
         shown = ([*shown, *answer.tokens[len(prefix) :]])[-(context // 2) :]
-    yield from _news(told_of(tokenizer.decode(tokens), answer.finished), told, settings.stop, head, final=True)
-    return answer.finished
+    text = tokenizer.decode(tokens)
+    finished = answer.finished or cut_at(text, settings.stop, head) != text  # beams are not asked in the last step
+    yield from _news(told_of(text, finished), told, settings.stop, head, final=True)
+    return finished
 
 
 def stream_answer(model: Any, inputs: dict[str, Tensor], settings: DecodingSettings, tokenizer: Decoder, *, begin: int,
