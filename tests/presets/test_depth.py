@@ -67,10 +67,10 @@ def test_what_is_said_wins() -> None:
 
 
 def test_on_the_command_line_it_replaces_the_recipe_but_not_its_neighbours() -> None:
-    recipe = Recipe.load("tiny-shakespeare", {"model.depth": "2", "training.learning_rate": "1e-4"})
+    recipe = Recipe.load("war-and-peace", {"model.depth": "2", "training.learning_rate": "1e-4"})
     assert (stack(recipe).layers, stack(recipe).width, stack(recipe).heads, stack(recipe).inner_width) == (2, 128, 2, 512)
-    assert recipe.training.learning_rate == 1e-4 and recipe.batches.batch_tokens == 4096 and stack(recipe).dropout == 0.1
-    assert recipe.model.preset == "decoder-small" and recipe.training.minutes == 15
+    assert recipe.training.learning_rate == 1e-4 and recipe.batches.batch_tokens == 4096 and stack(recipe).dropout == 0.2
+    assert recipe.model.preset == "decoder-small" and recipe.training.minutes == 30
 
 
 def test_it_says_what_it_set() -> None:

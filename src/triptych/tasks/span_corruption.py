@@ -3,7 +3,7 @@
 
 Source `Thank you <0> me to your party <1> .`, target `<0> for inviting <1> last week <end>`; the end stands for the last sentinel of
 the paper. With `target = "whole"` the decoder writes the whole text instead (text infilling, Lewis et al. 2020, section 2.2; compared in
-Raffel et al., section 3.3.2): every token is told, so that it learns to write and to copy from few texts, and a step takes longer.
+Raffel et al., section 3.3.2): every token is told, and a step takes longer.
 Training draws the spans anew in every epoch, an evaluation always the same. In use `[MASK]` marks a run to be written.
 """
 
