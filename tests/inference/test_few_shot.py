@@ -58,18 +58,33 @@ def test_forced_scoring_is_the_plain_loop(predictor: Predictor, batch_tokens: in
     assert answer_log_probabilities(predictor.model, [], []) == []
 
 
-@pytest.mark.parametrize("normalise", ["sum", "token", "byte"])
+@pytest.mark.parametrize("normalise", ["sum", "token", "byte", "prior"])
 def test_judged_as_by_hand(predictor: Predictor, normalise: str) -> None:
     shots = FewShot(predictor, SHOTS[:2])
     texts = ["a film number 9", "電影"]
     encode = predictor.tokenizers.target.encode
-    for text, one in zip(texts, judge(shots, texts, CHOICES, normalise), strict=True):  # type: ignore[arg-type]
+
+    def nats(text: str, words: str) -> float:
         prompt = "".join(f"{shot.text}\nLabel: {shot.label}\n\n" for shot in SHOTS[:2]) + f"{text}\nLabel:"
+        return sum(by_hand(predictor, [0, *encode(prompt)], encode(f" {words}")))
+
+    for text, one in zip(texts, judge(shots, texts, CHOICES, normalise), strict=True):  # type: ignore[arg-type]
         for label, words in CHOICES.items():
-            answer = encode(f" {words}")
-            size = {"sum": 1, "token": len(answer), "byte": len(words.encode())}[normalise]
-            assert one.scores[label] == pytest.approx(sum(by_hand(predictor, [0, *encode(prompt)], answer)) / size, abs=1e-4)
+            size = {"token": len(encode(f" {words}")), "byte": len(words.encode())}.get(normalise, 1)
+            prior = nats("", words) if normalise == "prior" else 0.0
+            assert one.scores[label] == pytest.approx((nats(text, words) - prior) / size, abs=1e-4)
         assert one.label == max(one.scores, key=one.scores.__getitem__) and one.dropped == 0
+
+
+def test_a_prior_is_of_the_examples_that_a_text_left_room_for(predictor: Predictor) -> None:
+    texts = ["a film", "a film " * 9, "a film " * 50]
+    found = judge(FewShot(predictor, SHOTS), texts, CHOICES, "prior")
+    plain = judge(FewShot(predictor, SHOTS), texts, CHOICES)
+    assert len({one.dropped for one in found}) == 3 and found[-1].dropped == len(SHOTS) + 1
+    for one, own in zip(found, plain, strict=True):
+        (blank,) = judge(FewShot(predictor, SHOTS[one.dropped :]), [""], CHOICES)
+        assert one.dropped == own.dropped
+        assert {label: own.scores[label] - blank.scores[label] for label in CHOICES} == pytest.approx(one.scores, abs=1e-4)
 
 
 def test_what_does_not_fit_drops_whole_examples_oldest_first(predictor: Predictor) -> None:

@@ -76,7 +76,8 @@ class Judging:
         str | None, Parameter(help="With --as: the labels to choose from, a,b or label=words,label=words; else those of the data.")
     ] = None
     normalise: Annotated[
-        Literal["sum", "token", "byte"], Parameter(help="With --as: compare a label's log-probability, or its mean a token or byte.")
+        Literal["sum", "token", "byte", "prior"],
+        Parameter(help="With --as: compare a label's log-probability, its mean a token or byte, or what the text adds to it (prior)."),
     ] = "sum"
 
 

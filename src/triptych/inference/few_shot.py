@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = "{text}\nLabel: {label}\n\n"
 KEYS = (("text", "label"), ("input", "answer"))  # columns or keys of a file of examples
-Normalise = Literal["sum", "token", "byte"]
+Normalise = Literal["sum", "token", "byte", "prior"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,11 @@ class FewShot:
                 return ids[-room:], len(self.examples) + 1
             kept -= 1
 
+    def blank(self, dropped: int) -> list[int]:
+        """The ids of a prompt that lacks the first `dropped` examples, and asks about an empty text."""
+        shown = "".join(map(self.template.shown, self.examples[dropped:]))
+        return [self.predictor.tokenizers.target.begin_id, *self.encode(shown + self.template.question(""))]
+
     def asked(self, example: Example, new: int) -> tuple[Example, int]:
         """The Example whose text is the prompt, and how many examples it lacks."""
         ids, dropped = self.ids(example.text or "", new)
@@ -152,8 +157,9 @@ def judge(shots: FewShot, texts: Sequence[str], choices: Mapping[str, str], norm
           batch_tokens: int = 4096) -> list[Judgement]:  # fmt: skip
     """The most probable of `choices` (label -> the words that stand for it) for each text, by forced scoring in batches.
 
-    normalise: log-probability of the whole answer ("sum"), its mean a token ("token") or a UTF-8 byte ("byte"). Of equally
-    probable labels the first wins.
+    normalise: log-probability of the whole answer ("sum"), its mean a token ("token") or a UTF-8 byte ("byte"); or how much more probable
+    the text makes the whole answer than the same prompt with an empty text does ("prior": Brown et al. 2020, section 2.4; Zhao et al.
+    2021, section 5), for a model that likes one answer whatever the text. Of equally probable labels the first wins.
     """
     if len(choices) < 2:
         raise UsageError(f"There must be at least two labels to choose from; there is {', '.join(choices) or 'none'}. Give --choices a,b.")
@@ -162,13 +168,24 @@ def judge(shots: FewShot, texts: Sequence[str], choices: Mapping[str, str], norm
         raise UsageError(f"The choice '{empty[0]}' has no words. Write LABEL=WORDS.")
     within = shots.predictor.tokenizers.target.encode_within
     answers = {label: within(shots.template.answer(words)) for label, words in choices.items()}
-    prompts = [shots.ids(text, max(map(len, answers.values()))) for text in texts]
-    flat = [(ids, answer) for ids, _ in prompts for answer in answers.values()]
+    longest = max(map(len, answers.values()))
+    prompts = [shots.ids(text, longest) for text in texts]
+    nats = _nats(shots, [ids for ids, _ in prompts], answers, batch_tokens)
+    if normalise == "prior":
+        blank = {dropped: shots.blank(dropped) for _, dropped in prompts}
+        priors = dict(zip(blank, _nats(shots, list(blank.values()), answers, batch_tokens), strict=True))
+        nats = [{label: own[label] - priors[dropped][label] for label in own} for own, (_, dropped) in zip(nats, prompts, strict=True)]
+    else:
+        sizes = {
+            label: {"sum": 1, "token": len(answers[label]), "byte": len(words.encode())}[normalise] for label, words in choices.items()
+        }
+        nats = [{label: own[label] / sizes[label] for label in own} for own in nats]
+    return [Judgement(max(own, key=own.__getitem__), own, dropped) for own, (_, dropped) in zip(nats, prompts, strict=True)]
+
+
+def _nats(shots: FewShot, prompts: Sequence[list[int]], answers: Mapping[str, list[int]], batch_tokens: int) -> list[dict[str, float]]:
+    """For each prompt: label -> log-probability of its answer."""
+    flat = [(ids, answer) for ids in prompts for answer in answers.values()]
     each = answer_log_probabilities(shots.predictor.model, [ids for ids, _ in flat], [answer for _, answer in flat], batch_tokens)
-    sizes = {label: {"sum": 1, "token": len(answers[label]), "byte": len(words.encode())}[normalise] for label, words in choices.items()}
-    found = []
-    for place, (_, dropped) in enumerate(prompts):
-        own = each[place * len(choices) : (place + 1) * len(choices)]
-        scores = {label: sum(nats) / sizes[label] for label, nats in zip(choices, own, strict=True)}
-        found.append(Judgement(max(scores, key=scores.__getitem__), scores, dropped))
-    return found
+    totals = iter([sum(tokens) for tokens in each])
+    return [{label: next(totals) for label in answers} for _ in prompts]
