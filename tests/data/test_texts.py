@@ -127,6 +127,26 @@ def test_the_union_holds_no_held_out_text(monkeypatch: pytest.MonkeyPatch) -> No
     assert [one.text for one in sets_text.pretraining_en(about, "test", DataTable())] == ["war dev"]
 
 
+def test_passages_are_those_of_the_questions_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str, split: str, data: DataTable, needs: tuple[str, ...], report: object = None) -> list[Example]:
+        assert (name, data.set, needs) == ("jaquad", "jaquad", ("question", "passage", "answers"))
+        return [Example(question=f"{number}?", passage=f"{split} {number // 2}", place=f"f:{number}") for number in range(5)]
+
+    monkeypatch.setattr(catalog, "load_other", load)
+    found = sets_text.passages(sets_text.ENTRIES["jaquad-passages"], "test", DataTable())
+    assert [(one.text, one.place) for one in found] == [("test 0", "jaquad/f:0"), ("test 1", "jaquad/f:2"), ("test 2", "jaquad/f:4")]
+    assert all(one.question is None and one.passage is None for one in found)
+
+
+@pytest.mark.parametrize(("name", "passages"), [("jaquad", (9356, 357, 1431)), ("cmrc2018", (805, 43, 256))])
+def test_no_passage_stands_in_two_parts(name: str, passages: tuple[int, ...]) -> None:
+    if not has(name):
+        pytest.skip(f"{name} is not in TRIPTYCH_DATA")
+    parts = [[one.text for one in read_part(DataTable(set=f"{name}-passages"), split, None, ("text",))]
+             for split in ("train", "validation", "test")]  # fmt: skip
+    assert tuple(map(len, parts)) == passages and len({text for part in parts for text in part}) == sum(passages)
+
+
 def has(name: str) -> bool:
     return bool(os.environ.get("TRIPTYCH_DATA")) and all(catalog.find(name, file) for file in catalog.entry(name).files)
 

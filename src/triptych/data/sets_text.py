@@ -66,6 +66,14 @@ ENTRIES: dict[str, Entry] = {
          "validation and test: those of war-and-peace"),
         fields=("text",), loader="sets_text:pretraining_en",
     ),
+    "jaquad-passages": Entry(
+        "jaquad-passages", "The Wikipedia passages of JaQuAD as plain text, without the questions", "CC BY-SA 3.0", ("ja",), (),
+        ("made of jaquad, its parts as they are there",), fields=("text",), loader="sets_text:passages",
+    ),
+    "cmrc2018-passages": Entry(
+        "cmrc2018-passages", "The Wikipedia passages of CMRC 2018 as plain text, without the questions", "CC BY-SA 4.0", ("zh",), (),
+        ("made of cmrc2018, its parts as they are there",), fields=("text",), loader="sets_text:passages",
+    ),
 }  # fmt: skip
 
 
@@ -165,6 +173,18 @@ def pretraining_en(about: Entry, split: str, data: DataTable, report: Report | N
             left = f"; {dropped:,} stand in a held-out part and are left out" if dropped else ""
             report(f"{name}: {kept:,} distinct training texts{left}")
     return found
+
+
+def passages(about: Entry, split: str, data: DataTable, report: Report | None = None) -> list[Example]:
+    """The distinct passages that a part of a set of questions asks about."""
+    from .parts import DataTable
+
+    name = about.name.removesuffix("-passages")
+    asked = catalog.load_other(name, split, DataTable(set=name), ("question", "passage", "answers"), report)
+    first: dict[str, Example] = {}
+    for example in asked:
+        first.setdefault(example.passage or "", Example(text=example.passage, place=f"{name}/{example.place}"))
+    return list(first.values())
 
 
 def _texts(example: Example) -> list[str]:
