@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from toy_model import BEGIN, END, Toy, inputs
 
 from triptych.decoding.beam import Beams
-from triptych.decoding.choose import Survey, log_norms
+from triptych.decoding.choose import Survey, log_norms, repeats
 from triptych.decoding.hypothesis import Hypothesis, Step
 from triptych.decoding.sampling import draw, uniform
 from triptych.decoding.search import Decoding, search
@@ -221,6 +223,56 @@ def test_sources_join_and_leave_at_any_step() -> None:
     assert len(decoding.answers) >= 6
 
 
+def written_twice(tokens: Sequence[int], size: int) -> bool:
+    runs = [tuple(tokens[place : place + size]) for place in range(len(tokens) - size + 1)]
+    return len(set(runs)) < len(runs)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("prefix", [[], [2, 2]])
+def test_no_run_is_written_twice(size: int, prefix: list[int]) -> None:
+    model, longest = Toy(vocabulary=4, seed=size), 6
+    model.table[..., END] -= 2.0
+    every = model.everything(2, longest)
+    every = [one for one in every if list(one[1][: len(prefix)]) == prefix and len(one[1]) + one[2] > len(prefix)]
+    allowed = [one for one in every if not written_twice(one[1], size)]
+    assert len(allowed) < len(every)  # so that it matters
+    allowed.sort(key=lambda one: (not one[2], -one[0]))
+    given_: dict[str, Any] = {"max_length": longest, "no_repeat_ngram_size": size, "length_penalty": 0.0, "prefixes": [prefix]}
+    (found,) = run(model, [2], beams=2000, n_best=2000, **given_)
+    assert [tuple(one.tokens) for one in found] == [tokens for _, tokens, _ in allowed]
+    assert [one.score for one in found] == pytest.approx([log for log, _, _ in allowed], abs=1e-4)
+    (drawn,) = run(model, [2], temperature=3.0, n_best=400, **given_)
+    assert not any(written_twice(one.tokens, size) for one in drawn) and len({tuple(one.tokens) for one in drawn}) > 20
+
+
+def test_greedy_takes_the_best_that_repeats_nothing() -> None:
+    model = Toy(vocabulary=9, seed=4)
+    model.table[..., END] = -30.0
+    for source, (one,) in enumerate(run(model, [0, 1, 2], max_length=25, no_repeat_ngram_size=2)):
+        written: list[int] = []
+        while len(written) < 25:
+            logits = model.logits(source, [BEGIN, *written])
+            written.append(next(token for token in logits.argsort(descending=True).tolist() if not written_twice([*written, token], 2)))
+        assert one.tokens == written
+        assert one.token_log_probabilities == pytest.approx(model.log_probabilities(source, written), abs=1e-5)
+    plain = run(model, [0, 1, 2], max_length=25)
+    assert all(written_twice(one.tokens, 2) for (one,) in plain)
+
+
+def test_a_prompt_may_be_said_again_and_what_cannot_go_on_may_repeat() -> None:
+    model = Toy(vocabulary=4, seed=1)
+    model.table[..., END] = -30.0
+    settings = DecodingSettings(max_length=40, no_repeat_ngram_size=2, min_length=30)
+    for beams in (1, 3):
+        ((one,),) = search(model, inputs([0]), replace(settings, beams=beams), begin=BEGIN, end=END)
+        assert len(one.tokens) == 40  # of three tokens there are nine pairs
+    rows, tokens = repeats(torch.tensor([[5, 6, 5, 6, 5]]), torch.tensor([2]), torch.tensor([5]), 2, END)
+    assert (rows.tolist(), tokens.tolist()) == ([0], [6])
+    rows, tokens = repeats(torch.tensor([[5, 6, 5, 6, 5]]), torch.tensor([3]), torch.tensor([5]), 2, END)
+    assert rows.tolist() == tokens.tolist() == []
+
+
 def test_nothing_to_do() -> None:
     assert run(Toy(), []) == []
     assert [len(one) for one in run(Toy(vocabulary=3), [0, 1], beams=6, n_best=6, max_length=2)] == [6, 6]
@@ -241,6 +293,11 @@ def test_choices_by_blocks_are_those_of_topk(vocabulary: int, dtype: torch.dtype
         torch.testing.assert_close(norms, logits.float().logsumexp(-1), atol=1e-5, rtol=0)
     survey.forbid(0, torch.arange(12) == 4)
     assert survey.best()[0][4] != 0 and logits[4, 0] == float("-inf")
+    peaks = logits.float().topk(3)[1]  # the best of a row are what is worth forbidding
+    survey.forbid_each(torch.arange(12).repeat_interleave(2), peaks[:, :2].flatten())
+    assert bool((logits.gather(1, peaks[:, :2]) == float("-inf")).all())
+    best, values = survey.best()
+    assert torch.equal(values, logits.amax(-1).float()) and torch.equal(logits.gather(1, best[:, None])[:, 0].float(), values)
     for beams in (1, 3, 4):
         totals, rows, tokens, values = survey.best_of_beams(offsets, beams, 6)
         expected = (logits.float() + offsets[:, None]).view(12 // beams, -1).topk(6)[0]
@@ -268,7 +325,8 @@ def test_rounded_logits_choose_as_exact_ones(vocabulary: int) -> None:
 
 @pytest.mark.parametrize(
     "wrong", [{"beams": 0}, {"n_best": 2}, {"temperature": -1}, {"top_p": 0}, {"min_p": 2}, {"beams": 2, "temperature": 1.0},
-              {"max_length": 0}, {"min_length": -1}, {"min_length": 9, "max_length": 8}, {"length_penalty": math.nan}],
+              {"max_length": 0}, {"min_length": -1}, {"min_length": 9, "max_length": 8}, {"length_penalty": math.nan},
+              {"no_repeat_ngram_size": 1}, {"no_repeat_ngram_size": -2}],
 )  # fmt: skip
 def test_settings_that_cannot_decode_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="decoding"):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .choose import Exact, Survey
+from .choose import Exact, Survey, repeats
 from .hypothesis import Hypothesis, Step
 from .rows import Stop
 from .settings import DecodingSettings
@@ -64,6 +64,11 @@ class Beams:
             young = self.written < self.uncounted[self.sources] + self.settings.min_length
             self.early = bool(young.any())
             survey.forbid(self.end, torch.from_numpy(young).to(logits.device).repeat_interleave(self.width))
+        if self.settings.no_repeat_ngram_size:
+            first, so_far = (torch.from_numpy(each).to(logits.device).repeat_interleave(self.width)
+                             for each in (self.uncounted[self.sources], self.written))  # fmt: skip
+            written = self.tokens[:, : int(self.written.max())]
+            survey.forbid_each(*repeats(written, first, so_far, self.settings.no_repeat_ngram_size, self.end))
         wide = min(2 * self.settings.beams, self.width * logits.shape[1])
         if exact is not None:  # of one row at most K go on and one ends
             survey.refine(exact, wide if self.width == 1 else self.settings.beams + 1)

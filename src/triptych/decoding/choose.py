@@ -53,6 +53,17 @@ class Survey:
             column = token % self.columns
             self.peaks[:, column] = self._blocks(self.logits)[:, :, column].amax(1).float()
 
+    def forbid_each(self, rows: Tensor, tokens: Tensor) -> None:
+        """`tokens` (n,), all different and none the end, may not be chosen, each in its row `rows` (n,); where nothing but the end would
+        be left, they may. The norms stay as in `forbid`."""
+        some = torch.bincount(rows, minlength=self.logits.shape[0]) < self.vocabulary - 1
+        rows, tokens = rows[some[rows]], tokens[some[rows]]
+        self.logits[rows, tokens] = float("-inf")
+        if self.peaks is not None:
+            inside = tokens < self.columns * BLOCK
+            rows, columns = rows[inside], tokens[inside] % self.columns
+            self.peaks[rows, columns] = self.logits[rows[:, None], self._members(columns)].float().amax(1)
+
     def _members(self, columns: Tensor) -> Tensor:
         """(...) blocks -> (..., BLOCK) their tokens."""
         return columns[..., None] + torch.arange(0, self.columns * BLOCK, self.columns)
@@ -140,3 +151,16 @@ def repeat_less(logits: Tensor, seen: Tensor, lengths: Tensor, penalty: float) -
     spare = torch.full_like(values[:, :1], float("-inf"))
     changed = torch.cat((logits, spare), 1)  # unwritten places go to a column of their own
     return changed.scatter_(1, seen.masked_fill(~there, logits.shape[1]), less)[:, :-1].contiguous()
+
+
+def repeats(tokens: Tensor, first: Tensor, written: Tensor, size: int, end: int) -> tuple[Tensor, Tensor]:
+    """What would repeat a run of `size` tokens within tokens (B, L) from `first` (B,) to `written` (B,): rows (n,) and the tokens (n,),
+    of which `end` is none."""
+    if tokens.shape[1] < size:
+        return written.new_empty(0), written.new_empty(0)
+    runs = tokens.unfold(1, size, 1)  # (B, L - size + 1, size)
+    place = torch.arange(runs.shape[1], device=tokens.device)
+    last = tokens.gather(1, (written[:, None] - size + 1 + torch.arange(size - 1, device=tokens.device)).clamp_min(0))
+    same = (runs[:, :, :-1] == last[:, None]).all(-1) & (place >= first[:, None]) & (place + size <= written[:, None])
+    rows, places = (same & (runs[:, :, -1] != end)).nonzero(as_tuple=True)
+    return rows, runs[rows, places, -1]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .choose import Exact, Survey, log_norms, repeat_less
+from .choose import Exact, Survey, log_norms, repeat_less, repeats
 from .hypothesis import Hypothesis, Step
 from .sampling import draw, uniform
 from .settings import DecodingSettings
@@ -69,6 +69,10 @@ class Rows:
             young = places < self.least[self.alive]
             self.early = bool(young.any())
             survey.forbid(self.end, torch.from_numpy(young).to(device))
+        if settings.no_repeat_ngram_size:
+            own_first, so_far = (torch.from_numpy(each).to(device) for each in (self.uncounted[self.alive], places))
+            written = self.tokens[alive.to(device), : int(places.max())]
+            survey.forbid_each(*repeats(written, own_first, so_far, settings.no_repeat_ngram_size, self.end))
         if settings.temperature > 0:
             chosen = draw(logits, settings, uniform(settings.seed, self.names[self.alive], places))
             values = logits.gather(1, chosen[:, None])[:, 0].float()

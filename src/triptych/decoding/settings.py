@@ -23,6 +23,7 @@ class DecodingSettings:
     min_p: float = 0.0  # only tokens at least min_p as probable as the best (Nguyen et al. 2024)
     samples: int = 1  # sampling: draw so many and keep the n_best most probable (sample-and-rank, Adiwardana et al. 2020)
     repetition_penalty: float = 1.0  # above 1: what was written before is less probable (Keskar et al. 2019, section 4.1)
+    no_repeat_ngram_size: int = 0  # no run of so many tokens is written twice in an answer (Paulus et al. 2018, section 2.5); 0: off
     stop: list[str] | None = None  # the answer ends before the first of these texts
     stop_at_dedent: bool = False  # code: the answer ends before a line that is indented less than its first (`stopping`)
     seed: int = 1  # of what sampling draws
@@ -44,6 +45,12 @@ class DecodingSettings:
             (self.n_best < 1, "decoding.n_best", self.n_best, "at least 1"),
             (self.samples < 1, "decoding.samples", self.samples, "at least 1"),
             (not self.repetition_penalty > 0, "decoding.repetition_penalty", self.repetition_penalty, "above 0"),
+            (
+                self.no_repeat_ngram_size < 0 or self.no_repeat_ngram_size == 1,
+                "decoding.no_repeat_ngram_size",
+                self.no_repeat_ngram_size,
+                "0 (off) or at least 2",
+            ),
             (self.stop is not None and not all(self.stop), "decoding.stop", self.stop, "a list of texts that are not empty"),
             (self.temperature < 0, "decoding.temperature", self.temperature, "0 or more"),
             (self.top_k < 0, "decoding.top_k", self.top_k, "0 or more"),

@@ -52,12 +52,14 @@ class Speculation:
     @torch.inference_mode()
     def admit(self, inputs: dict[str, Tensor], settings: DecodingSettings, *, prefixes: Sequence[Sequence[int]] | None = None,
               on_event: Any = None, **given: Any) -> list[int]:  # fmt: skip
-        """As `Decoding.admit`. Raises UsageError for beams and for `compile`, which no draft can serve."""
+        """As `Decoding.admit`. Raises UsageError for what no draft can serve: beams, `compile`, `no_repeat_ngram_size`."""
         assert self.session is None and on_event is None, "a draft serves one lot, and tells nothing of its steps"
         if settings.beams > 1:
             raise UsageError("Beams follow several answers at once and a draft proposes one: give --decoding.beams 1, or no draft.")
         if settings.compile:
             raise UsageError("decoding.compile is for one token at a time: leave it out, or the draft.")
+        if settings.no_repeat_ngram_size:
+            raise UsageError("decoding.no_repeat_ngram_size looks at every token before the next is written: leave it out, or the draft.")
         numbers = self.inner.admit(inputs, settings, prefixes=prefixes, **given)
         if self.live:
             lot: Rows = self.inner.lots[0]  # type: ignore[assignment]
