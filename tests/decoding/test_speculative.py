@@ -265,6 +265,7 @@ def test_beams_take_no_draft() -> None:
         search(Drafted(Chain(1), NgramDraft()), {}, DecodingSettings(beams=2, max_length=4), begin=BEGIN, end=END, prefixes=[[]])
 
 
-def test_a_compiled_step_takes_no_draft() -> None:
+@pytest.mark.parametrize("dials", [{"compile": True}, {"no_repeat_ngram_size": 3}])
+def test_what_takes_no_draft(dials: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="leave it out, or the draft"):
-        search(Drafted(Chain(1), NgramDraft()), {}, DecodingSettings(compile=True, max_length=4), begin=BEGIN, end=END, prefixes=[[]])
+        search(Drafted(Chain(1), NgramDraft()), {}, DecodingSettings(**dials, max_length=4), begin=BEGIN, end=END, prefixes=[[]])

@@ -223,6 +223,15 @@ def test_repetition_costs(reciter: Transformer) -> None:
     assert varied.log_probability < plain.log_probability  # told by the model's own distribution
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+def test_an_answer_repeats_no_run_of_its_own_but_may_repeat_the_prompt(reciter: Transformer, beams: int) -> None:
+    prompt, given = Bytes().encode(TEXT * 2), settings(max_length=24, beams=beams, no_repeat_ngram_size=3)
+    own = write(reciter, [prompt], given, Bytes(), context=64)[0][0]
+    runs = [tuple(own.tokens[place : place + 3]) for place in range(len(own.tokens) - 2)]
+    assert len(set(runs)) == len(runs) and own.text.startswith(TEXT)  # which the prompt says twice
+    assert "".join(stream(reciter, prompt, given, Bytes(), context=64)) == own.text
+
+
 @pytest.mark.parametrize("wrong", [{"samples": 3}, {"samples": 0}, {"repetition_penalty": 0}, {"stop": [""]},
                                    {"repetition_penalty": 2.0, "beams": 2}, {"stop": "User:"}, {"stop": [1]}, {"beams": 1.5},
                                    {"beams": True}, {"max_length": "9"}, {"temperature": "hot"}, {"scores": 0}])  # fmt: skip
