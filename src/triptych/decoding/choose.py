@@ -54,7 +54,7 @@ class Survey:
             self.peaks[:, column] = self._blocks(self.logits)[:, :, column].amax(1).float()
 
     def forbid_each(self, rows: Tensor, tokens: Tensor) -> None:
-        """`tokens` (n,), all different and none the end, may not be chosen, each in its row `rows` (n,); where nothing but the end would
+        """`tokens` (n,), none of them the end, may not be chosen, each in its row `rows` (n,); where nothing but the end would
         be left, they may. The norms stay as in `forbid`."""
         some = torch.bincount(rows, minlength=self.logits.shape[0]) < self.vocabulary - 1
         rows, tokens = rows[some[rows]], tokens[some[rows]]
