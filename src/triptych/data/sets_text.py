@@ -180,7 +180,7 @@ def passages(about: Entry, split: str, data: DataTable, report: Report | None = 
     from .parts import DataTable
 
     name = about.name.removesuffix("-passages")
-    asked = catalog.load_other(name, split, DataTable(set=name), ("question", "passage", "answers"), report)
+    asked = catalog.load_other(name, split, DataTable(set=name), ("question", "passage", "answers"))  # of the answers nothing is to be told
     first: dict[str, Example] = {}
     for example in asked:
         first.setdefault(example.passage or "", Example(text=example.passage, place=f"{name}/{example.place}"))
