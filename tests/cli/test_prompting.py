@@ -178,13 +178,54 @@ def test_the_benchmark_measures_what_it_says(code: Path) -> None:
         assert before + line + after in (LINES, "a = 1\n") and line == line.lstrip() and line and after.startswith("\n")
         assert before.rpartition("\n")[2].strip() == ""
     predictor = load(code / "run")
-    found = script.measure(predictor, held, [Example(text=LINES, place="x.py")], 6, 1)
+    found = script.measure(predictor, held, [Example(text=LINES, place="x.py")], 6, 4, 1)
     assert found["bits_per_byte"]["the run"] == pytest.approx(predictor.evaluate(held).scores.values["bits_per_byte"])
     assert set(found["exact_match"]) == {"what follows", "filled in"} and found["lines"] == 6 and found["modules"] == 2
     sizes = found["bits_per_byte"]
     assert sizes["xz -9, after the training part"] < sizes["xz -9, one stream"] < sizes["xz -9, each module alone"]
     right = predictor.predict(["def add_1(value):\n    "], max_length=3)[0].text.split("\n")[0]
     assert script.exact(predictor, [("def add_1(value):\n    ", right, "\n")], False) in (0.0, 100.0)
+
+
+DOCUMENTED = '''class Box:
+    @property
+    def size(self) -> int:
+        """How many."""
+
+        # of all
+        return len(self.all)
+
+    def add(self, one): "On one line."; self.all.append(one)
+
+
+def first(box):
+    """Two
+    lines."""
+    for one in box.all:
+        return one
+
+
+def bare(box):
+    """Nothing but this."""
+'''
+
+
+def test_functions_are_cut_after_their_docstrings_and_judged_as_python(code: Path) -> None:
+    from triptych.data.example import Example
+    from triptych.inference.predictor import load
+
+    script = benchmark()
+    size, first = sorted(
+        script.cut_functions([Example(text=DOCUMENTED), Example(text="no: python(")], 9, 1), key=lambda one: -len(one.body)
+    )
+    if "Two" in size.signature:
+        size, first = first, size
+    assert DOCUMENTED.startswith(size.before + size.body) and DOCUMENTED.startswith(first.before + first.body)
+    assert size.body == "# of all\n        return len(self.all)" and size.signature.startswith("    def size")
+    assert first.body == "for one in box.all:\n        return one" and first.signature.endswith('lines."""\n    ')
+    assert size.tree(size.body) == size.tree("return len( self.all )") != size.tree("return 1") and size.tree("return (") is None
+    told = script.write_functions(load(code / "run"), [size, first])
+    assert told["count"] == 2 and told["bodies"][0].startswith(size.signature) and 0 <= told["as in the file"] <= told["Python"] <= 100
 
 
 def test_a_run_that_writes_has_intervals_and_is_compared(triptych: Command, code: Path) -> None:
