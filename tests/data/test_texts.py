@@ -12,6 +12,7 @@ import pytest
 from triptych.data import catalog, sets_text, texts
 from triptych.data.example import Example
 from triptych.data.parts import DataTable, read_part
+from triptych.data.streaming import Corpus
 from triptych.data.texts import PIECE, documents, joined, read
 from triptych.errors import DataError, UsageError
 
@@ -92,6 +93,14 @@ def test_own_files_are_split_by_their_texts(tmp_path: Path) -> None:
     table = DataTable(train=[str(tmp_path / "a.txt")])
     parts = {part: {one.text for one in read_part(table, part, needs=("text",))} for part in ("train", "validation", "test")}
     assert sum(map(len, parts.values())) == 800 and all(parts.values()) and not parts["train"] & parts["test"]
+
+
+def test_of_a_text_that_would_be_held_out_alone_nothing_is(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one line number 93\n")  # by its hash no text to train on
+    parts = {part: read_part(DataTable(train=str(tmp_path / "a.txt")), part, needs=("text",)) for part in ("train", "validation", "test")}
+    assert [len(parts[part]) for part in ("train", "validation", "test")] == [1, 0, 0]
+    with pytest.raises(DataError, match=r"all texts \(1\) fall to what is held out. Name data.validation and data.test"):
+        _ = Corpus(DataTable(train=str(tmp_path / "a.txt"), stream=True)).survey
 
 
 def test_of_one_file_as_it_is_written_some_is_held_out(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ def split_of(key: str, shares: Mapping[str, float] = SHARES) -> str:
 
 
 def by_input(examples: Sequence[Example]) -> dict[str, list[Example]]:
-    """Examples whose first input text (or passage, or first turn) is the same go to the same part; nothing is left out."""
+    """Examples whose first input text (or passage, or first turn) is the same go to the same part; nothing is left out. Of so few that
+    none would be left to learn from, none is held out."""
     parts: dict[str, list[Example]] = {"test": [], "validation": [], "train": []}
     for example in examples:
         texts = (value for value in example.inputs.values() if isinstance(value, str))
@@ -47,7 +48,7 @@ def by_input(examples: Sequence[Example]) -> dict[str, list[Example]]:
         if example.messages is not None:
             text = next((one["content"] for one in example.messages if one["role"] != "system"), "")
         parts[split_of(sentence_key(text))].append(example)
-    return parts
+    return parts if parts["train"] else {"test": [], "validation": [], "train": list(examples)}
 
 
 def by_source(examples: Sequence[Example]) -> dict[str, list[Example]]:

@@ -107,7 +107,10 @@ class Corpus:
         found = {part: Thinned(SAMPLE_CHARACTERS if part == "train" else HELD_CHARACTERS) for part in ("train", *self._missing)}
         for _, example in self.texts():
             found[self.part(example)].add(example)
-        sample = found["train"]
+        sample, held = found["train"], sum(found[part].seen for part in self._missing)
+        if held and not sample.seen:
+            files = " and ".join(f"data.{part}" for part in self._missing)
+            raise DataError(f"There is nothing to train on: all texts ({held:,}) fall to what is held out. Name {files}.")
         self._tell(
             f"{len(self.paths):,} files are streamed: {sum(one.seen for one in found.values()):,} texts, {sample.seen:,} to train on; the "
             f"sample for tokenizer and first look has {len(sample.kept):,} of them, {sample.held:,} characters."
