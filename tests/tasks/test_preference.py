@@ -92,6 +92,17 @@ def test_it_begins_at_log_two_and_prefers_the_chosen(tokenizers: Tokenizers) -> 
     assert bool((gained[0::2] > gained[1::2]).all()) and float(found["loss"][0].detach()) / 2 < 0.6 and int(found["accuracy"][0]) == 2
 
 
+def test_what_has_no_room_is_counted(tokenizers: Tokenizers) -> None:
+    labels = labels_of(build({"context": 64}), tokenizers)
+    long = talk("how are you " * 4, chosen="very well " * 4 + "now", rejected="no")
+    (whole,), (cut,) = (build({"context": size}).encode(long, tokenizers, labels, "train", None) for size in (256, 24))
+    sizes = [{name: int(one.targets[name][0]) for name in ("chosen_tokens", "rejected_tokens")} for one in (whole, cut)]
+    prompts = [int(one.inputs["learnt"].tolist().index(1)) for one in (whole, cut)]
+    assert whole.unseen == 0 and sizes[0]["rejected_tokens"] == sizes[1]["rejected_tokens"]
+    assert cut.unseen == prompts[0] - prompts[1] + sizes[0]["chosen_tokens"] - sizes[1]["chosen_tokens"]
+    assert prompts[0] > prompts[1] and sizes[0]["chosen_tokens"] > sizes[1]["chosen_tokens"]
+
+
 def test_it_answers_and_scores_like_a_chat(tokenizers: Tokenizers) -> None:
     task = build({"context": 64})
     labels = labels_of(task, tokenizers)

@@ -68,7 +68,8 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
            *, context: int) -> list[Encoded]:  # fmt: skip
     """To learn from: both answers after the same turns, two sequences in one Encoded. In use: as in chat. Nothing is drawn.
 
-    targets: {"chosen_tokens": (1,), "rejected_tokens": (1,), "tokens": (both,)}, so a loss is a mean over preferences.
+    targets: {"chosen_tokens": (1,), "rejected_tokens": (1,), "tokens": (both,)}, so a loss is a mean over preferences. unseen: tokens of
+    the turns, and words and ends of the answers, for which there is no room.
     """
     if purpose == "use":
         return chat.encode(example, tokenizers, labels, purpose, context=context)
@@ -79,9 +80,11 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
     sides = [_answered(prompt, text, example, tokenizers, labels, context) for text in (example.chosen, example.rejected)]
     inputs = {name: np.concatenate([one.inputs[name] for one in sides]) for name in ("target", "learnt")}
     sizes = [np.array([one.weight], dtype=np.int64) for one in sides]
+    unseen = (asked.about or 0) + sum(one.unseen for one in sides)
     return [Encoded(
         {**inputs, "target_lengths": np.array([one.length for one in sides], dtype=np.int64)},
         {"chosen_tokens": sizes[0], "rejected_tokens": sizes[1], "tokens": np.concatenate([one.targets["tokens"] for one in sides])},
+        unseen=unseen,
     )]  # fmt: skip
 
 
@@ -91,7 +94,9 @@ def _answered(prompt: Sequence[int], text: str, example: Example, tokenizers: To
     (turn,) = chat.turned(said, tokenizers, labels, context).turns
     ids, words = list(prompt), [NONE] * len(prompt)
     put(ids, words, replace(turn, lead=[], after=[]), tokenizers.target.end_id)
-    return chat.told(ids[:context], words[:context])
+    found = chat.told(ids[:context], words[:context])
+    found.unseen = len(turn.content) + 1 - found.weight
+    return found
 
 
 def loss(output: Any, batch: Batch, *, beta: float, reference: Teacher | None) -> dict[str, tuple[Any, int, float]]:
