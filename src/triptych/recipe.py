@@ -101,7 +101,7 @@ class Recipe:
         if folder is not None:
             values = anchored(values, folder)
         given = anchored(nested(overrides or {}, task=values.get("task", {}).get("name", "translation")), Path())
-        return cls._of(merged(with_depth(values, {}), with_depth(given, values)), name)
+        return cls._of(merged(with_depth(values, {}, given), with_depth(given, values)), name)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], name: str = "recipe") -> Recipe:

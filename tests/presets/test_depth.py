@@ -28,6 +28,7 @@ def test_the_rules() -> None:
     tokens = [one["batches"]["batch_tokens"] * one["batches"]["accumulate"] for one in whole]
     assert rates == sorted(rates, reverse=True) and tokens == sorted(tokens) and rates[0] == 3e-3 and tokens[0] == 4096
     assert max(one["batches"]["batch_tokens"] for one in whole) <= 32_768
+    assert all(max(4096, 512 * depth**2) <= held < 512 * depth**2 + 4096 for depth, held in enumerate(tokens, 1))
     counts = [parameter_count(configure("gpt2", {"decoder": one["decoder"]})) for one in whole]
     assert counts == sorted(counts)
     assert sizes(12, "gpt2")["decoder"] == {"layers": 12, "width": 768, "heads": 12, "inner_width": 3072}  # GPT-2 itself
@@ -64,6 +65,14 @@ def test_what_is_said_wins() -> None:
     assert recipe.batches.batch_tokens == 2048 and recipe.batches.accumulate == 4
     later = Recipe.parse(text, overrides={"model.width": "192", "model.heads": "3"})
     assert (stack(later).width, stack(later).heads, stack(later).layers) == (192, 3, 4)
+
+
+def test_a_step_keeps_its_tokens_in_smaller_micro_batches() -> None:
+    text = LM + "[model]\ndepth = 12\n"
+    whole, cut = Recipe.parse(text).batches, Recipe.parse(text, overrides={"batches.batch_tokens": "4096"}).batches
+    assert (whole.batch_tokens, whole.accumulate, cut.batch_tokens, cut.accumulate) == (24_576, 3, 4096, 18)
+    said = Recipe.parse(text + "[batches]\naccumulate = 5\n", overrides={"batches.batch_tokens": "4096"}).batches
+    assert (said.batch_tokens, said.accumulate) == (4096, 5)
 
 
 def test_on_the_command_line_it_replaces_the_recipe_but_not_its_neighbours() -> None:

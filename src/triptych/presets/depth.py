@@ -44,7 +44,7 @@ def sizes(depth: int, name: str, batch_tokens: int | None = None) -> dict[str, d
         most = max(1, depth * base.decoder.key_heads // base.decoder.heads)
         stack["key_heads"] = max(heads for heads in range(1, most + 1) if depth % heads == 0)
     tokens = max(4096, 512 * depth**2)
-    micro = batch_tokens or min(tokens, MICRO_BATCH)
+    micro = batch_tokens or -(-tokens // -(-tokens // MICRO_BATCH))  # even parts, so that rounding up adds next to nothing
     batches = {"batch_tokens": micro, "accumulate": -(-tokens // micro)}
     return {"decoder": stack, "batches": batches, "training": {"learning_rate": float(f"{min(3e-3, 8e-3 / depth):.3g}")}}
 
@@ -53,17 +53,18 @@ def _inner(stack: StackConfig, width: int) -> int:
     return max(HEAD_WIDTH, round(stack.inner_width / stack.width * width / HEAD_WIDTH) * HEAD_WIDTH)
 
 
-def with_depth(level: dict[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
+def with_depth(level: dict[str, Any], below: Mapping[str, Any], above: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A recipe's tables (or the command line's) with what their `model.depth` sets; what they say themselves stays.
 
-    below: the tables that they are laid over, for the preset.
+    below: the tables that they are laid over, for the preset. above: those laid over them, for the micro-batch that a step is cut into.
     """
     model = dict(level.get("model", {}))
     if model.get("depth") is None or "start" in model or "start" in below.get("model", {}):  # refused elsewhere
         return level
     if "preset" not in {**below.get("model", {}), **model}:
         model["preset"] = "decoder-small"
-    found = sizes(model["depth"], model.get("preset") or below["model"]["preset"], level.get("batches", {}).get("batch_tokens"))
+    batches = {**level.get("batches", {}), **(above or {}).get("batches", {})}
+    found = sizes(model["depth"], model.get("preset") or below["model"]["preset"], batches.get("batch_tokens"))
     said = {key: model.pop(key) for key in found["decoder"] if key in model}
     model["decoder"] = {**found["decoder"], **said, **model.get("decoder", {})}
     tables = {name: {**found[name], **level.get(name, {})} for name in ("batches", "training")}
