@@ -121,6 +121,8 @@ def test_inspect_writes_one_page(triptych: Command, trained: Path, tmp_path: Pat
 def test_info_of_a_run_a_preset_and_this_place(triptych: Command, trained: Path) -> None:
     assert "translation" in triptych("info", trained).out
     assert json.loads(triptych("info", "transformer-base", "--json").out)["parameters"] == 63_082_496
+    published = {"gpt2": 124_439_808, "gpt2-xl": 1_557_611_200, "gpt3-175b": 174_604_259_328, "llama-7b": 6_738_415_616}
+    assert {name: json.loads(triptych("info", name, "--json").out)["parameters"] for name in published} == published
     assert "torch" in triptych("info").out
     wrong = triptych("info", "transformer-bas")
     assert wrong.code == 2 and "Did you mean 'transformer-base'" in wrong.err

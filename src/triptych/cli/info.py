@@ -15,7 +15,9 @@ from .console import clock, table
 if TYPE_CHECKING:
     from ..presets import Config
 
-VOCABULARY = 37_000  # shared, of the 2017 English-German models: with it presets are counted
+VOCABULARY = 37_000  # shared, of the 2017 English-German models: with it presets are counted that were published with none
+# what the others were published with, by the first word of a name
+PUBLISHED = {"gpt2": 50_257, "gpt3": 50_257, "llama": 32_000, "bert": 30_522, "distilbert": 30_522, "bart": 50_265}
 OF_TRAINING = ("recipe", "source_languages", "target_languages", "finished", "steps", "time", "epochs")  # an imported run has none
 LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "cyclopts", "sacrebleu")
 
@@ -69,10 +71,11 @@ def _preset(name: str, config: Config) -> dict[str, Any]:
     from ..presets import parameter_count
     from ..presets.estimate import size_of
 
-    sized = dataclasses.replace(config, vocabulary_size=VOCABULARY)
+    vocabulary = PUBLISHED.get(name.split("-")[0], VOCABULARY)
+    sized = dataclasses.replace(config, vocabulary_size=vocabulary)
     dials = {key: value for key, value in dataclasses.asdict(config).items() if key not in ("vocabulary_size", "source_vocabulary_size")}
     return {"preset": name, "shape": size_of(config), "parameters": parameter_count(sized),
-            "vocabulary_counted": VOCABULARY, **dials}  # fmt: skip
+            "vocabulary_counted": vocabulary, **dials}  # fmt: skip
 
 
 def _run(folder: str) -> dict[str, Any]:
