@@ -106,6 +106,11 @@ def test_a_dry_run_writes_nothing(toy: Path) -> None:
     assert "2 files are streamed: 100 texts" in said[0]
 
 
+def test_what_is_counted_is_named(toy: Path) -> None:
+    lines = begin(toy, "dry", dry=True, changes={"data.stream": False}).describe()
+    assert " a window, longest 16;" in lines[0] and " an example, longest" in begin(toy, "whole").describe()[0]
+
+
 def test_drawn_subwords_are_refused(toy: Path) -> None:
     with pytest.raises(UsageError, match=r"batches\.bpe_dropout .* data\.stream"):
         begin(toy, "run", changes={"batches.bpe_dropout": 0.1})

@@ -30,7 +30,7 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
         lengths = [one.length for pieces in prepared.encoded for one in pieces]
         tokens, longest, held, count = sum(lengths), max(lengths), len(examples), len(lengths)
     left = [sum(one.unseen for one in pieces) for pieces in prepared.encoded]
-    batch = sum(one.length for one in first)
+    batch, unit = sum(one.length for one in first), "an example" if count == len(examples) else "a window"
     depth, step = recipe.model.depth, recipe.batches.batch_tokens * recipe.batches.accumulate
     config: Any = prepared.job.model.config
     budget = max(batch, recipe.batches.batch_tokens) * prepared.job.task.passes
@@ -41,7 +41,7 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     sized = depth_says(depth, recipe.model.preset, recipe.to_values(), parameter_count(config), step) if depth else []
     lines = [
         *sized,
-        f"Data: {len(examples):,} examples, {tokens:,} tokens, {tokens / count:.1f} an example, "
+        f"Data: {len(examples):,} examples, {tokens:,} tokens, {tokens / count:.1f} {unit}, "
         f"longest {longest:,}; {len(prepared.validation):,} for validation.",
         *([f"Longer than the task reads: {sum(map(bool, left)):,} examples, of which {sum(left):,} tokens are left out."] * any(left)),
         f"Model: {parameter_count(config):,} parameters ({size_of(config)}), vocabulary {sizes}.",
