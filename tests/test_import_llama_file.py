@@ -127,6 +127,10 @@ def test_what_its_tokenizer_cannot_do_is_set_aside_and_said(source: Path, tmp_pa
         said: list[str] = []
         prepared = prepare(Recipe.from_values(values), tmp_path / "run", resume=(tmp_path / "run").exists(), report=said.append)
         assert prepared.recipe.batches.bpe_dropout == 0 and "bpe_dropout is set aside" in " ".join(said)
+    for table, change in (("task", {"fill_in_the_middle": 0.5, "context": 32}), ("model", {"start_layers": [0]})):
+        wrong = {**values, table: {**values[table], **change}}
+        with pytest.raises(UsageError, match=f"{source}( has no tag for prefix, suffix, middle| has no Transformer encoder)"):
+            prepare(Recipe.from_values(wrong), tmp_path / "other")  # by the name that was given, not that of the copy that is read
 
 
 def test_broken_files_are_named(source: Path, tmp_path: Path) -> None:

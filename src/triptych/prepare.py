@@ -266,15 +266,15 @@ def _without_drawing(recipe: Recipe, origin: Run | None, tell: Report) -> Recipe
 def _tokenizers(recipe: Recipe, labels: dict[str, Any], examples: list[Example], origin: Run | None, tell: Report) -> Tokenizers:
     tags = tuple(labels.get("tags", ()))
     if origin is not None:
-        found = Tokenizers.load(origin.path)
+        found, named = Tokenizers.load(origin.path), recipe.model.start or origin.path  # a folder of another library is read from a copy
         unknown_tags = [tag for tag in tags if tag not in found.source.tags]
         if unknown_tags:
             raise UsageError(
-                f"The tokenizer of {origin.path} has no tag for {', '.join(unknown_tags)}; it has "
+                f"The tokenizer of {named} has no tag for {', '.join(unknown_tags)}; it has "
                 f"{', '.join(found.source.tags) or 'none'}. Start from a run that has them, or train anew."
             )
         if labels.get("mask") and found.source.mask_id is None:
-            raise UsageError(f"The tokenizer of {origin.path} has no mask, which masked words need. Train anew.")
+            raise UsageError(f"The tokenizer of {named} has no mask, which masked words need. Train anew.")
         return found
     dials, mask = recipe.tokenizer, bool(labels.get("mask", False))
     sides = {role: [name for name, one in FIELDS.items() if one.text and one.role == role] for role in ("input", "target")}
@@ -301,7 +301,7 @@ def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Token
     if before is not None:
         config = before.read_config().model
     else:
-        config = table.config(shape_from(open_origin(table.start, task.name), table.start_layers) if table.start else None)
+        config = table.config(shape_from(open_origin(table.start, task.name), table.start, table.start_layers) if table.start else None)
     config = with_vocabulary(config, tokenizers)
     if recipe.training.teacher is not None:
         task = taught(task, recipe.training, tokenizers, labels, config)

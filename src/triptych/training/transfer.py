@@ -30,19 +30,18 @@ Config = ModelConfig | RecurrentConfig
 # Starting from a run ----------------------------------------------------------------------------------------------------
 
 
-def shape_from(origin: Run, layers: Sequence[int] | None) -> Config:
-    """The configuration of a run; with `layers`, an encoder of only so many. Raises UsageError for layers that it lacks."""
+def shape_from(origin: Run, named: str, layers: Sequence[int] | None) -> Config:
+    """The configuration of a run, which a person calls `named`; with `layers`, an encoder of only so many. Raises UsageError for
+    layers that it lacks."""
     config = origin.read_config().model
     if layers is None:
         return config
     encoder = getattr(config, "encoder", None)
     if encoder is None:
-        raise UsageError(f"model.start_layers chooses layers of an encoder, and {origin.path} has no Transformer encoder. Leave it out.")
+        raise UsageError(f"model.start_layers chooses layers of an encoder, and {named} has no Transformer encoder. Leave it out.")
     wrong = [layer for layer in layers if not 0 <= layer < encoder.layers]
     if wrong or not layers or len(set(layers)) < len(layers):
-        raise UsageError(
-            f"model.start_layers is {list(layers)}; it must name different layers of {origin.path}, from 0 to {encoder.layers - 1}."
-        )
+        raise UsageError(f"model.start_layers is {list(layers)}; it must name different layers of {named}, from 0 to {encoder.layers - 1}.")
     return dataclasses.replace(config, encoder=dataclasses.replace(encoder, layers=len(layers)))
 
 
