@@ -120,6 +120,41 @@ def test_check_of_plain_text(triptych: Command, tmp_path: Path) -> None:
     assert whole.code == 1 and "bad UTF-8" in whole.out and "duplicate" in whole.out
 
 
+def test_texts_in_jsonl_code_and_folders_are_plain_text(triptych: Command, tmp_path: Path) -> None:
+    lines = [json.dumps({"text": f"Text number {number} says so.", "from": "here"}) for number in range(50)]
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.jsonl").write_text("\n".join(lines))
+    (tmp_path / "b.py").write_text("def f(x):\n    return x\n")
+    for name, said in (("texts/a.jsonl", "train 50 plain texts; 0 errors, 0 warnings"), ("texts", "train 50 plain texts"),
+                       ("b.py", "train 1 plain texts; 0 errors")):  # fmt: skip
+        assert said in triptych("data", "check", tmp_path / name).err
+        counted = json.loads(triptych("data", "stats", tmp_path / name, "--json").out)["text"]
+        assert counted["lines"] == (1 if name == "b.py" else 50) and counted["95 % length"] >= counted["median length"]
+    (tmp_path / "c.jsonl").write_text('{"text": "what", "label": "a"}\n')
+    assert "plain texts" not in triptych("data", "check", tmp_path / "c.jsonl").err
+    (tmp_path / "texts" / "a.jsonl").write_text("\n".join([*lines, '{"body": "x"}']))
+    assert "a.jsonl:51: there is no text under the key 'text'" in triptych("data", "check", tmp_path / "texts").out
+
+
+def test_check_and_stats_of_conversations(triptych: Command, tmp_path: Path) -> None:
+    hello = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]
+    records = [{"messages": hello}, {"messages": hello[:1]}, {"messages": [{"role": "usr", "content": "hi"}]}, [1],
+               {"instruction": "say", "output": ""}, {"messages": hello}]  # fmt: skip
+    (tmp_path / "chat.jsonl").write_text("\n".join([json.dumps(one) for one in records] + ["no JSON"]))
+    done = triptych("data", "check", tmp_path / "chat.jsonl")
+    for line, said in ((2, "unreadable: messages hold no turn of the assistant"), (3, "unreadable: Unknown role 'usr'"),
+                       (4, "unreadable: no object but list"), (5, "empty output"), (6, "duplicate: the same stands at"),
+                       (7, "unreadable: not JSON")):  # fmt: skip
+        assert f"chat.jsonl:{line}: {said}" in done.out
+    assert done.code == 1 and "train 2 conversations; 4 errors, 2 warnings" in done.err
+    pairs = [{"prompt": "a", "chosen": "b", "rejected": other} for other in "cb"]
+    (tmp_path / "pairs.json").write_text("[" + ",\n".join(map(json.dumps, pairs)) + "]")
+    done = triptych("data", "check", tmp_path / "pairs.json")
+    assert "pairs.json:2: unreadable: 'chosen' and 'rejected' are the same text" in done.out and "train 1 conversations" in done.err
+    (tmp_path / "pairs.json").write_text(json.dumps(pairs[:1]))
+    assert set(json.loads(triptych("data", "stats", tmp_path / "pairs.json", "--json").out)) == {"part", "messages", "chosen", "rejected"}
+
+
 def test_stats_and_list(triptych: Command, files: Path) -> None:
     done = triptych("data", "stats", files / "a.tsv")
     assert done.code == 0 and "median length" in done.out and "LATIN" in done.out

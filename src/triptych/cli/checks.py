@@ -1,4 +1,4 @@
-"""What `triptych data check` looks at, by kind: labelled texts, words with tags, trees, questions with passages, plain texts."""
+"""What `triptych data check` looks at, by kind: labelled texts, words with tags, trees, questions, conversations, plain texts."""
 
 from __future__ import annotations
 
@@ -135,17 +135,25 @@ def _written(what: What) -> Report | None:
     return None if needs is None else check_written.check(what[0], needs)
 
 
+def _conversations(what: What) -> Report | None:
+    """A file of conversations, or of answers of which one is preferred."""
+    from ..data import check_chats
+
+    needs = check_chats.needs_of(what[0]) if len(what) == 1 else None
+    return None if needs is None else check_chats.check(what[0], needs)
+
+
 def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
     """What the words mean where it is texts with labels or numbers: a data table and the fields; None where it is something else."""
     from ..data.catalog import entries
     from ..data.columns import LEARNT, needs_of
     from ..data.parts import DataTable
-    from ..recipe import Recipe, packaged
+    from ..recipe import Recipe
 
     if len(what) != 1:
         return None
     first = what[0]
-    if first in packaged() or first.endswith(".toml") or Path(first).is_dir():
+    if _names_recipe(first):
         recipe = Recipe.load(first)
         if recipe.task.get("name") != "classification":
             return None
@@ -158,6 +166,13 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
     except DataError:  # not to be read: the check of any file says where
         return None
     return None if needs is None else (DataTable(train=first), needs)
+
+
+def _names_recipe(name: str) -> bool:
+    """Whether a name is that of a recipe or a run, and not of a folder of texts."""
+    from ..recipe import packaged
+
+    return name in packaged() or name.endswith(".toml") or (Path(name).is_dir() and (Path(name) / "recipe.toml").is_file())
 
 
 def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Example]]:
@@ -176,27 +191,31 @@ def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Ex
 
 
 def read_others(what: What) -> dict[str, list[Example]] | None:
-    """Examples by part of words with tags, trees, questions or plain texts; None where the words mean something else."""
+    """Examples by part of words with tags, trees, questions, conversations or plain texts; None where the words mean something else."""
     from ..data.catalog import SPLITS, entries
+    from ..data.check_chats import needs_of as chats_of
     from ..data.check_conll import is_conll
     from ..data.check_conllu import is_conllu
     from ..data.check_reading import is_squad
+    from ..data.check_texts import is_plain_text
     from ..data.check_written import needs_of
     from ..data.parts import DataTable, read_part, reader_of
-    from ..recipe import Recipe, packaged
+    from ..recipe import Recipe
 
     first = what[0] if what else ""
-    if len(what) == 1 and (first in packaged() or first.endswith(".toml") or Path(first).is_dir()):
+    if len(what) == 1 and _names_recipe(first):
         recipe = Recipe.load(first)
         data, needs = recipe.data, recipe.build_task().needs
     elif len(what) == 1 and first in entries():
         data, needs = DataTable(set=first), entries()[first].fields
     else:
         kinds = {  # fields -> whether a file is of that kind
+            ("messages",): lambda name: chats_of(name) == ("messages",),
+            ("messages", "chosen", "rejected"): lambda name: chats_of(name) == ("messages", "chosen", "rejected"),
             ("question", "passage", "answers"): is_squad,
             ("text", "words", "upos", "heads", "relations"): is_conllu,
             ("text", "words", "tags"): is_conll,
-            ("text",): lambda name: name.removesuffix(".gz").endswith(".txt") and len(what) == 1,
+            ("text",): lambda name: is_plain_text(name) and len(what) == 1,
         }
         for needs, is_one in kinds.items():
             if what and all(is_one(name) for name in what):
@@ -242,6 +261,7 @@ def _plain_texts(what: What) -> Report | None:
 
 CHECKS: dict[str, Callable[[What], Report | None]] = {  # what the records are called -> the report on them; asked in this order
     "plain texts": _plain_texts,
+    "conversations": _conversations,
     "trees": _trees,
     "questions": _reading,
     "sentences": _tagged,

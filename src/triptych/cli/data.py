@@ -71,7 +71,8 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
     ----------
     what
         A recipe, a public set, one file with columns (two languages; or text and label), two aligned files, a CoNLL-U file, files of
-        words and tags (.conll, .iob2, .bio), or of questions with passages (SQuAD's JSON).
+        words and tags (.conll, .iob2, .bio), or of questions with passages (SQuAD's JSON); conversations or preferences; plain text, JSONL
+        with a text alone, code, or a folder of these.
     source
         The source side's file, beside --target.
     target
@@ -121,7 +122,7 @@ def stats(*what: str, source: str | None = None, target: str | None = None, json
     ----------
     what
         A recipe, a public set, one file with columns (two languages; or text and label), two aligned files, words with tags, trees,
-        questions with passages, or plain text.
+        questions with passages, conversations, or plain text.
     source
         The source side's file, beside --target.
     target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -141,7 +142,7 @@ def stats(examples: Sequence[Example]) -> dict[str, dict[str, float | int | str]
             "characters": sum(lengths),
             "words": sum(len(text.split()) for text in texts),
             "median length": lengths[len(lengths) // 2],
-            "95 % length": lengths[int(0.95 * (len(lengths) - 1))],
+            "95 % length": lengths[math.ceil(0.95 * len(lengths)) - 1],
             "longest": lengths[-1],
             "distinct characters": len(characters),
             "scripts": ", ".join(_scripts(characters)),

@@ -7,20 +7,35 @@ from pathlib import Path
 
 from ..errors import DataError
 from .check import Problem, Report, bad_bytes
-from .sources import lines_of, read_bytes
+from .columns import needs_of
+from .example import FIELDS
+from .sources import lines_of, read_bytes, sniff
 from .split import SHARES, sentence_key
-from .texts import as_it_is, files_in, texts_of
+from .texts import CODE, as_it_is, files_in, texts_of
 
 LONG_LINE = 100_000  # characters
 FEW = 40  # texts; of fewer none may fall to a part of 2.5 %
 
 
 def is_plain_text(name: str) -> bool:
-    """Whether a name is that of a folder, or of a text file whose first line is no row of a table."""
+    """Whether a name is that of a folder, of code, of JSONL with a text and nothing to learn beside it, or of a text file whose first line
+    is no row of a table."""
     path = Path(name)
-    if path.is_dir() or not path.name.removesuffix(".gz").lower().endswith((".txt", ".md")):
-        return path.is_dir()
+    plain = path.name.removesuffix(".gz").lower()
+    if plain.endswith((".jsonl", ".ndjson")):
+        return path.is_file() and _is_text_alone(path)
+    if path.is_dir() or not plain.endswith((".txt", ".md")):
+        return path.is_dir() or plain.endswith(CODE)
     return not path.is_file() or b"\t" not in read_bytes(path).lstrip().split(b"\n", 1)[0]
+
+
+def _is_text_alone(path: Path) -> bool:
+    """Whether the first object of a JSONL file has a `text`, and no key of another kind of record."""
+    try:
+        columns = sniff(path).columns
+        return "text" in columns and not {*FIELDS, "prompt", "instruction"} & {*columns} - {"text"} and needs_of(path) is None
+    except DataError:
+        return False
 
 
 def check(names: Sequence[str]) -> Report:

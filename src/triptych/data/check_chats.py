@@ -1,0 +1,78 @@
+"""What is wrong with conversations and preferences, record by record, before a training is spent on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError, UsageError
+from .chats import conversation, preference, records
+from .check import Problem, Report, bad_bytes
+from .example import texts_of
+from .sources import lines_of
+from .split import sentence_key
+
+KINDS: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {  # fields -> the keys of a record, in one of these ways
+    ("messages", "chosen", "rejected"): (("chosen", "rejected"),),
+    ("messages",): (("messages",), ("instruction", "output")),
+}
+
+
+def needs_of(name: str | Path) -> tuple[str, ...] | None:
+    """The fields that a file of JSONL or a JSON list holds, by the keys of its first record; None where it is something else."""
+    path = Path(name)
+    if not path.is_file():
+        return None
+    try:
+        _, first = next(records("\n".join(lines_of(path)), str(path)), ("", {}))
+    except DataError:
+        return None
+    return next((needs for needs, ways in KINDS.items() if any(set(way) <= set(first) for way in ways)), None)
+
+
+def check(name: str, needs: tuple[str, ...]) -> Report:
+    """Stops at nothing but a JSON list that is not whole: what cannot be learnt from, and what stands twice."""
+    found, seen, count = bad_bytes(name), {}, 0
+    if found:
+        return Report(found, {"train": 0})
+    make = preference if "chosen" in needs else conversation
+    for place, values in _each(name, found):
+        try:
+            example = make(values, place)
+        except (DataError, UsageError) as problem:
+            found.append(Problem(place, f"unreadable: {str(problem).removeprefix(place).lstrip(':. ')}"))
+            continue
+        if example is None:
+            found.append(Problem(place, "empty output: the record is left out", "warning"))
+            continue
+        count += 1
+        key = sentence_key("\n".join(chain(*(texts_of(getattr(example, field)) for field in needs))))
+        if key in seen:
+            found.append(Problem(place, f"duplicate: the same stands at {seen[key]}", "warning"))
+        seen.setdefault(key, place)
+    return Report(found, {"train": count})
+
+
+def _each(name: str, found: list[Problem]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(file:line, object) of every record; what is none goes to `found`."""
+    lines = lines_of(name)
+    if next((line for line in lines if line.strip()), "").lstrip().startswith("["):
+        try:
+            yield from records("\n".join(lines), name)
+        except DataError as problem:
+            place = f"{name}:{str(problem).removeprefix(f'{name}:').split(':')[0]}"
+            found.append(Problem(place, f"unreadable: {str(problem).removeprefix(place).lstrip(': ')}"))
+        return
+    for number, line in enumerate(lines, 1):
+        try:
+            value = json.loads(line) if line.strip() else None
+        except (ValueError, RecursionError) as problem:
+            found.append(Problem(f"{name}:{number}", f"unreadable: not JSON ({problem})"))
+            continue
+        if isinstance(value, dict):
+            yield f"{name}:{number}", value
+        elif line.strip():
+            found.append(Problem(f"{name}:{number}", f"unreadable: no object but {type(value).__name__}"))
