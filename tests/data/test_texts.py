@@ -88,6 +88,13 @@ def test_bad_lines_are_named(tmp_path: Path, content: str, said: str) -> None:
         read([str(tmp_path / "empty")], DataTable(), ("text",))
 
 
+def test_a_json_list_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"text": "one"}, {"text": "two"}]')
+    with pytest.raises(DataError, match="a.json is JSON, and no text. Write JSONL"):
+        read([str(tmp_path / "a.json")], DataTable(), ("text",))
+    assert len(read([str(tmp_path / "a.json")], DataTable(verbatim=True), ("text",))) == 1
+
+
 def test_own_files_are_split_by_their_texts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n\n".join(f"text number {number}" for number in range(800)))
     table = DataTable(train=[str(tmp_path / "a.txt")])

@@ -54,9 +54,17 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Re
 
 
 def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False) -> Iterator[Example]:
-    """The texts of one file, JSONL or plain text by its name; of the lines no more is held than those of one text. whole: `as_it_is`."""
+    """The texts of one file, JSONL or plain text by its name; of the lines no more is held than those of one text. whole: `as_it_is`.
+
+    Raises DataError for a JSON list, whose brackets and keys would be learnt with its texts.
+    """
     if _is_jsonl(path):
         return _objects(lines, path, key, whole)
+    if _suffix(path) == ".json" and not whole:
+        raise DataError(
+            f"{path} is JSON, and no text. Write JSONL, an object a line, and call it .jsonl; or learn from it as it is written with "
+            "data.verbatim = true."
+        )
     return _as_written(enumerate(lines, 1), path.name) if whole else _flowing(enumerate(lines, 1), path.name)
 
 
