@@ -232,6 +232,15 @@ def test_an_answer_repeats_no_run_of_its_own_but_may_repeat_the_prompt(reciter: 
     assert "".join(stream(reciter, prompt, given, Bytes(), context=64)) == own.text
 
 
+@pytest.mark.parametrize("dials", [{}, {"beams": 3}, {"temperature": 1.0}])
+def test_an_answer_repeats_no_run_of_what_is_no_longer_read(reciter: Transformer, dials: dict[str, Any]) -> None:
+    prompt, given = Bytes().encode(TEXT), settings(max_length=90, min_length=90, no_repeat_ngram_size=3, **dials)
+    own = write(reciter, [prompt], given, Bytes(), context=24)[0][0]
+    runs = [tuple(own.tokens[place : place + 3]) for place in range(len(own.tokens) - 2)]
+    assert len(own.tokens) == 90 and len(set(runs)) == len(runs)
+    assert "".join(stream(reciter, prompt, given, Bytes(), context=24)) == own.text
+
+
 @pytest.mark.parametrize("wrong", [{"samples": 3}, {"samples": 0}, {"repetition_penalty": 0}, {"stop": [""]},
                                    {"repetition_penalty": 2.0, "beams": 2}, {"stop": "User:"}, {"stop": [1]}, {"beams": 1.5},
                                    {"beams": True}, {"max_length": "9"}, {"temperature": "hot"}, {"scores": 0}])  # fmt: skip

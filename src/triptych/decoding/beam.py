@@ -26,7 +26,7 @@ class Beams:
 
     def __init__(self, settings: DecodingSettings, end: int, longest: np.ndarray, prefixes: Sequence[Sequence[int]],
                  prefix_scores: Tensor, names: np.ndarray, stop: Stop | None,
-                 on_event: Callable[[Step], None] | None, uncounted: np.ndarray) -> None:  # fmt: skip
+                 on_event: Callable[[Step], None] | None, uncounted: np.ndarray, before: Sequence[int] = ()) -> None:  # fmt: skip
         self.settings, self.end, self.stop, self.on_event = settings, end, stop, on_event
         device, count, most = prefix_scores.device, len(longest), int(longest.max(initial=1))
         self.longest = longest  # of all sources
@@ -39,6 +39,7 @@ class Beams:
         for row, prefix in enumerate(prefixes):
             self.tokens[row, : len(prefix)] = torch.tensor(prefix, dtype=torch.int64)
         self.uncounted = uncounted  # of all sources
+        self.before = torch.tensor(before, dtype=torch.int64, device=device)
         self.totals = self.scores.sum(1)[:, None]  # (R, width)
         if uncounted.any():
             place = np.arange(self.scores.shape[1])[None] >= uncounted[:, None]
@@ -68,7 +69,7 @@ class Beams:
             first, so_far = (torch.from_numpy(each).to(logits.device).repeat_interleave(self.width)
                              for each in (self.uncounted[self.sources], self.written))  # fmt: skip
             written = self.tokens[:, : int(self.written.max())]
-            survey.forbid_each(*repeats(written, first, so_far, self.settings.no_repeat_ngram_size, self.end))
+            survey.forbid_each(*repeats(written, first, so_far, self.settings.no_repeat_ngram_size, self.end, self.before))
         wide = min(2 * self.settings.beams, self.width * logits.shape[1])
         if exact is not None:  # of one row at most K go on and one ends
             survey.refine(exact, wide if self.width == 1 else self.settings.beams + 1)

@@ -153,9 +153,14 @@ def repeat_less(logits: Tensor, seen: Tensor, lengths: Tensor, penalty: float) -
     return changed.scatter_(1, seen.masked_fill(~there, logits.shape[1]), less)[:, :-1].contiguous()
 
 
-def repeats(tokens: Tensor, first: Tensor, written: Tensor, size: int, end: int) -> tuple[Tensor, Tensor]:
+def repeats(tokens: Tensor, first: Tensor, written: Tensor, size: int, end: int,
+            before: Tensor | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
     """What would repeat a run of `size` tokens within tokens (B, L) from `first` (B,) to `written` (B,): rows (n,) and the tokens (n,),
-    of which `end` is none."""
+    of which `end` is none. before (A,): tokens that stand before those of `first`, which are one place for all where there are any."""
+    if before is not None and before.numel():
+        start = int(first[0])
+        tokens = torch.cat((before.expand(tokens.shape[0], -1), tokens[:, start:]), 1)
+        first, written = first - start, written - start + before.numel()
     if tokens.shape[1] < size:
         return written.new_empty(0), written.new_empty(0)
     runs = tokens.unfold(1, size, 1)  # (B, L - size + 1, size)

@@ -27,8 +27,9 @@ class Rows:
 
     def __init__(self, settings: DecodingSettings, end: int, longest: np.ndarray, prefixes: Sequence[Sequence[int]],
                  prefix_scores: Tensor, names: np.ndarray, stop: Stop | None,
-                 on_event: Callable[[Step], None] | None, uncounted: np.ndarray) -> None:  # fmt: skip
-        """uncounted: of each source, how many tokens of its prefix are no part of the answer when it is scored and measured."""
+                 on_event: Callable[[Step], None] | None, uncounted: np.ndarray, before: Sequence[int] = ()) -> None:  # fmt: skip
+        """uncounted: of each source, how many tokens of its prefix are no part of the answer when it is scored and measured. before: as
+        for `search`."""
         self.settings, self.end, self.stop, self.on_event = settings, end, stop, on_event
         samples = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
         self.width, device = samples, prefix_scores.device
@@ -44,7 +45,7 @@ class Rows:
         self.written = np.array([len(prefixes[source]) for source in self.source.tolist()], dtype=np.int64)
         self.finished, self.done = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
         self.alive = np.arange(count)
-        self.uncounted = uncounted[self.source]
+        self.uncounted, self.before = uncounted[self.source], torch.tensor(before, dtype=torch.int64, device=device)
         self.least = self.uncounted + settings.min_length  # tokens before the end is allowed
         self.early = bool((self.written < self.least).any())
         self.number = 0
@@ -72,7 +73,7 @@ class Rows:
         if settings.no_repeat_ngram_size:
             own_first, so_far = (torch.from_numpy(each).to(device) for each in (self.uncounted[self.alive], places))
             written = self.tokens[alive.to(device), : int(places.max())]
-            survey.forbid_each(*repeats(written, own_first, so_far, settings.no_repeat_ngram_size, self.end))
+            survey.forbid_each(*repeats(written, own_first, so_far, settings.no_repeat_ngram_size, self.end, self.before))
         if settings.temperature > 0:
             chosen = draw(logits, settings, uniform(settings.seed, self.names[self.alive], places))
             values = logits.gather(1, chosen[:, None])[:, 0].float()

@@ -32,17 +32,18 @@ FORCED_ROWS = 1024  # vocabularies' worth of logits that `force` holds at a time
 def search(model: Any, inputs: dict[str, Tensor], settings: DecodingSettings, *, begin: int, end: int,
            max_lengths: Sequence[int] | None = None, prefixes: Sequence[Sequence[int]] | None = None, stop: Stop | None = None,
            indices: Sequence[int] | None = None, on_event: Callable[[Step], None] | None = None, counted: bool = True,
-           ) -> list[list[Hypothesis]]:  # fmt: skip
+           before: Sequence[int] = ()) -> list[list[Hypothesis]]:  # fmt: skip
     """The n best answers of every source, best first.
 
     inputs: packed "source" (M,) with "source_lengths" (B,); for a model that only writes, {} and prefixes. max_lengths: tokens
     with the end, None: by `settings`. prefixes: tokens every answer must begin with. stop: ends an answer early. indices: what
     identifies a source for sampling, None: its place. on_event: is told every step. counted: whether a prefix is part of the
-    answer where that is ranked, scored and measured against min_length; a prompt is not.
+    answer where that is ranked, scored and measured against min_length; a prompt is not. before: of one source alone whose answer is
+    written on, the tokens that it has already, which are not to be repeated either.
     """
     decoding = decoding_of(model, begin=begin, end=end)
     admitted = decoding.admit(inputs, settings, max_lengths=max_lengths, prefixes=prefixes, stop=stop, indices=indices,
-                              on_event=on_event, counted=counted)  # fmt: skip
+                              on_event=on_event, counted=counted, before=before)  # fmt: skip
     while decoding.live:
         decoding.step()
     return [decoding.answers.pop(source) for source in admitted]
@@ -78,7 +79,8 @@ class Decoding:
     @torch.inference_mode()
     def admit(self, inputs: dict[str, Tensor], settings: DecodingSettings, *, max_lengths: Sequence[int] | None = None,
               prefixes: Sequence[Sequence[int]] | None = None, stop: Stop | None = None, indices: Sequence[int] | None = None,
-              on_event: Callable[[Step], None] | None = None, counted: bool = True) -> list[int]:  # fmt: skip
+              on_event: Callable[[Step], None] | None = None, counted: bool = True,
+              before: Sequence[int] = ()) -> list[int]:  # fmt: skip
         """Take in sources and write their first token; arguments as for `search`. Returns a number for each."""
         settings.check()
         if settings.compile:
@@ -98,7 +100,7 @@ class Decoding:
         states = getattr(state, "last", None) if scores.shape[1] == 0 else None
         policy = Beams if settings.beams > 1 else Rows
         uncounted = np.array([0 if counted else len(prefix) for prefix in given], dtype=np.int64)
-        lot = policy(settings, self.end, longest, given, scores, names, stop, on_event, uncounted)
+        lot = policy(settings, self.end, longest, given, scores, names, stop, on_event, uncounted, before)
         if settings.temperature > 0 and max(settings.n_best, settings.samples) > 1:  # every draw has a row from the start
             rows = lot.first.to(logits.device)
             logits, state, states = logits[rows], state.select(rows), None if states is None else states[rows]

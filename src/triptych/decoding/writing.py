@@ -92,7 +92,7 @@ def _within(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSett
         heads = [_head(settings, one, reads) if head is None else head for one in prefixes]
         answers = search(model, {}, plain, begin=begin, end=tokenizer.end_id, max_lengths=room, prefixes=prefixes,
                          stop=stopper(settings.stop, prefixes, reads, before, heads),
-                         indices=[names[place] for place in members], on_event=on_event, counted=False)  # fmt: skip
+                         indices=[names[place] for place in members], on_event=on_event, counted=False, before=before)  # fmt: skip
         for place, prefix, several in zip(members, prefixes, answers, strict=True):
             dropped = len(prompts[place]) - len(shown[place])
             found[place] = [_written(one, len(prefix), settings, reads, dropped) for one in several]
@@ -113,7 +113,7 @@ def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokeni
                         samples=1 if tokens else settings.samples)  # fmt: skip
         stop = stopper(settings.stop, [prefix], tokenizer, tokens, [head])
         steps = _steps(model, {}, plain, begin=shown[0], end=tokenizer.end_id, max_lengths=[most], prefixes=[prefix], stop=stop,
-                       indices=[AGAIN * len(tokens)], counted=False)  # fmt: skip
+                       indices=[AGAIN * len(tokens)], counted=False, before=tokens)  # fmt: skip
         answer = None
         for answer in steps:
             if isinstance(answer, Hypothesis):
