@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import tomllib
 import types
 import typing
@@ -30,6 +31,8 @@ from .training.settings import BatchSettings, TrainingSettings, ValidationSettin
 if TYPE_CHECKING:
     from .tasks.task import Task
     from .training.job import Progress
+
+PART = re.compile(r"""\s*(?:"(?:[^"\\]|\\.)*"|'[^']*')\s*(?=,|$)|[^,]+""")  # of a list on the command line, quoted or not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,9 +286,9 @@ def _readings(value: Any) -> list[Any]:
     if not isinstance(value, str):
         return [value]
     readings: list[Any] = [value]
-    parts = [part.strip() for part in value.split(",") if part.strip()] if "," in value else []
+    parts = [part.strip() for part in PART.findall(value) if part.strip()] if "," in value else []
     if parts:  # commas alone are a text, say one to stop at
-        readings.insert(0, parts)
+        readings.insert(0, [_unquoted(part) for part in parts])
         with contextlib.suppress(tomllib.TOMLDecodeError):
             readings.insert(0, tomllib.loads(f"value = [{value}]")["value"])
     with contextlib.suppress(tomllib.TOMLDecodeError):
@@ -293,6 +296,13 @@ def _readings(value: Any) -> list[Any]:
     if value.lower() in ("none", "true", "false"):
         readings.insert(0, {"none": None, "true": True, "false": False}[value.lower()])
     return readings
+
+
+def _unquoted(part: str) -> str:
+    """A part of a list without the quotes around it, read as in TOML."""
+    with contextlib.suppress(tomllib.TOMLDecodeError):
+        return str(tomllib.loads(f"value = {part}")["value"]) if part[0] in "\"'" else part
+    return part
 
 
 def _fitting(readings: list[Any], wanted: Any, key: str, place: str) -> Any:
