@@ -102,6 +102,37 @@ def test_check_of_an_empty_file(triptych: Command, tmp_path: Path) -> None:
     assert done.code == 1 and done.out == f"error: {tmp_path / 'none.tsv'}: empty: no example for train\n"
 
 
+def test_check_of_conversations(triptych: Command, tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Open on Sunday?"}, {"role": "assistant", "content": "From ten."}]
+    talk = [{"messages": turns}, {"messages": []}, {"messages": turns}, {"instruction": "Name it.", "output": ""}]
+    files = {
+        "talk.jsonl": "\n".join([*map(json.dumps, talk), "{not json", '{"messages": [{"role": "robot", "content": "x"}]}']),
+        "alpaca.json": json.dumps([{"instruction": "Name a colour.", "input": "", "output": "Blue."}, {"instruction": "?"}], indent=1),
+        "best.jsonl": json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}) + '\n\n{"prompt": "a", "chosen": "b"}\n',
+    }
+    said = {
+        "talk.jsonl": [":2: unreadable: messages is empty", ":3: duplicate", ":4: empty output", ":5: unreadable: not JSON",
+                       ":6: unreadable: Unknown"],
+        "alpaca.json": [":7: unreadable: no 'messages'"],
+        "best.jsonl": [":3: unreadable: there is no text under the key 'rejected'"],
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        done = triptych("data", "check", tmp_path / name)
+        found = [line.partition(name)[2] for line in done.out.splitlines()]
+        assert done.code == 1 and "conversations;" in done.err, done.err
+        assert len(found) == len(said[name]) and all(map(str.startswith, found, said[name])), found
+    (tmp_path / "good.jsonl").write_text(json.dumps(talk[0]), encoding="utf-8")
+    assert triptych("data", "check", tmp_path / "good.jsonl").code == 0
+    assert "messages" in triptych("data", "stats", tmp_path / "good.jsonl").out
+
+
+def test_check_of_summaries_with_several_versions(triptych: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"source": "Yes? No.", "target": "No."}\n{"source": "Hi?", "target": ["Hi.", "Hello."]}\n')
+    done = triptych("data", "check", tmp_path / "a.jsonl")
+    assert done.code == 0 and "2 texts to write from; 0 errors, 0 warnings" in done.err
+
+
 def test_check_of_plain_text(triptych: Command, tmp_path: Path) -> None:
     many = [f"Text number {number} says so." for number in range(50)]
     (tmp_path / "good.txt").write_text("\n\n".join(many), encoding="utf-8")

@@ -15,6 +15,7 @@ from .example import texts_of
 from .sources import lines_of
 from .split import sentence_key
 
+ENDINGS = (".jsonl", ".ndjson", ".json")
 KINDS: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {  # fields -> the keys of a record, in one of these ways
     ("messages", "chosen", "rejected"): (("chosen", "rejected"),),
     ("messages",): (("messages",), ("instruction", "output")),
@@ -24,7 +25,7 @@ KINDS: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {  # fields -> the k
 def needs_of(name: str | Path) -> tuple[str, ...] | None:
     """The fields that a file of JSONL or a JSON list holds, by the keys of its first record; None where it is something else."""
     path = Path(name)
-    if not path.is_file():
+    if not path.name.removesuffix(".gz").endswith(ENDINGS) or not path.is_file():
         return None
     try:
         _, first = next(records("\n".join(lines_of(path)), str(path)), ("", {}))

@@ -37,9 +37,16 @@ def needs_of(name: str | Path) -> tuple[str, ...] | None:
 
 
 def _has_lists(lines: Sequence[str], kind: str) -> bool:
-    """Whether the first target is a list of several versions."""
-    first = next((line for line in lines if line.strip()), "{}")
-    return kind == "jsonl" and isinstance(json.loads(first).get("target"), list)
+    """Whether a target is a list of several versions."""
+    return kind == "jsonl" and any(_has_list(line) for line in lines if "[" in line)
+
+
+def _has_list(line: str) -> bool:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):  # told where it is read
+        return False
+    return isinstance(values, dict) and isinstance(values.get("target"), list)
 
 
 def check(name: str, needs: Sequence[str]) -> Report:
