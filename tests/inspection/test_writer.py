@@ -127,6 +127,13 @@ def test_an_end_that_was_written_counts() -> None:
     assert of(trace).given.end_nats == pytest.approx(-float(exact[len(ids) - 1, 1]), rel=1e-5)
 
 
+def test_a_character_that_is_cut_off_counts_its_own_bytes() -> None:
+    toy = predictor()
+    ids, own = [toy.tokenizers.target.begin_id], toy.tokenizers.target.encode("a貓")[:3]
+    (trace,) = trace_writer(toy.model, toy.tokenizers.target, Script(ids=ids, own=own), context=64)
+    assert of(trace).own.tokens == of(trace).own.bytes == 3
+
+
 class Tags(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -50,11 +50,11 @@ def trace_writer(model: Any, tokenizer: Pieces, script: Script, *, context: int,
     read = _read(model, ids, starts, context, tokenizer.end_id)
     given, written = len(script.ids), Total(0, 0, 0.0)
     nats = read.nats
-    size = script.bytes if script.bytes is not None else len(tokenizer.decode(script.ids).encode())
+    size = script.bytes if script.bytes is not None else _bytes_of(tokenizer, script.ids)
     total = Total(given - 1, size, float(nats[1:given].sum()), float(-read.end[given - 1]))
     if own:
         end_nats = float(-read.end[-1]) if script.ended else None
-        written = Total(len(own), len(tokenizer.decode(own).encode()), float(nats[given:].sum()), end_nats)
+        written = Total(len(own), _bytes_of(tokenizer, own), float(nats[given:].sum()), end_nats)
     follows = [*ids[1:], tokenizer.end_id if (own and script.ended) else None]
     traces = []
     for number, start in enumerate(starts[:most], 1):
@@ -116,6 +116,14 @@ def _choices(tokenizer: Pieces, shown: Sequence[Cell], start: int, read: _Read, 
             lambda numbers, before=cell.text: labels_at(tokenizer, numbers, before), None if whole is None else whole.label,
         ))  # fmt: skip
     return found
+
+
+def _bytes_of(tokenizer: Pieces, ids: Sequence[int]) -> int:
+    """Of UTF-8; of a character that is cut off the bytes that are there, and not those of U+FFFD, as which they show."""
+    text = tokenizer.decode(ids)
+    if "\ufffd" not in text:
+        return len(text.encode())
+    return sum(len(cell.tokens) if "\ufffd" in cell.text else len(cell.text.encode()) for cell in cells(tokenizer, ids))
 
 
 def _sum(values: np.ndarray) -> float | None:
