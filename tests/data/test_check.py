@@ -114,4 +114,5 @@ def test_good_files_have_no_problem(tmp_path: Path) -> None:
 def test_stats_count(tmp_path: Path) -> None:
     table = stats(read(Files(write(tmp_path, "a.tsv", "Hello you\t你好\nHi\t嗨\n"))))
     assert table["source"]["words"] == 3 and table["target"]["scripts"] == "CJK" and table["source"]["longest"] == 9
+    assert table["source"]["median length"] <= table["source"]["95 % length"] <= table["source"]["longest"]  # type: ignore[operator]
     assert stats([])["source"]["lines"] == 0
