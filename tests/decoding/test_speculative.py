@@ -267,5 +267,5 @@ def test_beams_take_no_draft() -> None:
 
 @pytest.mark.parametrize("dials", [{"compile": True}, {"no_repeat_ngram_size": 3}])
 def test_what_takes_no_draft(dials: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="leave it out, or the draft"):
+    with pytest.raises(UsageError, match="give --decoding.*, or no draft"):
         search(Drafted(Chain(1), NgramDraft()), {}, DecodingSettings(**dials, max_length=4), begin=BEGIN, end=END, prefixes=[[]])

@@ -57,9 +57,12 @@ class Speculation:
         if settings.beams > 1:
             raise UsageError("Beams follow several answers at once and a draft proposes one: give --decoding.beams 1, or no draft.")
         if settings.compile:
-            raise UsageError("decoding.compile is for one token at a time: leave it out, or the draft.")
+            raise UsageError("decoding.compile is for one token at a time: give --decoding.compile false, or no draft.")
         if settings.no_repeat_ngram_size:
-            raise UsageError("decoding.no_repeat_ngram_size looks at every token before the next is written: leave it out, or the draft.")
+            raise UsageError(
+                "decoding.no_repeat_ngram_size looks at every token before the next is written: give --decoding.no_repeat_ngram_size 0, "
+                "or no draft."
+            )
         numbers = self.inner.admit(inputs, settings, prefixes=prefixes, **given)
         if self.live:
             lot: Rows = self.inner.lots[0]  # type: ignore[assignment]
