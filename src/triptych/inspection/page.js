@@ -76,7 +76,7 @@ function drawPanel(panel, trace, state) {
   const clear = () => {
     for (const span of own.flat()) { span.style.backgroundColor = ""; span.classList.remove("chosen"); }
     if (flow) clearLines(flow);
-    readout.textContent = `${say(flow ? "flow" : "hint")} ${say("most", short(map.most))}.`;
+    readout.textContent = `${say(flow ? "flow" : "hint")} ${say("most", short(map.most))}`;
   };
   const lightUp = (t) => {
     clear();
