@@ -2,9 +2,9 @@
 
     python examples/pronoun.py RUN [WORD ...]
 
-RUN has an encoder alone and reads plain text, like runs/news-started of docs/tour.md. "Too tired" makes "it" the animal, "too wide" the street. Prints the heads in
-which "it" gives most attention to one WORD (without any: animal and street), beside what all tokens give to it on average, and writes
-pronoun.html with both sentences.
+RUN has an encoder alone and reads plain text, like runs/news-started of docs/tour.md. "Too tired" makes "it" the animal, "too wide"
+the street. Prints the heads in which "it" gives most attention to one WORD (without any: animal and street), beside what all tokens
+give to it on average, and writes pronoun.html with both sentences.
 """
 
 import re
