@@ -46,12 +46,12 @@ def _others(what: What) -> Report | None:
     from ..data.example import texts_of
     from ..data.parts import DataTable, aligned, read_part
     from ..data.split import sentence_key
-    from ..recipe import Recipe, packaged
+    from ..recipe import Recipe
 
     if len(what) != 1:
         return None
     first, table = what[0], None
-    if first in packaged() or first.endswith(".toml") or Path(first).is_dir():
+    if names_recipe(first):
         recipe = Recipe.load(first)
         table, needs = recipe.data, recipe.build_task().needs
     elif first in entries():
@@ -77,7 +77,7 @@ def _reading(what: What) -> Report | None:
     from ..data.check import Report
     from ..data.check_reading import check, check_examples, is_squad
     from ..data.parts import DataTable, read_part
-    from ..recipe import Recipe, packaged
+    from ..recipe import Recipe
 
     needs = ("question", "passage", "answers")
     if what and all(is_squad(name) for name in what):
@@ -85,7 +85,7 @@ def _reading(what: What) -> Report | None:
     if len(what) != 1:
         return None
     first, data = what[0], None
-    if first in packaged() or first.endswith(".toml") or Path(first).is_dir():
+    if names_recipe(first):
         recipe = Recipe.load(first)
         data = recipe.data if recipe.build_task().needs == needs else None
     elif first in entries() and "answers" in entries()[first].fields:
@@ -106,14 +106,14 @@ def _tagged(what: What) -> Report | None:
     from ..data.check_conll import check, is_conll
     from ..data.parts import names_of
     from ..data.sets_tagging import SPLIT_FILES
-    from ..recipe import Recipe, packaged
+    from ..recipe import Recipe
 
     if what and all(is_conll(name) for name in what):
         return check({"train": what})
     if len(what) != 1:
         return None
     name, fields = what[0], None
-    if name in packaged() or name.endswith(".toml") or Path(name).is_dir():
+    if names_recipe(name):
         recipe = Recipe.load(name)
         if recipe.task.get("name") != "tagging":
             return None
@@ -153,7 +153,7 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
     if len(what) != 1:
         return None
     first = what[0]
-    if _names_recipe(first):
+    if names_recipe(first):
         recipe = Recipe.load(first)
         if recipe.task.get("name") != "classification":
             return None
@@ -168,7 +168,7 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
     return None if needs is None else (DataTable(train=first), needs)
 
 
-def _names_recipe(name: str) -> bool:
+def names_recipe(name: str) -> bool:
     """Whether a name is that of a recipe or a run, and not of a folder of texts."""
     from ..recipe import packaged
 
@@ -203,7 +203,7 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
     from ..recipe import Recipe
 
     first = what[0] if what else ""
-    if len(what) == 1 and _names_recipe(first):
+    if len(what) == 1 and names_recipe(first):
         recipe = Recipe.load(first)
         data, needs = recipe.data, recipe.build_task().needs
     elif len(what) == 1 and first in entries():
@@ -251,10 +251,9 @@ def _plain_texts(what: What) -> Report | None:
     """Text files, or folders of them; two files side by side mean translations."""
     from ..data import check_texts
     from ..data.catalog import entries
-    from ..recipe import packaged
 
     first = what[0] if len(what) == 1 else None
-    if first is None or first in packaged() or first in entries() or (Path(first) / "recipe.toml").is_file():
+    if first is None or first in entries() or names_recipe(first):
         return None
     return check_texts.check(what) if check_texts.is_plain_text(first) else None
 

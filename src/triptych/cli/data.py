@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from ..errors import UsageError
-from .checks import labelled, read_labelled, read_others, report_on
+from .checks import labelled, names_recipe, read_labelled, read_others, report_on
 from .console import table, talk
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ def _files(what: tuple[str, ...], source: str | None, target: str | None,
     """What the words mean: files by part, or a set's Examples by part."""
     from ..data.catalog import SPLITS, entries
     from ..data.parts import DataTable, files_of, read_part
-    from ..recipe import Recipe, packaged
+    from ..recipe import Recipe
 
     if source is not None or target is not None:
         if source is None or what:
@@ -177,7 +176,7 @@ def _files(what: tuple[str, ...], source: str | None, target: str | None,
     if not what:
         raise UsageError("Name what to look at: a recipe, a public set, one file with two columns, or two aligned files.")
     first = what[0]
-    if len(what) == 1 and (first in packaged() or first.endswith(".toml") or Path(first).is_dir()):
+    if len(what) == 1 and names_recipe(first):
         data = Recipe.load(first).data
         if data.set is None:
             given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
