@@ -49,6 +49,16 @@ def predictor(name: str, tokenizers: Tokenizers, positions: Any = "rotary", **op
                      decoding=DecodingSettings(max_length=5))  # fmt: skip
 
 
+def test_an_answer_cut_inside_a_character_shows_nothing_of_it(tokenizers: Tokenizers) -> None:
+    toy, cut = predictor("summarization", tokenizers), 0
+    for seed in range(20):
+        dials: dict[str, Any] = {"temperature": 1.0, "seed": seed, "max_length": 3}
+        one = toy.predict([LONG], **dials)[0]
+        cut += tokenizers.target.decode(one.tokens).endswith("\ufffd") and one.cut
+        assert not (one.cut and one.text.endswith("\ufffd")) and "".join(toy.stream(LONG, **dials)) == one.text
+    assert cut, "none was cut there: a check that cannot fail"
+
+
 @pytest.mark.parametrize("name", TASK_NAMES)
 def test_slots_and_needs(name: str, tokenizers: Tokenizers) -> None:
     task, examples, labels = made(name)

@@ -137,9 +137,12 @@ def stream_answer(model: Any, inputs: dict[str, Tensor], settings: DecodingSetti
     """The answer to one source of an encoder-decoder model, in the manner of `stream`."""
     told, answer = "", None
     for answer in _steps(model, inputs, replace(settings, n_best=1), begin=begin, end=tokenizer.end_id, indices=[index]):
-        ids = answer.tokens if isinstance(answer, Hypothesis) else answer
-        yield from _news(tokenizer.decode(ids), told, None, None, final=isinstance(answer, Hypothesis))
-        told = _sure(tokenizer.decode(ids), told, None, None)
+        if isinstance(answer, Hypothesis):
+            text = told_of(tokenizer.decode(answer.tokens), answer.finished)
+        else:
+            text = tokenizer.decode(answer)
+        yield from _news(text, told, None, None, final=isinstance(answer, Hypothesis))
+        told = _sure(text, told, None, None)
     assert isinstance(answer, Hypothesis), "the last of the steps"
     return answer.finished
 

@@ -159,11 +159,13 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
     """A source is never cut into windows, so there is one raw result: its n best."""
+    from ..decoding.writing import told_of
+
     assert len(raw) == 1, "a source has one raw result"
     best, *others = [
         Prediction(
-            text=tokenizers.target.decode(one.tokens), score=one.score, log_probability=one.log_probability, tokens=one.tokens,
-            token_log_probabilities=one.token_log_probabilities, cut=not one.finished,
+            text=told_of(tokenizers.target.decode(one.tokens), one.finished), score=one.score, log_probability=one.log_probability,
+            tokens=one.tokens, token_log_probabilities=one.token_log_probabilities, cut=not one.finished,
         )
         for one in raw[0]
     ]  # fmt: skip
