@@ -21,7 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from triptych.data.batching import Encoded
 
 HERE = Path(__file__).resolve().parent
 SHAPES = {
@@ -44,20 +49,57 @@ def prepare(folder: Path) -> int:
     return len(numbers)
 
 
-def ours(data: Path, characters: int, shape: dict[str, int], seconds: float, precision: str) -> dict[str, float]:
-    """Train with the product's own loop for `seconds` after 20 steps; characters a second."""
-    import numpy as np
+def train_for(
+    model: Any, encode: Callable[[int, int], list[Encoded]], context: int, rows: int, seconds: float, *, precision: str,
+    device: str = "cpu", warm_up: int = 20,
+) -> dict[str, float]:  # fmt: skip
+    """Train with the product's own loop for `seconds` after `warm_up` steps of so many rows of a context; tokens a second."""
     import torch
 
-    from triptych.data.batching import Encoded, MicroBatches
-    from triptych.model.config import ModelConfig, StackConfig
+    from triptych.data.batching import MicroBatches
     from triptych.model.heads import NextToken
-    from triptych.model.transformer import Transformer
     from triptych.run import Run
     from triptych.tasks import language_modelling
     from triptych.training.job import Job
     from triptych.training.settings import TrainingSettings
     from triptych.training.trainer import train
+
+    def now() -> float:
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    settings = TrainingSettings(
+        steps=10**6, learning_rate=1e-3, schedule="constant", warmup_steps=0, precision=precision, device=device,  # type: ignore[arg-type]
+        checkpoint_every_steps=10**7, log_every_steps=50,
+    )  # fmt: skip
+    batches = MicroBatches(encode, 10**6, batch_tokens=rows * context, seed=1, buffer=64 * rows)
+    tokens, steps, started, ended = 0, 0, 0.0, 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(model=model, head=NextToken(), task=language_modelling.build({"context": context}), batches=batches,
+                  run=Run.create(folder), settings=settings)  # fmt: skip
+        for progress in train(job):
+            if progress.event != "step":
+                continue
+            if progress.step == warm_up:
+                started = now()
+            elif progress.step > warm_up:
+                tokens, steps = tokens + progress.tokens, steps + 1
+                if time.perf_counter() - started > seconds:
+                    ended = now()
+                    break
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {"tokens_per_second": tokens / (ended - started), "steps": steps, "parameters": parameters}
+
+
+def ours(data: Path, characters: int, shape: dict[str, int], seconds: float, precision: str) -> dict[str, float]:
+    """One window of ours; characters a second."""
+    import numpy as np
+    import torch
+
+    from triptych.data.batching import Encoded
+    from triptych.model.config import ModelConfig, StackConfig
+    from triptych.model.transformer import Transformer
 
     ids, block = np.fromfile(data / "train.bin", dtype=np.uint16), shape["block"]
 
@@ -71,26 +113,7 @@ def ours(data: Path, characters: int, shape: dict[str, int], seconds: float, pre
         norm_placement="pre", positions="learned", max_positions=block, dropout=0.0,
     )  # fmt: skip
     model = Transformer(ModelConfig(decoder=stack, vocabulary_size=characters, embedding_scale=False))
-    settings = TrainingSettings(
-        steps=10**6, learning_rate=1e-3, schedule="constant", warmup_steps=0, precision=precision,  # type: ignore[arg-type]
-        checkpoint_every_steps=10**7, log_every_steps=50,
-    )  # fmt: skip
-    batches = MicroBatches(encode, 10**6, batch_tokens=shape["bs"] * block, seed=1, buffer=64 * shape["bs"])
-    tokens, started, ended = 0, 0.0, 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        job = Job(model=model, head=NextToken(), task=language_modelling.build({"context": block}), batches=batches,
-                  run=Run.create(folder), settings=settings)  # fmt: skip
-        for progress in train(job):
-            if progress.event != "step":
-                continue
-            if progress.step == 20:
-                started = time.perf_counter()
-            elif progress.step > 20:
-                tokens, ended = tokens + progress.tokens, time.perf_counter()
-                if ended - started > seconds:
-                    break
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return {"tokens_per_second": tokens / (ended - started), "steps": progress.step - 20, "parameters": parameters}
+    return train_for(model, encode, block, shape["bs"], seconds, precision=precision)
 
 
 def call(command: list[str], work: Path) -> dict:

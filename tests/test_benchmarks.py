@@ -1,0 +1,46 @@
+"""What the benchmarks compute beside what they time."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from triptych.presets.gpt import PRESETS
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def gpt2_speed(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("gpt2_speed")
+
+
+def test_operations_of_a_token_of_gpt2(gpt2_speed: Any) -> None:
+    config = dataclasses.replace(PRESETS["gpt2"], vocabulary_size=50_257)
+    blocks, table = 12 * (12 * 768**2 + 13 * 768), 50_257 * 768  # weights and biases of twelve blocks; tied embeddings
+    by_hand = 6 * (blocks + table + 2 * 768) + 12 * 12 * 768 * 1024
+    assert gpt2_speed.operations_of(config, 1024) == pytest.approx(by_hand) == pytest.approx(8.55e8, rel=1e-3)
+
+
+def test_a_peak_is_given_or_known(gpt2_speed: Any) -> None:
+    assert gpt2_speed.peak_of(torch.device("cpu"), None) is None and gpt2_speed.peak_of(torch.device("cpu"), 2.5) == 2.5
+
+
+def test_it_trains_and_writes(gpt2_speed: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    monkeypatch.setattr(gpt2_speed, "VOCABULARY", 300)
+    dials = "--preset decoder-tiny --context 16 --batch 2 --seconds 0.2 --warm-up 1 --streams 2 --new 3 --device cpu --peak 1 --json"
+    monkeypatch.setattr("sys.argv", ["gpt2_speed.py", *dials.split(), str(tmp_path / "found.json")])
+    gpt2_speed.main()
+    found = json.loads((tmp_path / "found.json").read_text())
+    speed = found["training"]
+    assert speed["tflops"] == pytest.approx(speed["tokens_per_second"] * gpt2_speed.operations_of(
+        dataclasses.replace(PRESETS["decoder-tiny"], vocabulary_size=300), 16) / 1e12)  # fmt: skip
+    assert speed["utilisation"] == pytest.approx(100 * speed["tflops"]) and found["writing"]["2"] > 0
+    assert json.loads(capsys.readouterr().out.split("\n")[0])["preset"] == "decoder-tiny"
