@@ -161,6 +161,9 @@ def test_the_python_face(trained: Path) -> None:
     for one in ("one red dogs", {"source": "one red dogs"}):
         with pytest.raises(triptych.errors.UsageError, match="takes a list of texts"):
             model.predict(one)
+    for one, kind in ((None, "NoneType"), (3, "int"), (["one"], "list"), ({"source": b"one"}, "bytes")):
+        with pytest.raises(triptych.errors.UsageError, match=f"text 2: 'source' must be a text and is {kind}."):
+            model.predict(["one", one])
 
 
 def test_bf16_weights_answer_too(triptych: Command, trained: Path) -> None:

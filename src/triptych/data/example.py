@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -101,3 +101,8 @@ def texts_of(value: Any) -> Iterator[str]:
         yield value
     elif value is not None:
         yield from (message["content"] for message in value)
+
+
+def not_texts(values: Mapping[str, Any]) -> list[str]:
+    """The names of fields that should hold a text and hold something else; `messages` are read elsewhere."""
+    return [name for name, value in values.items() if name != "messages" and FIELDS[name].text and not isinstance(value, str)]

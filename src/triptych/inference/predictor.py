@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..data.batching import Encoded, collate, length_batches
-from ..data.example import FIELDS, Example, texts_of
+from ..data.example import FIELDS, Example, not_texts, texts_of
 from ..data.messages import messages_of
 from ..data.tokenizer import Tokenizers
 from ..decoding.drafts import Drafted
@@ -77,7 +77,7 @@ class Predictor:
     def example(self, given: str | Mapping[str, Any], place: str = "", to: str | None = None) -> Example:
         """What the task answers: a text stands for its first input. Raises UsageError for a field that the task does not read."""
         wanted = [name for name in self.task.needs if FIELDS[name].role == "input"]
-        values: dict[str, Any] = {self.task.input: given} if isinstance(given, str) else dict(given)
+        values: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {self.task.input: given}
         if "messages" in values and "messages" in wanted:
             values["messages"] = messages_of(values["messages"], place or "An example")
         for name in values:
@@ -86,6 +86,8 @@ class Predictor:
         missing = [name for name in wanted if name not in values and name not in OPTIONAL_INPUTS]
         if missing:
             raise UsageError(f"{place or 'An example'} has no {' and no '.join(missing)}; a run for {self.task.name} needs it.")
+        for name in not_texts(values):
+            raise UsageError(f"{place or 'An example'}: '{name}' must be a text and is {type(values[name]).__name__}.")
         if to is not None:
             self.refuse_to()
             values["target_language"] = to
