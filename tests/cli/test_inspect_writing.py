@@ -45,6 +45,9 @@ def test_a_table_and_a_page(triptych: Call, writer: Path, tmp_path: Path) -> Non
     long = triptych("inspect", writer, "the cat and " * 9, "--decoding.max_length", "3", "--html", tmp_path / "c.html")
     assert long.code == 0 and triptych("inspect", writer, "", "--decoding.max_length", "3").code == 0
     assert triptych("inspect", writer, "", "--target", "").code == 2
+    other = triptych("inspect", writer, "the cat", "--kinds", "encoder")
+    assert other.code == 2 and "decoder's attention alone" in other.err
+    assert triptych("inspect", writer, "the cat", "--decoding.max_length", "3", "--kinds", "decoder").code == 0
 
 
 def test_a_translation_has_its_tree(triptych: Call, trained: Path, tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def inspect(
         Look at this text as the answer, instead of searching for one; of a run that writes, as what follows the text; for a run that
         classifies, at this label.
     kinds
-        Of a run that translates: cross, encoder, decoder, or several with commas. A run that understands shows its encoder's always.
+        Of a run that reads and writes: cross, encoder, decoder, or several with commas. A run that understands shows its encoder's
+        always, one that only writes its decoder's.
     passage
         A file or a text in which the answer is to be found, for a run that answers questions.
     words

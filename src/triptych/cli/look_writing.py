@@ -25,6 +25,8 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
 
     if options.to is not None or options.passage is not None or options.words:
         raise UsageError(f"--to, --passage and --words are not for a run for {predictor.task.name}; it has a text alone.")
+    if options.kinds not in (("cross",), ("decoder",)):  # the first is what nobody has asked for
+        raise UsageError(f"--kinds is for a run that reads and writes; one for {predictor.task.name} has its decoder's attention alone.")
     settings = predictor.settings(**options.decoding)
     settings = settings if settings.max_length else dataclasses.replace(settings, max_length=NEW_TOKENS)
     settings = dataclasses.replace(settings, scores=True)
