@@ -213,17 +213,18 @@ def bare(box):
 def test_functions_are_cut_after_their_docstrings_and_judged_as_python(code: Path) -> None:
     from triptych.data.example import Example
     from triptych.inference.predictor import load
+    from triptych.tasks.task import Prediction
 
     script = benchmark()
-    size, first = sorted(
-        script.cut_functions([Example(text=DOCUMENTED), Example(text="no: python(")], 9, 1), key=lambda one: -len(one.body)
-    )
-    if "Two" in size.signature:
-        size, first = first, size
+    found = script.cut_functions([Example(text=DOCUMENTED), Example(text="no: python(")], 9, 1)
+    size, first = sorted(found, key=lambda one: "Two" in one.signature)
     assert DOCUMENTED.startswith(size.before + size.body) and DOCUMENTED.startswith(first.before + first.body)
     assert size.body == "# of all\n        return len(self.all)" and size.signature.startswith("    def size")
     assert first.body == "for one in box.all:\n        return one" and first.signature.endswith('lines."""\n    ')
     assert size.tree(size.body) == size.tree("return len( self.all )") != size.tree("return 1") and size.tree("return (") is None
+    answers = [Prediction(size.body), Prediction("return (", cut=True)]
+    right = script.write_functions(SimpleNamespace(task=load(code / "run").task, predict=lambda *_, **__: answers), [size, first])
+    assert [right[name] for name in ("come to their end", "Python", "as in the file")] == [50.0, 50.0, 50.0]
     told = script.write_functions(load(code / "run"), [size, first])
     assert told["count"] == 2 and told["bodies"][0].startswith(size.signature) and 0 <= told["as in the file"] <= told["Python"] <= 100
 
