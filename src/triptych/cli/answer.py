@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UsageError
-from .console import talk
+from .console import put, talk
 from .use import Overrides, Precision, _blocks, decoding_changes, load_run, predict, some
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _search(run: str, questions: tuple[str, ...], folder: Path, retriever: str |
         for number, line in enumerate(block, first):
             unseen = [0]
             hits = index.answer(reader, line.strip(), top, settings, unseen.append) if line.strip() else []
-            print(json.dumps(_json(line, hits, unseen[-1]), ensure_ascii=False) if jsonl else _said(hits, folder))
+            put(json.dumps(_json(line, hits, unseen[-1]), ensure_ascii=False) if jsonl else _said(hits, folder))
             missed += [f"{'text ' if questions else 'stdin:'}{number} ({unseen[-1]:,} tokens)"] * bool(unseen[-1])
         sys.stdout.flush()
         if missed:
@@ -131,7 +131,7 @@ def embed(
             kept.append(vectors)
             continue
         for one, vector in zip(block, vectors.tolist(), strict=True):
-            print(json.dumps({"text": one, "vector": [round(value, 7) for value in vector]}, ensure_ascii=False))
+            put(json.dumps({"text": one, "vector": [round(value, 7) for value in vector]}, ensure_ascii=False))
         sys.stdout.flush()
     if npy is not None:
         whole = np.concatenate(kept) if kept else np.zeros((0, predictor.model.config.encoder.width), dtype=np.float32)

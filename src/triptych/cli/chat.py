@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, TriptychError, UsageError
-from .console import talk
+from .console import put, talk
 from .use import Overrides, Precision, decoding_changes, load_run, tell_drafts, tell_undrawn
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def in_terminal(conversation: Conversation) -> int:
             print()
             return 0
         except KeyboardInterrupt:
-            talk("\nCtrl-D ends.")
+            talk("", "Ctrl-D ends.")
             continue
         except UnicodeDecodeError:
             talk("That was not UTF-8; set the terminal to it.")
@@ -123,10 +123,10 @@ def in_terminal(conversation: Conversation) -> int:
             talk("A new conversation.")
         elif text:
             try:
-                conversation.say(text, lambda piece: print(piece, end="", flush=True))
+                conversation.say(text, lambda piece: put(piece, end="", flush=True))
                 print()
             except KeyboardInterrupt:
-                talk("\n(stopped)")
+                talk("", "(stopped)")
             except TriptychError as problem:
                 talk(f"triptych: {problem}")
 
@@ -144,5 +144,5 @@ def on_pipe(conversation: Conversation) -> int:
             conversation.reset()
         else:
             said = conversation.say(text, lambda piece: None) if text else ""
-            print(" ".join(said.split("\n")).strip(), flush=True)
+            put(" ".join(said.split("\n")).strip(), flush=True)
     return 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from ..errors import UsageError
-from .console import table, talk
+from .console import field, put, table, talk
 from .evaluate import Split, chosen_examples, line_statistics, scored_anew
 from .use import decoding_changes
 
@@ -75,7 +75,7 @@ def compare(
     sides = [_answered(*each, examples, changes) for each in zip(runs, names, predictors, strict=True)]
     report = _report(sides, examples, name, bootstrap)
     if json_:
-        print(json.dumps(report, ensure_ascii=False))
+        put(json.dumps(report, ensure_ascii=False))
     else:
         _print(report, sides)
     if html is not None:
@@ -181,7 +181,7 @@ def _equal_cost(sides: list[Side]) -> list[dict[str, Any]]:
 
 def _print(report: dict[str, Any], sides: list[Side]) -> None:
     runs = report["runs"]
-    print(f"{report['task']}, {report['split']}, {report['examples']:,} examples; [95 % by bootstrap]\n")
+    put(field(f"{report['task']}, {report['split']}, {report['examples']:,} examples; [95 % by bootstrap]"), end="\n\n")
     rows = [["", *(side.name for side in sides)]]
     for key in runs[0]["metrics"]:
         rows.append([key, *(_score(run, key) for run in runs)])
@@ -190,20 +190,20 @@ def _print(report: dict[str, Any], sides: list[Side]) -> None:
             rows.append([f"{key}, against the first", "", *(_difference(run["against_first"].get(key)) for run in runs[1:])])
     for key in runs[0]["training"]:
         rows.append([key.replace("_", " "), *(_number(run["training"][key]) for run in runs)])
-    print(table(rows))
+    put(table(rows))
     if runs[0]["bleu_by_source_length"]:
         rows = [["BLEU by words of the source", "lines", *(side.name for side in sides)]]
         for buckets in zip(*(run["bleu_by_source_length"] for run in runs), strict=True):
             scores = (f"{one['value']:.1f} [{one['low']:.1f}, {one['high']:.1f}]" for one in buckets)
             rows.append([buckets[0]["words"], f"{buckets[0]['lines']:,}", *scores])
-        print(f"\n{table(rows)}")
+        put(f"\n{table(rows)}")
     for point in report["validation_at_equal_cost"]:
         main = next(iter(runs[0]["metrics"]))
         scores = [", ".join(f"{key} {one[key]:.{3 if key == 'loss' else 2}f}" for key in dict.fromkeys((main, "loss")) if key in one)
                   if one else "none yet" for one in point["runs"]]  # fmt: skip
         pairs = "; ".join(f"{side.name}: {score}" for side, score in zip(sides, scores, strict=True))
-        print(f"\nValidation at {point['at']}: {pairs}")
-    print(f"\n{report['signature']}")
+        put(f"\nValidation at {point['at']}: {field(pairs)}")
+    put(f"\n{field(report['signature'])}")
 
 
 def _score(run: dict[str, Any], key: str) -> str:

@@ -1,24 +1,90 @@
-"""Talk on stderr: sentences, and the progress of a training as a bar on a terminal, as plain lines elsewhere."""
+"""Everything that the verbs print: answers on stdout, sentences and the progress of a training on stderr.
+
+No other module of the command line prints a text that is not its own (a test checks it), because a terminal obeys control
+characters: a label or an answer could rename the window, fill the clipboard or turn the text around. On a terminal they are written
+as escapes, for example \\u001b, which JSON and TOML read back as the same character. Elsewhere every byte stays as it is.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from ..training.job import Progress
 
 SMOOTHING = 0.9  # of the shown speed and loss
+LAYOUT = "\n\t"  # what an answer may hold
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # C0, DEL, C1, bidirectional
+SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def talk(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+def shown(text: str, stream: TextIO, keep: str = "") -> str:
+    """Escape the control characters of `text`, except those in `keep`, where `stream` is a terminal."""
+    if not is_terminal(stream):
+        return text
+    return CONTROLS.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    return SHORT.get(character) or f"\\u{ord(character):04x}"
+
+
+def is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
+def put(*texts: object, sep: str = " ", end: str = "\n", flush: bool = False) -> None:
+    """Print answers on stdout. Line breaks and tabs are kept."""
+    stream = sys.stdout
+    print(*(shown(str(text), stream, LAYOUT) for text in texts), sep=sep, end=end, file=stream, flush=flush)
+
+
+def put_bytes(content: bytes) -> None:
+    """Print a whole UTF-8 file on stdout: byte for byte, except on a terminal."""
+    if is_terminal(sys.stdout):
+        put(content.decode("utf-8-sig").replace("\r\n", "\n"), end="")
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def field(text: object, stream: TextIO | None = None) -> str:
+    """Prepare what must stay on one line of stdout: a label, a file name, a cell. Line breaks and tabs are escaped too."""
+    return shown(str(text), stream or sys.stdout)
+
+
+def talk(*lines: str) -> None:
+    """Print sentences on stderr, one a line.
+
+    On a terminal a line break inside one of them is escaped, because it may come from a file name or a label. One before two spaces is
+    kept: so messages indent a list.
+    """
+    for line in lines:
+        print(_sentence(line), file=sys.stderr, flush=True)
+
+
+def _sentence(text: str) -> str:
+    return "\n  ".join(shown(part, sys.stderr) for part in text.split("\n  "))
+
+
+def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback as Python does; a `sys.excepthook`."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    print(shown(text, sys.stderr, LAYOUT), end="", file=sys.stderr, flush=True)
 
 
 def table(rows: Iterable[Sequence[str]], right: bool = True) -> str:
-    """Aligned columns: the first to the left, the others to the right (or all to the left)."""
-    rows = [list(row) for row in rows]
+    """Aligned columns for stdout: the first to the left, the others to the right (or all to the left)."""
+    rows = [[field(cell) for cell in row] for row in rows]
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -53,7 +119,7 @@ class Display:
         self.task: Any = None
 
     def __enter__(self) -> Display:
-        if sys.stderr.isatty():
+        if is_terminal(sys.stderr):
             from rich.console import Console
             from rich.progress import BarColumn, TaskProgressColumn, TextColumn
             from rich.progress import Progress as Bar
@@ -95,6 +161,6 @@ class Display:
 
     def _say(self, message: str) -> None:
         if self.bar is not None:
-            self.bar.console.print(message, markup=False, highlight=False)
+            self.bar.console.print(_sentence(message), markup=False, highlight=False, emoji=False)
         else:
             talk(message)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from ..errors import UsageError
 from .checks import labelled, names_recipe, read_labelled, read_others, report_on
-from .console import table, talk
+from .console import field, put, table, talk
 
 if TYPE_CHECKING:
     from ..data.example import Example
@@ -34,11 +34,11 @@ def list_sets(*, json_: Json = False) -> int:
         found = [find(name, file) for file in entry.files]
         hand = "built in" if not entry.files else "yes" if all(found) else "no"
         if json_:
-            print(json.dumps({"name": name, "languages": entry.languages, "at_hand": hand != "no", "licence": entry.licence,
-                              "description": entry.description, "notes": entry.notes}, ensure_ascii=False))  # fmt: skip
+            put(json.dumps({"name": name, "languages": entry.languages, "at_hand": hand != "no", "licence": entry.licence,
+                            "description": entry.description, "notes": entry.notes}, ensure_ascii=False))  # fmt: skip
         rows.append([name, " ".join(entry.languages), hand, entry.licence, entry.description])
     if not json_:
-        print(table(rows, right=False))
+        put(table(rows, right=False))
     return 0
 
 
@@ -59,7 +59,7 @@ def fetch(*sets: str) -> int:
         if not paths:
             talk(f"{name} is built in; there is nothing to fetch.")
         for path in paths:
-            print(path)
+            put(field(path))
     return 0
 
 
@@ -102,9 +102,9 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
         seen[kind] = seen.get(kind, 0) + 1
         if json_:
             values = {"place": problem.place, "reason": problem.reason, "severity": problem.severity}
-            print(json.dumps(values, ensure_ascii=False))
+            put(json.dumps(values, ensure_ascii=False))
         elif seen[kind] <= SHOWN:
-            print(f"{problem.severity}: {problem}")
+            put(field(f"{problem.severity}: {problem}"))
     hidden = {kind: count - SHOWN for kind, count in seen.items() if count > SHOWN and not json_}
     for kind, count in hidden.items():
         talk(f"{kind}: {count:,} more; --json prints all.")
@@ -147,14 +147,14 @@ def stats(*what: str, source: str | None = None, target: str | None = None, json
     for name, examples in named.items():
         found, counts = stats_of(examples), counted(examples)
         if json_:
-            print(json.dumps({"part": name, **found, **counts}, ensure_ascii=False))
+            put(json.dumps({"part": name, **found, **counts}, ensure_ascii=False))
             continue
         keys = list(next(iter(found.values())))
         rows = [[name, *found], *([key, *(_text(side[key]) for side in found.values())] for key in keys)]
-        print(table(rows))
+        put(table(rows))
         for kind, labels in counts.items():
             more = f" and {len(labels) - SHOWN:,} more" if len(labels) > SHOWN else ""
-            print(f"{kind}  {', '.join(f'{label} {count:,}' for label, count in list(labels.items())[:SHOWN])}{more}")
+            put(f"{kind}  {', '.join(f'{field(label)} {count:,}' for label, count in list(labels.items())[:SHOWN])}{more}")
     return 0
 
 

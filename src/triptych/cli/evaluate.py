@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
-from .console import table, talk
+from .console import field, put, table, talk
 from .prompting import UNJUDGED, Judging, Report, judge_run, write_answers
 from .use import Precision, decoding_changes, load_run
 
@@ -89,16 +89,16 @@ def _print(predictor: Predictor, evaluation: Evaluation, name: str, count: int, 
     if as_json:
         values: dict[str, Any] = {"task": predictor.task.name, "split": name, "examples": count, "metrics": scores.values,
                                   "signature": scores.signature}  # fmt: skip
-        print(json.dumps(values | ({"intervals": intervals} if intervals else {}), ensure_ascii=False))
+        put(json.dumps(values | ({"intervals": intervals} if intervals else {}), ensure_ascii=False))
         return
     rows = []
     for key, value in scores.values.items():
         low_high = intervals.get(key)
         rows.append([key, f"{value:.4f}" if key in ("loss", "perplexity") else f"{value:.2f}",
                      f"[{low_high[0]:.2f}, {low_high[1]:.2f}]" if low_high else ""])  # fmt: skip
-    print(table(rows))
+    put(table(rows))
     for key, signature in scores.signatures.items():
-        print(f"{key}: {signature}")
+        put(field(f"{key}: {signature}"))
     talk(f"{count:,} examples in {seconds:.1f} s.")
 
 

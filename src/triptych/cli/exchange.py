@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from .console import talk
+from .console import field, put, talk
 
 
 def import_(source: Path, run: Path, /, *, task: Literal["embedding", "masked-words", "language-modelling"] | None = None) -> int:
@@ -30,7 +30,7 @@ def import_(source: Path, run: Path, /, *, task: Literal["embedding", "masked-wo
     for line in import_folder(source, run, task).lines():
         talk(line)
     talk(f"Use it as it is, or go on from it: triptych train RECIPE --model.start {run}")
-    print(run)
+    put(field(run))
     return 0
 
 
@@ -50,5 +50,5 @@ def export(run: Path, dest: Path, /, *, format_: Annotated[Literal["huggingface"
 
     for line in export_run(run, dest):
         talk(line)
-    print(dest)
+    put(field(dest))
     return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from .console import clock, table
+from .console import clock, put, table
 
 if TYPE_CHECKING:
     from ..presets import Config
@@ -45,9 +45,9 @@ def info(name: str | None = None, /, *, json_: Annotated[bool, Parameter(name="-
     else:
         raise unknown("preset", name, PRESETS, "(and there is no such run folder)")
     if json_:
-        print(json.dumps(values, ensure_ascii=False))
+        put(json.dumps(values, ensure_ascii=False))
     else:
-        print(table([[key.replace("_", " "), _text(value)] for key, value in values.items()], right=False))
+        put(table([[key.replace("_", " "), _text(value)] for key, value in values.items()], right=False))
     return 0
 
 

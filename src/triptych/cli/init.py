@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, UsageError, unknown
-from .console import talk
+from .console import field, put, talk
 
 if TYPE_CHECKING:
     from ..data.example import Example
@@ -145,7 +145,7 @@ def _write(text: str, out: Path) -> int:
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{out} is there already and is not overwritten. Name another file with --out.") from None
-    print(out)
+    put(field(out))
     return 0
 
 

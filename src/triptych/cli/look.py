@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..errors import UsageError
-from .console import table, talk
+from .console import put, table, talk
 from .inputs import example_of, read_passage, refuse_words
-from .use import decoding_changes
+from .use import decoding_changes, one_line
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -94,7 +94,7 @@ def inspect(
     options = Options(to=to, target=target, kinds=tuple(kind.strip() for kind in kinds.split(",")), passage=read_passage(passage),
                       words=words, decoding=decoding_changes(overrides))  # fmt: skip
     shown = look_of(predictor)(predictor, text, options)
-    print(shown.answer)
+    put(one_line(predictor, shown.answer))
     if html is not None:
         write(html, shown.traces, shown.pictures, title=shown.title, language=language)
         if len(shown.traces) < shown.traces[0].window[1]:
@@ -102,7 +102,7 @@ def inspect(
         talk(f"Written: {html}. It opens in a browser and needs no network.")
         return 0
     if shown.rows:
-        print(table(shown.rows, right=False))
+        put(table(shown.rows, right=False))
     talk(shown.note)
     return 0
 

@@ -16,6 +16,7 @@ from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from .. import __version__
 from ..errors import TriptychError, UsageError
+from .console import talk, uncaught
 
 VERBS = {  # verb -> (module:function, what it does)
     "init": ("init:init", "Write a recipe for your own files, with a forecast of minutes and memory."),
@@ -43,6 +44,14 @@ DATA_VERBS = {
     "check": ("data:check", "What is wrong with data, with file and line; exits 1 where something is."),
     "stats": ("data:stats", "Counts, lengths, characters and scripts."),
 }
+ROOM = "Close other programs, or use a machine with more memory."
+MEMORY_ADVICE = {  # verb -> what needs less
+    **dict.fromkeys(VERBS, "Give shorter texts, or a smaller --decoding.batch_tokens."),
+    "train": "Take a smaller --batches.batch_tokens or a smaller model, or train on fewer examples: --data.examples.",
+    "init": "Give a smaller part of the files: for a recipe, and for its forecast, a sample suffices.",
+    "data": "Give smaller files, or one file at a time.",
+    **dict.fromkeys(("import", "export", "info"), ROOM),
+}
 NOTE = "Any key of a recipe can be given as --table.key VALUE, for example --training.minutes 10 or --decoding.beams 5."
 DOTTED = re.compile(r"--([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)(?:=(.*))?", re.DOTALL)
 
@@ -66,6 +75,7 @@ def build_app() -> App:
 
 def main(arguments: list[str] | None = None) -> None:
     """The entry point; leaves with the exit code."""
+    sys.excepthook = uncaught
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -90,7 +100,7 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        print(said(error), file=sys.stderr)
+        talk(said(error, next((one for one in arguments if not one.startswith("-")), "")))
         return error.exit_code if isinstance(error, TriptychError) else 2 if isinstance(error, CycloptsError) else 1
 
 
@@ -101,15 +111,15 @@ def _open_closed() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # to the end of the process
 
 
-def said(error: Exception) -> str:
-    """What went wrong in one sentence, and the way out."""
+def said(error: Exception, verb: str = "") -> str:
+    """Say what went wrong in one sentence, and the way out of it, which differs from verb to verb."""
     if isinstance(error, (TriptychError, CycloptsError)):
         return f"triptych: {error}"
     if isinstance(error, OSError):
         where = error.filename or "The output"
         return f"triptych: {where} could not be read or written: {error.strerror or error}."
     if isinstance(error, MemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error):
-        return "triptych: Memory does not suffice. Give shorter texts, or a smaller --decoding.batch_tokens."
+        return f"triptych: The memory does not suffice. {MEMORY_ADVICE.get(verb, ROOM)}"
     return (
         f"triptych: This is an error of triptych itself: {type(error).__name__}: {error}. "
         "The same command with --debug shows where it arose; please report it."

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..errors import UsageError, unknown
-from .console import table, talk
+from .console import field, put, table, talk
 from .inputs import read_passage
 
 if TYPE_CHECKING:
@@ -166,11 +166,11 @@ def _print(metrics: dict[str, float], intervals: dict[str, tuple[float, float]],
     if as_json:
         values: dict[str, Any] = {"task": "classification", "split": name, "examples": len(found), "metrics": metrics}
         values |= {"signature": signature} | ({"intervals": intervals} if intervals else {})
-        print(json.dumps(values, ensure_ascii=False))
+        put(json.dumps(values, ensure_ascii=False))
         return
     ends = {key: f"[{low:.2f}, {high:.2f}]" for key, (low, high) in intervals.items()}
-    print(table([[key, f"{value:.2f}", ends.get(key, "")] for key, value in metrics.items()]))
-    print(signature)
+    put(table([[key, f"{value:.2f}", ends.get(key, "")] for key, value in metrics.items()]))
+    put(field(signature))
 
 
 def _data(split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str]) -> tuple[list[Example], list[Example], str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .console import talk
+from .console import is_terminal, put_bytes, talk
 from .use import Overrides, Precision, check_truncate, decoding_changes, demand, load_run, predict, print_as_written, some, tell_drafts
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def translate(
     if srt is None:
         if line_width is not None:
             raise UsageError("--line-width is for subtitles: give them with --srt FILE.")
-        if len(text) == 1 and not jsonl and truncate is None and sys.stdout.isatty():
+        if len(text) == 1 and not jsonl and truncate is None and is_terminal(sys.stdout):
             return print_as_written(run, text[0], dials)
         return predict(run, *text, jsonl=jsonl, **dials)
     if text or jsonl:
@@ -74,9 +74,7 @@ def translate_subtitles(predictor: Predictor, subtitles: Any, to: str | None = N
     parts = [unit for number, cue in enumerate(subtitles.cues) for unit in units(cue, number)]
     texts, problems, unseen = _answers(predictor, parts, [cue.place for cue in subtitles.cues], to, truncate, decoding)
     result = translated(subtitles, parts, texts, line_width)
-    sys.stdout.flush()
-    sys.stdout.buffer.write(result.to_bytes())
-    sys.stdout.buffer.flush()
+    put_bytes(result.to_bytes())
     names = [cue.number.strip() if cue.number else cue.place for cue in subtitles.cues]
     for problem in problems:
         talk(f"triptych: {problem} It is left as it was.")

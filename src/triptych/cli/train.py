@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .console import Display, talk
+from .console import Display, field, put, talk
 
 
 def train(
@@ -35,7 +35,7 @@ def train(
     if print_config:
         loaded.model.config()
         loaded.build_task()
-        print(loaded.to_toml(), end="")
+        put(loaded.to_toml(), end="")
         return 0
     folder = out or (Path(recipe) if (Path(recipe) / "recipe.toml").is_file() else Path("runs") / loaded.name)
     from ..prepare import prepare
@@ -54,5 +54,5 @@ def train(
             if prepared.leads:
                 display.show(progress)
     if not interrupted and prepared.leads:
-        print(folder)
+        put(field(folder))
     return int(interrupted)

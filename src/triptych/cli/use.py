@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
-from .console import talk
+from .console import field, put, talk
 from .inputs import examples_of, read_passage, refuse_words
 from .prompting import NOTHING, Prompting, shots_ready
 
@@ -25,6 +25,7 @@ BLOCK = 2000  # lines of stdin that are sorted by length and answered together
 DECODING_ARENAS = 4  # heaps for the threads that decode
 BETWEEN = "\n----\n"  # answers of several lines
 NAMED = 3  # lines that a notice names
+OF_LABELS = ("classification", "tagging")  # tasks whose answers are labels
 OF_DRAWING = ("top_k", "top_p", "min_p", "seed")  # dials that mean nothing without a temperature
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -143,7 +144,7 @@ def print_as_written(run: str, text: str, dials: dict[str, Any]) -> int:
     pieces, ended = predictor.stream({predictor.task.input: text, **fixed}, dials.get("to"), unread.append, **changes), None
     while ended is None:
         try:
-            print(next(pieces), end="", flush=True)
+            put(next(pieces), end="", flush=True)
         except StopIteration as end:
             ended = bool(end.value)
     print()
@@ -248,13 +249,13 @@ def _answer(predictor: Predictor, settings: Any, block: list[str], examples: lis
             asked_for = {"input" if name in told else name: getattr(examples[place], name) or text}  # "text" is the answer
             values = {**asked_for, **({"to": to} if to else {}), **told}
             values |= {"error": problems[place]} if place in problems else {}
-            print(json.dumps(values, ensure_ascii=False))
+            put(json.dumps(values, ensure_ascii=False))
         elif predictor.task.block:
-            print(prediction.text, end="\n\n")
+            put(prediction.text, end="\n\n")
         elif given and predictor.task.name == "language-modelling":
-            print(*(one.text for one in shown(prediction)), sep=BETWEEN, end=BETWEEN if place + 1 < len(block) else "\n")
+            put(*(one.text for one in shown(prediction)), sep=BETWEEN, end=BETWEEN if place + 1 < len(block) else "\n")
         else:
-            print(*(" ".join(one.text.split("\n")) for one in shown(prediction)), sep="\n")
+            put(*(" ".join(one_line(predictor, one.text).split("\n")) for one in shown(prediction)), sep="\n")
     sys.stdout.flush()
     if not (jsonl or alone) and any(one.alternatives for one in predictions):
         talk("Only the best answer to each text is shown; --jsonl tells the others.")
@@ -262,6 +263,11 @@ def _answer(predictor: Predictor, settings: Any, block: list[str], examples: lis
         talk(f"triptych: {problem} Its answer is left empty.")
     _notices(predictions, [example.place for example in examples])
     return len(problems)
+
+
+def one_line(predictor: Predictor, text: str) -> str:
+    """An answer that is made of labels, or of words with their tags, ready for a terminal; any other as it is."""
+    return field(text) if predictor.task.name in OF_LABELS else text
 
 
 def _notices(predictions: list[Prediction], places: list[str]) -> None:
