@@ -5,26 +5,21 @@ Each entry is data: files, the address they come from, the digest of their decom
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
-import http.client
-import io
 import os
-import urllib.error
-import urllib.request
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import DataError, UsageError, unknown
+from .catalog_sizes import BYTES
 from .chinese import in_script
 from .example import Example
-from .sources import decode_lines, read_bytes
+from .fetching import aside, pieces, received, rename, unpacked, write_pieces
+from .sources import decode_lines, readable
 from .split import by_source
 
 if TYPE_CHECKING:
@@ -32,6 +27,8 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+MOST_BYTES = 256 << 20  # of a file whose size is not in catalog_sizes
+ARCHIVE_BYTES = 1 << 20  # what an archive may have beside the files that are known of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +150,8 @@ def file_bytes(about: Entry, file: str, report: Callable[[str], None] | None = N
     """One file of a set, decompressed, checked against its digest."""
     one = next(one for one in about.files if one.name == file)
     path = locate(about.name, one, report)
-    found = read_bytes(path)
-    _check(one, found, str(path))
+    found = b"".join(_read(about.name, one, path))
+    _check(one, hashlib.sha256(found).hexdigest(), str(path))
     return found
 
 
@@ -184,13 +181,36 @@ def fetch(name: str, report: Callable[[str], None] | None = None) -> list[Path]:
     paths = []
     for file in entry(name).files:
         path = locate(name, file, report)
-        _check(file, read_bytes(path), str(path))
+        digest = hashlib.sha256()
+        for piece in _read(name, file, path):
+            digest.update(piece)
+        _check(file, digest.hexdigest(), str(path))
         paths.append(path)
     return paths
 
 
-def _check(file: File, content: bytes, where: str) -> None:
-    digest = hashlib.sha256(content).hexdigest()
+def most_bytes(name: str, file: File) -> int:
+    """How many bytes a file of a set may have, decompressed: as many as it has."""
+    return BYTES.get(name, {}).get(file.name, MOST_BYTES)
+
+
+def _sent_bytes(name: str, file: File) -> int:
+    """How many bytes its address may send: an archive may hold other files of the set too, and has headers of its own."""
+    if file.member is None and not file.address.endswith(".gz"):
+        return most_bytes(name, file)
+    beside = [one for one in entry(name).files if one.address == file.address]
+    return sum(most_bytes(name, one) for one in beside) + ARCHIVE_BYTES
+
+
+def _read(name: str, file: File, path: Path) -> Iterator[bytes]:
+    """The pieces of a file that is at hand, decompressed. Raises DataError where it is longer than it should be."""
+    most = most_bytes(name, file)
+    too_long = f"{path} is not the expected file: it has more than {most:,} bytes. Delete it and fetch again."
+    with readable(path), gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as content:
+        yield from pieces(content, most, too_long)
+
+
+def _check(file: File, digest: str, where: str) -> None:
     if digest != file.sha256:
         raise DataError(f"{where} is not the expected file: its SHA-256 is {digest}, expected {file.sha256}. Delete it and fetch again.")
 
@@ -202,44 +222,18 @@ def _fetch(name: str, file: File, report: Callable[[str], None]) -> Path:
             f"{file.address}. Put it into $TRIPTYCH_DATA/{name}/ or {cache_folder() / name}/, plain or as {file.name}.gz."
         )
     report(f"Fetching {file.name} of {name} from {file.address}")
-    try:
-        with urllib.request.urlopen(file.address, timeout=60) as answer:
-            content: bytes = answer.read()
-    except (urllib.error.URLError, OSError, http.client.HTTPException) as problem:
-        reason = getattr(problem, "reason", problem)
-        raise DataError(
-            f"{name}/{file.name} is not at hand and could not be fetched from {file.address} ({reason}). Put it into "
-            f"$TRIPTYCH_DATA/{name}/ or {cache_folder() / name}/, or go online and try again."
-        ) from None
-    try:
-        if file.member is not None:
-            content = zipfile.ZipFile(io.BytesIO(content)).read(file.member)
-        elif file.address.endswith(".gz"):
-            content = gzip.decompress(content)
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError, zlib.error) as problem:
-        raise DataError(f"What {file.address} sent is not the expected archive ({problem}). Try again, or from another network.") from None
-    _check(file, content, file.address)
+    advice = (
+        f"{name}/{file.name} is not at hand and could not be fetched from {file.address} ({{reason}}). Put it into "
+        f"$TRIPTYCH_DATA/{name}/ or {cache_folder() / name}/, or go online and try again."
+    )
     path = cache_folder() / name / file.name
-    write_whole(path, content)
+    with aside(path, "sent") as sent, aside(path, "part") as part:
+        digest = write_pieces(sent, received(file.address, _sent_bytes(name, file), advice), path)
+        if file.member is not None or file.address.endswith(".gz"):
+            digest = write_pieces(part, unpacked(sent, file.member, most_bytes(name, file), file.address), path)
+        _check(file, digest, file.address)
+        rename(part if part.exists() else sent, path)
     return path
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Written aside, flushed, renamed: the file is there whole or not at all."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as problem:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise DataError(
-            f"{path} cannot be written: {problem.strerror or problem}. Make room, or name another folder with XDG_CACHE_HOME."
-        ) from None
 
 
 def load(name: str, split: str, *, source: str | None = None, target: str | Sequence[str] | None = None, script: str | None = None,

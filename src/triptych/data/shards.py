@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from .catalog import write_whole
 from .example import Example
+from .fetching import write_whole
 
 VERSION = 2
 INDEX, HELD = "index.json", "held.jsonl"

@@ -11,9 +11,10 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from ..errors import DataError
 from .example import Example
@@ -21,6 +22,9 @@ from .example import Example
 Kind = Literal["text", "tsv", "csv", "jsonl"]
 FIELDS = ("source", "target")  # of columns and keys, unless told otherwise
 LONGEST_LINE = 20_000  # characters; a longer line is no sentence (`data check` lists them)
+LONGEST_LINE_BYTES = 64 << 20  # of a compressed file; of a file that is one document, the next
+LONGEST_DOCUMENT_BYTES = 1 << 30
+PIECE_BYTES = 1 << 20
 csv.field_size_limit(1_000_000_000)
 
 
@@ -53,12 +57,31 @@ class Files:
     fields: tuple[str, str] = FIELDS
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """A file's content, decompressed where it ends in .gz. Raises DataError where it cannot be read."""
+def read_bytes(path: str | Path, longest: int = LONGEST_LINE_BYTES, gzipped: bool | None = None) -> bytes:
+    """Read a file, decompressed where it ends in .gz.
+
+    Args:
+        longest: The most bytes of one line of what is decompressed, or of what is no regular file (a pipe, a device): a few bytes of
+            gzip can stand for gigabytes, and a device never ends. A regular file is as large as its owner sees.
+        gzipped: Whether it is compressed, where its name does not say so.
+
+    Raises:
+        DataError: It cannot be read, or one of its lines is too long.
+    """
     path = Path(path)
+    gzipped = path.suffix == ".gz" if gzipped is None else gzipped
+    with readable(path):
+        if not gzipped and (path.is_file() or path.is_dir()):
+            return path.read_bytes()
+        with gzip.open(path, "rb") if gzipped else open(path, "rb") as file:
+            return _bounded(file, path, longest)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Raise DataError for what the system, or a damaged gzip file, raises while `path` is read."""
     try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+        yield
     except FileNotFoundError:
         raise missing(path) from None
     except IsADirectoryError:
@@ -67,6 +90,25 @@ def read_bytes(path: str | Path) -> bytes:
         raise DataError(f"{path} is not a whole gzip file ({problem}). Copy it again.") from None
     except OSError as problem:
         raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
+
+
+def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path, longest: int) -> bytes:
+    """Everything in `file`, read in pieces. Raises DataError at the first line that is longer than `longest` bytes."""
+    parts: list[bytes] = []
+    held = 0  # bytes of the line that is being read
+    while part := file.read(PIECE_BYTES):
+        parts.append(part)
+        first = part.find(b"\n")
+        held += len(part) if first < 0 else first
+        if held > longest:
+            number = sum(one.count(b"\n") for one in parts[:-1]) + 1
+            raise DataError(
+                f"{path}:{number}: the line has over {longest:,} bytes. If that is right, decompress the file first (gunzip); otherwise it "
+                "is damaged or made to fill the memory."
+            )
+        if first >= 0:
+            held = len(part) - part.rfind(b"\n") - 1
+    return b"".join(parts)
 
 
 def missing(path: Path) -> DataError:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ..errors import DataError
 from .example import Example
-from .sources import read_bytes, stop
+from .sources import LONGEST_DOCUMENT_BYTES, read_bytes, stop
 
 if TYPE_CHECKING:
     from .parts import DataTable
@@ -99,21 +99,10 @@ def questions(path: str | Path, language: str | None = None, wrong: Wrong = stop
 def contents(path: Path) -> list[tuple[str, bytes]]:
     """(name for messages, content) of the file, or of each JSON file in a tar, in the order of their names."""
     name = path.name.removesuffix(".gz")
-    raw = read_bytes(path) if path.suffix != ".tgz" else read_bytes_of_tgz(path)
+    raw = read_bytes(path, LONGEST_DOCUMENT_BYTES, path.suffix in (".gz", ".tgz"))
     if not name.endswith((".tar", ".tgz")):
         return [(str(path), raw)]
     return members(raw, str(path))
-
-
-def read_bytes_of_tgz(path: Path) -> bytes:
-    """A .tgz is a gzip file whose name does not say so."""
-    import gzip
-    import zlib
-
-    try:
-        return gzip.decompress(read_bytes(path))
-    except (OSError, EOFError, zlib.error) as problem:
-        raise DataError(f"{path} is not a whole gzip file ({problem}). Copy it again.") from None
 
 
 def members(raw: bytes, where: str) -> list[tuple[str, bytes]]:
@@ -121,6 +110,8 @@ def members(raw: bytes, where: str) -> list[tuple[str, bytes]]:
     try:
         with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as tar:
             files = sorted((one for one in tar if one.isfile() and one.name.endswith((".json", ".jsonl"))), key=lambda one: one.name)
+            if large := next((one for one in files if one.size > len(raw)), None):  # sparse: holes that are stored as their length
+                raise DataError(f"{where}:{large.name} claims {large.size:,} bytes in a tar of {len(raw):,}. Pack it without --sparse.")
             found = [(f"{where}:{one.name}", stream.read()) for one in files if (stream := tar.extractfile(one)) is not None]
     except (tarfile.TarError, EOFError, OSError) as problem:
         raise DataError(f"{where} is not a whole tar file ({problem}). Copy it again.") from None
