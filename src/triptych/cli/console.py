@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 SMOOTHING = 0.9  # of the shown speed and loss
 LAYOUT = "\n\t"  # what an answer may hold
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # C0, DEL, C1, bidirectional
+MARGIN = re.compile(r"\n(?!  |\n|$)")  # a break after which the next line would begin at the margin
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+_broken: list[str] = []  # names from the command line that hold a line break
 
 
 def shown(text: str, stream: TextIO, keep: str = "") -> str:
@@ -63,17 +66,23 @@ def field(text: object, stream: TextIO | None = None) -> str:
 
 
 def talk(*lines: str) -> None:
-    """Print sentences on stderr, one a line.
-
-    On a terminal a line break inside one of them is escaped, because it may come from a file name or a label. One before two spaces is
-    kept: so messages indent a list.
-    """
+    """Print sentences on stderr. On a terminal every line but the first of each is indented, so that none passes for another."""
     for line in lines:
         print(_sentence(line), file=sys.stderr, flush=True)
 
 
+def remember(arguments: Iterable[str]) -> None:
+    """Note what the command line named: a name with a line break in it stays on one line of every sentence."""
+    names = {part for one in arguments for part in (one, one.rsplit("/", 1)[-1]) if "\n" in part}
+    _broken[:] = sorted(names, key=len, reverse=True)
+
+
 def _sentence(text: str) -> str:
-    return "\n  ".join(shown(part, sys.stderr) for part in text.split("\n  "))
+    if not is_terminal(sys.stderr):
+        return text
+    for name in _broken:
+        text = text.replace(name, shown(name, sys.stderr))
+    return MARGIN.sub("\n  ", shown(text, sys.stderr, "\n"))
 
 
 def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

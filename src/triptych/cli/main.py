@@ -16,7 +16,7 @@ from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from .. import __version__
 from ..errors import TriptychError, UsageError
-from .console import talk, uncaught
+from .console import remember, talk, uncaught
 
 VERBS = {  # verb -> (module:function, what it does)
     "init": ("init:init", "Write a recipe for your own files, with a forecast of minutes and memory."),
@@ -85,6 +85,7 @@ def run(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    remember(arguments)
     debug = "--debug" in arguments
     try:
         return dispatch([argument for argument in arguments if argument != "--debug"])
