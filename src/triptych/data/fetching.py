@@ -50,7 +50,7 @@ def received(address: str, most: int, advice: str) -> Iterator[bytes]:
             if left := getattr(answer, "length", None):  # reading in pieces, http.client says nothing of it
                 raise http.client.IncompleteRead(b"", left)
     except _NETWORK as problem:
-        raise DataError(advice.format(reason=getattr(problem, "reason", problem))) from None
+        raise DataError(advice.replace("{reason}", str(getattr(problem, "reason", problem)))) from None
 
 
 def unpacked(archive: Path, member: str | None, most: int, address: str) -> Iterator[bytes]:
