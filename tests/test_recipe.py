@@ -134,6 +134,10 @@ def test_a_limit_given_last_replaces_the_other_one() -> None:
     assert (recipe.training.steps, recipe.training.minutes, recipe.validation.every_minutes) == (500, None, None)
     both = Recipe.load("multi30k-en-de", {"training.steps": "500", "training.minutes": "3"})
     assert (both.training.steps, both.training.minutes) == (500, 3)
+    recipe = Recipe.load("multi30k-en-de", {"training.epochs": "3"})
+    assert (recipe.training.epochs, recipe.training.minutes, recipe.validation.every_minutes) == (3, None, None)
+    recipe = Recipe.parse("[training]\nepochs = 3", overrides={"training.minutes": "2"})
+    assert (recipe.training.epochs, recipe.training.minutes) == (None, 2)
     recipe = Recipe.parse("[training]\nsteps = 7\nminutes = 2", overrides={"training.minutes": "none"})
     assert (recipe.training.steps, recipe.training.minutes) == (7, None)
 

@@ -11,6 +11,7 @@ from .errors import UsageError
 
 STARTING = ("start", "start_layers", "lora_rank", "lora_alpha", "lora_targets")  # may stand beside model.start
 DROPOUTS = ("dropout", "attention_dropout", "inner_dropout")  # they too: no weight depends on them
+LIMITS = ("steps", "epochs", "minutes")  # of a run
 BESIDE_START = (*STARTING, *DROPOUTS)
 
 
@@ -91,13 +92,15 @@ def _other_source(values: dict[str, Any], given: dict[str, Any]) -> dict[str, An
 
 
 def _other_limit(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """A limit in steps given last replaces the recipe's in minutes and its validation by the clock; and the other way round."""
-    limits = {key for key in ("steps", "minutes") if given.get("training", {}).get(key) is not None}
-    if len(limits) != 1:
+    """A limit given last (steps, epochs or minutes) replaces the recipe's of another kind; and one in steps or epochs its validation by
+    the clock, one in minutes its validation by steps."""
+    limits = {key for key in LIMITS if given.get("training", {}).get(key) is not None}
+    if not limits or limits == set(LIMITS):
         return values
-    training = {key: value for key, value in values.get("training", {}).items() if key not in {"steps", "minutes"} - limits}
+    training = {key: value for key, value in values.get("training", {}).items() if key not in set(LIMITS) - limits}
     validation = dict(values.get("validation", {}))
-    validation.pop("every_minutes" if "steps" in limits else "every_steps", None)
+    if len(limits) == 1:
+        validation.pop("every_steps" if "minutes" in limits else "every_minutes", None)
     return {**values, "training": training, "validation": validation}
 
 

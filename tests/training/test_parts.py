@@ -46,9 +46,27 @@ def test_the_limit_that_comes_first_counts() -> None:
     assert fraction_done(settings, 50, 6000.0) == 1.0
 
 
+def test_passes_over_the_data_are_a_limit_too() -> None:
+    settings = TrainingSettings(epochs=4, minutes=10)
+    assert fraction_done(settings, 50, 60.0, 1.0) == 0.25
+    assert fraction_done(settings, 50, 300.0, 1.0) == 0.5
+    assert fraction_done(settings, 50, 60.0, 4.0) == 1.0
+
+
+def test_warmup_as_a_share_of_the_run() -> None:
+    settings = TrainingSettings(epochs=2, learning_rate=2.0, schedule="linear", warmup_share=0.1, final_rate=0.0)
+    assert math.isclose(rate(settings, 1, 0.0, 0.01), 2.0 * 0.1)  # a tenth of the warm-up is done with this step
+    assert math.isclose(rate(settings, 10, 0.09, 0.1), 2.0 * 0.91)
+    assert math.isclose(rate(settings, 50, 0.5, 0.51), 1.0)
+    assert rate(TrainingSettings(epochs=2, learning_rate=2.0, schedule="constant", warmup_share=0.0), 1, 0.0, 0.01) == 2.0
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
-    [({}, "training.steps"), ({"steps": 0}, "training.steps is 0"), ({"minutes": -1.0}, "training.minutes"),
+    [({}, "training.steps"), ({"epochs": 0.0}, "training.epochs is 0"), ({"epochs": math.inf}, "training.epochs is inf"),
+     ({"steps": 1, "schedule": "linear", "warmup_share": 1.0}, "training.warmup_share is 1.0"),
+     ({"steps": 1, "warmup_share": 0.1}, "inverse_square_root"),
+     ({"steps": 0}, "training.steps is 0"), ({"minutes": -1.0}, "training.minutes"),
      ({"steps": 1, "average": 1.0}, "training.average"), ({"steps": 1, "warmup_steps": -1}, "training.warmup_steps"),
      ({"steps": 1, "learning_rate": float("nan")}, "training.learning_rate"), ({"minutes": math.inf}, "training.minutes is inf"),
      ({"steps": 1, "learning_rate": math.inf}, "training.learning_rate is inf"), ({"steps": 1, "epsilon": -1.0}, "training.epsilon"),

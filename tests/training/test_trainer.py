@@ -43,6 +43,19 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
     return read_tensors(path / "model.safetensors")
 
 
+def test_a_run_of_epochs_ends_with_the_last_pass_and_resumes_to_the_bit(tmp_path: Path) -> None:
+    whole = list(train(make_job(tmp_path / "whole", steps=None, epochs=2.0, warmup_share=0.1, schedule="linear")))
+    steps = [progress for progress in whole if progress.event == "step"]
+    assert steps[-1].epoch >= 2 > steps[-2].epoch and steps[0].learning_rate and steps[0].learning_rate > 0
+    for progress in train(make_job(tmp_path / "parts", steps=None, epochs=2.0, warmup_share=0.1, schedule="linear")):
+        if progress.event == "checkpoint":
+            break
+    resumed = make_job(tmp_path / "parts", resume=True, steps=None, epochs=2.0, warmup_share=0.1, schedule="linear")
+    assert list(train(resumed))[-1].step == steps[-1].step
+    ours, theirs = (read_tensors(tmp_path / name / "model.safetensors") for name in ("parts", "whole"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
 def test_learns_and_reports(tmp_path: Path) -> None:
     told = finish(make_job(tmp_path / "run", steps=100))
     steps = [progress for progress in told if progress.event == "step"]

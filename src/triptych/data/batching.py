@@ -160,6 +160,8 @@ class MicroBatches:
     def epoch(self) -> float:
         """Passes over the data so far."""
         order, share = self._order(), 0.0
+        if self._cut is None and self._cursor:  # restored in the middle of a buffer
+            self._cut = self._fill()
         if self._cut:
             share = min(self._buffer, self._sizes[order[self._shard]] - self._start) * self._cursor / len(self._cut)
         before = sum(self._sizes[shard] for shard in order[: self._shard])

@@ -27,15 +27,17 @@ class BatchSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """The loop. A run ends at `steps` or at `minutes`, whichever comes first; one of them must be given."""
+    """The loop. A run ends at `steps`, `epochs` or `minutes`, whichever comes first; one of them must be given."""
 
     steps: int | None = None  # optimizer steps
     minutes: float | None = None  # time in the loop, validation and checkpoints included, over all resumptions
+    epochs: float | None = None  # passes over the training data; the run ends with the step that completes the last one
     seed: int = 1  # of first weights, order of the data, dropout and masks
     optimizer: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices inside blocks; the rest stays with adamw
     learning_rate: float = 1e-3  # the peak
     schedule: Schedule = "inverse_square_root"  # how the rate falls after its peak; trapezoid: it stays, then falls in a line
     warmup_steps: int = 400  # steps over which the rate rises from 0 to its peak
+    warmup_share: float | None = None  # the same as a share of the run, say 0.1, in place of warmup_steps
     decay_start: float = 0.4  # trapezoid: the share of the run after which the rate falls
     final_rate: float = 0.02  # linear, cosine, trapezoid: where the rate ends, as a share of the peak
     weight_decay: float = 0.01  # of matrices, decoupled (Loshchilov & Hutter 2019); embeddings, norms and biases have none
@@ -61,9 +63,12 @@ class TrainingSettings:
 
     def check(self) -> None:
         """Raise UsageError for values that cannot train."""
-        if self.steps is None and self.minutes is None:
-            raise UsageError("Training needs an end: give training.steps (for example 2000), training.minutes (for example 20), or both.")
-        for name in ("steps", "minutes", "learning_rate", "log_every_steps", "checkpoint_every_steps",
+        if self.steps is None and self.minutes is None and self.epochs is None:
+            raise UsageError(
+                "Training needs an end: give training.steps (for example 2000), training.epochs (for example 3) or training.minutes "
+                "(for example 20)."
+            )
+        for name in ("steps", "minutes", "epochs", "learning_rate", "log_every_steps", "checkpoint_every_steps",
                      "checkpoint_every_minutes", "keep_checkpoints", "clip_norm", "head_rate", "distill_temperature"):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -72,6 +77,14 @@ class TrainingSettings:
             value = getattr(self, name)
             if not 0 <= value <= 1 or (value == 1 and name in ("average", "beta1", "beta2", "muon_momentum")):
                 raise UsageError(f"training.{name} is {value}; it must lie between 0 and 1.")
+        if self.warmup_share is not None:
+            if not 0 <= self.warmup_share < 1:
+                raise UsageError(f"training.warmup_share is {self.warmup_share}; it must be at least 0 and below 1.")
+            if self.schedule == "inverse_square_root":
+                raise UsageError(
+                    "training.schedule 'inverse_square_root' falls from the step where warm-up ends, so it needs training.warmup_steps. "
+                    "Leave out training.warmup_share, or take another schedule (linear, cosine, trapezoid, constant)."
+                )
         if not 0 < self.layer_decay <= 1:
             raise UsageError(f"training.layer_decay is {self.layer_decay}; it must be above 0 and at most 1 (1: all layers alike).")
         if self.teacher is not None and not self.distill_weight + self.cosine_weight > 0:
@@ -79,7 +92,7 @@ class TrainingSettings:
         for name in ("warmup_steps", "weight_decay", "epsilon", "distill_weight", "cosine_weight"):
             if getattr(self, name) < 0:
                 raise UsageError(f"training.{name} is {getattr(self, name)}; it must not be negative.")
-        for name in ("minutes", "learning_rate", "weight_decay", "epsilon", "head_rate", "distill_weight", "cosine_weight",
+        for name in ("minutes", "epochs", "learning_rate", "weight_decay", "epsilon", "head_rate", "distill_weight", "cosine_weight",
                      "distill_temperature", "checkpoint_every_minutes"):  # fmt: skip
             if not math.isfinite(getattr(self, name) or 0):
                 raise UsageError(f"training.{name} is {getattr(self, name)}; it must be a finite number.")

@@ -40,7 +40,7 @@ CHECKPOINT_MINUTES = 5.0  # where the settings name no interval
 
 
 def train(job: Job) -> Iterator[Progress]:
-    """Train until `training.steps`, `training.minutes`, lost patience or Ctrl-C, yielding progress.
+    """Train until `training.steps`, `training.epochs`, `training.minutes`, lost patience or Ctrl-C, yielding progress.
 
     Ends with an event "finished" (model.safetensors is written) or "interrupted" (a checkpoint is). Raises TrainingError
     for what is not a number, lack of memory for a single example, and a full disk; UsageError for settings that cannot
@@ -82,7 +82,7 @@ class Loop:
         while True:
             seconds, stop = self.world.agree(self._seconds(), self.interrupt.asked)
             self.state.seconds = seconds
-            self.state.fraction = fraction_done(self.settings, self.state.step, seconds)
+            self.state.fraction = self._fraction(self.state.step)
             if stop:
                 yield from self._save()
                 saved = f"Stopped after step {self.state.step}, and saved. Go on with: {self.job.command}"
@@ -118,7 +118,7 @@ class Loop:
         self.world.share_weights(weights_of(job.model, job.head).values())
         self.stepper.token_limit = self.state.token_limit
         self.lasting, self.started = self.state.seconds, time.monotonic()
-        self.state.fraction = fraction_done(self.settings, self.state.step, self.lasting)
+        self.state.fraction = self._fraction(self.state.step)
         self.state.validated_tenths = min(self.state.validated_tenths, int(self.state.fraction * 10))
         job.model.train()
         job.head.train()
@@ -134,13 +134,13 @@ class Loop:
         if not (math.isfinite(gradient.loss) and math.isfinite(norm)):
             raise self._not_finite(number, pieces, gradient, norm)
         clip(self.parameters.values(), norm, self.settings.clip_norm)
-        learning_rate = rate(self.settings, number, state.fraction)
+        learning_rate = rate(self.settings, number, state.fraction, self._fraction(number))
         self.optimizers.step(learning_rate)
         self.optimizers.forget_gradients()
         self.averages.update(number)
         state.step, state.token_limit = number, self.stepper.token_limit
         state.tokens += gradient.tokens
-        state.fraction = fraction_done(self.settings, number, state.seconds)
+        state.fraction = self._fraction(number)
         state.epoch = round(float(self.job.batches.epoch), 6)
         self._count(gradient, norm, learning_rate, time.monotonic() - began)
         return self._tell("step", loss=gradient.loss, learning_rate=learning_rate, gradient_norm=norm, tokens=gradient.tokens)
@@ -255,6 +255,10 @@ class Loop:
             yield self._tell("checkpoint", message=f"Saved {saved.path}.")
 
     # Small things ---------------------------------------------------------------------------------------------------
+
+    def _fraction(self, step: int) -> float:
+        """How much of the run is done after `step`, of which the micro-batches have been drawn."""
+        return fraction_done(self.settings, step, self.state.seconds, float(self.job.batches.epoch))
 
     def _seconds(self) -> float:
         return self.lasting + time.monotonic() - self.started
