@@ -12,6 +12,7 @@ from .console import field, put, talk
 
 if TYPE_CHECKING:
     from ..data.example import Example
+    from ..data.parts import DataTable
     from ..model.config import ModelConfig
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -46,7 +47,7 @@ SIZES = (
 def init(
     task: str, /, *, source: Path | None = None, target: Path | None = None, train: Path | None = None,
     validation: list[Path] | None = None, test: list[Path] | None = None, source_language: str | None = None,
-    target_language: str | None = None, out: Path | None = None, minutes: float | None = None,
+    target_language: str | None = None, out: Path | None = None, minutes: float | None = None, start: Path | None = None,
 ) -> int:  # fmt: skip
     """Check the files, choose a size, forecast minutes and memory, write a recipe. Prints the recipe's path.
 
@@ -75,6 +76,8 @@ def init(
         Where the recipe is written; NAME.toml after the source file otherwise. Never overwrites.
     minutes
         Minutes to train; as many as the forecast says otherwise.
+    start
+        A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the library transformers: the recipe fine-tunes that model.
     """
     from ..data.parts import DataTable, read_part
 
@@ -90,7 +93,7 @@ def init(
     _refuse_place(out)
     others = {name: [str(path.resolve()) for path in paths] for name, paths in (("validation", validation), ("test", test)) if paths}
     if source is None:
-        return _write(_other(task, given, others, minutes, out), out)
+        return _write(_other(task, given, others, minutes, out, start), out)
     files = [str(source.resolve()), *([str(target.resolve())] if target else [])]
     data = DataTable(source=source_language or _language(source), target=target_language or _language(target),
                      train=files, **others)  # type: ignore[arg-type]  # fmt: skip
@@ -98,9 +101,28 @@ def init(
     examples = read_part(data, "train", talk)
     if len(examples) < 20:
         raise DataError(f"{len(examples)} usable pairs are too few to learn from; give some thousands.")
+    return _write(_translation(data, examples, minutes, out, start), out)
+
+
+def _translation(data: DataTable, examples: list[Example], minutes: float | None, out: Path, start: Path | None) -> str:
+    """The recipe of a translator, new or from a pretrained one."""
+    if start is not None:
+        return _translation_from(start, data, examples, minutes, out)
     forecast = Forecast.of(examples, minutes)
     talk(f"{forecast.words()} Next: triptych train {out}")
-    return _write(_recipe(task, data, forecast), out)
+    return _recipe("translation", data, forecast)
+
+
+def _translation_from(start: Path, data: DataTable, examples: list[Example], minutes: float | None, out: Path) -> str:
+    """The text of a recipe that goes on with a translator."""
+    from . import init_start
+    from .init_classification import files_of_recipe
+
+    found = init_start.begin(start, "translation", {"label_smoothing": 0.1}, examples)
+    talk(f"{found.words} Next: triptych train {out}")
+    languages = "".join(f'{name} = "{code}"\n' for name, code in (("source", data.source), ("target", data.target)) if code)
+    files, held = files_of_recipe(data, "pairs")
+    return init_start.text_of("translation", found, languages + files, held, minutes, "\n[decoding]\nbeams = 5\n")
 
 
 def _refuse_unknown(task: str, idle: list[str]) -> None:
@@ -125,14 +147,17 @@ def _refuse_place(out: Path) -> None:
         raise UsageError(f"There is no folder {out.parent} for {out.name}. Make it, or name another with --out.")
 
 
-def _other(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path) -> str:
+def _other(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path, start: Path | None) -> str:
     """The recipe of a task that is no translation."""
     from .init_classification import recipe_for
     from .init_others import recipe_for as other_recipe
+    from .init_start import offer
 
+    if start is None:
+        offer(task, train, f"triptych init {task} --train {train} --out {out}")
     if task == "classification":
-        return recipe_for(train, others, minutes, out)
-    return other_recipe(task, train, others, minutes, out)
+        return recipe_for(train, others, minutes, out, start)
+    return other_recipe(task, train, others, minutes, out, start)
 
 
 def _write(text: str, out: Path) -> int:

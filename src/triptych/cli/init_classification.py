@@ -42,7 +42,7 @@ SIZES = (
 )
 
 
-def recipe_for(train: Path, others: dict[str, list[str]], minutes: float | None, out: Path) -> str:
+def recipe_for(train: Path, others: dict[str, list[str]], minutes: float | None, out: Path, start: Path | None = None) -> str:
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
     from ..data.columns import needs_of
     from ..data.parts import DataTable, read_part
@@ -58,10 +58,31 @@ def recipe_for(train: Path, others: dict[str, list[str]], minutes: float | None,
     examples = read_part(data, "train", talk, needs)
     if len(examples) < FEWEST:
         raise DataError(f"{len(examples)} usable texts are too few to learn from; give some hundreds for each label.")
+    if start is not None:
+        return _from(start, data, needs, examples, minutes, out)
     size = next(size for size in SIZES if len(examples) <= size.texts)
     words, found = forecast(examples, size, needs, minutes)
     talk(f"{words} Next: triptych train {out}")
     return text_of(data, needs, size, words, found)
+
+
+def _from(start: Path, data: DataTable, needs: tuple[str, ...], examples: list[Example], minutes: float | None, out: Path) -> str:
+    """The text of a recipe that fine-tunes a pretrained model."""
+    from . import init_start
+
+    pair: dict[str, Any] = {"pair": True, "pooling": "compare"} if "text_pair" in needs else {}
+    found = init_start.begin(start, "classification", {"learn": needs[-1], **pair}, examples)
+    talk(f"{found.words} Next: triptych train {out}")
+    return init_start.text_of("classification", found, *files_of_recipe(data, "texts"), minutes)
+
+
+def files_of_recipe(data: DataTable, records: str) -> tuple[str, str]:
+    """The lines of the table `data` that name files, and the remark on what is kept out of training."""
+    names = ("train", "validation", "test")
+    files = "".join(f"{name} = {json.dumps(given, ensure_ascii=False)}\n" for name in names if (given := getattr(data, name)))
+    kept = [name for name in names[1:] if not getattr(data, name)]
+    held = f"# {' and '.join(kept)}: 2.5 % of the {records} each, kept out of training by a hash of the text\n" if kept else ""
+    return files, held
 
 
 def _check(data: DataTable, needs: tuple[str, ...]) -> None:
@@ -132,11 +153,7 @@ def measured_speed(config: Any, length: int, batch_tokens: int = 4096) -> float:
 
 def text_of(data: DataTable, needs: tuple[str, ...], size: Size, words: str, minutes: float) -> str:
     pair, learn, dials = "text_pair" in needs, needs[-1], _dials(size)
-    files = "".join(
-        f"{name} = {json.dumps(given, ensure_ascii=False)}\n" for name in ("train", "validation", "test") if (given := getattr(data, name))
-    )
-    kept = [name for name in ("validation", "test") if not getattr(data, name)]
-    held = f"# {' and '.join(kept)}: 2.5 % of the texts each, kept out of training by a hash of the text\n" if kept else ""
+    files, held = files_of_recipe(data, "texts")
     smoothing = "" if learn == "value" else "label_smoothing = 0.1           # less certainty on few texts\n"
     two = (
         'pair = true                     # text and text_pair\npooling = "compare"             # both means, their difference and product\n'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from .console import talk
-from .init_classification import FEWEST, measured_speed
+from .init_classification import FEWEST, files_of_recipe, measured_speed
 
 if TYPE_CHECKING:
     from ..data.check import Report
@@ -55,7 +54,8 @@ class Plan:
     decoding: tuple[str, ...] = ()  # lines of that table
 
 
-def recipe_for(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path) -> str:
+def recipe_for(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path,
+               start: Path | None = None) -> str:  # fmt: skip
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
     from ..data.parts import DataTable, read_part
     from .checks import named_files
@@ -67,9 +67,24 @@ def recipe_for(task: str, train: Path, others: dict[str, list[str]], minutes: fl
     examples = read_part(data, "train", talk, plan.needs)
     if len(examples) < plan.fewest:
         raise DataError(f"{train} holds {len(examples)} {plan.records}, too few to learn from; give some hundreds.")
+    if start is not None:
+        return _from(start, task, plan, data, examples, minutes, out)
     words, size, found = forecast(task, plan, examples, minutes)
     talk(f"{words} Next: triptych train {out}")
     return text_of(task, plan, data, size, words, found, examples)
+
+
+def _from(start: Path, task: str, plan: Plan, data: DataTable, examples: Sequence[Example], minutes: float | None, out: Path) -> str:
+    """The text of a recipe that fine-tunes a pretrained model."""
+    import tomllib
+
+    from . import init_start
+
+    options = tomllib.loads("\n".join(plan.options(examples)))
+    found = init_start.begin(start, task, options, examples)
+    talk(f"{found.words} Next: triptych train {out}")
+    decoding = "".join(f"{line}\n" for line in ("\n[decoding]", *plan.decoding)) if plan.decoding else ""
+    return init_start.text_of(task, found, *files_of_recipe(data, plan.records), minutes, decoding)
 
 
 def _refuse(report: Report | None, name: str) -> None:
@@ -112,11 +127,7 @@ def _texts(example: Example) -> list[str]:
 
 
 def text_of(task: str, plan: Plan, data: DataTable, size: Size, words: str, minutes: float, examples: Sequence[Example]) -> str:
-    files = "".join(
-        f"{name} = {json.dumps(given, ensure_ascii=False)}\n" for name in ("train", "validation", "test") if (given := getattr(data, name))
-    )
-    kept = [name for name in ("validation", "test") if not getattr(data, name)]
-    held = f"# {' and '.join(kept)}: 2.5 % of the {plan.records} each, kept out of training by a hash of the text\n" if kept else ""
+    files, held = files_of_recipe(data, plan.records)
     preset = size.presets[plan.stacks]
     dials = "".join(f"{line}\n" for line in plan.dials)
     varied = not plan.is_text_alone and plan.stacks != DECODER

@@ -1,0 +1,198 @@
+"""triptych init TASK ... --start RUN|FOLDER: a recipe that fine-tunes a pretrained model, with a forecast of that model's minutes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from .console import talk
+
+if TYPE_CHECKING:
+    from ..data.example import Example
+    from ..data.tokenizer import Tokenizers
+    from ..model.config import ModelConfig, RecurrentConfig
+    from ..run import Run
+    from ..tasks.task import Task
+
+EPOCHS, FEWEST_STEPS, MOST_EPOCHS = 3, 400, 20  # more passes where three are fewer steps
+USUAL_EXAMPLES, FEWEST_EXAMPLES = 32, 8  # of a batch
+BATCH_TOKENS = (512, 1024)  # unless so few examples need more
+RATE_BY_WIDTH = 0.06  # the peak rate times the width: 1.6e-4 at 384, 8e-5 at 768
+HEAD_RATE = 5.0
+SAMPLE = 500  # examples that are encoded to know their length
+FROM_NOTHING = ("dropout", "token_dropout", "word_dropout", "match_feature")  # dials meant for a model that is new
+# task -> tasks of runs, and model types of other libraries' folders, that it can start from
+PRETRAINED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    **dict.fromkeys(("classification", "tagging", "parsing", "question-answering", "masked-words"),
+                    (("masked-words", "embedding"), ("bert", "distilbert"))),
+    **dict.fromkeys(("language-modelling", "chat"), (("language-modelling",), ("gpt2", "llama"))),
+    **dict.fromkeys(("summarization", "translation"), (("span-corruption",), ())),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Start:
+    """What fine-tuning of a pretrained model on these examples takes."""
+
+    path: str  # as it stands in the recipe
+    config: ModelConfig | RecurrentConfig
+    options: dict[str, Any]  # of the task
+    tokens: int  # of all examples, by the model's own tokenizer
+    batch_tokens: int
+    epochs: int
+    learning_rate: float
+    minutes: float  # forecast for those epochs
+    words: str
+
+
+def begin(start: Path, task: str, options: dict[str, Any], examples: Sequence[Example]) -> Start:
+    """Open the model to start from, encode a sample with its tokenizer and time a few steps of it.
+
+    Raises UsageError where the task cannot start from it, RunError where it cannot be read.
+    """
+    from ..data.tokenizer import Tokenizers
+    from ..exchange import open_origin
+    from ..presets import parameter_count
+
+    if not start.is_dir():
+        raise UsageError(f"--start {start} is not a folder. Name a run, or a folder of the library transformers.")
+    origin = open_origin(start, task)
+    config = origin.read_config().model
+    options = fitted(options, task, config)
+    tokens, usual = _tokens(_built(task, options, config, start), examples, Tokenizers.load(origin.path), origin)
+    batch_tokens = max(min(max(USUAL_EXAMPLES * usual, BATCH_TOKENS[0]), BATCH_TOKENS[1]), FEWEST_EXAMPLES * usual)
+    batch_tokens = 64 * round(batch_tokens / 64)
+    steps = max(1, math.ceil(tokens / batch_tokens))
+    epochs = max(EPOCHS, min(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps)))
+    rate = float(f"{RATE_BY_WIDTH / _width(config):.1e}")
+    speed = _speed(config, usual, batch_tokens)
+    minutes = epochs * tokens / speed / 60
+    words = (
+        f"{len(examples):,} examples, about {tokens:,.0f} tokens; the model in {start.name} "
+        f"({parameter_count(config) / 1e6:.1f} M parameters) reads about {speed:,.0f} tokens/s here (measured just now): "
+        f"{epochs} epochs, about {epochs * steps:,} updates, in about {max(0.1, minutes):.1f} minutes."
+    )
+    return Start(str(start.resolve()), config, options, round(tokens), batch_tokens, epochs, rate, minutes, words)
+
+
+def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
+    """The task's options without what is meant for a new model, and with a window that the model's positions hold."""
+    from ..tasks.task import TASKS
+
+    kept = {key: value for key, value in options.items() if key not in FROM_NOTHING}
+    options = {**TASKS[task]({}).options, **kept}
+    for key, side in (("window", "encoder"), ("context", "decoder"), ("longest_source", "encoder")):
+        stack = getattr(config, side, None)
+        room = stack.max_positions - 2 if stack is not None and stack.positions == "learned" else math.inf  # begin and end
+        if options.get(key) is not None and options[key] > room:
+            kept[key] = room
+            shares = {"stride": 3, "longest_question": 3} if key == "window" else {}
+            kept |= {name: min(options[name], room // share) for name, share in shares.items() if name in options}
+    return kept
+
+
+def _built(task: str, options: dict[str, Any], config: Any, start: Path) -> Task:
+    """The task; refused where the model in `start` is not of its kind."""
+    from ..recipe import task_from
+
+    stacks = getattr(config, "encoder", None) is not None, getattr(config, "decoder", None) is not None
+    wanted = {"translation": (True, True), "summarization": (True, True), "language-modelling": (False, True),
+              "chat": (False, True)}.get(task, (True, False))  # fmt: skip
+    if hasattr(config, "encoder") and stacks != wanted:
+        kinds = {(True, False): "an encoder alone", (False, True): "a decoder alone", (True, True): "an encoder and a decoder"}
+        raise UsageError(f"--start {start} is {kinds[stacks]}; {task} needs {kinds[wanted]}.")
+    return task_from({"name": task, **options})
+
+
+def _tokens(task: Task, examples: Sequence[Example], tokenizers: Tokenizers, origin: Run) -> tuple[float, float]:
+    """(input tokens of all examples, tokens of what is read at once), estimated from a sample spread over them."""
+    from ..data.parts import spread
+
+    sample = spread(list(examples), SAMPLE)
+    labels = task.prepare(sample)
+    if task.adopt is not None:
+        labels = task.adopt(labels, origin.read_labels(), tokenizers)
+    lengths = [one.length for example in sample for one in task.encode(example, tokenizers, labels, "train", None)]
+    total, read = max(1, sum(lengths)), max(1, len(lengths))
+    return total / len(sample) * len(examples), min(total / read, task.window or math.inf)
+
+
+def _width(config: Any) -> int:
+    stack = getattr(config, "encoder", None) or getattr(config, "decoder", None)
+    return stack.width if stack is not None else config.width
+
+
+def _speed(config: Any, usual: float, batch_tokens: int) -> float:
+    """Tokens a second of training steps of this model on made-up examples of the usual length."""
+    from .init import measured_speed as of_pairs
+    from .init_classification import measured_speed
+
+    if getattr(config, "encoder", None) is not None and getattr(config, "decoder", None) is None:
+        return measured_speed(config, max(4, round(usual)), batch_tokens)
+    if getattr(config, "encoder", None) is None and getattr(config, "decoder", None) is not None:
+        return measured_speed(config, max(4, round(usual)), batch_tokens)
+    return of_pairs(config, batch_tokens, usual)
+
+
+def text_of(task: str, found: Start, files: str, held: str, minutes: float | None, decoding: str = "") -> str:
+    """The recipe. minutes: what a person gave in place of the epochs."""
+    options = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in found.options.items())
+    limit = f"epochs = {found.epochs}                      # or minutes = 10, or steps = 500"
+    limit = limit if minutes is None else f"minutes = {minutes:g}"
+    return f"""# Written by triptych init. {found.words}
+# Any key can be changed here or on the command line, for example: --training.epochs 5
+
+[task]
+name = "{task}"
+{options}
+[data]
+{files}{held}
+[model]
+start = {json.dumps(found.path, ensure_ascii=False)}  # tokenizer, dials, dropout and weights come from there
+
+[batches]
+batch_tokens = {found.batch_tokens}
+
+[training]
+{limit}
+learning_rate = {found.learning_rate:g}         # of a pretrained model: small, and the smaller the wider it is
+head_rate = {HEAD_RATE:g}                   # the new head learns so much faster
+schedule = "linear"
+warmup_share = 0.1              # of the run
+final_rate = 0.0
+{decoding}"""
+
+
+def offer(task: str, train: Path, command: str) -> None:
+    """Say which pretrained models are at hand, if there are any: begun from one, little data goes further."""
+    found = list(starts(task, train))
+    if found:
+        more = f" (or {', '.join(str(path) for path, _ in found[1:3])})" if len(found) > 1 else ""
+        talk(f"A pretrained model is in {found[0][0]} ({found[0][1]}){more}. To fine-tune it: {command} --start {found[0][0]}")
+
+
+def starts(task: str, train: Path) -> Iterator[tuple[Path, str]]:
+    """(folder, what it is) of pretrained models in runs/, beside the training data and in Hugging Face's cache."""
+    runs, types = PRETRAINED.get(task, ((), ()))
+    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / "hub")
+    places = [*sorted(Path("runs").glob("*")), *sorted(train.resolve().parent.glob("*")), *sorted(cache.glob("models--*/snapshots/*"))]
+    seen = set()
+    for place in places:
+        try:
+            values = json.loads((place / "config.json").read_bytes())
+            if place.resolve() in seen or not isinstance(values, dict):
+                continue
+        except (OSError, ValueError, RecursionError):
+            continue
+        seen.add(place.resolve())
+        if "format_version" in values:
+            if values.get("task") in runs and (place / "model.safetensors").exists():
+                yield place, f"a run for {values['task']}"
+        elif values.get("model_type") in types and any(place.glob("*.safetensors")):
+            yield place, f"{values['model_type']} of the library transformers"
