@@ -102,7 +102,7 @@ def test_ctrl_c_anywhere_is_quiet(triptych: Command, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("triptych.cli.main.build_app", stopped)
     done = triptych("info")
-    assert done.code == 1 and done.err.strip() == "Stopped."
+    assert done.code == 130 and done.err.strip() == "Stopped."
 
 
 @pytest.mark.parametrize("closed", ["<&-", "'one red dogs' >&-"])

@@ -88,6 +88,13 @@ def test_validation_settings_that_cannot_be(name: str, value: int) -> None:
 def test_better() -> None:
     assert better("bleu", 2.0, 1.0) and not better("bleu", 1.0, 1.0) and better("bleu", 0.0, None)
     assert better("loss", 1.0, 2.0) and not better("loss", 3.0, 2.0) and not better("bleu", float("nan"), None)
+    for metric in ("bleu", "perplexity"):  # of equal scores the lower loss wins, never a worse score
+        assert better(metric, 0.0, 0.0, 6.57, 6.97) and not better(metric, 0.0, 0.0, 6.97, 6.57)
+        assert not better(metric, 0.0, 0.0, 6.57, 6.57) and not better(metric, 0.0, 0.0, 6.57, None)
+    assert not better("bleu", 1.0, 2.0, 0.0, 9.0) and better("bleu", 2.0, 1.0, 9.0, 0.0)
+    nan = float("nan")
+    assert not better("bleu", nan, 1.0, 0.0, 9.0) and better("bleu", 0.0, nan)
+    assert not better("bleu", 0.0, 0.0, nan, 9.0) and better("bleu", 0.0, 0.0, 9.0, nan)
 
 
 def parameters() -> dict[str, nn.Parameter]:

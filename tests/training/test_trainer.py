@@ -6,9 +6,6 @@ import errno
 import json
 import math
 import os
-import signal
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from toy_training import loss, make_job
 
 from triptych.errors import RunError, TrainingError, UsageError
 from triptych.run import Run, read_tensors
+from triptych.storage import mark
 from triptych.training import guards
 from triptych.training.job import Job, Progress
 from triptych.training.trainer import train
@@ -27,6 +25,19 @@ CLOCKS = ("seconds", "tokens_per_second")
 
 def finish(job: Job) -> list[Progress]:
     return list(train(job))
+
+
+def failing_after(job: Job, step: int) -> Job:
+    """The job, failing as if killed in the step after `step`: nothing is saved there."""
+    following, steps = job.batches.next_batches, iter(range(step))
+
+    def next_batches(count: int) -> Any:
+        if next(steps, None) is None:
+            raise RuntimeError("killed")
+        return following(count)
+
+    job.batches.next_batches = next_batches  # type: ignore[method-assign]
+    return job
 
 
 def metrics(path: Path) -> list[dict[str, Any]]:
@@ -72,14 +83,13 @@ def test_learns_and_reports(tmp_path: Path) -> None:
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_resumed_is_uninterrupted(tmp_path: Path, optimizer: str) -> None:
     finish(make_job(tmp_path / "whole", optimizer=optimizer))
-    for stop in (3, 8, 22):  # before a checkpoint, after one, after a validation
+    for stop in (3, 7, 22):  # before a checkpoint, after one, after a validation
         path = tmp_path / f"stopped-{stop}"
-        for progress in train(make_job(path, optimizer=optimizer)):
-            if progress.event == "step" and progress.step == stop:
-                break  # as if killed: nothing is saved
+        with pytest.raises(RuntimeError, match="killed"):
+            finish(failing_after(make_job(path, optimizer=optimizer), stop))
         told = finish(make_job(path, resume=True, optimizer=optimizer))
         first = next(progress.step for progress in told if progress.event == "step")
-        assert first == {3: 1, 8: 7, 22: 21}[stop]
+        assert first == {3: 1, 7: 7, 22: 21}[stop]
         assert_same_run(tmp_path / "whole", path)
 
 
@@ -95,9 +105,8 @@ def test_resume_after_the_end_changes_nothing(tmp_path: Path) -> None:
 def test_torn_checkpoints_are_passed_over(tmp_path: Path) -> None:
     finish(make_job(tmp_path / "whole"))
     path = tmp_path / "run"
-    for progress in train(make_job(path)):
-        if progress.event == "step" and progress.step == 31:
-            break
+    with pytest.raises(RuntimeError, match="killed"):
+        finish(failing_after(make_job(path), 31))
     torn = sorted(path.glob("checkpoints/step-*"), key=lambda folder: int(folder.name[5:]))
     assert len(torn) >= 3
     (torn[-1] / "COMPLETE").unlink()
@@ -246,51 +255,6 @@ def test_not_a_number_in_the_backward(tmp_path: Path) -> None:
         finish(job)
 
 
-def test_sigterm_saves_too(tmp_path: Path) -> None:
-    for progress in train(make_job(tmp_path / "run")):
-        if progress.event == "step" and progress.step == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGTERM)
-    checkpoint = Run(tmp_path / "run").latest_checkpoint()
-    assert checkpoint is not None and checkpoint.step == 2
-
-
-def test_first_interrupt_finishes_the_step_and_saves(tmp_path: Path) -> None:
-    finish(make_job(tmp_path / "whole"))
-    path, told = tmp_path / "run", []
-    handler = signal.getsignal(signal.SIGINT)
-    for progress in train(make_job(path)):
-        told.append(progress)
-        if progress.event == "step" and progress.step == 9:
-            os.kill(os.getpid(), signal.SIGINT)
-    assert told[-1].event == "interrupted" and told[-1].step == 9
-    assert "step 9" in told[-1].message and "triptych train toy --resume" in told[-1].message
-    assert signal.getsignal(signal.SIGINT) is handler
-    finish(make_job(path, resume=True))
-    assert_same_run(tmp_path / "whole", path)
-
-
-@pytest.fixture
-def heard() -> Iterator[None]:
-    """SIGINT as a terminal's program has it: what a script starts in the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heard")
-def test_second_interrupt_stops_at_once(tmp_path: Path) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        for progress in train(make_job(tmp_path / "run")):
-            if progress.event == "step" and progress.step == 2:
-                os.kill(os.getpid(), signal.SIGINT)
-                while signal.getsignal(signal.SIGINT) is not before:  # two that wait together would be one
-                    time.sleep(0.001)
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(1)
-
-
 def test_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from triptych import run as run_module
 
@@ -324,6 +288,47 @@ def test_best_weights_are_kept_and_patience_ends(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, best[name]) for name, tensor in weights(tmp_path / "run").items())
     state = json.loads((tmp_path / "run" / "checkpoints" / "step-25" / "state.json").read_text())["loop"]
     assert state["best_score"] == 7.0 and state["best_step"] == 10 and state["stale"] == 3 and state["seconds"] > 0
+
+
+def test_of_equal_scores_the_lower_loss_is_best(tmp_path: Path) -> None:
+    """While BLEU is 0 every validation would tie with the first, whose weights learnt least."""
+    job = make_job(tmp_path / "run", steps=40, validation={"every_steps": 5, "metric": "bleu", "patience": 2})
+    losses = iter([6.97, 6.57, 6.60, 6.50, float("nan"), 6.55])
+    job.validate = lambda model: {"loss": next(losses), "bleu": 0.0}
+    told = finish(job)
+    assert [progress.step for progress in told if progress.best] == [5, 10, 20]
+    assert told[-1].step == 30 and "stopped early" in told[-1].message  # the third was progress: patience counts from 20
+    assert "Weights of step 20" in told[-1].message
+    best = read_tensors(tmp_path / "run" / "checkpoints" / "step-20" / "averages.safetensors")
+    assert all(torch.equal(tensor, best[name]) for name, tensor in weights(tmp_path / "run").items())
+
+
+def test_ties_after_a_resumption(tmp_path: Path) -> None:
+    """The best loss is remembered; a checkpoint of before it was has none, and then a tie decides nothing."""
+    for forgets in (False, True):
+        path, losses = tmp_path / f"run-{forgets}", iter([6.5, 6.6, 6.4])
+        for steps in (10, 30):
+            job = make_job(path, steps=steps, resume=steps > 10, validation={"every_steps": 10, "metric": "bleu"})
+            job.validate = lambda model, losses=losses: {"loss": next(losses), "bleu": 0.0}
+            told = finish(job)
+            state = path / "checkpoints" / "step-10" / "state.json"
+            if forgets and steps == 10:
+                values = json.loads(state.read_text())
+                del values["loop"]["best_loss"], values["data"]
+                state.write_text(json.dumps(values))
+                marks = json.loads((state.parent / "COMPLETE").read_text())
+                marks["state.json"] = mark(state)
+                (state.parent / "COMPLETE").write_text(json.dumps(marks))
+        assert [progress.step for progress in told if progress.best] == ([] if forgets else [30])
+
+
+def test_another_metric_after_a_resumption_begins_anew(tmp_path: Path) -> None:
+    """A BLEU of 0 is no perplexity below 900."""
+    for steps, metric in ((10, "bleu"), (20, "perplexity")):
+        job = make_job(tmp_path / "run", steps=steps, resume=steps > 10, validation={"every_steps": 10, "metric": metric})
+        job.validate = lambda model: {"bleu": 0.0, "perplexity": 900.0}
+        told = finish(job)
+    assert "best perplexity 900.00 at step 20" in told[-1].message
 
 
 def test_unknown_metric(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`triptych VERB ...`: finds the verb, reads dotted overrides, and turns what goes wrong into a sentence and an exit code.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage. Nothing here or in the verbs' modules imports torch before it is needed.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 training stopped by SIGTERM.
+Nothing here or in the verbs' modules imports torch before it is needed.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def run(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
-        return 1
+        return 130  # what a shell says of a program that Ctrl-C ended
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except Exception as error:

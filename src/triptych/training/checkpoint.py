@@ -44,6 +44,7 @@ class LoopState:
     saved_seconds: float = 0.0
     metric: str | None = None
     best_score: float | None = None
+    best_loss: float | None = None  # of the same validation; it decides between equal scores
     best_step: int | None = None
     stale: int = 0  # validations since the best
     stopped_early: bool = False
@@ -61,6 +62,7 @@ def save(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages)
             "optimizer": job.settings.optimizer,
             "seed": job.settings.seed,
             "position": job.batches.state(),
+            "data": job.data,
             "loop": asdict(state),
         }
         tensors = {MODEL: weights_of(job.model, job.head), OPTIMIZER: optimizers.tensors()}
@@ -91,9 +93,19 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
     load_weights(path / MODEL, checkpoint.tensors(MODEL), job.model, job.head)
     optimizers.load(checkpoint.tensors(OPTIMIZER), str(path / OPTIMIZER))
     averages.load(checkpoint.tensors(AVERAGES))
-    job.batches.restore(values["position"])
     loop: dict[str, Any] = dict(values["loop"])
     state = LoopState(**{**loop, "interval": Interval(**loop["interval"])})
+    position, data = values["position"], values.get("data", {})
+    if data.get("train", now := job.data.get("train")) != now:
+        position = {**position, "epoch": position["epoch"] + 1, "shard": 0, "buffer": 0, "cursor": 0}
+        where = f"is not that of step {state.step}"
+        notices.append(f"The training data {where}: a new pass over it begins.")
+    if data.get("validation", now := job.data.get("validation")) != now:
+        state.best_score = state.best_loss = state.best_step = None
+        state.stale = 0
+        where = f"is not that of step {state.step}"
+        notices.append(f"The validation data {where}: scores from before do not count.")
+    job.batches.restore(position)
     job.run.truncate_metrics(state.metrics_bytes)
     return state
 

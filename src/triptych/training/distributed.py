@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from ..errors import UsageError
+from .guards import STOPPING
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,19 @@ class World:
             parameter.grad = part.view_as(parameter).clone() if hits else None
         return sums
 
-    def agree(self, seconds: float, stop: bool) -> tuple[float, bool]:
-        """The first process's clock, and whether any process was asked to stop."""
+    def agree(self, seconds: float, asked: int | None) -> tuple[float, int | None]:
+        """Return the first process's clock, and the signal that asked any process to stop.
+
+        Where both came, SIGINT is the one.
+        """
         if self.size == 1:
-            return seconds, stop
-        told = torch.tensor([seconds if self.leads else 0.0, float(stop)], dtype=torch.float64)
+            return seconds, asked
+        own = [seconds if self.leads else 0.0, *(float(asked == one) for one in STOPPING)]
+        told = torch.tensor(own, dtype=torch.float64)
         distributed.all_reduce(told)
-        return told[0].item(), bool(told[1].item())
+        clock, *counts = told.tolist()
+        signals = [one for one, count in zip(STOPPING, counts, strict=True) if count]
+        return clock, signals[0] if signals else None
 
     def tell(self, value: Any) -> Any:
         """The first process's JSON value, everywhere."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 
 
@@ -21,33 +24,92 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class Interrupt:
-    """While entered, the first Ctrl-C only asks to stop, the second one stops at once. SIGTERM asks, too.
+    """Hold Ctrl-C and SIGTERM while entered, so that neither breaks into an update.
 
-    (torchrun sends SIGTERM after a Ctrl-C, and so do schedulers before they kill: that is no second Ctrl-C.)
+    A signal that would end the program sets `asked`, and `deliver` ends it later. A second Ctrl-C
+    ends it at once; a second SIGTERM does not (torchrun sends SIGTERM after a Ctrl-C, and
+    schedulers repeat it before they kill). A handler that the program set up itself is called when
+    this is left. What the program ignores stays ignored. Outside the main thread nothing is held.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked: int | None = None  # the signal that asks to stop
+        self.breaks_off = False  # whether the first signal raises where it arrives
         self._before: dict[int, Any] = {}
+        self._waiting: list[int] = []
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
+            for number in STOPPING:
+                before = signal.getsignal(number)
+                if before in (None, signal.SIG_IGN) or (number == signal.SIGINT and self.asked):
+                    continue
+                self._before[number] = before
+                signal.signal(number, self._hold)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.restore()
+        waiting, self._waiting = self._waiting, []
+        for number in waiting:
+            signal.raise_signal(number)
+
+    def restore(self) -> None:
+        """Put back the handlers that were there before."""
         for number in list(self._before):
             self._restore(number)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+    def deliver(self) -> NoReturn:
+        """Raise KeyboardInterrupt, or for a held SIGTERM SystemExit(143)."""
+        if self.asked == signal.SIGTERM:
+            exit_on_sigterm(self.asked, None)
+        raise KeyboardInterrupt
+
+    def _hold(self, number: int, frame: FrameType | None) -> None:
+        ending = (signal.SIG_DFL, signal.default_int_handler, exit_on_sigterm)
+        if self._before[number] not in ending:
+            self._waiting.append(number)
+            return
+        self.asked = self.asked or number
         if number == signal.SIGINT:
             self._restore(number)
+        if self.breaks_off:
+            self.breaks_off = False
+            raise KeyboardInterrupt
 
     def _restore(self, number: int) -> None:
-        if number in self._before:
-            signal.signal(number, self._before.pop(number))
+        before = self._before.pop(number, None)
+        if before is not None and signal.getsignal(number) == self._hold:  # else it was replaced
+            signal.signal(number, before)
+
+
+def exit_on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise SystemExit with the exit code that shells give to a program ended by the signal."""
+    raise SystemExit(128 + number)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit while entered, so that a training is closed and saves.
+
+    For a command line. SIGINT raises KeyboardInterrupt even in a process that a script started in
+    the background, where it is ignored at first: `kill -INT` stops and saves.
+    """
+    changed: dict[int, Any] = {}
+    wanted = {
+        signal.SIGTERM: (signal.SIG_DFL, exit_on_sigterm),
+        signal.SIGINT: (signal.SIG_IGN, signal.default_int_handler),
+    }
+    if threading.current_thread() is threading.main_thread():
+        for number, (before, handler) in wanted.items():
+            if signal.getsignal(number) == before:
+                changed[number] = before
+                signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, before in changed.items():
+            signal.signal(number, before)
 
 
 def is_finite(tensor: Tensor) -> bool:

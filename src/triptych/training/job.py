@@ -26,6 +26,8 @@ class Job:
     batches: the endless order of micro-batches; `accumulate` of them, over all processes, make one step.
     validate: called with the model in eval mode (averaged weights in place); returns named scores, the task's first first.
     places: an Example's place ("train.en:17") by its index, for messages.
+    data: digests of the "train" and "validation" data. Where a checkpoint was made on other training
+        data, a new pass over it begins; where on other validation data, the best score is forgotten.
     command: what a user types to go on, for messages.
     """
 
@@ -39,10 +41,13 @@ class Job:
     validation: ValidationSettings = field(default_factory=ValidationSettings)
     validate: Callable[[Any], dict[str, float]] | None = None
     resume: bool = False
+    data: dict[str, str] = field(default_factory=dict)
     places: Callable[[int], str] = lambda index: f"example {index}"
     command: str = "the same command with --resume"
 
 
+# finished: the weights are written. interrupted: Ctrl-C or SIGTERM came during an update; the last
+# whole one is saved, and the next step of the iterator raises KeyboardInterrupt or SystemExit(143).
 Event = Literal["notice", "step", "validation", "checkpoint", "interrupted", "finished"]
 
 

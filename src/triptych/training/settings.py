@@ -112,7 +112,7 @@ class ValidationSettings:
     every_steps: int | None = None  # neither given: every tenth of the run
     every_minutes: float | None = None  # minutes of training between two validations
     metric: str | None = None  # decides which weights are best; None: the task's first
-    patience: int | None = None  # stop after so many validations without a better score; None: never
+    patience: int | None = None  # stop after so many validations that are not better; None: never
     keep: Literal["best", "last"] = "best"  # which weights the finished run holds
     examples: int | None = None  # validate on so many, evenly spread; None: on all
 
@@ -124,8 +124,25 @@ class ValidationSettings:
                 raise UsageError(f"validation.{name} is {value}; it must be greater than 0.")
 
 
-def better(metric: str, score: float, best: float | None) -> bool:
-    """Whether `score` of `metric` beats `best`."""
-    if best is None:
-        return score == score  # the first score counts unless it is not a number
-    return score < best if metric in LOWER_IS_BETTER else score > best
+def better(
+    metric: str,
+    score: float,
+    best: float | None,
+    loss: float | None = None,
+    best_loss: float | None = None,
+) -> bool:
+    """Tell whether `score` of `metric` beats `best`, or equals it with a `loss` below `best_loss`.
+
+    Without the second rule the first of many equal scores would win: while BLEU is still 0, the
+    weights that learnt least. NaN beats nothing, and every number beats NaN. A loss that is not
+    known (None) decides nothing.
+    """
+    if math.isnan(score):
+        return False
+    if best is None or math.isnan(best):
+        return True
+    if score != best:
+        return score < best if metric in LOWER_IS_BETTER else score > best
+    if loss is None or best_loss is None or math.isnan(loss):
+        return False
+    return math.isnan(best_loss) or loss < best_loss

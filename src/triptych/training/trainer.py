@@ -7,10 +7,13 @@ killed and resumed ends in the same bits as one that was not.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -39,17 +42,58 @@ __all__ = ["Job", "Progress", "train"]
 CHECKPOINT_MINUTES = 5.0  # where the settings name no interval
 
 
-def train(job: Job) -> Iterator[Progress]:
-    """Train until `training.steps`, `training.epochs`, `training.minutes`, lost patience or Ctrl-C, yielding progress.
+def train(job: Job) -> Generator[Progress, None, None]:
+    """Train until `training.steps`, `training.epochs`, `training.minutes`, lost patience or an interrupt.
 
-    Ends with an event "finished" (model.safetensors is written) or "interrupted" (a checkpoint is). Raises TrainingError
-    for what is not a number, lack of memory for a single example, and a full disk; UsageError for settings that cannot
-    train, and for a folder in which another process trains; RunError for a checkpoint that does not fit.
+    Yields progress; the last event is "finished": model.safetensors is written. Ctrl-C during an
+    update waits for its end (a validation is broken off, and done again later): the state is saved,
+    the event "interrupted" says how to go on, and the next step of the iterator raises
+    KeyboardInterrupt. SIGTERM does the same and raises SystemExit(143). A second Ctrl-C ends the
+    run at once, with the checkpoints that it has. While the iterator is suspended no signal handler
+    is changed; whatever ends it there, an interrupt in the caller's code or `close()`, saves the
+    last whole update.
+
+    Raises:
+        TrainingError: the loss is not a number, memory lacks for a single example, the disk is full.
+        UsageError: the settings cannot train, or another process trains in the folder.
+        RunError: a checkpoint does not fit.
     """
     job.settings.check()
     job.validation.check()
-    with job.run.alone() if world().leads else contextlib.nullcontext(), Interrupt() as interrupt:
-        yield from Loop(job, interrupt).run()
+    with job.run.alone() if world().leads else contextlib.nullcontext():
+        yield from _guarded(Loop(job, Interrupt()))
+
+
+def _guarded(loop: Loop) -> Iterator[Progress]:
+    """Run the loop with signals held; where it is ended while suspended, save the last update."""
+    course, interrupt, within = loop.run(), loop.interrupt, False
+    if threading.current_thread() is threading.main_thread():
+        atexit.register(loop.save)  # of a suspended iterator that a program leaves behind
+    try:
+        while True:
+            with interrupt:
+                within = True
+                progress = next(course, None)
+                within = False
+            if progress is None:
+                break
+            if not interrupt.asked or progress.event == "interrupted":  # a held interrupt goes first
+                yield progress
+    except BaseException as error:
+        if interrupt.asked and loop.world.size > 1 and isinstance(error, RuntimeError):
+            interrupt.deliver()  # another process has stopped already, and its sums are missed
+        if not within:
+            held = interrupt.asked
+            with interrupt:
+                loop.save()
+            if interrupt.asked != held:
+                interrupt.deliver()
+        raise
+    finally:
+        interrupt.restore()  # one may have come before all handlers were in their place
+        atexit.unregister(loop.save)
+    if interrupt.asked:
+        interrupt.deliver()
 
 
 class Loop:
@@ -78,29 +122,52 @@ class Loop:
     # The course of a run --------------------------------------------------------------------------------------------
 
     def run(self) -> Iterator[Progress]:
+        """Do what is due after a whole update, one thing a round, and else the next update.
+
+        What is due is seen from the state alone, so a run that was stopped right after an update
+        catches up when it is resumed.
+        """
         yield from self._begin()
         while True:
-            seconds, stop = self.world.agree(self._seconds(), self.interrupt.asked)
+            seconds, self.interrupt.asked = self.world.agree(self._seconds(), self.interrupt.asked)
             self.state.seconds = seconds
             self.state.fraction = self._fraction(self.state.step)
-            if stop:
-                yield from self._save()
+            if self.interrupt.asked:
+                yield from self._saved()
                 saved = f"Stopped after step {self.state.step}, and saved. Go on with: {self.job.command}"
                 yield self._tell("interrupted", message=saved if self.state.step else "Stopped before the first step; nothing to save.")
                 return
-            if self.state.fraction >= 1 or self.state.stopped_early:
-                break
-            yield self._step()
             yield from self._notices()
             self._log()
             if self._validation_is_due():
-                yield self._validate()
-            if self._checkpoint_is_due():
-                yield from self._save()
-        if self.job.validate and self.state.validated_step < self.state.step:
-            yield self._validate()
-        yield from self._save()
+                yield from self._validate()
+            elif self._checkpoint_is_due():
+                yield from self._saved()
+            elif self._is_over():
+                break
+            else:
+                yield self._step()
+        yield from self._saved()
         yield self._finish()
+
+    def _is_over(self) -> bool:
+        return self.state.fraction >= 1 or self.state.stopped_early
+
+    def save(self) -> Progress | None:
+        """Save the state, unless that has been done. To be called between two steps of `run`."""
+        state = self.state
+        if state.step == 0 or state.saved_step == state.step:
+            return None
+        state.saved_step, state.saved_seconds = state.step, state.seconds
+        state.seconds = self._seconds()
+        if not self.world.leads:
+            return None
+        saved = checkpoint.save(self.job, state, self.optimizers, self.averages)
+        return self._tell("checkpoint", message=f"Saved {saved.path}.")
+
+    def _saved(self) -> Iterator[Progress]:
+        if (saved := self.save()) is not None:
+            yield saved
 
     def _begin(self) -> Iterator[Progress]:
         job, notices = self.job, []
@@ -181,7 +248,7 @@ class Loop:
     def _log(self) -> None:
         """One line for the steps since the last one, at every `log_every_steps`."""
         state, interval = self.state, self.state.interval
-        if state.step % self.settings.log_every_steps:
+        if state.step % self.settings.log_every_steps or not interval.steps:
             return
         others = {name: value / max(1, count) for name, (value, count) in interval.sums.items() if name != "loss"}
         self._write({
@@ -194,8 +261,10 @@ class Loop:
 
     def _validation_is_due(self) -> bool:
         state, wanted = self.state, self.job.validation
-        if self.job.validate is None:
+        if self.job.validate is None or state.validated_step == state.step:
             return False
+        if self._is_over():
+            return True
         if wanted.every_steps is None and wanted.every_minutes is None:
             return int(state.fraction * 10) > state.validated_tenths
         by_steps = wanted.every_steps is not None and state.step % wanted.every_steps == 0
@@ -203,7 +272,9 @@ class Loop:
 
     def _checkpoint_is_due(self) -> bool:
         state, settings = self.state, self.settings
-        if state.best_step == state.step and state.saved_step != state.step:
+        if state.saved_step == state.step:
+            return False
+        if state.best_step == state.step:
             return True  # the best weights so far
         minutes = settings.checkpoint_every_minutes
         if settings.checkpoint_every_steps is None and minutes is None:
@@ -211,24 +282,30 @@ class Loop:
         by_steps = settings.checkpoint_every_steps is not None and state.step % settings.checkpoint_every_steps == 0
         return by_steps or (minutes is not None and state.seconds - state.saved_seconds >= 60 * minutes)
 
-    def _validate(self) -> Progress:
+    def _validate(self) -> Iterator[Progress]:
+        """Score the development data; nothing comes of it where it was broken off."""
         job, state = self.job, self.state
-        assert job.validate is not None, "nothing validates"
-        scores: dict[str, Any] = {}
+        found: dict[str, Any] | None = {}
         if self.world.leads:
             for module in (job.model, job.head):
                 module.eval()
             with self.averages.in_place(), torch.no_grad():
-                scores = dict(job.validate(job.model))
+                found = self._scores()
             for module in (job.model, job.head):
                 module.train()
-        scores = self.world.tell(scores)
+        if found is None:
+            return
+        scores: dict[str, Any] = self.world.tell(found)
         metric = job.validation.metric or next(iter(scores))
         if metric not in scores:
             raise UsageError(f"validation.metric '{metric}' is not among the scores of this task: {', '.join(scores)}.")
-        is_best = better(metric, scores[metric], state.best_score)
+        if state.metric != metric:  # a resumed run may ask for another one
+            state.best_score = state.best_loss = None
+        loss = scores.get("loss")
+        is_best = better(metric, scores[metric], state.best_score, loss, state.best_loss)
         if is_best:
-            state.metric, state.best_score, state.best_step, state.stale = metric, scores[metric], state.step, 0
+            state.metric, state.best_score, state.best_loss = metric, scores[metric], loss
+            state.best_step, state.stale = state.step, 0
         else:
             state.stale += 1
         state.stopped_early = job.validation.patience is not None and state.stale >= job.validation.patience
@@ -237,22 +314,30 @@ class Loop:
         self._write({"step": state.step, "split": "validation", **scores, "best": is_best, "epoch": state.epoch,
                      "seconds": round(self._seconds(), 3)})  # fmt: skip
         text = ", ".join(f"{name} {value:.2f}" for name, value in scores.items() if isinstance(value, float))
-        return self._tell(
+        yield self._tell(
             "validation",
             scores=scores,
             best=is_best,
             message=f"Step {state.step}, validation: {text}{' (best)' if is_best else ''}",
         )
 
-    def _save(self) -> Iterator[Progress]:
-        state = self.state
-        if state.step == 0 or state.saved_step == state.step:
-            return
-        state.saved_step, state.saved_seconds = state.step, state.seconds
-        state.seconds = self._seconds()
-        if self.world.leads:
-            saved = checkpoint.save(self.job, state, self.optimizers, self.averages)
-            yield self._tell("checkpoint", message=f"Saved {saved.path}.")
+    def _scores(self) -> dict[str, Any] | None:
+        """Return the scores, or None after an interrupt.
+
+        Of several processes this one alone validates: the others wait for its scores, so there an
+        interrupt waits too.
+        """
+        assert self.job.validate is not None, "nothing validates"
+        self.interrupt.breaks_off = self.world.size == 1
+        try:
+            return dict(self.job.validate(self.job.model))
+        except KeyboardInterrupt:
+            if self.world.size > 1:
+                raise
+            self.interrupt.asked = self.interrupt.asked or signal.SIGINT
+            return None
+        finally:
+            self.interrupt.breaks_off = False
 
     # Small things ---------------------------------------------------------------------------------------------------
 
