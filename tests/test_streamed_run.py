@@ -63,9 +63,10 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def begin(folder: Path, out: str, resume: bool = False, dry: bool = False, said: list[str] | None = None,
-          changes: dict[str, Any] | None = None) -> Prepared:  # fmt: skip
+          changes: dict[str, Any] | None = None, data_changed: bool = False) -> Prepared:  # fmt: skip
     recipe = Recipe.load(folder / "toy.toml", changes)
-    return prepare(recipe, folder / out, resume=resume, dry=dry, report=None if said is None else said.append)
+    report = None if said is None else said.append
+    return prepare(recipe, folder / out, resume=resume, dry=dry, report=report, data_changed=data_changed)
 
 
 def weights(folder: Path, out: str) -> dict[str, np.ndarray]:
@@ -80,7 +81,7 @@ def test_resumed_is_uninterrupted(toy: Path) -> None:
     assert f"{len(shards):,} examples" in lines[0] and ".txt:" in "\n".join(lines)
     assert list(whole.train())[-1].event == "finished"
     for progress in begin(toy, "part").train():
-        if progress.event == "checkpoint" and progress.step >= 6:
+        if progress.event == "step" and progress.step == 5:
             break
     said: list[str] = []
     resumed = begin(toy, "part", resume=True, said=said)
@@ -95,8 +96,11 @@ def test_a_changed_corpus_is_refused(toy: Path) -> None:
         if progress.event == "checkpoint":
             break
     (toy / "texts" / "a.txt").write_text("other\n\n" + (toy / "texts" / "a.txt").read_text("utf-8"), "utf-8")
-    with pytest.raises(RunError, match="texts of .* have changed"):
+    with pytest.raises(RunError, match=r"trained: \S+texts/a\.txt \([\d,]+ bytes, now [\d,]+\)"):
         begin(toy, "run", resume=True)
+    told = list(begin(toy, "run", resume=True, data_changed=True).train())
+    assert any("a new pass over it begins" in progress.message for progress in told) and told[-1].step == 8
+    begin(toy, "run", resume=True)  # the new corpus is the run's from now on
 
 
 def test_a_dry_run_writes_nothing(toy: Path) -> None:

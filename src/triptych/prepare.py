@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,7 @@ from .training import streamed
 from .training.distributed import world
 from .training.job import Job, Progress
 from .training.model_card import model_card
+from .training.resuming import Marks, digests_of, marks_of, refuse_other_data, refuse_other_recipe, remember
 from .training.trainer import train
 from .training.transfer import adapt_with, referred, refuse_other_reference, shape_from, start_from, taught
 
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 CALIBRATION_TOKENS = 4096  # a batch
-SETTLED = ("task", "data", "tokenizer", "model", "batches")  # what a resumed run must have in common with its beginning
 
 
 @dataclass(kw_only=True)
@@ -59,6 +61,7 @@ class Prepared:
     encoded: list[list[Encoded]] = field(repr=False)  # none of a streamed set
     leads: bool = True
     resumed: bool = False  # the run folder holds a recipe already
+    marks: Marks = field(default_factory=dict)  # by what the data is known again
 
     def describe(self) -> list[str]:
         """Model size, estimated memory and the first batch decoded, a line each."""
@@ -67,19 +70,21 @@ class Prepared:
         self.job.batches.restore(position)
         return describe(self, first)
 
-    def train(self) -> Iterator[Progress]:
+    def train(self) -> Generator[Progress, None, None]:
         """Train, yielding progress; a finished run gets its MODEL_CARD.md."""
         recipe = self.recipe.to_toml() if self.resumed and self.leads else None
-        for progress in train(self.job):
-            if recipe is not None:  # only now is it known that the checkpoint goes on with it
-                self.job.run.write_recipe(recipe)
-                recipe = None
-            if progress.event == "finished" and self.leads:
-                said = self._calibrate()
-                if said:
-                    yield dataclasses.replace(progress, event="notice", message=said)
-                self.job.run.write_card(model_card(facts(self, progress)))
-            yield progress
+        with contextlib.closing(train(self.job)) as course:  # however this ends, it saves then
+            for progress in course:
+                if recipe is not None:  # only now is it known that the checkpoint goes on with it
+                    self.job.run.write_recipe(recipe)
+                    remember(self.job.run, self.marks, self.examples)
+                    recipe = None
+                if progress.event == "finished" and self.leads:
+                    said = self._calibrate()
+                    if said:
+                        yield dataclasses.replace(progress, event="notice", message=said)
+                    self.job.run.write_card(model_card(facts(self, progress)))
+                yield progress
 
     def _calibrate(self) -> str | None:
         """What the task sets from the development data once the weights are final; they are written again with it."""
@@ -99,25 +104,24 @@ class Prepared:
         return said
 
 
-def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = False, report: Report | None = None) -> Prepared:
+def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = False, report: Report | None = None,
+            data_changed: bool = False) -> Prepared:  # fmt: skip
     """Read the data, learn or take the tokenizers, build the model. Unless `dry`, the run folder `out` is written.
 
+    data_changed: go on with a run whose data is not what it was.
     Raises UsageError, DataError or RunError for whatever a person can put right.
     """
-    _check(recipe)
+    _check(recipe, resume, data_changed)
     processes, out = world(), Path(out)
     processes.refuse_fewer(recipe.batches.accumulate)
     tell = report if report is not None and processes.leads else (lambda message: None)
     if not dry and processes.leads and out.is_dir():
-        with Run(out).alone():  # before time is spent on the data
-            pass
-        if not resume:
-            _refuse_held(out)
+        _refuse_held(out, resume)
     recipe = dataclasses.replace(recipe, data=resolved(recipe.data, recipe.build_task().cut is not None))
     before = Run(out) if resume and (out / "config.json").is_file() else None
     if before is not None:
         recipe = _without_drawing(recipe, before, tell)
-        _refuse_changes(recipe, before)
+        refuse_other_recipe(before, Recipe.load(before.path).to_values(), recipe.to_values())
     elif resume:
         tell(f"There is nothing to resume in {out}; training starts anew.")
     task = recipe.build_task()
@@ -131,6 +135,8 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
         examples = spread(examples, recipe.data.examples)
     else:
         examples, validation = streamed.begin(recipe.data, corpus, None if dry else origin, task, tell)
+    marks = marks_of(recipe.data, {"train": examples, "validation": validation})
+    refuse_other_data(before, marks, data_changed, tell)
     validation = spread(validation, recipe.validation.examples)
     labels = _labels(task, examples, origin, before)
     refuse_unseen(examples, validation)
@@ -140,25 +146,23 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
         if task.check is not None:
             task.check(encoded, tokenizers)
     else:
-        examples, encoded = streamed.shards(corpus, tokenizers, before, recipe.batches.bpe_dropout), []
+        refuse = partial(refuse_other_data, now=marks, allowed=data_changed, tell=tell, other_shards=True)
+        examples, encoded = streamed.shards(corpus, tokenizers, before, recipe.batches.bpe_dropout, refuse), []
     config, task, model, head = _model(recipe, task, labels, tokenizers, encoded, before, tell)
     _refuse_too_long(config, task, zip(examples, encoded, strict=False), "Leave such examples out with data.longest.")
     batches = _batches(recipe, task, examples, encoded, tokenizers, labels)
     validate = _validator(recipe, task, tokenizers, labels, model, head, validation) if validation else None
-    run = Run(out)
-    if not dry and processes.leads:
-        run = Run.create(out, resume)
-        if before is None:
-            if isinstance(examples, Shards):
-                streamed.remember(run, examples)
-            _write(run, recipe, task, labels, tokenizers, config)
+    run = Run.create(out, resume) if not dry and processes.leads else Run(out)
+    if not dry and processes.leads and before is None:
+        remember(run, marks, examples)
+        _write(run, recipe, task, labels, tokenizers, config)
     job = Job(
         model=model, head=head, task=task, batches=batches, run=run, settings=recipe.training, resume=resume,
         accumulate=recipe.batches.accumulate, validation=recipe.validation, places=lambda index: examples[index].place,
-        validate=validate, command=f"triptych train {out} --resume",
+        validate=validate, command=f"triptych train {out} --resume", data=digests_of(marks, examples),
     )  # fmt: skip
     return Prepared(recipe=recipe, job=job, tokenizers=tokenizers, labels=labels, examples=examples, validation=validation,
-                    encoded=encoded, leads=processes.leads, resumed=before is not None)  # fmt: skip
+                    encoded=encoded, leads=processes.leads, resumed=before is not None, marks=marks)  # fmt: skip
 
 
 # Data -------------------------------------------------------------------------------------------------------------------
@@ -337,7 +341,9 @@ def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[
 # The run folder ---------------------------------------------------------------------------------------------------------
 
 
-def _check(recipe: Recipe) -> None:
+def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
+    if data_changed and not resume:
+        raise UsageError("--data-changed is for a run that is resumed. Give --resume as well.")
     recipe.training.check()
     recipe.validation.check()
     recipe.decoding.check()
@@ -355,23 +361,13 @@ def _check(recipe: Recipe) -> None:
             raise UsageError(f"data.{name} is {value}; it must be 1 or more.")
 
 
-def _refuse_held(out: Path) -> None:
+def _refuse_held(out: Path, resume: bool) -> None:
     """Before time is spent on the data: is the folder free?"""
+    with Run(out).alone():
+        pass
     held = [name for name in ("model.safetensors", "checkpoints", "config.json") if (out / name).exists()]
-    if held:
+    if held and not resume:
         raise UsageError(f"{out} already holds a run ({', '.join(held)}). Go on with it by --resume, or name another folder with --out.")
-
-
-def _refuse_changes(recipe: Recipe, run: Run) -> None:
-    saved, now = Recipe.load(run.path).to_values(), recipe.to_values()
-    for table in SETTLED:
-        for key in sorted({*saved.get(table, {}), *now.get(table, {})}):
-            old, new = saved.get(table, {}).get(key), now.get(table, {}).get(key)
-            if old != new:
-                raise UsageError(
-                    f"{run.path} was trained with {table}.{key} = {old!r}, and now it is {new!r}. --resume goes on with the run "
-                    f"as it is: triptych train {run.path} --resume. Or train into a new folder with --out."
-                )
 
 
 def _write(run: Run, recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Tokenizers,

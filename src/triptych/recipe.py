@@ -12,7 +12,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -144,12 +144,25 @@ class Recipe:
         return task_from(self.task)
 
 
-def train(recipe: Recipe | str | Path, out: str | Path | None = None, resume: bool = False) -> Iterator[Progress]:
-    """Build what `recipe` describes and train it in the folder `out` (default runs/NAME), yielding progress."""
+def train(recipe: Recipe | str | Path, out: str | Path | None = None, resume: bool = False,
+          data_changed: bool = False) -> Generator[Progress, None, None]:  # fmt: skip
+    """Build what `recipe` describes, train it and yield progress.
+
+    After Ctrl-C during an update the last event is "interrupted", the state is saved, and the next
+    step of the iterator raises KeyboardInterrupt (of SIGTERM: SystemExit). A break, `close()` or an
+    exception in the body of the loop saves the last whole update too.
+
+    Args:
+        recipe: A recipe, or what `Recipe.load` takes.
+        out: The run folder; runs/NAME by default.
+        resume: Go on from the newest checkpoint there.
+        data_changed: Do so even where the data is not what the run was trained on.
+    """
     from .prepare import prepare
 
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    yield from prepare(recipe, out or Path("runs") / recipe.name, resume=resume).train()
+    out = out or Path("runs") / recipe.name
+    yield from prepare(recipe, out, resume=resume, data_changed=data_changed).train()
 
 
 def task_from(table: Mapping[str, Any]) -> Task:

@@ -1,7 +1,8 @@
 """The run folder, read and written in one place. Imports torch only where tensors are read or written.
 
     recipe.toml  config.json  model.safetensors  tokenizer.json (or tokenizer.source.json + tokenizer.target.json)
-    labels.json  metrics.jsonl  MODEL_CARD.md  checkpoints/step-N/{model,optimizer,averages}.safetensors state.json COMPLETE
+    labels.json  data.json  metrics.jsonl  MODEL_CARD.md
+    checkpoints/step-N/{model,optimizer,averages}.safetensors state.json COMPLETE
 
 Every file appears whole or not at all: it is written aside, flushed to the disk and renamed. No pickle anywhere.
 """

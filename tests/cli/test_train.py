@@ -22,7 +22,7 @@ Command = Callable[..., SimpleNamespace]
 def test_a_run_folder_is_whole(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
     assert names == {"recipe.toml", "config.json", "model.safetensors", "tokenizer.json", "labels.json", "metrics.jsonl", "MODEL_CARD.md",
-                     "checkpoints"}  # fmt: skip
+                     "data.json", "checkpoints"}  # fmt: skip
     config = json.loads((trained / "config.json").read_text())
     assert config["format_version"] == 1 and config["task"] == "translation" and config["decoding"]["beams"] == 2
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
@@ -145,16 +145,17 @@ def test_a_line_too_long_is_left_out_and_named(triptych: Command, files: Path, t
     assert "a.en:145" in done.err and "data.longest = 100" in done.err
 
 
-def test_interrupted_saves_and_says_how_to_go_on(files: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_interrupted_saves_and_says_how_to_go_on(name: str, files: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "triptych", "train", str(files / "my.toml"), "--out", str(tmp_path / "run"), *TINY,
                "--training.steps", "100000", "--training.log_every_steps", "1"]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("step 3/"):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(getattr(signal, name))
             break
     rest = process.stderr.read()
-    assert process.wait(timeout=60) == 1
+    assert process.wait(timeout=60) == {"SIGINT": 130, "SIGTERM": 143}[name]
     assert f"triptych train {tmp_path / 'run'} --resume" in rest and "Traceback" not in rest
     assert list((tmp_path / "run" / "checkpoints").glob("step-*/COMPLETE"))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from .console import Display, field, put, talk
 
+if TYPE_CHECKING:
+    from ..training.job import Job
+
 
 def train(
-    recipe: str, /, *, out: Path | None = None, resume: bool = False, dry_run: bool = False, print_config: bool = False,
+    recipe: str, /, *, out: Path | None = None, resume: bool = False, data_changed: bool = False,
+    dry_run: bool = False, print_config: bool = False,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
     """Train what a recipe describes. Any of its keys can be given as --table.key VALUE.
@@ -24,6 +29,8 @@ def train(
         Folder of the run; runs/NAME where it is not given.
     resume
         Go on from the newest whole checkpoint of that folder.
+    data_changed
+        With --resume: go on although the files that the run was trained on are others now.
     dry_run
         Print model size, estimated memory and the first batch decoded, and stop.
     print_config
@@ -40,19 +47,35 @@ def train(
     folder = out or (Path(recipe) if (Path(recipe) / "recipe.toml").is_file() else Path("runs") / loaded.name)
     from ..prepare import prepare
 
-    prepared = prepare(loaded, folder, resume=resume, dry=dry_run, report=talk)
+    prepared = prepare(loaded, folder, resume=resume, dry=dry_run, report=talk, data_changed=data_changed)
     if prepared.leads:
         for line in prepared.describe():
             talk(line)
     if dry_run:
         talk("Dry run: nothing was trained and nothing written.")
         return 0
-    interrupted = False
-    with Display(loaded.training.log_every_steps, loaded.training.steps) as display:
-        for progress in prepared.train():
-            interrupted = progress.event == "interrupted"
-            if prepared.leads:
-                display.show(progress)
-    if not interrupted and prepared.leads:
+    from ..training.guards import stoppable
+
+    event = ""
+    try:
+        display = Display(loaded.training.log_every_steps, loaded.training.steps)
+        with stoppable(), contextlib.closing(prepared.train()) as course, display:
+            for progress in course:
+                event = progress.event
+                if prepared.leads:
+                    display.show(progress)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if prepared.leads and event != "interrupted":
+            talk(_stopped(prepared.job))
+        return 130 if isinstance(stop, KeyboardInterrupt) else 143
+    if prepared.leads:
         put(field(folder))
-    return int(interrupted)
+    return 0
+
+
+def _stopped(job: Job) -> str:
+    """Say what is saved of a run that ended between two updates, or by a second Ctrl-C."""
+    saved = job.run.checkpoints()
+    if not saved:
+        return "Stopped before anything was saved."
+    return f"Stopped. Step {saved[-1].step} is saved. Go on with: {job.command}"

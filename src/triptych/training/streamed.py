@@ -14,7 +14,7 @@ from ..data.parts import DataTable, read_part
 from ..data.shards import Shards
 from ..data.streaming import Corpus
 from ..data.tokenizer import Tokenizers
-from ..errors import RunError, UsageError
+from ..errors import UsageError
 from ..run import Run
 from ..tasks.task import Task
 
@@ -36,14 +36,17 @@ def begin(data: DataTable, corpus: Corpus, origin: Run | None, task: Task,
     return corpus.survey["train"].kept, validation
 
 
-def shards(corpus: Corpus, tokenizers: Tokenizers, before: Run | None, dropout: float = 0.0) -> Shards:
-    """The set's shards. Raises RunError where they are not those that the resumed run `before` was trained on, UsageError for
-    subwords that are to be drawn anew."""
+def shards(corpus: Corpus, tokenizers: Tokenizers, before: Run | None, dropout: float,
+           refuse: Callable[[Run], None]) -> Shards:  # fmt: skip
+    """Open or write the set's shards. Raises UsageError for subwords that are to be drawn anew.
+
+    refuse: called where they are not those that the resumed run `before` was trained on.
+    """
     if dropout:
         raise UsageError("batches.bpe_dropout cuts texts anew each time, and data.stream cuts them once. Leave one of them out.")
     found = corpus.shards(tokenizers.target, writes=os.environ.get("LOCAL_RANK", "0") == "0")
     if before is not None and before.read_json(CORPUS).get("digest") != found.digest:
-        raise RunError(f"The texts of {before.path} have changed since it was trained. Put them back, or train into a new folder.")
+        refuse(before)
     return found
 
 

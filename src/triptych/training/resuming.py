@@ -1,0 +1,180 @@
+"""Compare a run that is resumed with its beginning: parts of its recipe, and its data (data.json)."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from ..data.example import Example
+from ..data.parts import DataTable, names_of
+from ..data.shards import Shards
+from ..data.texts import files_in
+from ..errors import DataError, RunError, UsageError
+from ..run import Run
+from . import streamed
+
+DATA = "data.json"
+SETTLED = ("task", "data", "tokenizer", "model", "batches")  # tables of a recipe
+PARTS = ("train", "validation")
+HELD_OUT = "the texts held out of data.train"
+CHUNK_BYTES = 1 << 20
+CONTENT = tuple(field.name for field in dataclasses.fields(Example) if field.name != "place")
+
+Report = Callable[[str], None]
+Mark = dict[str, Any]  # by what a file or a set is known again
+Marks = dict[str, dict[str, Mark]]  # part -> name of the file or set
+
+
+def refuse_other_recipe(run: Run, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise UsageError where values of SETTLED differ. saved, now: recipes as nested values."""
+    for table in SETTLED:
+        for key in sorted({*saved.get(table, {}), *now.get(table, {})}):
+            old, new = saved.get(table, {}).get(key), now.get(table, {}).get(key)
+            if old != new:
+                raise UsageError(
+                    f"{run.path} was trained with {table}.{key} = {old!r}, and now it is {new!r}. "
+                    f"--resume goes on with the run as it is: triptych train {run.path} --resume. "
+                    "Or train into a new folder with --out."
+                )
+
+
+def marks_of(data: DataTable, parts: Mapping[str, Sequence[Example]]) -> Marks:
+    """Return by what the training and validation data are known again.
+
+    Of a file these are its bytes and the SHA-256 of its content, decompressed; of a set of the
+    catalogue the SHA-256 of its Examples. Files that are streamed may be too large to be read for
+    this: their size and the time of their last change only tell which one has changed, once the
+    shards differ.
+    """
+    return {part: dict(_marks(data, part, parts[part])) for part in PARTS}
+
+
+def _marks(data: DataTable, part: str, examples: Sequence[Example]) -> Iterator[tuple[str, Mark]]:
+    given = getattr(data, part)
+    if data.set is not None:
+        yield data.set, _mark_of_examples(examples)
+    elif given is not None:
+        for path in files_in(names_of(given), data.verbatim):
+            try:
+                yield str(path), _mark_of_file(path, data.stream is True and part == "train")
+            except (OSError, EOFError, zlib.error) as problem:
+                reason = getattr(problem, "strerror", None) or problem
+                raise DataError(f"{path} cannot be read: {reason}.") from None
+    elif data.stream:
+        yield HELD_OUT, _mark_of_examples(examples)
+
+
+def _mark_of_file(path: Path, streamed: bool) -> Mark:
+    if streamed:
+        about = path.stat()
+        return {"bytes": about.st_size, "modified": about.st_mtime_ns}
+    digest, size = hashlib.sha256(), 0
+    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def _mark_of_examples(examples: Sequence[Example]) -> Mark:
+    digest, values = hashlib.sha256(), attrgetter(*CONTENT)
+    for one in examples:
+        known = [pair for pair in zip(CONTENT, values(one), strict=True) if pair[1] is not None]
+        digest.update(repr(known).encode("utf-8", "surrogatepass"))
+    return {"examples": len(examples), "sha256": digest.hexdigest()}
+
+
+def digests_of(marks: Marks, examples: Sequence[Example]) -> dict[str, str]:
+    """Return one digest for each part, which checkpoints remember.
+
+    examples: what is trained on; shards have a digest of their own.
+    """
+    train = examples.digest if isinstance(examples, Shards) else _digest(marks["train"])
+    own = marks["validation"]  # nothing where validation is a share of the training files
+    return {"train": train, "validation": _digest(own) if own else train}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def remember(run: Run, marks: Marks, examples: Sequence[Example]) -> None:
+    """Write down which data the run is trained on."""
+    run.write_json(DATA, marks)
+    if isinstance(examples, Shards):
+        streamed.remember(run, examples)
+
+
+def refuse_other_data(
+    run: Run | None,
+    now: Marks,
+    allowed: bool,
+    tell: Report,
+    other_shards: bool = False,
+) -> None:
+    """Refuse to go on with a run on other data than it was trained on.
+
+    A run that was begun before there was a data.json is not compared.
+
+    Args:
+        run: The run that is resumed, if any.
+        now: The marks of its data as it is.
+        allowed: Only tell what has changed.
+        tell: Is given a sentence.
+        other_shards: The shards of a streamed set are known to differ.
+
+    Raises:
+        RunError: A file or set differs; it is named.
+    """
+    if run is None:
+        return
+    before = _read(run)
+    if before is None and not other_shards:
+        if allowed:
+            tell(f"{run.path} does not say which data it was trained on: nothing is compared.")
+        return
+    surely, perhaps = [], []
+    for part in PARTS if before is not None else ():
+        old, new = (before or {}).get(part, {}), now.get(part, {})
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                only_hints = "modified" in (old.get(name) or new[name])
+                said = _difference(name, old.get(name), new.get(name))
+                (perhaps if only_hints else surely).append(said)
+    if not surely and not other_shards:
+        return
+    which = "; ".join(dict.fromkeys(perhaps + surely)) or "its texts"
+    changed = f"The data of {run.path} has changed since it was trained: {which}."
+    if not allowed:
+        raise RunError(
+            f"{changed} Put it back, or train into a new folder with --out, or go on with the data "
+            f"as it is now: triptych train {run.path} --resume --data-changed."
+        )
+    tell(changed)
+
+
+def _read(run: Run) -> Marks | None:
+    if not (run.path / DATA).is_file():
+        return None
+    found = run.read_json(DATA)
+    parts = list(found.values()) if isinstance(found, dict) else [None]
+    marks = [mark for part in parts for mark in (part.values() if isinstance(part, dict) else [None])]
+    if not all(isinstance(mark, dict) for mark in marks):
+        raise RunError(f"{run.path / DATA} is not what triptych wrote: the file is damaged. Delete it to go on without comparing the data.")
+    return found
+
+
+def _difference(name: str, old: Mark | None, new: Mark | None) -> str:
+    if old is None or new is None:
+        return f"{name} is {'new' if old is None else 'no longer there'}"
+    unit = "bytes" if "bytes" in new else "examples"
+    if old.get(unit) == new[unit] or not isinstance(old.get(unit), int):
+        return f"{name} (another content of the same length)"
+    return f"{name} ({old[unit]:,} {unit}, now {new[unit]:,})"
