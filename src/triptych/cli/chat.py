@@ -134,7 +134,7 @@ def in_terminal(conversation: Conversation) -> int:
 def on_pipe(conversation: Conversation) -> int:
     for number, raw in enumerate(sys.stdin.buffer, 1):
         try:
-            text = raw.removeprefix(BOM_UTF8 if number == 1 else b"").decode().strip()
+            text = raw.removeprefix(BOM_UTF8).decode().strip()
         except UnicodeDecodeError as error:
             raise DataError(
                 f"stdin:{number}: byte 0x{raw[error.start]:02X} is not UTF-8; the turns before it are answered. "

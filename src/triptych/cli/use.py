@@ -199,8 +199,7 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
         talk("One text a line; Ctrl-D ends.")
     number, block = 1, []
     for raw in sys.stdin.buffer:  # ends lines at "\n" alone
-        if number == 1 and not block:
-            raw = raw.removeprefix(BOM_UTF8)  # as in files; it is no part of the text
+        raw = raw.removeprefix(BOM_UTF8)  # as in files, where several were put together: it is no part of the text
         try:
             block.append(raw.rstrip(b"\r\n").decode())
         except UnicodeDecodeError as error:

@@ -40,7 +40,7 @@ def read_preferences(names: Sequence[str], data: DataTable, needs: Sequence[str]
 def _read(names: Sequence[str], make: Callable[[dict[str, Any], str], Example | None], what: str, report: Report | None) -> list[Example]:
     found: list[Example] = []
     for name in names:
-        made = [make(values, place) for place, values in records("\n".join(lines_of(name)), name)]
+        made = [make(values, place) for place, values in records("\n".join(lines_of(name, report)), name)]
         kept = [one for one in made if one is not None]
         for one in kept:
             one.place = f"{Path(name).name}:{one.place.rsplit(':', 1)[1]}"

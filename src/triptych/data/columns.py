@@ -57,7 +57,7 @@ def records(name: str | Path, fields: Sequence[str] | None, needs: Sequence[str]
     path = Path(name)
     if fields is not None and len(fields) != len(needs):
         raise DataError(f"data.fields names {len(fields)} columns; it must name {len(needs)}, those of {', '.join(called(needs))}.")
-    lines = lines_of(path)
+    lines = lines_of(path, tell)
     known = [one for one in itertools.product(*(NAMES[need] for need in needs)) if len(set(one)) == len(one)]
     form = sniffed(path, lines, [tuple(fields)] if fields else known)
     tell(str(form))

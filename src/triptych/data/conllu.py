@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 10
 ID, FORM, _, UPOS, _, _, HEAD, RELATION, _, MISC = range(COLUMNS)
-_WORD = re.compile(r"[1-9][0-9]*")
-_RANGE = re.compile(r"([1-9][0-9]*)-([1-9][0-9]*)")
+_WORD = re.compile(r"[1-9][0-9]{0,8}")
+_RANGE = re.compile(r"([1-9][0-9]{0,8})-([1-9][0-9]{0,8})")
 _EMPTY = re.compile(r"[0-9]+\.[1-9][0-9]*")
 Wrong = Callable[[str, str], None]  # (place "file:line", reason)
 
@@ -46,7 +46,7 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Ca
     tell = report or (lambda message: None)
     examples = []
     for name in names:
-        found = examples_of(lines_of(name), str(name), stop_with_advice, trees="heads" in needs or "relations" in needs)
+        found = examples_of(lines_of(name, report), str(name), stop_with_advice, trees="heads" in needs or "relations" in needs)
         tell(f"{name}: CoNLL-U, {len(found):,} sentences, {sum(len(one.words or ()) for one in found):,} words")
         examples += found
     return examples
@@ -134,7 +134,7 @@ def _take(one: Sentence, line: str, number: int) -> str | None:
             return f"bad id: the range {given} must begin at the next word, {expected}, after earlier ranges, and hold two words or more"
         one.ranges.append((first, last, columns, number))
     elif not _WORD.fullmatch(given) or int(given) != expected:
-        return f"bad id: '{given}' where word {expected} is next"
+        return f"bad id: '{given[:40]}' where word {expected} is next"
     else:
         one.words.append(columns)
         one.lines.append(number)
@@ -150,7 +150,7 @@ def tree_of(sentence: Sentence, where: str, wrong: Wrong) -> list[int] | None:
     for row, number in zip(sentence.words, sentence.lines, strict=True):
         head = int(row[HEAD]) if re.fullmatch(r"[0-9]{1,9}", row[HEAD]) else -1
         if not 0 <= head <= count:
-            wrong(f"{where}:{number}", f"head out of range: '{row[HEAD]}' of word {row[ID]}; it must be a number from 0 to {count}")
+            wrong(f"{where}:{number}", f"head out of range: '{row[HEAD][:40]}' of word {row[ID]}; it must be a number from 0 to {count}")
             fine = False
         if row[RELATION] in ("", "_"):
             wrong(f"{where}:{number}", f"no relation: word {row[ID]} has '{row[RELATION]}' in column 8")

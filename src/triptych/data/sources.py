@@ -1,6 +1,7 @@
 """Users' files to Examples: two aligned text files, TSV, CSV or JSONL, plain or gzipped; sniffed, and echoed back.
 
 A line ends at "\\n" and nowhere else: U+2028 and its kin are text. What is wrong is said with file and line.
+A byte order mark (U+FEFF) at the beginning of a line is what files that were put together leave behind: it is no text.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .example import Example
 
 Kind = Literal["text", "tsv", "csv", "jsonl"]
 FIELDS = ("source", "target")  # of columns and keys, unless told otherwise
+MARK = "\ufeff"  # the byte order mark
 LONGEST_LINE = 20_000  # characters; a longer line is no sentence (`data check` lists them)
 LONGEST_LINE_BYTES = 64 << 20  # of a compressed file; of a file that is one document, the next
 LONGEST_DOCUMENT_BYTES = 1 << 30
@@ -116,9 +118,25 @@ def missing(path: Path) -> DataError:
     return DataError(f"There is no file {path}. Check the path; it is taken from the folder you are in, in a recipe from its own.")
 
 
-def lines_of(path: str | Path) -> list[str]:
-    """The lines of a UTF-8 text file, without their ends. Raises DataError naming the first line that is not UTF-8."""
-    return decode_lines(read_bytes(path), str(path))
+def lines_of(path: str | Path, report: Callable[[str], None] | None = None) -> list[str]:
+    """Read the lines of a UTF-8 text file, without their ends.
+
+    Args:
+        path: The file, plain or gzipped.
+        report: Gets a sentence on byte order marks inside the file, if there are any.
+
+    Raises:
+        DataError: Names the first line that is not UTF-8.
+    """
+    return decode_lines(read_bytes(path), str(path), report)
+
+
+def marked_lines(raw: bytes) -> list[int]:
+    """Return the numbers of the lines after the first that begin with a byte order mark."""
+    mark = MARK.encode()
+    if mark not in raw[1:]:
+        return []
+    return [number for number, line in enumerate(raw.split(b"\n"), 1) if number > 1 and line.startswith(mark)]
 
 
 def not_utf8(place: str, byte: int, utf16: bool = False) -> DataError:
@@ -129,17 +147,28 @@ def not_utf8(place: str, byte: int, utf16: bool = False) -> DataError:
     )
 
 
-def decode_lines(raw: bytes, where: str) -> list[str]:
-    """The lines of a file's content; `where` is what an error calls it."""
+def decode_lines(raw: bytes, where: str, report: Callable[[str], None] | None = None) -> list[str]:
+    """The lines of a file's content; `where` is what an error calls it, `report` gets what `lines_of` says of marks."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = raw.count(b"\n", 0, problem.start) + 1
         raise not_utf8(f"{where}:{line}", raw[problem.start], raw[:2] in (b"\xff\xfe", b"\xfe\xff")) from None
     lines = text.split("\n")
+    if MARK in text:
+        lines = [line.lstrip(MARK) for line in lines]
+        tell_marks(where, marked_lines(raw) if report is not None else [], report)
     if lines and lines[-1] == "":
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
+
+
+def tell_marks(where: str, marked: Sequence[int], report: Callable[[str], None] | None) -> None:
+    """Report the lines that begin with a byte order mark."""
+    if report is not None and marked:
+        several = f"{len(marked):,} byte order marks" if len(marked) > 1 else "a byte order mark"
+        first = f"the first in line {marked[0]:,}" if len(marked) > 1 else f"in line {marked[0]:,}"
+        report(f"{where}: {several} inside the file ({first}), where files were put together; left out.")
 
 
 def sniff(path: str | Path, names: Sequence[tuple[str, ...]] = (FIELDS,)) -> Format:
@@ -220,11 +249,11 @@ def records(
     if files.fields == FIELDS and source_language and target_language:
         names.append((source_language, target_language))
     path, name = Path(files.source), Path(files.source).name
-    lines = lines_of(path)
+    lines = lines_of(path, tell)
     form = sniffed(path, lines, names)
     if files.target is not None:
         other = Path(files.target)
-        others = lines_of(other)
+        others = lines_of(other, tell)
         for one, its in ((path, lines), (other, others)):
             tell(str(Format(one, "text", len(its), ())))
         if len(lines) != len(others):

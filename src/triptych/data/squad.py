@@ -3,13 +3,15 @@
 {"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers": [{"text", "answer_start"}], "is_impossible"}]}]}]}.
 A JSONL file holds one question a line: {"question", "passage" or "context", "answers": [{"text", "start" or "answer_start"}]}; there
 and here an answer may be its text alone.
-Offsets count characters. One that does not fit is found again where the text stands near it, or only once in the passage.
+Offsets count characters; "27" and 27.0 are read as 27. One that does not fit is found again where the text stands near it, or only
+once in the passage.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ NEAR = 50  # characters; how far from its offset an answer is looked for where i
 ELSEWHERE = -1  # the start of a reference that does not stand in the passage: scored against, not learnt from
 NAMED = 3  # places that a notice names
 Wrong = Callable[[str, str], None]  # (place, reason)
+_DIGITS = re.compile(r"\s*([+-]?\d{1,18})(?:\.0*)?\s*")  # an offset written as a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def usable(found: Sequence[Found], report: Callable[[str], None] | None, what: s
         tell(f"{what}: answers of {_some(counts.moved)} do not stand at their offset. They were found near it, or in the only place of the "
              "passage that holds them.")  # fmt: skip
     if counts.lost:
-        reason = "the answer does not stand in the passage" if is_span else "the answer has no text"
+        reason = "the place of the answer in the passage is not found" if is_span else "the answer has no text"
         tell(f"{what}: {_some(counts.lost)} left out: {reason}. triptych data check lists them.")
     if counts.empty:
         tell(f"{what}: {_some(counts.empty)} left out: the question or the passage is empty.")
@@ -190,33 +193,79 @@ def _question(values: dict[str, Any], passage: str, where: str, at: str, title: 
     if not _is_text(question):
         wrong(place, "the question is missing or is no text.")
         return
+    impossible = _truth(values.get("is_impossible"))
+    if impossible is None:
+        wrong(place, f"is_impossible is {_shown(values['is_impossible'])}; it must be true or false.")
+        return
     if isinstance(answers, dict) and isinstance(answers.get("text"), list):
         starts = answers.get("answer_start", answers.get("start"))
-        starts = starts if isinstance(starts, list) and len(starts) == len(answers["text"]) else [None] * len(answers["text"])
+        if starts is not None and (not isinstance(starts, list) or len(starts) != len(answers["text"])):
+            has = f"{len(starts):,} offsets" if isinstance(starts, list) else "offsets that are not a list"
+            wrong(place, f"the answers have {len(answers['text']):,} texts and {has}; every text needs its own.")
+            return
+        starts = starts or [None] * len(answers["text"])
         answers = [{"text": text, "start": start} for text, start in zip(answers["text"], starts, strict=True)]
-    if answers is None and values.get("is_impossible"):
+    if answers is None and impossible:
         answers = []
     if not isinstance(answers, list):
         wrong(place, 'the answers are no list of {"text", "answer_start"}; a question without an answer has an empty list.')
         return
     kept, moved, lost = [], [], []
-    for one in [] if values.get("is_impossible") else answers:
+    for one in [] if impossible else answers:
         text = one.get("text") if isinstance(one, dict) else one  # a text alone is found where it stands
         given = one.get("answer_start", one.get("start")) if isinstance(one, dict) else None
         if not _is_text(text) or not text.strip():
             lost.append("an answer has no text")
             continue
-        start = given if isinstance(given, int) and not isinstance(given, bool) else None
+        start = _offset(given)
         found = locate(text, start, passage)
         if found is None:
-            asked = "" if start is None else f" (offset {start})"
-            lost.append(f"'{_short(text)}' does not stand in the passage{asked}")
+            lost.append(_why_lost(text, given, start, passage))
         elif found != start and given is not None:
-            moved.append(f"'{_short(text)}' stands at {found}, not at offset {start}")
+            moved.append(f"'{_short(text)}' stands at {found}, not at offset {_shown(given if start is None else start)}")
         kept.append((text, ELSEWHERE if found is None else found))
     yield Found(
         Example(question=question, passage=passage, answers=kept, source_language=language, place=place), title, tuple(moved), tuple(lost)
     )
+
+
+def _offset(given: Any) -> int | None:
+    """The whole number that an offset is, also where it is written as a text or as 27.0; None where it is something else."""
+    if isinstance(given, str) and (found := _DIGITS.fullmatch(given)):
+        return int(found[1])
+    if isinstance(given, float) and given.is_integer():
+        return int(given)
+    return given if isinstance(given, int) and not isinstance(given, bool) else None
+
+
+def _truth(given: Any) -> bool | None:
+    """Whether a JSON value means yes: true, 1 and "true", or false, 0, "false" and nothing; None for anything else."""
+    if isinstance(given, str):
+        return {"true": True, "1": True, "false": False, "0": False, "": False}.get(given.strip().lower())
+    if given is None or (isinstance(given, bool | int | float) and given in (0, 1)):
+        return bool(given)
+    return None
+
+
+def _why_lost(text: str, given: Any, start: int | None, passage: str) -> str:
+    """The reason why an answer cannot be found in its passage."""
+    if given is not None and start is None:
+        asked = f"offset {_shown(given)}, which is not a whole number"
+    else:
+        asked = f"offset {_shown(start)}" if start is not None else "no offset is given"
+    several = _places(text, passage)
+    if not several:
+        return f"'{_short(text)}' does not stand in the passage{'' if given is None else f' ({asked})'}"
+    none = f"none at {asked}" if start is not None else asked
+    return f"'{_short(text)}' stands {several} times in the passage, {none}"
+
+
+def _places(text: str, passage: str) -> int:
+    """How often `text` stands in the passage, also overlapping itself."""
+    count, at = 0, passage.find(text)
+    while at >= 0:
+        count, at = count + 1, passage.find(text, at + 1)
+    return count
 
 
 def locate(text: str, start: int | None, passage: str) -> int | None:
@@ -244,6 +293,15 @@ def _list(values: Any, key: str, where: str, at: str, wrong: Wrong) -> list[Any]
 def _is_text(value: Any) -> TypeGuard[str]:
     """A text without halves of characters, which no tokenizer can read."""
     return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _shown(given: Any) -> str:
+    """A JSON value in few characters. A number may have more digits than Python writes out."""
+    if isinstance(given, list | dict):
+        return "a list" if isinstance(given, list) else "an object"
+    if isinstance(given, int) and abs(given) > 10**30:
+        return "of more than 30 digits"
+    return _short(json.dumps(given, ensure_ascii=False))
 
 
 def _short(text: str) -> str:

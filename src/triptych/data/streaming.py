@@ -23,7 +23,7 @@ from ..errors import DataError, UsageError
 from .catalog import cache_folder
 from .example import Example
 from .shards import INDEX, VERSION, Shards, Writer
-from .sources import missing, not_utf8
+from .sources import MARK, missing, not_utf8, tell_marks
 from .split import sentence_key, split_of
 from .texts import as_it_is, bounded, files_in, texts_of
 
@@ -90,10 +90,10 @@ class Corpus:
         self._key = data.fields[0] if data.fields else "text"
         self._missing = [name for name in ("validation", "test") if getattr(data, name) is None]
 
-    def texts(self) -> Iterator[tuple[int, Example]]:
-        """(number of its file, text), one after the other."""
+    def texts(self, report: Report | None = None) -> Iterator[tuple[int, Example]]:
+        """(number of its file, text), one after the other. report: gets what `sources.lines_of` says of byte order marks."""
         for number, path in enumerate(self.paths):
-            for example in texts_of(_lines(path), path, self._key, as_it_is(path, self._data.verbatim)):
+            for example in texts_of(_lines(path, report), path, self._key, as_it_is(path, self._data.verbatim)):
                 yield number, example
 
     def part(self, example: Example) -> str:
@@ -105,7 +105,7 @@ class Corpus:
     def survey(self) -> dict[str, Thinned]:
         """From one reading of all texts: of each part an even sample that memory holds."""
         found = {part: Thinned(SAMPLE_CHARACTERS if part == "train" else HELD_CHARACTERS) for part in ("train", *self._missing)}
-        for _, example in self.texts():
+        for _, example in self.texts(self._tell):
             found[self.part(example)].add(example)
         sample, held = found["train"], sum(found[part].seen for part in self._missing)
         if held and not sample.seen:
@@ -205,9 +205,9 @@ def _marks(paths: list[Path]) -> list[tuple[str, int, int]]:
     return found
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path, report: Report | None = None) -> Iterator[str]:
     """The lines of a UTF-8 file, plain or gzipped, one at a time. Raises DataError naming the line that cannot be read."""
-    number = 0
+    number, marked = 0, list[int]()
     try:
         with _opened(path) as file:
             while raw := file.readline(LINE_BYTES):
@@ -218,9 +218,12 @@ def _lines(path: Path) -> Iterator[str]:
                         "into lines, for example with fold -s."
                     )
                 try:
-                    yield raw.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
+                    line = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
                 except UnicodeDecodeError as problem:
                     raise not_utf8(f"{path}:{number}", raw[problem.start], raw[:2] in (b"\xff\xfe", b"\xfe\xff")) from None
+                marked += [number] * (number > 1 and line.startswith(MARK))
+                yield line.lstrip(MARK)
+        tell_marks(str(path), marked, report)
     except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
         raise DataError(f"{path} is not a whole gzip file ({problem}). Copy it again.") from None
     except OSError as problem:

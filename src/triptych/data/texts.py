@@ -44,7 +44,7 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Re
     key = data.fields[0] if data.fields else "text"
     found: list[Example] = []
     for path in files_in(names, data.verbatim):
-        lines, whole = lines_of(path), as_it_is(path, data.verbatim)
+        lines, whole = lines_of(path, tell), as_it_is(path, data.verbatim)
         kept = list(texts_of(lines, path, key, whole))
         kind = "JSONL" if _is_jsonl(path) else "plain text"
         how = ("as they are written, " if whole else "") + f"of at most about {WHOLE if whole else PIECE:,} characters"
