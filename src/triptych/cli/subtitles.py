@@ -69,8 +69,11 @@ def translate(
 def translate_subtitles(predictor: Predictor, subtitles: Any, to: str | None = None, line_width: int | None = None,
                         truncate: int | None = None, **decoding: Any) -> int:  # fmt: skip
     """Write the translation to stdout, and to stderr what could not be kept or translated. 1 where a cue could not."""
+    from ..data.subtitles import names as names_of
     from ..data.subtitles import translated, units
 
+    for cue in names_of(subtitles):
+        talk(f"{cue.place}: '{(cue.number or '').strip()[:60]}' stands where a cue's number does; it is kept as it is, not translated.")
     parts = [unit for number, cue in enumerate(subtitles.cues) for unit in units(cue, number)]
     texts, problems, unseen = _answers(predictor, parts, [cue.place for cue in subtitles.cues], to, truncate, decoding)
     result = translated(subtitles, parts, texts, line_width)

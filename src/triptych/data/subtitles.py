@@ -17,14 +17,19 @@ from ..errors import DataError
 STAMP = r"(\d{1,3}):(\d{2}):(\d{2})[,.](\d{1,3})"
 TIMES = re.compile(rf"[\s\ufeff]*{STAMP}\s*-->\s*{STAMP}(?:\s.*)?")
 NO_TIMES = re.compile(r"\s*\d+:\d+\S*\s*\S*-?>\s*\d+:\d+.*|\s*\d+:\d+:\d+\S*\s+\S+\s+\d+:\d+:\d+.*")  # meant as a line of times
+ARROW = re.compile(r"[\s\ufeff]*\d+:\d.*-->|.*?-->\s*\d+:\d")  # an arrow without a time on either side is text
 NUMBER = re.compile(r"[\s\ufeff]*\d+\s*")  # a byte order mark stands within files that were put together
+NUMBER_LIKE = re.compile(r"[\W_]{0,5}\d+[A-Za-z]?[\W_]{0,5}")  # #3, 3., 12a
+LONGEST_TIMES, LONGEST_CUE = 300, 5_000  # characters
 MARK = r"(?:</?[A-Za-z][^<>]*>|\{\\[^{}]*\}|[♪♫])"  # <i>, </font>, {\an8}, notes of music
-EDGES = re.compile(rf"((?:{MARK}|\s)*)(.*?)((?:{MARK}|\s)*)", re.DOTALL)
+EDGES = re.compile(rf"((?:{MARK}|\s)*+)(.*?)((?:{MARK}|\s)*+)", re.DOTALL)
+WIDE_SPACE = re.compile(r"\s{20,}")  # EDGES would take a time that grows with its square
 SPEAKER = re.compile(rf"((?:{MARK}|\s)*)([-‐–—]+\s*)(?=\S)")  # "- ", with what stands before it
 TAG = re.compile(r"<(/?)([A-Za-z]\w*)[^<>]*>")
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)  # the end of a line, as a tag
 CLOSED_AND_OPENED = re.compile(r"</(\w+)>(\s*)<\1>", re.IGNORECASE)  # <i>one</i> <i>two</i>
 
+MOST_ATOMS = 400  # words of a cue; lines of more are filled one after the other
 LINE_WIDTH, EAST_LINE_WIDTH = 42, 18  # characters; the second where most are Chinese, Japanese or Korean
 NOT_FIRST = "，。、；：？！）」』】》〉…～·”’％,.;:?!)]}%"  # a line may not begin with these
 NOT_LAST = "（「『【《〈“‘([{"  # nor end with these
@@ -76,7 +81,7 @@ def _cues(lines: list[str], path: Path) -> list[Cue]:
     heads = _heads(lines, path)
     first = heads[0][0] if heads else len(lines)
     for place in range(first):
-        if lines[place].strip():
+        if not _is_blank(lines[place]):
             said = lines[place].strip()[:60]
             raise DataError(f"{path}:{place + 1}: '{said}' belongs to no cue. A cue begins with a number and a line of times.")
     if not heads:
@@ -84,28 +89,81 @@ def _cues(lines: list[str], path: Path) -> list[Cue]:
     cues = []
     for (start, times), following in zip(heads, [*[head[0] for head in heads[1:]], len(lines)], strict=True):
         text = lines[times + 1 : following]
-        while text and not text[-1].strip():
+        while text and _is_blank(text[-1]):
             text.pop()
+        while text and _is_blank(text[0]):
+            text.pop(0)
+        if sum(map(len, text)) > LONGEST_CUE:
+            raise DataError(f"{path}:{start + 1}: a cue of {sum(map(len, text)):,} characters, and {LONGEST_CUE:,} are the most.")
         cues.append(Cue(lines[start] if start < times else None, lines[times], tuple(text), f"{path}:{start + 1}"))
     return cues
 
 
 def _heads(lines: list[str], path: Path) -> list[tuple[int, int]]:
-    """Of every cue the line it begins at and the line of its times. A cue may begin without an empty line before it."""
+    """Of every cue the line it begins at and the line of its times. A cue may begin without an empty line before it, and empty lines may
+    stand between its number and its times."""
     heads: list[tuple[int, int]] = []
+    shapes: set[str] = set()
     for place, line in enumerate(lines):
-        if "-->" in line or NO_TIMES.fullmatch(line):
+        if _means_times(line):
             _check_times(line, f"{path}:{place + 1}")
-            taken = heads[-1][1] if heads else -1
-            heads.append((place - 1 if place - 1 > taken and NUMBER.fullmatch(lines[place - 1]) else place, place))
-        elif NUMBER.fullmatch(line) and (place == 0 or not lines[place - 1].strip()):
-            after = lines[place + 1] if place + 1 < len(lines) else ""
-            if "-->" not in after and not NO_TIMES.fullmatch(after):
+            start = _start(lines, place, heads[-1][1] if heads else -1, shapes)
+            shapes |= {_shape(lines[start])} if start < place else set()
+            heads.append((start, place))
+        elif NUMBER.fullmatch(line) and (place == 0 or _is_blank(lines[place - 1])):
+            following = next((one for one in range(place + 1, len(lines)) if not _is_blank(lines[one])), place + 1)
+            after = lines[following] if following < len(lines) else ""
+            if not _means_times(after):
                 raise DataError(
-                    f"{path}:{place + 2}: '{after.strip()[:60]}' is no time, which must follow number {line.strip()} of line {place + 1}; "
-                    "it is written 00:00:01,000 --> 00:00:03,500."
+                    f"{path}:{following + 1}: '{after.strip()[:60]}' is no time, which must follow number {line.strip()[:40]} of line "
+                    f"{place + 1}; it is written 00:00:01,000 --> 00:00:03,500."
                 )
     return heads
+
+
+def _start(lines: list[str], times: int, taken: int, shapes: set[str]) -> int:
+    """Find the line of a cue's number, or of a name in its place; that of its times where it has none.
+
+    Args:
+        lines: All lines of the file.
+        times: Where the cue's times stand.
+        taken: Where those of the cue before it stand; -1 for the first cue.
+        shapes: How the numbers of the cues before it are written.
+    """
+    place = times - 1
+    while place > taken and _is_blank(lines[place]):
+        place -= 1
+    if place <= taken:
+        return times
+    is_number = NUMBER.fullmatch(lines[place]) is not None
+    known = is_number or _shape(lines[place]) in shapes
+    alone = place == 0 or _is_blank(lines[place - 1])
+    if place == times - 1:
+        return place if known or alone or NUMBER_LIKE.fullmatch(lines[place]) else times
+    return place if known and alone else times
+
+
+def _shape(line: str) -> str:
+    """How a cue's number is written, whatever the number: "Cue 0"."""
+    return re.sub(r"\d+", "0", line.strip("\ufeff \t"))
+
+
+def _is_blank(line: str) -> bool:
+    """Whether a line is empty; a byte order mark alone is what files that were put together leave behind."""
+    return not line.replace("\ufeff", "").strip()
+
+
+def _means_times(line: str) -> bool:
+    """Whether a line is one of times, also where they are not written as they should be."""
+    if len(line) > LONGEST_TIMES and "-->" not in line:
+        return False
+    return ARROW.match(line) is not None or (len(line) <= LONGEST_TIMES and NO_TIMES.fullmatch(line) is not None)
+
+
+def names(subtitles: Subtitles) -> list[Cue]:
+    """The cues that begin with words in place of a number, where most of the file's do not."""
+    found = [cue for cue in subtitles.cues if cue.number is not None and not NUMBER_LIKE.fullmatch(cue.number)]
+    return found if 2 * len(found) < len(subtitles.cues) else []
 
 
 def _check_times(line: str, place: str) -> None:
@@ -142,7 +200,7 @@ def units(cue: Cue, number: int) -> list[Unit]:
 
 
 def _unit(lines: list[str], cue: int) -> Unit:
-    whole = _joined(_shown(lines))
+    whole = WIDE_SPACE.sub(" ", _joined(_shown(lines)))
     speaker = SPEAKER.match(whole)
     dash = speaker[0] if speaker else ""
     found = EDGES.fullmatch(whole[len(dash) :])
@@ -225,7 +283,7 @@ def balanced(text: str, width: int, least: int = 1, before: int = 0, after: int 
     """
     atoms = _atoms(text)
     sizes = tuple((len(atom), gap) for atom, gap in atoms)
-    if max(size for size, _ in sizes) > width:  # one that fits nowhere would break all others
+    if max(size for size, _ in sizes) > width or len(atoms) > MOST_ATOMS:  # one that fits nowhere would break all others
         return _filled(atoms, width, before)
     fewest = -(-(sum(map(sum, sizes)) + before + after) // (width + 1))  # a space is not shown at a line's end
     for count in range(min(max(least, fewest, 1), len(atoms)), len(atoms) + 1):
