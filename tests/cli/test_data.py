@@ -164,7 +164,7 @@ def test_texts_in_jsonl_code_and_folders_are_plain_text(triptych: Command, tmp_p
     (tmp_path / "c.jsonl").write_text('{"text": "what", "label": "a"}\n')
     assert "plain texts" not in triptych("data", "check", tmp_path / "c.jsonl").err
     (tmp_path / "texts" / "a.jsonl").write_text("\n".join([*lines, '{"body": "x"}']))
-    assert "a.jsonl:51: there is no text under the key 'text'" in triptych("data", "check", tmp_path / "texts").out
+    assert "a.jsonl:51: unreadable: there is no text under the key 'text'" in triptych("data", "check", tmp_path / "texts").out
 
 
 def test_check_and_stats_of_conversations(triptych: Command, tmp_path: Path) -> None:

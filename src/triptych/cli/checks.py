@@ -26,10 +26,42 @@ def report_on(what: What) -> tuple[Report, str] | None:
     return None
 
 
+def _own_files(what: What, *learnt: str) -> tuple[DataTable, What, dict[str, list[str]]] | None:
+    """The data table, the fields and the own files by part of the recipe that is named, where its task learns from one of `learnt`."""
+    from ..data.parts import aligned, learnt_field
+    from ..recipe import Recipe
+
+    if len(what) != 1 or not names_recipe(what[0]):
+        return None
+    recipe = Recipe.load(what[0])
+    needs = recipe.build_task().needs
+    if recipe.data.set is not None or recipe.data.train is None or aligned(needs) or learnt_field(needs) not in learnt:
+        return None
+    return recipe.data, needs, named_files(recipe.data)
+
+
+def _each(parts: dict[str, list[str]], check: Callable[[str], Report]) -> Report:
+    """The reports on all files of a recipe, each as the file's own, and what stands in two parts."""
+    from ..data.check import Report, as_problem, together
+
+    found: dict[str, list[Report]] = {}
+    for part, names in parts.items():
+        found[part] = []
+        for name in names:
+            try:
+                found[part].append(check(name))
+            except DataError as problem:
+                found[part].append(Report([as_problem(problem, name)]))
+    return together(found)
+
+
 def _trees(what: What) -> Report | None:
     """CoNLL-U files."""
     from ..data import check_conllu
 
+    own = _own_files(what, "relations")
+    if own is not None:
+        return _each(own[2], check_conllu.check)
     return check_conllu.check(what[0]) if len(what) == 1 and check_conllu.is_conllu(what[0]) else None
 
 
@@ -40,7 +72,7 @@ def _checked_labels(what: What) -> Report | None:
 
 
 def _others(what: What) -> Report | None:
-    """A recipe's or set's records that are no pairs: all are read, and what stands in two parts is told."""
+    """A public set's records that are no pairs: all are read, and what stands in two parts is told."""
     from ..data.catalog import SPLITS, entries
     from ..data.check import Problem, Report
     from ..data.example import texts_of
@@ -129,8 +161,13 @@ def _tagged(what: What) -> Report | None:
 
 def _written(what: What) -> Report | None:
     """A file of texts and what is to be written from them."""
-    from ..data import check_written
+    from ..data import check_reading, check_written
 
+    own = _own_files(what, "references")
+    if own is not None:
+        fields, wanted = own[0].fields, tuple(need for need in own[1] if need != "references")
+        return _each(own[2], lambda name: check_reading.check({"train": [name]}) if check_reading.is_squad(name)
+                     else check_written.check(name, wanted, fields))  # fmt: skip
     needs = check_written.needs_of(what[0]) if len(what) == 1 else None
     return None if needs is None else check_written.check(what[0], needs)
 
@@ -139,6 +176,10 @@ def _conversations(what: What) -> Report | None:
     """A file of conversations, or of answers of which one is preferred."""
     from ..data import check_chats
 
+    own = _own_files(what, "messages", "chosen")
+    if own is not None:
+        wanted = own[1]
+        return _each(own[2], lambda name: check_chats.check(name, wanted))
     needs = check_chats.needs_of(what[0]) if len(what) == 1 else None
     return None if needs is None else check_chats.check(what[0], needs)
 
@@ -251,7 +292,15 @@ def _plain_texts(what: What) -> Report | None:
     """Text files, or folders of them; two files side by side mean translations."""
     from ..data import check_texts
     from ..data.catalog import entries
+    from ..data.check import together
 
+    own = _own_files(what, "text")
+    if own is not None:
+        data, _, parts = own
+        key = data.fields[0] if data.fields else "text"
+        is_split = data.validation is None or data.test is None
+        return together({part: [check_texts.check(names, key, data.verbatim, is_split and part == "train")]
+                         for part, names in parts.items()})  # fmt: skip
     first = what[0] if len(what) == 1 else None
     if first is None or first in entries() or names_recipe(first):
         return None

@@ -6,13 +6,13 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError
 from .example import FIELDS, Example, texts_of
-from .sources import LONGEST_LINE, Files, read_bytes, records
+from .sources import LONGEST_LINE, Files, marked_lines, read_bytes, records
 from .split import sentence_key
 
 RATIO = 3.0  # characters of one side to the other, after the set's own mean ratio is taken out
@@ -33,8 +33,11 @@ class Problem:
 
 @dataclass(slots=True)
 class Report:
+    """What was found. pairs: how many records each part has; inputs: key of a record's input -> its first place, to find leaks."""
+
     problems: list[Problem] = field(default_factory=list)
     pairs: dict[str, int] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -48,28 +51,49 @@ def check(parts: dict[str, Files]) -> Report:
     for name, files in parts.items():
         found: list[Problem] = []
         try:
-            for path in (files.source, files.target):
-                found += bad_bytes(path) if path is not None else []
-            if not found:
+            if all([readable(path, found) for path in (files.source, files.target) if path is not None]):
                 examples[name] = _examples(files, found)
         except DataError as problem:
-            where = re.match(r"(.+?:\d+): ", str(problem))  # file and line, where it names them
-            found.append(Problem(where[1] if where else str(files.source), str(problem)[where.end() if where else 0 :]))
+            found.append(as_problem(problem, files.source))
         report.problems += found
     report.problems += check_examples(examples)
     report.pairs = {name: len(part) for name, part in examples.items()}
     return report
 
 
-def bad_bytes(path: str | Path) -> list[Problem]:
-    """Every line that is not UTF-8."""
-    found = []
-    for number, line in enumerate(read_bytes(path).split(b"\n"), 1):
+def together(parts: Mapping[str, Sequence[Report]]) -> Report:
+    """Join the reports on the files of each part, and add the records whose input stands in two parts."""
+    report, held = Report(), dict[str, tuple[str, str]]()
+    for part, found in parts.items():
+        report.pairs[part] = sum(count for one in found for count in one.pairs.values())
+        for one in found:
+            report.problems += one.problems
+            for key, place in one.inputs.items():
+                if key in held and held[key][0] != part:
+                    report.problems.append(Problem(place, f"leak: this text also stands in {held[key][0]} ({held[key][1]})"))
+                held.setdefault(key, (part, place))
+    return report
+
+
+def as_problem(error: DataError, path: str | Path) -> Problem:
+    """An error that stopped the reading of a file, with file and line where it names them."""
+    where = re.match(r"(.+?:\d+): ", str(error))
+    return Problem(where[1] if where else str(path), str(error)[where.end() if where else 0 :].removeprefix(f"{path}: "))
+
+
+def readable(path: str | Path, found: list[Problem]) -> bool:
+    """Whether all lines are UTF-8. Every other one is added to `found`, and so are byte order marks inside the file."""
+    raw, fine = read_bytes(path), True
+    for number, line in enumerate(raw.split(b"\n"), 1):
         try:
             line.decode("utf-8")
         except UnicodeDecodeError as problem:
+            fine = False
             found.append(Problem(f"{path}:{number}", f"bad UTF-8: byte 0x{line[problem.start]:02X} at column {problem.start + 1}"))
-    return found
+    for number in marked_lines(raw):
+        reason = "byte order mark: one begins this line, where files were put together; it is left out"
+        found.append(Problem(f"{path}:{number}", reason, "warning"))
+    return fine
 
 
 def _examples(files: Files, found: list[Problem]) -> list[Example]:

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..errors import DataError, UsageError
 from .chats import conversation, preference, records
-from .check import Problem, Report, bad_bytes
+from .check import Problem, Report, readable
 from .example import texts_of
-from .sources import lines_of
+from .sources import first_object, lines_of
 from .split import sentence_key
 
 ENDINGS = (".jsonl", ".ndjson", ".json")
@@ -23,12 +23,14 @@ KINDS: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {  # fields -> the k
 
 
 def needs_of(name: str | Path) -> tuple[str, ...] | None:
-    """The fields that a file of JSONL or a JSON list holds, by the keys of its first record; None where it is something else."""
+    """The fields that a file of JSONL or a JSON list holds, by the keys of its first object; None where it is something else."""
     path = Path(name)
     if not path.name.removesuffix(".gz").endswith(ENDINGS) or not path.is_file():
         return None
     try:
-        _, first = next(records("\n".join(lines_of(path)), str(path)), ("", {}))
+        lines = lines_of(path)
+        is_list = next((line for line in lines if line.strip()), "").lstrip().startswith("[")
+        first = next(records("\n".join(lines), str(path)), ("", {}))[1] if is_list else first_object(lines)
     except DataError:
         return None
     return next((needs for needs, ways in KINDS.items() if any(set(way) <= set(first) for way in ways)), None)
@@ -36,9 +38,10 @@ def needs_of(name: str | Path) -> tuple[str, ...] | None:
 
 def check(name: str, needs: tuple[str, ...]) -> Report:
     """Stops at nothing but a JSON list that is not whole: what cannot be learnt from, and what stands twice."""
-    found, seen, count = bad_bytes(name), {}, 0
-    if found:
-        return Report(found, {"train": 0})
+    report, seen = Report(pairs={"train": 0}), {}
+    found = report.problems
+    if not readable(name, found):
+        return report
     make = preference if "chosen" in needs else conversation
     for place, values in _each(name, found):
         try:
@@ -49,12 +52,13 @@ def check(name: str, needs: tuple[str, ...]) -> Report:
         if example is None:
             found.append(Problem(place, "empty output: the record is left out", "warning"))
             continue
-        count += 1
+        report.pairs["train"] += 1
         key = sentence_key("\n".join(chain(*(texts_of(getattr(example, field)) for field in needs))))
         if key in seen:
             found.append(Problem(place, f"duplicate: the same stands at {seen[key]}", "warning"))
         seen.setdefault(key, place)
-    return Report(found, {"train": count})
+        report.inputs.setdefault(sentence_key("\n".join(texts_of(example.messages))), place)
+    return report
 
 
 def _each(name: str, found: list[Problem]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import DataError, nearest
-from .check import Problem, Report, bad_bytes
+from .check import Problem, Report, as_problem, readable
 from .columns import LEARNT, records
 from .example import Example
 from .split import sentence_key
@@ -23,12 +22,10 @@ def check(parts: Mapping[str, Sequence[str]], needs: Sequence[str], fields: Sequ
         for name in names:
             found: list[Problem] = []
             try:
-                found += bad_bytes(name)
-                if not found:
+                if readable(name, found):
                     examples.setdefault(part, []).extend(_examples(name, fields, needs, found))
             except DataError as problem:
-                where = re.match(r"(.+?:\d+): ", str(problem))  # file and line, where it names them
-                found.append(Problem(where[1] if where else str(name), str(problem)[where.end() if where else 0 :]))
+                found.append(as_problem(problem, name))
             report.problems += found
     report.problems += check_examples(examples)
     report.pairs = {name: len(part) for name, part in examples.items()}

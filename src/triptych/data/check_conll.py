@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from . import bio
-from .check import Problem, Report, bad_bytes
+from .check import Problem, Report, as_problem, readable
 from .conll import Sentence, check_tags, sentences, sniff
 from .sources import lines_of
 
@@ -24,8 +24,8 @@ def is_conll(path: str) -> bool:
 def check(parts: Mapping[str, Sequence[str]], fields: Sequence[str] | None = None) -> Report:
     """parts: "train", "validation", "test" -> file names. Reads everything and stops at nothing.
 
-    Errors: lines that cannot be read, broken spans, sentences of the development and test parts that stand in another part.
-    Warnings: repeated sentences, labels of those parts that training never shows.
+    Errors: lines that cannot be read, sentences of the development and test parts that stand in another part.
+    Warnings: broken spans, which training reads as conlleval does; repeated sentences, labels that training never shows.
     """
     report, found = Report(), {}
     for part, names in parts.items():
@@ -42,14 +42,12 @@ def _file(name: str, fields: Sequence[str] | None, problems: list[Problem]) -> l
         problems.append(Problem(place, reason))
 
     try:
-        bytes_ = bad_bytes(name)
-        problems += bytes_
-        if bytes_:
+        if not readable(name, problems):
             return []
         lines = lines_of(name)
         return [(name, one) for one in sentences(lines, name, sniff(lines, name, fields), wrong)]
     except DataError as problem:
-        wrong(name, str(problem).removeprefix(f"{name}: "))
+        problems.append(as_problem(problem, name))
         return []
 
 
@@ -66,7 +64,7 @@ def _spans(found: Iterable[Found]) -> list[Problem]:
                 reason = f"broken {scheme.upper()}: the sentence ends, and {before} leaves a span open"
             else:
                 reason = f"broken {scheme.upper()}: {one.tags[place]} ('{one.words[place]}') cannot follow {before}"
-            problems.append(Problem(f"{name}:{one.lines[min(place, len(one.tags) - 1)]}", reason))
+            problems.append(Problem(f"{name}:{one.lines[min(place, len(one.tags) - 1)]}", reason, "warning"))
     return problems
 
 

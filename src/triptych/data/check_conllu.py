@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .check import Problem, Report, bad_bytes
+from .check import Problem, Report, readable
 from .conllu import Sentence, aligned, sentences, surface_tokens, tree_of
 from .sources import lines_of
+from .split import sentence_key
 
 UPOS = frozenset(
     [
@@ -38,8 +39,8 @@ def is_conllu(path: str) -> bool:
 
 def check(path: str) -> Report:
     """Reads everything and stops at nothing. Errors: what training would stop at; warnings: worth a look."""
-    report = Report(bad_bytes(path))
-    if report.problems:
+    report = Report(pairs={"sentences": 0})
+    if not readable(path, report.problems):
         return report
 
     def wrong(place: str, reason: str) -> None:
@@ -55,6 +56,7 @@ def check(path: str) -> Report:
                 Problem(f"{path}:{sentence.line}", f"duplicate: the same words stand at {path}:{seen[forms]}", "warning")
             )
         seen.setdefault(forms, sentence.line)
+        report.inputs.setdefault(sentence_key(" ".join(forms)), f"{path}:{sentence.line}")
     report.problems.sort(key=lambda one: int(one.place.rsplit(":", 1)[1]))
     report.pairs = {"sentences": good}
     return report

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import DataError
-from .check import Problem, Report
+from .check import Problem, Report, as_problem
 from .example import Example
-from .sources import lines_of
+from .sources import first_object, lines_of
 from .split import sentence_key
 from .squad import Found, questions
 
@@ -23,7 +22,7 @@ def check(parts: Mapping[str, Sequence[str]]) -> Report:
             try:
                 found[name] += questions(file, wrong=lambda place, reason: report.problems.append(_problem(place, reason)))
             except DataError as problem:
-                report.problems.append(Problem(str(file), str(problem).removeprefix(f"{file}: ")))
+                report.problems.append(as_problem(problem, file))
     report.problems += check_questions(found)
     report.pairs = {name: len(part) for name, part in found.items()}
     return report
@@ -70,12 +69,12 @@ def _one(one: Found) -> list[Problem]:
 
 
 def is_squad(name: str) -> bool:
-    """Whether a file's name says that it holds SQuAD JSON, or its first line is a question with a passage (JSONL)."""
+    """Whether a file's name says that it holds SQuAD JSON, or its first object is a question with a passage (JSONL)."""
     plain = Path(name).name.removesuffix(".gz").lower()
     if plain.endswith((".jsonl", ".ndjson")) and Path(name).is_file():
         try:
-            first = json.loads(next((line for line in lines_of(name) if line.strip()), ""))
-        except (DataError, ValueError):
+            first = first_object(lines_of(name))
+        except DataError:
             return False
-        return isinstance(first, dict) and "question" in first and "answers" in first and bool({"passage", "context"} & first.keys())
+        return "question" in first and "answers" in first and bool({"passage", "context"} & first.keys())
     return plain.endswith((".json", ".tar", ".tgz"))

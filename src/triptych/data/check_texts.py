@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError
-from .check import Problem, Report, bad_bytes
+from .check import Problem, Report, as_problem, readable
 from .columns import needs_of
 from .example import FIELDS
 from .sources import lines_of, read_bytes, sniff
@@ -38,36 +38,45 @@ def _is_text_alone(path: Path) -> bool:
         return False
 
 
-def check(names: Sequence[str]) -> Report:
+def check(names: Sequence[str], key: str = "text", verbatim: bool = False, is_split: bool = True) -> Report:
     """Bytes that are no text, characters that a conversion left behind, endless lines, texts that stand twice, too few of them.
 
     Reads everything and stops at nothing.
+
+    Args:
+        names: Files and folders.
+        key: Of a text in JSONL.
+        verbatim: Whether texts are learnt as they are written.
+        is_split: Whether development and test texts are taken from these, so that few are too few.
     """
-    report, first_seen, count = Report(), {}, 0
+    report, count = Report(), 0
+    first_seen = report.inputs
+
+    def wrong(place: str, reason: str) -> None:
+        report.problems.append(Problem(place, f"unreadable: {reason}"))
+
     try:
-        paths = files_in(names)
+        paths = files_in(names, verbatim)
     except DataError as problem:
         return Report([Problem(str(names[0]), str(problem))], {"train": 0})
     for path in paths:
         try:
-            wrong = bad_bytes(path)
-            report.problems += wrong
-            if wrong:
+            if not readable(path, report.problems):
                 continue
             lines = lines_of(path)
             report.problems += _lines(lines, str(path))
-            texts = list(texts_of(lines, path, "text", as_it_is(path, False)))
+            texts = list(texts_of(lines, path, key, as_it_is(path, verbatim), wrong))
         except DataError as problem:
-            report.problems.append(Problem(str(path), str(problem).removeprefix(f"{path}: ")))
+            report.problems.append(as_problem(problem, path))
             continue
         count += len(texts)
         for one in texts:
-            key = sentence_key(one.text or "")
-            if key in first_seen:
-                report.problems.append(Problem(one.place, f"duplicate: the same text stands at {first_seen[key]}", "warning"))
-            first_seen.setdefault(key, one.place)
+            same = sentence_key(one.text or "")
+            if same in first_seen:
+                report.problems.append(Problem(one.place, f"duplicate: the same text stands at {first_seen[same]}", "warning"))
+            first_seen.setdefault(same, one.place)
     report.pairs = {"train": count}
-    if count < FEW and not any(problem.severity == "error" for problem in report.problems):
+    if is_split and count < FEW and not any(problem.severity == "error" for problem in report.problems):
         share = f"{100 * SHARES['validation']:g} % are held out"
         reason = f"few texts: {count}, of which {share}; name data.validation and data.test, or put empty lines between texts"
         report.problems.append(Problem(str(names[0]), reason, "warning" if count else "error"))

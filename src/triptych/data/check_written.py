@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError
-from .check import Problem, Report, bad_bytes
+from .check import Problem, Report, readable
 from .columns import NAMES, records
 from .example import Example
 from .sources import lines_of, sniffed
@@ -49,14 +49,15 @@ def _has_list(line: str) -> bool:
     return isinstance(values, dict) and isinstance(values.get("target"), list)
 
 
-def check(name: str, needs: Sequence[str]) -> Report:
+def check(name: str, needs: Sequence[str], fields: Sequence[str] | None = None) -> Report:
     """Reads everything and stops at nothing: what cannot be read or is empty, and what stands twice."""
-    found = bad_bytes(name)
-    if found:
-        return Report(found, {"train": 0})
+    report = Report(pairs={"train": 0})
+    found = report.problems
+    if not readable(name, found):
+        return report
     examples: list[Example] = []
     seen: dict[str, str] = {}
-    for example in records(name, None, needs, wrong=lambda place, reason: found.append(Problem(place, f"unreadable: {reason}"))):
+    for example in records(name, fields, needs, wrong=lambda place, reason: found.append(Problem(place, f"unreadable: {reason}"))):
         example.place = str(Path(name).parent / example.place)
         empty = [need for need in needs if not (getattr(example, need) or "").strip()]
         if empty:
@@ -67,4 +68,6 @@ def check(name: str, needs: Sequence[str]) -> Report:
         if key in seen:
             found.append(Problem(example.place, f"duplicate: the same stands at {seen[key]}", "warning"))
         seen.setdefault(key, example.place)
-    return Report(found, {"train": len(examples)})
+        report.inputs.setdefault(sentence_key(example.passage or example.source or ""), example.place)
+    report.pairs["train"] = len(examples)
+    return report

@@ -110,10 +110,14 @@ def other_part(data: DataTable, part: str, needs: Sequence[str], report: Report 
     return parts["train"] + [example for name in ("validation", "test") if name not in missing for example in parts[name]]
 
 
+def learnt_field(needs: Sequence[str]) -> str:
+    """The field that is learnt from, which says how files are read."""
+    return next((name for name in READERS if name in needs), "text")
+
+
 def reader_of(needs: Sequence[str]) -> Callable[[list[str], DataTable, Sequence[str], Report | None], list[Example]]:
     """The reader of files whose Examples have the fields `needs`, by the field that is learnt from."""
-    field = next((name for name in READERS if name in needs), "text")
-    module, name = READERS[field].split(":")
+    module, name = READERS[learnt_field(needs)].split(":")
     return getattr(import_module(f".{module}", __package__), name)
 
 

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Literal
 
@@ -22,6 +23,7 @@ from .example import Example
 
 Kind = Literal["text", "tsv", "csv", "jsonl"]
 FIELDS = ("source", "target")  # of columns and keys, unless told otherwise
+FIRST_LINES = 50  # that say what a file holds
 MARK = "\ufeff"  # the byte order mark
 LONGEST_LINE = 20_000  # characters; a longer line is no sentence (`data check` lists them)
 LONGEST_LINE_BYTES = 64 << 20  # of a compressed file; of a file that is one document, the next
@@ -194,7 +196,7 @@ def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> F
         found, way = ("semicolons", "Save it with commas, or as TSV") if other == ";" else ("tabs", "Call it .tsv, or save it with commas")
         raise DataError(f"{path}:1: not CSV: {found} stand between the columns, where commas should: {first[:60]!r}. {way}.")
     if kind == "jsonl":
-        keys = tuple(object_of(first)) if first and _is_object(first) else ()
+        keys = tuple(first_object(lines))
         return Format(path, kind, len(lines), keys, chosen=_chosen(keys, names))
     row = tuple(cell.strip() for cell in next(rows_of(lines[:50], kind, path), (0, []))[1])
     chosen = _chosen(row, names)
@@ -341,6 +343,12 @@ def _is_object(line: str) -> bool:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def first_object(lines: Sequence[str]) -> dict[str, object]:
+    """The first of a file's lines that is a JSON object; none of its keys where there is none among the first that are not empty."""
+    some = (line for line in lines if line.strip())
+    return next((object_of(line) for line in islice(some, FIRST_LINES) if _is_object(line)), {})
 
 
 def object_of(line: str) -> dict[str, object]:

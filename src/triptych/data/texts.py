@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from .example import Example
-from .sources import lines_of
+from .sources import lines_of, stop
 
 if TYPE_CHECKING:
     from .parts import DataTable
@@ -53,13 +53,15 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Re
     return found
 
 
-def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False) -> Iterator[Example]:
-    """The texts of one file, JSONL or plain text by its name; of the lines no more is held than those of one text. whole: `as_it_is`.
+def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False,
+             wrong: Callable[[str, str], None] = stop) -> Iterator[Example]:  # fmt: skip
+    """The texts of one file, JSONL or plain text by its name; of the lines no more is held than those of one text. whole: `as_it_is`;
+    wrong: gets the place and reason of what is not a text.
 
     Raises DataError for a JSON list, whose brackets and keys would be learnt with its texts.
     """
     if _is_jsonl(path):
-        return _objects(lines, path, key, whole)
+        return _objects(lines, path, key, whole, wrong)
     if _suffix(path) == ".json" and not whole:
         raise DataError(
             f"{path} is JSON, and no text. Write JSONL, an object a line, and call it .jsonl; or learn from it as it is written with "
@@ -184,7 +186,7 @@ def files_in(names: Sequence[str], code_too: bool = False) -> list[Path]:
     return found
 
 
-def _objects(lines: Iterable[str], path: Path, key: str, whole: bool) -> Iterator[Example]:
+def _objects(lines: Iterable[str], path: Path, key: str, whole: bool, wrong: Callable[[str, str], None]) -> Iterator[Example]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -192,13 +194,16 @@ def _objects(lines: Iterable[str], path: Path, key: str, whole: bool) -> Iterato
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as problem:
-            raise DataError(f"{place}: not JSON ({problem}). JSONL holds one object a line.") from None
+            wrong(place, f"not JSON ({problem}). JSONL holds one object a line.")
+            continue
         text = values.get(key) if isinstance(values, dict) else None
         if not isinstance(text, str):
             has = f"it has {', '.join(values) or 'none'}" if isinstance(values, dict) else "it is no object"
-            raise DataError(f"{place}: there is no text under the key '{key}'; {has}. Another key is named with data.fields.")
+            wrong(place, f"there is no text under the key '{key}'; {has}. Another key is named with data.fields.")
+            continue
         if any("\ud800" <= character <= "\udfff" for character in text):
-            raise DataError(f"{place}: '{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no UTF-8 text can.")
+            wrong(place, f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no UTF-8 text can.")
+            continue
         if whole:
             yield from [Example(text=text, place=f"{path.name}:{number}")] if text.strip() else []
         else:
