@@ -82,13 +82,17 @@ def _is_conversation(line: str) -> bool:
 
 
 def _object(line: str, place: str) -> dict[str, Any]:
+    from ..data.sources import brief
+
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
         raise DataError(f"{place} is not valid JSON ({error.msg} at column {error.colno}).") from None
+    except (ValueError, RecursionError) as error:  # too many digits, or nested too deeply
+        raise DataError(f"{place} is not JSON that can be read ({error}).") from None
     for name, value in values.items():
         if not isinstance(value, str) and name != "messages":
-            raise DataError(f"{place}: '{name}' is {value!r}; it must be a text.")
+            raise DataError(f"{place}: '{name}' is {brief(value)}; it must be a text.")
     return values
 
 

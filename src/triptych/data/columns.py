@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from .example import Example
-from .sources import Format, lines_of, object_of, rows_of, sniffed, stop, tell_taken, text_of
+from .sources import Format, brief, lines_of, object_of, rows_of, sniffed, stop, tell_taken, text_of
 
 if TYPE_CHECKING:
     from .parts import DataTable
@@ -145,14 +145,14 @@ def _value(need: str, given: Any) -> Any:
     if need == "value":
         try:
             number = float(given) if not isinstance(given, bool) else math.nan
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
-            raise ValueError(f"the value {given!r} is no number.")
+            raise ValueError(f"the value {brief(given)} is no number.")
         return number
     if need == "label":
         if isinstance(given, bool) or not isinstance(given, str | int):
-            raise ValueError(f"the label is {given!r}; it must be a text or a whole number.")
+            raise ValueError(f"the label is {brief(given)}; it must be a text or a whole number.")
         if not str(given).strip():
             raise ValueError("the label is missing.")
         return str(given).strip()
@@ -174,12 +174,12 @@ def _labels(given: Any) -> list[str]:
         if given.startswith("["):
             try:
                 given = json.loads(given)
-            except ValueError as problem:
+            except (ValueError, RecursionError) as problem:
                 raise ValueError(f"the labels {given[:60]!r} are no JSON list ({problem}).") from None
         else:
             given = given.split("|") if given else []
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-        raise ValueError(f"the labels are {given!r}; they must be a list of texts, or one text with | between them.")
+        raise ValueError(f"the labels are {brief(given)}; they must be a list of texts, or one text with | between them.")
     return list(dict.fromkeys(one.strip() for one in given if one.strip()))
 
 

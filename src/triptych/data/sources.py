@@ -361,6 +361,14 @@ def object_of(line: str) -> dict[str, object]:
     return values
 
 
+def brief(value: object) -> str:
+    """Show a JSON value in a message: in few characters, and without its inside, which may be nested deeply."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:60]}..."
+
+
 def text_of(values: dict[str, object], key: str) -> str:
     if key not in values:
         raise ValueError(f"the key '{key}' is missing; there are {', '.join(values)}. Other keys are named with data.fields.")

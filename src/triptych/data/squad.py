@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ..errors import DataError
 from .example import Example
-from .sources import LONGEST_DOCUMENT_BYTES, read_bytes, stop
+from .sources import LONGEST_DOCUMENT_BYTES, brief, read_bytes, stop
 
 if TYPE_CHECKING:
     from .parts import DataTable
@@ -195,7 +195,7 @@ def _question(values: dict[str, Any], passage: str, where: str, at: str, title: 
         return
     impossible = _truth(values.get("is_impossible"))
     if impossible is None:
-        wrong(place, f"is_impossible is {_shown(values['is_impossible'])}; it must be true or false.")
+        wrong(place, f"is_impossible is {brief(values['is_impossible'])}; it must be true or false.")
         return
     if isinstance(answers, dict) and isinstance(answers.get("text"), list):
         starts = answers.get("answer_start", answers.get("start"))
@@ -222,7 +222,7 @@ def _question(values: dict[str, Any], passage: str, where: str, at: str, title: 
         if found is None:
             lost.append(_why_lost(text, given, start, passage))
         elif found != start and given is not None:
-            moved.append(f"'{_short(text)}' stands at {found}, not at offset {_shown(given if start is None else start)}")
+            moved.append(f"'{_short(text)}' stands at {found}, not at offset {brief(given if start is None else start)}")
         kept.append((text, ELSEWHERE if found is None else found))
     yield Found(
         Example(question=question, passage=passage, answers=kept, source_language=language, place=place), title, tuple(moved), tuple(lost)
@@ -250,9 +250,9 @@ def _truth(given: Any) -> bool | None:
 def _why_lost(text: str, given: Any, start: int | None, passage: str) -> str:
     """The reason why an answer cannot be found in its passage."""
     if given is not None and start is None:
-        asked = f"offset {_shown(given)}, which is not a whole number"
+        asked = f"offset {brief(given)}, which is not a whole number"
     else:
-        asked = f"offset {_shown(start)}" if start is not None else "no offset is given"
+        asked = f"offset {brief(start)}" if start is not None else "no offset is given"
     several = _places(text, passage)
     if not several:
         return f"'{_short(text)}' does not stand in the passage{'' if given is None else f' ({asked})'}"
@@ -293,15 +293,6 @@ def _list(values: Any, key: str, where: str, at: str, wrong: Wrong) -> list[Any]
 def _is_text(value: Any) -> TypeGuard[str]:
     """A text without halves of characters, which no tokenizer can read."""
     return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def _shown(given: Any) -> str:
-    """A JSON value in few characters. A number may have more digits than Python writes out."""
-    if isinstance(given, list | dict):
-        return "a list" if isinstance(given, list) else "an object"
-    if isinstance(given, int) and abs(given) > 10**30:
-        return "of more than 30 digits"
-    return _short(json.dumps(given, ensure_ascii=False))
 
 
 def _short(text: str) -> str:
