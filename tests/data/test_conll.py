@@ -159,3 +159,72 @@ def test_parts_of_speech_of_a_treebank_are_its_tags(monkeypatch: pytest.MonkeyPa
     (tmp_path / "trees-v1").mkdir()
     (tmp_path / "trees-v1" / "train.conllu").touch()
     assert catalog.find("trees", file) == tmp_path / "trees-v1" / "train.conllu"
+
+
+COUNTED = (
+    ("{n1}", 1), ("{n0}", 1), ("1.{n1}", 1), ("{s}.{n1}", 1), ("w{n1}", 1), ("{s}-{n1}", 1), ("{n1}.", 1), ("{all}", 1),
+    ("s{s} {n1}", 2), ("{s} {n0}", 2), ("news/a 0 {n0}", 3),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", [" ", "\t"])
+@pytest.mark.parametrize("comment", ["", "# id 1\n", "#begin\n", "#\thttp://a.example\t[2010-07-04]\n"])
+@pytest.mark.parametrize(("form", "ids"), COUNTED)
+def test_numbers_of_words_are_no_words(form: str, ids: int, comment: str, sign: str) -> None:
+    text, every = "", 0
+    for number, words in enumerate((("Ann", "sings"), ("Bob", "runs", "fast")), 1):
+        text += comment
+        for place, word in enumerate(words):
+            numbers = form.format(s=number, n0=place, n1=place + 1, all=(every := every + 1)).split()
+            text += sign.join([*numbers, word, "B-X" if word in ("Ann", "Bob") else "O"]) + "\n"
+        text += "\n"
+    said: list[str] = []
+    found = examples_of(lines(text), "f", report=said.append)
+    assert [(one.text, one.tags) for one in found] == [("Ann sings", ["B-X", "O"]), ("Bob runs fast", ["B-X", "O", "O"])]
+    assert f"numbers in column {ids}, word in column {ids + 1}, tag in column {ids + 2}" in said[0]
+
+
+def test_words_that_look_like_numbers_stay_words() -> None:
+    for text in ("1 O\n2 O\n\n1 O\n", "w1 NN O\nw2 NN O\nw3 NN B-X\n", "7 CD O\napples NNS O\n8 CD O\n"):
+        assert examples_of(lines(text), "f")[0].text == " ".join(line.split()[0] for line in text.split("\n\n")[0].split("\n") if line)
+    numbers = ["3 CD O", "5 CD O", "8 CD O"]
+    with pytest.raises(DataError, match=r"f: the first column holds numbers alone \(3, 5, 8\).*data\.fields"):
+        examples_of(numbers, "f")
+    assert examples_of(numbers, "f", ["1", "3"])[0].text == "3 5 8"
+    assert examples_of(["1 1 O", "2 2 O", "3 3 O"], "f", ["1", "3"])[0].text == "1 2 3"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["1 a", "2-1 x", "2 b"], r"f:2: wrong range: '2-1'"),
+        (["1 a", "100000000000000000000-2 x", "2 b"], r"f:2: wrong number: '1000"),
+        (["1 a", f"2-{'9' * 5000} x", "2 b"], r"f:2: wrong number"),
+        (["1 a", "2-999999999 x", "2 b"], r"f:2: wrong range: the token 'x' goes on behind"),
+        (["1 a", "3-4 x", "2 b", "3 c"], r"f:2: wrong range: '3-4'"),
+        (["1 a", "2-4 x", "2 b", "3-4 y", "3 c", "4 d"], r"f:4: wrong range: '3-4'"),
+        (["1 a", "2-3 x", "2 b", "", "1 a"], r"f:2: wrong range"),
+        (["1 a", f"{'9' * 5000} x", "2 b"], r"f:2: wrong number: '9{40}'"),
+        (["1 a", "x y", "2 b"], None),
+    ],
+)
+def test_a_range_that_cannot_be_is_named_and_ends(rows: list[str], said: str | None) -> None:
+    text = [f"{row} O" if row else "" for row in rows]
+    if said is None:  # of rows that do not all count, the first column is a word
+        assert examples_of(text, "f")[0].text == "1 x 2"
+        return
+    with pytest.raises(DataError, match=said):
+        examples_of(text, "f")
+
+
+def test_empty_last_columns_are_none_and_white_space_is_no_word() -> None:
+    found = examples_of(["Ann\tB-PER ", "sings \tO", "", "Bob\t B-PER", "runs\tO\t", ""], "f")
+    assert [one.tags for one in found] == [["B-PER", "O"], ["B-PER", "O"]]
+    assert examples_of(["Ann\tB-PER\t", "sings\tO"], "f")[0].tags == ["B-PER", "O"]
+    with pytest.raises(DataError, match=r"f:2: wrong columns: 1.* begins with white space, where its word should stand"):
+        examples_of(["Ann B-PER", "\t O"], "f")
+
+
+def test_comments_with_as_many_columns_as_words_are_comments() -> None:
+    (one,) = examples_of(["# id 7\tdomain=en", "Ann _ _ B-PER", "sings _ _ O"], "f")
+    assert one.text == "Ann sings"

@@ -148,3 +148,12 @@ def test_public_treebanks(name: str, split: str, sentences: int, words: int) -> 
 def test_a_part_that_a_set_does_not_have() -> None:
     with pytest.raises(UsageError, match="ud-chinese-gsdsimp has no part 'train'; it has validation, test"):
         catalog.load_other("ud-chinese-gsdsimp", "train", DataTable(set="ud-chinese-gsdsimp"), NEEDS)
+
+
+@pytest.mark.parametrize("given", ["9" * 5000, f"1-{'9' * 5000}", f"{'9' * 5000}-2", "1-" + "9" * 20, "2-1", "1-1"])
+def test_huge_and_backward_ids_are_named_and_end(given: str) -> None:
+    lines = [f"{given}\tab\t_\t_\t_\t_\t_\t_\t_\t_", *row(1, "a").split("\n")]
+    with pytest.raises(DataError, match=r"f:1: bad id"):
+        conllu.examples_of(lines, "f")
+    with pytest.raises(DataError, match=r"f:1: head out of range: '9{40}'"):
+        conllu.examples_of(row(1, "a").replace("\t0\t", f"\t{'9' * 5000}\t").split("\n"), "f")

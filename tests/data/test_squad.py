@@ -172,3 +172,51 @@ def test_questions_on_one_passage_stay_in_one_part(tmp_path: Path) -> None:
              ("train", "validation", "test")]  # fmt: skip
     assert all(parts)
     assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+
+
+TWICE = "Ann met Bob in Oslo. Later Ann met Cy in Rome."
+
+
+@pytest.mark.parametrize("offset", ["27", " 27 ", "27.0", 27.0, 27])
+def test_an_offset_is_read_however_it_is_written(tmp_path: Path, offset: Any) -> None:
+    file, said = write(tmp_path / "a.json", squad(("Ann", offset), passage=TWICE)), []
+    (one,) = read([str(file)], DataTable(), report=said.append)
+    assert one.answers == [("Ann", 27)] and said == []
+    lists = {"question": "Who?", "passage": TWICE, "answers": {"text": ["Ann"], "answer_start": [offset]}}
+    (one,) = read([str(write(tmp_path / "a.jsonl", lists))], DataTable())
+    assert one.answers == [("Ann", 27)]
+
+
+@pytest.mark.parametrize(
+    ("offset", "shown"), [("x", "'x'"), (27.5, "27.5"), (True, "True"), ([27], "a list"), ("9" * 5000, "9" * 39), (float("inf"), "inf")]
+)
+def test_an_offset_that_is_not_a_whole_number_is_named(tmp_path: Path, offset: Any, shown: str) -> None:
+    (found,) = questions(write(tmp_path / "a.json", squad(("Ann", offset), passage=TWICE)))
+    assert "'Ann' stands 2 times in the passage, offset " in found.lost[0] and "which is not a whole number" in found.lost[0]
+    assert shown in found.lost[0] and len(found.lost[0]) < 180
+    (found,) = questions(write(tmp_path / "a.json", squad(("Bob", offset), passage=TWICE)))  # there is no doubt where it stands
+    assert found.example.answers == [("Bob", 8)] and shown in found.moved[0]
+
+
+@pytest.mark.parametrize("offset", [26, 10**20, -(10**20), 1e308])
+def test_an_answer_that_stands_twice_is_not_called_absent(tmp_path: Path, offset: Any) -> None:
+    (found,) = questions(write(tmp_path / "a.json", squad(("Ann", offset), passage=TWICE)))
+    assert found.lost[0].startswith("'Ann' stands 2 times in the passage, none at offset")
+
+
+@pytest.mark.parametrize(
+    ("given", "impossible"),
+    [("true", True), ("True", True), (1, True), ("false", False), ("FALSE", False), (0, False), (None, False), ("", False)],
+)
+def test_impossible_is_read_however_it_is_written(tmp_path: Path, given: Any, impossible: bool) -> None:
+    file = write(tmp_path / "a.json", squad(("Babbage", 25), is_impossible=given))
+    assert read([str(file)], DataTable())[0].answers == ([] if impossible else [("Babbage", 25)])
+
+
+def test_what_is_neither_true_nor_false_and_odd_lists_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.json#q1: is_impossible is 'maybe'; it must be true or false"):
+        read([str(write(tmp_path / "a.json", squad(("Babbage", 25), is_impossible="maybe")))], DataTable())
+    for starts, has in (([1, 2], "2 offsets"), (1, "offsets that are not a list")):
+        lists = {"question": "Who?", "passage": TWICE, "answers": {"text": ["Ann"], "answer_start": starts}}
+        with pytest.raises(DataError, match=f"1 texts and {has}"):
+            read([str(write(tmp_path / "a.jsonl", lists))], DataTable())

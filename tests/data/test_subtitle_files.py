@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.data.subtitles import Cue, balanced, read_subtitles, set_lines, translated, units
+from triptych.data.subtitles import Cue, balanced, names, read_subtitles, set_lines, translated, units
 from triptych.errors import DataError
 
 ONE, TWO = "00:00:01,000 --> 00:00:02,500", "00:00:02,000 --> 00:00:04,000 X1:10 X2:20"
@@ -165,3 +165,52 @@ def test_what_is_not_translated_stays(tmp_path: Path) -> None:
     parts = [unit for number, cue in enumerate(subtitles.cues) for unit in units(cue, number)]
     assert translated(subtitles, parts, [None, None]).cues == subtitles.cues
     assert translated(subtitles, parts, ["Eines Tages", None]).cues[0].lines == ("- Eines", "Tages", "-  ♪ ♪")
+
+
+@pytest.mark.parametrize("gap", ["\n\n", "\n"])
+@pytest.mark.parametrize(
+    ("first", "second"), [("12a", "12b"), ("1.", "2."), ("#3", "#4"), ("１２", "１３"), ("Cue 4", "Cue 5"), ("[1]", "[2]"), ("(7)", "8")]
+)
+def test_numbers_that_are_not_digits_alone_are_no_text(tmp_path: Path, first: str, second: str, gap: str) -> None:
+    content = f"{first}\n{ONE}\nHello\nyou{gap}{second}\n{TWO}\nBye\n\n"
+    subtitles = read(tmp_path, content)
+    assert [(cue.number, cue.lines) for cue in subtitles.cues] == [(first, ("Hello", "you")), (second, ("Bye",))]
+    assert subtitles.to_bytes().decode() == content.replace(f"you{gap}", "you\n\n") and names(subtitles) == []
+
+
+def test_words_where_a_number_stands_are_kept_and_told(tmp_path: Path) -> None:
+    subtitles = read(tmp_path, f"1\n{ONE}\nHello\n\nGoodbye.\n{TWO}\nyou\n\n3\n{TWO}\nagain\n")
+    assert [cue.number for cue in subtitles.cues] == ["1", "Goodbye.", "3"]
+    assert [cue.place.rsplit(":")[-1] for cue in names(subtitles)] == ["5"]
+    assert read(tmp_path, f"1\n{ONE}\nHello\nGoodbye.\n{TWO}\nyou\n").cues[0].lines == ("Hello", "Goodbye.")  # no empty line: text
+
+
+def test_an_empty_line_after_every_line(tmp_path: Path) -> None:
+    cues = read(tmp_path, f"24\n\n{ONE}\n\nBegin with a map.\n\nThen the harbour.\n\n25\n\n{TWO}\n\nThe ship leaves.\n\n").cues
+    assert [cue.number for cue in cues] == ["24", "25"]
+    assert [cue.lines for cue in cues] == [("Begin with a map.", "", "Then the harbour."), ("The ship leaves.",)]
+    cues = read(tmp_path, f"1\n{ONE}\n12\n\n{TWO}\nBye\n").cues  # a text of digits under its times
+    assert [(cue.number, cue.lines) for cue in cues] == [("1", ("12",)), (None, ("Bye",))]
+
+
+def test_an_arrow_without_times_is_text(tmp_path: Path) -> None:
+    cues = read(tmp_path, f"1\n{ONE}\nTurn left --> then right.\n\n2\n{TWO}\nThe end.\n").cues
+    assert [cue.lines for cue in cues] == [("Turn left --> then right.",), ("The end.",)]
+    with pytest.raises(DataError, match=r"in\.srt:3: '10:20 --> later' is no time"):
+        read(tmp_path, f"1\n{ONE}\n10:20 --> later\n")
+
+
+def test_a_mark_alone_is_an_empty_line(tmp_path: Path) -> None:
+    cues = read(tmp_path, f"1\n{ONE}\nHello\n\n\ufeff\n2\n{TWO}\nBye\n\n\ufeff").cues
+    assert [(cue.number, cue.lines) for cue in cues] == [("1", ("Hello",)), ("2", ("Bye",))]
+
+
+def test_hostile_lines_take_no_time(tmp_path: Path) -> None:
+    """Patterns that grow with the square of a line, or a recursion as deep as a cue has words, would not end here."""
+    for text in ("1:1" + "x" * 4000, "a" + " " * 4900 + "b", "x " * 2400, "<i>" * 1600, "-" * 4900):
+        cue = read(tmp_path, f"1\n{ONE}\n{text}\n").cues[0]
+        for unit in units(cue, 0):
+            if unit.text:
+                set_lines(unit, unit.text)
+    with pytest.raises(DataError, match=r"in\.srt:1: a cue of 1,000,000 characters"):
+        read(tmp_path, f"1\n{ONE}\n{'1:1' * 333_333}x\n")

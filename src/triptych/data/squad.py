@@ -13,6 +13,7 @@ import io
 import json
 import re
 import tarfile
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +128,7 @@ def parse(raw: bytes, where: str, language: str | None = None, wrong: Wrong = st
     """The questions in a file's content; `where` is what messages call it."""
     if where.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
         for number, line in enumerate(raw.split(b"\n"), 1):
-            if line.strip():
+            if line.removeprefix(BOM_UTF8).strip():
                 yield from _line(line, where, number, language, wrong)
         return
     values = _loaded(raw, where, 1, wrong)
