@@ -31,7 +31,7 @@ KINDS: list[tuple[str, str, str, dict[str, int]]] = [
     ('name = "parsing"', "a.conllu", TREE + MARK + TREE + "1\ta\n\n2-1\tb" + "\t_" * 8 + "\n\n" + TREE.replace("nsubj", "_"),
      {"duplicate": 2, "byte order mark": 1, "wrong column count": 1, "bad id": 1, "no relation": 1, "unknown part of speech": 3}),
     ('name = "question-answering"', "a.jsonl", "{no\n" + ASKED % 8 + ASKED % 1 + ASKED % "x" + '{"question": 1}\n' + DEEP + DIGITS,
-     {"not SQuAD JSON": 5, "wrong offset": 2}),
+     {"not SQuAD JSON": 4, "wrong offset": 2}),
     ('name = "question-answering"', "a.json", "[" * 100_000, {"not SQuAD JSON": 1}),
     ('name = "tagging"', "a.conll", f"a B-X\nb I-X\n\na B-X\nb I-X\n\n{MARK}c I-Y\nd Q\n\nbad\n",
      {"duplicate": 1, "broken BIO": 1, "byte order mark": 1, "impossible tag": 1, "wrong columns": 1}),
@@ -39,7 +39,7 @@ KINDS: list[tuple[str, str, str, dict[str, int]]] = [
     ('name = "classification"', "a.jsonl", '{no\n{"text": "One.", "label": "x"}\n{"text": "one", "label": "y"}\n{"text": 1, "label": "x"}\n'
      '{"text": " ", "label": "x"}\n{"text": "z", "label": [1]}\n' + DEEP + DIGITS,
      {"unreadable": 4, "two labels": 1, "empty text": 1, "bad label": 1}),
-    ('name = "classification"\nkind = "regression"', "a.jsonl", f'{{"text": "a", "value": 1{"0" * 400}}}\n{{"text": "b", "value": 1}}\n',
+    ('name = "classification"\nlearn = "value"', "a.jsonl", f'{{"text": "a", "value": 1{"0" * 400}}}\n{{"text": "b", "value": 1}}\n',
      {"bad value": 1}),
     ('name = "summarization"', "a.jsonl", '{"source": "a", "target": ["b"]}\n{"source": "a", "target": ["b"]}\n{"source": "a"}\n{no\n'
      '{"source": " ", "target": ["b"]}\n' + DEEP, {"duplicate": 1, "unreadable": 3, "empty text": 1}),

@@ -85,3 +85,14 @@ def test_what_cannot_be_learnt_is_refused_with_its_line(triptych: Command, tmp_p
     assert done.code == 1 and "too few" in done.err
     done = triptych("init", "embedding", "--train", tmp_path / "few.conll", "--out", tmp_path / "a.toml")
     assert done.code == 2 and "tagging" in done.err
+
+
+def test_init_goes_on_after_what_training_goes_on_after(triptych: Command, tmp_path: Path) -> None:
+    """Spans that begin with I- are read as conlleval reads them, a question whose answer is nowhere is left out; both are told."""
+    (tmp_path / "a.conll").write_text("".join(f"Ann I-PER\nsings O\nOslo{n} I-LOC\n\n" for n in range(60)), encoding="utf-8")
+    asked = [{"question": f"Who {n}?", "passage": f"Ann sang {n}.", "answers": [{"text": "Ann", "start": "0"}]} for n in range(60)]
+    asked += [{"question": "Who?", "passage": "Ann.", "answers": ["Bob"]}, {"question": " ", "passage": "Ann.", "answers": ["Ann"]}]
+    (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in asked), encoding="utf-8")
+    for task, name, said in (("tagging", "a.conll", "120 x broken BIO"), ("question-answering", "a.jsonl", "1 x wrong offset")):
+        done = triptych("init", task, "--train", tmp_path / name, "--out", tmp_path / f"{task}.toml")
+        assert done.code == 0 and said in done.err and (tmp_path / f"{task}.toml").exists(), done.err

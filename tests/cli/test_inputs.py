@@ -62,3 +62,9 @@ def test_a_bad_line_leaves_its_neighbours_alone() -> None:
     found = examples_of(lines, predictor(), [f"stdin:{n}" for n in range(1, 5)], None, {}, False, problems)
     assert [one.question for one in found] == ["Who?", None, None, "Where?"]
     assert list(problems) == [2] and problems[2].startswith("stdin:3")
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5000, "[[1]]"])
+def test_json_that_cannot_be_held_is_named(value: str) -> None:
+    with pytest.raises(DataError, match=r"text 1.*(is not JSON that can be read|'a' is a list; it must be a text)"):
+        _object(f'{{"a": {value}}}', "text 1")

@@ -47,7 +47,7 @@ def _examples(name: str, fields: Sequence[str] | None, needs: Sequence[str], fou
 
 def _kind(reason: str) -> str:
     """A reader's reason under the name of its kind."""
-    kinds = {"column(s)": "too few columns", "label": "bad label", "value": "bad value"}
+    kinds = {"column(s)": "too few columns", "the label": "bad label", "the value": "bad value"}
     return f"{next((kind for word, kind in kinds.items() if word in reason), 'unreadable')}: {reason}"
 
 
