@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "tasks"))
 from toy_reading import predictor
 
-from triptych.cli.inputs import example_of, examples_of, read_passage
+from triptych.cli.inputs import _object, example_of, examples_of, read_passage
 from triptych.errors import DataError, UsageError
 
 
