@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from triptych.data import catalog, catalog_sizes
-from triptych.data.check import bad_bytes
+from triptych.data.check import readable
 from triptych.data.sources import LONGEST_LINE_BYTES, lines_of, read_bytes
 from triptych.data.squad import contents
 from triptych.errors import DataError
@@ -195,7 +195,7 @@ def test_data_check_names_the_line_too(tmp_path: Path) -> None:
     path = tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress(b"one\n") + bomb(5))
     with pytest.raises(DataError, match=r"a\.txt\.gz:2: the line has over"):
-        bad_bytes(path)
+        readable(path, [])
 
 
 @pytest.mark.parametrize("shape", ["lines", "ends", "no end", "empty"])
