@@ -35,6 +35,17 @@ class TrainingError(TriptychError):
     """Training cannot go on: not a number, no memory left, nothing to learn from."""
 
 
+def is_failure(problem: BaseException) -> bool:
+    """Tell whether a library failed: by an Exception, or by a panic of Rust code, whose class is not an Exception and has no module."""
+    return isinstance(problem, Exception) or type(problem).__name__ == "PanicException"
+
+
+def brief(problem: object, most: int = 200) -> str:
+    """Return the text of an error of a library on one line, cut where it is long: it may hold a whole file."""
+    text = " ".join(str(problem).split())
+    return text if len(text) <= most else f"{text[:most]} ..."
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The allowed name most like `name`, or None when none is close."""
     found = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)

@@ -267,9 +267,9 @@ def test_a_prompt_may_be_said_again_and_what_cannot_go_on_may_repeat() -> None:
     for beams in (1, 3):
         ((one,),) = search(model, inputs([0]), replace(settings, beams=beams), begin=BEGIN, end=END)
         assert len(one.tokens) == 40  # of three tokens there are nine pairs
-    rows, tokens = repeats(torch.tensor([[5, 6, 5, 6, 5]]), torch.tensor([2]), torch.tensor([5]), 2, END)
+    rows, tokens = repeats(torch.tensor([[5, 6, 5, 6, 5]]), torch.tensor([2]), torch.tensor([5]), 2, [END])
     assert (rows.tolist(), tokens.tolist()) == ([0], [6])
-    rows, tokens = repeats(torch.tensor([[5, 6, 5, 6, 5]]), torch.tensor([3]), torch.tensor([5]), 2, END)
+    rows, tokens = repeats(torch.tensor([[5, 6, 5, 6, 5]]), torch.tensor([3]), torch.tensor([5]), 2, [END])
     assert rows.tolist() == tokens.tolist() == []
 
 

@@ -26,7 +26,7 @@ TEXT = "abc de\u00e9f"
 class Bytes:
     """Ids 2... are bytes."""
 
-    begin_id, end_id = 0, 1
+    begin_id, end_id, end_ids = 0, 1, (1,)
 
     def decode(self, ids: Sequence[int]) -> str:
         return bytes(number - 2 for number in ids if number > 1).decode("utf-8", "replace")

@@ -113,7 +113,7 @@ def test_siblings_that_differ_by_a_space_are_told_apart() -> None:
     texts = {5: "cat", 6: " cat", 7: " dog"}
 
     class Spaced:
-        begin_id, end_id = toy.begin_id, toy.end_id
+        begin_id, end_id, end_ids = toy.begin_id, toy.end_id, toy.end_ids
 
         def decode(self, ids: Sequence[int], /) -> str:
             return "".join(texts.get(one, "") for one in ids)

@@ -28,7 +28,7 @@ from triptych.tasks.task import TASKS
 class Toy:
     """Ids 0 <begin>, 1 <end>, 2..257 bytes, then words; decoding as with byte fallback."""
 
-    begin_id, end_id = 0, 1
+    begin_id, end_id, end_ids = 0, 1, (1,)
     words = ("Ich", " mag", " Kat", "zen", "翻", " ", "的", "\ufffd")
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -36,7 +36,7 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
     (encoded,) = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)
     ids, tokenizer, context = encoded.inputs["target"].tolist(), predictor.tokenizers.target, predictor.task.options["context"]
     ids += _said(predictor, options.target) if talks and options.target else []
-    if forced and len(ids) == 1:
+    if forced and ids == [tokenizer.begin_id]:
         raise UsageError("There is nothing to look at: text and --target are empty.")
     prediction = None if forced else next(iter(predictor.answer([example], settings)))
     own, answer = ([], options.target or "") if prediction is None else (prediction.tokens, prediction.text)

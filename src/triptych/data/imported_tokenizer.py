@@ -7,13 +7,16 @@ taken off again where the ids begin with the begin token, and kept where a text 
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tokenizers
+from tokenizers import models
 
-from ..errors import RunError
+from ..errors import RunError, brief, is_failure
 from .tokenizer import Tokenizer
 
 KIND = "imported"
@@ -25,11 +28,15 @@ BEFORE = "\n"  # stands before a text that goes on: no word of SentencePiece's h
 class ImportedTokenizer(Tokenizer):
     """begin_id and end_id are what the other library puts around a text ([CLS] and [SEP]); mask_id is None where there is no mask.
 
+    end_ids: all tokens that end an answer, of which published models that talk have several. before: what the other library puts before a
+    text that is written on, which may be nothing; None: begin, as runs that are trained here have it.
+
     keeps_spaces: pieces hold the space before a word. WordPiece does not: a word on its own and in a sentence have the same ids,
     and what a text is decoded to has spaces of the decoder's making.
     """
 
-    def __init__(self, values: Mapping[str, Any], begin: str, end: str, mask: str | None, rows: int | None = None) -> None:
+    def __init__(self, values: Mapping[str, Any], begin: str, end: str, mask: str | None, rows: int | None = None,
+                 ends: Sequence[int] = (), before: Sequence[int] | None = None) -> None:  # fmt: skip
         self._values = dict(values)
         decoder, self._space_first = _keeping_spaces(self._values.get("decoder"))
         self._backend = tokenizers.Tokenizer.from_str(json.dumps({**self._values, "decoder": decoder}))
@@ -40,10 +47,10 @@ class ImportedTokenizer(Tokenizer):
         self.specials = {"begin": begin, "end": end, "mask": mask}
         self.begin_id, self.end_id = self._id(begin), self._id(end)
         self.mask_id = None if mask is None else self._id(mask)
-        self._rows = rows
-        size = self._backend.get_vocab_size()
-        self.vocabulary_size = max(size, rows or 0)
-        self._tokens = [self._backend.id_to_token(number) or "" for number in range(self.vocabulary_size)]
+        self._rows, self._before = rows, None if before is None else list(before)
+        self._ends = tuple(dict.fromkeys((self.end_id, *ends)))
+        self._names = {number: token for token, number in self._backend.get_vocab(with_added_tokens=True).items()}
+        self.vocabulary_size = max(max(self._names, default=-1) + 1, rows or 0)
         self._left_out = frozenset(added["id"] for added in self._values.get("added_tokens") or () if added.get("special"))
         self._byte_level = (decoder or {}).get("type") == "ByteLevel"
         self.keeps_spaces = _cutter(self._values) not in WITHOUT_SPACES
@@ -55,38 +62,62 @@ class ImportedTokenizer(Tokenizer):
         Raises RunError where it is no such file, has more tokens than rows or puts nothing around a text.
         """
         values, backend = _read(text, where, rows)
-        around = backend.encode("", add_special_tokens=True).tokens
+        around = _encoded(backend, "", where).tokens
         if len(around) != 2:
             raise RunError(
                 f"{where} puts {len(around)} special tokens around a text ({' '.join(around) or 'none'}); an encoder needs two, "
                 "like [CLS] and [SEP]: its post_processor should say so."
             )
-        size = backend.get_vocab_size()
-        named = (config or {}).get("mask_token")
-        named = named.get("content") if isinstance(named, Mapping) else named
+        named = _token(backend, (config or {}).get("mask_token"))
         mask = next((token for token in (named, *MASKS) if token and backend.token_to_id(token) is not None), None)
-        return cls(values, around[0], around[1], mask, None if rows == size else rows)
+        return cls(values, around[0], around[1], mask, _spare(backend, rows))
 
     @classmethod
     def take_writer(cls, text: str, where: str, begin: Any, end: Any, rows: int | None = None) -> ImportedTokenizer:
-        """The tokenizer of a model that writes. begin, end: id (of several the first) or token, as config.json or tokenizer_config.json
-        name them; they may be the same. Raises RunError where one of them is not said or is no token."""
+        """The tokenizer of a model that writes. begin, end: id or token, as config.json or tokenizer_config.json name them, or a list, of
+        which the first stands at the end of a text that is learnt and each ends an answer; they may be the same. Raises RunError where
+        one of them is not given or is not a token."""
         values, backend = _read(text, where, rows)
-        found = []
+        found: list[list[int]] = []
         for name, given in (("begin (bos_token_id)", begin), ("end (eos_token_id)", end)):
-            one = given[0] if isinstance(given, list) and given else given
-            token = backend.id_to_token(one) if isinstance(one, int) and one >= 0 else one
-            if not isinstance(token, str) or backend.token_to_id(token) is None:
-                said = "is not said in config.json" if one is None else f"is {one!r}, which is no token of its own"
-                raise RunError(f"{where}: the token of the {name} {said}. Name one that the tokenizer has.")
-            found.append(token)
-        return cls(values, found[0], found[1], None, None if rows == backend.get_vocab_size() else rows)
+            numbers = []
+            for place, one in enumerate(given if isinstance(given, list) and given else [given]):
+                token = _token(backend, one)
+                number = None if token is None else backend.token_to_id(token)
+                if number is None and place and type(one) is int and 0 <= one < (rows or 0):
+                    number = one  # a row of the embedding that the tokenizer has no name for
+                if number is None:
+                    said = "is not said in config.json" if one is None else f"is {brief(repr(one))}, which is no token of its own"
+                    raise RunError(f"{where}: the token of the {name} {said}. Name one that the tokenizer has.")
+                numbers.append(number)
+            found.append(numbers)
+        first, last = (backend.id_to_token(numbers[0]) or "" for numbers in found)
+        return cls(values, first, last, None, _spare(backend, rows), found[1], _put_before(backend, where))
 
     def _id(self, token: str) -> int:
         number = self._backend.token_to_id(token)
         if number is None:
             raise RunError(f"The tokenizer has no token '{token}', which it is said to put around a text.")
         return number
+
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        return self._ends
+
+    def prompt(self, text: str) -> list[int]:
+        """Ids of a text that is to be written on, as the other library gives them to its model; of an empty one begin."""
+        before = [self.begin_id] if self._before is None else self._before
+        return [*before, *self.encode(text)] or [self.begin_id]
+
+    def with_begin(self) -> ImportedTokenizer:
+        other = copy.copy(self)
+        other._before = None
+        return other
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that decides the ids of a text: not what ends an answer, nor what stands before a prompt."""
+        return hashlib.sha256(self._as_json({}).encode()).hexdigest()
 
     def holds(self, token: str) -> bool:
         return self._backend.token_to_id(token) is not None
@@ -104,7 +135,7 @@ class ImportedTokenizer(Tokenizer):
 
     def word_spans(self, text: str) -> list[tuple[int, int]]:
         """The characters [start, end) of `text` that each of `words` is."""
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        encoding = self._encoding(text)
         spans: dict[int, tuple[int, int]] = {}
         for word, (start, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
             if word is not None:
@@ -113,8 +144,7 @@ class ImportedTokenizer(Tokenizer):
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids and each one's characters [start, end) of `text` as it was given, before lower-casing and the like."""
-        self.encode(text)  # for its refusal of half a character
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        encoding = self._encoding(text)
         return encoding.ids, [(start, end) for start, end in encoding.offsets]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -125,22 +155,38 @@ class ImportedTokenizer(Tokenizer):
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """What to show for each id: its token, "##" before one that goes on a word; of bytes the characters, or `<0xE8>` for a part."""
-        shown = [self._tokens[number] for number in ids]
+        shown = [self._names.get(number, "") for number in ids]
         return [_spelt(token) for token in shown] if self._byte_level else shown
 
     def to_json(self) -> str:
-        own = {"kind": KIND, "tags": [], **self.specials, **({"rows": self._rows} if self._rows is not None else {})}
+        several = {"ends": list(self._ends)} if len(self._ends) > 1 else {}
+        return self._as_json(several if self._before is None else {**several, "before": self._before})
+
+    def _as_json(self, more: Mapping[str, Any]) -> str:
+        own = {"kind": KIND, "tags": [], **self.specials, **({"rows": self._rows} if self._rows is not None else {}), **more}
         return json.dumps({"triptych": own, "tokenizer": self._values}, ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ImportedTokenizer:
         values = json.loads(text)
         own = values["triptych"]
-        return cls(values["tokenizer"], own["begin"], own["end"], own.get("mask"), own.get("rows"))
+        rows, ends, before = own.get("rows"), own.get("ends") or [], own.get("before")
+        if not all(type(number) is int and number >= 0 for number in (*ends, *(before or []), rows or 0)):
+            raise RunError("rows, ends and before must be token numbers")
+        return cls(values["tokenizer"], own["begin"], own["end"], own.get("mask"), rows, ends, before)
 
     def to_huggingface(self, end: bool = True) -> dict[str, Any]:
-        """The tokenizer.json as it came."""
-        return self._values
+        """The tokenizer.json as it came; with end=False, for a model that writes on, it puts before a text what `prompt` does."""
+        if end or self._before is not None or _put_before(self._backend) == [self.begin_id]:
+            return self._values
+        begin = self.specials["begin"]
+        mark, first, second = {"SpecialToken": {"id": begin, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {
+            "Sequence": {"id": "B", "type_id": 0}}  # fmt: skip
+        template = {"type": "TemplateProcessing", "single": [mark, first], "pair": [mark, first, second],
+                    "special_tokens": {begin: {"id": begin, "ids": [self.begin_id], "tokens": [begin]}}}  # fmt: skip
+        own = self._values.get("post_processor") or {}
+        both = {"type": "Sequence", "processors": [own, template]} if own.get("type") == "ByteLevel" else template
+        return {**self._values, "post_processor": both}
 
 
 def _cutter(values: Mapping[str, Any]) -> str | None:
@@ -155,12 +201,58 @@ def _read(text: str, where: str, rows: int | None) -> tuple[dict[str, Any], toke
         values, backend = json.loads(text), tokenizers.Tokenizer.from_str(text)
         backend.no_padding()
         backend.no_truncation()
-    except Exception as problem:  # the library raises plain Exception for a broken file
-        raise RunError(f"{where} is not a tokenizer.json that the library tokenizers reads ({problem}).") from None
-    size = backend.get_vocab_size()
+        names = backend.get_vocab(with_added_tokens=True)
+        json.dumps(values, ensure_ascii=False).encode()
+    except BaseException as problem:  # for a broken file the library raises plain Exception, or panics
+        if not is_failure(problem):
+            raise
+        raise RunError(f"{where} is not a tokenizer.json that the library tokenizers reads ({brief(problem)}).") from None
+    size, last = len(names), max(names, key=names.__getitem__, default="")
     if rows is not None and size > rows:
         raise RunError(f"{where} has {size:,} tokens and the model's embedding {rows:,} rows: these files are not of one model.")
+    if rows is not None and names and names[last] >= rows:
+        raise RunError(
+            f"{where} gives the token {last[:40]!r} the number {names[last]:,}, and the model's embedding has {rows:,} rows: these files "
+            "are not of one model."
+        )
+    unknown = backend.model.unk_token if isinstance(backend.model, (models.WordPiece, models.WordLevel)) else None
+    if unknown is not None and unknown not in names:
+        raise RunError(f"{where} has no token {unknown[:40]!r}, which is to stand for unknown words. Add it to the vocabulary.")
     return values, backend
+
+
+def _spare(backend: tokenizers.Tokenizer, rows: int | None) -> int | None:
+    """The rows of the embedding where it has more than the tokenizer has numbers."""
+    numbers = backend.get_vocab(with_added_tokens=True).values()
+    return None if rows == max(numbers, default=-1) + 1 else rows
+
+
+def _token(backend: tokenizers.Tokenizer, given: Any) -> str | None:
+    """The token that a config.json or tokenizer_config.json means by a number, a text or an object with its content."""
+    given = given.get("content") if isinstance(given, Mapping) else given
+    if type(given) is int:
+        return backend.id_to_token(given) if 0 <= given < 1 << 32 else None
+    if not isinstance(given, str) or any("\ud800" <= character <= "\udfff" for character in given):
+        return None
+    return given if backend.token_to_id(given) is not None else None
+
+
+def _encoded(backend: tokenizers.Tokenizer, text: str, where: str) -> tokenizers.Encoding:
+    """A text with what the post-processor puts around it. Raises RunError where the library fails."""
+    try:
+        return backend.encode(text, add_special_tokens=True)
+    except BaseException as problem:
+        if not is_failure(problem):
+            raise
+        raise RunError(f"{where} cannot cut even the text {text!r} into tokens ({brief(problem)}). Copy it again.") from None
+
+
+def _put_before(backend: tokenizers.Tokenizer, where: str = "The tokenizer") -> list[int]:
+    """The tokens that the post-processor puts before a text. The library transformers (5) follows it alone: add_bos_token beside a
+    tokenizer.json means nothing there."""
+    encoding = _encoded(backend, "a", where)
+    place = next((place for place, side in enumerate(encoding.sequence_ids) if side is not None), 0)
+    return encoding.ids[:place]
 
 
 def _byte_values() -> dict[str, int]:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from ..errors import DataError, RunError, UsageError, unknown
+from ..errors import DataError, RunError, UsageError, brief, is_failure, unknown
 from . import unigram
 
 Kind = Literal["bpe", "code", "unigram", "characters", "bytes"]
@@ -86,10 +86,25 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, no begin and no end. Raises DataError for half a character (a lone surrogate)."""
+        return self._encoding(text).ids
+
+    def _encoding(self, text: str) -> tokenizers.Encoding:
+        """Raises DataError too where the library fails, as a tokenizer from elsewhere can make it."""
         try:
-            return self._backend.encode(text, add_special_tokens=False).ids
+            return self._backend.encode(text, add_special_tokens=False)
         except TypeError:
             raise _half_character([text]) from None
+        except BaseException as problem:
+            raise _unreadable(problem, text) from None
+
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """All tokens that end an answer, `end_id` first."""
+        return (self.end_id,)
+
+    def prompt(self, text: str) -> list[int]:
+        """Ids of a text that is to be written on, what stands before a text included."""
+        return [self.begin_id, *self.encode(text)]
 
     def encode_within(self, text: str) -> list[int]:
         """Ids of `text` where it goes on from another one: those of `encode`, unless that begins every text with a space of its own."""
@@ -126,6 +141,8 @@ class Tokenizer:
             return [encoding.ids for encoding in self._backend.encode_batch(list(texts), add_special_tokens=False)]
         except TypeError:
             raise _half_character(texts) from None
+        except BaseException as problem:
+            raise _unreadable(problem, next(iter(texts), "")) from None
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`; specials and tags are left out, bytes that make no character become U+FFFD."""
@@ -149,6 +166,10 @@ class Tokenizer:
                 shown[place:run] = _show_bytes([BYTE_VALUE[token] for token in shown[place:run]])
             place = max(run, place + 1)
         return shown
+
+    def with_begin(self) -> Tokenizer:
+        """The same, with begin before every text that is written on, as models that are trained here read it."""
+        return self
 
     @property
     def fingerprint(self) -> str:
@@ -199,8 +220,10 @@ class Tokenizer:
             return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(f"{path} is missing. Copy it back from where the run was trained, or train again.") from None
-        except Exception as problem:  # the library raises plain Exception for a broken file
-            raise RunError(f"{path} is not a whole tokenizer file ({problem}). Copy it again or train again.") from None
+        except BaseException as problem:  # for a broken file the library raises plain Exception, or panics
+            if not is_failure(problem):
+                raise
+            raise RunError(f"{path} is not a whole tokenizer file ({brief(problem)}). Copy it again or train again.") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +240,11 @@ class Tokenizers:
     def files(self) -> dict[str, str]:
         """Side ("shared", or "source" and "target") -> file name in a run folder."""
         return {"shared": "tokenizer.json"} if self.shared else {side: f"tokenizer.{side}.json" for side in ("source", "target")}
+
+    def with_begin(self) -> Tokenizers:
+        """See `Tokenizer.with_begin`."""
+        source = self.source.with_begin()
+        return Tokenizers(source, source if self.shared else self.target.with_begin())
 
     def save(self, folder: str | Path) -> None:
         for side, name in self.files().items():
@@ -255,9 +283,11 @@ def _learn_bpe(corpus: Sequence[str], alphabet: list[str], room: int, kind: str 
     """{"vocabulary": pieces in order, "merges": pairs}."""
     learner = tokenizers.Tokenizer(models.BPE())
     learner.pre_tokenizer = _words(kind)  # type: ignore[assignment]
+    # each merge joins two characters or more of the texts; the library takes memory for as many pieces as it is told
     trainer = trainers.BpeTrainer(
-        vocab_size=room, initial_alphabet=alphabet, limit_alphabet=len(alphabet), show_progress=False, min_frequency=2
-    )
+        vocab_size=min(room, len(alphabet) + sum(map(len, corpus))), initial_alphabet=alphabet, limit_alphabet=len(alphabet),
+        show_progress=False, min_frequency=2,
+    )  # fmt: skip
     learner.train_from_iterator(corpus, trainer)
     model = json.loads(learner.to_str())["model"]
     return {"vocabulary": sorted(model["vocab"], key=model["vocab"].__getitem__), "merges": model["merges"]}
@@ -310,6 +340,16 @@ def _show_bytes(values: list[int]) -> list[str]:
         else:
             shown.append(BYTES[rest[0]])
     return shown
+
+
+def _unreadable(problem: BaseException, text: str) -> BaseException:
+    """The error to raise where the library stopped at `text`: what is not its failure (Ctrl-C) stays as it is."""
+    if not is_failure(problem):
+        return problem
+    return DataError(
+        f"The tokenizer cannot cut {text[:60]!a} into tokens ({brief(problem)}). Its tokenizer.json has no token for what the text "
+        "holds, or a pattern that takes too long: give another text, or repair that file."
+    )
 
 
 def _half_character(texts: Sequence[str]) -> DataError:

@@ -1,8 +1,9 @@
 """Beam search with K beams (Graves 2012; Sutskever et al. 2014, section 3.2).
 
-At each step the 2K best continuations of a source are ranked. Those among the first K that end are finished; the first K
-that do not end live on. A source is complete as soon as K answers are finished, or at its maximum length, where what
-stands among the first K is given back as cut. This is the rule of CTranslate2 and fairseq: cheap, and the same for all.
+At each step the 2K best continuations of a source are ranked; where E tokens end an answer (1 + E)K, so that K go on. Those
+among the first K that end are finished; the first K that do not end live on. A source is complete as soon as K answers are
+finished, or at its maximum length, where what stands among the first K is given back as cut. This is the rule of CTranslate2
+and fairseq: cheap, and the same for all.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .choose import Exact, Survey, repeats
+from .choose import Ends, Exact, Survey, is_end, repeats
 from .hypothesis import Hypothesis, Step
 from .rows import Stop
 from .settings import DecodingSettings
@@ -24,16 +25,16 @@ NEVER = float("-inf")
 class Beams:
     """One policy of a search, with the face of `Rows`. R sources live; each has `width` rows: one at first, then K."""
 
-    def __init__(self, settings: DecodingSettings, end: int, longest: np.ndarray, prefixes: Sequence[Sequence[int]],
+    def __init__(self, settings: DecodingSettings, ends: Ends, longest: np.ndarray, prefixes: Sequence[Sequence[int]],
                  prefix_scores: Tensor, names: np.ndarray, stop: Stop | None,
                  on_event: Callable[[Step], None] | None, uncounted: np.ndarray, before: Sequence[int] = ()) -> None:  # fmt: skip
-        self.settings, self.end, self.stop, self.on_event = settings, end, stop, on_event
+        self.settings, self.ends, self.stop, self.on_event = settings, ends, stop, on_event
         device, count, most = prefix_scores.device, len(longest), int(longest.max(initial=1))
         self.longest = longest  # of all sources
         self.sources = np.arange(count)  # (R,) alive
         self.written = np.array([len(prefix) for prefix in prefixes], dtype=np.int64)  # (R,)
         self.width = 1
-        self.tokens = torch.full((count, most), end, dtype=torch.int64, device=device)  # (R * width, most)
+        self.tokens = torch.full((count, most), ends[0], dtype=torch.int64, device=device)  # (R * width, most)
         self.scores = torch.zeros(count, most, device=device)  # each token's log-probability
         self.scores[:, : prefix_scores.shape[1]] = prefix_scores
         for row, prefix in enumerate(prefixes):
@@ -64,15 +65,17 @@ class Beams:
         if self.early:
             young = self.written < self.uncounted[self.sources] + self.settings.min_length
             self.early = bool(young.any())
-            survey.forbid(self.end, torch.from_numpy(young).to(logits.device).repeat_interleave(self.width))
+            for end in self.ends:
+                survey.forbid(end, torch.from_numpy(young).to(logits.device).repeat_interleave(self.width))
         if self.settings.no_repeat_ngram_size:
             first, so_far = (torch.from_numpy(each).to(logits.device).repeat_interleave(self.width)
                              for each in (self.uncounted[self.sources], self.written))  # fmt: skip
             written = self.tokens[:, : int(self.written.max())]
-            survey.forbid_each(*repeats(written, first, so_far, self.settings.no_repeat_ngram_size, self.end, self.before))
-        wide = min(2 * self.settings.beams, self.width * logits.shape[1])
-        if exact is not None:  # of one row at most K go on and one ends
-            survey.refine(exact, wide if self.width == 1 else self.settings.beams + 1)
+            again = repeats(written, first, so_far, self.settings.no_repeat_ngram_size, self.ends, self.before)
+            survey.forbid_each(*again, len(self.ends))
+        wide = min((1 + len(self.ends)) * self.settings.beams, self.width * logits.shape[1])
+        if exact is not None:  # of one row at most K go on and one ends with each end token
+            survey.refine(exact, wide if self.width == 1 else self.settings.beams + len(self.ends))
         norms = survey.norms
         assert norms is not None, "asked for"
         totals, rows, tokens, values = survey.best_of_beams(self.totals.view(-1) - norms, self.width, wide)
@@ -82,7 +85,7 @@ class Beams:
         wide, device = self.settings.beams, totals.device
         rank = torch.arange(tokens.shape[1], device=device)
         full = self.written + 1 >= self.longest[self.sources]
-        ends, usable = tokens == self.end, totals > NEVER
+        ends, usable = is_end(tokens, self.ends), totals > NEVER
         closing = usable & (rank < wide) & (ends | torch.from_numpy(full).to(device)[:, None])
         dead = ends | ~usable
         order = (rank + dead * tokens.shape[1]).argsort(-1)[:, :wide]  # (R, K) the first that go on
@@ -103,7 +106,7 @@ class Beams:
         if self.stop is not None:
             self._ask()
         over = full | (self.number_found[self.sources] >= wide)
-        if self.stop is not None or tokens.shape[1] < 2 * wide:  # only then can all beams have died
+        if self.stop is not None or tokens.shape[1] < (1 + len(self.ends)) * wide:  # only then can all beams have died
             over |= (self.totals == NEVER).all(1).cpu().numpy()
         ended = self.sources[over].tolist()
         return *self._shrink(rows, ~over), ended
@@ -126,9 +129,9 @@ class Beams:
                    totals[closing].tolist(), place.tolist())  # fmt: skip
         for ids, scores, token, last, total, source in zip(*columns, strict=True):
             length = int(self.written[source])
-            is_end = token == self.end
-            ids = ids[:length] if is_end else [*ids[:length], token]
-            self._add(int(self.sources[source]), ids, [*scores[:length], last], total, is_end)
+            ended = token in self.ends
+            ids = ids[:length] if ended else [*ids[:length], token]
+            self._add(int(self.sources[source]), ids, [*scores[:length], last], total, ended)
 
     def _ask(self) -> None:
         assert self.stop is not None
@@ -167,7 +170,7 @@ class Beams:
         assert self.on_event is not None
         kept = torch.zeros_like(closing).scatter_(1, order, alive)
         fate = []
-        for source, flags in enumerate(zip(closing.tolist(), kept.tolist(), (tokens == self.end).tolist(), strict=True)):
+        for source, flags in enumerate(zip(closing.tolist(), kept.tolist(), is_end(tokens, self.ends).tolist(), strict=True)):
             for closes, lives, ends in zip(*flags, strict=True):
                 lives = lives and not full[source]
                 fate.append(("finished" if ends else "cut") if closes else "kept" if lives else "pruned")

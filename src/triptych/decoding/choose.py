@@ -9,16 +9,25 @@ can be chosen they are computed anew in fp32 (`refine`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 Exact = Callable[[Tensor], Tensor]  # tokens (B, C) -> their logits in fp32, not rounded
+Ends = Sequence[int]  # the tokens that end an answer, one or more
 
 BLOCK = 16  # columns of logits that share one maximum
 SMALL = 1024  # vocabularies below this are searched directly
 CHUNK = 1 << 18  # logits looked at together: they stay in the second-level cache
+
+
+def is_end(tokens: Tensor, ends: Ends) -> Tensor:
+    """Which of `tokens` end an answer, a bool for each."""
+    found = tokens == ends[0]
+    for end in ends[1:]:
+        found = found | (tokens == end)
+    return found
 
 
 class Survey:
@@ -53,10 +62,10 @@ class Survey:
             column = token % self.columns
             self.peaks[:, column] = self._blocks(self.logits)[:, :, column].amax(1).float()
 
-    def forbid_each(self, rows: Tensor, tokens: Tensor) -> None:
-        """`tokens` (n,), none of them the end, may not be chosen, each in its row `rows` (n,); where nothing but the end would
-        be left, they may. The norms stay as in `forbid`."""
-        some = torch.bincount(rows, minlength=self.logits.shape[0]) < self.vocabulary - 1
+    def forbid_each(self, rows: Tensor, tokens: Tensor, ends: int = 1) -> None:
+        """`tokens` (n,), none of them one of the `ends` end tokens, may not be chosen, each in its row `rows` (n,); where nothing but an
+        end would be left, they may. The norms stay as in `forbid`."""
+        some = torch.bincount(rows, minlength=self.logits.shape[0]) < self.vocabulary - ends
         rows, tokens = rows[some[rows]], tokens[some[rows]]
         self.logits[rows, tokens] = float("-inf")
         if self.peaks is not None:
@@ -153,10 +162,10 @@ def repeat_less(logits: Tensor, seen: Tensor, lengths: Tensor, penalty: float) -
     return changed.scatter_(1, seen.masked_fill(~there, logits.shape[1]), less)[:, :-1].contiguous()
 
 
-def repeats(tokens: Tensor, first: Tensor, written: Tensor, size: int, end: int,
+def repeats(tokens: Tensor, first: Tensor, written: Tensor, size: int, ends: Ends,
             before: Tensor | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
     """What would repeat a run of `size` tokens within tokens (B, L) from `first` (B,) to `written` (B,): rows (n,) and the tokens (n,),
-    of which `end` is none. before (A,): tokens that stand before those of `first`, which are one place for all where there are any."""
+    of which none is one of `ends`. before (A,): tokens that stand before those of `first`, which are then one place for all."""
     if before is not None and before.numel():
         start = int(first[0])
         tokens = torch.cat((before.expand(tokens.shape[0], -1), tokens[:, start:]), 1)
@@ -167,5 +176,5 @@ def repeats(tokens: Tensor, first: Tensor, written: Tensor, size: int, end: int,
     place = torch.arange(runs.shape[1], device=tokens.device)
     last = tokens.gather(1, (written[:, None] - size + 1 + torch.arange(size - 1, device=tokens.device)).clamp_min(0))
     same = (runs[:, :, :-1] == last[:, None]).all(-1) & (place >= first[:, None]) & (place + size <= written[:, None])
-    rows, places = (same & (runs[:, :, -1] != end)).nonzero(as_tuple=True)
+    rows, places = (same & ~is_end(runs[:, :, -1], ends)).nonzero(as_tuple=True)
     return rows, runs[rows, places, -1]

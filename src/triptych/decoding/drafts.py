@@ -73,7 +73,7 @@ class NgramDraft:
 
     sources: bool = False
 
-    def open(self, inputs: dict[str, Tensor], owners: np.ndarray, prefixes: Sequence[Sequence[int]], begin: int,
+    def open(self, inputs: dict[str, Tensor], owners: np.ndarray, prefixes: Sequence[Sequence[int]], begins: Sequence[int],
              settings: DecodingSettings) -> Session:  # fmt: skip
         """A session for rows of the sources `owners` (B,)."""
         read_before: list[list[int]] = [[] for _ in owners]
@@ -119,13 +119,13 @@ class ModelDraft:
 
     model: Any
 
-    def open(self, inputs: dict[str, Tensor], owners: np.ndarray, prefixes: Sequence[Sequence[int]], begin: int,
+    def open(self, inputs: dict[str, Tensor], owners: np.ndarray, prefixes: Sequence[Sequence[int]], begins: Sequence[int],
              settings: DecodingSettings) -> Session:  # fmt: skip
         room = positions(self.model)
         if room is not None and max(len(prefix) for prefix in prefixes) >= room:
             return Sketch(self.model, None, settings, room)
         memory = self.model.encode(inputs) if "source_lengths" in inputs else None
-        _, state, _ = read(self.model, memory, prefixes, begin)
+        _, state, _ = read(self.model, memory, prefixes, begins)
         return Sketch(self.model, state.select(torch.from_numpy(owners).to(state.lengths.device)), settings, room)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .choose import Exact, Survey, log_norms, repeat_less, repeats
+from .choose import Ends, Exact, Survey, is_end, log_norms, repeat_less, repeats
 from .hypothesis import Hypothesis, Step
 from .sampling import draw, uniform
 from .settings import DecodingSettings
@@ -25,19 +25,19 @@ class Rows:
     which the `done` ones wait to be dropped.
     """
 
-    def __init__(self, settings: DecodingSettings, end: int, longest: np.ndarray, prefixes: Sequence[Sequence[int]],
+    def __init__(self, settings: DecodingSettings, ends: Ends, longest: np.ndarray, prefixes: Sequence[Sequence[int]],
                  prefix_scores: Tensor, names: np.ndarray, stop: Stop | None,
                  on_event: Callable[[Step], None] | None, uncounted: np.ndarray, before: Sequence[int] = ()) -> None:  # fmt: skip
         """uncounted: of each source, how many tokens of its prefix are no part of the answer when it is scored and measured. before: as
         for `search`."""
-        self.settings, self.end, self.stop, self.on_event = settings, end, stop, on_event
+        self.settings, self.ends, self.stop, self.on_event = settings, ends, stop, on_event
         samples = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
         self.width, device = samples, prefix_scores.device
         self.source = np.repeat(np.arange(len(longest)), samples)
         self.longest = longest[self.source]
         self.names = names[self.source] * 1_000_003 + np.tile(np.arange(samples), len(longest))
         count, most, given = len(self.source), int(longest.max(initial=1)), prefix_scores.shape[1]
-        self.tokens = torch.full((count, most), end, dtype=torch.int64, device=device)
+        self.tokens = torch.full((count, most), ends[0], dtype=torch.int64, device=device)
         self.scores = torch.zeros(count, most, device=device)
         self.scores[:, :given] = prefix_scores[torch.from_numpy(self.source).to(device)]
         for row, source in enumerate(self.source.tolist() if given else ()):
@@ -69,11 +69,13 @@ class Rows:
         if self.early:
             young = places < self.least[self.alive]
             self.early = bool(young.any())
-            survey.forbid(self.end, torch.from_numpy(young).to(device))
+            for end in self.ends:
+                survey.forbid(end, torch.from_numpy(young).to(device))
         if settings.no_repeat_ngram_size:
             own_first, so_far = (torch.from_numpy(each).to(device) for each in (self.uncounted[self.alive], places))
             written = self.tokens[alive.to(device), : int(places.max())]
-            survey.forbid_each(*repeats(written, own_first, so_far, settings.no_repeat_ngram_size, self.end, self.before))
+            again = repeats(written, own_first, so_far, settings.no_repeat_ngram_size, self.ends, self.before)
+            survey.forbid_each(*again, len(self.ends))
         if settings.temperature > 0:
             chosen = draw(logits, settings, uniform(settings.seed, self.names[self.alive], places))
             values = logits.gather(1, chosen[:, None])[:, 0].float()
@@ -95,7 +97,7 @@ class Rows:
         return repeat_less(logits, seen, written, self.settings.repetition_penalty)
 
     def _close(self, chosen: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
-        ended, going = chosen.cpu().numpy() == self.end, ~self.done[self.alive]
+        ended, going = is_end(chosen, self.ends).cpu().numpy(), ~self.done[self.alive]
         self.written[self.alive[going]] += 1
         if self.stop is not None:
             for place in np.flatnonzero(going & ~ended):
@@ -155,7 +157,7 @@ class Rows:
             length, uncounted = int(self.written[row]), int(self.uncounted[row])
             each, ids = scores[:length] if self.settings.scores else [], tokens[:length]
             total = float(sum(each[uncounted:]))
-            ids = ids[:-1] if ids[-1] == self.end else ids
+            ids = ids[:-1] if ids[-1] in self.ends else ids
             score = total / (length - uncounted) ** self.settings.length_penalty
             found.append(Hypothesis(ids, score, total, each, bool(self.finished[row])))
         found.sort(key=lambda one: (not one.finished, -one.score))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .beam import Beams
-from .choose import Exact, log_norms
+from .choose import Ends, Exact, log_norms
 from .compiled import compile_step
 from .hypothesis import Hypothesis, Step
 from .rows import Rows, Stop
@@ -29,27 +29,28 @@ FORCED_ROWS = 1024  # vocabularies' worth of logits that `force` holds at a time
 
 
 @torch.inference_mode()
-def search(model: Any, inputs: dict[str, Tensor], settings: DecodingSettings, *, begin: int, end: int,
+def search(model: Any, inputs: dict[str, Tensor], settings: DecodingSettings, *, begin: int, end: int | Ends,
            max_lengths: Sequence[int] | None = None, prefixes: Sequence[Sequence[int]] | None = None, stop: Stop | None = None,
            indices: Sequence[int] | None = None, on_event: Callable[[Step], None] | None = None, counted: bool = True,
-           before: Sequence[int] = ()) -> list[list[Hypothesis]]:  # fmt: skip
+           before: Sequence[int] = (), begins: Sequence[int] | None = None) -> list[list[Hypothesis]]:  # fmt: skip
     """The n best answers of every source, best first.
 
-    inputs: packed "source" (M,) with "source_lengths" (B,); for a model that only writes, {} and prefixes. max_lengths: tokens
-    with the end, None: by `settings`. prefixes: tokens every answer must begin with. stop: ends an answer early. indices: what
-    identifies a source for sampling, None: its place. on_event: is told every step. counted: whether a prefix is part of the
-    answer where that is ranked, scored and measured against min_length; a prompt is not. before: of one source alone whose answer is
-    written on, the tokens that it has already, which are not to be repeated either.
+    end: the token that ends an answer, or all that do. inputs: packed "source" (M,) with "source_lengths" (B,); for a model that only
+    writes, {} and prefixes. max_lengths: tokens with the end, None: by `settings`. prefixes: tokens every answer must begin with. stop:
+    ends an answer early. indices: what identifies a source for sampling, None: its place. on_event: is told every step. counted:
+    whether a prefix is part of the answer where that is ranked, scored and measured against min_length; a prompt is not. before: of one
+    source alone whose answer is written on, the tokens that it has already, which are not to be repeated either. begins: what stands
+    first in each source's text, None: `begin`.
     """
     decoding = decoding_of(model, begin=begin, end=end)
     admitted = decoding.admit(inputs, settings, max_lengths=max_lengths, prefixes=prefixes, stop=stop, indices=indices,
-                              on_event=on_event, counted=counted, before=before)  # fmt: skip
+                              on_event=on_event, counted=counted, before=before, begins=begins)  # fmt: skip
     while decoding.live:
         decoding.step()
     return [decoding.answers.pop(source) for source in admitted]
 
 
-def decoding_of(model: Any, *, begin: int, end: int) -> Decoding | Speculation:
+def decoding_of(model: Any, *, begin: int, end: int | Ends) -> Decoding | Speculation:
     """What steps `model`: one token at a time, or several at once where it comes with a draft."""
     from .speculative import Speculation, is_drafted
 
@@ -62,8 +63,8 @@ class Decoding:
     answers: what is complete, by the number that `admit` gave; the caller takes it out.
     """
 
-    def __init__(self, model: Any, *, begin: int, end: int) -> None:
-        self.model, self.begin, self.end = model, begin, end
+    def __init__(self, model: Any, *, begin: int, end: int | Ends) -> None:
+        self.model, self.begin, self.ends = model, begin, (end,) if isinstance(end, int) else tuple(end)
         self.lots: list[Rows | Beams] = []
         self.numbers: list[int] = []  # number of each lot's first source
         self.state: Any = None
@@ -80,7 +81,7 @@ class Decoding:
     def admit(self, inputs: dict[str, Tensor], settings: DecodingSettings, *, max_lengths: Sequence[int] | None = None,
               prefixes: Sequence[Sequence[int]] | None = None, stop: Stop | None = None, indices: Sequence[int] | None = None,
               on_event: Callable[[Step], None] | None = None, counted: bool = True,
-              before: Sequence[int] = ()) -> list[int]:  # fmt: skip
+              before: Sequence[int] = (), begins: Sequence[int] | None = None) -> list[int]:  # fmt: skip
         """Take in sources and write their first token; arguments as for `search`. Returns a number for each."""
         settings.check()
         if settings.compile:
@@ -91,16 +92,16 @@ class Decoding:
         self.admitted += len(lengths)
         if not lengths:
             return numbers
-        if any(self.end in prefix for prefix in given):
+        if any(end in prefix for prefix in given for end in self.ends):
             raise UsageError("A forced prefix must not hold the end token.")
         longest = _longest(self.model, settings, lengths, given, max_lengths)
         names = np.arange(len(lengths)) if indices is None else np.asarray(indices)
         memory = self.model.encode(inputs) if "source_lengths" in inputs else None
-        logits, state, scores = read(self.model, memory, given, self.begin)
+        logits, state, scores = read(self.model, memory, given, self.begin if begins is None else begins)
         states = getattr(state, "last", None) if scores.shape[1] == 0 else None
         policy = Beams if settings.beams > 1 else Rows
         uncounted = np.array([0 if counted else len(prefix) for prefix in given], dtype=np.int64)
-        lot = policy(settings, self.end, longest, given, scores, names, stop, on_event, uncounted, before)
+        lot = policy(settings, self.ends, longest, given, scores, names, stop, on_event, uncounted, before)
         if settings.temperature > 0 and max(settings.n_best, settings.samples) > 1:  # every draw has a row from the start
             rows = lot.first.to(logits.device)
             logits, state, states = logits[rows], state.select(rows), None if states is None else states[rows]
@@ -166,11 +167,13 @@ class Decoding:
             self.last = [self.last[i] for i in going]
 
 
-def read(model: Any, memory: Any, prefixes: Sequence[Sequence[int]], begin: int) -> tuple[Tensor, Any, Tensor]:
-    """Begin and prefixes in one pass: logits (B, V) of what follows, the state, the prefixes' log-probabilities (B, P)."""
+def read(model: Any, memory: Any, prefixes: Sequence[Sequence[int]], begin: int | Sequence[int]) -> tuple[Tensor, Any, Tensor]:
+    """Begin (one, or one for each) and prefixes in one pass: logits (B, V) of what follows, the state, the prefixes' log-probabilities
+    (B, P)."""
     count, width = len(prefixes), max(len(prefix) for prefix in prefixes)
     device = next(model.parameters()).device if memory is None else memory.lengths.device
-    tokens = torch.full((count, width + 1), begin, dtype=torch.int64)
+    tokens = torch.zeros(count, width + 1, dtype=torch.int64)
+    tokens[:] = torch.tensor([begin] * count if isinstance(begin, int) else begin)[:, None]
     for row, prefix in enumerate(prefixes):
         tokens[row, 1 : len(prefix) + 1] = torch.tensor(prefix, dtype=torch.int64)
     lengths = torch.tensor([len(prefix) for prefix in prefixes])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from .choose import Survey, log_norms, repeat_less
+from .choose import Ends, Survey, log_norms, repeat_less
 from .drafts import ACCEPTED, WRITTEN, Drafted, Proposal, Session
 from .hypothesis import Hypothesis
 from .rows import NEAR, Rows
@@ -31,8 +31,9 @@ def is_drafted(model: Any) -> bool:
 class Speculation:
     """One lot of sources on its way to answers, several tokens a step. The face of `Decoding`, for one `admit`."""
 
-    def __init__(self, drafted: Drafted, *, begin: int, end: int) -> None:
+    def __init__(self, drafted: Drafted, *, begin: int, end: int | Ends) -> None:
         self.drafted, self.begin = drafted, begin
+        self.begins: Sequence[int] = ()  # of each source
         self.inner = Decoding(drafted.model, begin=begin, end=end)  # reads the prompts and writes each row's first token
         self.room = positions(drafted.model)
         self.session: Session | None = None
@@ -51,7 +52,7 @@ class Speculation:
 
     @torch.inference_mode()
     def admit(self, inputs: dict[str, Tensor], settings: DecodingSettings, *, prefixes: Sequence[Sequence[int]] | None = None,
-              on_event: Any = None, **given: Any) -> list[int]:  # fmt: skip
+              on_event: Any = None, begins: Sequence[int] | None = None, **given: Any) -> list[int]:  # fmt: skip
         """As `Decoding.admit`. Raises UsageError for what no draft can serve: beams, `compile`, `no_repeat_ngram_size`."""
         assert self.session is None and on_event is None, "a draft serves one lot, and tells nothing of its steps"
         if settings.beams > 1:
@@ -63,11 +64,12 @@ class Speculation:
                 "decoding.no_repeat_ngram_size looks at every token before the next is written: give --decoding.no_repeat_ngram_size 0, "
                 "or no draft."
             )
-        numbers = self.inner.admit(inputs, settings, prefixes=prefixes, **given)
+        numbers = self.inner.admit(inputs, settings, prefixes=prefixes, begins=begins, **given)
+        self.begins = [self.begin] * len(numbers) if begins is None else begins
         if self.live:
             lot: Rows = self.inner.lots[0]  # type: ignore[assignment]
             several = [[] for _ in numbers] if prefixes is None else prefixes
-            self.session = self.drafted.draft.open(inputs, lot.source[lot.alive], several, self.begin, settings)
+            self.session = self.drafted.draft.open(inputs, lot.source[lot.alive], several, self.begins, settings)
             self._keep(lot, ~lot.done[lot.alive])
         return numbers
 
@@ -77,7 +79,7 @@ class Speculation:
         lot: Rows = self.inner.lots[0]  # type: ignore[assignment]
         assert self.session is not None, "admitted"
         device, written, alive = lot.tokens.device, lot.written[lot.alive], lot.alive
-        texts = [[self.begin, *lot.tokens[row, : lot.written[row]].tolist()] for row in alive.tolist()]
+        texts = [[self.begins[lot.source[row]], *lot.tokens[row, : lot.written[row]].tolist()] for row in alive.tolist()]
         most = np.minimum(lot.longest[alive] - written - 1, lot.settings.draft_tokens)
         if self.room is not None:  # of the row that stands farthest
             most = np.minimum(most, self.room - 1 - int(written.max()))
@@ -118,7 +120,9 @@ def _best(model: Any, state: Any, lot: Rows, logits: Tensor, drafted: Tensor, pr
     used = _less_repeated(lot, own, drafted, places)
     survey = Survey(used, lot.settings.scores and used is own)
     if lot.early:
-        survey.forbid(lot.end, _young(lot, places))
+        young = _young(lot, places)
+        for end in lot.ends:
+            survey.forbid(end, young)
     states = getattr(state, "last", None)
     if states is not None and used is own:
         survey.refine(lambda tokens: model.exact_logits(states, tokens), NEAR)
@@ -138,7 +142,7 @@ def _draws(model: Any, state: Any, lot: Rows, logits: Tensor, drafted: Tensor, p
     norms = log_norms(own) if lot.settings.scores else None
     used = _less_repeated(lot, own, drafted, places)
     if lot.early:
-        used[:, lot.end].masked_fill_(_young(lot, places), float("-inf"))
+        used[:, list(lot.ends)] = used[:, list(lot.ends)].masked_fill(_young(lot, places)[:, None], float("-inf"))
     p, q = distribution(used, lot.settings).view(count, steps, vocabulary), proposal.probabilities
     of_p = p[:, :-1].gather(2, drafted[:, :, None])[:, :, 0]  # (B, K)
     of_q = torch.ones_like(of_p) if q is None else q.gather(2, drafted[:, :, None])[:, :, 0]
@@ -218,7 +222,7 @@ def _ending(lot: Rows, row: int, start: int, several: list[int]) -> tuple[int, b
     """How many of these tokens are taken, and whether the answer ends by itself with the last of them."""
     before = lot.tokens[row, :start].tolist() if lot.stop is not None else []
     for size, token in enumerate(several, 1):
-        if token == lot.end:
+        if token in lot.ends:
             return size, True
         if lot.stop is not None and lot.stop(int(lot.source[row]), [*before, *several[:size]]):
             return size, True

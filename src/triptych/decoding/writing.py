@@ -23,9 +23,10 @@ NEXT = 1 << 20  # tokens' worth of that: added for each answer of a prompt, so t
 
 
 class Decoder(Protocol):
-    """What writing needs of a tokenizer."""
+    """What writing needs of a tokenizer. end_ids: all tokens that end an answer."""
 
-    end_id: int
+    begin_id: int
+    end_ids: Sequence[int]
 
     def decode(self, ids: Sequence[int], /) -> str: ...
 
@@ -36,7 +37,7 @@ class FromTheBeginning:
 
     tokenizer: Decoder
     begin_id: int
-    end_id: int
+    end_ids: Sequence[int]
 
     def decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode([self.begin_id, *ids])
@@ -61,7 +62,8 @@ class Written:
 def write(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSettings, tokenizer: Decoder, *, context: int,
           indices: Sequence[int] | None = None,
           on_event: Callable[[Step], None] | None = None) -> list[list[Written]]:  # fmt: skip
-    """The n best continuations of each prompt, best first. prompts: ids, begin first. indices: what identifies each for a draw.
+    """The n best continuations of each prompt, best first. prompts: ids, at least one: begin first, or the first of
+    a text before which its tokenizer puts none. indices: what identifies each for a draw.
 
     on_event: is told every step of the first search, not of what is written past the context; nor are those draws written on that
     were not among the n best when the context was full."""
@@ -82,20 +84,20 @@ def _within(model: Any, prompts: Sequence[Sequence[int]], settings: DecodingSett
     new = settings.max_length or NEW_TOKENS
     shown = [fitting(prompt, new, context) for prompt in prompts]
     found: list[list[Written]] = [[] for _ in prompts]
-    kinds = [(one[0], len(prompt) == 1) for one, prompt in zip(shown, prompts, strict=True)]  # begin, and whether it is all (`reader`)
-    for kind in sorted({*kinds}):
-        members = [place for place, own in enumerate(kinds) if own == kind]
-        begin, reads = kind[0], reader(tokenizer, prompts[members[0]])
+    bare = [_is_bare(tokenizer, prompt) for prompt in prompts]
+    for kind in sorted({*bare}):
+        members = [place for place, own in enumerate(bare) if own == kind]
+        reads = reader(tokenizer, prompts[members[0]])
         prefixes = [list(shown[place][1:]) for place in members]
         room = [min(len(prefix) + new, context) for prefix in prefixes]
         plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context)
-        heads = [_head(settings, one, reads) if head is None else head for one in prefixes]
-        answers = search(model, {}, plain, begin=begin, end=tokenizer.end_id, max_lengths=room, prefixes=prefixes,
-                         stop=stopper(settings.stop, prefixes, reads, before, heads),
+        heads = [_head(settings, shown[place], reads) if head is None else head for place in members]
+        answers = search(model, {}, plain, begin=tokenizer.begin_id, end=tokenizer.end_ids, max_lengths=room, prefixes=prefixes,
+                         begins=[shown[place][0] for place in members], stop=stopper(settings.stop, prefixes, reads, before, heads),
                          indices=[names[place] for place in members], on_event=on_event, counted=False, before=before)  # fmt: skip
         for place, prefix, several in zip(members, prefixes, answers, strict=True):
             dropped = len(prompts[place]) - len(shown[place])
-            found[place] = [_written(one, len(prefix), settings, reads, dropped) for one in several]
+            found[place] = [_written(one, shown[place][0], len(prefix), settings, reads, dropped) for one in several]
     return found
 
 
@@ -105,14 +107,14 @@ def stream(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokeni
     that can still win have in common. Returns whether it ended by itself."""
     tokenizer = reader(tokenizer, prompt)
     new, told, tokens, shown = settings.max_length or NEW_TOKENS, "", [], fitting(prompt, settings.max_length or NEW_TOKENS, context)
-    head = _head(settings, shown[1:], tokenizer)
+    head = _head(settings, shown, tokenizer)
     while True:
         prefix = list(shown[1:])
         most = min(len(prefix) + new - len(tokens), context)
         plain = replace(_left(settings, new, len(tokens)), max_length=None, max_length_ratio=0.0, max_length_extra=context, n_best=1,
                         samples=1 if tokens else settings.samples)  # fmt: skip
         stop = stopper(settings.stop, [prefix], tokenizer, tokens, [head])
-        steps = _steps(model, {}, plain, begin=shown[0], end=tokenizer.end_id, max_lengths=[most], prefixes=[prefix], stop=stop,
+        steps = _steps(model, {}, plain, begin=shown[0], end=tokenizer.end_ids, max_lengths=[most], prefixes=[prefix], stop=stop,
                        indices=[AGAIN * len(tokens)], counted=False, before=tokens)  # fmt: skip
         answer = None
         for answer in steps:
@@ -136,7 +138,7 @@ def stream_answer(model: Any, inputs: dict[str, Tensor], settings: DecodingSetti
                   index: int = 0) -> Generator[str, None, bool]:  # fmt: skip
     """The answer to one source of an encoder-decoder model, in the manner of `stream`."""
     told, answer = "", None
-    for answer in _steps(model, inputs, replace(settings, n_best=1), begin=begin, end=tokenizer.end_id, indices=[index]):
+    for answer in _steps(model, inputs, replace(settings, n_best=1), begin=begin, end=tokenizer.end_ids, indices=[index]):
         if isinstance(answer, Hypothesis):
             text = told_of(tokenizer.decode(answer.tokens), answer.finished)
         else:
@@ -147,7 +149,7 @@ def stream_answer(model: Any, inputs: dict[str, Tensor], settings: DecodingSetti
     return answer.finished
 
 
-def _steps(model: Any, inputs: dict[str, Tensor], settings: DecodingSettings, *, begin: int, end: int, **given: Any,
+def _steps(model: Any, inputs: dict[str, Tensor], settings: DecodingSettings, *, begin: int, end: Sequence[int], **given: Any,
            ) -> Iterator[list[int] | Hypothesis]:  # fmt: skip
     """What is settled of one source's answer, step after step; last, the answer. Of several draws only the best is known, at the end."""
     decoding = decoding_of(model, begin=begin, end=end)
@@ -159,9 +161,28 @@ def _steps(model: Any, inputs: dict[str, Tensor], settings: DecodingSettings, *,
     yield decoding.answers.pop(number)[0]
 
 
+def from_first_word(pieces: Generator[str, None, bool]) -> Generator[str, None, bool]:
+    """The pieces of a turn without the white space before it."""
+    begun = False
+    while True:
+        try:
+            piece = next(pieces)
+        except StopIteration as end:
+            return bool(end.value)
+        piece = piece if begun else piece.lstrip()
+        begun = begun or bool(piece)
+        if piece:
+            yield piece
+
+
 def reader(tokenizer: Decoder, prompt: Sequence[int]) -> Decoder:
-    """What decodes the ids written after `prompt`, begin first."""
-    return FromTheBeginning(tokenizer, prompt[0], tokenizer.end_id) if len(prompt) == 1 else tokenizer
+    """What decodes the ids written after `prompt`."""
+    return FromTheBeginning(tokenizer, prompt[0], tokenizer.end_ids) if _is_bare(tokenizer, prompt) else tokenizer
+
+
+def _is_bare(tokenizer: Decoder, prompt: Sequence[int]) -> bool:
+    """Whether a prompt holds nothing but begin."""
+    return len(prompt) == 1 and prompt[0] == tokenizer.begin_id
 
 
 def fitting(prompt: Sequence[int], new: int, context: int) -> list[int]:
@@ -185,9 +206,9 @@ def stopper(stops: Sequence[str] | None, prefixes: Sequence[Sequence[int]], toke
     return stop
 
 
-def _head(settings: DecodingSettings, prompt: Sequence[int], tokenizer: Decoder) -> str | None:
-    """The last line of a prompt, where a dedent is to be told from it."""
-    return tokenizer.decode(prompt).rpartition("\n")[2] if settings.stop_at_dedent else None
+def _head(settings: DecodingSettings, prompt: list[int], tokenizer: Decoder) -> str | None:
+    """The last line of a prompt, where a dedent is to be told from it. Its first token may be begin, which is no text."""
+    return tokenizer.decode(prompt[prompt[:1] == [tokenizer.begin_id] :]).rpartition("\n")[2] if settings.stop_at_dedent else None
 
 
 def told_of(text: str, finished: bool) -> str:
@@ -204,11 +225,11 @@ def cut_at(text: str, stops: Sequence[str] | None, head: str | None = None) -> s
     return text[: min(places)] if places else text
 
 
-def _written(one: Hypothesis, given: int, settings: DecodingSettings, tokenizer: Decoder, unread: int) -> Written:
+def _written(one: Hypothesis, first: int, given: int, settings: DecodingSettings, tokenizer: Decoder, unread: int) -> Written:
     tokens, each = one.tokens[given:], one.token_log_probabilities[given:]
     total = sum(each)
     text = tokenizer.decode(tokens)
-    head = _head(settings, one.tokens[:given], tokenizer)
+    head = _head(settings, [first, *one.tokens[:given]], tokenizer)
     stopped = cut_at(text, settings.stop, head)
     score = total / max(1, len(each)) ** settings.length_penalty
     finished = one.finished or stopped != text
@@ -220,7 +241,7 @@ def _longer(model: Any, one: Written, prompt: Sequence[int], settings: DecodingS
     """Write on past the context, rereading its last half each time."""
     new = settings.max_length or NEW_TOKENS
     shown, tokenizer = fitting(prompt, new, context), reader(tokenizer, prompt)
-    head = _head(settings, shown[1:], tokenizer)
+    head = _head(settings, shown, tokenizer)
     while not one.finished and len(one.tokens) < new:
         again = ([*shown, *one.tokens])[-(context // 2) :]
         left = _left(replace(settings, n_best=1, samples=1, stop_at_dedent=False), new, len(one.tokens))

@@ -95,7 +95,7 @@ class FewShot:
             kept += 1
         while True:
             shown = self.examples[len(self.examples) - kept :]
-            ids = [self.predictor.tokenizers.target.begin_id, *self.encode("".join(map(self.template.shown, shown)) + question)]
+            ids = self.predictor.tokenizers.target.prompt("".join(map(self.template.shown, shown)) + question)
             if len(ids) <= room:
                 return ids, len(self.examples) - kept
             if kept == 0:
@@ -105,7 +105,7 @@ class FewShot:
     def blank(self, dropped: int) -> list[int]:
         """The ids of a prompt that lacks the first `dropped` examples, and asks about an empty text."""
         shown = "".join(map(self.template.shown, self.examples[dropped:]))
-        return [self.predictor.tokenizers.target.begin_id, *self.encode(shown + self.template.question(""))]
+        return self.predictor.tokenizers.target.prompt(shown + self.template.question(""))
 
     def asked(self, example: Example, new: int) -> tuple[Example, int]:
         """The Example whose text is the prompt, and how many examples it lacks."""

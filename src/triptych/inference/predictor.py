@@ -23,6 +23,8 @@ from ..model.build import build
 from ..model.heads import output_of
 from ..model.packing import pack
 from ..run import WORDS_FOLDER, Run, RunConfig
+from ..run_files import lacking_labels
+from ..sizes import refuse_unlike
 from ..tasks import fill_in
 from ..tasks.task import TASKS, Prediction, Scores, Task
 from ..training.precision import choose_device, choose_precision
@@ -167,7 +169,7 @@ class Predictor:
         answers. told: is given, before the first piece, how many tokens of the prompt are not seen. Returns whether the answer ended
         by itself.
         """
-        from ..decoding.writing import NEW_TOKENS, fitting, stream, stream_answer
+        from ..decoding.writing import NEW_TOKENS, fitting, from_first_word, stream, stream_answer
 
         model, settings, target = self.drafted or self.model, self.settings(**decoding), self.tokenizers.target
         example = self.example(text, "the prompt" if self.task.input == "text" else "the text", to)
@@ -186,7 +188,7 @@ class Predictor:
         if told is not None:
             told(unread)
         pieces = stream(model, prompt, settings, target, context=context)
-        return (yield from (pieces if self.task.input == "text" else _from_first_word(pieces)))
+        return (yield from (pieces if self.task.input == "text" else from_first_word(pieces)))
 
     @property
     def writes(self) -> bool:
@@ -317,20 +319,6 @@ class Predictor:
         return self.config.name if self.config and self.config.name else "model"
 
 
-def _from_first_word(pieces: Generator[str, None, bool]) -> Generator[str, None, bool]:
-    """The pieces of a turn without the white space before it."""
-    begun = False
-    while True:
-        try:
-            piece = next(pieces)
-        except StopIteration as end:
-            return bool(end.value)
-        piece = piece if begun else piece.lstrip()
-        begun = begun or bool(piece)
-        if piece:
-            yield piece
-
-
 def means(*sums: Sums) -> dict[str, float]:
     """The mean of every loss over all of `sums`; "count": what the first is a mean over."""
     names = list(dict.fromkeys(name for one in sums for name in one))
@@ -369,15 +357,21 @@ def load(path: str | Path, precision: Precision = "float32", draft: str | Path |
     config = run.read_config()
     if config.task not in TASKS:
         raise RunError(f"{run.path / 'config.json'} names the task '{config.task}', which this triptych does not have. Update it.")
-    task = TASKS[config.task](config.options)
+    where = run.path / "config.json"
+    try:
+        task = TASKS[config.task](config.options)
+    except (TypeError, ValueError, KeyError, AttributeError) as problem:
+        raise RunError(f"{where} has options that a run for {config.task} does not have ({problem}). Copy it again.") from None
     if task.referred is not None:
         task = referred(task, str(config.options["reference"]), TrainingSettings(precision="float32", device=device))
     try:
         decoding = DecodingSettings(**config.decoding)
     except TypeError as problem:
-        raise RunError(f"{run.path / 'config.json'} does not fit this version of triptych: {problem}. Update triptych.") from None
+        raise RunError(f"{where} does not fit this version of triptych: {problem}. Update triptych.") from None
     labels = run.read_labels()
+    lacking_labels(labels, config.task, run.path / "labels.json")
     tokenizers = Tokenizers.load(run.path)
+    refuse_unlike(config.model, where, [run.weights()])
     model = build(config.model)
     head = task.head(config.model, labels)
     run.load_into(model, head)

@@ -48,8 +48,7 @@ class BeamTree:
 def tree_of_answer(model: Any, inputs: dict[str, Any], settings: DecodingSettings, tokenizer: Pieces) -> BeamTree:
     """Search for the answer to one source of an encoder-decoder model. inputs: packed "source" with "source_lengths" (1,)."""
     events: list[Step] = []
-    end = tokenizer.end_id
-    (answers,) = search(model, inputs, settings, begin=tokenizer.begin_id, end=end, on_event=events.append)
+    (answers,) = search(model, inputs, settings, begin=tokenizer.begin_id, end=tokenizer.end_ids, on_event=events.append)
     best = answers[0]
     return _grown(events, tokenizer, best.tokens, best.token_log_probabilities, tokenizer.decode(best.tokens), best.score, settings,
                   None)  # fmt: skip
@@ -65,8 +64,11 @@ def tree_of_writing(model: Any, prompt: Sequence[int], settings: DecodingSetting
 
 def _grown(events: Sequence[Step], tokenizer: Pieces, tokens: Sequence[int], each: Sequence[float], text: str, score: float,
            settings: DecodingSettings, prompt: Sequence[int] | None) -> BeamTree:  # fmt: skip
-    whole = [*tokens, tokenizer.end_id] if len(each) > len(tokens) else list(tokens)
-    branches, best = grow(events, tokenizer, whole, tokenizer.decode([prompt[-1]]) if prompt else "")
+    branches, best = grow(events, tokenizer, tokens, tokenizer.decode([prompt[-1]]) if prompt else "")
+    if len(each) > len(tokens) == len(best):
+        at, nats = (best[-1], branches[best[-1]].log_probability) if best else (ROOT, 0.0)
+        ends = [place for place, one in enumerate(branches) if one.parent == at and one.token in tokenizer.end_ids]
+        best += sorted(ends, key=lambda place: abs(branches[place].log_probability - nats - each[-1]))[:1]
     # the search counts a prompt's probability too, the tree does not
     before = branches[best[-1]].log_probability - sum(each[: len(best)]) if best and prompt is not None else 0.0
     branches = [replace(one, log_probability=one.log_probability - before, score=_score(one, before, settings)) for one in branches]

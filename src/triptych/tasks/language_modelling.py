@@ -89,7 +89,7 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
         tokenizer = tokenizers.target
         if example.suffix is not None:
             return [fill_in.asked(tokenizer.encode(example.text), tokenizer.encode(example.suffix), tokenizer)]
-        prompt = np.array([tokenizer.begin_id, *tokenizer.encode(example.text)], dtype=np.int64)
+        prompt = np.array(tokenizer.prompt(example.text), dtype=np.int64)
         return [Encoded({"target": prompt})]
     return cut(ids.of(example, tokenizers), tokenizers, generator, context=context, documents=documents, share=share)
 

@@ -154,7 +154,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
 
     inputs = {name: batch.inputs[name] for name in ("source", "source_lengths")}
     target = tokenizers.target
-    return search(model, inputs, settings, begin=target.begin_id, end=target.end_id, indices=batch.examples)
+    return search(model, inputs, settings, begin=target.begin_id, end=target.end_ids, indices=batch.examples)
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
