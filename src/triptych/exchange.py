@@ -21,7 +21,7 @@ from .data.imported_tokenizer import ImportedTokenizer
 from .data.scored_pieces import tokenizer_json
 from .data.tokenizer import Tokenizer, Tokenizers
 from .decoding.settings import DecodingSettings
-from .errors import RunError, UsageError, unknown
+from .errors import RunError, UsageError, brief, unknown
 from .model.config import ModelConfig
 from .presets import PRESETS, bert, gpt2, huggingface, llama, llama_file, parameter_count
 from .presets.estimate import size_of
@@ -29,7 +29,8 @@ from .presets.name_map import Certificate, NameMap
 from .presets.sentence_transformers import read_pooling, write_pooling
 from .recipe import ModelTable, Recipe
 from .run import Run, RunConfig
-from .storage import read_tensors
+from .sizes import refuse_unlike
+from .storage import read_tensors, whole_folder
 from .tasks.task import TASKS, Task
 
 IMPORT = "import.json"
@@ -55,14 +56,15 @@ class Import:
     tensors: dict[str, Any] = field(repr=False)
     names: NameMap = field(repr=False)
     files: dict[str, dict[str, Any]]
-    about: dict[str, Any] = field(default_factory=dict)  # its config and tokenizer_config
+    about: dict[str, Any] = field(default_factory=dict)  # its config, tokenizer_config and generation_config
 
 
-def import_folder(source: str | Path, out: str | Path, task: str | None = None) -> Certificate:
+def import_folder(source: str | Path, out: str | Path, task: str | None = None, allow_nonfinite: bool = False) -> Certificate:
     """Read a folder of the library transformers (BERT, DistilBERT, GPT-2, Llama) or of llama2.c and write it as the run folder `out`.
 
     task: of an encoder "embedding" or "masked-words"; None: masked words where there is a head for them. What writes is for
-    language-modelling. Raises RunError listing everything that is missing or does not fit, and UsageError where `out` holds something.
+    language-modelling. allow_nonfinite: take weights that are not finite numbers. `out` appears whole or not at all. Raises RunError
+    listing everything that is missing or does not fit, and UsageError where `out` holds something.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -71,44 +73,47 @@ def import_folder(source: str | Path, out: str | Path, task: str | None = None) 
     chosen, name = TASKS[found.task](found.options), Path(source).resolve().name
     tensors, certificate = found.names.to_ours(found.tensors, shapes(found.config, chosen, found.labels), str(found.path))
     certificate.source, certificate.model_type, certificate.files = str(Path(source).resolve()), found.kind, found.files
-    run = Run.create(out)
-    run.write_text("tokenizer.json", found.tokenizer.to_json())
-    run.write_labels(found.labels)
-    run.write_recipe(_recipe(found.kind, found.config, chosen, name))
-    run.write_json(IMPORT, {**certificate.to_json(), **found.about})
-    run.write_card(_card_of_import(certificate, found.config, found.task, found.path))
-    run.write_model(tensors)
-    run.write_config(
-        RunConfig(
-            task=found.task, model=found.config, options=dict(chosen.options), decoding=dataclasses.asdict(DecodingSettings()),
-            tokenizers=Tokenizers(found.tokenizer, found.tokenizer).files(), parameters=parameter_count(found.config), name=name,
-        )
-    )  # fmt: skip
+    if not allow_nonfinite:
+        found.names.refuse_nonfinite(tensors, str(found.path))
+    with whole_folder(out) as aside:
+        run = Run.create(aside)
+        run.write_text("tokenizer.json", found.tokenizer.to_json())
+        run.write_labels(found.labels)
+        run.write_recipe(_recipe(found.kind, found.config, chosen, name))
+        run.write_json(IMPORT, {**certificate.to_json(), **found.about})
+        run.write_card(_card_of_import(certificate, found.config, found.task, found.path))
+        run.write_model(tensors)
+        run.write_config(
+            RunConfig(
+                task=found.task, model=found.config, options=dict(chosen.options), decoding=dataclasses.asdict(DecodingSettings()),
+                tokenizers=Tokenizers(found.tokenizer, found.tokenizer).files(), parameters=parameter_count(found.config), name=name,
+            )
+        )  # fmt: skip
     return certificate
 
 
 def _from_huggingface(source: str | Path, task: str | None) -> Import:
     folder = huggingface.read_folder(source)
-    kind, path, values = folder.config.get("model_type"), folder.path, folder.config
-    rest: dict[str, Any] = {"path": path, "tensors": folder.tensors, "files": folder.files,
-                            "about": {"config": values, "tokenizer_config": folder.tokenizer_config}}  # fmt: skip
+    kind, path, values = folder.kind, folder.path, folder.config
     where = str(path / "config.json"), str(path / "tokenizer.json")
+    if kind not in (*bert.KEYS, *WRITERS):
+        given = brief(repr(values.get("model_type")))
+        raise RunError(f"{where[0]} is of model_type {given}; triptych takes {', '.join((*bert.KEYS, *WRITERS))}.{bert.why(kind)}")
+    config = WRITERS.get(kind, bert).read_config(values, where[0])
+    refuse_unlike(config, where[0], folder.weights)
+    tensors, files = folder.read_weights()
+    rest: dict[str, Any] = {"kind": kind, "path": path, "config": config, "tensors": tensors, "files": files, "about": {
+        "config": values, "tokenizer_config": folder.tokenizer_config, "generation_config": folder.generation_config}}  # fmt: skip
     if kind in WRITERS:
-        family = WRITERS[kind]
-        config = family.read_config(values, where[0])
-        begin, end = (values.get(f"{side}_token_id", folder.tokenizer_config.get(f"{side}_token")) for side in ("bos", "eos"))
-        tokenizer = ImportedTokenizer.take_writer(folder.tokenizer, where[1], begin, end, config.vocabulary_size)
-        return Import(kind=kind, task=_writing(task), options=_context(config), labels={}, config=config, tokenizer=tokenizer,
-                      names=family.name_map(folder.tensors, config.tied_embeddings), **rest)  # fmt: skip
-    if kind not in bert.KEYS:
-        raise RunError(f"{where[0]} is of model_type {kind!r}; triptych takes {', '.join((*bert.KEYS, *WRITERS))}.{bert.why(kind)}")
-    config = bert.read_config(values, where[0])
-    name = _task_of(folder, task)
+        tokenizer = ImportedTokenizer.take_writer(folder.tokenizer, where[1], *folder.bounds(), config.vocabulary_size)
+        return Import(task=_writing(task), options=_context(config), labels={}, tokenizer=tokenizer,
+                      names=WRITERS[kind].name_map(tensors, config.tied_embeddings), **rest)  # fmt: skip
+    name = _task_of(path, kind, tensors, task)
     tokenizer = ImportedTokenizer.take(folder.tokenizer, where[1], config.vocabulary_size, folder.tokenizer_config)
     _refuse_activation(config, name, str(path))
-    labels = {"pooler": bert.has_pooler(folder.tensors)} if name == "embedding" else {"mask": True}
-    return Import(kind=kind, task=name, options=_options(path, name, config), labels=labels, config=config, tokenizer=tokenizer,
-                  names=bert.name_map(kind, name, folder.tensors), **rest)  # fmt: skip
+    labels = {"pooler": bert.has_pooler(tensors)} if name == "embedding" else {"mask": True}
+    return Import(task=name, options=_options(path, name, config), labels=labels, tokenizer=tokenizer,
+                  names=bert.name_map(kind, name, tensors), **rest)  # fmt: skip
 
 
 def _from_llama_file(source: str | Path, task: str | None) -> Import:
@@ -141,7 +146,7 @@ def open_origin(path: str | Path, task: str) -> Run:
     if not in_one_file and not huggingface.is_folder(path):
         return Run.open(path)
     weights = [Path(path) / name for name in (huggingface.WEIGHTS, huggingface.INDEX)]
-    writes = in_one_file or huggingface.read_json(Path(path) / "config.json").get("model_type") in WRITERS
+    writes = in_one_file or str(huggingface.read_json(Path(path) / "config.json").get("model_type")) in WRITERS
     wanted = None if writes or task == "masked-words" else "embedding"
     return _imported(Path(path).resolve(), wanted, sum(one.stat().st_mtime_ns for one in weights if one.exists()))
 
@@ -168,16 +173,14 @@ def shapes(config: ModelConfig, task: Task, labels: dict[str, Any]) -> dict[str,
     return {name: tuple(tensor.shape) for name, tensor in weights_of(model, head).items()}
 
 
-def _task_of(folder: huggingface.Folder, task: str | None) -> str:
-    has_head = bert.has_masked_words(folder.config["model_type"], folder.tensors)
+def _task_of(path: Path, kind: str, tensors: Mapping[str, Any], task: str | None) -> str:
+    has_head = bert.has_masked_words(kind, tensors)
     if task is None:
         return "masked-words" if has_head else "embedding"
     if task not in TASKS_OF_IMPORTS:
         raise unknown("task", task, TASKS_OF_IMPORTS, "for an import")
     if task == "masked-words" and not has_head:
-        raise RunError(
-            f"{folder.path} has no head that predicts masked words (cls.predictions or vocab_transform). Import it as embedding."
-        )
+        raise RunError(f"{path} has no head that predicts masked words (cls.predictions or vocab_transform). Import it as embedding.")
     return task
 
 
@@ -261,9 +264,11 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
         values["dtype"] = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
     about = before.get("tokenizer_config") or _tokenizer_config(tokenizer, out.kind, config.model)
     card = _card_of_export(run, config, out.architecture)
-    huggingface.write_folder(dest, values, theirs, tokenizer.to_huggingface(end=not writes), about, card)
-    if config.task == "embedding":
-        write_pooling(dest, config)
+    generation = {**before.get("generation_config", {}), **_ends(tokenizer)} if before.get("generation_config") and writes else {}
+    with whole_folder(dest) as aside:
+        huggingface.write_folder(aside, values, theirs, tokenizer.to_huggingface(end=not writes), about, card, generation)
+        if config.task == "embedding":
+            write_pooling(aside, config)
     return [f"{len(theirs):,} tensors as {out.architecture}.", *_notes(out.names, tensors, tokenizer, labels)]
 
 
@@ -321,12 +326,13 @@ def _no_like(run: Run, problems: list[str], presets: str) -> RunError:
 
 
 def _ends(tokenizer: Tokenizer) -> dict[str, Any]:
-    return {"bos_token_id": tokenizer.begin_id, "eos_token_id": tokenizer.end_id}
+    ends = list(tokenizer.end_ids)
+    return {"bos_token_id": tokenizer.begin_id, "eos_token_id": ends if len(ends) > 1 else tokenizer.end_id}
 
 
 def _import_of(run: Run) -> dict[str, Any]:
     """import.json, where the run was imported and not trained since."""
-    return run.read_json(IMPORT) if (run.path / IMPORT).is_file() else {}
+    return run.read_import() if (run.path / IMPORT).is_file() else {}
 
 
 def _labels_of(labels: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:

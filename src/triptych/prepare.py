@@ -32,7 +32,7 @@ from .model.config import ModelConfig, RecurrentConfig
 from .presets import parameter_count
 from .recipe import Recipe
 from .run import WORDS_FOLDER, Run, RunConfig, weights_of
-from .said import describe, facts
+from .said import describe, facts, refuse_oversized
 from .training import streamed
 from .training.distributed import world
 from .training.job import Job, Progress
@@ -270,7 +270,7 @@ def _without_drawing(recipe: Recipe, origin: Run | None, tell: Report) -> Recipe
 def _tokenizers(recipe: Recipe, labels: dict[str, Any], examples: list[Example], origin: Run | None, tell: Report) -> Tokenizers:
     tags = tuple(labels.get("tags", ()))
     if origin is not None:
-        found, named = Tokenizers.load(origin.path), recipe.model.start or origin.path  # a folder of another library is read from a copy
+        found, named = Tokenizers.load(origin.path).with_begin(), recipe.model.start or origin.path  # of a folder, a copy is read
         unknown_tags = [tag for tag in tags if tag not in found.source.tags]
         if unknown_tags:
             raise UsageError(
@@ -307,6 +307,7 @@ def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Token
     else:
         config = table.config(shape_from(open_origin(table.start, task.name), table.start, table.start_layers) if table.start else None)
     config = with_vocabulary(config, tokenizers)
+    refuse_oversized(recipe, config)
     if recipe.training.teacher is not None:
         task = taught(task, recipe.training, tokenizers, labels, config)
         tell(f"The teacher is {recipe.training.teacher}.")
@@ -347,6 +348,7 @@ def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
     recipe.training.check()
     recipe.validation.check()
     recipe.decoding.check()
+    refuse_oversized(recipe)
     widths = {side: stack.width for side in ("encoder", "decoder") if (stack := getattr(recipe.model.config(), side, None)) is not None}
     if recipe.model.start is None and recipe.tokenizer.shared and len(set(widths.values())) > 1:
         said = " and ".join(f"model.{side}.width {width}" for side, width in widths.items())

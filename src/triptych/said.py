@@ -11,10 +11,14 @@ from .data.shards import Shards
 from .presets import parameter_count
 from .presets.depth import describe as depth_says
 from .presets.estimate import estimated_memory, size_of
+from .sizes import FLOAT_BYTES, refuse_too_large
 from .training.model_card import CardFacts, hardware
+from .training.precision import choose_device
 
 if TYPE_CHECKING:
+    from .model.config import ModelConfig, RecurrentConfig
     from .prepare import Prepared
+    from .recipe import Recipe
     from .training.job import Progress
 
 SHOWN_EXAMPLES, SHOWN_TOKENS = 2, 40  # of the first batch
@@ -61,10 +65,30 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     return lines
 
 
+def refuse_oversized(recipe: Recipe, config: ModelConfig | RecurrentConfig | None = None) -> None:
+    """Raise UsageError where the memory cannot hold the training of the model.
+
+    Args:
+        recipe: Says what each weight takes (itself, its gradient, the optimizer's state, the average) and how large a micro-batch is.
+        config: The model; None: that of the recipe, without its vocabulary, unless it starts from a run.
+    """
+    import torch
+
+    if config is None and recipe.model.start is not None:
+        return
+    dials = recipe.training
+    is_frozen = bool(recipe.model.lora_rank or dials.freeze)
+    a_weight = FLOAT_BYTES * (1 if is_frozen else (3 if dials.optimizer == "muon" else 4) + (dials.average > 0))
+    device = choose_device(dials.device)
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    refuse_too_large(recipe.model.config() if config is None else config, a_weight, recipe.batches.batch_tokens, free)
+
+
 def facts(prepared: Prepared, progress: Progress) -> CardFacts:
     """For the model card: what was recorded, nothing else."""
     recipe, job, languages = prepared.recipe, prepared.job, prepared.labels.get("languages", {})
-    lines = job.run.read_metrics()
+    damaged: list[str] = []
+    lines = job.run.read_metrics(damaged.append)
     validations = [line for line in lines if line.get("split") == "validation"]
     best = next((line for line in reversed(validations) if line.get("best")), {})
     if recipe.data.set is not None:
@@ -82,4 +106,5 @@ def facts(prepared: Prepared, progress: Progress) -> CardFacts:
         tokens=progress.tokens, epochs=progress.epoch, steps=progress.step, minutes=progress.seconds / 60, hardware=hardware(),
         command="triptych train recipe.toml", recipe=recipe.to_toml(), split="validation (greedy)" if writes else "validation",
         metrics={key: value for key, value in best.items() if isinstance(value, float) and key not in ("epoch", "seconds")},
+        notes=damaged,
     )  # fmt: skip

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import RunError, TrainingError, UsageError
+from .errors import RunError, TrainingError, UsageError, brief
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +32,41 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise RunError(f"{path} ({size:,} bytes) is cut off or damaged ({error}). Copy it again, or train the run again.") from None
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of a safetensors file from its header alone; nothing of a file that `read_tensors` will refuse."""
+    try:
+        with open(path, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size)) if size <= path.stat().st_size - 8 else {}
+        return {name: tuple(int(one) for one in about["shape"]) for name, about in header.items() if name != "__metadata__"}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}
+
+
+def parsed(text: str, path: Path | str, way_out: str) -> Any:
+    """Return the value of a JSON file's text. Raise RunError naming the line for what is not JSON, and for what no file can hold:
+    brackets nested without end, a number of thousands of digits, half a character.
+
+    Args:
+        text: What the file holds.
+        path: The file, for the message.
+        way_out: What to do about a damaged file, a sentence.
+    """
+    try:
+        value = json.loads(text)
+        if "\\u" in text:  # only an escape can bring half a character into it
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path}:{error.lineno} is not valid JSON ({error.msg}): the file is cut off or damaged. {way_out}") from None
+    except UnicodeEncodeError:
+        raise RunError(f"{path} holds half a character (an escape \\ud800 to \\udfff without its other half). {way_out}") from None
+    except RecursionError:
+        raise RunError(f"{path} nests brackets too deeply to be read. {way_out}") from None
+    except ValueError as error:  # a whole number of more digits than Python reads
+        raise RunError(f"{path} holds a number that cannot be read ({brief(error)}). {way_out}") from None
+    return value
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None) -> None:
@@ -132,6 +168,41 @@ def replace_folder(source: Path, target: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
     else:
         os.rename(source, target)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`, which becomes `path` at the end; where that fails, nothing is left. `path` may be an empty
+    folder. What a killed process left is written anew."""
+    path = Path(os.path.realpath(path))
+    made = [folder for folder in path.parents if not folder.exists()]  # the nearest first
+    aside = path.with_name(f".{path.name}.writing")
+    try:
+        with writing(path):
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+            yield aside
+            _become(aside, path)
+            flush(path.parent)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _become(aside: Path, path: Path) -> None:
+    """Rename the folder `aside` to `path`, which is not there or empty; into a mounted one, which stays, move what it holds."""
+    if path.is_dir():
+        try:
+            path.rmdir()
+        except OSError:
+            for inside in sorted(aside.iterdir(), key=lambda one: one.name == "config.json"):  # where that is, the rest is too
+                shutil.move(inside, path / inside.name)
+            aside.rmdir()
+            return
+    os.rename(aside, path)
 
 
 @contextlib.contextmanager

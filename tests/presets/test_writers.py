@@ -222,7 +222,7 @@ def test_models_without_a_like_are_refused_by_their_dials(tmp_path: Path) -> Non
 def test_a_tokenizer_without_ends_and_other_models(tmp_path: Path) -> None:
     folder = tmp_path / "there"
     folder.mkdir()
-    save_file({"wte.weight": torch.ones(1)}, folder / "model.safetensors")
+    save_file({name: torch.ones(1) for name in ("wte.weight", "ln_f.weight", "ln_f.bias")}, folder / "model.safetensors")
     byte_level().save(str(folder / "tokenizer.json"))
     refused = {"end .eos_token_id. is 299": {**GPT2, "eos_token_id": 299}, "is not said in config": {**GPT2, "bos_token_id": None},
                "'mamba'; triptych takes bert, distilbert, gpt2, llama": {"model_type": "mamba"}}  # fmt: skip

@@ -10,7 +10,8 @@ from cyclopts import Parameter
 from .console import field, put, talk
 
 
-def import_(source: Path, run: Path, /, *, task: Literal["embedding", "masked-words", "language-modelling"] | None = None) -> int:
+def import_(source: Path, run: Path, /, *, task: Literal["embedding", "masked-words", "language-modelling"] | None = None,
+            allow_nonfinite: bool = False) -> int:  # fmt: skip
     """A folder of the library transformers (BERT, DistilBERT, GPT-2, Llama) or of llama2.c as a run. Prints the load certificate, which
     import.json keeps.
 
@@ -24,10 +25,12 @@ def import_(source: Path, run: Path, /, *, task: Literal["embedding", "masked-wo
     task
         What the run is for: of an encoder masked-words where it has a head for them, else embedding; of what writes
         language-modelling.
+    allow_nonfinite
+        Take weights that are NaN or infinite, which are refused otherwise.
     """
     from ..exchange import import_folder
 
-    for line in import_folder(source, run, task).lines():
+    for line in import_folder(source, run, task, allow_nonfinite).lines():
         talk(line)
     talk(f"Use it as it is, or go on from it: triptych train RECIPE --model.start {run}")
     put(field(run))

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import UsageError, unknown
 from ..model.config import ModelConfig, RecurrentConfig, StackConfig
+from ..sizes import parameter_count as parameter_count
 from . import bert, gpt, recurrent, transformer
 
 Config = ModelConfig | RecurrentConfig
@@ -56,11 +57,6 @@ def changed(base: Config, dials: Mapping[str, Any], of: str) -> Config:
 def names(kind: type) -> set[str]:
     """The dials of a configuration that a person may set."""
     return {field.name for field in dataclasses.fields(kind)} - FROM_TOKENIZER
-
-
-def parameter_count(config: Config) -> int:
-    """How many numbers the model learns, from its dials alone. Tied matrices count once."""
-    return recurrent.parameter_count(config) if isinstance(config, RecurrentConfig) else transformer.parameter_count(config)
 
 
 def _refuse_others(dials: Mapping[str, Any], allowed: set[str], of: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import RunError
+from ..errors import RunError, brief
 from ..model.config import ModelConfig, StackConfig
 from .config_reader import differences, read_dials, written_dials
 from .name_map import Ignore, NameMap, Rename, Rule, Tie, Withhold, prefixed, respelt
@@ -60,8 +60,8 @@ PLAIN: dict[str, Any] = {  # what these models have no key for, so it must be so
 def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
     """The dials of a config.json of model_type bert or distilbert. Raises RunError naming everything that does not fit at once."""
     kind = values.get("model_type")
-    if kind not in KEYS:
-        raise RunError(f"{where} is of model_type {kind!r}; triptych takes {' and '.join(KEYS)}.{why(kind)}")
+    if not isinstance(kind, str) or kind not in KEYS:
+        raise RunError(f"{where} is of model_type {brief(repr(kind))}; triptych takes {' and '.join(KEYS)}.{why(kind)}")
     dials = read_dials(values, where, KEYS[kind], DEFAULTS, PLAIN)
     stack = StackConfig(positions="learned", embedding_norm=True, **{"norm_epsilon": 1e-12, **dials})
     return ModelConfig(encoder=stack, vocabulary_size=values["vocab_size"], embedding_scale=False)

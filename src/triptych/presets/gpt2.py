@@ -29,7 +29,7 @@ DIALS: dict[str, Any] = {  # what makes a stack a GPT-2 (Radford et al. 2019, se
 def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
     """The dials of a config.json of model_type gpt2. Raises RunError naming everything that does not fit at once."""
     width = values.get("n_embd")
-    inner = values.get("n_inner") or (4 * width if isinstance(width, int) else 1)
+    inner = values.get("n_inner") or (4 * width if type(width) is int else 1)
     embedded, dropped = values.get("embd_pdrop", 0.1), values.get("resid_pdrop", 0.1)
     problems = [f"embd_pdrop is {embedded!r}, not {dropped!r} as resid_pdrop"] if embedded != dropped else []
     dials = read_dials({**values, "n_inner": inner}, where, KEYS, DEFAULTS, PLAIN, problems)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ..errors import brief
 from ..model.config import ModelConfig, StackConfig
 from .config_reader import differences, read_dials, written_dials
 from .name_map import Ignore, NameMap, Rename, Rule, Tie, prefixed
@@ -30,11 +31,11 @@ def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
     width, heads, turned = values.get("hidden_size"), values.get("num_attention_heads"), values.get("rope_parameters") or {}
     problems = []
     if not isinstance(turned, Mapping):
-        problems, turned = [f"rope_parameters is {turned!r}"], {}
+        problems, turned = [f"rope_parameters is {brief(repr(turned))}"], {}
     if turned.get("rope_type", "default") != "default":
-        problems.append(f"rope_parameters.rope_type is {turned['rope_type']!r}, not 'default'")
-    if isinstance(width, int) and isinstance(heads, int) and heads > 0 and (values.get("head_dim") or width // heads) * heads != width:
-        problems.append(f"head_dim {values.get('head_dim')!r} times {heads} heads is not hidden_size {width}")
+        problems.append(f"rope_parameters.rope_type is {brief(repr(turned['rope_type']))}, not 'default'")
+    if type(width) is int and type(heads) is int and heads > 0 and not _head_fits(values.get("head_dim"), width, heads):
+        problems.append(f"head_dim {brief(repr(values.get('head_dim')))} times {heads} heads is not hidden_size {width}")
     biases = bool(values.get("attention_bias")), bool(values.get("mlp_bias"))
     if biases[0] != biases[1]:
         problems.append(f"attention_bias is {biases[0]} and mlp_bias is {biases[1]}; they must be the same")
@@ -46,6 +47,11 @@ def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
         decoder=StackConfig(**DIALS, **dials, bias=biases[0], dropout=0.0), vocabulary_size=values["vocab_size"], embedding_scale=False,
         tied_embeddings=values.get("tie_word_embeddings") is True,
     )  # fmt: skip
+
+
+def _head_fits(given: Any, width: int, heads: int) -> bool:
+    """Whether heads of this width, or of their share of the model's where none is given, make up the model's."""
+    return (given if type(given) is int and given else width // heads) * heads == width and (given is None or type(given) is int)
 
 
 def refusals(config: ModelConfig) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,7 +157,7 @@ def _read_tokenizer(path: Path, count: int) -> tuple[list[str], list[float]]:
         scores.append(score)
     if at != len(content):
         raise RunError(f"{path} goes on for {len(content) - at:,} bytes after the model's {count:,} tokens: it is of another model.")
-    twice = sorted({piece for piece in pieces if pieces.count(piece) > 1}) if len(set(pieces)) < count else []
+    twice = sorted(piece for piece, times in Counter(pieces).items() if times > 1)
     if twice:
         raise RunError(f"{path} holds {len(twice):,} tokens twice, first {twice[0]!r}: which one a text means cannot be told.")
     return pieces, scores

@@ -171,7 +171,7 @@ class NameMap:
                     certificate.casts[name] = _kind(tensor)
                 certificate.mapped += 1
                 ours |= dict(zip(parts, _taken_apart(rule, tensor.float(), [wanted[part] for part in parts]), strict=True))
-        problems += [f"'{name}' is missing" for name in dict.fromkeys(self._their_name(one) for one in wanted if one not in met)]
+        problems += [f"'{name}' is missing" for name in dict.fromkeys(self.their_name(one) for one in wanted if one not in met)]
         _refuse(problems, f"{source} does not fit")
         certificate.filled, certificate.parameters = len(ours), sum(tensor.numel() for tensor in ours.values())
         return {name: ours[name] for name in wanted}, certificate
@@ -208,6 +208,19 @@ class NameMap:
         _refuse(problems, f"{source} cannot be written for another library")
         return theirs
 
+    def refuse_nonfinite(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """Raise RunError naming the tensors, of ours, that hold what is not a finite number: one of them spoils every answer."""
+        import torch
+
+        wrong = {name: int((~torch.isfinite(one)).sum()) for name, one in tensors.items() if not torch.isfinite(one).all()}
+        if wrong:
+            shown = ", ".join(f"{self.their_name(name)} ({count:,})" for name, count in list(wrong.items())[:3])
+            more = f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else ""
+            raise RunError(
+                f"{source} holds weights that are NaN or infinite, in {shown}{more}: the file is damaged, or its training failed. Copy "
+                "it again; to take it as it is, import it with --allow-nonfinite."
+            )
+
     def withheld(self, names: Iterable[str]) -> dict[str, str]:
         """Those names of ours that are not written there, and why."""
         rules = [rule for rule in self.rules if isinstance(rule, Withhold)]
@@ -233,7 +246,8 @@ class NameMap:
         assert len(found) < 2, f"several rules fill '{name}': {[rule for rule, _ in found]}"
         return found[0] if found else None
 
-    def _their_name(self, ours: str) -> str:
+    def their_name(self, ours: str) -> str:
+        """Return the name there of a tensor of ours."""
         found = self._rule_of_ours(ours)
         return found[0].theirs.format(**found[1]) if found else f"{ours} (of ours, which no rule fills)"
 

@@ -28,7 +28,10 @@ def read_pooling(path: Path) -> dict[str, Any]:
 
 def _modules(path: Path) -> str:
     place = path / "modules.json"
-    return place.read_text(encoding="utf-8", errors="replace") if place.is_file() else ""
+    try:
+        return place.read_text(encoding="utf-8", errors="replace") if place.is_file() else ""
+    except OSError as error:
+        raise RunError(f"{place} cannot be read: {error.strerror}.") from None
 
 
 def write_pooling(dest: Path, config: RunConfig) -> None:

@@ -20,33 +20,3 @@ PRESETS: dict[str, ModelConfig] = {
     "transformer-tiny": ModelConfig(encoder=_TINY, decoder=_TINY),
     "bart-base": ModelConfig(encoder=_BART, decoder=_BART, embedding_scale=False),
 }
-
-
-def parameter_count(config: ModelConfig) -> int:
-    """Embeddings, stacks, and the output projection where it is not tied."""
-    encoder, decoder = config.encoder, config.decoder
-    last = decoder or encoder
-    assert last is not None, "a Transformer needs an encoder, a decoder or both"
-    count = config.vocabulary_size * last.width * (1 if config.tied_embeddings else 2)
-    count += config.vocabulary_size * config.output_bias
-    if encoder and decoder and config.source_vocabulary_size is not None:
-        count += config.source_vocabulary_size * encoder.width
-    if encoder:
-        count += _stack(encoder, None)
-    if decoder:
-        count += _stack(decoder, encoder.width if encoder else None)
-    return count
-
-
-def _stack(stack: StackConfig, memory_width: int | None) -> int:
-    width, bias = stack.width, int(stack.bias)
-    norm = width * (1 + (stack.norm == "layer"))
-    keys = width // stack.heads * (stack.key_heads or stack.heads)
-    attention = 2 * (width * width + bias * width) + 2 * (width * keys + bias * keys)
-    matrices = 3 if stack.gated else 2
-    feed_forward = matrices * width * stack.inner_width + bias * ((matrices - 1) * stack.inner_width + width)
-    layer = attention + feed_forward + 2 * norm
-    if memory_width is not None:
-        layer += 2 * (width * width + bias * width) + 2 * (memory_width * keys + bias * keys) + norm
-    table = (stack.max_positions if stack.positions == "learned" else 0) + stack.segments
-    return stack.layers * layer + table * width + norm * ((stack.norm_placement == "pre") + stack.embedding_norm)

@@ -17,6 +17,7 @@ from ..model.adapters import adapt, merged
 from ..model.build import build
 from ..model.config import ModelConfig, RecurrentConfig
 from ..run import Run, load_weights, weights_of
+from ..sizes import refuse_unlike
 from ..storage import read_tensors
 from ..tasks.distillation import Teacher, Weights, distilled
 from ..tasks.task import TASKS, Task
@@ -173,6 +174,7 @@ def _teacher(run: Run, settings: TrainingSettings, cast: bool = True) -> Teacher
     """A run's model and head, in the student's precision, without dropout. cast: its parameters too, once and not at every product; those
     of a model in training stay in fp32, so by their rounding it would be told from itself."""
     config, labels = run.read_config(), run.read_labels()
+    refuse_unlike(config.model, run.path / "config.json", [run.weights()])
     model, head = build(config.model), TASKS[config.task](config.options).head(config.model, labels)
     run.load_into(model, head)
     device = choose_device(settings.device)
