@@ -14,14 +14,15 @@ import dataclasses
 import json
 import os
 import shutil
-import typing
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from .errors import RunError, UsageError
-from .model.config import ModelConfig, RecurrentConfig, StackConfig
-from .storage import alone, flush, mark, read_tensors, replace_folder, save_tensors, write_file, write_tensors, writing
+from .model.config import ModelConfig, RecurrentConfig
+from .run_files import WAY_OUT, checked_import, checked_labels, config_values, metrics_lines, model_config
+from .storage import alone, flush, mark, parsed, read_tensors, replace_folder, save_tensors, write_file, write_tensors, writing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -111,14 +112,8 @@ class Run:
         self.write_text(name, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
     def read_json(self, name: str) -> Any:
-        text = self.read_text(name)
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
-            raise RunError(
-                f"{self.path / name}:{error.lineno} is not valid JSON ({error.msg}): the file is cut off or damaged. "
-                "Copy it again, or train the run again."
-            ) from None
+        """The value of a JSON file. Raises RunError naming the line where it is none."""
+        return parsed(self.read_text(name), self.path / name, WAY_OUT)
 
     def copy_to(self, path: str | Path) -> Run:
         """What using this run needs, in another folder."""
@@ -147,15 +142,19 @@ class Run:
             )
         try:
             model = dict(values.pop("model"))
-            return RunConfig(**values, model=_read_model_config(model))
+            return RunConfig(**config_values(values), model=model_config(model))
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise RunError(f"{path} does not fit this version of triptych: {error}. Update triptych, or train the run again.") from None
 
     def write_labels(self, labels: Any) -> None:
         self.write_json("labels.json", labels)
 
-    def read_labels(self) -> Any:
-        return self.read_json("labels.json")
+    def read_labels(self) -> dict[str, Any]:
+        return checked_labels(self.read_json("labels.json"), self.path / "labels.json")
+
+    def read_import(self) -> dict[str, Any]:
+        """The certificate of an imported run."""
+        return checked_import(self.read_json("import.json"), self.path / "import.json")
 
     def write_recipe(self, toml: str) -> None:
         self.write_text("recipe.toml", toml)
@@ -189,12 +188,13 @@ class Run:
             with writing(path):
                 os.truncate(path, size)
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a last line that was cut off is passed over."""
-        if not (self.path / "metrics.jsonl").exists():
-            return []
-        lines = self.read_text("metrics.jsonl").split("\n")
-        return [json.loads(line) for line in lines[:-1] if line]
+    def read_metrics(self, tell: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; damaged ones are passed over, and `tell` is given a sentence that says which."""
+        path = self.path / "metrics.jsonl"
+        try:
+            return metrics_lines(path.read_bytes(), path, tell) if path.exists() else []
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error.strerror}.") from None
 
     # Weights ----------------------------------------------------------------------------------------------------
 
@@ -292,7 +292,7 @@ class Checkpoint:
     def problem(self) -> str | None:
         """What is wrong with its files, or None: sizes and SHA-256 are compared with those in COMPLETE."""
         try:
-            marks = json.loads((self.path / COMPLETE).read_text())
+            marks = json.loads((self.path / COMPLETE).read_bytes())
             for name, wanted in marks.items():
                 path = self.path / name
                 if not path.is_file():
@@ -301,7 +301,7 @@ class Checkpoint:
                     return f"{path} has {path.stat().st_size} bytes instead of {wanted['bytes']}"
                 if mark(path) != wanted:
                     return f"{path} does not have its SHA-256"
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             return f"{self.path / COMPLETE} cannot be used ({error})"
         return None
 
@@ -343,26 +343,3 @@ def load_weights(path: Path, tensors: dict[str, Tensor], model: nn.Module, head:
     with torch.no_grad():
         for name, tensor in wanted.items():
             tensor.copy_(tensors[name])
-
-
-def _read_model_config(values: dict[str, Any]) -> ModelConfig | RecurrentConfig:
-    kind = values.pop("kind")
-    if kind == "recurrent":
-        return RecurrentConfig(**_of_their_types(values, RecurrentConfig))
-    if kind != "transformer":
-        raise ValueError(f"model kind '{kind}' is neither 'transformer' nor 'recurrent'")
-    encoder, decoder = (None if (stack := values.pop(side)) is None else StackConfig(**_of_their_types(stack, StackConfig))
-                        for side in ("encoder", "decoder"))  # fmt: skip
-    return ModelConfig(encoder=encoder, decoder=decoder, **_of_their_types(values, ModelConfig))
-
-
-def _of_their_types(values: dict[str, Any], kind: type) -> dict[str, Any]:
-    """Raises ValueError for a value that is not what the dial of its name holds."""
-    hints = typing.get_type_hints(kind)
-    for name, value in values.items():
-        wanted = hints.get(name, type(value))  # an unknown name is said by the dataclass
-        parts = typing.get_args(wanted) or (wanted,)
-        fits = value in parts if typing.get_origin(wanted) is Literal else type(value) in parts or (wanted is float and type(value) is int)
-        if not fits:
-            raise ValueError(f"{name} is {value!r}")
-    return values

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from .console import clock, put, table
+from .console import clock, put, table, talk
 
 if TYPE_CHECKING:
     from ..presets import Config
@@ -84,7 +84,7 @@ def _run(folder: str) -> dict[str, Any]:
 
     run = Run.open(folder)
     config = run.read_config()
-    lines = run.read_metrics()
+    lines = run.read_metrics(talk)
     steps = [line for line in lines if line.get("split") == "train"]
     validations = [line for line in lines if line.get("split") == "validation"]
     best = next((line for line in reversed(validations) if line.get("best")), None)
@@ -98,13 +98,13 @@ def _run(folder: str) -> dict[str, Any]:
         "time": clock(last.get("seconds", 0)), "epochs": last.get("epoch", 0.0),
     }  # fmt: skip
     if (run.path / "import.json").is_file():
-        values = {key: value for key, value in values.items() if key not in OF_TRAINING} | _import(run.read_json("import.json"))
+        values = {key: value for key, value in values.items() if key not in OF_TRAINING} | _import(run.read_import())
     if steps:
-        values["training_loss"] = steps[-1]["loss"]
+        values["training_loss"] = steps[-1].get("loss")
         values["tokens_per_second"] = steps[-1].get("tokens_per_second")
     if best:
         values["best_validation"] = {key: round(value, 4) for key, value in best.items() if isinstance(value, float) and
-                                     key not in ("epoch", "seconds")} | {"step": best["step"]}  # fmt: skip
+                                     key not in ("epoch", "seconds")} | {"step": best.get("step", 0)}  # fmt: skip
     decoding = {key: value for key, value in config.decoding.items() if value is not None}
     return values | {"decoding": decoding, "checkpoints": [found.path.name for found in run.checkpoints()]}
 

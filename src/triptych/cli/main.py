@@ -16,7 +16,7 @@ from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from .. import __version__
-from ..errors import TriptychError, UsageError
+from ..errors import TriptychError, UsageError, is_failure
 from .console import remember, talk, uncaught
 
 VERBS = {  # verb -> (module:function, what it does)
@@ -99,8 +99,8 @@ def run(arguments: list[str]) -> int:
         return 130  # what a shell says of a program that Ctrl-C ended
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
-    except Exception as error:
-        if debug:
+    except BaseException as error:
+        if debug or not is_failure(error):
             raise
         talk(said(error, next((one for one in arguments if not one.startswith("-")), "")))
         return error.exit_code if isinstance(error, TriptychError) else 2 if isinstance(error, CycloptsError) else 1
@@ -113,7 +113,7 @@ def _open_closed() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # to the end of the process
 
 
-def said(error: Exception, verb: str = "") -> str:
+def said(error: BaseException, verb: str = "") -> str:
     """Say what went wrong in one sentence, and the way out of it, which differs from verb to verb."""
     if isinstance(error, (TriptychError, CycloptsError)):
         return f"triptych: {error}"

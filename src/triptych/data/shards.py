@@ -54,14 +54,17 @@ class Shards(Sequence[Example]):
         try:
             index = json.loads(path.read_text("utf-8"))
             version = index["format_version"]
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
             raise DataError(f"{path} is not a whole index of token shards ({problem}). {_way_out(folder)}") from None
         if version != VERSION:
             raise DataError(f"{path} has version {version}; this triptych reads {VERSION}. {_way_out(folder)}")
-        found = cls(folder, index)
-        for shard in index["shards"]:
-            for name, mark in shard["files"].items():
-                found._check_size(folder / name, mark["bytes"])
+        try:
+            found = cls(folder, index)
+            marks = {name: mark["bytes"] for shard in index["shards"] for name, mark in shard["files"].items() if mark["sha256"]}
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as problem:
+            raise DataError(f"{path} is not an index of token shards ({type(problem).__name__}: {problem}). {_way_out(folder)}") from None
+        for name, size in marks.items():
+            found._check_size(folder / name, size)
         return found
 
     def __len__(self) -> int:
@@ -82,8 +85,11 @@ class Shards(Sequence[Example]):
 
     def held(self) -> list[Example]:
         """The texts that were kept out for validation."""
-        lines = (self.folder / HELD).read_text("utf-8").split("\n")[:-1]
-        return [Example(**json.loads(line)) for line in lines]
+        path = self.folder / HELD
+        try:
+            return [Example(**json.loads(line)) for line in path.read_text("utf-8").split("\n")[:-1]]
+        except (OSError, ValueError, TypeError, RecursionError) as problem:
+            raise DataError(f"{path} does not hold the texts that were kept out ({problem}). {_way_out(self.folder)}") from None
 
     def _find(self, index: int) -> tuple[dict[str, np.ndarray], int]:
         """The arrays of the shard that holds a text, and the text's number in it."""

@@ -101,10 +101,17 @@ def _rule(dials: Mapping[str, Any]) -> str:
     given = dials["words"]
     if dials["unit"] == "character" or given in rules.RULES:
         return "characters" if dials["unit"] == "character" else given
-    config = Path(given) / "config.json"
-    if not config.is_file() or json.loads(config.read_text("utf-8")).get("options", {}).get("unit") != "character":
+    if not _finds_words(Path(given) / "config.json"):
         raise UsageError(f"task.words is '{given}': neither a rule ({', '.join(rules.RULES)}) nor the folder of a run that finds words.")
     return LEARNED
+
+
+def _finds_words(config: Path) -> bool:
+    """Whether a config.json is that of a run that finds words."""
+    try:
+        return json.loads(config.read_bytes())["options"]["unit"] == "character"
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
 
 
 def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose,

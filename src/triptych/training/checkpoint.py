@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..errors import RunError, TrainingError
+from ..errors import RunError, TrainingError, brief
 from ..run import AVERAGES, MODEL, OPTIMIZER, Checkpoint, Run, load_weights, weights_of
 from .averages import Averages
 from .job import Job
@@ -82,32 +82,44 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
         job.run.truncate_metrics(0)
         return LoopState()
     values, path = checkpoint.state(), checkpoint.path
+    if not isinstance(values, dict):
+        raise RunError(f"{path / 'state.json'} is not a JSON object: it is damaged. Delete {path} to go on from the one before it.")
     if values.get("version") != STATE_VERSION:
         raise RunError(f"{path / 'state.json'} has version {values.get('version')}; this triptych reads {STATE_VERSION}.")
     for key, wanted in (("optimizer", job.settings.optimizer), ("seed", job.settings.seed)):
-        if values[key] != wanted:
+        if values.get(key) != wanted:
             raise RunError(
-                f"{path} was trained with training.{key} {values[key]!r}, not {wanted!r}. "
+                f"{path} was trained with training.{key} {values.get(key)!r}, not {wanted!r}. "
                 "Resume with the run's own value, or train into a new folder."
             )
     load_weights(path / MODEL, checkpoint.tensors(MODEL), job.model, job.head)
     optimizers.load(checkpoint.tensors(OPTIMIZER), str(path / OPTIMIZER))
     averages.load(checkpoint.tensors(AVERAGES))
+    try:
+        state, position = _recalled(values, job, notices)
+        job.batches.restore(position)
+        job.run.truncate_metrics(state.metrics_bytes)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise RunError(
+            f"{path / 'state.json'} does not hold the state of a training ({type(error).__name__}: {brief(error)}): it is damaged, or of "
+            f"another version. Delete {path} to go on from the checkpoint before it."
+        ) from None
+    return state
+
+
+def _recalled(values: dict[str, Any], job: Job, notices: list[str]) -> tuple[LoopState, dict[str, Any]]:
+    """The loop's state and the place in the data; both start anew where the data is not that of the checkpoint."""
     loop: dict[str, Any] = dict(values["loop"])
     state = LoopState(**{**loop, "interval": Interval(**loop["interval"])})
     position, data = values["position"], values.get("data", {})
     if data.get("train", now := job.data.get("train")) != now:
         position = {**position, "epoch": position["epoch"] + 1, "shard": 0, "buffer": 0, "cursor": 0}
-        where = f"is not that of step {state.step}"
-        notices.append(f"The training data {where}: a new pass over it begins.")
+        notices.append(f"The training data is not that of step {state.step}: a new pass over it begins.")
     if data.get("validation", now := job.data.get("validation")) != now:
         state.best_score = state.best_loss = state.best_step = None
         state.stale = 0
-        where = f"is not that of step {state.step}"
-        notices.append(f"The validation data {where}: scores from before do not count.")
-    job.batches.restore(position)
-    job.run.truncate_metrics(state.metrics_bytes)
-    return state
+        notices.append(f"The validation data is not that of step {state.step}: scores from before do not count.")
+    return state, position
 
 
 def last_good(run: Run, command: str) -> str:

@@ -33,6 +33,7 @@ class CardFacts:
     signature: str = ""
     licence: str = ""  # of the weights, where the user names one
     limits: Sequence[str] = ()
+    notes: Sequence[str] = ()  # on its training: what of the record could not be read
 
 
 def model_card(facts: CardFacts) -> str:
@@ -101,7 +102,7 @@ def _training(facts: CardFacts) -> list[str]:
         lines.append(f"- {facts.minutes:.1f} minutes" + (f" on {facts.hardware}" if facts.hardware else ""))
     if facts.command:
         lines.append(f"- Command, with the recipe below: `{facts.command}`")
-    return lines
+    return lines + [f"- {note}" for note in facts.notes]
 
 
 def _section(title: str, lines: Sequence[str]) -> str:

@@ -45,9 +45,14 @@ def shards(corpus: Corpus, tokenizers: Tokenizers, before: Run | None, dropout: 
     if dropout:
         raise UsageError("batches.bpe_dropout cuts texts anew each time, and data.stream cuts them once. Leave one of them out.")
     found = corpus.shards(tokenizers.target, writes=os.environ.get("LOCAL_RANK", "0") == "0")
-    if before is not None and before.read_json(CORPUS).get("digest") != found.digest:
+    if before is not None and _digest_of(before) != found.digest:
         refuse(before)
     return found
+
+
+def _digest_of(run: Run) -> str | None:
+    values = run.read_json(CORPUS)
+    return values.get("digest") if isinstance(values, dict) else None
 
 
 def remember(run: Run, found: Shards) -> None:
