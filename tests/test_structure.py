@@ -19,13 +19,15 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": set(),
     "data": set(),
     "storage": set(),
-    "run": {"model", "storage"},
+    "sizes": {"model", "storage"},
+    "run_files": {"model"},
+    "run": {"model", "run_files", "storage"},
     "decoding": {"model"},
-    "presets": {"model", "data", "run", "storage"},
+    "presets": {"model", "data", "run", "sizes", "storage"},
     "tasks": {"model", "data", "decoding", "metrics"},
-    "training": {"model", "data", "run", "storage", "tasks"},
+    "training": {"model", "data", "run", "sizes", "storage", "tasks"},
 }
-ALLOWED["inspection"] = {"model", "metrics", "data", "run", "storage", "decoding", "presets", "tasks", "training"}
+ALLOWED["inspection"] = {"model", "metrics", "data", "run", "run_files", "sizes", "storage", "decoding", "presets", "tasks", "training"}
 ALLOWED["inference"] = ALLOWED["inspection"] | {"inspection"}
 ALLOWED["precedence"] = {"data"}
 ALLOWED["recipe"] = ALLOWED["inference"] | {"inference", "prepare", "precedence"}
