@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .errors import RunError, UsageError
 from .model.config import ModelConfig, RecurrentConfig, StackConfig
-from .storage import tensor_shapes
+from .storage import read_tensors, tensor_shapes
 
 Config = ModelConfig | RecurrentConfig
 FLOAT_BYTES = 4
@@ -54,7 +54,9 @@ def refuse_unlike(config: Config, where: str | Path, weights: Sequence[Path]) ->
         where: The file that describes it.
         weights: Its safetensors files, of which only the headers are read.
     """
-    shapes = [shape for path in weights if path.is_file() for shape in tensor_shapes(path).values()]
+    shapes: list[tuple[int, ...]] = []
+    for path in weights:  # a header that cannot be read is a damaged file, which reading it whole names
+        shapes += tensor_shapes(path).values() or [tuple(tensor.shape) for tensor in read_tensors(path).values()]
     held, wanted, layers, free = sum(map(_product, shapes)), parameter_count(config), layer_count(config), memory_at_hand()
     names = " and ".join(path.name for path in weights[:2]) + (f" and {len(weights) - 2:,} more" if len(weights) > 2 else "")
     described = f"{where} describes a model of {wanted:,} weights in {layers:,} layers ({_size(FLOAT_BYTES * wanted)} in fp32)"
