@@ -115,15 +115,13 @@ def test_panics_are_sentences(source: Path, monkeypatch: pytest.MonkeyPatch) -> 
             use()
 
 
-def test_a_pattern_that_backtracks_is_a_sentence(tmp_path: Path) -> None:
-    """The real library, which gives up by a panic or by an error."""
-    pattern = {"type": "Split", "pattern": {"Regex": r"(a*)*\1(b|c*)*d"}, "behavior": "Isolated", "invert": False}
-    text = changed_tokenizer(pre_tokenizer=pattern)
-    try:
-        tokenizer = ImportedTokenizer.take(text, "tokenizer.json")
-        tokenizer.encode("a" * 3000 + "b" * 30)
-    except (DataError, RunError) as error:
-        assert "tokenizer" in str(error)
+def test_a_pattern_that_backtracks_is_a_sentence() -> None:
+    """The real library gives up by a panic."""
+    pattern = {"type": "Split", "pattern": {"Regex": "(x+x+)+y"}, "behavior": "Isolated", "invert": False}
+    tokenizer = ImportedTokenizer.take(changed_tokenizer(pre_tokenizer=pattern), "tokenizer.json")
+    assert tokenizer.encode("the")
+    with pytest.raises(DataError, match="cannot cut 'xxx.*retry-limit"):
+        tokenizer.encode("x" * 40)
 
 
 def test_weights_that_are_no_numbers_are_refused_unless_asked_for(source: Path, tmp_path: Path) -> None:
