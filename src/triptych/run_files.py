@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import typing
@@ -180,10 +181,9 @@ def metrics_lines(content: bytes, path: Path, tell: Callable[[str], None] | None
     for number, line in enumerate(content.split(b"\n")[:-1], 1):
         if not line.strip():
             continue
-        try:
+        values: Any = None
+        with contextlib.suppress(ValueError, RecursionError):
             values = json.loads(line)
-        except (ValueError, RecursionError):
-            values = None
         fits = isinstance(values, dict) and type(values.get("step", 0)) is int
         if fits and all(_fits(values.get(name, 0.0), float) for name in NUMBERS):
             found.append(values)

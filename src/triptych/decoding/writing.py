@@ -26,8 +26,9 @@ class Decoder(Protocol):
     """What writing needs of a tokenizer. end_ids: all tokens that end an answer."""
 
     begin_id: int
-    end_ids: Sequence[int]
 
+    @property
+    def end_ids(self) -> Sequence[int]: ...
     def decode(self, ids: Sequence[int], /) -> str: ...
 
 
