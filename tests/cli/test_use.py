@@ -6,14 +6,16 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from triptych.cli.compare import shown_names
+from triptych.inference.predictor import Predictor
 
 Command = Callable[..., SimpleNamespace]
 
@@ -103,6 +105,28 @@ def test_compare_sets_side_by_side(triptych: Command, trained: Path, tmp_path: P
     report = json.loads(triptych("compare", trained, trained, "--bootstrap", "50", "--json").out)
     assert report["runs"][1]["against_first"]["bleu"]["difference"]["value"] == 0
     assert report["runs"][0]["training"]["updates"] == 4
+
+
+def test_speed_of_answers_leaves_scores_and_losses_out(triptych: Command, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    answer, losses = Predictor.answer, Predictor.losses
+
+    def answer_in_four_seconds(self: Predictor, *given: Any) -> Iterator[Any]:
+        yield from answer(self, *given)
+        now[0] += 4
+
+    def score_in_a_hundred(self: Predictor, *given: Any) -> dict[str, float]:
+        now[0] += 100
+        return losses(self, *given)
+
+    monkeypatch.setattr("triptych.inference.predictor.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(Predictor, "answer", answer_in_four_seconds)
+    monkeypatch.setattr(Predictor, "losses", score_in_a_hundred)
+    report = json.loads(triptych("compare", trained, trained, "--bootstrap", "5", "--json").out)
+    for run in report["runs"]:
+        assert run["training"]["answers_per_second"] == report["examples"] / 4
+        assert run["training"]["answering_threads"] == torch.get_num_threads()
+    assert "answering took 4.0 s on" in triptych("evaluate", trained).err
 
 
 def test_inspect_writes_one_page(triptych: Command, trained: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -29,7 +28,6 @@ class Side:
     name: str  # to show: its last part, where that tells the runs apart
     predictor: Predictor
     evaluation: Evaluation
-    seconds: float  # of answering
     lines: list[dict[str, Any]]  # metrics.jsonl
 
 
@@ -39,6 +37,8 @@ def compare(
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
     """Metrics with bootstrap intervals, training speed and updates; of translators BLEU by length of the source and attention.
+
+    Answers a second are of answering alone, without scores and losses, on as many threads as are told.
 
     Parameters
     ----------
@@ -104,10 +104,9 @@ def shown_names(runs: tuple[str, ...]) -> list[str]:
 
 def _answered(run: str, name: str, predictor: Predictor, examples: list[Example], changes: dict[str, Any]) -> Side:
     talk(f"Answering {len(examples):,} examples with {run}.")
-    began = time.monotonic()
     evaluation = predictor.evaluate(examples, predictor.settings(**changes))
     assert predictor.run is not None, "a loaded run has a folder"
-    return Side(run, name, predictor, evaluation, time.monotonic() - began, predictor.run.read_metrics())
+    return Side(run, name, predictor, evaluation, predictor.run.read_metrics())
 
 
 def _report(sides: list[Side], examples: list[Example], name: str, resamples: int) -> dict[str, Any]:
@@ -158,10 +157,11 @@ def _training(side: Side) -> dict[str, Any]:
     steps = [line for line in side.lines if line.get("split") == "train"]
     last: dict[str, Any] = max(side.lines, key=lambda line: line.get("step", 0), default={})
     speeds = [line["tokens_per_second"] for line in steps if line.get("tokens_per_second")]
-    config = side.predictor.config
+    config, answers = side.predictor.config, side.evaluation
+    rate = None if answers.seconds is None else len(answers.predictions) / max(answers.seconds, 1e-9)
     return {"parameters": config.parameters if config else 0, "updates": last.get("step", 0),
             "minutes": round(last.get("seconds", 0.0) / 60, 2), "tokens_per_second": round(median(speeds), 1) if speeds else None,
-            "answers_per_second": round(len(side.evaluation.predictions) / max(side.seconds, 1e-9), 1)}  # fmt: skip
+            "answers_per_second": None if rate is None else round(rate, 1), "answering_threads": answers.threads}  # fmt: skip
 
 
 def _equal_cost(sides: list[Side]) -> list[dict[str, Any]]:

@@ -99,7 +99,8 @@ def _print(predictor: Predictor, evaluation: Evaluation, name: str, count: int, 
     put(table(rows))
     for key, signature in scores.signatures.items():
         put(field(f"{key}: {signature}"))
-    talk(f"{count:,} examples in {seconds:.1f} s.")
+    answering = "" if evaluation.seconds is None else f", answering took {evaluation.seconds:.1f} s on {evaluation.threads} threads"
+    talk(f"{count:,} examples in {seconds:.1f} s{answering}.")
 
 
 def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to: str | None, leaks: str | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,10 +246,14 @@ class Predictor:
 
     def evaluate(self, examples: Sequence[Example], settings: DecodingSettings | None = None) -> Evaluation:
         """Answer `examples` as in use and score the answers against their targets."""
-        unanswered = [Prediction(text="", index=index) for index in range(len(examples))]
-        predictions = unanswered if self.task.by_losses else list(self.answer(examples, settings))
+        predictions = [Prediction(text="", index=index) for index in range(len(examples))]
+        seconds: float | None = None
+        if not self.task.by_losses:
+            began = time.monotonic()
+            predictions = list(self.answer(examples, settings))
+            seconds = time.monotonic() - began
         scores = self.task.score(predictions, examples, self.losses(examples))
-        return Evaluation(predictions, scores)
+        return Evaluation(predictions, scores, seconds, torch.get_num_threads())
 
     def losses(self, examples: Sequence[Example]) -> dict[str, float]:
         """Mean of every loss of the task over `examples`, without dropout; "count": what the first is a mean over."""
@@ -344,6 +349,8 @@ class Evaluation:
 
     predictions: list[Prediction]
     scores: Scores
+    seconds: float | None  # of answering, without losses and scores; None where the task answers nothing
+    threads: int  # that were at its disposal
 
 
 def load(path: str | Path, precision: Precision = "float32", draft: str | Path | None = None, device: Device = "auto") -> Predictor:
