@@ -35,6 +35,10 @@ class TrainingError(TriptychError):
     """Training cannot go on: not a number, no memory left, nothing to learn from."""
 
 
+class TriptychWarning(UserWarning):
+    """Something that a user should know and that stops nothing, in a whole sentence; the command line prints it as it is."""
+
+
 def is_failure(problem: BaseException) -> bool:
     """Tell whether a library failed: by an Exception, or by a panic of Rust code, whose class is not an Exception and has no module."""
     return isinstance(problem, Exception) or type(problem).__name__ == "PanicException"

@@ -10,13 +10,14 @@ import contextlib
 import os
 import re
 import sys
+import warnings
 from typing import Any
 
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from .. import __version__
-from ..errors import TriptychError, UsageError, is_failure
+from ..errors import TriptychError, TriptychWarning, UsageError, is_failure
 from .console import remember, talk, uncaught
 
 VERBS = {  # verb -> (module:function, what it does)
@@ -87,6 +88,7 @@ def run(arguments: list[str]) -> int:
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     remember(arguments)
+    warnings.formatwarning = _warning
     debug = "--debug" in arguments
     try:
         return dispatch([argument for argument in arguments if argument != "--debug"])
@@ -104,6 +106,13 @@ def run(arguments: list[str]) -> int:
             raise
         talk(said(error, next((one for one in arguments if not one.startswith("-")), "")))
         return error.exit_code if isinstance(error, TriptychError) else 2 if isinstance(error, CycloptsError) else 1
+
+
+def _warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+    """A warning of ours without its place in the source; others as Python writes them."""
+    if issubclass(category, TriptychWarning):
+        return f"triptych: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
 def _open_closed() -> None:

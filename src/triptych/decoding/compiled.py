@@ -2,7 +2,7 @@
 
 A small model spends most of a step on the way from one operation to the next, and oneDNN's product of a single row costs several times
 what reading the weights does. One program has neither. To build it takes about a minute; it is kept in the user's cache, by what went
-into it, and found there the next time (docs/decisions/013-compiled-step.md).
+into it, and found there the next time. Steps that no program serves are taken plainly (docs/decisions/013-compiled-step.md).
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +22,21 @@ import torch
 from torch import Tensor, nn
 
 from .. import model as model_package
-from ..errors import UsageError
+from ..errors import TriptychWarning, UsageError
 from ..model.positions import Angles
-from ..model.state import CrossKeys, State
+from ..model.state import CrossKeys, State, whole_lanes
 from ..model.transformer import Transformer
+from .settings import DecodingSettings
 
 COMPILERS = ("g++", "c++", "clang++")
 OPTIONS = {"freezing": True, "max_autotune": True, "max_autotune_gemm_backends": "CPP,ATEN"}  # of torch's inductor
 SLOTS, SOURCES = 48, 32  # of the example that a program is traced with: any number will do later, products are chosen for this one
+BUILDS = 2  # programs that one process builds for a model; what more it would need is taken plainly
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}  # of a program beside plain steps, as a share of the norm
+BUILDER = Path(__file__).with_name("build_program.py")
 LOCK = threading.Lock()  # two threads that decode side by side need the same program
+
+Kind = tuple[bool, int, int]  # of a program: whether for a single source, beams, threads
 
 
 def can_compile() -> bool:
@@ -40,14 +49,19 @@ def programs_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych" / "programs"
 
 
-def compile_step(model: Any, folder: Path | None = None) -> None:
-    """From now on `model` takes a compiled program for a step, where one fits. Raises UsageError where that cannot be."""
+def compile_step(model: Any, settings: DecodingSettings, folder: Path | None = None) -> None:
+    """From now on `model` takes a compiled program for a step, where one fits. Raises UsageError where that cannot be.
+
+    settings: programs are for as many rows of a source as these ask for.
+    """
     if not isinstance(model, Transformer) or model.config.decoder is None or model.embedding.weight.device.type != "cpu":
         raise UsageError("decoding.compile is for Transformers that write, on a CPU. Leave it out.")
     if not can_compile():
         raise UsageError(f"decoding.compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is at hand. Leave it out.")
     if model.compiled is None:
         model.compiled = CompiledStep(model, folder or programs_folder())
+    draws = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
+    model.compiled.beams.add(settings.beams if settings.beams > 1 else draws)
 
 
 class Slots:
@@ -90,85 +104,172 @@ class CompiledStep:
 
     def __init__(self, model: Transformer, folder: Path) -> None:
         self.step, self.folder, self.contents = Step(model), folder, ""
-        self.idle: dict[tuple[bool, int, int], list[Any]] = {}  # loaded programs; one runs for one thread at a time
+        self.beams: set[int] = set()  # rows of a source that are asked for; other numbers of rows come and go within a search
+        self.idle: dict[Kind, list[Any]] = {}  # loaded programs; one runs for one thread at a time
+        self.plain: set[Kind] = set()  # what no program serves
+        self.built = 0
 
     def fits(self, state: State, steps: int) -> bool:
-        """Whether this step is one for a program: one token a row, and not the last rows of a batch that has shrunk to one."""
-        return steps == 1 and (state.began == 1 or state.pool.keys[0].shape[0] > 1)
+        """Whether this step is one for a program: one token a row after the first step, all rows of a source there, and not the last
+        rows of a batch that has shrunk to one."""
+        usual = steps == 1 and state.used > 0 and state.beams in self.beams
+        return usual and (state.began == 1 or state.pool.keys[0].shape[0] > 1)
 
-    def __call__(self, x: Tensor, angles: Angles | None, mask: Tensor, state: State) -> tuple[Tensor, Tensor]:
-        """x (R * beams, D), angles two of (R * beams, 1, E) or None, mask (R, 1, beams, 1, C) -> last states, logits."""
+    def __call__(self, x: Tensor, angles: Angles | None, mask: Tensor, state: State, steps: int) -> tuple[Tensor, Tensor] | None:
+        """x (R * beams, D), angles two of (R * beams, 1, E) or None, mask (R, 1, beams, 1, C) -> last states, logits; None where no
+        program serves this step."""
         sources, beams = state.pool.keys[0].shape[0], state.beams
-        slots = torch.arange(state.used, state.pool.used)
-        cross, given = state.cross, [*state.pool.keys, *state.pool.values]
-        if cross is not None:
-            hidden = cross.bias
-            if hidden is None:
-                hidden = torch.zeros(sources, 1, 1, 1, cross.keys[0].shape[2], dtype=x.dtype)
-            given += [*cross.keys, *cross.values, hidden]
         kind = (sources == 1, beams, torch.get_num_threads())
+        if kind in self.plain or not self.fits(state, steps):
+            return None
         idle = self.idle.setdefault(kind, [])
         try:
             program = idle.pop()
         except IndexError:
             program = self._program(kind, x)
+        if program is None:
+            return None
+        slots = torch.arange(state.used, state.pool.used)
+        cross, cache = state.cross, [*state.pool.keys, *state.pool.values]
+        seen: list[Tensor] = []
+        if cross is not None:
+            hidden = cross.bias
+            if hidden is None:
+                hidden = torch.zeros(sources, 1, 1, 1, cross.keys[0].shape[2], dtype=x.dtype)
+            seen = [*cross.keys, *cross.values, hidden]
         cosine, sine = angles or 2 * (x.new_empty(sources, beams, 0, dtype=torch.float32),)
-        cosine, sine = cosine.view(sources, beams, -1), sine.view(sources, beams, -1)
-        states, logits = program([x.view(sources, beams, -1), cosine, sine, mask, slots, *given])
+        given = [x.view(sources, beams, -1), cosine.view(sources, beams, -1), sine.view(sources, beams, -1), mask, slots]
+        if not all(one.is_contiguous() for one in cache):  # they are written to, so a copy would not do
+            return None
+        try:  # a program asks nothing about strides: it takes the numbers as if they stood one after the other
+            states, logits = program([*(one.contiguous() for one in given), *cache, *(one.contiguous() for one in seen)])
+        except RuntimeError as error:
+            self._give_up(kind, f"it failed ({str(error).strip().splitlines()[-1]})")
+            return None
         idle.append(program)
         return states, logits
 
-    def _program(self, kind: tuple[bool, int, int], x: Tensor) -> Any:
-        """A program of this kind, loaded once more; built where there is none yet."""
+    def _program(self, kind: Kind, x: Tensor) -> Any:
+        """A program of this kind, loaded once more; built where there is none yet; None where there can be none."""
         from torch._inductor import aoti_load_package
 
         with LOCK:
+            if kind in self.plain:
+                return None
             self.contents = self.contents or contents(self.step.model)
-            name = hashlib.sha256(repr((self.contents, kind, str(x.dtype))).encode()).hexdigest()[:32]
-            path = self.folder / f"{name}.pt2"
-            if not path.exists():
-                _keep(path, self._build(*kind[:2]))
-            return aoti_load_package(str(path)).loader.boxed_run
+            single, beams, threads = kind
+            # Where there is none for so many threads, one that was made for a single thread will do.
+            paths = [self._path((single, beams, number), x.dtype) for number in dict.fromkeys((threads, 1))]
+            path = next((one for one in paths if one.exists()), paths[0])
+            if not path.exists() and not self._make(kind, path, x.dtype):
+                return None
+            try:
+                return aoti_load_package(str(path)).loader.boxed_run
+            except RuntimeError as error:
+                self._give_up(kind, f"{path} could not be loaded ({str(error).strip().splitlines()[-1]}); delete it")
+                return None
 
-    def _build(self, is_single: bool, beams: int) -> Path:
-        """A new program as a file in a folder of its own."""
-        from torch._inductor import aoti_compile_and_package
+    def _path(self, kind: Kind, precision: torch.dtype) -> Path:
+        name = hashlib.sha256(repr((self.contents, kind, str(precision))).encode()).hexdigest()[:32]
+        return self.folder / f"{name}.pt2"
+
+    def _give_up(self, kind: Kind, why: str) -> None:
+        """Take steps of this kind plainly from now on, and say so."""
+        self.plain.add(kind)
+        single, beams, threads = kind
+        steps = f"steps of {'one text' if single else 'several texts'}, {beams} rows each, on {threads} threads"
+        message = f"decoding.compile: {steps} are taken without a compiled program, because {why}. The answers are the same."
+        warnings.warn(message, TriptychWarning, stacklevel=2)
+
+    def _make(self, kind: Kind, path: Path, precision: torch.dtype) -> bool:
+        """Build a program and keep it; whether that could be done. What failed once is not tried again."""
+        failed = path.with_suffix(".failed")
+        if failed.exists():
+            self._give_up(kind, f"building it failed before (delete {failed} to try again)")
+            return False
+        if self.built >= BUILDS:
+            self._give_up(kind, f"{BUILDS} programs were built in this run already; the next run builds the next")
+            return False
+        self.built += 1
+        place = Path(tempfile.mkdtemp(prefix="triptych-"))
+        try:
+            problem = self._build(kind, place, precision)
+            if not problem:
+                _keep(path, place / "step.pt2")
+                return True
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            failed.write_text(problem, encoding="utf-8")
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+        self._give_up(kind, f"building it failed: {problem.strip().splitlines()[-1]} (the whole story: {failed}; delete it to try again)")
+        return False
+
+    def _build(self, kind: Kind, place: Path, precision: torch.dtype) -> str:
+        """Trace the step here, build `step.pt2` in `place` and try it in another process. Returns what went wrong, or ""."""
+        try:
+            with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
+                torch.export.save(self._traced(*kind[:2]), place / "traced.pt2")
+                trials = self._trials(*kind[:2])
+                torch.save({"trials": trials, "options": OPTIONS, "threads": kind[2], "tolerance": TOLERANCE.get(precision, 0.1)},
+                           place / "trials.pt")  # fmt: skip
+        except Exception as error:  # torch.export raises all kinds; the plain step goes on
+            return f"{type(error).__name__}: {error}"
+        done = subprocess.run([sys.executable, "-P", str(BUILDER), str(place)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              errors="replace")  # fmt: skip
+        if done.returncode:
+            ended = f"the process that builds and tries it ended with {done.returncode}"
+            return f"{done.stderr[-20_000:]}\n" + (ended if done.returncode < 0 or not done.stderr.strip() else "")
+        return ""
+
+    def _traced(self, is_single: bool, beams: int) -> Any:
         from torch.export import Dim, export
 
-        with torch.inference_mode(False), torch.no_grad():
-            given = self._example(1 if is_single else SOURCES, beams)
-            sources = {} if is_single else {0: Dim.DYNAMIC}
-            cache = [{**sources, 2: Dim.DYNAMIC}] * len(given[5])
-            memory = None if given[7] is None else (cache, cache, {**sources, 4: Dim.DYNAMIC})
-            shapes = (sources, sources, sources, {**sources, 4: Dim.DYNAMIC}, {}, cache, cache, memory)
-            traced = export(self.step, given, dynamic_shapes=shapes, strict=False)
-            place = Path(tempfile.mkdtemp(prefix="triptych-"))
-            aoti_compile_and_package(traced, package_path=str(place / "step.pt2"), inductor_configs=OPTIONS)
-        return place / "step.pt2"
+        given = self._example(1 if is_single else SOURCES, beams)
+        sources = {} if is_single else {0: Dim.DYNAMIC}
+        cache = [{**sources, 2: Dim.DYNAMIC}] * len(given[5])
+        memory = None if given[7] is None else (cache, cache, {**sources, 4: Dim.DYNAMIC})
+        shapes = (sources, sources, sources, {**sources, 4: Dim.DYNAMIC}, {}, cache, cache, memory)
+        return export(self.step, given, dynamic_shapes=shapes, strict=False)
 
-    def _example(self, sources: int, beams: int) -> tuple[Any, ...]:
-        """Arguments of `Step.forward` to trace it with."""
+    def _trials(self, is_single: bool, beams: int) -> list[dict[str, Any]]:
+        """Steps of several shapes, and what the plain step makes of them."""
+        found = []
+        for sources, lanes in ((1, 1), (1, 5)) if is_single else ((2, 1), (7, 5), (SOURCES + 1, 3)):
+            x, cosine, sine, mask, slots, keys, values, seen = self._example(sources, beams, 16 * lanes)
+            mask[..., 5 + beams :] = float("-inf")
+            cache, memory = [*keys, *values], () if seen is None else (*seen[0], *seen[1], seen[2])
+            if seen is not None:
+                seen[2][:1, ..., 7:] = float("-inf")
+            given = [one.clone() for one in (x, cosine, sine, mask, slots, *cache, *memory)]
+            wanted = [*self.step(x, cosine, sine, mask, slots, keys, values, seen), *cache]
+            found.append({"given": given, "wanted": wanted, "written": list(range(5, 5 + len(cache)))})
+        return found
+
+    def _example(self, sources: int, beams: int, room: int = SLOTS) -> tuple[Any, ...]:
+        """Arguments of `Step.forward` to trace or to try it with: `room` slots, more where the beams need them."""
         model = self.step.model
         dials, precision = model.config.decoder, model.precision
         assert dials is not None
         heads, width, rows = dials.key_heads or dials.heads, dials.width // dials.heads, (sources, beams)
+
+        room = max(room, whole_lanes(5 + beams, precision))
 
         def cache(slots: int) -> list[Tensor]:
             return [torch.randn(sources, heads, slots, width).to(precision) for _ in range(dials.layers)]
 
         seen = None
         if model.config.encoder is not None:
-            seen = (cache(SLOTS + 16), cache(SLOTS + 16), torch.zeros(sources, 1, 1, 1, SLOTS + 16, dtype=precision))
+            seen = (cache(room + 16), cache(room + 16), torch.zeros(sources, 1, 1, 1, room + 16, dtype=precision))
         x = torch.randn(*rows, dials.width).to(precision)
-        mask = torch.zeros(sources, 1, beams, 1, SLOTS, dtype=precision)
+        mask = torch.zeros(sources, 1, beams, 1, room, dtype=precision)
         angle = torch.randn(*rows, width if dials.positions == "rotary" else 0)
-        return x, angle, angle.clone(), mask, torch.arange(5, 5 + beams), cache(SLOTS), cache(SLOTS), seen
+        return x, angle, angle.clone(), mask, torch.arange(5, 5 + beams), cache(room), cache(room), seen
 
 
 def contents(model: nn.Module) -> str:
     """What a program depends on beside its kind: this source, torch, the processor's abilities, the dials and the weights."""
     found = hashlib.sha256()
-    for path in (Path(__file__), *sorted(Path(str(model_package.__file__)).parent.glob("*.py"))):
+    for path in (Path(__file__), BUILDER, *sorted(Path(str(model_package.__file__)).parent.glob("*.py"))):
         found.update(path.read_bytes())
     found.update(repr((torch.__version__, torch.backends.cpu.get_cpu_capability(), _processor(), model.config)).encode())
     for name, weight in sorted(model.state_dict().items()):
@@ -197,4 +298,3 @@ def _keep(path: Path, built: Path) -> None:
         os.replace(half, path)
     finally:
         half.unlink(missing_ok=True)
-        shutil.rmtree(built.parent, ignore_errors=True)

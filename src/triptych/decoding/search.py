@@ -85,7 +85,7 @@ class Decoding:
         """Take in sources and write their first token; arguments as for `search`. Returns a number for each."""
         settings.check()
         if settings.compile:
-            compile_step(self.model)
+            compile_step(self.model, settings)
         lengths = inputs["source_lengths"].tolist() if "source_lengths" in inputs else [len(p) for p in prefixes or ()]
         given = [list(prefix) for prefix in prefixes] if prefixes is not None else [[] for _ in lengths]
         numbers = list(range(self.admitted, self.admitted + len(lengths)))

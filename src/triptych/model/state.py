@@ -43,7 +43,7 @@ class CrossKeys:
         def keep(tensors: list[Tensor]) -> list[Tensor]:
             return [x.index_select(0, sources)[:, :, :longest].contiguous() for x in tensors]
 
-        bias = None if self.bias is None else self.bias.index_select(0, sources)[..., :longest]
+        bias = None if self.bias is None else self.bias.index_select(0, sources)[..., :longest].contiguous()
         return CrossKeys(keep(self.keys), keep(self.values), lengths, bias)
 
 

@@ -158,10 +158,8 @@ class Transformer(nn.Module):
         mask, compiled = state.extend(steps), self.compiled
         rotary = self.decoder.blocks[0].self_attention.rotary  # type: ignore[union-attr]
         angles = None if rotary is None else rotary.angles(positions)  # type: ignore[operator,union-attr]
-        if compiled is not None and compiled.fits(state, steps):
-            x, logits = compiled(x, angles, mask, state)
-        else:
-            x, logits = self.through(x, angles, (count, steps), mask, state)
+        done = None if compiled is None else compiled(x, angles, mask, state, steps)
+        x, logits = self.through(x, angles, (count, steps), mask, state) if done is None else done
         state.advance(steps)
         state.last = None if logits.dtype == torch.float32 else x
         return logits.view(count, steps, -1), state

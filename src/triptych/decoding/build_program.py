@@ -1,0 +1,54 @@
+"""Build a compiled program and try it, in a process of its own: a crash in there ends nobody's work.
+
+    python build_program.py FOLDER
+
+FOLDER holds `traced.pt2` (the exported step) and `trials.pt` (arguments of some steps, what plain steps made of them, options, threads,
+tolerance). Writes `step.pt2` there. Leaves with 0 only where the program gave what the plain steps gave. Imports torch alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def build(folder: Path, options: dict[str, Any]) -> Path:
+    """The program of `folder`, in a file."""
+    from torch._inductor import aoti_compile_and_package
+
+    path = folder / "step.pt2"
+    with torch.no_grad():
+        aoti_compile_and_package(torch.export.load(folder / "traced.pt2"), package_path=str(path), inductor_configs=options)
+    return path
+
+
+def farthest(program: Any, trial: dict[str, Any]) -> float:
+    """How far a program's states, logits, keys and values lie from those of plain steps, beside the latter's size."""
+    given = [x.clone() for x in trial["given"]]
+    written = [given[place] for place in trial["written"]]
+    found = [*program(given), *written]
+    pairs = [(a.float(), b.float()) for a, b in zip(found, trial["wanted"], strict=True)]
+    away = [float((a - b).norm() / b.norm().clamp(min=1e-6)) for a, b in pairs]
+    return max(x if x == x else float("inf") for x in away)
+
+
+def main(folder: Path) -> int:
+    from torch._inductor import aoti_load_package
+
+    asked = torch.load(folder / "trials.pt")
+    torch.set_num_threads(asked["threads"])
+    program = aoti_load_package(str(build(folder, asked["options"]))).loader.boxed_run
+    for trial in asked["trials"]:
+        away = farthest(program, trial)
+        if not away <= asked["tolerance"]:
+            shapes = ", ".join(str(tuple(x.shape)) for x in trial["given"][:6])
+            print(f"what it computes is wrong by {away:.3g} of its size for arguments of the shapes {shapes}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
