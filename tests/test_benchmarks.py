@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +45,38 @@ def test_it_trains_and_writes(gpt2_speed: Any, monkeypatch: pytest.MonkeyPatch, 
         dataclasses.replace(PRESETS["decoder-tiny"], vocabulary_size=300), 16) / 1e12)  # fmt: skip
     assert speed["utilisation"] == pytest.approx(100 * speed["tflops"]) and found["writing"]["2"] > 0
     assert json.loads(capsys.readouterr().out.split("\n")[0])["preset"] == "decoder-tiny"
+
+
+def test_decoding_speed_goes_on_past_what_failed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    speed = importlib.import_module("decoding_speed")
+    line = json.dumps({"who": "triptych float32", "beams": 1, "forced": 0, "sentences_per_second": 30.0})
+    commands = {
+        "aborts": [sys.executable, "-c", "import os; os.abort()"],
+        "is not there": ["/no/such/python"],
+        "does it": [sys.executable, "-c", f"print({line!r})"],
+    }
+    rates, failed = speed.measured(commands, windows=2)
+    assert rates == {("triptych float32", 1, 0): [30.0, 30.0]}
+    assert list(failed) == ["aborts", "is not there"] and failed["aborts"].startswith("ended by signal 6")
+    speed.print_table(rates, ["triptych float32"])
+    printed = capsys.readouterr()
+    assert "| triptych float32 | 30 | failed | failed | failed |" in printed.out and printed.err.count("aborts failed") == 1
+
+
+def test_peer_for_words_sees_new_batches_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("seqeval")
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "peers"))
+    peer = importlib.import_module("tagging_transformers")
+    monkeypatch.setattr(peer, "POOL", 64)
+    pieces = [([1] * (1 + place * 7 % 40), [0] * (1 + place * 7 % 40)) for place in range(200)]
+
+    def epochs(seed: int) -> list[list[tuple[int, ...]]]:
+        generator = torch.Generator().manual_seed(seed)
+        return [[tuple(places) for places, *_ in peer.batches(pieces, generator)] for _ in range(2)]
+
+    first, second = epochs(1)
+    assert sorted(sum(first, ())) == sorted(sum(second, ())) == list(range(200))
+    assert not set(map(frozenset, first)) & set(map(frozenset, second))
+    assert epochs(1) == [first, second] and epochs(2) != [first, second]
+    assert [places for places, *_ in peer.batches(pieces)] == [places for places, *_ in peer.batches(pieces)]
