@@ -40,11 +40,13 @@ def scores(name: str, predicted: list[str], test: list[Example]) -> str:
     return text + (f"  F1 of spam {f1(predicted, gold, 'spam'):.1f}" if name == "sms-spam" else f"  macro F1 {f1(predicted, gold):.1f}")
 
 
-def classify(name: str, parts: dict[str, list[Example]], chinese: bool) -> Iterator[tuple[str, str, float]]:
+def classify(name: str, parts: dict[str, list[Example]], chinese: bool, only: str | None) -> Iterator[tuple[str, str, float]]:
     texts = {part: [example.text or "" for example in examples] for part, examples in parts.items()}
     labels = {part: [example.label or "" for example in examples] for part, examples in parts.items()}
     unit = "characters" if chinese else "words"
-    for title, fit in (("naive Bayes", naive_bayes), ("TF-IDF, logistic regression", logistic)):
+    for title, fit in MODELS.items():
+        if only not in (None, fit.__name__):
+            continue
         began = time.monotonic()
         tried = [one for longest in LONGEST[unit] for one in fit(texts, labels, shape(chinese, longest))]
         best = max(tried, key=lambda one: one.accuracy)  # of equals the first, which is the smaller
@@ -86,6 +88,9 @@ def naive_bayes(texts: Texts, labels: Texts, dials: dict[str, Any]) -> Iterator[
         yield Tried(dials["ngram_range"][1], alpha, score, model.predict(test).tolist())
 
 
+MODELS = {"naive Bayes": naive_bayes, "TF-IDF, logistic regression": logistic}
+
+
 def overlap(train: list[Example], test: list[Example]) -> list[tuple[str, str, float]]:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -106,6 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
     parser.add_argument("sets", nargs="*", default=list(LAYOUTS))
     parser.add_argument("--leaks", choices=["train", "test", "keep"], default="train")
+    parser.add_argument("--only", choices=[fit.__name__ for fit in MODELS.values()])
     given = parser.parse_args()
     print(f"{'set':14}{'train':>8}{'test':>8}  {'model':30}{'scores':84}{'seconds':>8}")
     for name in given.sets:
@@ -113,7 +119,7 @@ def main() -> None:
         data = DataTable(set=name, leaks=given.leaks)
         parts = {part: read_part(data, part, needs=about.fields) for part in catalog.SPLITS}
         train, test = parts["train"], parts["test"]
-        rows = overlap(train, test) if "value" in about.fields else classify(name, parts, "zh" in about.languages)  # type: ignore[arg-type]
+        rows = overlap(train, test) if "value" in about.fields else classify(name, parts, "zh" in about.languages, given.only)  # type: ignore[arg-type]
         for title, text, seconds in rows:
             print(f"{name:14}{len(train):8,}{len(test):8,}  {title:30}{text:84}{seconds:8.1f}", flush=True)
 
