@@ -113,6 +113,7 @@ def test_which_steps_a_program_takes(tmp_path: Path) -> None:
     assert step.fits(one, 1) and step.fits(several, 1) and not step.fits(one, 2)
     assert not step.fits(several.select(torch.tensor([1])), 1), "the last row of a batch is no batch of one"
     assert not step.fits(several.select(torch.tensor([0, 0, 1, 1])), 1)
+    assert not step.fits(one.select(torch.tensor([], dtype=torch.int64)), 1), "there is nothing to compute"
 
 
 @pytest.fixture

@@ -113,7 +113,8 @@ class CompiledStep:
         """Whether this step is one for a program: one token a row after the first step, all rows of a source there, and not the last
         rows of a batch that has shrunk to one."""
         usual = steps == 1 and state.used > 0 and state.beams in self.beams
-        return usual and (state.began == 1 or state.pool.keys[0].shape[0] > 1)
+        sources = state.pool.keys[0].shape[0]
+        return usual and (sources > 1 or sources == state.began == 1)
 
     def __call__(self, x: Tensor, angles: Angles | None, mask: Tensor, state: State, steps: int) -> tuple[Tensor, Tensor] | None:
         """x (R * beams, D), angles two of (R * beams, 1, E) or None, mask (R, 1, beams, 1, C) -> last states, logits; None where no
