@@ -8,6 +8,7 @@ into it, and found there the next time. Steps that no program serves are taken p
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import model as model_package
@@ -211,8 +213,9 @@ class CompiledStep:
             with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
                 torch.export.save(self._traced(*kind[:2]), place / "traced.pt2")
                 trials = self._trials(*kind[:2])
-                torch.save({"trials": trials, "options": OPTIONS, "threads": kind[2], "tolerance": TOLERANCE.get(precision, 0.1)},
-                           place / "trials.pt")  # fmt: skip
+                save_file({name: one for each in trials for name, one in each.items()}, place / "trials.safetensors")
+                asked = {"options": OPTIONS, "threads": kind[2], "trials": len(trials), "tolerance": TOLERANCE.get(precision, 0.1)}
+                (place / "asked.json").write_text(json.dumps(asked))
         except Exception as error:  # torch.export raises all kinds; the plain step goes on
             return f"{type(error).__name__}: {error}"
         done = subprocess.run([sys.executable, "-P", str(BUILDER), str(place)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -232,9 +235,9 @@ class CompiledStep:
         shapes = (sources, sources, sources, {**sources, 4: Dim.DYNAMIC}, {}, cache, cache, memory)
         return export(self.step, given, dynamic_shapes=shapes, strict=False)
 
-    def _trials(self, is_single: bool, beams: int) -> list[dict[str, Any]]:
-        """Steps of several shapes, and what the plain step makes of them."""
-        found = []
+    def _trials(self, is_single: bool, beams: int) -> list[dict[str, Tensor]]:
+        """Steps of several shapes, and what the plain step makes of them, by the names that `build_program` knows."""
+        found: list[dict[str, Tensor]] = []
         for sources, lanes in ((1, 1), (1, 5)) if is_single else ((2, 1), (7, 5), (SOURCES + 1, 3)):
             x, cosine, sine, mask, slots, keys, values, seen = self._example(sources, beams, 16 * lanes)
             mask[..., 5 + beams :] = float("-inf")
@@ -243,7 +246,8 @@ class CompiledStep:
                 seen[2][:1, ..., 7:] = float("-inf")
             given = [one.clone() for one in (x, cosine, sine, mask, slots, *cache, *memory)]
             wanted = [*self.step(x, cosine, sine, mask, slots, keys, values, seen), *cache]
-            found.append({"given": given, "wanted": wanted, "written": list(range(5, 5 + len(cache)))})
+            kinds = {"given": given, "wanted": [one.contiguous().clone() for one in wanted]}
+            found.append({f"{len(found)} {kind} {place}": one for kind, several in kinds.items() for place, one in enumerate(several)})
         return found
 
     def _example(self, sources: int, beams: int, room: int = SLOTS) -> tuple[Any, ...]:
