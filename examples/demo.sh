@@ -3,11 +3,30 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 RUN=runs/phrasebook
+clock() { echo "$(($1 / 60)) min $(($1 % 60)) s"; }
 rm -rf "$RUN"
-echo "1/4  Training English -> Chinese on the embedded phrasebook (about two minutes on two cores)" >&2
+echo "1/4  Training English -> Chinese on the embedded phrasebook; how long it takes is being measured" >&2
+python - >&2 <<'END'
+from triptych.cli.threads import settle
+
+settle()  # as the command line sets it
+import dataclasses
+
+from triptych.cli.measured import measured_speed
+from triptych.recipe import Recipe
+
+recipe = Recipe.load("phrasebook")
+config = dataclasses.replace(recipe.model.config(), vocabulary_size=recipe.tokenizer.vocabulary_size)
+found = measured_speed(config, 17, recipe.batches.batch_tokens, recipe.training.precision)
+seconds = SHARE * recipe.training.steps * recipe.batches.batch_tokens / found.speed
+busy = f"; {seconds * found.slowdown / 60:.1f} minutes where other programs keep it as busy as now" if found.slowdown > 1.25 else ""
+print(f"     About {seconds / 60:.1f} minutes for {recipe.training.steps:,} updates on this machine{busy}")
+END
 triptych train phrasebook --out "$RUN"
+trained=$SECONDS
 echo "2/4  Evaluating sentences whose word pairs were never seen together" >&2
 triptych evaluate "$RUN" --split test
+evaluated=$SECONDS
 echo "3/4  Translating two sentences that were kept out of training" >&2
 for sentence in "I am a student." "I like cats."; do
     for script in zh-Hant zh-Hans; do
@@ -18,7 +37,8 @@ echo "4/4  Drawing the attention of one translation" >&2
 triptych inspect "$RUN" "I like cats." --to zh-Hant --html "$RUN/attention.html"
 cat <<END
 
-Done. The model is in $RUN; open $RUN/attention.html in a browser to see which words it looked at.
+Done in $(clock $SECONDS): training $(clock $trained), evaluation $(clock $((evaluated - trained))).
+The model is in $RUN; open $RUN/attention.html in a browser to see which words it looked at.
 What to type next (after: source .venv/bin/activate):
   triptych translate $RUN "The teacher reads a book at school every day."
   triptych translate $RUN --to zh-Hans < my-sentences.txt

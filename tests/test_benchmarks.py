@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -80,3 +81,29 @@ def test_peer_for_words_sees_new_batches_every_epoch(monkeypatch: pytest.MonkeyP
     assert not set(map(frozenset, first)) & set(map(frozenset, second))
     assert epochs(1) == [first, second] and epochs(2) != [first, second]
     assert [places for places, *_ in peer.batches(pieces)] == [places for places, *_ in peer.batches(pieces)]
+
+
+def test_threads_are_measured_by_load_and_way(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    threads = importlib.import_module("threads")
+    monkeypatch.setitem(threads.SHAPES, "tiny", {"model.preset": "transformer-tiny", "model.layers": 1, "batches.batch_tokens": 100})
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # of this process; no way keeps it
+    seen = []
+
+    def here(command: list[str], env: dict[str, str], **_: Any) -> Any:
+        seen.append((env.get("OMP_NUM_THREADS"), env.get("OMP_WAIT_POLICY"), env.get("GOMP_SPINCOUNT")))
+        folder, shape, work, way = command[3:7]
+        found = threads.measure(Path(folder), shape, work, way, 0.2)
+        return subprocess.CompletedProcess(command, 0, f"a notice\n{json.dumps(found)}\n", "")
+
+    monkeypatch.setattr(threads.subprocess, "run", here)
+    dials = "--quick --ways one passive --loads quiet pinned --json"
+    monkeypatch.setattr("sys.argv", ["threads.py", *dials.split(), str(tmp_path / "found.json")])
+    threads.main()
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert seen == [("1", None, None), (None, "PASSIVE", None)] * 4
+    assert [(one["load"], one["work"], one["way"]) for one in found[:3]] == [
+        ("quiet", "training", "one"), ("quiet", "training", "passive"), ("quiet", "prediction", "one")]  # fmt: skip
+    assert all(one["rate"] > 0 for one in found)
+    rows = capsys.readouterr().out.split("\n")
+    assert rows[0].startswith("training of tiny, tokens a second") and rows[1].split()[0] == "one" and "pinned" in rows[1]

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from ..errors import DataError, UsageError
 from .console import field, put, table, talk
 from .prompting import UNJUDGED, Judging, Report, judge_run, write_answers
+from .threads import said
 from .use import Precision, decoding_changes, load_run
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def evaluate(
     examples, name = chosen_examples(predictor, split, data, to, leaks)
     settings = predictor.settings(**decoding_changes(overrides))
     how = f" with {settings.beams} beams" if settings.beams > 1 and not by_losses else ""
-    talk(f"{'Scoring' if by_losses else 'Answering'} {len(examples):,} examples of {name}{how}.")
+    talk(f"{'Scoring' if by_losses else 'Answering'} {len(examples):,} examples of {name}{how}. {' '.join(said())}")
     began = time.monotonic()
     evaluation = predictor.evaluate(examples, settings)
     seconds = time.monotonic() - began

@@ -13,11 +13,10 @@ from .console import field, put, talk
 if TYPE_CHECKING:
     from ..data.example import Example
     from ..data.parts import DataTable
-    from ..model.config import ModelConfig
+    from .measured import Measured
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 CHARACTERS_A_TOKEN = {"latin": 3.6, "cjk": 1.5}  # of subwords at the sizes chosen here
-MEASURED_SECONDS = 6.0  # how long the short measurement may take
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,7 @@ class Forecast:
     pairs: int
     tokens: float  # of one epoch, source and target
     size: Size
-    speed: float  # tokens a second, measured
+    measured: Measured
     minutes: float
     memory: float  # bytes
     parameters: int
@@ -207,23 +206,24 @@ class Forecast:
 
         from ..presets import configure, parameter_count
         from ..presets.estimate import estimated_memory
+        from .measured import measured_speed
 
         size = next(size for size in SIZES if len(examples) <= size.pairs)
         tokens = sum(estimated_tokens(example.source or "") + estimated_tokens(example.target or "") for example in examples)
         config = dataclasses.replace(configure(size.preset, {"dropout": size.dropout}), vocabulary_size=size.vocabulary)
-        speed = measured_speed(config, size.batch_tokens, tokens / len(examples))  # type: ignore[arg-type]
-        wanted = size.epochs * tokens / speed / 60
-        return cls(len(examples), tokens, size, speed, minutes or max(1.0, round(wanted, 1)),
+        measured = measured_speed(config, tokens / len(examples), size.batch_tokens)
+        wanted = size.epochs * tokens / measured.speed / 60
+        return cls(len(examples), tokens, size, measured, minutes or max(1.0, round(wanted, 1)),
                    estimated_memory(config, size.batch_tokens, len(examples), True), parameter_count(config),
                    one_script(examples))  # fmt: skip
 
     def words(self) -> str:
-        epochs = self.minutes * 60 * self.speed / self.tokens
+        epochs = self.minutes * 60 * self.measured.speed / self.tokens
         model = f"{self.size.preset} with {self.parameters / 1e6:.1f} M parameters"
         costs = f"{epochs:.0f} epochs in {self.minutes:g} minutes, with about {self.memory / 1e9:.1f} GB of memory"
         return (
-            f"{self.pairs:,} pairs, about {self.tokens:,.0f} tokens; {model} reads about {self.speed:,.0f} tokens/s here "
-            f"(measured just now): {costs}."
+            f"{self.pairs:,} pairs, about {self.tokens:,.0f} tokens; {model} reads about {self.measured.speed:,.0f} "
+            f"tokens/s here {self.measured.words}: {costs}."
         )
 
 
@@ -237,39 +237,6 @@ def estimated_tokens(text: str) -> float:
     """Subwords of a text, by its characters."""
     wide = sum("\u3040" <= character <= "\u9fff" for character in text)
     return 1 + wide / CHARACTERS_A_TOKEN["cjk"] + (len(text) - wide) / CHARACTERS_A_TOKEN["latin"]
-
-
-def measured_speed(config: ModelConfig, batch_tokens: int, tokens_a_pair: float) -> float:
-    """Tokens a second of a few training steps on made-up pairs of the usual length."""
-    import time
-
-    import torch
-
-    from ..model.build import build
-    from ..model.kernels import projected_cross_entropy
-    from ..training.precision import choose_device, choose_precision
-
-    side = max(2, round(tokens_a_pair / 2))
-    pairs = max(1, batch_tokens // (2 * side))
-    model = build(config)
-    model.precision = choose_precision("auto", choose_device("cpu"))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    ids = torch.randint(2, config.vocabulary_size, (pairs * side,))
-    lengths = torch.full((pairs,), side)
-    began, done = 0.0, 0
-    for step in range(40):
-        if step == 2:  # the first ones warm up
-            began, done = time.monotonic(), 0
-        model.reseed(step)
-        states = model(source=ids, source_lengths=lengths, target=ids, target_lengths=lengths)
-        loss, _ = projected_cross_entropy(states, *model.readout(), ids, 0.1)
-        (loss / len(ids)).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        done += 1
-        if step >= 4 and time.monotonic() - began > MEASURED_SECONDS:
-            break
-    return done * 2 * len(ids) / (time.monotonic() - began)
 
 
 def _stem(path: Path) -> str:

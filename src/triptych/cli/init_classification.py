@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ..data.example import Example
     from ..data.parts import DataTable
 
-MEASURED_SECONDS = 4.0  # how long the short measurement may take
 FEWEST = 20  # texts
 
 
@@ -104,51 +103,24 @@ def forecast(examples: list[Example], size: Size, needs: tuple[str, ...], minute
     from ..data.check_columns import label_counts
     from ..presets import configure, parameter_count
     from .init import estimated_tokens
+    from .measured import measured_speed
 
     tokens = sum(estimated_tokens(example.text or "") + estimated_tokens(example.text_pair or "") for example in examples)
     config: Any = configure("encoder-tiny", _dials(size))
     config = dataclasses.replace(config, vocabulary_size=size.vocabulary)
-    speed = measured_speed(config, max(4, round(tokens / len(examples))))
+    measured = measured_speed(config, max(4, round(tokens / len(examples))))
+    speed = measured.speed
     minutes = minutes or max(1.0, round(size.epochs * tokens / speed / 60, 1))
     labels = label_counts(examples)
     learnt = f"{len(labels)} labels" if needs[-1] != "value" else "a number each"
     return (
         f"{len(examples):,} texts with {learnt}, about {tokens:,.0f} tokens; {parameter_count(config) / 1e6:.1f} M parameters read about "
-        f"{speed:,.0f} tokens/s here (measured just now): {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} minutes."
+        f"{speed:,.0f} tokens/s here {measured.words}: {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} minutes."
     ), minutes
 
 
 def _dials(size: Size) -> dict[str, Any]:
     return {"layers": size.layers, "width": size.width, "heads": size.width // 32, "inner_width": 2 * size.width, "dropout": size.dropout}
-
-
-def measured_speed(config: Any, length: int, batch_tokens: int = 4096) -> float:
-    """Tokens a second of training steps."""
-    import time
-
-    import torch
-
-    from ..model.build import build
-    from ..training.precision import choose_device, choose_precision
-
-    count = max(1, batch_tokens // length)
-    model = build(config)
-    model.precision = choose_precision("auto", choose_device("cpu"))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    ids, lengths = torch.randint(2, config.vocabulary_size, (count * length,)), torch.full((count,), length)
-    side = "source" if config.encoder is not None else "target"
-    began, done = time.monotonic(), 0
-    for step in range(30):
-        if step == 2:  # the first ones warm up
-            began, done = time.monotonic(), 0
-        model.reseed(step)
-        model(**{side: ids, f"{side}_lengths": lengths}).float().square().mean().backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        done += 1
-        if step >= 3 and time.monotonic() - began > MEASURED_SECONDS:
-            break
-    return done * len(ids) / (time.monotonic() - began)
 
 
 def text_of(data: DataTable, needs: tuple[str, ...], size: Size, words: str, minutes: float) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from .console import talk
-from .init_classification import FEWEST, files_of_recipe, measured_speed
+from .init_classification import FEWEST, files_of_recipe
 
 if TYPE_CHECKING:
     from ..data.check import Report
@@ -104,7 +104,7 @@ def forecast(task: str, plan: Plan, examples: Sequence[Example], minutes: float 
     """(in words, size, minutes), from a few training steps on made-up texts of the usual length."""
     from ..presets import configure, parameter_count
     from .init import estimated_tokens
-    from .init import measured_speed as of_pairs
+    from .measured import measured_speed
 
     texts = [text for one in examples for text in _texts(one)]
     tokens = sum(map(estimated_tokens, texts))
@@ -112,12 +112,13 @@ def forecast(task: str, plan: Plan, examples: Sequence[Example], minutes: float 
     config: Any = configure(size.presets[plan.stacks], {"dropout": size.dropout})
     config = dataclasses.replace(config, vocabulary_size=size.vocabulary)
     usual = min(256, max(4, round(tokens / len(examples))))
-    speed = of_pairs(config, plan.batch_tokens, usual) if plan.stacks == BOTH else measured_speed(config, usual)
+    measured = measured_speed(config, usual, plan.batch_tokens if plan.stacks == BOTH else 4096)
+    speed = measured.speed
     epochs = size.epochs / 2 if plan.is_text_alone else size.epochs
     minutes = minutes or max(1.0, round(epochs * tokens / speed / 60, 1))
     return (
         f"{len(examples):,} {plan.records}, about {tokens:,.0f} tokens; {parameter_count(config) / 1e6:.1f} M parameters read about "
-        f"{speed:,.0f} tokens/s here (measured just now): {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} minutes."
+        f"{speed:,.0f} tokens/s here {measured.words}: {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} minutes."
     ), size, minutes  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from .console import talk
+from .measured import measured_speed
 
 if TYPE_CHECKING:
     from ..data.example import Example
@@ -71,11 +72,11 @@ def begin(start: Path, task: str, options: dict[str, Any], examples: Sequence[Ex
     steps = max(1, math.ceil(tokens / batch_tokens))
     epochs = max(EPOCHS, min(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps)))
     rate = float(f"{RATE_BY_WIDTH / _width(config):.1e}")
-    speed = _speed(config, usual, batch_tokens)
-    minutes = epochs * tokens / speed / 60
+    measured = measured_speed(config, max(4, round(usual)), batch_tokens)
+    minutes = epochs * tokens / measured.speed / 60
     words = (
         f"{len(examples):,} examples, about {tokens:,.0f} tokens; the model in {start.name} "
-        f"({parameter_count(config) / 1e6:.1f} M parameters) reads about {speed:,.0f} tokens/s here (measured just now): "
+        f"({parameter_count(config) / 1e6:.1f} M parameters) reads about {measured.speed:,.0f} tokens/s here {measured.words}: "
         f"{epochs} epochs, about {epochs * steps:,} updates, in about {max(0.1, minutes):.1f} minutes."
     )
     return Start(str(start.resolve()), config, options, round(tokens), batch_tokens, epochs, rate, minutes, words)
@@ -126,18 +127,6 @@ def _tokens(task: Task, examples: Sequence[Example], tokenizers: Tokenizers, ori
 def _width(config: Any) -> int:
     stack = getattr(config, "encoder", None) or getattr(config, "decoder", None)
     return stack.width if stack is not None else config.width
-
-
-def _speed(config: Any, usual: float, batch_tokens: int) -> float:
-    """Tokens a second of training steps of this model on made-up examples of the usual length."""
-    from .init import measured_speed as of_pairs
-    from .init_classification import measured_speed
-
-    if getattr(config, "encoder", None) is not None and getattr(config, "decoder", None) is None:
-        return measured_speed(config, max(4, round(usual)), batch_tokens)
-    if getattr(config, "encoder", None) is None and getattr(config, "decoder", None) is not None:
-        return measured_speed(config, max(4, round(usual)), batch_tokens)
-    return of_pairs(config, batch_tokens, usual)
 
 
 def text_of(task: str, found: Start, files: str, held: str, minutes: float | None, decoding: str = "") -> str:

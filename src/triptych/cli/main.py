@@ -19,6 +19,7 @@ from cyclopts.exceptions import CycloptsError, UnknownOptionError
 from .. import __version__
 from ..errors import TriptychError, TriptychWarning, UsageError, is_failure
 from .console import remember, talk, uncaught
+from .threads import settle, take_threads
 
 VERBS = {  # verb -> (module:function, what it does)
     "init": ("init:init", "Write a recipe for your own files, with a forecast of minutes and memory."),
@@ -54,7 +55,10 @@ MEMORY_ADVICE = {  # verb -> what needs less
     "data": "Give smaller files, or one file at a time.",
     **dict.fromkeys(("import", "export", "info"), ROOM),
 }
-NOTE = "Any key of a recipe can be given as --table.key VALUE, for example --training.minutes 10 or --decoding.beams 5."
+NOTE = (
+    "Any key of a recipe can be given as --table.key VALUE, for example --training.minutes 10 or --decoding.beams 5. "
+    "--threads N: so many threads compute, where not one for each core is to."
+)
 DOTTED = re.compile(r"--([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)(?:=(.*))?", re.DOTALL)
 
 
@@ -138,6 +142,10 @@ def said(error: BaseException, verb: str = "") -> str:
 
 
 def dispatch(arguments: list[str]) -> int:
+    arguments, threads = take_threads(arguments)
+    if threads is not None and arguments[:1] == ["data"]:
+        raise UsageError("--threads means nothing for data: nothing is computed there.")
+    settle(threads)
     rest, overrides = split_overrides(arguments)
     app = build_app()
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from .console import Display, field, put, talk
+from .threads import said
 
 if TYPE_CHECKING:
     from ..training.job import Job
@@ -49,7 +50,7 @@ def train(
 
     prepared = prepare(loaded, folder, resume=resume, dry=dry_run, report=talk, data_changed=data_changed)
     if prepared.leads:
-        for line in prepared.describe():
+        for line in [*prepared.describe(), *said()]:
             talk(line)
     if dry_run:
         talk("Dry run: nothing was trained and nothing written.")

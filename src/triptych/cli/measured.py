@@ -1,0 +1,70 @@
+"""How fast a model learns here, measured in a few training steps on made-up ids: for the forecasts of `init`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+MEASURED_SECONDS = 5.0  # how long the short measurement may take
+WARM_STEPS, MOST_STEPS = 2, 40
+BUSY = 1.25  # times the time of a quiet machine before it is said
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The speed of training. speed: tokens a second with the machine to ourselves; slowdown: how much longer it takes just now."""
+
+    speed: float
+    slowdown: float
+
+    @property
+    def words(self) -> str:
+        """In brackets, for a forecast."""
+        if self.slowdown < BUSY:
+            return "(measured just now)"
+        return f"(measured just now, on a quiet machine; other programs keep this one busy, it takes {self.slowdown:.1f} times as long)"
+
+
+def measured_speed(config: Any, length: float, batch_tokens: int = 4096, precision: str = "auto") -> Measured:
+    """Train a few steps on batches of texts of the usual `length` in tokens; of an encoder and decoder, half of them on each side.
+
+    What counts is the processor time of this thread, which computes or looks for the others as long as it has a core: other programs
+    lengthen the clock's time and not this.
+    """
+    import time
+
+    import torch
+
+    from ..model.build import build
+    from ..training.precision import choose_device, choose_precision
+
+    sides = [name for name, stack in (("source", "encoder"), ("target", "decoder")) if getattr(config, stack, config) is not None]
+    side = max(2, round(length / len(sides)))
+    count = max(1, batch_tokens // (len(sides) * side))
+    model = build(config)
+    model.precision = choose_precision(precision, choose_device("cpu"))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    ids, lengths = torch.randint(2, config.vocabulary_size, (count * side,)), torch.full((count,), side)
+    batch = {f"{name}{ending}": tensor for name in sides for ending, tensor in (("", ids), ("_lengths", lengths))}
+    clock, used, done = time.monotonic(), time.thread_time(), 0
+    for step in range(MOST_STEPS):
+        if step == WARM_STEPS:
+            clock, used, done = time.monotonic(), time.thread_time(), 0
+        model.reseed(step)
+        _loss(model, model(**batch), ids, len(sides) == 2).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        done += 1
+        if step > WARM_STEPS and time.monotonic() - clock > MEASURED_SECONDS:
+            break
+    seconds = max(1e-6, time.thread_time() - used)
+    return Measured(done * len(sides) * len(ids) / seconds, (time.monotonic() - clock) / seconds)
+
+
+def _loss(model: Any, states: Any, ids: Any, projects: bool) -> Any:
+    """A loss whose gradient costs what training's does: with the projection to the vocabulary where a text is written."""
+    from ..model.kernels import projected_cross_entropy
+
+    if not projects:
+        return states.float().square().mean()
+    return projected_cross_entropy(states, *model.readout(), ids, 0.1)[0] / len(ids)
