@@ -39,16 +39,18 @@ WAYS = {
 LOADS = ("quiet", "pinned", "free")
 OURS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "MKL_NUM_THREADS", "TRIPTYCH_THREADS")
 WARM_STEPS = 8
+PAIRS = 2000
+TEXTS = 128
 
 
 def recipe_of(folder: Path, shape: str) -> Path:
-    """A recipe on 2,000 made-up pairs in `folder`."""
+    """A recipe on made-up pairs in `folder`."""
     import tomllib
 
     pairs, path = folder / "pairs.tsv", folder / f"{shape}.toml"
     drawn = random.Random(1)
     words = ["".join(drawn.choices("abcdefghijklmnopqrstuvwxyz", k=drawn.randint(2, 9))) for _ in range(600)]
-    rows = [[" ".join(drawn.choices(words, k=drawn.randint(5, 15))) for _ in range(2)] for _ in range(2000)]
+    rows = [[" ".join(drawn.choices(words, k=drawn.randint(5, 15))) for _ in range(2)] for _ in range(PAIRS)]
     pairs.write_text("source\ttarget\n" + "".join("\t".join(row) + "\n" for row in rows))
     tables: dict[str, list[str]] = {}
     for key, value in SHAPES[shape].items():
@@ -83,7 +85,7 @@ def predict(run: Path, pairs: Path, seconds: float) -> tuple[float, float]:
 
     keep_freed_memory(4)
     predictor = triptych.load(run)
-    texts = [line.split("\t")[0] for line in pairs.read_text().split("\n")[1:129]]
+    texts = [line.split("\t")[0] for line in pairs.read_text().split("\n")[1 : 1 + TEXTS]]
     dials = {"beams": 4, "max_length": 16, "min_length": 15, "batch_tokens": 400}
     predictor.predict(texts[:16], **dials)
     answered, began, used = 0, time.monotonic(), time.process_time()

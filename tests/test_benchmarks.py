@@ -87,6 +87,9 @@ def test_threads_are_measured_by_load_and_way(monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     threads = importlib.import_module("threads")
     monkeypatch.setitem(threads.SHAPES, "tiny", {"model.preset": "transformer-tiny", "model.layers": 1, "batches.batch_tokens": 100})
+    monkeypatch.setattr(threads, "PAIRS", 200)
+    monkeypatch.setattr(threads, "TEXTS", 4)
+    monkeypatch.setattr(threads, "WARM_STEPS", 1)
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # of this process; no way keeps it
     seen = []
 
@@ -97,13 +100,13 @@ def test_threads_are_measured_by_load_and_way(monkeypatch: pytest.MonkeyPatch, c
         return subprocess.CompletedProcess(command, 0, f"a notice\n{json.dumps(found)}\n", "")
 
     monkeypatch.setattr(threads.subprocess, "run", here)
-    dials = "--quick --ways one passive --loads quiet pinned --json"
+    dials = "--quick --ways one passive --loads quiet --json"
     monkeypatch.setattr("sys.argv", ["threads.py", *dials.split(), str(tmp_path / "found.json")])
     threads.main()
     found = json.loads((tmp_path / "found.json").read_text())
-    assert seen == [("1", None, None), (None, "PASSIVE", None)] * 4
+    assert seen == [("1", None, None), (None, "PASSIVE", None)] * 2
     assert [(one["load"], one["work"], one["way"]) for one in found[:3]] == [
         ("quiet", "training", "one"), ("quiet", "training", "passive"), ("quiet", "prediction", "one")]  # fmt: skip
     assert all(one["rate"] > 0 for one in found)
     rows = capsys.readouterr().out.split("\n")
-    assert rows[0].startswith("training of tiny, tokens a second") and rows[1].split()[0] == "one" and "pinned" in rows[1]
+    assert rows[0].startswith("training of tiny, tokens a second") and rows[1].split()[0] == "one" and "quiet" in rows[1]
