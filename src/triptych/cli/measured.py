@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..training.settings import TrainingSettings
 
 MEASURED_SECONDS = 5.0  # how long the short measurement may take
 WARM_STEPS, MOST_STEPS = 2, 40
@@ -25,8 +28,8 @@ class Measured:
         return f"(measured just now, on a quiet machine; other programs keep this one busy, it takes {self.slowdown:.1f} times as long)"
 
 
-def measured_speed(config: Any, length: float, batch_tokens: int = 4096, precision: str = "auto") -> Measured:
-    """Train a few steps on batches of texts of the usual `length` in tokens; of an encoder and decoder, half of them on each side.
+def measured_speed(config: Any, length: float, batch_tokens: int = 4096, settings: TrainingSettings | None = None) -> Measured:
+    """Train a few steps, as `settings` say, on texts of the usual `length` in tokens; with two stacks, half of them on each side.
 
     What counts is the processor time of this thread, which computes or looks for the others as long as it has a core: other programs
     lengthen the clock's time and not this.
@@ -36,14 +39,17 @@ def measured_speed(config: Any, length: float, batch_tokens: int = 4096, precisi
     import torch
 
     from ..model.build import build
+    from ..training.optimizer import Optimizers
     from ..training.precision import choose_device, choose_precision
+    from ..training.settings import TrainingSettings
 
+    settings = settings or TrainingSettings()
     sides = [name for name, stack in (("source", "encoder"), ("target", "decoder")) if getattr(config, stack, config) is not None]
     side = max(2, round(length / len(sides)))
     count = max(1, batch_tokens // (len(sides) * side))
     model = build(config)
-    model.precision = choose_precision(precision, choose_device("cpu"))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    model.precision = choose_precision(settings.precision, choose_device("cpu"))
+    optimizers = Optimizers(dict(model.named_parameters()), settings)
     ids, lengths = torch.randint(2, config.vocabulary_size, (count * side,)), torch.full((count,), side)
     batch = {f"{name}{ending}": tensor for name in sides for ending, tensor in (("", ids), ("_lengths", lengths))}
     clock, used, done = time.monotonic(), time.thread_time(), 0
@@ -52,8 +58,8 @@ def measured_speed(config: Any, length: float, batch_tokens: int = 4096, precisi
             clock, used, done = time.monotonic(), time.thread_time(), 0
         model.reseed(step)
         _loss(model, model(**batch), ids, len(sides) == 2).backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        optimizers.step(1e-4)
+        optimizers.forget_gradients()
         done += 1
         if step > WARM_STEPS and time.monotonic() - clock > MEASURED_SECONDS:
             break
