@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from triptych.cli import init_classification
 from triptych.recipe import Recipe, packaged
 
 Command = Callable[..., SimpleNamespace]
@@ -26,7 +25,7 @@ def mine(tmp_path: Path) -> Path:
 
 
 def test_from_a_file_to_answers(triptych: Command, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(init_classification, "MEASURED_SECONDS", 0.05)
+    monkeypatch.setattr("triptych.cli.measured.MEASURED_SECONDS", 0.05)
     recipe, run = tmp_path / "mine.toml", tmp_path / "run"
     done = triptych("init", "classification", "--train", mine, "--out", recipe)
     assert done.code == 0 and done.out.strip() == str(recipe) and "228 texts with 2 labels" in done.err, done.err

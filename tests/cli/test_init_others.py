@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from triptych.cli import init_classification
 from triptych.cli.init_others import PLANS
 from triptych.recipe import Recipe
 
@@ -44,7 +43,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 @pytest.mark.parametrize("task", list(PLANS))
 def test_a_file_becomes_a_recipe_that_trains(task: str, triptych: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(init_classification, "MEASURED_SECONDS", 0.05)
+    monkeypatch.setattr("triptych.cli.measured.MEASURED_SECONDS", 0.05)
     file, recipe = _files(tmp_path)[task], tmp_path / "mine.toml"
     given = ["--validation", file, "--test", file] if "masked" in task else []  # one document cannot be divided by its hash
     done = triptych("init", task, "--train", file, *given, "--out", recipe)

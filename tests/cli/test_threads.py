@@ -158,7 +158,7 @@ def test_the_speed_that_is_measured_is_that_of_a_quiet_machine(monkeypatch: pyte
     monkeypatch.setattr(time, "monotonic", lambda: 50 * clock())  # others have the processor for 49 of 50 seconds
     busy = measured_speed(config, 10, 400)
     assert quiet.speed / 5 < busy.speed < 5 * quiet.speed
-    assert busy.slowdown > 10 * quiet.slowdown and "other programs keep this one busy" in busy.words
+    assert busy.slowdown > 10 * quiet.slowdown and "other programs keep this machine busy" in busy.words
 
 
 @pytest.mark.parametrize("preset", ["encoder-tiny", "decoder-tiny"])

@@ -25,7 +25,10 @@ class Measured:
         """In brackets, for a forecast."""
         if self.slowdown < BUSY:
             return "(measured just now)"
-        return f"(measured just now, on a quiet machine; other programs keep this one busy, it takes {self.slowdown:.1f} times as long)"
+        return (
+            "(measured just now, in processor time; other programs keep this machine busy: "
+            f"as long as they do, it takes {self.slowdown:.1f} times as long)"
+        )
 
 
 def measured_speed(config: Any, length: float, batch_tokens: int = 4096, settings: TrainingSettings | None = None) -> Measured:
