@@ -11,7 +11,6 @@ import pytest
 from test_init_others import _files
 
 import toy_folder
-from triptych.cli import init, init_classification
 from triptych.recipe import Recipe
 
 Command = Callable[..., SimpleNamespace]
@@ -21,8 +20,7 @@ UNDERSTANDS = ("tagging", "parsing", "question-answering", "masked-words")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(init_classification, "MEASURED_SECONDS", 0.05)
-    monkeypatch.setattr(init, "MEASURED_SECONDS", 0.05)
+    monkeypatch.setattr("triptych.cli.measured.MEASURED_SECONDS", 0.05)
 
 
 @pytest.fixture
