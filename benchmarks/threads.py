@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SHAPES = {
     "tiny": {"model.preset": "transformer-tiny", "batches.batch_tokens": 1500},
@@ -86,7 +87,7 @@ def predict(run: Path, pairs: Path, seconds: float) -> tuple[float, float]:
     keep_freed_memory(4)
     predictor = triptych.load(run)
     texts = [line.split("\t")[0] for line in pairs.read_text().split("\n")[1 : 1 + TEXTS]]
-    dials = {"beams": 4, "max_length": 16, "min_length": 15, "batch_tokens": 400}
+    dials: dict[str, Any] = {"beams": 4, "max_length": 16, "min_length": 15, "batch_tokens": 400}
     predictor.predict(texts[:16], **dials)
     answered, began, used = 0, time.monotonic(), time.process_time()
     while (passed := time.monotonic() - began) < seconds or not answered:

@@ -139,10 +139,8 @@ def test_marks_are_of_the_content(tmp_path: Path) -> None:
 
 def test_a_set_is_known_by_its_examples_without_their_places() -> None:
     table = DataTable(set="sst2")
-    marks = [
-        marks_of(table, {"train": [Example(text="good", **given)], "validation": []})["train"]["sst2"]
-        for given in ({"label": "yes", "place": "a:1"}, {"label": "yes"}, {"label": "no"})
-    ]
+    texts = [Example(text="good", label="yes", place="a:1"), Example(text="good", label="yes"), Example(text="good", label="no")]
+    marks = [marks_of(table, {"train": [text], "validation": []})["train"]["sst2"] for text in texts]
     assert marks[0] == marks[1] != marks[2] and marks[0]["examples"] == 1
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ def signal_in(place: str, job: Job, monkeypatch: pytest.MonkeyPatch, number: int
     elif place == "optimizer":
         monkeypatch.setattr(Optimizers, "step", signalled(Optimizers.step, STOP, number))
     elif place == "validation":
+        assert job.validate is not None
         job.validate = signalled(job.validate, STOP // 4, number)
     else:
         writing = signalled(job.run.write_checkpoint, 4, number)
@@ -177,7 +178,12 @@ def test_a_handler_that_was_set_meanwhile_stays(tmp_path: Path) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         job, change = make_job(tmp_path / place, steps=4), lambda: signal.signal(signal.SIGINT, other)
         if place == "step":
-            job.validate = lambda model, change=change: change() and {"loss": 1.0}
+
+            def validate(model: Any, change: Callable[[], Any] = change) -> dict[str, float]:
+                change()
+                return {"loss": 1.0}
+
+            job.validate = validate
         for progress in train(job):
             if place == "body" and progress.event == "step" and progress.step == 2:
                 change()

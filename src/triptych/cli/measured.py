@@ -76,4 +76,5 @@ def _loss(model: Any, states: Any, ids: Any, projects: bool) -> Any:
 
     if not projects:
         return states.float().square().mean()
-    return projected_cross_entropy(states, *model.readout(), ids, 0.1)[0] / len(ids)
+    weight, offset = model.readout()
+    return projected_cross_entropy(states, weight, offset, ids, 0.1)[0] / len(ids)

@@ -278,17 +278,3 @@ def _news(text: str, told: str, stops: Sequence[str] | None, head: str | None, f
     whole = cut_at(text, stops, head) if final else _sure(text, told, stops, head)
     if len(whole) > len(told):
         yield whole[len(told) :]
-
-
-def from_first_word(pieces: Generator[str, None, bool]) -> Generator[str, None, bool]:
-    """The pieces of a turn without the white space before it."""
-    begun = False
-    while True:
-        try:
-            piece = next(pieces)
-        except StopIteration as end:
-            return bool(end.value)
-        piece = piece if begun else piece.lstrip()
-        begun = begun or bool(piece)
-        if piece:
-            yield piece
