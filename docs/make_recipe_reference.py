@@ -45,7 +45,7 @@ GROUPS = {
 }  # fmt: skip
 PLAIN = {
     "int": "whole number", "float": "number", "bool": "true or false", "str": "text", "NoneType": "text",
-    "list[str]": "list of texts", "list[int]": "list of whole numbers", "StackConfig": "table",
+    "list[str]": "list of texts", "list[int]": "list of whole numbers", "dict[str, str | int]": "table", "StackConfig": "table",
 }  # fmt: skip
 
 

@@ -82,11 +82,14 @@ def _other_source(values: dict[str, Any], given: dict[str, Any]) -> dict[str, An
         if data.get("set") is not None and data.get("train") is not None:
             raise UsageError(f"data.set = {data['set']!r} and data.train both say what to learn from. Remove one or the other.")
     data, said = values.get("data", {}), given.get("data", {})
+    if said.get("columns") is not None or said.get("fields") is not None:  # the columns given last are all of them
+        data = {key: value for key, value in data.items() if key not in ("columns", "fields")}
+        values = {**values, "data": data}
     if said.get("train") is not None and data.get("set") is not None:
         of_the_set = ("set", "script", "fold", "leaks")
         return {**values, "data": {key: value for key, value in data.items() if key not in of_the_set}}
     if said.get("set") is not None and data.get("train") is not None:
-        files = ("train", "validation", "test", "fields")
+        files = ("train", "validation", "test", "fields", "columns")
         return {**values, "data": {key: value for key, value in data.items() if key not in files}}
     return values
 

@@ -343,4 +343,4 @@ def _words(wanted: Any) -> str:
         return "one of " + ", ".join(map(str, parts))
     if typing.get_origin(wanted) in (types.UnionType, typing.Union):
         return " or ".join(_words(part) for part in parts)
-    return "a list" if typing.get_origin(wanted) is list else str(wanted)
+    return {list: "a list", dict: "a table"}.get(typing.get_origin(wanted), str(wanted))

@@ -45,7 +45,7 @@ def test_fields_name_columns(tmp_path: Path) -> None:
     assert [(one.text, one.label) for one in read([path], DataTable(fields=["2", "1"]), SINGLE)] == [("Hello", "ham"), ("Win!", "spam")]
     path = write(tmp_path, "b.csv", "kind,body\nham,Hello\n")
     assert read([path], DataTable(fields=["body", "kind"]), SINGLE)[0].text == "Hello"
-    with pytest.raises(DataError, match=r"b\.csv has no columns nothing, kind. Its first line has: kind, body"):
+    with pytest.raises(DataError, match=r"b\.csv has no column 'nothing'. Its first line has: kind, body"):
         read([path], DataTable(fields=["nothing", "kind"]), SINGLE)
     with pytest.raises(DataError, match="names 1 columns; it must name 2"):
         read([path], DataTable(fields=["body"]), SINGLE)

@@ -76,7 +76,7 @@ def test_what_cannot_be_read_is_named_with_its_line() -> None:
         if said is not None:
             with pytest.raises(DataError, match=said):
                 examples_of(lines(text), "f", fields)
-    with pytest.raises(UsageError, match=r"Unknown column '7' of f in data\.fields"):
+    with pytest.raises(UsageError, match=r"Unknown column '7' of f in data\.columns"):
         examples_of(["a O"], "f", ["1", "7"])
     with pytest.raises(UsageError, match="names 1 columns"):
         examples_of(["a O"], "f", ["1"])

@@ -53,9 +53,10 @@ def test_what_was_sniffed_is_echoed(tmp_path: Path) -> None:
 
 def test_which_of_more_columns_are_taken_is_said(tmp_path: Path) -> None:
     said: list[str] = []
+    read(Files(write(tmp_path, "c.csv", "dog,Hund,one\ncat,Katze,two\n")), report=said.append)
+    assert "no columns are called source, target; the first 2 of 3 are taken (source 'dog', target 'Hund')" in said[1]
     three = write(tmp_path, "a.csv", "id,English,German\n7,dog,Hund\n")
-    read(Files(three), report=said.append)
-    assert "no columns are called source, target; the first 2 of 3 are taken (source 'id', target 'English')" in said[1]
+    assert [(one.source, one.target) for one in read(Files(three))] == [("dog", "Hund")]
     read(Files(three, fields=("English", "German")), report=said.clear() or said.append)
     read(Files(write(tmp_path, "b.csv", "dog,Hund\n")), report=said.append)
     assert len(said) == 2 and not any("taken" in one for one in said)
@@ -105,7 +106,7 @@ def test_columns_are_found_by_their_names(tmp_path: Path) -> None:
     assert pairs(Files(csv, fields=("3", "2")))[1:] == [("dog", "Hund"), ("cat", "Katze")]  # by number, without a header
     assert pairs(Files(write(tmp_path, "b.tsv", "de\ten\nHund\tdog\n"))) == [("dog", "Hund")]  # by the languages read
     assert pairs(Files(write(tmp_path, "b.jsonl", '{"de": "Hund", "en": "dog"}\n'))) == [("dog", "Hund")]
-    with pytest.raises(DataError, match=r"no columns 'text' and 'german'.*id, German, English"):
+    with pytest.raises(DataError, match=r"has no column 'text'. Its first line has: id, German, English"):
         read(Files(csv, fields=("text", "german")))
 
 

@@ -28,7 +28,7 @@ def report_on(what: What) -> tuple[Report, str] | None:
 
 def _own_files(what: What, *learnt: str) -> tuple[DataTable, What, dict[str, list[str]]] | None:
     """The data table, the fields and the own files by part of the recipe that is named, where its task learns from one of `learnt`."""
-    from ..data.parts import aligned, learnt_field
+    from ..data.parts import aligned, learnt_field, refuse_idle_columns
     from ..recipe import Recipe
 
     if len(what) != 1 or not names_recipe(what[0]):
@@ -37,6 +37,7 @@ def _own_files(what: What, *learnt: str) -> tuple[DataTable, What, dict[str, lis
     needs = recipe.build_task().needs
     if recipe.data.set is not None or recipe.data.train is None or aligned(needs) or learnt_field(needs) not in learnt:
         return None
+    refuse_idle_columns(recipe.data, needs)
     return recipe.data, needs, named_files(recipe.data)
 
 
@@ -108,7 +109,7 @@ def _reading(what: What) -> Report | None:
     from ..data.catalog import SPLITS, entries
     from ..data.check import Report
     from ..data.check_reading import check, check_examples, is_squad
-    from ..data.parts import DataTable, read_part
+    from ..data.parts import DataTable, read_part, refuse_idle_columns
     from ..recipe import Recipe
 
     needs = ("question", "passage", "answers")
@@ -124,6 +125,7 @@ def _reading(what: What) -> Report | None:
         data = DataTable(set=first)
     if data is None:
         return None
+    refuse_idle_columns(data, needs)
     if data.set is None:
         given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
         return check({part: [names] if isinstance(names, str) else names for part, names in given.items()})
@@ -136,7 +138,7 @@ def _tagged(what: What) -> Report | None:
     """The report on words with tags, where that is what the words on the command line mean."""
     from ..data.catalog import SPLITS, entries, locate
     from ..data.check_conll import check, is_conll
-    from ..data.parts import names_of
+    from ..data.parts import names_of, refuse_idle_columns
     from ..data.sets_tagging import SPLIT_FILES
     from ..recipe import Recipe
 
@@ -149,7 +151,8 @@ def _tagged(what: What) -> Report | None:
         recipe = Recipe.load(name)
         if recipe.task.get("name") != "tagging":
             return None
-        name, fields = recipe.data.set or "", recipe.data.fields
+        refuse_idle_columns(recipe.data, recipe.build_task().needs)
+        name, fields = recipe.data.set or "", recipe.data.listed(("words", "tags"))
         if recipe.data.set is None:
             given = {part: names for part in SPLITS if (names := getattr(recipe.data, part)) is not None}
             return check({part: names_of(names) for part, names in given.items()}, fields)
@@ -165,9 +168,9 @@ def _written(what: What) -> Report | None:
 
     own = _own_files(what, "references")
     if own is not None:
-        fields, wanted = own[0].fields, tuple(need for need in own[1] if need != "references")
+        data, wanted = own[0], tuple(need for need in own[1] if need != "references")
         return _each(own[2], lambda name: check_reading.check({"train": [name]}) if check_reading.is_squad(name)
-                     else check_written.check(name, wanted, fields))  # fmt: skip
+                     else check_written.check(name, wanted, data.named(wanted)))  # fmt: skip
     needs = check_written.needs_of(what[0]) if len(what) == 1 else None
     return None if needs is None else check_written.check(what[0], needs)
 
@@ -275,7 +278,7 @@ def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
 
     data, needs = found
     if data.set is None:
-        return check_columns.check(named_files(data), needs, data.fields)
+        return check_columns.check(named_files(data), needs, data.named(needs))
     named = read_labelled(found)
     return Report(check_columns.check_examples(named), {name: len(part) for name, part in named.items()})
 
@@ -297,7 +300,7 @@ def _plain_texts(what: What) -> Report | None:
     own = _own_files(what, "text")
     if own is not None:
         data, _, parts = own
-        key = data.fields[0] if data.fields else "text"
+        key = (data.listed(("text",)) or ["text"])[0]
         is_split = data.validation is None or data.test is None
         return together({part: [check_texts.check(names, key, data.verbatim, is_split and part == "train")]
                          for part, names in parts.items()})  # fmt: skip

@@ -71,6 +71,13 @@ def talk(*lines: str) -> None:
         print(_sentence(line), file=sys.stderr, flush=True)
 
 
+def ask(question: str) -> str | None:
+    """Ask on stderr. Returns the line of stdin that answers, None where there is no more."""
+    print(shown(question, sys.stderr), end="", file=sys.stderr, flush=True)
+    said = sys.stdin.readline()
+    return said.strip() if said else None
+
+
 def remember(arguments: Iterable[str]) -> None:
     """Note what the command line named: a name with a line break in it stays on one line of every sentence."""
     names = {part for one in arguments for part in (one, one.rsplit("/", 1)[-1]) if "\n" in part}

@@ -180,7 +180,7 @@ def _files(what: tuple[str, ...], source: str | None, target: str | None,
         data = Recipe.load(first).data
         if data.set is None:
             given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
-            return {part: files_of(names, data.fields) for part, names in given.items()}, None
+            return {part: files_of(names, data) for part, names in given.items()}, None
     elif len(what) == 1 and first in entries():
         data = DataTable(set=first)
     else:

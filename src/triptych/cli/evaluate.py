@@ -107,7 +107,7 @@ def _print(predictor: Predictor, evaluation: Evaluation, name: str, count: int, 
 def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to: str | None, leaks: str | None = None,
                     ) -> tuple[list[Example], str]:  # fmt: skip
     """The examples to score and what to call them. Raises UsageError or DataError where there are none."""
-    from ..data.parts import aligned, files_of, read_part, reader_of
+    from ..data.parts import aligned, files_of, fitting, read_part, reader_of
     from ..data.references import to_score
     from ..data.sources import read
     from ..errors import unknown
@@ -123,13 +123,13 @@ def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to
         if to is None and len(targets) > 1 and aligned(needs):
             raise UsageError(f"This run translates to several languages; say which one --data is in with --to: {', '.join(targets)}.")
         names = [name for part in data for name in part.split(",")]
-        name = ", ".join(names)
+        name, table = ", ".join(names), fitting(recipe.data, names, talk)
         if not aligned(needs):
-            examples = to_score(reader_of(needs)(names, recipe.data, needs, talk), needs)
+            examples = to_score(reader_of(needs)(names, table, needs, talk), needs)
         else:
             source = languages.get("source", [])
             target = to or (targets[0] if targets else None)
-            examples = read(files_of(names, recipe.data.fields), source[0] if source else None, target, talk)
+            examples = read(files_of(names, table), source[0] if source else None, target, talk)
     else:
         examples, name = read_part(recipe.data, split, talk, needs), split
     if to is not None and not (data and aligned(needs)):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, UsageError, unknown
+from .columns import line_of, parsed, settled
 from .console import field, put, talk
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ SIZES = (
 def init(
     task: str, /, *, source: Path | None = None, target: Path | None = None, train: Path | None = None,
     validation: list[Path] | None = None, test: list[Path] | None = None, source_language: str | None = None,
-    target_language: str | None = None, out: Path | None = None, minutes: float | None = None, start: Path | None = None,
+    target_language: str | None = None, columns: str | None = None, out: Path | None = None, minutes: float | None = None,
+    start: Path | None = None,
 ) -> int:  # fmt: skip
     """Check the files, choose a size, forecast minutes and memory, write a recipe. Prints the recipe's path.
 
@@ -71,6 +74,9 @@ def init(
         Code of the source language, like en; read off a file name like a.en otherwise.
     target_language
         Code of the target language.
+    columns
+        Which columns or keys of one file are read, by name or by number from 1: source=English,target=Deutsch or text=3,label=1.
+        header=yes or header=no beside numbers says whether the first line is a header. The recipe keeps them as data.columns.
     out
         Where the recipe is written; NAME.toml after the source file otherwise. Never overwrites.
     minutes
@@ -78,7 +84,7 @@ def init(
     start
         A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the library transformers: the recipe fine-tunes that model.
     """
-    from ..data.parts import DataTable, read_part
+    from ..data.parts import read_part
 
     sides = {"source": source, "target": target, "source-language": source_language, "target-language": target_language}
     _refuse_unknown(task, [name for name, one in ({"train": train} if task == "translation" else sides).items() if one is not None])
@@ -92,11 +98,9 @@ def init(
     _refuse_place(out)
     others = {name: [str(path.resolve()) for path in paths] for name, paths in (("validation", validation), ("test", test)) if paths}
     if source is None:
-        return _write(_other(task, given, others, minutes, out, start), out)
-    files = [str(source.resolve()), *([str(target.resolve())] if target else [])]
-    data = DataTable(source=source_language or _language(source), target=target_language or _language(target),
-                     train=files, **others)  # type: ignore[arg-type]  # fmt: skip
-    _check(files, others)
+        return _write(_other(task, given, others, minutes, out, start, columns), out)
+    data = _pairs(source, target, (source_language or _language(source), target_language or _language(target)), others, columns)
+    _check(data, others)
     examples = read_part(data, "train", talk)
     if len(examples) < 20:
         raise DataError(f"{len(examples)} usable pairs are too few to learn from; give some thousands.")
@@ -124,6 +128,17 @@ def _translation_from(start: Path, data: DataTable, examples: list[Example], min
     return init_start.text_of("translation", found, languages + files, held, minutes, "\n[decoding]\nbeams = 5\n")
 
 
+def _pairs(source: Path, target: Path | None, spoken: tuple[str | None, str | None], others: dict[str, list[str]],
+           columns: str | None) -> DataTable:  # fmt: skip
+    """The data table of a translation, with the columns of one file that has both sides."""
+    from ..data.parts import DataTable
+    from ..data.sources import FIELDS
+
+    files = [str(path.resolve()) for path in (source, target) if path is not None]
+    data = DataTable(source=spoken[0], target=spoken[1], train=files, columns=parsed(columns), **others)  # type: ignore[arg-type]
+    return data if target is not None else replace(data, columns=settled(source, FIELDS, data.columns, spoken))
+
+
 def _refuse_unknown(task: str, idle: list[str]) -> None:
     """Raise UsageError for a task that is none of ours, and for flags of another."""
     from ..tasks.task import TASKS
@@ -146,17 +161,19 @@ def _refuse_place(out: Path) -> None:
         raise UsageError(f"There is no folder {out.parent} for {out.name}. Make it, or name another with --out.")
 
 
-def _other(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path, start: Path | None) -> str:
+def _other(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path, start: Path | None,
+           columns: str | None) -> str:  # fmt: skip
     """The recipe of a task that is no translation."""
     from .init_classification import recipe_for
     from .init_others import recipe_for as other_recipe
     from .init_start import offer
 
     if start is None:
-        offer(task, train, f"triptych init {task} --train {train} --out {out}")
+        given = "" if columns is None else f" --columns {shlex.quote(columns)}"
+        offer(task, train, f"triptych init {task} --train {train}{given} --out {out}")
     if task == "classification":
-        return recipe_for(train, others, minutes, out, start)
-    return other_recipe(task, train, others, minutes, out, start)
+        return recipe_for(train, others, minutes, out, start, parsed(columns))
+    return other_recipe(task, train, others, minutes, out, start, parsed(columns))
 
 
 def _write(text: str, out: Path) -> int:
@@ -173,12 +190,13 @@ def _write(text: str, out: Path) -> int:
     return 0
 
 
-def _check(files: list[str], others: dict[str, list[str]]) -> None:
+def _check(data: DataTable, others: dict[str, list[str]]) -> None:
     """Say what is wrong with the files; stop where training would fail."""
     from ..data.check import check
-    from ..data.parts import files_of
+    from ..data.parts import files_of, names_of
 
-    report = check({"train": files_of(files), **{name: files_of(names) for name, names in others.items()}})
+    files = names_of(data.train or [])
+    report = check({name: files_of(names, data) for name, names in {"train": files, **others}.items()})
     errors = [problem for problem in report.problems if problem.severity == "error"]
     fatal = [problem for problem in errors if not problem.reason.startswith(("empty side", "leak"))]
     if fatal:
@@ -273,7 +291,7 @@ name = "{task}"
 label_smoothing = 0.1           # 0.1 of the probability is spread over all words: less certainty, better BLEU
 
 [data]
-{source}{target}{listed("train")}{listed("validation")}{listed("test")}{held}
+{source}{target}{listed("train")}{line_of(get("columns"))}{listed("validation")}{listed("test")}{held}
 [tokenizer]
 kind = "bpe"                    # or "unigram"
 vocabulary_size = {size.vocabulary}          # fewer pieces for fewer pairs

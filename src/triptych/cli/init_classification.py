@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, UsageError
+from .columns import asked, line_of, settled
 from .console import talk
 
 if TYPE_CHECKING:
@@ -41,18 +42,17 @@ SIZES = (
 )
 
 
-def recipe_for(train: Path, others: dict[str, list[str]], minutes: float | None, out: Path, start: Path | None = None) -> str:
+def recipe_for(train: Path, others: dict[str, list[str]], minutes: float | None, out: Path, start: Path | None = None,
+               columns: dict[str, str | int] | None = None) -> str:  # fmt: skip
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
     from ..data.columns import needs_of
     from ..data.parts import DataTable, read_part
 
-    needs = needs_of(train)
+    needs = needs_of(train, columns)
     if needs is None:
-        raise UsageError(
-            f"{train} does not say which column is the text and which its label. Give it a header, text and label with a tab between "
-            "them (or text_pair; labels; value), or JSONL with these keys."
-        )
-    data = DataTable(train=str(train.resolve()), **others)  # type: ignore[arg-type]
+        columns, needs = _asked(train), ("text", "label")
+    columns = settled(train, needs, columns)
+    data = DataTable(train=str(train.resolve()), columns=columns, **others)  # type: ignore[arg-type]
     _check(data, needs)
     examples = read_part(data, "train", talk, needs)
     if len(examples) < FEWEST:
@@ -63,6 +63,21 @@ def recipe_for(train: Path, others: dict[str, list[str]], minutes: float | None,
     words, found = forecast(examples, size, needs, minutes)
     talk(f"{words} Next: triptych train {out}")
     return text_of(data, needs, size, words, found)
+
+
+def _asked(train: Path) -> dict[str, str | int]:
+    """The columns of text and label of a file that does not name them. Raises UsageError where nobody can be asked."""
+    from ..data.sources import lines_of, sniffed
+
+    lines = lines_of(train)
+    form = sniffed(train, lines, [])
+    doubt = (
+        f"{train} does not say which column is the text and which its label. Give it a header, text and label with a tab between "
+        "them (or text_pair; labels; value), or JSONL with these keys."
+    )
+    if form.kind == "text" or not form.first:
+        raise UsageError(doubt)
+    return asked(form, lines, ("text", "label"), None, [doubt])
 
 
 def _from(start: Path, data: DataTable, needs: tuple[str, ...], examples: list[Example], minutes: float | None, out: Path) -> str:
@@ -76,12 +91,12 @@ def _from(start: Path, data: DataTable, needs: tuple[str, ...], examples: list[E
 
 
 def files_of_recipe(data: DataTable, records: str) -> tuple[str, str]:
-    """The lines of the table `data` that name files, and the remark on what is kept out of training."""
+    """The lines of the table `data` that name files and their columns, and the remark on what is kept out of training."""
     names = ("train", "validation", "test")
     files = "".join(f"{name} = {json.dumps(given, ensure_ascii=False)}\n" for name in names if (given := getattr(data, name)))
     kept = [name for name in names[1:] if not getattr(data, name)]
     held = f"# {' and '.join(kept)}: 2.5 % of the {records} each, kept out of training by a hash of the text\n" if kept else ""
-    return files, held
+    return files + line_of(data.columns), held
 
 
 def _check(data: DataTable, needs: tuple[str, ...]) -> None:
@@ -90,7 +105,7 @@ def _check(data: DataTable, needs: tuple[str, ...]) -> None:
     from .checks import named_files
 
     names = named_files(data)
-    report = check(names, needs)
+    report = check(names, needs, data.named(needs))
     fatal = [one for one in report.problems if one.severity == "error" and not one.reason.startswith(("empty text", "leak"))]
     if fatal:
         raise DataError(f"{fatal[0]}" + (f" ({len(fatal) - 1:,} more: triptych data check lists all.)" if len(fatal) > 1 else ""))

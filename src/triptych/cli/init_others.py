@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
+from .columns import settled
 from .console import talk
 from .init_classification import FEWEST, files_of_recipe
 
@@ -46,7 +47,7 @@ class Plan:
     records: str
     needs: tuple[str, ...]
     options: Callable[[Sequence[Example]], list[str]]
-    check: Callable[[dict[str, list[str]]], Report | None] = lambda names: None
+    check: Callable[[dict[str, list[str]], DataTable], Report | None] = lambda names, data: None
     batch_tokens: int = 2048
     dials: tuple[str, ...] = ()  # more lines of the table `model`
     fewest: int = FEWEST
@@ -56,15 +57,18 @@ class Plan:
 
 
 def recipe_for(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path,
-               start: Path | None = None) -> str:  # fmt: skip
+               start: Path | None = None, columns: dict[str, str | int] | None = None) -> str:  # fmt: skip
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
-    from ..data.parts import DataTable, read_part
+    from ..data.parts import DataTable, read_part, refuse_idle_columns
     from .checks import named_files
 
     plan = PLANS[task]
-    data = DataTable(train=str(train.resolve()), **others)  # type: ignore[arg-type]
+    if task == "summarization":
+        columns = settled(train, tuple(need for need in plan.needs if need != "references"), columns)
+    data = DataTable(train=str(train.resolve()), columns=columns, **others)  # type: ignore[arg-type]
+    refuse_idle_columns(data, plan.needs)
     names = named_files(data)
-    _refuse(plan.check(names), names["train"][0])
+    _refuse(plan.check(names, data), names["train"][0])
     examples = read_part(data, "train", talk, plan.needs)
     if len(examples) < plan.fewest:
         raise DataError(f"{train} holds {len(examples)} {plan.records}, too few to learn from; give some hundreds.")
@@ -213,13 +217,13 @@ def _unspaced(texts: Any) -> bool:
     return 4 * sum(bool(UNSPACED.match(letter)) for letter in letters) > len(letters)
 
 
-def _check_tags(names: dict[str, list[str]]) -> Report:
+def _check_tags(names: dict[str, list[str]], data: DataTable) -> Report:
     from ..data.check_conll import check
 
-    return check(names)
+    return check(names, data.listed(("words", "tags")))
 
 
-def _check_trees(names: dict[str, list[str]]) -> Report:
+def _check_trees(names: dict[str, list[str]], data: DataTable) -> Report:
     from ..data.check import Report
     from ..data.check_conllu import check
 
@@ -228,7 +232,7 @@ def _check_trees(names: dict[str, list[str]]) -> Report:
     return Report(problems, {part: sum(report.pairs.values()) for part, report in found.items()})
 
 
-def _check_questions(names: dict[str, list[str]]) -> Report:
+def _check_questions(names: dict[str, list[str]], data: DataTable) -> Report:
     from ..data.check_reading import check
 
     return check(names)

@@ -82,7 +82,7 @@ def _is_conversation(line: str) -> bool:
 
 
 def _object(line: str, place: str) -> dict[str, Any]:
-    from ..data.sources import brief
+    from ..data.json_lines import brief
 
     try:
         values = json.loads(line)

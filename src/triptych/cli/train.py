@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from .columns import parsed
 from .console import Display, field, put, talk
 from .threads import said
 
 if TYPE_CHECKING:
+    from ..prepare import Prepared
     from ..training.job import Job
+    from ..training.settings import TrainingSettings
 
 
 def train(
-    recipe: str, /, *, out: Path | None = None, resume: bool = False, data_changed: bool = False,
+    recipe: str, /, *, out: Path | None = None, columns: str | None = None, resume: bool = False, data_changed: bool = False,
     dry_run: bool = False, print_config: bool = False,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:  # fmt: skip
@@ -28,6 +31,9 @@ def train(
         A packaged name (multi30k-en-de), a .toml file, or a run folder to go on with.
     out
         Folder of the run; runs/NAME where it is not given.
+    columns
+        Which columns of own files are read, by name or by number from 1: text=Comment,label=Kind or source=2,target=3. header=yes or
+        header=no beside numbers says whether the first line is a header. The same as data.columns of the recipe.
     resume
         Go on from the newest whole checkpoint of that folder.
     data_changed
@@ -39,7 +45,10 @@ def train(
     """
     from ..recipe import Recipe
 
-    loaded = Recipe.load(recipe, overrides)
+    given: dict[str, Any] = dict(overrides or {})
+    if columns is not None:
+        given["data.columns"] = parsed(columns)
+    loaded = Recipe.load(recipe, given)
     if print_config:
         loaded.model.config()
         loaded.build_task()
@@ -55,11 +64,19 @@ def train(
     if dry_run:
         talk("Dry run: nothing was trained and nothing written.")
         return 0
+    code = _watched(prepared, loaded.training)
+    if code == 0 and prepared.leads:
+        put(field(folder))
+    return code
+
+
+def _watched(prepared: Prepared, training: TrainingSettings) -> int:
+    """Train, and show how it goes. Returns the exit code."""
     from ..training.guards import stoppable
 
     event = ""
     try:
-        display = Display(loaded.training.log_every_steps, loaded.training.steps)
+        display = Display(training.log_every_steps, training.steps)
         with stoppable(), contextlib.closing(prepared.train()) as course, display:
             for progress in course:
                 event = progress.event
@@ -69,8 +86,6 @@ def train(
         if prepared.leads and event != "interrupted":
             talk(_stopped(prepared.job))
         return 130 if isinstance(stop, KeyboardInterrupt) else 143
-    if prepared.leads:
-        put(field(folder))
     return 0
 
 

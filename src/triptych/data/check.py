@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError
+from .choosing import Remark
 from .example import FIELDS, Example, texts_of
 from .sources import LONGEST_LINE, Files, marked_lines, read_bytes, records
 from .split import sentence_key
@@ -61,6 +62,11 @@ def check(parts: dict[str, Files]) -> Report:
     return report
 
 
+def of_remarks(*remarks: Remark) -> list[Problem]:
+    """What is guessed about a file, as problems of it; notes are none."""
+    return [Problem(one.place, str(one).removeprefix(f"{one.place}: "), one.severity) for one in remarks if one.severity != "note"]
+
+
 def together(parts: Mapping[str, Sequence[Report]]) -> Report:
     """Join the reports on the files of each part, and add the records whose input stands in two parts."""
     report, held = Report(), dict[str, tuple[str, str]]()
@@ -99,7 +105,11 @@ def readable(path: str | Path, found: list[Problem]) -> bool:
 def _examples(files: Files, found: list[Problem]) -> list[Example]:
     """What training would read; what it would pass over or stop at is added to `found`."""
     examples = []
-    for name, source, target in records(files, wrong=lambda place, reason: found.append(Problem(place, reason))):
+
+    def wrong(place: str, reason: str) -> None:
+        found.append(Problem(place, reason))
+
+    for name, source, target in records(files, wrong=wrong, remark=lambda one: found.extend(of_remarks(one))):
         line = name.rsplit(":", 1)[1]
         source, target, place = source.strip(), target.strip(), f"{files.source}:{line}"
         if source and target and max(len(source), len(target)) <= LONGEST_LINE:

@@ -12,7 +12,8 @@ from ..errors import DataError, UsageError
 from .chats import conversation, preference, records
 from .check import Problem, Report, readable
 from .example import texts_of
-from .sources import first_object, lines_of
+from .json_lines import first_object
+from .sources import lines_of
 from .split import sentence_key
 
 ENDINGS = (".jsonl", ".ndjson", ".json")

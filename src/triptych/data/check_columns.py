@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import DataError, nearest
-from .check import Problem, Report, as_problem, readable
+from .check import Problem, Report, as_problem, of_remarks, readable
+from .choosing import Columns
 from .columns import LEARNT, records
 from .example import Example
 from .split import sentence_key
@@ -15,15 +16,15 @@ from .split import sentence_key
 PARTS = ("train", "validation", "test")
 
 
-def check(parts: Mapping[str, Sequence[str]], needs: Sequence[str], fields: Sequence[str] | None = None) -> Report:
-    """parts: "train", "validation", "test" -> files. Reads everything and stops at nothing."""
+def check(parts: Mapping[str, Sequence[str]], needs: Sequence[str], columns: Columns | None = None) -> Report:
+    """parts: "train", "validation", "test" -> files; columns: where the fields are. Reads everything and stops at nothing."""
     report, examples = Report(), {}
     for part, names in parts.items():
         for name in names:
             found: list[Problem] = []
             try:
                 if readable(name, found):
-                    examples.setdefault(part, []).extend(_examples(name, fields, needs, found))
+                    examples.setdefault(part, []).extend(_examples(name, columns, needs, found))
             except DataError as problem:
                 found.append(as_problem(problem, name))
             report.problems += found
@@ -32,10 +33,14 @@ def check(parts: Mapping[str, Sequence[str]], needs: Sequence[str], fields: Sequ
     return report
 
 
-def _examples(name: str, fields: Sequence[str] | None, needs: Sequence[str], found: list[Problem]) -> list[Example]:
+def _examples(name: str, columns: Columns | None, needs: Sequence[str], found: list[Problem]) -> list[Example]:
     """What training would read; what it would pass over or stop at is added to `found`."""
     examples, folder = [], Path(name).parent
-    for example in records(name, fields, needs, wrong=lambda place, reason: found.append(Problem(place, _kind(reason)))):
+
+    def wrong(place: str, reason: str) -> None:
+        found.append(Problem(place, _kind(reason)))
+
+    for example in records(name, columns, needs, wrong=wrong, remark=lambda one: found.extend(of_remarks(one))):
         example.place = str(folder / example.place)
         missing = [field for field in needs if field not in LEARNT and not (getattr(example, field) or "").strip()]
         if missing:

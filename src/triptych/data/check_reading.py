@@ -8,7 +8,8 @@ from pathlib import Path
 from ..errors import DataError
 from .check import Problem, Report, as_problem
 from .example import Example
-from .sources import first_object, lines_of
+from .json_lines import first_object
+from .sources import lines_of
 from .split import sentence_key
 from .squad import Found, questions
 

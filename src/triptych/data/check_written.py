@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError
-from .check import Problem, Report, readable
-from .columns import NAMES, records
+from .check import Problem, Report, of_remarks, readable
+from .choosing import Columns
+from .columns import records, usual_names
 from .example import Example
-from .sources import lines_of, sniffed
+from .sources import chosen_of, lines_of, sniffed
 from .split import sentence_key
 
 KINDS = (("question", "passage", "target"), ("source", "target", "target_language"), ("passage", "target"), ("source", "target"))
@@ -25,11 +25,11 @@ def needs_of(name: str | Path) -> tuple[str, ...] | None:
         return None
     try:
         lines = lines_of(path)
+        form = sniffed(path, lines, [])
         for needs in KINDS:
-            known = [one for one in itertools.product(*(NAMES[need] for need in needs)) if len(set(one)) == len(one)]
-            form = sniffed(path, lines, known)
-            if form.chosen and not set(OTHERS) & set(form.columns):
-                pairs = needs == KINDS[-1] and form.chosen == KINDS[-1] and not _has_lists(lines, form.kind)
+            chosen = chosen_of(form.first, usual_names(needs))
+            if chosen and not set(OTHERS) & set(form.first):
+                pairs = needs == KINDS[-1] and chosen == KINDS[-1] and not _has_lists(lines, form.kind)
                 return None if pairs else needs
     except DataError:
         pass
@@ -49,15 +49,19 @@ def _has_list(line: str) -> bool:
     return isinstance(values, dict) and isinstance(values.get("target"), list)
 
 
-def check(name: str, needs: Sequence[str], fields: Sequence[str] | None = None) -> Report:
-    """Reads everything and stops at nothing: what cannot be read or is empty, and what stands twice."""
+def check(name: str, needs: Sequence[str], columns: Columns | None = None) -> Report:
+    """Reads everything and stops at nothing: what cannot be read or is empty, and what stands twice. columns: where the fields are."""
     report = Report(pairs={"train": 0})
     found = report.problems
     if not readable(name, found):
         return report
     examples: list[Example] = []
     seen: dict[str, str] = {}
-    for example in records(name, fields, needs, wrong=lambda place, reason: found.append(Problem(place, f"unreadable: {reason}"))):
+
+    def wrong(place: str, reason: str) -> None:
+        found.append(Problem(place, f"unreadable: {reason}"))
+
+    for example in records(name, columns, needs, wrong=wrong, remark=lambda one: found.extend(of_remarks(one))):
         example.place = str(Path(name).parent / example.place)
         empty = [need for need in needs if not (getattr(example, need) or "").strip()]
         if empty:

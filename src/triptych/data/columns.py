@@ -10,38 +10,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
+from .choosing import HEADER, Choice, Columns, Remark, choose, sample_of
 from .example import Example
-from .sources import Format, brief, lines_of, object_of, rows_of, sniffed, stop, tell_taken, text_of
+from .headers import NAMES
+from .json_lines import brief, object_of, text_of
+from .sources import Format, body_of, chosen_of, lines_of, sniffed, stop, with_header
 
 if TYPE_CHECKING:
     from .parts import DataTable
 
 Wrong = Callable[[str, str], None]
 LEARNT = ("label", "labels", "value")
-# Names that a header or a key may have beside the field's own.
-NAMES: dict[str, tuple[str, ...]] = {
-    "text": ("text", "sentence", "sentence1", "text1", "sms", "message", "review", "title"),
-    "text_pair": ("text_pair", "sentence2", "text2"),
-    "label": ("label", "category", "class", "intent", "sentiment"),
-    "labels": ("labels", "categories", "classes"),
-    "value": ("value", "score", "similarity", "rating"),
-    "source": ("source", "document", "dialogue", "article", "text", "input"),
-    "target": ("target", "summary", "highlights", "question", "answer", "answers", "output"),
-    "question": ("question",),
-    "passage": ("passage", "context", "sentence", "paragraph"),
-    "target_language": ("task", "prefix", "target_language"),
-}
 
 
 def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Callable[[str], None] | None = None) -> list[Example]:
-    """The Examples of one or several files. data.fields: the columns or keys of `needs`, in their order.
+    """The Examples of one or several files. data.columns, or data.fields in the order of `needs`: the columns or keys.
 
     Texts that are empty are left out, and counted. Raises DataError naming file and line of the first thing that cannot be read.
     """
     tell = report or (lambda message: None)
     found, empty = [], 0
     for name in names:
-        for example in records(name, data.fields, needs, tell):
+        for example in records(name, data.named(needs), needs, tell):
             if all((getattr(example, field) or "").strip() for field in needs if field not in LEARNT):
                 found.append(example)
             else:
@@ -51,26 +41,25 @@ def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Ca
     return found
 
 
-def records(name: str | Path, fields: Sequence[str] | None, needs: Sequence[str], tell: Callable[[str], None] = lambda message: None,
-            wrong: Wrong = stop) -> Iterator[Example]:  # fmt: skip
-    """Every line as an Example, also those without text; `wrong` gets the place and reason of what cannot be one."""
+def records(name: str | Path, columns: Columns | None, needs: Sequence[str], tell: Callable[[str], None] = lambda message: None,
+            wrong: Wrong = stop, remark: Callable[[Remark], None] | None = None) -> Iterator[Example]:  # fmt: skip
+    """Every line as an Example, also those without text; `wrong` gets the place and reason of what cannot be one.
+
+    remark: what is guessed of the file; it is told unless another way is given.
+    """
     path = Path(name)
-    if fields is not None and len(fields) != len(needs):
-        raise DataError(f"data.fields names {len(fields)} columns; it must name {len(needs)}, those of {', '.join(called(needs))}.")
     lines = lines_of(path, tell)
-    known = [one for one in itertools.product(*(NAMES[need] for need in needs)) if len(set(one)) == len(one)]
-    form = sniffed(path, lines, [tuple(fields)] if fields else known)
+    form, choice = layout_of(path, lines, columns, needs)
     tell(str(form))
     if form.kind == "text":
         raise DataError(
             f"{path} has one text a line and no second column. Write {' and '.join(called(needs))} with a tab between them, or as JSONL."
         )
-    if fields is None:
-        if form.kind != "jsonl" and form.chosen is None:
-            _refuse_half_a_header(lines, form, needs)
-        tell_taken(form, lines, called(needs), tell)
-    cells = _of_objects(lines, form, fields, needs, wrong) if form.kind == "jsonl" else _of_columns(lines, form, fields, needs, wrong)
-    for number, values in cells:
+    for one in choice.remarks:
+        (remark or (lambda found: tell(str(found))))(one)
+    for number, values in _of_objects(lines, form, choice, needs, wrong) if form.kind == "jsonl" else (
+        (number, dict(zip(needs, cells, strict=True))) for number, cells in body_of(lines, form, choice, called(needs), wrong)
+    ):  # fmt: skip
         try:
             values = {need: _value(need, values[need]) for need in needs}
         except ValueError as problem:
@@ -82,26 +71,43 @@ def records(name: str | Path, fields: Sequence[str] | None, needs: Sequence[str]
             yield Example(**values, place=f"{path.name}:{number}")
 
 
+def layout_of(path: Path, lines: list[str], columns: Columns | None, needs: Sequence[str]) -> tuple[Format, Choice]:
+    """What a file is, and which of its columns or keys hold `needs`."""
+    form = sniffed(path, lines, [])
+    if form.kind == "text":
+        return form, Choice(())
+    known = usual_names(needs)
+    if not columns and form.kind != "jsonl" and chosen_of(form.first, known) is None:
+        _refuse_half_a_header(form, needs)
+    choice = choose(form, lines, needs, known, columns)
+    return form if form.kind == "jsonl" else with_header(form, form.first, choice.header), choice
+
+
 def called(needs: Sequence[str]) -> list[str]:
     """The fields as files name them."""
     return [NAMES[need][0] for need in needs]
 
 
-def _refuse_half_a_header(lines: list[str], form: Format, needs: Sequence[str]) -> None:
+def usual_names(needs: Sequence[str]) -> list[tuple[str, ...]]:
+    """All usual names of the fields together, no name twice."""
+    return [one for one in itertools.product(*(NAMES[need] for need in needs)) if len(set(one)) == len(one)]
+
+
+def _refuse_half_a_header(form: Format, needs: Sequence[str]) -> None:
     """Raise DataError where the first line names some of the columns of a labelled text and not the others: it is no text."""
-    number, row = next(rows_of(lines, form.kind, form.path), (0, []))
-    written = {cell.strip().lower() for cell in row}
+    written = {cell.lower() for cell in form.first}
     missing = [need for need in needs if written.isdisjoint(NAMES[need])]
     if needs[-1] in LEARNT and 0 < len(missing) < len(needs):
         raise DataError(
-            f"{form.path}:{number}: this looks like a header ({', '.join(row)}), and no column is called {' or '.join(missing)}. Rename "
-            f"one, or name the columns of {', '.join(called(needs))} in data.fields: by their names, or by numbers where this is no header."
+            f"{form.path}:{form.begins}: this looks like a header ({', '.join(form.first)}), and no column is called "
+            f"{' or '.join(missing)}. Rename one, or name the columns in data.columns, by name or number: "
+            f"--columns {sample_of(needs, form, True)}; with header=no where this is no header."
         )
 
 
-def _of_objects(lines: list[str], form: Format, fields: Sequence[str] | None, needs: Sequence[str], wrong: Wrong,
+def _of_objects(lines: list[str], form: Format, choice: Choice, needs: Sequence[str], wrong: Wrong,
                 ) -> Iterator[tuple[int, dict[str, Any]]]:  # fmt: skip
-    keys = dict(zip(needs, form.chosen or fields or called(needs), strict=True))
+    keys = dict(zip(needs, map(str, choice.columns), strict=True))
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
@@ -113,27 +119,6 @@ def _of_objects(lines: list[str], form: Format, fields: Sequence[str] | None, ne
                 wrong(f"{form.path}:{number}", str(problem))
             else:
                 yield number, {need: values[key] for need, key in keys.items()}
-
-
-def _of_columns(lines: list[str], form: Format, fields: Sequence[str] | None, needs: Sequence[str], wrong: Wrong,
-                ) -> Iterator[tuple[int, dict[str, Any]]]:  # fmt: skip
-    if form.chosen:
-        places = [form.columns.index(name) for name in form.chosen]
-    elif fields is None:
-        places = list(range(len(needs)))
-    elif all(field in form.columns for field in fields):  # by number
-        places = [int(field) - 1 for field in fields]
-    else:
-        head = next(rows_of(lines, form.kind, form.path), (0, []))[1]
-        raise DataError(f"{form.path} has no columns {', '.join(fields)}. Its first line has: {', '.join(head)}.")
-    sign = {"tsv": "a tab", "csv": "a comma"}[form.kind]
-    rows = rows_of(lines, form.kind, form.path)
-    for number, row in itertools.islice(rows, 1 if form.header else 0, None):
-        if len(row) <= max(places):
-            reason = f"{len(row)} column(s), at least {max(places) + 1} are needed ({', '.join(called(needs))}), with {sign} between them."
-            wrong(f"{form.path}:{number}", reason)
-        else:
-            yield number, dict(zip(needs, (row[place] for place in places), strict=True))
 
 
 def _value(need: str, given: Any) -> Any:
@@ -183,18 +168,26 @@ def _labels(given: Any) -> list[str]:
     return list(dict.fromkeys(one.strip() for one in given if one.strip()))
 
 
-def needs_of(name: str | Path) -> tuple[str, ...] | None:
-    """Which fields a file seems to hold: by its header or keys, else two columns whose second has few values. None: others."""
+def needs_of(name: str | Path, columns: Columns | None = None) -> tuple[str, ...] | None:
+    """Which fields a file seems to hold: by its header or keys, else two columns whose second has few values. None: others.
+
+    columns: what is known of it; fields that are named there are held.
+    """
     path = Path(name)
     lines = lines_of(path)
-    for texts, learnt in itertools.product((("text", "text_pair"), ("text",)), LEARNT):
-        needs = (*texts, learnt)
-        if sniffed(path, lines, list(itertools.product(*(NAMES[need] for need in needs)))).chosen:
+    form, given = sniffed(path, lines, []), [need for need in columns or {} if need != HEADER]
+    learnt = [need for need in LEARNT if need in given]
+    if "text" in given and learnt:
+        return (*[need for need in ("text", "text_pair") if need in given], *learnt[:1])
+    headed = (columns or {}).get(HEADER) != "no"
+    for needs in ((*texts, one) for texts, one in itertools.product((("text", "text_pair"), ("text",)), LEARNT)):
+        open_ = [need for need in needs if need not in given]
+        if headed and len(open_) == len(needs) - len(given) and chosen_of(form.first, usual_names(open_)):
             return needs
-    form = sniffed(path, lines, [])
-    if form.kind not in ("tsv", "csv") or len(form.columns) != 2:
+    if form.kind not in ("tsv", "csv") or len(form.first) != 2 or given:
         return None
-    rows = [row for _, row in rows_of(lines, form.kind, path) if len(row) == 2]
-    labels = {row[1].strip() for row in rows}
+    choice = choose(form, lines, ("text", "label"), [], columns)
+    rows = [cells for _, cells in body_of(lines, form, choice, ("text", "label"), lambda place, reason: None)]
+    labels = {label.strip() for _, label in rows}
     few = len(rows) >= 4 and len(labels) <= max(2, len(rows) // 10) and max(map(len, labels)) <= 60
-    return ("text", "label") if few and len({row[0] for row in rows}) > len(labels) else None
+    return ("text", "label") if few and len({text for text, _ in rows}) > len(labels) else None

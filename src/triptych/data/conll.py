@@ -44,14 +44,15 @@ class Sentence:
 
 
 def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Callable[[str], None] | None = None) -> list[Example]:
-    """Examples with text, words and tags of own files. data.fields: word and tag, ["1", "4"] or, of CoNLL-U, ["form", "upos"].
+    """Examples with text, words and tags of own files. data.columns or data.fields: those of words and tags, "1" and "4" or, of
+    CoNLL-U, "form" and "upos".
 
     Raises DataError with file and line for a line that lacks a column and a tag that cannot be; a tag that continues no span is
     read as conlleval reads it, and told.
     """
     found = []
     for name in names:
-        found += examples_of(lines_of(name, report), str(name), data.fields, report=report)
+        found += examples_of(lines_of(name, report), str(name), data.listed(("words", "tags")), report=report)
     return found
 
 

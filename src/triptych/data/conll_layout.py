@@ -71,7 +71,7 @@ def sniff(lines: Sequence[str], where: str, fields: Sequence[str] | None = None)
             {name: number for number, name in enumerate(NAMES)} if treebank else {})  # fmt: skip
         for name in fields:
             if name not in known:
-                raise unknown("column", name, known, f"of {where} in data.fields")
+                raise unknown("column", name, known, f"of {where} in data.columns or data.fields")
         layout = replace(layout, word=known[fields[0]], tag=known[fields[1]])
         if layout.word < ids:  # what looked like numbers is the text
             layout = replace(layout, ids=0, bare=False)
@@ -79,7 +79,7 @@ def sniff(lines: Sequence[str], where: str, fields: Sequence[str] | None = None)
         first = ", ".join(cells[0] for cells in cut[0][:3])
         raise DataError(
             f"{where}: the first column holds numbers alone ({first}) that do not count the words of a sentence from 0 or 1. Name the "
-            "columns of word and tag in data.fields, like ['2', '3']."
+            "columns of word and tag in data.columns (--columns words=2,tags=3) or data.fields, like ['2', '3']."
         )
     if layout.columns is not None and layout.columns < 2:
         line = blocks[0][0]

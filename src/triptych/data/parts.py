@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import Literal
 
-from ..errors import UsageError
+from ..errors import UsageError, unknown
 from . import catalog
 from .example import Example
 from .references import to_score
-from .sources import Files, read
+from .sources import FIELDS, Files, Format, read, sniff
 from .split import by_input, by_source
 from .texts import finer
 
@@ -43,7 +44,8 @@ class DataTable:
     train: Names | None = None  # files beside the recipe: two aligned texts ["a.en", "a.de"], TSV, JSONL, what the task reads
     validation: Names | None = None  # unset: 2.5 % of `train`, kept out by a hash of the source sentence; test likewise
     test: Names | None = None  # read by triptych evaluate and compare, never by training
-    fields: list[str] | None = None  # columns or keys of what the task reads, where they have other names
+    columns: dict[str, str | int] | None = None  # field -> column or key, by name or number: {source = "English", target = "Deutsch"}
+    fields: list[str] | None = None  # the same as a list, in the order in which the task reads them; columns counts before it
     examples: int | None = None  # train on so many of them, spread evenly
     leaks: Literal["train", "test", "keep"] = "train"  # from where texts are taken that stand in training and in test or validation
     fold: int | None = None  # of a set that is scored by cross-validation: the fold that is the test, from 1
@@ -52,12 +54,28 @@ class DataTable:
     shard_tokens: int = 1 << 24  # of a streamed set: what is shuffled at a time, and what memory holds
     longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
 
+    def named(self, needs: Sequence[str]) -> dict[str, str | int] | None:
+        """Field -> column or key, as `columns` or `fields` say. Raises DataError where `fields` has not one for each of `needs`."""
+        from .choosing import of_fields
+
+        return self.columns or (None if self.fields is None else dict(of_fields(self.fields, needs)))
+
+    def listed(self, needs: Sequence[str]) -> list[str] | None:
+        """The columns of all `needs` in their order, for readers without a header. Raises UsageError where `columns` lacks one."""
+        if not self.columns:
+            return self.fields
+        missing = [need for need in needs if need not in self.columns]
+        if missing:
+            raise UsageError(f"data.columns (--columns) names no column for {' and '.join(missing)}.")
+        return [str(self.columns[need]) for need in needs]
+
 
 def read_part(data: DataTable, part: str, report: Report | None = None, needs: Sequence[str] = ("source", "target")) -> list[Example]:
     """The Examples of "train", "validation" or "test" that a recipe means. needs: the fields that its task reads.
 
     Raises DataError or UsageError.
     """
+    refuse_idle_columns(data, needs)
     about = catalog.entry(data.set) if data.set is not None else None
     if not aligned(needs) or (about is not None and about.loader is not None and "source" in about.fields):
         return other_part(data, part, needs, report)
@@ -121,26 +139,71 @@ def reader_of(needs: Sequence[str]) -> Callable[[list[str], DataTable, Sequence[
     return getattr(import_module(f".{module}", __package__), name)
 
 
+def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:
+    """Raise UsageError where `data.columns` names what is not read by columns."""
+    if not data.columns:
+        return
+    learnt = learnt_field(needs)
+    held = {"references": [need for need in needs if need != "references"], "tags": ["words", "tags"], "text": ["text"]}
+    known = list(needs) if aligned(needs) or learnt in ("label", "labels", "value") else held.get(learnt, [])
+    if data.set is not None and learnt != "tags":
+        raise UsageError(f"data.columns (--columns) names columns of your own files, and the data is the set {data.set}. Leave it out.")
+    if not known:
+        raise UsageError(f"data.columns (--columns) means nothing here: {', '.join(needs)} are read by the keys that their format has.")
+    idle = [name for name in data.columns if name not in (*known, "header")]
+    if idle:
+        raise unknown("field", idle[0], (*known, "header"), "in data.columns (--columns)")
+
+
 def names_of(given: Names) -> list[str]:
     """One file name or several, as a list."""
     return [given] if isinstance(given, str) else list(given)
 
 
-def files_of(names: str | Sequence[str], fields: Sequence[str] | None = None) -> Files:
-    """One file with two columns, or two aligned files."""
-    paths = [names] if isinstance(names, str) else list(names)
+def fitting(data: DataTable, names: Sequence[str], report: Report | None = None) -> DataTable:
+    """The data table for files that need not be laid out as those learnt from: without `columns` where the files have none of them."""
+    if not data.columns:
+        return data
+    wanted = {need: str(name) for need, name in data.columns.items() if need != "header"}
+    forms = [sniff(name) for name in names if Path(name).is_file()]
+    kinds = [form for form in forms if form.kind != "text"]
+    if len(names) == len(forms) and kinds and all(_has(form, [*wanted.values()]) and form.chosen is None for form in kinds):
+        return data
+    if report is not None:
+        said = ", ".join(f"{need}={name}" for need, name in wanted.items())
+        report(f"{', '.join(names)}: the columns of the run ({said}) are not there; they are found as in any file.")
+    return replace(data, columns=None)
+
+
+def _has(form: Format, wanted: Sequence[str]) -> bool:
+    """Whether all columns or keys are there."""
+    known = {name.casefold() for name in form.first}
+    numbers = () if form.kind == "jsonl" else map(str, range(1, len(form.first) + 1))
+    return {name.casefold() for name in wanted} <= known | set(numbers)
+
+
+def files_of(names: str | Sequence[str], data: DataTable | None = None) -> Files:
+    """One file with two columns, or two aligned files. data: what their columns are called, and the languages."""
+    paths, data = [names] if isinstance(names, str) else list(names), data or DataTable()
     if len(paths) not in (1, 2):
         raise UsageError(f"{len(paths)} files are given ({', '.join(paths)}); name one with two columns, or two aligned ones.")
-    if fields is not None and len(fields) != 2:
+    if len(paths) == 2 and data.columns:
+        raise UsageError("data.columns (--columns) means nothing for two aligned files: each has one text a line.")
+    fields = data.fields or list(FIELDS)
+    if len(fields) != 2:
         raise UsageError(f"data.fields names {len(fields)} columns; it must name two, those of source and target.")
-    return Files(paths[0], paths[1] if len(paths) == 2 else None, **({"fields": (fields[0], fields[1])} if fields else {}))
+    target = data.target[0] if isinstance(data.target, list) and data.target else data.target
+    return Files(
+        paths[0], paths[1] if len(paths) == 2 else None, (fields[0], fields[1]), data.columns,
+        (data.source, target if isinstance(target, str) else None),
+    )  # fmt: skip
 
 
 def _files(data: DataTable, names: str | Sequence[str], report: Report | None) -> list[Example]:
     if isinstance(data.target, list) and len(data.target) > 1:
         raise UsageError("Own files have one target language: give data.target as one text, for example 'de'.")
     target = data.target[0] if isinstance(data.target, list) and data.target else data.target
-    return read(files_of(names, data.fields), data.source, target, report)  # type: ignore[arg-type]
+    return read(files_of(names, data), data.source, target, report)  # type: ignore[arg-type]
 
 
 def spread(examples: list[Example], count: int | None) -> list[Example]:

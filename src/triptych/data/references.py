@@ -27,7 +27,7 @@ _sentences = lru_cache(maxsize=4096)(split_sentences)  # a passage has several q
 def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Callable[[str], None] | None = None) -> list[Example]:
     """The Examples of one or several files; those with an empty field are left out, and counted.
 
-    data.fields: the columns or keys in the order above. Raises DataError naming file and line of what cannot be read.
+    data.columns, or data.fields in the order above: the columns or keys. Raises DataError naming file and line of what cannot be read.
     """
     found: list[Example] = []
     for name in names:

@@ -71,7 +71,7 @@ def load(about: Entry, split: str, data: DataTable, report: Callable[[str], None
     from .conll import examples_of
 
     file = SPLIT_FILES[about.name][split]
-    found = examples_of(file_lines(about, file, report), file, data.fields, changed=CHANGED.get(about.name),
+    found = examples_of(file_lines(about, file, report), file, data.listed(("words", "tags")), changed=CHANGED.get(about.name),
                         spaceless="zh-Hant" in about.languages)  # fmt: skip
     for one in found:
         one.place = f"{about.name}/{one.place}"

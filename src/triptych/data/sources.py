@@ -9,21 +9,23 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from ..errors import DataError
 from .example import Example
+from .json_lines import first_object, is_object, object_of, text_of
+from .quoting import quoting
+
+if TYPE_CHECKING:
+    from .choosing import Choice, Remark
 
 Kind = Literal["text", "tsv", "csv", "jsonl"]
 FIELDS = ("source", "target")  # of columns and keys, unless told otherwise
-FIRST_LINES = 50  # that say what a file holds
 MARK = "\ufeff"  # the byte order mark
 LONGEST_LINE = 20_000  # characters; a longer line is no sentence (`data check` lists them)
 LONGEST_LINE_BYTES = 64 << 20  # of a compressed file; of a file that is one document, the next
@@ -42,9 +44,14 @@ class Format:
     columns: tuple[str, ...]  # names where there is a header or keys, else numbers
     header: bool = False
     chosen: tuple[str, ...] | None = None  # the columns or keys that hold what is wanted, where their names say so
+    first: tuple[str, ...] = ()  # cells of the first row, or keys of the first object
+    begins: int = 1  # the line of the first row
+    quoted: bool = False  # a TSV quoted as CSV is
+    odd: int = 0  # the line whose quotation marks are at odds with those before it
 
     def __str__(self) -> str:
         names = {"text": "plain text", "tsv": "TSV", "csv": "CSV", "jsonl": "JSONL"}[self.kind]
+        names += " quoted as CSV is" if self.quoted else ""
         columns = "" if self.kind == "text" else f", columns {', '.join(self.columns)}"
         return f"{self.path.name}: {names}{columns}, {self.lines:,} lines, UTF-8"
 
@@ -54,11 +61,14 @@ class Files:
     """One part of a data set: two aligned files, or one file with two columns or keys.
 
     fields: the names of those columns or keys, or their numbers ("1", "2") in a file without a header.
+    columns: the same by field, as `data.columns` has them; languages: of the two sides, which a header may name.
     """
 
     source: str | Path
     target: str | Path | None = None
     fields: tuple[str, str] = FIELDS
+    columns: Mapping[str, str | int] | None = None
+    languages: tuple[str | None, str | None] = (None, None)
 
 
 def read_bytes(path: str | Path, longest: int = LONGEST_LINE_BYTES, gzipped: bool | None = None) -> bytes:
@@ -183,7 +193,7 @@ def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> F
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     first = next((line for line in lines if line.strip()), "")
     kind: Kind = "text"
-    if suffix in (".jsonl", ".ndjson") or (suffix not in (".tsv", ".csv") and first.startswith("{") and _is_object(first)):
+    if suffix in (".jsonl", ".ndjson") or (suffix not in (".tsv", ".csv") and first.startswith("{") and is_object(first)):
         kind = "jsonl"
     elif suffix == ".csv":
         kind = "csv"
@@ -197,14 +207,23 @@ def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> F
         raise DataError(f"{path}:1: not CSV: {found} stand between the columns, where commas should: {first[:60]!r}. {way}.")
     if kind == "jsonl":
         keys = tuple(first_object(lines))
-        return Format(path, kind, len(lines), keys, chosen=_chosen(keys, names))
-    row = tuple(cell.strip() for cell in next(rows_of(lines[:50], kind, path), (0, []))[1])
-    chosen = _chosen(row, names)
-    columns = row if chosen else tuple(str(number + 1) for number in range(len(row)))
-    return Format(path, kind, len(lines) - bool(chosen), columns, chosen is not None, chosen)
+        return Format(path, kind, len(lines), keys, chosen=chosen_of(keys, names), first=keys)
+    quoted, odd = quoting(lines) if kind == "tsv" else (False, 0)
+    form = Format(path, kind, len(lines), (), quoted=quoted, odd=odd)
+    begins, row = next(rows_of(lines if form.quoted else lines[:50], form), (1, []))
+    cells = tuple(cell.strip() for cell in row)
+    chosen = chosen_of(cells, names)
+    return replace(with_header(form, cells, chosen is not None), chosen=chosen, begins=begins)
 
 
-def _chosen(columns: Sequence[str], names: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+def with_header(form: Format, first: tuple[str, ...], header: bool) -> Format:
+    """The Format of a file whose first row is a header, or is not."""
+    columns = first if header else tuple(str(number + 1) for number in range(len(first)))
+    lines = form.lines + form.header - header
+    return replace(form, columns=columns, header=header, first=first, lines=lines)
+
+
+def chosen_of(columns: Sequence[str], names: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
     """The first of `names` that are all there, as they are written there."""
     written = {column.lower(): column for column in columns}
     return next(
@@ -242,17 +261,15 @@ def stop(place: str, reason: str) -> None:
 def records(
     files: Files, source_language: str | None = None, target_language: str | None = None,
     tell: Callable[[str], None] = lambda message: None, wrong: Callable[[str, str], None] = stop,
+    remark: Callable[[Remark], None] | None = None,
 ) -> Iterator[tuple[str, str, str]]:  # fmt: skip
     """(place, source, target) of every line, also of empty ones; `wrong` gets the place and reason of what cannot be one.
 
-    A header or keys with the two languages' codes ("en", "de") serve as well as `source` and `target`.
+    A header or keys with the two languages' codes ("en", "de") or names serve as well as `source` and `target`. remark: what is
+    guessed; it is told unless another way is given.
     """
-    names = [files.fields]
-    if files.fields == FIELDS and source_language and target_language:
-        names.append((source_language, target_language))
     path, name = Path(files.source), Path(files.source).name
     lines = lines_of(path, tell)
-    form = sniffed(path, lines, names)
     if files.target is not None:
         other = Path(files.target)
         others = lines_of(other, tell)
@@ -265,64 +282,69 @@ def records(
             ))  # fmt: skip
         yield from ((f"{name}:{number}", *pair) for number, pair in enumerate(zip(lines, others, strict=False), 1))
         return
+    form, choice = layout_of(files, lines, (source_language, target_language))
     tell(str(form))
     if form.kind == "text":
         raise DataError(f"{path} has one text a line and no second column. Name the other side's file too (target).")
-    if files.fields == FIELDS:
-        tell_taken(form, lines, FIELDS, tell)
-    yield from _objects(lines, form, files.fields, wrong) if form.kind == "jsonl" else _columns(lines, form, files.fields, wrong)
+    for one in choice.remarks:
+        (remark or (lambda found: tell(str(found))))(one)
+    pairs = _objects(lines, form, choice, wrong) if form.kind == "jsonl" else body_of(lines, form, choice, FIELDS, wrong)
+    yield from ((f"{name}:{number}", one, other) for number, (one, other) in pairs)
 
 
-def tell_taken(form: Format, lines: list[str], needs: Sequence[str], tell: Callable[[str], None]) -> None:
-    """Where more columns are there than are needed and none is called so: which are taken."""
-    if form.kind != "jsonl" and form.chosen is None and len(form.columns) > len(needs):
-        _, row = next(rows_of(lines, form.kind, form.path))
-        taken = ", ".join(f"{need} {cell.strip()[:30]!r}" for need, cell in zip(needs, row, strict=False))
-        tell(
-            f"{form.path.name}: no columns are called {', '.join(needs)}; the first {len(needs)} of {len(form.columns)} are taken "
-            f"({taken}). data.fields names others."
-        )
+def layout_of(files: Files, lines: list[str], languages: tuple[str | None, str | None] = (None, None)) -> tuple[Format, Choice]:
+    """What one file with both sides is, and which of its columns or keys are read."""
+    from .choosing import Choice, choose, of_fields
+
+    given, path = languages[0] or files.languages[0], Path(files.source)
+    spoken = given, languages[1] or files.languages[1]
+    columns = files.columns if files.fields == FIELDS or files.columns else of_fields(files.fields, FIELDS)
+    names = [FIELDS, *([(spoken[0], spoken[1])] if spoken[0] and spoken[1] else [])]
+    form = sniffed(path, lines, [])
+    choice = choose(form, lines, FIELDS, names, columns, spoken) if form.kind != "text" else Choice(())
+    return with_header(form, form.first, choice.header) if form.kind in ("tsv", "csv") else form, choice
 
 
-def _objects(lines: list[str], form: Format, fields: tuple[str, str], wrong: Callable[[str, str], None]) -> Iterator[tuple[str, str, str]]:
-    keys = form.chosen or fields
+def _objects(lines: list[str], form: Format, choice: Choice, wrong: Callable[[str, str], None]) -> Iterator[tuple[int, list[str]]]:
+    first, second = map(str, choice.columns)
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 values = object_of(line)
-                texts = text_of(values, keys[0]), text_of(values, keys[1])
+                texts = [text_of(values, first), text_of(values, second)]
             except ValueError as problem:
                 wrong(f"{form.path}:{number}", str(problem))
             else:
-                yield f"{form.path.name}:{number}", *texts
+                yield number, texts
 
 
-def _columns(lines: list[str], form: Format, fields: tuple[str, str], wrong: Callable[[str, str], None]) -> Iterator[tuple[str, str, str]]:
-    if form.chosen:
-        first, second = (form.columns.index(name) for name in form.chosen)
-    elif fields == FIELDS:
-        first, second = 0, 1
-    elif all(field in form.columns for field in fields):  # by number
-        first, second = (int(field) - 1 for field in fields)
-    else:
-        head = next(rows_of(lines, form.kind, form.path), (0, []))[1]
-        raise DataError(f"{form.path} has no columns '{fields[0]}' and '{fields[1]}'. Its first line has: {', '.join(head)}.")
-    needed, header = max(first, second) + 1, form.header
+def body_of(lines: list[str], form: Format, choice: Choice, needs: Sequence[str], wrong: Callable[[str, str], None],
+            ) -> Iterator[tuple[int, list[str]]]:  # fmt: skip
+    """(line number, cells of the chosen columns) of every row but the header, wherever it is."""
+    places = [int(place) for place in choice.columns]
     sign = {"tsv": "a tab", "csv": "a comma"}[form.kind]
-    for number, row in rows_of(lines, form.kind, form.path):
-        if header:
-            header = False
-        elif len(row) < needed:
-            wrong(f"{form.path}:{number}", f"{len(row)} column(s), at least {needed} are needed, with {sign} between them.")
+    for number, row in rows_of(lines, form):
+        if choice.header and (number == form.begins or is_header(row, form)):
+            continue
+        if len(row) <= max(places):
+            named = "" if tuple(needs) == FIELDS else f" ({', '.join(needs)})"
+            wrong(f"{form.path}:{number}", f"{len(row)} column(s), at least {max(places) + 1} are needed{named}, with {sign} between them.")
         else:
-            yield f"{form.path.name}:{number}", row[first], row[second]
+            yield number, [row[place] for place in places]
 
 
-def rows_of(lines: list[str], kind: Kind, path: Path) -> Iterator[tuple[int, list[str]]]:
-    if kind == "tsv":  # no quoting: a tab never stands inside a text
+def is_header(row: Sequence[str], form: Format) -> bool:
+    """Whether a row is the first one, or the same once more."""
+    return len(row) == len(form.first) and all(cell.strip() == name for cell, name in zip(row, form.first, strict=True))
+
+
+def rows_of(lines: list[str], form: Format) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of every row of a TSV or CSV."""
+    if form.kind == "tsv" and not form.quoted:  # a tab never stands inside a text
         yield from ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line)
         return
-    reader = csv.reader(io.StringIO("\n".join(lines)), strict=True)
+    sign = "\t" if form.kind == "tsv" else ","
+    reader = csv.reader(io.StringIO("\n".join(lines)), strict=True, delimiter=sign)
     number = 1
     try:
         for row in reader:
@@ -330,51 +352,9 @@ def rows_of(lines: list[str], kind: Kind, path: Path) -> Iterator[tuple[int, lis
                 yield number, row
             number = reader.line_num + 1
     except csv.Error as problem:
-        raise DataError(f"{path}:{number}: not CSV ({problem}). Quote texts that hold commas or quotes.") from None
+        raise DataError(f"{form.path}:{number}: not CSV ({problem}). Quote texts that hold commas or quotes.") from None
 
 
 def _all_tabs(lines: list[str]) -> bool:
     counts = {line.count("\t") for line in lines if line}
     return bool(counts) and min(counts) >= 1
-
-
-def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def first_object(lines: Sequence[str]) -> dict[str, object]:
-    """The first of a file's lines that is a JSON object; none of its keys where there is none among the first that are not empty."""
-    some = (line for line in lines if line.strip())
-    return next((object_of(line) for line in islice(some, FIRST_LINES) if _is_object(line)), {})
-
-
-def object_of(line: str) -> dict[str, object]:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError) as problem:
-        raise ValueError(f"not JSON ({problem}). JSONL holds one object a line.") from None
-    if not isinstance(values, dict):
-        raise ValueError('JSON, but no object. Write {"source": ..., "target": ...}.')
-    return values
-
-
-def brief(value: object) -> str:
-    """Show a JSON value in a message: in few characters, and without its inside, which may be nested deeply."""
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "an object"
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:60]}..."
-
-
-def text_of(values: dict[str, object], key: str) -> str:
-    if key not in values:
-        raise ValueError(f"the key '{key}' is missing; there are {', '.join(values)}. Other keys are named with data.fields.")
-    value = values[key]
-    if not isinstance(value, str):
-        raise ValueError(f"'{key}' is no text but {type(value).__name__}.")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no UTF-8 text can.")
-    return value

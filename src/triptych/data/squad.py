@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ..errors import DataError
 from .example import Example
-from .sources import LONGEST_DOCUMENT_BYTES, brief, read_bytes, stop
+from .json_lines import brief
+from .sources import LONGEST_DOCUMENT_BYTES, read_bytes, stop
 
 if TYPE_CHECKING:
     from .parts import DataTable

@@ -87,7 +87,7 @@ class Corpus:
     def __init__(self, data: DataTable, report: Report | None = None) -> None:
         self._data, self._tell = data, report or (lambda message: None)
         self.paths = files_in(_names(data.train or []), data.verbatim)
-        self._key = data.fields[0] if data.fields else "text"
+        self._key = (data.listed(("text",)) or ["text"])[0]
         self._missing = [name for name in ("validation", "test") if getattr(data, name) is None]
 
     def texts(self, report: Report | None = None) -> Iterator[tuple[int, Example]]:

@@ -36,12 +36,12 @@ UNSPACED = re.compile(r"[\u2E80-\u30FF\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF\uF
 
 
 def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Report | None = None) -> list[Example]:
-    """The documents of several files or folders, a long one in pieces. `data.fields` names the key of a JSONL's text.
+    """The documents of several files or folders, a long one in pieces. `data.columns` or `data.fields` names the key of a JSONL's text.
 
     Raises DataError naming file and line of what cannot be read.
     """
     tell = report or (lambda message: None)
-    key = data.fields[0] if data.fields else "text"
+    key = (data.listed(("text",)) or ["text"])[0]
     found: list[Example] = []
     for path in files_in(names, data.verbatim):
         lines, whole = lines_of(path, tell), as_it_is(path, data.verbatim)
@@ -199,7 +199,7 @@ def _objects(lines: Iterable[str], path: Path, key: str, whole: bool, wrong: Cal
         text = values.get(key) if isinstance(values, dict) else None
         if not isinstance(text, str):
             has = f"it has {', '.join(values) or 'none'}" if isinstance(values, dict) else "it is no object"
-            wrong(place, f"there is no text under the key '{key}'; {has}. Another key is named with data.fields.")
+            wrong(place, f"there is no text under the key '{key}'; {has}. Another key is named with data.columns (--columns text=KEY).")
             continue
         if any("\ud800" <= character <= "\udfff" for character in text):
             wrong(place, f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no UTF-8 text can.")

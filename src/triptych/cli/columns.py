@@ -1,0 +1,168 @@
+"""The flag --columns, and what `init` does about columns that a file does not name: it shows them, and asks or demands."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from .console import ask, is_terminal, table, talk
+
+if TYPE_CHECKING:
+    from ..data.choosing import Choice, Columns
+    from ..data.sources import Format
+
+FIELD = re.compile(r",(?=\s*[a-z_]+\s*=)")  # a comma between two columns, not within a name
+CELL = 30  # characters of a cell that is shown
+SAMPLES = 3
+PARTS = {"source": "the source", "target": "the target", "text": "the text", "label": "the label"}
+
+
+def parsed(given: str | None) -> dict[str, str | int] | None:
+    """`source=English,target=Deutsch` as a table: field -> name or number. Raises UsageError for what is no such list."""
+    if given is None:
+        return None
+    found: dict[str, str | int] = {}
+    for part in FIELD.split(given):
+        field, sign, name = (one.strip() for one in part.partition("="))
+        if not sign or not field or not name:
+            raise UsageError(f"--columns {given}: '{part}' is not FIELD=COLUMN. Write, for example, --columns source=English,target=3.")
+        if field in found:
+            raise UsageError(f"--columns {given} names two columns for {field}. Name one.")
+        found[field] = name
+    return found
+
+
+def line_of(columns: Mapping[str, str | int] | None) -> str:
+    """The recipe's line `columns = {...}`; nothing where there are none."""
+    if not columns:
+        return ""
+    said = ", ".join(f"{field} = {json.dumps(str(name), ensure_ascii=False)}" for field, name in columns.items())
+    return f"columns = {{{said}}}\n"
+
+
+def settled(name: str | Path, needs: Sequence[str], columns: Columns | None = None,
+            languages: tuple[str | None, str | None] | None = None) -> dict[str, str | int] | None:  # fmt: skip
+    """Which columns of a file are read: those given, or asked for where the file leaves room for doubt.
+
+    A guess is shown as a table of columns with three rows. None: as the file itself says.
+
+    Raises:
+        UsageError: there is doubt and nobody to ask. Its text lists the columns.
+    """
+    from ..data.columns import layout_of
+    from ..data.sources import Files, lines_of
+    from ..data.sources import layout_of as layout_of_pairs
+
+    path, kept = Path(name), dict(columns) if columns else None
+    lines = lines_of(path)
+    if languages is not None:  # a translation, whose header may name them
+        form, choice = layout_of_pairs(Files(path, columns=columns, languages=languages), lines)
+    else:
+        form, choice = layout_of(path, lines, columns, needs)
+    if form.kind == "text" or not form.first:
+        return kept
+    doubts = [f"{one.place}: {one.reason}." for one in choice.remarks if one.doubt]
+    if doubts:
+        return asked(form, lines, needs, choice, doubts)
+    if choice.remarks or not choice.named:
+        talk(shown(form, lines, needs, choice))
+    if kept and choice.header and form.kind != "jsonl" and "header" not in kept and all(str(one).isdecimal() for one in kept.values()):
+        kept["header"] = "yes"  # as it was found, for every reader of the recipe
+    return kept
+
+
+def asked(form: Format, lines: list[str], needs: Sequence[str], choice: Choice | None, doubts: Sequence[str]) -> dict[str, str | int]:
+    """The columns as a person names them on a terminal. Raises UsageError where there is none."""
+    listing = shown(form, lines, needs, choice)
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        from ..data.choosing import sample_of
+
+        headed = form.kind == "jsonl" or (choice is not None and choice.header)
+        way = "" if headed else ", and header=yes or header=no beside numbers"
+        raise UsageError(
+            f"{form.path}: its columns can be read in more than one way.\n" + "".join(f"{one}\n" for one in doubts) + f"{listing}\n"
+            f"Name them by name or number: --columns {sample_of(needs, form, headed)}{way}."
+        )
+    for one in (*doubts, listing):
+        talk(one)
+    if form.kind == "jsonl":
+        return {need: form.first[_ask_column(need, form) - 1] for need in needs}
+    row = ", ".join(form.first)
+    header = _ask(f"Is line {form.begins} ({row[: 2 * CELL]}) a header? [y/n] ", {"y": True, "yes": True, "n": False, "no": False})
+    numbers = {need: _ask_column(need, form) for need in needs}
+    names = [form.first[number - 1] for number in numbers.values()]
+    if header and all(name and form.first.count(name) == 1 and not name.isdecimal() for name in names):
+        return dict(zip(numbers, names, strict=True))
+    return {**{need: str(number) for need, number in numbers.items()}, "header": "yes" if header else "no"}
+
+
+def _ask(question: str, answers: Mapping[str, bool]) -> bool:
+    while True:
+        said = _answer(question).casefold()
+        if said in answers:
+            return answers[said]
+
+
+def _ask_column(need: str, form: Format) -> int:
+    """The number of a column, from 1, given as a number or by name."""
+    count = len(form.first)
+    while True:
+        said = _answer(f"Which column is {PARTS.get(need, need)}? [1-{count} or its name] ")
+        if said.isdecimal() and 1 <= int(said) <= count:
+            return int(said)
+        if said in form.first:
+            return form.first.index(said) + 1
+
+
+def _answer(question: str) -> str:
+    said = ask(question)
+    if said is None:
+        raise UsageError("The question was not answered. Name the columns with --columns, for example --columns source=2,target=3.")
+    return said
+
+
+def shown(form: Format, lines: list[str], needs: Sequence[str], choice: Choice | None) -> str:
+    """The columns of a file, a line each: number, name, what it is taken for, three samples."""
+    rows, first = _samples(form, lines), form.first
+    header = choice is not None and choice.header and form.kind != "jsonl"
+    keys = form.kind == "jsonl"
+    taken = {} if choice is None else {column: need for column, need in zip(choice.columns, needs, strict=False)}
+    samples = rows[1 : SAMPLES + 1] if header else rows[:SAMPLES]
+    head = ["key" if keys else "column", *(["name"] if header else []), *(["taken for"] if taken else [])]
+    listed = [[*head, *(f"{'record' if keys else 'row'} {number + 1 + header}" for number in range(len(samples)))]]
+    for place, name in enumerate(first):
+        cells = [row[place] if place < len(row) else "" for row in samples]
+        part = taken.get(name if keys else place, "-")
+        about = [name if keys else str(place + 1), *([name] if header else []), *([part] if taken else [])]
+        listed.append([*map(_short, about), *map(_short, cells)])
+    return indent(table(listed, right=False), "  ")  # every line as deep: `talk` would indent all but the first
+
+
+def _samples(form: Format, lines: list[str]) -> list[list[str]]:
+    from itertools import islice
+
+    from ..data.json_lines import object_of
+    from ..data.sources import rows_of
+
+    if form.kind != "jsonl":
+        return [row for _, row in islice(rows_of(lines, form), SAMPLES + 1)]
+    found = []
+    for line in filter(str.strip, lines[: 2 * SAMPLES]):
+        try:
+            values = object_of(line)
+        except ValueError:  # said when it is read
+            continue
+        found.append([str(values.get(key, "")) for key in form.first])
+    return found
+
+
+def _short(cell: str) -> str:
+    """A cell of a table, cut: one line, without what a terminal would obey."""
+    plain = "".join(one if one.isprintable() else " " for one in cell)
+    return plain if len(plain) <= CELL else f"{plain[: CELL - 3]}..."

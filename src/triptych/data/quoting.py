@@ -1,0 +1,83 @@
+"""Tell whether a TSV file is quoted as CSV is, as spreadsheets and pandas write it, or holds quotation marks as text."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^\t\n"]*))(\t|\n|\Z)')
+NUMBER = re.compile(r"\s*[-+−]?[\d.,\u00a0 ]*\d\s*%?\s*|\s*[-+]?\d*\.?\d+[eE][-+]?\d+\s*")
+FEW = 3  # quoted cells in a column below which its quoting may be chance
+
+
+@dataclass(slots=True)
+class _Count:
+    """What the cells of a file look like when they are read as quoted."""
+
+    widths: set[int] = field(default_factory=set)  # cells in a row
+    quoted: Counter[int] = field(default_factory=Counter)  # column -> quoted cells
+    plain: Counter[int] = field(default_factory=Counter)  # column -> texts without quotes
+    doubled: int = 0  # quoted cells that hold a doubled quote
+    spanning: int = 0  # quoted cells that hold a tab or the end of a line
+    commas: int = 0  # quoted cells that hold a comma, which is why Excel quotes
+    plain_commas: int = 0
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell holds a number and nothing else."""
+    return NUMBER.fullmatch(text) is not None
+
+
+def quoting(lines: Sequence[str]) -> tuple[bool, int]:
+    """Decide over the whole file whether the quotation marks of a TSV are those of CSV quoting.
+
+    They are where every cell that begins with one is closed by one, no other cell holds one, and they
+    are there for a reason that writers of such files have: a cell holds a doubled quote, a tab or a
+    line's end, whole columns are quoted, or exactly the cells with a comma are (Excel).
+
+    Returns:
+        Whether they are; else the line from which on a file that began as a quoted one is at odds with
+        it, 0 where there is none.
+    """
+    if not any(line.startswith('"') or '\t"' in line for line in lines):
+        return False, 0
+    found, odd = _count("\n".join(lines))
+    whole = all(not found.plain[column] for column in found.quoted) and max(found.quoted.values(), default=0) >= FEW
+    if odd:
+        return False, odd if found.doubled or whole else 0
+    if found.spanning:
+        regular = len(found.widths) == 1
+        plain_regular = len({line.count("\t") for line in lines if line}) == 1
+        return regular and not plain_regular, 0  # else quotes open in one sentence and close in another
+    quoted = found.quoted.total()
+    as_excel = quoted > 1 and found.commas == quoted and not found.plain_commas
+    return bool(found.doubled) or whole or as_excel, 0
+
+
+def _count(text: str) -> tuple[_Count, int]:
+    """Count cells by how they are written, up to the line where a quotation mark is at odds with quoting, which is 0 for none."""
+    found, place, column, row = _Count(), 0, 0, 0
+    while place < len(text):
+        match = CELL.match(text, place)
+        if match is None:
+            return found, text.count("\n", 0, place) + 1
+        inside, outside, end = match.groups()
+        if inside:
+            found.quoted[column] += 1
+            found.doubled += '""' in inside
+            found.spanning += "\t" in inside or "\n" in inside
+            found.commas += "," in inside
+        elif outside:
+            found.plain_commas += "," in outside
+            if row and not is_number(outside):  # a header may be written in another way
+                found.plain[column] += 1
+        column += 1
+        if end != "\t":
+            if column > 1 or inside or outside:
+                found.widths.add(column)
+                row += 1
+            column = 0
+        place = match.end()
+    return found, 0
