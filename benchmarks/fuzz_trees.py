@@ -123,6 +123,8 @@ def _written(tree: Any, rng: random.Random, indent: int | None = 2) -> str:
     return re.sub(f'"?{before}(\\d+){after}"?', lambda found: VALUES[int(found[1])], text)
 
 
+TOML_VALUES = ("2026-01-01", "07:32:00", "1_0", "0x1F", "0x" + "F" * 5000, "0x1" + "0" * 16, "'a'")
+TOML_VALUES += ('"""a"""', "inf", "+nan", "{a = 1}", "[[1], ['a']]", "1e5", "1_")
 TABLES = ("model", "model.encoder", "task", "data", "x", "training.x")
 
 
@@ -135,20 +137,7 @@ def toml_values(content: bytes, rng: random.Random) -> bytes:
         key, _, value = lines[place].partition("=")
         other = lines[rng.choice(places)].partition("=")
         what = rng.randrange(8)
-        odd = rng.choice(
-            (
-                rng.choice(VALUES),
-                rng.choice(VALUES),
-                "2026-01-01",
-                "07:32:00",
-                "1_0",
-                "0x1F",
-                "'a'",
-                '"""a"""',
-                "inf",
-                "+nan",
-            )
-        )
+        odd = rng.choice((*VALUES, *TOML_VALUES))
         if what < 4:
             lines[place] = f"{key}= {odd}"
         elif what == 4:

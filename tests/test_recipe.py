@@ -209,3 +209,23 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_bytes(b"# \xff\n")
     with pytest.raises(UsageError, match="not UTF-8"):
         Recipe.load(tmp_path / "my.toml")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("1" * 5000, "too many digits"),
+        ("[" * 100_000, "nested too deeply"),
+        ("0x" + "F" * 5000, "training.steps is a number of thousands of digits"),
+        ("0x1" + "0" * 16, "training.steps is 18446744073709551616"),
+        ("[" + "1, " * 300 + "]", "training.steps is [1, 1"),
+    ],
+    ids=["digits", "brackets", "hexadecimal", "64 bits", "long"],
+)
+def test_what_no_recipe_can_hold_is_refused(value: str, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)) as found:
+        Recipe.parse(f"[training]\nsteps = {value}\n", place="my.toml")
+    assert "my.toml" in str(found.value) and len(str(found.value)) < 400
+    with pytest.raises(UsageError, match=r"training\.steps is") as found:
+        Recipe.parse("", overrides={"training.steps": value})
+    assert len(str(found.value)) < 400

@@ -96,7 +96,7 @@ class Recipe:
               overrides: Mapping[str, Any] | None = None) -> Recipe:  # fmt: skip
         """From TOML text; relative file names in it are meant from `folder`."""
         try:
-            values = tomllib.loads(text)
+            values = _toml(text)
         except tomllib.TOMLDecodeError as error:
             way = "" if folder is None or place.endswith(".toml") else " A recipe is a .toml file; triptych init writes one for your data."
             raise UsageError(f"{place} is not valid TOML: {error}.{way}") from None
@@ -303,18 +303,33 @@ def _readings(value: Any) -> list[Any]:
     if parts:  # commas alone are a text, say one to stop at
         readings.insert(0, [_unquoted(part) for part in parts])
         with contextlib.suppress(tomllib.TOMLDecodeError):
-            readings.insert(0, tomllib.loads(f"value = [{value}]")["value"])
+            readings.insert(0, _toml(f"value = [{value}]")["value"])
     with contextlib.suppress(tomllib.TOMLDecodeError):
-        readings.insert(0, tomllib.loads(f"value = {value}")["value"])
+        readings.insert(0, _toml(f"value = {value}")["value"])
     if value.lower() in ("none", "true", "false"):
         readings.insert(0, {"none": None, "true": True, "false": False}[value.lower()])
     return readings
 
 
+def _toml(text: str) -> dict[str, Any]:
+    """Parse TOML. Raise TOMLDecodeError for everything that cannot be read.
+
+    The library itself fails on brackets nested without end and on numbers of thousands of digits.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except RecursionError:
+        raise tomllib.TOMLDecodeError("brackets are nested too deeply") from None
+    except ValueError:
+        raise tomllib.TOMLDecodeError("a number has too many digits") from None
+
+
 def _unquoted(part: str) -> str:
     """A part of a list without the quotes around it, read as in TOML."""
     with contextlib.suppress(tomllib.TOMLDecodeError):
-        return str(tomllib.loads(f"value = {part}")["value"]) if part[0] in "\"'" else part
+        return str(_toml(f"value = {part}")["value"]) if part[0] in "\"'" else part
     return part
 
 
@@ -328,9 +343,26 @@ def _fitting(readings: list[Any], wanted: Any, key: str, place: str) -> Any:
             value = adapter.validate_python(reading, strict=True)
         except ValidationError:
             continue
-        if value == value:  # not a number is no number
+        if value == value and not _too_large(value):  # not a number is no number
             return value
-    raise UsageError(f"{key} is {readings[-1]!r} {place if place.startswith('on ') else 'in ' + place}; it must be {_words(wanted)}.")
+    where = place if place.startswith("on ") else f"in {place}"
+    raise UsageError(f"{key} is {_shown(readings[-1])} {where}; it must be {_words(wanted)}.")
+
+
+def _too_large(value: Any) -> bool:
+    """Tell whether a value is, or lists, a whole number that TOML cannot hold (over 64 bits)."""
+    if isinstance(value, list):
+        return any(map(_too_large, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it is written, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def _words(wanted: Any) -> str:
