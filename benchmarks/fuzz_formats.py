@@ -11,8 +11,9 @@ import json
 import tempfile
 from collections.abc import Callable
 from contextlib import chdir
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import fuzz_files as user
 import fuzz_folders
@@ -108,11 +109,10 @@ def _asking(way: tuple[str, ...], files: dict[str, bytes]) -> tuple[str, ...]:
 
 def _import_and_use() -> None:
     """Import, take up as a start, and cut some texts."""
-    from triptych.cli.main import dispatch
     from triptych.data.tokenizer import Tokenizers
     from triptych.run import Run
 
-    dispatch(["import", "theirs", "out"])
+    run(("import", "theirs", "out"))
     tokenizer = Tokenizers.load("out").source
     for text in (
         "",
@@ -126,9 +126,9 @@ def _import_and_use() -> None:
         tokenizer.encode_with_offsets(text)
         tokenizer.pieces(tokenizer.encode(text))
     writes = Run("out").read_config().task == "language-modelling"
-    short = ["--decoding.max_length", "4"] if writes else []
-    dispatch(["predict", "out", "one red dogs", *short])
-    dispatch(["export", "out", "back"])
+    short = ("--decoding.max_length", "4") if writes else ()
+    run(("predict", "out", "one red dogs", *short))
+    run(("export", "out", "back"))
 
 
 def _start() -> None:
@@ -198,11 +198,17 @@ def seeds(name: str) -> list[Seed]:
     return planted() if name == "planted" else FORMATS[name]()
 
 
+@cache
+def _bound(way: tuple[str, ...]) -> Callable[[], Any]:
+    """Give the call that a command line means; reading the line anew takes longer than most files."""
+    from triptych.cli.main import build_app, split_overrides
+
+    rest, overrides = split_overrides(list(way))
+    command, bound, ignored = build_app().parse_args(rest, exit_on_error=False, print_error=False)
+    more = {"overrides": overrides} if "overrides" in ignored else {}
+    return partial(command, *bound.args, **bound.kwargs, **more)
+
+
 def run(way: Way) -> None:
     """Do what a way says, in this folder."""
-    from triptych.cli.main import dispatch
-
-    if callable(way):
-        way()
-    else:
-        dispatch(list(way))
+    (way if callable(way) else _bound(way))()

@@ -29,6 +29,8 @@ from .presets.depth import with_depth
 from .training.settings import BatchSettings, TrainingSettings, ValidationSettings
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from .tasks.task import Task
     from .training.job import Progress
 
@@ -335,9 +337,9 @@ def _unquoted(part: str) -> str:
 
 def _fitting(readings: list[Any], wanted: Any, key: str, place: str) -> Any:
     """The first reading of a value that has the type `wanted`."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    adapter = TypeAdapter(wanted)
+    adapter = _adapter(wanted)
     for reading in [*readings, *([one] for one in readings)]:  # one value will do where a list is wanted
         try:
             value = adapter.validate_python(reading, strict=True)
@@ -347,6 +349,14 @@ def _fitting(readings: list[Any], wanted: Any, key: str, place: str) -> Any:
             return value
     where = place if place.startswith("on ") else f"in {place}"
     raise UsageError(f"{key} is {_shown(readings[-1])} {where}; it must be {_words(wanted)}.")
+
+
+@cache
+def _adapter(wanted: Any) -> TypeAdapter[Any]:
+    """Return what checks values of a type; made once, which takes longer than checking."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(wanted)
 
 
 def _too_large(value: Any) -> bool:
