@@ -121,6 +121,8 @@ def quietly() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
+    for stream in (sys.stdout, sys.stderr):  # as the command line does
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     for module in (triptych.cli.init, triptych.cli.init_classification, triptych.cli.init_others):
         module.measured_speed = lambda *given, **named: 1000.0  # type: ignore[assignment]
 
