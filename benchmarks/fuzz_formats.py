@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import chdir
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,24 @@ def _content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
+def folder_of(process: int) -> Path:
+    """Give the folder in which a process reads and trains."""
+    return Path(tempfile.gettempdir()).resolve() / f"triptych-fuzz-{process}"
+
+
+@contextmanager
+def here() -> Iterator[None]:
+    """Be in the folder of this process, which is empty: a run remembers where its data lay."""
+    folder = folder_of(os.getpid())
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        with chdir(folder):
+            yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @cache
 def runs() -> tuple[dict[str, bytes], ...]:
     """Folders with a trained run each and the file it learnt from."""
@@ -39,7 +59,7 @@ def runs() -> tuple[dict[str, bytes], ...]:
     chosen += [user.chat()[0], *user.texts()[:2]]
     made = []
     for seed in chosen:
-        with tempfile.TemporaryDirectory(prefix="triptych-fuzz-") as held, chdir(held):
+        with here():
             for name, content in seed.files.items():
                 Path(name).write_bytes(content)
             for _ in train("my.toml", "run"):

@@ -135,28 +135,19 @@ def serve(
     faulthandler.enable(trace)  # of a crash
     faulthandler.register(signal.SIGXCPU, trace, chain=True)  # of a hang; then the process dies
     quietly()
-    os.chdir(folder)
-    here = Path("files")
     with contextlib.suppress(Exception):  # first calls import much, which is no growth
-        _first(name, here)
+        whole = formats.seeds(name)[0]
+        with formats.here():
+            write(whole, "", b"")
+            read(whole, Result(0))
     asked.send("ready")
     while (number := asked.recv()) is not None:
-        shutil.rmtree(here, ignore_errors=True)
-        here.mkdir()
         chosen, path, content = damaged(name, chance(seed, name, number))
         result = Result(number)
-        with contextlib.chdir(here), limited(seconds, gigabytes, result):
+        with formats.here(), limited(seconds, gigabytes, result):
             write(chosen, path, content)
             read(chosen, result)
         asked.send(result)
-
-
-def _first(name: str, here: Path) -> None:
-    here.mkdir()
-    with contextlib.chdir(here):
-        seed = formats.seeds(name)[0]
-        write(seed, "", b"")
-        read(seed, Result(0))
 
 
 @contextlib.contextmanager
@@ -226,6 +217,7 @@ class Worker:
         self.process.kill()
         self.process.join()
         shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(formats.folder_of(self.process.pid or 0), ignore_errors=True)
 
 
 # The table ----------------------------------------------------------------------------------------

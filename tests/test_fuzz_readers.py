@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import signal
-import tempfile
 from argparse import Namespace
 from pathlib import Path
 from random import Random
@@ -59,11 +57,7 @@ def test_damaged_files_are_read_or_refused(fuzz: Any, name: str) -> None:
         seed, path, content = fuzz.damaged(name, rng)
         note(f"{path}: {content[:2000]!r}")
         result = fuzz.Result(0)
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            contextlib.chdir(folder),
-            fuzz.limited(SECONDS, GIGABYTES, result),
-        ):
+        with fuzz.formats.here(), fuzz.limited(SECONDS, GIGABYTES, result):
             fuzz.write(seed, path, content)
             fuzz.read(seed, result)
         assert not result.found, f"{result.found}\n{result.trace}"
@@ -75,12 +69,10 @@ def test_damaged_files_are_read_or_refused(fuzz: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_whole_files_are_read(fuzz: Any, name: str, tmp_path: Path) -> None:
+def test_whole_files_are_read(fuzz: Any, name: str) -> None:
     for place, seed in enumerate(fuzz.formats.seeds(name)[:: 13 if name == "recipe" else 1]):
-        folder = tmp_path / str(place)
-        folder.mkdir()
         result = fuzz.Result(0)
-        with contextlib.chdir(folder):
+        with fuzz.formats.here():
             fuzz.write(seed, "", b"")
             fuzz.read(seed, result)
         assert not result.found and not result.refused, f"seed {place}: {result}"
