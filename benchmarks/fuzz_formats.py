@@ -123,6 +123,27 @@ def _asking(way: tuple[str, ...], files: dict[str, bytes]) -> tuple[str, ...]:
     return way
 
 
+def imported() -> list[Seed]:
+    """Runs that were imported: the load certificate, the tokenizer and the configuration."""
+    from triptych.exchange import import_folder
+
+    made = []
+    for kind, text in (("bert", ()), ("gpt2", ("--decoding.max_length", "4"))):
+        with here():
+            Path("theirs").mkdir()
+            for name, content in fuzz_folders.folder(kind).items():
+                (Path("theirs") / name).write_bytes(content)
+            import_folder("theirs", "run")
+            shutil.rmtree("theirs")
+            files = _content(Path())
+        names = ("import.json", "tokenizer.json", "config.json", "labels.json")
+        damaged = {f"run/{name}": trees.JSON for name in names}
+        asked = ("predict", "run", "one red dogs", *text)
+        ways: tuple[Way, ...] = (("info", "run"), asked, ("export", "run", "out"))
+        made.append(Seed(files=files, damaged=damaged, ways=ways))
+    return made
+
+
 # Folders of another library -----------------------------------------------------------------------
 
 
@@ -182,6 +203,7 @@ FORMATS: dict[str, Callable[[], list[Seed]]] = {
     "chat": user.chat,
     "recipe": user.recipes,
     **{f"run-{name}": lambda name=name: run_files(name) for name in RUN_FILES},
+    "run-imported": imported,
     "hf-config": lambda: theirs("config.json", trees.JSON),
     "hf-tokenizer": lambda: theirs("tokenizer.json", trees.JSON),
     "hf-tokenizer-config": lambda: theirs("tokenizer_config.json", trees.JSON),

@@ -20,10 +20,13 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FORMATS = (
     "pairs", "tsv", "csv", "jsonl", "text", "conll", "conllu", "squad", "srt", "chat", "recipe",
     "run-config", "run-labels", "run-metrics", "run-tokenizer", "run-recipe", "run-weights",
-    "run-data", "run-state", "run-complete", "run-optimizer", "hf-config", "hf-tokenizer",
+    "run-data", "run-state", "run-complete", "run-optimizer",
+    "run-imported", "hf-config", "hf-tokenizer",
     "hf-tokenizer-config", "hf-weights", "hf-index", "llama2.c",
 )  # fmt: skip
-WHOLE = (*FORMATS[:11], "run-recipe", "run-state", "hf-config", "hf-index", "llama2.c")  # all seeds
+WHOLE = (  # all seeds are in one of these
+    *FORMATS[:11], "run-recipe", "run-state", "run-imported", "hf-config", "hf-index", "llama2.c",
+)  # fmt: skip
 SECONDS, GIGABYTES = 20.0, 1.5
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .data.words import RULES
-from .errors import UsageError
+from .errors import UsageError, brief
 
 STARTING = ("start", "start_layers", "lora_rank", "lora_alpha", "lora_targets")  # may stand beside model.start
 DROPOUTS = ("dropout", "attention_dropout", "inner_dropout")  # they too: no weight depends on them
@@ -21,6 +21,8 @@ def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     def anchor(name: str, key: str) -> str:
         if not name:
             raise UsageError(f"{key} is an empty file name. Name a file, or leave it out.")
+        if "\0" in name:
+            raise UsageError(f"{key} is {brief(repr(name))}, and no file name holds a NUL character.")
         return str(folder.resolve() / name)
 
     data = dict(values.get("data", {}))

@@ -184,6 +184,8 @@ class MicroBatches:
     def restore(self, state: dict[str, Any]) -> None:
         self._epoch, self._shard, self._start = int(state["epoch"]), int(state["shard"]), int(state["buffer"])
         self._cursor, self._number = int(state["cursor"]), int(state["number"])
+        if self._shard >= len(self._sizes):
+            raise ValueError(f"shard {self._shard} of {len(self._sizes)}")
         self._cut = None
 
     def _current(self) -> list[list[Encoded]]:

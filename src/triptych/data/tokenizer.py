@@ -51,7 +51,10 @@ class Tokenizer:
         self.requested_size: int | None = None  # by `train`; more than `vocabulary_size` where the texts support no more
         self.mask_id: int | None = 2 + len(self.tags) if mask else None
         self._first_text = 2 + len(self.tags) + mask
-        self._tokens = [backend.id_to_token(number) or "" for number in range(self.vocabulary_size)]
+        tokens = [backend.id_to_token(number) for number in range(self.vocabulary_size)]
+        if None in tokens:
+            raise ValueError(f"no token has the id {tokens.index(None)}")
+        self._tokens: list[str] = [token or "" for token in tokens]
 
     @classmethod
     def train(cls, texts: Iterable[str], kind: Kind = "bpe", vocabulary_size: int = 8000,

@@ -19,7 +19,7 @@ from ..data.tokenizer import Tokenizers
 from ..decoding.drafts import Drafted
 from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers
-from ..errors import DataError, RunError, UsageError, unknown
+from ..errors import DataError, RunError, UsageError, brief, unknown
 from ..model.build import build
 from ..model.heads import output_of
 from ..model.packing import pack
@@ -378,6 +378,10 @@ def load(path: str | Path, precision: Precision = "float32", draft: str | Path |
     labels = run.read_labels()
     lacking_labels(labels, config.task, run.path / "labels.json")
     tokenizers = Tokenizers.load(run.path)
+    tagless = [tag for tag in labels.get("tags", ()) if tag not in tokenizers.source.tags]
+    if tagless:
+        lacking = f"has no tag for {brief(', '.join(tagless))}, which labels.json names"
+        raise RunError(f"The tokenizer of {run.path} {lacking}. Copy the whole run folder.")
     refuse_unlike(config.model, where, [run.weights()])
     model = build(config.model)
     head = task.head(config.model, labels)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RunError
+from ..errors import RunError, brief
 from ..storage import mark, parsed, read_tensors, write_file, write_tensors, writing
 
 if TYPE_CHECKING:
@@ -108,10 +108,11 @@ def _weights(path: Path) -> tuple[list[Path], dict[str, str]]:
     shards = sorted(set(places.values()))
     outside = [name for name in shards if Path(name).name != name]
     if outside:
-        raise RunError(f"{path / INDEX} names files outside its folder ({', '.join(outside)}), which are not read.")
-    lacking = [name for name in shards if not (path / name).is_file()]
+        raise RunError(f"{path / INDEX} names files outside its folder ({brief(', '.join(outside))}), which are not read.")
+    held = {one.name for one in path.iterdir()}  # a name may be longer than the system takes
+    lacking = [name for name in shards if name not in held]
     if lacking:
-        raise RunError(f"{path} lacks {', '.join(lacking)}, which {INDEX} names. Copy the whole folder.")
+        raise RunError(f"{path} lacks {brief(', '.join(lacking))}, which {INDEX} names. Copy the whole folder.")
     return [path / name for name in shards], places
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import RunError, TrainingError, brief
 from ..run import AVERAGES, MODEL, OPTIMIZER, Checkpoint, Run, load_weights, weights_of
@@ -12,6 +13,7 @@ from .job import Job
 from .optimizer import Optimizers
 
 STATE_VERSION = 1
+MOST = 1 << 53  # from here on not every whole number is a float
 
 
 @dataclass
@@ -96,7 +98,7 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
     optimizers.load(checkpoint.tensors(OPTIMIZER), str(path / OPTIMIZER))
     averages.load(checkpoint.tensors(AVERAGES))
     try:
-        state, position = _recalled(values, job, notices)
+        state, position = _recalled(values, checkpoint.step, job, notices)
         job.batches.restore(position)
         job.run.truncate_metrics(state.metrics_bytes)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -107,11 +109,12 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
     return state
 
 
-def _recalled(values: dict[str, Any], job: Job, notices: list[str]) -> tuple[LoopState, dict[str, Any]]:
+def _recalled(
+    values: dict[str, Any], step: int, job: Job, notices: list[str]
+) -> tuple[LoopState, dict[str, Any]]:  # fmt: skip
     """The loop's state and the place in the data; both start anew where the data is not that of the checkpoint."""
-    loop: dict[str, Any] = dict(values["loop"])
-    state = LoopState(**{**loop, "interval": Interval(**loop["interval"])})
-    position, data = values["position"], values.get("data", {})
+    state, position = _loop_of(values, step), _position_of(values)
+    data = dict(values.get("data", {}))
     if data.get("train", now := job.data.get("train")) != now:
         position = {**position, "epoch": position["epoch"] + 1, "shard": 0, "buffer": 0, "cursor": 0}
         notices.append(f"The training data is not that of step {state.step}: a new pass over it begins.")
@@ -120,6 +123,44 @@ def _recalled(values: dict[str, Any], job: Job, notices: list[str]) -> tuple[Loo
         state.stale = 0
         notices.append(f"The validation data is not that of step {state.step}: scores from before do not count.")
     return state, position
+
+
+def _loop_of(values: dict[str, Any], step: int) -> LoopState:
+    """Read what the loop remembers. Raise an error of Python's for what it does not."""
+    loop = dict(values["loop"])
+    interval = Interval(**loop["interval"])
+    state = LoopState(**{**loop, "interval": interval})
+    for held in (state, interval):
+        for name, wanted in get_type_hints(type(held)).items():
+            if not _fits(value := getattr(held, name), wanted):
+                raise ValueError(f"{name} is {brief(repr(value), 60)}")
+    if state.step != step or max(state.saved_step, state.validated_step) > step:
+        raise ValueError(f"its steps are not those of step {step}")
+    if not math.isfinite(state.seconds + state.epoch + state.fraction):
+        raise ValueError("its clock is not a number")
+    return state
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Tell whether a value of the loop's memory is of the type of its field, and in its range."""
+    parts = get_args(wanted) or (wanted,)
+    if get_origin(wanted) is dict:
+        lists = value.values() if isinstance(value, dict) else [None]
+        return all(isinstance(one, list) and all(_fits(n, float) for n in one) for one in lists)
+    if value is None or isinstance(value, (bool, str, Interval)):
+        return type(value) in parts
+    if isinstance(value, int):
+        return bool({int, float}.intersection(parts)) and 0 <= value < MOST
+    return isinstance(value, float) and float in parts
+
+
+def _position_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Read where in the data the training was. Raise an error of Python's for what is no place."""
+    position = dict(values["position"])
+    for name in ("epoch", "shard", "buffer", "cursor", "number"):
+        if type(position[name]) is not int or not 0 <= position[name] < MOST:
+            raise ValueError(f"{name} is {brief(repr(position[name]), 60)}")
+    return position
 
 
 def last_good(run: Run, command: str) -> str:

@@ -145,7 +145,7 @@ def refuse_other_data(
         old, new = (before or {}).get(part, {}), now.get(part, {})
         for name in sorted({*old, *new}):
             if old.get(name) != new.get(name):
-                only_hints = "modified" in (old.get(name) or new[name])
+                only_hints = "modified" in (old.get(name) or new.get(name, {}))
                 said = _difference(name, old.get(name), new.get(name))
                 (perhaps if only_hints else surely).append(said)
     if not surely and not other_shards:
