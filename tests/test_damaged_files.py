@@ -1,0 +1,140 @@
+"""What the fuzzer found in files of runs and recipes: each is a sentence that names the file."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from toy_folder import write
+from triptych.data.parts import DataTable
+from triptych.data.tokenizer import Tokenizer
+from triptych.errors import RunError, UsageError
+from triptych.exchange import import_folder
+from triptych.inference.predictor import load
+from triptych.precedence import anchored
+from triptych.run import Run
+from triptych.run_files import lacking_labels
+from triptych.training.checkpoint import LoopState, restore
+from triptych.training.resuming import marks_of, refuse_other_data, remember
+
+STATE = {
+    "version": 1,
+    "optimizer": "adamw",
+    "seed": 1,
+    "position": {"epoch": 0, "shard": 0, "buffer": 0, "cursor": 1, "number": 3},
+    "data": {},
+    "loop": asdict(LoopState(step=3, saved_step=3, seconds=1.5, best_score=float("nan"))),
+}
+
+
+def restored(run: Run, values: Any) -> LoopState:
+    """Restore the checkpoint of step 3 whose state.json holds `values`."""
+    run.path.mkdir(exist_ok=True)
+    run.write_checkpoint(3, {"model.safetensors": {}}, values)
+    nothing: Any = SimpleNamespace(load=lambda *given: None)
+    empty = SimpleNamespace(state_dict=dict)
+    batches = SimpleNamespace(restore=lambda position: None)
+    settings = SimpleNamespace(optimizer="adamw", seed=1)
+    job: Any = SimpleNamespace(
+        run=run, settings=settings, batches=batches, model=empty, head=empty, data={}
+    )  # fmt: skip
+    return restore(job, nothing, nothing, [])
+
+
+def change(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """Put a value at a path of keys with dots; None takes the key out."""
+    *keys, last = path.split(".")
+
+    def change_it(values: dict[str, Any]) -> None:
+        for key in keys:
+            values = values[key]
+        values.pop(last) if value is None else values.__setitem__(last, value)
+
+    return change_it
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("loop.step", None, "its steps are not those of step 3"),  # went round without end
+        ("loop.step", 2, "its steps are not those of step 3"),
+        ("loop.saved_step", 4, "its steps are not those of step 3"),
+        ("loop.tokens", [1], r"tokens is \[1\]"),
+        ("loop.tokens", -1, "tokens is -1"),
+        ("loop.metrics_bytes", 10**20, "metrics_bytes is 100000000000000000000"),
+        ("loop.seconds", "1", "seconds is '1'"),
+        ("loop.seconds", float("inf"), "its clock is not a number"),
+        ("loop.stopped_early", 1, "stopped_early is 1"),
+        ("loop.interval.sums", {"loss": 3}, "sums is {'loss': 3}"),
+        ("loop.interval", {"x": 1}, "TypeError"),
+        ("loop.x", 1, "TypeError"),
+        ("loop", 3, "TypeError"),
+        ("position.cursor", None, "KeyError: 'cursor'"),
+        ("position.epoch", "0", "epoch is '0'"),
+        ("position.number", -1, "number is -1"),
+        ("data", 3, "TypeError"),
+    ],
+)
+def test_a_state_of_another_shape(tmp_path: Path, path: str, value: Any, said: str) -> None:
+    assert restored(Run(tmp_path / "whole"), STATE).step == 3
+    values = copy.deepcopy(STATE)
+    change(path, value)(values)
+    with pytest.raises(RunError, match=rf"state\.json does not hold the state .*{said}"):
+        restored(Run(tmp_path / "damaged"), values)
+
+
+def test_a_tokenizer_whose_ids_have_gaps(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    values = json.loads(Tokenizer.train(["one two"], "bytes", 300).to_json())
+    values["tokenizer"]["model"]["vocab"]["<0x41>"] = 5000
+    path.write_text(json.dumps(values))
+    with pytest.raises(RunError, match=r"tokenizer\.json is not a whole .*no token has the id \d+"):
+        Tokenizer.load(path)
+
+
+def test_tags_that_the_tokenizer_lacks(tmp_path: Path) -> None:
+    import_folder(write(tmp_path / "toy"), tmp_path / "run")
+    labels = tmp_path / "run" / "labels.json"
+    labels.write_text(json.dumps({**json.loads(labels.read_text()), "tags": ["user"]}))
+    with pytest.raises(RunError, match=r"has no tag for user, which labels\.json names"):
+        load(tmp_path / "run")
+
+
+def test_the_rules_for_words_are_needed(tmp_path: Path) -> None:
+    labels = {"names": [], "scheme": "plain", "written": "plain", "unit": "word", "spaces": "text"}
+    with pytest.raises(RunError, match=r"has no 'words\.rules', which a run for tagging needs"):
+        lacking_labels({**labels, "words": {}}, "tagging", tmp_path / "labels.json")
+    lacking_labels({**labels, "words": {"rules": "unicode"}}, "tagging", tmp_path / "labels.json")
+
+
+def test_a_shard_with_a_name_that_no_system_takes(tmp_path: Path) -> None:
+    source = write(tmp_path / "toy")
+    (source / "model.safetensors").unlink()
+    index = {"weight_map": {"a": "a" * 300}}
+    (source / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(RunError, match=r"lacks a+ \.\.\., which model\.safetensors\.index\.json names"):
+        import_folder(source, tmp_path / "run")
+
+
+def test_a_file_name_with_nul_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"data\.train is 'a\\x00b', and no file name holds a NUL"):
+        anchored({"data": {"train": ["a\0b"]}}, Path())
+
+
+def test_a_mark_of_data_without_content_differs(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    table = DataTable(train=str(tmp_path / "a.txt"))
+    run = Run.create(tmp_path / "run")
+    marks = marks_of(table, {"train": [], "validation": []})
+    remember(run, marks, [])
+    refuse_other_data(run, marks, False, print)
+    run.write_json("data.json", {"train": {"a": {}}})
+    with pytest.raises(RunError, match="a is no longer there"):
+        refuse_other_data(run, marks, False, print)
