@@ -43,6 +43,7 @@ IDLE = 60  # times the limit of CPU seconds that a worker may take by the clock
 START = 300  # seconds in which a worker has made the whole files of a format
 TRACE = "traceback.txt"
 OURS = f"{os.sep}triptych{os.sep}"  # in the name of a file of the project
+MEASURED = 1000.0, 1.0  # what `init` is told in place of the speed of this machine
 ENDLESS = resource.RLIM_INFINITY
 
 
@@ -114,17 +115,14 @@ def _last(error: BaseException) -> str:
 
 def quietly() -> None:
     """Send what the commands print nowhere, and let `init` measure no speed."""
-    import triptych.cli.init
-    import triptych.cli.init_classification
-    import triptych.cli.init_others
+    import triptych.cli.measured as measured
 
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
     for stream in (sys.stdout, sys.stderr):  # as the command line does
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    for module in (triptych.cli.init, triptych.cli.init_classification, triptych.cli.init_others):
-        module.measured_speed = lambda *given, **named: 1000.0  # type: ignore[assignment]
+    measured.measured_speed = lambda *given, **named: measured.Measured(*MEASURED)
 
 
 def serve(

@@ -16,6 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from triptych.cli.measured import Measured
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FORMATS = (
     "pairs", "tsv", "csv", "jsonl", "text", "conll", "conllu", "squad", "srt", "chat", "recipe",
@@ -35,9 +37,10 @@ def fuzz() -> Any:
     """The module of the long form; nothing that `init` would measure is measured."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
-        for name in ("init", "init_classification", "init_others"):
-            patch.setattr(f"triptych.cli.{name}.measured_speed", lambda *given, **named: 1000.0)
-        yield importlib.import_module("fuzz_readers")
+        module = importlib.import_module("fuzz_readers")
+        measured = Measured(*module.MEASURED)
+        patch.setattr("triptych.cli.measured.measured_speed", lambda *given, **named: measured)
+        yield module
 
 
 def _too_long(number: int, frame: object) -> None:
