@@ -55,7 +55,7 @@ def runs() -> tuple[dict[str, bytes], ...]:
     from triptych.recipe import train
 
     tables = user.columns("tsv", "\t")
-    chosen = [tables[1], tables[2], user.conll()[0], user.conllu()[0], user.squad()[0]]
+    chosen = [*(tables[place] for place in (1, 2, 4, 6)), user.conll()[0], user.conllu()[0], user.squad()[0]]
     chosen += [user.chat()[0], *user.texts()[:2]]
     made = []
     for seed in chosen:

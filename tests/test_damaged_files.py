@@ -20,7 +20,7 @@ from triptych.exchange import import_folder
 from triptych.inference.predictor import load
 from triptych.precedence import anchored
 from triptych.run import Run
-from triptych.run_files import lacking_labels
+from triptych.run_files import checked_labels, lacking_labels
 from triptych.training.checkpoint import LoopState, restore
 from triptych.training.resuming import marks_of, refuse_other_data, remember
 
@@ -112,6 +112,23 @@ def test_the_rules_for_words_are_needed(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"has no 'words\.rules', which a run for tagging needs"):
         lacking_labels({**labels, "words": {}}, "tagging", tmp_path / "labels.json")
     lacking_labels({**labels, "words": {"rules": "unicode"}}, "tagging", tmp_path / "labels.json")
+
+
+@pytest.mark.parametrize("task", ["translation", "text-to-text"])
+def test_target_languages_are_needed_and_texts(tmp_path: Path, task: str) -> None:
+    path = tmp_path / "labels.json"
+    with pytest.raises(RunError, match=r"has no 'languages\.targets'"):
+        lacking_labels({"languages": {"source": []}}, task, path)
+    with pytest.raises(RunError, match="'languages' is .* not an object of lists"):
+        checked_labels({"languages": {"targets": [["de"], "fr"]}}, path)
+
+
+def test_the_scale_of_a_number_is_whole(tmp_path: Path) -> None:
+    scale = {"mean": 0.0, "deviation": 1, "low": 0.0, "high": 5.0}
+    lacking_labels({"value": scale}, "classification", tmp_path / "labels.json")
+    scale.pop("high")
+    with pytest.raises(RunError, match=r"has no 'value\.high'"):
+        lacking_labels({"value": scale}, "classification", tmp_path / "labels.json")
 
 
 def test_a_shard_with_a_name_that_no_system_takes(tmp_path: Path) -> None:

@@ -99,12 +99,13 @@ def _check_sizes(config: Any, where: str) -> None:
 OF_LABELS: dict[str, Any] = {
     "labels": list[str], "names": list[str], "upos": list[str], "relations": list[str], "tags": list[str], "roles": list[str],
     "scheme": str, "written": str, "unit": str, "spaces": str, "words": dict[str, str], "template": dict[str, str],
-    "languages": dict[str, list], "value": dict[str, float], "mask": bool, "pooler": bool, "no_answer": bool,
+    "languages": dict[str, list[str]], "value": dict[str, float], "mask": bool, "pooler": bool, "no_answer": bool,
 }  # fmt: skip
 OF_TASKS = {  # what a head or an answer cannot do without
     "tagging": ("names", "scheme", "written", "unit", "spaces", "words.rules"),
     "parsing": ("upos", "relations"), "chat": ("template", "tags"),
-    "preference": ("template", "tags"), "translation": ("languages",),
+    "preference": ("template", "tags"), "translation": ("languages.targets",),
+    "text-to-text": ("languages.targets",),
 }  # fmt: skip
 OF_IMPORT: dict[str, Any] = {
     "files": dict[str, dict], "ignored": dict[str, str], "tied": dict[str, str], "casts": dict[str, str], "config": dict, "source": str,
@@ -119,7 +120,10 @@ def checked_labels(values: Any, path: Path) -> dict[str, Any]:
 
 def lacking_labels(values: Mapping[str, Any], task: str, path: Path) -> None:
     """Raise RunError where labels.json lacks what a run for `task` needs."""
-    for name in OF_TASKS.get(task, ()):
+    needed = OF_TASKS.get(task, ())
+    if "value" in values:  # the scale of a number that is learnt
+        needed = (*needed, *(f"value.{name}" for name in ("mean", "deviation", "low", "high")))
+    for name in needed:
         first, _, inner = name.partition(".")
         if first not in values or (inner and inner not in values[first]):
             raise RunError(f"{path} has no '{name}', which a run for {task} needs: the file is damaged, or of another run. {WAY_OUT}")
