@@ -21,6 +21,7 @@ from triptych.inference.predictor import load
 from triptych.precedence import anchored
 from triptych.run import Run
 from triptych.run_files import checked_labels, lacking_labels
+from triptych.tasks.turns import Template
 from triptych.training.checkpoint import LoopState, restore
 from triptych.training.resuming import marks_of, refuse_other_data, remember
 
@@ -121,6 +122,17 @@ def test_target_languages_are_needed_and_texts(tmp_path: Path, task: str) -> Non
         lacking_labels({"languages": {"source": []}}, task, path)
     with pytest.raises(RunError, match="'languages' is .* not an object of lists"):
         checked_labels({"languages": {"targets": [["de"], "fr"]}}, path)
+
+
+@pytest.mark.parametrize("task", ["chat", "preference"])
+def test_each_role_of_a_template_is_needed(tmp_path: Path, task: str) -> None:
+    template = {role: "x" for role in ("system", "user", "assistant")}
+    lacking_labels({"tags": [], "template": template}, task, tmp_path / "labels.json")
+    template.pop("user")
+    with pytest.raises(UsageError, match="has no form for user"):
+        Template(template)
+    with pytest.raises(RunError, match=r"has no 'template\.user'"):
+        lacking_labels({"tags": [], "template": template}, task, tmp_path / "labels.json")
 
 
 def test_the_scale_of_a_number_is_whole(tmp_path: Path) -> None:

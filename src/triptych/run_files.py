@@ -101,10 +101,11 @@ OF_LABELS: dict[str, Any] = {
     "scheme": str, "written": str, "unit": str, "spaces": str, "words": dict[str, str], "template": dict[str, str],
     "languages": dict[str, list[str]], "value": dict[str, float], "mask": bool, "pooler": bool, "no_answer": bool,
 }  # fmt: skip
+TEMPLATE = ("template.system", "template.user", "template.assistant", "tags")
 OF_TASKS = {  # what a head or an answer cannot do without
     "tagging": ("names", "scheme", "written", "unit", "spaces", "words.rules"),
-    "parsing": ("upos", "relations"), "chat": ("template", "tags"),
-    "preference": ("template", "tags"), "translation": ("languages.targets",),
+    "parsing": ("upos", "relations"), "chat": TEMPLATE, "preference": TEMPLATE,
+    "translation": ("languages.targets",),
     "text-to-text": ("languages.targets",),
 }  # fmt: skip
 OF_IMPORT: dict[str, Any] = {

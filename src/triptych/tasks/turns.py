@@ -55,6 +55,9 @@ class Template:
     """forms: role -> form. Raises UsageError for one without content, and for an assistant's that has no end mark."""
 
     def __init__(self, forms: Mapping[str, str]) -> None:
+        missing = [role for role in ROLES if role not in forms]
+        if missing:
+            raise UsageError(f"The template has no form for {', '.join(missing)}.")
         self.forms = {role: _form(role, forms[role]) for role in ROLES}
         text = "".join(forms[role] for role in ROLES)
         self.tags = [role for role in sorted(ROLES) if f"<{role}>" in text]  # what the tokenizer must hold
