@@ -19,6 +19,7 @@ from triptych.errors import RunError, UsageError
 from triptych.exchange import import_folder
 from triptych.inference.predictor import load
 from triptych.precedence import anchored
+from triptych.recipe import Recipe, train
 from triptych.run import Run
 from triptych.run_files import checked_labels, lacking_labels
 from triptych.tasks.turns import Template
@@ -33,6 +34,26 @@ STATE = {
     "data": {},
     "loop": asdict(LoopState(step=3, saved_step=3, seconds=1.5, best_score=float("nan"))),
 }
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """A run that classifies, trained for one step."""
+    rows = "".join(f"text {place}\t{('good', 'bad')[place % 2]}\n" for place in range(40))
+    (tmp_path / "a.tsv").write_text(f"text\tlabel\n{rows}")
+    dials = {"preset": "encoder-tiny", "width": 16, "heads": 2, "layers": 1, "inner_width": 32}
+    recipe = Recipe.from_values(
+        {
+            "task": {"name": "classification"},
+            "data": {"train": str(tmp_path / "a.tsv")},
+            "tokenizer": {"vocabulary_size": 300},
+            "model": dials,
+            "training": {"steps": 1, "warmup_steps": 1, "precision": "float32"},
+        }
+    )
+    for _ in train(recipe, tmp_path / "run"):
+        pass
+    return tmp_path / "run"
 
 
 def restored(run: Run, values: Any) -> LoopState:
@@ -133,6 +154,28 @@ def test_each_role_of_a_template_is_needed(tmp_path: Path, task: str) -> None:
         Template(template)
     with pytest.raises(RunError, match=r"has no 'template\.user'"):
         lacking_labels({"tags": [], "template": template}, task, tmp_path / "labels.json")
+
+
+def test_a_head_is_held_against_the_weights(labelled: Path) -> None:
+    assert load(labelled).labels["labels"] == ["bad", "good"]
+    labels, path = labelled / "labels.json", labelled / "config.json"
+    before = labels.read_text()
+    labels.write_text(json.dumps({"labels": ["a", "b", "c"]}))
+    with pytest.raises(RunError, match=r"describes a head whose .* has shape \(3.*not of one run"):
+        load(labelled)
+    labels.write_text(before)
+    values = json.loads(path.read_text())
+    values["options"]["bigrams"] = 10**20
+    path.write_text(json.dumps(values))
+    with pytest.raises(RunError, match=r"config\.json has options of a head that cannot be"):
+        load(labelled)
+
+
+def test_a_run_for_masked_words_needs_a_mask(labelled: Path) -> None:
+    labels = labelled / "labels.json"
+    labels.write_text(json.dumps({**json.loads(labels.read_text()), "mask": True}))
+    with pytest.raises(RunError, match="has no mask, which masked words need"):
+        load(labelled)
 
 
 def test_the_scale_of_a_number_is_whole(tmp_path: Path) -> None:

@@ -19,18 +19,18 @@ from ..data.tokenizer import Tokenizers
 from ..decoding.drafts import Drafted
 from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers
-from ..errors import DataError, RunError, UsageError, brief, unknown
+from ..errors import DataError, RunError, UsageError, unknown
 from ..model.build import build
 from ..model.heads import output_of
 from ..model.packing import pack
 from ..run import WORDS_FOLDER, Run, RunConfig
-from ..run_files import lacking_labels
 from ..sizes import refuse_unlike
 from ..tasks import fill_in
 from ..tasks.task import TASKS, Prediction, Scores, Task
 from ..training.precision import choose_device, choose_precision
 from ..training.settings import TrainingSettings
 from ..training.transfer import referred
+from .heads import head_of
 
 if TYPE_CHECKING:
     from ..inspection.trace import Trace
@@ -376,15 +376,10 @@ def load(path: str | Path, precision: Precision = "float32", draft: str | Path |
     except TypeError as problem:
         raise RunError(f"{where} does not fit this version of triptych: {problem}. Update triptych.") from None
     labels = run.read_labels()
-    lacking_labels(labels, config.task, run.path / "labels.json")
     tokenizers = Tokenizers.load(run.path)
-    tagless = [tag for tag in labels.get("tags", ()) if tag not in tokenizers.source.tags]
-    if tagless:
-        lacking = f"has no tag for {brief(', '.join(tagless))}, which labels.json names"
-        raise RunError(f"The tokenizer of {run.path} {lacking}. Copy the whole run folder.")
     refuse_unlike(config.model, where, [run.weights()])
     model = build(config.model)
-    head = task.head(config.model, labels)
+    head = head_of(run, task, config, labels, tokenizers)
     run.load_into(model, head)
     model.eval()
     head.eval()
