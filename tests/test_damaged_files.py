@@ -121,6 +121,29 @@ def test_a_tokenizer_whose_ids_have_gaps(tmp_path: Path) -> None:
         Tokenizer.load(path)
 
 
+def test_a_tag_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    values = json.loads(Tokenizer.train(["one two"], "bytes", 300, ["de"]).to_json())
+    values["triptych"]["tags"] = [1]
+    path.write_text(json.dumps(values))
+    with pytest.raises(RunError, match=r"tokenizer\.json is not a whole .*a tag is not a text"):
+        Tokenizer.load(path)
+
+
+@pytest.mark.parametrize("size", [10**400, -1, 1 << 63])
+def test_a_shape_that_no_tensor_has(tmp_path: Path, size: int) -> None:
+    source = write(tmp_path / "toy")
+    path = source / "model.safetensors"
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    next(about for name, about in header.items() if "shape" in about)["shape"] = [size]
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+    with pytest.raises(RunError, match=r"model\.safetensors .*is cut off or damaged"):
+        import_folder(source, tmp_path / "run")
+
+
 def test_tags_that_the_tokenizer_lacks(tmp_path: Path) -> None:
     import_folder(write(tmp_path / "toy"), tmp_path / "run")
     labels = tmp_path / "run" / "labels.json"

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -40,7 +41,8 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         with open(path, "rb") as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(size)) if size <= path.stat().st_size - 8 else {}
-        return {name: tuple(int(one) for one in about["shape"]) for name, about in header.items() if name != "__metadata__"}
+        shapes = {name: tuple(int(one) for one in about["shape"]) for name, about in header.items() if name != "__metadata__"}
+        return shapes if all(min(one, default=0) >= 0 and math.prod(one) < 1 << 63 for one in shapes.values()) else {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
 

@@ -211,6 +211,8 @@ class Tokenizer:
             from .imported_tokenizer import ImportedTokenizer
 
             return ImportedTokenizer.from_json(text)
+        if not all(isinstance(tag, str) for tag in own["tags"]):
+            raise ValueError("a tag is not a text")
         return cls(tokenizers.Tokenizer.from_str(json.dumps(values["tokenizer"])), own["kind"], own["tags"], own.get("mask", False))
 
     def save(self, path: str | Path) -> None:
