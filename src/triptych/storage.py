@@ -43,7 +43,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             header = json.loads(file.read(size)) if size <= path.stat().st_size - 8 else {}
         shapes = {name: tuple(int(one) for one in about["shape"]) for name, about in header.items() if name != "__metadata__"}
         return shapes if all(min(one, default=0) >= 0 and math.prod(one) < 1 << 63 for one in shapes.values()) else {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return {}
 
 
