@@ -28,9 +28,11 @@ echo "2/4  Evaluating sentences whose word pairs were never seen together" >&2
 triptych evaluate "$RUN" --split test
 evaluated=$SECONDS
 echo "3/4  Translating two sentences that were kept out of training" >&2
-for sentence in "I am a student." "I like cats."; do
-    for script in zh-Hant zh-Hans; do
-        echo "$sentence → $(triptych translate "$RUN" --to "$script" "$sentence")   ($script)"
+sentences=("I am a student." "I like cats.")
+for script in zh-Hant zh-Hans; do
+    mapfile -t answers < <(triptych translate "$RUN" --to "$script" "${sentences[@]}")
+    for number in "${!sentences[@]}"; do
+        echo "${sentences[number]} → ${answers[number]}   ($script)"
     done
 done
 echo "4/4  Drawing the attention of one translation" >&2
