@@ -86,8 +86,9 @@ def test_what_cannot_be_learnt_is_refused_with_its_line(triptych: Command, tmp_p
     assert done.code == 2 and "tagging" in done.err
 
 
-def test_init_goes_on_after_what_training_goes_on_after(triptych: Command, tmp_path: Path) -> None:
+def test_init_goes_on_after_what_training_goes_on_after(triptych: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Spans that begin with I- are read as conlleval reads them, a question whose answer is nowhere is left out; both are told."""
+    monkeypatch.setattr("triptych.cli.measured.MEASURED_SECONDS", 0.05)
     (tmp_path / "a.conll").write_text("".join(f"Ann I-PER\nsings O\nOslo{n} I-LOC\n\n" for n in range(60)), encoding="utf-8")
     asked = [{"question": f"Who {n}?", "passage": f"Ann sang {n}.", "answers": [{"text": "Ann", "start": "0"}]} for n in range(60)]
     asked += [{"question": "Who?", "passage": "Ann.", "answers": ["Bob"]}, {"question": " ", "passage": "Ann.", "answers": ["Ann"]}]
