@@ -3,7 +3,7 @@
 Greedy and beam 5, answers at their natural length (100 tokens at most) and all forced to 16 tokens; every engine in a process of
 its own, of ours every case as well, interleaved windows in one run, medians. Every peer has the best of its batch sizes; Triptych decodes
 as `triptych evaluate` does, plainly and with decoding.compile (programs are built before the clock starts). Timed is the way from token
-ids to token ids. Then the answers: how many of the float32 ones are identical, and BLEU of all. A case that fails is told, the others go
+ids to token ids. Then the answers: how many of the float32 ones are identical, and BLEU of all. A failed case is reported, the others go
 on, and the exit code is 1 in the end.
 
     python benchmarks/decoding_speed.py RUN --work PEERS_WORK [--windows 3] [--skip transformers]

@@ -43,7 +43,7 @@ IDLE = 60  # times the limit of CPU seconds that a worker may take by the clock
 START = 300  # seconds in which a worker has made the whole files of a format
 TRACE = "traceback.txt"
 OURS = f"{os.sep}triptych{os.sep}"  # in the name of a file of the project
-MEASURED = 1000.0, 1.0  # what `init` is told in place of the speed of this machine
+MEASURED = 1000.0, 1.0  # stands in for the speed that `init` measures
 ENDLESS = resource.RLIM_INFINITY
 
 

@@ -3,7 +3,7 @@
 The model of language_model_speed.py: 6 layers, width 384, 6 heads, context 256, characters. Ours is the preset decoder-small (rotary
 positions), theirs a GPT-2 of the same sizes (learned positions); the weights of both are random, and 200 tokens are forced, which
 costs what trained weights cost. Ours runs plainly and with decoding.compile (programs are built before the clock starts). Every case
-is measured in interleaved windows, each in a process of its own; medians and ratios. A case that fails is told, the others go on, and
+is measured in interleaved windows, each in a process of its own; medians and ratios. A case that fails is reported, the others go on, and
 the exit code is 1 in the end.
 
     python benchmarks/generation_speed.py [--peer-python PATH] [--windows 5] [--threads 2] [--new 200] [--json FILE]
