@@ -1,15 +1,20 @@
-"""How well a run that writes knows code it has not seen: bits per byte beside gzip's and xz's, lines completed, functions written.
+"""How well a run that writes knows code it has not seen: bits per byte beside gzip's and xz's,
+lines completed, functions written.
 
-    python benchmarks/code_completion.py RUN [--split test] [--lines 500] [--functions 200] [--seed 1] [--json FILE]
+    python benchmarks/code_completion.py RUN [--split test] [--lines 500] [--functions 200] [--seed
+    1] [--json FILE]
 
-Lines: given a file up to a line that is drawn by chance and its indentation, the rest of that line has to be written, greedily; it
-counts where it is the same character for character, spaces at its end aside. Filled in: the lines after it are given too, for a run
-that was trained for it. Bits per byte: windows of the run's context that do not overlap, ends of texts counted; compressed sizes are
-of the same bytes, every module by itself, all one after the other, and (xz) after the run's training part in one stream.
+Lines: given a file up to a line that is drawn by chance and its indentation, the rest of that line
+has to be written, greedily; it counts where it is the same character for character, spaces at its
+end aside. Filled in: the lines after it are given too, for a run that was trained for it. Bits per
+byte: windows of the run's context that do not overlap, ends of texts counted; compressed sizes are
+of the same bytes, every module by itself, all one after the other, and (xz) after the run's
+training part in one stream.
 
-Functions: given a file up to the end of a function's docstring, its body has to be written, greedily, until a line is indented less.
-Counted are the bodies that come to their end, those that are Python with the signature before them, and those whose syntax tree is
-that of the body in the file. The bodies stand in FILE.
+Functions: given a file up to the end of a function's docstring, its body has to be written,
+greedily, until a line is indented less. Counted are the bodies that come to their end, those that
+are Python with the signature before them, and those whose syntax tree is that of the body in the
+file. The bodies stand in FILE.
 """
 
 from __future__ import annotations
@@ -37,7 +42,8 @@ from triptych.tasks.fill_in import SENTINELS
 
 NEW_TOKENS = 64  # of a line
 BODY_TOKENS = 192  # of a function's body
-REACH = 12  # characters a token at most, of what stands around a line: more does not fit the context anyway
+# characters a token at most, of what stands around a line: more does not fit the context anyway
+REACH = 12
 
 
 def gzip9(content: bytes) -> int:
@@ -58,7 +64,9 @@ def compressed(held: Sequence[Example], train: Sequence[Example]) -> dict[str, f
         found[f"{name}, each module alone"] = 8 * sum(map(size, modules)) / len(whole)
         found[f"{name}, one stream"] = 8 * size(whole) / len(whole)
     if before:
-        found["xz -9, after the training part"] = 8 * (xz9(before + whole) - xz9(before)) / len(whole)
+        found["xz -9, after the training part"] = (
+            8 * (xz9(before + whole) - xz9(before)) / len(whole)
+        )
     return found
 
 
@@ -67,9 +75,14 @@ def _bytes(examples: Any) -> bytes:
 
 
 def cut_lines(held: Sequence[Example], count: int, seed: int) -> list[tuple[str, str, str]]:
-    """(all before a line's first word, its rest, all after it with the line end) of lines that are not empty, drawn by chance."""
+    """(all before a line's first word, its rest, all after it with the line end) of lines that are
+    not empty, drawn by chance.
+    """
     places = [
-        (number, line) for number, example in enumerate(held) for line, text in enumerate((example.text or "").split("\n")) if text.strip()
+        (number, line)
+        for number, example in enumerate(held)
+        for line, text in enumerate((example.text or "").split("\n"))
+        if text.strip()
     ]
     chosen = np.random.default_rng(seed).choice(len(places), min(count, len(places)), replace=False)
     found = []
@@ -87,30 +100,42 @@ def exact(predictor: Predictor, cut: Sequence[tuple[str, str, str]], filled_in: 
     """Percentage of lines that are written as they were."""
     reach = REACH * int(predictor.task.options["context"])
     asked: list[dict[str, str]] = [
-        {"text": before[-reach:], **({"suffix": after[:reach]} if filled_in else {})} for before, _, after in cut
+        {"text": before[-reach:], **({"suffix": after[:reach]} if filled_in else {})}
+        for before, _, after in cut
     ]
-    written = predictor.predict(asked, beams=1, temperature=0.0, max_length=NEW_TOKENS, stop=["\n"], stop_at_dedent=False)
-    right = sum(one.text.rstrip() == line.rstrip() for one, (_, line, _) in zip(written, cut, strict=True))
+    written = predictor.predict(
+        asked, beams=1, temperature=0.0, max_length=NEW_TOKENS, stop=["\n"], stop_at_dedent=False
+    )
+    right = sum(
+        one.text.rstrip() == line.rstrip() for one, (_, line, _) in zip(written, cut, strict=True)
+    )
     return 100.0 * right / max(1, len(cut))
 
 
 class Function(NamedTuple):
     """A function with a docstring, cut after it."""
 
-    before: str  # the file up to the body's first line that is not empty, and that line's indentation
+    # the file up to the body's first line that is not empty, and that line's indentation
+    before: str
     signature: str  # from `def` to the end of the docstring and the indentation after it
     body: str  # the rest of the function, from the indentation on
 
     def tree(self, body: str) -> str | None:
         """The syntax tree of the function with this body; None where that is no Python."""
         try:
-            return ast.dump(ast.parse(("if True:\n" if self.signature[:1].isspace() else "") + self.signature + body))
+            return ast.dump(
+                ast.parse(
+                    ("if True:\n" if self.signature[:1].isspace() else "") + self.signature + body
+                )
+            )
         except (SyntaxError, ValueError):
             return None
 
 
 def cut_functions(held: Sequence[Example], count: int, seed: int) -> list[Function]:
-    """Functions and methods whose docstring stands on lines of its own and is not all they have, drawn by chance."""
+    """Functions and methods whose docstring stands on lines of its own and is not all they have,
+    drawn by chance.
+    """
     found = []
     for example in held:
         try:
@@ -119,7 +144,11 @@ def cut_functions(held: Sequence[Example], count: int, seed: int) -> list[Functi
             continue
         lines = (example.text or "").split("\n")
         for node in ast.walk(tree):
-            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or ast.get_docstring(node) is None or len(node.body) < 2:
+            if (
+                not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                or ast.get_docstring(node) is None
+                or len(node.body) < 2
+            ):
                 continue
             said = node.body[0]
             first, end = node.lineno - 1, said.end_lineno or said.lineno
@@ -127,11 +156,25 @@ def cut_functions(held: Sequence[Example], count: int, seed: int) -> list[Functi
                 end += 1
             indentation = lines[said.lineno - 1][: said.col_offset]
             rest = "\n".join(lines[end : node.end_lineno])
-            if indentation.strip() or node.body[1].lineno <= end or not rest.startswith(indentation):
+            if (
+                indentation.strip()
+                or node.body[1].lineno <= end
+                or not rest.startswith(indentation)
+            ):
                 continue
             before = "".join(f"{one}\n" for one in lines[:end]) + indentation
-            found.append(Function(before, "".join(f"{one}\n" for one in lines[first:end]) + indentation, rest[len(indentation) :]))
-    chosen = np.random.default_rng(seed).choice(len(found), min(count, len(found)), replace=False) if found else np.zeros(0, int)
+            found.append(
+                Function(
+                    before,
+                    "".join(f"{one}\n" for one in lines[first:end]) + indentation,
+                    rest[len(indentation) :],
+                )
+            )
+    chosen = (
+        np.random.default_rng(seed).choice(len(found), min(count, len(found)), replace=False)
+        if found
+        else np.zeros(0, int)
+    )
     return [found[one] for one in sorted(chosen.tolist())]
 
 
@@ -139,19 +182,33 @@ def write_functions(predictor: Predictor, cut: Sequence[Function]) -> dict[str, 
     """Percentages of bodies that end, that are Python, that are as they were; and the bodies."""
     reach = REACH * int(predictor.task.options["context"])
     asked = [{"text": one.before[-reach:]} for one in cut]
-    written = predictor.predict(asked, beams=1, temperature=0.0, max_length=BODY_TOKENS, stop_at_dedent=True)
-    trees = [(one.tree(answer.text), one.tree(one.body)) for one, answer in zip(cut, written, strict=True)]
+    written = predictor.predict(
+        asked, beams=1, temperature=0.0, max_length=BODY_TOKENS, stop_at_dedent=True
+    )
+    trees = [
+        (one.tree(answer.text), one.tree(one.body))
+        for one, answer in zip(cut, written, strict=True)
+    ]
     counted = {
         "come to their end": sum(not answer.cut for answer in written),
         "Python": sum(tree is not None for tree, _ in trees),
         "as in the file": sum(tree is not None and tree == wanted for tree, wanted in trees),
     }
     shares = {name: 100.0 * count / max(1, len(cut)) for name, count in counted.items()}
-    return {"count": len(cut), **shares, "bodies": [one.signature + answer.text for one, answer in zip(cut, written, strict=True)]}
+    return {
+        "count": len(cut),
+        **shares,
+        "bodies": [one.signature + answer.text for one, answer in zip(cut, written, strict=True)],
+    }
 
 
 def measure(
-    predictor: Predictor, held: Sequence[Example], train: Sequence[Example], lines: int, functions: int, seed: int
+    predictor: Predictor,
+    held: Sequence[Example],
+    train: Sequence[Example],
+    lines: int,
+    functions: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Everything, by name."""
     began = time.monotonic()
@@ -160,11 +217,15 @@ def measure(
     scores = predictor.evaluate(held).scores.values
     cut = cut_lines(held, lines, seed)
     found: dict[str, Any] = {
-        "modules": len({module_of(example.place) for example in held}), "files": len(held), "bytes": size,
+        "modules": len({module_of(example.place) for example in held}),
+        "files": len(held),
+        "bytes": size,
         "bytes_per_token": size / max(1, tokens),
         "bits_per_byte": {"the run": scores["bits_per_byte"], **compressed(held, train)},
-        "lines": len(cut), "seed": seed, "exact_match": {"what follows": exact(predictor, cut, False)},
-    }  # fmt: skip
+        "lines": len(cut),
+        "seed": seed,
+        "exact_match": {"what follows": exact(predictor, cut, False)},
+    }
     if all(name in predictor.tokenizers.target.tags for name in SENTINELS):
         found["exact_match"]["filled in"] = exact(predictor, cut, True)
     found["functions"] = write_functions(predictor, cut_functions(held, functions, seed))
@@ -182,20 +243,28 @@ def main() -> None:
     given = parser.parse_args()
     predictor = load(given.run)
     if predictor.task.name != "language-modelling":
-        parser.error(f"{given.run} is a run for {predictor.task.name}; this measures runs that write text")
+        parser.error(
+            f"{given.run} is a run for {predictor.task.name}; this measures runs that write text"
+        )
     data = Recipe.load(given.run).data
     held, train = (read_part(data, part, print, ("text",)) for part in (given.split, "train"))
     if not held:
         parser.error(f"{given.run} has no {given.split} part")
     about = {"run": given.run, "split": given.split, "python": platform.python_version()}
     found = {**about, **measure(predictor, held, train, given.lines, given.functions, given.seed)}
-    print(f"{found['modules']} modules, {found['files']} files, {found['bytes']:,} bytes, {found['bytes_per_token']:.2f} bytes a token")
+    print(
+        f"{found['modules']} modules, {found['files']} files, {found['bytes']:,} bytes, "
+        f"{found['bytes_per_token']:.2f} bytes a token"
+    )
     for name, value in found["bits_per_byte"].items():
         print(f"{name:34}{value:8.3f} bits a byte")
     for name, value in found["exact_match"].items():
         print(f"{name:34}{value:8.1f} % of {found['lines']} lines exactly")
     for name in ("come to their end", "Python", "as in the file"):
-        print(f"{'functions: ' + name:34}{found['functions'][name]:8.1f} % of {found['functions']['count']} bodies")
+        print(
+            f"{'functions: ' + name:34}{found['functions'][name]:8.1f} % of "
+            f"{found['functions']['count']} bodies"
+        )
     if given.json is not None:
         given.json.write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")
     del found["functions"]["bodies"]

@@ -1,11 +1,14 @@
-"""Fine-tune a pretrained encoder by `triptych init --start`, untouched, beside transformers: five sets, equal epochs.
+"""Fine-tune a pretrained encoder by `triptych init --start`, untouched, beside transformers: five
+sets, equal epochs.
 
-    python benchmarks/fine_tuning.py SOURCE --out FOLDER [--sets stsb banking77] [--only peer|ours] [--seeds 1 2 3] [--python PYTHON]
+    python benchmarks/fine_tuning.py SOURCE --out FOLDER [--sets stsb banking77] [--only peer|ours]
+    [--seeds 1 2 3] [--python PYTHON]
 
-SOURCE is a BERT folder of the library transformers. Both sides read the same files, written to FOLDER/data from the public sets
-($TRIPTYCH_DATA). transformers tries three rates with the first seed; the best on the development part serves the other seeds, and the
-test part is read once a seed. Ours is what `init` writes. What FOLDER holds already is not done again, so a run that was stopped
-goes on. PYTHON has transformers, seqeval and scipy; this one where it is not given.
+SOURCE is a BERT folder of the library transformers. Both sides read the same files, written to
+FOLDER/data from the public sets ($TRIPTYCH_DATA). transformers tries three rates with the first
+seed; the best on the development part serves the other seeds, and the test part is read once a
+seed. Ours is what `init` writes. What FOLDER holds already is not done again, so a run that was
+stopped goes on. PYTHON has transformers, seqeval and scipy; this one where it is not given.
 """
 
 from __future__ import annotations
@@ -41,11 +44,20 @@ def export(name: str, folder: Path) -> None:
             continue
         examples = read_part(DataTable(set=name), part, None, fields)
         if kind == "tags":
-            rows: list[Any] = [[[one.text[a:b] for a, b in one.words or ()], one.tags] for one in examples if one.text]
-            lines = ("".join(f"{word}\t{tag}\n" for word, tag in zip(*row, strict=True)) for row in rows)
+            rows: list[Any] = [
+                [[one.text[a:b] for a, b in one.words or ()], one.tags]
+                for one in examples
+                if one.text
+            ]
+            lines = (
+                "".join(f"{word}\t{tag}\n" for word, tag in zip(*row, strict=True)) for row in rows
+            )
             (folder / f"{part}.conll").write_text("\n".join(lines), encoding="utf-8")
         else:
-            rows = [[one.text, one.text_pair, one.value if kind == "value" else one.label] for one in examples]
+            rows = [
+                [one.text, one.text_pair, one.value if kind == "value" else one.label]
+                for one in examples
+            ]
             with (folder / f"{part}.csv").open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(fields)
@@ -70,7 +82,14 @@ class Results:
         self.rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
 
     def find(self, **wanted: Any) -> dict[str, Any] | None:
-        return next((row for row in self.rows if all(row.get(key) == value for key, value in wanted.items())), None)
+        return next(
+            (
+                row
+                for row in self.rows
+                if all(row.get(key) == value for key, value in wanted.items())
+            ),
+            None,
+        )
 
     def add(self, **row: Any) -> dict[str, Any]:
         self.rows.append(row)
@@ -80,7 +99,9 @@ class Results:
         return row
 
 
-def peer(name: str, source: str, folder: Path, results: Results, python: str, seeds: list[int]) -> None:
+def peer(
+    name: str, source: str, folder: Path, results: Results, python: str, seeds: list[int]
+) -> None:
     """Three rates with the first seed, the best one with the others; the test part once a seed."""
     kind = SETS[name][0]
     best: str | None = None
@@ -88,15 +109,33 @@ def peer(name: str, source: str, folder: Path, results: Results, python: str, se
         tried = []
         for rate in RATES if best is None else (best,):
             out = folder / "peer" / f"{name}-{seed}-{rate}"
-            common = [python, str(PEER), str(folder / "data" / name), source, str(out), "--kind", kind]
+            common = [
+                python,
+                str(PEER),
+                str(folder / "data" / name),
+                source,
+                str(out),
+                "--kind",
+                kind,
+            ]
             row = results.find(who="transformers", set=name, seed=seed, rate=rate)
             if row is None:
-                found = last_json([*common, "--rate", rate, "--seed", str(seed), "--epochs", str(EPOCHS)])
-                row = results.add(**{**found, "who": "transformers", "set": name, "seed": seed, "rate": rate})
+                found = last_json(
+                    [*common, "--rate", rate, "--seed", str(seed), "--epochs", str(EPOCHS)]
+                )
+                row = results.add(
+                    **{**found, "who": "transformers", "set": name, "seed": seed, "rate": rate}
+                )
             tried.append((row["validation"], rate, common))
         _, best, common = max(tried, key=lambda one: one[0])
         if results.find(who="transformers, test", set=name, seed=seed) is None:
-            results.add(who="transformers, test", set=name, seed=seed, rate=best, **last_json([*common, "--test"]))
+            results.add(
+                who="transformers, test",
+                set=name,
+                seed=seed,
+                rate=best,
+                **last_json([*common, "--test"]),
+            )
 
 
 def ours(name: str, source: str, folder: Path, results: Results, seeds: list[int]) -> None:
@@ -109,22 +148,47 @@ def ours(name: str, source: str, folder: Path, results: Results, seeds: list[int
     if not recipe.exists():
         task = "tagging" if kind == "tags" else "classification"
         given = [word for part in PARTS for word in (f"--{part}", files[part])]
-        subprocess.run([*triptych, "init", task, *given, "--start", source, "--out", str(recipe)], check=True)
+        subprocess.run(
+            [*triptych, "init", task, *given, "--start", source, "--out", str(recipe)], check=True
+        )
     for seed in seeds:
         if results.find(who="triptych", set=name, seed=seed) is not None:
             continue
         run = folder / "ours" / f"{name}-{seed}"
         resume = ["--resume"] if run.exists() else []
-        subprocess.run([*triptych, "train", str(recipe), "--out", str(run), "--training.seed", str(seed), *resume], check=True)
+        subprocess.run(
+            [
+                *triptych,
+                "train",
+                str(recipe),
+                "--out",
+                str(run),
+                "--training.seed",
+                str(seed),
+                *resume,
+            ],
+            check=True,
+        )
         found = last_json([*triptych, "evaluate", str(run), "--json"])["metrics"]
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         chosen = [line for line in lines if line["split"] == "validation" and line["best"]][-1]
-        results.add(who="triptych", set=name, seed=seed, validation=chosen[score], test=found[score], step=chosen["step"],
-                    steps=lines[-1]["step"], epochs=lines[-1]["epoch"], minutes=round(lines[-1]["seconds"] / 60, 2))  # fmt: skip
+        results.add(
+            who="triptych",
+            set=name,
+            seed=seed,
+            validation=chosen[score],
+            test=found[score],
+            step=chosen["step"],
+            steps=lines[-1]["step"],
+            epochs=lines[-1]["epoch"],
+            minutes=round(lines[-1]["seconds"] / 60, 2),
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))

@@ -55,7 +55,12 @@ def runs() -> tuple[dict[str, bytes], ...]:
     from triptych.recipe import train
 
     tables = user.columns("tsv", "\t")
-    chosen = [*(tables[place] for place in (1, 2, 4, 6)), user.conll()[0], user.conllu()[0], user.squad()[0]]
+    chosen = [
+        *(tables[place] for place in (1, 2, 4, 6)),
+        user.conll()[0],
+        user.conllu()[0],
+        user.squad()[0],
+    ]
     chosen += [user.chat()[0], *user.texts()[:2]]
     made = []
     for seed in chosen:
@@ -241,7 +246,9 @@ def seeds(name: str) -> list[Seed]:
 
 @cache
 def _bound(way: tuple[str, ...]) -> Callable[[], Any]:
-    """Give the call that a command line means; reading the line anew takes longer than most files."""
+    """Give the call that a command line means; reading the line anew takes longer than most
+    files.
+    """
     from triptych.cli.main import build_app, split_overrides
 
     rest, overrides = split_overrides(list(way))

@@ -1,11 +1,14 @@
-"""Does a run that is killed at random moments and resumed end in the same bits as one that was never stopped?
+"""Does a run that is killed at random moments and resumed end in the same bits as one that was
+never stopped?
 
-    python benchmarks/kill_and_resume.py [--kills 20] [--seed 1] [--recipe phrasebook] [--steps 120] [--KEY VALUE ...]
+    python benchmarks/kill_and_resume.py [--kills 20] [--seed 1] [--recipe phrasebook] [--steps 120]
+    [--KEY VALUE ...]
 
-Trains the recipe once from start to end, then again while SIGKILL strikes at random moments (start-up, steps, validation
-and the writing of checkpoints alike), resumed each time until it ends; that is repeated until there were enough kills.
-Prints one JSON object; exit code 1 where model.safetensors or metrics.jsonl (clock fields excepted) of any run that came to
-its end differ. `--recipe toy` takes the tests' small job in place of the command line.
+Trains the recipe once from start to end, then again while SIGKILL strikes at random moments
+(start-up, steps, validation and the writing of checkpoints alike), resumed each time until it ends;
+that is repeated until there were enough kills. Prints one JSON object; exit code 1 where
+model.safetensors or metrics.jsonl (clock fields excepted) of any run that came to its end differ.
+`--recipe toy` takes the tests' small job in place of the command line.
 """
 
 from __future__ import annotations
@@ -30,16 +33,45 @@ CLOCKS = ("seconds", "tokens_per_second")
 
 def command(recipe: str, out: Path, steps: int, resume: bool, more: list[str]) -> list[str]:
     if recipe == "toy":
-        return [sys.executable, str(TOY), str(out), f"steps={steps}", f"resume={json.dumps(resume)}"]
-    dials = ["--training.steps", str(steps), "--training.minutes", "none", "--training.checkpoint_every_steps", "7",
-             "--validation.every_minutes", "none", "--validation.every_steps", "25", *more]  # fmt: skip
-    return [sys.executable, "-m", "triptych", "train", recipe, "--out", str(out), *dials, *(["--resume"] if resume else [])]
+        return [
+            sys.executable,
+            str(TOY),
+            str(out),
+            f"steps={steps}",
+            f"resume={json.dumps(resume)}",
+        ]
+    dials = [
+        "--training.steps",
+        str(steps),
+        "--training.minutes",
+        "none",
+        "--training.checkpoint_every_steps",
+        "7",
+        "--validation.every_minutes",
+        "none",
+        "--validation.every_steps",
+        "25",
+        *more,
+    ]
+    return [
+        sys.executable,
+        "-m",
+        "triptych",
+        "train",
+        recipe,
+        "--out",
+        str(out),
+        *dials,
+        *(["--resume"] if resume else []),
+    ]
 
 
 def train(words: list[str], kill_after: float | None) -> bool:
     """Whether it came to its end before it was killed. Raises where it failed by itself."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
         try:
             told, _ = process.communicate(timeout=kill_after)
         except subprocess.TimeoutExpired:
@@ -59,7 +91,14 @@ def outcome(run: Path) -> tuple[bytes, list[dict[str, Any]]]:
 
 
 def last_step(run: Path) -> int:
-    return max((int(path.name[5:]) for path in run.glob("checkpoints/step-*") if (path / "COMPLETE").exists()), default=0)
+    return max(
+        (
+            int(path.name[5:])
+            for path in run.glob("checkpoints/step-*")
+            if (path / "COMPLETE").exists()
+        ),
+        default=0,
+    )
 
 
 def main() -> None:
@@ -82,10 +121,21 @@ def main() -> None:
                 shutil.rmtree(killed)
             else:
                 resumed_from.append(last_step(killed))
-                print(f"kill {len(resumed_from)}: the newest checkpoint is of step {resumed_from[-1]}", file=sys.stderr)
+                print(
+                    f"kill {len(resumed_from)}: the newest checkpoint is of step "
+                    f"{resumed_from[-1]}",
+                    file=sys.stderr,
+                )
     identical = bool(same) and all(same)
-    told = {"recipe": given.recipe, "steps": given.steps, "kills": len(resumed_from), "resumed_from": resumed_from,
-            "runs_ended": len(same), "seconds_uninterrupted": round(lasted, 1), "identical": identical}  # fmt: skip
+    told = {
+        "recipe": given.recipe,
+        "steps": given.steps,
+        "kills": len(resumed_from),
+        "resumed_from": resumed_from,
+        "runs_ended": len(same),
+        "seconds_uninterrupted": round(lasted, 1),
+        "identical": identical,
+    }
     print(json.dumps(told))
     raise SystemExit(0 if identical else 1)
 

@@ -1,9 +1,11 @@
-"""XQuAD's 240 paragraphs as a collection: how often the right paragraph is retrieved, and how often question to span comes out right.
+"""XQuAD's 240 paragraphs as a collection: how often the right paragraph is retrieved, and how often
+question to span comes out right.
 
     python benchmarks/search_xquad.py [--language en] [--retriever RUN] [--reader RUN] [--top 5]
 
-Retrieval is by words (BM25) or by the vectors of --retriever. With --reader, a run for question-answering, the answer over the `top`
-paragraphs is scored beside the answer from the right paragraph alone. Prints one JSON object. A reader that was trained on folds of
+Retrieval is by words (BM25) or by the vectors of --retriever. With --reader, a run for
+question-answering, the answer over the `top` paragraphs is scored beside the answer from the right
+paragraph alone. Prints one JSON object. A reader that was trained on folds of
 XQuAD has seen these questions: give --fold, the one that was its test, to ask only those.
 """
 
@@ -16,7 +18,9 @@ import time
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--language", default="en", choices=("en", "de", "zh"))
     parser.add_argument("--retriever")
     parser.add_argument("--reader")
@@ -32,7 +36,9 @@ def main() -> int:
     needs = ("question", "passage", "answers")
     try:
         everything = read_part(DataTable(set="xquad", source=options.language), "test", None, needs)
-        asked = read_part(DataTable(set="xquad", source=options.language, fold=options.fold), "test", None, needs)
+        asked = read_part(
+            DataTable(set="xquad", source=options.language, fold=options.fold), "test", None, needs
+        )
         embedder = as_embedder(load(options.retriever)) if options.retriever else None
         reader = load(options.reader) if options.reader else None
     except TriptychError as error:
@@ -40,20 +46,29 @@ def main() -> int:
         return 1
     paragraphs = list(dict.fromkeys(one.passage or "" for one in everything))
     began = time.perf_counter()
-    index = SearchIndex({str(number): text for number, text in enumerate(paragraphs)}, embedder, longest=1_000_000)
+    index = SearchIndex(
+        {str(number): text for number, text in enumerate(paragraphs)}, embedder, longest=1_000_000
+    )
     built = time.perf_counter() - began
     wanted = [paragraphs.index(one.passage or "") for one in asked]
     began = time.perf_counter()
     rankings = [best(index.retriever.scores(one.question or ""), 5) for one in asked]
     found = {
-        "language": options.language, "paragraphs": len(paragraphs), "questions": len(asked), "retriever": options.retriever or "BM25",
-        "recall@1": round(recall(rankings, wanted, 1), 1), "recall@5": round(recall(rankings, wanted, 5), 1),
-        "seconds to build": round(built, 2), "questions a second": round(len(asked) / (time.perf_counter() - began), 1),
-    }  # fmt: skip
+        "language": options.language,
+        "paragraphs": len(paragraphs),
+        "questions": len(asked),
+        "retriever": options.retriever or "BM25",
+        "recall@1": round(recall(rankings, wanted, 1), 1),
+        "recall@5": round(recall(rankings, wanted, 5), 1),
+        "seconds to build": round(built, 2),
+        "questions a second": round(len(asked) / (time.perf_counter() - began), 1),
+    }
     if reader is not None:
         hits = [index.answer(reader, one.question or "", options.top) for one in asked]
         found["end to end"] = scored([one[0].text if one else "" for one in hits], asked)
-        found["from the right paragraph"] = scored([one.text for one in reader.answer(asked)], asked)
+        found["from the right paragraph"] = scored(
+            [one.text for one in reader.answer(asked)], asked
+        )
         found["reader"], found["top"] = options.reader, options.top
     print(json.dumps(found, ensure_ascii=False))
     return 0
@@ -62,7 +77,10 @@ def main() -> int:
 def scored(texts: list[str], asked: list) -> dict[str, float]:
     from triptych.metrics.answers import exact_match, f1
 
-    references, languages = [[text for text, _ in one.answers] for one in asked], [one.source_language for one in asked]
+    references, languages = (
+        [[text for text, _ in one.answers] for one in asked],
+        [one.source_language for one in asked],
+    )
     return {
         "exact_match": round(exact_match(texts, references, languages).value, 2),
         "f1": round(f1(texts, references, languages).value, 2),

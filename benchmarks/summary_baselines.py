@@ -1,9 +1,11 @@
-"""What the simplest summaries score: the first or the longest utterances of a conversation, the first or last sentence of an abstract.
+"""What the simplest summaries score: the first or the longest utterances of a conversation, the
+first or last sentence of an abstract.
 
     python benchmarks/summary_baselines.py [samsum] [scitldr] [--split test]
 
-ROUGE as a run for summarization is scored, on the same parts. Nothing is learnt or tuned; `best` looks at the references to choose one
-sentence of an abstract, so it is what no extractive summary of one sentence can pass on ROUGE-1.
+ROUGE as a run for summarization is scored, on the same parts. Nothing is learnt or tuned; `best`
+looks at the references to choose one sentence of an abstract, so it is what no extractive summary
+of one sentence can pass on ROUGE-1.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ KINDS = {"samsum": conversations, "scitldr": abstracts}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sets", nargs="*", metavar="SET", help=" or ".join(KINDS))
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"))
     given = parser.parse_args()
@@ -74,7 +78,11 @@ def main() -> None:
         print(f"{name}, {given.split}: {len(examples):,} examples")
         for title, texts in KINDS[name](examples).items():
             scores = rouge(texts, [references_of(example) for example in examples])
-            print(f"  {title:36}" + "  ".join(f"{key} {one.value:.2f}" for key, one in scores.items()), flush=True)
+            print(
+                f"  {title:36}"
+                + "  ".join(f"{key} {one.value:.2f}" for key, one in scores.items()),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
-"""Speed by the number of threads and how they wait: training and prediction, on a quiet machine and with one core kept busy.
+"""Speed by the number of threads and how they wait: training and prediction, on a quiet machine and
+with one core kept busy.
 
-Every measurement is a process of its own and the ways take turns, A B C A B C; medians of the rounds. Training: the product's own loop
-on made-up pairs, tokens a second after the first steps; prediction: 4 beams, answers a second. Ways: `torch` as it comes; `chosen`: what
-`triptych` sets, see src/triptych/cli/threads.py; `one` thread; `passive`: all, and who waits sleeps; `spin N`: all, and who waits looks N
-times before he sleeps. Busy: one process that computes, kept on the first core ("pinned") or where the system puts it ("free").
+Every measurement is a process of its own and the ways take turns, A B C A B C; medians of the
+rounds. Training: the product's own loop on made-up pairs, tokens a second after the first steps;
+prediction: 4 beams, answers a second. Ways: `torch` as it comes; `chosen`: what `triptych` sets,
+see src/triptych/cli/threads.py; `one` thread; `passive`: all, and who waits sleeps; `spin N`: all,
+and who waits looks N times before he sleeps. Busy: one process that computes, kept on the first
+core ("pinned") or where the system puts it ("free").
 
-    python benchmarks/threads.py [--rounds 3] [--seconds 6] [--shapes tiny small] [--work training prediction]
+    python benchmarks/threads.py [--rounds 3] [--seconds 6] [--shapes tiny small] [--work training
+    prediction]
         [--loads quiet pinned free] [--ways torch chosen one passive] [--json FILE] [--quick]
 
-Nothing else should run beside it. --quick: one round of one shape, a second each, to see that it works.
+Nothing else should run beside it. --quick: one round of one shape, a second each, to see that it
+works.
 """
 
 from __future__ import annotations
@@ -29,7 +34,12 @@ from typing import Any
 
 SHAPES = {
     "tiny": {"model.preset": "transformer-tiny", "batches.batch_tokens": 1500},
-    "small": {"model.preset": "transformer-small", "model.width": 192, "model.inner_width": 512, "batches.batch_tokens": 4096},
+    "small": {
+        "model.preset": "transformer-small",
+        "model.width": 192,
+        "model.inner_width": 512,
+        "batches.batch_tokens": 4096,
+    },
 }
 WAYS = {
     "torch": {},
@@ -38,7 +48,13 @@ WAYS = {
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
 }
 LOADS = ("quiet", "pinned", "free")
-OURS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "MKL_NUM_THREADS", "TRIPTYCH_THREADS")
+OURS = (
+    "OMP_NUM_THREADS",
+    "OMP_WAIT_POLICY",
+    "GOMP_SPINCOUNT",
+    "MKL_NUM_THREADS",
+    "TRIPTYCH_THREADS",
+)
 WARM_STEPS = 8
 PAIRS = 2000
 TEXTS = 128
@@ -50,15 +66,29 @@ def recipe_of(folder: Path, shape: str) -> Path:
 
     pairs, path = folder / "pairs.tsv", folder / f"{shape}.toml"
     drawn = random.Random(1)
-    words = ["".join(drawn.choices("abcdefghijklmnopqrstuvwxyz", k=drawn.randint(2, 9))) for _ in range(600)]
-    rows = [[" ".join(drawn.choices(words, k=drawn.randint(5, 15))) for _ in range(2)] for _ in range(PAIRS)]
+    words = [
+        "".join(drawn.choices("abcdefghijklmnopqrstuvwxyz", k=drawn.randint(2, 9)))
+        for _ in range(600)
+    ]
+    rows = [
+        [" ".join(drawn.choices(words, k=drawn.randint(5, 15))) for _ in range(2)]
+        for _ in range(PAIRS)
+    ]
     pairs.write_text("source\ttarget\n" + "".join("\t".join(row) + "\n" for row in rows))
     tables: dict[str, list[str]] = {}
     for key, value in SHAPES[shape].items():
-        tables.setdefault(key.split(".")[0], []).append(f"{key.split('.')[1]} = {json.dumps(value)}")
-    fixed = {"data": [f"train = {json.dumps(str(pairs))}"], "tokenizer": ["vocabulary_size = 2000"],
-             "training": ["steps = 100000", "log_every_steps = 100000"], "validation": ["every_steps = 100000"]}  # fmt: skip
-    text = "".join(f"[{table}]\n" + "\n".join(lines) + "\n" for table, lines in {**fixed, **tables}.items())
+        tables.setdefault(key.split(".")[0], []).append(
+            f"{key.split('.')[1]} = {json.dumps(value)}"
+        )
+    fixed = {
+        "data": [f"train = {json.dumps(str(pairs))}"],
+        "tokenizer": ["vocabulary_size = 2000"],
+        "training": ["steps = 100000", "log_every_steps = 100000"],
+        "validation": ["every_steps = 100000"],
+    }
+    text = "".join(
+        f"[{table}]\n" + "\n".join(lines) + "\n" for table, lines in {**fixed, **tables}.items()
+    )
     tomllib.loads(text)
     path.write_text(text)
     return path
@@ -115,7 +145,17 @@ def call(folder: Path, shape: str, work: str, way: str, seconds: float) -> dict[
     """`measure` in a process of its own, its environment that of the way."""
     surroundings = {name: value for name, value in os.environ.items() if name not in OURS}
     surroundings |= {"GOMP_SPINCOUNT": way.split()[1]} if way.startswith("spin ") else WAYS[way]
-    command = [sys.executable, __file__, "--measure", str(folder), shape, work, way, "--seconds", str(seconds)]
+    command = [
+        sys.executable,
+        __file__,
+        "--measure",
+        str(folder),
+        shape,
+        work,
+        way,
+        "--seconds",
+        str(seconds),
+    ]
     answer = subprocess.run(command, env=surroundings, capture_output=True, text=True)
     if answer.returncode:
         raise SystemExit(f"{way}, {work} of {shape} failed:\n{answer.stderr[-2000:]}")
@@ -128,7 +168,11 @@ def load(kind: str) -> Iterator[None]:
     if kind == "quiet":
         yield
         return
-    keep = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n" if kind == "pinned" else ""
+    keep = (
+        "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
+        if kind == "pinned"
+        else ""
+    )
     busy = subprocess.Popen([sys.executable, "-c", f"{keep}while True: pass"])
     try:
         time.sleep(1.0)
@@ -148,40 +192,61 @@ def prepare(folder: Path, shape: str) -> None:
 
 
 def table(found: list[dict]) -> str:
-    """Medians (least to most) a load, and beside them the share of the first way on the quiet machine."""
+    """Medians (least to most) a load, and beside them the share of the first way on the quiet
+    machine.
+    """
     lines = []
     for shape, work in dict.fromkeys((one["shape"], one["work"]) for one in found):
         rows = [one for one in found if (one["shape"], one["work"]) == (shape, work)]
-        lines.append(f"{work} of {shape}, {'tokens' if work == 'training' else 'answers'} a second: median (least to most), threads")
+        lines.append(
+            f"{work} of {shape}, {'tokens' if work == 'training' else 'answers'} a second: median "
+            "(least to most), threads"
+        )
         for way in dict.fromkeys(one["way"] for one in rows):
             cells = [f"  {way:12}"]
             for kind in dict.fromkeys(one["load"] for one in rows):
                 mine = [one for one in rows if one["way"] == way and one["load"] == kind]
                 rates = [one["rate"] for one in mine]
                 threads = "/".join(sorted({str(one["threads"]) for one in mine}))
-                cells.append(f"{kind} {statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}), {threads}")
+                cells.append(
+                    f"{kind} {statistics.median(rates):,.0f} ({min(rates):,.0f} to "
+                    f"{max(rates):,.0f}), {threads}"
+                )
             lines.append("   ".join(cells))
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
-    parser.add_argument("--work", nargs="+", choices=("training", "prediction"), default=["training", "prediction"])
+    parser.add_argument(
+        "--work", nargs="+", choices=("training", "prediction"), default=["training", "prediction"]
+    )
     parser.add_argument("--loads", nargs="+", choices=LOADS, default=list(LOADS))
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), help="torch, chosen, one, passive, or 'spin N'")
+    parser.add_argument(
+        "--ways", nargs="+", default=list(WAYS), help="torch, chosen, one, passive, or 'spin N'"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--measure", nargs=4, metavar=("FOLDER", "SHAPE", "WORK", "WAY"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--measure", nargs=4, metavar=("FOLDER", "SHAPE", "WORK", "WAY"), help=argparse.SUPPRESS
+    )
     options = parser.parse_args()
     if options.measure:
         folder, shape, work, way = options.measure
         print(json.dumps(measure(Path(folder), shape, work, way, options.seconds)))
         return
     if options.quick:
-        options.rounds, options.seconds, options.shapes, options.ways = 1, 1.0, options.shapes[:1], options.ways[:2]
+        options.rounds, options.seconds, options.shapes, options.ways = (
+            1,
+            1.0,
+            options.shapes[:1],
+            options.ways[:2],
+        )
     found: list[dict] = []
     with tempfile.TemporaryDirectory() as work_folder:
         folder = Path(work_folder)
@@ -194,7 +259,9 @@ def main() -> None:
                         for work in options.work:
                             for way in options.ways:
                                 about = {"load": kind, "shape": shape, "work": work, "way": way}
-                                found.append({**about, **call(folder, shape, work, way, options.seconds)})
+                                found.append(
+                                    {**about, **call(folder, shape, work, way, options.seconds)}
+                                )
                                 print(json.dumps(found[-1]), file=sys.stderr, flush=True)
                                 if options.json:
                                     options.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -1,8 +1,10 @@
-"""Writes docs/recipe.md below its mark: every key of a recipe, out of the source, with its type, its default and the comment beside it.
+"""Writes docs/recipe.md below its mark: every key of a recipe, out of the source, with its type,
+its default and the comment beside it.
 
     python docs/make_recipe_reference.py
 
-What stands above the mark is written by hand. tests/test_docs.py fails where the rest is not what this writes.
+What stands above the mark is written by hand. tests/test_docs.py fails where the rest is not what
+this writes.
 """
 
 from __future__ import annotations
@@ -19,34 +21,78 @@ PAGE = Path(__file__).with_name("recipe.md")
 MARK = "<!-- written by docs/make_recipe_reference.py from here on -->"
 PACKAGE = Path(__file__).parents[1] / "src" / "triptych"
 SHARED = "tasks/sequence_to_sequence.py"  # the options of tasks that have none of their own
-NO_KEYS = {"ModelTable": ["dials"], **dict.fromkeys(("ModelConfig", "RecurrentConfig"), ("vocabulary_size", "source_vocabulary_size"))}
+NO_KEYS = {
+    "ModelTable": ["dials"],
+    **dict.fromkeys(
+        ("ModelConfig", "RecurrentConfig"), ("vocabulary_size", "source_vocabulary_size")
+    ),
+}
 
 TABLES = (  # heading, file, class, what its docstring does not say
     ("data", "data/parts.py", "DataTable", ""),
     ("tokenizer", "recipe.py", "TokenizerTable", ""),
-    ("model", "recipe.py", "ModelTable", "Beside these keys the table holds the dials of the model that the preset names: those below."),
-    ("model, model.encoder, model.decoder", "model/config.py", "StackConfig",
-     "Under `[model]` a dial counts for every stack there is, under `[model.encoder]` or `[model.decoder]` for one. Defaults are those of "
-     "`transformer-base`; `triptych info PRESET` shows those of another preset."),
+    (
+        "model",
+        "recipe.py",
+        "ModelTable",
+        "Beside these keys the table holds the dials of the model that the preset names: those "
+        "below.",
+    ),
+    (
+        "model, model.encoder, model.decoder",
+        "model/config.py",
+        "StackConfig",
+        "Under `[model]` a dial counts for every stack there is, under `[model.encoder]` or "
+        "`[model.decoder]` for one. Defaults are those of `transformer-base`; `triptych info "
+        "PRESET` shows those of another preset.",
+    ),
     ("model: a Transformer", "model/config.py", "ModelConfig", ""),
-    ("model: an RNN", "model/config.py", "RecurrentConfig",
-     "Presets `rnnsearch-50` (the defaults here) and `recurrent-small`."),
+    (
+        "model: an RNN",
+        "model/config.py",
+        "RecurrentConfig",
+        "Presets `rnnsearch-50` (the defaults here) and `recurrent-small`.",
+    ),
     ("batches", "training/settings.py", "BatchSettings", ""),
     ("training", "training/settings.py", "TrainingSettings", ""),
     ("validation", "training/settings.py", "ValidationSettings", ""),
-    ("decoding", "decoding/settings.py", "DecodingSettings", "Also the dials of every verb that answers: `--decoding.beams 5`."),
-)  # fmt: skip
+    (
+        "decoding",
+        "decoding/settings.py",
+        "DecodingSettings",
+        "Also the dials of every verb that answers: `--decoding.beams 5`.",
+    ),
+)
 GROUPS = {
-    "Understanding": ("classification", "tagging", "parsing", "question-answering", "masked-words", "embedding"),
+    "Understanding": (
+        "classification",
+        "tagging",
+        "parsing",
+        "question-answering",
+        "masked-words",
+        "embedding",
+    ),
     "Writing": ("language-modelling", "chat", "preference"),
     "Sequence to sequence": (
-        "translation", "summarization", "question-generation", "generative-answering", "text-to-text", "span-corruption"
+        "translation",
+        "summarization",
+        "question-generation",
+        "generative-answering",
+        "text-to-text",
+        "span-corruption",
     ),
-}  # fmt: skip
+}
 PLAIN = {
-    "int": "whole number", "float": "number", "bool": "true or false", "str": "text", "NoneType": "text",
-    "list[str]": "list of texts", "list[int]": "list of whole numbers", "dict[str, str | int]": "table", "StackConfig": "table",
-}  # fmt: skip
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "str": "text",
+    "NoneType": "text",
+    "list[str]": "list of texts",
+    "list[int]": "list of whole numbers",
+    "dict[str, str | int]": "table",
+    "StackConfig": "table",
+}
 
 
 class Key(NamedTuple):
@@ -63,18 +109,49 @@ class Source:
         text = (PACKAGE / name).read_text(encoding="utf-8")
         self.tree = ast.parse(text)
         tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-        self.comments = {one.start[0]: one.string.lstrip("# ") for one in tokens if one.type == tokenize.COMMENT}
-        self.named: dict[str, Any] = {node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef)}
+        self.comments, self.above = {}, {}
+        for one in tokens:
+            if one.type == tokenize.COMMENT:
+                beside = bool(one.line[: one.start[1]].strip())
+                (self.comments if beside else self.above)[one.start[0]] = one.string.lstrip("# ")
+        self.named: dict[str, Any] = {
+            node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef)
+        }
         for node in self.tree.body:
-            target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
+            target = (
+                node.targets[0]
+                if isinstance(node, ast.Assign)
+                else node.target
+                if isinstance(node, ast.AnnAssign)
+                else None
+            )
             if isinstance(target, ast.Name) and isinstance(node, ast.Assign | ast.AnnAssign):
                 self.named[target.id] = node.value
 
+    def about(self, node: Any) -> str:
+        """Return the comment beside an entry or, where there is none, the lines above it."""
+        if (beside := self.comments.get(node.end_lineno)) is not None:
+            return beside
+        lines, number = [], node.lineno - 1
+        while number in self.above:
+            lines.insert(0, self.above[number])
+            number -= 1
+        return " ".join(lines)
+
     def fields(self, name: str) -> list[Key]:
         """The fields of a dataclass."""
-        lines = {ast.unparse(node.target): node for node in self.named[name].body if isinstance(node, ast.AnnAssign)}
+        lines = {
+            ast.unparse(node.target): node
+            for node in self.named[name].body
+            if isinstance(node, ast.AnnAssign)
+        }
         return [
-            Key(key, self.kind(line.annotation), value(line.value), self.comments.get(line.end_lineno or 0, ""))
+            Key(
+                key,
+                self.kind(line.annotation),
+                value(line.value),
+                self.about(line),
+            )
             for key, line in lines.items()
             if key not in NO_KEYS.get(name, ())
         ]
@@ -88,13 +165,22 @@ class Source:
                 found += (self if other in self.named else Source(SHARED)).options(other)
             else:
                 default = value(entry)
-                found.append(Key(value(key), PLAIN[type(default).__name__], default, self.comments.get(entry.end_lineno, "")))
+                found.append(
+                    Key(
+                        value(key),
+                        PLAIN[type(default).__name__],
+                        default,
+                        self.about(entry),
+                    )
+                )
         return found
 
     def kind(self, node: ast.expr) -> str:
         """A type in words; that a value may be absent is told by its default."""
         if isinstance(node, ast.BinOp):
-            return " or ".join(self.kind(part) for part in (node.left, node.right) if ast.unparse(part) != "None")
+            return " or ".join(
+                self.kind(part) for part in (node.left, node.right) if ast.unparse(part) != "None"
+            )
         if isinstance(node, ast.Name) and node.id in self.named and node.id not in PLAIN:
             return self.kind(self.named[node.id])
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
@@ -113,7 +199,12 @@ def table(keys: list[Key]) -> str:
     rows = ["| key | type | default | |", "|---|---|---|---|"]
     for one in keys:
         default = "unset" if one.default is None else f"`{json.dumps(one.default)}`"
-        about = re.sub(r"\bNone\b", "unset", one.about).replace("False", "false").replace("|", "\\|").replace("<", "&lt;")
+        about = (
+            re.sub(r"\bNone\b", "unset", one.about)
+            .replace("False", "false")
+            .replace("|", "\\|")
+            .replace("<", "&lt;")
+        )
         rows.append(f"| `{one.name}` | {one.kind} | {default} | {about} |")
     return "\n".join(rows)
 
@@ -130,13 +221,22 @@ def page(before: str) -> str:
         about = f"{first_paragraph(source.named[name])} {more}".strip()
         parts += [f"### {heading}", about, table(source.fields(name))]
     modules: dict[str, str] = value(Source("tasks/task.py").named["MODULES"])
-    assert sorted(modules) == sorted(name for names in GROUPS.values() for name in names), "a task stands in no group, or in two"
-    parts += ["## Tasks", "The table `task` holds `name`, one of those below, and that task's options."]
+    assert sorted(modules) == sorted(name for names in GROUPS.values() for name in names), (
+        "a task stands in no group, or in two"
+    )
+    parts += [
+        "## Tasks",
+        "The table `task` holds `name`, one of those below, and that task's options.",
+    ]
     for group, names in GROUPS.items():
         parts.append(f"### {group}")
         for name in names:
             source = Source(f"tasks/{modules[name]}.py")
-            keys = source.options("OPTIONS") if "OPTIONS" in source.named else Source(SHARED).options("LONG")
+            keys = (
+                source.options("OPTIONS")
+                if "OPTIONS" in source.named
+                else Source(SHARED).options("LONG")
+            )
             parts += [f"#### {name}", first_paragraph(source.tree), table(keys)]
     return "\n\n".join(parts) + "\n"
 

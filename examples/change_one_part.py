@@ -1,9 +1,11 @@
-"""Change one part of the Transformer at a time and measure it: development scores after the same number of updates.
+"""Change one part of the Transformer at a time and measure it: development scores after the same
+number of updates.
 
     python examples/change_one_part.py [STEPS]
 
-Trains the embedded phrasebook once for each variant (about a minute each at 300 steps) in runs/parts, and prints a table. Vaswani et
-al. 2017, table 3, asks the same questions of the big model. One seed says little about small differences: give others a try.
+Trains the embedded phrasebook once for each variant (about a minute each at 300 steps) in
+runs/parts, and prints a table. Vaswani et al. 2017, table 3, asks the same questions of the big
+model. One seed says little about small differences: give others a try.
 """
 
 import sys
@@ -25,13 +27,18 @@ VARIANTS = {
 def main(steps: int) -> None:
     print(f"{'':24}{'parameters':>12}{'loss':>8}{'exact match':>14}")
     for name, changes in VARIANTS.items():
-        recipe = triptych.Recipe.load("phrasebook", {**changes, "training.steps": steps, "validation.every_steps": steps})
+        recipe = triptych.Recipe.load(
+            "phrasebook", {**changes, "training.steps": steps, "validation.every_steps": steps}
+        )
         out = f"runs/parts/{name.replace(' ', '-')}"
         for progress in triptych.train(recipe, out=out):
             if progress.scores:
                 scores = progress.scores
         parameters = sum(one.numel() for one in triptych.load(out).model.parameters())
-        print(f"{name:24}{parameters:12,}{scores['loss']:8.3f}{scores['exact_match']:13.1f}%", flush=True)
+        print(
+            f"{name:24}{parameters:12,}{scores['loss']:8.3f}{scores['exact_match']:13.1f}%",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python examples/pronoun.py RUN [WORD ...]
 
-RUN has an encoder alone and reads plain text, like runs/news-started of docs/tour.md. "Too tired" makes "it" the animal, "too wide"
-the street. Prints the heads in which "it" gives most attention to one WORD (without any: animal and street), beside what all tokens
-give to it on average, and writes pronoun.html with both sentences.
+RUN has an encoder alone and reads plain text, like runs/news-started of docs/tour.md. "Too tired"
+makes "it" the animal, "too wide" the street. Prints the heads in which "it" gives most attention to
+one WORD (without any: animal and street), beside what all tokens give to it on average, and writes
+pronoun.html with both sentences.
 """
 
 import re
@@ -26,26 +27,31 @@ def places_of(trace: Trace, word: str) -> list[int]:
     if found is None:
         sys.exit(f"'{word}' does not stand in: {trace.source_text}")
     spans = [(cell.start, cell.end) if cell.text else (0, 0) for cell in trace.source]
-    return [at for at, (start, end) in enumerate(spans) if (start or 0) < found.end() and (end or 0) > found.start()]
+    first, last = found.span()
+    return [at for at, (a, b) in enumerate(spans) if (a or 0) < last and (b or 0) > first]
 
 
 def main(run: str, *words: str) -> None:
     model, words = triptych.load(run), words or ("animal", "street")
-    traces = [model.trace(SENTENCE.format(ending), kinds=("encoder",), label=f"too {ending}") for ending in ENDINGS]
+    given = [(SENTENCE.format(ending), f"too {ending}") for ending in ENDINGS]
+    traces = [model.trace(text, kinds=("encoder",), label=label) for text, label in given]
     columns, weights = [], []
     for trace in traces:
         heads = trace.attention["encoder"]  # (L, H, S, S)
         for word in words:
-            given = heads[:, :, :, places_of(trace, word)].sum(-1)  # (L, H, S): what each token gives to the word
+            to_word = heads[:, :, :, places_of(trace, word)].sum(-1)  # (L, H, S)
             columns.append(f"{word}, too {trace.label.split()[-1]}")
-            weights.append((given[:, :, places_of(trace, PRONOUN)].mean(-1), given.mean(-1)))  # (L, H) each
+            of_it = to_word[:, :, places_of(trace, PRONOUN)].mean(-1)  # (L, H)
+            weights.append((of_it, to_word.mean(-1)))
     print("layer  head  " + "  ".join(f"{column:>18}" for column in columns))
     places = [(layer, head) for layer in range(heads.shape[0]) for head in range(heads.shape[1])]
-    for place in sorted(places, key=lambda place: -max(of_it[place] for of_it, _ in weights))[:MOST]:
-        cells = [f"{100 * of_it[place]:.0f} % (all {100 * of_all[place]:.0f} %)" for of_it, of_all in weights]
+    best = sorted(places, key=lambda place: -max(of_it[place] for of_it, _ in weights))
+    for place in best[:MOST]:
+        cells = [f"{100 * a[place]:.0f} % (all {100 * b[place]:.0f} %)" for a, b in weights]
         print(f"{place[0] + 1:5}  {place[1] + 1:4}  " + "  ".join(f"{cell:>18}" for cell in cells))
     path = html.write("pronoun.html", traces)
-    print(f"\nWritten: {path}. To see '{PRONOUN}' chosen, open {path.resolve().as_uri()}#token-{places_of(traces[0], PRONOUN)[0]}")
+    chosen = f"{path.resolve().as_uri()}#token-{places_of(traces[0], PRONOUN)[0]}"
+    print(f"\nWritten: {path}. To see '{PRONOUN}' chosen, open {chosen}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""For all tests: one thread (toy tensors only lose by two), also in the processes that tests start."""
+"""For all tests: one thread (toy tensors only lose by two), also in the processes that tests
+start.
+"""
 
 from __future__ import annotations
 

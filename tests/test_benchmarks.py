@@ -26,32 +26,54 @@ def gpt2_speed(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_operations_of_a_token_of_gpt2(gpt2_speed: Any) -> None:
     config = dataclasses.replace(PRESETS["gpt2"], vocabulary_size=50_257)
-    blocks, table = 12 * (12 * 768**2 + 13 * 768), 50_257 * 768  # weights and biases of twelve blocks; tied embeddings
+    # weights and biases of twelve blocks; tied embeddings
+    blocks, table = 12 * (12 * 768**2 + 13 * 768), 50_257 * 768
     by_hand = 6 * (blocks + table + 2 * 768) + 12 * 12 * 768 * 1024
-    assert gpt2_speed.operations_of(config, 1024) == pytest.approx(by_hand) == pytest.approx(8.55e8, rel=1e-3)
+    assert (
+        gpt2_speed.operations_of(config, 1024)
+        == pytest.approx(by_hand)
+        == pytest.approx(8.55e8, rel=1e-3)
+    )
 
 
 def test_a_peak_is_given_or_known(gpt2_speed: Any) -> None:
-    assert gpt2_speed.peak_of(torch.device("cpu"), None) is None and gpt2_speed.peak_of(torch.device("cpu"), 2.5) == 2.5
+    assert (
+        gpt2_speed.peak_of(torch.device("cpu"), None) is None
+        and gpt2_speed.peak_of(torch.device("cpu"), 2.5) == 2.5
+    )
 
 
-def test_it_trains_and_writes(gpt2_speed: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_it_trains_and_writes(
+    gpt2_speed: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
     monkeypatch.setattr(gpt2_speed, "VOCABULARY", 300)
-    dials = "--preset decoder-tiny --context 16 --batch 2 --seconds 0.2 --warm-up 1 --streams 2 --new 3 --device cpu --peak 1 --json"
+    dials = (
+        "--preset decoder-tiny --context 16 --batch 2 --seconds 0.2 --warm-up 1 --streams 2 --new "
+        "3 --device cpu --peak 1 --json"
+    )
     monkeypatch.setattr("sys.argv", ["gpt2_speed.py", *dials.split(), str(tmp_path / "found.json")])
     gpt2_speed.main()
     found = json.loads((tmp_path / "found.json").read_text())
     speed = found["training"]
     assert speed["tflops"] == pytest.approx(speed["tokens_per_second"] * gpt2_speed.operations_of(
         dataclasses.replace(PRESETS["decoder-tiny"], vocabulary_size=300), 16) / 1e12)  # fmt: skip
-    assert speed["utilisation"] == pytest.approx(100 * speed["tflops"]) and found["writing"]["2"] > 0
+    assert (
+        speed["utilisation"] == pytest.approx(100 * speed["tflops"]) and found["writing"]["2"] > 0
+    )
     assert json.loads(capsys.readouterr().out.split("\n")[0])["preset"] == "decoder-tiny"
 
 
-def test_decoding_speed_goes_on_past_what_failed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_decoding_speed_goes_on_past_what_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     speed = importlib.import_module("decoding_speed")
-    line = json.dumps({"who": "triptych float32", "beams": 1, "forced": 0, "sentences_per_second": 30.0})
+    line = json.dumps(
+        {"who": "triptych float32", "beams": 1, "forced": 0, "sentences_per_second": 30.0}
+    )
     commands = {
         "aborts": [sys.executable, "-c", "import os; os.abort()"],
         "is not there": ["/no/such/python"],
@@ -59,10 +81,15 @@ def test_decoding_speed_goes_on_past_what_failed(monkeypatch: pytest.MonkeyPatch
     }
     rates, failed = speed.measured(commands, windows=2)
     assert rates == {("triptych float32", 1, 0): [30.0, 30.0]}
-    assert list(failed) == ["aborts", "is not there"] and failed["aborts"].startswith("ended by signal 6")
+    assert list(failed) == ["aborts", "is not there"] and failed["aborts"].startswith(
+        "ended by signal 6"
+    )
     speed.print_table(rates, ["triptych float32"])
     printed = capsys.readouterr()
-    assert "| triptych float32 | 30 | failed | failed | failed |" in printed.out and printed.err.count("aborts failed") == 1
+    assert (
+        "| triptych float32 | 30 | failed | failed | failed |" in printed.out
+        and printed.err.count("aborts failed") == 1
+    )
 
 
 def test_peer_for_words_sees_new_batches_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,13 +107,21 @@ def test_peer_for_words_sees_new_batches_every_epoch(monkeypatch: pytest.MonkeyP
     assert sorted(sum(first, ())) == sorted(sum(second, ())) == list(range(200))
     assert not set(map(frozenset, first)) & set(map(frozenset, second))
     assert epochs(1) == [first, second] and epochs(2) != [first, second]
-    assert [places for places, *_ in peer.batches(pieces)] == [places for places, *_ in peer.batches(pieces)]
+    assert [places for places, *_ in peer.batches(pieces)] == [
+        places for places, *_ in peer.batches(pieces)
+    ]
 
 
-def test_threads_are_measured_by_load_and_way(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_threads_are_measured_by_load_and_way(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     threads = importlib.import_module("threads")
-    monkeypatch.setitem(threads.SHAPES, "tiny", {"model.preset": "transformer-tiny", "model.layers": 1, "batches.batch_tokens": 100})
+    monkeypatch.setitem(
+        threads.SHAPES,
+        "tiny",
+        {"model.preset": "transformer-tiny", "model.layers": 1, "batches.batch_tokens": 100},
+    )
     monkeypatch.setattr(threads, "PAIRS", 200)
     monkeypatch.setattr(threads, "TEXTS", 4)
     monkeypatch.setattr(threads, "WARM_STEPS", 1)
@@ -94,7 +129,9 @@ def test_threads_are_measured_by_load_and_way(monkeypatch: pytest.MonkeyPatch, c
     seen = []
 
     def here(command: list[str], env: dict[str, str], **_: Any) -> Any:
-        seen.append((env.get("OMP_NUM_THREADS"), env.get("OMP_WAIT_POLICY"), env.get("GOMP_SPINCOUNT")))
+        seen.append(
+            (env.get("OMP_NUM_THREADS"), env.get("OMP_WAIT_POLICY"), env.get("GOMP_SPINCOUNT"))
+        )
         folder, shape, work, way = command[3:7]
         found = threads.measure(Path(folder), shape, work, way, 0.2)
         return subprocess.CompletedProcess(command, 0, f"a notice\n{json.dumps(found)}\n", "")
@@ -106,7 +143,14 @@ def test_threads_are_measured_by_load_and_way(monkeypatch: pytest.MonkeyPatch, c
     found = json.loads((tmp_path / "found.json").read_text())
     assert seen == [("1", None, None), (None, "PASSIVE", None)] * 2
     assert [(one["load"], one["work"], one["way"]) for one in found[:3]] == [
-        ("quiet", "training", "one"), ("quiet", "training", "passive"), ("quiet", "prediction", "one")]  # fmt: skip
+        ("quiet", "training", "one"),
+        ("quiet", "training", "passive"),
+        ("quiet", "prediction", "one"),
+    ]
     assert all(one["rate"] > 0 for one in found)
     rows = capsys.readouterr().out.split("\n")
-    assert rows[0].startswith("training of tiny, tokens a second") and rows[1].split()[0] == "one" and "quiet" in rows[1]
+    assert (
+        rows[0].startswith("training of tiny, tokens a second")
+        and rows[1].split()[0] == "one"
+        and "quiet" in rows[1]
+    )

@@ -214,7 +214,9 @@ def test_a_shard_with_a_name_that_no_system_takes(tmp_path: Path) -> None:
     (source / "model.safetensors").unlink()
     index = {"weight_map": {"a": "a" * 300}}
     (source / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(RunError, match=r"lacks a+ \.\.\., which model\.safetensors\.index\.json names"):
+    with pytest.raises(
+        RunError, match=r"lacks a+ \.\.\., which model\.safetensors\.index\.json names"
+    ):
         import_folder(source, tmp_path / "run")
 
 

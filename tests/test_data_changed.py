@@ -1,4 +1,6 @@
-"""A resumed run whose data has changed: the file is named and the run refused, or it goes on with a new pass."""
+"""A resumed run whose data has changed: the file is named and the run refused, or it goes on with a
+new pass.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,12 @@ precision = "float32"
 [validation]
 every_steps = 2
 """
-FILES = {"a.en": "one red dog\n", "a.de": "ein roter Hund\n", "v.en": "one blue cat\n", "v.de": "eine blaue Katze\n"}
+FILES = {
+    "a.en": "one red dog\n",
+    "a.de": "ein roter Hund\n",
+    "v.en": "one blue cat\n",
+    "v.de": "eine blaue Katze\n",
+}
 
 
 @pytest.fixture
@@ -56,7 +63,9 @@ def toy(tmp_path: Path) -> Path:
 
 def resumed(folder: Path, said: list[str] | None = None, **given: Any) -> Prepared:
     recipe = Recipe.load(folder / "toy.toml", {"training.steps": 6})
-    return prepare(recipe, folder / "run", resume=True, report=None if said is None else said.append, **given)
+    return prepare(
+        recipe, folder / "run", resume=True, report=None if said is None else said.append, **given
+    )
 
 
 def test_data_that_is_as_it_was_says_nothing(toy: Path) -> None:
@@ -70,14 +79,22 @@ def test_data_that_is_as_it_was_says_nothing(toy: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "difference"),
     [
-        ("a.de", "ein roter Hund\n" * 39 + "ein roter Mund\n", r"a\.de \(another content of the same length\)"),
+        (
+            "a.de",
+            "ein roter Hund\n" * 39 + "ein roter Mund\n",
+            r"a\.de \(another content of the same length\)",
+        ),
         ("a.de", "ein roter Hund\n" * 39 + "ein Hund\n", r"a\.de \(600 bytes, now 594\)"),
         ("v.en", "one cat\n" * 3, r"v\.en \(39 bytes, now 24\)"),
     ],
 )
-def test_the_file_that_changed_is_named(toy: Path, name: str, content: str, difference: str) -> None:
+def test_the_file_that_changed_is_named(
+    toy: Path, name: str, content: str, difference: str
+) -> None:
     (toy / name).write_text(content)
-    with pytest.raises(RunError, match=rf"trained: \S+{difference}\. Put it back.* --resume --data-changed"):
+    with pytest.raises(
+        RunError, match=rf"trained: \S+{difference}\. Put it back.* --resume --data-changed"
+    ):
         resumed(toy)
     (toy / name).write_text(FILES[name] * (40 if name.startswith("a") else 3))
     assert list(resumed(toy).train())[-1].step == 6  # put back, it goes on
@@ -99,7 +116,8 @@ def test_with_the_flag_a_new_pass_begins(toy: Path) -> None:
     assert "The training data is not that of step 4: a new pass over it begins." in said
     assert [one.step for one in [*told, *steps] if one.event == "step"] == [5, 6]
     (toy / "a.de").write_text("ein Hund\n" * 20)
-    with pytest.raises(RunError, match=r"a\.de \(300 bytes, now 180\)"):  # the new data is the run's
+    # the new data is the run's
+    with pytest.raises(RunError, match=r"a\.de \(300 bytes, now 180\)"):
         resumed(toy)
 
 
@@ -108,7 +126,10 @@ def test_with_other_validation_data_the_best_is_sought_anew(toy: Path) -> None:
     assert state["best_step"] is not None
     (toy / "v.en").write_text("one cat\n" * 3)
     told = list(resumed(toy, data_changed=True).train())
-    assert any("The validation data is not that of step 4: scores from before" in one.message for one in told)
+    assert any(
+        "The validation data is not that of step 4: scores from before" in one.message
+        for one in told
+    )
     assert not any("training data is not" in one.message for one in told)
     assert next(one for one in told if one.event == "validation").best
 
@@ -139,8 +160,14 @@ def test_marks_are_of_the_content(tmp_path: Path) -> None:
 
 def test_a_set_is_known_by_its_examples_without_their_places() -> None:
     table = DataTable(set="sst2")
-    texts = [Example(text="good", label="yes", place="a:1"), Example(text="good", label="yes"), Example(text="good", label="no")]
-    marks = [marks_of(table, {"train": [text], "validation": []})["train"]["sst2"] for text in texts]
+    texts = [
+        Example(text="good", label="yes", place="a:1"),
+        Example(text="good", label="yes"),
+        Example(text="good", label="no"),
+    ]
+    marks = [
+        marks_of(table, {"train": [text], "validation": []})["train"]["sst2"] for text in texts
+    ]
     assert marks[0] == marks[1] != marks[2] and marks[0]["examples"] == 1
 
 

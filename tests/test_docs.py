@@ -1,4 +1,6 @@
-"""The pages say what the code says: the recipe's reference, every command, every recipe, every link."""
+"""The pages say what the code says: the recipe's reference, every command, every recipe, every
+link.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ PIPED = re.compile(r" \| | && |; (?:do )?")
 LAUNCHED = re.compile(r"^(?:torchrun|python) .*-m triptych ")
 LINKED = re.compile(r"\]\(([^()\s]+)\)")
 MENTIONED = re.compile(rf"`(?:--)?((?:task|{'|'.join(TABLES)})\.[a-z_.]*[a-z_])(?:[ =][^`\n]*)?`")
-FILES = (".safetensors", ".toml", ".py", ".json", ".jsonl")  # "model.safetensors" is no key of the table model
+# "model.safetensors" is no key of the table model
+FILES = (".safetensors", ".toml", ".py", ".json", ".jsonl")
 
 
 def commands(text: str) -> Iterator[str]:
@@ -42,7 +45,9 @@ def commands(text: str) -> Iterator[str]:
 
 
 def refuse(command: str) -> None:
-    """Raise for a verb, a flag, a recipe or a key that is not there, and for a value that its key cannot have."""
+    """Raise for a verb, a flag, a recipe or a key that is not there, and for a value that its key
+    cannot have.
+    """
     words = shlex.split(re.sub(r" [<>] \S+", "", command), comments=True)[1:]
     if words == ["--help"] or " ".join(words) in (*VERBS, *(f"data {verb}" for verb in DATA_VERBS)):
         return
@@ -61,7 +66,9 @@ def refuse(command: str) -> None:
 
 
 def refuse_keys(recipe: str, overrides: Mapping[str, Any]) -> None:
-    """The same for a recipe and what is changed of it. A file's or a run's task is not known: one that has the keys will do."""
+    """The same for a recipe and what is changed of it. A file's or a run's task is not known: one
+    that has the keys will do.
+    """
     if not recipe.endswith(".toml") and "/" not in recipe and not recipe.isupper():
         Recipe.load(recipe, overrides)
         return
@@ -94,7 +101,9 @@ def flat(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 def writer() -> ModuleType:
     """docs/make_recipe_reference.py"""
-    spec = importlib.util.spec_from_file_location("make_recipe_reference", ROOT / "docs" / "make_recipe_reference.py")
+    spec = importlib.util.spec_from_file_location(
+        "make_recipe_reference", ROOT / "docs" / "make_recipe_reference.py"
+    )
     assert spec is not None and spec.loader is not None, "a file has a loader"
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -108,9 +117,15 @@ def test_the_recipes_reference_is_what_the_source_says() -> None:
 
 
 def test_the_recipes_reference_leaves_nothing_out() -> None:
-    listed = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (\S+|`.*`) \| (.*) \|$", writer().PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    listed = re.findall(
+        r"^\| `(\w+)` \| ([^|]+) \| (\S+|`.*`) \| (.*) \|$",
+        writer().PAGE.read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     names = {name for name, *_ in listed}
-    missing = {key for key in known_keys() if key.count(".") and key.rsplit(".", 1)[1] not in names} - {"task.name"}
+    missing = {
+        key for key in known_keys() if key.count(".") and key.rsplit(".", 1)[1] not in names
+    } - {"task.name"}
     assert not missing
     silent = sorted({name for name, *_, about in listed if not about})
     assert not silent, "these lack a comment beside them in the source"
@@ -141,7 +156,11 @@ def test_keys_and_recipes_are_there(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    links = [link.split("#")[0] for link in LINKED.findall(FENCED.sub("", page.read_text(encoding="utf-8"))) if "://" not in link]
+    links = [
+        link.split("#")[0]
+        for link in LINKED.findall(FENCED.sub("", page.read_text(encoding="utf-8")))
+        if "://" not in link
+    ]
     assert not [link for link in links if link and not (page.parent / link).exists()]
 
 

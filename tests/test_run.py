@@ -16,10 +16,22 @@ from torch import nn
 
 from triptych.errors import RunError, TrainingError, UsageError
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
-from triptych.run import Run, RunConfig, load_weights, read_tensors, weights_of, write_file, write_tensors
+from triptych.run import (
+    Run,
+    RunConfig,
+    load_weights,
+    read_tensors,
+    weights_of,
+    write_file,
+    write_tensors,
+)
 
 MODELS = [
-    ModelConfig(encoder=StackConfig(layers=2), decoder=StackConfig(norm="rms", key_heads=2), vocabulary_size=9),
+    ModelConfig(
+        encoder=StackConfig(layers=2),
+        decoder=StackConfig(norm="rms", key_heads=2),
+        vocabulary_size=9,
+    ),
     ModelConfig(decoder=StackConfig()),
     RecurrentConfig(attention=False, vocabulary_size=5),
 ]
@@ -29,8 +41,16 @@ MODELS = [
 def test_config_round_trip(tmp_path: Path, model: ModelConfig | RecurrentConfig) -> None:
     run = Run.create(tmp_path / "run")
     languages = {"source": ["en"], "targets": ["zh-Hant"]}
-    config = RunConfig(task="translation", model=model, languages=languages, tokenizers={"shared": "tokenizer.json"},
-                       options={"label_smoothing": 0.1}, decoding={"beams": 5}, parameters=12, name="測試")  # fmt: skip
+    config = RunConfig(
+        task="translation",
+        model=model,
+        languages=languages,
+        tokenizers={"shared": "tokenizer.json"},
+        options={"label_smoothing": 0.1},
+        decoding={"beams": 5},
+        parameters=12,
+        name="測試",
+    )
     run.write_config(config)
     assert Run.open(tmp_path / "run").read_config() == config
 
@@ -47,18 +67,39 @@ def test_no_run_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", r"config\.json:1 is not valid JSON"), (b'{"task": "tr', r"config\.json:1 is not valid JSON"),
-     (b"\xff\xfe", "not UTF-8"),
-     (b"[]", "format_version"), (b'{"format_version": 99}', "format version 99"), (b'{"format_version": 1}', "does not fit"),
-     (b'{"format_version": 1, "task": "t", "model": {"kind": "transformer", "encoder": {"layerz": 1}, "decoder": null}}',
-      "layerz"),
-     (b'{"format_version": 1, "task": "t", "model": {"kind": "transformer", "encoder": {"layers": "6"}, "decoder": null}}',
-      "layers is '6'"),
-     (b'{"format_version": 1, "task": "t", "model": {"kind": "transformer", "encoder": {"norm": "x"}, "decoder": null}}', "norm is 'x'"),
-     (b'{"format_version": 1, "task": "t", "model": {"kind": "recurrent", "width": true}}', "width is True"),
-     (b'{"format_version": 1, "task": "t", "model": {"kind": "fish"}}', "fish"),
-     (b'{"format_version": 1, "task": "t", "later": 1, "model": {"kind": "recurrent"}}', "later")],
-)  # fmt: skip
+    [
+        (b"", r"config\.json:1 is not valid JSON"),
+        (b'{"task": "tr', r"config\.json:1 is not valid JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[]", "format_version"),
+        (b'{"format_version": 99}', "format version 99"),
+        (b'{"format_version": 1}', "does not fit"),
+        (
+            b'{"format_version": 1, "task": "t", "model": {"kind": "transformer", "encoder": '
+            b'{"layerz": 1}, "decoder": null}}',
+            "layerz",
+        ),
+        (
+            b'{"format_version": 1, "task": "t", "model": {"kind": "transformer", "encoder": '
+            b'{"layers": "6"}, "decoder": null}}',
+            "layers is '6'",
+        ),
+        (
+            b'{"format_version": 1, "task": "t", "model": {"kind": "transformer", "encoder": '
+            b'{"norm": "x"}, "decoder": null}}',
+            "norm is 'x'",
+        ),
+        (
+            b'{"format_version": 1, "task": "t", "model": {"kind": "recurrent", "width": true}}',
+            "width is True",
+        ),
+        (b'{"format_version": 1, "task": "t", "model": {"kind": "fish"}}', "fish"),
+        (
+            b'{"format_version": 1, "task": "t", "later": 1, "model": {"kind": "recurrent"}}',
+            "later",
+        ),
+    ],
+)
 def test_damaged_config(tmp_path: Path, content: bytes, said: str) -> None:
     run = Run.create(tmp_path / "run")
     (run.path / "config.json").write_bytes(content)
@@ -68,7 +109,11 @@ def test_damaged_config(tmp_path: Path, content: bytes, said: str) -> None:
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run")
-    for read, name in ((run.read_labels, "labels.json"), (run.read_recipe, "recipe.toml"), (run.read_config, "config.json")):
+    for read, name in (
+        (run.read_labels, "labels.json"),
+        (run.read_recipe, "recipe.toml"),
+        (run.read_config, "config.json"),
+    ):
         with pytest.raises(RunError, match=f"{name} is missing"):
             read()
     with pytest.raises(RunError, match=r"no weights: model\.safetensors is missing"):
@@ -92,7 +137,11 @@ def test_every_mismatch_is_listed(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         load_weights(tmp_path / "m", {"weight": torch.ones(2, 2), "other": torch.ones(1)}, model)
     text = str(caught.value)
-    assert "'bias' is missing" in text and "'other' has no place" in text and "'weight' has shape (2, 2) instead of (3, 2)" in text
+    assert (
+        "'bias' is missing" in text
+        and "'other' has no place" in text
+        and "'weight' has shape (2, 2) instead of (3, 2)" in text
+    )
 
 
 def test_weights_round_trip_with_head(tmp_path: Path) -> None:
@@ -120,14 +169,25 @@ def test_metrics_survive_a_cut_line(tmp_path: Path) -> None:
 def test_checkpoints_are_pruned(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run")
     for step in (1, 2, 3, 10, 20):
-        run.write_checkpoint(step, {"model.safetensors": {"w": torch.full((3,), float(step))}, "averages.safetensors": {}}, {"step": step})
+        run.write_checkpoint(
+            step,
+            {"model.safetensors": {"w": torch.full((3,), float(step))}, "averages.safetensors": {}},
+            {"step": step},
+        )
     (run.path / "checkpoints" / ".step-9.writing").mkdir()
     run.prune_checkpoints(3, best_step=2)
     assert [checkpoint.step for checkpoint in run.checkpoints()] == [2, 3, 10, 20]
     assert not list((run.path / "checkpoints").glob(".*"))
     latest = run.latest_checkpoint()
-    assert latest is not None and latest.state() == {"step": 20} and float(latest.tensors("model.safetensors")["w"][0]) == 20
-    assert latest.tensors("averages.safetensors") == {} and run.weights() == latest.path / "model.safetensors"
+    assert (
+        latest is not None
+        and latest.state() == {"step": 20}
+        and float(latest.tensors("model.safetensors")["w"][0]) == 20
+    )
+    assert (
+        latest.tensors("averages.safetensors") == {}
+        and run.weights() == latest.path / "model.safetensors"
+    )
     with pytest.raises(UsageError, match="already holds a run"):
         Run.create(tmp_path / "run")
 
@@ -142,7 +202,9 @@ def test_a_checkpoint_is_written_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
-def test_nothing_is_destroyed_by_a_failed_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_nothing_is_destroyed_by_a_failed_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     path = tmp_path / "recipe.toml"
     write_file(path, b"first")
 
@@ -150,11 +212,15 @@ def test_nothing_is_destroyed_by_a_failed_write(tmp_path: Path, monkeypatch: pyt
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(TrainingError if number == errno.ENOSPC else RunError, match=r"recipe\.toml"):
+    with pytest.raises(
+        TrainingError if number == errno.ENOSPC else RunError, match=r"recipe\.toml"
+    ):
         write_file(path, b"second")
     with pytest.raises((TrainingError, RunError), match=r"model\.safetensors"):
         write_tensors(tmp_path / "model.safetensors", {"w": torch.ones(2)})
-    assert path.read_bytes() == b"first" and [found.name for found in tmp_path.iterdir()] == ["recipe.toml"]
+    assert path.read_bytes() == b"first" and [found.name for found in tmp_path.iterdir()] == [
+        "recipe.toml"
+    ]
 
 
 @pytest.fixture
@@ -162,7 +228,11 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of 256 KiB, where one may be mounted."""
     path = tmp_path / "disk"
     path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode:
         pytest.skip("no file system may be mounted here")
     yield path
@@ -181,12 +251,23 @@ def test_a_disk_that_is_really_full(tiny_disk: Path) -> None:
 
 
 def test_imports_no_torch() -> None:
-    code = "import sys, triptych.run, triptych.training.settings, triptych.training.job; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")})
+    code = (
+        "import sys, triptych.run, triptych.training.settings, triptych.training.job; assert "
+        "'torch' not in sys.modules"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")},
+    )
 
 
 def test_config_is_plain_json(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run")
     run.write_config(RunConfig(task="translation", model=MODELS[0]))
     values = json.loads((run.path / "config.json").read_text())
-    assert values["format_version"] == 1 and values["model"]["kind"] == "transformer" and values["model"]["encoder"]["layers"] == 2
+    assert (
+        values["format_version"] == 1
+        and values["model"]["kind"] == "transformer"
+        and values["model"]["encoder"]["layers"] == 2
+    )

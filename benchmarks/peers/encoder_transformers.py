@@ -1,7 +1,10 @@
-"""A text classifier of encoder_speed.py in transformers: trained by its Trainer, and a run's weights used by its pipeline.
+"""A text classifier of encoder_speed.py in transformers: trained by its Trainer, and a run's
+weights used by its pipeline.
 
-python encoder_transformers.py train WORK SECONDS         # WORK holds train.json: [[ids, label], ...]
-python encoder_transformers.py infer WORK RUN TEXTS       # WORK holds test.json: [[text, label name], ...]
+python encoder_transformers.py train WORK SECONDS         # WORK holds train.json: [[ids, label],
+...]
+python encoder_transformers.py infer WORK RUN TEXTS       # WORK holds test.json: [[text, label
+name], ...]
 
 Needs torch, transformers, accelerate, datasets, safetensors.
 """
@@ -38,13 +41,24 @@ CASES = {"given": (1, 32), "sorted": (32, 64)}  # order of the texts -> batch si
 
 
 def shape(**dials) -> BertConfig:
-    return BertConfig(hidden_size=256, num_hidden_layers=6, num_attention_heads=4, intermediate_size=1024, max_position_embeddings=512,
-                      hidden_act="gelu", hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1, **dials)  # fmt: skip
+    return BertConfig(
+        hidden_size=256,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        intermediate_size=1024,
+        max_position_embeddings=512,
+        hidden_act="gelu",
+        hidden_dropout_prob=0.1,
+        attention_probs_dropout_prob=0.1,
+        **dials,
+    )
 
 
 def empty_tokenizer() -> PreTrainedTokenizerFast:
     """For its padding alone: the texts are ids already."""
-    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<pad>": VOCABULARY}, unk_token="<pad>"))
+    backend = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({"<pad>": VOCABULARY}, unk_token="<pad>")
+    )
     return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>")
 
 
@@ -52,9 +66,19 @@ def train(work: Path, seconds: float) -> None:
     rows = json.loads((work / "train.json").read_text())
     torch.manual_seed(1)
     labels = len(json.loads((work / "labels.json").read_text()))
-    model = BertForSequenceClassification(shape(vocab_size=VOCABULARY + 1, pad_token_id=VOCABULARY, num_labels=labels))
+    model = BertForSequenceClassification(
+        shape(vocab_size=VOCABULARY + 1, pad_token_id=VOCABULARY, num_labels=labels)
+    )
     data = Dataset.from_list(
-        [{"input_ids": ids, "attention_mask": [1] * len(ids), "labels": label, "length": len(ids)} for ids, label in rows]
+        [
+            {
+                "input_ids": ids,
+                "attention_mask": [1] * len(ids),
+                "labels": label,
+                "length": len(ids),
+            }
+            for ids, label in rows
+        ]
     )
     pad, sizes = DataCollatorWithPadding(empty_tokenizer()), []
     clock = {"step": 0, "started": 0.0, "ended": 0.0, "tokens": 0}
@@ -75,30 +99,67 @@ def train(work: Path, seconds: float) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, per_device_train_batch_size=BATCH, learning_rate=3e-4, lr_scheduler_type="constant", max_steps=10**6, bf16=True,
-            train_sampling_strategy="group_by_length", length_column_name="length", use_cpu=True, save_strategy="no", logging_steps=50,
-            report_to=[], seed=1, disable_tqdm=True,
-        )  # fmt: skip
-        Trainer(model, arguments, train_dataset=data, data_collator=collate, callbacks=[Timer()]).train()
+            folder,
+            per_device_train_batch_size=BATCH,
+            learning_rate=3e-4,
+            lr_scheduler_type="constant",
+            max_steps=10**6,
+            bf16=True,
+            train_sampling_strategy="group_by_length",
+            length_column_name="length",
+            use_cpu=True,
+            save_strategy="no",
+            logging_steps=50,
+            report_to=[],
+            seed=1,
+            disable_tqdm=True,
+        )
+        Trainer(
+            model, arguments, train_dataset=data, data_collator=collate, callbacks=[Timer()]
+        ).train()
     rate = clock["tokens"] / (clock["ended"] - clock["started"])
-    print(json.dumps({"who": "transformers", "steps": clock["step"] - WARM_STEPS, "tokens_per_second": rate}), flush=True)
+    print(
+        json.dumps(
+            {"who": "transformers", "steps": clock["step"] - WARM_STEPS, "tokens_per_second": rate}
+        ),
+        flush=True,
+    )
 
 
 def convert(run: Path, labels: list[str]) -> BertForSequenceClassification:
     """The run's weights by their new names; nothing may be left over on either side."""
-    given = {name.removeprefix("model."): value.float() for name, value in load_file(run / "model.safetensors").items()}
+    given = {
+        name.removeprefix("model."): value.float()
+        for name, value in load_file(run / "model.safetensors").items()
+    }
     count = given["embedding.weight"].shape[0]
-    model = BertForSequenceClassification(shape(
-        vocab_size=count + 1, pad_token_id=count, num_labels=len(labels), id2label=dict(enumerate(labels)),
-        label2id={name: place for place, name in enumerate(labels)},
-    )).eval()  # fmt: skip
-    outside = {"encoder_entrance.positions": "bert.embeddings.position_embeddings", "encoder_entrance.norm": "bert.embeddings.LayerNorm",
-               "encoder_entrance.segments": "bert.embeddings.token_type_embeddings", "embedding": "bert.embeddings.word_embeddings",
-               "head.dense": "bert.pooler.dense", "head.project": "classifier"}  # fmt: skip
-    inside = {"self_attention.query": "attention.self.query", "self_attention.key": "attention.self.key",
-              "self_attention.value": "attention.self.value", "self_attention.output": "attention.output.dense",
-              "self_attention_norm.after": "attention.output.LayerNorm", "feed_forward.inner": "intermediate.dense",
-              "feed_forward.output": "output.dense", "feed_forward_norm.after": "output.LayerNorm"}  # fmt: skip
+    model = BertForSequenceClassification(
+        shape(
+            vocab_size=count + 1,
+            pad_token_id=count,
+            num_labels=len(labels),
+            id2label=dict(enumerate(labels)),
+            label2id={name: place for place, name in enumerate(labels)},
+        )
+    ).eval()
+    outside = {
+        "encoder_entrance.positions": "bert.embeddings.position_embeddings",
+        "encoder_entrance.norm": "bert.embeddings.LayerNorm",
+        "encoder_entrance.segments": "bert.embeddings.token_type_embeddings",
+        "embedding": "bert.embeddings.word_embeddings",
+        "head.dense": "bert.pooler.dense",
+        "head.project": "classifier",
+    }
+    inside = {
+        "self_attention.query": "attention.self.query",
+        "self_attention.key": "attention.self.key",
+        "self_attention.value": "attention.self.value",
+        "self_attention.output": "attention.output.dense",
+        "self_attention_norm.after": "attention.output.LayerNorm",
+        "feed_forward.inner": "intermediate.dense",
+        "feed_forward.output": "output.dense",
+        "feed_forward_norm.after": "output.LayerNorm",
+    }
     wanted = {}
     for name, value in given.items():
         part, kind = name.rsplit(".", 1)
@@ -119,11 +180,17 @@ def convert(run: Path, labels: list[str]) -> BertForSequenceClassification:
 
 def tokenizer_of(run: Path, longest: int) -> PreTrainedTokenizerFast:
     """The run's own subwords between begin (0) and end (1)."""
-    backend = tokenizers.Tokenizer.from_str(json.dumps(json.loads((run / "tokenizer.json").read_text())["tokenizer"]))
+    backend = tokenizers.Tokenizer.from_str(
+        json.dumps(json.loads((run / "tokenizer.json").read_text())["tokenizer"])
+    )
     backend.add_special_tokens(["<pad>"])
     begin, end = backend.id_to_token(0), backend.id_to_token(1)
-    backend.post_processor = tokenizers.processors.TemplateProcessing(single=f"{begin} $A {end}", special_tokens=[(begin, 0), (end, 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", model_max_length=longest)
+    backend.post_processor = tokenizers.processors.TemplateProcessing(
+        single=f"{begin} $A {end}", special_tokens=[(begin, 0), (end, 1)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="<pad>", model_max_length=longest
+    )
 
 
 def infer(work: Path, run: Path, count: int) -> None:
@@ -136,7 +203,13 @@ def infer(work: Path, run: Path, count: int) -> None:
         for order, batches in CASES.items():
             chosen, rates = texts if order == "given" else sorted(texts, key=len), {}
             for size in batches:
-                pipe = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu", batch_size=size)
+                pipe = pipeline(
+                    "text-classification",
+                    model=model,
+                    tokenizer=tokenizer,
+                    device="cpu",
+                    batch_size=size,
+                )
                 pipe(chosen[:64], truncation=True)
                 began = time.perf_counter()
                 found = [one["label"] for one in pipe(chosen, truncation=True)]
@@ -144,7 +217,17 @@ def infer(work: Path, run: Path, count: int) -> None:
                 if order == "given":
                     (work / f"transformers-{kind}.json").write_text(json.dumps(found))
             best = max(rates, key=lambda size: rates[size])
-            print(json.dumps({"who": f"transformers {kind}", "order": order, "batch": best, "tokens_per_second": rates[best]}), flush=True)
+            print(
+                json.dumps(
+                    {
+                        "who": f"transformers {kind}",
+                        "order": order,
+                        "batch": best,
+                        "tokens_per_second": rates[best],
+                    }
+                ),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Fine-tune a pretrained encoder with transformers as its examples do: labels, numbers or tags.
 
-python fine_tuning_transformers.py DATA SOURCE OUT --kind label|value|tags --rate 5e-5 [--seed 1] [--epochs 3]
-python fine_tuning_transformers.py DATA SOURCE OUT --kind label|value|tags --test
+python fine_tuning_transformers.py DATA SOURCE OUT --kind label|value|tags --rate 5e-5 [--seed 1]
+[--epochs 3] python fine_tuning_transformers.py DATA SOURCE OUT --kind label|value|tags --test
 
-DATA holds train.json, validation.json and test.json: [[text, text_pair or null, label], ...], or [[words, tags], ...] for tags.
-AdamW with weight decay 0.01, linear decay after a tenth of warm-up, batches of 32 shuffled in every epoch, gradients clipped at 1,
-bf16 autocast. OUT keeps the weights of the epoch that scores best on the development part; --test scores those on the test part.
-Prints one JSON line. Needs torch, transformers, seqeval, scipy.
+DATA holds train.json, validation.json and test.json: [[text, text_pair or null, label], ...], or
+[[words, tags], ...] for tags. AdamW with weight decay 0.01, linear decay after a tenth of warm-up,
+batches of 32 shuffled in every epoch, gradients clipped at 1, bf16 autocast. OUT keeps the weights
+of the epoch that scores best on the development part; --test scores those on the test part. Prints
+one JSON line. Needs torch, transformers, seqeval, scipy.
 """
 
 from __future__ import annotations
@@ -78,7 +79,11 @@ def batches(pieces, generator=None):
         wanted = [pieces[place][2] for place in places]
         if isinstance(wanted[0], list):
             wanted = [one + [NONE] * (longest - len(one)) for one in wanted]
-        yield places, {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments}, torch.tensor(wanted)
+        yield (
+            places,
+            {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments},
+            torch.tensor(wanted),
+        )
 
 
 def score(model, pieces, rows, kind, names):
@@ -96,7 +101,9 @@ def score(model, pieces, rows, kind, names):
                 else:
                     length = len(pieces[place][0])
                     firsts = pieces[place][3]
-                    kept = [names[int(logits[row, at].argmax())] for at in range(length) if firsts[at]]
+                    kept = [
+                        names[int(logits[row, at].argmax())] for at in range(length) if firsts[at]
+                    ]
                     answers[place] = kept + ["O"] * (len(rows[place][0]) - len(kept))
     if kind == "value":
         return 100 * float(pearsonr(answers, [float(row[2]) for row in rows])[0])
@@ -106,7 +113,9 @@ def score(model, pieces, rows, kind, names):
 
 
 def build(source, kind, names):
-    family = AutoModelForTokenClassification if kind == "tags" else AutoModelForSequenceClassification
+    family = (
+        AutoModelForTokenClassification if kind == "tags" else AutoModelForSequenceClassification
+    )
     return family.from_pretrained(source, num_labels=1 if kind == "value" else len(names))
 
 
@@ -116,7 +125,9 @@ def train(options, pieces, rows, names):
     model, kind = build(options.source, options.kind, names), options.kind
     generator = torch.Generator().manual_seed(options.seed)
     steps = options.epochs * -(-len(pieces["train"]) // BATCH)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=options.rate, weight_decay=0.01, fused=True
+    )
     schedule = transformers.get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
     best = (-1e9, 0)
     for epoch in range(1, options.epochs + 1):
@@ -132,12 +143,17 @@ def train(options, pieces, rows, names):
         found = score(model, pieces["validation"], rows["validation"], kind, names)
         if found > best[0]:
             best = (found, epoch)
-            save_file({name: one.contiguous() for name, one in model.state_dict().items()}, options.out / WEIGHTS)
+            save_file(
+                {name: one.contiguous() for name, one in model.state_dict().items()},
+                options.out / WEIGHTS,
+            )
     return best
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path)
     parser.add_argument("source")
     parser.add_argument("out", type=Path)
@@ -145,7 +161,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=5e-5)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--test", action="store_true", help="score the weights in OUT on the test part")
+    parser.add_argument(
+        "--test", action="store_true", help="score the weights in OUT on the test part"
+    )
     options = parser.parse_args()
     transformers.logging.set_verbosity_error()
     kind, parts = options.kind, ("train", "validation", "test")
@@ -167,7 +185,17 @@ def main() -> None:
     began = time.perf_counter()
     found, epoch = train(options, pieces, rows, names)
     minutes = round((time.perf_counter() - began) / 60, 2)
-    print(json.dumps({"rate": options.rate, "seed": options.seed, "validation": found, "epoch": epoch, "minutes": minutes}))
+    print(
+        json.dumps(
+            {
+                "rate": options.rate,
+                "seed": options.seed,
+                "validation": found,
+                "epoch": epoch,
+                "minutes": minutes,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""One window of nanoGPT's own train.py on a processor, in fp32 (it has no other there): characters a second after 20 steps.
+"""One window of nanoGPT's own train.py on a processor, in fp32 (it has no other there): characters
+a second after 20 steps.
 
 python language_model_nanogpt.py CHECKOUT DATA LAYERS WIDTH HEADS CONTEXT BATCH VOCABULARY SECONDS
-CHECKOUT: of github.com/karpathy/nanoGPT. DATA: a folder with train.bin and val.bin (uint16). Needs torch, numpy and what it imports.
+CHECKOUT: of github.com/karpathy/nanoGPT. DATA: a folder with train.bin and val.bin (uint16). Needs
+    torch, numpy and what it imports.
 """
 
 from __future__ import annotations
@@ -26,13 +28,26 @@ def main() -> None:
     place = checkout / "data" / "shakespeare_char"
     for part in ("train.bin", "val.bin"):
         shutil.copy(data / part, place / part)
-    with (place / "meta.pkl").open("wb") as file:  # where nanoGPT looks for the size of its vocabulary
+    # where nanoGPT looks for the size of its vocabulary
+    with (place / "meta.pkl").open("wb") as file:
         pickle.dump({"vocab_size": int(vocabulary), "itos": {}, "stoi": {}}, file)
     times, began, told = [], 0.0, []
     with tempfile.TemporaryDirectory() as folder:
-        dials = {"device": "cpu", "compile": "False", "eval_iters": 1, "log_interval": 1, "block_size": context, "batch_size": batch,
-                 "n_layer": layers, "n_head": heads, "n_embd": width, "dropout": 0.0, "max_iters": 10**6, "eval_interval": 10**6,
-                 "out_dir": folder}  # fmt: skip
+        dials = {
+            "device": "cpu",
+            "compile": "False",
+            "eval_iters": 1,
+            "log_interval": 1,
+            "block_size": context,
+            "batch_size": batch,
+            "n_layer": layers,
+            "n_head": heads,
+            "n_embd": width,
+            "dropout": 0.0,
+            "max_iters": 10**6,
+            "eval_interval": 10**6,
+            "out_dir": folder,
+        }
         command = [
             sys.executable,
             "-u",
@@ -40,7 +55,9 @@ def main() -> None:
             "config/train_shakespeare_char.py",
             *(f"--{key}={value}" for key, value in dials.items()),
         ]
-        run = subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        run = subprocess.Popen(
+            command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         assert run.stdout is not None
         try:
             for line in run.stdout:
@@ -57,7 +74,15 @@ def main() -> None:
             run.wait()
     if not times:
         sys.exit("nanoGPT gave no step:\n" + "".join(told[-30:]))
-    print(json.dumps({"tokens_per_second": int(batch) * int(context) * len(times) * 1000 / sum(times), "steps": len(times)}), flush=True)
+    print(
+        json.dumps(
+            {
+                "tokens_per_second": int(batch) * int(context) * len(times) * 1000 / sum(times),
+                "steps": len(times),
+            }
+        ),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""One window of training transformers' GPT-2 from random weights with its Trainer: characters a second after 20 steps.
+"""One window of training transformers' GPT-2 from random weights with its Trainer: characters a
+second after 20 steps.
 
-python language_model_transformers.py IDS LAYERS WIDTH HEADS CONTEXT BATCH VOCABULARY SECONDS float32|bfloat16
+python language_model_transformers.py IDS LAYERS WIDTH HEADS CONTEXT BATCH VOCABULARY SECONDS
+float32|bfloat16
 IDS: a file of uint16, one a character. Needs torch, transformers (with accelerate) and numpy.
 """
 
@@ -53,18 +55,46 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     torch.manual_seed(1)
     ids = torch.from_numpy(np.fromfile(sys.argv[1], dtype=np.uint16).astype(np.int64))
-    config = GPT2Config(vocab_size=vocabulary, n_positions=context, n_embd=width, n_layer=layers, n_head=heads, resid_pdrop=0.0,
-                        embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0, use_cache=False)  # fmt: skip
+    config = GPT2Config(
+        vocab_size=vocabulary,
+        n_positions=context,
+        n_embd=width,
+        n_layer=layers,
+        n_head=heads,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=0,
+        eos_token_id=0,
+        use_cache=False,
+    )
     watch = Watch(float(sys.argv[8]))
     with tempfile.TemporaryDirectory() as folder:
         settings = TrainingArguments(
-            folder, per_device_train_batch_size=batch, learning_rate=1e-3, lr_scheduler_type="constant", max_steps=10**6,
-            bf16=sys.argv[9] == "bfloat16", use_cpu=True, save_strategy="no", logging_steps=50, report_to=[], seed=1,
+            folder,
+            per_device_train_batch_size=batch,
+            learning_rate=1e-3,
+            lr_scheduler_type="constant",
+            max_steps=10**6,
+            bf16=sys.argv[9] == "bfloat16",
+            use_cpu=True,
+            save_strategy="no",
+            logging_steps=50,
+            report_to=[],
+            seed=1,
             disable_tqdm=True,
-        )  # fmt: skip
-        Trainer(GPT2LMHeadModel(config), settings, train_dataset=Windows(ids, context), callbacks=[watch]).train()
+        )
+        Trainer(
+            GPT2LMHeadModel(config),
+            settings,
+            train_dataset=Windows(ids, context),
+            callbacks=[watch],
+        ).train()
     steps, seconds = watch.steps - WARM, watch.ended - watch.began
-    print(json.dumps({"tokens_per_second": steps * batch * context / seconds, "steps": steps}), flush=True)
+    print(
+        json.dumps({"tokens_per_second": steps * batch * context / seconds, "steps": steps}),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Entities with a pretrained encoder in transformers: its usual fine-tuning for words, of which the first piece carries the label.
+"""Entities with a pretrained encoder in transformers: its usual fine-tuning for words, of which the
+first piece carries the label.
 
-python tagging_transformers.py WORK SOURCE SEED     # WORK holds train.json, validation.json, test.json: [[words, tags], ...]
+python tagging_transformers.py WORK SOURCE SEED     # WORK holds train.json, validation.json,
+test.json: [[words, tags], ...]
 
-Rates around those usual for CoNLL-2003 (Devlin et al. 2018, appendix A.3: 5e-5; small models take more), linear decay with a tenth of
-warm-up, batches of 32 made up anew in every epoch. The development part is read ten times a rate, and the weights with the best span
-F1 (seqeval) of all are the ones that read the test part.
-Needs torch, transformers, seqeval.
+Rates around those usual for CoNLL-2003 (Devlin et al. 2018, appendix A.3: 5e-5; small models take
+more), linear decay with a tenth of warm-up, batches of 32 made up anew in every epoch. The
+development part is read ten times a rate, and the weights with the best span F1 (seqeval) of all
+are the ones that read the test part. Needs torch, transformers, seqeval.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from seqeval.metrics import f1_score
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 RATES, EPOCHS, BATCH, NONE = (5e-5, 1e-4, 2e-4), 4, 32, -100
-POOL = 50 * BATCH  # sentences that are sorted by length together, as transformers' own `group_by_length` does
+# sentences that are sorted by length together, as transformers' own `group_by_length` does
+POOL = 50 * BATCH
 VALIDATIONS = 10  # of one rate, evenly spread, the last at its end: as often as ours
 
 
@@ -42,12 +45,19 @@ def encode(tokenizer, rows, labels):
 
 
 def batches(pieces, generator=None):
-    """Like lengths together; with a generator other batches at every call: sentences are drawn, sorted in pools, the batches drawn."""
+    """Like lengths together; with a generator other batches at every call: sentences are drawn,
+    sorted in pools, the batches drawn.
+    """
     order, pool = list(range(len(pieces))), len(pieces)
     if generator is not None:
         order, pool = torch.randperm(len(pieces), generator=generator).tolist(), POOL
-    pools = [sorted(order[first : first + pool], key=lambda place: len(pieces[place][0])) for first in range(0, len(order), pool)]
-    cut = [places[first : first + BATCH] for places in pools for first in range(0, len(places), BATCH)]
+    pools = [
+        sorted(order[first : first + pool], key=lambda place: len(pieces[place][0]))
+        for first in range(0, len(order), pool)
+    ]
+    cut = [
+        places[first : first + BATCH] for places in pools for first in range(0, len(places), BATCH)
+    ]
     if generator is not None:
         cut = [cut[place] for place in torch.randperm(len(cut), generator=generator).tolist()]
     for places in cut:
@@ -97,15 +107,26 @@ def train(source, pieces, names, rate, seed, score):
             if step not in due:
                 continue
             found = score(model)
-            print(json.dumps({"rate": rate, "seed": seed, "step": step, "of": steps, "validation_f1": found}), flush=True)
+            print(
+                json.dumps(
+                    {"rate": rate, "seed": seed, "step": step, "of": steps, "validation_f1": found}
+                ),
+                flush=True,
+            )
             if found > best:
-                best, weights = found, {name: value.clone() for name, value in model.state_dict().items()}
+                best, weights = (
+                    found,
+                    {name: value.clone() for name, value in model.state_dict().items()},
+                )
     model.load_state_dict(weights)
     return best, model
 
 
 def main(work: Path, source: str, seed: int) -> None:
-    rows = {part: json.loads((work / f"{part}.json").read_text()) for part in ("train", "validation", "test")}
+    rows = {
+        part: json.loads((work / f"{part}.json").read_text())
+        for part in ("train", "validation", "test")
+    }
     names = sorted({tag for _, tags in rows["train"] for tag in tags})
     labels = {name: number for number, name in enumerate(names)}
     tokenizer = AutoTokenizer.from_pretrained(source)
@@ -120,12 +141,27 @@ def main(work: Path, source: str, seed: int) -> None:
         began = time.process_time()  # of one core: beside other work the clock tells nothing
         found, model = train(source, pieces["train"], names, rate, seed, score)
         minutes = (time.process_time() - began) / 60
-        print(json.dumps({"rate": rate, "seed": seed, "validation_f1": found, "minutes": minutes}), flush=True)
+        print(
+            json.dumps({"rate": rate, "seed": seed, "validation_f1": found, "minutes": minutes}),
+            flush=True,
+        )
         best = max(best, (found, rate, model, minutes), key=lambda one: one[0])
     found, rate, model, minutes = best
-    test = 100 * f1_score([tags for _, tags in rows["test"]], tags_of(model, pieces["test"], rows["test"], names))
+    test = 100 * f1_score(
+        [tags for _, tags in rows["test"]], tags_of(model, pieces["test"], rows["test"], names)
+    )
     print(
-        json.dumps({"who": "transformers", "rate": rate, "seed": seed, "validation_f1": found, "f1": test, "minutes": minutes}), flush=True
+        json.dumps(
+            {
+                "who": "transformers",
+                "rate": rate,
+                "seed": seed,
+                "validation_f1": found,
+                "f1": test,
+                "minutes": minutes,
+            }
+        ),
+        flush=True,
     )
 
 

@@ -1,4 +1,6 @@
-"""Triptych: one Transformer, three panels. This face loads what it names only when it is asked for."""
+"""Triptych: one Transformer, three panels. This face loads what it names only when it is asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["Predictor", "Recipe", "load", "train"]
 __version__ = "0.1.0"
 
-_PLACES = {"Predictor": ".inference.predictor", "load": ".inference.predictor", "Recipe": ".recipe", "train": ".recipe"}
+_PLACES = {
+    "Predictor": ".inference.predictor",
+    "load": ".inference.predictor",
+    "Recipe": ".recipe",
+    "train": ".recipe",
+}
 
 
 def __getattr__(name: str) -> Any:

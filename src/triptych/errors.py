@@ -1,8 +1,9 @@
-"""What a user can cause, said in a sentence: what was given, where (file, line, key), what is allowed, the next step.
+"""What a user can cause, said in a sentence: what was given, where (file, line, key), what is
+allowed, the next step.
 
-Everything a person can trigger from outside (a typo in a recipe, a broken file, a full disk) is raised as a
-`TriptychError`; the command line prints its text and exits with `exit_code`, never with a traceback. Our own bugs
-are `assert ..., "text"`.
+Everything a person can trigger from outside (a typo in a recipe, a broken file, a full disk) is
+raised as a `TriptychError`; the command line prints its text and exits with `exit_code`, never with
+a traceback. Our own bugs are `assert ..., "text"`.
 """
 
 from __future__ import annotations
@@ -36,16 +37,22 @@ class TrainingError(TriptychError):
 
 
 class TriptychWarning(UserWarning):
-    """Something that a user should know and that stops nothing, in a whole sentence; the command line prints it as it is."""
+    """Something that a user should know and that stops nothing, in a whole sentence; the command
+    line prints it as it is.
+    """
 
 
 def is_failure(problem: BaseException) -> bool:
-    """Tell whether a library failed: by an Exception, or by a panic of Rust code, whose class is not an Exception and has no module."""
+    """Tell whether a library failed: by an Exception, or by a panic of Rust code, whose class is
+    not an Exception and has no module.
+    """
     return isinstance(problem, Exception) or type(problem).__name__ == "PanicException"
 
 
 def brief(problem: object, most: int = 200) -> str:
-    """Return the text of an error of a library on one line, cut where it is long: it may hold a whole file."""
+    """Return the text of an error of a library on one line, cut where it is long: it may hold a
+    whole file.
+    """
     text = " ".join(str(problem).split())
     return text if len(text) <= most else f"{text[:most]} ..."
 
@@ -57,7 +64,9 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
 
 
 def unknown(kind: str, given: str, allowed: Iterable[str], where: str = "") -> UsageError:
-    """The one form in which an unknown name is refused: `kind` 'recipe key', `where` 'in my.toml'."""
+    """The one form in which an unknown name is refused: `kind` 'recipe key', `where` 'in
+    my.toml'.
+    """
     names = sorted(allowed)
     close = nearest(given, names)
     hint = f" Did you mean '{close}'?" if close else ""

@@ -1,7 +1,8 @@
-"""Models of another library as runs, and runs as that library's models. For `prepare` and `cli` alone.
+"""Models of another library as runs, and runs as that library's models. For `prepare` and `cli`
+alone.
 
-What came is written to the run folder as import.json: the load certificate, and the config.json and tokenizer_config.json as they were,
-so that an export gives back what an import took.
+What came is written to the run folder as import.json: the load certificate, and the config.json and
+tokenizer_config.json as they were, so that an export gives back what an import took.
 """
 
 from __future__ import annotations
@@ -39,12 +40,14 @@ TASKS_OF_WRITERS = ("language-modelling", "chat", "preference")
 WRITERS: dict[str, Any] = {"gpt2": gpt2, "llama": llama}  # model_type -> the family's module
 
 
-# In ---------------------------------------------------------------------------------------------------------------------
+# In -----------------------------------------------------------------------------------------------
 
 
 @dataclass(kw_only=True)
 class Import:
-    """A model of another library as it was read: what it will be here, and how its tensors are ours."""
+    """A model of another library as it was read: what it will be here, and how its tensors are
+    ours.
+    """
 
     path: Path
     kind: str
@@ -56,23 +59,38 @@ class Import:
     tensors: dict[str, Any] = field(repr=False)
     names: NameMap = field(repr=False)
     files: dict[str, dict[str, Any]]
-    about: dict[str, Any] = field(default_factory=dict)  # its config, tokenizer_config and generation_config
+    # its config, tokenizer_config and generation_config
+    about: dict[str, Any] = field(default_factory=dict)
 
 
-def import_folder(source: str | Path, out: str | Path, task: str | None = None, allow_nonfinite: bool = False) -> Certificate:
-    """Read a folder of the library transformers (BERT, DistilBERT, GPT-2, Llama) or of llama2.c and write it as the run folder `out`.
+def import_folder(
+    source: str | Path, out: str | Path, task: str | None = None, allow_nonfinite: bool = False
+) -> Certificate:
+    """Read a folder of the library transformers (BERT, DistilBERT, GPT-2, Llama) or of llama2.c and
+    write it as the run folder `out`.
 
-    task: of an encoder "embedding" or "masked-words"; None: masked words where there is a head for them. What writes is for
-    language-modelling. allow_nonfinite: take weights that are not finite numbers. `out` appears whole or not at all. Raises RunError
-    listing everything that is missing or does not fit, and UsageError where `out` holds something.
+    task: of an encoder "embedding" or "masked-words"; None: masked words where there is a head for
+    them. What writes is for language-modelling. allow_nonfinite: take weights that are not finite
+    numbers. `out` appears whole or not at all. Raises RunError listing everything that is missing
+    or does not fit, and UsageError where `out` holds something.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already. Name another folder for the run.")
-    found = _from_llama_file(source, task) if llama_file.is_folder(source) else _from_huggingface(source, task)
+    found = (
+        _from_llama_file(source, task)
+        if llama_file.is_folder(source)
+        else _from_huggingface(source, task)
+    )
     chosen, name = TASKS[found.task](found.options), Path(source).resolve().name
-    tensors, certificate = found.names.to_ours(found.tensors, shapes(found.config, chosen, found.labels), str(found.path))
-    certificate.source, certificate.model_type, certificate.files = str(Path(source).resolve()), found.kind, found.files
+    tensors, certificate = found.names.to_ours(
+        found.tensors, shapes(found.config, chosen, found.labels), str(found.path)
+    )
+    certificate.source, certificate.model_type, certificate.files = (
+        str(Path(source).resolve()),
+        found.kind,
+        found.files,
+    )
     if not allow_nonfinite:
         found.names.refuse_nonfinite(tensors, str(found.path))
     with whole_folder(out) as aside:
@@ -85,10 +103,15 @@ def import_folder(source: str | Path, out: str | Path, task: str | None = None, 
         run.write_model(tensors)
         run.write_config(
             RunConfig(
-                task=found.task, model=found.config, options=dict(chosen.options), decoding=dataclasses.asdict(DecodingSettings()),
-                tokenizers=Tokenizers(found.tokenizer, found.tokenizer).files(), parameters=parameter_count(found.config), name=name,
+                task=found.task,
+                model=found.config,
+                options=dict(chosen.options),
+                decoding=dataclasses.asdict(DecodingSettings()),
+                tokenizers=Tokenizers(found.tokenizer, found.tokenizer).files(),
+                parameters=parameter_count(found.config),
+                name=name,
             )
-        )  # fmt: skip
+        )
     return certificate
 
 
@@ -98,37 +121,81 @@ def _from_huggingface(source: str | Path, task: str | None) -> Import:
     where = str(path / "config.json"), str(path / "tokenizer.json")
     if kind not in (*bert.KEYS, *WRITERS):
         given = brief(repr(values.get("model_type")))
-        raise RunError(f"{where[0]} is of model_type {given}; triptych takes {', '.join((*bert.KEYS, *WRITERS))}.{bert.why(kind)}")
+        raise RunError(
+            f"{where[0]} is of model_type {given}; triptych takes "
+            f"{', '.join((*bert.KEYS, *WRITERS))}.{bert.why(kind)}"
+        )
     config = WRITERS.get(kind, bert).read_config(values, where[0])
     refuse_unlike(config, where[0], folder.weights)
     tensors, files = folder.read_weights()
-    rest: dict[str, Any] = {"kind": kind, "path": path, "config": config, "tensors": tensors, "files": files, "about": {
-        "config": values, "tokenizer_config": folder.tokenizer_config, "generation_config": folder.generation_config}}  # fmt: skip
+    rest: dict[str, Any] = {
+        "kind": kind,
+        "path": path,
+        "config": config,
+        "tensors": tensors,
+        "files": files,
+        "about": {
+            "config": values,
+            "tokenizer_config": folder.tokenizer_config,
+            "generation_config": folder.generation_config,
+        },
+    }
     if kind in WRITERS:
-        tokenizer = ImportedTokenizer.take_writer(folder.tokenizer, where[1], *folder.bounds(), config.vocabulary_size)
-        return Import(task=_writing(task), options=_context(config), labels={}, tokenizer=tokenizer,
-                      names=WRITERS[kind].name_map(tensors, config.tied_embeddings), **rest)  # fmt: skip
+        tokenizer = ImportedTokenizer.take_writer(
+            folder.tokenizer, where[1], *folder.bounds(), config.vocabulary_size
+        )
+        return Import(
+            task=_writing(task),
+            options=_context(config),
+            labels={},
+            tokenizer=tokenizer,
+            names=WRITERS[kind].name_map(tensors, config.tied_embeddings),
+            **rest,
+        )
     name = _task_of(path, kind, tensors, task)
-    tokenizer = ImportedTokenizer.take(folder.tokenizer, where[1], config.vocabulary_size, folder.tokenizer_config)
+    tokenizer = ImportedTokenizer.take(
+        folder.tokenizer, where[1], config.vocabulary_size, folder.tokenizer_config
+    )
     _refuse_activation(config, name, str(path))
     labels = {"pooler": bert.has_pooler(tensors)} if name == "embedding" else {"mask": True}
-    return Import(task=name, options=_options(path, name, config), labels=labels, tokenizer=tokenizer,
-                  names=bert.name_map(kind, name, tensors), **rest)  # fmt: skip
+    return Import(
+        task=name,
+        options=_options(path, name, config),
+        labels=labels,
+        tokenizer=tokenizer,
+        names=bert.name_map(kind, name, tensors),
+        **rest,
+    )
 
 
 def _from_llama_file(source: str | Path, task: str | None) -> Import:
     held = llama_file.read_folder(source)
     begin = llama_file.SPECIALS[1]  # llama2.c writes until it meets the begin of another text
     text = json.dumps(tokenizer_json(held.pieces, held.scores, llama_file.SPECIALS))
-    tokenizer = ImportedTokenizer.take_writer(text, str(held.path), begin, begin, held.config.vocabulary_size)
-    return Import(path=held.path, kind=llama.KIND, task=_writing(task), options=_context(held.config), labels={}, config=held.config,
-                  tokenizer=tokenizer, tensors=held.tensors, names=held.names, files=held.files)  # fmt: skip
+    tokenizer = ImportedTokenizer.take_writer(
+        text, str(held.path), begin, begin, held.config.vocabulary_size
+    )
+    return Import(
+        path=held.path,
+        kind=llama.KIND,
+        task=_writing(task),
+        options=_context(held.config),
+        labels={},
+        config=held.config,
+        tokenizer=tokenizer,
+        tensors=held.tensors,
+        names=held.names,
+        files=held.files,
+    )
 
 
 def _writing(task: str | None) -> str:
     """The task of what writes."""
     if task not in (None, "language-modelling"):
-        raise UsageError(f"--task {task} is for an encoder; a model that only writes is imported for language-modelling.")
+        raise UsageError(
+            f"--task {task} is for an encoder; a model that only writes is imported for "
+            "language-modelling."
+        )
     return "language-modelling"
 
 
@@ -138,7 +205,8 @@ def _context(config: ModelConfig) -> dict[str, Any]:
 
 
 def open_origin(path: str | Path, task: str) -> Run:
-    """The run of `model.start`: a run folder, or a folder of another library, imported into one that is gone with the process.
+    """The run of `model.start`: a run folder, or a folder of another library, imported into one
+    that is gone with the process.
 
     task: of what is going to be trained; a head for masked words is taken where it is that.
     """
@@ -146,9 +214,14 @@ def open_origin(path: str | Path, task: str) -> Run:
     if not in_one_file and not huggingface.is_folder(path):
         return Run.open(path)
     weights = [Path(path) / name for name in (huggingface.WEIGHTS, huggingface.INDEX)]
-    writes = in_one_file or str(huggingface.read_json(Path(path) / "config.json").get("model_type")) in WRITERS
+    writes = (
+        in_one_file
+        or str(huggingface.read_json(Path(path) / "config.json").get("model_type")) in WRITERS
+    )
     wanted = None if writes or task == "masked-words" else "embedding"
-    return _imported(Path(path).resolve(), wanted, sum(one.stat().st_mtime_ns for one in weights if one.exists()))
+    return _imported(
+        Path(path).resolve(), wanted, sum(one.stat().st_mtime_ns for one in weights if one.exists())
+    )
 
 
 @lru_cache(maxsize=1)
@@ -180,14 +253,24 @@ def _task_of(path: Path, kind: str, tensors: Mapping[str, Any], task: str | None
     if task not in TASKS_OF_IMPORTS:
         raise unknown("task", task, TASKS_OF_IMPORTS, "for an import")
     if task == "masked-words" and not has_head:
-        raise RunError(f"{path} has no head that predicts masked words (cls.predictions or vocab_transform). Import it as embedding.")
+        raise RunError(
+            f"{path} has no head that predicts masked words (cls.predictions or vocab_transform). "
+            "Import it as embedding."
+        )
     return task
 
 
 def _refuse_activation(config: ModelConfig, task: str, where: str) -> None:
     """The head for masked words has GELU here, and there the activation of the blocks."""
-    if task == "masked-words" and config.encoder is not None and config.encoder.activation != "gelu":
-        raise RunError(f"{where} has the activation {config.encoder.activation}; a head for masked words is exchanged with gelu alone.")
+    if (
+        task == "masked-words"
+        and config.encoder is not None
+        and config.encoder.activation != "gelu"
+    ):
+        raise RunError(
+            f"{where} has the activation {config.encoder.activation}; a head for masked words is "
+            "exchanged with gelu alone."
+        )
 
 
 def _options(path: Path, task: str, config: ModelConfig) -> dict[str, Any]:
@@ -199,28 +282,59 @@ def _options(path: Path, task: str, config: ModelConfig) -> dict[str, Any]:
 
 
 def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
-    preset = WRITERS[kind].PRESET if kind in WRITERS else "bert-base" if kind == "bert" else "distilbert-base"
+    preset = (
+        WRITERS[kind].PRESET
+        if kind in WRITERS
+        else "bert-base"
+        if kind == "bert"
+        else "distilbert-base"
+    )
     base, changed = PRESETS[preset], {}
     assert isinstance(base, ModelConfig), "what is imported is no recurrent network"
     for ours, theirs in ((config.encoder, base.encoder), (config.decoder, base.decoder)):
         if ours is not None and theirs is not None:
-            changed |= {key: value for key, value in dataclasses.asdict(ours).items() if value != getattr(theirs, key)}
+            changed |= {
+                key: value
+                for key, value in dataclasses.asdict(ours).items()
+                if value != getattr(theirs, key)
+            }
     if config.tied_embeddings != base.tied_embeddings:
         changed["tied_embeddings"] = config.tied_embeddings
-    recipe = Recipe(name=name, task={"name": task.name, **task.options}, model=ModelTable(preset=preset, dials=changed))
+    recipe = Recipe(
+        name=name,
+        task={"name": task.name, **task.options},
+        model=ModelTable(preset=preset, dials=changed),
+    )
     return f"# Imported, not trained here: import.json says from where.\n\n{recipe.to_toml()}"
 
 
 def _card_of_import(certificate: Certificate, config: ModelConfig, task: str, path: Path) -> str:
     licence = _licence(path)
     lines = [f"- {line}" for line in certificate.lines()]
-    return "\n".join([
-        "---", "library_name: triptych", f"tags: [triptych, {task}, imported]", *([f"license: {licence}"] if licence else []), "---", "",
-        f"# {path.resolve().name}", "",
-        f"A model for {task} ({size_of(config)}), imported from {certificate.source}. Triptych did not train it: what it learnt from and "
-        "what its limits are stands with its source.", "", "## Load certificate", "", *lines, "",
-        f"Licence: {licence or 'the source names none'}.", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "---",
+            "library_name: triptych",
+            f"tags: [triptych, {task}, imported]",
+            *([f"license: {licence}"] if licence else []),
+            "---",
+            "",
+            f"# {path.resolve().name}",
+            "",
+            (
+                f"A model for {task} ({size_of(config)}), imported from {certificate.source}. "
+                "Triptych did not train it: what it learnt from and what its limits are stands "
+                "with its source."
+            ),
+            "",
+            "## Load certificate",
+            "",
+            *lines,
+            "",
+            f"Licence: {licence or 'the source names none'}.",
+            "",
+        ]
+    )
 
 
 def _licence(path: Path) -> str | None:
@@ -232,14 +346,17 @@ def _licence(path: Path) -> str | None:
     if not lines or lines[0].strip() != "---":
         return None
     header = lines[1 : lines.index("---", 1)] if "---" in lines[1:] else []
-    return next((line.split(":", 1)[1].strip() for line in header if line.startswith("license:")), None)
+    return next(
+        (line.split(":", 1)[1].strip() for line in header if line.startswith("license:")), None
+    )
 
 
-# Out --------------------------------------------------------------------------------------------------------------------
+# Out ----------------------------------------------------------------------------------------------
 
 
 def export_run(path: str | Path, dest: str | Path) -> list[str]:
-    """Write a run as a folder that the library transformers loads. Returns what is worth knowing, a sentence each.
+    """Write a run as a folder that the library transformers loads. Returns what is worth knowing, a
+    sentence each.
 
     Raises RunError naming every dial, option and tensor that has no like there.
     """
@@ -250,9 +367,15 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
         raise UsageError(f"{dest} is there already. Name another folder to export to.")
     config = run.read_config()
     if not isinstance(config.model, ModelConfig):
-        raise RunError(f"{run.path} is a recurrent network; the library transformers has no model like it.")
+        raise RunError(
+            f"{run.path} is a recurrent network; the library transformers has no model like it."
+        )
     writes = config.model.encoder is None
-    out = _writer_out(run, config, config.model) if writes else _encoder_out(run, config, config.model)
+    out = (
+        _writer_out(run, config, config.model)
+        if writes
+        else _encoder_out(run, config, config.model)
+    )
     tokenizers = Tokenizers.load(run.path)
     labels, before = run.read_labels(), _import_of(run)
     tensors = merged(read_tensors(run.weights()))
@@ -260,21 +383,34 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
     tokenizer = tokenizers.source
     values = {**before.get("config", {}), "architectures": [out.architecture], **out.values}
     values |= _ends(tokenizer) if writes else _labels_of(labels, config)
-    if any(one.dtype != next(iter(theirs.values())).dtype for one in theirs.values()) or before.get("casts"):
+    if any(one.dtype != next(iter(theirs.values())).dtype for one in theirs.values()) or before.get(
+        "casts"
+    ):
         values["dtype"] = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
     about = before.get("tokenizer_config") or _tokenizer_config(tokenizer, out.kind, config.model)
     card = _card_of_export(run, config, out.architecture)
-    generation = {**before.get("generation_config", {}), **_ends(tokenizer)} if before.get("generation_config") and writes else {}
+    generation = (
+        {**before.get("generation_config", {}), **_ends(tokenizer)}
+        if before.get("generation_config") and writes
+        else {}
+    )
     with whole_folder(dest) as aside:
-        huggingface.write_folder(aside, values, theirs, tokenizer.to_huggingface(end=not writes), about, card, generation)
+        huggingface.write_folder(
+            aside, values, theirs, tokenizer.to_huggingface(end=not writes), about, card, generation
+        )
         if config.task == "embedding":
             write_pooling(aside, config)
-    return [f"{len(theirs):,} tensors as {out.architecture}.", *_notes(out.names, tensors, tokenizer, labels)]
+    return [
+        f"{len(theirs):,} tensors as {out.architecture}.",
+        *_notes(out.names, tensors, tokenizer, labels),
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Out:
-    """How a run is written: its kind and architecture there, the rules for its tensors, its config.json."""
+    """How a run is written: its kind and architecture there, the rules for its tensors, its
+    config.json.
+    """
 
     kind: str
     architecture: str
@@ -288,11 +424,18 @@ def _writer_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
     family = llama if model.decoder.norm == "rms" else gpt2
     problems = family.refusals(model) + _two_tokenizers(config)
     if config.task not in TASKS_OF_WRITERS:
-        problems.append(f"its task is {config.task}, and of what writes there are {', '.join(TASKS_OF_WRITERS)}")
+        problems.append(
+            f"its task is {config.task}, and of what writes there are {', '.join(TASKS_OF_WRITERS)}"
+        )
     if problems:
         raise _no_like(run, problems, "presets gpt2 to gpt2-xl and those of Llama")
     values = family.write_config(model, config.options.get("context", 0))
-    return Out(kind=family.KIND, architecture=family.ARCHITECTURE, names=family.export_map(model.tied_embeddings), values=values)
+    return Out(
+        kind=family.KIND,
+        architecture=family.ARCHITECTURE,
+        names=family.export_map(model.tied_embeddings),
+        values=values,
+    )
 
 
 def _encoder_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
@@ -307,11 +450,20 @@ def _encoder_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
         problems.append(f"its task is {config.task}, and of a {of} there are {', '.join(tasks)}")
     else:
         given = TASKS[config.task](config.options).options  # an older run names fewer
-        problems += [f"task.{key} is {given[key]!r} instead of {value!r}" for key, value in export.options.items() if given[key] != value]
+        problems += [
+            f"task.{key} is {given[key]!r} instead of {value!r}"
+            for key, value in export.options.items()
+            if given[key] != value
+        ]
     problems += _two_tokenizers(config)
     if problems or export is None:
         raise _no_like(run, problems, "presets bert-base, bert-large and distilbert-base")
-    return Out(kind=kind, architecture=export.architecture, names=bert.export_map(kind, export), values=bert.write_config(model))
+    return Out(
+        kind=kind,
+        architecture=export.architecture,
+        names=bert.export_map(kind, export),
+        values=bert.write_config(model),
+    )
 
 
 def _two_tokenizers(config: RunConfig) -> list[str]:
@@ -320,14 +472,17 @@ def _two_tokenizers(config: RunConfig) -> list[str]:
 
 def _no_like(run: Run, problems: list[str], presets: str) -> RunError:
     return RunError(
-        f"{run.path} cannot be exported, because the library transformers has no model like it: {'; '.join(problems)}. "
-        f"It has one for {presets}, whatever their sizes."
+        f"{run.path} cannot be exported, because the library transformers has no model like it: "
+        f"{'; '.join(problems)}. It has one for {presets}, whatever their sizes."
     )
 
 
 def _ends(tokenizer: Tokenizer) -> dict[str, Any]:
     ends = list(tokenizer.end_ids)
-    return {"bos_token_id": tokenizer.begin_id, "eos_token_id": ends if len(ends) > 1 else tokenizer.end_id}
+    return {
+        "bos_token_id": tokenizer.begin_id,
+        "eos_token_id": ends if len(ends) > 1 else tokenizer.end_id,
+    }
 
 
 def _import_of(run: Run) -> dict[str, Any]:
@@ -339,25 +494,49 @@ def _labels_of(labels: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
     if config.task not in ("classification", "tagging"):
         return {}
     names = labels.get("names" if config.task == "tagging" else "labels") or ["value"]
-    numbers: dict[str, Any] = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
+    numbers: dict[str, Any] = {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: number for number, name in enumerate(names)},
+    }
     if config.task == "tagging":
         return numbers
     several = config.options.get("learn") == "labels"
-    kind = "multi_label_classification" if several else "single_label_classification" if labels.get("labels") else "regression"
+    kind = (
+        "multi_label_classification"
+        if several
+        else "single_label_classification"
+        if labels.get("labels")
+        else "regression"
+    )
     return {**numbers, "problem_type": kind}
 
 
 def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> dict[str, Any]:
-    """Enough for AutoTokenizer. Our own tokenizers have no padding: the end serves, since a mask hides it."""
+    """Enough for AutoTokenizer. Our own tokenizers have no padding: the end serves, since a mask
+    hides it.
+    """
     begin, end = tokenizer.pieces([tokenizer.begin_id, tokenizer.end_id])
     if config.encoder is None:
-        return {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": begin, "eos_token": end, "clean_up_tokenization_spaces": False}
+        return {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": begin,
+            "eos_token": end,
+            "clean_up_tokenization_spaces": False,
+        }
     pad = "[PAD]" if isinstance(tokenizer, ImportedTokenizer) and tokenizer.holds("[PAD]") else end
     values: dict[str, Any] = {
-        "tokenizer_class": "PreTrainedTokenizerFast", "cls_token": begin, "sep_token": end, "pad_token": pad,
-        "model_max_length": config.encoder.max_positions, "clean_up_tokenization_spaces": False,
-        "model_input_names": ["input_ids", "attention_mask", *(["token_type_ids"] if kind == "bert" else [])],
-    }  # fmt: skip
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "cls_token": begin,
+        "sep_token": end,
+        "pad_token": pad,
+        "model_max_length": config.encoder.max_positions,
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": [
+            "input_ids",
+            "attention_mask",
+            *(["token_type_ids"] if kind == "bert" else []),
+        ],
+    }
     if tokenizer.mask_id is not None:
         values["mask_token"] = tokenizer.pieces([tokenizer.mask_id])[0]
     if isinstance(tokenizer, ImportedTokenizer) and tokenizer.holds("[UNK]"):
@@ -365,20 +544,34 @@ def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> d
     return values
 
 
-def _notes(names: NameMap, tensors: Mapping[str, Any], tokenizer: Tokenizer, labels: Mapping[str, Any]) -> list[str]:
+def _notes(
+    names: NameMap, tensors: Mapping[str, Any], tokenizer: Tokenizer, labels: Mapping[str, Any]
+) -> list[str]:
     notes = [f"Not written: {name}, {reason}." for name, reason in names.withheld(tensors).items()]
     if not isinstance(tokenizer, ImportedTokenizer):
         begin, end = tokenizer.pieces([tokenizer.begin_id, tokenizer.end_id])
-        notes.append(f"There a text that holds {begin} or {end} is read as holding the special token; here it is plain text.")
+        notes.append(
+            f"There a text that holds {begin} or {end} is read as holding the special token; here "
+            "it is plain text."
+        )
     if labels.get("value"):
         scale = labels["value"]
-        notes.append(f"Its number is in standard deviations: times {scale['deviation']:g}, plus {scale['mean']:g}.")
+        notes.append(
+            f"Its number is in standard deviations: times {scale['deviation']:g}, plus "
+            f"{scale['mean']:g}."
+        )
     if labels.get("template"):
-        notes.append(f"Not written: the template of its conversations, {json.dumps(labels['template'], ensure_ascii=False)}.")
+        notes.append(
+            "Not written: the template of its conversations, "
+            f"{json.dumps(labels['template'], ensure_ascii=False)}."
+        )
     return notes
 
 
 def _card_of_export(run: Run, config: RunConfig, architecture: str) -> str:
     card = run.path / "MODEL_CARD.md"
     before = card.read_text(encoding="utf-8") if card.is_file() else f"# {config.name}\n"
-    return f"{before.rstrip()}\n\n## Format\n\nWritten by `triptych export` for the library transformers, as {architecture}.\n"
+    return (
+        f"{before.rstrip()}\n\n## Format\n\nWritten by `triptych export` for the library "
+        f"transformers, as {architecture}.\n"
+    )

@@ -1,4 +1,6 @@
-"""From a Recipe to a Job: data, labels, tokenizers, model, batches, validation, run folder. For recipe and cli alone."""
+"""From a Recipe to a Job: data, labels, tokenizers, model, batches, validation, run folder. For
+recipe and cli alone.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,23 @@ from .training import streamed
 from .training.distributed import world
 from .training.job import Job, Progress
 from .training.model_card import model_card
-from .training.resuming import Marks, digests_of, marks_of, refuse_other_data, refuse_other_recipe, remember
+from .training.resuming import (
+    Marks,
+    digests_of,
+    marks_of,
+    refuse_other_data,
+    refuse_other_recipe,
+    remember,
+)
 from .training.trainer import train
-from .training.transfer import adapt_with, referred, refuse_other_reference, shape_from, start_from, taught
+from .training.transfer import (
+    adapt_with,
+    referred,
+    refuse_other_reference,
+    shape_from,
+    start_from,
+    taught,
+)
 
 if TYPE_CHECKING:
     from .tasks.task import Task
@@ -87,7 +103,9 @@ class Prepared:
                 yield progress
 
     def _calibrate(self) -> str | None:
-        """What the task sets from the development data once the weights are final; they are written again with it."""
+        """What the task sets from the development data once the weights are final; they are written
+        again with it.
+        """
         task, job = self.job.task, self.job
         if task.calibrate is None or not self.validation:
             return None
@@ -97,16 +115,26 @@ class Prepared:
         job.head.eval()
         encoded = encode_all(task, self.validation, self.tokenizers, self.labels)
         device = next(job.model.parameters()).device
-        batches = [collate([encoded[place] for place in places]).to(device) for places in length_batches(encoded, CALIBRATION_TOKENS)]
+        batches = [
+            collate([encoded[place] for place in places]).to(device)
+            for places in length_batches(encoded, CALIBRATION_TOKENS)
+        ]
         with torch.no_grad():
             said = task.calibrate(job.model, job.head, batches)
         job.run.write_model(weights_of(job.model, job.head))
         return said
 
 
-def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = False, report: Report | None = None,
-            data_changed: bool = False) -> Prepared:  # fmt: skip
-    """Read the data, learn or take the tokenizers, build the model. Unless `dry`, the run folder `out` is written.
+def prepare(
+    recipe: Recipe,
+    out: str | Path,
+    resume: bool = False,
+    dry: bool = False,
+    report: Report | None = None,
+    data_changed: bool = False,
+) -> Prepared:
+    """Read the data, learn or take the tokenizers, build the model. Unless `dry`, the run folder
+    `out` is written.
 
     data_changed: go on with a run whose data is not what it was.
     Raises UsageError, DataError or RunError for whatever a person can put right.
@@ -117,7 +145,9 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
     tell = report if report is not None and processes.leads else (lambda message: None)
     if not dry and processes.leads and out.is_dir():
         _refuse_held(out, resume)
-    recipe = dataclasses.replace(recipe, data=resolved(recipe.data, recipe.build_task().cut is not None))
+    recipe = dataclasses.replace(
+        recipe, data=resolved(recipe.data, recipe.build_task().cut is not None)
+    )
     before = Run(out) if resume and (out / "config.json").is_file() else None
     if before is not None:
         recipe = _without_drawing(recipe, before, tell)
@@ -126,15 +156,22 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
         tell(f"There is nothing to resume in {out}; training starts anew.")
     task = recipe.build_task()
     if task.referred is not None and recipe.model.start is None:
-        raise UsageError(f"{task.name.capitalize()} tuning changes a run that can chat: name it with model.start (--model.start RUN).")
+        raise UsageError(
+            f"{task.name.capitalize()} tuning changes a run that can chat: name it with "
+            "model.start (--model.start RUN)."
+        )
     origin = before or (open_origin(recipe.model.start, task.name) if recipe.model.start else None)
     recipe = recipe if before is not None else _without_drawing(recipe, origin, tell)
     corpus = Corpus(recipe.data, tell) if recipe.data.stream else None
     if corpus is None:
-        examples, validation = (read_part(recipe.data, part, tell, task.needs) for part in ("train", "validation"))
+        examples, validation = (
+            read_part(recipe.data, part, tell, task.needs) for part in ("train", "validation")
+        )
         examples = spread(examples, recipe.data.examples)
     else:
-        examples, validation = streamed.begin(recipe.data, corpus, None if dry else origin, task, tell)
+        examples, validation = streamed.begin(
+            recipe.data, corpus, None if dry else origin, task, tell
+        )
     marks = marks_of(recipe.data, {"train": examples, "validation": validation})
     refuse_other_data(before, marks, data_changed, tell)
     validation = spread(validation, recipe.validation.examples)
@@ -146,45 +183,96 @@ def prepare(recipe: Recipe, out: str | Path, resume: bool = False, dry: bool = F
         if task.check is not None:
             task.check(encoded, tokenizers)
     else:
-        refuse = partial(refuse_other_data, now=marks, allowed=data_changed, tell=tell, other_shards=True)
-        examples, encoded = streamed.shards(corpus, tokenizers, before, recipe.batches.bpe_dropout, refuse), []
+        refuse = partial(
+            refuse_other_data, now=marks, allowed=data_changed, tell=tell, other_shards=True
+        )
+        examples, encoded = (
+            streamed.shards(corpus, tokenizers, before, recipe.batches.bpe_dropout, refuse),
+            [],
+        )
     config, task, model, head = _model(recipe, task, labels, tokenizers, encoded, before, tell)
-    _refuse_too_long(config, task, zip(examples, encoded, strict=False), "Leave such examples out with data.longest.")
+    _refuse_too_long(
+        config,
+        task,
+        zip(examples, encoded, strict=False),
+        "Leave such examples out with data.longest.",
+    )
     batches = _batches(recipe, task, examples, encoded, tokenizers, labels)
-    validate = _validator(recipe, task, tokenizers, labels, model, head, validation) if validation else None
+    validate = (
+        _validator(recipe, task, tokenizers, labels, model, head, validation)
+        if validation
+        else None
+    )
     run = Run.create(out, resume) if not dry and processes.leads else Run(out)
     if not dry and processes.leads and before is None:
         remember(run, marks, examples)
         _write(run, recipe, task, labels, tokenizers, config)
     job = Job(
-        model=model, head=head, task=task, batches=batches, run=run, settings=recipe.training, resume=resume,
-        accumulate=recipe.batches.accumulate, validation=recipe.validation, places=lambda index: examples[index].place,
-        validate=validate, command=f"triptych train {out} --resume", data=digests_of(marks, examples),
-    )  # fmt: skip
-    return Prepared(recipe=recipe, job=job, tokenizers=tokenizers, labels=labels, examples=examples, validation=validation,
-                    encoded=encoded, leads=processes.leads, resumed=before is not None, marks=marks)  # fmt: skip
+        model=model,
+        head=head,
+        task=task,
+        batches=batches,
+        run=run,
+        settings=recipe.training,
+        resume=resume,
+        accumulate=recipe.batches.accumulate,
+        validation=recipe.validation,
+        places=lambda index: examples[index].place,
+        validate=validate,
+        command=f"triptych train {out} --resume",
+        data=digests_of(marks, examples),
+    )
+    return Prepared(
+        recipe=recipe,
+        job=job,
+        tokenizers=tokenizers,
+        labels=labels,
+        examples=examples,
+        validation=validation,
+        encoded=encoded,
+        leads=processes.leads,
+        resumed=before is not None,
+        marks=marks,
+    )
 
 
-# Data -------------------------------------------------------------------------------------------------------------------
+# Data ---------------------------------------------------------------------------------------------
 
 
-def _labels(task: Task, examples: Sequence[Example], origin: Run | None, before: Run | None) -> dict[str, Any]:
-    """What the task finds in the data, with what it takes over from the run that it starts from; a resumed run's must be the same."""
+def _labels(
+    task: Task, examples: Sequence[Example], origin: Run | None, before: Run | None
+) -> dict[str, Any]:
+    """What the task finds in the data, with what it takes over from the run that it starts from; a
+    resumed run's must be the same.
+    """
     labels = task.prepare(examples)
     if task.adopt is not None and origin is not None:
         labels = task.adopt(labels, origin.read_labels(), Tokenizers.load(origin.path))
     if before is not None and before.read_labels() != labels:
-        raise RunError(f"The data of {before.path} has changed since it was trained: its labels differ. Train into a new folder.")
+        raise RunError(
+            f"The data of {before.path} has changed since it was trained: its labels differ. "
+            "Train into a new folder."
+        )
     return labels
 
 
-def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels: dict[str, Any], longest: int,
-            tell: Report) -> tuple[list[Example], list[list[Encoded]]]:  # fmt: skip
-    """All examples as ids, once; those with a side over `longest` tokens are left out and named, and those that give nothing."""
+def _encode(
+    task: Task,
+    examples: list[Example],
+    tokenizers: Tokenizers,
+    labels: dict[str, Any],
+    longest: int,
+    tell: Report,
+) -> tuple[list[Example], list[list[Encoded]]]:
+    """All examples as ids, once; those with a side over `longest` tokens are left out and named,
+    and those that give nothing.
+    """
     kept, encoded, passed, nothing = [], [], [], []
     for example in examples:
         pieces = task.encode(example, tokenizers, labels, "train", None)
-        if not task.windows and any(len(values) > longest for one in pieces for values in one.inputs.values()):
+        if not task.windows and any(
+            len(values) > longest for one in pieces for values in one.inputs.values()
+        ):
             passed.append(example.place)
             continue
         for one in pieces:
@@ -195,46 +283,97 @@ def _encode(task: Task, examples: list[Example], tokenizers: Tokenizers, labels:
     if passed:
         tell(f"{_some(passed)}: over data.longest = {longest:,} tokens, left out of training.")
     if nothing:
-        reason = f"do not fit task.window = {task.options['window']:,}, or are empty" if "window" in task.options else "are empty"
-        tell(f"{_some(nothing)}: nothing is learnt from {len(nothing):,} of {len(kept):,} training examples, which {reason}.")
+        reason = (
+            f"do not fit task.window = {task.options['window']:,}, or are empty"
+            if "window" in task.options
+            else "are empty"
+        )
+        tell(
+            f"{_some(nothing)}: nothing is learnt from {len(nothing):,} of {len(kept):,} training "
+            f"examples, which {reason}."
+        )
     if not kept:
-        raise DataError(f"No example is left to train on: all {len(passed):,} have over data.longest = {longest:,} tokens.")
+        raise DataError(
+            f"No example is left to train on: all {len(passed):,} have over data.longest = "
+            f"{longest:,} tokens."
+        )
     return kept, encoded
 
 
-def _refuse_too_long(config: ModelConfig | RecurrentConfig, task: Task, pairs: Iterable[tuple[Example, list[Encoded]]], way_out: str,
-                     most: float = math.inf) -> None:  # fmt: skip
-    """Said before training, not in the midst of it: what has more tokens than the model has positions, or than are read at once."""
+def _refuse_too_long(
+    config: ModelConfig | RecurrentConfig,
+    task: Task,
+    pairs: Iterable[tuple[Example, list[Encoded]]],
+    way_out: str,
+    most: float = math.inf,
+) -> None:
+    """Said before training, not in the midst of it: what has more tokens than the model has
+    positions, or than are read at once.
+    """
     for example, pieces in () if task.windows else pairs:
-        for one, (name, side) in itertools.product(pieces, (("source", "encoder"), ("target", "decoder"))):
+        for one, (name, side) in itertools.product(
+            pieces, (("source", "encoder"), ("target", "decoder"))
+        ):
             stack, length = getattr(config, side, None), len(one.inputs.get(name, ()))
-            room = stack.max_positions if stack is not None and stack.positions == "learned" else math.inf
+            room = (
+                stack.max_positions
+                if stack is not None and stack.positions == "learned"
+                else math.inf
+            )
             limit = min(room, most if name == "source" else math.inf)
             if length > limit:
-                why = f"the model has {room:,} positions (model.{side}.max_positions)" if limit == room else f"{limit:,} are read at once"
-                raise UsageError(f"{example.place} has {length:,} {name} tokens, and {why}. {way_out}")
+                why = (
+                    f"the model has {room:,} positions (model.{side}.max_positions)"
+                    if limit == room
+                    else f"{limit:,} are read at once"
+                )
+                raise UsageError(
+                    f"{example.place} has {length:,} {name} tokens, and {why}. {way_out}"
+                )
 
 
 def _some(places: Sequence[str]) -> str:
     return ", ".join(places[:3]) + (f" and {len(places) - 3:,} more" if len(places) > 3 else "")
 
 
-def _batches(recipe: Recipe, task: Task, examples: Sequence[Example], encoded: list[list[Encoded]], tokenizers: Tokenizers,
-             labels: dict[str, Any]) -> MicroBatches:  # fmt: skip
+def _batches(
+    recipe: Recipe,
+    task: Task,
+    examples: Sequence[Example],
+    encoded: list[list[Encoded]],
+    tokenizers: Tokenizers,
+    labels: dict[str, Any],
+) -> MicroBatches:
     """This process' share of the order of micro-batches."""
     if isinstance(examples, Shards):
-        encode, size = streamed.cutter(examples, task, tokenizers, recipe.training.seed), examples.sizes
+        encode, size = (
+            streamed.cutter(examples, task, tokenizers, recipe.training.seed),
+            examples.sizes,
+        )
     else:
         encode, size = _encoder(recipe, task, examples, encoded, tokenizers, labels), [len(encoded)]
     dials, processes = recipe.batches, world()
     return MicroBatches(
-        encode, size, batch_tokens=dials.batch_tokens, seed=recipe.training.seed, buffer=dials.buffer,
-        batch_examples=dials.batch_examples, rank=processes.rank, world=processes.size, window=task.window,
-    )  # fmt: skip
+        encode,
+        size,
+        batch_tokens=dials.batch_tokens,
+        seed=recipe.training.seed,
+        buffer=dials.buffer,
+        batch_examples=dials.batch_examples,
+        rank=processes.rank,
+        world=processes.size,
+        window=task.window,
+    )
 
 
-def _encoder(recipe: Recipe, task: Task, examples: Sequence[Example], encoded: list[list[Encoded]], tokenizers: Tokenizers,
-             labels: dict[str, Any]) -> Callable[[int, int], list[Encoded]]:  # fmt: skip
+def _encoder(
+    recipe: Recipe,
+    task: Task,
+    examples: Sequence[Example],
+    encoded: list[list[Encoded]],
+    tokenizers: Tokenizers,
+    labels: dict[str, Any],
+) -> Callable[[int, int], list[Encoded]]:
     """(epoch, index) -> an example's ids: those at hand, or drawn anew each epoch."""
     dropout, seed = recipe.batches.bpe_dropout, recipe.training.seed
     if not 0 <= dropout < 1:
@@ -256,56 +395,104 @@ def _encoder(recipe: Recipe, task: Task, examples: Sequence[Example], encoded: l
     return encode
 
 
-# Tokenizers and model ---------------------------------------------------------------------------------------------------
+# Tokenizers and model -----------------------------------------------------------------------------
 
 
 def _without_drawing(recipe: Recipe, origin: Run | None, tell: Report) -> Recipe:
-    """Without `batches.bpe_dropout` where the tokenizer comes from a model of another library, whose merges are its own affair."""
-    if origin is None or not recipe.batches.bpe_dropout or Tokenizers.load(origin.path).source.kind in KINDS:
+    """Without `batches.bpe_dropout` where the tokenizer comes from a model of another library,
+    whose merges are its own affair.
+    """
+    if (
+        origin is None
+        or not recipe.batches.bpe_dropout
+        or Tokenizers.load(origin.path).source.kind in KINDS
+    ):
         return recipe
-    tell(f"batches.bpe_dropout is set aside: the tokenizer of {recipe.model.start or origin.path} cuts a word in one way.")
+    tell(
+        f"batches.bpe_dropout is set aside: the tokenizer of {recipe.model.start or origin.path} "
+        "cuts a word in one way."
+    )
     return dataclasses.replace(recipe, batches=dataclasses.replace(recipe.batches, bpe_dropout=0.0))
 
 
-def _tokenizers(recipe: Recipe, labels: dict[str, Any], examples: list[Example], origin: Run | None, tell: Report) -> Tokenizers:
+def _tokenizers(
+    recipe: Recipe,
+    labels: dict[str, Any],
+    examples: list[Example],
+    origin: Run | None,
+    tell: Report,
+) -> Tokenizers:
     tags = tuple(labels.get("tags", ()))
     if origin is not None:
-        found, named = Tokenizers.load(origin.path).with_begin(), recipe.model.start or origin.path  # of a folder, a copy is read
+        # of a folder, a copy is read
+        found, named = Tokenizers.load(origin.path).with_begin(), recipe.model.start or origin.path
         unknown_tags = [tag for tag in tags if tag not in found.source.tags]
         if unknown_tags:
             raise UsageError(
                 f"The tokenizer of {named} has no tag for {', '.join(unknown_tags)}; it has "
-                f"{', '.join(found.source.tags) or 'none'}. Start from a run that has them, or train anew."
+                f"{', '.join(found.source.tags) or 'none'}. Start from a run that has them, or "
+                "train anew."
             )
         if labels.get("mask") and found.source.mask_id is None:
-            raise UsageError(f"The tokenizer of {named} has no mask, which masked words need. Train anew.")
+            raise UsageError(
+                f"The tokenizer of {named} has no mask, which masked words need. Train anew."
+            )
         return found
     dials, mask = recipe.tokenizer, bool(labels.get("mask", False))
-    sides = {role: [name for name, one in FIELDS.items() if one.text and one.role == role] for role in ("input", "target")}
+    sides = {
+        role: [name for name, one in FIELDS.items() if one.text and one.role == role]
+        for role in ("input", "target")
+    }
     texts = {
-        role: [text for name in names for one in examples for text in texts_of(getattr(one, name)) if text] for role, names in sides.items()
+        role: [
+            text
+            for name in names
+            for one in examples
+            for text in texts_of(getattr(one, name))
+            if text
+        ]
+        for role, names in sides.items()
     }
     if dials.shared or not texts["target"]:
-        one = Tokenizer.train(texts["input"] + texts["target"], dials.kind, dials.vocabulary_size, tags, mask)
+        one = Tokenizer.train(
+            texts["input"] + texts["target"], dials.kind, dials.vocabulary_size, tags, mask
+        )
         return Tokenizers(one, one)
     source = Tokenizer.train(texts["input"], dials.kind, dials.vocabulary_size, tags)
     return Tokenizers(source, Tokenizer.train(texts["target"], dials.kind, dials.vocabulary_size))
 
 
-def with_vocabulary(config: ModelConfig | RecurrentConfig, tokenizers: Tokenizers) -> ModelConfig | RecurrentConfig:
+def with_vocabulary(
+    config: ModelConfig | RecurrentConfig, tokenizers: Tokenizers
+) -> ModelConfig | RecurrentConfig:
     """The configuration with the sizes that the tokenizers decide."""
     source = None if tokenizers.shared else tokenizers.source.vocabulary_size
-    return dataclasses.replace(config, vocabulary_size=tokenizers.target.vocabulary_size, source_vocabulary_size=source)
+    return dataclasses.replace(
+        config, vocabulary_size=tokenizers.target.vocabulary_size, source_vocabulary_size=source
+    )
 
 
-def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Tokenizers, encoded: Sequence[list[Encoded]],
-           before: Run | None, tell: Report) -> tuple[Any, Task, Any, Any]:  # fmt: skip
-    """(configuration, the task with its teacher, model, head): new, or with what is taken from another run."""
+def _model(
+    recipe: Recipe,
+    task: Task,
+    labels: dict[str, Any],
+    tokenizers: Tokenizers,
+    encoded: Sequence[list[Encoded]],
+    before: Run | None,
+    tell: Report,
+) -> tuple[Any, Task, Any, Any]:
+    """(configuration, the task with its teacher, model, head): new, or with what is taken from
+    another run.
+    """
     table = recipe.model
     if before is not None:
         config = before.read_config().model
     else:
-        config = table.config(shape_from(open_origin(table.start, task.name), table.start, table.start_layers) if table.start else None)
+        config = table.config(
+            shape_from(open_origin(table.start, task.name), table.start, table.start_layers)
+            if table.start
+            else None
+        )
     config = with_vocabulary(config, tokenizers)
     refuse_oversized(recipe, config)
     if recipe.training.teacher is not None:
@@ -317,8 +504,19 @@ def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Token
         task = referred(task, path, recipe.training)
     torch.manual_seed(recipe.training.seed)
     model, head = build(config), task.head(config, labels)
-    if table.start and (before is None or before.latest_checkpoint() is None):  # else a checkpoint holds the weights
-        tell(start_from(open_origin(table.start, task.name), table.start, table.start_layers, task, labels, model, head))
+    # else a checkpoint holds the weights
+    if table.start and (before is None or before.latest_checkpoint() is None):
+        tell(
+            start_from(
+                open_origin(table.start, task.name),
+                table.start,
+                table.start_layers,
+                task,
+                labels,
+                model,
+                head,
+            )
+        )
     if table.lora_rank is not None:
         tell(adapt_with(model, table.lora_rank, table.lora_alpha, table.lora_targets))
     if task.survey is not None:
@@ -326,20 +524,38 @@ def _model(recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Token
     return config, task, model, head
 
 
-def _validator(recipe: Recipe, task: Task, tokenizers: Tokenizers, labels: dict[str, Any], model: Any, head: Any,
-               examples: list[Example]) -> Callable[[Any], dict[str, float]]:  # fmt: skip
-    """Real decoding, greedy for the sake of time, of the development data. Raises UsageError for what cannot be read or is not scored."""
+def _validator(
+    recipe: Recipe,
+    task: Task,
+    tokenizers: Tokenizers,
+    labels: dict[str, Any],
+    model: Any,
+    head: Any,
+    examples: list[Example],
+) -> Callable[[Any], dict[str, float]]:
+    """Real decoding, greedy for the sake of time, of the development data. Raises UsageError for
+    what cannot be read or is not scored.
+    """
     encoded = ((one, task.encode(one, tokenizers, labels, "train", None)) for one in examples)
-    _refuse_too_long(model.config, task, encoded, "Take it out of the validation data.", LONGEST_SOURCE)
+    _refuse_too_long(
+        model.config, task, encoded, "Take it out of the validation data.", LONGEST_SOURCE
+    )
     settings = dataclasses.replace(recipe.decoding, beams=1, n_best=1, samples=1, temperature=0.0)
-    predictor = Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels, decoding=settings)
+    predictor = Predictor(
+        model=model, head=head, task=task, tokenizers=tokenizers, labels=labels, decoding=settings
+    )
     metric = recipe.validation.metric
-    if metric is not None and metric not in (known := predictor.evaluate(examples[:4]).scores.values):
-        raise UsageError(f"validation.metric '{metric}' is not among the scores of this task: {', '.join(known)}.")
+    if metric is not None and metric not in (
+        known := predictor.evaluate(examples[:4]).scores.values
+    ):
+        raise UsageError(
+            f"validation.metric '{metric}' is not among the scores of this task: "
+            f"{', '.join(known)}."
+        )
     return lambda _: predictor.evaluate(examples).scores.values
 
 
-# The run folder ---------------------------------------------------------------------------------------------------------
+# The run folder -----------------------------------------------------------------------------------
 
 
 def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
@@ -349,10 +565,16 @@ def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
     recipe.validation.check()
     recipe.decoding.check()
     refuse_oversized(recipe)
-    widths = {side: stack.width for side in ("encoder", "decoder") if (stack := getattr(recipe.model.config(), side, None)) is not None}
+    widths = {
+        side: stack.width
+        for side in ("encoder", "decoder")
+        if (stack := getattr(recipe.model.config(), side, None)) is not None
+    }
     if recipe.model.start is None and recipe.tokenizer.shared and len(set(widths.values())) > 1:
         said = " and ".join(f"model.{side}.width {width}" for side, width in widths.items())
-        raise UsageError(f"{said} need a vocabulary each: give tokenizer.shared = false, or both one width.")
+        raise UsageError(
+            f"{said} need a vocabulary each: give tokenizer.shared = false, or both one width."
+        )
     for name in ("batch_tokens", "batch_examples", "accumulate", "buffer"):
         value = getattr(recipe.batches, name)
         if value is not None and value < 1:
@@ -367,18 +589,28 @@ def _refuse_held(out: Path, resume: bool) -> None:
     """Before time is spent on the data: is the folder free?"""
     with Run(out).alone():
         pass
-    held = [name for name in ("model.safetensors", "checkpoints", "config.json") if (out / name).exists()]
+    held = [
+        name
+        for name in ("model.safetensors", "checkpoints", "config.json")
+        if (out / name).exists()
+    ]
     if held and not resume:
-        raise UsageError(f"{out} already holds a run ({', '.join(held)}). Go on with it by --resume, or name another folder with --out.")
+        raise UsageError(
+            f"{out} already holds a run ({', '.join(held)}). Go on with it by --resume, or name "
+            "another folder with --out."
+        )
 
 
 def _write(run: Run, recipe: Recipe, task: Task, labels: dict[str, Any], tokenizers: Tokenizers,
            config: ModelConfig | RecurrentConfig) -> None:  # fmt: skip
     """What loading needs; config.json last, so that where it stands the rest does too."""
     for side, name in tokenizers.files().items():
-        run.write_text(name, (tokenizers.target if side == "target" else tokenizers.source).to_json())
+        run.write_text(
+            name, (tokenizers.target if side == "target" else tokenizers.source).to_json()
+        )
     run.write_labels(labels)
-    if labels.get("words", {}).get("rules") == "learned":  # the run stays whole without the one that finds its words
+    # the run stays whole without the one that finds its words
+    if labels.get("words", {}).get("rules") == "learned":
         Run.open(task.options["words"]).copy_to(run.path / WORDS_FOLDER)
     run.write_recipe(recipe.to_toml())
     run.write_config(

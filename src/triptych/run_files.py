@@ -1,4 +1,6 @@
-"""The JSON files of a run folder: their shapes are checked before anything in them is believed. Imports no torch."""
+"""The JSON files of a run folder: their shapes are checked before anything in them is believed.
+Imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +18,44 @@ from .model.config import ModelConfig, RecurrentConfig, StackConfig
 LARGEST = 1 << 63  # what no size of a tensor reaches
 WAY_OUT = "Copy it again, or train the run again."
 
-# config.json ------------------------------------------------------------------------------------------------------------
+# config.json --------------------------------------------------------------------------------------
 
 OF_CONFIG: dict[str, Any] = {
-    "task": str, "options": dict, "languages": dict, "tokenizers": dict, "decoding": dict, "parameters": int, "name": str,
-}  # fmt: skip
-COUNTS = ("layers", "width", "heads", "key_heads", "inner_width", "max_positions", "embedding_width", "attention_width", "readout_width")
+    "task": str,
+    "options": dict,
+    "languages": dict,
+    "tokenizers": dict,
+    "decoding": dict,
+    "parameters": int,
+    "name": str,
+}
+COUNTS = (
+    "layers",
+    "width",
+    "heads",
+    "key_heads",
+    "inner_width",
+    "max_positions",
+    "embedding_width",
+    "attention_width",
+    "readout_width",
+)
 FROM_ZERO = ("segments", "vocabulary_size", "source_vocabulary_size")
 SHARES = ("dropout", "attention_dropout", "inner_dropout")
 
 
 def config_values(values: dict[str, Any]) -> dict[str, Any]:
-    """Check the types of config.json's values beside its model. Raise ValueError for a wrong one."""
+    """Check the types of config.json's values beside its model. Raise ValueError for a wrong
+    one.
+    """
     for name, value in values.items():
         if not isinstance(value, OF_CONFIG.get(name, object)):
             raise ValueError(f"{name} is {brief(repr(value))}")
     lists = values.get("languages", {}).values()
-    if not all(isinstance(several, list) and all(isinstance(one, str) for one in several) for several in lists):
+    if not all(
+        isinstance(several, list) and all(isinstance(one, str) for one in several)
+        for several in lists
+    ):
         raise ValueError(f"languages is {brief(repr(values['languages']))}")
     if not all(isinstance(file, str) for file in values.get("tokenizers", {}).values()):
         raise ValueError(f"tokenizers is {brief(repr(values['tokenizers']))}")
@@ -40,10 +63,14 @@ def config_values(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def model_config(values: dict[str, Any]) -> ModelConfig | RecurrentConfig:
-    """Read the model's dials out of config.json. Raise ValueError, TypeError or KeyError for what is not a model."""
+    """Read the model's dials out of config.json. Raise ValueError, TypeError or KeyError for what
+    is not a model.
+    """
     kind = values.pop("kind")
     if kind == "recurrent":
-        found: ModelConfig | RecurrentConfig = RecurrentConfig(**_of_their_types(values, RecurrentConfig))
+        found: ModelConfig | RecurrentConfig = RecurrentConfig(
+            **_of_their_types(values, RecurrentConfig)
+        )
         _check_sizes(found, "")
         return found
     if kind != "transformer":
@@ -62,7 +89,10 @@ def model_config(values: dict[str, Any]) -> ModelConfig | RecurrentConfig:
             key_heads = stack.key_heads or stack.heads
             turned = stack.positions == "rotary" and stack.width // stack.heads % 2
             if stack.width % stack.heads or stack.heads % key_heads or turned:
-                raise ValueError(f"{side} has width {stack.width}, {stack.heads} heads and {key_heads} heads of keys, which do not fit")
+                raise ValueError(
+                    f"{side} has width {stack.width}, {stack.heads} heads and {key_heads} heads "
+                    "of keys, which do not fit"
+                )
     return found
 
 
@@ -75,7 +105,11 @@ def _of_their_types(values: Any, kind: type) -> dict[str, Any]:
         wanted = hints.get(name, type(value))  # the dataclass names an unknown dial
         parts = typing.get_args(wanted) or (wanted,)
         is_choice = typing.get_origin(wanted) is Literal
-        fits = value in parts if is_choice else type(value) in parts or (wanted is float and type(value) is int)
+        fits = (
+            value in parts
+            if is_choice
+            else type(value) in parts or (wanted is float and type(value) is int)
+        )
         if not fits:
             raise ValueError(f"{name} is {brief(repr(value))}")
     return values
@@ -94,13 +128,27 @@ def _check_sizes(config: Any, where: str) -> None:
             raise ValueError(f"{where}{name} is {value}")
 
 
-# labels.json and import.json --------------------------------------------------------------------------------------------
+# labels.json and import.json ----------------------------------------------------------------------
 
 OF_LABELS: dict[str, Any] = {
-    "labels": list[str], "names": list[str], "upos": list[str], "relations": list[str], "tags": list[str], "roles": list[str],
-    "scheme": str, "written": str, "unit": str, "spaces": str, "words": dict[str, str], "template": dict[str, str],
-    "languages": dict[str, list[str]], "value": dict[str, float], "mask": bool, "pooler": bool, "no_answer": bool,
-}  # fmt: skip
+    "labels": list[str],
+    "names": list[str],
+    "upos": list[str],
+    "relations": list[str],
+    "tags": list[str],
+    "roles": list[str],
+    "scheme": str,
+    "written": str,
+    "unit": str,
+    "spaces": str,
+    "words": dict[str, str],
+    "template": dict[str, str],
+    "languages": dict[str, list[str]],
+    "value": dict[str, float],
+    "mask": bool,
+    "pooler": bool,
+    "no_answer": bool,
+}
 TEMPLATE = ("template.system", "template.user", "template.assistant", "tags")
 OF_TASKS = {  # what a head or an answer cannot do without
     "tagging": ("names", "scheme", "written", "unit", "spaces", "words.rules"),
@@ -109,13 +157,23 @@ OF_TASKS = {  # what a head or an answer cannot do without
     "text-to-text": ("languages.targets",),
 }  # fmt: skip
 OF_IMPORT: dict[str, Any] = {
-    "files": dict[str, dict], "ignored": dict[str, str], "tied": dict[str, str], "casts": dict[str, str], "config": dict, "source": str,
-    "tokenizer_config": dict, "generation_config": dict, "model_type": str, "mapped": int,
-}  # fmt: skip
+    "files": dict[str, dict],
+    "ignored": dict[str, str],
+    "tied": dict[str, str],
+    "casts": dict[str, str],
+    "config": dict,
+    "source": str,
+    "tokenizer_config": dict,
+    "generation_config": dict,
+    "model_type": str,
+    "mapped": int,
+}
 
 
 def checked_labels(values: Any, path: Path) -> dict[str, Any]:
-    """Return what a task knows of its labels. Raise RunError where labels.json has another shape."""
+    """Return what a task knows of its labels. Raise RunError where labels.json has another
+    shape.
+    """
     return _checked(values, OF_LABELS, path)
 
 
@@ -127,7 +185,10 @@ def lacking_labels(values: Mapping[str, Any], task: str, path: Path) -> None:
     for name in needed:
         first, _, inner = name.partition(".")
         if first not in values or (inner and inner not in values[first]):
-            raise RunError(f"{path} has no '{name}', which a run for {task} needs: the file is damaged, or of another run. {WAY_OUT}")
+            raise RunError(
+                f"{path} has no '{name}', which a run for {task} needs: the file is damaged, or "
+                f"of another run. {WAY_OUT}"
+            )
 
 
 def checked_import(values: Any, path: Path) -> dict[str, Any]:
@@ -143,11 +204,17 @@ def checked_import(values: Any, path: Path) -> dict[str, Any]:
 
 def _checked(values: Any, shapes: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
-        raise RunError(f"{path} holds {_kind(values)} in place of a JSON object: the file is damaged. {WAY_OUT}")
+        raise RunError(
+            f"{path} holds {_kind(values)} in place of a JSON object: the file is damaged. "
+            f"{WAY_OUT}"
+        )
     for name, shape in shapes.items():
         if name in values and not _fits(values[name], shape):
             given = brief(repr(values[name]), 60)
-            raise RunError(f"{path}: '{name}' is {given}, which is not {_wanted(shape)}: the file is damaged. {WAY_OUT}")
+            raise RunError(
+                f"{path}: '{name}' is {given}, which is not {_wanted(shape)}: the file is "
+                f"damaged. {WAY_OUT}"
+            )
     return values
 
 
@@ -163,24 +230,44 @@ def _fits(value: Any, shape: Any) -> bool:
 
 
 def _wanted(shape: Any) -> str:
-    names = {str: "a text", bool: "true or false", int: "a whole number", list: "a list", dict: "an object", float: "a number"}
+    names = {
+        str: "a text",
+        bool: "true or false",
+        int: "a whole number",
+        list: "a list",
+        dict: "an object",
+        float: "a number",
+    }
     inside = typing.get_args(shape)
-    of = f" of {names.get(typing.get_origin(inside[-1]) or inside[-1], 'values').split(' ', 1)[-1]}s" if inside else ""
+    of = (
+        f" of {names.get(typing.get_origin(inside[-1]) or inside[-1], 'values').split(' ', 1)[-1]}s"
+        if inside
+        else ""
+    )
     return names[typing.get_origin(shape) or shape] + of
 
 
 def _kind(value: Any) -> str:
-    names = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false"}
+    names = {
+        list: "a list",
+        str: "a text",
+        int: "a number",
+        float: "a number",
+        bool: "true or false",
+    }
     return names.get(type(value), "null")
 
 
-# metrics.jsonl ----------------------------------------------------------------------------------------------------------
+# metrics.jsonl ------------------------------------------------------------------------------------
 
 NUMBERS = ("seconds", "epoch", "loss")  # of a line, where it has them
 
 
-def metrics_lines(content: bytes, path: Path, tell: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
-    """Return the whole lines of metrics.jsonl; `tell` is given a sentence about those in its midst that are damaged.
+def metrics_lines(
+    content: bytes, path: Path, tell: Callable[[str], None] | None = None
+) -> list[dict[str, Any]]:
+    """Return the whole lines of metrics.jsonl; `tell` is given a sentence about those in its midst
+    that are damaged.
 
     A last line without an end was cut off by a kill and is passed over without a word.
     """
@@ -197,6 +284,8 @@ def metrics_lines(content: bytes, path: Path, tell: Callable[[str], None] | None
         else:
             damaged.append(number)
     if damaged and tell is not None:
-        shown = ", ".join(map(str, damaged[:5])) + (f" and {len(damaged) - 5:,} more" if len(damaged) > 5 else "")
+        shown = ", ".join(map(str, damaged[:5])) + (
+            f" and {len(damaged) - 5:,} more" if len(damaged) > 5 else ""
+        )
         tell(f"{path}: damaged and passed over: line {shown}.")
     return found

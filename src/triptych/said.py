@@ -28,13 +28,20 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     """Model size, estimated memory, and the first batch decoded."""
     recipe, tokenizers, examples = prepared.recipe, prepared.tokenizers, prepared.examples
     if isinstance(examples, Shards):
-        tokens, longest, held = examples.tokens - len(examples), examples.longest, max(examples.sizes)
+        tokens, longest, held = (
+            examples.tokens - len(examples),
+            examples.longest,
+            max(examples.sizes),
+        )
         count = len(examples)
     else:
         lengths = [one.length for pieces in prepared.encoded for one in pieces]
         tokens, longest, held, count = sum(lengths), max(lengths), len(examples), len(lengths)
     left = [sum(one.unseen for one in pieces) for pieces in prepared.encoded]
-    batch, unit = sum(one.length for one in first), "an example" if count == len(examples) else "a window"
+    batch, unit = (
+        sum(one.length for one in first),
+        "an example" if count == len(examples) else "a window",
+    )
     depth, step = recipe.model.depth, recipe.batches.batch_tokens * recipe.batches.accumulate
     config: Any = prepared.job.model.config
     budget = max(batch, recipe.batches.batch_tokens) * prepared.job.task.passes
@@ -42,12 +49,24 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     sizes = f"{tokenizers.source.vocabulary_size:,}"
     if not tokenizers.shared:
         sizes += f" source and {tokenizers.target.vocabulary_size:,} target"
-    sized = depth_says(depth, recipe.model.preset, recipe.to_values(), parameter_count(config), step) if depth else []
+    sized = (
+        depth_says(depth, recipe.model.preset, recipe.to_values(), parameter_count(config), step)
+        if depth
+        else []
+    )
     lines = [
         *sized,
         f"Data: {len(examples):,} examples, {tokens:,} tokens, {tokens / count:.1f} {unit}, "
         f"longest {longest:,}; {len(prepared.validation):,} for validation.",
-        *([f"Longer than the task reads: {sum(map(bool, left)):,} examples, of which {sum(left):,} tokens are left out."] * any(left)),
+        *(
+            [
+                (
+                    f"Longer than the task reads: {sum(map(bool, left)):,} examples, of which "
+                    f"{sum(left):,} tokens are left out."
+                )
+            ]
+            * any(left)
+        ),
         f"Model: {parameter_count(config):,} parameters ({size_of(config)}), vocabulary {sizes}.",
         f"Memory: about {memory / 1e9:.1f} GB while training with {budget:,} tokens a micro-batch.",
         f"First batch: {len(first)} examples, {batch:,} tokens. It reads:",
@@ -61,7 +80,10 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
                 lines.append(f"    {name} ids  {' '.join(map(str, ids[:SHOWN_TOKENS]))}{dots}")
                 lines.append(f"    {name} text {'|'.join(side.pieces(ids[:SHOWN_TOKENS]))}{dots}")
         if "target" not in one.inputs:
-            lines += [f"    {name} {' '.join(map(str, values[:SHOWN_TOKENS].tolist()))}" for name, values in one.targets.items()]
+            lines += [
+                f"    {name} {' '.join(map(str, values[:SHOWN_TOKENS].tolist()))}"
+                for name, values in one.targets.items()
+            ]
     return lines
 
 
@@ -69,8 +91,10 @@ def refuse_oversized(recipe: Recipe, config: ModelConfig | RecurrentConfig | Non
     """Raise UsageError where the memory cannot hold the training of the model.
 
     Args:
-        recipe: Says what each weight takes (itself, its gradient, the optimizer's state, the average) and how large a micro-batch is.
-        config: The model; None: that of the recipe, without its vocabulary, unless it starts from a run.
+        recipe: Says what each weight takes (itself, its gradient, the optimizer's state, the
+            average) and how large a micro-batch is.
+        config: The model; None: that of the recipe, without its vocabulary, unless it starts from a
+            run.
     """
     import torch
 
@@ -78,10 +102,17 @@ def refuse_oversized(recipe: Recipe, config: ModelConfig | RecurrentConfig | Non
         return
     dials = recipe.training
     is_frozen = bool(recipe.model.lora_rank or dials.freeze)
-    a_weight = FLOAT_BYTES * (1 if is_frozen else (3 if dials.optimizer == "muon" else 4) + (dials.average > 0))
+    a_weight = FLOAT_BYTES * (
+        1 if is_frozen else (3 if dials.optimizer == "muon" else 4) + (dials.average > 0)
+    )
     device = choose_device(dials.device)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
-    refuse_too_large(recipe.model.config() if config is None else config, a_weight, recipe.batches.batch_tokens, free)
+    refuse_too_large(
+        recipe.model.config() if config is None else config,
+        a_weight,
+        recipe.batches.batch_tokens,
+        free,
+    )
 
 
 def facts(prepared: Prepared, progress: Progress) -> CardFacts:
@@ -98,13 +129,28 @@ def facts(prepared: Prepared, progress: Progress) -> CardFacts:
         files = recipe.data.train
         data = [f"Own files: {files if isinstance(files, str) else ', '.join(files or ())}"]
     config: Any = job.model.config
-    writes = not job.task.by_losses and getattr(config, "decoder", config) is not None  # else nothing is decoded
+    # else nothing is decoded
+    writes = not job.task.by_losses and getattr(config, "decoder", config) is not None
     return CardFacts(
-        name=recipe.name, task=job.task.name, languages=[*languages.get("source", []), *languages.get("targets", [])],
-        parameters=parameter_count(config), sizes=f"{size_of(config)}, vocabulary {config.vocabulary_size:,}", data=data,
+        name=recipe.name,
+        task=job.task.name,
+        languages=[*languages.get("source", []), *languages.get("targets", [])],
+        parameters=parameter_count(config),
+        sizes=f"{size_of(config)}, vocabulary {config.vocabulary_size:,}",
+        data=data,
         examples={"train": len(prepared.examples), "validation": len(prepared.validation)},
-        tokens=progress.tokens, epochs=progress.epoch, steps=progress.step, minutes=progress.seconds / 60, hardware=hardware(),
-        command="triptych train recipe.toml", recipe=recipe.to_toml(), split="validation (greedy)" if writes else "validation",
-        metrics={key: value for key, value in best.items() if isinstance(value, float) and key not in ("epoch", "seconds")},
+        tokens=progress.tokens,
+        epochs=progress.epoch,
+        steps=progress.step,
+        minutes=progress.seconds / 60,
+        hardware=hardware(),
+        command="triptych train recipe.toml",
+        recipe=recipe.to_toml(),
+        split="validation (greedy)" if writes else "validation",
+        metrics={
+            key: value
+            for key, value in best.items()
+            if isinstance(value, float) and key not in ("epoch", "seconds")
+        },
         notes=damaged,
-    )  # fmt: skip
+    )

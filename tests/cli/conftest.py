@@ -18,10 +18,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
     (folder / "a.en").write_text("".join(f"{source}\n" for source, _ in pairs()), encoding="utf-8")
     (folder / "a.de").write_text("".join(f"{target}\n" for _, target in pairs()), encoding="utf-8")
-    (folder / "a.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in pairs()[:10]), encoding="utf-8")
+    (folder / "a.tsv").write_text(
+        "".join(f"{source}\t{target}\n" for source, target in pairs()[:10]), encoding="utf-8"
+    )
     (folder / "my.toml").write_text(
-        '[data]\nsource = "en"\ntarget = "de"\ntrain = ["a.en", "a.de"]\nvalidation = "a.tsv"\ntest = "a.tsv"\n'
-        "[training]\nsteps = 4\nlog_every_steps = 2\naverage = 0.5\n[batches]\nbatch_tokens = 200\n[decoding]\nbeams = 2\n"
+        '[data]\nsource = "en"\ntarget = "de"\ntrain = ["a.en", "a.de"]\nvalidation = "a.tsv"\n'
+        'test = "a.tsv"\n'
+        "[training]\nsteps = 4\nlog_every_steps = 2\naverage = 0.5\n[batches]\n"
+        "batch_tokens = 200\n[decoding]\nbeams = 2\n"
     )
     return folder
 

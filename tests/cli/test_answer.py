@@ -27,16 +27,26 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, (one, other) in enumerate((one, other) for one in NAMES for other in NAMES):
         text = f"{number} days ago {one} met {other}."
         start = text.rindex(other)
-        asked = [{"id": f"q{number}", "question": f"Whom did {one} meet?", "answers": [{"text": other, "answer_start": start}]},
-                 {"id": f"n{number}", "question": "Who slept?", "answers": [], "is_impossible": True}]  # fmt: skip
+        asked = [
+            {
+                "id": f"q{number}",
+                "question": f"Whom did {one} meet?",
+                "answers": [{"text": other, "answer_start": start}],
+            },
+            {"id": f"n{number}", "question": "Who slept?", "answers": [], "is_impossible": True},
+        ]
         paragraphs.append({"context": text, "qas": asked})
     for name in ("train", "dev"):
-        (folder / f"{name}.json").write_text(json.dumps({"data": [{"title": "x", "paragraphs": paragraphs}]}))
+        (folder / f"{name}.json").write_text(
+            json.dumps({"data": [{"title": "x", "paragraphs": paragraphs}]})
+        )
     (folder / "my.toml").write_text(
-        '[task]\nname = "question-answering"\nwindow = 48\nstride = 8\nlongest_question = 16\nmatch_feature = true\n'
-        '[data]\ntrain = "train.json"\nvalidation = "dev.json"\ntest = "dev.json"\nsource = "en"\n[tokenizer]\nvocabulary_size = 330\n'
-        '[model]\npreset = "encoder-tiny"\nwidth = 16\nheads = 2\nlayers = 1\ninner_width = 32\nsegments = 5\n'
-        '[training]\nsteps = 3\nlearning_rate = 0.01\nwarmup_steps = 2\nprecision = "float32"\n[batches]\nbatch_tokens = 400\n'
+        '[task]\nname = "question-answering"\nwindow = 48\nstride = 8\nlongest_question = 16\n'
+        'match_feature = true\n[data]\ntrain = "train.json"\nvalidation = "dev.json"\ntest = '
+        '"dev.json"\nsource = "en"\n[tokenizer]\nvocabulary_size = 330\n[model]\npreset = '
+        '"encoder-tiny"\nwidth = 16\nheads = 2\nlayers = 1\ninner_width = 32\nsegments = 5\n'
+        '[training]\nsteps = 3\nlearning_rate = 0.01\nwarmup_steps = 2\nprecision = "float32"\n'
+        "[batches]\nbatch_tokens = 400\n"
     )
     assert run_command(["train", str(folder / "my.toml"), "--out", str(folder / "run")]) == 0
     return folder / "run"
@@ -49,21 +59,41 @@ def test_answer_finds_a_span_of_a_passage(reader: Path, triptych: Call, tmp_path
     assert said.code == 0
     for line in said.out.splitlines():
         one = json.loads(line)
-        assert set(one) >= {"text", "start", "end", "no_answer_score", "candidates", "truncated_input_tokens"}
-        assert one["text"] == (PASSAGE[one["start"] : one["end"]] if one["start"] is not None else "")
+        assert set(one) >= {
+            "text",
+            "start",
+            "end",
+            "no_answer_score",
+            "candidates",
+            "truncated_input_tokens",
+        }
+        assert one["text"] == (
+            PASSAGE[one["start"] : one["end"]] if one["start"] is not None else ""
+        )
     assert triptych("answer", reader, f"Who?\t{PASSAGE}").code == 0
     assert triptych("answer", reader, "Who?", "--passage", "").code == 0
 
 
-def test_a_byte_order_mark_before_stdin_is_no_text(reader: Path, triptych: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_byte_order_mark_before_stdin_is_no_text(
+    reader: Path, triptych: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = json.dumps({"question": "Whom did Ada meet?", "passage": PASSAGE})
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"\ufeff{line}\r\n\ufeffWho?\t{PASSAGE}\r\n".encode())))
+    monkeypatch.setattr(
+        sys,
+        "stdin",
+        io.TextIOWrapper(io.BytesIO(f"\ufeff{line}\r\n\ufeffWho?\t{PASSAGE}\r\n".encode())),
+    )
     said = triptych("answer", reader, "--jsonl")
     assert said.code == 0, said.err
-    assert [json.loads(one)["question"] for one in said.out.splitlines()] == ["Whom did Ada meet?", "Who?"]
+    assert [json.loads(one)["question"] for one in said.out.splitlines()] == [
+        "Whom did Ada meet?",
+        "Who?",
+    ]
 
 
-def test_answer_over_documents_names_the_place(reader: Path, triptych: Call, tmp_path: Path) -> None:
+def test_answer_over_documents_names_the_place(
+    reader: Path, triptych: Call, tmp_path: Path
+) -> None:
     (tmp_path / "a.txt").write_text("Nothing.\n\n" + PASSAGE, encoding="utf-8")
     (tmp_path / "bad.txt").write_bytes(b"\xff")
     said = triptych("answer", reader, "Whom did Ada meet?", "", "--documents", tmp_path, "--jsonl")
@@ -72,20 +102,52 @@ def test_answer_over_documents_names_the_place(reader: Path, triptych: Call, tmp
     assert empty["text"] == ""
     if one["text"]:
         text = (tmp_path / one["file"]).read_text(encoding="utf-8")
-        assert text[one["start"] : one["end"]] == one["text"] and one["line"] == text.count("\n", 0, one["start"]) + 1
-    plain = triptych("answer", reader, "Whom did Ada meet?", "--documents", tmp_path, "--retriever", reader, "--top", "1")
+        assert (
+            text[one["start"] : one["end"]] == one["text"]
+            and one["line"] == text.count("\n", 0, one["start"]) + 1
+        )
+    plain = triptych(
+        "answer",
+        reader,
+        "Whom did Ada meet?",
+        "--documents",
+        tmp_path,
+        "--retriever",
+        reader,
+        "--top",
+        "1",
+    )
     assert plain.code == 0 and plain.out.count("\t") == 2
-    said = triptych("answer", reader, "Who?", "Whom did Ada meet" + " and" * 40, "--documents", tmp_path, "--jsonl")
+    said = triptych(
+        "answer",
+        reader,
+        "Who?",
+        "Whom did Ada meet" + " and" * 40,
+        "--documents",
+        tmp_path,
+        "--jsonl",
+    )
     counts = [json.loads(line)["truncated_input_tokens"] for line in said.out.splitlines()]
-    assert counts[0] == 0 < counts[1] and f"Not all was seen of text 2 ({counts[1]} tokens)" in said.err
+    assert (
+        counts[0] == 0 < counts[1]
+        and f"Not all was seen of text 2 ({counts[1]} tokens)" in said.err
+    )
 
 
 def test_what_cannot_be_asked_is_said(reader: Path, triptych: Call, tmp_path: Path) -> None:
-    assert "not both" in triptych("answer", reader, "Who?", "--documents", tmp_path, "--passage", "x").err
-    assert "not a folder" in triptych("answer", reader, "Who?", "--documents", tmp_path / "none").err
+    assert (
+        "not both"
+        in triptych("answer", reader, "Who?", "--documents", tmp_path, "--passage", "x").err
+    )
+    assert (
+        "not a folder" in triptych("answer", reader, "Who?", "--documents", tmp_path / "none").err
+    )
     assert "--documents" in triptych("answer", reader, "Who?", "--retriever", reader).err
     for verb in ("predict", "inspect"):
-        assert "reads the text as it is" in triptych(verb, reader, "Who?", "--passage", "x", "--words").err
+        assert (
+            "reads the text as it is"
+            in triptych(verb, reader, "Who?", "--passage", "x", "--words").err
+        )
     said = triptych("answer", reader, "Who?")
     assert said.code == 1 and "2 between tabs" in said.err
 
@@ -93,7 +155,11 @@ def test_what_cannot_be_asked_is_said(reader: Path, triptych: Call, tmp_path: Pa
 def test_evaluate_scores_answers(reader: Path, triptych: Call) -> None:
     said = triptych("evaluate", reader, "--json")
     values = json.loads(said.out.splitlines()[-1])
-    assert list(values["metrics"])[:2] == ["f1", "exact_match"] and "loss" in values["metrics"] and "SQuAD" in values["signature"]
+    assert (
+        list(values["metrics"])[:2] == ["f1", "exact_match"]
+        and "loss" in values["metrics"]
+        and "SQuAD" in values["signature"]
+    )
     assert values["task"] == "question-answering" and values["examples"] == 18
 
 
@@ -104,13 +170,22 @@ def test_the_threshold_was_fitted_and_is_saved(reader: Path) -> None:
 
 
 def test_embed_prints_vectors_or_writes_them(reader: Path, triptych: Call, tmp_path: Path) -> None:
-    lines = [json.loads(line) for line in triptych("embed", reader, "Ada met", "東京").out.splitlines()]
+    lines = [
+        json.loads(line) for line in triptych("embed", reader, "Ada met", "東京").out.splitlines()
+    ]
     assert [line["text"] for line in lines] == ["Ada met", "東京"]
     assert all(abs(sum(value**2 for value in line["vector"]) - 1) < 1e-3 for line in lines)
     said = triptych("embed", reader, "Ada met", "東京", "--npy", tmp_path / "v.npy")
     whole = np.load(tmp_path / "v.npy", allow_pickle=False)
-    assert said.out == "" and whole.shape == (2, 16) and np.allclose(whole[0], lines[0]["vector"], atol=1e-5)
-    assert "cannot be written" in triptych("embed", reader, "x", "--npy", tmp_path / "no" / "v.npy").err
+    assert (
+        said.out == ""
+        and whole.shape == (2, 16)
+        and np.allclose(whole[0], lines[0]["vector"], atol=1e-5)
+    )
+    assert (
+        "cannot be written"
+        in triptych("embed", reader, "x", "--npy", tmp_path / "no" / "v.npy").err
+    )
 
 
 def test_a_translator_neither_answers_nor_embeds(trained: Path, triptych: Call) -> None:
@@ -119,12 +194,31 @@ def test_a_translator_neither_answers_nor_embeds(trained: Path, triptych: Call) 
 
 
 def test_inspect_draws_the_answer(reader: Path, triptych: Call, tmp_path: Path) -> None:
-    said = triptych("inspect", reader, "Whom did Ada meet?", "--passage", PASSAGE, "--html", tmp_path / "a.html")
+    said = triptych(
+        "inspect", reader, "Whom did Ada meet?", "--passage", PASSAGE, "--html", tmp_path / "a.html"
+    )
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert said.code == 0 and 'class="answer-bars"' in page and 'class="candidates"' in page and '"encoder"' in page
-    long = triptych("inspect", reader, "Whom did Ada meet?", "--passage", PASSAGE * 20, "--html", tmp_path / "b.html", "--kinds", "encoder")
+    assert (
+        said.code == 0
+        and 'class="answer-bars"' in page
+        and 'class="candidates"' in page
+        and '"encoder"' in page
+    )
+    long = triptych(
+        "inspect",
+        reader,
+        "Whom did Ada meet?",
+        "--passage",
+        PASSAGE * 20,
+        "--html",
+        tmp_path / "b.html",
+        "--kinds",
+        "encoder",
+    )
     assert long.code == 0 and "windows; the page shows the attention of" in long.err
-    assert "probability" in triptych("inspect", reader, "Whom did Ada meet?", "--passage", PASSAGE).out
+    assert (
+        "probability" in triptych("inspect", reader, "Whom did Ada meet?", "--passage", PASSAGE).out
+    )
     assert "--passage" in triptych("inspect", reader, "Whom did Ada meet?").err
 
 
@@ -133,7 +227,9 @@ def test_data_check_lists_wrong_offsets(reader: Path, triptych: Call, tmp_path: 
     file = tmp_path / "bad.json"
     file.write_text(json.dumps({"data": [{"paragraphs": [{"context": "Ada met.", "qas": asked}]}]}))
     said = triptych("data", "check", file)
-    assert said.code == 1 and "bad.json#lost: wrong offset" in said.out and "1 questions" in said.err
+    assert (
+        said.code == 1 and "bad.json#lost: wrong offset" in said.out and "1 questions" in said.err
+    )
     said = triptych("data", "check", reader.parent / "my.toml")
     assert said.code == 1 and "leak" in said.out
     file.write_text("{")

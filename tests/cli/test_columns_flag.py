@@ -1,4 +1,6 @@
-"""--columns of init and train: kept in the recipe, used by every verb; asked for on a terminal, demanded elsewhere."""
+"""--columns of init and train: kept in the recipe, used by every verb; asked for on a terminal,
+demanded elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -32,49 +34,90 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def sheet(tmp_path: Path) -> Path:
     """A spreadsheet as it is saved."""
     rows = [("ID", "English", "Deutsch", "Notes"), *((*row, "ok") for row in ROWS)]
-    (tmp_path / "sheet.csv").write_text("".join(f"{','.join(row)}\n" for row in rows), encoding="utf-8")
+    (tmp_path / "sheet.csv").write_text(
+        "".join(f"{','.join(row)}\n" for row in rows), encoding="utf-8"
+    )
     return tmp_path / "sheet.csv"
 
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """Numbers before the pairs, no header."""
-    (tmp_path / "bare.tsv").write_text("".join("\t".join(row) + "\n" for row in ROWS), encoding="utf-8")
+    (tmp_path / "bare.tsv").write_text(
+        "".join("\t".join(row) + "\n" for row in ROWS), encoding="utf-8"
+    )
     return tmp_path / "bare.tsv"
 
 
-def test_a_spreadsheet_is_learnt_by_its_languages(triptych: Command, sheet: Path, tmp_path: Path) -> None:
+def test_a_spreadsheet_is_learnt_by_its_languages(
+    triptych: Command, sheet: Path, tmp_path: Path
+) -> None:
     done = triptych("init", "translation", "--source", sheet, "--out", tmp_path / "a.toml")
-    assert done.code == 0 and "'English' is taken for the source and 'Deutsch' is taken for the target" in done.err
-    assert "3       Deutsch  target     Der Hund 0 schläft." in done.err and "row 4" in done.err  # three sample rows
+    assert (
+        done.code == 0
+        and "'English' is taken for the source and 'Deutsch' is taken for the target" in done.err
+    )
+    # three sample rows
+    assert "3       Deutsch  target     Der Hund 0 schläft." in done.err and "row 4" in done.err
     (tmp_path / "three.tsv").write_text("en\tde\tfr\n" + "one\teins\tun\ntwo\tzwei\tdeux\n" * 20)
-    done = triptych("init", "translation", "--source", tmp_path / "three.tsv", "--out", tmp_path / "b.toml")
-    assert done.code == 2 and "can be read in more than one way" in done.err and "--columns source=en,target=de" in done.err
+    done = triptych(
+        "init", "translation", "--source", tmp_path / "three.tsv", "--out", tmp_path / "b.toml"
+    )
+    assert (
+        done.code == 2
+        and "can be read in more than one way" in done.err
+        and "--columns source=en,target=de" in done.err
+    )
     assert not (tmp_path / "b.toml").exists()
 
 
 def test_ids_and_scores_are_no_side(triptych: Command, bare: Path, tmp_path: Path) -> None:
     call = ("init", "translation", "--source", bare, "--out", tmp_path / "a.toml")
     done = triptych(*call)
-    assert done.code == 2 and "numbers alone: the source (column 1)" in done.err and "--columns source=2,target=3" in done.err
-    assert "3       -          Der Hund 0 schläft.  Der Hund 1 schläft.  Der Hund 2 schläft." in done.err
+    assert (
+        done.code == 2
+        and "numbers alone: the source (column 1)" in done.err
+        and "--columns source=2,target=3" in done.err
+    )
+    assert (
+        "3       -          Der Hund 0 schläft.  Der Hund 1 schläft.  Der Hund 2 schläft."
+        in done.err
+    )
     checked = triptych("data", "check", bare)
     assert checked.code == 1 and "error:" in checked.out and "numbers alone" in checked.out
     done = triptych(*call, "--columns", "source=3,target=2")
-    assert done.code == 0 and Recipe.load(tmp_path / "a.toml").data.columns == {"source": "3", "target": "2"}
+    assert done.code == 0 and Recipe.load(tmp_path / "a.toml").data.columns == {
+        "source": "3",
+        "target": "2",
+    }
     assert triptych("data", "check", tmp_path / "a.toml").code == 0
     assert "distinct lines" in triptych("data", "stats", tmp_path / "a.toml").out
 
 
-def test_columns_given_to_train_are_kept_and_used_by_evaluate(triptych: Command, sheet: Path, tmp_path: Path) -> None:
+def test_columns_given_to_train_are_kept_and_used_by_evaluate(
+    triptych: Command, sheet: Path, tmp_path: Path
+) -> None:
     few = tmp_path / "few.csv"
-    few.write_text("".join(line for line in sheet.read_text("utf-8").splitlines(keepends=True)[:4]), encoding="utf-8")
+    few.write_text(
+        "".join(line for line in sheet.read_text("utf-8").splitlines(keepends=True)[:4]),
+        encoding="utf-8",
+    )
     (tmp_path / "my.toml").write_text(
-        f'[data]\ntrain = "{sheet.name}"\nvalidation = "few.csv"\ntest = "few.csv"\ncolumns = {{source = 2, target = 4}}\n'
-        "[training]\nsteps = 1\naverage = 0\n[batches]\nbatch_tokens = 200\n[decoding]\nmax_length = 2\nbeams = 1\n"
+        f'[data]\ntrain = "{sheet.name}"\nvalidation = "few.csv"\ntest = "few.csv"\n'
+        f"columns = {{source = 2, target = 4}}\n"
+        "[training]\nsteps = 1\naverage = 0\n[batches]\nbatch_tokens = 200\n[decoding]\n"
+        "max_length = 2\nbeams = 1\n"
     )
     run = tmp_path / "run"
-    done = triptych("train", tmp_path / "my.toml", "--columns", "source=Deutsch,target=English", "--out", run, *TINY)
+    done = triptych(
+        "train",
+        tmp_path / "my.toml",
+        "--columns",
+        "source=Deutsch,target=English",
+        "--out",
+        run,
+        *TINY,
+    )
     assert done.code == 0, done.err
     assert Recipe.load(run).data.columns == {"source": "Deutsch", "target": "English"}
     scored = triptych("evaluate", run)
@@ -83,19 +126,35 @@ def test_columns_given_to_train_are_kept_and_used_by_evaluate(triptych: Command,
     assert given.code == 0 and given.out == scored.out
     (tmp_path / "plain.tsv").write_text("Ein Hund.\tA dog.\n")
     other = triptych("evaluate", run, "--data", tmp_path / "plain.tsv")
-    assert other.code == 0 and "the columns of the run (source=Deutsch, target=English) are not there" in other.err
-    wrong = triptych("train", tmp_path / "my.toml", "--columns", "source=Deutsh", "--out", tmp_path / "no")
+    assert (
+        other.code == 0
+        and "the columns of the run (source=Deutsch, target=English) are not there" in other.err
+    )
+    wrong = triptych(
+        "train", tmp_path / "my.toml", "--columns", "source=Deutsh", "--out", tmp_path / "no"
+    )
     assert wrong.code == 1 and "no column 'Deutsh'" in wrong.err
 
 
 def test_texts_and_labels_by_name(triptych: Command, tmp_path: Path) -> None:
-    rows = [f"{n};{'pos' if n % 2 else 'neg'};The film {n} was {'good' if n % 2 else 'bad'}.".replace(";", "\t") for n in range(60)]
+    rows = [
+        f"{n};{'pos' if n % 2 else 'neg'};The film {n} was {'good' if n % 2 else 'bad'}.".replace(
+            ";", "\t"
+        )
+        for n in range(60)
+    ]
     (tmp_path / "a.tsv").write_text("nr\tart\tbemerkung\n" + "\n".join(rows) + "\n")
     call = ("init", "classification", "--train", tmp_path / "a.tsv", "--out")
     done = triptych(*call, tmp_path / "a.toml")
-    assert done.code == 2 and "does not say which column is the text" in done.err and "3       bemerkung  The film 0 was bad." in done.err
-    for columns, kept in (("text=bemerkung,label=art", {"text": "bemerkung", "label": "art"}),
-                          ("text=3,label=2", {"text": "3", "label": "2", "header": "yes"})):  # fmt: skip
+    assert (
+        done.code == 2
+        and "does not say which column is the text" in done.err
+        and "3       bemerkung  The film 0 was bad." in done.err
+    )
+    for columns, kept in (
+        ("text=bemerkung,label=art", {"text": "bemerkung", "label": "art"}),
+        ("text=3,label=2", {"text": "3", "label": "2", "header": "yes"}),
+    ):
         out = tmp_path / f"{columns[5]}.toml"
         done = triptych(*call, out, "--columns", columns)
         assert done.code == 0 and "texts with 2 labels" in done.err, done.err
@@ -103,9 +162,13 @@ def test_texts_and_labels_by_name(triptych: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", ["text=bemerkung,label=art", "text=3,label=2,header=yes"])
-def test_a_pretrained_classifier_starts_with_columns(columns: str, triptych: Command, tmp_path: Path) -> None:
+def test_a_pretrained_classifier_starts_with_columns(
+    columns: str, triptych: Command, tmp_path: Path
+) -> None:
     config = {**toy_folder.CONFIG, "architectures": ["BertForMaskedLM"]}
-    bert = toy_folder.write(tmp_path / "bert", toy_folder.tensors(pooler=False, masked=True), config)
+    bert = toy_folder.write(
+        tmp_path / "bert", toy_folder.tensors(pooler=False, masked=True), config
+    )
     rows = "".join(f"{n}\t{'ab'[n % 2]}\tthe cat sat {n}\n" for n in range(60))
     (tmp_path / "a.tsv").write_text(f"nr\tart\tbemerkung\n{rows}")
     call = ("init", "classification", "--train", tmp_path / "a.tsv", "--columns", columns, "--out")
@@ -113,19 +176,44 @@ def test_a_pretrained_classifier_starts_with_columns(columns: str, triptych: Com
     assert done.code == 0, done.err
     made = Recipe.load(tmp_path / "a.toml")
     assert made.data.columns == parsed(columns) and made.model.start == str(bert)
-    done = triptych("train", tmp_path / "a.toml", "--out", tmp_path / "run", "--training.epochs", "1", "--training.precision", "float32")
+    done = triptych(
+        "train",
+        tmp_path / "a.toml",
+        "--out",
+        tmp_path / "run",
+        "--training.epochs",
+        "1",
+        "--training.precision",
+        "float32",
+    )
     assert done.code == 0 and "data.columns" not in done.err, done.err
     offered = triptych(*call, tmp_path / "b.toml")  # a model is beside the data
     assert f"--columns {columns} --out {tmp_path / 'b.toml'} --start {bert}" in offered.err
 
 
-def test_a_translator_goes_on_with_columns(triptych: Command, trained: Path, sheet: Path, tmp_path: Path) -> None:
+def test_a_translator_goes_on_with_columns(
+    triptych: Command, trained: Path, sheet: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "a.toml"
-    call = ("init", "translation", "--source", sheet, "--columns", "source=English,target=Deutsch", "--start", trained, "--out", out)
+    call = (
+        "init",
+        "translation",
+        "--source",
+        sheet,
+        "--columns",
+        "source=English,target=Deutsch",
+        "--start",
+        trained,
+        "--out",
+        out,
+    )
     done = triptych(*call)
     assert done.code == 0, done.err
     made = Recipe.load(out)
-    assert made.data.columns == {"source": "English", "target": "Deutsch"} and made.model.start == str(trained)
+    assert made.data.columns == {
+        "source": "English",
+        "target": "Deutsch",
+    } and made.model.start == str(trained)
 
 
 @pytest.mark.parametrize(
@@ -138,15 +226,21 @@ def test_a_translator_goes_on_with_columns(triptych: Command, trained: Path, she
         ("question-answering", "", "text=1"),
     ],
 )
-def test_a_recipe_is_checked_by_its_columns(task: str, columns: str, wrong: str, triptych: Command, tmp_path: Path) -> None:
+def test_a_recipe_is_checked_by_its_columns(
+    task: str, columns: str, wrong: str, triptych: Command, tmp_path: Path
+) -> None:
     texts = {"chat": '{"prompt": "a", "output": "b"}\n', "tagging": "a X\nb Y\n\n"}
-    text = texts.get(task, '{"langes": "One.", "kurzes": "1."}\n{"langes": "one", "kurzes": "1."}\n')
+    text = texts.get(
+        task, '{"langes": "One.", "kurzes": "1."}\n{"langes": "one", "kurzes": "1."}\n'
+    )
     (tmp_path / "a.jsonl").write_text(text)
     recipe = f'[task]\nname = "{task}"\n[data]\ntrain = "a.jsonl"\n'
     if columns:
         (tmp_path / "a.toml").write_text(f"{recipe}columns = {{{columns}}}\n")
         done = triptych("data", "check", tmp_path / "a.toml")
-        assert " 0 errors" in done.err and ("duplicate" in done.out) == (task != "tagging"), done.out
+        assert " 0 errors" in done.err and ("duplicate" in done.out) == (task != "tagging"), (
+            done.out
+        )
     field, column = wrong.split("=")
     (tmp_path / "b.toml").write_text(f'{recipe}columns = {{{field} = "{column}"}}\n')
     done = triptych("data", "check", tmp_path / "b.toml")
@@ -181,9 +275,14 @@ def test_what_is_no_list_of_columns_is_refused(given: str) -> None:
         ("y\n2\n3\n", {"source": "The dog 0 sleeps.", "target": "Der Hund 0 schläft."}),
     ],
 )
-def test_a_terminal_is_asked(said: str, kept: dict[str, str], bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_is_asked(
+    said: str, kept: dict[str, str], bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours, theirs = os.openpty()
-    with open(theirs, encoding="utf-8") as stdin, open(theirs, "w", encoding="utf-8", closefd=False) as stderr:
+    with (
+        open(theirs, encoding="utf-8") as stdin,
+        open(theirs, "w", encoding="utf-8", closefd=False) as stderr,
+    ):
         monkeypatch.setattr(sys, "stdin", stdin)
         monkeypatch.setattr(sys, "stderr", stderr)
         os.write(ours, said.encode())
@@ -195,7 +294,11 @@ def test_a_terminal_is_asked(said: str, kept: dict[str, str], bare: Path, monkey
             shown += part
     os.close(ours)
     shown = shown.decode(errors="replace")
-    assert "Which column is the source? [1-3 or its name]" in shown and "numbers alone" in shown and "Der Hund 2" in shown
+    assert (
+        "Which column is the source? [1-3 or its name]" in shown
+        and "numbers alone" in shown
+        and "Der Hund 2" in shown
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo terminals here")

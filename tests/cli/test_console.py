@@ -136,7 +136,9 @@ def test_json_on_a_terminal_is_still_json(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("verb", ["check", "stats"])
-def test_a_label_cannot_command_the_terminal(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_label_cannot_command_the_terminal(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     screen = Screen(monkeypatch)
     file = tmp_path / "odd\x1b]2;name\x07\nerror: false.tsv"
     file.write_text("text\tlabel\n" + f"good\t{CLIPBOARD}\nbad\tno\n\tno\n" * 3, encoding="utf-8")
@@ -157,7 +159,9 @@ def test_what_a_user_types_is_not_echoed_raw(monkeypatch: pytest.MonkeyPatch) ->
     assert written.count(AS_SHOWN) >= 3 and "\x1b" not in written and "\u202e" not in written
 
 
-@pytest.mark.parametrize(("task", "raw"), [("classification", False), ("tagging", False), ("translation", True)])
+@pytest.mark.parametrize(
+    ("task", "raw"), [("classification", False), ("tagging", False), ("translation", True)]
+)
 def test_labels_stay_on_one_line(task: str, raw: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen(monkeypatch)
     predictor = SimpleNamespace(task=SimpleNamespace(name=task))
@@ -195,7 +199,9 @@ main.main(["info", "no{CLIPBOARD}", "--debug"])
 
 
 def test_no_verb_prints_past_the_console() -> None:
-    """print() only of constants, no stream written to, no Console of another's, outside console.py."""
+    """print() only of constants, no stream written to, no Console of another's, outside
+    console.py.
+    """
     for path in sorted(Path(triptych.cli.__path__[0]).glob("*.py")):
         if path.name == "console.py":
             continue
@@ -205,7 +211,9 @@ def test_no_verb_prints_past_the_console() -> None:
             called, where = ast.unparse(node.func), f"{path.name}:{node.lineno}"
             constant = all(isinstance(one, ast.Constant) for one in node.args)
             assert called != "print" or constant, where
-            assert not (called.startswith("sys.") and called.endswith((".write", ".writelines"))), where
+            assert not (called.startswith("sys.") and called.endswith((".write", ".writelines"))), (
+                where
+            )
             assert called not in ("Console", "warnings.warn", "traceback.print_exc"), where
 
 
@@ -222,12 +230,17 @@ def test_no_verb_prints_past_the_console() -> None:
     ],
 )
 def test_the_advice_where_memory_ends_fits_the_verb(verb: str, there: str, not_there: str) -> None:
-    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")):
+    for error in (
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ):
         sentence = said(error, verb)
         assert sentence.startswith("triptych: ") and there in sentence and not_there not in sentence
 
 
-def test_a_verb_out_of_memory_gets_its_own_advice(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_verb_out_of_memory_gets_its_own_advice(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     def full(*_: object) -> None:
         raise MemoryError
 

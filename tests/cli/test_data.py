@@ -21,34 +21,67 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_init_writes_a_recipe_that_trains(triptych: Command, files: Path, tmp_path: Path) -> None:
     out = tmp_path / "my.toml"
-    done = triptych("init", "translation", "--source", files / "a.en", "--target", files / "a.de", "--out", out)
+    done = triptych(
+        "init", "translation", "--source", files / "a.en", "--target", files / "a.de", "--out", out
+    )
     assert done.code == 0 and done.out.strip() == str(out)
     for words in ("tokens/s here", "minutes", "GB of memory", "plain text, 144 lines"):
         assert words in done.err
     recipe = Recipe.load(out)
     assert (recipe.data.source, recipe.data.target) == ("en", "de") and recipe.training.minutes
-    dry = triptych("train", out, "--dry-run", "--model.layers", "1", "--tokenizer.vocabulary_size", "330")
+    dry = triptych(
+        "train", out, "--dry-run", "--model.layers", "1", "--tokenizer.vocabulary_size", "330"
+    )
     assert dry.code == 0 and "First batch" in dry.err
 
 
 def test_init_never_writes_over_a_file(triptych: Command, files: Path, tmp_path: Path) -> None:
     out = tmp_path / "my.toml"
     out.write_text("mine")
-    done = triptych("init", "translation", "--source", files / "a.en", "--target", files / "a.de", "--out", out)
+    done = triptych(
+        "init", "translation", "--source", files / "a.en", "--target", files / "a.de", "--out", out
+    )
     assert done.code == 2 and "not overwritten" in done.err and out.read_text() == "mine"
 
 
-def test_init_reads_one_file_with_both_sides(triptych: Command, files: Path, tmp_path: Path) -> None:
-    (tmp_path / "all.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in zip(*(
-        (files / name).read_text().split("\n")[:-1] for name in ("a.en", "a.de")), strict=True)))  # fmt: skip
-    done = triptych("init", "translation", "--source", tmp_path / "all.tsv", "--out", tmp_path / "my.toml", "--target-language", "de")
+def test_init_reads_one_file_with_both_sides(
+    triptych: Command, files: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "all.tsv").write_text(
+        "".join(
+            f"{a}\t{b}\n"
+            for a, b in zip(
+                *((files / name).read_text().split("\n")[:-1] for name in ("a.en", "a.de")),
+                strict=True,
+            )
+        )
+    )
+    done = triptych(
+        "init",
+        "translation",
+        "--source",
+        tmp_path / "all.tsv",
+        "--out",
+        tmp_path / "my.toml",
+        "--target-language",
+        "de",
+    )
     assert done.code == 0 and Recipe.load(tmp_path / "my.toml").data.target == "de"
 
 
 def test_init_tells_chinese_from_latin(triptych: Command, tmp_path: Path) -> None:
     (tmp_path / "a.en").write_text("".join(f"I have {n} books.\n" for n in range(60)))
     (tmp_path / "a.zh").write_text("".join(f"我有{n}本书。\n" for n in range(60)), encoding="utf-8")
-    done = triptych("init", "translation", "--source", tmp_path / "a.en", "--target", tmp_path / "a.zh", "--out", tmp_path / "my.toml")
+    done = triptych(
+        "init",
+        "translation",
+        "--source",
+        tmp_path / "a.en",
+        "--target",
+        tmp_path / "a.zh",
+        "--out",
+        tmp_path / "my.toml",
+    )
     assert done.code == 0 and Recipe.load(tmp_path / "my.toml").tokenizer.shared is False
 
 
@@ -60,10 +93,21 @@ def test_init_tells_chinese_from_latin(triptych: Command, tmp_path: Path) -> Non
         (b"a\n", b"b\n", "too few"),
     ],
 )
-def test_init_refuses_files_that_cannot_train(triptych: Command, tmp_path: Path, english: bytes, german: bytes, said: str) -> None:
+def test_init_refuses_files_that_cannot_train(
+    triptych: Command, tmp_path: Path, english: bytes, german: bytes, said: str
+) -> None:
     (tmp_path / "a.en").write_bytes(english)
     (tmp_path / "a.de").write_bytes(german)
-    done = triptych("init", "translation", "--source", tmp_path / "a.en", "--target", tmp_path / "a.de", "--out", tmp_path / "my.toml")
+    done = triptych(
+        "init",
+        "translation",
+        "--source",
+        tmp_path / "a.en",
+        "--target",
+        tmp_path / "a.de",
+        "--out",
+        tmp_path / "my.toml",
+    )
     assert done.code == 1 and said in done.err and not (tmp_path / "my.toml").exists()
 
 
@@ -72,21 +116,35 @@ def test_check_names_file_line_and_reason_and_exits_1(triptych: Command, tmp_pat
     (tmp_path / "a.de").write_bytes(b"gut\nschlecht\n\xfe\n")
     done = triptych("data", "check", tmp_path / "a.en", tmp_path / "a.de")
     assert done.code == 1 and "a.en:2" in done.out and "a.de:3" in done.out and "UTF-8" in done.out
-    same = triptych("data", "check", "--source", tmp_path / "a.en", "--target", tmp_path / "a.de", "--json")
-    assert same.code == 1 and all({"place", "reason", "severity"} == set(json.loads(line)) for line in same.out.strip().split("\n"))
+    same = triptych(
+        "data", "check", "--source", tmp_path / "a.en", "--target", tmp_path / "a.de", "--json"
+    )
+    assert same.code == 1 and all(
+        {"place", "reason", "severity"} == set(json.loads(line))
+        for line in same.out.strip().split("\n")
+    )
 
 
-def test_check_of_a_table_that_cannot_be_read_names_its_lines_too(triptych: Command, tmp_path: Path) -> None:
+def test_check_of_a_table_that_cannot_be_read_names_its_lines_too(
+    triptych: Command, tmp_path: Path
+) -> None:
     (tmp_path / "a.csv").write_bytes("text,label\ncafé,x\ntea,y\nsoirée,x\n".encode("latin-1"))
     done = triptych("data", "check", tmp_path / "a.csv")
-    assert done.code == 1 and "a.csv:2: bad UTF-8" in done.out and "a.csv:4: bad UTF-8" in done.out, done.err
+    assert (
+        done.code == 1 and "a.csv:2: bad UTF-8" in done.out and "a.csv:4: bad UTF-8" in done.out
+    ), done.err
     (tmp_path / "b.csv").write_text("text;label\ntea;y\n")
     done = triptych("data", "check", tmp_path / "b.csv", "--json")
-    assert done.code == 1 and "semicolons" in json.loads(done.out)["reason"] and "no pairs; 1 errors" in done.err
+    assert (
+        done.code == 1
+        and "semicolons" in json.loads(done.out)["reason"]
+        and "no pairs; 1 errors" in done.err
+    )
 
 
 def test_check_of_a_recipe_sees_leaks(triptych: Command, files: Path) -> None:
-    done = triptych("data", "check", files / "my.toml")  # its test file is a part of its training file
+    # its test file is a part of its training file
+    done = triptych("data", "check", files / "my.toml")
     assert done.code == 1 and "leak" in done.out
 
 
@@ -98,23 +156,52 @@ def test_check_of_good_files_is_quiet(triptych: Command, files: Path) -> None:
 def test_check_of_an_empty_file(triptych: Command, tmp_path: Path) -> None:
     (tmp_path / "none.tsv").touch()
     done = triptych("data", "check", tmp_path / "none.tsv")
-    assert done.code == 1 and done.out == f"error: {tmp_path / 'none.tsv'}: empty: no example for train\n"
+    assert (
+        done.code == 1
+        and done.out == f"error: {tmp_path / 'none.tsv'}: empty: no example for train\n"
+    )
 
 
 def test_check_of_conversations(triptych: Command, tmp_path: Path) -> None:
-    turns = [{"role": "user", "content": "Open on Sunday?"}, {"role": "assistant", "content": "From ten."}]
-    talk = [{"messages": turns}, {"messages": []}, {"messages": turns}, {"instruction": "Name it.", "output": ""}]
+    turns = [
+        {"role": "user", "content": "Open on Sunday?"},
+        {"role": "assistant", "content": "From ten."},
+    ]
+    talk = [
+        {"messages": turns},
+        {"messages": []},
+        {"messages": turns},
+        {"instruction": "Name it.", "output": ""},
+    ]
     files = {
-        "talk.jsonl": "\n".join([*map(json.dumps, talk), "{not json", '{"messages": [{"role": "robot", "content": "x"}]}']),
-        "alpaca.json": json.dumps([{"instruction": "Name a colour.", "input": "", "output": "Blue."}, {"instruction": "?"}], indent=1),
-        "best.jsonl": json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"}) + '\n\n{"prompt": "a", "chosen": "b"}\n',
+        "talk.jsonl": "\n".join(
+            [
+                *map(json.dumps, talk),
+                "{not json",
+                '{"messages": [{"role": "robot", "content": "x"}]}',
+            ]
+        ),
+        "alpaca.json": json.dumps(
+            [
+                {"instruction": "Name a colour.", "input": "", "output": "Blue."},
+                {"instruction": "?"},
+            ],
+            indent=1,
+        ),
+        "best.jsonl": json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"})
+        + '\n\n{"prompt": "a", "chosen": "b"}\n',
     }
     said = {
-        "talk.jsonl": [":2: unreadable: messages is empty", ":3: duplicate", ":4: empty output", ":5: unreadable: not JSON",
-                       ":6: unreadable: Unknown"],
+        "talk.jsonl": [
+            ":2: unreadable: messages is empty",
+            ":3: duplicate",
+            ":4: empty output",
+            ":5: unreadable: not JSON",
+            ":6: unreadable: Unknown",
+        ],
         "alpaca.json": [":7: unreadable: no 'messages'"],
         "best.jsonl": [":3: unreadable: there is no text under the key 'rejected'"],
-    }  # fmt: skip
+    }
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
         done = triptych("data", "check", tmp_path / name)
@@ -127,7 +214,9 @@ def test_check_of_conversations(triptych: Command, tmp_path: Path) -> None:
 
 
 def test_check_of_summaries_with_several_versions(triptych: Command, tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"source": "Yes? No.", "target": "No."}\n{"source": "Hi?", "target": ["Hi.", "Hello."]}\n')
+    (tmp_path / "a.jsonl").write_text(
+        '{"source": "Yes? No.", "target": "No."}\n{"source": "Hi?", "target": ["Hi.", "Hello."]}\n'
+    )
     done = triptych("data", "check", tmp_path / "a.jsonl")
     assert done.code == 0 and "2 texts to write from; 0 errors, 0 warnings" in done.err
 
@@ -137,9 +226,16 @@ def test_check_of_plain_text(triptych: Command, tmp_path: Path) -> None:
     (tmp_path / "good.txt").write_text("\n\n".join(many), encoding="utf-8")
     good = triptych("data", "check", tmp_path / "good.txt")
     assert good.code == 0 and "50 plain texts; 0 errors, 0 warnings" in good.err
-    (tmp_path / "odd.txt").write_text("\n\n".join([*many, "text number 3 SAYS so", "lost \ufffd here", "a\x00b"]), encoding="utf-8")
+    (tmp_path / "odd.txt").write_text(
+        "\n\n".join([*many, "text number 3 SAYS so", "lost \ufffd here", "a\x00b"]),
+        encoding="utf-8",
+    )
     odd = triptych("data", "check", tmp_path / "odd.txt")
-    for said in ("odd.txt:101: duplicate: the same text stands at odd.txt:7", "odd.txt:103: lost character", "odd.txt:105: zero byte"):
+    for said in (
+        "odd.txt:101: duplicate: the same text stands at odd.txt:7",
+        "odd.txt:103: lost character",
+        "odd.txt:105: zero byte",
+    ):
         assert said in odd.out
     assert odd.code == 1
     (tmp_path / "bad.txt").write_bytes(b"fine\n\n\xffbad\n")
@@ -151,48 +247,85 @@ def test_check_of_plain_text(triptych: Command, tmp_path: Path) -> None:
 
 
 def test_texts_in_jsonl_code_and_folders_are_plain_text(triptych: Command, tmp_path: Path) -> None:
-    lines = [json.dumps({"text": f"Text number {number} says so.", "from": "here"}) for number in range(50)]
+    lines = [
+        json.dumps({"text": f"Text number {number} says so.", "from": "here"})
+        for number in range(50)
+    ]
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.jsonl").write_text("\n".join(lines))
     (tmp_path / "b.py").write_text("def f(x):\n    return x\n")
-    for name, said in (("texts/a.jsonl", "train 50 plain texts; 0 errors, 0 warnings"), ("texts", "train 50 plain texts"),
-                       ("b.py", "train 1 plain texts; 0 errors")):  # fmt: skip
+    for name, said in (
+        ("texts/a.jsonl", "train 50 plain texts; 0 errors, 0 warnings"),
+        ("texts", "train 50 plain texts"),
+        ("b.py", "train 1 plain texts; 0 errors"),
+    ):
         assert said in triptych("data", "check", tmp_path / name).err
         counted = json.loads(triptych("data", "stats", tmp_path / name, "--json").out)["text"]
-        assert counted["lines"] == (1 if name == "b.py" else 50) and counted["95 % length"] >= counted["median length"]
+        assert (
+            counted["lines"] == (1 if name == "b.py" else 50)
+            and counted["95 % length"] >= counted["median length"]
+        )
     (tmp_path / "c.jsonl").write_text('{"text": "what", "label": "a"}\n')
     assert "plain texts" not in triptych("data", "check", tmp_path / "c.jsonl").err
     (tmp_path / "texts" / "a.jsonl").write_text("\n".join([*lines, '{"body": "x"}']))
-    assert "a.jsonl:51: unreadable: there is no text under the key 'text'" in triptych("data", "check", tmp_path / "texts").out
+    assert (
+        "a.jsonl:51: unreadable: there is no text under the key 'text'"
+        in triptych("data", "check", tmp_path / "texts").out
+    )
 
 
 def test_check_and_stats_of_conversations(triptych: Command, tmp_path: Path) -> None:
     hello = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]
-    records = [{"messages": hello}, {"messages": hello[:1]}, {"messages": [{"role": "usr", "content": "hi"}]}, [1],
-               {"instruction": "say", "output": ""}, {"messages": hello}]  # fmt: skip
-    (tmp_path / "chat.jsonl").write_text("\n".join([json.dumps(one) for one in records] + ["no JSON"]))
+    records = [
+        {"messages": hello},
+        {"messages": hello[:1]},
+        {"messages": [{"role": "usr", "content": "hi"}]},
+        [1],
+        {"instruction": "say", "output": ""},
+        {"messages": hello},
+    ]
+    (tmp_path / "chat.jsonl").write_text(
+        "\n".join([json.dumps(one) for one in records] + ["no JSON"])
+    )
     done = triptych("data", "check", tmp_path / "chat.jsonl")
-    for line, said in ((2, "unreadable: messages hold no turn of the assistant"), (3, "unreadable: Unknown role 'usr'"),
-                       (4, "unreadable: no object but list"), (5, "empty output"), (6, "duplicate: the same stands at"),
-                       (7, "unreadable: not JSON")):  # fmt: skip
+    for line, said in (
+        (2, "unreadable: messages hold no turn of the assistant"),
+        (3, "unreadable: Unknown role 'usr'"),
+        (4, "unreadable: no object but list"),
+        (5, "empty output"),
+        (6, "duplicate: the same stands at"),
+        (7, "unreadable: not JSON"),
+    ):
         assert f"chat.jsonl:{line}: {said}" in done.out
     assert done.code == 1 and "train 2 conversations; 4 errors, 2 warnings" in done.err
     pairs = [{"prompt": "a", "chosen": "b", "rejected": other} for other in "cb"]
     (tmp_path / "pairs.json").write_text("[" + ",\n".join(map(json.dumps, pairs)) + "]")
     done = triptych("data", "check", tmp_path / "pairs.json")
-    assert "pairs.json:2: unreadable: 'chosen' and 'rejected' are the same text" in done.out and "train 1 conversations" in done.err
+    assert (
+        "pairs.json:2: unreadable: 'chosen' and 'rejected' are the same text" in done.out
+        and "train 1 conversations" in done.err
+    )
     (tmp_path / "pairs.json").write_text(json.dumps(pairs[:1]))
-    assert set(json.loads(triptych("data", "stats", tmp_path / "pairs.json", "--json").out)) == {"part", "messages", "chosen", "rejected"}
+    assert set(json.loads(triptych("data", "stats", tmp_path / "pairs.json", "--json").out)) == {
+        "part",
+        "messages",
+        "chosen",
+        "rejected",
+    }
 
 
 def test_stats_and_list(triptych: Command, files: Path) -> None:
     done = triptych("data", "stats", files / "a.tsv")
     assert done.code == 0 and "median length" in done.out and "LATIN" in done.out
     listed = triptych("data", "list")
-    assert all(name in listed.out for name in ("phrasebook", "multi30k", "tatoeba-en-zh", "tatoeba-en-de"))
+    assert all(
+        name in listed.out for name in ("phrasebook", "multi30k", "tatoeba-en-zh", "tatoeba-en-de")
+    )
 
 
-def test_fetch_offline_is_one_clear_line(triptych: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_offline_is_one_clear_line(
+    triptych: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")

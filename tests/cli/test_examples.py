@@ -19,15 +19,23 @@ def example(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("path", sorted(one for one in FOLDER.iterdir() if one.is_file()), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(one for one in FOLDER.iterdir() if one.is_file()), ids=lambda path: path.name
+)
 def test_examples_are_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").split("\n")) <= 61
 
 
-def test_parts_are_changed_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_parts_are_changed_and_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     module = example("change_one_part")
-    monkeypatch.setattr(module, "VARIANTS", {"rotary positions": {**module.VARIANTS["rotary positions"], "validation.examples": 10}})
+    monkeypatch.setattr(
+        module,
+        "VARIANTS",
+        {"rotary positions": {**module.VARIANTS["rotary positions"], "validation.examples": 10}},
+    )
     module.main(2)
     header, row = capsys.readouterr().out.strip().split("\n")
     assert "exact match" in header and row.startswith("rotary positions") and row.endswith("%")
@@ -47,22 +55,35 @@ def test_numbers_behind_a_picture(trained: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_what_a_pronoun_looks_at(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     module = example("pronoun")
     module.main(str(trained), "animal", "too")
     out = capsys.readouterr().out
     rows = [line for line in out.split("\n") if "%" in line]
-    assert "animal, too tired" in out and 0 < len(rows) <= module.MOST and all(row.count("%") == 8 for row in rows)
+    assert (
+        "animal, too tired" in out
+        and 0 < len(rows) <= module.MOST
+        and all(row.count("%") == 8 for row in rows)
+    )
     assert "#token-" in out and "too tired" in (tmp_path / "pronoun.html").read_text("utf-8")
     with pytest.raises(SystemExit, match="'cat' does not stand in"):
         module.main(str(trained), "cat")
 
 
-def test_a_classifier_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_classifier_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = [f"{word} film {number}\t{label}" for number in range(60) for word, label in (("good", "pos"), ("bad", "neg"))]
+    lines = [
+        f"{word} film {number}\t{label}"
+        for number in range(60)
+        for word, label in (("good", "pos"), ("bad", "neg"))
+    ]
     (tmp_path / "my.tsv").write_text("text\tlabel\n" + "\n".join(lines) + "\n", encoding="utf-8")
     given = iter(["a good film", ""])
     monkeypatch.setattr("builtins.input", lambda prompt: next(given))

@@ -1,4 +1,6 @@
-"""What a person gives: --passage as file or text, columns between tabs, JSON under the names of the inputs."""
+"""What a person gives: --passage as file or text, columns between tabs, JSON under the names of the
+inputs.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ def test_a_passage_is_a_file_s_content_or_the_text_itself(tmp_path: Path) -> Non
     file.write_bytes("\ufeff東京 is\r\nhere".encode())
     assert read_passage(str(file)) == "東京 is\r\nhere"
     assert read_passage("Ada met Babbage.") == "Ada met Babbage."
-    assert read_passage(None) is None and read_passage("") == "" and read_passage(str(tmp_path)) == str(tmp_path)
+    assert (
+        read_passage(None) is None
+        and read_passage("") == ""
+        and read_passage(str(tmp_path)) == str(tmp_path)
+    )
     assert read_passage("x" * 10_000) == "x" * 10_000 and read_passage("a\0b") == "a\0b"
     file.write_bytes(b"ok \xff")
     with pytest.raises(DataError, match=":1: byte 0xFF is not UTF-8"):
@@ -30,9 +36,14 @@ def test_a_passage_is_a_file_s_content_or_the_text_itself(tmp_path: Path) -> Non
 def test_columns_json_and_a_fixed_passage_mean_the_same() -> None:
     reader = predictor()
     columns = example_of("Who?\tAda met.", reader, "line 1", None, {}, False)
-    objects = example_of(json.dumps({"passage": "Ada met.", "question": "Who?"}), reader, "line 1", None, {}, False)
+    objects = example_of(
+        json.dumps({"passage": "Ada met.", "question": "Who?"}), reader, "line 1", None, {}, False
+    )
     fixed = example_of("Who?", reader, "line 1", None, {"passage": "Ada met."}, False)
-    assert columns == objects == fixed and (columns.question, columns.passage) == ("Who?", "Ada met.")
+    assert columns == objects == fixed and (columns.question, columns.passage) == (
+        "Who?",
+        "Ada met.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,12 +70,16 @@ def test_words_are_split_at_spaces_where_told() -> None:
 def test_a_bad_line_leaves_its_neighbours_alone() -> None:
     problems: dict[int, str] = {}
     lines = ["Who?\tAda", "", "no tab", "Where?\tLondon"]
-    found = examples_of(lines, predictor(), [f"stdin:{n}" for n in range(1, 5)], None, {}, False, problems)
+    found = examples_of(
+        lines, predictor(), [f"stdin:{n}" for n in range(1, 5)], None, {}, False, problems
+    )
     assert [one.question for one in found] == ["Who?", None, None, "Where?"]
     assert list(problems) == [2] and problems[2].startswith("stdin:3")
 
 
 @pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5000, "[[1]]"])
 def test_json_that_cannot_be_held_is_named(value: str) -> None:
-    with pytest.raises(DataError, match=r"text 1.*(is not JSON that can be read|'a' is a list; it must be a text)"):
+    with pytest.raises(
+        DataError, match=r"text 1.*(is not JSON that can be read|'a' is a list; it must be a text)"
+    ):
         _object(f'{{"a": {value}}}', "text 1")

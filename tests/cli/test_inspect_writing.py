@@ -1,4 +1,6 @@
-"""triptych inspect and complete for a run that only writes, and the beam tree of one that translates."""
+"""triptych inspect and complete for a run that only writes, and the beam tree of one that
+translates.
+"""
 
 from __future__ import annotations
 
@@ -34,24 +36,72 @@ def test_import_and_complete(triptych: Call, tmp_path: Path) -> None:
 
 
 def test_a_table_and_a_page(triptych: Call, writer: Path, tmp_path: Path) -> None:
-    told = triptych("inspect", writer, "the cat", "--decoding.max_length", "3", "--decoding.beams", "2")
-    assert told.code == 0 and "expected there" in told.out and "bits per byte, perplexity" in told.err and "beam tree" in told.err
-    done = triptych("inspect", writer, "the cat", "--decoding.max_length", "3", "--decoding.beams", "2", "--html", tmp_path / "a.html",
-                    "--language", "zh-Hant")  # fmt: skip
+    told = triptych(
+        "inspect", writer, "the cat", "--decoding.max_length", "3", "--decoding.beams", "2"
+    )
+    assert (
+        told.code == 0
+        and "expected there" in told.out
+        and "bits per byte, perplexity" in told.err
+        and "beam tree" in told.err
+    )
+    done = triptych(
+        "inspect",
+        writer,
+        "the cat",
+        "--decoding.max_length",
+        "3",
+        "--decoding.beams",
+        "2",
+        "--html",
+        tmp_path / "a.html",
+        "--language",
+        "zh-Hant",
+    )
     page = (tmp_path / "a.html").read_text("utf-8")
-    assert done.code == 0 and 'class="tree"' in page and "集束搜尋：2 條" in page and '"causal"' in page
-    forced = triptych("inspect", writer, "the cat", "--target", " and", "--html", tmp_path / "b.html")
-    assert forced.code == 0 and forced.out == " and\n" and 'class="tree"' not in (tmp_path / "b.html").read_text("utf-8")
-    long = triptych("inspect", writer, "the cat and " * 9, "--decoding.max_length", "3", "--html", tmp_path / "c.html")
-    assert long.code == 0 and triptych("inspect", writer, "", "--decoding.max_length", "3").code == 0
+    assert (
+        done.code == 0
+        and 'class="tree"' in page
+        and "集束搜尋：2 條" in page
+        and '"causal"' in page
+    )
+    forced = triptych(
+        "inspect", writer, "the cat", "--target", " and", "--html", tmp_path / "b.html"
+    )
+    assert (
+        forced.code == 0
+        and forced.out == " and\n"
+        and 'class="tree"' not in (tmp_path / "b.html").read_text("utf-8")
+    )
+    long = triptych(
+        "inspect",
+        writer,
+        "the cat and " * 9,
+        "--decoding.max_length",
+        "3",
+        "--html",
+        tmp_path / "c.html",
+    )
+    assert (
+        long.code == 0 and triptych("inspect", writer, "", "--decoding.max_length", "3").code == 0
+    )
     assert triptych("inspect", writer, "", "--target", "").code == 2
     other = triptych("inspect", writer, "the cat", "--kinds", "encoder")
     assert other.code == 2 and "decoder's attention alone" in other.err
-    assert triptych("inspect", writer, "the cat", "--decoding.max_length", "3", "--kinds", "decoder").code == 0
+    assert (
+        triptych(
+            "inspect", writer, "the cat", "--decoding.max_length", "3", "--kinds", "decoder"
+        ).code
+        == 0
+    )
 
 
 def test_a_translation_has_its_tree(triptych: Call, trained: Path, tmp_path: Path) -> None:
-    done = triptych("inspect", trained, "one red dogs", "--decoding.beams", "3", "--html", tmp_path / "a.html")
+    done = triptych(
+        "inspect", trained, "one red dogs", "--decoding.beams", "3", "--html", tmp_path / "a.html"
+    )
     assert done.code == 0 and 'class="tree"' in (tmp_path / "a.html").read_text("utf-8")
-    done = triptych("inspect", trained, "one red dogs", "--decoding.beams", "1", "--html", tmp_path / "b.html")
+    done = triptych(
+        "inspect", trained, "one red dogs", "--decoding.beams", "1", "--html", tmp_path / "b.html"
+    )
     assert done.code == 0 and 'class="tree"' not in (tmp_path / "b.html").read_text("utf-8")

@@ -25,7 +25,9 @@ def test_help_imports_no_torch_and_is_quick() -> None:
     fastest = 9.0
     for _ in range(3):
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
         fastest = min(fastest, time.perf_counter() - began)
     assert done.stderr.split() == ["0", "False", "False"]
     assert all(verb in done.stdout for verb in (*VERBS, "data"))
@@ -35,14 +37,26 @@ def test_help_imports_no_torch_and_is_quick() -> None:
 @pytest.mark.parametrize("verb", [*VERBS, *(f"data {verb}" for verb in DATA_VERBS)])
 def test_every_verb_explains_itself_without_torch(verb: str) -> None:
     code = (
-        f"import sys, triptych.cli.main as m; c = m.run({[*verb.split(), '--help']!r}); print(c, 'torch' in sys.modules, file=sys.stderr)"
+        f"import sys, triptych.cli.main as m; c = m.run({[*verb.split(), '--help']!r}); print(c, "
+        "'torch' in sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.split() == ["0", "False"] and "Usage" in done.stdout
 
 
 def test_overrides_are_taken_out() -> None:
-    rest, found = split_overrides(["train", "x", "--training.steps", "5", "--out", "y", "--model.encoder.layers=2", "--data.target=a=b"])
+    rest, found = split_overrides(
+        [
+            "train",
+            "x",
+            "--training.steps",
+            "5",
+            "--out",
+            "y",
+            "--model.encoder.layers=2",
+            "--data.target=a=b",
+        ]
+    )
     assert rest == ["train", "x", "--out", "y"]
     assert found == {"training.steps": "5", "model.encoder.layers": "2", "data.target": "a=b"}
     assert split_overrides(["--training.every-steps", "-1"]) == ([], {"training.every_steps": "-1"})
@@ -66,28 +80,50 @@ def test_overrides_are_taken_out() -> None:
         (["data", "fetch"], "Name a set"),
         (["data", "fetch", "multi30"], "Did you mean 'multi30k'"),
         (["train", "phrasebook", "--steps", "5"], "with its table: --training.steps."),
-        (["train", "phrasebook", "--batch-tokens=5"], "--batches.batch_tokens or --decoding.batch_tokens"),
+        (
+            ["train", "phrasebook", "--batch-tokens=5"],
+            "--batches.batch_tokens or --decoding.batch_tokens",
+        ),
         (["classify", "x", "text", "--beams", "5"], "--decoding.beams"),
         (["init", "translaton", "--source", "a"], "Did you mean 'translation'"),
-        (["init", "x", "--train", "a"], "Allowed: chat, classification, language-modelling, masked-words, parsing, question-answering, "),
-        (["init", "translation", "--train", "a.tsv"], "--train means nothing for translation; it reads --source"),
-        (["init", "tagging", "--train", "a.conll", "--target-language", "de"], "--target-language means nothing for tagging"),
-        (["init", "classification", "--train", "a.tsv", "--out", "no/such/a.toml"], "There is no folder no/such for a.toml"),
+        (
+            ["init", "x", "--train", "a"],
+            "Allowed: chat, classification, language-modelling, masked-words, parsing, "
+            "question-answering, ",
+        ),
+        (
+            ["init", "translation", "--train", "a.tsv"],
+            "--train means nothing for translation; it reads --source",
+        ),
+        (
+            ["init", "tagging", "--train", "a.conll", "--target-language", "de"],
+            "--target-language means nothing for tagging",
+        ),
+        (
+            ["init", "classification", "--train", "a.tsv", "--out", "no/such/a.toml"],
+            "There is no folder no/such for a.toml",
+        ),
     ],
 )
-def test_wrong_usage_is_a_sentence_and_code_2(triptych: Command, arguments: list[str], said: str) -> None:
+def test_wrong_usage_is_a_sentence_and_code_2(
+    triptych: Command, arguments: list[str], said: str
+) -> None:
     done = triptych(*arguments)
     assert done.code == 2 and said in done.err and done.out == ""
 
 
-def test_a_file_in_the_place_of_another_is_called_what_it_is(triptych: Command, files: Path) -> None:
+def test_a_file_in_the_place_of_another_is_called_what_it_is(
+    triptych: Command, files: Path
+) -> None:
     done = triptych("train", files / "a.tsv")
     assert done.code == 2 and "A recipe is a .toml file; triptych init writes one" in done.err
     done = triptych("evaluate", files / "my.toml")
     assert done.code == 1 and "my.toml is a file; a run is the folder" in done.err
 
 
-def test_our_own_errors_are_no_tracebacks_either(triptych: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_errors_are_no_tracebacks_either(
+    triptych: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("whoops")
 

@@ -1,4 +1,6 @@
-"""A tagging run from the command line: trained from CoNLL files, used by name, looked at, its files checked, words by another run."""
+"""A tagging run from the command line: trained from CoNLL files, used by name, looked at, its files
+checked, words by another run.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from triptych.cli.main import run as run_command
 
 Command = Callable[..., SimpleNamespace]
 DIALS = (
-    '[model]\npreset = "encoder-tiny"\nwidth = 16\nheads = 2\ninner_width = 32\nlayers = 1\n[tokenizer]\nvocabulary_size = 330\n'
+    '[model]\npreset = "encoder-tiny"\nwidth = 16\nheads = 2\ninner_width = 32\nlayers = 1\n'
+    "[tokenizer]\nvocabulary_size = 330\n"
     "[training]\nsteps = 2\n[batches]\nbatch_tokens = 400\n"
 )
 
@@ -23,10 +26,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """ner.conll, ner.toml, and chars.toml for a run that finds words; both trained."""
     path = tmp_path_factory.mktemp("tagging")
     people = ["Ann", "Bob", "Cy", "Dee", "Eve", "Flo"]
-    text = "".join(f"{one} B-PER\n{other} I-PER\nsaw O\nRome B-LOC\n\n" for one in people for other in people)
+    text = "".join(
+        f"{one} B-PER\n{other} I-PER\nsaw O\nRome B-LOC\n\n" for one in people for other in people
+    )
     (path / "ner.conll").write_text(text, encoding="utf-8")
-    files = f'[data]\ntrain = "{path / "ner.conll"}"\nvalidation = "{path / "ner.conll"}"\ntest = "{path / "ner.conll"}"\n'
-    (path / "chars.toml").write_text(f'[task]\nname = "tagging"\nunit = "character"\n{files}{DIALS}', encoding="utf-8")
+    files = (
+        f'[data]\ntrain = "{path / "ner.conll"}"\nvalidation = "{path / "ner.conll"}"\ntest = '
+        f'"{path / "ner.conll"}"\n'
+    )
+    (path / "chars.toml").write_text(
+        f'[task]\nname = "tagging"\nunit = "character"\n{files}{DIALS}', encoding="utf-8"
+    )
     ner = f'[task]\nname = "tagging"\ndecoding = "crf"\nwords = "{path / "chars"}"\n{files}{DIALS}'
     (path / "ner.toml").write_text(ner, encoding="utf-8")
     for name in ("chars", "ner"):
@@ -44,7 +54,10 @@ def test_a_run_takes_the_words_of_another_along(folder: Path, triptych: Command)
 
 def test_words_can_be_given_split(folder: Path, triptych: Command) -> None:
     done = triptych("tag", folder / "ner", "--words", "--jsonl", "Ann don't 我們。")
-    assert json.loads(done.out)["words"] == ["Ann", "don't", "我們。"] and len(json.loads(done.out)["tags"]) == 3
+    assert (
+        json.loads(done.out)["words"] == ["Ann", "don't", "我們。"]
+        and len(json.loads(done.out)["tags"]) == 3
+    )
 
 
 def test_words_are_refused_where_they_mean_nothing(folder: Path, triptych: Command) -> None:
@@ -56,7 +69,11 @@ def test_words_are_refused_where_they_mean_nothing(folder: Path, triptych: Comma
 def test_evaluate_names_f1_first(folder: Path, triptych: Command) -> None:
     done = triptych("evaluate", folder / "ner", "--json", "--bootstrap", "3")
     found = json.loads(done.out.strip().split("\n")[-1])
-    assert found["task"] == "tagging" and next(iter(found["metrics"])) == "f1" and "f1" in found["intervals"]
+    assert (
+        found["task"] == "tagging"
+        and next(iter(found["metrics"])) == "f1"
+        and "f1" in found["intervals"]
+    )
     other = triptych("evaluate", folder / "ner", "--json", "--data", folder / "ner.conll")
     assert json.loads(other.out.strip().split("\n")[-1])["metrics"] == found["metrics"]
 
@@ -64,7 +81,13 @@ def test_evaluate_names_f1_first(folder: Path, triptych: Command) -> None:
 def test_inspect_writes_a_page(folder: Path, triptych: Command, tmp_path: Path) -> None:
     done = triptych("inspect", folder / "ner", "Ann saw <b>Rome</b>", "--html", tmp_path / "a.html")
     page = (tmp_path / "a.html").read_text("utf-8")
-    assert done.code == 0 and "&lt;b&gt;" in page and '<section class="picture">' in page and '"encoder"' in page and "Written" in done.err
+    assert (
+        done.code == 0
+        and "&lt;b&gt;" in page
+        and '<section class="picture">' in page
+        and '"encoder"' in page
+        and "Written" in done.err
+    )
     told = triptych("inspect", folder / "ner", "Ann saw Rome", "--kinds", "encoder")
     assert told.code == 0 and "gradient x input of the tags" in told.err and "Rome" in told.out
     blank = triptych("inspect", folder / "ner", "  ")
@@ -74,5 +97,9 @@ def test_inspect_writes_a_page(folder: Path, triptych: Command, tmp_path: Path) 
 def test_check_reads_files_and_recipes(folder: Path, triptych: Command, tmp_path: Path) -> None:
     (tmp_path / "bad.conll").write_text("a O\nb I-X\n\n", encoding="utf-8")
     done = triptych("data", "check", tmp_path / "bad.conll")
-    assert done.code == 1 and "bad.conll:2: broken BIO: I-X ('b') cannot follow O" in done.out and "1 sentences" in done.err
+    assert (
+        done.code == 1
+        and "bad.conll:2: broken BIO: I-X ('b') cannot follow O" in done.out
+        and "1 sentences" in done.err
+    )
     assert "leak" in triptych("data", "check", folder / "ner.toml").out

@@ -1,4 +1,6 @@
-"""triptych translate --srt: times and structure stay, what cannot be translated is left and said; texts as they are written."""
+"""triptych translate --srt: times and structure stay, what cannot be translated is left and said;
+texts as they are written.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,25 @@ class Fake:
     def settings(self, **decoding: Any) -> dict[str, Any]:
         return decoding
 
-    def answer(self, examples: list[Example], settings: Any, truncate: int | None, problems: dict[int, str]) -> Iterator[Prediction]:
+    def answer(
+        self, examples: list[Example], settings: Any, truncate: int | None, problems: dict[int, str]
+    ) -> Iterator[Prediction]:
         for place, example in enumerate(examples):
             if (example.source or "").startswith("too long"):
                 problems[place] = f"{example.place} has 5,000 tokens."
-            yield Prediction(self.function(example.source or ""), index=place, truncated_input_tokens=3 * (example.source == "Cut."))
+            yield Prediction(
+                self.function(example.source or ""),
+                index=place,
+                truncated_input_tokens=3 * (example.source == "Cut."),
+            )
 
 
-def run(path: Path, capfd: pytest.CaptureFixture[str], function: Callable[[str], str] = str.upper, **dials: Any) -> SimpleNamespace:
+def run(
+    path: Path,
+    capfd: pytest.CaptureFixture[str],
+    function: Callable[[str], str] = str.upper,
+    **dials: Any,
+) -> SimpleNamespace:
     capfd.readouterr()
     code = translate_subtitles(Fake(function), read_subtitles(path), **dials)  # type: ignore[arg-type]
     done = capfd.readouterr()
@@ -50,26 +63,42 @@ def run(path: Path, capfd: pytest.CaptureFixture[str], function: Callable[[str],
 
 def write(tmp_path: Path, *cues: str) -> Path:
     path = tmp_path / "in.srt"
-    blocks = [f"{len(cues) - n}\n{TIMES.format(n, n + 2)}\n{cue + chr(10) if cue else ''}\n" for n, cue in enumerate(cues)]
+    blocks = [
+        f"{len(cues) - n}\n{TIMES.format(n, n + 2)}\n{cue + chr(10) if cue else ''}\n"
+        for n, cue in enumerate(cues)
+    ]
     path.write_text("".join(blocks), encoding="utf-8")
     return path
 
 
-def test_a_file_comes_back_with_its_times(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_file_comes_back_with_its_times(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = write(tmp_path, "<i>A man sits\non a bench.</i>", "- Hello.\n- Who is there?", "♪", "")
     done = run(path, capfd)
-    expected = path.read_text(encoding="utf-8").replace("A man sits\non a bench.", "A MAN SITS\nON A BENCH.")
-    assert done.out == expected.replace("Hello.", "HELLO.").replace("Who is there?", "WHO IS THERE?")
+    expected = path.read_text(encoding="utf-8").replace(
+        "A man sits\non a bench.", "A MAN SITS\nON A BENCH."
+    )
+    assert done.out == expected.replace("Hello.", "HELLO.").replace(
+        "Who is there?", "WHO IS THERE?"
+    )
     assert done.code == 0 and done.err == ""
 
 
 def test_what_happened_to_a_cue_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, "too long\nto read", "a <b>b</b> c", "words " * 30, "Cut.", "Empty.")
     done = run(path, capfd, lambda text: "" if text == "Empty." else text.upper())
-    assert done.code == 1 and "too long\nto read\n" in done.out and "Empty." in done.out and "WORDS" in done.out
+    assert (
+        done.code == 1
+        and "too long\nto read\n" in done.out
+        and "Empty." in done.out
+        and "WORDS" in done.out
+    )
     assert "in.srt:1 has 5,000 tokens. It is left as it was." in done.err
     assert "in.srt:18 got an empty translation. It is left as it was." in done.err
-    assert "left out of cue 4." in done.err and "More than two lines are needed for cue 3." in done.err
+    assert (
+        "left out of cue 4." in done.err and "More than two lines are needed for cue 3." in done.err
+    )
     assert "Not all was seen of cue 2." in done.err
     assert " ".join(run(path, capfd, line_width=20).out.split()).count("WORDS") == 30
 
@@ -78,7 +107,10 @@ def test_captions_of_multi30k(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     folder = Path(os.environ.get("TRIPTYCH_DATA", "missing")) / "multi30k"
     if not folder.is_dir():
         pytest.skip("TRIPTYCH_DATA names no folder with multi30k")
-    pairs = [(folder / f"test_2016_flickr.{side}").read_text(encoding="utf-8").split("\n")[:200] for side in ("en", "de")]
+    pairs = [
+        (folder / f"test_2016_flickr.{side}").read_text(encoding="utf-8").split("\n")[:200]
+        for side in ("en", "de")
+    ]
     by_text = dict(zip(*pairs, strict=True))
     path = tmp_path / "captions.srt"
     shown = []
@@ -86,10 +118,14 @@ def test_captions_of_multi30k(tmp_path: Path, capfd: pytest.CaptureFixture[str])
         second, words = 3 * number, text.split(" ")
         half = len(words) // 2 if len(text) > 42 else len(words)
         lines = [" ".join(part) for part in (words[:half], words[half:]) if part]
-        times = [f"{moment // 3600:02}:{moment // 60 % 60:02}:{moment % 60:02},{number:03}" for moment in (second, second + 2)]
+        times = [
+            f"{moment // 3600:02}:{moment // 60 % 60:02}:{moment % 60:02},{number:03}"
+            for moment in (second, second + 2)
+        ]
         shown.append([str(number + 1), " --> ".join(times), *lines, ""])
     path.write_text("".join(f"{line}\n" for cue in shown for line in cue), encoding="utf-8")
-    done = run(path, capfd, lambda text: by_text[text])  # fails where a caption's lines were not joined as they stood
+    # fails where a caption's lines were not joined as they stood
+    done = run(path, capfd, lambda text: by_text[text])
     cues = [cue.split("\n") for cue in done.out.strip().split("\n\n")]
     assert [cue[:2] for cue in cues] == [cue[:2] for cue in shown]
     assert [" ".join(cue[2:]) for cue in cues] == [" ".join(text.split()) for text in pairs[1]]
@@ -101,9 +137,13 @@ def test_captions_of_multi30k(tmp_path: Path, capfd: pytest.CaptureFixture[str])
 
 def test_the_verb_translates_a_file(triptych: Command, trained: Path, tmp_path: Path) -> None:
     path = write(tmp_path, "one red dogs", "two blue cats", "♪")
-    done = triptych("translate", trained, "--srt", path, "--decoding.beams", "1", "--draft", "ngram")
+    done = triptych(
+        "translate", trained, "--srt", path, "--decoding.beams", "1", "--draft", "ngram"
+    )
     assert done.code == int("empty translation" in done.err)  # it has hardly learnt
-    assert re.findall(".*-->.*", done.out) == re.findall(".*-->.*", path.read_text(encoding="utf-8"))
+    assert re.findall(".*-->.*", done.out) == re.findall(
+        ".*-->.*", path.read_text(encoding="utf-8")
+    )
     assert done.out.count("\n\n") == 3 and done.out.endswith("♪\n\n")
 
 
@@ -120,7 +160,9 @@ def test_the_verb_translates_a_file(triptych: Command, trained: Path, tmp_path: 
         (["--decoding.draft_tokens", "0", "a text"], 2, "decoding.draft_tokens is 0"),
     ],
 )
-def test_wrong_usage_is_a_sentence(triptych: Command, trained: Path, arguments: list[str], code: int, said: str) -> None:
+def test_wrong_usage_is_a_sentence(
+    triptych: Command, trained: Path, arguments: list[str], code: int, said: str
+) -> None:
     done = triptych("translate", trained, *arguments)
     assert done.code == code and said in done.err and done.out == ""
 
@@ -131,7 +173,9 @@ def test_a_translation_is_streamed_as_it_is_predicted(trained: Path, dials: dict
 
     predictor = load(trained)
     for text in ("one red dogs", "three blue birds one"):
-        assert "".join(predictor.stream(text, **dials)) == predictor.predict([text], **dials)[0].text
+        assert (
+            "".join(predictor.stream(text, **dials)) == predictor.predict([text], **dials)[0].text
+        )
 
 
 def test_a_draft_changes_no_translation(trained: Path) -> None:
@@ -147,13 +191,17 @@ def test_a_draft_changes_no_translation(trained: Path) -> None:
     assert predictor.drafted.tally.rate == 1.0  # the run drafts for itself
 
 
-def test_a_draft_of_other_tokens_is_refused(triptych: Command, trained: Path, tmp_path: Path) -> None:
+def test_a_draft_of_other_tokens_is_refused(
+    triptych: Command, trained: Path, tmp_path: Path
+) -> None:
     import shutil
 
     from triptych.data.tokenizer import Tokenizer
 
     other = shutil.copytree(trained, tmp_path / "other")
     size = Tokenizer.load(trained / "tokenizer.json").vocabulary_size
-    Tokenizer.train(["other texts with other words"] * 9, "bpe", size).save(other / "tokenizer.json")
+    Tokenizer.train(["other texts with other words"] * 9, "bpe", size).save(
+        other / "tokenizer.json"
+    )
     done = triptych("translate", trained, "--draft", other, "--decoding.beams", "1", "one")
     assert done.code == 1 and "The tokenizer of" in done.err and "--draft ngram" in done.err

@@ -1,4 +1,6 @@
-"""Nothing is lost or repeated, budgets hold, and the order does not depend on how many share it or where it was cut off."""
+"""Nothing is lost or repeated, budgets hold, and the order does not depend on how many share it or
+where it was cut off.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,24 @@ from triptych.errors import DataError
 def encoded(index: int, epoch: int = 0) -> list[Encoded]:
     draw = np.random.default_rng(index)
     source, target = draw.integers(1, 30), draw.integers(1, 30)
-    return [Encoded({"source": np.full(source, index), "target": np.full(target, index)}, {"tokens": np.full(target, index)}, index)]
+    return [
+        Encoded(
+            {"source": np.full(source, index), "target": np.full(target, index)},
+            {"tokens": np.full(target, index)},
+            index,
+        )
+    ]
 
 
 def order(rank: int = 0, world: int = 1, **options: int) -> MicroBatches:
-    return MicroBatches(lambda epoch, index: encoded(index, epoch), 200, seed=3, rank=rank, world=world, **{"batch_tokens": 300, **options})
+    return MicroBatches(
+        lambda epoch, index: encoded(index, epoch),
+        200,
+        seed=3,
+        rank=rank,
+        world=world,
+        **{"batch_tokens": 300, **options},
+    )
 
 
 def names(batches: list[tuple[int, list[Encoded]]]) -> list[tuple[int, list[int]]]:
@@ -68,7 +83,13 @@ def test_one_too_long_is_a_batch_of_its_own() -> None:
 
 
 def test_at_most_so_many_examples() -> None:
-    assert max(len(members) for _, members in order(batch_examples=4, batch_tokens=10_000).next_batches(40)) == 4
+    assert (
+        max(
+            len(members)
+            for _, members in order(batch_examples=4, batch_tokens=10_000).next_batches(40)
+        )
+        == 4
+    )
 
 
 def test_collate_packs_without_padding() -> None:
@@ -76,7 +97,9 @@ def test_collate_packs_without_padding() -> None:
     batch = collate(members)
     assert batch.inputs["source"].numel() == sum(len(one.inputs["source"]) for one in members)
     assert batch.inputs["source_lengths"].tolist() == [len(one.inputs["source"]) for one in members]
-    assert batch.targets["tokens"].tolist() == sum(([one.index] * len(one.targets["tokens"]) for one in members), [])
+    assert batch.targets["tokens"].tolist() == sum(
+        ([one.index] * len(one.targets["tokens"]) for one in members), []
+    )
     assert batch.counts["tokens"] == len(batch.targets["tokens"]) and batch.counts["examples"] == 3
     assert batch.examples == [3, 5, 8]
 
@@ -108,7 +131,9 @@ def test_a_pass_without_a_usable_example_ends_in_words() -> None:
 
 def test_the_order_of_29_000_pairs_costs_little() -> None:
     pairs = [encoded(index)[0] for index in range(29_000)]
-    batches = MicroBatches(lambda epoch, index: [pairs[index]], len(pairs), batch_tokens=4096, seed=1)
+    batches = MicroBatches(
+        lambda epoch, index: [pairs[index]], len(pairs), batch_tokens=4096, seed=1
+    )
     before = time.process_time()
     batches.next_batches(1)
     assert time.process_time() - before < 1.0

@@ -12,8 +12,14 @@ TAGS = ["O", *(f"{letter}-{kind}" for letter in "BIES" for kind in ("PER", "LOC"
 
 
 def test_schemes_are_told_apart() -> None:
-    assert bio.scheme_of(["O", "B-PER", "I-PER"]) == "bio" and bio.scheme_of(["I-PER", "O"]) == "bio"
-    assert bio.scheme_of(["O", "S-PER"]) == "bioes" and bio.scheme_of(["NOUN", "B", "X"]) == "plain" and bio.scheme_of([]) == "plain"
+    assert (
+        bio.scheme_of(["O", "B-PER", "I-PER"]) == "bio" and bio.scheme_of(["I-PER", "O"]) == "bio"
+    )
+    assert (
+        bio.scheme_of(["O", "S-PER"]) == "bioes"
+        and bio.scheme_of(["NOUN", "B", "X"]) == "plain"
+        and bio.scheme_of([]) == "plain"
+    )
 
 
 def test_broken_places_are_named() -> None:
@@ -52,4 +58,8 @@ def test_tags_that_cannot_be() -> None:
 
 @pytest.mark.parametrize("scheme", ["bio", "bioes", "plain"])
 def test_outside_may_always_begin_follow_and_end(scheme: bio.Scheme) -> None:
-    assert bio.follows(None, "O", scheme) and bio.follows("O", "O", scheme) and bio.follows("O", None, scheme)
+    assert (
+        bio.follows(None, "O", scheme)
+        and bio.follows("O", "O", scheme)
+        and bio.follows("O", None, scheme)
+    )

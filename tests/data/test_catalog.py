@@ -1,4 +1,6 @@
-"""Public sets: their splits do not leak, their files are checked, and being offline gives one clear line."""
+"""Public sets: their splits do not leak, their files are checked, and being offline gives one clear
+line.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from triptych.data.split import by_source, sentence_key
 from triptych.errors import DataError, UsageError
 
 DATA = Path(os.environ.get("TRIPTYCH_DATA", "missing"))
-needs_data = pytest.mark.skipif(not (DATA / "multi30k").is_dir(), reason="TRIPTYCH_DATA names no folder with the public sets")
+needs_data = pytest.mark.skipif(
+    not (DATA / "multi30k").is_dir(), reason="TRIPTYCH_DATA names no folder with the public sets"
+)
 
 
 @needs_data
@@ -57,10 +61,16 @@ def test_tatoeba_splits_share_no_sentence(name: str) -> None:
 def test_tatoeba_mixes_no_scripts() -> None:
     pytest.importorskip("opencc")
     simplified, traditional, tagged = (
-        [one for split in catalog.SPLITS for one in catalog.load("tatoeba-en-zh", split, script=script)]
+        [
+            one
+            for split in catalog.SPLITS
+            for one in catalog.load("tatoeba-en-zh", split, script=script)
+        ]
         for script in (None, HANT, "tagged")
     )
-    assert {one.target_language for one in simplified} == {HANS} and {one.target_language for one in traditional} == {HANT}
+    assert {one.target_language for one in simplified} == {HANS} and {
+        one.target_language for one in traditional
+    } == {HANT}
     assert all(to_script(one.target or "", HANS) == one.target for one in simplified)
     assert not any(script_of(one.target or "") == HANS for one in traditional)
     assert tagged and all(script_of(one.target or "") == one.target_language for one in tagged)
@@ -69,7 +79,10 @@ def test_tatoeba_mixes_no_scripts() -> None:
 @needs_data
 def test_a_set_goes_in_both_directions() -> None:
     pytest.importorskip("opencc")
-    there, back = catalog.load("tatoeba-en-zh", "test"), catalog.load("tatoeba-en-zh", "test", source="zh", target="en")
+    there, back = (
+        catalog.load("tatoeba-en-zh", "test"),
+        catalog.load("tatoeba-en-zh", "test", source="zh", target="en"),
+    )
     assert [(one.source, one.target, one.target_language) for one in there] == [
         (one.target, one.source, one.source_language) for one in back
     ]
@@ -82,15 +95,28 @@ def test_tagging_tells_the_scripts_apart() -> None:
     pytest.importorskip("opencc")
     texts = ["我喜歡貓。", "我喜欢猫。", "你好。", "歡欢"]
     examples = [Example(text, text, "en", "zh", text) for text in texts]
-    assert [(one.target, one.target_language) for one in in_script(examples, "tagged")] == [(texts[0], HANT), (texts[1], HANS)]
-    assert [one.target for one in in_script(examples, None)] == ["我喜欢猫。", "我喜欢猫。", "你好。", "欢欢"]
+    assert [(one.target, one.target_language) for one in in_script(examples, "tagged")] == [
+        (texts[0], HANT),
+        (texts[1], HANS),
+    ]
+    assert [one.target for one in in_script(examples, None)] == [
+        "我喜欢猫。",
+        "我喜欢猫。",
+        "你好。",
+        "欢欢",
+    ]
     with pytest.raises(UsageError, match="Unknown script 'zh-Hanz'.*zh-Hans"):
         in_script(examples, "zh-Hanz")
 
 
 def test_scripts_are_told_apart() -> None:
     pytest.importorskip("opencc")
-    assert [script_of(text) for text in ("我喜歡貓。", "我喜欢猫。", "你好。", "歡欢")] == [HANT, HANS, None, None]
+    assert [script_of(text) for text in ("我喜歡貓。", "我喜欢猫。", "你好。", "歡欢")] == [
+        HANT,
+        HANS,
+        None,
+        None,
+    ]
     assert to_script("我喜歡貓。", HANS) == "我喜欢猫。"
 
 
@@ -98,9 +124,13 @@ def test_one_source_goes_to_one_part_and_test_targets_are_nowhere_else() -> None
     examples = [Example(f"Sentence {n}.", f"Satz {n % 150}.", place=f"a:{n}") for n in range(400)]
     examples += [Example(f"sentence  {n}", f"Anders {n}.", place=f"b:{n}") for n in range(400)]
     parts = by_source(examples)
-    sources = {name: {sentence_key(one.source or "") for one in part} for name, part in parts.items()}
+    sources = {
+        name: {sentence_key(one.source or "") for one in part} for name, part in parts.items()
+    }
     assert not sources["train"] & sources["test"] and not sources["train"] & sources["validation"]
-    held = {sentence_key(one.target or "") for name in ("test", "validation") for one in parts[name]}
+    held = {
+        sentence_key(one.target or "") for name in ("test", "validation") for one in parts[name]
+    }
     assert not held & {sentence_key(one.target or "") for one in parts["train"]}
 
 
@@ -119,14 +149,18 @@ def test_unknown_names_are_refused_with_what_there_is() -> None:
         catalog.load("phrasebook", "test", source="zh-Hans", target="en")
 
 
-def test_offline_and_absent_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_and_absent_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*arguments: object, **options: object) -> None:
         raise urllib.error.URLError("no network")
 
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    with pytest.raises(DataError, match=r"multi30k/.* is not at hand and could not be fetched .*no network"):
+    with pytest.raises(
+        DataError, match=r"multi30k/.* is not at hand and could not be fetched .*no network"
+    ):
         catalog.load("multi30k", "test", target="de")
 
 
@@ -144,7 +178,9 @@ class Answer(io.BytesIO):
     """What a server sends."""
 
 
-def serve(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes, file: catalog.File) -> None:
+def serve(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes, file: catalog.File
+) -> None:
     monkeypatch.delenv("TRIPTYCH_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     monkeypatch.setattr(urllib.request, "urlopen", lambda address, timeout: Answer(content))
@@ -159,11 +195,15 @@ def zipped(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["txt", "txt.gz", "zip"])
-def test_a_fetched_file_is_unpacked_checked_and_kept(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fetched_file_is_unpacked_checked_and_kept(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = b"Hi.\tHallo.\n"
     sent = {"txt": content, "txt.gz": gzip.compress(content), "zip": zipped(content)}[kind]
     member = "a.txt" if kind == "zip" else None
-    file = catalog.File("a.txt", hashlib.sha256(content).hexdigest(), f"https://example.org/a.{kind}", member)
+    file = catalog.File(
+        "a.txt", hashlib.sha256(content).hexdigest(), f"https://example.org/a.{kind}", member
+    )
     serve(monkeypatch, tmp_path, sent, file)
     (path,) = catalog.fetch("toy")
     assert path.read_bytes() == content and [one.name for one in path.parent.iterdir()] == ["a.txt"]
@@ -171,10 +211,19 @@ def test_a_fetched_file_is_unpacked_checked_and_kept(kind: str, tmp_path: Path, 
     assert catalog.fetch("toy") == [path]
 
 
-@pytest.mark.parametrize(("kind", "member"), [("txt.gz", None), ("zip", "a.txt"), ("zip", "other.txt"), ("txt", None)])
-def test_what_a_wrong_server_sends_is_not_kept(kind: str, member: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kind", "member"), [("txt.gz", None), ("zip", "a.txt"), ("zip", "other.txt"), ("txt", None)]
+)
+def test_what_a_wrong_server_sends_is_not_kept(
+    kind: str, member: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent = zipped(b"x") if member == "other.txt" else b"<html>Please log in.</html>"
-    serve(monkeypatch, tmp_path, sent, catalog.File("a.txt", "0" * 64, f"https://example.org/a.{kind}", member))
+    serve(
+        monkeypatch,
+        tmp_path,
+        sent,
+        catalog.File("a.txt", "0" * 64, f"https://example.org/a.{kind}", member),
+    )
     with pytest.raises(DataError, match=r"is not the expected (archive|file)"):
         catalog.fetch("toy")
     assert not list(tmp_path.rglob("*.*"))
@@ -184,7 +233,12 @@ def test_a_full_disk_leaves_nothing_torn(tmp_path: Path, monkeypatch: pytest.Mon
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    serve(monkeypatch, tmp_path, b"x", catalog.File("a.txt", hashlib.sha256(b"x").hexdigest(), "https://example.org/a.txt"))
+    serve(
+        monkeypatch,
+        tmp_path,
+        b"x",
+        catalog.File("a.txt", hashlib.sha256(b"x").hexdigest(), "https://example.org/a.txt"),
+    )
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match=r"a\.txt cannot be written: No space left"):
         catalog.fetch("toy")

@@ -15,16 +15,32 @@ def test_every_kind_of_problem_is_listed(tmp_path: Path) -> None:
         {"id": "good", "question": "Who?", "answers": [{"text": "Ada", "answer_start": 0}]},
         {"id": "moved", "question": "Who?", "answers": [{"text": "Babbage", "answer_start": 1}]},
         {"id": "lost", "question": "Who?", "answers": [{"text": "Turing", "answer_start": 0}]},
-        {"id": "half", "question": "Who?", "answers": [{"text": "Turing", "answer_start": 0}, {"text": "Ada", "answer_start": 0}]},
+        {
+            "id": "half",
+            "question": "Who?",
+            "answers": [{"text": "Turing", "answer_start": 0}, {"text": "Ada", "answer_start": 0}],
+        },
         {"id": "good", "question": " ", "answers": []},
         {"id": "odd", "question": 3, "answers": []},
     ]
     train, test = tmp_path / "train.json", tmp_path / "test.json"
-    train.write_text(json.dumps({"data": [{"paragraphs": [{"context": "Ada met Babbage.", "qas": asked}]}]}))
-    test.write_text(json.dumps({"data": [{"paragraphs": [{"context": "Ada met  babbage!", "qas": asked[:1]}]}]}))
+    train.write_text(
+        json.dumps({"data": [{"paragraphs": [{"context": "Ada met Babbage.", "qas": asked}]}]})
+    )
+    test.write_text(
+        json.dumps({"data": [{"paragraphs": [{"context": "Ada met  babbage!", "qas": asked[:1]}]}]})
+    )
     (tmp_path / "broken.json").write_text("{")
-    report = check({"train": [str(train), str(tmp_path / "broken.json"), str(tmp_path / "absent.json")], "test": [str(test)]})
-    found = {(problem.place.rsplit("/", 1)[1], problem.reason.split(":")[0], problem.severity) for problem in report.problems}
+    report = check(
+        {
+            "train": [str(train), str(tmp_path / "broken.json"), str(tmp_path / "absent.json")],
+            "test": [str(test)],
+        }
+    )
+    found = {
+        (problem.place.rsplit("/", 1)[1], problem.reason.split(":")[0], problem.severity)
+        for problem in report.problems
+    }
     assert found == {
         ("train.json#moved", "moved answer", "warning"),
         ("train.json#lost", "wrong offset", "error"),
@@ -50,7 +66,9 @@ def test_names_that_say_squad() -> None:
 
 
 def test_lines_that_say_squad(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('\n{"question": "Who?", "passage": "Ann did.", "answers": [{"text": "Ann", "start": 0}]}\n')
+    (tmp_path / "a.jsonl").write_text(
+        '\n{"question": "Who?", "passage": "Ann did.", "answers": [{"text": "Ann", "start": 0}]}\n'
+    )
     (tmp_path / "b.jsonl").write_text('{"text": "Who?", "label": "question"}\n')
     (tmp_path / "c.jsonl").write_text("no json\n")
     assert is_squad(str(tmp_path / "a.jsonl"))

@@ -1,4 +1,6 @@
-"""Drawn segmentations: the same text, other pieces, nothing lost, and the same again for the same seed."""
+"""Drawn segmentations: the same text, other pieces, nothing lost, and the same again for the same
+seed.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,18 @@ def test_epochs_differ_seeds_repeat_and_nothing_is_lost() -> None:
     again = Drawing(Tokenizers(plain, plain), 0.3, 1)
     other = Drawing(Tokenizers(plain, plain), 0.3, 2)
     text = "the cats sat on the mats 貓"
-    drawn = [drawing.tokenizers(np.random.default_rng((1, epoch, 0))).source.encode(text) for epoch in range(20)]
-    assert drawn == [again.tokenizers(np.random.default_rng((1, epoch, 0))).source.encode(text) for epoch in range(20)]
-    assert drawn != [other.tokenizers(np.random.default_rng((1, epoch, 0))).source.encode(text) for epoch in range(20)]
+    drawn = [
+        drawing.tokenizers(np.random.default_rng((1, epoch, 0))).source.encode(text)
+        for epoch in range(20)
+    ]
+    assert drawn == [
+        again.tokenizers(np.random.default_rng((1, epoch, 0))).source.encode(text)
+        for epoch in range(20)
+    ]
+    assert drawn != [
+        other.tokenizers(np.random.default_rng((1, epoch, 0))).source.encode(text)
+        for epoch in range(20)
+    ]
     assert len({tuple(ids) for ids in drawn}) > 5
     assert {plain.decode(ids) for ids in drawn} == {text}
     assert np.mean([len(ids) for ids in drawn]) > len(plain.encode(text))
@@ -40,7 +51,11 @@ def test_epochs_differ_seeds_repeat_and_nothing_is_lost() -> None:
 def test_a_drawn_tokenizer_is_otherwise_the_plain_one() -> None:
     plain = Tokenizer.train(TEXTS, "bpe", 330, ("de", "fr"))
     both = Drawing(Tokenizers(plain, plain), 0.3, 1).tokenizers(np.random.default_rng(1))
-    assert both.shared and both.source.tags == plain.tags and both.source.vocabulary_size == plain.vocabulary_size
+    assert (
+        both.shared
+        and both.source.tags == plain.tags
+        and both.source.vocabulary_size == plain.vocabulary_size
+    )
 
 
 def test_unigram_has_no_merges_to_drop() -> None:

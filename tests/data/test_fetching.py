@@ -1,4 +1,6 @@
-"""What a server may send and an archive may hold: no more than is known of the file, and memory holds a piece of it."""
+"""What a server may send and an archive may hold: no more than is known of the file, and memory
+holds a piece of it.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,12 @@ def tried(function, *arguments):
 
 
 def limited(code: str) -> list[str]:
-    """The lines that a process with little memory prints; tried(function, ...) in it prints the DataError."""
-    done = subprocess.run([sys.executable, "-c", LITTLE + code], capture_output=True, text=True, check=False)
+    """The lines that a process with little memory prints; tried(function, ...) in it prints the
+    DataError.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", LITTLE + code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -61,7 +67,9 @@ def zipped(content: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 
 class Sent(BaseHTTPRequestHandler):
-    """Sends what its server holds under a path; under /endless lines without end, under /cut less than it says."""
+    """Sends what its server holds under a path; under /endless lines without end, under /cut less
+    than it says.
+    """
 
     def do_GET(self) -> None:
         content = self.server.held.get(self.path, b"")  # type: ignore[attr-defined]
@@ -109,7 +117,9 @@ def at(server: HTTPServer, path: str, content: bytes = b"") -> str:
 
 
 @pytest.mark.parametrize("kind", ["txt", "txt.gz", "zip"])
-def test_a_file_is_fetched_as_it_is(kind: str, server: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_fetched_as_it_is(
+    kind: str, server: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent = {"txt": CONTENT, "txt.gz": gzip.compress(CONTENT), "zip": zipped(CONTENT)}[kind]
     known(monkeypatch, at(server, f"/a.{kind}", sent), "a.txt" if kind == "zip" else None)
     (path,) = catalog.fetch("toy")
@@ -118,9 +128,13 @@ def test_a_file_is_fetched_as_it_is(kind: str, server: HTTPServer, tmp_path: Pat
 
 
 @pytest.mark.parametrize("path", ["/endless", "/endless.gz", "/endless.zip"])
-def test_an_endless_answer_is_left(path: str, server: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_answer_is_left(
+    path: str, server: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known(monkeypatch, at(server, path), "a.txt" if path.endswith("zip") else None)
-    with pytest.raises(DataError, match=r"/endless.* sends more than the [\d,]+ bytes that are expected"):
+    with pytest.raises(
+        DataError, match=r"/endless.* sends more than the [\d,]+ bytes that are expected"
+    ):
         catalog.fetch("toy")
     assert server.left.wait(5)  # type: ignore[attr-defined]
     assert not list(tmp_path.rglob("a.txt*"))
@@ -143,27 +157,44 @@ def test_an_archive_that_unpacks_to_more_is_left(server: HTTPServer, tmp_path: P
     assert not list(tmp_path.rglob("a.txt*"))
 
 
-def test_a_zip_packed_in_another_way_is_refused(server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python unpacks bzip2 and LZMA whole, so a bomb would fill the memory before it could be counted."""
+def test_a_zip_packed_in_another_way_is_refused(
+    server: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python unpacks bzip2 and LZMA whole, so a bomb would fill the memory before it could be
+    counted.
+    """
     known(monkeypatch, at(server, "/a.zip", zipped(ZEROS, zipfile.ZIP_BZIP2)), "a.txt")
     with pytest.raises(DataError, match=r"a\.txt is packed by method 12"):
         catalog.fetch("toy")
 
 
-def test_an_answer_that_breaks_off_is_not_kept(server: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_breaks_off_is_not_kept(
+    server: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known(monkeypatch, at(server, "/cut"))
-    with pytest.raises(DataError, match=r"could not be fetched from .*/cut \(IncompleteRead\(.* 11000 more expected"):
+    with pytest.raises(
+        DataError,
+        match=r"could not be fetched from .*/cut \(IncompleteRead\(.* 11000 more expected",
+    ):
         catalog.fetch("toy")
     assert not list(tmp_path.rglob("a.txt*"))
 
 
-def test_a_file_at_hand_is_read_no_further_than_it_should_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_at_hand_is_read_no_further_than_it_should_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known(monkeypatch, "https://example.org/a.txt")
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "a.txt.gz").write_bytes(bomb(1))
-    for read in (lambda: catalog.fetch("toy"), lambda: catalog.file_bytes(catalog.entry("toy"), "a.txt")):
-        with pytest.raises(DataError, match=rf"a\.txt\.gz is not the expected file: it has more than {len(CONTENT):,} bytes"):
+    for read in (
+        lambda: catalog.fetch("toy"),
+        lambda: catalog.file_bytes(catalog.entry("toy"), "a.txt"),
+    ):
+        with pytest.raises(
+            DataError,
+            match=rf"a\.txt\.gz is not the expected file: it has more than {len(CONTENT):,} bytes",
+        ):
             read()
     (tmp_path / "toy" / "a.txt.gz").write_bytes(gzip.compress(CONTENT))
     assert catalog.fetch("toy") and catalog.file_bytes(catalog.entry("toy"), "a.txt") == CONTENT
@@ -221,7 +252,9 @@ def test_the_longest_line_is_counted_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.json.gz", "a.tgz", "a.tar.gz"])
-def test_a_document_without_end_stops_the_reader(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_without_end_stops_the_reader(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("triptych.data.squad.LONGEST_DOCUMENT_BYTES", 1 << 20)
     (tmp_path / name).write_bytes(bomb(1))
     with pytest.raises(DataError, match=rf"{name}:1: the line has over 1,048,576 bytes"):

@@ -1,4 +1,6 @@
-"""Byte order marks inside files that were put together: no part of a word, a text or a record, counted and listed."""
+"""Byte order marks inside files that were put together: no part of a word, a text or a record,
+counted and listed.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def read_all(path: Path, needs: Sequence[str], said: list[str]) -> list[Example]
 
 
 @pytest.mark.parametrize(("name", "needs", "record"), KINDS, ids=[name for name, *_ in KINDS])
-def test_every_reader_leaves_marks_out(tmp_path: Path, name: str, needs: tuple[str, ...], record: str) -> None:
+def test_every_reader_leaves_marks_out(
+    tmp_path: Path, name: str, needs: tuple[str, ...], record: str
+) -> None:
     path, said = tmp_path / name, list[str]()
     path.write_text(MARK + record + MARK + record + MARK, encoding="utf-8")
     first, second = read_all(path, needs, said)
@@ -44,7 +48,10 @@ def test_every_reader_leaves_marks_out(tmp_path: Path, name: str, needs: tuple[s
     assert first == second
     lines = [record.count("\n") + 1, 2 * record.count("\n") + 1]
     if name != "b.jsonl":
-        assert any(f"2 byte order marks inside the file (the first in line {lines[0]})" in one for one in said), said
+        assert any(
+            f"2 byte order marks inside the file (the first in line {lines[0]})" in one
+            for one in said
+        ), said
     found = []
     assert readable(path, found)
     assert [(one.place, one.reason.split(":")[0], one.severity) for one in found] == [
@@ -53,10 +60,17 @@ def test_every_reader_leaves_marks_out(tmp_path: Path, name: str, needs: tuple[s
 
 
 def test_marks_within_a_line_are_text(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text(f"{MARK}{MARK}one\nt{MARK}wo{MARK}\n{MARK}\r\n", encoding="utf-8")
+    (tmp_path / "a.txt").write_text(
+        f"{MARK}{MARK}one\nt{MARK}wo{MARK}\n{MARK}\r\n", encoding="utf-8"
+    )
     said: list[str] = []
     assert lines_of(tmp_path / "a.txt", said.append) == ["one", f"t{MARK}wo{MARK}", ""]
-    assert said == [f"{tmp_path / 'a.txt'}: a byte order mark inside the file (in line 3), where files were put together; left out."]
+    assert said == [
+        (
+            f"{tmp_path / 'a.txt'}: a byte order mark inside the file (in line 3), where files "
+            "were put together; left out."
+        )
+    ]
 
 
 def test_marks_part_no_aligned_files(tmp_path: Path) -> None:
@@ -77,4 +91,7 @@ def test_marks_in_a_streamed_set(tmp_path: Path) -> None:
 def test_a_mark_alone_ends_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "a.conll"
     path.write_text(f"Ann\tB-PER\nsings\tO\n{MARK}\nBob\tB-PER\n{MARK}\n", encoding="utf-8")
-    assert [one.text for one in read_all(path, ("text", "words", "tags"), [])] == ["Ann sings", "Bob"]
+    assert [one.text for one in read_all(path, ("text", "words", "tags"), [])] == [
+        "Ann sings",
+        "Bob",
+    ]

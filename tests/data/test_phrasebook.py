@@ -1,4 +1,6 @@
-"""The phrasebook's promises: size, one translation for each sentence, splits by unseen pairs, no help from copying."""
+"""The phrasebook's promises: size, one translation for each sentence, splits by unseen pairs, no
+help from copying.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ import numpy as np
 import pytest
 
 from triptych.data import phrasebook
-from triptych.data.phrasebook import LEAST_OCCURRENCES, SCRIPTS, SPLITS, content_words, examples, words
+from triptych.data.phrasebook import (
+    LEAST_OCCURRENCES,
+    SCRIPTS,
+    SPLITS,
+    content_words,
+    examples,
+    words,
+)
 from triptych.data.phrasebook_grammar import WEIGHTS, Grammar
 from triptych.data.phrasebook_lexicon import FUNCTION_WORDS, lexicon
 from triptych.errors import UsageError
@@ -23,7 +32,10 @@ HELD_OUT = ("validation", "test")
 
 def pairs_of(split: str) -> list[set[tuple[str, str]]]:
     """Of every sentence, all pairs of its content words."""
-    return [set(combinations(sorted(content_words(x.source or "")), 2)) for x in examples(split, "zh-Hant")]
+    return [
+        set(combinations(sorted(content_words(x.source or "")), 2))
+        for x in examples(split, "zh-Hant")
+    ]
 
 
 def test_size_and_fields() -> None:
@@ -63,7 +75,14 @@ def test_every_held_out_sentence_has_a_pair_that_training_lacks() -> None:
     unseen = {split: [pairs - trained for pairs in pairs_of(split)] for split in HELD_OUT}
     assert all(unseen["validation"]) and all(unseen["test"])
     validation, test = (set().union(*unseen[split]) for split in HELD_OUT)
-    kept = [{pair for x in examples(split, "zh-Hant") for pair in phrasebook.held_out_pairs(x.source or "", split)} for split in HELD_OUT]
+    kept = [
+        {
+            pair
+            for x in examples(split, "zh-Hant")
+            for pair in phrasebook.held_out_pairs(x.source or "", split)
+        }
+        for split in HELD_OUT
+    ]
     assert not kept[0] & kept[1], "validation and test are kept apart by other pairs"
     assert kept[0] <= validation and kept[1] <= test
     assert len(kept[1]) >= 250
@@ -77,7 +96,11 @@ def test_every_word_of_a_held_out_sentence_is_well_known_from_training() -> None
             known.update(x.target or "")
         for split in HELD_OUT:
             for x in examples(split, script):
-                rare = [word for word in (*words(x.source or ""), *(x.target or "")) if known[word] < LEAST_OCCURRENCES]
+                rare = [
+                    word
+                    for word in (*words(x.source or ""), *(x.target or ""))
+                    if known[word] < LEAST_OCCURRENCES
+                ]
                 assert not rare, f"{x.source} {x.target}: {rare}"
 
 
@@ -85,7 +108,10 @@ def test_held_out_words_are_known_as_words_in_chinese_too() -> None:
     splits = phrasebook._splits()
     known = Counter(atom for phrase in splits["train"] for atom in phrase.chinese)
     for split in HELD_OUT:
-        assert min(known[atom] for phrase in splits[split] for atom in phrase.chinese) >= LEAST_OCCURRENCES
+        assert (
+            min(known[atom] for phrase in splits[split] for atom in phrase.chinese)
+            >= LEAST_OCCURRENCES
+        )
 
 
 def test_the_demo_sentences_are_new_but_their_words_are_not() -> None:
@@ -103,7 +129,9 @@ def test_the_demo_sentences_are_new_but_their_words_are_not() -> None:
 def nearest_by_words(train: list[str], test: list[str]) -> np.ndarray:
     """Index of the nearest training sentence by cosine of TF-IDF vectors; ties to the first."""
     split = lambda text: text.replace(".", " .").replace("?", " ?").split()  # noqa: E731
-    vocabulary = {word: i for i, word in enumerate(sorted({w for text in train for w in split(text)}))}
+    vocabulary = {
+        word: i for i, word in enumerate(sorted({w for text in train for w in split(text)}))
+    }
 
     def counts(texts: list[str]) -> np.ndarray:
         rows = np.zeros((len(texts), len(vocabulary)), dtype=np.float32)
@@ -121,7 +149,9 @@ def nearest_by_words(train: list[str], test: list[str]) -> np.ndarray:
 
 
 def nearest_by_edits(train: list[str], test: list[str]) -> list[int]:
-    """Index of the training sentence that differs in fewest words (insert, delete, replace), for all at once."""
+    """Index of the training sentence that differs in fewest words (insert, delete, replace), for
+    all at once.
+    """
     vocabulary: dict[str, int] = {}
     number = lambda text: [vocabulary.setdefault(word, len(vocabulary)) for word in text.split()]  # noqa: E731
     rows = [number(text) for text in train]
@@ -137,7 +167,8 @@ def nearest_by_edits(train: list[str], test: list[str]) -> list[int]:
             current = np.empty_like(previous)
             current[:, 0] = previous[:, 0] + 1
             current[:, 1:] = np.minimum(previous[:, 1:] + 1, previous[:, :-1] + (known != word))
-            previous = np.minimum.accumulate(current - steps, axis=1) + steps  # insertions, without a loop
+            # insertions, without a loop
+            previous = np.minimum.accumulate(current - steps, axis=1) + steps
         nearest.append(int(previous[np.arange(len(rows)), lengths].argmin()))
     return nearest
 
@@ -209,16 +240,25 @@ def test_english_is_well_formed(name: str) -> None:
     for _ in range(200):
         phrase = pattern()
         tokens = phrase.english[:-1].split(" ")
-        assert phrase.english[0].isupper() and phrase.english[-1] in ".?" and all(tokens), phrase.english
+        assert phrase.english[0].isupper() and phrase.english[-1] in ".?" and all(tokens), (
+            phrase.english
+        )
         assert (phrase.english[-1] == "?") == (phrase.chinese[-1] == "？"), phrase.english
         for one, following in pairwise(tokens):
             if one.lower() in ("a", "an"):
-                assert (one.lower() == "an") == (following[0] in "aeio" or following == "umbrella"), phrase.english
+                assert (one.lower() == "an") == (
+                    following[0] in "aeio" or following == "umbrella"
+                ), phrase.english
         assert all(atom in lexicon().simplified for atom in phrase.chinese)
 
 
 def test_every_atom_of_the_lexicon_is_used() -> None:
-    used = {atom for phrases in phrasebook._splits().values() for phrase in phrases for atom in phrase.chinese}
+    used = {
+        atom
+        for phrases in phrasebook._splits().values()
+        for phrase in phrases
+        for atom in phrase.chinese
+    }
     assert set(lexicon().simplified) == used
 
 
@@ -230,7 +270,11 @@ def test_generation_is_fast_and_the_same_in_every_process() -> None:
     )
     results = {
         subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2")
     }
@@ -239,7 +283,9 @@ def test_generation_is_fast_and_the_same_in_every_process() -> None:
         cached.cache_clear()
     start = time.process_time()
     examples("train")
-    assert time.process_time() - start < 3, "under one second on an idle machine; three leave room for a busy one"
+    assert time.process_time() - start < 3, (
+        "under one second on an idle machine; three leave room for a busy one"
+    )
 
 
 def test_unknown_split_and_script_are_refused() -> None:

@@ -19,7 +19,10 @@ def cut(text: str, spans: list[tuple[int, int]]) -> list[str]:
     ("text", "sentences"),
     [
         ("He came. She left!", ["He came.", "She left!"]),
-        ("Dr. Smith lives in the U.S. now. J. Doe, e.g. him", ["Dr. Smith lives in the U.S. now.", "J. Doe, e.g. him"]),
+        (
+            "Dr. Smith lives in the U.S. now. J. Doe, e.g. him",
+            ["Dr. Smith lives in the U.S. now.", "J. Doe, e.g. him"],
+        ),
         ('"Really?" she said. (Yes.) Good', ['"Really?" she said.', "(Yes.)", "Good"]),
         ("今天很好。我們去「公園！」吧", ["今天很好。", "我們去「公園！」", "吧"]),
         ("A title\n\nA line\nthat goes on", ["A title", "A line\nthat goes on"]),
@@ -61,5 +64,12 @@ def test_nothing_but_space_is_left_out(text: str) -> None:
 
 
 def test_long_texts_take_no_long_time() -> None:
-    for text in ("a" * 60_000, "a." * 30_000, "." * 60_000, "字" * 60_000, "a@" * 30_000, "'" * 30_000):
+    for text in (
+        "a" * 60_000,
+        "a." * 30_000,
+        "." * 60_000,
+        "字" * 60_000,
+        "a@" * 30_000,
+        "'" * 30_000,
+    ):
         assert split_sentences(text) and split_words(text)

@@ -1,4 +1,6 @@
-"""The public sets with passages: their counts and splits, on the real files where they are at hand."""
+"""The public sets with passages: their counts and splits, on the real files where they are at
+hand.
+"""
 
 from __future__ import annotations
 
@@ -30,17 +32,25 @@ def load(part: str, **table: object) -> list:
 def test_folds_of_xquad_are_whole_and_apart(real: None, language: str) -> None:
     tested: list[str] = []
     for fold in range(1, FOLDS + 1):
-        parts = {part: load(part, set="xquad", source=language, fold=fold) for part in catalog.SPLITS}
+        parts = {
+            part: load(part, set="xquad", source=language, fold=fold) for part in catalog.SPLITS
+        }
         passages = {part: {one.passage for one in examples} for part, examples in parts.items()}
         assert sum(map(len, parts.values())) == 1190
         assert len(passages["test"]) == 48 and len(passages["validation"]) == 20
-        assert not passages["train"] & (passages["test"] | passages["validation"]) and not passages["test"] & passages["validation"]
+        assert (
+            not passages["train"] & (passages["test"] | passages["validation"])
+            and not passages["test"] & passages["validation"]
+        )
         tested += [one.place.split("#")[1] for one in parts["test"]]
     assert len(tested) == len(set(tested)) == 1190
 
 
 def test_folds_are_the_same_in_every_language(real: None) -> None:
-    ids = [{one.place.split("#")[1] for one in load("test", set="xquad", source=language, fold=2)} for language in ("en", "de", "zh")]
+    ids = [
+        {one.place.split("#")[1] for one in load("test", set="xquad", source=language, fold=2)}
+        for language in ("en", "de", "zh")
+    ]
     assert ids[0] == ids[1] == ids[2]
 
 
@@ -59,20 +69,30 @@ def test_cmrc2018(real: None) -> None:
     counts = {part: load(part, set="cmrc2018") for part in catalog.SPLITS}
     assert len(counts["train"]) + len(counts["validation"]) == 3219
     assert len(counts["test"]) == 1000  # two questions of the file are empty
-    assert not {one.passage for one in counts["train"]} & {one.passage for one in counts["validation"]}
+    assert not {one.passage for one in counts["train"]} & {
+        one.passage for one in counts["validation"]
+    }
     assert {one.source_language for one in counts["test"]} == {"zh"}
 
 
 def test_jaquad_development_part(real: None) -> None:
     examples = load("test", set="jaquad")
     assert len(examples) == 3939
-    assert all(one.passage[start : start + len(text)] == text for one in examples for text, start in one.answers)
+    assert all(
+        one.passage[start : start + len(text)] == text
+        for one in examples
+        for text, start in one.answers
+    )
 
 
-def test_a_set_of_shards_says_that_it_is_no_single_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_of_shards_says_that_it_is_no_single_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(DataError, match=r"jaquad/dev\.tar .*cannot be fetched as one file.*JaQuAD/tree"):
+    with pytest.raises(
+        DataError, match=r"jaquad/dev\.tar .*cannot be fetched as one file.*JaQuAD/tree"
+    ):
         load("test", set="jaquad")
 
 
@@ -84,4 +104,6 @@ def test_a_reading_set_is_no_set_of_pairs() -> None:
 def test_every_entry_says_its_licence_and_digest() -> None:
     for entry in ENTRIES.values():
         assert entry.licence and entry.languages and entry.files
-        assert all(len(file.sha256) == 64 and file.address.startswith("https://") for file in entry.files)
+        assert all(
+            len(file.sha256) == 64 and file.address.startswith("https://") for file in entry.files
+        )

@@ -18,9 +18,23 @@ from triptych.errors import DataError
 PASSAGE = "Ada wrote notes. Ada met Babbage in London. 日本の首都は東京です。"
 
 
-def squad(*answers: tuple[str, int], question: str = "Who?", passage: str = PASSAGE, name: str = "q1", **more: Any) -> dict[str, Any]:
-    one = {"id": name, "question": question, "answers": [{"text": text, "answer_start": start} for text, start in answers], **more}
-    return {"version": "1.1", "data": [{"title": "Ada", "paragraphs": [{"context": passage, "qas": [one]}]}]}
+def squad(
+    *answers: tuple[str, int],
+    question: str = "Who?",
+    passage: str = PASSAGE,
+    name: str = "q1",
+    **more: Any,
+) -> dict[str, Any]:
+    one = {
+        "id": name,
+        "question": question,
+        "answers": [{"text": text, "answer_start": start} for text, start in answers],
+        **more,
+    }
+    return {
+        "version": "1.1",
+        "data": [{"title": "Ada", "paragraphs": [{"context": passage, "qas": [one]}]}],
+    }
 
 
 def write(path: Path, values: Any) -> Path:
@@ -47,10 +61,16 @@ def test_gzip_and_tar_read_alike(tmp_path: Path) -> None:
     plain = write(tmp_path / "a.json", first)
     packed = tmp_path / "b.json.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
-    assert [one.answers for one in read([str(packed)], DataTable())] == [one.answers for one in read([str(plain)], DataTable())]
+    assert [one.answers for one in read([str(packed)], DataTable())] == [
+        one.answers for one in read([str(plain)], DataTable())
+    ]
     for name, mode in (("c.tar", "w"), ("c.tar.gz", "w:gz"), ("c.tgz", "w:gz")):
         with tarfile.open(tmp_path / name, mode) as tar:  # type: ignore[call-overload]
-            for member, values in (("z.json", second), ("a.json", first), ("readme.txt", "no JSON")):
+            for member, values in (
+                ("z.json", second),
+                ("a.json", first),
+                ("readme.txt", "no JSON"),
+            ):
                 content = json.dumps(values).encode()
                 about = tarfile.TarInfo(member)
                 about.size = len(content)
@@ -61,8 +81,14 @@ def test_gzip_and_tar_read_alike(tmp_path: Path) -> None:
 
 def test_jsonl_one_question_a_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    lines = [{"question": "Who?", "passage": PASSAGE, "answers": [{"text": "Babbage", "start": 25}]},
-             {"question": "Who?", "context": PASSAGE, "answers": {"text": ["London"], "answer_start": [36]}}]  # fmt: skip
+    lines = [
+        {"question": "Who?", "passage": PASSAGE, "answers": [{"text": "Babbage", "start": 25}]},
+        {
+            "question": "Who?",
+            "context": PASSAGE,
+            "answers": {"text": ["London"], "answer_start": [36]},
+        },
+    ]
     path.write_text("\n".join(map(json.dumps, lines)) + "\n{broken\n")
     with pytest.raises(DataError, match=r"a\.jsonl:3: not valid JSON"):
         read([str(path)], DataTable())
@@ -86,7 +112,9 @@ def test_jsonl_one_question_a_line(tmp_path: Path) -> None:
         ("東京", 0, PASSAGE.index("東京")),
     ],
 )
-def test_a_wrong_offset_is_found_again_where_that_is_sure(text: str, start: int | None, found: int | None) -> None:
+def test_a_wrong_offset_is_found_again_where_that_is_sure(
+    text: str, start: int | None, found: int | None
+) -> None:
     assert locate(text, start, PASSAGE) == found
 
 
@@ -99,8 +127,12 @@ def test_an_answer_that_is_found_elsewhere_is_told_so(tmp_path: Path) -> None:
     file, said = write(tmp_path / "a.json", squad(("Babbage", 3), name="moved")), []
     (one,) = read([str(file)], DataTable(), report=said.append)
     assert one.answers == [("Babbage", 25)]
-    assert said == ["a.json: answers of 1 question (a.json#moved) do not stand at their offset. They were found near it, or in the only "
-                    "place of the passage that holds them."]  # fmt: skip
+    assert said == [
+        (
+            "a.json: answers of 1 question (a.json#moved) do not stand at their offset. They were "
+            "found near it, or in the only place of the passage that holds them."
+        )
+    ]
 
 
 def test_an_answer_that_is_nowhere_is_named_and_its_question_left_out(tmp_path: Path) -> None:
@@ -109,19 +141,26 @@ def test_an_answer_that_is_nowhere_is_named_and_its_question_left_out(tmp_path: 
     assert any("lost" in line and "left out" in line for line in said)
     (found,) = questions(file)
     assert found.lost == ("'Turing' does not stand in the passage (offset 0)",)
-    (found,) = questions(write(tmp_path / "a.jsonl", {"question": "Who?", "passage": "Ada.", "answers": ["Turing"]}))
+    (found,) = questions(
+        write(tmp_path / "a.jsonl", {"question": "Who?", "passage": "Ada.", "answers": ["Turing"]})
+    )
     assert found.lost == ("'Turing' does not stand in the passage",)  # no offset was given
 
 
 def test_beside_a_good_answer_a_lost_one_is_only_scored_against(tmp_path: Path) -> None:
-    (one,) = read([str(write(tmp_path / "a.json", squad(("Turing", 0), ("London", 36))))], DataTable())
+    (one,) = read(
+        [str(write(tmp_path / "a.json", squad(("Turing", 0), ("London", 36))))], DataTable()
+    )
     assert one.answers == [("Turing", ELSEWHERE), ("London", 36)]
     assert standing(one) == [("London", 36)]
 
 
 def test_empty_questions_and_passages_are_left_out_and_counted(tmp_path: Path) -> None:
     said: list[str] = []
-    files = [str(write(tmp_path / "a.json", squad(("London", 36), question="  "))), str(write(tmp_path / "b.json", squad(passage="")))]
+    files = [
+        str(write(tmp_path / "a.json", squad(("London", 36), question="  "))),
+        str(write(tmp_path / "b.json", squad(passage=""))),
+    ]
     assert read(files, DataTable(), report=said.append) == []
     assert any("2 questions" in line and "empty" in line for line in said)
 
@@ -136,13 +175,22 @@ def test_empty_questions_and_passages_are_left_out_and_counted(tmp_path: Path) -
         (b'{"data": [3]}', r"data\[0\].*no list under 'paragraphs'"),
         (b'{"data": [{"paragraphs": [{"qas": []}]}]}', r"data\[0\]\.paragraphs\[0\].*the passage"),
         (b'{"data": [{"paragraphs": [{"context": "x", "qas": [7]}]}]}', r"qas\[0\].*no object"),
-        (b'{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "q", "answers": []}]}]}]}', r"#q: the question is missing"),
-        (b'{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "q", "question": "?"}]}]}]}', r"#q: the answers are no list"),
+        (
+            b'{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "q", "answers": []}]}]}]}',
+            r"#q: the question is missing",
+        ),
+        (
+            b'{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "q", "question": '
+            b'"?"}]}]}]}',
+            r"#q: the answers are no list",
+        ),
         (b'{"data": [{"paragraphs": [{"context": "x\\ud800", "qas": []}]}]}', r"the passage"),
         (b"[" * 100_000, r"a\.json:1: not valid JSON"),
     ],
 )
-def test_what_is_no_squad_json_is_said_with_its_place(tmp_path: Path, content: bytes, said: str) -> None:
+def test_what_is_no_squad_json_is_said_with_its_place(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(DataError, match=said):
         read([str(tmp_path / "a.json")], DataTable())
@@ -164,12 +212,25 @@ def test_broken_archives_are_said(tmp_path: Path) -> None:
 def test_questions_on_one_passage_stay_in_one_part(tmp_path: Path) -> None:
     from triptych.data.parts import read_part
 
-    paragraphs = [{"context": f"Passage {number} says yes.", "qas": [
-        {"id": f"{number}-{place}", "question": f"What is {place}?", "answers": [{"text": "yes", "answer_start": 0}]} for place in range(3)
-    ]} for number in range(400)]  # fmt: skip
+    paragraphs = [
+        {
+            "context": f"Passage {number} says yes.",
+            "qas": [
+                {
+                    "id": f"{number}-{place}",
+                    "question": f"What is {place}?",
+                    "answers": [{"text": "yes", "answer_start": 0}],
+                }
+                for place in range(3)
+            ],
+        }
+        for number in range(400)
+    ]
     table = DataTable(train=str(write(tmp_path / "a.json", {"data": [{"paragraphs": paragraphs}]})))
-    parts = [{one.passage for one in read_part(table, part, None, ("question", "passage", "answers"))} for part in
-             ("train", "validation", "test")]  # fmt: skip
+    parts = [
+        {one.passage for one in read_part(table, part, None, ("question", "passage", "answers"))}
+        for part in ("train", "validation", "test")
+    ]
     assert all(parts)
     assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
 
@@ -182,19 +243,37 @@ def test_an_offset_is_read_however_it_is_written(tmp_path: Path, offset: Any) ->
     file, said = write(tmp_path / "a.json", squad(("Ann", offset), passage=TWICE)), []
     (one,) = read([str(file)], DataTable(), report=said.append)
     assert one.answers == [("Ann", 27)] and said == []
-    lists = {"question": "Who?", "passage": TWICE, "answers": {"text": ["Ann"], "answer_start": [offset]}}
+    lists = {
+        "question": "Who?",
+        "passage": TWICE,
+        "answers": {"text": ["Ann"], "answer_start": [offset]},
+    }
     (one,) = read([str(write(tmp_path / "a.jsonl", lists))], DataTable())
     assert one.answers == [("Ann", 27)]
 
 
 @pytest.mark.parametrize(
-    ("offset", "shown"), [("x", "'x'"), (27.5, "27.5"), (True, "True"), ([27], "a list"), ("9" * 5000, "9" * 39), (float("inf"), "inf")]
+    ("offset", "shown"),
+    [
+        ("x", "'x'"),
+        (27.5, "27.5"),
+        (True, "True"),
+        ([27], "a list"),
+        ("9" * 5000, "9" * 39),
+        (float("inf"), "inf"),
+    ],
 )
-def test_an_offset_that_is_not_a_whole_number_is_named(tmp_path: Path, offset: Any, shown: str) -> None:
+def test_an_offset_that_is_not_a_whole_number_is_named(
+    tmp_path: Path, offset: Any, shown: str
+) -> None:
     (found,) = questions(write(tmp_path / "a.json", squad(("Ann", offset), passage=TWICE)))
-    assert "'Ann' stands 2 times in the passage, offset " in found.lost[0] and "which is not a whole number" in found.lost[0]
+    assert (
+        "'Ann' stands 2 times in the passage, offset " in found.lost[0]
+        and "which is not a whole number" in found.lost[0]
+    )
     assert shown in found.lost[0] and len(found.lost[0]) < 180
-    (found,) = questions(write(tmp_path / "a.json", squad(("Bob", offset), passage=TWICE)))  # there is no doubt where it stands
+    # there is no doubt where it stands
+    (found,) = questions(write(tmp_path / "a.json", squad(("Bob", offset), passage=TWICE)))
     assert found.example.answers == [("Bob", 8)] and shown in found.moved[0]
 
 
@@ -206,17 +285,37 @@ def test_an_answer_that_stands_twice_is_not_called_absent(tmp_path: Path, offset
 
 @pytest.mark.parametrize(
     ("given", "impossible"),
-    [("true", True), ("True", True), (1, True), ("false", False), ("FALSE", False), (0, False), (None, False), ("", False)],
+    [
+        ("true", True),
+        ("True", True),
+        (1, True),
+        ("false", False),
+        ("FALSE", False),
+        (0, False),
+        (None, False),
+        ("", False),
+    ],
 )
-def test_impossible_is_read_however_it_is_written(tmp_path: Path, given: Any, impossible: bool) -> None:
+def test_impossible_is_read_however_it_is_written(
+    tmp_path: Path, given: Any, impossible: bool
+) -> None:
     file = write(tmp_path / "a.json", squad(("Babbage", 25), is_impossible=given))
     assert read([str(file)], DataTable())[0].answers == ([] if impossible else [("Babbage", 25)])
 
 
 def test_what_is_neither_true_nor_false_and_odd_lists_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a\.json#q1: is_impossible is 'maybe'; it must be true or false"):
-        read([str(write(tmp_path / "a.json", squad(("Babbage", 25), is_impossible="maybe")))], DataTable())
+    with pytest.raises(
+        DataError, match=r"a\.json#q1: is_impossible is 'maybe'; it must be true or false"
+    ):
+        read(
+            [str(write(tmp_path / "a.json", squad(("Babbage", 25), is_impossible="maybe")))],
+            DataTable(),
+        )
     for starts, has in (([1, 2], "2 offsets"), (1, "offsets that are not a list")):
-        lists = {"question": "Who?", "passage": TWICE, "answers": {"text": ["Ann"], "answer_start": starts}}
+        lists = {
+            "question": "Who?",
+            "passage": TWICE,
+            "answers": {"text": ["Ann"], "answer_start": starts},
+        }
         with pytest.raises(DataError, match=f"1 texts and {has}"):
             read([str(write(tmp_path / "a.jsonl", lists))], DataTable())

@@ -1,4 +1,6 @@
-"""Nothing is lost between text and ids, a text never becomes a special, and training is the same every time."""
+"""Nothing is lost between text and ids, a text never becomes a special, and training is the same
+every time.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from triptych.data.tokenizer import BYTES, Tokenizer, Tokenizers
 from triptych.data.unigram import Lattice
 from triptych.errors import DataError, RunError, UsageError
 
-CORPUS = ["A man rides a bicycle.", "Two dogs, one cat!", "我喜歡貓。", "你喜歡狗嗎？", "Ein Mann fährt 12 Räder."] * 20
+CORPUS = [
+    "A man rides a bicycle.",
+    "Two dogs, one cat!",
+    "我喜歡貓。",
+    "你喜歡狗嗎？",
+    "Ein Mann fährt 12 Räder.",
+] * 20
 KINDS = ["bpe", "code", "unigram"]
 
 
@@ -35,17 +43,31 @@ def test_any_text_comes_back(kind: str, text: str) -> None:
     assert tokenizer.decode(ids) == text
     assert "".join(tokenizer.pieces(ids)) == text
     # places follow one another without a gap; those that share one are the bytes of one character
-    assert [text[start:end] for (start, end), shown in zip(offsets, tokenizer.pieces(ids), strict=True) if shown] == [
-        shown for shown in tokenizer.pieces(ids) if shown
-    ]
-    assert offsets == sorted(offsets) and {place for start, end in offsets for place in range(start, end)} == set(range(len(text)))
+    assert [
+        text[start:end]
+        for (start, end), shown in zip(offsets, tokenizer.pieces(ids), strict=True)
+        if shown
+    ] == [shown for shown in tokenizer.pieces(ids) if shown]
+    assert offsets == sorted(offsets) and {
+        place for start, end in offsets for place in range(start, end)
+    } == set(range(len(text)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "text",
     [
-        *("<end>", "<0x41>", "<to:zh-Hans> x", "<begin><begin>", "<unk>", "a\u2581b", "\u0301", "e\u0301 \u0301", "\ufffd"),
+        *(
+            "<end>",
+            "<0x41>",
+            "<to:zh-Hans> x",
+            "<begin><begin>",
+            "<unk>",
+            "a\u2581b",
+            "\u0301",
+            "e\u0301 \u0301",
+            "\ufffd",
+        ),
         *("\0\t\r\n \u2028", "👨\u200d👩\u200d👧 翻譯", "  two  spaces ", "翻" * 3000, "😀" * 3000),
     ],
 )
@@ -59,7 +81,10 @@ def test_text_that_looks_like_a_special_stays_text(kind: str, text: str) -> None
 def test_specials_are_left_out_of_text() -> None:
     tokenizer = trained("bpe")
     ids = tokenizer.encode("A man")
-    assert tokenizer.decode([tokenizer.begin_id, *tokenizer.tags.values(), *ids, tokenizer.end_id]) == "A man"
+    assert (
+        tokenizer.decode([tokenizer.begin_id, *tokenizer.tags.values(), *ids, tokenizer.end_id])
+        == "A man"
+    )
     assert tokenizer.pieces([0, 1, 2])[:2] == ["<begin>", "<end>"]
 
 
@@ -75,18 +100,29 @@ def test_bytes_of_one_character_show_once() -> None:
 def test_learning_with_specials_in_the_text_changes_nothing(kind: str) -> None:
     tokenizer = Tokenizer.train(["<end> <0x41> <to:de> " * 3] * 30, kind, 400, tags=["de"])  # type: ignore[arg-type]
     for text in ("<end>", "<0x41>", "<to:de>"):
-        assert len(ids := tokenizer.encode(text)) > 1 and min(ids) > 2 and tokenizer.decode(ids) == text
+        assert (
+            len(ids := tokenizer.encode(text)) > 1
+            and min(ids) > 2
+            and tokenizer.decode(ids) == text
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_training_is_the_same_in_every_process(kind: str) -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); from test_tokenizer import CORPUS; from triptych.data.tokenizer import Tokenizer; "
-        "print(Tokenizer.train(CORPUS, sys.argv[1], 420, tags=['zh-Hans', 'zh-Hant']).fingerprint)"
+        "import sys; sys.path.insert(0, sys.argv[2]); from test_tokenizer import CORPUS; from "
+        "triptych.data.tokenizer import Tokenizer; print(Tokenizer.train(CORPUS, sys.argv[1], "
+        "420, tags=['zh-Hans', 'zh-Hant']).fingerprint)"
     )
     command = [sys.executable, "-c", code, kind, str(Path(__file__).parent)]
     prints = {
-        subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}).stdout.strip()
+        subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout.strip()
         for seed in "12"
     }
     assert prints == {trained(kind).fingerprint}
@@ -116,8 +152,28 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 
 def test_words_signs_digits_and_chinese_stand_apart() -> None:
     tokenizer = trained("bpe")
-    words = [word for word, _ in tokenizer._backend.pre_tokenizer.pre_tokenize_str("We have 12 cats,  我喜歡cats。テーブル <b>")]  # type: ignore[union-attr]
-    assert words == ["We", " have", " 12", " cats", ",", "  ", "我喜歡", "cats", "。", "テーブル", " ", "<", "b", ">"]
+    words = [
+        word
+        for word, _ in tokenizer._backend.pre_tokenizer.pre_tokenize_str(
+            "We have 12 cats,  我喜歡cats。テーブル <b>"
+        )
+    ]  # type: ignore[union-attr]
+    assert words == [
+        "We",
+        " have",
+        " 12",
+        " cats",
+        ",",
+        "  ",
+        "我喜歡",
+        "cats",
+        "。",
+        "テーブル",
+        " ",
+        "<",
+        "b",
+        ">",
+    ]
     assert len(tokenizer.encode("喜歡")) == 1  # learnt, without spaces
 
 

@@ -15,13 +15,17 @@ from triptych.data.windows import windows_of_pair, windows_of_text
 def test_every_token_stands_in_a_window(length: int, window: int, stride: int) -> None:
     ids = np.arange(length)
     found = [part for (part,) in windows_of_text(ids, window=window, stride=stride)]
-    assert max(map(len, found)) <= window - 2 and set(np.concatenate(found).tolist()) == set(range(length))
+    assert max(map(len, found)) <= window - 2 and set(np.concatenate(found).tolist()) == set(
+        range(length)
+    )
     assert (len(found) == 1) == (length <= window - 2)
 
 
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 150), st.integers(0, 150), st.integers(16, 40), st.integers(1, 14))
-def test_every_token_of_a_pair_stands_in_a_window(first: int, second: int, window: int, stride: int) -> None:
+def test_every_token_of_a_pair_stands_in_a_window(
+    first: int, second: int, window: int, stride: int
+) -> None:
     found = list(windows_of_pair(np.arange(first), np.arange(second), window=window, stride=stride))
     assert max(len(one) + len(other) for one, other in found) <= window - 3
     for side, length in enumerate((first, second)):

@@ -18,7 +18,11 @@ def chain_of(seed: int, places: int, labels: int) -> tuple[np.ndarray, Chain]:
 
 
 def total(path: tuple[int, ...], scores: np.ndarray, chain: Chain) -> float:
-    score = chain.first[path[0]] + chain.last[path[-1]] + sum(scores[place, label] for place, label in enumerate(path))
+    score = (
+        chain.first[path[0]]
+        + chain.last[path[-1]]
+        + sum(scores[place, label] for place, label in enumerate(path))
+    )
     return score + sum(chain.pairs[one, other] for one, other in itertools.pairwise(path))
 
 

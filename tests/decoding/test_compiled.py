@@ -42,14 +42,22 @@ def sources(count: int) -> dict[str, torch.Tensor]:
     return {"source": tokens, "source_lengths": lengths}
 
 
-def written(model: Transformer, settings: DecodingSettings, count: int) -> list[list[tuple[list[int], float]]]:
-    given, prefixes = (sources(count), None) if model.config.encoder else ({}, [[4, 5, 6][: place % 3] for place in range(count)])
+def written(
+    model: Transformer, settings: DecodingSettings, count: int
+) -> list[list[tuple[list[int], float]]]:
+    given, prefixes = (
+        (sources(count), None)
+        if model.config.encoder
+        else ({}, [[4, 5, 6][: place % 3] for place in range(count)])
+    )
     answers = search(model, given, settings, begin=0, end=1, prefixes=prefixes)
     return [[(one.tokens, round(one.log_probability, 3)) for one in several] for several in answers]
 
 
 class Plainly:
-    """Stands for a program: the same arguments, which must stand in memory one number after the other, nothing compiled. Counts calls."""
+    """Stands for a program: the same arguments, which must stand in memory one number after the
+    other, nothing compiled. Counts calls.
+    """
 
     def __init__(self, model: Transformer) -> None:
         self.step, self.layers, self.calls = Step(model), len(model.decoder.blocks), 0
@@ -58,7 +66,11 @@ class Plainly:
         assert all(one.is_contiguous() for one in given), "a program asks nothing about strides"
         self.calls += 1
         first, caches, n = given[:5], given[5:], self.layers
-        cross = (caches[2 * n : 3 * n], caches[3 * n : 4 * n], caches[4 * n]) if len(caches) > 2 * n else None
+        cross = (
+            (caches[2 * n : 3 * n], caches[3 * n : 4 * n], caches[4 * n])
+            if len(caches) > 2 * n
+            else None
+        )
         return list(self.step(*first, caches[:n], caches[n : 2 * n], cross))
 
 
@@ -73,7 +85,9 @@ def plainly_compiled(model: Transformer, folder: Path, beams: int) -> Plainly:
 @pytest.mark.parametrize("preset", ["decoder-tiny", "transformer-tiny"])
 @pytest.mark.parametrize("settings", [GREEDY, BEAMS], ids=["greedy", "beams"])
 @pytest.mark.parametrize("count", [1, 5])
-def test_what_is_handed_to_a_program_is_what_a_step_needs(preset: str, settings: DecodingSettings, count: int, tmp_path: Path) -> None:
+def test_what_is_handed_to_a_program_is_what_a_step_needs(
+    preset: str, settings: DecodingSettings, count: int, tmp_path: Path
+) -> None:
     model = model_of(preset)
     wanted = written(model, settings, count)
     program = plainly_compiled(model, tmp_path, settings.beams)
@@ -81,22 +95,38 @@ def test_what_is_handed_to_a_program_is_what_a_step_needs(preset: str, settings:
 
 
 @pytest.mark.parametrize("settings", [GREEDY, BEAMS], ids=["greedy", "beams"])
-def test_many_shapes_are_handed_over_as_they_are_read(settings: DecodingSettings, tmp_path: Path) -> None:
+def test_many_shapes_are_handed_over_as_they_are_read(
+    settings: DecodingSettings, tmp_path: Path
+) -> None:
     model = model_of("transformer-tiny")
     wanted = of_many_shapes(model, settings)
     program = plainly_compiled(model, tmp_path, settings.beams)
     assert of_many_shapes(model, settings) == wanted and program.calls > 20
 
 
-def of_many_shapes(model: Transformer, settings: DecodingSettings) -> list[list[tuple[list[int], float]]]:
-    """Answers to batches of several sizes in which the longest sources, of several vectors' width, end first; two threads."""
+def of_many_shapes(
+    model: Transformer, settings: DecodingSettings
+) -> list[list[tuple[list[int], float]]]:
+    """Answers to batches of several sizes in which the longest sources, of several vectors' width,
+    end first; two threads.
+    """
 
     def answer(count: int) -> list[list[tuple[list[int], float]]]:
         lengths = torch.tensor([50 - 44 * place // max(1, count - 1) for place in range(count)])
-        tokens = torch.randint(2, 23, (int(lengths.sum()),), generator=torch.Generator().manual_seed(count))
-        answers = search(model, {"source": tokens, "source_lengths": lengths}, settings, begin=0, end=1,
-                         max_lengths=[4 + 14 * place // max(1, count - 1) for place in range(count)])  # fmt: skip
-        return [[(one.tokens, round(one.log_probability, 2)) for one in several] for several in answers]
+        tokens = torch.randint(
+            2, 23, (int(lengths.sum()),), generator=torch.Generator().manual_seed(count)
+        )
+        answers = search(
+            model,
+            {"source": tokens, "source_lengths": lengths},
+            settings,
+            begin=0,
+            end=1,
+            max_lengths=[4 + 14 * place // max(1, count - 1) for place in range(count)],
+        )
+        return [
+            [(one.tokens, round(one.log_probability, 2)) for one in several] for several in answers
+        ]
 
     with Workers(2) as workers:
         return [one for batch in workers.map(answer, [9, 2, 33, 4, 5]) for one in batch]
@@ -108,17 +138,25 @@ def test_which_steps_a_program_takes(tmp_path: Path) -> None:
     step = CompiledStep(model, tmp_path)
     assert not step.fits(several, 1), "nobody asked for one row a source"
     step.beams.add(1)
-    assert not step.fits(several, 1), "the first step of a search with beams has one row a source as well"
+    assert not step.fits(several, 1), (
+        "the first step of a search with beams has one row a source as well"
+    )
     one.used = several.used = 1
     assert step.fits(one, 1) and step.fits(several, 1) and not step.fits(one, 2)
-    assert not step.fits(several.select(torch.tensor([1])), 1), "the last row of a batch is no batch of one"
+    assert not step.fits(several.select(torch.tensor([1])), 1), (
+        "the last row of a batch is no batch of one"
+    )
     assert not step.fits(several.select(torch.tensor([0, 0, 1, 1])), 1)
-    assert not step.fits(one.select(torch.tensor([], dtype=torch.int64)), 1), "there is nothing to compute"
+    assert not step.fits(one.select(torch.tensor([], dtype=torch.int64)), 1), (
+        "there is nothing to compute"
+    )
 
 
 @pytest.fixture
 def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
-    """The kinds of programs that were built, where building and loading are done by what stands for a program."""
+    """The kinds of programs that were built, where building and loading are done by what stands for
+    a program.
+    """
     kinds: list[Any] = []
     models: dict[Any, Transformer] = {}
 
@@ -129,7 +167,9 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         return ""
 
     def load(path: str) -> SimpleNamespace:
-        return SimpleNamespace(loader=SimpleNamespace(boxed_run=Plainly(models[Path(path).read_text()])))
+        return SimpleNamespace(
+            loader=SimpleNamespace(boxed_run=Plainly(models[Path(path).read_text()]))
+        )
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(CompiledStep, "_build", build_at_once)
@@ -161,39 +201,59 @@ def test_no_more_than_two_programs_are_built_and_that_is_said_once(builds: list[
         written(model, DecodingSettings(max_length=12, beams=beams, compile=True), 3)
     wanted = written(model_of("transformer-tiny"), DecodingSettings(max_length=12, beams=4), 3)
     settings = DecodingSettings(max_length=12, beams=4, compile=True)
-    with pytest.warns(TriptychWarning, match="4 rows each.* without a compiled program, because 2 programs were built in this run") as said:
+    with pytest.warns(
+        TriptychWarning,
+        match="4 rows each.* without a compiled program, because 2 programs were built in this run",
+    ) as said:
         assert [written(model, settings, 3) for _ in range(3)] == [wanted] * 3
     assert len(said) == 1 and len(builds) == 2
 
 
 @pytest.mark.skipif(not can_compile(), reason="there is no C++ compiler here")
-def test_a_crash_of_what_is_built_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, settings = model_of("transformer-tiny", layers=1), DecodingSettings(max_length=12, beams=3, n_best=2, compile=True)
+def test_a_crash_of_what_is_built_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, settings = (
+        model_of("transformer-tiny", layers=1),
+        DecodingSettings(max_length=12, beams=3, n_best=2, compile=True),
+    )
     wanted = written(model, BEAMS, 3)
     (tmp_path / "builder.py").write_text("import os\nos.abort()\n")
     monkeypatch.setattr(compiled, "BUILDER", tmp_path / "builder.py")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.warns(TriptychWarning, match=r"building it failed: .* ended with -6 .*\.failed; delete it to try again") as said:
+    with pytest.warns(
+        TriptychWarning,
+        match=r"building it failed: .* ended with -6 .*\.failed; delete it to try again",
+    ) as said:
         assert [written(model, settings, 3) for _ in range(2)] == [wanted] * 2
     assert len(said) == 1
-    monkeypatch.setattr(CompiledStep, "_build", lambda *given: pytest.fail("what failed once is not built again"))
+    monkeypatch.setattr(
+        CompiledStep, "_build", lambda *given: pytest.fail("what failed once is not built again")
+    )
     with pytest.warns(TriptychWarning, match=r"building it failed before \(delete "):
         assert written(model_of("transformer-tiny", layers=1), settings, 3) == wanted
 
 
-def test_what_cannot_be_loaded_or_run_is_taken_plainly(builds: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_loaded_or_run_is_taken_plainly(
+    builds: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(given: list[torch.Tensor]) -> list[torch.Tensor]:
         raise RuntimeError("the program's own words")
 
     model, settings = model_of("decoder-tiny"), DecodingSettings(max_length=12, compile=True)
     wanted = written(model, GREEDY, 3)
-    monkeypatch.setattr("torch._inductor.aoti_load_package", lambda path: SimpleNamespace(loader=SimpleNamespace(boxed_run=broken)))
+    monkeypatch.setattr(
+        "torch._inductor.aoti_load_package",
+        lambda path: SimpleNamespace(loader=SimpleNamespace(boxed_run=broken)),
+    )
     with pytest.warns(TriptychWarning, match="it failed .the program's own words"):
         assert written(model, settings, 3) == wanted
 
 
 def test_what_a_program_depends_on() -> None:
-    first, again, other = (model_of("decoder-tiny", **dials) for dials in ({}, {}, {"activation": "relu"}))
+    first, again, other = (
+        model_of("decoder-tiny", **dials) for dials in ({}, {}, {"activation": "relu"})
+    )
     assert contents(first) == contents(again) != contents(other)
     again.embedding.weight.data[3, 2] += 1
     assert contents(first) != contents(again)
@@ -203,7 +263,14 @@ def test_what_a_program_depends_on() -> None:
 def test_who_cannot_compile_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "COMPILERS", ("no-such-compiler",))
     with pytest.raises(UsageError, match=r"decoding\.compile needs a C\+\+ compiler"):
-        search(model_of("decoder-tiny"), {}, DecodingSettings(compile=True), begin=0, end=1, prefixes=[[]])
+        search(
+            model_of("decoder-tiny"),
+            {},
+            DecodingSettings(compile=True),
+            begin=0,
+            end=1,
+            prefixes=[[]],
+        )
     monkeypatch.undo()
     with pytest.raises(UsageError, match="for Transformers that write"):
         compile_step(model_of("encoder-tiny"), GREEDY)
@@ -211,8 +278,11 @@ def test_who_cannot_compile_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not can_compile(), reason="there is no C++ compiler here")
 @pytest.mark.parametrize("beams", [pytest.param(1, marks=pytest.mark.slow), 5])
-def test_a_program_is_built_once_and_kept(beams: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "OPTIONS", {"freezing": True})  # without trying out products, which takes most of the time
+def test_a_program_is_built_once_and_kept(
+    beams: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # without trying out products, which takes most of the time
+    monkeypatch.setattr(compiled, "OPTIONS", {"freezing": True})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model, plain = model_of("transformer-tiny", layers=1), DecodingSettings(beams=beams)
     pack(model, torch.float32)

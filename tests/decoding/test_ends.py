@@ -19,11 +19,23 @@ from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.transformer import Transformer
 
 SETTINGS = DecodingSettings(max_length=30)
-WAYS = [{}, {"beams": 3}, {"temperature": 1.0, "seed": 4}, {"temperature": 1.0, "top_k": 5}, {"compile": False, "min_length": 3}]
+WAYS = [
+    {},
+    {"beams": 3},
+    {"temperature": 1.0, "seed": 4},
+    {"temperature": 1.0, "top_k": 5},
+    {"compile": False, "min_length": 3},
+]
 
 
 def run(ends: int | Sequence[int], **dials: object) -> list[Hypothesis]:
-    found = search(Toy(vocabulary=12, seed=2), inputs([0, 1, 2, 3]), replace(SETTINGS, **dials), begin=BEGIN, end=ends)
+    found = search(
+        Toy(vocabulary=12, seed=2),
+        inputs([0, 1, 2, 3]),
+        replace(SETTINGS, **dials),
+        begin=BEGIN,
+        end=ends,
+    )
     return [one[0] for one in found]
 
 
@@ -32,14 +44,19 @@ def test_each_of_them_ends_an_answer(dials: dict[str, object]) -> None:
     ends = (END, 4, 7)
     several, single = run(ends, **dials), run(END, **dials)
     least = int(dials.get("min_length", 0))  # type: ignore[call-overload]
-    assert all(not set(one.tokens) & set(ends) for one in several) and any(one.finished for one in several)
+    assert all(not set(one.tokens) & set(ends) for one in several) and any(
+        one.finished for one in several
+    )
     assert all(len(one.tokens) >= least for one in several if one.finished)
     if "beams" not in dials and not least:  # the same answer, up to the first end of any kind
         for here, there in zip(several, single, strict=True):
             places = [place for place, token in enumerate(there.tokens) if token in ends]
             assert here.tokens == there.tokens[: places[0] if places else None]
             assert len(here.token_log_probabilities) == len(here.tokens) + here.finished
-        assert any(len(here.tokens) < len(there.tokens) for here, there in zip(several, single, strict=True))
+        assert any(
+            len(here.tokens) < len(there.tokens)
+            for here, there in zip(several, single, strict=True)
+        )
 
 
 def test_beams_never_run_dry_where_many_tokens_end() -> None:
@@ -49,8 +66,12 @@ def test_beams_never_run_dry_where_many_tokens_end() -> None:
 
 
 def test_of_the_best_tokens_of_beams_those_that_end_are_left_room() -> None:
-    """Greedy and one beam of the widest kind agree with the best of all continuations that are ranked."""
-    (greedy,), (wide,) = ([one] for one in (run((END, 4))[0], run((END, 4), beams=12, length_penalty=0.0)[0]))
+    """Greedy and one beam of the widest kind agree with the best of all continuations that are
+    ranked.
+    """
+    (greedy,), (wide,) = (
+        [one] for one in (run((END, 4))[0], run((END, 4), beams=12, length_penalty=0.0)[0])
+    )
     assert wide.log_probability >= greedy.log_probability - 1e-5
 
 
@@ -64,7 +85,9 @@ class Numbers:
 @pytest.fixture(scope="module")
 def model() -> Transformer:
     torch.manual_seed(8)
-    stack = StackConfig(layers=1, width=16, heads=2, inner_width=16, norm_placement="pre", positions="rotary")
+    stack = StackConfig(
+        layers=1, width=16, heads=2, inner_width=16, norm_placement="pre", positions="rotary"
+    )
     return Transformer(ModelConfig(decoder=stack, vocabulary_size=9, tied_embeddings=False)).eval()
 
 
@@ -74,7 +97,9 @@ def test_streams_and_drafts_end_there_too(model: Transformer, dials: dict[str, f
     texts = []
     for prompt in prompts:
         ((plain,),) = write(model, [prompt], settings, Numbers(), context=40)
-        ((drafted,),) = write(Drafted(model, NgramDraft()), [prompt], settings, Numbers(), context=40)
+        ((drafted,),) = write(
+            Drafted(model, NgramDraft()), [prompt], settings, Numbers(), context=40
+        )
         for one in (plain, drafted):
             assert not {1, 5} & set(one.tokens) and (one.finished or len(one.tokens) == 30)
         if not dials:
@@ -82,7 +107,8 @@ def test_streams_and_drafts_end_there_too(model: Transformer, dials: dict[str, f
             assert "".join(stream(model, prompt, settings, Numbers(), context=40)) == plain.text
         texts.append(plain.tokens)
     together = write(model, prompts, settings, Numbers(), context=40, indices=[0, 0, 0])
-    assert [several[0].tokens for several in together] == texts  # prompts that begin with different tokens are one batch
+    # prompts that begin with different tokens are one batch
+    assert [several[0].tokens for several in together] == texts
 
 
 def test_one_token_that_is_no_begin_is_a_prompt(model: Transformer) -> None:
@@ -94,4 +120,9 @@ def test_one_token_that_is_no_begin_is_a_prompt(model: Transformer) -> None:
 def test_where_only_ends_are_left_a_repetition_may_come() -> None:
     survey = Survey(torch.zeros(2, 4))
     survey.forbid_each(torch.tensor([0, 0, 1]), torch.tensor([0, 2, 0]), ends=2)
-    assert survey.logits[0].tolist() == [0.0] * 4 and survey.logits[1].tolist() == [float("-inf"), 0.0, 0.0, 0.0]
+    assert survey.logits[0].tolist() == [0.0] * 4 and survey.logits[1].tolist() == [
+        float("-inf"),
+        0.0,
+        0.0,
+        0.0,
+    ]

@@ -13,7 +13,11 @@ from triptych.decoding.writing import _news, _sure, cut_at
     [
         ("", "    x = 1\n    return x\n\n\ndef g():", "    x = 1\n    return x"),
         ("    ", "x = 1\n    return x\n# next", "x = 1\n    return x"),
-        ("def f(x):", "\n    if x:\n        return 1\n    return 2\nclass A:", "\n    if x:\n        return 1\n    return 2"),
+        (
+            "def f(x):",
+            "\n    if x:\n        return 1\n    return 2\nclass A:",
+            "\n    if x:\n        return 1\n    return 2",
+        ),
         ("    return ", "x + 1\n\ndef g", "x + 1"),
         ("    call(", "\n        a,\n        b,\n    )\n", "\n        a,\n        b,"),
         ("", "\tx\n\n\t# 好\ny", "\tx\n\n\t# 好"),
@@ -41,4 +45,8 @@ def test_a_stream_tells_nothing_of_what_is_cut() -> None:
 
 
 def test_open_lines() -> None:
-    assert without_open_lines("a  \n \n") == "a  " and without_open_lines("a  ") == "a  " and without_open_lines("\n\n") == ""
+    assert (
+        without_open_lines("a  \n \n") == "a  "
+        and without_open_lines("a  ") == "a  "
+        and without_open_lines("\n\n") == ""
+    )

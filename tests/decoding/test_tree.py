@@ -14,7 +14,12 @@ from triptych.data.conllu import what_is_wrong
 from triptych.decoding.tree import best_tree
 
 TREES = {
-    count: [heads for heads in itertools.product(range(count + 1), repeat=count) if what_is_wrong(heads) is None] for count in range(1, 6)
+    count: [
+        heads
+        for heads in itertools.product(range(count + 1), repeat=count)
+        if what_is_wrong(heads) is None
+    ]
+    for count in range(1, 6)
 }
 
 
@@ -23,7 +28,9 @@ def total(scores: np.ndarray, heads: tuple[int, ...] | list[int]) -> float:
 
 
 def test_the_number_of_trees_is_cayleys() -> None:
-    assert [len(TREES[count]) for count in range(1, 6)] == [count ** (count - 1) for count in range(1, 6)]
+    assert [len(TREES[count]) for count in range(1, 6)] == [
+        count ** (count - 1) for count in range(1, 6)
+    ]
 
 
 @given(st.data())
@@ -32,10 +39,13 @@ def test_as_good_as_the_best_of_all_trees(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 5))
     values = st.floats(-8, 8, width=32) | st.integers(-2, 2).map(float)
     scores = data.draw(arrays.arrays(np.float64, (count, count + 1), elements=values))
-    scores[:, 0] += data.draw(st.sampled_from([0.0, 20.0, -20.0]))  # many roots are tempting, or none is
+    # many roots are tempting, or none is
+    scores[:, 0] += data.draw(st.sampled_from([0.0, 20.0, -20.0]))
     heads = best_tree(scores)
     assert what_is_wrong(heads) is None
-    assert total(scores, heads) == pytest.approx(max(total(scores, tree) for tree in TREES[count]), abs=1e-6)
+    assert total(scores, heads) == pytest.approx(
+        max(total(scores, tree) for tree in TREES[count]), abs=1e-6
+    )
 
 
 def test_rerooting_alone_would_be_wrong() -> None:
@@ -59,5 +69,6 @@ def test_long_sentences_with_cycles_in_cycles() -> None:
     for count in (60, 200):
         scores = generator.normal(size=(count, count + 1))
         scores[np.arange(count), np.arange(count) + 1] = 100.0  # its own head: never taken
-        scores[np.arange(count), 1 + (np.arange(count) ^ 1) % count] += 5.0  # pairs that point at each other
+        # pairs that point at each other
+        scores[np.arange(count), 1 + (np.arange(count) ^ 1) % count] += 5.0
         assert what_is_wrong(best_tree(scores)) is None

@@ -27,7 +27,11 @@ def test_results_come_in_order_from_single_threads() -> None:
     with Workers(2) as workers:
         found = list(workers.map(work, range(12), costs=range(12)))
         again = list(workers.map(work, range(3)))
-    assert [item for item, _, _ in found] == list(range(12)) and [item for item, _, _ in again] == [0, 1, 2]
+    assert [item for item, _, _ in found] == list(range(12)) and [item for item, _, _ in again] == [
+        0,
+        1,
+        2,
+    ]
     assert {threads for _, threads, _ in found} == {1}
     assert all(name.startswith("decoding") for _, _, name in found)
     assert set(seen[:2]) == {11, 10}
@@ -60,7 +64,9 @@ def test_an_error_ends_the_work_and_keeps_its_words() -> None:
     assert len(begun) < 20
 
     def no_room(item: int) -> int:
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        raise RuntimeError(
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+        )
 
     with pytest.raises(TriptychError, match="batch_tokens"), Workers(2) as workers:
         list(workers.map(no_room, range(3)))
@@ -91,7 +97,10 @@ def test_answers_are_those_of_one_thread() -> None:
     model, settings = Toy(seed=3), DecodingSettings(max_length=6, beams=2)
 
     def work(sources: list[int]) -> list[list[int]]:
-        return [part[0].tokens for part in search(model, inputs(sources), settings, begin=BEGIN, end=END)]
+        return [
+            part[0].tokens
+            for part in search(model, inputs(sources), settings, begin=BEGIN, end=END)
+        ]
 
     batches = [[place % 6, (place + 1) % 6] for place in range(12)]
     with Workers(3) as workers:

@@ -1,4 +1,6 @@
-"""Writing on from a prompt: streams, stop strings, prompts and answers past the context, draws that are ranked."""
+"""Writing on from a prompt: streams, stop strings, prompts and answers past the context, draws that
+are ranked.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class Bytes:
 @pytest.fixture(scope="module")
 def model() -> Transformer:
     torch.manual_seed(3)
-    stack = StackConfig(layers=2, width=32, heads=4, inner_width=64, norm_placement="pre", positions="rotary")
+    stack = StackConfig(
+        layers=2, width=32, heads=4, inner_width=64, norm_placement="pre", positions="rotary"
+    )
     return Transformer(ModelConfig(decoder=stack, vocabulary_size=258)).eval()
 
 
@@ -80,7 +84,11 @@ def test_a_stream_is_what_is_written(reciter: Transformer) -> None:
 
 
 def test_beams_are_told_as_soon_as_they_agree(reciter: Transformer) -> None:
-    for text, dials in (("abc d", {"max_length": 30}), ("abc d", {"max_length": 80}), ("b", {"max_length": 30, "stop": ["e\u00e9"]})):
+    for text, dials in (
+        ("abc d", {"max_length": 30}),
+        ("abc d", {"max_length": 80}),
+        ("b", {"max_length": 30, "stop": ["e\u00e9"]}),
+    ):
         prompt, given = Bytes().encode(text), settings(beams=4, **dials)
         whole = write(reciter, [prompt], given, Bytes(), context=48)[0][0]
         pieces = list(stream(reciter, prompt, given, Bytes(), context=48))
@@ -107,14 +115,21 @@ def test_what_is_settled_stands_in_every_later_answer(model: Transformer) -> Non
 
 
 def test_a_common_prefix() -> None:
-    assert common_prefix([[1, 2, 3], [1, 2], [1, 2, 5]]) == [1, 2] and common_prefix([]) == [] and common_prefix([[4, 5]]) == [4, 5]
+    assert (
+        common_prefix([[1, 2, 3], [1, 2], [1, 2, 5]]) == [1, 2]
+        and common_prefix([]) == []
+        and common_prefix([[4, 5]]) == [4, 5]
+    )
     assert common_prefix([[1, 2], [3]]) == []
 
 
 def test_greedy_recites_past_its_context(reciter: Transformer) -> None:
     (one,) = write(reciter, [Bytes().encode(TEXT)], settings(max_length=90), Bytes(), context=40)[0]
     assert one.text.startswith(TEXT * 3) and len(one.tokens) == 90 and not one.finished
-    assert one.log_probability == pytest.approx(sum(one.token_log_probabilities)) and len(one.token_log_probabilities) == 90
+    assert (
+        one.log_probability == pytest.approx(sum(one.token_log_probabilities))
+        and len(one.token_log_probabilities) == 90
+    )
 
 
 def test_a_stop_string_across_tokens(reciter: Transformer) -> None:
@@ -125,13 +140,26 @@ def test_a_stop_string_across_tokens(reciter: Transformer) -> None:
 
 
 @pytest.mark.parametrize("context", range(12, 20))
-def test_nothing_is_written_past_a_stop_string_that_is_reread(reciter: Transformer, context: int) -> None:
-    """Wherever the context is full: the tokens and their scores are those of the text and of the stop string's end."""
-    prompt, given = Bytes().encode("abc d"), settings(max_length=60, stop=["fab", "fabc de\u00e9fabc de"])
-    (one,) = write(reciter, [prompt], replace(given, stop=["c de\u00e9fabc"]), Bytes(), context=context)[0]
+def test_nothing_is_written_past_a_stop_string_that_is_reread(
+    reciter: Transformer, context: int
+) -> None:
+    """Wherever the context is full: the tokens and their scores are those of the text and of the
+    stop string's end.
+    """
+    prompt, given = (
+        Bytes().encode("abc d"),
+        settings(max_length=60, stop=["fab", "fabc de\u00e9fabc de"]),
+    )
+    (one,) = write(
+        reciter, [prompt], replace(given, stop=["c de\u00e9fabc"]), Bytes(), context=context
+    )[0]
     assert one.finished and Bytes().decode(one.tokens) == one.text + "c de\u00e9fabc"
     (one,) = write(reciter, [prompt], given, Bytes(), context=context)[0]
-    assert one.finished and Bytes().decode(one.tokens) == one.text + "fab" and len(one.token_log_probabilities) == len(one.tokens)
+    assert (
+        one.finished
+        and Bytes().decode(one.tokens) == one.text + "fab"
+        and len(one.token_log_probabilities) == len(one.tokens)
+    )
 
 
 @pytest.mark.parametrize("beams", [1, 2])
@@ -148,7 +176,9 @@ def test_a_stop_string_in_the_last_step_ends_a_stream_too(reciter: Transformer, 
 
 
 @pytest.mark.parametrize("context", [64, 12])
-def test_an_answer_cut_inside_a_character_shows_nothing_of_it(reciter: Transformer, context: int) -> None:
+def test_an_answer_cut_inside_a_character_shows_nothing_of_it(
+    reciter: Transformer, context: int
+) -> None:
     prompt, given = Bytes().encode("abc "), settings(max_length=3)
     (one,) = write(reciter, [prompt], given, Bytes(), context=context)[0]
     assert Bytes().decode(one.tokens) == "de\ufffd" and one.text == "de" and not one.finished
@@ -168,8 +198,15 @@ def test_a_stop_string_is_looked_for_in_the_text_that_is_read(reciter: Transform
     given = settings(max_length=9, stop=[plain.text[0]])
     assert plain.text[0] not in plain.text[1:]
     together = write(reciter, [[0], [0, *plain.tokens[:2]]], given, Spaced(), context=32)
-    assert together[0][0].text == plain.text[1:] == "".join(stream(reciter, [0], given, Spaced(), context=32))
-    assert not together[0][0].finished and together[1] == write(reciter, [[0, *plain.tokens[:2]]], given, Spaced(), context=32)[0]
+    assert (
+        together[0][0].text
+        == plain.text[1:]
+        == "".join(stream(reciter, [0], given, Spaced(), context=32))
+    )
+    assert (
+        not together[0][0].finished
+        and together[1] == write(reciter, [[0, *plain.tokens[:2]]], given, Spaced(), context=32)[0]
+    )
 
 
 def test_neighbours_and_length_of_the_prompt_do_not_matter(model: Transformer) -> None:
@@ -177,19 +214,34 @@ def test_neighbours_and_length_of_the_prompt_do_not_matter(model: Transformer) -
     given = settings(max_length=12, temperature=0.8, seed=9)
     together = write(model, prompts, given, Bytes(), context=64)
     for index, prompt in enumerate(prompts):
-        assert write(model, [prompt], given, Bytes(), context=64, indices=[index])[0][0].tokens == together[index][0].tokens
+        assert (
+            write(model, [prompt], given, Bytes(), context=64, indices=[index])[0][0].tokens
+            == together[index][0].tokens
+        )
 
 
 def test_a_long_prompt_loses_its_beginning_and_says_so(model: Transformer) -> None:
     prompt = Bytes().encode("x" * 100)
     (one,) = write(model, [prompt], settings(max_length=10), Bytes(), context=40)[0]
     assert one.unread == 101 - 30 and len(one.tokens) <= 10
-    assert fitting(prompt, 10, 40) == prompt[-30:] and fitting(prompt, 200, 40) == prompt[-20:] and fitting([0, 5], 10, 40) == [0, 5]
+    assert (
+        fitting(prompt, 10, 40) == prompt[-30:]
+        and fitting(prompt, 200, 40) == prompt[-20:]
+        and fitting([0, 5], 10, 40) == [0, 5]
+    )
 
 
 def test_the_most_probable_of_several_draws(model: Transformer) -> None:
-    several = write(model, [[0]], settings(max_length=8, temperature=1.0, samples=8, n_best=8), Bytes(), context=32)[0]
-    (best,) = write(model, [[0]], settings(max_length=8, temperature=1.0, samples=8), Bytes(), context=32)[0]
+    several = write(
+        model,
+        [[0]],
+        settings(max_length=8, temperature=1.0, samples=8, n_best=8),
+        Bytes(),
+        context=32,
+    )[0]
+    (best,) = write(
+        model, [[0]], settings(max_length=8, temperature=1.0, samples=8), Bytes(), context=32
+    )[0]
     assert len(several) == 8 and best.tokens == several[0].tokens
     assert best.score == max(one.score for one in several)
 
@@ -218,14 +270,21 @@ def test_of_more_draws_than_are_kept_no_two_are_alike(reciter: Transformer) -> N
 def test_repetition_costs(reciter: Transformer) -> None:
     prompt = Bytes().encode(TEXT)
     plain = write(reciter, [prompt], settings(max_length=20), Bytes(), context=64)[0][0]
-    varied = write(reciter, [prompt], settings(max_length=20, repetition_penalty=100.0), Bytes(), context=64)[0][0]
+    varied = write(
+        reciter, [prompt], settings(max_length=20, repetition_penalty=100.0), Bytes(), context=64
+    )[0][0]
     assert len(set(varied.tokens)) > len(set(plain.tokens))
     assert varied.log_probability < plain.log_probability  # told by the model's own distribution
 
 
 @pytest.mark.parametrize("beams", [1, 3])
-def test_an_answer_repeats_no_run_of_its_own_but_may_repeat_the_prompt(reciter: Transformer, beams: int) -> None:
-    prompt, given = Bytes().encode(TEXT * 2), settings(max_length=24, beams=beams, no_repeat_ngram_size=3)
+def test_an_answer_repeats_no_run_of_its_own_but_may_repeat_the_prompt(
+    reciter: Transformer, beams: int
+) -> None:
+    prompt, given = (
+        Bytes().encode(TEXT * 2),
+        settings(max_length=24, beams=beams, no_repeat_ngram_size=3),
+    )
     own = write(reciter, [prompt], given, Bytes(), context=64)[0][0]
     runs = [tuple(own.tokens[place : place + 3]) for place in range(len(own.tokens) - 2)]
     assert len(set(runs)) == len(runs) and own.text.startswith(TEXT)  # which the prompt says twice
@@ -233,17 +292,36 @@ def test_an_answer_repeats_no_run_of_its_own_but_may_repeat_the_prompt(reciter: 
 
 
 @pytest.mark.parametrize("dials", [{}, {"beams": 3}, {"temperature": 1.0}])
-def test_an_answer_repeats_no_run_of_what_is_no_longer_read(reciter: Transformer, dials: dict[str, Any]) -> None:
-    prompt, given = Bytes().encode(TEXT), settings(max_length=90, min_length=90, no_repeat_ngram_size=3, **dials)
+def test_an_answer_repeats_no_run_of_what_is_no_longer_read(
+    reciter: Transformer, dials: dict[str, Any]
+) -> None:
+    prompt, given = (
+        Bytes().encode(TEXT),
+        settings(max_length=90, min_length=90, no_repeat_ngram_size=3, **dials),
+    )
     own = write(reciter, [prompt], given, Bytes(), context=24)[0][0]
     runs = [tuple(own.tokens[place : place + 3]) for place in range(len(own.tokens) - 2)]
     assert len(own.tokens) == 90 and len(set(runs)) == len(runs)
     assert "".join(stream(reciter, prompt, given, Bytes(), context=24)) == own.text
 
 
-@pytest.mark.parametrize("wrong", [{"samples": 3}, {"samples": 0}, {"repetition_penalty": 0}, {"stop": [""]},
-                                   {"repetition_penalty": 2.0, "beams": 2}, {"stop": "User:"}, {"stop": [1]}, {"beams": 1.5},
-                                   {"beams": True}, {"max_length": "9"}, {"temperature": "hot"}, {"scores": 0}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"samples": 3},
+        {"samples": 0},
+        {"repetition_penalty": 0},
+        {"stop": [""]},
+        {"repetition_penalty": 2.0, "beams": 2},
+        {"stop": "User:"},
+        {"stop": [1]},
+        {"beams": 1.5},
+        {"beams": True},
+        {"max_length": "9"},
+        {"temperature": "hot"},
+        {"scores": 0},
+    ],
+)
 def test_dials_that_cannot_be_are_refused(wrong: dict) -> None:
     with pytest.raises(UsageError, match="decoding"):
         DecodingSettings(**wrong).check()
@@ -265,41 +343,59 @@ class Leaning:
         return logits, state
 
 
-@pytest.mark.parametrize("dials", [{"temperature": 1.0, "samples": 12, "n_best": 12}, {"beams": 6, "n_best": 6}])
+@pytest.mark.parametrize(
+    "dials", [{"temperature": 1.0, "samples": 12, "n_best": 12}, {"beams": 6, "n_best": 6}]
+)
 def test_a_prompt_has_no_part_in_the_ranking(dials: dict) -> None:
     torch.manual_seed(5)
-    stack = StackConfig(layers=1, width=32, heads=4, inner_width=64, norm_placement="pre", positions="rotary")
+    stack = StackConfig(
+        layers=1, width=32, heads=4, inner_width=64, norm_placement="pre", positions="rotary"
+    )
     ends = Leaning(Transformer(ModelConfig(decoder=stack, vocabulary_size=258)).eval(), 3.0)
     prompt = Bytes().encode("a prompt that costs much: 0x7f zq")
     several = write(ends, [prompt], settings(max_length=12, **dials), Bytes(), context=64)[0]
     assert len({len(one.tokens) for one in several}) > 1
     for one in several:
-        assert one.score == pytest.approx(one.log_probability / len(one.token_log_probabilities), abs=1e-5)
+        assert one.score == pytest.approx(
+            one.log_probability / len(one.token_log_probabilities), abs=1e-5
+        )
     ranks = [(not one.finished, -one.score) for one in several]
     assert ranks == sorted(ranks)
-    (best,) = write(ends, [prompt], settings(max_length=12, **dials | {"n_best": 1}), Bytes(), context=64)[0]
+    (best,) = write(
+        ends, [prompt], settings(max_length=12, **dials | {"n_best": 1}), Bytes(), context=64
+    )[0]
     assert best.tokens == several[0].tokens
 
 
 @pytest.mark.parametrize("dials", [{}, {"beams": 3}, {"temperature": 1.0}])
 def test_the_least_length_is_that_of_what_is_written(model: Transformer, dials: dict) -> None:
     eager, prompt = Leaning(model, 50.0), Bytes().encode("a prompt of some length")
-    (one,) = write(eager, [prompt], settings(max_length=9, min_length=5, **dials), Bytes(), context=64)[0]
+    (one,) = write(
+        eager, [prompt], settings(max_length=9, min_length=5, **dials), Bytes(), context=64
+    )[0]
     assert one.finished and len(one.tokens) == 5
-    (past,) = write(eager, [prompt], settings(max_length=60, min_length=45, **dials), Bytes(), context=40)[0]
+    (past,) = write(
+        eager, [prompt], settings(max_length=60, min_length=45, **dials), Bytes(), context=40
+    )[0]
     assert past.finished and len(past.tokens) == 45
-    told = "".join(stream(eager, prompt, settings(max_length=9, min_length=5, **dials), Bytes(), context=64))
+    told = "".join(
+        stream(eager, prompt, settings(max_length=9, min_length=5, **dials), Bytes(), context=64)
+    )
     assert told == one.text
 
 
 def test_an_answer_of_many_contexts(model: Transformer) -> None:
-    (one,) = write(model, [[0, 70]], settings(max_length=1500, min_length=1500), Bytes(), context=4)[0]
+    (one,) = write(
+        model, [[0, 70]], settings(max_length=1500, min_length=1500), Bytes(), context=4
+    )[0]
     assert len(one.tokens) == 1500
 
 
 @pytest.mark.parametrize("filters", [{}, {"top_k": 2}, {"top_p": 0.9}, {"min_p": 0.1}])
 @pytest.mark.parametrize("temperature", [1e-6, 1e-38, 1e-300])
-def test_a_very_small_temperature_draws_the_most_probable(temperature: float, filters: dict[str, float]) -> None:
+def test_a_very_small_temperature_draws_the_most_probable(
+    temperature: float, filters: dict[str, float]
+) -> None:
     settings = DecodingSettings(temperature=temperature, **filters)  # type: ignore[arg-type]
     logits = torch.tensor([[30.0, 29.0, -50.0, float("-inf")], [-3.0, 5.0, 4.0, 0.0]])
     assert draw(logits, settings, np.array([0.999, 0.001])).tolist() == [0, 1]

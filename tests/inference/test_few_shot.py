@@ -18,7 +18,10 @@ from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.transformer import Transformer
 from triptych.tasks.language_modelling import build
 
-SHOTS = [Example(text=f"a film number {number}", label="good" if number % 2 else "bad") for number in range(6)]
+SHOTS = [
+    Example(text=f"a film number {number}", label="good" if number % 2 else "bad")
+    for number in range(6)
+]
 CHOICES = {"good": "good", "bad": "bad", "so": "neither good nor bad", "好": "很好"}
 
 
@@ -27,14 +30,22 @@ def predictor() -> Predictor:
     texts = [Template.parse(TEMPLATE).shown(one) for one in SHOTS] * 5 + ["很好 電影"]
     one = Tokenizer.train(texts, "bpe", 360)
     torch.manual_seed(7)
-    stack = StackConfig(layers=2, width=32, heads=4, inner_width=64, norm_placement="pre", positions="rotary")
+    stack = StackConfig(
+        layers=2, width=32, heads=4, inner_width=64, norm_placement="pre", positions="rotary"
+    )
     network = Transformer(ModelConfig(decoder=stack, vocabulary_size=one.vocabulary_size)).eval()
     with torch.no_grad():
         for parameter in network.parameters():  # far from uniform, so that an error shows
             parameter.mul_(2.0)
     task = build({"context": 96})
-    return Predictor(model=network, head=task.head(network.config, {}), task=task, tokenizers=Tokenizers(one, one), labels={},
-                     decoding=DecodingSettings(max_length=5))  # fmt: skip
+    return Predictor(
+        model=network,
+        head=task.head(network.config, {}),
+        task=task,
+        tokenizers=Tokenizers(one, one),
+        labels={},
+        decoding=DecodingSettings(max_length=5),
+    )
 
 
 def by_hand(predictor: Predictor, prompt: list[int], answer: list[int]) -> list[float]:
@@ -43,7 +54,9 @@ def by_hand(predictor: Predictor, prompt: list[int], answer: list[int]) -> list[
     for place, token in enumerate(answer):
         ids = torch.tensor(prompt + answer[:place])
         with torch.no_grad():
-            logits = predictor.model.project(predictor.model(target=ids, target_lengths=torch.tensor([len(ids)])))
+            logits = predictor.model.project(
+                predictor.model(target=ids, target_lengths=torch.tensor([len(ids)]))
+            )
         found.append(float(torch.log_softmax(logits[-1].float(), -1)[token]))
     return found
 
@@ -65,12 +78,17 @@ def test_judged_as_by_hand(predictor: Predictor, normalise: str) -> None:
     encode = predictor.tokenizers.target.encode
 
     def nats(text: str, words: str) -> float:
-        prompt = "".join(f"{shot.text}\nLabel: {shot.label}\n\n" for shot in SHOTS[:2]) + f"{text}\nLabel:"
+        prompt = (
+            "".join(f"{shot.text}\nLabel: {shot.label}\n\n" for shot in SHOTS[:2])
+            + f"{text}\nLabel:"
+        )
         return sum(by_hand(predictor, [0, *encode(prompt)], encode(f" {words}")))
 
     for text, one in zip(texts, judge(shots, texts, CHOICES, normalise), strict=True):  # type: ignore[arg-type]
         for label, words in CHOICES.items():
-            size = {"token": len(encode(f" {words}")), "byte": len(words.encode())}.get(normalise, 1)
+            size = {"token": len(encode(f" {words}")), "byte": len(words.encode())}.get(
+                normalise, 1
+            )
             prior = nats("", words) if normalise == "prior" else 0.0
             assert one.scores[label] == pytest.approx((nats(text, words) - prior) / size, abs=1e-4)
         assert one.label == max(one.scores, key=one.scores.__getitem__) and one.dropped == 0
@@ -84,7 +102,9 @@ def test_a_prior_is_of_the_examples_that_a_text_left_room_for(predictor: Predict
     for one, own in zip(found, plain, strict=True):
         (blank,) = judge(FewShot(predictor, SHOTS[one.dropped :]), [""], CHOICES)
         assert one.dropped == own.dropped
-        assert {label: own.scores[label] - blank.scores[label] for label in CHOICES} == pytest.approx(one.scores, abs=1e-4)
+        assert {
+            label: own.scores[label] - blank.scores[label] for label in CHOICES
+        } == pytest.approx(one.scores, abs=1e-4)
 
 
 def test_what_does_not_fit_drops_whole_examples_oldest_first(predictor: Predictor) -> None:
@@ -123,20 +143,34 @@ def test_an_answer_ends_where_an_example_does(predictor: Predictor) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.tsv", "one\tgood\ntwo\tbad\n"), ("a.tsv", "text\tlabel\none\tgood\ntwo\tbad\n"), ("a.jsonl", '{"text": "one", "label": "good"}\n'
-     '{"text": "two", "label": "bad"}\n'), ("a.jsonl", '{"input": "one", "answer": "good"}\n{"input": "two", "answer": "bad"}\n')],
-)  # fmt: skip
+    [
+        ("a.tsv", "one\tgood\ntwo\tbad\n"),
+        ("a.tsv", "text\tlabel\none\tgood\ntwo\tbad\n"),
+        ("a.jsonl", '{"text": "one", "label": "good"}\n{"text": "two", "label": "bad"}\n'),
+        ("a.jsonl", '{"input": "one", "answer": "good"}\n{"input": "two", "answer": "bad"}\n'),
+    ],
+)
 def test_files_of_examples(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
-    assert [(one.text, one.label) for one in read_examples(tmp_path / name)] == [("one", "good"), ("two", "bad")]
+    assert [(one.text, one.label) for one in read_examples(tmp_path / name)] == [
+        ("one", "good"),
+        ("two", "bad"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("one\n", "no second column"), ('{"input": "one"}\n', "missing"), ("", "no second column|no example"), ("a\tb\nc\n", "column")],
+    [
+        ("one\n", "no second column"),
+        ('{"input": "one"}\n', "missing"),
+        ("", "no second column|no example"),
+        ("a\tb\nc\n", "column"),
+    ],
 )
 def test_bad_files_of_examples_are_named(tmp_path: Path, content: str, said: str) -> None:
-    path = tmp_path / ("a.jsonl" if content.startswith("{") else "a.tsv" if "\t" in content else "a.txt")
+    path = tmp_path / (
+        "a.jsonl" if content.startswith("{") else "a.tsv" if "\t" in content else "a.txt"
+    )
     path.write_text(content)
     with pytest.raises(DataError, match=said):
         read_examples(path)
@@ -145,9 +179,14 @@ def test_bad_files_of_examples_are_named(tmp_path: Path, content: str, said: str
 
 
 def test_drawn_examples_share_the_labels() -> None:
-    many = [Example(text=str(number), label="rare" if number % 10 == 0 else "usual") for number in range(100)]
+    many = [
+        Example(text=str(number), label="rare" if number % 10 == 0 else "usual")
+        for number in range(100)
+    ]
     chosen = drawn(many, 8)
-    assert len({one.text for one in chosen}) == 8 and sum(one.label == "rare" for one in chosen) == 4
+    assert (
+        len({one.text for one in chosen}) == 8 and sum(one.label == "rare" for one in chosen) == 4
+    )
     assert [one.text for one in drawn(many, 8)] == [one.text for one in chosen]
     with pytest.raises(UsageError, match="there are 100"):
         drawn(many, 101)

@@ -1,4 +1,6 @@
-"""Search: passages cover the text, BM25 as its formula says, answers with their place in the file."""
+"""Search: passages cover the text, BM25 as its formula says, answers with their place in the
+file.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triptych.errors import DataError, UsageError
-from triptych.inference.search_index import BM25, SearchIndex, best, passages_of, read_documents, recall, shares, terms
+from triptych.inference.search_index import (
+    BM25,
+    SearchIndex,
+    best,
+    passages_of,
+    read_documents,
+    recall,
+    shares,
+    terms,
+)
 from triptych.tasks.task import Prediction
 
 
 @given(st.text(alphabet="ab .。！\n文", max_size=300), st.integers(5, 60))
 def test_passages_hold_all_text_in_order_and_are_not_too_long(text: str, longest: int) -> None:
     passages = passages_of("a.txt", text, longest)
-    assert all(text[one.start : one.start + len(one.text)] == one.text and 0 < len(one.text) <= longest for one in passages)
+    assert all(
+        text[one.start : one.start + len(one.text)] == one.text and 0 < len(one.text) <= longest
+        for one in passages
+    )
     covered = set()
     for one in passages:
         places = set(range(one.start, one.start + len(one.text)))
@@ -36,7 +50,17 @@ def test_passages_end_where_sentences_do() -> None:
 
 
 def test_terms_are_words_and_chinese_characters_with_their_neighbours() -> None:
-    assert terms("The ÉCOLE, 3 日本語x") == ["the", "école", "3", "日", "本", "日本", "語", "本語", "x"]
+    assert terms("The ÉCOLE, 3 日本語x") == [
+        "the",
+        "école",
+        "3",
+        "日",
+        "本",
+        "日本",
+        "語",
+        "本語",
+        "x",
+    ]
     assert terms("") == [] and terms("!? 🦊") == []
 
 
@@ -71,7 +95,10 @@ def test_documents_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "c.pdf").write_text("not read")
     (tmp_path / "bad.txt").write_bytes(b"line\n\xff\n")
     wrong: list[str] = []
-    assert read_documents(tmp_path, wrong.append) == {"a.txt": "text a", str(Path("b") / "one.md"): "text one"}
+    assert read_documents(tmp_path, wrong.append) == {
+        "a.txt": "text a",
+        str(Path("b") / "one.md"): "text one",
+    }
     assert len(wrong) == 1 and "bad.txt:2: byte 0xFF" in wrong[0]
     for folder in (tmp_path / "none", tmp_path / "a.txt"):
         with pytest.raises(UsageError, match="not a folder"):
@@ -93,13 +120,18 @@ def reader_of(word: str) -> Any:
                 yield Prediction("", details={"start": None, "end": None, "candidates": []})
                 continue
             found = {"text": word, "start": start, "end": start + len(word), "probability": 1.0}
-            yield Prediction(word, details={"start": start, "end": start + len(word), "candidates": [found]})
+            yield Prediction(
+                word, details={"start": start, "end": start + len(word), "candidates": [found]}
+            )
 
     return SimpleNamespace(answer=answer)
 
 
 def test_an_answer_has_its_file_line_and_characters() -> None:
-    documents = {"a.txt": "Nothing.\n\n" + "x " * 700 + "\n\nAda met\nBabbage here.", "b.txt": "中文在這裡。\n他見到了 Babbage。"}
+    documents = {
+        "a.txt": "Nothing.\n\n" + "x " * 700 + "\n\nAda met\nBabbage here.",
+        "b.txt": "中文在這裡。\n他見到了 Babbage。",
+    }
     hits = SearchIndex(documents).answer(reader_of("Babbage"), "Whom did Ada meet here?")
     first = hits[0]
     assert (first.file, first.line) == ("a.txt", 6)
@@ -114,10 +146,17 @@ def test_an_answer_has_its_file_line_and_characters() -> None:
 def test_a_passage_that_shares_nothing_with_the_question_is_not_read() -> None:
     documents = {"a.txt": "Ada met Babbage in London.", "b.txt": "The cat of Turing slept."}
     unseen: list[int] = []
-    assert SearchIndex(documents).answer(reader_of("Turing"), "Whom did Ada meet?", told=unseen.append) == [] and unseen == [0]
-    assert SearchIndex(documents).answer(reader_of("Turing"), "Qui?")[0].score == 0.5  # no word anywhere: all are read
+    assert SearchIndex(documents).answer(
+        reader_of("Turing"), "Whom did Ada meet?", told=unseen.append
+    ) == [] and unseen == [0]
+    # no word anywhere: all are read
+    assert SearchIndex(documents).answer(reader_of("Turing"), "Qui?")[0].score == 0.5
 
 
 def test_a_better_passage_outweighs_a_reader_that_is_surer_of_another() -> None:
-    assert shares([2.0, 1.0, 0.0]) == pytest.approx([16 / 17, 1 / 17, 0.0]) == shares([0.02, 0.01, -0.5])
+    assert (
+        shares([2.0, 1.0, 0.0])
+        == pytest.approx([16 / 17, 1 / 17, 0.0])
+        == shares([0.02, 0.01, -0.5])
+    )
     assert shares([0.0, 0.0]) == [0.5, 0.5] and shares([]) == []

@@ -1,4 +1,6 @@
-"""The pictures of an answer: the span marked, bars for its tokens, candidates, and the attention of the window that holds it."""
+"""The pictures of an answer: the span marked, bars for its tokens, candidates, and the attention of
+the window that holds it.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,24 @@ from triptych.inspection.answer import AnswerView, pictures, view
 
 def shown(passage: str, asked: str = "Who met Ada?", **options: object) -> AnswerView:
     run = predictor(options)
-    return view(run.model, run.head, run.task, run.tokenizers, run.labels, Example(question=asked, passage=passage), run.decoding)
+    return view(
+        run.model,
+        run.head,
+        run.task,
+        run.tokenizers,
+        run.labels,
+        Example(question=asked, passage=passage),
+        run.decoding,
+    )
 
 
 def test_the_answer_is_marked_and_every_near_token_has_two_bars() -> None:
     found = shown("Ada met Babbage in London, 日本の首都で.", characters=True)
     place, bars, table = (one.markup for one in pictures(found))
     assert f'<mark class="answer">{found.prediction.text}</mark>' in place
-    assert bars.count('<rect class="start"') == bars.count('<rect class="end"') == len(found.bars) > 5
+    assert (
+        bars.count('<rect class="start"') == bars.count('<rect class="end"') == len(found.bars) > 5
+    )
     assert all("".join(found.passage[bar.start : bar.end]) == bar.text for bar in found.bars)
     assert 0 < sum(bar.begins for bar in found.bars) <= 1 + 1e-5
     assert table.count("<tr>") == 1 + len(found.prediction.details["candidates"])
@@ -38,19 +50,29 @@ def test_bars_are_the_model_s_probabilities() -> None:
     found = shown("Ada met.")
     best = found.prediction.details["candidates"][0]
     first = next(bar for bar in found.bars if bar.end > best["start"])
-    assert first.begins == max(bar.begins for bar in found.bars if bar.start <= best["start"]) or first.begins > 0
+    assert (
+        first.begins == max(bar.begins for bar in found.bars if bar.start <= best["start"])
+        or first.begins > 0
+    )
 
 
 def test_pictures_are_allowed_by_the_policy_of_the_page_and_speak_both_languages() -> None:
     found = shown("Ada met Babbage.")
     text = html.page([], pictures(found))
     assert " style=" not in text and text.count("<script") == 2
-    english, chinese = (re.findall(rf'<span lang="{language}">(.*?)</span>', text) for language in ("en", "zh-Hant"))
+    english, chinese = (
+        re.findall(rf'<span lang="{language}">(.*?)</span>', text) for language in ("en", "zh-Hant")
+    )
     assert len(english) == len(chinese) > 10 and "Candidates" in english and "候選答案" in chinese
 
 
 def test_text_that_looks_like_html_stays_text() -> None:
-    text = html.page([], pictures(shown('<script>alert(1)</script> & "Ada" </title>', asked="<img src=x onerror=y>?")))
+    text = html.page(
+        [],
+        pictures(
+            shown('<script>alert(1)</script> & "Ada" </title>', asked="<img src=x onerror=y>?")
+        ),
+    )
     tags: list[str] = []
 
     class Tags(HTMLParser):
@@ -65,11 +87,22 @@ def test_a_long_passage_is_shown_near_its_answer_and_its_window_comes_first() ->
     passage = "Ada met Babbage. " * 800
     run = predictor({"window": 64, "stride": 8, "longest_question": 16})
     found = question_answering(run, "Who met Ada?", Options(passage=passage))
-    assert len("".join(one.markup for one in found.pictures)) < 30_000 and "<mark" in found.pictures[0].markup
+    assert (
+        len("".join(one.markup for one in found.pictures)) < 30_000
+        and "<mark" in found.pictures[0].markup
+    )
     windows = [trace.window for trace in found.traces]
-    assert len(windows) == MOST_WINDOWS and len({whole for _, whole in windows}) == 1 and windows[0][1] > 50
-    assert found.traces[0].notes == ["answer_here"] and all(not trace.notes for trace in found.traces[1:])
-    assert [number for number, _ in windows[1:]] == [number for number in range(1, 7) if number != windows[0][0]][:5]
+    assert (
+        len(windows) == MOST_WINDOWS
+        and len({whole for _, whole in windows}) == 1
+        and windows[0][1] > 50
+    )
+    assert found.traces[0].notes == ["answer_here"] and all(
+        not trace.notes for trace in found.traces[1:]
+    )
+    assert [number for number, _ in windows[1:]] == [
+        number for number in range(1, 7) if number != windows[0][0]
+    ][:5]
 
 
 def test_the_window_of_the_answer_holds_it() -> None:
@@ -77,7 +110,9 @@ def test_the_window_of_the_answer_holds_it() -> None:
     found = shown(passage, window=64, stride=8, longest_question=16)
     best = found.prediction.details["candidates"][0]
     run = predictor({"window": 64, "stride": 8, "longest_question": 16})
-    windows = run.task.encode(Example(question="Who met Ada?", passage=passage), run.tokenizers, run.labels, "use", None)
+    windows = run.task.encode(
+        Example(question="Who met Ada?", passage=passage), run.tokenizers, run.labels, "use", None
+    )
     offsets = windows[found.window - 1].about.offsets
     assert offsets[0, 0] <= best["start"] and best["end"] <= offsets[-1, 1]
 

@@ -7,7 +7,18 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from triptych.inspection import html
-from triptych.inspection.bars import EDGE, LONG, LONGEST_LABEL, MOST, TRACK, bars, fitted, number, scale, width_of
+from triptych.inspection.bars import (
+    EDGE,
+    LONG,
+    LONGEST_LABEL,
+    MOST,
+    TRACK,
+    bars,
+    fitted,
+    number,
+    scale,
+    width_of,
+)
 from triptych.inspection.labels import picture
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -19,7 +30,11 @@ def drawn(svg: str) -> list[tuple[str, float, float]]:
     lines = []
     for group in root.iter(f"{SVG}g"):
         texts = [text.text or "" for text in group.iter(f"{SVG}text")]
-        width = next(float(rect.attrib["width"]) for rect in group.iter(f"{SVG}rect") if rect.attrib["class"] == "bar")
+        width = next(
+            float(rect.attrib["width"])
+            for rect in group.iter(f"{SVG}rect")
+            if rect.attrib["class"] == "bar"
+        )
         lines.append((texts[0], float(group.attrib["data-probability"]), width))
     return lines
 
@@ -43,9 +58,17 @@ def test_what_xml_cannot_hold_is_replaced() -> None:
 
 def test_many_labels_are_cut_and_the_rest_is_added_up() -> None:
     lines = drawn(bars({f"label {place}": 1 / 77 for place in range(77)}))
-    assert len(lines) == MOST + 1 and lines[-1][0] == f"… ({77 - MOST})" and lines[-1][1] == pytest.approx((77 - MOST) / 77, abs=1e-6)
-    assert len(drawn(bars({f"label {place}": 1 / (MOST + 1) for place in range(MOST + 1)}))) == MOST + 1
-    several = drawn(bars({f"label {place}": 0.5 for place in range(30)}))  # may all hold at once: nothing to add up
+    assert (
+        len(lines) == MOST + 1
+        and lines[-1][0] == f"… ({77 - MOST})"
+        and lines[-1][1] == pytest.approx((77 - MOST) / 77, abs=1e-6)
+    )
+    assert (
+        len(drawn(bars({f"label {place}": 1 / (MOST + 1) for place in range(MOST + 1)})))
+        == MOST + 1
+    )
+    # may all hold at once: nothing to add up
+    several = drawn(bars({f"label {place}": 0.5 for place in range(30)}))
     assert several[-1][2] == 0  # and a few that are all unlikely do not make a whole either
     unlikely = {f"label {place}": 0.01 for place in range(30)}
     assert drawn(bars(unlikely, chosen=[], thresholds=dict.fromkeys(unlikely, 0.5)))[-1][2] == 0
@@ -54,7 +77,10 @@ def test_many_labels_are_cut_and_the_rest_is_added_up() -> None:
 def test_the_chosen_label_is_bold() -> None:
     assert bars({"a": 0.6, "b": 0.4}).count('font-weight="600"') == 2
     bold = ElementTree.fromstring(bars({"a": 0.6, "b": 0.4}, chosen=["b"]))
-    assert [text.text for text in bold.iter(f"{SVG}text") if "font-weight" in text.attrib] == ["b", "0.400"]
+    assert [text.text for text in bold.iter(f"{SVG}text") if "font-weight" in text.attrib] == [
+        "b",
+        "0.400",
+    ]
 
 
 def test_every_label_that_reaches_its_threshold_is_marked() -> None:
@@ -62,17 +88,25 @@ def test_every_label_that_reaches_its_threshold_is_marked() -> None:
     thresholds = {name: 0.22 if name == "label 20" else 0.495 for name in table}
     given = [name for name, value in table.items() if value >= thresholds[name]]
     found = picture({"probabilities": table, "labels": given}, thresholds)
-    assert given == ["label 0", "label 20"] and found is not None and 'lang="zh-Hant"' in found.markup
+    assert (
+        given == ["label 0", "label 20"] and found is not None and 'lang="zh-Hant"' in found.markup
+    )
     svg = found.markup[: found.markup.index("</svg>") + 6]
     lines = drawn(svg)
     assert [name for name, _, _ in lines if name.startswith("✓ ")] == ["✓ label 0", "✓ label 20"]
     assert len(lines) == MOST + 2 and lines[-1][0] == f"… ({30 - MOST - 1})" and lines[-1][2] == 0
     marks = [
-        float(rect.attrib["data-threshold"]) for rect in ElementTree.fromstring(svg).iter(f"{SVG}rect") if "data-threshold" in rect.attrib
+        float(rect.attrib["data-threshold"])
+        for rect in ElementTree.fromstring(svg).iter(f"{SVG}rect")
+        if "data-threshold" in rect.attrib
     ]
     assert marks == [thresholds[name.removeprefix("✓ ")] for name, _, _ in lines[:-1]]
     none = picture({"probabilities": {"a": 0.2, "b": 0.1}, "labels": []}, {"a": 0.5, "b": 0.5})
-    assert none is not None and "font-weight" not in none.markup and "✓" not in none.markup.split("</svg>")[0]
+    assert (
+        none is not None
+        and "font-weight" not in none.markup
+        and "✓" not in none.markup.split("</svg>")[0]
+    )
 
 
 @pytest.mark.parametrize(("value", "share"), [(0.0, 0.0), (2.5, 0.5), (5.0, 1.0)])
@@ -82,12 +116,20 @@ def test_a_number_stands_on_its_scale(value: float, share: float) -> None:
     assert float(rects["bar"]["width"]) == pytest.approx(share * LONG, abs=0.1)
     assert float(rects["mark"]["x"]) == pytest.approx(EDGE + 0.4 * LONG - 1, abs=0.1)
     assert [text.text for text in root.iter(f"{SVG}text")] == [f"{value:.3f}", "0", "5"]
-    found = picture({"value": value}, known={"low": 0.0, "high": 5.0, "mean": 2.0, "deviation": 1.0})
+    found = picture(
+        {"value": value}, known={"low": 0.0, "high": 5.0, "mean": 2.0, "deviation": 1.0}
+    )
     assert found is not None and "smallest" in found.markup and "最小值" in found.markup
     assert picture({}) is None
 
 
 def test_numbers_do_not_lie_and_long_labels_are_cut() -> None:
-    assert [number(value) for value in (0.0, 0.0001, 0.5, 0.9999, 1.0)] == ["0.000", "< 0.001", "0.500", "> 0.999", "1.000"]
+    assert [number(value) for value in (0.0, 0.0001, 0.5, 0.9999, 1.0)] == [
+        "0.000",
+        "< 0.001",
+        "0.500",
+        "> 0.999",
+        "1.000",
+    ]
     assert fitted("財" * 40).endswith("…") and width_of(fitted("財" * 40)) <= LONGEST_LABEL + 14
     assert drawn(bars({})) == []

@@ -36,18 +36,29 @@ def test_weights_are_those_of_the_forward_pass(preset: str) -> None:
     def note(module, given, keywords=None):
         x = given[0]
         rows = Rows(inputs["source_lengths"])
-        expected.append(plain_attend(module.project_self(x, rows.positions), None, module.heads, rows, rows)[1][0])
+        expected.append(
+            plain_attend(module.project_self(x, rows.positions), None, module.heads, rows, rows)[1][
+                0
+            ]
+        )
 
     for block in toy.model.encoder.blocks:
         original = block.self_attention.to_self
-        block.self_attention.to_self = lambda x, *rest, of=block.self_attention, call=original: (note(of, (x,)), call(x, *rest))[1]
+        block.self_attention.to_self = lambda x, *rest, of=block.self_attention, call=original: (
+            note(of, (x,)),
+            call(x, *rest),
+        )[1]
     with torch.no_grad():
         toy.model(**inputs)
     for block in toy.model.encoder.blocks:
         del block.self_attention.to_self
     trace = toy.trace(TEXTS[0])
     weights = trace.attention["encoder"]
-    assert weights.shape == (2, 4, len(trace.source), len(trace.source)) and trace.target == [] and trace.log_probabilities == []
+    assert (
+        weights.shape == (2, 4, len(trace.source), len(trace.source))
+        and trace.target == []
+        and trace.log_probabilities == []
+    )
     assert all(len(cell.tokens) == 1 for cell in trace.source)
     np.testing.assert_allclose(weights, torch.stack(expected).numpy(), atol=1e-6)
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-5)
@@ -67,12 +78,21 @@ def test_the_page_shows_the_models_numbers(text: str) -> None:
     best = int(logits.argmax())
     assert content["source_text"] == text and content["target_text"] == shown.answer == LABELS[best]
     assert content["attribution"]["of"] == LABELS[best]
-    assert content["attribution"]["value"] == pytest.approx(float(logits.log_softmax(-1)[best]), abs=1e-5)
+    assert content["attribution"]["value"] == pytest.approx(
+        float(logits.log_softmax(-1)[best]), abs=1e-5
+    )
     bars = [float(value) for value in re.findall(r'data-probability="([\d.]+)"', page)]
-    np.testing.assert_allclose(bars, logits.softmax(-1).sort(descending=True).values.numpy(), atol=1e-5)
+    np.testing.assert_allclose(
+        bars, logits.softmax(-1).sort(descending=True).values.numpy(), atol=1e-5
+    )
     found = shown.traces[0].attribution
     assert found is not None and len(found.gradient_times_input) == len(shown.traces[0].source)
-    np.testing.assert_allclose(content["attribution"]["gradient_times_input"], found.gradient_times_input, rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(
+        content["attribution"]["gradient_times_input"],
+        found.gradient_times_input,
+        rtol=1e-5,
+        atol=1e-12,
+    )
 
 
 def test_a_label_can_be_asked_about() -> None:
@@ -87,14 +107,20 @@ def test_a_label_can_be_asked_about() -> None:
 def test_long_texts_come_window_by_window() -> None:
     toy = predictor(window=20)
     traces = toy.traces(toy.example(TEXTS[0]))
-    assert [trace.window for trace in traces] == [(number, len(traces)) for number in range(1, len(traces) + 1)] and len(traces) > 1
+    assert [trace.window for trace in traces] == [
+        (number, len(traces)) for number in range(1, len(traces) + 1)
+    ] and len(traces) > 1
     assert "".join(trace.source_text for trace in traces) == TEXTS[0]
 
 
 def test_means_step_in_by_degrees(monkeypatch: pytest.MonkeyPatch) -> None:
     trace = predictor().trace("a b")
     size = len(trace.source) ** 2
-    for most, shape, notes in ((8 * size, [2, 4], []), (7 * size, [2, 1], ["head_means_only"]), (size, [1, 1], ["means_only"])):
+    for most, shape, notes in (
+        (8 * size, [2, 4], []),
+        (7 * size, [2, 1], ["head_means_only"]),
+        (size, [1, 1], ["means_only"]),
+    ):
         monkeypatch.setattr("triptych.inspection.trace.MOST_WEIGHTS", most)
         content = json.loads(trace.to_json())
         assert content["attention"]["encoder"]["shape"][:2] == shape and content["notes"] == notes
@@ -128,21 +154,44 @@ def test_a_browser_draws_lines_and_columns_of_these_numbers(tmp_path: Path) -> N
     assert BROWSER is not None
     shown = LOOKS["classification"](predictor(), "it was </script><b>tired</b>", Options())
     path = html.write(tmp_path / "a.html", shown.traces, shown.pictures)
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/user", "--dump-dom",
-               f"{path.as_uri()}#token-2"]  # fmt: skip
-    drawn = Elements(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout).found
+    command = [
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path}/user",
+        "--dump-dom",
+        f"{path.as_uri()}#token-2",
+    ]
+    drawn = Elements(
+        subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    ).found
     trace, size = shown.traces[0], len(shown.traces[0].source)
     last = trace.attention["encoder"][-1].mean(0)  # (S, S), what the page begins with
-    rects = [float(a["data-weight"] or "nan") for tag, a in drawn if tag == "rect" and "data-weight" in a]
+    rects = [
+        float(a["data-weight"] or "nan") for tag, a in drawn if tag == "rect" and "data-weight" in a
+    ]
     np.testing.assert_allclose(np.reshape(rects, (size, size)), last, atol=2e-5)
-    lines = {int(a["data-s"] or -1): float(a["data-weight"] or "nan") for tag, a in drawn if tag == "path" and a.get("data-t") == "2"}
+    lines = {
+        int(a["data-s"] or -1): float(a["data-weight"] or "nan")
+        for tag, a in drawn
+        if tag == "path" and a.get("data-t") == "2"
+    }
     assert len(lines) > 3
     np.testing.assert_allclose(list(lines.values()), last[2][list(lines)], atol=2e-5)
-    columns = {name: [float(a["data-value"] or "nan") for tag, a in drawn if tag == "td" and a.get("data-column") == name]
-               for name in ("received", "gradient", "norm")}  # fmt: skip
+    columns = {
+        name: [
+            float(a["data-value"] or "nan")
+            for tag, a in drawn
+            if tag == "td" and a.get("data-column") == name
+        ]
+        for name in ("received", "gradient", "norm")
+    }
     found = trace.attribution
     assert found is not None
     np.testing.assert_allclose(columns["received"], last.mean(0), atol=2e-5)
-    np.testing.assert_allclose(columns["gradient"], found.gradient_times_input, rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(
+        columns["gradient"], found.gradient_times_input, rtol=1e-5, atol=1e-12
+    )
     np.testing.assert_allclose(columns["norm"], found.gradient_norm, rtol=1e-5)
     assert not [tag for tag, _ in drawn if tag == "b"]

@@ -32,7 +32,9 @@ class Toy:
     words = ("Ich", " mag", " Kat", "zen", "翻", " ", "的", "\ufffd")
 
     def decode(self, ids: Sequence[int]) -> str:
-        data = b"".join(bytes([i - 2]) if i < 258 else self.words[i - 258].encode() for i in ids if i > 1)
+        data = b"".join(
+            bytes([i - 2]) if i < 258 else self.words[i - 258].encode() for i in ids if i > 1
+        )
         return data.decode("utf-8", errors="replace")
 
     def pieces(self, ids: list[int]) -> list[str]:
@@ -42,7 +44,9 @@ class Toy:
     def encode(self, text: str) -> list[int]:
         found = re.findall("|".join(map(re.escape, self.words)) + "|.", text, flags=re.DOTALL)
         known = {word: [258 + i] for i, word in enumerate(self.words)}
-        return [i for piece in found for i in known.get(piece) or [2 + byte for byte in piece.encode()]]
+        return [
+            i for piece in found for i in known.get(piece) or [2 + byte for byte in piece.encode()]
+        ]
 
 
 def models(vocabulary_size: int = 270) -> dict[str, Any]:
@@ -56,11 +60,14 @@ def models(vocabulary_size: int = 270) -> dict[str, Any]:
         "vocabulary_size": vocabulary_size,
     }
     found: dict[str, Any] = {
-        "transformer": build(ModelConfig(encoder=stack, decoder=stack, vocabulary_size=vocabulary_size)),
+        "transformer": build(
+            ModelConfig(encoder=stack, decoder=stack, vocabulary_size=vocabulary_size)
+        ),
         "rnn": build(RecurrentConfig(**size)),
         "rnn without attention": build(RecurrentConfig(attention=False, **size)),
     }
-    torch.nn.init.normal_(found["rnn"].decoder.attention.score)  # it starts at zero: all weights alike
+    # it starts at zero: all weights alike
+    torch.nn.init.normal_(found["rnn"].decoder.attention.score)
     return found
 
 
@@ -69,10 +76,22 @@ def test_byte_pieces_of_one_character_become_one_cell() -> None:
     text = "Ich mag Katzen型的🙂\ufffd"
     ids = [*toy.encode(text), toy.end_id]
     found = cells(toy, ids)
-    assert [cell.label for cell in found] == ["Ich", "mag", "Kat", "·zen", "型", "的", "🙂", "\ufffd", "<end>"]
+    assert [cell.label for cell in found] == [
+        "Ich",
+        "mag",
+        "Kat",
+        "·zen",
+        "型",
+        "的",
+        "🙂",
+        "\ufffd",
+        "<end>",
+    ]
     assert "".join(cell.text for cell in found) == text
     assert found[4].tokens == (4, 5, 6) and found[4].pieces == ("<0xE5>", "<0x9E>", "<0x8B>")
-    assert [text[cell.start : cell.end] for cell in found[:-1]] == [cell.text for cell in found[:-1]]
+    assert [text[cell.start : cell.end] for cell in found[:-1]] == [
+        cell.text for cell in found[:-1]
+    ]
     assert found[-1].start is None
     assert [i for cell in found for i in cell.tokens] == list(range(len(ids)))
 
@@ -82,9 +101,28 @@ def test_words_stand_apart_where_a_tokenizer_drops_spaces() -> None:
     ids = [tokenizer.begin_id, *tokenizer.encode("The unhappy cat [sat], 貓坐!"), tokenizer.end_id]
     found = cells(tokenizer, ids)
     assert "".join(cell.text for cell in found) == "the unhappy cat [sat],貓坐!"
-    labels = ["[CLS]", "the", "un", "·happ", "·y", "cat", "[", "sat", "]", ",", "貓", "坐", "!", "[SEP]"]
+    labels = [
+        "[CLS]",
+        "the",
+        "un",
+        "·happ",
+        "·y",
+        "cat",
+        "[",
+        "sat",
+        "]",
+        ",",
+        "貓",
+        "坐",
+        "!",
+        "[SEP]",
+    ]
     assert [cell.label for cell in found] == labels and found[3].pieces == ("##happ",)
-    assert found[0].start is None and found[-1].start is None and all(cell.start is not None for cell in found[1:-1])
+    assert (
+        found[0].start is None
+        and found[-1].start is None
+        and all(cell.start is not None for cell in found[1:-1])
+    )
 
 
 def test_torn_bytes_are_shown_and_nothing_is_lost() -> None:
@@ -116,8 +154,12 @@ def test_a_trace_holds_the_models_own_weights_and_probabilities(name: str) -> No
     trace = trace_tokens(model, source, target, toy, toy, label=name)
     assert model.training, "tracing leaves the model as it was"
     model.eval()
-    sides = {"source": torch.tensor(source), "source_lengths": torch.tensor([len(source)]),
-             "target": torch.tensor([0, *target[:-1]]), "target_lengths": torch.tensor([len(target)])}  # fmt: skip
+    sides = {
+        "source": torch.tensor(source),
+        "source_lengths": torch.tensor([len(source)]),
+        "target": torch.tensor([0, *target[:-1]]),
+        "target_lengths": torch.tensor([len(target)]),
+    }
     exact = model.attention_weights(kind="cross", **sides)[:, 0].numpy()
     weights = trace.attention["cross"]
     assert weights.shape == (*exact.shape[:2], len(trace.target), len(trace.source))
@@ -128,7 +170,11 @@ def test_a_trace_holds_the_models_own_weights_and_probabilities(name: str) -> No
         logits = model.project(model(**sides)).log_softmax(-1)
     expected = logits.gather(1, torch.tensor(target)[:, None])[:, 0]
     np.testing.assert_allclose(trace.log_probabilities, expected.numpy(), rtol=1e-4, atol=1e-5)
-    assert trace.source_text == "Ich mag Katzen型" and trace.target_text == "的 Ich翻" and trace.notes == []
+    assert (
+        trace.source_text == "Ich mag Katzen型"
+        and trace.target_text == "的 Ich翻"
+        and trace.notes == []
+    )
 
 
 def test_json_keeps_the_weights_to_five_digits() -> None:
@@ -140,7 +186,10 @@ def test_json_keeps_the_weights_to_five_digits() -> None:
     assert set(content["attention"]) == {"cross", "encoder", "decoder"}
     for kind, weights in trace.attention.items():
         packed = content["attention"][kind]
-        values = np.frombuffer(base64.b64decode(packed["values"]), dtype="<u2").reshape(packed["shape"]) / 65535
+        values = (
+            np.frombuffer(base64.b64decode(packed["values"]), dtype="<u2").reshape(packed["shape"])
+            / 65535
+        )
         np.testing.assert_allclose(values, weights, atol=1e-5)
     assert trace.attention["decoder"][0, 0, 0, 1] == 0  # no look-ahead
 
@@ -148,7 +197,11 @@ def test_json_keeps_the_weights_to_five_digits() -> None:
 def test_without_attention_the_trace_says_so() -> None:
     toy = Toy()
     trace = trace_tokens(models()["rnn without attention"], [258, 1], [259, 1], toy, toy)
-    assert trace.attention == {} and trace.notes == ["no_attention"] and len(trace.log_probabilities) == 2
+    assert (
+        trace.attention == {}
+        and trace.notes == ["no_attention"]
+        and len(trace.log_probabilities) == 2
+    )
 
 
 @pytest.mark.parametrize("name", ["transformer", "rnn", "rnn without attention"])
@@ -156,12 +209,18 @@ def test_from_a_task_and_an_example(name: str) -> None:
     tokenizer = Tokenizer.train(["I like cats.", "我喜欢猫。"] * 3, vocabulary_size=270)
     tokenizers = Tokenizers(tokenizer, tokenizer)
     task, model = TASKS["translation"]({}), models(tokenizer.vocabulary_size)[name].eval()
-    given = [Example(source="I like 🐈.", target="我喜欢猫。", source_language="en", target_language="zh")]
+    given = [
+        Example(
+            source="I like 🐈.", target="我喜欢猫。", source_language="en", target_language="zh"
+        )
+    ]
     settings, labels = DecodingSettings(beams=3, max_length=9), task.prepare(given)
     forced = trace(model, task, tokenizers, given[0], labels=labels, settings=settings)
     assert (forced.source_text, forced.target_text) == ("I like 🐈.", "我喜欢猫。")
     assert "cut" not in forced.notes and forced.target[-1].label == "<end>"
-    free = trace(model, task, tokenizers, Example(source="I like 🐈."), labels=labels, settings=settings)
+    free = trace(
+        model, task, tokenizers, Example(source="I like 🐈."), labels=labels, settings=settings
+    )
     batch = collate(task.encode(Example(source="I like 🐈."), tokenizers, labels, "use", None))
     best = task.answer(model, None, batch, settings, tokenizers)[0][0]
     assert sum(free.log_probabilities) == pytest.approx(best.log_probability, abs=1e-3)

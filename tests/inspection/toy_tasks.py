@@ -1,4 +1,6 @@
-"""An untrained run of each task that understands, as small as can be: what tests of scores and pictures look at."""
+"""An untrained run of each task that understands, as small as can be: what tests of scores and
+pictures look at.
+"""
 
 from __future__ import annotations
 
@@ -22,30 +24,56 @@ MARKED = "Ada met [MASK] in London. The [MASK] was too tired."
 TAGS = {"words": {"rules": "unicode"}, "spaces": "text", "unit": "word"}
 LABELS: dict[str, dict[str, Any]] = {
     "question-answering": {"languages": {"source": []}, "no_answer": False},
-    "tagging": {**TAGS, "names": ["O", "B-PER", "I-PER", "B-LOC"], "scheme": "bio", "written": "bio"},
+    "tagging": {
+        **TAGS,
+        "names": ["O", "B-PER", "I-PER", "B-LOC"],
+        "scheme": "bio",
+        "written": "bio",
+    },
     "parsing": {"upos": ["NOUN", "VERB"], "relations": ["nsubj", "obj", "root"]},
     "masked-words": {"mask": True},
     "embedding": {},
     "classification": {"labels": ["World", "Sports", "Business"]},
 }
-SPEECH = {**TAGS, "names": ["NOUN", "VERB", "X"], "scheme": "plain", "written": "plain"}  # of tagging: no label says "none"
-VALUES = {"value": {"mean": 2.5, "deviation": 1.5, "low": 0.0, "high": 5.0}}  # of classification: a number
+# of tagging: no label says "none"
+SPEECH = {**TAGS, "names": ["NOUN", "VERB", "X"], "scheme": "plain", "written": "plain"}
+# of classification: a number
+VALUES = {"value": {"mean": 2.5, "deviation": 1.5, "low": 0.0, "high": 5.0}}
 
 
-def predictor(name: str, labels: dict[str, Any] | None = None, seed: int = 1, **options: Any) -> Predictor:
+def predictor(
+    name: str, labels: dict[str, Any] | None = None, seed: int = 1, **options: Any
+) -> Predictor:
     """The task `name`; weights of its head are drawn wide, so that answers differ in likelihood."""
     torch.manual_seed(seed)
     labels = LABELS[name] if labels is None else labels
     tokenizer = Tokenizer.train([TEXT, QUESTION] * 3, "bpe", 340, (), mask=True)
-    task = TASKS[name]({**({"arc_width": 4, "relation_width": 4} if name == "parsing" else {}), **options})
-    stack = StackConfig(layers=2, width=16, heads=2, inner_width=32, positions="rotary", norm_placement="pre", activation="gelu",
-                        dropout=0.0, segments=5)  # fmt: skip
+    task = TASKS[name](
+        {**({"arc_width": 4, "relation_width": 4} if name == "parsing" else {}), **options}
+    )
+    stack = StackConfig(
+        layers=2,
+        width=16,
+        heads=2,
+        inner_width=32,
+        positions="rotary",
+        norm_placement="pre",
+        activation="gelu",
+        dropout=0.0,
+        segments=5,
+    )
     config = ModelConfig(encoder=stack, vocabulary_size=tokenizer.vocabulary_size)
     model, head = build(config).eval(), task.head(config, labels).eval()
     for parameter in head.parameters():
         nn.init.normal_(parameter, std=0.5)
-    return Predictor(model=model, head=head, task=task, tokenizers=Tokenizers(tokenizer, tokenizer), labels=labels,
-                     decoding=DecodingSettings())  # fmt: skip
+    return Predictor(
+        model=model,
+        head=head,
+        task=task,
+        tokenizers=Tokenizers(tokenizer, tokenizer),
+        labels=labels,
+        decoding=DecodingSettings(),
+    )
 
 
 def example(run: Predictor) -> Example:

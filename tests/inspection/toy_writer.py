@@ -18,10 +18,20 @@ def predictor(context: int = 64) -> Predictor:
     """Random weights, far from uniform; 貓 is not in its alphabet, so three bytes spell it."""
     torch.manual_seed(11)
     tokenizer = Tokenizer.train([TEXT.replace("貓", "")], "characters", 400)
-    stack = StackConfig(layers=2, width=32, heads=4, inner_width=48, norm_placement="pre", positions="rotary")
-    model = Transformer(ModelConfig(decoder=stack, vocabulary_size=tokenizer.vocabulary_size)).eval()
+    stack = StackConfig(
+        layers=2, width=32, heads=4, inner_width=48, norm_placement="pre", positions="rotary"
+    )
+    model = Transformer(
+        ModelConfig(decoder=stack, vocabulary_size=tokenizer.vocabulary_size)
+    ).eval()
     with torch.no_grad():
         model.embedding.weight.mul_(4)
     task = build({"context": context})
-    return Predictor(model=model, head=task.head(model.config, {}), task=task, tokenizers=Tokenizers(tokenizer, tokenizer), labels={},
-                     decoding=DecodingSettings())  # fmt: skip
+    return Predictor(
+        model=model,
+        head=task.head(model.config, {}),
+        task=task,
+        tokenizers=Tokenizers(tokenizer, tokenizer),
+        labels={},
+        decoding=DecodingSettings(),
+    )

@@ -19,8 +19,13 @@ WORDS = [*"abcdefghijklmnopqrs"]
 def lines(seed: int, noise: float, count: int = 120) -> tuple[list[str], list[str]]:
     """Hypotheses that differ from references by `noise`, a share of the words."""
     same, own = np.random.default_rng(7), np.random.default_rng(seed)
-    references = [[str(word) for word in same.choice(WORDS, same.integers(3, 30))] for _ in range(count)]
-    hypotheses = [[str(own.choice(WORDS)) if own.random() < noise else word for word in line] for line in references]
+    references = [
+        [str(word) for word in same.choice(WORDS, same.integers(3, 30))] for _ in range(count)
+    ]
+    hypotheses = [
+        [str(own.choice(WORDS)) if own.random() < noise else word for word in line]
+        for line in references
+    ]
     return [" ".join(line) for line in hypotheses], [" ".join(line) for line in references]
 
 
@@ -31,15 +36,25 @@ def statistics(seed: int, noise: float, count: int = 120) -> np.ndarray:
 def test_equals_sacrebleus_paired_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SACREBLEU_SEED", "12345")
     (first, references), (second, _) = lines(1, 0.30), lines(2, 0.27)
-    test = PairedTest([("first", first), ("second", second)], {"BLEU": BLEU(references=[references])}, None, test_type="bs", n_samples=500)
+    test = PairedTest(
+        [("first", first), ("second", second)],
+        {"BLEU": BLEU(references=[references])},
+        None,
+        test_type="bs",
+        n_samples=500,
+    )
     ours = bootstrap.compare(statistics(1, 0.30), statistics(2, 0.27), bleu.bleu_of, resamples=500)
     theirs: Any = test()[1]["BLEU"]
-    assert ours.first.value == pytest.approx(theirs[0].score) and ours.second.value == pytest.approx(theirs[1].score)
+    assert ours.first.value == pytest.approx(
+        theirs[0].score
+    ) and ours.second.value == pytest.approx(theirs[1].score)
     assert ours.p_value == pytest.approx(theirs[1].p_value)
     assert (ours.second.high - ours.second.low) / 2 == pytest.approx(theirs[1].ci, rel=0.02)
 
 
-def test_large_sets_are_drawn_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_sets_are_drawn_in_parts_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rows = statistics(1, 0.3)
     whole = bootstrap.interval(rows, bleu.bleu_of, 300)
     monkeypatch.setattr(bootstrap, "CHUNK", 7 * len(rows))
@@ -50,7 +65,11 @@ def test_large_sets_are_drawn_in_parts_with_the_same_result(monkeypatch: pytest.
 
 def test_a_system_against_itself_is_a_draw() -> None:
     found = bootstrap.compare(statistics(1, 0.3), statistics(1, 0.3), bleu.bleu_of, 200)
-    assert found.difference == bootstrap.Interval(0, 0, 0) and found.second_better == 0 and found.p_value == 1
+    assert (
+        found.difference == bootstrap.Interval(0, 0, 0)
+        and found.second_better == 0
+        and found.p_value == 1
+    )
     assert json.dumps(found.to_json())
 
 
@@ -66,14 +85,21 @@ def test_the_interval_of_exact_match() -> None:
 
 
 def test_a_score_that_some_draws_lack_is_compared_over_those_that_have_it() -> None:
-    """Of a rare type's F1: one system names the type twice, the other once, and no reference does."""
+    """Of a rare type's F1: one system names the type twice, the other once, and no reference
+    does.
+    """
 
     def scorer(places_of_type: set[int]) -> Callable[[list[int]], dict[str, float]]:
-        return lambda places: {"f1": 50.0, **({"f1_RARE": 0.0} if places_of_type & set(places) else {})}
+        return lambda places: {
+            "f1": 50.0,
+            **({"f1_RARE": 0.0} if places_of_type & set(places) else {}),
+        }
 
     first, second = (bootstrap.redrawn(scorer(places), 20, 200) for places in ({3}, {3, 4}))
     missing = [int(np.isnan(one["f1_RARE"]).sum()) for one in (first, second)]
-    assert len(first["f1_RARE"]) == len(second["f1_RARE"]) == 200 and 0 < missing[1] < missing[0] < 200
+    assert (
+        len(first["f1_RARE"]) == len(second["f1_RARE"]) == 200 and 0 < missing[1] < missing[0] < 200
+    )
     assert bootstrap.between(0.0, first["f1_RARE"]) == bootstrap.Interval(0, 0, 0)
     found = bootstrap.compared((0.0, 0.0), (first["f1_RARE"], second["f1_RARE"]), 1)
     assert found.difference == bootstrap.Interval(0, 0, 0) and found.resamples == 200 - missing[0]
@@ -81,11 +107,15 @@ def test_a_score_that_some_draws_lack_is_compared_over_those_that_have_it() -> N
 
 def test_bleu_by_length_of_the_source() -> None:
     hypotheses, references = lines(1, 0.3)
-    found = by_length.bleu_by_length(references, hypotheses, references, "en", edges=(10, 20), resamples=50)
+    found = by_length.bleu_by_length(
+        references, hypotheses, references, "en", edges=(10, 20), resamples=50
+    )
     assert [bucket.name for bucket in found] == ["1-10", "11-20", "21+"]
     assert sum(bucket.lines for bucket in found) == len(references)
     chosen = [number for number, line in enumerate(references) if 11 <= len(line.split()) <= 20]
-    wanted = bleu.bleu([hypotheses[number] for number in chosen], [references[number] for number in chosen]).value
+    wanted = bleu.bleu(
+        [hypotheses[number] for number in chosen], [references[number] for number in chosen]
+    ).value
     assert found[1].lines == len(chosen) and found[1].bleu.value == pytest.approx(wanted)
 
 

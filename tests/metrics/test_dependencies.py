@@ -1,4 +1,6 @@
-"""UAS, LAS and UPOS against an independent count in the manner of the CoNLL 2018 evaluation: spans, alignment, F1."""
+"""UAS, LAS and UPOS against an independent count in the manner of the CoNLL 2018 evaluation: spans,
+alignment, F1.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Word:
 
 
 def official(system: list[Tagged], gold: list[Tagged]) -> dict[str, float]:
-    """Words are aligned by span over the whole file; F1 = 2 correct / (system words + gold words), times 100."""
+    """Words are aligned by span over the whole file; F1 = 2 correct / (system words + gold words),
+    times 100.
+    """
 
     def words(sentences: list[Tagged]) -> list[Word]:
         found, place = [], 0
@@ -43,12 +47,16 @@ def official(system: list[Tagged], gold: list[Tagged]) -> dict[str, float]:
     aligned = [(word, by_span[word.span]) for word in ours if word.span in by_span]
 
     def same_parent(one: Word, right: Word) -> bool:
-        return (one.parent.span if one.parent else None) == (right.parent.span if right.parent else None)
+        return (one.parent.span if one.parent else None) == (
+            right.parent.span if right.parent else None
+        )
 
     correct = {
         "upos": sum(one.columns[0] == right.columns[0] for one, right in aligned),
         "uas": sum(same_parent(one, right) for one, right in aligned),
-        "las": sum(same_parent(one, right) and one.columns[1] == right.columns[1] for one, right in aligned),
+        "las": sum(
+            same_parent(one, right) and one.columns[1] == right.columns[1] for one, right in aligned
+        ),
     }
     return {name: 100.0 * 2 * count / (len(ours) + len(theirs)) for name, count in correct.items()}
 
@@ -59,7 +67,13 @@ def pairs(draw: st.DrawFn) -> tuple[list[Tagged], list[Tagged]]:
         return Tagged(
             draw(st.lists(st.sampled_from(["NOUN", "PUNCT"]), min_size=count, max_size=count)),
             draw(st.lists(st.integers(0, count), min_size=count, max_size=count)),
-            draw(st.lists(st.sampled_from(["nsubj", "nsubj:pass", "punct", "acl:relcl"]), min_size=count, max_size=count)),
+            draw(
+                st.lists(
+                    st.sampled_from(["nsubj", "nsubj:pass", "punct", "acl:relcl"]),
+                    min_size=count,
+                    max_size=count,
+                )
+            ),
         )
 
     counts = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
@@ -72,8 +86,12 @@ def test_equal_to_the_official_definition(both: tuple[list[Tagged], list[Tagged]
 
 
 def test_the_first_is_las_and_subtypes_and_punctuation_count_as_they_should() -> None:
-    gold = Tagged(["NOUN", "VERB", "PUNCT", "NOUN"], [2, 0, 2, 2], ["nsubj:pass", "root", "punct", "obj"])
-    guess = Tagged(["NOUN", "VERB", "SYM", "NOUN"], [2, 0, 1, 2], ["nsubj", "root", "punct", "iobj"])
+    gold = Tagged(
+        ["NOUN", "VERB", "PUNCT", "NOUN"], [2, 0, 2, 2], ["nsubj:pass", "root", "punct", "obj"]
+    )
+    guess = Tagged(
+        ["NOUN", "VERB", "SYM", "NOUN"], [2, 0, 1, 2], ["nsubj", "root", "punct", "iobj"]
+    )
     assert attachment([guess], [gold]) == {"las": 50.0, "uas": 75.0, "upos": 75.0}
     assert next(iter(attachment([guess], [gold]))) == "las"
 
@@ -94,13 +112,23 @@ def test_real_trees_with_faults_put_in() -> None:
     from triptych.data.parts import DataTable
 
     name = "ud-english-ewt"
-    examples = catalog.load_other(name, "validation", DataTable(set=name), ("text", "words", "upos", "heads", "relations"))
+    examples = catalog.load_other(
+        name, "validation", DataTable(set=name), ("text", "words", "upos", "heads", "relations")
+    )
     gold = [Tagged(one.upos or [], one.heads or [], one.relations or []) for one in examples]
     assert attachment(gold, gold) == {"las": 100.0, "uas": 100.0, "upos": 100.0}
     chance, guess = random.Random(1), []
     for one in gold:
-        heads = [chance.randint(0, len(one.heads)) if chance.random() < 0.2 else head for head in one.heads]
-        relations = [chance.choice(["nsubj", "obj:x", "acl"]) if chance.random() < 0.2 else kind for kind in one.relations]
-        guess.append(Tagged(["NOUN" if chance.random() < 0.1 else tag for tag in one.upos], heads, relations))
+        heads = [
+            chance.randint(0, len(one.heads)) if chance.random() < 0.2 else head
+            for head in one.heads
+        ]
+        relations = [
+            chance.choice(["nsubj", "obj:x", "acl"]) if chance.random() < 0.2 else kind
+            for kind in one.relations
+        ]
+        guess.append(
+            Tagged(["NOUN" if chance.random() < 0.1 else tag for tag in one.upos], heads, relations)
+        )
     found = attachment(guess, gold)
     assert found == pytest.approx(official(guess, gold)) and 60 < found["las"] < found["uas"] < 85

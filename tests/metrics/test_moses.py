@@ -1,4 +1,6 @@
-"""The published Multi30k scale: tokens equal to the oracle's and to the set's own tokenised files, line for line."""
+"""The published Multi30k scale: tokens equal to the oracle's and to the set's own tokenised files,
+line for line.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,27 @@ import pytest
 from triptych.metrics.moses import ABBREVIATIONS, published_tokens, tokenize
 
 MULTI30K = Path(os.environ.get("TRIPTYCH_DATA", "missing")) / "multi30k"
-needs_multi30k = pytest.mark.skipif(not MULTI30K.is_dir(), reason="TRIPTYCH_DATA names no folder with multi30k")
-# Of the set's own test_2016_flickr.lc.norm.tok files (github.com/multi30k/dataset, data/task1/tok): tokens, and SHA-256 of the content.
+needs_multi30k = pytest.mark.skipif(
+    not MULTI30K.is_dir(), reason="TRIPTYCH_DATA names no folder with multi30k"
+)
+# Of the set's own test_2016_flickr.lc.norm.tok files (github.com/multi30k/dataset, data/task1/tok):
+# tokens, and SHA-256 of the content.
 PUBLISHED = {
     "en": (12_968, "5b7f32627cf99eced828311b955dae9800bb52bc8b91cf8b6526829e605b29d2"),
     "de": (12_103, "c6a33d39d48f9f510de147651316cd9d918e09ad0219df734a2f16b6baccacc4"),
     "fr": (13_988, "1463bd5960f9bfe098ec3cd752d3df0c49c84dc646fb518964a29232658cd836"),
     "cs": (10_497, "748c8816de928732365176e5c5d2f9bbabcec9b8d4448fba2d230feb057898a7"),
 }
-ESCAPES = {"&": "&amp;", "|": "&#124;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "[": "&#91;", "]": "&#93;"}
+ESCAPES = {
+    "&": "&amp;",
+    "|": "&#124;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "'": "&apos;",
+    '"': "&quot;",
+    "[": "&#91;",
+    "]": "&#93;",
+}
 HARD = [
     "It's 5,300 m², isn't it?",
     "the dogs' 1990's 'quoted' o'clock 5'6",
@@ -68,14 +82,19 @@ def test_equals_sacremoses(language: str, split_hyphens: bool) -> None:
     texts = [*lines_of(language), *lines_of(language, "val"), *HARD]
     for cased in (texts, [line.lower() for line in texts]):
         ours = [tokenize(line, language, split_hyphens) for line in cased]
-        theirs = [oracle.tokenize(line, aggressive_dash_splits=split_hyphens, escape=False) for line in cased]
+        theirs = [
+            oracle.tokenize(line, aggressive_dash_splits=split_hyphens, escape=False)
+            for line in cased
+        ]
         different = [(line, a, b) for line, a, b in zip(cased, ours, theirs, strict=True) if a != b]
         assert not different, different[:5]
 
 
 @needs_multi30k
 def test_split_hyphens_would_be_another_scale() -> None:
-    """The published number of German tokens is that of hyphens kept and of text lower-cased before it is tokenised."""
+    """The published number of German tokens is that of hyphens kept and of text lower-cased before
+    it is tokenised.
+    """
     lines = lines_of("de")
     assert sum(len(tokenize(line.lower(), "de", split_hyphens=True)) for line in lines) == 12_243
     assert sum(len(tokenize(line, "de")) for line in lines) == 12_102

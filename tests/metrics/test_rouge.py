@@ -16,18 +16,27 @@ from triptych.metrics.rouge import NAMES, longest_common, rouge, rouge_of, token
 
 
 def test_by_hand() -> None:
-    # shared words: the, cat, the; shared pairs: "the cat"; longest common subsequence: the cat the (or the cat mat)
+    # shared words: the, cat, the; shared pairs: "the cat"; longest common subsequence: the cat the
+    # (or the cat mat)
     found = rouge_of("the cat saw the mat", ["The cat, under the hat!"])
     assert found == pytest.approx((2 * 3 / 10, 2 * 1 / 8, 2 * 3 / 10))
     scores = rouge(["the cat saw the mat"], [["The cat, under the hat!"]])
-    assert scores["rouge1"].value == pytest.approx(60) and scores["rouge2"].value == pytest.approx(25)
-    assert scores["rougeL"].signature == "ROUGE-L-F1|nrefs:1|case:lc|stem:no|tok:words-and-unspaced-characters"
+    assert scores["rouge1"].value == pytest.approx(60) and scores["rouge2"].value == pytest.approx(
+        25
+    )
+    assert (
+        scores["rougeL"].signature
+        == "ROUGE-L-F1|nrefs:1|case:lc|stem:no|tok:words-and-unspaced-characters"
+    )
 
 
 def test_drawn_texts_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     texts, references = ["one red dog", "two cats"], [["a red dog", "red dogs"], ["two cats sat"]]
     found = rouge(texts, references)
-    monkeypatch.setattr("triptych.metrics.rouge.tokens", lambda text: pytest.fail("an interval of 1000 draws would take an hour"))
+    monkeypatch.setattr(
+        "triptych.metrics.rouge.tokens",
+        lambda text: pytest.fail("an interval of 1000 draws would take an hour"),
+    )
     again = rouge(texts + texts, references + references)
     assert [one.value for one in again.values()] == [one.value for one in found.values()]
 
@@ -35,7 +44,10 @@ def test_drawn_texts_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("今天天氣很好，我們去 Tokyo Tower。", ["今", "天", "天", "氣", "很", "好", "我", "們", "去", "tokyo", "tower"]),
+        (
+            "今天天氣很好，我們去 Tokyo Tower。",
+            ["今", "天", "天", "氣", "很", "好", "我", "們", "去", "tokyo", "tower"],
+        ),
         ("東京タワーへ行く", ["東", "京", "タ", "ワ", "ー", "へ", "行", "く"]),
         ("Ein schöner Tag: 3,5 °C", ["ein", "schöner", "tag", "3", "5", "c"]),
         ("ＡＢＣ１２ snake_case", ["abc12", "snake", "case"]),
@@ -50,7 +62,11 @@ def test_tokens_of_any_script(text: str, wanted: list[str]) -> None:
 
 
 def test_chinese_is_not_zero() -> None:
-    assert [one.value for one in rouge(["今天天氣很好"], [["今天天氣很好"]]).values()] == [100, 100, 100]
+    assert [one.value for one in rouge(["今天天氣很好"], [["今天天氣很好"]]).values()] == [
+        100,
+        100,
+        100,
+    ]
     assert rouge_of("今天天氣好", ["今天很好"]) == pytest.approx((2 * 3 / 9, 2 * 1 / 7, 2 * 3 / 9))
     assert rouge_of("今天", ["明日"]) == (0, 0, 0)
 
@@ -64,7 +80,13 @@ def test_the_best_reference_counts_for_each_metric() -> None:
 
 
 def test_nothing_written_scores_nothing() -> None:
-    assert rouge_of("", ["a"]) == rouge_of("a", [""]) == rouge_of("", [""]) == rouge_of("...", ["!"]) == (0, 0, 0)
+    assert (
+        rouge_of("", ["a"])
+        == rouge_of("a", [""])
+        == rouge_of("", [""])
+        == rouge_of("...", ["!"])
+        == (0, 0, 0)
+    )
     with pytest.raises(DataError, match="2 answers but references for 1"):
         rouge(["a", "b"], [["a"]])
     with pytest.raises(DataError, match="no reference"):
@@ -90,21 +112,31 @@ def test_the_longest_common_subsequence_is_that_of_the_table(one: str, other: st
 
 
 def theirs(pairs: list[tuple[str, list[str]]]) -> list[tuple[float, ...]]:
-    scorer = pytest.importorskip("rouge_score.rouge_scorer", reason="rouge-score is not installed: pip install 'triptych[dev]'")
+    scorer = pytest.importorskip(
+        "rouge_score.rouge_scorer",
+        reason="rouge-score is not installed: pip install 'triptych[dev]'",
+    )
     engine = scorer.RougeScorer(list(NAMES), use_stemmer=False)
     found = [engine.score_multi(references, text) for text, references in pairs]
     return [tuple(one[name].fmeasure for name in NAMES) for one in found]
 
 
 def test_equal_to_rouge_score_on_ascii() -> None:
-    pytest.importorskip("rouge_score.rouge_scorer", reason="rouge-score is not installed: pip install 'triptych[dev]'")
-    words = st.lists(st.sampled_from(["a", "B", "the", "cat's", "3.5", "x_y", "--", "\n", "e-mail"]), max_size=25).map(" ".join)
+    pytest.importorskip(
+        "rouge_score.rouge_scorer",
+        reason="rouge-score is not installed: pip install 'triptych[dev]'",
+    )
+    words = st.lists(
+        st.sampled_from(["a", "B", "the", "cat's", "3.5", "x_y", "--", "\n", "e-mail"]), max_size=25
+    ).map(" ".join)
     text = st.one_of(words, st.text(st.characters(codec="ascii"), max_size=60))
 
     @given(text, st.lists(text, min_size=1, max_size=3))
     @settings(max_examples=80, deadline=None)
     def equal(hypothesis: str, references: list[str]) -> None:
-        assert rouge_of(hypothesis, references) == pytest.approx(theirs([(hypothesis, references)])[0], abs=1e-12)
+        assert rouge_of(hypothesis, references) == pytest.approx(
+            theirs([(hypothesis, references)])[0], abs=1e-12
+        )
 
     equal()
 

@@ -12,7 +12,15 @@ from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.run import weights_of
 
-STACK = StackConfig(layers=2, width=32, heads=2, inner_width=64, norm_placement="pre", positions="rotary", dropout=0.0)
+STACK = StackConfig(
+    layers=2,
+    width=32,
+    heads=2,
+    inner_width=64,
+    norm_placement="pre",
+    positions="rotary",
+    dropout=0.0,
+)
 CONFIG = ModelConfig(encoder=STACK, vocabulary_size=50)
 
 
@@ -61,7 +69,9 @@ def test_merged_is_unmerged() -> None:
     plain.load_state_dict(tensors)
     torch.testing.assert_close(states(plain), wanted, rtol=1e-5, atol=1e-6)
     merge(ours)
-    assert not any(isinstance(one, Adapted) for one in ours.modules()) and set(ours.state_dict()) == set(plain.state_dict())
+    assert not any(isinstance(one, Adapted) for one in ours.modules()) and set(
+        ours.state_dict()
+    ) == set(plain.state_dict())
     torch.testing.assert_close(states(ours), wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -73,7 +83,9 @@ def test_the_gradient_is_that_of_the_formula() -> None:
     own = torch.autograd.grad(layer(x).sin().sum(), [layer.adapter_down, layer.adapter_up])
     base = layer._parameters["weight"].detach()
     y = x @ base.T + 16.0 / 4 * (x @ layer.adapter_down.T) @ layer.adapter_up.T + layer.bias
-    for one, other in zip(own, torch.autograd.grad(y.sin().sum(), [layer.adapter_down, layer.adapter_up]), strict=True):
+    for one, other in zip(
+        own, torch.autograd.grad(y.sin().sum(), [layer.adapter_down, layer.adapter_up]), strict=True
+    ):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
@@ -88,4 +100,17 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UsageError, match="take a rank below 32"):
         adapt(model(), 32, 16.0, ["query"])
     with pytest.raises(UsageError, match="this model has none"):
-        adapt(build(RecurrentConfig(embedding_width=8, width=8, attention_width=8, readout_width=8, vocabulary_size=20)), 2, 4.0, ["query"])
+        adapt(
+            build(
+                RecurrentConfig(
+                    embedding_width=8,
+                    width=8,
+                    attention_width=8,
+                    readout_width=8,
+                    vocabulary_size=20,
+                )
+            ),
+            2,
+            4.0,
+            ["query"],
+        )

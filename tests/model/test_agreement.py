@@ -33,5 +33,7 @@ def test_value_and_gradients_are_those_of_the_reference(
 def test_equal_passes_agree() -> None:
     torch.manual_seed(0)
     states, weight = torch.randn(5, 8).repeat(2, 1), torch.randn(23, 8)
-    total, nll, divergence = agreeing_cross_entropy(states, weight, None, torch.randint(0, 23, (5,)).repeat(2), 0.0, 5.0)
+    total, nll, divergence = agreeing_cross_entropy(
+        states, weight, None, torch.randint(0, 23, (5,)).repeat(2), 0.0, 5.0
+    )
     assert divergence.abs() < 1e-5 and torch.isclose(total, nll)

@@ -1,4 +1,6 @@
-"""The biaffine head: words from pieces, neighbours that never leak, the same whatever stands beside a sentence."""
+"""The biaffine head: words from pieces, neighbours that never leak, the same whatever stands beside
+a sentence.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,24 @@ def test_a_word_is_the_mean_of_its_pieces_and_the_begin_token_is_the_root() -> N
     states = torch.arange(10.0)[:, None].repeat(1, 2)
     words, lengths = pooled(states, STARTS, LENGTHS)
     assert lengths.tolist() == [2, 1]
-    assert words[..., 0].tolist() == [[0.0, 1.5, 3.0], [5.0, 7.0, 0.0]]  # ends belong to no word; past the end stands zero
+    # ends belong to no word; past the end stands zero
+    assert words[..., 0].tolist() == [[0.0, 1.5, 3.0], [5.0, 7.0, 0.0]]
 
 
 def test_scores_are_packed_by_word_and_forbid_what_cannot_be() -> None:
-    output = head()(Silent(), torch.randn(10, 16), {"word_starts": STARTS, "source_lengths": LENGTHS})
-    assert output.arcs.shape == (3, 3) and output.upos.shape == (3, 2) and output.word_lengths.tolist() == [2, 1]
-    assert torch.isinf(output.arcs).tolist() == [[False, True, False], [False, False, True], [False, True, True]]
+    output = head()(
+        Silent(), torch.randn(10, 16), {"word_starts": STARTS, "source_lengths": LENGTHS}
+    )
+    assert (
+        output.arcs.shape == (3, 3)
+        and output.upos.shape == (3, 2)
+        and output.word_lengths.tolist() == [2, 1]
+    )
+    assert torch.isinf(output.arcs).tolist() == [
+        [False, True, False],
+        [False, False, True],
+        [False, True, True],
+    ]
     assert output.relations(torch.tensor([2, 0, 0])).shape == (3, 3)
 
 
@@ -49,13 +62,19 @@ def test_a_neighbour_changes_nothing() -> None:
     made, states = head(), torch.randn(10, 16)
     both = made(Silent(), states, {"word_starts": STARTS, "source_lengths": LENGTHS})
     alone = made(Silent(), states[5:], {"word_starts": STARTS[5:], "source_lengths": LENGTHS[1:]})
-    assert torch.allclose(both.arcs[2:, :2], alone.arcs, atol=1e-6) and torch.allclose(both.upos[2:], alone.upos, atol=1e-6)
-    assert torch.allclose(both.relations(torch.tensor([0, 1, 0]))[2:], alone.relations(torch.tensor([0])), atol=1e-6)
+    assert torch.allclose(both.arcs[2:, :2], alone.arcs, atol=1e-6) and torch.allclose(
+        both.upos[2:], alone.upos, atol=1e-6
+    )
+    assert torch.allclose(
+        both.relations(torch.tensor([0, 1, 0]))[2:], alone.relations(torch.tensor([0])), atol=1e-6
+    )
 
 
 @torch.no_grad()
 def test_the_plain_formula() -> None:
-    """s = d' U h + u' h for arcs; for relations d' U_k h + w_k d + v_k h + b_k (equations 6 to 9)."""
+    """s = d' U h + u' h for arcs; for relations d' U_k h + w_k d + v_k h + b_k (equations 6 to
+    9).
+    """
     torch.manual_seed(0)
     made, states = head(), torch.randn(5, 16)
     output = made(Silent(), states, {"word_starts": STARTS[:5], "source_lengths": LENGTHS[:1]})
@@ -65,7 +84,9 @@ def test_the_plain_formula() -> None:
         return torch.nn.functional.leaky_relu(layer(words), 0.1)
 
     d, h = ready(made.arc_dependent), ready(made.arc_head)
-    assert output.arcs[1, 0] == pytest.approx(float(made.arc_product(d[2]) @ h[0] + made.arc_prior(h[0])[0]), abs=1e-4)
+    assert output.arcs[1, 0] == pytest.approx(
+        float(made.arc_product(d[2]) @ h[0] + made.arc_prior(h[0])[0]), abs=1e-4
+    )
     d, h = ready(made.relation_dependent), ready(made.relation_head)
     product = made.relation_product.weight.view(3, 6, 6)
     expected = torch.einsum("kij,i,j->k", product, h[2], d[1])

@@ -14,28 +14,51 @@ from triptych.model.config import ModelConfig, StackConfig
 
 def small() -> torch.nn.Module:
     torch.manual_seed(1)
-    stack = StackConfig(layers=1, width=8, heads=2, inner_width=16, positions="rotary", norm_placement="pre", segments=2, dropout=0.3)
+    stack = StackConfig(
+        layers=1,
+        width=8,
+        heads=2,
+        inner_width=16,
+        positions="rotary",
+        norm_placement="pre",
+        segments=2,
+        dropout=0.3,
+    )
     return build(ModelConfig(encoder=stack, vocabulary_size=20)).eval()
 
 
 def inputs(*lengths: int) -> dict[str, torch.Tensor]:
     total = sum(lengths)
     segments = torch.cat([torch.arange(length) >= length // 2 for length in lengths]).long()
-    return {"source": torch.arange(total) % 20, "source_lengths": torch.tensor(lengths), "segments": segments}
+    return {
+        "source": torch.arange(total) % 20,
+        "source_lengths": torch.tensor(lengths),
+        "segments": segments,
+    }
 
 
 def one_of(given: dict[str, torch.Tensor], number: int) -> dict[str, torch.Tensor]:
     lengths = given["source_lengths"].tolist()
     first = sum(lengths[:number])
     part = slice(first, first + lengths[number])
-    return {"source": given["source"][part], "source_lengths": torch.tensor([lengths[number]]), "segments": given["segments"][part]}
+    return {
+        "source": given["source"][part],
+        "source_lengths": torch.tensor([lengths[number]]),
+        "segments": given["segments"][part],
+    }
 
 
 @pytest.mark.parametrize("shortcut", [False, True])
 @pytest.mark.parametrize("pooling", ["mean", "first", "max", "compare"])
 def test_a_neighbour_never_leaks(pooling: str, shortcut: bool) -> None:
     model = small()
-    dials = {"pooling": pooling, "shortcut": shortcut, "bigrams": 40, "hidden": True, "vocabulary": 20}
+    dials = {
+        "pooling": pooling,
+        "shortcut": shortcut,
+        "bigrams": 40,
+        "hidden": True,
+        "vocabulary": 20,
+    }
     head = Classifier(8, ["a", "b", "c"], **dials).eval()  # type: ignore[arg-type]
     torch.nn.init.normal_(head.bigrams)  # type: ignore[arg-type]
     together = inputs(5, 2, 9)
@@ -43,7 +66,9 @@ def test_a_neighbour_never_leaks(pooling: str, shortcut: bool) -> None:
     assert logits.shape == (3, 3)
     for number in range(3):
         alone = one_of(together, number)
-        assert torch.allclose(head(model, model(**alone), alone).logits[0], logits[number], atol=1e-5)
+        assert torch.allclose(
+            head(model, model(**alone), alone).logits[0], logits[number], atol=1e-5
+        )
 
 
 def test_means_are_means() -> None:
@@ -63,12 +88,16 @@ def test_a_comparison_sees_what_the_texts_share() -> None:
     given = {
         "source": torch.tensor([token for pair in texts for text in pair for token in text]),
         "source_lengths": torch.tensor([len(one) + len(other) for one, other in texts]),
-        "segments": torch.tensor([segment for pair in texts for segment in (0, 1) for _ in pair[segment]]),
+        "segments": torch.tensor(
+            [segment for pair in texts for segment in (0, 1) for _ in pair[segment]]
+        ),
     }
     words = head._pool(model.embedding(given["source"]), _rows(4, 6, 2), given)  # type: ignore[operator]
     means, bags = head._overlaps(words, _rows(4, 6, 2), given).unbind(1)  # type: ignore[arg-type,union-attr]
     seventh = 0.7 * 1.4 / ((0.3**2 + 0.4**2 + 0.7**2) * (1.4**2 + 0.5**2)) ** 0.5
-    assert bags.tolist() == pytest.approx([10, 10 * seventh, 0]) and means[0].item() == pytest.approx(10)
+    assert bags.tolist() == pytest.approx([10, 10 * seventh, 0]) and means[
+        0
+    ].item() == pytest.approx(10)
     said = head(model, model(**given), given).logits
     torch.nn.init.ones_(head.overlap.weight)  # type: ignore[union-attr]
     assert not torch.allclose(said, head(model, model(**given), given).logits)
@@ -96,13 +125,21 @@ def test_losses_by_hand() -> None:
     labels = torch.tensor([0, 2, -1, 1])
     known = labels >= 0
     learnt, plain = classifier_loss.losses(logits, ones, labels, "label")
-    assert torch.allclose(plain, functional.cross_entropy(logits[known], labels[known], reduction="sum")) and torch.equal(learnt, plain)
-    assert classifier_loss.losses(logits, 2 * ones, labels, "label")[1] != plain  # the temperature counts
+    assert torch.allclose(
+        plain, functional.cross_entropy(logits[known], labels[known], reduction="sum")
+    ) and torch.equal(learnt, plain)
+    # the temperature counts
+    assert classifier_loss.losses(logits, 2 * ones, labels, "label")[1] != plain
     several = torch.tensor([[1.0, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 1]])
     wanted = functional.binary_cross_entropy_with_logits(logits, several, reduction="sum") / 3
-    assert torch.allclose(classifier_loss.losses(logits, ones, several.reshape(-1), "labels")[0], wanted)
+    assert torch.allclose(
+        classifier_loss.losses(logits, ones, several.reshape(-1), "labels")[0], wanted
+    )
     values = torch.tensor([1.0, 2, 3, 4])
-    assert torch.allclose(classifier_loss.losses(logits[:, :1], ones, values, "value")[0], (logits[:, 0] - values).square().sum())
+    assert torch.allclose(
+        classifier_loss.losses(logits[:, :1], ones, values, "value")[0],
+        (logits[:, 0] - values).square().sum(),
+    )
 
 
 def test_two_passes_that_agree_have_no_disagreement() -> None:
@@ -111,5 +148,10 @@ def test_two_passes_that_agree_have_no_disagreement() -> None:
         assert classifier_loss.disagreement(torch.cat([logits, logits]), kind) == 0
         assert classifier_loss.disagreement(torch.cat([logits, logits.flip(1)]), kind) > 0
     p, q = torch.softmax(logits, -1), torch.softmax(logits.flip(1), -1)
-    wanted = (p * (p / q).log()).sum() + (q * (q / p).log()).sum()  # half the symmetric divergence, over both halves
-    assert torch.allclose(classifier_loss.disagreement(torch.cat([logits, logits.flip(1)]), "label"), wanted, rtol=1e-4)
+    # half the symmetric divergence, over both halves
+    wanted = (p * (p / q).log()).sum() + (q * (q / p).log()).sum()
+    assert torch.allclose(
+        classifier_loss.disagreement(torch.cat([logits, logits.flip(1)]), "label"),
+        wanted,
+        rtol=1e-4,
+    )

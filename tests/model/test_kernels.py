@@ -18,7 +18,9 @@ def lengths(*values: int) -> Rows:
 @pytest.mark.parametrize("heads,key_heads", [(4, 4), (4, 2), (4, 1)])
 @pytest.mark.parametrize("is_causal", [True, False])
 @pytest.mark.parametrize("sizes", [(5, 3, 7), (4, 4), (1,)])
-def test_self_attention_equals_the_plain_form(heads: int, key_heads: int, is_causal: bool, sizes: tuple[int, ...]) -> None:
+def test_self_attention_equals_the_plain_form(
+    heads: int, key_heads: int, is_causal: bool, sizes: tuple[int, ...]
+) -> None:
     torch.manual_seed(1)
     rows = lengths(*sizes)
     x = torch.randn(rows.total, heads + 2 * key_heads, 8, dtype=torch.float64, requires_grad=True)
@@ -26,7 +28,9 @@ def test_self_attention_equals_the_plain_form(heads: int, key_heads: int, is_cau
     plain, weights = kernels.plain_attend(x, None, heads, rows, rows, is_causal=is_causal)
     torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
     upstream = torch.randn_like(fast)
-    torch.testing.assert_close(*(torch.autograd.grad(y, x, upstream)[0] for y in (fast, plain)), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(y, x, upstream)[0] for y in (fast, plain)), atol=1e-12, rtol=0
+    )
     assert weights.shape == (rows.count, heads, rows.longest, rows.longest)
     torch.testing.assert_close(weights.sum(-1), rows.real[:, None].expand(-1, heads, -1).double())
 
@@ -40,7 +44,9 @@ def test_attention_to_a_memory_equals_the_plain_form() -> None:
     plain, _ = kernels.plain_attend(query, memory, 4, rows, memory_rows)
     torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
     upstream = torch.randn_like(fast)
-    for a, b in zip(*(torch.autograd.grad(y, (query, memory), upstream) for y in (fast, plain)), strict=True):
+    for a, b in zip(
+        *(torch.autograd.grad(y, (query, memory), upstream) for y in (fast, plain)), strict=True
+    ):
         torch.testing.assert_close(a, b, atol=1e-12, rtol=0)
 
 
@@ -58,8 +64,9 @@ def test_attention_dropout_has_the_derivative_of_what_it_computed() -> None:
 
 @pytest.mark.parametrize("heads,key_heads", [(4, 4), (4, 2)])
 @pytest.mark.parametrize("sizes", [(9, 9), (11, 3, 8), (4,)])
-def test_blocks_of_a_causal_sequence_equal_the_plain_form(heads: int, key_heads: int, sizes: tuple[int, ...],
-                                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_blocks_of_a_causal_sequence_equal_the_plain_form(
+    heads: int, key_heads: int, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kernels, "BLOCK", 4)
     torch.manual_seed(1)
     rows = lengths(*sizes)
@@ -69,10 +76,14 @@ def test_blocks_of_a_causal_sequence_equal_the_plain_form(heads: int, key_heads:
     plain, _ = kernels.plain_attend(x, None, heads, rows, rows, is_causal=True)
     torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
     upstream = torch.randn_like(fast)
-    torch.testing.assert_close(*(torch.autograd.grad(y, x, upstream)[0] for y in (fast, plain)), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(y, x, upstream)[0] for y in (fast, plain)), atol=1e-12, rtol=0
+    )
 
 
-def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(kernels, "BLOCK", 2)
     rows = lengths(5, 2)
     x = torch.randn(7, 6, 4, dtype=torch.float64, requires_grad=True)
@@ -80,14 +91,18 @@ def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(monkeypatch: p
     def run(value: torch.Tensor) -> torch.Tensor:
         chance = kernels.Chance()
         chance.seed(3)
-        return kernels.attend(value, None, 2, rows, rows, is_causal=True, probability=0.3, chance=chance)
+        return kernels.attend(
+            value, None, 2, rows, rows, is_causal=True, probability=0.3, chance=chance
+        )
 
     assert torch.autograd.gradcheck(run, (x,))
 
 
 def test_a_fully_masked_row_gives_zeros() -> None:
     query = torch.randn(2, 2, 4)
-    weights = kernels._softmax_scores(query, query, torch.tensor([[[[True, False], [False, False]]]]), (1, 2, 1, 2, 2))
+    weights = kernels._softmax_scores(
+        query, query, torch.tensor([[[[True, False], [False, False]]]]), (1, 2, 1, 2, 2)
+    )
     assert weights[:, 1].abs().max() == 0 and torch.isfinite(weights).all()
 
 
@@ -109,15 +124,22 @@ def test_rows_pad_and_pack_are_inverse() -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_projected_cross_entropy_equals_the_plain_form(smoothing: float, with_bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_projected_cross_entropy_equals_the_plain_form(
+    smoothing: float, with_bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kernels, "CHUNK_LOGITS", 400)  # several chunks
     torch.manual_seed(4)
-    states, weight = torch.randn(30, 16, requires_grad=True), torch.randn(50, 16, requires_grad=True)
+    states, weight = (
+        torch.randn(30, 16, requires_grad=True),
+        torch.randn(50, 16, requires_grad=True),
+    )
     bias = torch.randn(50, requires_grad=True) if with_bias else None
     targets = torch.randint(0, 50, (30,))
     inputs = [x for x in (states, weight, bias) if x is not None]
     fast, fast_plain = kernels.projected_cross_entropy(states, weight, bias, targets, smoothing)
-    plain, plain_plain = kernels.plain_projected_cross_entropy(states, weight, bias, targets, smoothing)
+    plain, plain_plain = kernels.plain_projected_cross_entropy(
+        states, weight, bias, targets, smoothing
+    )
     torch.testing.assert_close(fast, plain)
     torch.testing.assert_close(fast_plain, plain_plain)
     for a, b in zip(*(torch.autograd.grad(0.5 * y, inputs) for y in (fast, plain)), strict=True):
@@ -179,7 +201,10 @@ def test_rotations_are_the_plain_formula_to_the_bit(precision: torch.dtype) -> N
     given = torch.randn(11, 6, 8).to(precision)
     grad = torch.randn(11, 6, 8).to(precision)
     sides = []
-    for turn in (lambda x: rotate(x, angles, 4), lambda x: torch.cat((plain_rotate(x[:, :4], angles), x[:, 4:]), 1)):
+    for turn in (
+        lambda x: rotate(x, angles, 4),
+        lambda x: torch.cat((plain_rotate(x[:, :4], angles), x[:, 4:]), 1),
+    ):
         x = given.clone().requires_grad_()
         out = turn(x)
         out.backward(grad)

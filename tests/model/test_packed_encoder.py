@@ -1,4 +1,6 @@
-"""Batches without padding: a neighbour never leaks. What a text's states are does not depend on what stands beside it."""
+"""Batches without padding: a neighbour never leaks. What a text's states are does not depend on
+what stands beside it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def make(name: str) -> torch.nn.Module:
     stack = dataclasses.replace(preset.encoder, layers=3, width=24, heads=4, inner_width=48)
     torch.manual_seed(5)
     model = build(dataclasses.replace(preset, encoder=stack, vocabulary_size=VOCABULARY)).eval()
-    for name, parameter in model.named_parameters():  # positions and segments start small; here they must matter
+    # positions and segments start small; here they must matter
+    for name, parameter in model.named_parameters():
         if "entrance" in name and parameter.ndim == 2:
             torch.nn.init.normal_(parameter)
     return model
@@ -43,7 +46,9 @@ def texts() -> list[tuple[Tensor, Tensor]]:
 
 
 def pooled(model: torch.nn.Module, members: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """(B, 2 D + C): mean over the tokens, the first token, and logits of it, as a classifier reads them."""
+    """(B, 2 D + C): mean over the tokens, the first token, and logits of it, as a classifier reads
+    them.
+    """
     lengths = torch.tensor([len(ids) for ids, _ in members])
     torch.manual_seed(9)
     projection = Linear(24, 5)
@@ -69,18 +74,27 @@ def test_alone_and_in_any_batch_alike(model: torch.nn.Module) -> None:
     together = pooled(model, members)
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
     order = [4, 0, 3, 5, 1, 2]
-    torch.testing.assert_close(pooled(model, [members[place] for place in order]), alone[order], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        pooled(model, [members[place] for place in order]), alone[order], atol=1e-5, rtol=0
+    )
     torch.testing.assert_close(pooled(model, [members[1]] * 3), alone[[1, 1, 1]], atol=1e-5, rtol=0)
 
 
 def test_no_bit_of_a_neighbour_comes_through(model: torch.nn.Module) -> None:
-    """Exactly: other words beside a text, at the same lengths, change nothing; nor does what is not a number."""
+    """Exactly: other words beside a text, at the same lengths, change nothing; nor does what is not
+    a number.
+    """
     members = texts()
     before = pooled(model, members)
-    changed = [(ids if place == 3 else (ids + 7) % VOCABULARY, segments) for place, (ids, segments) in enumerate(members)]
+    changed = [
+        (ids if place == 3 else (ids + 7) % VOCABULARY, segments)
+        for place, (ids, segments) in enumerate(members)
+    ]
     after = pooled(model, changed)
     assert torch.equal(before[3], after[3])
-    assert not torch.isclose(before, after).all(1)[[0, 1, 2, 4, 5]].any(), "the other texts did not change: a check that cannot fail"
+    assert not torch.isclose(before, after).all(1)[[0, 1, 2, 4, 5]].any(), (
+        "the other texts did not change: a check that cannot fail"
+    )
     poison = int(members[4][0][0])
     with torch.no_grad():
         model.embedding.weight[poison] = float("nan")  # type: ignore[union-attr, index, operator]
@@ -107,7 +121,9 @@ def test_gradients_do_not_leak_either(model: torch.nn.Module) -> None:
     assert torch.equal(reached, rows.sequence == 1)
 
 
-def test_in_bfloat16_the_difference_is_one_of_rounding(model: torch.nn.Module, record_property) -> None:
+def test_in_bfloat16_the_difference_is_one_of_rounding(
+    model: torch.nn.Module, record_property
+) -> None:
     """Reported, not promised to 1e-5: products of other sizes round otherwise."""
     members = texts()
     exact = pooled(model, members)
@@ -121,6 +137,12 @@ def test_in_bfloat16_the_difference_is_one_of_rounding(model: torch.nn.Module, r
 
 
 def test_the_presets_differ_in_what_is_tested() -> None:
-    stacks = [preset.encoder for preset in PRESETS.values() if isinstance(preset, ModelConfig) and preset.encoder]
+    stacks = [
+        preset.encoder
+        for preset in PRESETS.values()
+        if isinstance(preset, ModelConfig) and preset.encoder
+    ]
     assert {stack.positions for stack in stacks} == {"learned", "rotary"}
-    assert {stack.norm_placement for stack in stacks} == {"pre", "post"} and {stack.segments for stack in stacks} == {0, 2}
+    assert {stack.norm_placement for stack in stacks} == {"pre", "post"} and {
+        stack.segments for stack in stacks
+    } == {0, 2}

@@ -11,7 +11,9 @@ from triptych.decoding.settings import DecodingSettings
 from triptych.model.linear import ACTIVATIONS, Linear
 from triptych.model.packing import can_pack, pack
 
-needs_packing = pytest.mark.skipif(not can_pack(torch.float32), reason="this processor has no packed products")
+needs_packing = pytest.mark.skipif(
+    not can_pack(torch.float32), reason="this processor has no packed products"
+)
 
 
 @needs_packing
@@ -32,7 +34,9 @@ def test_a_packed_product_is_the_plain_one_for_any_number_of_rows() -> None:
 @needs_packing
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
-def test_what_follows_a_product_is_the_same_in_one_pass(activation: str, precision: torch.dtype) -> None:
+def test_what_follows_a_product_is_the_same_in_one_pass(
+    activation: str, precision: torch.dtype
+) -> None:
     if not can_pack(precision):
         pytest.skip("this processor has no packed products in bfloat16")
     torch.manual_seed(0)
@@ -43,9 +47,15 @@ def test_what_follows_a_product_is_the_same_in_one_pass(activation: str, precisi
     given = [torch.randn(rows, 24).to(precision) for rows in (0, 1, 3, 200)]
     residuals = [torch.randn(len(x), 40).to(precision) for x in given]
     with torch.no_grad():
-        plain = [(layer.activated(x, activation), layer.added(x, y)) for x, y in zip(given, residuals, strict=True)]
+        plain = [
+            (layer.activated(x, activation), layer.added(x, y))
+            for x, y in zip(given, residuals, strict=True)
+        ]
         layer.pack()
-        packed = [(layer.activated(x, activation), layer.added(x, y)) for x, y in zip(given, residuals, strict=True)]
+        packed = [
+            (layer.activated(x, activation), layer.added(x, y))
+            for x, y in zip(given, residuals, strict=True)
+        ]
     atol, rtol = (1e-5, 1e-5) if precision == torch.float32 else (0.05, 0.02)  # one rounding less
     for ours, theirs in zip(packed, plain, strict=True):
         for one, other in zip(ours, theirs, strict=True):

@@ -1,4 +1,6 @@
-"""Where a head reads some rows only, the last block computes no others: the same outputs, the same gradients."""
+"""Where a head reads some rows only, the last block computes no others: the same outputs, the same
+gradients.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from triptych.model.packing import can_pack, pack
 
 
 @pytest.mark.parametrize("dials", DIALS)
-@pytest.mark.parametrize("reads", [[0, 5, 8], [1, 3, 4, 9], [14], [6], list(range(15))])  # some with sequences of which none is read
+# some with sequences of which none is read
+@pytest.mark.parametrize("reads", [[0, 5, 8], [1, 3, 4, 9], [14], [6], list(range(15))])
 def test_states_and_gradients_of_the_rows_that_are_read(dials: str, reads: list[int]) -> None:
     model, inputs, wanted = make(dials, "encoder").double(), batch("encoder"), torch.tensor(reads)
     model.precision = torch.float64  # type: ignore[assignment]
@@ -22,7 +25,11 @@ def test_states_and_gradients_of_the_rows_that_are_read(dials: str, reads: list[
     torch.testing.assert_close(some, whole, atol=1e-12, rtol=0)
     upstream = torch.randn_like(whole)
     for one, other in zip(
-        *(torch.autograd.grad(y, list(model.parameters()), upstream, allow_unused=True) for y in (some, whole)), strict=True
+        *(
+            torch.autograd.grad(y, list(model.parameters()), upstream, allow_unused=True)
+            for y in (some, whole)
+        ),
+        strict=True,
     ):
         assert (one is None) == (other is None)
         if one is not None and other is not None:
@@ -35,18 +42,36 @@ def test_heads_that_read_some_rows_give_what_they_gave() -> None:
     first = Classifier(32, ["a", "b"], pooling="first", hidden=True, shortcut=True).eval()
     mean = Classifier(32, ["a", "b"], pooling="mean").eval()
     for places in ([2, 6, 7, 14], []):
-        given = {**inputs, "masked": torch.zeros(15, dtype=torch.int64).index_fill_(0, torch.tensor(places, dtype=torch.int64), 1)}
+        given = {
+            **inputs,
+            "masked": torch.zeros(15, dtype=torch.int64).index_fill_(
+                0, torch.tensor(places, dtype=torch.int64), 1
+            ),
+        }
         _alike(model, masked, given)
     _alike(model, first, inputs)
     _alike(model, mean, inputs)
-    starts = torch.tensor([0, 1, 0, 1, 0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0])  # the second input has no word
+    # the second input has no word
+    starts = torch.tensor([0, 1, 0, 1, 0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 0])
     for pooling in ("first", "mean"):
-        _alike(model, Tagger(32, 3, pooling=pooling).eval(), {**inputs, "word_starts": starts}, "scores")
+        _alike(
+            model,
+            Tagger(32, 3, pooling=pooling).eval(),
+            {**inputs, "word_starts": starts},
+            "scores",
+        )
 
 
-def _alike(model: torch.nn.Module, head: torch.nn.Module, given: dict[str, torch.Tensor], what: str = "logits") -> None:
+def _alike(
+    model: torch.nn.Module,
+    head: torch.nn.Module,
+    given: dict[str, torch.Tensor],
+    what: str = "logits",
+) -> None:
     whole = getattr(head(model, model(**given), given), what)
-    torch.testing.assert_close(getattr(output_of(model, head, given), what), whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        getattr(output_of(model, head, given), what), whole, atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.skipif(not can_pack(torch.float32), reason="this processor has no packed products")

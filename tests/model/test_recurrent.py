@@ -1,4 +1,6 @@
-"""The RNN encoder-decoder: the fast loops equal their plain references, lengths never leak, stepping equals the whole."""
+"""The RNN encoder-decoder: the fast loops equal their plain references, lengths never leak,
+stepping equals the whole.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from triptych.errors import UsageError
 from triptych.model.build import build
 from triptych.model.config import RecurrentConfig
 from triptych.model.masks import Rows
-from triptych.model.recurrence import TimeMajor, attend_recur, plain_attend_recur, plain_recur, recur, take
+from triptych.model.recurrence import (
+    TimeMajor,
+    attend_recur,
+    plain_attend_recur,
+    plain_recur,
+    recur,
+    take,
+)
 from triptych.model.recurrent import RecurrentTranslator
 
 LENGTHS = torch.tensor([4, 1, 6, 4])
@@ -22,7 +31,13 @@ LENGTHS = torch.tensor([4, 1, 6, 4])
 
 def tiny(attention: bool = True, **options: object) -> RecurrentTranslator:
     torch.manual_seed(5)
-    sizes = {"embedding_width": 12, "width": 10, "attention_width": 9, "readout_width": 7, "vocabulary_size": 30}
+    sizes = {
+        "embedding_width": 12,
+        "width": 10,
+        "attention_width": 9,
+        "readout_width": 7,
+        "vocabulary_size": 30,
+    }
     model = build(RecurrentConfig(attention=attention, **{**sizes, **options}))  # type: ignore[arg-type]
     assert isinstance(model, RecurrentTranslator)
     with torch.no_grad():
@@ -31,7 +46,9 @@ def tiny(attention: bool = True, **options: object) -> RecurrentTranslator:
     return model.eval()
 
 
-def batch(source_lengths: tuple[int, ...] = (5, 2, 7), target_lengths: tuple[int, ...] = (3, 6, 1)) -> dict[str, Any]:
+def batch(
+    source_lengths: tuple[int, ...] = (5, 2, 7), target_lengths: tuple[int, ...] = (3, 6, 1)
+) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
     return {
         "source": torch.randint(0, 30, (sum(source_lengths),), generator=generator),
@@ -64,16 +81,28 @@ def test_recurrence_and_its_gradients_equal_the_plain_reference() -> None:
     torch.manual_seed(0)
     steps = TimeMajor(Rows(LENGTHS)).steps
     leaves = [torch.randn(2, 15, 18), torch.randn(2, 18, 6) * 0.5, torch.randn(2, 4, 6)]
-    compare(lambda x, w, h: (recur(x, w, h, steps),), lambda x, w, h: (plain_recur(x, w, h, steps),), leaves)
+    compare(
+        lambda x, w, h: (recur(x, w, h, steps),),
+        lambda x, w, h: (plain_recur(x, w, h, steps),),
+        leaves,
+    )
 
 
 @pytest.mark.parametrize("is_padded", [False, True])
 def test_attentive_recurrence_and_its_gradients_equal_the_plain_reference(is_padded: bool) -> None:
     torch.manual_seed(0)
     steps = TimeMajor(Rows(LENGTHS)).steps
-    leaves = [torch.randn(15, 18), torch.randn(5 + 18, 6) * 0.5, torch.randn(4, 6), torch.randn(4, 7, 5), torch.randn(4, 7, 18),
-              torch.randn(5)]  # fmt: skip
-    hidden = torch.zeros(4, 7).masked_fill_(torch.arange(7)[None] >= torch.tensor([7, 3, 1, 6])[:, None], float("-inf"))
+    leaves = [
+        torch.randn(15, 18),
+        torch.randn(5 + 18, 6) * 0.5,
+        torch.randn(4, 6),
+        torch.randn(4, 7, 5),
+        torch.randn(4, 7, 18),
+        torch.randn(5),
+    ]
+    hidden = torch.zeros(4, 7).masked_fill_(
+        torch.arange(7)[None] >= torch.tensor([7, 3, 1, 6])[:, None], float("-inf")
+    )
     bias = hidden if is_padded else None
     compare(
         lambda x, w, h, k, v, s: attend_recur(x, w, h, k, v, s, bias, steps),
@@ -105,8 +134,12 @@ def test_encoder_equals_torch_gru() -> None:
             getattr(reference, f"weight_hh_l0{end}").copy_(cell.recurrent.weight)
             getattr(reference, f"bias_hh_l0{end}").zero_()
         states = model.encode(inputs).states.split(inputs["source_lengths"].tolist())
-        for ids, ours in zip(inputs["source"].split(inputs["source_lengths"].tolist()), states, strict=True):
-            torch.testing.assert_close(ours, reference(model.embedding(ids)[None])[0][0], rtol=1e-5, atol=1e-5)
+        for ids, ours in zip(
+            inputs["source"].split(inputs["source_lengths"].tolist()), states, strict=True
+        ):
+            torch.testing.assert_close(
+                ours, reference(model.embedding(ids)[None])[0][0], rtol=1e-5, atol=1e-5
+            )
 
 
 @pytest.mark.parametrize("attention", [True, False])
@@ -120,7 +153,14 @@ def test_a_row_is_answered_alike_alone_and_in_any_batch(attention: bool) -> None
 @pytest.mark.parametrize("attention", [True, False])
 def test_no_look_ahead(attention: bool) -> None:
     model, inputs = tiny(attention), batch(target_lengths=(6, 6, 6))
-    changed = {**inputs, "target": inputs["target"].view(3, 6).clone().index_fill_(1, torch.tensor([4]), 3).reshape(-1)}
+    changed = {
+        **inputs,
+        "target": inputs["target"]
+        .view(3, 6)
+        .clone()
+        .index_fill_(1, torch.tensor([4]), 3)
+        .reshape(-1),
+    }
     before, after = (model(**x).view(3, 6, -1) for x in (inputs, changed))
     assert torch.equal(before[:, :4], after[:, :4])
     assert not torch.equal(before[:, 4:], after[:, 4:])
@@ -183,7 +223,14 @@ def test_truncate_goes_back_inside_the_last_step_and_no_further() -> None:
             _, exact = model.step(tokens[:, :length], model.start(model.encode(inputs), 3))
             torch.testing.assert_close(short.hidden[row], exact.hidden[row], rtol=1e-5, atol=1e-6)
         mixed = short.join(first)  # ragged rows with different depths of recent states
-        assert mixed.truncate(torch.tensor([2, 4, 2, 0, 1, 2])).lengths.tolist() == [2, 4, 2, 0, 1, 2]
+        assert mixed.truncate(torch.tensor([2, 4, 2, 0, 1, 2])).lengths.tolist() == [
+            2,
+            4,
+            2,
+            0,
+            1,
+            2,
+        ]
         with pytest.raises(AssertionError, match="can only go back"):
             padded.truncate(torch.tensor([1, 2, 2]))
 
@@ -196,7 +243,10 @@ def test_attention_weights_are_those_of_the_forward_pass() -> None:
     assert torch.allclose(sums, (torch.arange(6)[None] < inputs["target_lengths"][:, None]).float())
     for row in range(3):
         length, source = int(inputs["target_lengths"][row]), int(inputs["source_lengths"][row])
-        torch.testing.assert_close(weights[0, row, 0, :length, :source], model.attention_weights(**alone(inputs, row))[0, 0, 0])
+        torch.testing.assert_close(
+            weights[0, row, 0, :length, :source],
+            model.attention_weights(**alone(inputs, row))[0, 0, 0],
+        )
         assert not weights[0, row, 0, :, source:].any()
 
 
@@ -216,7 +266,11 @@ def test_dropout_follows_its_seed_and_training_learns(attention: bool) -> None:
     for seed in (1, 1, 2):
         model.reseed(seed)
         drawn.append(model(**inputs))
-    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2]) and not torch.equal(drawn[0], quiet)
+    assert (
+        torch.equal(drawn[0], drawn[1])
+        and not torch.equal(drawn[0], drawn[2])
+        and not torch.equal(drawn[0], quiet)
+    )
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
     losses = []
     for seed in range(40):
@@ -238,7 +292,9 @@ def test_bfloat16_stays_close_and_sizes_are_the_papers() -> None:
     assert rounded.dtype == torch.bfloat16
     torch.testing.assert_close(rounded.float(), exact, rtol=0.1, atol=0.1)
     with torch.device("meta"):
-        large = RecurrentTranslator(RecurrentConfig(vocabulary_size=30_000, source_vocabulary_size=30_000))
+        large = RecurrentTranslator(
+            RecurrentConfig(vocabulary_size=30_000, source_vocabulary_size=30_000)
+        )
     shapes = {name: tuple(parameter.shape) for name, parameter in large.named_parameters()}
     assert shapes["encoder.forward_cell.input.weight"] == (3000, 620)
     assert shapes["decoder.attention.key.weight"] == (1000, 2000)

@@ -1,4 +1,6 @@
-"""A decoder's state: rows that share a past go their own ways, and what is forgotten stays forgotten."""
+"""A decoder's state: rows that share a past go their own ways, and what is forgotten stays
+forgotten.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def test_beams_trade_places_many_times() -> None:
         tokens = torch.randint(0, 50, (12, 1), generator=generator)
         logits, state = model.step(tokens, state)
         written = torch.cat((written, tokens), 1)
-        order = (torch.arange(3)[:, None] * 4 + torch.randint(0, 4, (3, 4), generator=generator)).view(-1)
+        order = (
+            torch.arange(3)[:, None] * 4 + torch.randint(0, 4, (3, 4), generator=generator)
+        ).view(-1)
         logits, state, written = logits[order], state.select(order), written[order]
     fresh, _ = model.step(written, model.start(memory, rows))
     torch.testing.assert_close(logits[:, 0], fresh[:, -1], atol=1e-4, rtol=0)
@@ -54,5 +58,8 @@ def test_forgotten_drafts_leave_no_trace() -> None:
     last = torch.tensor([[5], [6], [7]])
     got, _ = model.step(last, state)
     for row in range(3):
-        want, _ = model.step(torch.tensor([[*written[row], int(last[row])]]), model.start(memory, torch.tensor([row])))
+        want, _ = model.step(
+            torch.tensor([[*written[row], int(last[row])]]),
+            model.start(memory, torch.tensor([row])),
+        )
         torch.testing.assert_close(got[row, 0], want[0, -1], atol=1e-5, rtol=0)

@@ -9,7 +9,15 @@ from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.masks import Rows
 from triptych.model.transformer import Transformer
 
-SMALL = {"layers": 2, "width": 32, "heads": 4, "inner_width": 64, "dropout": 0.2, "attention_dropout": 0.1, "inner_dropout": 0.1}
+SMALL = {
+    "layers": 2,
+    "width": 32,
+    "heads": 4,
+    "inner_width": 64,
+    "dropout": 0.2,
+    "attention_dropout": 0.1,
+    "inner_dropout": 0.1,
+}
 DIALS: dict[str, dict] = {
     "2017": {},
     "pre": {"norm_placement": "pre"},
@@ -23,7 +31,13 @@ DIALS: dict[str, dict] = {
         "activation": "silu",
         "bias": False,
     },
-    "bert": {"positions": "learned", "max_positions": 32, "activation": "gelu", "segments": 2, "embedding_norm": True},
+    "bert": {
+        "positions": "learned",
+        "max_positions": 32,
+        "activation": "gelu",
+        "segments": 2,
+        "embedding_norm": True,
+    },
     "one-key-head": {"key_heads": 1, "activation": "gelu_tanh"},
 }
 ARCHITECTURES = ["encoder", "decoder", "both"]
@@ -34,16 +48,24 @@ def make(dials: str, architecture: str = "both", **options: object) -> Transform
     stack = StackConfig(**{**SMALL, **DIALS[dials]})
     encoder = stack if architecture != "decoder" else None
     decoder = stack if architecture != "encoder" else None
-    return Transformer(ModelConfig(encoder=encoder, decoder=decoder, vocabulary_size=50, **options)).eval()  # type: ignore[arg-type]
+    return Transformer(
+        ModelConfig(encoder=encoder, decoder=decoder, vocabulary_size=50, **options)  # type: ignore[arg-type]
+    ).eval()
 
 
 def batch(architecture: str = "both") -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(8)
     inputs: dict[str, torch.Tensor] = {}
     if architecture != "decoder":
-        inputs |= {"source": torch.randint(0, 50, (15,), generator=generator), "source_lengths": torch.tensor([5, 3, 7])}
+        inputs |= {
+            "source": torch.randint(0, 50, (15,), generator=generator),
+            "source_lengths": torch.tensor([5, 3, 7]),
+        }
     if architecture != "encoder":
-        inputs |= {"target": torch.randint(0, 50, (12,), generator=generator), "target_lengths": torch.tensor([4, 6, 2])}
+        inputs |= {
+            "target": torch.randint(0, 50, (12,), generator=generator),
+            "target_lengths": torch.tensor([4, 6, 2]),
+        }
     return inputs
 
 
@@ -107,8 +129,14 @@ def test_prompts_of_unequal_length_go_on_where_each_ends(dials: str) -> None:
     assert state.lengths.tolist() == [5, 7, 3]
     for row in range(3):
         alone = one(inputs, row)
-        alone = dict(alone, target=torch.cat((alone["target"], more[row])), target_lengths=alone["target_lengths"] + 1)
-        torch.testing.assert_close(logits[row, 0], model.project(model(**alone))[-1], atol=1e-5, rtol=0)
+        alone = dict(
+            alone,
+            target=torch.cat((alone["target"], more[row])),
+            target_lengths=alone["target_lengths"] + 1,
+        )
+        torch.testing.assert_close(
+            logits[row, 0], model.project(model(**alone))[-1], atol=1e-5, rtol=0
+        )
 
 
 @pytest.mark.parametrize("dials", ["2017", "llama"])

@@ -21,7 +21,9 @@ def sized(name: str, **more: Any) -> Any:
 
 
 def block(width: int, inner: int, attentions: int) -> int:
-    """A block by the formulas of sections 3.1 to 3.3: W_q, W_k, W_v, W_o with biases, two layers, a norm for each."""
+    """A block by the formulas of sections 3.1 to 3.3: W_q, W_k, W_v, W_o with biases, two layers, a
+    norm for each.
+    """
     attention = 4 * (width * width + width)
     feed_forward = width * inner + inner + inner * width + width
     return attentions * attention + feed_forward + (attentions + 1) * 2 * width
@@ -48,7 +50,8 @@ def test_base_and_big_to_the_last_number() -> None:
         ("bert-base", 30_522, 109_482_240 - (768 * 768 + 768)),
         ("bert-large", 30_522, 335_141_888 - (1024 * 1024 + 1024)),
         ("distilbert-base", 30_522, 66_362_880),
-        ("bart-base", 50_265, 139_420_416 - 2 * 2 * 768),  # without the two rows of each table of positions that are never read
+        # without the two rows of each table of positions that are never read
+        ("bart-base", 50_265, 139_420_416 - 2 * 2 * 768),
         ("gpt2", 50_257, 124_439_808),
         ("gpt2-medium", 50_257, 354_823_168),
         ("gpt2-large", 50_257, 774_030_080),
@@ -57,7 +60,10 @@ def test_base_and_big_to_the_last_number() -> None:
     ],
 )
 def test_the_published_sizes(name: str, vocabulary: int, parameters: int) -> None:
-    assert parameter_count(dataclasses.replace(PRESETS[name], vocabulary_size=vocabulary)) == parameters
+    assert (
+        parameter_count(dataclasses.replace(PRESETS[name], vocabulary_size=vocabulary))
+        == parameters
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -112,13 +118,29 @@ def test_a_dial_goes_to_both_stacks_and_its_own_wins() -> None:
         ("recurrent-small", {"heads": 3}, "for preset recurrent-small"),
         ("transformer-small", {"heads": 5}, "must be a multiple of heads 5"),
         ("transformer-small", {"dropout": 1.0}, "below 1"),
-        ("transformer-small", {"key_heads": -2}, "model.encoder.key_heads is -2; it must be 1 or more"),
-        ("transformer-small", {"decoder": {"max_positions": 0}}, "model.decoder.max_positions is 0"),
+        (
+            "transformer-small",
+            {"key_heads": -2},
+            "model.encoder.key_heads is -2; it must be 1 or more",
+        ),
+        (
+            "transformer-small",
+            {"decoder": {"max_positions": 0}},
+            "model.decoder.max_positions is 0",
+        ),
         ("transformer-small", {"segments": -1}, "segments is -1"),
-        ("transformer-small", {"norm_epsilon": -1.0}, "norm_epsilon is -1.0; it must be a number above 0"),
+        (
+            "transformer-small",
+            {"norm_epsilon": -1.0},
+            "norm_epsilon is -1.0; it must be a number above 0",
+        ),
         ("transformer-small", {"rotary_base": 0.0}, "rotary_base is 0.0"),
         ("recurrent-small", {"width": 0}, "model.width is 0; it must be 1 or more"),
-        ("recurrent-small", {"dropout": 2.0}, "model.dropout is 2.0; it must be at least 0 and below 1"),
+        (
+            "recurrent-small",
+            {"dropout": 2.0},
+            "model.dropout is 2.0; it must be at least 0 and below 1",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(name: str, dials: dict[str, Any], said: str) -> None:

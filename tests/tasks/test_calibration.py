@@ -39,7 +39,11 @@ def test_thresholds_give_the_best_f1() -> None:
 
         def f1(threshold: float, label: int = label) -> float:
             given = chances[:, label] >= threshold
-            return 2 * float((given * targets[:, label]).sum()) / float(given.sum() + targets[:, label].sum())
+            return (
+                2
+                * float((given * targets[:, label]).sum())
+                / float(given.sum() + targets[:, label].sum())
+            )
 
         assert f1(found[label]) == pytest.approx(max(f1(step / 100) for step in range(0, 101)))
 

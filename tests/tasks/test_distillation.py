@@ -34,16 +34,34 @@ class Head(nn.Module):
 
 
 def loss(output: Output, batch: Any) -> dict[str, tuple[Any, int, float]]:
-    return {"loss": (functional.cross_entropy(output.logits, batch.targets["tokens"], reduction="sum"), 2, 1.0)}
+    return {
+        "loss": (
+            functional.cross_entropy(output.logits, batch.targets["tokens"], reduction="sum"),
+            2,
+            1.0,
+        )
+    }
 
 
 def parts(temperature: float = 2.0, soft: float = 2.5, cosine: float = 0.5) -> tuple:
     torch.manual_seed(0)
     teacher_states, teacher_logits = torch.randn(7, 4), torch.randn(2, 3)
     task = replace(build({}), head=lambda config, labels: Head(), loss=loss)
-    taught = distilled(task, lambda inputs: (teacher_states, teacher_logits), Weights(temperature, soft, cosine))
-    batch = SimpleNamespace(targets={"tokens": torch.tensor([1, 2])}, counts={"tokens": 2, "states": 7, "examples": 2})
-    return task, taught, batch, torch.randn(7, 4, requires_grad=True), {"first": torch.tensor([0, 3])}, teacher_states, teacher_logits
+    taught = distilled(
+        task, lambda inputs: (teacher_states, teacher_logits), Weights(temperature, soft, cosine)
+    )
+    batch = SimpleNamespace(
+        targets={"tokens": torch.tensor([1, 2])}, counts={"tokens": 2, "states": 7, "examples": 2}
+    )
+    return (
+        task,
+        taught,
+        batch,
+        torch.randn(7, 4, requires_grad=True),
+        {"first": torch.tensor([0, 3])},
+        teacher_states,
+        teacher_logits,
+    )
 
 
 def test_the_teachers_part_is_the_papers() -> None:
@@ -51,8 +69,12 @@ def test_the_teachers_part_is_the_papers() -> None:
     head = taught.head(None, {})
     found = taught.loss(head(None, states, inputs), batch)
     logits = head.dense(states[inputs["first"]])
-    soft = 4 * functional.kl_div((logits / 2).log_softmax(-1), (teacher_logits / 2).softmax(-1), reduction="sum")
-    cosine = functional.cosine_embedding_loss(states, teacher_states, torch.ones(7), reduction="sum")
+    soft = 4 * functional.kl_div(
+        (logits / 2).log_softmax(-1), (teacher_logits / 2).softmax(-1), reduction="sum"
+    )
+    cosine = functional.cosine_embedding_loss(
+        states, teacher_states, torch.ones(7), reduction="sum"
+    )
     torch.testing.assert_close(found["soft"][0], soft)
     torch.testing.assert_close(found[COSINE][0], cosine)
     assert [(one[1], one[2]) for one in found.values()] == [(2, 1.0), (2, 2.5), (7, 0.5)]
@@ -63,9 +85,17 @@ def test_labels_are_taught_each_by_itself_and_a_number_by_its_square() -> None:
     torch.manual_seed(0)
     student, teacher = torch.randn(3, 4), torch.randn(3, 4)
     expected = 0.0
-    for mine, theirs in zip((student / 2).flatten().sigmoid().tolist(), (teacher / 2).flatten().sigmoid().tolist(), strict=True):
-        expected += theirs * math.log(theirs / mine) + (1 - theirs) * math.log((1 - theirs) / (1 - mine))
-    assert float(divergence(student, teacher, 2.0, "labels")) == pytest.approx(4 * expected / 4, rel=1e-4)
+    for mine, theirs in zip(
+        (student / 2).flatten().sigmoid().tolist(),
+        (teacher / 2).flatten().sigmoid().tolist(),
+        strict=True,
+    ):
+        expected += theirs * math.log(theirs / mine) + (1 - theirs) * math.log(
+            (1 - theirs) / (1 - mine)
+        )
+    assert float(divergence(student, teacher, 2.0, "labels")) == pytest.approx(
+        4 * expected / 4, rel=1e-4
+    )
     assert float(divergence(teacher, teacher, 2.0, "labels")) == pytest.approx(0, abs=1e-6)
     assert float(divergence(student[:, :1], teacher[:, :1], 2.0, "value")) == pytest.approx(
         float((student - teacher)[:, 0].square().sum()), rel=1e-6
@@ -81,7 +111,9 @@ def test_validating_is_as_without_a_teacher() -> None:
     task, taught, batch, states, inputs, *_ = parts()
     head = taught.head(None, {}).eval()
     output = head(None, states, inputs)
-    assert isinstance(output, Output) and torch.equal(taught.loss(output, batch)["loss"][0], task.loss(output, batch)["loss"][0])
+    assert isinstance(output, Output) and torch.equal(
+        taught.loss(output, batch)["loss"][0], task.loss(output, batch)["loss"][0]
+    )
     assert set(taught.loss(output, batch)) == {"loss"}
 
 
@@ -90,11 +122,16 @@ def test_a_student_like_its_teacher_has_nothing_to_learn_of_it() -> None:
     head = taught.head(None, {})
     seen = head(None, teacher_states, inputs)._replace(output=Output(teacher_logits.clone()))
     found = taught.loss(seen, batch)
-    assert float(found["soft"][0]) == pytest.approx(0, abs=1e-5) and float(found[COSINE][0]) == pytest.approx(0, abs=1e-5)
+    assert float(found["soft"][0]) == pytest.approx(0, abs=1e-5) and float(
+        found[COSINE][0]
+    ) == pytest.approx(0, abs=1e-5)
 
 
 def test_the_parts_can_be_left_out() -> None:
-    for weights, names in (((2.0, 1.0, 0.0), {"loss", "soft"}), ((2.0, 0.0, 1.0), {"loss", COSINE})):
+    for weights, names in (
+        ((2.0, 1.0, 0.0), {"loss", "soft"}),
+        ((2.0, 0.0, 1.0), {"loss", COSINE}),
+    ):
         _, taught, batch, states, inputs, *_ = parts(*weights)
         assert set(taught.loss(taught.head(None, {})(None, states, inputs), batch)) == names
 

@@ -22,13 +22,22 @@ from triptych.tasks.embedding import build
 from triptych.tasks.parsing import build as parsing
 
 
-def embedder(preset: str = "encoder-tiny", dials: dict[str, Any] | None = None, **options: object) -> Predictor:
+def embedder(
+    preset: str = "encoder-tiny", dials: dict[str, Any] | None = None, **options: object
+) -> Predictor:
     torch.manual_seed(1)
     one = Tokenizer.train(["a small text of words", "和一些中文"] * 3, "bpe", 320)
     task, both = build(options), Tokenizers(one, one)
-    config = with_vocabulary(configure(preset, {"width": 16, "heads": 2, "layers": 1, "inner_width": 32, **(dials or {})}), both)
+    config = with_vocabulary(
+        configure(
+            preset, {"width": 16, "heads": 2, "layers": 1, "inner_width": 32, **(dials or {})}
+        ),
+        both,
+    )
     model, head = build_model(config).eval(), task.head(config, {}).eval()
-    return Predictor(model=model, head=head, task=task, tokenizers=both, labels={}, decoding=DecodingSettings())
+    return Predictor(
+        model=model, head=head, task=task, tokenizers=both, labels={}, decoding=DecodingSettings()
+    )
 
 
 def test_a_vector_is_the_mean_of_the_states_and_has_length_one() -> None:
@@ -42,8 +51,13 @@ def test_a_vector_is_the_mean_of_the_states_and_has_length_one() -> None:
     assert first == pytest.approx(states[0].numpy(), abs=1e-5)
 
 
-@pytest.mark.parametrize(("options", "least"), [({"window": 12}, 3), ({"window": 12, "stride": 6}, 4), ({"window": 12, "stride": 0}, 2)])
-def test_a_long_text_is_the_mean_over_its_windows_and_every_token_counts_once(options: dict[str, Any], least: int) -> None:
+@pytest.mark.parametrize(
+    ("options", "least"),
+    [({"window": 12}, 3), ({"window": 12, "stride": 6}, 4), ({"window": 12, "stride": 0}, 2)],
+)
+def test_a_long_text_is_the_mean_over_its_windows_and_every_token_counts_once(
+    options: dict[str, Any], least: int
+) -> None:
     run = embedder(normalize=False, **options)
     text = "a small text of words 和一些中文 " * 5
     ids = run.tokenizers.source.encode(text)
@@ -64,7 +78,10 @@ def test_a_long_text_is_the_mean_over_its_windows_and_every_token_counts_once(op
             source = torch.from_numpy(one.inputs["source"])
             states = run.model(source=source, source_lengths=torch.tensor([len(source)]))
             mean += (states[0] + states[-1]) / len(windows)
-            mean += (states[1:-1] / torch.from_numpy(often[first : first + len(source) - 2]).float()[:, None]).sum(0)
+            mean += (
+                states[1:-1]
+                / torch.from_numpy(often[first : first + len(source) - 2]).float()[:, None]
+            ).sum(0)
     (found,) = run.predict([text])
     assert found.details["vector"] == pytest.approx((mean / (len(ids) + 2)).numpy(), abs=1e-5)
     assert found.details["tokens"] == len(ids) + 2 and found.truncated_input_tokens == 0
@@ -89,7 +106,9 @@ def test_neighbours_change_nothing_and_empty_texts_have_zeros() -> None:
     texts = ["words", "", "a small text of words", "中文" * 200]
     vectors = embed(run, texts)
     assert vectors.shape == (4, 16) and vectors.dtype == np.float32
-    assert not vectors[1].any() and np.allclose(np.linalg.norm(vectors[[0, 2, 3]], axis=1), 1, atol=1e-5)
+    assert not vectors[1].any() and np.allclose(
+        np.linalg.norm(vectors[[0, 2, 3]], axis=1), 1, atol=1e-5
+    )
     assert np.allclose(vectors[2], embed(run, texts[2:3])[0], atol=1e-5)
 
 
@@ -98,18 +117,31 @@ def test_any_encoder_alone_embeds_and_a_translator_does_not() -> None:
 
     run = embedder()
     run.task = reading({})
-    assert embed(as_embedder(run), ["words"])[0] == pytest.approx(embed(embedder(), ["words"])[0], abs=1e-6)
+    assert embed(as_embedder(run), ["words"])[0] == pytest.approx(
+        embed(embedder(), ["words"])[0], abs=1e-6
+    )
     with pytest.raises(UsageError, match="encoder-only"):
         embedder("transformer-tiny")
 
 
 def test_it_is_not_trained_and_its_options_are_checked() -> None:
     task = build({})
-    for refused in (lambda: task.prepare([]), lambda: task.loss(None, None), lambda: task.score([], [], {})):  # type: ignore[arg-type]
+    for refused in (
+        lambda: task.prepare([]),
+        lambda: task.loss(None, None),  # type: ignore[arg-type]
+        lambda: task.score([], [], {}),
+    ):
         with pytest.raises(UsageError, match="triptych import"):
             refused()
     with pytest.raises(DataError, match="no text"):
         task.encode(Example(place="x"), embedder().tokenizers, {}, "use", None)
-    for options in ({"pool": 1}, {"pooling": "max"}, {"normalize": 1}, {"window": 2}, {"stride": 254}, {"window": 8, "stride": -1}):
+    for options in (
+        {"pool": 1},
+        {"pooling": "max"},
+        {"normalize": 1},
+        {"window": 2},
+        {"stride": 254},
+        {"window": 8, "stride": -1},
+    ):
         with pytest.raises(UsageError, match="task."):
             build(options)

@@ -1,4 +1,6 @@
-"""Windows of text: nothing lost, nothing told twice, no leak between texts; what the scores count."""
+"""Windows of text: nothing lost, nothing told twice, no leak between texts; what the scores
+count.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,12 @@ from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.model.transformer import Transformer
 from triptych.tasks.language_modelling import build
 
-TEXTS = ["the cat sat on the mat and looked at the other cat", "一隻貓。", "a", "dogs and cats and mice and all the others went home"]
+TEXTS = [
+    "the cat sat on the mat and looked at the other cat",
+    "一隻貓。",
+    "a",
+    "dogs and cats and mice and all the others went home",
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,35 +47,55 @@ def test_every_token_is_told_once(tokenizers: Tokenizers, seed: int | None) -> N
         told = np.concatenate([one.targets["tokens"] for one in pieces]).tolist()
         assert told == [*tokenizers.target.encode(example.text or ""), tokenizers.target.end_id]
         for one in pieces:
-            assert 1 <= one.length <= 16 and one.inputs["target"][1:].tolist() == one.targets["tokens"][:-1].tolist()
+            assert (
+                1 <= one.length <= 16
+                and one.inputs["target"][1:].tolist() == one.targets["tokens"][:-1].tolist()
+            )
         assert pieces[0].inputs["target"][0] == tokenizers.target.begin_id
 
 
 @pytest.mark.parametrize("documents", ["apart", "together"])
 @pytest.mark.parametrize("seed", [None, 0, 1])
-def test_a_document_in_pieces_has_one_begin_and_one_end(tokenizers: Tokenizers, documents: str, seed: int | None) -> None:
+def test_a_document_in_pieces_has_one_begin_and_one_end(
+    tokenizers: Tokenizers, documents: str, seed: int | None
+) -> None:
     task, one = build({"context": 16, "documents": documents}), tokenizers.target
     whole = TEXTS[0]
     cuts = [(0, 4), (4, 30), (30, 31), (31, len(whole))]
-    pieces = [Example(text=whole[first:last], begins=first == 0, ends=last == len(whole)) for first, last in cuts]
+    pieces = [
+        Example(text=whole[first:last], begins=first == 0, ends=last == len(whole))
+        for first, last in cuts
+    ]
     read, told = [], []
     for example in pieces:
-        windows = task.encode(example, tokenizers, {}, "train", None if seed is None else np.random.default_rng(seed))
+        windows = task.encode(
+            example, tokenizers, {}, "train", None if seed is None else np.random.default_rng(seed)
+        )
         assert len(windows) >= 1 or example.text == whole[30:31]  # one token that nothing follows
         for window in windows:
             assert window.inputs["target"][1:].tolist() == window.targets["tokens"][:-1].tolist()
         read += [window.inputs["target"].tolist() for window in windows]
         told += [window.targets["tokens"].tolist() for window in windows]
-    assert sum(ids.count(one.begin_id) for ids in read) == 1 and sum(ids.count(one.end_id) for ids in told) == 1
+    assert (
+        sum(ids.count(one.begin_id) for ids in read) == 1
+        and sum(ids.count(one.end_id) for ids in told) == 1
+    )
     assert read[0][0] == one.begin_id and told[-1][-1] == one.end_id
-    assert sum(map(len, told)) == len(one.encode(whole)) + 1 - 3  # the first token of a piece that goes on is told by nothing
+    # the first token of a piece that goes on is told by nothing
+    assert sum(map(len, told)) == len(one.encode(whole)) + 1 - 3
     assert task.encode(Example(text="", begins=False), tokenizers, {}, "train", None) == []
 
 
 def test_epochs_cut_elsewhere(tokenizers: Tokenizers) -> None:
     task = build({"context": 16})
     cuts = {
-        tuple(one.length for one in task.encode(examples()[0], tokenizers, {}, "train", np.random.default_rng(seed))) for seed in range(9)
+        tuple(
+            one.length
+            for one in task.encode(
+                examples()[0], tokenizers, {}, "train", np.random.default_rng(seed)
+            )
+        )
+        for seed in range(9)
     }
     assert len(cuts) > 3
 
@@ -77,9 +104,14 @@ def test_together_wastes_nothing(tokenizers: Tokenizers) -> None:
     task = build({"context": 20, "documents": "together"})
     given = examples()
     batches = MicroBatches(
-        lambda epoch, index: task.encode(given[index], tokenizers, {}, "train", np.random.default_rng(index)), len(given),
-        batch_tokens=40, seed=1, window=task.window,
-    )  # fmt: skip
+        lambda epoch, index: task.encode(
+            given[index], tokenizers, {}, "train", np.random.default_rng(index)
+        ),
+        len(given),
+        batch_tokens=40,
+        seed=1,
+        window=task.window,
+    )
     total = sum(len(tokenizers.target.encode(text)) + 1 for text in TEXTS)
     sizes = []
     while sum(sizes) < total:
@@ -89,17 +121,27 @@ def test_together_wastes_nothing(tokenizers: Tokenizers) -> None:
 
 def test_joined_keeps_order_and_owner() -> None:
     parts = [
-        Encoded({"target": np.arange(start, start + 5)}, {"tokens": np.arange(start, start + 5) + 1}, index)
+        Encoded(
+            {"target": np.arange(start, start + 5)},
+            {"tokens": np.arange(start, start + 5) + 1},
+            index,
+        )
         for index, start in enumerate((0, 10, 20))
     ]
     windows = joined(parts, 7)
-    assert [one.inputs["target"].tolist() for one in windows] == [[0, 1, 2, 3, 4, 10, 11], [12, 13, 14, 20, 21, 22, 23], [24]]
+    assert [one.inputs["target"].tolist() for one in windows] == [
+        [0, 1, 2, 3, 4, 10, 11],
+        [12, 13, 14, 20, 21, 22, 23],
+        [24],
+    ]
     assert [one.index for one in windows] == [0, 1, 2]
 
 
 def model(vocabulary: int) -> Transformer:
     torch.manual_seed(5)
-    stack = StackConfig(layers=2, width=32, heads=4, inner_width=64, norm_placement="pre", positions="rotary")
+    stack = StackConfig(
+        layers=2, width=32, heads=4, inner_width=64, norm_placement="pre", positions="rotary"
+    )
     return Transformer(ModelConfig(decoder=stack, vocabulary_size=vocabulary)).eval()
 
 
@@ -115,10 +157,20 @@ def test_a_text_never_sees_its_neighbour(tokenizers: Tokenizers) -> None:
 
 
 def losses(tokenizers: Tokenizers, texts: list[str], documents: str) -> list[list[float]]:
-    """The loss of every token, a list for each text, of texts that stand one after the other in one batch."""
-    task, network = build({"context": 64, "documents": documents}), model(tokenizers.target.vocabulary_size)
-    encoded = [one for number, text in enumerate(texts)
-               for one in task.encode(Example(text=text), tokenizers, {}, "train", np.random.default_rng(number))]  # fmt: skip
+    """The loss of every token, a list for each text, of texts that stand one after the other in one
+    batch.
+    """
+    task, network = (
+        build({"context": 64, "documents": documents}),
+        model(tokenizers.target.vocabulary_size),
+    )
+    encoded = [
+        one
+        for number, text in enumerate(texts)
+        for one in task.encode(
+            Example(text=text), tokenizers, {}, "train", np.random.default_rng(number)
+        )
+    ]
     sizes = [len(tokenizers.target.encode(text)) + 1 for text in texts]
     batch = collate(encoded if task.window is None else joined(encoded, task.window))
     logits = network.project(network(**batch.inputs))
@@ -127,28 +179,47 @@ def losses(tokenizers: Tokenizers, texts: list[str], documents: str) -> list[lis
 
 
 def test_packing_leaks_nothing_between_documents_that_stand_apart(tokenizers: Tokenizers) -> None:
-    """Another first document of the same length changes no loss of the second by one bit; run together it does, as the dial says."""
+    """Another first document of the same length changes no loss of the second by one bit; run
+    together it does, as the dial says.
+    """
     first, other, second = "the cat sat on", "dogs and mice!", "a cat went home"
     apart = [losses(tokenizers, [one, second, first], "apart") for one in (first, other)]
     assert apart[0][0] != apart[1][0] and apart[0][1:] == apart[1][1:]
     together = [losses(tokenizers, [one, second], "together") for one in (first, other)]
     assert together[0][1] != together[1][1]
-    assert max(abs(a - b) for a, b in zip(losses(tokenizers, [second], "apart")[0], apart[0][1], strict=True)) < 1e-5
+    assert (
+        max(
+            abs(a - b)
+            for a, b in zip(losses(tokenizers, [second], "apart")[0], apart[0][1], strict=True)
+        )
+        < 1e-5
+    )
 
 
 def test_packed_batches_are_full(tokenizers: Tokenizers) -> None:
     """No padding, and no batch that has room for another window, but for the last of a buffer."""
     task, draw = build({"context": 32}), np.random.default_rng(3)
-    given = [Example(text="".join(draw.choice(list("the cat"), int(draw.integers(1, 200))))) for _ in range(200)]
+    given = [
+        Example(text="".join(draw.choice(list("the cat"), int(draw.integers(1, 200)))))
+        for _ in range(200)
+    ]
     batches = MicroBatches(
-        lambda epoch, index: task.encode(given[index], tokenizers, {}, "train", np.random.default_rng(index)), len(given),
-        batch_tokens=512, seed=1,
-    )  # fmt: skip
+        lambda epoch, index: task.encode(
+            given[index], tokenizers, {}, "train", np.random.default_rng(index)
+        ),
+        len(given),
+        batch_tokens=512,
+        seed=1,
+    )
     sizes = []
     while batches.epoch < 1:
         ((_, members),) = batches.next_batches(1)
         inputs = collate(members).inputs
-        assert inputs["target"].numel() == int(inputs["target_lengths"].sum()) == sum(one.length for one in members)
+        assert (
+            inputs["target"].numel()
+            == int(inputs["target_lengths"].sum())
+            == sum(one.length for one in members)
+        )
         sizes.append(inputs["target"].numel())
     assert max(sizes) <= 512 and sum(size <= 512 - 32 for size in sizes) <= 1
     assert sum(sizes) == sum(len(tokenizers.target.encode(one.text or "")) + 1 for one in given)
@@ -156,8 +227,14 @@ def test_packed_batches_are_full(tokenizers: Tokenizers) -> None:
 
 def test_scores_count_bytes_and_ends(tokenizers: Tokenizers) -> None:
     task, network = build({"context": 16}), model(tokenizers.target.vocabulary_size)
-    predictor = Predictor(model=network, head=task.head(network.config, {}), task=task, tokenizers=tokenizers, labels={},
-                          decoding=DecodingSettings(max_length=5))  # fmt: skip
+    predictor = Predictor(
+        model=network,
+        head=task.head(network.config, {}),
+        task=task,
+        tokenizers=tokenizers,
+        labels={},
+        decoding=DecodingSettings(max_length=5),
+    )
     scores = predictor.evaluate(examples()).scores.values
     tokens = sum(len(tokenizers.target.encode(text)) + 1 for text in TEXTS)
     size = sum(len(text.encode()) for text in TEXTS)
@@ -167,7 +244,9 @@ def test_scores_count_bytes_and_ends(tokenizers: Tokenizers) -> None:
     found = predictor.evaluate(pieces).scores.values
     tokens = len(TEXTS[0]) + 1
     assert predictor.losses(pieces)["count"] == tokens - 1
-    assert found["bits_per_byte"] == pytest.approx(found["loss"] * tokens / math.log(2) / len(TEXTS[0].encode()))
+    assert found["bits_per_byte"] == pytest.approx(
+        found["loss"] * tokens / math.log(2) / len(TEXTS[0].encode())
+    )
     empty, given = predictor.predict(["", "the "])
     assert len(empty.tokens) == 5 and len(given.tokens) == 5 and given.cut
 
@@ -186,6 +265,10 @@ def test_a_model_that_cannot_is_refused_before_training() -> None:
     with pytest.raises(UsageError, match="context is 48, and the model has 32 positions"):
         task.head(ModelConfig(decoder=stack), {})
     build({"context": 32}).head(ModelConfig(decoder=stack), {})
-    for other in (ModelConfig(encoder=stack, decoder=stack), ModelConfig(encoder=stack), RecurrentConfig()):
+    for other in (
+        ModelConfig(encoder=stack, decoder=stack),
+        ModelConfig(encoder=stack),
+        RecurrentConfig(),
+    ):
         with pytest.raises(UsageError, match="Language modelling is for a model that only writes"):
             task.head(other, {})

@@ -18,7 +18,21 @@ from triptych.model.build import build as build_model
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.tasks.masked_words import build, word_units
 
-WORDS = ["the", "old", "prince", "looked", "at", "his", "daughter", "and", "said", "nothing", "more", "unbelievable", "misunderstandings"]
+WORDS = [
+    "the",
+    "old",
+    "prince",
+    "looked",
+    "at",
+    "his",
+    "daughter",
+    "and",
+    "said",
+    "nothing",
+    "more",
+    "unbelievable",
+    "misunderstandings",
+]
 TEXT = " ".join(WORDS[(7 * place + place // 5) % len(WORDS)] for place in range(900))
 CHINESE = "我們今天去公園散步，天氣很好。" * 20
 
@@ -29,7 +43,9 @@ def tokenizers() -> Tokenizers:
     return Tokenizers(one, one)
 
 
-def encoded(tokenizers: Tokenizers, text: str = TEXT, seed: int | None = 1, **options: Any) -> list[Any]:
+def encoded(
+    tokenizers: Tokenizers, text: str = TEXT, seed: int | None = 1, **options: Any
+) -> list[Any]:
     generator = None if seed is None else np.random.default_rng(seed)
     return build(options).encode(Example(text=text), tokenizers, {"mask": True}, "train", generator)
 
@@ -42,8 +58,14 @@ def originals(one: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("whole_words", [False, True])
 @pytest.mark.parametrize("rate", [0.15, 0.4])
-def test_the_rate_is_kept_on_average(tokenizers: Tokenizers, rate: float, whole_words: bool) -> None:
-    windows = [one for seed in range(40) for one in encoded(tokenizers, seed=seed, rate=rate, whole_words=whole_words)]
+def test_the_rate_is_kept_on_average(
+    tokenizers: Tokenizers, rate: float, whole_words: bool
+) -> None:
+    windows = [
+        one
+        for seed in range(40)
+        for one in encoded(tokenizers, seed=seed, rate=rate, whole_words=whole_words)
+    ]
     share = sum(one.weight for one in windows) / sum(one.length - 2 for one in windows)
     assert abs(share - rate) < 0.006
     assert min(one.weight for one in windows) >= 1
@@ -58,18 +80,24 @@ def test_eighty_ten_ten(tokenizers: Tokenizers) -> None:
     assert abs((shown == wanted).mean() - 0.1) < 0.01
     drawn = shown[(shown != mask) & (shown != wanted)]
     assert abs(len(drawn) / len(shown) - 0.1) < 0.01
-    assert drawn.min() > mask and drawn.max() >= tokenizers.source.vocabulary_size - 20  # never a special, and all the rest
+    # never a special, and all the rest
+    assert drawn.min() > mask and drawn.max() >= tokenizers.source.vocabulary_size - 20
 
 
 def test_only_what_was_chosen_is_changed_and_specials_never(tokenizers: Tokenizers) -> None:
     tokenizer, ids = tokenizers.source, tokenizers.source.encode(TEXT)
     found = encoded(tokenizers)
-    assert np.concatenate([originals(one)[1:-1] for one in found]).tolist() == ids  # every token once: none is wasted
+    # every token once: none is wasted
+    assert np.concatenate([originals(one)[1:-1] for one in found]).tolist() == ids
     for one in found:
         assert one.inputs["masked"][0] == one.inputs["masked"][-1] == 0
-        assert one.inputs["source"][0] == tokenizer.begin_id and one.inputs["source"][-1] == tokenizer.end_id
+        assert (
+            one.inputs["source"][0] == tokenizer.begin_id
+            and one.inputs["source"][-1] == tokenizer.end_id
+        )
     lengths = [one.length for one in found]
-    assert max(lengths) <= 130 and max(lengths) - min(lengths) <= 1  # of like length, so no short rest
+    # of like length, so no short rest
+    assert max(lengths) <= 130 and max(lengths) - min(lengths) <= 1
 
 
 def test_shares_can_be_set(tokenizers: Tokenizers) -> None:
@@ -92,7 +120,8 @@ def test_in_chinese_a_run_is_no_word(tokenizers: Tokenizers) -> None:
     ids, units = word_units("天氣很好 and 龘", tokenizers.source)
     pieces = tokenizers.source.pieces(ids.tolist())
     assert len(set(units.tolist())) > 3
-    assert len(set(units[-3:].tolist())) == 1 and pieces[-3:].count("龘") == 1  # three bytes of one character stay together
+    # three bytes of one character stay together
+    assert len(set(units[-3:].tolist())) == 1 and pieces[-3:].count("龘") == 1
 
 
 def test_the_draw_depends_on_seed_epoch_and_index_alone(tokenizers: Tokenizers) -> None:
@@ -100,7 +129,10 @@ def test_the_draw_depends_on_seed_epoch_and_index_alone(tokenizers: Tokenizers) 
         task = build({})
         pieces = task.encode(Example(text=TEXT), tokenizers, {}, "train", None)
         assert task.redraw is not None
-        return [one.inputs["source"].tolist() for one in task.redraw(pieces, tokenizers, np.random.default_rng(key))]
+        return [
+            one.inputs["source"].tolist()
+            for one in task.redraw(pieces, tokenizers, np.random.default_rng(key))
+        ]
 
     assert draw(1, 0, 5) == draw(1, 0, 5)
     assert len({str(draw(*key)) for key in [(1, 0, 5), (1, 1, 5), (1, 0, 6), (2, 0, 5)]}) == 4
@@ -120,7 +152,9 @@ def test_drawing_anew_is_encoding_anew(tokenizers: Tokenizers, whole_words: bool
 
 def test_an_evaluation_always_hides_the_same(tokenizers: Tokenizers) -> None:
     first, second = encoded(tokenizers, seed=None), encoded(tokenizers, seed=None)
-    assert [one.inputs["source"].tolist() for one in first] == [one.inputs["source"].tolist() for one in second]
+    assert [one.inputs["source"].tolist() for one in first] == [
+        one.inputs["source"].tolist() for one in second
+    ]
     assert first[0].inputs["masked"].tolist() != first[1].inputs["masked"].tolist()
 
 
@@ -128,14 +162,24 @@ def test_an_evaluation_always_hides_the_same(tokenizers: Tokenizers) -> None:
 def test_strange_texts(tokenizers: Tokenizers, text: str) -> None:
     for whole_words in (False, True):
         found = encoded(tokenizers, text, whole_words=whole_words)
-        assert tokenizers.source.decode(np.concatenate([originals(one) for one in found]).tolist() if found else []) == text
+        assert (
+            tokenizers.source.decode(
+                np.concatenate([originals(one) for one in found]).tolist() if found else []
+            )
+            == text
+        )
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"rat": 0.1}, "Did you mean 'task.rate'"), ({"rate": 0.0}, "task.rate is 0.0"), ({"mask_share": 0.95}, "more than 1 together"),
-     ({"window": 2}, "task.window is 2"), ({"whole_words": 1}, "true or false")],
-)  # fmt: skip
+    [
+        ({"rat": 0.1}, "Did you mean 'task.rate'"),
+        ({"rate": 0.0}, "task.rate is 0.0"),
+        ({"mask_share": 0.95}, "more than 1 together"),
+        ({"window": 2}, "task.window is 2"),
+        ({"whole_words": 1}, "true or false"),
+    ],
+)
 def test_options_that_cannot_be(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         build(options)
@@ -143,15 +187,35 @@ def test_options_that_cannot_be(options: dict[str, Any], said: str) -> None:
 
 def predictor(tokenizers: Tokenizers, **options: Any) -> Predictor:
     torch.manual_seed(3)
-    stack = StackConfig(layers=1, width=32, heads=2, inner_width=64, positions="learned", max_positions=130, dropout=0.0)
+    stack = StackConfig(
+        layers=1,
+        width=32,
+        heads=2,
+        inner_width=64,
+        positions="learned",
+        max_positions=130,
+        dropout=0.0,
+    )
     config = ModelConfig(encoder=stack, vocabulary_size=tokenizers.source.vocabulary_size)
     task = build(options)
-    return Predictor(model=build_model(config).eval(), head=task.head(config, {"mask": True}).eval(), task=task, tokenizers=tokenizers,
-                     labels={"mask": True}, decoding=DecodingSettings())  # fmt: skip
+    return Predictor(
+        model=build_model(config).eval(),
+        head=task.head(config, {"mask": True}).eval(),
+        task=task,
+        tokenizers=tokenizers,
+        labels={"mask": True},
+        decoding=DecodingSettings(),
+    )
 
 
 def test_names_of_the_head(tokenizers: Tokenizers) -> None:
-    assert set(predictor(tokenizers).head.state_dict()) == {"transform.weight", "transform.bias", "norm.weight", "norm.bias", "bias"}
+    assert set(predictor(tokenizers).head.state_dict()) == {
+        "transform.weight",
+        "transform.bias",
+        "norm.weight",
+        "norm.bias",
+        "bias",
+    }
 
 
 def test_a_window_beyond_the_positions_is_refused(tokenizers: Tokenizers) -> None:
@@ -171,15 +235,22 @@ def test_scores_are_those_of_a_plain_softmax(tokenizers: Tokenizers) -> None:
         logits = one.model.project(hidden) + one.head.bias
     plain = torch.nn.functional.cross_entropy(logits, batch.targets["tokens"])
     assert scores["loss"] == pytest.approx(float(plain), rel=1e-4)
-    assert scores["accuracy"] == pytest.approx(100 * float((logits.argmax(-1) == batch.targets["tokens"]).float().mean()))
-    assert next(iter(scores)) == "loss" and scores["perplexity"] == pytest.approx(float(plain.exp()), rel=1e-4)
+    assert scores["accuracy"] == pytest.approx(
+        100 * float((logits.argmax(-1) == batch.targets["tokens"]).float().mean())
+    )
+    assert next(iter(scores)) == "loss" and scores["perplexity"] == pytest.approx(
+        float(plain.exp()), rel=1e-4
+    )
 
 
 def test_marked_places_are_filled(tokenizers: Tokenizers) -> None:
     found = predictor(tokenizers).predict(["the old [MASK] looked at[MASK] his 天氣[MASK]好"])[0]
     masks = found.details["masks"]
     assert [(one["start"], one["end"]) for one in masks] == [(8, 14), (24, 30), (37, 43)]
-    assert all(one["fillings"] == sorted(one["fillings"], key=lambda filling: -filling["probability"]) for one in masks)
+    assert all(
+        one["fillings"] == sorted(one["fillings"], key=lambda filling: -filling["probability"])
+        for one in masks
+    )
     assert "[MASK]" not in found.text and found.text.startswith("the old ")
 
 
@@ -196,7 +267,9 @@ def test_a_text_without_a_place_is_said(tokenizers: Tokenizers) -> None:
     one, problems = predictor(tokenizers), {}
     with pytest.raises(DataError, match=r"write \[MASK\]"):
         one.predict(["nothing is missing here"])
-    answers = list(one.answer([Example(text="nothing"), Example(text="the [MASK]")], problems=problems))
+    answers = list(
+        one.answer([Example(text="nothing"), Example(text="the [MASK]")], problems=problems)
+    )
     assert "marks no place" in problems[0] and answers[1].details["masks"]
 
 
@@ -204,5 +277,9 @@ def test_neighbours_never_leak(tokenizers: Tokenizers) -> None:
     one = predictor(tokenizers)
     alone = one.predict(["the old [MASK] said"])[0].details
     beside = one.predict([f"{TEXT[:300]} [MASK]", "the old [MASK] said", "[MASK]"])[1].details
-    for first, second in zip(alone["masks"][0]["fillings"], beside["masks"][0]["fillings"], strict=True):
-        assert first["text"] == second["text"] and first["probability"] == pytest.approx(second["probability"], abs=1e-6)
+    for first, second in zip(
+        alone["masks"][0]["fillings"], beside["masks"][0]["fillings"], strict=True
+    ):
+        assert first["text"] == second["text"] and first["probability"] == pytest.approx(
+            second["probability"], abs=1e-6
+        )

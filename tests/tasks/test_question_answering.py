@@ -1,4 +1,6 @@
-"""Reading: windows, targets, exact spans of the user's text, no answer, and inputs that no one should give."""
+"""Reading: windows, targets, exact spans of the user's text, no answer, and inputs that no one
+should give.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,14 @@ from triptych.data.batching import collate
 from triptych.data.example import Example
 from triptych.errors import DataError, UsageError
 from triptych.presets import configure
-from triptych.tasks.question_answering import build, head, matches, passage_pieces, prepare, window_starts
+from triptych.tasks.question_answering import (
+    build,
+    head,
+    matches,
+    passage_pieces,
+    prepare,
+    window_starts,
+)
 from triptych.tasks.spans import Found, apart, best_prediction
 from triptych.tasks.task import Prediction
 
@@ -27,7 +36,12 @@ SMALL = {"window": 40, "stride": 8, "longest_question": 12}
 LONG = "Nobody was there. " * 20 + "Ada met Babbage in London. " + "Nobody came. " * 20
 
 
-def encode(example: Example, options: dict | None = None, purpose: str = "train", generator: np.random.Generator | None = None):
+def encode(
+    example: Example,
+    options: dict | None = None,
+    purpose: str = "train",
+    generator: np.random.Generator | None = None,
+):
     task, both = build(options or {}), tokenizers()
     return task.encode(example, both, {"no_answer": False}, purpose, generator), both.source  # type: ignore[arg-type]
 
@@ -40,7 +54,10 @@ def test_a_window_is_question_and_passage_with_their_segments() -> None:
     assert segments == [0] * (len(asked) + 2) + [1] * (len(passage) + 1)
 
 
-@pytest.mark.parametrize(("passage", "answer"), [("Ada met.", "met"), ("日本の首都は東京です。", "東京"), ("x 🦊🦊 𠮷 met", "🦊 𠮷")])
+@pytest.mark.parametrize(
+    ("passage", "answer"),
+    [("Ada met.", "met"), ("日本の首都は東京です。", "東京"), ("x 🦊🦊 𠮷 met", "🦊 𠮷")],
+)
 def test_targets_point_at_the_answer(passage: str, answer: str) -> None:
     (one,), tokenizer = encode(question(passage, answer), {"characters": True})
     start, end = int(one.targets["start"][0]), int(one.targets["end"][0])
@@ -49,7 +66,9 @@ def test_targets_point_at_the_answer(passage: str, answer: str) -> None:
 
 def test_every_token_is_in_a_window_and_neighbours_share_the_stride() -> None:
     starts = window_starts(100, 30, 8)
-    assert starts[0] == 0 and all(later - earlier == 22 for earlier, later in itertools.pairwise(starts))
+    assert starts[0] == 0 and all(
+        later - earlier == 22 for earlier, later in itertools.pairwise(starts)
+    )
     assert starts[-1] + 30 >= 100 > starts[-2] + 30
     assert window_starts(0, 30, 8) == [0] and window_starts(30, 30, 8) == [0]
 
@@ -62,7 +81,9 @@ def test_a_long_passage_has_the_answer_in_its_own_windows_only() -> None:
     for one in holding:
         start, end = int(one.targets["start"][0]), int(one.targets["end"][0])
         assert tokenizer.decode(one.inputs["source"][start : end + 1].tolist()).strip() == "Babbage"
-    assert all(int(one.targets["end"][0]) == 0 for one in windows if not int(one.targets["start"][0]))
+    assert all(
+        int(one.targets["end"][0]) == 0 for one in windows if not int(one.targets["start"][0])
+    )
 
 
 def test_windows_without_the_answer_are_drawn_and_one_always_stays() -> None:
@@ -78,19 +99,27 @@ def test_of_several_references_one_is_drawn_and_the_most_frequent_is_validated_o
     passage = "Ada met Babbage in London."
     example = question(passage)
     example.answers = [("Ada", 0), ("Babbage", 8), ("Babbage", 8), ("Turing", -1)]
-    starts = {int(encode(example, generator=np.random.default_rng(seed))[0][0].targets["start"][0]) for seed in range(20)}
+    starts = {
+        int(encode(example, generator=np.random.default_rng(seed))[0][0].targets["start"][0])
+        for seed in range(20)
+    }
     assert len(starts) == 2
     (one,), tokenizer = encode(example)
     place = int(one.targets["start"][0])
-    assert tokenizer.decode(one.inputs["source"][place : int(one.targets["end"][0]) + 1].tolist()).strip() == "Babbage"
+    assert (
+        tokenizer.decode(
+            one.inputs["source"][place : int(one.targets["end"][0]) + 1].tolist()
+        ).strip()
+        == "Babbage"
+    )
 
 
 def test_characters_stand_alone_where_asked_for() -> None:
     text = "東京tower は2つ、🦊"
     parts = list(apart(text))
-    assert "".join(part for _, part in parts) == text and [text[start : start + len(part)] for start, part in parts] == [
-        part for _, part in parts
-    ]
+    assert "".join(part for _, part in parts) == text and [
+        text[start : start + len(part)] for start, part in parts
+    ] == [part for _, part in parts]
     _, offsets = passage_pieces(tokenizers().source, text, True)
     east = [place for place, character in enumerate(text) if character in "東京は"]
     assert all([place, place + 1] in offsets.tolist() for place in east)
@@ -101,7 +130,13 @@ def test_matches_are_the_longest_runs_shared_with_the_question() -> None:
     asked = np.array(tokenizer.encode("Who Ada , x"), dtype=np.int32)
     given = np.array(tokenizer.encode("Ada met , London"), dtype=np.int32)
     levels = matches(asked, given, tokenizer)
-    named = dict(zip((piece.strip() for piece in tokenizer.pieces(given.tolist())), levels.tolist(), strict=True))
+    named = dict(
+        zip(
+            (piece.strip() for piece in tokenizer.pieces(given.tolist())),
+            levels.tolist(),
+            strict=True,
+        )
+    )
     assert named["Ada"] >= 1 and named[","] == 0 and named.get("London", 0) == 0
     same = matches(given, given, tokenizer)
     assert same.max() <= 3
@@ -115,11 +150,14 @@ def test_match_feature_needs_its_segments() -> None:
     assert one.inputs["segments"].max() > 1
 
 
-# The answer -------------------------------------------------------------------------------------------------------------
+# The answer ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("characters", [False, True])
-@pytest.mark.parametrize("passage", ["Ada met.", " 首都は東京です。 ", "🦊🦊 and 𠮷野家 mixed العربية", LONG, "\n\n\tAda\n"])
+@pytest.mark.parametrize(
+    "passage",
+    ["Ada met.", " 首都は東京です。 ", "🦊🦊 and 𠮷野家 mixed العربية", LONG, "\n\n\tAda\n"],
+)
 def test_the_answer_is_exactly_a_piece_of_the_passage(passage: str, characters: bool) -> None:
     reader = predictor({**SMALL, "characters": characters})
     one = reader.predict([{"question": "Who met Ada?", "passage": passage}])[0]
@@ -136,25 +174,41 @@ def test_it_learns_where_the_answer_stands() -> None:
     """Taught 60 steps, the reader points at the word after "met", wherever it stands."""
     reader = predictor(SMALL, seed=3)
     names = ["Babbage", "London", "Ada", "Who"]
-    examples = [question(f"in {filler} 1833 met {name} in {other}", name) for name in names for filler in names for other in names[:2]]
+    examples = [
+        question(f"in {filler} 1833 met {name} in {other}", name)
+        for name in names
+        for filler in names
+        for other in names[:2]
+    ]
     for one in examples:
         one.answers = [(one.answers[0][0], one.passage.index("met ") + 4)]  # type: ignore[index, union-attr]
-    encoded = [reader.task.encode(one, reader.tokenizers, reader.labels, "train", None)[0] for one in examples]
+    encoded = [
+        reader.task.encode(one, reader.tokenizers, reader.labels, "train", None)[0]
+        for one in examples
+    ]
     optimizer = torch.optim.Adam([*reader.model.parameters(), *reader.head.parameters()], lr=0.02)
     batch = collate(encoded)
     for _ in range(60):
-        value, count, _ = reader.task.loss(reader.head(reader.model, reader.model(**batch.inputs), batch.inputs), batch)["loss"]
+        value, count, _ = reader.task.loss(
+            reader.head(reader.model, reader.model(**batch.inputs), batch.inputs), batch
+        )["loss"]
         optimizer.zero_grad()
         (value / count).backward()
         optimizer.step()
     evaluation = reader.evaluate(examples)
-    assert evaluation.scores.values["exact_match"] > 95 and next(iter(evaluation.scores.values)) == "f1"
+    assert (
+        evaluation.scores.values["exact_match"] > 95
+        and next(iter(evaluation.scores.values)) == "f1"
+    )
     assert "SQuAD" in evaluation.scores.signatures["f1"]
 
 
 def test_a_neighbour_in_the_batch_changes_nothing() -> None:
     reader = predictor()
-    asked = [{"question": "Who met Ada?", "passage": passage} for passage in ("Ada met Babbage.", LONG, "東京")]
+    asked = [
+        {"question": "Who met Ada?", "passage": passage}
+        for passage in ("Ada met Babbage.", LONG, "東京")
+    ]
     together = reader.predict(asked)
     for one, alone in zip(together, (reader.predict([given])[0] for given in asked), strict=True):
         assert (one.text, one.details["start"]) == (alone.text, alone.details["start"])
@@ -162,7 +216,10 @@ def test_a_neighbour_in_the_batch_changes_nothing() -> None:
 
 
 def test_windows_are_merged_and_the_likelier_of_equal_spans_counts() -> None:
-    raw = [Found([(-2.0, 0, 3), (-3.0, 4, 7)], -1.0, math.inf), Found([(-0.5, 4, 8)], -2.0, math.inf)]
+    raw = [
+        Found([(-2.0, 0, 3), (-3.0, 4, 7)], -1.0, math.inf),
+        Found([(-0.5, 4, 8)], -2.0, math.inf),
+    ]
     found = best_prediction(raw, "Ada met Babbage", 5)
     assert (found.text, found.details["start"], found.details["end"]) == ("met", 4, 7)
     assert found.details["no_answer_score"] == pytest.approx(-2.0 + 0.5)
@@ -189,12 +246,18 @@ def test_the_threshold_is_fitted_where_there_are_questions_without_an_answer() -
                 encoded.append(window)
         assert reader.task.calibrate is not None
         with torch.no_grad():
-            said = reader.task.calibrate(reader.model, reader.head, [collate(encoded[:2]), collate(encoded[2:])])
+            said = reader.task.calibrate(
+                reader.model, reader.head, [collate(encoded[:2]), collate(encoded[2:])]
+            )
         assert (said is None) == (expected is None)
         if said is None:
             assert float(reader.head.threshold) == math.inf
         else:
-            assert expected is not None and expected in said and math.isfinite(float(reader.head.threshold))
+            assert (
+                expected is not None
+                and expected in said
+                and math.isfinite(float(reader.head.threshold))
+            )
 
 
 def test_the_fitted_threshold_parts_what_can_be_parted() -> None:
@@ -203,7 +266,10 @@ def test_the_fitted_threshold_parts_what_can_be_parted() -> None:
 
     reader = predictor(no_answer=True)
     examples = [question("Ada met Babbage.", "Babbage"), question("Nobody was there.")] * 4
-    encoded = [reader.task.encode(one, reader.tokenizers, reader.labels, "train", None)[0] for one in examples]
+    encoded = [
+        reader.task.encode(one, reader.tokenizers, reader.labels, "train", None)[0]
+        for one in examples
+    ]
     for index, one in enumerate(encoded):
         one.index = index
     batch = collate(encoded)
@@ -214,7 +280,8 @@ def test_the_fitted_threshold_parts_what_can_be_parted() -> None:
         def __call__(self, model, states, inputs):
             logits, first = torch.zeros(len(inputs["source"]), 2), 0
             for one, length in zip(batch.encoded, inputs["source_lengths"].tolist(), strict=True):
-                logits[first, :] = 3.0 if one.about.answerable else 4.0  # says "none" too often by itself
+                # says "none" too often by itself
+                logits[first, :] = 3.0 if one.about.answerable else 4.0
                 logits[first + int(one.targets["start"][0]), 0] += 2.0
                 logits[first + int(one.targets["end"][0]), 1] += 2.0
                 first += length
@@ -225,14 +292,21 @@ def test_the_fitted_threshold_parts_what_can_be_parted() -> None:
     assert float(knowing.threshold) > 0
 
 
-# Bad input --------------------------------------------------------------------------------------------------------------
+# Bad input ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("passage", ["", "   ", "x" * 10_000, "文" * 10_000, "🦊" * 3000, "\u202e\u0000 \ufeff"])
+@pytest.mark.parametrize(
+    "passage", ["", "   ", "x" * 10_000, "文" * 10_000, "🦊" * 3000, "\u202e\u0000 \ufeff"]
+)
 @pytest.mark.parametrize("asked", ["Who?", "?" * 5000])
 def test_odd_texts_never_break_an_answer(passage: str, asked: str) -> None:
-    one = predictor({"window": 128, "stride": 16, "longest_question": 32}).predict([{"question": asked, "passage": passage}])[0]
-    assert isinstance(one, Prediction) and one.text == passage[one.details["start"] or 0 : one.details["end"] or 0]
+    one = predictor({"window": 128, "stride": 16, "longest_question": 32}).predict(
+        [{"question": asked, "passage": passage}]
+    )[0]
+    assert (
+        isinstance(one, Prediction)
+        and one.text == passage[one.details["start"] or 0 : one.details["end"] or 0]
+    )
     assert one.truncated_input_tokens == max(0, len(tokenizers().source.encode(asked)) - 32)
 
 
@@ -247,7 +321,11 @@ def test_a_document_of_200_000_characters_is_read_whole() -> None:
     seen = sum(int(one.about.offsets[-1, 1]) - int(one.about.offsets[0, 0]) for one in windows)
     assert windows[-1].about.offsets[-1, 1] == len(document) and seen >= len(document)
     one = reader.predict([{"question": "Who met Ada?", "passage": document}])[0]
-    assert one.text and one.text == document[one.details["start"] : one.details["end"]] and one.truncated_input_tokens == 0
+    assert (
+        one.text
+        and one.text == document[one.details["start"] : one.details["end"]]
+        and one.truncated_input_tokens == 0
+    )
 
 
 def test_what_is_missing_is_said() -> None:
@@ -265,10 +343,14 @@ def test_what_is_missing_is_said() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"windo": 3}, "task.window"), ({"window": 8}, "window"), ({"window": 100, "stride": 90}, "smaller stride"),
-        ({"no_answer_windows": 2}, "from 0 to 1"), ({"characters": 1}, "true or false"), ({"longest_answer": 0}, "1 or more"),
+        ({"windo": 3}, "task.window"),
+        ({"window": 8}, "window"),
+        ({"window": 100, "stride": 90}, "smaller stride"),
+        ({"no_answer_windows": 2}, "from 0 to 1"),
+        ({"characters": 1}, "true or false"),
+        ({"longest_answer": 0}, "1 or more"),
     ],
-)  # fmt: skip
+)
 def test_options_that_cannot_be_are_refused(options: dict, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         build(options)
@@ -279,4 +361,8 @@ def test_models_that_cannot_read_are_refused() -> None:
     with pytest.raises(UsageError, match="encoder-only"):
         head(configure("transformer-tiny", {}), {}, options=options)
     with pytest.raises(UsageError, match="smaller window"):
-        head(configure("encoder-tiny", {"positions": "learned", "max_positions": 128}), {}, options=options)
+        head(
+            configure("encoder-tiny", {"positions": "learned", "max_positions": 128}),
+            {},
+            options=options,
+        )

@@ -10,15 +10,33 @@ from triptych.errors import UsageError
 from triptych.presets import PRESETS
 from triptych.tasks.task import TASKS
 
-SHAPES = {"encoder": "encoder-tiny", "decoder": "decoder-tiny", "both": "transformer-tiny", "recurrent": "recurrent-small"}
-OF_BOTH = ("translation", "summarization", "question-generation", "generative-answering", "text-to-text", "span-corruption")
+SHAPES = {
+    "encoder": "encoder-tiny",
+    "decoder": "decoder-tiny",
+    "both": "transformer-tiny",
+    "recurrent": "recurrent-small",
+}
+OF_BOTH = (
+    "translation",
+    "summarization",
+    "question-generation",
+    "generative-answering",
+    "text-to-text",
+    "span-corruption",
+)
 WRITERS = ("language-modelling", "chat", "preference")
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", TASKS)
 def test_a_model_of_another_shape_is_refused(name: str, shape: str) -> None:
-    fits = ("both", "recurrent") if name in OF_BOTH else ("decoder",) if name in WRITERS else ("encoder",)
+    fits = (
+        ("both", "recurrent")
+        if name in OF_BOTH
+        else ("decoder",)
+        if name in WRITERS
+        else ("encoder",)
+    )
     if shape in fits:
         return
     config = dataclasses.replace(PRESETS[SHAPES[shape]], vocabulary_size=300)

@@ -19,7 +19,21 @@ from triptych.model.build import build as build_model
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.tasks.span_corruption import Dials, build, most_spans, rebuilt, sentinels_of, spans
 
-WORDS = ["the", "old", "prince", "looked", "at", "his", "daughter", "and", "said", "nothing", "more", "unbelievable", "<to:span-1>"]
+WORDS = [
+    "the",
+    "old",
+    "prince",
+    "looked",
+    "at",
+    "his",
+    "daughter",
+    "and",
+    "said",
+    "nothing",
+    "more",
+    "unbelievable",
+    "<to:span-1>",
+]
 TEXT = " ".join(WORDS[(7 * place + place // 5) % len(WORDS)] for place in range(700))
 CHINESE = "我們今天去公園散步，天氣很好。🙂" * 20
 EXAMPLES = [Example(text=TEXT, place="a.txt:1"), Example(text=CHINESE, place="a.txt:2")]
@@ -32,7 +46,9 @@ def tokenizers() -> Tokenizers:
     return Tokenizers(one, one)
 
 
-def encoded(tokenizers: Tokenizers, text: str = TEXT, seed: int | None = 1, **options: Any) -> list[Any]:
+def encoded(
+    tokenizers: Tokenizers, text: str = TEXT, seed: int | None = 1, **options: Any
+) -> list[Any]:
     generator = None if seed is None else np.random.default_rng(seed)
     return build(options).encode(Example(text=text), tokenizers, LABELS, "train", generator)
 
@@ -46,7 +62,10 @@ def test_source_and_target_together_are_the_text(tokenizers: Tokenizers, text: s
             one
             for window in pieces
             for one in rebuilt(
-                window.inputs["source"].tolist(), window.targets["tokens"].tolist(), sentinels_of(tokenizer), tokenizer.end_id
+                window.inputs["source"].tolist(),
+                window.targets["tokens"].tolist(),
+                sentinels_of(tokenizer),
+                tokenizer.end_id,
             )
         ]
         assert ids == tokenizer.encode(text) and tokenizer.decode(ids) == text
@@ -54,28 +73,52 @@ def test_source_and_target_together_are_the_text(tokenizers: Tokenizers, text: s
 
 def test_the_form_of_the_paper(tokenizers: Tokenizers) -> None:
     tokenizer, (one, *_) = tokenizers.source, encoded(tokenizers, window=64)
-    source, target, marks = one.inputs["source"].tolist(), one.targets["tokens"].tolist(), sentinels_of(tokenizer)
+    source, target, marks = (
+        one.inputs["source"].tolist(),
+        one.targets["tokens"].tolist(),
+        sentinels_of(tokenizer),
+    )
     used = [number for number in source if number in marks]
-    assert used == marks[: len(used)] == [number for number in target if number in marks] and len(used) >= 2
+    assert (
+        used == marks[: len(used)] == [number for number in target if number in marks]
+        and len(used) >= 2
+    )
     assert target[0] == marks[0] and source[-1] == target[-1] == tokenizer.end_id
     assert one.inputs["target"].tolist() == [tokenizer.begin_id, *target[:-1]]
     assert not any(a in marks and b in marks for a, b in pairwise(source))  # runs do not touch
 
 
 def test_the_whole_text_is_told_where_that_is_asked_for(tokenizers: Tokenizers) -> None:
-    tokenizer, text = tokenizers.source, "the old prince looked at his daughter and said nothing more"
-    (runs,), (whole,) = (encoded(tokenizers, text, window=64, target=target) for target in ("runs", "whole"))
+    tokenizer, text = (
+        tokenizers.source,
+        "the old prince looked at his daughter and said nothing more",
+    )
+    (runs,), (whole,) = (
+        encoded(tokenizers, text, window=64, target=target) for target in ("runs", "whole")
+    )
     ids = tokenizer.encode(text)
-    assert whole.inputs["source"].tolist() == runs.inputs["source"].tolist() != [*ids, tokenizer.end_id]
+    assert (
+        whole.inputs["source"].tolist()
+        == runs.inputs["source"].tolist()
+        != [*ids, tokenizer.end_id]
+    )
     assert whole.targets["tokens"].tolist() == [*ids, tokenizer.end_id]
     assert whole.inputs["target"].tolist() == [tokenizer.begin_id, *ids]
     task, made = build({"target": "whole"}), model(tokenizers)
-    again = task.redraw([whole], tokenizers, np.random.default_rng(2)) if task.redraw is not None else []
+    again = (
+        task.redraw([whole], tokenizers, np.random.default_rng(2))
+        if task.redraw is not None
+        else []
+    )
     assert again[0].targets["tokens"].tolist() == whole.targets["tokens"].tolist()
     predictor = Predictor(
-        model=made, head=task.head(made.config, LABELS), task=task, tokenizers=tokenizers, labels=LABELS,
+        model=made,
+        head=task.head(made.config, LABELS),
+        task=task,
+        tokenizers=tokenizers,
+        labels=LABELS,
         decoding=DecodingSettings(max_length=6),
-    )  # fmt: skip
+    )
     (found,) = predictor.predict(["the [MASK] looked"])
     assert found.text == tokenizer.decode(found.tokens) and not found.details
     assert "over all tokens" in task.score([], [], {"loss": 1.0, "nll": 1.0}).signatures["loss"]
@@ -91,7 +134,12 @@ def test_rate_and_mean_length_are_as_asked(rate: float, mean: float, length: int
     assert abs(hidden / length - rate) < 0.005
     assert abs(hidden / count / mean - 1) < 0.05
     for starts, ends in found:
-        assert (ends > starts).all() and (starts[1:] > ends[:-1]).all() and starts[0] >= 0 and ends[-1] <= length
+        assert (
+            (ends > starts).all()
+            and (starts[1:] > ends[:-1]).all()
+            and starts[0] >= 0
+            and ends[-1] <= length
+        )
         assert len(starts) <= most_spans(length, dials)
 
 
@@ -100,7 +148,8 @@ def test_every_place_is_hidden_about_equally_often() -> None:
     for _ in range(4000):
         for start, end in zip(*spans(40, dials, generator), strict=True):
             times[start:end] += 1
-    assert abs(times[3:-3] / 4000 - 0.2).max() < 0.03 and times.min() > 0.1 * 4000  # few runs reach over an edge
+    # few runs reach over an edge
+    assert abs(times[3:-3] / 4000 - 0.2).max() < 0.03 and times.min() > 0.1 * 4000
 
 
 @pytest.mark.parametrize("length", range(2, 12))
@@ -120,9 +169,17 @@ def test_every_epoch_draws_anew_and_an_evaluation_does_not(tokenizers: Tokenizer
     task, first = build({"window": 64}), encoded(tokenizers, window=64)
     assert task.redraw is not None
     again = task.redraw(first, tokenizers, np.random.default_rng(9))
-    assert any(a.inputs["source"].tolist() != b.inputs["source"].tolist() for a, b in zip(first, again, strict=True))
-    assert all((a.about == b.about).all() and a.index == b.index for a, b in zip(first, again, strict=True))
-    fixed = [[one.inputs["source"].tolist() for one in encoded(tokenizers, seed=None, window=64)] for _ in range(2)]
+    assert any(
+        a.inputs["source"].tolist() != b.inputs["source"].tolist()
+        for a, b in zip(first, again, strict=True)
+    )
+    assert all(
+        (a.about == b.about).all() and a.index == b.index for a, b in zip(first, again, strict=True)
+    )
+    fixed = [
+        [one.inputs["source"].tolist() for one in encoded(tokenizers, seed=None, window=64)]
+        for _ in range(2)
+    ]
     assert fixed[0] == fixed[1] and task.draws
 
 
@@ -134,15 +191,28 @@ def test_one_word_of_ten_thousand_characters(tokenizers: Tokenizers) -> None:
 
 def model(tokenizers: Tokenizers, positions: Any = "rotary") -> Any:
     torch.manual_seed(1)
-    stack = StackConfig(layers=1, width=16, heads=2, inner_width=32, norm_placement="pre", positions=positions, dropout=0.0)
-    return build_model(ModelConfig(encoder=stack, decoder=stack, vocabulary_size=tokenizers.target.vocabulary_size)).eval()
+    stack = StackConfig(
+        layers=1,
+        width=16,
+        heads=2,
+        inner_width=32,
+        norm_placement="pre",
+        positions=positions,
+        dropout=0.0,
+    )
+    return build_model(
+        ModelConfig(encoder=stack, decoder=stack, vocabulary_size=tokenizers.target.vocabulary_size)
+    ).eval()
 
 
 def test_a_neighbour_never_leaks(tokenizers: Tokenizers) -> None:
     one, two, three = encoded(tokenizers, window=48)[:3]
     made = model(tokenizers)
     with torch.no_grad():
-        states = [made(**collate([other, one]).inputs)[len(other.inputs["target"]) :] for other in (two, three)]
+        states = [
+            made(**collate([other, one]).inputs)[len(other.inputs["target"]) :]
+            for other in (two, three)
+        ]
         alone = made(**collate([one]).inputs)
     assert (states[0] - states[1]).abs().max() < 1e-5 and (states[0] - alone).abs().max() < 1e-5
 
@@ -151,19 +221,36 @@ def test_a_neighbour_never_leaks(tokenizers: Tokenizers) -> None:
 def test_marked_runs_are_written_in(tokenizers: Tokenizers, positions: str) -> None:
     task, made = build({}), model(tokenizers, positions)
     predictor = Predictor(
-        model=made, head=task.head(made.config, LABELS), task=task, tokenizers=tokenizers, labels=LABELS,
+        model=made,
+        head=task.head(made.config, LABELS),
+        task=task,
+        tokenizers=tokenizers,
+        labels=LABELS,
         decoding=DecodingSettings(max_length=6),
-    )  # fmt: skip
+    )
     found = predictor.predict(["the [MASK] looked at [MASK].", "[MASK]"])
-    assert len(found[0].details["spans"]) == 2 and found[0].text.startswith("the") and found[0].text.endswith(".")
+    assert (
+        len(found[0].details["spans"]) == 2
+        and found[0].text.startswith("the")
+        and found[0].text.endswith(".")
+    )
     assert "[MASK]" not in found[0].text and len(found[1].details["spans"]) == 1
     several = predictor.predict(["the [MASK] looked"], beams=3, n_best=3)[0]
-    assert len(several.alternatives) == 2 and all(one.text.startswith("the") for one in several.alternatives)
+    assert len(several.alternatives) == 2 and all(
+        one.text.startswith("the") for one in several.alternatives
+    )
     told = several.to_json()["alternatives"]
-    assert [one["text"] for one in told] == [one.text for one in several.alternatives] and len(told[0]["spans"]) == 1
+    assert [one["text"] for one in told] == [one.text for one in several.alternatives] and len(
+        told[0]["spans"]
+    ) == 1
     (one,) = task.encode(Example(text="the [MASK] looked"), tokenizers, LABELS, "use", None)
     tokenizer = tokenizers.source
-    assert one.inputs["source"].tolist() == [*tokenizer.encode("the"), sentinels_of(tokenizer)[0], *tokenizer.encode(" looked"), 1]
+    assert one.inputs["source"].tolist() == [
+        *tokenizer.encode("the"),
+        sentinels_of(tokenizer)[0],
+        *tokenizer.encode(" looked"),
+        1,
+    ]
     with pytest.raises(DataError, match=r"marks no run to write: write \[MASK\]"):
         predictor.predict(["no mark"])
     with pytest.raises(DataError, match="marks 33 runs, and 32 are the most"):
@@ -181,7 +268,10 @@ def test_marked_runs_are_written_in(tokenizers: Tokenizers, positions: str) -> N
         ({"window": 64.0}, "task.window is 64.0"),
         ({"sentinels": True}, "task.sentinels is True"),
         ({"target": "all"}, "Unknown choice 'all' for task.target"),
-        ({"window": 1024}, "A window of 1024 tokens can have 52 hidden runs, and task.sentinels is 32"),
+        (
+            {"window": 1024},
+            "A window of 1024 tokens can have 52 hidden runs, and task.sentinels is 32",
+        ),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:

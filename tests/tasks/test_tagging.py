@@ -1,4 +1,6 @@
-"""Tagging, slot by slot: words and pieces, windows, whole spans always, text that nobody expected; and once through a small model."""
+"""Tagging, slot by slot: words and pieces, windows, whole spans always, text that nobody expected;
+and once through a small model.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,13 @@ from triptych.tasks.tagging_pieces import MOST_PIECES, Place, central, spelt, wi
 from triptych.tasks.task import TASKS, Prediction, Purpose, Task
 
 NAMES = {"Ann": "PER", "Bob": "PER", "Rome": "LOC", "York": "LOC"}
-SENTENCES = ["Ann Ann saw Rome .", "Bob left York", "He saw Bob Ann in Rome", "Rome and York", "Ann left ."]
+SENTENCES = [
+    "Ann Ann saw Rome .",
+    "Bob left York",
+    "He saw Bob Ann in Rome",
+    "Rome and York",
+    "Ann left .",
+]
 
 
 def example(text: str) -> Example:
@@ -54,19 +62,42 @@ def predictor(examples: list[Example] = EXAMPLES, steps: int = 0, **options: Any
     torch.manual_seed(1)
     built = task(**options)
     labels = built.prepare(examples)
-    stack = StackConfig(layers=1, width=16, heads=2, inner_width=32, positions="rotary", norm_placement="pre", dropout=0.0)
+    stack = StackConfig(
+        layers=1,
+        width=16,
+        heads=2,
+        inner_width=32,
+        positions="rotary",
+        norm_placement="pre",
+        dropout=0.0,
+    )
     config = ModelConfig(encoder=stack, vocabulary_size=TOKENIZER.vocabulary_size)
     model, head = build(config), built.head(config, labels)
     optimizer = torch.optim.Adam([*model.parameters(), *head.parameters()], 0.02)
-    batch = collate([one for given_one in examples for one in built.encode(given_one, TOKENIZERS, labels, "train", None)])
+    batch = collate(
+        [
+            one
+            for given_one in examples
+            for one in built.encode(given_one, TOKENIZERS, labels, "train", None)
+        ]
+    )
     for _ in range(steps):
         optimizer.zero_grad()
-        total, count, _ = built.loss(head(model, model(**batch.inputs), batch.inputs), batch)["loss"]
+        total, count, _ = built.loss(head(model, model(**batch.inputs), batch.inputs), batch)[
+            "loss"
+        ]
         (total / count).backward()
         optimizer.step()
     model.eval()
     head.eval()
-    return Predictor(model=model, head=head, task=built, tokenizers=TOKENIZERS, labels=labels, decoding=DecodingSettings())
+    return Predictor(
+        model=model,
+        head=head,
+        task=built,
+        tokenizers=TOKENIZERS,
+        labels=labels,
+        decoding=DecodingSettings(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,11 +121,26 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
 
 def test_labels_say_how_tags_and_words_are_read() -> None:
     labels = task().prepare(EXAMPLES)
-    assert labels["names"] == ["O", "B-LOC", "B-PER", "I-PER"] and (labels["scheme"], labels["written"]) == ("bio", "bio")
-    assert labels["words"] == {"rules": "unicode"} and labels["spaces"] == "always" and json.loads(json.dumps(labels)) == labels
-    assert task(scheme="bioes").prepare(EXAMPLES)["names"] == ["O", "B-PER", "E-PER", "S-LOC", "S-PER"]
+    assert labels["names"] == ["O", "B-LOC", "B-PER", "I-PER"] and (
+        labels["scheme"],
+        labels["written"],
+    ) == ("bio", "bio")
+    assert (
+        labels["words"] == {"rules": "unicode"}
+        and labels["spaces"] == "always"
+        and json.loads(json.dumps(labels)) == labels
+    )
+    assert task(scheme="bioes").prepare(EXAMPLES)["names"] == [
+        "O",
+        "B-PER",
+        "E-PER",
+        "S-LOC",
+        "S-PER",
+    ]
     glued = Example(text="a.", words=[(0, 1), (1, 2)], tags=["X", "PUNCT"])
-    assert task().prepare([glued])["spaces"] == "text" and task().prepare([glued])["scheme"] == "plain"
+    assert (
+        task().prepare([glued])["spaces"] == "text" and task().prepare([glued])["scheme"] == "plain"
+    )
     with pytest.raises(UsageError, match="are no spans"):
         task(scheme="bioes").prepare([glued])
     with pytest.raises(DataError, match="no sentence with tags"):
@@ -107,18 +153,30 @@ def test_labels_stand_at_words_whatever_their_pieces() -> None:
     labels = task().prepare(EXAMPLES)
     (one,) = task().encode(EXAMPLES[0], TOKENIZERS, labels, "train", None)
     starts, source = one.inputs["word_starts"], one.inputs["source"]
-    assert starts.sum() == len(one.targets["tags"]) == 5 and starts[0] == starts[-1] == 0 and len(starts) == len(source)
+    assert (
+        starts.sum() == len(one.targets["tags"]) == 5
+        and starts[0] == starts[-1] == 0
+        and len(starts) == len(source)
+    )
     assert TOKENIZER.decode(source.tolist()) == " " + SENTENCES[0]
     assert [labels["names"][number] for number in one.targets["tags"]] == EXAMPLES[0].tags
     new = Example(text="Ann", words=[(0, 3)], tags=["B-NEW"])
     assert task().encode(new, TOKENIZERS, labels, "train", None)[0].targets["tags"].tolist() == [-1]
     with pytest.raises(DataError, match="2 words and 1 tags"):
-        task().encode(Example(text="a b", words=[(0, 1), (2, 3)], tags=["O"]), TOKENIZERS, labels, "train", None)
+        task().encode(
+            Example(text="a b", words=[(0, 1), (2, 3)], tags=["O"]),
+            TOKENIZERS,
+            labels,
+            "train",
+            None,
+        )
     with pytest.raises(DataError, match="cannot be"):
         task().encode(Example(text="a b", words=[(0, 9)]), TOKENIZERS, labels, "use", None)
 
 
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=60), st.integers(12, 30), st.integers(1, 12))
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=60), st.integers(12, 30), st.integers(1, 12)
+)
 def test_windows_hold_every_word_and_overlap(counts: list[int], room: int, stride: int) -> None:
     found = windows(counts, room, stride)
     assert found[0][0] == 0 and found[-1][1] == len(counts)
@@ -136,14 +194,18 @@ def test_a_word_is_taken_where_it_stands_most_central() -> None:
 
 
 def test_long_words_are_bounded_and_counted() -> None:
-    found, unseen = spelt("x" * 10_000 + " b", [(0, 10_000), (10_001, 10_002)], TOKENIZER, 254, True, True)
+    found, unseen = spelt(
+        "x" * 10_000 + " b", [(0, 10_000), (10_001, 10_002)], TOKENIZER, 254, True, True
+    )
     assert len(found[0]) == MOST_PIECES and unseen > 0 and len(found[1]) >= 1
     assert len(spelt("abcdefgh", [(0, 8)], TOKENIZER, 6, True, True)[0][0]) <= 6
 
 
 @given(st.integers(0, 1000), st.sampled_from(["bio", "bioes"]), st.integers(1, 12), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_no_broken_span_ever_comes_out(seed: int, scheme: bio.Scheme, count: int, two_windows: bool) -> None:
+def test_no_broken_span_ever_comes_out(
+    seed: int, scheme: bio.Scheme, count: int, two_windows: bool
+) -> None:
     draw = np.random.default_rng(seed).normal
     letters = "BI" if scheme == "bio" else "BIES"
     names = ["O", *(f"{letter}-{kind}" for letter in letters for kind in ("A", "B"))]
@@ -152,24 +214,36 @@ def test_no_broken_span_ever_comes_out(seed: int, scheme: bio.Scheme, count: int
     words = rules.split(text)
     cut = count // 2 if two_windows and count > 1 else count
     places = [Place(0, cut, words, 0), Place(cut, count, words, 0)][: 1 + (cut < count)]
-    raw = [Raw(draw(size=(one.last - one.first, len(names))) * 5, one, None, labels) for one in places]
+    raw = [
+        Raw(draw(size=(one.last - one.first, len(names))) * 5, one, None, labels) for one in places
+    ]
     prediction = read(raw, Example(text=text), TOKENIZERS, dials=task().options)
     assert bio.broken(prediction.details["tags"], scheme) == []
     assert [(one["start"], one["end"]) for one in prediction.details["entities"]] == [
-        (words[first][0], words[last - 1][1]) for _, first, last in bio.spans(prediction.details["tags"])
+        (words[first][0], words[last - 1][1])
+        for _, first, last in bio.spans(prediction.details["tags"])
     ]
     assert constraints(labels).first.shape == (len(names),)
 
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"decoding": "crf"}, {"decoding": "crf", "scheme": "bioes"}, {"decoding": "greedy"}, {"pooling": "mean"}, {"bigrams": 997}],
+    [
+        {},
+        {"decoding": "crf"},
+        {"decoding": "crf", "scheme": "bioes"},
+        {"decoding": "greedy"},
+        {"pooling": "mean"},
+        {"bigrams": 997},
+    ],
 )
 def test_a_small_model_learns_and_answers_in_readable_text(options: dict[str, Any]) -> None:
     ready = predictor(steps=60, dropout=0.0, **options)
     evaluation = ready.evaluate(EXAMPLES)
     assert next(iter(evaluation.scores.values)) == "f1" and evaluation.scores.values["f1"] == 100.0
-    assert {"precision", "recall", "accuracy", "f1_PER", "f1_LOC", "loss"} <= set(evaluation.scores.values)
+    assert {"precision", "recall", "accuracy", "f1_PER", "f1_LOC", "loss"} <= set(
+        evaluation.scores.values
+    )
     answer = ready.predict(["Ann Ann saw Rome."])[0]
     assert answer.text == "[PER Ann Ann] saw [LOC Rome]."
     entities = answer.to_json()["entities"]
@@ -177,7 +251,13 @@ def test_a_small_model_learns_and_answers_in_readable_text(options: dict[str, An
         (0, 7, "PER", "Ann Ann"),
         (12, 16, "LOC", "Rome"),
     ]
-    assert all(0 < one["score"] <= 1 for one in entities) and answer.details["tags"] == ["B-PER", "I-PER", "O", "B-LOC", "O"]
+    assert all(0 < one["score"] <= 1 for one in entities) and answer.details["tags"] == [
+        "B-PER",
+        "I-PER",
+        "O",
+        "B-LOC",
+        "O",
+    ]
     given_words = ready.predict([{"text": "AnnRome", "words": [(0, 3), (3, 7)]}])[0]
     assert [one["text"] for one in given_words.details["entities"]] == ["Ann", "Rome"]
 
@@ -192,7 +272,9 @@ def test_windows_answer_as_one_text_and_neighbours_do_not_leak() -> None:
     together = [one.details for one in ready.predict(SENTENCES)]
     for one, other in zip(alone, together, strict=True):
         assert one["tags"] == other["tags"]
-        assert [entity["score"] for entity in one["entities"]] == pytest.approx([entity["score"] for entity in other["entities"]], abs=1e-3)
+        assert [entity["score"] for entity in one["entities"]] == pytest.approx(
+            [entity["score"] for entity in other["entities"]], abs=1e-3
+        )
 
 
 def test_bad_texts_never_crash() -> None:
@@ -210,9 +292,15 @@ def test_bad_texts_never_crash() -> None:
         "e\u0301",
     ]
     found = ready.predict(texts)
-    assert found[0].text == "" and found[2].truncated_input_tokens > 0 and len(found[2].details["tags"]) == 1
+    assert (
+        found[0].text == ""
+        and found[2].truncated_input_tokens > 0
+        and len(found[2].details["tags"]) == 1
+    )
     for text, one in zip(texts, found, strict=True):
-        for (start, end), word in zip(one.details.get("offsets", []), one.details.get("words", []), strict=True):
+        for (start, end), word in zip(
+            one.details.get("offsets", []), one.details.get("words", []), strict=True
+        ):
             assert text[start:end] == word
         json.dumps(one.to_json())
 
@@ -220,11 +308,15 @@ def test_bad_texts_never_crash() -> None:
 def test_a_document_of_200_000_characters_is_read_whole() -> None:
     document = "Ann saw Rome . " * (200_000 // 15)
     answer = predictor().predict([document])[0]
-    assert len(answer.details["tags"]) == len(document.split()) and answer.truncated_input_tokens == 0
+    assert (
+        len(answer.details["tags"]) == len(document.split()) and answer.truncated_input_tokens == 0
+    )
 
 
 def test_plain_tags_are_shown_at_their_words() -> None:
-    nouns = [Example(text="Dogs run.", words=[(0, 4), (5, 8), (8, 9)], tags=["NOUN", "VERB", "PUNCT"])]
+    nouns = [
+        Example(text="Dogs run.", words=[(0, 4), (5, 8), (8, 9)], tags=["NOUN", "VERB", "PUNCT"])
+    ]
     ready = predictor(nouns, steps=40, dropout=0.0)
     assert ready.predict(["Dogs run."])[0].text == "Dogs/NOUN run/VERB ./PUNCT"
     scores = ready.evaluate(nouns).scores
@@ -233,22 +325,40 @@ def test_plain_tags_are_shown_at_their_words() -> None:
 
 def test_labels_that_training_never_showed_are_named_and_wrong() -> None:
     ready = predictor(steps=40, dropout=0.0)
-    scores = ready.evaluate([*EXAMPLES, Example(text="Zed", words=[(0, 3)], tags=["B-ORG"], place="test:9")]).scores
-    assert scores.values["f1_ORG"] == 0.0 and "B-ORG" in scores.signature and np.isfinite(scores.values["loss"])
-    assert np.isfinite(predictor(decoding="crf").evaluate([Example(text="Zed", words=[(0, 3)], tags=["B-ORG"])]).scores.values["loss"])
+    scores = ready.evaluate(
+        [*EXAMPLES, Example(text="Zed", words=[(0, 3)], tags=["B-ORG"], place="test:9")]
+    ).scores
+    assert (
+        scores.values["f1_ORG"] == 0.0
+        and "B-ORG" in scores.signature
+        and np.isfinite(scores.values["loss"])
+    )
+    assert np.isfinite(
+        predictor(decoding="crf")
+        .evaluate([Example(text="Zed", words=[(0, 3)], tags=["B-ORG"])])
+        .scores.values["loss"]
+    )
 
 
 def test_word_dropout_hides_words_in_training_alone() -> None:
     built, tokenizer = task(word_dropout=0.5), Tokenizer.train(SENTENCES * 3, "bpe", 330, mask=True)
     labels, masked = built.prepare(EXAMPLES), Tokenizers(tokenizer, tokenizer)
-    assert built.draws and labels["mask"] is True and not task().draws and "mask" not in task().prepare(EXAMPLES)
+    assert (
+        built.draws
+        and labels["mask"] is True
+        and not task().draws
+        and "mask" not in task().prepare(EXAMPLES)
+    )
     hidden = 0
     for seed in range(20):
         (one,) = built.encode(EXAMPLES[0], masked, labels, "train", np.random.default_rng(seed))
         assert one.inputs["word_starts"].sum() == len(one.targets["tags"]) == 5
         hidden += int((one.inputs["source"] == tokenizer.mask_id).sum())
     assert 35 <= hidden <= 65
-    calls: list[tuple[Purpose, np.random.Generator | None]] = [("train", None), ("use", np.random.default_rng(1))]
+    calls: list[tuple[Purpose, np.random.Generator | None]] = [
+        ("train", None),
+        ("use", np.random.default_rng(1)),
+    ]
     for purpose, generator in calls:
         (one,) = built.encode(EXAMPLES[0], masked, labels, purpose, generator)
         assert tokenizer.mask_id not in one.inputs["source"]
@@ -262,11 +372,20 @@ def test_characters_become_words() -> None:
     ready = predictor(chinese, steps=80, dropout=0.0, unit="character")
     assert ready.evaluate(chinese).scores.values["f1"] == 100.0
     answer = ready.predict(["我們愛台灣 我們"])[0]
-    assert answer.text == "我們 愛 台灣 我們" and answer.to_json()["offsets"] == [[0, 2], [2, 3], [3, 5], [6, 8]]
-    words_run = predictor([Example(text="我們 去", words=[(0, 2), (3, 4)], tags=["B-X", "O"])], steps=20)
+    assert answer.text == "我們 愛 台灣 我們" and answer.to_json()["offsets"] == [
+        [0, 2],
+        [2, 3],
+        [3, 5],
+        [6, 8],
+    ]
+    words_run = predictor(
+        [Example(text="我們 去", words=[(0, 2), (3, 4)], tags=["B-X", "O"])], steps=20
+    )
     words_run.segmenter = ready
     assert words_run.predict(["我們愛台灣"])[0].details["words"] == ["我們", "愛", "台灣"]
-    assert words_run.predict([{"text": "我們愛台灣", "words": [(0, 5)]}])[0].details["words"] == ["我們愛台灣"]
+    assert words_run.predict([{"text": "我們愛台灣", "words": [(0, 5)]}])[0].details["words"] == [
+        "我們愛台灣"
+    ]
 
 
 def test_heads_refuse_models_that_do_not_fit() -> None:
@@ -281,22 +400,36 @@ def test_heads_refuse_models_that_do_not_fit() -> None:
 def test_scores_want_an_answer_for_every_word() -> None:
     wrong = Prediction(text="", details={"words": ["a"], "tags": ["O"]})
     with pytest.raises(DataError, match="2 words have tags, and 1 were answered"):
-        task().score([wrong], [Example(text="a b", words=[(0, 1), (2, 3)], tags=["O", "O"], place="p")], {})
+        task().score(
+            [wrong], [Example(text="a b", words=[(0, 1), (2, 3)], tags=["O", "O"], place="p")], {}
+        )
 
 
 @pytest.mark.parametrize(("learnt", "scored"), [("bio", "bioes"), ("bioes", "bio")])
-def test_a_test_set_in_the_other_scheme_is_scored_alike(learnt: bio.Scheme, scored: bio.Scheme) -> None:
+def test_a_test_set_in_the_other_scheme_is_scored_alike(
+    learnt: bio.Scheme, scored: bio.Scheme
+) -> None:
     def written(scheme: bio.Scheme) -> list[Example]:
-        return [dataclasses.replace(one, tags=bio.converted(one.tags or [], scheme)) for one in EXAMPLES]
+        return [
+            dataclasses.replace(one, tags=bio.converted(one.tags or [], scheme)) for one in EXAMPLES
+        ]
 
     model = predictor(written(learnt), steps=40)
     same, other = model.evaluate(written(learnt)).scores, model.evaluate(written(scored)).scores
-    assert same.values["f1"] > 50 and other.values == pytest.approx(same.values) and other.signature == same.signature
+    assert (
+        same.values["f1"] > 50
+        and other.values == pytest.approx(same.values)
+        and other.signature == same.signature
+    )
 
 
 def test_a_label_that_training_lacks_is_named_whatever_the_scheme_that_is_learnt() -> None:
     strange = dataclasses.replace(EXAMPLES[0], tags=["B-MISC", "I-MISC", "O", "B-LOC", "O"])
-    choices: list[dict[str, Any]] = [{}, {"scheme": "bioes"}, {"scheme": "bioes", "decoding": "crf"}]
+    choices: list[dict[str, Any]] = [
+        {},
+        {"scheme": "bioes"},
+        {"scheme": "bioes", "decoding": "crf"},
+    ]
     for options in choices:
         said = predictor(**options).evaluate([strange]).scores.signature
         assert "labels not seen in training, never right: B-MISC, I-MISC" in said

@@ -1,4 +1,6 @@
-"""Summaries, questions, answers in words, and several tasks in one model: slot by slot, and once through a small model."""
+"""Summaries, questions, answers in words, and several tasks in one model: slot by slot, and once
+through a small model.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +42,31 @@ def made(name: str, **options: Any) -> tuple[Task, list[Example], dict[str, Any]
     return task, found, task.prepare(found)
 
 
-def predictor(name: str, tokenizers: Tokenizers, positions: Any = "rotary", **options: Any) -> Predictor:
+def predictor(
+    name: str, tokenizers: Tokenizers, positions: Any = "rotary", **options: Any
+) -> Predictor:
     torch.manual_seed(1)
     task, _, labels = made(name, **options)
-    stack = StackConfig(layers=1, width=16, heads=2, inner_width=32, norm_placement="pre", positions=positions, dropout=0.0)
-    config = ModelConfig(encoder=stack, decoder=stack, vocabulary_size=tokenizers.target.vocabulary_size)
-    return Predictor(model=build_model(config).eval(), head=task.head(config, labels), task=task, tokenizers=tokenizers, labels=labels,
-                     decoding=DecodingSettings(max_length=5))  # fmt: skip
+    stack = StackConfig(
+        layers=1,
+        width=16,
+        heads=2,
+        inner_width=32,
+        norm_placement="pre",
+        positions=positions,
+        dropout=0.0,
+    )
+    config = ModelConfig(
+        encoder=stack, decoder=stack, vocabulary_size=tokenizers.target.vocabulary_size
+    )
+    return Predictor(
+        model=build_model(config).eval(),
+        head=task.head(config, labels),
+        task=task,
+        tokenizers=tokenizers,
+        labels=labels,
+        decoding=DecodingSettings(max_length=5),
+    )
 
 
 def test_an_answer_cut_inside_a_character_shows_nothing_of_it(tokenizers: Tokenizers) -> None:
@@ -55,7 +75,10 @@ def test_an_answer_cut_inside_a_character_shows_nothing_of_it(tokenizers: Tokeni
         dials: dict[str, Any] = {"temperature": 1.0, "seed": seed, "max_length": 3}
         one = toy.predict([LONG], **dials)[0]
         cut += tokenizers.target.decode(one.tokens).endswith("\ufffd") and one.cut
-        assert not (one.cut and one.text.endswith("\ufffd")) and "".join(toy.stream(LONG, **dials)) == one.text
+        assert (
+            not (one.cut and one.text.endswith("\ufffd"))
+            and "".join(toy.stream(LONG, **dials)) == one.text
+        )
     assert cut, "none was cut there: a check that cannot fail"
 
 
@@ -66,27 +89,41 @@ def test_slots_and_needs(name: str, tokenizers: Tokenizers) -> None:
     assert task.input == next(iter(INPUTS[name]))
     one = task.encode(examples[0], tokenizers, labels, "train", None)[0]
     pieces = tokenizers.target.encode("They meet at noon.")
-    assert one.inputs["target"].tolist() == [0, *pieces] and one.targets["tokens"].tolist() == [*pieces, 1]
+    assert one.inputs["target"].tolist() == [0, *pieces] and one.targets["tokens"].tolist() == [
+        *pieces,
+        1,
+    ]
     used = task.encode(Example(**INPUTS[name]), tokenizers, labels, "use", None)[0]  # type: ignore[arg-type]
-    assert used.inputs["source"].tolist() == one.inputs["source"].tolist() and set(used.inputs) == {"source"} and not used.unseen
+    assert (
+        used.inputs["source"].tolist() == one.inputs["source"].tolist()
+        and set(used.inputs) == {"source"}
+        and not used.unseen
+    )
     with pytest.raises(DataError, match="nothing to train on"):
         task.prepare([])
     with pytest.raises(DataError, match=r"b\.tsv:7 has no target text"):
         task.encode(Example(**INPUTS[name], place="b.tsv:7"), tokenizers, labels, "train", None)  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"b\.tsv:8 has no"):
-        task.encode(Example(place="b.tsv:8", target_language="ask"), tokenizers, labels, "use", None)
+        task.encode(
+            Example(place="b.tsv:8", target_language="ask"), tokenizers, labels, "use", None
+        )
 
 
 def test_what_the_source_is(tokenizers: Tokenizers) -> None:
     tokenizer = tokenizers.source
     pieces, question = tokenizer.encode(LONG), tokenizer.encode("Where do they meet?")
     wanted: dict[str, list[int]] = {
-        "summarization": [*pieces, 1], "question-generation": [*pieces, 1], "generative-answering": [*question, 1, *pieces, 1],
+        "summarization": [*pieces, 1],
+        "question-generation": [*pieces, 1],
+        "generative-answering": [*question, 1, *pieces, 1],
         "text-to-text": [*tokenizer.encode("shorten: "), *pieces, 1],
-    }  # fmt: skip
+    }
     for name, ids in wanted.items():
         task, examples, labels = made(name)
-        assert task.encode(examples[0], tokenizers, labels, "use", None)[0].inputs["source"].tolist() == ids
+        assert (
+            task.encode(examples[0], tokenizers, labels, "use", None)[0].inputs["source"].tolist()
+            == ids
+        )
     task, examples, labels = made("text-to-text", prefix="tag")
     assert labels["tags"] == ["ask", "shorten"]
     one = task.encode(examples[0], tokenizers, labels, "use", None)[0]
@@ -97,16 +134,26 @@ def test_what_the_source_is(tokenizers: Tokenizers) -> None:
 @pytest.mark.parametrize("longest", [16, 48])
 def test_a_long_source_is_cut_and_counted(name: str, longest: int, tokenizers: Tokenizers) -> None:
     task, examples, labels = made(name, longest_source=longest)
-    whole = made(name)[0].encode(examples[0], tokenizers, labels, "use", None)[0].inputs["source"].tolist()
+    whole = (
+        made(name)[0]
+        .encode(examples[0], tokenizers, labels, "use", None)[0]
+        .inputs["source"]
+        .tolist()
+    )
     for purpose in ("train", "use"):
         one = task.encode(examples[0], tokenizers, labels, purpose, None)[0]  # type: ignore[arg-type]
         cut = one.inputs["source"].tolist()
         assert len(cut) == longest and one.unseen == len(whole) - longest and cut[-1] == 1
         if name != "generative-answering" or longest > 20:
-            assert cut[:-1] == whole[: longest - 1]  # its beginning; a question is whole, the passage gives way
+            # its beginning; a question is whole, the passage gives way
+            assert cut[:-1] == whole[: longest - 1]
     ready = predictor(name, tokenizers, longest_source=longest)
     found = ready.predict([INPUTS[name]])[0]
-    assert found.truncated_input_tokens == len(whole) - longest == found.to_json()["truncated_input_tokens"]
+    assert (
+        found.truncated_input_tokens
+        == len(whole) - longest
+        == found.to_json()["truncated_input_tokens"]
+    )
     shorter = ready.predict([INPUTS[name]], truncate=10)[0]
     assert shorter.truncated_input_tokens == len(whole) - 10
 
@@ -117,7 +164,9 @@ def test_one_word_of_ten_thousand_characters_and_an_empty_source(tokenizers: Tok
     assert word.truncated_input_tokens == len(tokenizers.source.encode("xy" * 5000)) - 511
     assert empty.text == "" and short.truncated_input_tokens == 0
     alone = ready.predict(["Ada: yes"])[0]
-    assert alone.text == short.text and alone.log_probability == pytest.approx(short.log_probability, abs=1e-4)
+    assert alone.text == short.text and alone.log_probability == pytest.approx(
+        short.log_probability, abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("positions", ["rotary", "sinusoidal", "learned"])
@@ -136,7 +185,11 @@ def test_beams_and_losses_with_any_positions(positions: str, tokenizers: Tokeniz
     ("name", "options", "message"),
     [
         ("summarization", {"longest": 3}, "Did you mean 'task.longest_source'"),
-        ("summarization", {"longest_source": 4}, r"task\.longest_source is 4; it must be a whole number of tokens, 8 or more"),
+        (
+            "summarization",
+            {"longest_source": 4},
+            r"task\.longest_source is 4; it must be a whole number of tokens, 8 or more",
+        ),
         ("question-generation", {"longest_source": True}, r"task\.longest_source is True"),
         ("generative-answering", {"label_smoothing": 1}, r"task\.label_smoothing is 1"),
         ("text-to-text", {"r_drop": -1.0}, r"task\.r_drop is -1"),
@@ -153,7 +206,10 @@ def test_a_model_without_a_decoder_or_with_few_positions_is_refused() -> None:
     stack = StackConfig(width=16, heads=2, positions="learned", max_positions=100)
     with pytest.raises(UsageError, match="give model.preset, for example 'transformer-small'"):
         TASKS["summarization"]({}).head(ModelConfig(encoder=stack), {})
-    with pytest.raises(UsageError, match=r"task\.longest_source is 512, and this model has 100 positions\. Give 100 or less"):
+    with pytest.raises(
+        UsageError,
+        match=r"task\.longest_source is 512, and this model has 100 positions\. Give 100 or less",
+    ):
         TASKS["summarization"]({}).head(ModelConfig(encoder=stack, decoder=stack), {})
 
 
@@ -162,33 +218,52 @@ def test_tasks_are_named_or_asked_for(tokenizers: Tokenizers) -> None:
     with pytest.raises(UsageError, match="say which with --to: ask, shorten"):
         task.encode(Example(source="a"), tokenizers, labels, "use", None)
     with pytest.raises(UsageError, match=r"Unknown task 'sing' \(text 1\).*Allowed: ask, shorten"):
-        task.encode(Example(source="a", target_language="sing", place="text 1"), tokenizers, labels, "use", None)
+        task.encode(
+            Example(source="a", target_language="sing", place="text 1"),
+            tokenizers,
+            labels,
+            "use",
+            None,
+        )
     default = made("text-to-text", default_task="ask")[0]
     one = default.encode(Example(source="a"), tokenizers, labels, "use", None)[0]
     assert one.inputs["source"].tolist()[:-2] == tokenizers.source.encode("ask: ")
     with pytest.raises(UsageError, match=r"'sing' in task\.default_task"):
         made("text-to-text", default_task="sing")
     alone = task.prepare(examples[:1])
-    assert task.encode(Example(source="a"), tokenizers, alone, "use", None)[0].inputs["source"][0] == tokenizers.source.encode("shorten")[0]
+    assert (
+        task.encode(Example(source="a"), tokenizers, alone, "use", None)[0].inputs["source"][0]
+        == tokenizers.source.encode("shorten")[0]
+    )
     plain = Tokenizer.train([LONG], "bpe", 330)
     with pytest.raises(RunError, match="no tag for 'ask'"):
-        made("text-to-text", prefix="tag")[0].encode(examples[1], Tokenizers(plain, plain), labels, "use", None)
+        made("text-to-text", prefix="tag")[0].encode(
+            examples[1], Tokenizers(plain, plain), labels, "use", None
+        )
     with pytest.raises(DataError, match=r"The prefix 'shorten' alone has \d+ tokens"):
-        made("text-to-text", longest_source=8)[0].encode(examples[0], Tokenizers(plain, plain), labels, "use", None)
+        made("text-to-text", longest_source=8)[0].encode(
+            examples[0], Tokenizers(plain, plain), labels, "use", None
+        )
 
 
-# Scores -----------------------------------------------------------------------------------------------------------------
+# Scores -------------------------------------------------------------------------------------------
 
 
 def scored(name: str, texts: list[str], examples: list[Example]) -> Any:
-    return TASKS[name]({}).score([Prediction(text=text) for text in texts], examples, {"loss": 2.0, "nll": 1.0})
+    return TASKS[name]({}).score(
+        [Prediction(text=text) for text in texts], examples, {"loss": 2.0, "nll": 1.0}
+    )
 
 
 def test_summaries_are_scored_by_the_best_reference() -> None:
     several = [Example(target="a b", references=["a b", "c d e"]), Example(target="x")]
     scores = scored("summarization", ["c d e", "x"], several)
     assert list(scores.values) == ["rouge1", "rouge2", "rougeL", "loss", "perplexity"]
-    assert scores.values["rouge1"] == 100 and scores.values["rouge2"] == 50 and scores.values["loss"] == 1.0
+    assert (
+        scores.values["rouge1"] == 100
+        and scores.values["rouge2"] == 50
+        and scores.values["loss"] == 1.0
+    )
     assert "best:each" in scores.signatures["rouge1"]
     with pytest.raises(DataError, match=r"c\.tsv:1 has no reference"):
         scored("summarization", ["a"], [Example(place="c.tsv:1")])
@@ -198,30 +273,64 @@ def test_questions_are_scored_by_all_references() -> None:
     text = "where did the two of them meet ?"
     several = [Example(target="who met ?", references=["who met ?", text]), Example(target=text)]
     scores = scored("question-generation", [text, text], several)
-    assert list(scores.values)[:2] == ["bleu", "rougeL"] and scores.values["bleu"] == pytest.approx(100)
+    assert list(scores.values)[:2] == ["bleu", "rougeL"] and scores.values["bleu"] == pytest.approx(
+        100
+    )
     assert "tok:13a" in scores.signatures["bleu"] and "nrefs:var" in scores.signatures["bleu"]
-    worse = scored("question-generation", [text, text], [Example(target="who met ?"), Example(target=text)])
+    worse = scored(
+        "question-generation", [text, text], [Example(target="who met ?"), Example(target=text)]
+    )
     assert worse.values["bleu"] < 100 and "nrefs:1" in worse.signatures["bleu"]
-    chinese = scored("question-generation", ["他們在哪裡見面？"], [Example(target="他們在哪裡見面？")])
+    chinese = scored(
+        "question-generation", ["他們在哪裡見面？"], [Example(target="他們在哪裡見面？")]
+    )
     assert chinese.values["rougeL"] == 100 and "tok:zh" in chinese.signatures["bleu"]
 
 
 def test_answers_are_scored_as_the_extractive_reader_is() -> None:
     extractive, generative = TASKS["question-answering"]({}), TASKS["generative-answering"]({})
-    rows = [("The old bridge", "by the old bridge", "en"), ("首都東京", "東京", "ja"), ("", "", None), ("北京市", "北京", "zh")]
-    theirs = [Example(question="?", passage=text, answers=[(text, 0)] if text else [], source_language=code) for _, text, code in rows]
+    rows = [
+        ("The old bridge", "by the old bridge", "en"),
+        ("首都東京", "東京", "ja"),
+        ("", "", None),
+        ("北京市", "北京", "zh"),
+    ]
+    theirs = [
+        Example(
+            question="?", passage=text, answers=[(text, 0)] if text else [], source_language=code
+        )
+        for _, text, code in rows
+    ]
     ours = [
-        Example(question="?", passage=text, target=text, references=[text] if text else [], source_language=code) for _, text, code in rows
+        Example(
+            question="?",
+            passage=text,
+            target=text,
+            references=[text] if text else [],
+            source_language=code,
+        )
+        for _, text, code in rows
     ]
     predictions = [Prediction(text=text) for text, _, _ in rows]
-    wanted, found = extractive.score(predictions, theirs, {}), generative.score(predictions, ours, {})
+    wanted, found = (
+        extractive.score(predictions, theirs, {}),
+        generative.score(predictions, ours, {}),
+    )
     assert found.values == wanted.values and found.signatures == wanted.signatures
 
 
 def test_several_tasks_have_a_mean_and_their_own_scores() -> None:
-    examples = [Example(target="a b c d", target_language="ask"), Example(target="x y", target_language="shorten")]
+    examples = [
+        Example(target="a b c d", target_language="ask"),
+        Example(target="x y", target_language="shorten"),
+    ]
     values = scored("text-to-text", ["a b c d", "z"], examples).values
     assert (values["rougeL_ask"], values["rougeL_shorten"], values["rougeL"]) == (100, 0, 50)
-    assert (values["exact_match_ask"], values["exact_match"]) == (100, 50) and next(iter(values)) == "rougeL"
+    assert (values["exact_match_ask"], values["exact_match"]) == (100, 50) and next(
+        iter(values)
+    ) == "rougeL"
     one = scored("text-to-text", ["a b c d"], examples[:1])
-    assert set(one.values) == {"rougeL", "bleu", "exact_match", "loss", "perplexity"} and "mean over" not in one.signature
+    assert (
+        set(one.values) == {"rougeL", "bleu", "exact_match", "loss", "perplexity"}
+        and "mean over" not in one.signature
+    )

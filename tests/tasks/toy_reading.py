@@ -31,17 +31,43 @@ def tokenizers() -> Tokenizers:
     return Tokenizers(one, one)
 
 
-def predictor(options: dict[str, Any] | None = None, no_answer: bool = False, seed: int = 1, positions: str = "rotary") -> Predictor:
+def predictor(
+    options: dict[str, Any] | None = None,
+    no_answer: bool = False,
+    seed: int = 1,
+    positions: str = "rotary",
+) -> Predictor:
     """An untrained reader of width 16."""
     torch.manual_seed(seed)
     task, both = build(options or {}), tokenizers()
-    dials = {"width": 16, "heads": 2, "layers": 1, "inner_width": 32, "segments": 5, "positions": positions}
+    dials = {
+        "width": 16,
+        "heads": 2,
+        "layers": 1,
+        "inner_width": 32,
+        "segments": 5,
+        "positions": positions,
+    }
     config = with_vocabulary(configure("encoder-tiny", dials), both)
     labels = {"languages": {"source": []}, "no_answer": no_answer}
     model, head = build_model(config).eval(), task.head(config, labels).eval()
-    return Predictor(model=model, head=head, task=task, tokenizers=both, labels=labels, decoding=DecodingSettings())
+    return Predictor(
+        model=model,
+        head=head,
+        task=task,
+        tokenizers=both,
+        labels=labels,
+        decoding=DecodingSettings(),
+    )
 
 
-def question(passage: str, answer: str | None = None, asked: str = "Who met Ada?", language: str | None = None) -> Example:
+def question(
+    passage: str,
+    answer: str | None = None,
+    asked: str = "Who met Ada?",
+    language: str | None = None,
+) -> Example:
     answers = [] if answer is None else [(answer, passage.index(answer))]
-    return Example(question=asked, passage=passage, answers=answers, source_language=language, place="a.json#1")
+    return Example(
+        question=asked, passage=passage, answers=answers, source_language=language, place="a.json#1"
+    )

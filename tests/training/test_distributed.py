@@ -24,11 +24,24 @@ GIVEN = {"steps": 12, "accumulate": 3, "epsilon": 1e-4, "average": 0.0}
 
 def start(path: Path, rank: int, port: int, **given: object) -> subprocess.Popen[str]:
     environment = {
-        **os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[2] / "src"), "RANK": str(rank),
-        "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-    }  # fmt: skip
-    command = [sys.executable, str(SCRIPT), str(path), *(f"{name}={value}" for name, value in given.items())]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(SCRIPT.parents[2] / "src"),
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        str(path),
+        *(f"{name}={value}" for name, value in given.items()),
+    ]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def free_port() -> int:
@@ -45,10 +58,14 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     list(train(make_job(tmp_path / "one", **GIVEN)))  # type: ignore[arg-type]
     one, two = (read_tensors(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, tensor in one.items():
-        torch.testing.assert_close(two[name], tensor, rtol=0, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            two[name], tensor, rtol=0, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
-def test_too_few_micro_batches_for_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_micro_batches_for_the_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trainer, "world", lambda: World(0, 4))
     with pytest.raises(UsageError, match=r"batches\.accumulate 4 or more"):
         list(train(make_job(tmp_path / "run", accumulate=2)))

@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM: a whole update is saved, the caller is told, a resumed run ends in the same bits."""
+"""Ctrl-C and SIGTERM: a whole update is saved, the caller is told, a resumed run ends in the same
+bits.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ DIALS: dict[str, Any] = {"steps": STEPS, "validation": {"every_steps": 4}}
 @pytest.fixture(autouse=True)
 def heard() -> Iterator[None]:
     """Handle SIGINT as on a terminal; what a script starts in the background ignores it."""
-    before = [signal.signal(signal.SIGINT, signal.default_int_handler), signal.getsignal(signal.SIGTERM)]
+    before = [
+        signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.getsignal(signal.SIGTERM),
+    ]
     yield
     for number, handler in zip(STOPPING, before, strict=True):
         signal.signal(number, handler)
@@ -61,7 +66,9 @@ def saved_step(path: Path) -> int | None:
     return None if checkpoint is None else checkpoint.step
 
 
-def signal_in(place: str, job: Job, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIGINT) -> None:
+def signal_in(
+    place: str, job: Job, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIGINT
+) -> None:
     """Let the signal come in step 12: its forward pass, update, validation or checkpoint."""
     if place == "forward":
         call = 2 * STOP - 1 + 2  # two micro-batches a step, and two validations before
@@ -77,18 +84,29 @@ def signal_in(place: str, job: Job, monkeypatch: pytest.MonkeyPatch, number: int
 
 
 @pytest.mark.parametrize("place", ["forward", "optimizer", "validation", "checkpoint"])
-def test_an_interrupt_waits_for_the_whole_update(place: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_waits_for_the_whole_update(
+    place: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "run"
     with monkeypatch.context() as patched:
         job = make_job(path, **DIALS)
         signal_in(place, job, patched)
         told = interrupted(job)
     assert told[-1].event == "interrupted" and told[-1].step == saved_step(path) == STOP
-    assert told[-1].message == "Stopped after step 12, and saved. Go on with: triptych train toy --resume"
+    assert (
+        told[-1].message
+        == "Stopped after step 12, and saved. Go on with: triptych train toy --resume"
+    )
     validated = [progress.step for progress in told if progress.event == "validation"]
     assert validated == ([4, 8, 12] if place == "checkpoint" else [4, 8])
     again = finish(make_job(path, resume=True, **DIALS))
-    assert [progress.step for progress in again if progress.event == "validation"] == [4, 8, 12, 16, 20][len(validated) :]
+    assert [progress.step for progress in again if progress.event == "validation"] == [
+        4,
+        8,
+        12,
+        16,
+        20,
+    ][len(validated) :]
     assert_same_run(whole, path)
 
 
@@ -114,7 +132,9 @@ def test_what_ends_it_in_the_callers_body_saves_too(end: str, whole: Path, tmp_p
     assert_same_run(whole, path)
 
 
-def test_a_loop_over_seeds_ends_with_the_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_over_seeds_ends_with_the_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun = []
     with pytest.raises(KeyboardInterrupt):
         for seed in (1, 2, 3):
@@ -127,7 +147,9 @@ def test_a_loop_over_seeds_ends_with_the_interrupt(tmp_path: Path, monkeypatch: 
     assert begun == [1, 2]
 
 
-def test_sigterm_saves_and_exits_with_143(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sigterm_saves_and_exits_with_143(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "run"
     with monkeypatch.context() as patched:
         job = make_job(path, **DIALS)
@@ -156,7 +178,8 @@ def test_the_second_interrupt_stops_at_once(tmp_path: Path) -> None:
 
     job.batches.next_batches = twice  # type: ignore[method-assign]
     told = interrupted(job)
-    assert told[-1].event != "interrupted" and saved_step(tmp_path / "run") == 8  # of the best validation
+    # of the best validation
+    assert told[-1].event != "interrupted" and saved_step(tmp_path / "run") == 8
 
 
 def test_a_handler_of_the_program_is_called_after_the_update(tmp_path: Path) -> None:
@@ -176,7 +199,10 @@ def test_a_handler_that_was_set_meanwhile_stays(tmp_path: Path) -> None:
 
     for place in ("body", "step"):
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        job, change = make_job(tmp_path / place, steps=4), lambda: signal.signal(signal.SIGINT, other)
+        job, change = (
+            make_job(tmp_path / place, steps=4),
+            lambda: signal.signal(signal.SIGINT, other),
+        )
         if place == "step":
 
             def validate(model: Any, change: Callable[[], Any] = change) -> dict[str, float]:
@@ -197,17 +223,23 @@ def test_ignored_signals_stay_ignored(tmp_path: Path) -> None:
     assert finish(job)[-1].event == "finished"
 
 
-def test_an_interrupt_while_the_weights_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_while_the_weights_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "run"
     job = make_job(path, steps=4)
     monkeypatch.setattr(job.run, "write_model", signalled(job.run.write_model, 1))
     assert "finished" not in {progress.event for progress in interrupted(job)}
-    assert [progress.event for progress in finish(make_job(path, steps=4, resume=True))][-1] == "finished"
+    assert [progress.event for progress in finish(make_job(path, steps=4, resume=True))][
+        -1
+    ] == "finished"
 
 
 def test_training_in_a_thread_leaves_signals_alone(tmp_path: Path) -> None:
     told: list[Progress] = []
-    thread = threading.Thread(target=lambda: told.extend(train(make_job(tmp_path / "run", steps=4))))
+    thread = threading.Thread(
+        target=lambda: told.extend(train(make_job(tmp_path / "run", steps=4)))
+    )
     thread.start()
     thread.join(60)
     assert told[-1].event == "finished"
@@ -217,7 +249,10 @@ def test_the_command_line_closes_a_training_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with stoppable():
-        assert [signal.getsignal(number) for number in STOPPING] == [signal.default_int_handler, exit_on_sigterm]
+        assert [signal.getsignal(number) for number in STOPPING] == [
+            signal.default_int_handler,
+            exit_on_sigterm,
+        ]
         with pytest.raises(SystemExit):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)
@@ -243,7 +278,12 @@ def test_a_program_that_leaves_its_iterator_behind(tmp_path: Path) -> None:
 
 def test_all_processes_stop_after_the_same_step(tmp_path: Path) -> None:
     port = free_port()
-    given = {"steps": 8, "interrupted": "[1,5]", "checkpoint_every_steps": 100, "validates": "false"}
+    given = {
+        "steps": 8,
+        "interrupted": "[1,5]",
+        "checkpoint_every_steps": 100,
+        "validates": "false",
+    }
     processes = [start(tmp_path / "run", rank, port, **given) for rank in (0, 1)]
     told = [process.communicate(timeout=120)[0] for process in processes]
     for one in told:

@@ -1,4 +1,6 @@
-"""Killed with SIGKILL and resumed: the same bits as never stopped. Two kills here; benchmarks/kill_and_resume.py does more."""
+"""Killed with SIGKILL and resumed: the same bits as never stopped. Two kills here;
+benchmarks/kill_and_resume.py does more.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.pa
 
 def run_until(path: Path, last_step: int | None) -> bool:
     """Train in another process, killed once it tells `last_step`. Whether it came to its end."""
-    command = [sys.executable, str(SCRIPT), str(path), "steps=40", f"resume={json.dumps(path.exists())}"]
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        str(path),
+        "steps=40",
+        f"resume={json.dumps(path.exists())}",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
         assert process.stdout is not None
         for line in process.stdout:

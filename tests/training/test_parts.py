@@ -20,11 +20,20 @@ from triptych.training.step import seed_of
 
 
 def at(schedule: Schedule, step: int, **given: float) -> float:
-    settings = TrainingSettings(steps=1000, learning_rate=2.0, schedule=schedule, warmup_steps=100, final_rate=0.1, **given)  # type: ignore[arg-type]
+    settings = TrainingSettings(
+        steps=1000,
+        learning_rate=2.0,
+        schedule=schedule,
+        warmup_steps=100,
+        final_rate=0.1,
+        **given,  # type: ignore[arg-type]
+    )
     return rate(settings, step, fraction_done(settings, step, 0.0))
 
 
-@pytest.mark.parametrize("schedule", ["inverse_square_root", "linear", "cosine", "trapezoid", "constant"])
+@pytest.mark.parametrize(
+    "schedule", ["inverse_square_root", "linear", "cosine", "trapezoid", "constant"]
+)
 def test_every_schedule_warms_up(schedule: Schedule) -> None:
     assert at(schedule, 1) <= 0.02
     assert at(schedule, 50) <= 1.0
@@ -35,7 +44,11 @@ def test_schedules_after_the_warmup() -> None:
     assert math.isclose(at("inverse_square_root", 400), 1.0)  # 2 * sqrt(100 / 400)
     assert math.isclose(at("linear", 1000), 0.2) and math.isclose(at("linear", 500), 2 * 0.55)
     assert math.isclose(at("cosine", 1000), 0.2) and math.isclose(at("cosine", 500), 2 * 0.55)
-    assert at("trapezoid", 400) == 2.0 and math.isclose(at("trapezoid", 700), 2 * 0.55) and math.isclose(at("trapezoid", 1000), 0.2)
+    assert (
+        at("trapezoid", 400) == 2.0
+        and math.isclose(at("trapezoid", 700), 2 * 0.55)
+        and math.isclose(at("trapezoid", 1000), 0.2)
+    )
     assert at("constant", 1000) == 2.0
 
 
@@ -54,24 +67,44 @@ def test_passes_over_the_data_are_a_limit_too() -> None:
 
 
 def test_warmup_as_a_share_of_the_run() -> None:
-    settings = TrainingSettings(epochs=2, learning_rate=2.0, schedule="linear", warmup_share=0.1, final_rate=0.0)
-    assert math.isclose(rate(settings, 1, 0.0, 0.01), 2.0 * 0.1)  # a tenth of the warm-up is done with this step
+    settings = TrainingSettings(
+        epochs=2, learning_rate=2.0, schedule="linear", warmup_share=0.1, final_rate=0.0
+    )
+    # a tenth of the warm-up is done with this step
+    assert math.isclose(rate(settings, 1, 0.0, 0.01), 2.0 * 0.1)
     assert math.isclose(rate(settings, 10, 0.09, 0.1), 2.0 * 0.91)
     assert math.isclose(rate(settings, 50, 0.5, 0.51), 1.0)
-    assert rate(TrainingSettings(epochs=2, learning_rate=2.0, schedule="constant", warmup_share=0.0), 1, 0.0, 0.01) == 2.0
+    assert (
+        rate(
+            TrainingSettings(epochs=2, learning_rate=2.0, schedule="constant", warmup_share=0.0),
+            1,
+            0.0,
+            0.01,
+        )
+        == 2.0
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "named"),
-    [({}, "training.steps"), ({"epochs": 0.0}, "training.epochs is 0"), ({"epochs": math.inf}, "training.epochs is inf"),
-     ({"steps": 1, "schedule": "linear", "warmup_share": 1.0}, "training.warmup_share is 1.0"),
-     ({"steps": 1, "warmup_share": 0.1}, "inverse_square_root"),
-     ({"steps": 0}, "training.steps is 0"), ({"minutes": -1.0}, "training.minutes"),
-     ({"steps": 1, "average": 1.0}, "training.average"), ({"steps": 1, "warmup_steps": -1}, "training.warmup_steps"),
-     ({"steps": 1, "learning_rate": float("nan")}, "training.learning_rate"), ({"minutes": math.inf}, "training.minutes is inf"),
-     ({"steps": 1, "learning_rate": math.inf}, "training.learning_rate is inf"), ({"steps": 1, "epsilon": -1.0}, "training.epsilon"),
-     ({"steps": 1, "seed": -1}, "training.seed is -1"), ({"steps": 1, "seed": 1 << 63}, "training.seed")],
-)  # fmt: skip
+    [
+        ({}, "training.steps"),
+        ({"epochs": 0.0}, "training.epochs is 0"),
+        ({"epochs": math.inf}, "training.epochs is inf"),
+        ({"steps": 1, "schedule": "linear", "warmup_share": 1.0}, "training.warmup_share is 1.0"),
+        ({"steps": 1, "warmup_share": 0.1}, "inverse_square_root"),
+        ({"steps": 0}, "training.steps is 0"),
+        ({"minutes": -1.0}, "training.minutes"),
+        ({"steps": 1, "average": 1.0}, "training.average"),
+        ({"steps": 1, "warmup_steps": -1}, "training.warmup_steps"),
+        ({"steps": 1, "learning_rate": float("nan")}, "training.learning_rate"),
+        ({"minutes": math.inf}, "training.minutes is inf"),
+        ({"steps": 1, "learning_rate": math.inf}, "training.learning_rate is inf"),
+        ({"steps": 1, "epsilon": -1.0}, "training.epsilon"),
+        ({"steps": 1, "seed": -1}, "training.seed is -1"),
+        ({"steps": 1, "seed": 1 << 63}, "training.seed"),
+    ],
+)
 def test_settings_that_cannot_train(given: dict, named: str) -> None:
     with pytest.raises(UsageError) as caught:
         TrainingSettings(**given).check()
@@ -81,14 +114,21 @@ def test_settings_that_cannot_train(given: dict, named: str) -> None:
 @pytest.mark.parametrize("name", ["every_steps", "every_minutes", "patience", "examples"])
 @pytest.mark.parametrize("value", [0, -3])
 def test_validation_settings_that_cannot_be(name: str, value: int) -> None:
-    with pytest.raises(UsageError, match=rf"validation\.{name} is {value}; it must be greater than 0"):
+    with pytest.raises(
+        UsageError, match=rf"validation\.{name} is {value}; it must be greater than 0"
+    ):
         ValidationSettings(**{name: value}).check()  # type: ignore[arg-type]
 
 
 def test_better() -> None:
     assert better("bleu", 2.0, 1.0) and not better("bleu", 1.0, 1.0) and better("bleu", 0.0, None)
-    assert better("loss", 1.0, 2.0) and not better("loss", 3.0, 2.0) and not better("bleu", float("nan"), None)
-    for metric in ("bleu", "perplexity"):  # of equal scores the lower loss wins, never a worse score
+    assert (
+        better("loss", 1.0, 2.0)
+        and not better("loss", 3.0, 2.0)
+        and not better("bleu", float("nan"), None)
+    )
+    # of equal scores the lower loss wins, never a worse score
+    for metric in ("bleu", "perplexity"):
         assert better(metric, 0.0, 0.0, 6.57, 6.97) and not better(metric, 0.0, 0.0, 6.97, 6.57)
         assert not better(metric, 0.0, 0.0, 6.57, 6.57) and not better(metric, 0.0, 0.0, 6.57, None)
     assert not better("bleu", 1.0, 2.0, 0.0, 9.0) and better("bleu", 2.0, 1.0, 9.0, 0.0)
@@ -113,19 +153,28 @@ def parameters() -> dict[str, nn.Parameter]:
 
 def test_muon_takes_hidden_matrices_only() -> None:
     named = parameters()
-    assert [name for name, parameter in named.items() if is_hidden_matrix(name, parameter)] == ["encoder.blocks.0.query.weight"]
+    assert [name for name, parameter in named.items() if is_hidden_matrix(name, parameter)] == [
+        "encoder.blocks.0.query.weight"
+    ]
     optimizers = Optimizers(named, TrainingSettings(steps=1, optimizer="muon", weight_decay=0.0))
     before = {name: parameter.detach().clone() for name, parameter in named.items()}
     optimizers.step(0.1)
     state = optimizers.tensors()
-    assert "encoder.blocks.0.query.weight/momentum_buffer" in state and "embedding.weight/exp_avg" in state
-    moved = named["encoder.blocks.0.query.weight"].detach() - before["encoder.blocks.0.query.weight"]
+    assert (
+        "encoder.blocks.0.query.weight/momentum_buffer" in state
+        and "embedding.weight/exp_avg" in state
+    )
+    moved = (
+        named["encoder.blocks.0.query.weight"].detach() - before["encoder.blocks.0.query.weight"]
+    )
     size = float(moved.square().mean().sqrt())  # orthogonal: about 0.2 of the rate, as AdamW's
     assert 0.01 < size < 0.03
 
 
 def test_muon_moves_adapters_without_anything_beside_them() -> None:
-    parameters = {f"blocks.0.query.adapter_{part}": nn.Parameter(torch.ones(3, 4)) for part in ("down", "up")}
+    parameters = {
+        f"blocks.0.query.adapter_{part}": nn.Parameter(torch.ones(3, 4)) for part in ("down", "up")
+    }
     optimizers = Optimizers(parameters, TrainingSettings(steps=1, optimizer="muon"))
     for parameter in parameters.values():
         parameter.grad = torch.randn(3, 4)
@@ -135,17 +184,31 @@ def test_muon_moves_adapters_without_anything_beside_them() -> None:
 
 def test_muon_without_blocks_is_refused() -> None:
     with pytest.raises(UsageError, match="has none"):
-        Optimizers({"embedding.weight": parameters()["embedding.weight"]}, TrainingSettings(steps=1, optimizer="muon"))
+        Optimizers(
+            {"embedding.weight": parameters()["embedding.weight"]},
+            TrainingSettings(steps=1, optimizer="muon"),
+        )
 
 
 def test_adamw_is_torch_reference() -> None:
     """Fused is plain: three steps of our groups against unfused AdamW with the same decay."""
     ours, plain = parameters(), parameters()
     optimizers = Optimizers(ours, TrainingSettings(steps=1, weight_decay=0.1))
-    shrinking = [parameter for name, parameter in plain.items() if parameter.ndim == 2 and "embedding" not in name]
-    others = [parameter for name, parameter in plain.items() if parameter.ndim < 2 or "embedding" in name]
-    reference = torch.optim.AdamW([{"params": shrinking, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
-                                  lr=0.01, betas=(0.9, 0.98), eps=1e-9, foreach=False)  # fmt: skip
+    shrinking = [
+        parameter
+        for name, parameter in plain.items()
+        if parameter.ndim == 2 and "embedding" not in name
+    ]
+    others = [
+        parameter for name, parameter in plain.items() if parameter.ndim < 2 or "embedding" in name
+    ]
+    reference = torch.optim.AdamW(
+        [{"params": shrinking, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}],
+        lr=0.01,
+        betas=(0.9, 0.98),
+        eps=1e-9,
+        foreach=False,
+    )
     for _ in range(3):
         optimizers.step(0.01)
         reference.step()
@@ -161,7 +224,9 @@ def test_optimizer_state_of_another_model() -> None:
 
 def test_clipping() -> None:
     named = parameters()
-    reference = torch.nn.utils.get_total_norm([parameter.grad for parameter in named.values() if parameter.grad is not None])
+    reference = torch.nn.utils.get_total_norm(
+        [parameter.grad for parameter in named.values() if parameter.grad is not None]
+    )
     norm = float(gradient_norm(named.values()))
     assert math.isclose(norm, float(reference), rel_tol=1e-6)
     clip(named.values(), norm, 10 * norm)
@@ -188,13 +253,19 @@ def test_averages_follow_and_step_aside() -> None:
 
 
 def test_seeds_differ_by_each_of_their_parts() -> None:
-    seeds = {seed_of(*given) for given in [(1, 2, 3, 0), (2, 1, 3, 0), (1, 2, 4, 0), (1, 2, 3, 1), (12, 3, 0, 0)]}
+    seeds = {
+        seed_of(*given)
+        for given in [(1, 2, 3, 0), (2, 1, 3, 0), (1, 2, 4, 0), (1, 2, 3, 1), (12, 3, 0, 0)]
+    }
     assert len(seeds) == 5 and all(0 <= seed < 2**63 for seed in seeds)
 
 
 def test_precision_and_device() -> None:
     cpu = choose_device("cpu")
-    assert choose_precision("bfloat16", cpu) == torch.bfloat16 and choose_precision("float32", cpu) == torch.float32
+    assert (
+        choose_precision("bfloat16", cpu) == torch.bfloat16
+        and choose_precision("float32", cpu) == torch.float32
+    )
     assert choose_precision("auto", cpu) in (torch.bfloat16, torch.float32)
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match=r"training\.device"):
@@ -205,10 +276,20 @@ def test_precision_and_device() -> None:
 
 def test_model_card() -> None:
     facts = CardFacts(
-        name="my: model", task="translation", languages=["en", "zh-Hant"], parameters=1_234_567, data=["multi30k, CC BY 4.0"],
-        examples={"train": 29000}, steps=10, minutes=1.5, hardware=hardware(), metrics={"bleu": 38.4}, signature="nrefs:1",
-        split="test", recipe='[task]\nname = "translation"',
-    )  # fmt: skip
+        name="my: model",
+        task="translation",
+        languages=["en", "zh-Hant"],
+        parameters=1_234_567,
+        data=["multi30k, CC BY 4.0"],
+        examples={"train": 29000},
+        steps=10,
+        minutes=1.5,
+        hardware=hardware(),
+        metrics={"bleu": 38.4},
+        signature="nrefs:1",
+        split="test",
+        recipe='[task]\nname = "translation"',
+    )
     text = model_card(facts)
     header = text.split("---")[1]
     assert json.loads(header.split("language: ")[1].split("\n")[0]) == ["en", "zh"]

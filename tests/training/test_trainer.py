@@ -1,4 +1,6 @@
-"""The loop: it learns, resumes in the same bits, sums micro-batches rightly, and says what went wrong."""
+"""The loop: it learns, resumes in the same bits, sums micro-batches rightly, and says what went
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ def failing_after(job: Job, step: int) -> Job:
 
 def metrics(path: Path) -> list[dict[str, Any]]:
     """metrics.jsonl without clock fields."""
-    return [{key: value for key, value in line.items() if key not in CLOCKS} for line in Run(path).read_metrics()]
+    return [
+        {key: value for key, value in line.items() if key not in CLOCKS}
+        for line in Run(path).read_metrics()
+    ]
 
 
 def assert_same_run(left: Path, right: Path) -> None:
@@ -57,15 +62,31 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_run_of_epochs_ends_with_the_last_pass_and_resumes_to_the_bit(tmp_path: Path) -> None:
-    whole = list(train(make_job(tmp_path / "whole", steps=None, epochs=2.0, warmup_share=0.1, schedule="linear")))
+    whole = list(
+        train(
+            make_job(
+                tmp_path / "whole", steps=None, epochs=2.0, warmup_share=0.1, schedule="linear"
+            )
+        )
+    )
     steps = [progress for progress in whole if progress.event == "step"]
-    assert steps[-1].epoch >= 2 > steps[-2].epoch and steps[0].learning_rate and steps[0].learning_rate > 0
-    for progress in train(make_job(tmp_path / "parts", steps=None, epochs=2.0, warmup_share=0.1, schedule="linear")):
+    assert (
+        steps[-1].epoch >= 2 > steps[-2].epoch
+        and steps[0].learning_rate
+        and steps[0].learning_rate > 0
+    )
+    for progress in train(
+        make_job(tmp_path / "parts", steps=None, epochs=2.0, warmup_share=0.1, schedule="linear")
+    ):
         if progress.event == "checkpoint":
             break
-    resumed = make_job(tmp_path / "parts", resume=True, steps=None, epochs=2.0, warmup_share=0.1, schedule="linear")
+    resumed = make_job(
+        tmp_path / "parts", resume=True, steps=None, epochs=2.0, warmup_share=0.1, schedule="linear"
+    )
     assert list(train(resumed))[-1].step == steps[-1].step
-    ours, theirs = (read_tensors(tmp_path / name / "model.safetensors") for name in ("parts", "whole"))
+    ours, theirs = (
+        read_tensors(tmp_path / name / "model.safetensors") for name in ("parts", "whole")
+    )
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
@@ -73,12 +94,30 @@ def test_learns_and_reports(tmp_path: Path) -> None:
     told = finish(make_job(tmp_path / "run", steps=100))
     steps = [progress for progress in told if progress.event == "step"]
     assert [progress.step for progress in steps] == list(range(1, 101))
-    assert steps[-1].loss is not None and steps[0].loss is not None and steps[-1].loss < 0.85 * steps[0].loss
-    assert told[-1].event == "finished" and str(tmp_path / "run" / "model.safetensors") in told[-1].message
+    assert (
+        steps[-1].loss is not None
+        and steps[0].loss is not None
+        and steps[-1].loss < 0.85 * steps[0].loss
+    )
+    assert (
+        told[-1].event == "finished"
+        and str(tmp_path / "run" / "model.safetensors") in told[-1].message
+    )
     lines = metrics(tmp_path / "run")
     train_lines = [line for line in lines if line["split"] == "train"]
-    assert {"step", "split", "loss", "nll", "learning_rate", "gradient_norm", "tokens", "epoch"} == set(train_lines[0])
-    assert [line["step"] for line in lines if line["split"] == "validation"] == list(range(10, 101, 10))
+    assert {
+        "step",
+        "split",
+        "loss",
+        "nll",
+        "learning_rate",
+        "gradient_norm",
+        "tokens",
+        "epoch",
+    } == set(train_lines[0])
+    assert [line["step"] for line in lines if line["split"] == "validation"] == list(
+        range(10, 101, 10)
+    )
     assert not list((tmp_path / "run").glob(".*"))
 
 
@@ -98,10 +137,14 @@ def test_resumed_is_uninterrupted(tmp_path: Path, optimizer: str) -> None:
 def test_resume_after_the_end_changes_nothing(tmp_path: Path) -> None:
     finish(make_job(tmp_path / "run"))
     before = (tmp_path / "run" / "model.safetensors").read_bytes(), metrics(tmp_path / "run")
-    (tmp_path / "run" / "model.safetensors").unlink()  # killed between the last checkpoint and the weights
+    # killed between the last checkpoint and the weights
+    (tmp_path / "run" / "model.safetensors").unlink()
     told = finish(make_job(tmp_path / "run", resume=True))
     assert "step" not in {progress.event for progress in told}
-    assert before == ((tmp_path / "run" / "model.safetensors").read_bytes(), metrics(tmp_path / "run"))
+    assert before == (
+        (tmp_path / "run" / "model.safetensors").read_bytes(),
+        metrics(tmp_path / "run"),
+    )
 
 
 def test_torn_checkpoints_are_passed_over(tmp_path: Path) -> None:
@@ -134,8 +177,13 @@ def test_flipped_bit_is_found(tmp_path: Path) -> None:
 
 
 def test_micro_batches_are_one_batch(tmp_path: Path) -> None:
-    """k micro-batches give the gradient of one batch with the same examples, whatever their sizes."""
-    whole, split = make_job(tmp_path / "a", steps=1, batch_tokens=10_000, accumulate=1), make_job(tmp_path / "b", steps=1)
+    """k micro-batches give the gradient of one batch with the same examples, whatever their
+    sizes.
+    """
+    whole, split = (
+        make_job(tmp_path / "a", steps=1, batch_tokens=10_000, accumulate=1),
+        make_job(tmp_path / "b", steps=1),
+    )
     pieces = whole.batches.next_batches(1)
     members = pieces[0][1]
     cut = [(0, members[:3]), (1, members[3:30]), (2, members[30:])]
@@ -156,7 +204,10 @@ def test_lack_of_memory_halves_and_goes_on(tmp_path: Path) -> None:
     def scarce(**inputs: torch.Tensor) -> torch.Tensor:
         rows = len(inputs["source"])
         if rows > 40:
-            raise RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried ...")
+            raise RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: "
+                "you tried ..."
+            )
         largest.append(rows)
         return forward(**inputs)
 
@@ -171,7 +222,9 @@ def test_lack_of_memory_halves_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_lack_of_memory_changes_no_result(tmp_path: Path) -> None:
-    """Without dropout the halves add up to the whole. (A large epsilon: Adam blows up what is zero but for rounding.)"""
+    """Without dropout the halves add up to the whole. (A large epsilon: Adam blows up what is zero
+    but for rounding.)
+    """
     runs = []
     for name in ("plain", "scarce"):
         job = make_job(tmp_path / name, steps=5, batch_tokens=128, validates=False, epsilon=1e-4)
@@ -227,7 +280,9 @@ def test_not_a_number_names_step_layer_and_batch(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught:
         finish(job)
     text = str(caught.value)
-    assert text.startswith("Step 8: the loss is nan; first in the output of layer 'decoder.blocks.0.feed_forward")
+    assert text.startswith(
+        "Step 8: the loss is nan; first in the output of layer 'decoder.blocks.0.feed_forward"
+    )
     assert "micro-batch 14 (" in text and "toy.txt:" in text and "checkpoints/step-6" in text
 
 
@@ -237,7 +292,9 @@ def test_two_do_not_train_in_one_folder(tmp_path: Path) -> None:
     next(progress)
     lock = tmp_path / "run" / "training.lock"
     assert lock.read_text() == str(os.getpid())
-    with pytest.raises(UsageError, match=rf"is being trained at this moment, by process {os.getpid()}\."):
+    with pytest.raises(
+        UsageError, match=rf"is being trained at this moment, by process {os.getpid()}\."
+    ):
         next(train(make_job(tmp_path / "run", validates=False, resume=True)))
     progress.close()  # type: ignore[attr-defined]
     assert not lock.exists()
@@ -250,14 +307,24 @@ def test_not_a_number_in_the_backward(tmp_path: Path) -> None:
 
     def bad_loss(output: Any, batch: Any) -> dict[str, tuple[torch.Tensor, int, float]]:
         value = loss(output, batch)["loss"][0]
-        return {"loss": (value + (output.states[0, 0] * 0).sqrt() - (output.states[0, 0] * 0).sqrt(), batch.counts["tokens"], 1.0)}
+        return {
+            "loss": (
+                value + (output.states[0, 0] * 0).sqrt() - (output.states[0, 0] * 0).sqrt(),
+                batch.counts["tokens"],
+                1.0,
+            )
+        }
 
     job.task.loss = bad_loss  # type: ignore[misc]
-    with pytest.raises(TrainingError, match=r"Step 1: the norm of the gradient is nan; first in the gradient of '"):
+    with pytest.raises(
+        TrainingError, match=r"Step 1: the norm of the gradient is nan; first in the gradient of '"
+    ):
         finish(job)
 
 
-def test_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_keeps_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from triptych import run as run_module
 
     save = run_module.save_tensors
@@ -269,7 +336,10 @@ def test_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest
         save(path, tensors)
 
     monkeypatch.setattr(run_module, "save_tensors", full)
-    with pytest.raises(TrainingError, match=r"disk is full.*step-8; go on from it with: triptych train toy --resume"):
+    with pytest.raises(
+        TrainingError,
+        match=r"disk is full.*step-8; go on from it with: triptych train toy --resume",
+    ):
         finish(make_job(tmp_path / "run"))
     assert not list((tmp_path / "run" / "checkpoints").glob(".*"))
     monkeypatch.undo()
@@ -279,38 +349,65 @@ def test_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest
 
 
 def test_best_weights_are_kept_and_patience_ends(tmp_path: Path) -> None:
-    job = make_job(tmp_path / "run", steps=100, validation={"every_steps": 5, "metric": "bleu", "patience": 3})
+    job = make_job(
+        tmp_path / "run", steps=100, validation={"every_steps": 5, "metric": "bleu", "patience": 3}
+    )
     scores = iter([1.0, 7.0, 6.0, 7.0, 5.0, 9.0])
     job.validate = lambda model: {"loss": 1.0, "bleu": next(scores)}
     told = finish(job)
-    assert told[-1].step == 25 and "stopped early" in told[-1].message and "Weights of step 10" in told[-1].message
+    assert (
+        told[-1].step == 25
+        and "stopped early" in told[-1].message
+        and "Weights of step 10" in told[-1].message
+    )
     kept = {checkpoint.step for checkpoint in Run(tmp_path / "run").checkpoints()}
     assert 10 in kept and len(kept) == 4  # the last three and the best
     best = read_tensors(tmp_path / "run" / "checkpoints" / "step-10" / "averages.safetensors")
-    assert all(torch.equal(tensor, best[name]) for name, tensor in weights(tmp_path / "run").items())
-    state = json.loads((tmp_path / "run" / "checkpoints" / "step-25" / "state.json").read_text())["loop"]
-    assert state["best_score"] == 7.0 and state["best_step"] == 10 and state["stale"] == 3 and state["seconds"] > 0
+    assert all(
+        torch.equal(tensor, best[name]) for name, tensor in weights(tmp_path / "run").items()
+    )
+    state = json.loads((tmp_path / "run" / "checkpoints" / "step-25" / "state.json").read_text())[
+        "loop"
+    ]
+    assert (
+        state["best_score"] == 7.0
+        and state["best_step"] == 10
+        and state["stale"] == 3
+        and state["seconds"] > 0
+    )
 
 
 def test_of_equal_scores_the_lower_loss_is_best(tmp_path: Path) -> None:
     """While BLEU is 0 every validation would tie with the first, whose weights learnt least."""
-    job = make_job(tmp_path / "run", steps=40, validation={"every_steps": 5, "metric": "bleu", "patience": 2})
+    job = make_job(
+        tmp_path / "run", steps=40, validation={"every_steps": 5, "metric": "bleu", "patience": 2}
+    )
     losses = iter([6.97, 6.57, 6.60, 6.50, float("nan"), 6.55])
     job.validate = lambda model: {"loss": next(losses), "bleu": 0.0}
     told = finish(job)
     assert [progress.step for progress in told if progress.best] == [5, 10, 20]
-    assert told[-1].step == 30 and "stopped early" in told[-1].message  # the third was progress: patience counts from 20
+    # the third was progress: patience counts from 20
+    assert told[-1].step == 30 and "stopped early" in told[-1].message
     assert "Weights of step 20" in told[-1].message
     best = read_tensors(tmp_path / "run" / "checkpoints" / "step-20" / "averages.safetensors")
-    assert all(torch.equal(tensor, best[name]) for name, tensor in weights(tmp_path / "run").items())
+    assert all(
+        torch.equal(tensor, best[name]) for name, tensor in weights(tmp_path / "run").items()
+    )
 
 
 def test_ties_after_a_resumption(tmp_path: Path) -> None:
-    """The best loss is remembered; a checkpoint of before it was has none, and then a tie decides nothing."""
+    """The best loss is remembered; a checkpoint of before it was has none, and then a tie decides
+    nothing.
+    """
     for forgets in (False, True):
         path, losses = tmp_path / f"run-{forgets}", iter([6.5, 6.6, 6.4])
         for steps in (10, 30):
-            job = make_job(path, steps=steps, resume=steps > 10, validation={"every_steps": 10, "metric": "bleu"})
+            job = make_job(
+                path,
+                steps=steps,
+                resume=steps > 10,
+                validation={"every_steps": 10, "metric": "bleu"},
+            )
             job.validate = lambda model, losses=losses: {"loss": next(losses), "bleu": 0.0}
             told = finish(job)
             state = path / "checkpoints" / "step-10" / "state.json"
@@ -327,14 +424,21 @@ def test_ties_after_a_resumption(tmp_path: Path) -> None:
 def test_another_metric_after_a_resumption_begins_anew(tmp_path: Path) -> None:
     """A BLEU of 0 is no perplexity below 900."""
     for steps, metric in ((10, "bleu"), (20, "perplexity")):
-        job = make_job(tmp_path / "run", steps=steps, resume=steps > 10, validation={"every_steps": 10, "metric": metric})
+        job = make_job(
+            tmp_path / "run",
+            steps=steps,
+            resume=steps > 10,
+            validation={"every_steps": 10, "metric": metric},
+        )
         job.validate = lambda model: {"bleu": 0.0, "perplexity": 900.0}
         told = finish(job)
     assert "best perplexity 900.00 at step 20" in told[-1].message
 
 
 def test_unknown_metric(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"validation\.metric 'bleu' is not among the scores of this task: loss"):
+    with pytest.raises(
+        UsageError, match=r"validation\.metric 'bleu' is not among the scores of this task: loss"
+    ):
         finish(make_job(tmp_path / "run", validation={"metric": "bleu"}))
 
 
@@ -344,7 +448,11 @@ def test_minutes_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(trainer, "time", clock)
     told = finish(make_job(tmp_path / "run", steps=None, minutes=0.02, schedule="linear"))
     assert told[-1].event == "finished" and 1.2 <= told[-1].seconds < 2
-    rates = [progress.learning_rate for progress in told if progress.event == "step" and progress.learning_rate]
+    rates = [
+        progress.learning_rate
+        for progress in told
+        if progress.event == "step" and progress.learning_rate
+    ]
     assert rates[-1] < 0.3 * max(rates)
 
 
@@ -377,12 +485,23 @@ def test_longer_than_planned_is_validated_by_the_new_tenths(tmp_path: Path) -> N
     finish(job)
     job = make_job(tmp_path / "run", steps=20, resume=True, validation={})
     job.validate = lambda model: {"loss": 1.0}
-    assert [progress.step for progress in finish(job) if progress.event == "validation"] == [12, 14, 16, 18, 20]
+    assert [progress.step for progress in finish(job) if progress.event == "validation"] == [
+        12,
+        14,
+        16,
+        18,
+        20,
+    ]
 
 
 def test_more_patience_goes_on_after_an_early_stop(tmp_path: Path) -> None:
     for patience, resume, ends in ((1, False, 4), (1, True, 4), (3, True, 8)):
-        job = make_job(tmp_path / "run", steps=20, resume=resume, validation={"every_steps": 2, "patience": patience})
+        job = make_job(
+            tmp_path / "run",
+            steps=20,
+            resume=resume,
+            validation={"every_steps": 2, "patience": patience},
+        )
         job.validate = lambda model: {"loss": 1.0}
         told = finish(job)
         assert told[-1].step == ends and "stopped early" in told[-1].message

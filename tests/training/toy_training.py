@@ -1,4 +1,5 @@
-"""A small job that learns to turn a sequence round, for tests; as a script it trains one, so that it can be killed.
+"""A small job that learns to turn a sequence round, for tests; as a script it trains one, so that
+it can be killed.
 
 python toy_training.py RUN [steps=40] [resume=true] [optimizer='"muon"'] ...
 """
@@ -37,16 +38,27 @@ def example(index: int) -> Encoded:
     draw = np.random.default_rng(index)
     source = draw.integers(2, 20, draw.integers(2, 9))
     target = source[::-1]
-    return Encoded({"source": np.append(source, 1), "target": np.append(0, target)}, {"tokens": np.append(target, 1)}, index)
+    return Encoded(
+        {"source": np.append(source, 1), "target": np.append(0, target)},
+        {"tokens": np.append(target, 1)},
+        index,
+    )
 
 
 def loss(output: Any, batch: Any) -> dict[str, tuple[torch.Tensor, int, float]]:
-    smoothed, plain = projected_cross_entropy(output.states, output.weight, output.bias, batch.targets["tokens"], 0.1)
-    return {"loss": (smoothed, batch.counts["tokens"], 1.0), "nll": (plain.detach(), batch.counts["tokens"], 0.0)}
+    smoothed, plain = projected_cross_entropy(
+        output.states, output.weight, output.bias, batch.targets["tokens"], 0.1
+    )
+    return {
+        "loss": (smoothed, batch.counts["tokens"], 1.0),
+        "nll": (plain.detach(), batch.counts["tokens"], 0.0),
+    }
 
 
 def model_config() -> ModelConfig:
-    stack = StackConfig(layers=1, width=32, heads=2, inner_width=64, norm_placement="pre", dropout=0.1)
+    stack = StackConfig(
+        layers=1, width=32, heads=2, inner_width=64, norm_placement="pre", dropout=0.1
+    )
     return ModelConfig(encoder=stack, decoder=stack, vocabulary_size=20)
 
 
@@ -56,23 +68,55 @@ def validate(model: Any) -> dict[str, float]:
     return {"loss": float(loss(output, batch)["nll"][0]) / batch.counts["tokens"]}
 
 
-def make_job(path: Path, *, resume: bool = False, accumulate: int = 2, batch_tokens: int = 64, validates: bool = True,
-             validation: dict[str, Any] | None = None, **settings: Any) -> Job:  # fmt: skip
+def make_job(
+    path: Path,
+    *,
+    resume: bool = False,
+    accumulate: int = 2,
+    batch_tokens: int = 64,
+    validates: bool = True,
+    validation: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Job:
     torch.manual_seed(7)
-    values = {"steps": 40, "learning_rate": 3e-3, "warmup_steps": 5, "log_every_steps": 4, "precision": "float32",
-              "average": 0.9, "checkpoint_every_steps": 6, **settings}  # fmt: skip
+    values = {
+        "steps": 40,
+        "learning_rate": 3e-3,
+        "warmup_steps": 5,
+        "log_every_steps": 4,
+        "precision": "float32",
+        "average": 0.9,
+        "checkpoint_every_steps": 6,
+        **settings,
+    }
     processes = world()
     return Job(
-        model=build(model_config()), head=NextToken(), task=SimpleNamespace(name="reverse", loss=loss, passes=1),  # type: ignore[arg-type]
-        batches=MicroBatches(lambda epoch, index: [example(index)], EXAMPLES, batch_tokens=batch_tokens, seed=3, buffer=50,
-                             rank=processes.rank, world=processes.size),
-        run=Run.create(path, resume=resume or processes.rank > 0), settings=TrainingSettings(**values), accumulate=accumulate,
-        validation=ValidationSettings(**(validation or {})), validate=validate if validates else None, resume=resume,
-        places=lambda index: f"toy.txt:{index + 1}", command="triptych train toy --resume",
-    )  # fmt: skip
+        model=build(model_config()),
+        head=NextToken(),
+        task=SimpleNamespace(name="reverse", loss=loss, passes=1),  # type: ignore[arg-type]
+        batches=MicroBatches(
+            lambda epoch, index: [example(index)],
+            EXAMPLES,
+            batch_tokens=batch_tokens,
+            seed=3,
+            buffer=50,
+            rank=processes.rank,
+            world=processes.size,
+        ),
+        run=Run.create(path, resume=resume or processes.rank > 0),
+        settings=TrainingSettings(**values),
+        accumulate=accumulate,
+        validation=ValidationSettings(**(validation or {})),
+        validate=validate if validates else None,
+        resume=resume,
+        places=lambda index: f"toy.txt:{index + 1}",
+        command="triptych train toy --resume",
+    )
 
 
-def signalled(function: Callable[..., Any], call: int, number: int = signal.SIGINT) -> Callable[..., Any]:
+def signalled(
+    function: Callable[..., Any], call: int, number: int = signal.SIGINT
+) -> Callable[..., Any]:
     """The function, which in its `call`th call sends this process a signal before it returns."""
     calls = itertools.count(1)
 
@@ -87,7 +131,9 @@ def signalled(function: Callable[..., Any], call: int, number: int = signal.SIGI
 
 def main() -> None:
     path, *given = sys.argv[1:]
-    values: dict[str, Any] = {name: json.loads(value) for name, value in (pair.split("=") for pair in given)}
+    values: dict[str, Any] = {
+        name: json.loads(value) for name, value in (pair.split("=") for pair in given)
+    }
     torch.set_num_threads(1)
     rank, call = values.pop("interrupted", (None, 0))
     job = make_job(Path(path), **values)

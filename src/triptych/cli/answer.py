@@ -1,4 +1,6 @@
-"""triptych answer and triptych embed: spans that answer questions, in a passage or in a folder of documents; texts as vectors."""
+"""triptych answer and triptych embed: spans that answer questions, in a passage or in a folder of
+documents; texts as vectors.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,28 @@ SHOWN = 60  # characters of the passage on either side of an answer
 
 
 def answer(
-    run: str, /, *question: str, passage: str | None = None, documents: Path | None = None, retriever: str | None = None,
-    top: int = 5, jsonl: bool = False, precision: Precision = "float32", overrides: Overrides = None,
-) -> int:  # fmt: skip
-    """Find the answers to questions: in a passage, or in a folder of documents, with their place. Without questions: stdin.
+    run: str,
+    /,
+    *question: str,
+    passage: str | None = None,
+    documents: Path | None = None,
+    retriever: str | None = None,
+    top: int = 5,
+    jsonl: bool = False,
+    precision: Precision = "float32",
+    overrides: Overrides = None,
+) -> int:
+    """Find the answers to questions: in a passage, or in a folder of documents, with their place.
+    Without questions: stdin.
 
     Parameters
     ----------
     run
-        Folder of a run for question-answering, which finds answers, or for generative-answering, which writes them.
+        Folder of a run for question-answering, which finds answers, or for generative-answering,
+        which writes them.
     question
-        One or several questions. With neither --passage nor --documents: question and passage with a tab between, or JSON.
+        One or several questions. With neither --passage nor --documents: question and passage with
+        a tab between, or JSON.
     passage
         A file or a text in which the answers are to be found.
     documents
@@ -46,13 +59,22 @@ def answer(
 
     task = Run.open(run).read_config().task
     if task not in ("question-answering", "generative-answering"):
-        raise UsageError(f"{run} is a run for {task}, not for question-answering. Use: triptych predict {run}")
+        raise UsageError(
+            f"{run} is a run for {task}, not for question-answering. Use: triptych predict {run}"
+        )
     if documents is not None and task != "question-answering":
-        raise UsageError(f"{run} writes its answers and knows no place for them: leave out --documents and give --passage.")
+        raise UsageError(
+            f"{run} writes its answers and knows no place for them: leave out --documents and "
+            "give --passage."
+        )
     if documents is None:
         if retriever is not None:
-            raise UsageError("--retriever chooses among documents; name their folder with --documents.")
-        return predict(run, *question, passage=passage, jsonl=jsonl, precision=precision, overrides=overrides)
+            raise UsageError(
+                "--retriever chooses among documents; name their folder with --documents."
+            )
+        return predict(
+            run, *question, passage=passage, jsonl=jsonl, precision=precision, overrides=overrides
+        )
     if passage is not None:
         raise UsageError("Give --passage or --documents, not both.")
     if top < 1:
@@ -60,8 +82,16 @@ def answer(
     return _search(run, question, documents, retriever, top, jsonl, precision, overrides)
 
 
-def _search(run: str, questions: tuple[str, ...], folder: Path, retriever: str | None, top: int, jsonl: bool, precision: Precision,
-            overrides: dict[str, str] | None) -> int:  # fmt: skip
+def _search(
+    run: str,
+    questions: tuple[str, ...],
+    folder: Path,
+    retriever: str | None,
+    top: int,
+    jsonl: bool,
+    precision: Precision,
+    overrides: dict[str, str] | None,
+) -> int:
     from ..inference.search_index import SearchIndex, as_embedder, read_documents
 
     problems: list[str] = []
@@ -70,15 +100,27 @@ def _search(run: str, questions: tuple[str, ...], folder: Path, retriever: str |
         talk(f"triptych: {problem}")
     reader = load_run(run, precision)
     settings = reader.settings(**decoding_changes(overrides))
-    index = SearchIndex(documents, as_embedder(load_run(retriever, precision)) if retriever is not None else None)
+    index = SearchIndex(
+        documents, as_embedder(load_run(retriever, precision)) if retriever is not None else None
+    )
     talk(f"{len(documents):,} documents, {len(index.passages):,} passages.")
     for first, block in _blocks(questions):
         missed: list[str] = []
         for number, line in enumerate(block, first):
             unseen = [0]
-            hits = index.answer(reader, line.strip(), top, settings, unseen.append) if line.strip() else []
-            put(json.dumps(_json(line, hits, unseen[-1]), ensure_ascii=False) if jsonl else _said(hits, folder))
-            missed += [f"{'text ' if questions else 'stdin:'}{number} ({unseen[-1]:,} tokens)"] * bool(unseen[-1])
+            hits = (
+                index.answer(reader, line.strip(), top, settings, unseen.append)
+                if line.strip()
+                else []
+            )
+            put(
+                json.dumps(_json(line, hits, unseen[-1]), ensure_ascii=False)
+                if jsonl
+                else _said(hits, folder)
+            )
+            missed += [
+                f"{'text ' if questions else 'stdin:'}{number} ({unseen[-1]:,} tokens)"
+            ] * bool(unseen[-1])
         sys.stdout.flush()
         if missed:
             talk(f"Not all was seen of {some(missed)}.")
@@ -87,7 +129,12 @@ def _search(run: str, questions: tuple[str, ...], folder: Path, retriever: str |
 
 def _json(question: str, hits: list[Hit], unseen: int) -> dict[str, Any]:
     values = {"text": "", "score": None} if not hits else hits[0].to_json()
-    return {"question": question, **values, "candidates": [hit.to_json() for hit in hits[1:5]], "truncated_input_tokens": unseen}
+    return {
+        "question": question,
+        **values,
+        "candidates": [hit.to_json() for hit in hits[1:5]],
+        "truncated_input_tokens": unseen,
+    }
 
 
 def _said(hits: list[Hit], folder: Path) -> str:
@@ -102,9 +149,15 @@ def _said(hits: list[Hit], folder: Path) -> str:
 
 
 def embed(
-    run: str, /, *text: str, npy: Path | None = None, precision: Precision = "float32", overrides: Overrides = None,
-) -> int:  # fmt: skip
-    """Texts as vectors of length 1, whose scalar product is their likeness; without texts, stdin line for line.
+    run: str,
+    /,
+    *text: str,
+    npy: Path | None = None,
+    precision: Precision = "float32",
+    overrides: Overrides = None,
+) -> int:
+    """Texts as vectors of length 1, whose scalar product is their likeness; without texts, stdin
+    line for line.
 
     Parameters
     ----------
@@ -113,7 +166,8 @@ def embed(
     text
         One or several texts.
     npy
-        Write all vectors to this file, a row a text, float32 in NumPy's format, instead of JSON lines.
+        Write all vectors to this file, a row a text, float32 in NumPy's format, instead of JSON
+        lines.
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
@@ -131,14 +185,25 @@ def embed(
             kept.append(vectors)
             continue
         for one, vector in zip(block, vectors.tolist(), strict=True):
-            put(json.dumps({"text": one, "vector": [round(value, 7) for value in vector]}, ensure_ascii=False))
+            put(
+                json.dumps(
+                    {"text": one, "vector": [round(value, 7) for value in vector]},
+                    ensure_ascii=False,
+                )
+            )
         sys.stdout.flush()
     if npy is not None:
-        whole = np.concatenate(kept) if kept else np.zeros((0, predictor.model.config.encoder.width), dtype=np.float32)
+        whole = (
+            np.concatenate(kept)
+            if kept
+            else np.zeros((0, predictor.model.config.encoder.width), dtype=np.float32)
+        )
         try:
             with npy.open("wb") as file:
                 np.save(file, whole, allow_pickle=False)
         except OSError as error:
-            raise RunError(f"{npy} cannot be written: {error.strerror or error}. Name another file.") from None
+            raise RunError(
+                f"{npy} cannot be written: {error.strerror or error}. Name another file."
+            ) from None
         talk(f"Written: {npy}, {whole.shape[0]:,} vectors of {whole.shape[1]:,} numbers.")
     return 0

@@ -19,12 +19,21 @@ CHATS = ("chat", "preference")  # tasks whose runs can
 RESET, PROMPT = "/reset", "> "
 
 
-def chat(run: str, /, *, system: str | None = None, draft: str | None = None, precision: Precision = "float32",
-         overrides: Overrides = None) -> int:  # fmt: skip
-    """Talk with a run that was trained to chat. Dials of decoding are given as --decoding.temperature 0.8.
+def chat(
+    run: str,
+    /,
+    *,
+    system: str | None = None,
+    draft: str | None = None,
+    precision: Precision = "float32",
+    overrides: Overrides = None,
+) -> int:
+    """Talk with a run that was trained to chat. Dials of decoding are given as
+    --decoding.temperature 0.8.
 
-    In a terminal answers come as they are written; Ctrl-C stops an answer, Ctrl-D ends. On a pipe every line of stdin is a turn
-    and every answer one line of stdout. /reset begins a new conversation.
+    In a terminal answers come as they are written; Ctrl-C stops an answer, Ctrl-D ends. On a pipe
+    every line of stdin is a turn and every answer one line of stdout. /reset begins a new
+    conversation.
 
     Parameters
     ----------
@@ -33,7 +42,8 @@ def chat(run: str, /, *, system: str | None = None, draft: str | None = None, pr
     system
         What the assistant is told before the conversation.
     draft
-        A smaller run with the same tokenizer, or ngram: it proposes tokens, several of which the run checks at once.
+        A smaller run with the same tokenizer, or ngram: it proposes tokens, several of which the
+            run checks at once.
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
@@ -41,7 +51,9 @@ def chat(run: str, /, *, system: str | None = None, draft: str | None = None, pr
 
     found = Run.open(run).read_config().task
     if found not in CHATS:
-        raise UsageError(f"{run} is a run for {found}, which does not chat. Use: triptych predict {run}")
+        raise UsageError(
+            f"{run} is a run for {found}, which does not chat. Use: triptych predict {run}"
+        )
     changes = decoding_changes(overrides)
     predictor = load_run(run, precision, draft)
     conversation = Conversation(predictor, changes, system)
@@ -52,14 +64,20 @@ def chat(run: str, /, *, system: str | None = None, draft: str | None = None, pr
 
 
 class Conversation:
-    """What was said so far, and how it goes on. Raises UsageError for a dial of decoding or a system text that cannot be."""
+    """What was said so far, and how it goes on. Raises UsageError for a dial of decoding or a
+    system text that cannot be.
+    """
 
     def __init__(self, predictor: Predictor, changes: dict[str, Any], system: str | None) -> None:
         from ..data.messages import messages_of
 
         self.predictor, self.changes = predictor, changes
         self.settings = predictor.settings(**changes)
-        self.head = messages_of([{"role": "system", "content": system}], "--system") if system is not None else []
+        self.head = (
+            messages_of([{"role": "system", "content": system}], "--system")
+            if system is not None
+            else []
+        )
         if self.head and "system" not in predictor.labels.get("roles", ()):
             talk("This run has met no system text in training, so it may make nothing of --system.")
         self.answered = 0
@@ -69,7 +87,8 @@ class Conversation:
         self.messages, self.told = list(self.head), False
 
     def say(self, text: str, show: Callable[[str], None]) -> str:
-        """The answer to a turn, shown piece by piece. An interrupt stops it: what was said until then is kept, and raised on.
+        """The answer to a turn, shown piece by piece. An interrupt stops it: what was said until
+        then is kept, and raised on.
 
         A turn that gets no answer, or that cannot be read, is forgotten.
         """
@@ -89,12 +108,22 @@ class Conversation:
     def _pieces(self) -> Iterator[str]:
         """Whole where the answer is chosen among several, else as it is written."""
         predictor, given = self.predictor, {"messages": self.messages}
-        (encoded,) = predictor.task.encode(predictor.example(given, "the turn"), predictor.tokenizers, predictor.labels, "use", None)
+        (encoded,) = predictor.task.encode(
+            predictor.example(given, "the turn"),
+            predictor.tokenizers,
+            predictor.labels,
+            "use",
+            None,
+        )
         if encoded.about and not self.told:
             context = predictor.task.options["context"]
-            talk(f"The conversation is longer than half the context of {context:,} tokens: {encoded.about:,} of its oldest are not seen.")
+            talk(
+                f"The conversation is longer than half the context of {context:,} tokens: "
+                f"{encoded.about:,} of its oldest are not seen."
+            )
             self.told = True
-        dials = {**self.changes, "seed": self.settings.seed + self.answered}  # the same words can be answered anew
+        # the same words can be answered anew
+        dials = {**self.changes, "seed": self.settings.seed + self.answered}
         self.answered += 1
         if max(self.settings.samples, self.settings.beams, self.settings.n_best) > 1:
             yield predictor.predict([given], **dials)[0].text
@@ -137,8 +166,8 @@ def on_pipe(conversation: Conversation) -> int:
             text = raw.removeprefix(BOM_UTF8).decode().strip()
         except UnicodeDecodeError as error:
             raise DataError(
-                f"stdin:{number}: byte 0x{raw[error.start]:02X} is not UTF-8; the turns before it are answered. "
-                "Convert the text, for example: iconv -f latin1 -t utf-8"
+                f"stdin:{number}: byte 0x{raw[error.start]:02X} is not UTF-8; the turns before it "
+                "are answered. Convert the text, for example: iconv -f latin1 -t utf-8"
             ) from None
         if text == RESET:
             conversation.reset()

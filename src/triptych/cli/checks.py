@@ -1,4 +1,6 @@
-"""What `triptych data check` looks at, by kind: labelled texts, words with tags, trees, questions, conversations, plain texts."""
+"""What `triptych data check` looks at, by kind: labelled texts, words with tags, trees, questions,
+conversations, plain texts.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ What = tuple[str, ...]
 
 
 def report_on(what: What) -> tuple[Report, str] | None:
-    """The report on what the words mean and what its records are called; None where they mean pairs of sentences."""
+    """The report on what the words mean and what its records are called; None where they mean pairs
+    of sentences.
+    """
     for kind, look in CHECKS.items():
         report = look(what)
         if report is not None:
@@ -27,7 +31,9 @@ def report_on(what: What) -> tuple[Report, str] | None:
 
 
 def _own_files(what: What, *learnt: str) -> tuple[DataTable, What, dict[str, list[str]]] | None:
-    """The data table, the fields and the own files by part of the recipe that is named, where its task learns from one of `learnt`."""
+    """The data table, the fields and the own files by part of the recipe that is named, where its
+    task learns from one of `learnt`.
+    """
     from ..data.parts import aligned, learnt_field, refuse_idle_columns
     from ..recipe import Recipe
 
@@ -35,14 +41,21 @@ def _own_files(what: What, *learnt: str) -> tuple[DataTable, What, dict[str, lis
         return None
     recipe = Recipe.load(what[0])
     needs = recipe.build_task().needs
-    if recipe.data.set is not None or recipe.data.train is None or aligned(needs) or learnt_field(needs) not in learnt:
+    if (
+        recipe.data.set is not None
+        or recipe.data.train is None
+        or aligned(needs)
+        or learnt_field(needs) not in learnt
+    ):
         return None
     refuse_idle_columns(recipe.data, needs)
     return recipe.data, needs, named_files(recipe.data)
 
 
 def _each(parts: dict[str, list[str]], check: Callable[[str], Report]) -> Report:
-    """The reports on all files of a recipe, each as the file's own, and what stands in two parts."""
+    """The reports on all files of a recipe, each as the file's own, and what stands in two
+    parts.
+    """
     from ..data.check import Report, as_problem, together
 
     found: dict[str, list[Report]] = {}
@@ -63,7 +76,9 @@ def _trees(what: What) -> Report | None:
     own = _own_files(what, "relations")
     if own is not None:
         return _each(own[2], check_conllu.check)
-    return check_conllu.check(what[0]) if len(what) == 1 and check_conllu.is_conllu(what[0]) else None
+    return (
+        check_conllu.check(what[0]) if len(what) == 1 and check_conllu.is_conllu(what[0]) else None
+    )
 
 
 def _checked_labels(what: What) -> Report | None:
@@ -73,7 +88,9 @@ def _checked_labels(what: What) -> Report | None:
 
 
 def _others(what: What) -> Report | None:
-    """A public set's records that are no pairs: all are read, and what stands in two parts is told."""
+    """A public set's records that are no pairs: all are read, and what stands in two parts is
+    told.
+    """
     from ..data.catalog import SPLITS, entries
     from ..data.check import Problem, Report
     from ..data.example import texts_of
@@ -96,10 +113,23 @@ def _others(what: What) -> Report | None:
     report, held = Report(pairs={name: len(part) for name, part in named.items()}), {}
     for name, part in named.items():
         for example in part:
-            texts = (getattr(example, field) for field in ("passage", "source", "text") if getattr(example, field) is not None)
-            key = sentence_key(next(texts, "") if example.messages is None else "\n".join(texts_of(example.messages)))
+            texts = (
+                getattr(example, field)
+                for field in ("passage", "source", "text")
+                if getattr(example, field) is not None
+            )
+            key = sentence_key(
+                next(texts, "")
+                if example.messages is None
+                else "\n".join(texts_of(example.messages))
+            )
             if key in held and held[key][0] != name:
-                report.problems.append(Problem(example.place, f"leak: this text also stands in {held[key][0]} ({held[key][1]})"))
+                report.problems.append(
+                    Problem(
+                        example.place,
+                        f"leak: this text also stands in {held[key][0]} ({held[key][1]})",
+                    )
+                )
             held.setdefault(key, (name, example.place))
     return report
 
@@ -128,9 +158,13 @@ def _reading(what: What) -> Report | None:
     refuse_idle_columns(data, needs)
     if data.set is None:
         given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
-        return check({part: [names] if isinstance(names, str) else names for part, names in given.items()})
+        return check(
+            {part: [names] if isinstance(names, str) else names for part, names in given.items()}
+        )
     splits = ("test",) if data.set == "xquad" and data.fold is None else SPLITS
-    found: dict[str, Sequence[Example]] = {part: read_part(data, part, talk, needs) for part in splits}
+    found: dict[str, Sequence[Example]] = {
+        part: read_part(data, part, talk, needs) for part in splits
+    }
     return Report(check_examples(found), {part: len(examples) for part, examples in found.items()})
 
 
@@ -154,12 +188,17 @@ def _tagged(what: What) -> Report | None:
         refuse_idle_columns(recipe.data, recipe.build_task().needs)
         name, fields = recipe.data.set or "", recipe.data.listed(("words", "tags"))
         if recipe.data.set is None:
-            given = {part: names for part in SPLITS if (names := getattr(recipe.data, part)) is not None}
+            given = {
+                part: names for part in SPLITS if (names := getattr(recipe.data, part)) is not None
+            }
             return check({part: names_of(names) for part, names in given.items()}, fields)
     if name not in SPLIT_FILES:
         return None
     files = {file.name: file for file in entries()[name].files}
-    return check({part: [str(locate(name, files[file], talk))] for part, file in SPLIT_FILES[name].items()}, fields)
+    return check(
+        {part: [str(locate(name, files[file], talk))] for part, file in SPLIT_FILES[name].items()},
+        fields,
+    )
 
 
 def _written(what: What) -> Report | None:
@@ -169,8 +208,14 @@ def _written(what: What) -> Report | None:
     own = _own_files(what, "references")
     if own is not None:
         data, wanted = own[0], tuple(need for need in own[1] if need != "references")
-        return _each(own[2], lambda name: check_reading.check({"train": [name]}) if check_reading.is_squad(name)
-                     else check_written.check(name, wanted, data.named(wanted)))  # fmt: skip
+        return _each(
+            own[2],
+            lambda name: (
+                check_reading.check({"train": [name]})
+                if check_reading.is_squad(name)
+                else check_written.check(name, wanted, data.named(wanted))
+            ),
+        )
     needs = check_written.needs_of(what[0]) if len(what) == 1 else None
     return None if needs is None else check_written.check(what[0], needs)
 
@@ -188,7 +233,9 @@ def _conversations(what: What) -> Report | None:
 
 
 def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
-    """What the words mean where it is texts with labels or numbers: a data table and the fields; None where it is something else."""
+    """What the words mean where it is texts with labels or numbers: a data table and the fields;
+    None where it is something else.
+    """
     from ..data.catalog import entries
     from ..data.columns import LEARNT, needs_of
     from ..data.parts import DataTable
@@ -204,7 +251,9 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
         return recipe.data, recipe.build_task().needs
     if first in entries():
         fields = entries()[first].fields
-        return (DataTable(set=first), fields) if fields[0] == "text" and fields[-1] in LEARNT else None
+        return (
+            (DataTable(set=first), fields) if fields[0] == "text" and fields[-1] in LEARNT else None
+        )
     try:
         needs = needs_of(first) if Path(first).is_file() else None
     except DataError:  # not to be read: the check of any file says where
@@ -216,7 +265,11 @@ def names_recipe(name: str) -> bool:
     """Whether a name is that of a recipe or a run, and not of a folder of texts."""
     from ..recipe import packaged
 
-    return name in packaged() or name.endswith(".toml") or (Path(name).is_dir() and (Path(name) / "recipe.toml").is_file())
+    return (
+        name in packaged()
+        or name.endswith(".toml")
+        or (Path(name).is_dir() and (Path(name) / "recipe.toml").is_file())
+    )
 
 
 def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Example]]:
@@ -231,11 +284,15 @@ def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Ex
     if data.set is not None:
         data = dataclasses.replace(data, leaks="keep")
         return {part: read_part(data, part, talk, needs) for part in SPLITS}
-    return {part: read_columns(names, data, needs, talk) for part, names in named_files(data).items()}
+    return {
+        part: read_columns(names, data, needs, talk) for part, names in named_files(data).items()
+    }
 
 
 def read_others(what: What) -> dict[str, list[Example]] | None:
-    """Examples by part of words with tags, trees, questions, conversations or plain texts; None where the words mean something else."""
+    """Examples by part of words with tags, trees, questions, conversations or plain texts; None
+    where the words mean something else.
+    """
     from ..data.catalog import SPLITS, entries
     from ..data.check_chats import needs_of as chats_of
     from ..data.check_conll import is_conll
@@ -255,7 +312,9 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
     else:
         kinds = {  # fields -> whether a file is of that kind
             ("messages",): lambda name: chats_of(name) == ("messages",),
-            ("messages", "chosen", "rejected"): lambda name: chats_of(name) == ("messages", "chosen", "rejected"),
+            ("messages", "chosen", "rejected"): lambda name: (
+                chats_of(name) == ("messages", "chosen", "rejected")
+            ),
             ("question", "passage", "answers"): is_squad,
             ("text", "words", "upos", "heads", "relations"): is_conllu,
             ("text", "words", "tags"): is_conll,
@@ -265,7 +324,15 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
             if what and all(is_one(name) for name in what):
                 return {"train": reader_of(needs)(list(what), DataTable(), needs, talk)}
         needs = needs_of(first) if len(what) == 1 else None
-        return None if needs is None else {"train": reader_of((*needs, "references"))([first], DataTable(), (*needs, "references"), talk)}
+        return (
+            None
+            if needs is None
+            else {
+                "train": reader_of((*needs, "references"))(
+                    [first], DataTable(), (*needs, "references"), talk
+                )
+            }
+        )
     if needs[0] == "source":
         return None
     splits = entries()[data.set].splits if data.set is not None else SPLITS
@@ -280,7 +347,9 @@ def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
     if data.set is None:
         return check_columns.check(named_files(data), needs, data.named(needs))
     named = read_labelled(found)
-    return Report(check_columns.check_examples(named), {name: len(part) for name, part in named.items()})
+    return Report(
+        check_columns.check_examples(named), {name: len(part) for name, part in named.items()}
+    )
 
 
 def named_files(data: DataTable) -> dict[str, list[str]]:
@@ -288,7 +357,9 @@ def named_files(data: DataTable) -> dict[str, list[str]]:
     from ..data.catalog import SPLITS
 
     given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
-    return {part: [names] if isinstance(names, str) else list(names) for part, names in given.items()}
+    return {
+        part: [names] if isinstance(names, str) else list(names) for part, names in given.items()
+    }
 
 
 def _plain_texts(what: What) -> Report | None:
@@ -302,15 +373,20 @@ def _plain_texts(what: What) -> Report | None:
         data, _, parts = own
         key = (data.listed(("text",)) or ["text"])[0]
         is_split = data.validation is None or data.test is None
-        return together({part: [check_texts.check(names, key, data.verbatim, is_split and part == "train")]
-                         for part, names in parts.items()})  # fmt: skip
+        return together(
+            {
+                part: [check_texts.check(names, key, data.verbatim, is_split and part == "train")]
+                for part, names in parts.items()
+            }
+        )
     first = what[0] if len(what) == 1 else None
     if first is None or first in entries() or names_recipe(first):
         return None
     return check_texts.check(what) if check_texts.is_plain_text(first) else None
 
 
-CHECKS: dict[str, Callable[[What], Report | None]] = {  # what the records are called -> the report on them; asked in this order
+# what the records are called -> the report on them; asked in this order
+CHECKS: dict[str, Callable[[What], Report | None]] = {
     "plain texts": _plain_texts,
     "conversations": _conversations,
     "trees": _trees,

@@ -1,4 +1,6 @@
-"""The flag --columns, and what `init` does about columns that a file does not name: it shows them, and asks or demands."""
+"""The flag --columns, and what `init` does about columns that a file does not name: it shows them,
+and asks or demands.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,19 @@ PARTS = {"source": "the source", "target": "the target", "text": "the text", "la
 
 
 def parsed(given: str | None) -> dict[str, str | int] | None:
-    """`source=English,target=Deutsch` as a table: field -> name or number. Raises UsageError for what is no such list."""
+    """`source=English,target=Deutsch` as a table: field -> name or number. Raises UsageError for
+    what is no such list.
+    """
     if given is None:
         return None
     found: dict[str, str | int] = {}
     for part in FIELD.split(given):
         field, sign, name = (one.strip() for one in part.partition("="))
         if not sign or not field or not name:
-            raise UsageError(f"--columns {given}: '{part}' is not FIELD=COLUMN. Write, for example, --columns source=English,target=3.")
+            raise UsageError(
+                f"--columns {given}: '{part}' is not FIELD=COLUMN. Write, for example, --columns "
+                "source=English,target=3."
+            )
         if field in found:
             raise UsageError(f"--columns {given} names two columns for {field}. Name one.")
         found[field] = name
@@ -42,13 +49,20 @@ def line_of(columns: Mapping[str, str | int] | None) -> str:
     """The recipe's line `columns = {...}`; nothing where there are none."""
     if not columns:
         return ""
-    said = ", ".join(f"{field} = {json.dumps(str(name), ensure_ascii=False)}" for field, name in columns.items())
+    said = ", ".join(
+        f"{field} = {json.dumps(str(name), ensure_ascii=False)}" for field, name in columns.items()
+    )
     return f"columns = {{{said}}}\n"
 
 
-def settled(name: str | Path, needs: Sequence[str], columns: Columns | None = None,
-            languages: tuple[str | None, str | None] | None = None) -> dict[str, str | int] | None:  # fmt: skip
-    """Which columns of a file are read: those given, or asked for where the file leaves room for doubt.
+def settled(
+    name: str | Path,
+    needs: Sequence[str],
+    columns: Columns | None = None,
+    languages: tuple[str | None, str | None] | None = None,
+) -> dict[str, str | int] | None:
+    """Which columns of a file are read: those given, or asked for where the file leaves room for
+    doubt.
 
     A guess is shown as a table of columns with three rows. None: as the file itself says.
 
@@ -72,12 +86,24 @@ def settled(name: str | Path, needs: Sequence[str], columns: Columns | None = No
         return asked(form, lines, needs, choice, doubts)
     if choice.remarks or not choice.named:
         talk(shown(form, lines, needs, choice))
-    if kept and choice.header and form.kind != "jsonl" and "header" not in kept and all(str(one).isdecimal() for one in kept.values()):
+    if (
+        kept
+        and choice.header
+        and form.kind != "jsonl"
+        and "header" not in kept
+        and all(str(one).isdecimal() for one in kept.values())
+    ):
         kept["header"] = "yes"  # as it was found, for every reader of the recipe
     return kept
 
 
-def asked(form: Format, lines: list[str], needs: Sequence[str], choice: Choice | None, doubts: Sequence[str]) -> dict[str, str | int]:
+def asked(
+    form: Format,
+    lines: list[str],
+    needs: Sequence[str],
+    choice: Choice | None,
+    doubts: Sequence[str],
+) -> dict[str, str | int]:
     """The columns as a person names them on a terminal. Raises UsageError where there is none."""
     listing = shown(form, lines, needs, choice)
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
@@ -86,7 +112,9 @@ def asked(form: Format, lines: list[str], needs: Sequence[str], choice: Choice |
         headed = form.kind == "jsonl" or (choice is not None and choice.header)
         way = "" if headed else ", and header=yes or header=no beside numbers"
         raise UsageError(
-            f"{form.path}: its columns can be read in more than one way.\n" + "".join(f"{one}\n" for one in doubts) + f"{listing}\n"
+            f"{form.path}: its columns can be read in more than one way.\n"
+            + "".join(f"{one}\n" for one in doubts)
+            + f"{listing}\n"
             f"Name them by name or number: --columns {sample_of(needs, form, headed)}{way}."
         )
     for one in (*doubts, listing):
@@ -94,12 +122,20 @@ def asked(form: Format, lines: list[str], needs: Sequence[str], choice: Choice |
     if form.kind == "jsonl":
         return {need: form.first[_ask_column(need, form) - 1] for need in needs}
     row = ", ".join(form.first)
-    header = _ask(f"Is line {form.begins} ({row[: 2 * CELL]}) a header? [y/n] ", {"y": True, "yes": True, "n": False, "no": False})
+    header = _ask(
+        f"Is line {form.begins} ({row[: 2 * CELL]}) a header? [y/n] ",
+        {"y": True, "yes": True, "n": False, "no": False},
+    )
     numbers = {need: _ask_column(need, form) for need in needs}
     names = [form.first[number - 1] for number in numbers.values()]
-    if header and all(name and form.first.count(name) == 1 and not name.isdecimal() for name in names):
+    if header and all(
+        name and form.first.count(name) == 1 and not name.isdecimal() for name in names
+    ):
         return dict(zip(numbers, names, strict=True))
-    return {**{need: str(number) for need, number in numbers.items()}, "header": "yes" if header else "no"}
+    return {
+        **{need: str(number) for need, number in numbers.items()},
+        "header": "yes" if header else "no",
+    }
 
 
 def _ask(question: str, answers: Mapping[str, bool]) -> bool:
@@ -123,7 +159,10 @@ def _ask_column(need: str, form: Format) -> int:
 def _answer(question: str) -> str:
     said = ask(question)
     if said is None:
-        raise UsageError("The question was not answered. Name the columns with --columns, for example --columns source=2,target=3.")
+        raise UsageError(
+            "The question was not answered. Name the columns with --columns, for example "
+            "--columns source=2,target=3."
+        )
     return said
 
 
@@ -132,16 +171,37 @@ def shown(form: Format, lines: list[str], needs: Sequence[str], choice: Choice |
     rows, first = _samples(form, lines), form.first
     header = choice is not None and choice.header and form.kind != "jsonl"
     keys = form.kind == "jsonl"
-    taken = {} if choice is None else {column: need for column, need in zip(choice.columns, needs, strict=False)}
+    taken = (
+        {}
+        if choice is None
+        else {column: need for column, need in zip(choice.columns, needs, strict=False)}
+    )
     samples = rows[1 : SAMPLES + 1] if header else rows[:SAMPLES]
-    head = ["key" if keys else "column", *(["name"] if header else []), *(["taken for"] if taken else [])]
-    listed = [[*head, *(f"{'record' if keys else 'row'} {number + 1 + header}" for number in range(len(samples)))]]
+    head = [
+        "key" if keys else "column",
+        *(["name"] if header else []),
+        *(["taken for"] if taken else []),
+    ]
+    listed = [
+        [
+            *head,
+            *(
+                f"{'record' if keys else 'row'} {number + 1 + header}"
+                for number in range(len(samples))
+            ),
+        ]
+    ]
     for place, name in enumerate(first):
         cells = [row[place] if place < len(row) else "" for row in samples]
         part = taken.get(name if keys else place, "-")
-        about = [name if keys else str(place + 1), *([name] if header else []), *([part] if taken else [])]
+        about = [
+            name if keys else str(place + 1),
+            *([name] if header else []),
+            *([part] if taken else []),
+        ]
         listed.append([*map(_short, about), *map(_short, cells)])
-    return indent(table(listed, right=False), "  ")  # every line as deep: `talk` would indent all but the first
+    # every line as deep: `talk` would indent all but the first
+    return indent(table(listed, right=False), "  ")
 
 
 def _samples(form: Format, lines: list[str]) -> list[list[str]]:

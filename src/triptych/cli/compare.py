@@ -32,18 +32,27 @@ class Side:
 
 
 def compare(
-    *runs: str, split: Split = "test", data: list[str] | None = None, to: str | None = None, bootstrap: int = 1000,
-    json_: Annotated[bool, Parameter(name="--json")] = False, html: Path | None = None, text: str | None = None,
+    *runs: str,
+    split: Split = "test",
+    data: list[str] | None = None,
+    to: str | None = None,
+    bootstrap: int = 1000,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+    html: Path | None = None,
+    text: str | None = None,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
-) -> int:  # fmt: skip
-    """Metrics with bootstrap intervals, training speed and updates; of translators BLEU by length of the source and attention.
+) -> int:
+    """Metrics with bootstrap intervals, training speed and updates; of translators BLEU by length
+    of the source and attention.
 
-    Answers a second are of answering alone, without scores and losses, on as many threads as are told.
+    Answers a second are of answering alone, without scores and losses, on as many threads as are
+    told.
 
     Parameters
     ----------
     runs
-        Two or more run folders for the same task and languages; the others are compared with the first.
+        Two or more run folders for the same task and languages; the others are compared with the
+        first.
     split
         Which part of the first run's data all of them answer.
     data
@@ -68,11 +77,16 @@ def compare(
     predictors = [load(run) for run in runs]
     _refuse_different(runs, predictors)
     if html is not None and not predictors[0].languages:
-        raise UsageError(f"--html shows attention from an answer to its source; a run for {predictors[0].task.name}: triptych inspect.")
+        raise UsageError(
+            "--html shows attention from an answer to its source; a run for "
+            f"{predictors[0].task.name}: triptych inspect."
+        )
     examples, name = chosen_examples(predictors[0], split, data, to)
     changes = decoding_changes(overrides)
     names = shown_names(runs)
-    sides = [_answered(*each, examples, changes) for each in zip(runs, names, predictors, strict=True)]
+    sides = [
+        _answered(*each, examples, changes) for each in zip(runs, names, predictors, strict=True)
+    ]
     report = _report(sides, examples, name, bootstrap)
     if json_:
         put(json.dumps(report, ensure_ascii=False))
@@ -87,13 +101,22 @@ def _refuse_different(runs: tuple[str, ...], predictors: list[Predictor]) -> Non
     first = predictors[0]
     for run, other in zip(runs[1:], predictors[1:], strict=True):
         if other.task.name != first.task.name:
-            raise UsageError(f"{runs[0]} is for {first.task.name} and {run} for {other.task.name}: there is nothing to compare.")
+            raise UsageError(
+                f"{runs[0]} is for {first.task.name} and {run} for {other.task.name}: there is "
+                "nothing to compare."
+            )
         targets = [one.languages.get("targets", []) for one in (first, other)]
         if any(targets) and not set(targets[0]) & set(targets[1]):
             both = [", ".join(names) or "what has no name" for names in targets]
             if first.task.name == "translation":
-                raise UsageError(f"{runs[0]} translates to {both[0]} and {run} to {both[1]}: there is no language in common.")
-            raise UsageError(f"{runs[0]} learnt {both[0]} and {run} learnt {both[1]}: there is no task in common.")
+                raise UsageError(
+                    f"{runs[0]} translates to {both[0]} and {run} to {both[1]}: there is no "
+                    "language in common."
+                )
+            raise UsageError(
+                f"{runs[0]} learnt {both[0]} and {run} learnt {both[1]}: there is no task in "
+                "common."
+            )
 
 
 def shown_names(runs: tuple[str, ...]) -> list[str]:
@@ -102,14 +125,18 @@ def shown_names(runs: tuple[str, ...]) -> list[str]:
     return names if len(set(names)) == len(names) else list(runs)
 
 
-def _answered(run: str, name: str, predictor: Predictor, examples: list[Example], changes: dict[str, Any]) -> Side:
+def _answered(
+    run: str, name: str, predictor: Predictor, examples: list[Example], changes: dict[str, Any]
+) -> Side:
     talk(f"Answering {len(examples):,} examples with {run}.")
     evaluation = predictor.evaluate(examples, predictor.settings(**changes))
     assert predictor.run is not None, "a loaded run has a folder"
     return Side(run, name, predictor, evaluation, predictor.run.read_metrics())
 
 
-def _report(sides: list[Side], examples: list[Example], name: str, resamples: int) -> dict[str, Any]:
+def _report(
+    sides: list[Side], examples: list[Example], name: str, resamples: int
+) -> dict[str, Any]:
     from numpy import isnan
 
     from ..data.parts import aligned
@@ -117,7 +144,11 @@ def _report(sides: list[Side], examples: list[Example], name: str, resamples: in
     from ..metrics.bootstrap import compare as paired
 
     pairs = aligned(sides[0].predictor.task.needs)
-    drawn = [] if pairs else [scored_anew(side.evaluation, examples, resamples, side.predictor) for side in sides]
+    drawn = (
+        []
+        if pairs
+        else [scored_anew(side.evaluation, examples, resamples, side.predictor) for side in sides]
+    )
     lines = [line_statistics(side.evaluation, examples) for side in sides] if pairs else []
     runs = []
     for place, side in enumerate(sides):
@@ -125,20 +156,39 @@ def _report(sides: list[Side], examples: list[Example], name: str, resamples: in
         values: dict[str, Any] = {"run": side.run, "metrics": scores, "training": _training(side)}
         if pairs:
             own = {key: interval(*one, resamples) for key, one in lines[place].items()}
-            both = {key: paired(lines[0][key][0], *one, resamples) for key, one in lines[place].items() if key in lines[0]} if place else {}
+            both = (
+                {
+                    key: paired(lines[0][key][0], *one, resamples)
+                    for key, one in lines[place].items()
+                    if key in lines[0]
+                }
+                if place
+                else {}
+            )
         else:
-            own = {key: between(scores[key], one) for key, one in drawn[place].items() if key in scores}
+            own = {
+                key: between(scores[key], one) for key, one in drawn[place].items() if key in scores
+            }
             first = sides[0].evaluation.scores.values
             shared = [key for key in own if key in drawn[0] and key in first] if place else []
             shared = [key for key in shared if not isnan(drawn[place][key] - drawn[0][key]).all()]
-            both = {key: compared((first[key], scores[key]), (drawn[0][key], drawn[place][key]), 1) for key in shared}
+            both = {
+                key: compared((first[key], scores[key]), (drawn[0][key], drawn[place][key]), 1)
+                for key in shared
+            }
         values["intervals"] = {key: one.to_json() for key, one in own.items()}
         if place:
             values["against_first"] = {key: one.to_json() for key, one in both.items()}
         values["bleu_by_source_length"] = _by_length(side, examples, resamples) if pairs else []
         runs.append(values)
-    return {"task": sides[0].predictor.task.name, "split": name, "examples": len(examples), "runs": runs,
-            "validation_at_equal_cost": _equal_cost(sides), "signature": sides[0].evaluation.scores.signature}  # fmt: skip
+    return {
+        "task": sides[0].predictor.task.name,
+        "split": name,
+        "examples": len(examples),
+        "runs": runs,
+        "validation_at_equal_cost": _equal_cost(sides),
+        "signature": sides[0].evaluation.scores.signature,
+    }
 
 
 def _by_length(side: Side, examples: list[Example], resamples: int) -> list[dict[str, Any]]:
@@ -148,8 +198,13 @@ def _by_length(side: Side, examples: list[Example], resamples: int) -> list[dict
     languages = {example.target_language or "" for example in examples}
     if len(languages) > 1:
         return []
-    buckets = bleu_by_length([example.source or "" for example in examples], [one.text for one in side.evaluation.predictions],
-                             [example.target or "" for example in examples], languages.pop(), resamples=resamples)  # fmt: skip
+    buckets = bleu_by_length(
+        [example.source or "" for example in examples],
+        [one.text for one in side.evaluation.predictions],
+        [example.target or "" for example in examples],
+        languages.pop(),
+        resamples=resamples,
+    )
     return [{"words": one.name, "lines": one.lines, **one.bleu.to_json()} for one in buckets]
 
 
@@ -158,50 +213,95 @@ def _training(side: Side) -> dict[str, Any]:
     last: dict[str, Any] = max(side.lines, key=lambda line: line.get("step", 0), default={})
     speeds = [line["tokens_per_second"] for line in steps if line.get("tokens_per_second")]
     config, answers = side.predictor.config, side.evaluation
-    rate = None if answers.seconds is None else len(answers.predictions) / max(answers.seconds, 1e-9)
-    return {"parameters": config.parameters if config else 0, "updates": last.get("step", 0),
-            "minutes": round(last.get("seconds", 0.0) / 60, 2), "tokens_per_second": round(median(speeds), 1) if speeds else None,
-            "answers_per_second": None if rate is None else round(rate, 1), "answering_threads": answers.threads}  # fmt: skip
+    rate = (
+        None if answers.seconds is None else len(answers.predictions) / max(answers.seconds, 1e-9)
+    )
+    return {
+        "parameters": config.parameters if config else 0,
+        "updates": last.get("step", 0),
+        "minutes": round(last.get("seconds", 0.0) / 60, 2),
+        "tokens_per_second": round(median(speeds), 1) if speeds else None,
+        "answers_per_second": None if rate is None else round(rate, 1),
+        "answering_threads": answers.threads,
+    }
 
 
 def _equal_cost(sides: list[Side]) -> list[dict[str, Any]]:
-    """The last validation of each run before the fewest updates, and before the fewest minutes, that any had (1 % later will do)."""
+    """The last validation of each run before the fewest updates, and before the fewest minutes,
+    that any had (1 % later will do).
+    """
     found = []
     for cost, unit, share in (("step", "updates", 1), ("seconds", "minutes", 60)):
-        curves = [[line for line in side.lines if line.get("split") == "validation" and cost in line] for side in sides]
+        curves = [
+            [line for line in side.lines if line.get("split") == "validation" and cost in line]
+            for side in sides
+        ]
         if not all(curves):
             return []
         limit = min(max(line[cost] for line in curve) for curve in curves)
-        at = [max((line for line in curve if line[cost] <= 1.01 * limit), key=lambda line: line[cost], default=None) for curve in curves]
+        at = [
+            max(
+                (line for line in curve if line[cost] <= 1.01 * limit),
+                key=lambda line: line[cost],
+                default=None,
+            )
+            for curve in curves
+        ]
         wanted = [*list(sides[0].evaluation.scores.values)[:2], "loss", "step", "seconds"]
-        scores = [{key: line[key] for key in wanted if key in line} if line else None for line in at]
+        scores = [
+            {key: line[key] for key in wanted if key in line} if line else None for line in at
+        ]
         found.append({"at": f"{limit / share:,.4g} {unit}", "runs": scores})
     return found
 
 
 def _print(report: dict[str, Any], sides: list[Side]) -> None:
     runs = report["runs"]
-    put(field(f"{report['task']}, {report['split']}, {report['examples']:,} examples; [95 % by bootstrap]"), end="\n\n")
+    put(
+        field(
+            f"{report['task']}, {report['split']}, {report['examples']:,} examples; [95 % by "
+            "bootstrap]"
+        ),
+        end="\n\n",
+    )
     rows = [["", *(side.name for side in sides)]]
     for key in runs[0]["metrics"]:
         rows.append([key, *(_score(run, key) for run in runs)])
     for key in list(runs[0]["metrics"])[:1] + ["exact_match"] * ("bleu" in runs[0]["metrics"]):
         if any(key in run.get("against_first", {}) for run in runs[1:]):
-            rows.append([f"{key}, against the first", "", *(_difference(run["against_first"].get(key)) for run in runs[1:])])
+            rows.append(
+                [
+                    f"{key}, against the first",
+                    "",
+                    *(_difference(run["against_first"].get(key)) for run in runs[1:]),
+                ]
+            )
     for key in runs[0]["training"]:
         rows.append([key.replace("_", " "), *(_number(run["training"][key]) for run in runs)])
     put(table(rows))
     if runs[0]["bleu_by_source_length"]:
         rows = [["BLEU by words of the source", "lines", *(side.name for side in sides)]]
         for buckets in zip(*(run["bleu_by_source_length"] for run in runs), strict=True):
-            scores = (f"{one['value']:.1f} [{one['low']:.1f}, {one['high']:.1f}]" for one in buckets)
+            scores = (
+                f"{one['value']:.1f} [{one['low']:.1f}, {one['high']:.1f}]" for one in buckets
+            )
             rows.append([buckets[0]["words"], f"{buckets[0]['lines']:,}", *scores])
         put(f"\n{table(rows)}")
     for point in report["validation_at_equal_cost"]:
         main = next(iter(runs[0]["metrics"]))
-        scores = [", ".join(f"{key} {one[key]:.{3 if key == 'loss' else 2}f}" for key in dict.fromkeys((main, "loss")) if key in one)
-                  if one else "none yet" for one in point["runs"]]  # fmt: skip
-        pairs = "; ".join(f"{side.name}: {score}" for side, score in zip(sides, scores, strict=True))
+        scores = [
+            ", ".join(
+                f"{key} {one[key]:.{3 if key == 'loss' else 2}f}"
+                for key in dict.fromkeys((main, "loss"))
+                if key in one
+            )
+            if one
+            else "none yet"
+            for one in point["runs"]
+        ]
+        pairs = "; ".join(
+            f"{side.name}: {score}" for side, score in zip(sides, scores, strict=True)
+        )
         put(f"\nValidation at {point['at']}: {field(pairs)}")
     put(f"\n{field(report['signature'])}")
 
@@ -214,22 +314,42 @@ def _score(run: dict[str, Any], key: str) -> str:
 
 
 def _difference(found: dict[str, Any] | None) -> str:
-    return "" if found is None else f"{found['difference']['value']:+.2f} (p = {found['p_value']:.3f})"
+    return (
+        "" if found is None else f"{found['difference']['value']:+.2f} (p = {found['p_value']:.3f})"
+    )
 
 
 def _number(value: Any) -> str:
-    return "" if value is None else f"{value:,.0f}" if isinstance(value, float) and value >= 100 else f"{value:,}"
+    return (
+        ""
+        if value is None
+        else f"{value:,.0f}"
+        if isinstance(value, float) and value >= 100
+        else f"{value:,}"
+    )
 
 
-def _write_page(html: Path, sides: list[Side], examples: list[Example], text: str | None, to: str | None,
-                changes: dict[str, Any]) -> None:  # fmt: skip
+def _write_page(
+    html: Path,
+    sides: list[Side],
+    examples: list[Example],
+    text: str | None,
+    to: str | None,
+    changes: dict[str, Any],
+) -> None:
     from ..data.example import FIELDS
     from ..inspection.html import write
 
     given: str | dict[str, Any] | None = text
     if given is None:
-        names = [name for name in sides[0].predictor.task.needs if FIELDS[name].role == "input" and FIELDS[name].text]
-        chosen = sorted(examples, key=lambda example: len(getattr(example, names[-1]) or ""))[len(examples) // 2]
+        names = [
+            name
+            for name in sides[0].predictor.task.needs
+            if FIELDS[name].role == "input" and FIELDS[name].text
+        ]
+        chosen = sorted(examples, key=lambda example: len(getattr(example, names[-1]) or ""))[
+            len(examples) // 2
+        ]
         given, to = {name: getattr(chosen, name) for name in names}, to or chosen.target_language
     traces = [side.predictor.trace(given, to=to, label=side.name, **changes) for side in sides]
     write(html, traces)

@@ -1,8 +1,11 @@
-"""Everything that the verbs print: answers on stdout, sentences and the progress of a training on stderr.
+"""Everything that the verbs print: answers on stdout, sentences and the progress of a training on
+stderr.
 
-No other module of the command line prints a text that is not its own (a test checks it), because a terminal obeys control
-characters: a label or an answer could rename the window, fill the clipboard or turn the text around. On a terminal they are written
-as escapes, for example \\u001b, which JSON and TOML read back as the same character. Elsewhere every byte stays as it is.
+No other module of the command line prints a text that is not its own (a test checks it), because a
+terminal obeys control
+characters: a label or an answer could rename the window, fill the clipboard or turn the text
+around. On a terminal they are written as escapes, for example \\u001b, which JSON and TOML read
+back as the same character. Elsewhere every byte stays as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 
 SMOOTHING = 0.9  # of the shown speed and loss
 LAYOUT = "\n\t"  # what an answer may hold
-CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # C0, DEL, C1, bidirectional
+# C0, DEL, C1, bidirectional
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 MARGIN = re.compile(r"\n(?!  |\n|$)")  # a break after which the next line would begin at the margin
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -27,7 +31,9 @@ _broken: list[str] = []  # names from the command line that hold a line break
 
 
 def shown(text: str, stream: TextIO, keep: str = "") -> str:
-    """Escape the control characters of `text`, except those in `keep`, where `stream` is a terminal."""
+    """Escape the control characters of `text`, except those in `keep`, where `stream` is a
+    terminal.
+    """
     if not is_terminal(stream):
         return text
     return CONTROLS.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
@@ -47,7 +53,13 @@ def is_terminal(stream: TextIO) -> bool:
 def put(*texts: object, sep: str = " ", end: str = "\n", flush: bool = False) -> None:
     """Print answers on stdout. Line breaks and tabs are kept."""
     stream = sys.stdout
-    print(*(shown(str(text), stream, LAYOUT) for text in texts), sep=sep, end=end, file=stream, flush=flush)
+    print(
+        *(shown(str(text), stream, LAYOUT) for text in texts),
+        sep=sep,
+        end=end,
+        file=stream,
+        flush=flush,
+    )
 
 
 def put_bytes(content: bytes) -> None:
@@ -61,12 +73,16 @@ def put_bytes(content: bytes) -> None:
 
 
 def field(text: object, stream: TextIO | None = None) -> str:
-    """Prepare what must stay on one line of stdout: a label, a file name, a cell. Line breaks and tabs are escaped too."""
+    """Prepare what must stay on one line of stdout: a label, a file name, a cell. Line breaks and
+    tabs are escaped too.
+    """
     return shown(str(text), stream or sys.stdout)
 
 
 def talk(*lines: str) -> None:
-    """Print sentences on stderr. On a terminal every line but the first of each is indented, so that none passes for another."""
+    """Print sentences on stderr. On a terminal every line but the first of each is indented, so
+    that none passes for another.
+    """
     for line in lines:
         print(_sentence(line), file=sys.stderr, flush=True)
 
@@ -79,7 +95,9 @@ def ask(question: str) -> str | None:
 
 
 def remember(arguments: Iterable[str]) -> None:
-    """Note what the command line named: a name with a line break in it stays on one line of every sentence."""
+    """Note what the command line named: a name with a line break in it stays on one line of every
+    sentence.
+    """
     names = {part for one in arguments for part in (one, one.rsplit("/", 1)[-1]) if "\n" in part}
     _broken[:] = sorted(names, key=len, reverse=True)
 
@@ -99,13 +117,17 @@ def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackTy
 
 
 def table(rows: Iterable[Sequence[str]], right: bool = True) -> str:
-    """Aligned columns for stdout: the first to the left, the others to the right (or all to the left)."""
+    """Aligned columns for stdout: the first to the left, the others to the right (or all to the
+    left).
+    """
     rows = [[field(cell) for cell in row] for row in rows]
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         cells = [
-            cell + " " * (wide - width(cell)) if place == 0 or not right else " " * (wide - width(cell)) + cell
+            cell + " " * (wide - width(cell))
+            if place == 0 or not right
+            else " " * (wide - width(cell)) + cell
             for place, (cell, wide) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
@@ -121,7 +143,11 @@ def width(text: str) -> int:
 
 def clock(seconds: float) -> str:
     whole = int(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02}"
+    return (
+        f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+        if whole >= 3600
+        else f"{whole // 60}:{whole % 60:02}"
+    )
 
 
 class Display:
@@ -140,8 +166,14 @@ class Display:
             from rich.progress import BarColumn, TaskProgressColumn, TextColumn
             from rich.progress import Progress as Bar
 
-            self.bar = Bar(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[about]}"),
-                           console=Console(stderr=True), transient=True)  # fmt: skip
+            self.bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[about]}"),
+                console=Console(stderr=True),
+                transient=True,
+            )
             self.bar.start()
             self.task = self.bar.add_task("Training", total=1.0, about="")
         return self
@@ -157,7 +189,9 @@ class Display:
             self._say(progress.message)
         if self.bar is not None:
             self.bar.update(self.task, completed=progress.fraction, about=self._about(progress))
-        elif progress.event == "step" and (progress.step == 1 or progress.step % self.every_steps == 0):
+        elif progress.event == "step" and (
+            progress.step == 1 or progress.step % self.every_steps == 0
+        ):
             talk(self._about(progress))
 
     def _count(self, progress: Progress) -> None:
@@ -169,10 +203,12 @@ class Display:
     def _about(self, progress: Progress) -> str:
         steps = f"{progress.step:,}" + (f"/{self.steps:,}" if self.steps else "")
         known = progress.fraction > 0.002  # before that a guess would be wild
-        left = clock(progress.seconds * (1 - progress.fraction) / progress.fraction) if known else "?"
+        left = (
+            clock(progress.seconds * (1 - progress.fraction) / progress.fraction) if known else "?"
+        )
         return (
-            f"step {steps}  epoch {progress.epoch:.1f}  loss {self.loss:.3f}  {self.speed:,.0f} tokens/s  "
-            f"{clock(progress.seconds)} passed, {left} left"
+            f"step {steps}  epoch {progress.epoch:.1f}  loss {self.loss:.3f}  {self.speed:,.0f} "
+            f"tokens/s  {clock(progress.seconds)} passed, {left} left"
         )
 
     def _say(self, message: str) -> None:

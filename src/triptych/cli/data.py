@@ -34,8 +34,19 @@ def list_sets(*, json_: Json = False) -> int:
         found = [find(name, file) for file in entry.files]
         hand = "built in" if not entry.files else "yes" if all(found) else "no"
         if json_:
-            put(json.dumps({"name": name, "languages": entry.languages, "at_hand": hand != "no", "licence": entry.licence,
-                            "description": entry.description, "notes": entry.notes}, ensure_ascii=False))  # fmt: skip
+            put(
+                json.dumps(
+                    {
+                        "name": name,
+                        "languages": entry.languages,
+                        "at_hand": hand != "no",
+                        "licence": entry.licence,
+                        "description": entry.description,
+                        "notes": entry.notes,
+                    },
+                    ensure_ascii=False,
+                )
+            )
         rows.append([name, " ".join(entry.languages), hand, entry.licence, entry.description])
     if not json_:
         put(table(rows, right=False))
@@ -43,7 +54,8 @@ def list_sets(*, json_: Json = False) -> int:
 
 
 def fetch(*sets: str) -> int:
-    """Fetch public sets into the cache and check them against their SHA-256; prints where the files lie.
+    """Fetch public sets into the cache and check them against their SHA-256; prints where the files
+    lie.
 
     Parameters
     ----------
@@ -63,15 +75,19 @@ def fetch(*sets: str) -> int:
     return 0
 
 
-def check(*what: str, source: str | None = None, target: str | None = None, json_: Json = False) -> int:
-    """What is wrong with data, with file, line and reason. Exits 1 where there is anything to report.
+def check(
+    *what: str, source: str | None = None, target: str | None = None, json_: Json = False
+) -> int:
+    """What is wrong with data, with file, line and reason. Exits 1 where there is anything to
+    report.
 
     Parameters
     ----------
     what
-        A recipe, a public set, one file with columns (two languages; or text and label), two aligned files, a CoNLL-U file, files of
-        words and tags (.conll, .iob2, .bio), or of questions with passages (SQuAD's JSON); conversations or preferences; plain text, JSONL
-        with a text alone, code, or a folder of these.
+        A recipe, a public set, one file with columns (two languages; or text and label), two
+        aligned files, a CoNLL-U file, files of words and tags (.conll, .iob2, .bio), or of
+        questions with passages (SQuAD's JSON); conversations or preferences; plain text, JSONL with
+        a text alone, code, or a folder of these.
     source
         The source side's file, beside --target.
     target
@@ -92,16 +108,27 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
             report = check_files(parts)
         else:
             assert named is not None, "either files or examples"
-            report = Report(check_examples(named), {name: len(part) for name, part in named.items()})  # type: ignore[arg-type]
+            report = Report(
+                check_examples(named),  # type: ignore[arg-type]
+                {name: len(part) for name, part in named.items()},
+            )
     if not report.problems:  # else what was wrong has been said
         place = ", ".join(what or [file for file in (source, target) if file])
-        report.problems += [Problem(place, f"empty: no example for {name}") for name, count in report.pairs.items() if not count]
+        report.problems += [
+            Problem(place, f"empty: no example for {name}")
+            for name, count in report.pairs.items()
+            if not count
+        ]
     seen: dict[str, int] = {}
     for problem in report.problems:
         kind = problem.reason.split(":")[0]
         seen[kind] = seen.get(kind, 0) + 1
         if json_:
-            values = {"place": problem.place, "reason": problem.reason, "severity": problem.severity}
+            values = {
+                "place": problem.place,
+                "reason": problem.reason,
+                "severity": problem.severity,
+            }
             put(json.dumps(values, ensure_ascii=False))
         elif seen[kind] <= SHOWN:
             put(field(f"{problem.severity}: {problem}"))
@@ -110,18 +137,23 @@ def check(*what: str, source: str | None = None, target: str | None = None, json
         talk(f"{kind}: {count:,} more; --json prints all.")
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
-    talk(f"{pairs or 'no'} {records}; {errors:,} errors, {len(report.problems) - errors:,} warnings.")
+    talk(
+        f"{pairs or 'no'} {records}; {errors:,} errors, {len(report.problems) - errors:,} warnings."
+    )
     return int(bool(report.problems))
 
 
-def stats(*what: str, source: str | None = None, target: str | None = None, json_: Json = False) -> int:
+def stats(
+    *what: str, source: str | None = None, target: str | None = None, json_: Json = False
+) -> int:
     """Counts, lengths, characters and scripts of each part.
 
     Parameters
     ----------
     what
-        A recipe, a public set, one file with columns (two languages; or text and label), two aligned files, words with tags, trees,
-        questions with passages, conversations, or plain text.
+        A recipe, a public set, one file with columns (two languages; or text and label), two
+        aligned files, words with tags, trees, questions with passages, conversations, or plain
+        text.
     source
         The source side's file, beside --target.
     target
@@ -150,11 +182,20 @@ def stats(*what: str, source: str | None = None, target: str | None = None, json
             put(json.dumps({"part": name, **found, **counts}, ensure_ascii=False))
             continue
         keys = list(next(iter(found.values())))
-        rows = [[name, *found], *([key, *(_text(side[key]) for side in found.values())] for key in keys)]
+        rows = [
+            [name, *found],
+            *([key, *(_text(side[key]) for side in found.values())] for key in keys),
+        ]
         put(table(rows))
         for kind, labels in counts.items():
             more = f" and {len(labels) - SHOWN:,} more" if len(labels) > SHOWN else ""
-            put(f"{kind}  {', '.join(f'{field(label)} {count:,}' for label, count in list(labels.items())[:SHOWN])}{more}")
+            put(
+                f"{kind}  "
+                + ", ".join(
+                    f"{field(label)} {count:,}" for label, count in list(labels.items())[:SHOWN]
+                )
+                + more
+            )
     return 0
 
 
@@ -171,10 +212,16 @@ def _files(what: tuple[str, ...], source: str | None, target: str | None,
 
     if source is not None or target is not None:
         if source is None or what:
-            raise UsageError("Name two aligned files as --source a.en --target a.de, or without flags: a.en a.de.")
+            raise UsageError(
+                "Name two aligned files as --source a.en --target a.de, or without flags: a.en "
+                "a.de."
+            )
         return {"train": files_of([source, *([target] if target else [])])}, None
     if not what:
-        raise UsageError("Name what to look at: a recipe, a public set, one file with two columns, or two aligned files.")
+        raise UsageError(
+            "Name what to look at: a recipe, a public set, one file with two columns, or two "
+            "aligned files."
+        )
     first = what[0]
     if len(what) == 1 and names_recipe(first):
         data = Recipe.load(first).data

@@ -25,12 +25,21 @@ Split = Literal["train", "validation", "test"]
 
 
 def evaluate(
-    run: str, /, *, split: Split = "test", data: list[str] | None = None, to: str | None = None, json_: Annotated[
-        bool, Parameter(name="--json")] = False, bootstrap: int | None = None, predictions: Path | None = None,
-    precision: Precision = "float32", judging: Annotated[Judging, Parameter(name="*")] = UNJUDGED,
+    run: str,
+    /,
+    *,
+    split: Split = "test",
+    data: list[str] | None = None,
+    to: str | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+    bootstrap: int | None = None,
+    predictions: Path | None = None,
+    precision: Precision = "float32",
+    judging: Annotated[Judging, Parameter(name="*")] = UNJUDGED,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
-) -> int:  # fmt: skip
-    """Score a run on its own test split, or on other data. Decodes with the recipe's table [decoding].
+) -> int:
+    """Score a run on its own test split, or on other data. Decodes with the recipe's table
+    [decoding].
 
     --data.leaks test leaves out what a public set has in training too.
 
@@ -57,17 +66,28 @@ def evaluate(
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
     predictor = load_run(run, precision)
     if judging.as_ is not None:
-        return judge_run(predictor, split, data, judging, overrides or {}, Report(json_, bootstrap, predictions))
+        return judge_run(
+            predictor, split, data, judging, overrides or {}, Report(json_, bootstrap, predictions)
+        )
     if judging != UNJUDGED:
-        raise UsageError("--examples, --template, --choices and --normalise say how a run that writes is judged: give --as classification.")
+        raise UsageError(
+            "--examples, --template, --choices and --normalise say how a run that writes is "
+            "judged: give --as classification."
+        )
     by_losses = predictor.task.by_losses
     if by_losses and predictions is not None:
-        raise UsageError(f"A run for {predictor.task.name} is scored by its losses and answers nothing to write: leave out --predictions.")
+        raise UsageError(
+            f"A run for {predictor.task.name} is scored by its losses and answers nothing to "
+            "write: leave out --predictions."
+        )
     leaks = (overrides := dict(overrides or {})).pop("data.leaks", None)
     examples, name = chosen_examples(predictor, split, data, to, leaks)
     settings = predictor.settings(**decoding_changes(overrides))
     how = f" with {settings.beams} beams" if settings.beams > 1 and not by_losses else ""
-    talk(f"{'Scoring' if by_losses else 'Answering'} {len(examples):,} examples of {name}{how}. {' '.join(said())}")
+    talk(
+        f"{'Scoring' if by_losses else 'Answering'} {len(examples):,} examples of {name}{how}. "
+        f"{' '.join(said())}"
+    )
     began = time.monotonic()
     evaluation = predictor.evaluate(examples, settings)
     seconds = time.monotonic() - began
@@ -78,19 +98,42 @@ def evaluate(
     if unread:
         talk(f"Of {unread:,} inputs not all was read: they are longer than this run reads.")
     if predictions is not None:
-        write_answers(predictions, [one.text for one in evaluation.predictions], predictor.task.block)
-    intervals = {key: list(pair) for key, pair in bootstrapped(evaluation, examples, bootstrap, predictor).items()} if bootstrap else {}
+        write_answers(
+            predictions, [one.text for one in evaluation.predictions], predictor.task.block
+        )
+    intervals = (
+        {
+            key: list(pair)
+            for key, pair in bootstrapped(evaluation, examples, bootstrap, predictor).items()
+        }
+        if bootstrap
+        else {}
+    )
     _print(predictor, evaluation, name, len(examples), intervals, seconds, json_)
     return 0
 
 
-def _print(predictor: Predictor, evaluation: Evaluation, name: str, count: int, intervals: dict[str, list[float]],
-           seconds: float, as_json: bool) -> None:  # fmt: skip
+def _print(
+    predictor: Predictor,
+    evaluation: Evaluation,
+    name: str,
+    count: int,
+    intervals: dict[str, list[float]],
+    seconds: float,
+    as_json: bool,
+) -> None:
     scores = evaluation.scores
     if as_json:
-        values: dict[str, Any] = {"task": predictor.task.name, "split": name, "examples": count, "metrics": scores.values,
-                                  "signature": scores.signature}  # fmt: skip
-        put(json.dumps(values | ({"intervals": intervals} if intervals else {}), ensure_ascii=False))
+        values: dict[str, Any] = {
+            "task": predictor.task.name,
+            "split": name,
+            "examples": count,
+            "metrics": scores.values,
+            "signature": scores.signature,
+        }
+        put(
+            json.dumps(values | ({"intervals": intervals} if intervals else {}), ensure_ascii=False)
+        )
         return
     rows = []
     for key, value in scores.values.items():
@@ -100,13 +143,24 @@ def _print(predictor: Predictor, evaluation: Evaluation, name: str, count: int, 
     put(table(rows))
     for key, signature in scores.signatures.items():
         put(field(f"{key}: {signature}"))
-    answering = "" if evaluation.seconds is None else f", answering took {evaluation.seconds:.1f} s on {evaluation.threads} threads"
+    answering = (
+        ""
+        if evaluation.seconds is None
+        else f", answering took {evaluation.seconds:.1f} s on {evaluation.threads} threads"
+    )
     talk(f"{count:,} examples in {seconds:.1f} s{answering}.")
 
 
-def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to: str | None, leaks: str | None = None,
-                    ) -> tuple[list[Example], str]:  # fmt: skip
-    """The examples to score and what to call them. Raises UsageError or DataError where there are none."""
+def chosen_examples(
+    predictor: Predictor,
+    split: str,
+    data: list[str] | None,
+    to: str | None,
+    leaks: str | None = None,
+) -> tuple[list[Example], str]:
+    """The examples to score and what to call them. Raises UsageError or DataError where there are
+    none.
+    """
     from ..data.parts import aligned, files_of, fitting, read_part, reader_of
     from ..data.references import to_score
     from ..data.sources import read
@@ -121,7 +175,10 @@ def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to
     recipe = Recipe.load(predictor.run.path, {} if leaks is None else {"data.leaks": leaks})
     if data:
         if to is None and len(targets) > 1 and aligned(needs):
-            raise UsageError(f"This run translates to several languages; say which one --data is in with --to: {', '.join(targets)}.")
+            raise UsageError(
+                "This run translates to several languages; say which one --data is in with --to: "
+                f"{', '.join(targets)}."
+            )
         names = [name for part in data for name in part.split(",")]
         name, table = ", ".join(names), fitting(recipe.data, names, talk)
         if not aligned(needs):
@@ -135,27 +192,42 @@ def chosen_examples(predictor: Predictor, split: str, data: list[str] | None, to
     if to is not None and not (data and aligned(needs)):
         examples = [example for example in examples if example.target_language == to]
     if not examples:
-        raise DataError(f"There is nothing to score: {name} holds no example with {' and '.join(needs)}.")
+        raise DataError(
+            f"There is nothing to score: {name} holds no example with {' and '.join(needs)}."
+        )
     return examples, name
 
 
-def bootstrapped(evaluation: Evaluation, examples: list[Example], resamples: int, predictor: Predictor) -> dict[str, tuple[float, float]]:
-    """Metric -> ends of its 95 % interval. Of translations, for what is a sum over lines, where all have one target language;
-    other tasks are scored anew on every draw."""
+def bootstrapped(
+    evaluation: Evaluation, examples: list[Example], resamples: int, predictor: Predictor
+) -> dict[str, tuple[float, float]]:
+    """Metric -> ends of its 95 % interval. Of translations, for what is a sum over lines, where all
+    have one target language; other tasks are scored anew on every draw.
+    """
     from ..data.parts import aligned
     from ..metrics.bootstrap import between, interval
 
     if aligned(predictor.task.needs):
-        found = {key: interval(*each, resamples) for key, each in line_statistics(evaluation, examples).items()}
+        found = {
+            key: interval(*each, resamples)
+            for key, each in line_statistics(evaluation, examples).items()
+        }
     else:
-        drawn, known = scored_anew(evaluation, examples, resamples, predictor), evaluation.scores.values
+        drawn, known = (
+            scored_anew(evaluation, examples, resamples, predictor),
+            evaluation.scores.values,
+        )
         found = {key: between(known[key], each) for key, each in drawn.items() if key in known}
     return {key: (one.low, one.high) for key, one in found.items()}
 
 
-def scored_anew(evaluation: Evaluation, examples: list[Example], resamples: int, predictor: Predictor) -> dict[str, np.ndarray]:
-    """Every metric of the task on each draw of the examples (resamples,); the draws are the same for all runs. Of a task that is
-    scored by its losses, these; of others, what the answers are worth."""
+def scored_anew(
+    evaluation: Evaluation, examples: list[Example], resamples: int, predictor: Predictor
+) -> dict[str, np.ndarray]:
+    """Every metric of the task on each draw of the examples (resamples,); the draws are the same
+    for all runs. Of a task that is scored by its losses, these; of others, what the answers are
+    worth.
+    """
     from ..inference.predictor import means
     from ..metrics.bootstrap import redrawn
 
@@ -164,19 +236,27 @@ def scored_anew(evaluation: Evaluation, examples: list[Example], resamples: int,
 
     def score(places: list[int]) -> dict[str, float]:
         losses = means(*(sums[place] for place in places)) if sums is not None else {}
-        return task.score([evaluation.predictions[place] for place in places], [examples[place] for place in places], losses).values
+        return task.score(
+            [evaluation.predictions[place] for place in places],
+            [examples[place] for place in places],
+            losses,
+        ).values
 
     return redrawn(score, len(examples), resamples)
 
 
 def line_statistics(evaluation: Evaluation, examples: list[Example]) -> dict[str, tuple[Any, Any]]:
-    """Metric -> (what each line adds, how the sum becomes a score). With several languages, `bleu_<language>` are left out:
-    a mean over languages is no sum over lines."""
+    """Metric -> (what each line adds, how the sum becomes a score). With several languages,
+    `bleu_<language>` are left out: a mean over languages is no sum over lines.
+    """
     from ..metrics.bleu import bleu_of, bleu_statistics, chrf_of, chrf_statistics
     from ..metrics.bootstrap import exact_statistics, mean
 
     languages = {example.target_language or "" for example in examples}
-    texts, references = [one.text for one in evaluation.predictions], [example.target or "" for example in examples]
+    texts, references = (
+        [one.text for one in evaluation.predictions],
+        [example.target or "" for example in examples],
+    )
     found: dict[str, tuple[Any, Any]] = {}
     known = evaluation.scores.values
     if len(languages) == 1:

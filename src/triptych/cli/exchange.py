@@ -1,4 +1,6 @@
-"""triptych import and triptych export: models of another library as runs, and runs as that library's models."""
+"""triptych import and triptych export: models of another library as runs, and runs as that
+library's models.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +12,27 @@ from cyclopts import Parameter
 from .console import field, put, talk
 
 
-def import_(source: Path, run: Path, /, *, task: Literal["embedding", "masked-words", "language-modelling"] | None = None,
-            allow_nonfinite: bool = False) -> int:  # fmt: skip
-    """A folder of the library transformers (BERT, DistilBERT, GPT-2, Llama) or of llama2.c as a run. Prints the load certificate, which
-    import.json keeps.
+def import_(
+    source: Path,
+    run: Path,
+    /,
+    *,
+    task: Literal["embedding", "masked-words", "language-modelling"] | None = None,
+    allow_nonfinite: bool = False,
+) -> int:
+    """A folder of the library transformers (BERT, DistilBERT, GPT-2, Llama) or of llama2.c as a
+    run. Prints the load certificate, which import.json keeps.
 
     Parameters
     ----------
     source
-        A folder with config.json, model.safetensors (whole or in shards) and tokenizer.json; or with a model and its tokenizer
-        (tok*.bin) as llama2.c writes them.
+        A folder with config.json, model.safetensors (whole or in shards) and tokenizer.json; or
+        with a model and its tokenizer (tok*.bin) as llama2.c writes them.
     run
         The run folder to write.
     task
-        What the run is for: of an encoder masked-words where it has a head for them, else embedding; of what writes
-        language-modelling.
+        What the run is for: of an encoder masked-words where it has a head for them, else
+        embedding; of what writes language-modelling.
     allow_nonfinite
         Take weights that are NaN or infinite, which are refused otherwise.
     """
@@ -37,7 +45,13 @@ def import_(source: Path, run: Path, /, *, task: Literal["embedding", "masked-wo
     return 0
 
 
-def export(run: Path, dest: Path, /, *, format_: Annotated[Literal["huggingface"], Parameter(name="--format")] = "huggingface") -> int:
+def export(
+    run: Path,
+    dest: Path,
+    /,
+    *,
+    format_: Annotated[Literal["huggingface"], Parameter(name="--format")] = "huggingface",
+) -> int:
     """A run as a folder that another library loads.
 
     Parameters

@@ -15,14 +15,34 @@ from .console import clock, put, table, talk
 if TYPE_CHECKING:
     from ..presets import Config
 
-VOCABULARY = 37_000  # shared, of the 2017 English-German models: with it presets are counted that were published with none
+# shared, of the 2017 English-German models: with it presets are counted that were published with
+# none
+VOCABULARY = 37_000
 # what the others were published with, by the first word of a name
-PUBLISHED = {"gpt2": 50_257, "gpt3": 50_257, "llama": 32_000, "bert": 30_522, "distilbert": 30_522, "bart": 50_265}
-OF_TRAINING = ("recipe", "source_languages", "target_languages", "finished", "steps", "time", "epochs")  # an imported run has none
+PUBLISHED = {
+    "gpt2": 50_257,
+    "gpt3": 50_257,
+    "llama": 32_000,
+    "bert": 30_522,
+    "distilbert": 30_522,
+    "bart": 50_265,
+}
+# an imported run has none
+OF_TRAINING = (
+    "recipe",
+    "source_languages",
+    "target_languages",
+    "finished",
+    "steps",
+    "time",
+    "epochs",
+)
 LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "cyclopts", "sacrebleu")
 
 
-def info(name: str | None = None, /, *, json_: Annotated[bool, Parameter(name="--json")] = False) -> int:
+def info(
+    name: str | None = None, /, *, json_: Annotated[bool, Parameter(name="--json")] = False
+) -> int:
     """What a run or a preset is; without a name, what is installed here.
 
     Parameters
@@ -47,7 +67,12 @@ def info(name: str | None = None, /, *, json_: Annotated[bool, Parameter(name="-
     if json_:
         put(json.dumps(values, ensure_ascii=False))
     else:
-        put(table([[key.replace("_", " "), _text(value)] for key, value in values.items()], right=False))
+        put(
+            table(
+                [[key.replace("_", " "), _text(value)] for key, value in values.items()],
+                right=False,
+            )
+        )
     return 0
 
 
@@ -62,9 +87,16 @@ def _here() -> dict[str, Any]:
 
     device = choose_device("auto")
     versions = {name: metadata.version(name) for name in LIBRARIES}
-    return {"triptych": __version__, "python": platform.python_version(), "system": platform.platform(), **versions,
-            "hardware": hardware(), "device": str(device), "threads": torch.get_num_threads(),
-            "training_precision": str(choose_precision("auto", device)).removeprefix("torch.")}  # fmt: skip
+    return {
+        "triptych": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        **versions,
+        "hardware": hardware(),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "training_precision": str(choose_precision("auto", device)).removeprefix("torch."),
+    }
 
 
 def _preset(name: str, config: Config) -> dict[str, Any]:
@@ -73,7 +105,11 @@ def _preset(name: str, config: Config) -> dict[str, Any]:
 
     vocabulary = PUBLISHED.get(name.split("-")[0], VOCABULARY)
     sized = dataclasses.replace(config, vocabulary_size=vocabulary)
-    dials = {key: value for key, value in dataclasses.asdict(config).items() if key not in ("vocabulary_size", "source_vocabulary_size")}
+    dials = {
+        key: value
+        for key, value in dataclasses.asdict(config).items()
+        if key not in ("vocabulary_size", "source_vocabulary_size")
+    }
     return {"preset": name, "shape": size_of(config), "parameters": parameter_count(sized),
             "vocabulary_counted": vocabulary, **dials}  # fmt: skip
 
@@ -91,34 +127,57 @@ def _run(folder: str) -> dict[str, Any]:
     last: dict[str, Any] = max(lines, key=lambda line: line.get("step", 0), default={})
     checkpoint = run.latest_checkpoint()
     values: dict[str, Any] = {
-        "run": folder, "recipe": config.name, "task": config.task,
-        "source_languages": config.languages.get("source", []), "target_languages": config.languages.get("targets", []),
-        "shape": size_of(config.model), "parameters": config.parameters, "vocabulary": config.model.vocabulary_size,
-        "finished": run.has_model(), "steps": last.get("step", checkpoint.step if checkpoint else 0),
-        "time": clock(last.get("seconds", 0)), "epochs": last.get("epoch", 0.0),
-    }  # fmt: skip
+        "run": folder,
+        "recipe": config.name,
+        "task": config.task,
+        "source_languages": config.languages.get("source", []),
+        "target_languages": config.languages.get("targets", []),
+        "shape": size_of(config.model),
+        "parameters": config.parameters,
+        "vocabulary": config.model.vocabulary_size,
+        "finished": run.has_model(),
+        "steps": last.get("step", checkpoint.step if checkpoint else 0),
+        "time": clock(last.get("seconds", 0)),
+        "epochs": last.get("epoch", 0.0),
+    }
     if (run.path / "import.json").is_file():
-        values = {key: value for key, value in values.items() if key not in OF_TRAINING} | _import(run.read_import())
+        values = {key: value for key, value in values.items() if key not in OF_TRAINING} | _import(
+            run.read_import()
+        )
     if steps:
         values["training_loss"] = steps[-1].get("loss")
         values["tokens_per_second"] = steps[-1].get("tokens_per_second")
     if best:
-        values["best_validation"] = {key: round(value, 4) for key, value in best.items() if isinstance(value, float) and
-                                     key not in ("epoch", "seconds")} | {"step": best.get("step", 0)}  # fmt: skip
+        values["best_validation"] = {
+            key: round(value, 4)
+            for key, value in best.items()
+            if isinstance(value, float) and key not in ("epoch", "seconds")
+        } | {"step": best.get("step", 0)}
     decoding = {key: value for key, value in config.decoding.items() if value is not None}
-    return values | {"decoding": decoding, "checkpoints": [found.path.name for found in run.checkpoints()]}
+    return values | {
+        "decoding": decoding,
+        "checkpoints": [found.path.name for found in run.checkpoints()],
+    }
 
 
 def _import(certificate: dict[str, Any]) -> dict[str, Any]:
     """What an imported run has to say in place of its training."""
     hashes = {name: f"SHA-256 {mark['sha256']}" for name, mark in certificate["files"].items()}
-    return {"imported_from": certificate["source"], "model_type": certificate["model_type"], "tensors": certificate["mapped"],
-            "ignored": list(certificate["ignored"]), "tied": list(certificate["tied"]), "files": hashes}  # fmt: skip
+    return {
+        "imported_from": certificate["source"],
+        "model_type": certificate["model_type"],
+        "tensors": certificate["mapped"],
+        "ignored": list(certificate["ignored"]),
+        "tied": list(certificate["tied"]),
+        "files": hashes,
+    }
 
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items() if inner is not None)
+        return ", ".join(
+            f"{key} {_text(inner)}" for key, inner in value.items() if inner is not None
+        )
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):

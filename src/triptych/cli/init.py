@@ -46,26 +46,38 @@ SIZES = (
 
 
 def init(
-    task: str, /, *, source: Path | None = None, target: Path | None = None, train: Path | None = None,
-    validation: list[Path] | None = None, test: list[Path] | None = None, source_language: str | None = None,
-    target_language: str | None = None, columns: str | None = None, out: Path | None = None, minutes: float | None = None,
+    task: str,
+    /,
+    *,
+    source: Path | None = None,
+    target: Path | None = None,
+    train: Path | None = None,
+    validation: list[Path] | None = None,
+    test: list[Path] | None = None,
+    source_language: str | None = None,
+    target_language: str | None = None,
+    columns: str | None = None,
+    out: Path | None = None,
+    minutes: float | None = None,
     start: Path | None = None,
-) -> int:  # fmt: skip
-    """Check the files, choose a size, forecast minutes and memory, write a recipe. Prints the recipe's path.
+) -> int:
+    """Check the files, choose a size, forecast minutes and memory, write a recipe. Prints the
+    recipe's path.
 
     Parameters
     ----------
     task
-        What to learn: translation from --source; classification, tagging, parsing, question-answering, masked-words,
-        language-modelling, chat or summarization from --train.
+        What to learn: translation from --source; classification, tagging, parsing,
+        question-answering, masked-words, language-modelling, chat or summarization from --train.
     source
         Text file, one sentence a line; or one TSV, CSV or JSONL file with both sides.
     target
         The other side's file, line for line.
     train
-        For a task that is no translation: TSV, CSV or JSONL with columns or keys like text and label; words and tags (CoNLL); trees
-        (CoNLL-U); questions with passages (SQuAD's JSON); plain text; conversations (JSONL with messages of role and content); texts
-        with summaries (JSONL with source and target).
+        For a task that is no translation: TSV, CSV or JSONL with columns or keys like text and
+        label; words and tags (CoNLL); trees (CoNLL-U); questions with passages (SQuAD's JSON);
+        plain text; conversations (JSONL with messages of role and content); texts with summaries
+        (JSONL with source and target).
     validation
         File or two files for validation; a part of the training data is kept for it otherwise.
     test
@@ -75,39 +87,69 @@ def init(
     target_language
         Code of the target language.
     columns
-        Which columns or keys of one file are read, by name or by number from 1: source=English,target=Deutsch or text=3,label=1.
-        header=yes or header=no beside numbers says whether the first line is a header. The recipe keeps them as data.columns.
+        Which columns or keys of one file are read, by name or by number from 1:
+        source=English,target=Deutsch or text=3,label=1. header=yes or header=no beside numbers says
+        whether the first line is a header. The recipe keeps them as data.columns.
     out
         Where the recipe is written; NAME.toml after the source file otherwise. Never overwrites.
     minutes
         Minutes to train; as many as the forecast says otherwise.
     start
-        A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the library transformers: the recipe fine-tunes that model.
+        A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the library transformers: the recipe
+        fine-tunes that model.
     """
     from ..data.parts import read_part
 
-    sides = {"source": source, "target": target, "source-language": source_language, "target-language": target_language}
-    _refuse_unknown(task, [name for name, one in ({"train": train} if task == "translation" else sides).items() if one is not None])
+    sides = {
+        "source": source,
+        "target": target,
+        "source-language": source_language,
+        "target-language": target_language,
+    }
+    _refuse_unknown(
+        task,
+        [
+            name
+            for name, one in ({"train": train} if task == "translation" else sides).items()
+            if one is not None
+        ],
+    )
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes is {minutes}; it must be greater than 0.")
     given = source if task == "translation" else train
     if given is None:
         pairs = "--source a.en --target a.de, or --source and one file with both sides"
-        raise UsageError(f"Name what to learn from: {pairs if task == 'translation' else '--train my.tsv'}")
+        raise UsageError(
+            f"Name what to learn from: {pairs if task == 'translation' else '--train my.tsv'}"
+        )
     out = out or Path(f"{_stem(given)}.toml")
     _refuse_place(out)
-    others = {name: [str(path.resolve()) for path in paths] for name, paths in (("validation", validation), ("test", test)) if paths}
+    others = {
+        name: [str(path.resolve()) for path in paths]
+        for name, paths in (("validation", validation), ("test", test))
+        if paths
+    }
     if source is None:
         return _write(_other(task, given, others, minutes, out, start, columns), out)
-    data = _pairs(source, target, (source_language or _language(source), target_language or _language(target)), others, columns)
+    data = _pairs(
+        source,
+        target,
+        (source_language or _language(source), target_language or _language(target)),
+        others,
+        columns,
+    )
     _check(data, others)
     examples = read_part(data, "train", talk)
     if len(examples) < 20:
-        raise DataError(f"{len(examples)} usable pairs are too few to learn from; give some thousands.")
+        raise DataError(
+            f"{len(examples)} usable pairs are too few to learn from; give some thousands."
+        )
     return _write(_translation(data, examples, minutes, out, start), out)
 
 
-def _translation(data: DataTable, examples: list[Example], minutes: float | None, out: Path, start: Path | None) -> str:
+def _translation(
+    data: DataTable, examples: list[Example], minutes: float | None, out: Path, start: Path | None
+) -> str:
     """The recipe of a translator, new or from a pretrained one."""
     if start is not None:
         return _translation_from(start, data, examples, minutes, out)
@@ -116,27 +158,50 @@ def _translation(data: DataTable, examples: list[Example], minutes: float | None
     return _recipe("translation", data, forecast)
 
 
-def _translation_from(start: Path, data: DataTable, examples: list[Example], minutes: float | None, out: Path) -> str:
+def _translation_from(
+    start: Path, data: DataTable, examples: list[Example], minutes: float | None, out: Path
+) -> str:
     """The text of a recipe that goes on with a translator."""
     from . import init_start
     from .init_classification import files_of_recipe
 
     found = init_start.begin(start, "translation", {"label_smoothing": 0.1}, examples)
     talk(f"{found.words} Next: triptych train {out}")
-    languages = "".join(f'{name} = "{code}"\n' for name, code in (("source", data.source), ("target", data.target)) if code)
+    languages = "".join(
+        f'{name} = "{code}"\n'
+        for name, code in (("source", data.source), ("target", data.target))
+        if code
+    )
     files, held = files_of_recipe(data, "pairs")
-    return init_start.text_of("translation", found, languages + files, held, minutes, "\n[decoding]\nbeams = 5\n")
+    return init_start.text_of(
+        "translation", found, languages + files, held, minutes, "\n[decoding]\nbeams = 5\n"
+    )
 
 
-def _pairs(source: Path, target: Path | None, spoken: tuple[str | None, str | None], others: dict[str, list[str]],
-           columns: str | None) -> DataTable:  # fmt: skip
+def _pairs(
+    source: Path,
+    target: Path | None,
+    spoken: tuple[str | None, str | None],
+    others: dict[str, list[str]],
+    columns: str | None,
+) -> DataTable:
     """The data table of a translation, with the columns of one file that has both sides."""
     from ..data.parts import DataTable
     from ..data.sources import FIELDS
 
     files = [str(path.resolve()) for path in (source, target) if path is not None]
-    data = DataTable(source=spoken[0], target=spoken[1], train=files, columns=parsed(columns), **others)  # type: ignore[arg-type]
-    return data if target is not None else replace(data, columns=settled(source, FIELDS, data.columns, spoken))
+    data = DataTable(
+        source=spoken[0],
+        target=spoken[1],
+        train=files,
+        columns=parsed(columns),
+        **others,  # type: ignore[arg-type]
+    )
+    return (
+        data
+        if target is not None
+        else replace(data, columns=settled(source, FIELDS, data.columns, spoken))
+    )
 
 
 def _refuse_unknown(task: str, idle: list[str]) -> None:
@@ -146,23 +211,40 @@ def _refuse_unknown(task: str, idle: list[str]) -> None:
 
     known = ["translation", "classification", *PLANS]
     if task in TASKS and task not in known:
-        raise UsageError(f"triptych init knows {', '.join(known)}; start a recipe for {task} from a packaged one.")
+        raise UsageError(
+            f"triptych init knows {', '.join(known)}; start a recipe for {task} from a packaged "
+            "one."
+        )
     if task not in known:
         raise unknown("task", task, known)
     if idle:
-        raise UsageError(f"--{idle[0]} means nothing for {task}; it reads {'--source' if task == 'translation' else '--train'}.")
+        raise UsageError(
+            f"--{idle[0]} means nothing for {task}; it reads "
+            f"{'--source' if task == 'translation' else '--train'}."
+        )
 
 
 def _refuse_place(out: Path) -> None:
     """Before time is spent: can the recipe be written there?"""
     if out.exists():
-        raise UsageError(f"{out} is there already and is not overwritten. Name another file with --out.")
+        raise UsageError(
+            f"{out} is there already and is not overwritten. Name another file with --out."
+        )
     if not out.parent.is_dir():
-        raise UsageError(f"There is no folder {out.parent} for {out.name}. Make it, or name another with --out.")
+        raise UsageError(
+            f"There is no folder {out.parent} for {out.name}. Make it, or name another with --out."
+        )
 
 
-def _other(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path, start: Path | None,
-           columns: str | None) -> str:  # fmt: skip
+def _other(
+    task: str,
+    train: Path,
+    others: dict[str, list[str]],
+    minutes: float | None,
+    out: Path,
+    start: Path | None,
+    columns: str | None,
+) -> str:
     """The recipe of a task that is no translation."""
     from .init_classification import recipe_for
     from .init_others import recipe_for as other_recipe
@@ -185,7 +267,9 @@ def _write(text: str, out: Path) -> int:
         with open(out, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{out} is there already and is not overwritten. Name another file with --out.") from None
+        raise UsageError(
+            f"{out} is there already and is not overwritten. Name another file with --out."
+        ) from None
     put(field(out))
     return 0
 
@@ -196,11 +280,20 @@ def _check(data: DataTable, others: dict[str, list[str]]) -> None:
     from ..data.parts import files_of, names_of
 
     files = names_of(data.train or [])
-    report = check({name: files_of(names, data) for name, names in {"train": files, **others}.items()})
+    report = check(
+        {name: files_of(names, data) for name, names in {"train": files, **others}.items()}
+    )
     errors = [problem for problem in report.problems if problem.severity == "error"]
     fatal = [problem for problem in errors if not problem.reason.startswith(("empty side", "leak"))]
     if fatal:
-        raise DataError(f"{fatal[0]}" + (f" ({len(fatal) - 1:,} more: triptych data check lists all.)" if len(fatal) > 1 else ""))
+        raise DataError(
+            f"{fatal[0]}"
+            + (
+                f" ({len(fatal) - 1:,} more: triptych data check lists all.)"
+                if len(fatal) > 1
+                else ""
+            )
+        )
     for kind, count in report.counts.items():
         talk(f"Check: {count:,} x {kind}; triptych data check {' '.join(files)} lists all.")
 
@@ -227,28 +320,48 @@ class Forecast:
         from .measured import measured_speed
 
         size = next(size for size in SIZES if len(examples) <= size.pairs)
-        tokens = sum(estimated_tokens(example.source or "") + estimated_tokens(example.target or "") for example in examples)
-        config = dataclasses.replace(configure(size.preset, {"dropout": size.dropout}), vocabulary_size=size.vocabulary)
+        tokens = sum(
+            estimated_tokens(example.source or "") + estimated_tokens(example.target or "")
+            for example in examples
+        )
+        config = dataclasses.replace(
+            configure(size.preset, {"dropout": size.dropout}), vocabulary_size=size.vocabulary
+        )
         measured = measured_speed(config, tokens / len(examples), size.batch_tokens)
         wanted = size.epochs * tokens / measured.speed / 60
-        return cls(len(examples), tokens, size, measured, minutes or max(1.0, round(wanted, 1)),
-                   estimated_memory(config, size.batch_tokens, len(examples), True), parameter_count(config),
-                   one_script(examples))  # fmt: skip
+        return cls(
+            len(examples),
+            tokens,
+            size,
+            measured,
+            minutes or max(1.0, round(wanted, 1)),
+            estimated_memory(config, size.batch_tokens, len(examples), True),
+            parameter_count(config),
+            one_script(examples),
+        )
 
     def words(self) -> str:
         epochs = self.minutes * 60 * self.measured.speed / self.tokens
         model = f"{self.size.preset} with {self.parameters / 1e6:.1f} M parameters"
-        costs = f"{epochs:.0f} epochs in {self.minutes:g} minutes, with about {self.memory / 1e9:.1f} GB of memory"
+        costs = (
+            f"{epochs:.0f} epochs in {self.minutes:g} minutes, with about {self.memory / 1e9:.1f} "
+            "GB of memory"
+        )
         return (
-            f"{self.pairs:,} pairs, about {self.tokens:,.0f} tokens; {model} reads about {self.measured.speed:,.0f} "
-            f"tokens/s here {self.measured.words}: {costs}."
+            f"{self.pairs:,} pairs, about {self.tokens:,.0f} tokens; {model} reads about "
+            f"{self.measured.speed:,.0f} tokens/s here {self.measured.words}: {costs}."
         )
 
 
 def one_script(examples: list[Example]) -> bool:
     """Whether a good part of one side's distinct letters stands on the other side too."""
-    letters = [{letter for one in examples for letter in getattr(one, side) or "" if letter.isalpha()} for side in ("source", "target")]
-    return 2 * len(letters[0] & letters[1]) >= min(map(len, letters)) and max(map(len, letters)) < 5 * min(map(len, letters))
+    letters = [
+        {letter for one in examples for letter in getattr(one, side) or "" if letter.isalpha()}
+        for side in ("source", "target")
+    ]
+    return 2 * len(letters[0] & letters[1]) >= min(map(len, letters)) and max(
+        map(len, letters)
+    ) < 5 * min(map(len, letters))
 
 
 def estimated_tokens(text: str) -> float:
@@ -267,7 +380,13 @@ def _language(path: Path | None) -> str | None:
     if path is None:
         return None
     ending = path.name.removesuffix(".gz").rsplit(".", 1)[-1]
-    return ending if LANGUAGE.fullmatch(ending) and ending not in ("txt", "tsv", "csv", "src", "tgt") and "." in path.name else None
+    return (
+        ending
+        if LANGUAGE.fullmatch(ending)
+        and ending not in ("txt", "tsv", "csv", "src", "tgt")
+        and "." in path.name
+        else None
+    )
 
 
 def _recipe(task: str, data: object, forecast: Forecast) -> str:
@@ -282,7 +401,14 @@ def _recipe(task: str, data: object, forecast: Forecast) -> str:
     source = f'source = "{get("source")}"\n' if get("source") else ""
     target = f'target = "{get("target")}"\n' if get("target") else ""
     kept = [name for name in ("validation", "test") if not get(name)]
-    held = f"# {' and '.join(kept)}: 2.5 % of the pairs each, kept out of training by a hash of the source sentence\n" if kept else ""
+    held = (
+        (
+            f"# {' and '.join(kept)}: 2.5 % of the pairs each, kept out of training by a hash of "
+            "the source sentence\n"
+        )
+        if kept
+        else ""
+    )
     return f"""# Written by triptych init. {forecast.words()}
 # Any key can be changed here or on the command line, for example: --training.minutes 30
 
@@ -313,4 +439,4 @@ average = 0.998                 # the weights used are a running mean over about
 
 [decoding]
 beams = 5
-"""
+"""  # noqa: E501

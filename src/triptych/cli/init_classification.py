@@ -42,8 +42,14 @@ SIZES = (
 )
 
 
-def recipe_for(train: Path, others: dict[str, list[str]], minutes: float | None, out: Path, start: Path | None = None,
-               columns: dict[str, str | int] | None = None) -> str:  # fmt: skip
+def recipe_for(
+    train: Path,
+    others: dict[str, list[str]],
+    minutes: float | None,
+    out: Path,
+    start: Path | None = None,
+    columns: dict[str, str | int] | None = None,
+) -> str:
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
     from ..data.columns import needs_of
     from ..data.parts import DataTable, read_part
@@ -56,7 +62,10 @@ def recipe_for(train: Path, others: dict[str, list[str]], minutes: float | None,
     _check(data, needs)
     examples = read_part(data, "train", talk, needs)
     if len(examples) < FEWEST:
-        raise DataError(f"{len(examples)} usable texts are too few to learn from; give some hundreds for each label.")
+        raise DataError(
+            f"{len(examples)} usable texts are too few to learn from; give some hundreds for each "
+            "label."
+        )
     if start is not None:
         return _from(start, data, needs, examples, minutes, out)
     size = next(size for size in SIZES if len(examples) <= size.texts)
@@ -66,21 +75,31 @@ def recipe_for(train: Path, others: dict[str, list[str]], minutes: float | None,
 
 
 def _asked(train: Path) -> dict[str, str | int]:
-    """The columns of text and label of a file that does not name them. Raises UsageError where nobody can be asked."""
+    """The columns of text and label of a file that does not name them. Raises UsageError where
+    nobody can be asked.
+    """
     from ..data.sources import lines_of, sniffed
 
     lines = lines_of(train)
     form = sniffed(train, lines, [])
     doubt = (
-        f"{train} does not say which column is the text and which its label. Give it a header, text and label with a tab between "
-        "them (or text_pair; labels; value), or JSONL with these keys."
+        f"{train} does not say which column is the text and which its label. Give it a header, "
+        "text and label with a tab between them (or text_pair; labels; value), or JSONL with "
+        "these keys."
     )
     if form.kind == "text" or not form.first:
         raise UsageError(doubt)
     return asked(form, lines, ("text", "label"), None, [doubt])
 
 
-def _from(start: Path, data: DataTable, needs: tuple[str, ...], examples: list[Example], minutes: float | None, out: Path) -> str:
+def _from(
+    start: Path,
+    data: DataTable,
+    needs: tuple[str, ...],
+    examples: list[Example],
+    minutes: float | None,
+    out: Path,
+) -> str:
     """The text of a recipe that fine-tunes a pretrained model."""
     from . import init_start
 
@@ -91,11 +110,24 @@ def _from(start: Path, data: DataTable, needs: tuple[str, ...], examples: list[E
 
 
 def files_of_recipe(data: DataTable, records: str) -> tuple[str, str]:
-    """The lines of the table `data` that name files and their columns, and the remark on what is kept out of training."""
+    """The lines of the table `data` that name files and their columns, and the remark on what is
+    kept out of training.
+    """
     names = ("train", "validation", "test")
-    files = "".join(f"{name} = {json.dumps(given, ensure_ascii=False)}\n" for name in names if (given := getattr(data, name)))
+    files = "".join(
+        f"{name} = {json.dumps(given, ensure_ascii=False)}\n"
+        for name in names
+        if (given := getattr(data, name))
+    )
     kept = [name for name in names[1:] if not getattr(data, name)]
-    held = f"# {' and '.join(kept)}: 2.5 % of the {records} each, kept out of training by a hash of the text\n" if kept else ""
+    held = (
+        (
+            f"# {' and '.join(kept)}: 2.5 % of the {records} each, kept out of training by a hash "
+            "of the text\n"
+        )
+        if kept
+        else ""
+    )
     return files + line_of(data.columns), held
 
 
@@ -106,21 +138,37 @@ def _check(data: DataTable, needs: tuple[str, ...]) -> None:
 
     names = named_files(data)
     report = check(names, needs, data.named(needs))
-    fatal = [one for one in report.problems if one.severity == "error" and not one.reason.startswith(("empty text", "leak"))]
+    fatal = [
+        one
+        for one in report.problems
+        if one.severity == "error" and not one.reason.startswith(("empty text", "leak"))
+    ]
     if fatal:
-        raise DataError(f"{fatal[0]}" + (f" ({len(fatal) - 1:,} more: triptych data check lists all.)" if len(fatal) > 1 else ""))
+        raise DataError(
+            f"{fatal[0]}"
+            + (
+                f" ({len(fatal) - 1:,} more: triptych data check lists all.)"
+                if len(fatal) > 1
+                else ""
+            )
+        )
     for kind, count in report.counts.items():
         talk(f"Check: {count:,} x {kind}; triptych data check {names['train'][0]} lists all.")
 
 
-def forecast(examples: list[Example], size: Size, needs: tuple[str, ...], minutes: float | None) -> tuple[str, float]:
+def forecast(
+    examples: list[Example], size: Size, needs: tuple[str, ...], minutes: float | None
+) -> tuple[str, float]:
     """(in words, minutes), from a few training steps on made-up texts of the usual length."""
     from ..data.check_columns import label_counts
     from ..presets import configure, parameter_count
     from .init import estimated_tokens
     from .measured import measured_speed
 
-    tokens = sum(estimated_tokens(example.text or "") + estimated_tokens(example.text_pair or "") for example in examples)
+    tokens = sum(
+        estimated_tokens(example.text or "") + estimated_tokens(example.text_pair or "")
+        for example in examples
+    )
     config: Any = configure("encoder-tiny", _dials(size))
     config = dataclasses.replace(config, vocabulary_size=size.vocabulary)
     measured = measured_speed(config, max(4, round(tokens / len(examples))))
@@ -129,21 +177,33 @@ def forecast(examples: list[Example], size: Size, needs: tuple[str, ...], minute
     labels = label_counts(examples)
     learnt = f"{len(labels)} labels" if needs[-1] != "value" else "a number each"
     return (
-        f"{len(examples):,} texts with {learnt}, about {tokens:,.0f} tokens; {parameter_count(config) / 1e6:.1f} M parameters read about "
-        f"{speed:,.0f} tokens/s here {measured.words}: {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} minutes."
+        f"{len(examples):,} texts with {learnt}, about {tokens:,.0f} tokens; "
+        f"{parameter_count(config) / 1e6:.1f} M parameters read about {speed:,.0f} tokens/s here "
+        f"{measured.words}: {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} minutes."
     ), minutes
 
 
 def _dials(size: Size) -> dict[str, Any]:
-    return {"layers": size.layers, "width": size.width, "heads": size.width // 32, "inner_width": 2 * size.width, "dropout": size.dropout}
+    return {
+        "layers": size.layers,
+        "width": size.width,
+        "heads": size.width // 32,
+        "inner_width": 2 * size.width,
+        "dropout": size.dropout,
+    }
 
 
 def text_of(data: DataTable, needs: tuple[str, ...], size: Size, words: str, minutes: float) -> str:
     pair, learn, dials = "text_pair" in needs, needs[-1], _dials(size)
     files, held = files_of_recipe(data, "texts")
-    smoothing = "" if learn == "value" else "label_smoothing = 0.1           # less certainty on few texts\n"
+    smoothing = (
+        ""
+        if learn == "value"
+        else "label_smoothing = 0.1           # less certainty on few texts\n"
+    )
     two = (
-        'pair = true                     # text and text_pair\npooling = "compare"             # both means, their difference and product\n'
+        'pair = true                     # text and text_pair\npooling = "compare"             # '
+        "both means, their difference and product\n"
     )
     return f"""# Written by triptych init. {words}
 # Any key can be changed here or on the command line, for example: --training.minutes 30
@@ -178,4 +238,4 @@ learning_rate = {size.learning_rate}
 schedule = "trapezoid"          # rises, stays, falls to the end
 warmup_steps = 100
 average = 0.99
-"""
+"""  # noqa: E501

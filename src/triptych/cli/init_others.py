@@ -1,4 +1,6 @@
-"""triptych init for words with tags, trees, questions, plain text, conversations and summaries: from files to a fitting recipe."""
+"""triptych init for words with tags, trees, questions, plain text, conversations and summaries:
+from files to a fitting recipe.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +38,16 @@ SIZES = (
     Size(1e6, 6_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.2, 30),
     Size(1e12, 8_000, ("encoder-small", "decoder-small", "transformer-small"), 0.1, 8),
 )
-LEFT_OUT = ("leak", "wrong offset", "empty question", "empty passage")  # problems that training goes on after
+# problems that training goes on after
+LEFT_OUT = ("leak", "wrong offset", "empty question", "empty passage")
 ENCODER, DECODER, BOTH = range(3)  # places in Size.presets
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a task's recipe is written. check: the report on files by part; options: lines of the table `task` for these Examples."""
+    """How a task's recipe is written. check: the report on files by part; options: lines of the
+    table `task` for these Examples.
+    """
 
     records: str
     needs: tuple[str, ...]
@@ -52,26 +57,39 @@ class Plan:
     dials: tuple[str, ...] = ()  # more lines of the table `model`
     fewest: int = FEWEST
     stacks: int = ENCODER
-    is_text_alone: bool = False  # nothing but the text is learnt from: fewer epochs, the same pieces in each
+    # nothing but the text is learnt from: fewer epochs, the same pieces in each
+    is_text_alone: bool = False
     decoding: tuple[str, ...] = ()  # lines of that table
 
 
-def recipe_for(task: str, train: Path, others: dict[str, list[str]], minutes: float | None, out: Path,
-               start: Path | None = None, columns: dict[str, str | int] | None = None) -> str:  # fmt: skip
+def recipe_for(
+    task: str,
+    train: Path,
+    others: dict[str, list[str]],
+    minutes: float | None,
+    out: Path,
+    start: Path | None = None,
+    columns: dict[str, str | int] | None = None,
+) -> str:
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
     from ..data.parts import DataTable, read_part, refuse_idle_columns
     from .checks import named_files
 
     plan = PLANS[task]
     if task == "summarization":
-        columns = settled(train, tuple(need for need in plan.needs if need != "references"), columns)
+        columns = settled(
+            train, tuple(need for need in plan.needs if need != "references"), columns
+        )
     data = DataTable(train=str(train.resolve()), columns=columns, **others)  # type: ignore[arg-type]
     refuse_idle_columns(data, plan.needs)
     names = named_files(data)
     _refuse(plan.check(names, data), names["train"][0])
     examples = read_part(data, "train", talk, plan.needs)
     if len(examples) < plan.fewest:
-        raise DataError(f"{train} holds {len(examples)} {plan.records}, too few to learn from; give some hundreds.")
+        raise DataError(
+            f"{train} holds {len(examples)} {plan.records}, too few to learn from; give some "
+            "hundreds."
+        )
     if start is not None:
         return _from(start, task, plan, data, examples, minutes, out)
     words, size, found = forecast(task, plan, examples, minutes)
@@ -79,7 +97,15 @@ def recipe_for(task: str, train: Path, others: dict[str, list[str]], minutes: fl
     return text_of(task, plan, data, size, words, found, examples)
 
 
-def _from(start: Path, task: str, plan: Plan, data: DataTable, examples: Sequence[Example], minutes: float | None, out: Path) -> str:
+def _from(
+    start: Path,
+    task: str,
+    plan: Plan,
+    data: DataTable,
+    examples: Sequence[Example],
+    minutes: float | None,
+    out: Path,
+) -> str:
     """The text of a recipe that fine-tunes a pretrained model."""
     import tomllib
 
@@ -88,7 +114,9 @@ def _from(start: Path, task: str, plan: Plan, data: DataTable, examples: Sequenc
     options = tomllib.loads("\n".join(plan.options(examples)))
     found = init_start.begin(start, task, options, examples)
     talk(f"{found.words} Next: triptych train {out}")
-    decoding = "".join(f"{line}\n" for line in ("\n[decoding]", *plan.decoding)) if plan.decoding else ""
+    decoding = (
+        "".join(f"{line}\n" for line in ("\n[decoding]", *plan.decoding)) if plan.decoding else ""
+    )
     return init_start.text_of(task, found, *files_of_recipe(data, plan.records), minutes, decoding)
 
 
@@ -96,15 +124,25 @@ def _refuse(report: Report | None, name: str) -> None:
     """Say what is wrong with the files; stop where training would fail."""
     if report is None:
         return
-    fatal = [one for one in report.problems if one.severity == "error" and not one.reason.startswith(LEFT_OUT)]
+    fatal = [
+        one
+        for one in report.problems
+        if one.severity == "error" and not one.reason.startswith(LEFT_OUT)
+    ]
     if fatal:
-        more = f" ({len(fatal) - 1:,} more: triptych data check {name} lists all.)" if len(fatal) > 1 else ""
+        more = (
+            f" ({len(fatal) - 1:,} more: triptych data check {name} lists all.)"
+            if len(fatal) > 1
+            else ""
+        )
         raise DataError(f"{fatal[0]}{more}")
     for kind, count in report.counts.items():
         talk(f"Check: {count:,} x {kind}; triptych data check {name} lists all.")
 
 
-def forecast(task: str, plan: Plan, examples: Sequence[Example], minutes: float | None) -> tuple[str, Size, float]:
+def forecast(
+    task: str, plan: Plan, examples: Sequence[Example], minutes: float | None
+) -> tuple[str, Size, float]:
     """(in words, size, minutes), from a few training steps on made-up texts of the usual length."""
     from ..presets import configure, parameter_count
     from .init import estimated_tokens
@@ -121,25 +159,54 @@ def forecast(task: str, plan: Plan, examples: Sequence[Example], minutes: float 
     epochs = size.epochs / 2 if plan.is_text_alone else size.epochs
     minutes = minutes or max(1.0, round(epochs * tokens / speed / 60, 1))
     return (
-        f"{len(examples):,} {plan.records}, about {tokens:,.0f} tokens; {parameter_count(config) / 1e6:.1f} M parameters read about "
-        f"{speed:,.0f} tokens/s here {measured.words}: {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} minutes."
-    ), size, minutes  # fmt: skip
+        (
+            f"{len(examples):,} {plan.records}, about {tokens:,.0f} tokens; "
+            f"{parameter_count(config) / 1e6:.1f} M parameters read about {speed:,.0f} tokens/s "
+            f"here {measured.words}: {minutes * 60 * speed / tokens:.0f} epochs in {minutes:g} "
+            "minutes."
+        ),
+        size,
+        minutes,
+    )
 
 
 def _texts(example: Example) -> list[str]:
     """What is learnt from."""
     said = [one["content"] for one in example.messages or ()]
-    return [text for text in (example.text, example.question, example.passage, example.source, example.target, *said) if text]
+    return [
+        text
+        for text in (
+            example.text,
+            example.question,
+            example.passage,
+            example.source,
+            example.target,
+            *said,
+        )
+        if text
+    ]
 
 
-def text_of(task: str, plan: Plan, data: DataTable, size: Size, words: str, minutes: float, examples: Sequence[Example]) -> str:
+def text_of(
+    task: str,
+    plan: Plan,
+    data: DataTable,
+    size: Size,
+    words: str,
+    minutes: float,
+    examples: Sequence[Example],
+) -> str:
     files, held = files_of_recipe(data, plan.records)
     preset = size.presets[plan.stacks]
     dials = "".join(f"{line}\n" for line in plan.dials)
     varied = not plan.is_text_alone and plan.stacks != DECODER
-    drops = "bpe_dropout = 0.1               # words by other pieces in every epoch\n" if varied else ""
+    drops = (
+        "bpe_dropout = 0.1               # words by other pieces in every epoch\n" if varied else ""
+    )
     options = "\n".join(plan.options(examples))
-    decoding = "".join(f"{line}\n" for line in ("\n[decoding]", *plan.decoding)) if plan.decoding else ""
+    decoding = (
+        "".join(f"{line}\n" for line in ("\n[decoding]", *plan.decoding)) if plan.decoding else ""
+    )
     return f"""# Written by triptych init. {words}
 # Any key can be changed here or on the command line, for example: --training.minutes 30
 
@@ -168,7 +235,7 @@ average = 0.99
 {decoding}"""
 
 
-# The tasks ----------------------------------------------------------------------------------------------------------------
+# The tasks ----------------------------------------------------------------------------------------
 
 
 def _tags(examples: Sequence[Example]) -> list[str]:
@@ -176,9 +243,18 @@ def _tags(examples: Sequence[Example]) -> list[str]:
 
     lines = ["dropout = 0.3"]
     if bio.scheme_of(tag for one in examples for tag in one.tags or ()) != "plain":
-        lines += ['scheme = "bioes"                # spans are learnt by their begin, inside, end; written as the data', 'decoding = "crf"']
+        lines += [
+            (
+                'scheme = "bioes"                # spans are learnt by their begin, inside, end; '
+                "written as the data"
+            ),
+            'decoding = "crf"',
+        ]
     if _unspaced(one.text for one in examples):
-        lines.append('words = "characters"            # of raw text; or the folder of a run with unit = "character"')
+        lines.append(
+            'words = "characters"            # of raw text; or the folder of a run with unit = '
+            '"character"'
+        )
     return lines
 
 
@@ -188,9 +264,16 @@ def _trees(examples: Sequence[Example]) -> list[str]:
 
 def _questions(examples: Sequence[Example]) -> list[str]:
     east = _unspaced(one.passage for one in examples)
-    lines = ["window = 384                    # tokens of question and passage that are read at once", "stride = 128",
-             "match_feature = true            # words of the question are marked in the passage"]  # fmt: skip
-    return [*lines, "characters = true               # an answer can begin at any character"] if east else lines
+    lines = [
+        "window = 384                    # tokens of question and passage that are read at once",
+        "stride = 128",
+        "match_feature = true            # words of the question are marked in the passage",
+    ]
+    return (
+        [*lines, "characters = true               # an answer can begin at any character"]
+        if east
+        else lines
+    )
 
 
 def _masked(examples: Sequence[Example]) -> list[str]:
@@ -202,7 +285,9 @@ def _next_words(examples: Sequence[Example]) -> list[str]:
 
 
 def _talk(examples: Sequence[Example]) -> list[str]:
-    return ["context = 384                   # tokens of a conversation that the model sees at once"]
+    return [
+        "context = 384                   # tokens of a conversation that the model sees at once"
+    ]
 
 
 def _summaries(examples: Sequence[Example]) -> list[str]:
@@ -240,14 +325,51 @@ def _check_questions(names: dict[str, list[str]], data: DataTable) -> Report:
 
 PLANS: dict[str, Plan] = {
     "tagging": Plan("sentences", ("text", "words", "tags"), _tags, _check_tags, batch_tokens=1024),
-    "parsing": Plan("sentences", ("text", "words", "upos", "heads", "relations"), _trees, _check_trees),
-    "question-answering": Plan("questions", ("question", "passage", "answers"), _questions, _check_questions, batch_tokens=4096,
-                               dials=("segments = 5                    # question, passage, and what both hold",)),
-    "masked-words": Plan("texts", ("text",), _masked, batch_tokens=4096, fewest=1, is_text_alone=True),
-    "language-modelling": Plan("texts", ("text",), _next_words, batch_tokens=4096, fewest=1, stacks=DECODER, is_text_alone=True),
-    "chat": Plan("conversations", ("messages",), _talk, batch_tokens=4096, stacks=DECODER,
-                 decoding=("temperature = 0.7", "top_p = 0.9", "max_length = 100                # tokens of an answer")),
-    "summarization": Plan("texts with summaries", ("source", "target", "references"), _summaries, batch_tokens=4096, stacks=BOTH,
-                          dials=('positions = "rotary"            # distances, not places: texts may be longer than those learnt from',),
-                          decoding=("beams = 4", "max_length = 100                # tokens of a summary")),
-}  # fmt: skip
+    "parsing": Plan(
+        "sentences", ("text", "words", "upos", "heads", "relations"), _trees, _check_trees
+    ),
+    "question-answering": Plan(
+        "questions",
+        ("question", "passage", "answers"),
+        _questions,
+        _check_questions,
+        batch_tokens=4096,
+        dials=("segments = 5                    # question, passage, and what both hold",),
+    ),
+    "masked-words": Plan(
+        "texts", ("text",), _masked, batch_tokens=4096, fewest=1, is_text_alone=True
+    ),
+    "language-modelling": Plan(
+        "texts",
+        ("text",),
+        _next_words,
+        batch_tokens=4096,
+        fewest=1,
+        stacks=DECODER,
+        is_text_alone=True,
+    ),
+    "chat": Plan(
+        "conversations",
+        ("messages",),
+        _talk,
+        batch_tokens=4096,
+        stacks=DECODER,
+        decoding=(
+            "temperature = 0.7",
+            "top_p = 0.9",
+            "max_length = 100                # tokens of an answer",
+        ),
+    ),
+    "summarization": Plan(
+        "texts with summaries",
+        ("source", "target", "references"),
+        _summaries,
+        batch_tokens=4096,
+        stacks=BOTH,
+        dials=(
+            'positions = "rotary"            # distances, not places: texts may be longer than '
+            "those learnt from",
+        ),
+        decoding=("beams = 4", "max_length = 100                # tokens of a summary"),
+    ),
+}

@@ -1,4 +1,6 @@
-"""triptych init TASK ... --start RUN|FOLDER: a recipe that fine-tunes a pretrained model, with a forecast of that model's minutes."""
+"""triptych init TASK ... --start RUN|FOLDER: a recipe that fine-tunes a pretrained model, with a
+forecast of that model's minutes.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ BATCH_TOKENS = (512, 1024)  # unless so few examples need more
 RATE_BY_WIDTH = 0.06  # the peak rate times the width: 1.6e-4 at 384, 8e-5 at 768
 HEAD_RATE = 5.0
 SAMPLE = 500  # examples that are encoded to know their length
-FROM_NOTHING = ("dropout", "token_dropout", "word_dropout", "match_feature")  # dials meant for a model that is new
+# dials meant for a model that is new
+FROM_NOTHING = ("dropout", "token_dropout", "word_dropout", "match_feature")
 # task -> tasks of runs, and model types of other libraries' folders, that it can start from
 PRETRAINED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     **dict.fromkeys(("classification", "tagging", "parsing", "question-answering", "masked-words"),
@@ -62,12 +65,18 @@ def begin(start: Path, task: str, options: dict[str, Any], examples: Sequence[Ex
     from ..presets import parameter_count
 
     if not start.is_dir():
-        raise UsageError(f"--start {start} is not a folder. Name a run, or a folder of the library transformers.")
+        raise UsageError(
+            f"--start {start} is not a folder. Name a run, or a folder of the library transformers."
+        )
     origin = open_origin(start, task)
     config = origin.read_config().model
     options = fitted(options, task, config)
-    tokens, usual = _tokens(_built(task, options, config, start), examples, Tokenizers.load(origin.path), origin)
-    batch_tokens = max(min(max(USUAL_EXAMPLES * usual, BATCH_TOKENS[0]), BATCH_TOKENS[1]), FEWEST_EXAMPLES * usual)
+    tokens, usual = _tokens(
+        _built(task, options, config, start), examples, Tokenizers.load(origin.path), origin
+    )
+    batch_tokens = max(
+        min(max(USUAL_EXAMPLES * usual, BATCH_TOKENS[0]), BATCH_TOKENS[1]), FEWEST_EXAMPLES * usual
+    )
     batch_tokens = 64 * round(batch_tokens / 64)
     steps = max(1, math.ceil(tokens / batch_tokens))
     epochs = max(EPOCHS, min(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps)))
@@ -76,25 +85,47 @@ def begin(start: Path, task: str, options: dict[str, Any], examples: Sequence[Ex
     minutes = epochs * tokens / measured.speed / 60
     words = (
         f"{len(examples):,} examples, about {tokens:,.0f} tokens; the model in {start.name} "
-        f"({parameter_count(config) / 1e6:.1f} M parameters) reads about {measured.speed:,.0f} tokens/s here {measured.words}: "
-        f"{epochs} epochs, about {epochs * steps:,} updates, in about {max(0.1, minutes):.1f} minutes."
+        f"({parameter_count(config) / 1e6:.1f} M parameters) reads about {measured.speed:,.0f} "
+        f"tokens/s here {measured.words}: {epochs} epochs, about {epochs * steps:,} updates, in "
+        f"about {max(0.1, minutes):.1f} minutes."
     )
-    return Start(str(start.resolve()), config, options, round(tokens), batch_tokens, epochs, rate, minutes, words)
+    return Start(
+        str(start.resolve()),
+        config,
+        options,
+        round(tokens),
+        batch_tokens,
+        epochs,
+        rate,
+        minutes,
+        words,
+    )
 
 
 def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
-    """The task's options without what is meant for a new model, and with a window that the model's positions hold."""
+    """The task's options without what is meant for a new model, and with a window that the model's
+    positions hold.
+    """
     from ..tasks.task import TASKS
 
     kept = {key: value for key, value in options.items() if key not in FROM_NOTHING}
     options = {**TASKS[task]({}).options, **kept}
     for key, side in (("window", "encoder"), ("context", "decoder"), ("longest_source", "encoder")):
         stack = getattr(config, side, None)
-        room = stack.max_positions - 2 if stack is not None and stack.positions == "learned" else math.inf  # begin and end
+        # begin and end
+        room = (
+            stack.max_positions - 2
+            if stack is not None and stack.positions == "learned"
+            else math.inf
+        )
         if options.get(key) is not None and options[key] > room:
             kept[key] = room
             shares = {"stride": 3, "longest_question": 3} if key == "window" else {}
-            kept |= {name: min(options[name], room // share) for name, share in shares.items() if name in options}
+            kept |= {
+                name: min(options[name], room // share)
+                for name, share in shares.items()
+                if name in options
+            }
     return kept
 
 
@@ -102,24 +133,43 @@ def _built(task: str, options: dict[str, Any], config: Any, start: Path) -> Task
     """The task; refused where the model in `start` is not of its kind."""
     from ..recipe import task_from
 
-    stacks = getattr(config, "encoder", None) is not None, getattr(config, "decoder", None) is not None
-    wanted = {"translation": (True, True), "summarization": (True, True), "language-modelling": (False, True),
-              "chat": (False, True)}.get(task, (True, False))  # fmt: skip
+    stacks = (
+        getattr(config, "encoder", None) is not None,
+        getattr(config, "decoder", None) is not None,
+    )
+    wanted = {
+        "translation": (True, True),
+        "summarization": (True, True),
+        "language-modelling": (False, True),
+        "chat": (False, True),
+    }.get(task, (True, False))
     if hasattr(config, "encoder") and stacks != wanted:
-        kinds = {(True, False): "an encoder alone", (False, True): "a decoder alone", (True, True): "an encoder and a decoder"}
+        kinds = {
+            (True, False): "an encoder alone",
+            (False, True): "a decoder alone",
+            (True, True): "an encoder and a decoder",
+        }
         raise UsageError(f"--start {start} is {kinds[stacks]}; {task} needs {kinds[wanted]}.")
     return task_from({"name": task, **options})
 
 
-def _tokens(task: Task, examples: Sequence[Example], tokenizers: Tokenizers, origin: Run) -> tuple[float, float]:
-    """(input tokens of all examples, tokens of what is read at once), estimated from a sample spread over them."""
+def _tokens(
+    task: Task, examples: Sequence[Example], tokenizers: Tokenizers, origin: Run
+) -> tuple[float, float]:
+    """(input tokens of all examples, tokens of what is read at once), estimated from a sample
+    spread over them.
+    """
     from ..data.parts import spread
 
     sample = spread(list(examples), SAMPLE)
     labels = task.prepare(sample)
     if task.adopt is not None:
         labels = task.adopt(labels, origin.read_labels(), tokenizers)
-    lengths = [one.length for example in sample for one in task.encode(example, tokenizers, labels, "train", None)]
+    lengths = [
+        one.length
+        for example in sample
+        for one in task.encode(example, tokenizers, labels, "train", None)
+    ]
     total, read = max(1, sum(lengths)), max(1, len(lengths))
     return total / len(sample) * len(examples), min(total / read, task.window or math.inf)
 
@@ -129,9 +179,13 @@ def _width(config: Any) -> int:
     return stack.width if stack is not None else config.width
 
 
-def text_of(task: str, found: Start, files: str, held: str, minutes: float | None, decoding: str = "") -> str:
+def text_of(
+    task: str, found: Start, files: str, held: str, minutes: float | None, decoding: str = ""
+) -> str:
     """The recipe. minutes: what a person gave in place of the epochs."""
-    options = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in found.options.items())
+    options = "".join(
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in found.options.items()
+    )
     limit = f"epochs = {found.epochs}                      # or minutes = 10, or steps = 500"
     limit = limit if minutes is None else f"minutes = {minutes:g}"
     return f"""# Written by triptych init. {found.words}
@@ -155,22 +209,36 @@ head_rate = {HEAD_RATE:g}                   # the new head learns so much faster
 schedule = "linear"
 warmup_share = 0.1              # of the run
 final_rate = 0.0
-{decoding}"""
+{decoding}"""  # noqa: E501
 
 
 def offer(task: str, train: Path, command: str) -> None:
-    """Say which pretrained models are at hand, if there are any: begun from one, little data goes further."""
+    """Say which pretrained models are at hand, if there are any: begun from one, little data goes
+    further.
+    """
     found = list(starts(task, train))
     if found:
         more = f" (or {', '.join(str(path) for path, _ in found[1:3])})" if len(found) > 1 else ""
-        talk(f"A pretrained model is in {found[0][0]} ({found[0][1]}){more}. To fine-tune it: {command} --start {found[0][0]}")
+        talk(
+            f"A pretrained model is in {found[0][0]} ({found[0][1]}){more}. To fine-tune it: "
+            f"{command} --start {found[0][0]}"
+        )
 
 
 def starts(task: str, train: Path) -> Iterator[tuple[Path, str]]:
-    """(folder, what it is) of pretrained models in runs/, beside the training data and in Hugging Face's cache."""
+    """(folder, what it is) of pretrained models in runs/, beside the training data and in Hugging
+    Face's cache.
+    """
     runs, types = PRETRAINED.get(task, ((), ()))
-    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / "hub")
-    places = [*sorted(Path("runs").glob("*")), *sorted(train.resolve().parent.glob("*")), *sorted(cache.glob("models--*/snapshots/*"))]
+    cache = Path(
+        os.environ.get("HF_HUB_CACHE")
+        or Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / "hub"
+    )
+    places = [
+        *sorted(Path("runs").glob("*")),
+        *sorted(train.resolve().parent.glob("*")),
+        *sorted(cache.glob("models--*/snapshots/*")),
+    ]
     seen = set()
     for place in places:
         try:

@@ -1,4 +1,6 @@
-"""What a person gives to be answered, a line each, as Examples: a text, columns between tabs, or a JSON object."""
+"""What a person gives to be answered, a line each, as Examples: a text, columns between tabs, or a
+JSON object.
+"""
 
 from __future__ import annotations
 
@@ -34,21 +36,32 @@ def read_passage(given: str | None) -> str | None:
 def refuse_words(predictor: Predictor) -> None:
     """Raise UsageError where --words would mean nothing."""
     if predictor.task.name not in ("tagging", "parsing"):
-        raise UsageError(f"--words means nothing here: a run for {predictor.task.name} reads the text as it is.")
+        raise UsageError(
+            f"--words means nothing here: a run for {predictor.task.name} reads the text as it is."
+        )
     if predictor.labels.get("unit") == "character":
-        raise UsageError("--words gives the words, and this run is there to find them: leave it out.")
+        raise UsageError(
+            "--words gives the words, and this run is there to find them: leave it out."
+        )
 
 
-def example_of(line: str, predictor: Predictor, place: str, to: str | None, fixed: dict[str, Any], split: bool) -> Example:
-    """A line as an Example. fixed: inputs that are the same for all lines; split: words stand between spaces.
+def example_of(
+    line: str, predictor: Predictor, place: str, to: str | None, fixed: dict[str, Any], split: bool
+) -> Example:
+    """A line as an Example. fixed: inputs that are the same for all lines; split: words stand
+    between spaces.
 
-    Several inputs stand between tabs in the order of the task's `needs`, or in a JSON object under their names.
-    Raises DataError or UsageError naming `place`.
+    Several inputs stand between tabs in the order of the task's `needs`, or in a JSON object under
+    their names. Raises DataError or UsageError naming `place`.
     """
     from ..data.example import FIELDS
     from ..inference.predictor import OPTIONAL_INPUTS
 
-    wanted = [name for name in predictor.task.needs if FIELDS[name].role == "input" and name not in (*fixed, *OPTIONAL_INPUTS)]
+    wanted = [
+        name
+        for name in predictor.task.needs
+        if FIELDS[name].role == "input" and name not in (*fixed, *OPTIONAL_INPUTS)
+    ]
     values: dict[str, Any] = {}
     if len(wanted) > 1 and line.lstrip().startswith("{"):
         values = _object(line, place)
@@ -56,7 +69,8 @@ def example_of(line: str, predictor: Predictor, place: str, to: str | None, fixe
         parts = line.split("\t")
         if len(parts) != len(wanted):
             raise UsageError(
-                f"{place} has {len(parts)} columns; a run for {predictor.task.name} needs {len(wanted)} between tabs: {', '.join(wanted)}."
+                f"{place} has {len(parts)} columns; a run for {predictor.task.name} needs "
+                f"{len(wanted)} between tabs: {', '.join(wanted)}."
             )
         values = dict(zip(wanted, parts, strict=True))
     elif wanted == ["messages"] and _is_conversation(line):
@@ -66,12 +80,16 @@ def example_of(line: str, predictor: Predictor, place: str, to: str | None, fixe
     else:
         values = {predictor.task.input: line}
     if split:
-        values["words"] = [found.span() for found in re.finditer(r"\S+", values[predictor.task.input])]
+        values["words"] = [
+            found.span() for found in re.finditer(r"\S+", values[predictor.task.input])
+        ]
     return predictor.example({**values, **fixed}, place, to)
 
 
 def _is_conversation(line: str) -> bool:
-    """Whether a line is an object with messages, also among other keys; or would be, were it whole."""
+    """Whether a line is an object with messages, also among other keys; or would be, were it
+    whole.
+    """
     if not line.lstrip().startswith("{"):
         return False
     try:
@@ -87,7 +105,9 @@ def _object(line: str, place: str) -> dict[str, Any]:
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataError(f"{place} is not valid JSON ({error.msg} at column {error.colno}).") from None
+        raise DataError(
+            f"{place} is not valid JSON ({error.msg} at column {error.colno})."
+        ) from None
     except (ValueError, RecursionError) as error:  # too many digits, or nested too deeply
         raise DataError(f"{place} is not JSON that can be read ({error}).") from None
     for name, value in values.items():
@@ -96,10 +116,19 @@ def _object(line: str, place: str) -> dict[str, Any]:
     return values
 
 
-def examples_of(block: list[str], predictor: Predictor, places: list[str], to: str | None, fixed: dict[str, Any], split: bool,
-                problems: dict[int, str], blank: bool = False) -> list[Example]:  # fmt: skip
-    """One Example a line; what cannot be one is noted in `problems` by its place in the block, and is empty. blank: a line without a
-    word is a text too, to be written on from."""
+def examples_of(
+    block: list[str],
+    predictor: Predictor,
+    places: list[str],
+    to: str | None,
+    fixed: dict[str, Any],
+    split: bool,
+    problems: dict[int, str],
+    blank: bool = False,
+) -> list[Example]:
+    """One Example a line; what cannot be one is noted in `problems` by its place in the block, and
+    is empty. blank: a line without a word is a text too, to be written on from.
+    """
     from ..data.example import Example
 
     found = []

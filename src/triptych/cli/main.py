@@ -1,4 +1,5 @@
-"""`triptych VERB ...`: finds the verb, reads dotted overrides, and turns what goes wrong into a sentence and an exit code.
+"""`triptych VERB ...`: finds the verb, reads dotted overrides, and turns what goes wrong into a
+sentence and an exit code.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 training stopped by SIGTERM.
 Nothing here or in the verbs' modules imports torch before it is needed.
@@ -22,42 +23,66 @@ from .console import remember, talk, uncaught
 from .threads import settle, take_threads
 
 VERBS = {  # verb -> (module:function, what it does)
-    "init": ("init:init", "Write a recipe for your own files, with a forecast of minutes and memory."),
-    "train": ("train:train", "Train what a recipe describes: a packaged name, a .toml file or a run folder."),
+    "init": (
+        "init:init",
+        "Write a recipe for your own files, with a forecast of minutes and memory.",
+    ),
+    "train": (
+        "train:train",
+        "Train what a recipe describes: a packaged name, a .toml file or a run folder.",
+    ),
     "evaluate": ("evaluate:evaluate", "Score a run on its test split or on other data."),
     "predict": ("use:predict", "Answer texts, or stdin line for line, with a run for any task."),
     "translate": ("subtitles:translate", "Translate texts, stdin line for line, or subtitles."),
-    "summarize": ("summarize:summarize", "Short texts of long ones: texts, whole files, or stdin line for line."),
+    "summarize": (
+        "summarize:summarize",
+        "Short texts of long ones: texts, whole files, or stdin line for line.",
+    ),
     "classify": ("use:classify", "Labels or a number for texts, or for stdin line for line."),
     "tag": ("use:tag", "Tags and entities of texts, or of stdin line for line."),
     "parse": ("use:parse", "Dependency trees of sentences, or of stdin line for line."),
-    "answer": ("answer:answer", "Find the answers to questions, in a passage or in a folder of documents."),
+    "answer": (
+        "answer:answer",
+        "Find the answers to questions, in a passage or in a folder of documents.",
+    ),
     "embed": ("answer:embed", "Texts as vectors, for search."),
     "complete": ("use:complete", "Write on from a prompt, for a run that writes text."),
     "chat": ("chat:chat", "Talk with a run, turn by turn, for a run that chats."),
     "inspect": ("look:inspect", "Show what a run attended to, as one HTML file or as text."),
     "compare": ("compare:compare", "Runs side by side: scores, lengths, speed, attention."),
-    "import": ("exchange:import_", "A folder of the library transformers (BERT, GPT-2, Llama, ...) or a llama2.c file as a run."),
+    "import": (
+        "exchange:import_",
+        "A folder of the library transformers (BERT, GPT-2, Llama, ...) or a llama2.c file as a "
+        "run.",
+    ),
     "export": ("exchange:export", "A run as a folder that another library loads."),
     "info": ("info:info", "What a run or a preset is; without a name, what is installed here."),
 }
 DATA_VERBS = {
     "list": ("data:list_sets", "Public sets that are known by name."),
     "fetch": ("data:fetch", "Fetch a public set and check it against its SHA-256."),
-    "check": ("data:check", "What is wrong with data, with file and line; exits 1 where something is."),
+    "check": (
+        "data:check",
+        "What is wrong with data, with file and line; exits 1 where something is.",
+    ),
     "stats": ("data:stats", "Counts, lengths, characters and scripts."),
 }
 ROOM = "Close other programs, or use a machine with more memory."
 MEMORY_ADVICE = {  # verb -> what needs less
     **dict.fromkeys(VERBS, "Give shorter texts, or a smaller --decoding.batch_tokens."),
-    "train": "Take a smaller --batches.batch_tokens or a smaller model, or train on fewer examples: --data.examples.",
-    "init": "Give a smaller part of the files: for a recipe, and for its forecast, a sample suffices.",
+    "train": (
+        "Take a smaller --batches.batch_tokens or a smaller model, or train on fewer examples: "
+        "--data.examples."
+    ),
+    "init": (
+        "Give a smaller part of the files: for a recipe, and for its forecast, a sample suffices."
+    ),
     "data": "Give smaller files, or one file at a time.",
     **dict.fromkeys(("import", "export", "info"), ROOM),
 }
 NOTE = (
-    "Any key of a recipe can be given as --table.key VALUE, for example --training.minutes 10 or --decoding.beams 5. "
-    "--threads N: so many threads compute, where not one for each core is to."
+    "Any key of a recipe can be given as --table.key VALUE, for example --training.minutes 10 or "
+    "--decoding.beams 5. --threads N: so many threads compute, where not one for each core is to."
 )
 DOTTED = re.compile(r"--([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)(?:=(.*))?", re.DOTALL)
 
@@ -72,7 +97,11 @@ def build_app() -> App:
     )
     for verb, (place, text) in VERBS.items():
         app.command(f"triptych.cli.{place}", name=verb, help=text)
-    data = App(name="data", help="Public sets and your own files: list, fetch, check, stats.", help_format="plaintext")
+    data = App(
+        name="data",
+        help="Public sets and your own files: list, fetch, check, stats.",
+        help_format="plaintext",
+    )
     for verb, (place, text) in DATA_VERBS.items():
         data.command(f"triptych.cli.{place}", name=verb, help=text)
     app.command(data)
@@ -109,10 +138,22 @@ def run(arguments: list[str]) -> int:
         if debug or not is_failure(error):
             raise
         talk(said(error, next((one for one in arguments if not one.startswith("-")), "")))
-        return error.exit_code if isinstance(error, TriptychError) else 2 if isinstance(error, CycloptsError) else 1
+        return (
+            error.exit_code
+            if isinstance(error, TriptychError)
+            else 2
+            if isinstance(error, CycloptsError)
+            else 1
+        )
 
 
-def _warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+def _warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
     """A warning of ours without its place in the source; others as Python writes them."""
     if issubclass(category, TriptychWarning):
         return f"triptych: {message}\n"
@@ -127,13 +168,19 @@ def _open_closed() -> None:
 
 
 def said(error: BaseException, verb: str = "") -> str:
-    """Say what went wrong in one sentence, and the way out of it, which differs from verb to verb."""
+    """Say what went wrong in one sentence, and the way out of it, which differs from verb to
+    verb.
+    """
     if isinstance(error, (TriptychError, CycloptsError)):
         return f"triptych: {error}"
     if isinstance(error, OSError):
         where = error.filename or "The output"
         return f"triptych: {where} could not be read or written: {error.strerror or error}."
-    if isinstance(error, MemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error):
+    if (
+        isinstance(error, MemoryError)
+        or "not enough memory" in str(error)
+        or "can't allocate memory" in str(error)
+    ):
         return f"triptych: The memory does not suffice. {MEMORY_ADVICE.get(verb, ROOM)}"
     return (
         f"triptych: This is an error of triptych itself: {type(error).__name__}: {error}. "
@@ -156,19 +203,25 @@ def dispatch(arguments: list[str]) -> int:
     if "overrides" in ignored:
         extra["overrides"] = overrides
     elif overrides:
-        raise UsageError(f"--{next(iter(overrides))} means nothing here: this verb takes no recipe keys.")
+        raise UsageError(
+            f"--{next(iter(overrides))} means nothing here: this verb takes no recipe keys."
+        )
     result = command(*bound.args, **bound.kwargs, **extra)
     return result if isinstance(result, int) else 0
 
 
 def _meant(app: App, rest: list[str], error: UnknownOptionError) -> str:
-    """A hint where an unknown option is the last word of a recipe's key: --steps for --training.steps."""
+    """A hint where an unknown option is the last word of a recipe's key: --steps for
+    --training.steps.
+    """
     from ..recipe import TABLES, key_types
 
     option = (error.token.keyword or error.token.value) if error.token is not None else ""
     name = option.lstrip("-").partition("=")[0].replace("-", "_")
     try:
-        *_, ignored = app.parse_known_args([one for one in rest if one.partition("=")[0] != option.partition("=")[0]])
+        *_, ignored = app.parse_known_args(
+            [one for one in rest if one.partition("=")[0] != option.partition("=")[0]]
+        )
     except CycloptsError:
         return ""
     tables = () if "overrides" not in ignored else TABLES if rest[0] == "train" else ("decoding",)
@@ -178,7 +231,9 @@ def _meant(app: App, rest: list[str], error: UnknownOptionError) -> str:
 
 
 def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """`--table.key value` and `--table.key=value` taken out of the arguments; after `--` everything is text."""
+    """`--table.key value` and `--table.key=value` taken out of the arguments; after `--` everything
+    is text.
+    """
     rest: list[str] = []
     found: dict[str, str] = {}
     place = 0

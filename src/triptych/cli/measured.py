@@ -1,4 +1,6 @@
-"""How fast a model learns here, measured in a few training steps on made-up ids: for the forecasts of `init`."""
+"""How fast a model learns here, measured in a few training steps on made-up ids: for the forecasts
+of `init`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ BUSY = 1.25  # times the time of a quiet machine before it is said
 
 @dataclass(frozen=True)
 class Measured:
-    """The speed of training. speed: tokens a second with the machine to ourselves; slowdown: how much longer it takes just now."""
+    """The speed of training. speed: tokens a second with the machine to ourselves; slowdown: how
+    much longer it takes just now.
+    """
 
     speed: float
     slowdown: float
@@ -31,11 +35,14 @@ class Measured:
         )
 
 
-def measured_speed(config: Any, length: float, batch_tokens: int = 4096, settings: TrainingSettings | None = None) -> Measured:
-    """Train a few steps, as `settings` say, on texts of the usual `length` in tokens; with two stacks, half of them on each side.
+def measured_speed(
+    config: Any, length: float, batch_tokens: int = 4096, settings: TrainingSettings | None = None
+) -> Measured:
+    """Train a few steps, as `settings` say, on texts of the usual `length` in tokens; with two
+    stacks, half of them on each side.
 
-    What counts is the processor time of this thread, which computes or looks for the others as long as it has a core: other programs
-    lengthen the clock's time and not this.
+    What counts is the processor time of this thread, which computes or looks for the others as long
+    as it has a core: other programs lengthen the clock's time and not this.
     """
     import time
 
@@ -47,14 +54,25 @@ def measured_speed(config: Any, length: float, batch_tokens: int = 4096, setting
     from ..training.settings import TrainingSettings
 
     settings = settings or TrainingSettings()
-    sides = [name for name, stack in (("source", "encoder"), ("target", "decoder")) if getattr(config, stack, config) is not None]
+    sides = [
+        name
+        for name, stack in (("source", "encoder"), ("target", "decoder"))
+        if getattr(config, stack, config) is not None
+    ]
     side = max(2, round(length / len(sides)))
     count = max(1, batch_tokens // (len(sides) * side))
     model = build(config)
     model.precision = choose_precision(settings.precision, choose_device("cpu"))
     optimizers = Optimizers(dict(model.named_parameters()), settings)
-    ids, lengths = torch.randint(2, config.vocabulary_size, (count * side,)), torch.full((count,), side)
-    batch = {f"{name}{ending}": tensor for name in sides for ending, tensor in (("", ids), ("_lengths", lengths))}
+    ids, lengths = (
+        torch.randint(2, config.vocabulary_size, (count * side,)),
+        torch.full((count,), side),
+    )
+    batch = {
+        f"{name}{ending}": tensor
+        for name in sides
+        for ending, tensor in (("", ids), ("_lengths", lengths))
+    }
     clock, used, done = time.monotonic(), time.thread_time(), 0
     for step in range(MOST_STEPS):
         if step == WARM_STEPS:
@@ -71,7 +89,9 @@ def measured_speed(config: Any, length: float, batch_tokens: int = 4096, setting
 
 
 def _loss(model: Any, states: Any, ids: Any, projects: bool) -> Any:
-    """A loss whose gradient costs what training's does: with the projection to the vocabulary where a text is written."""
+    """A loss whose gradient costs what training's does: with the projection to the vocabulary where
+    a text is written.
+    """
     from ..model.kernels import projected_cross_entropy
 
     if not projects:

@@ -1,4 +1,6 @@
-"""Flags of verbs that give a language model its prompt: what follows, worked examples, labels to choose from."""
+"""Flags of verbs that give a language model its prompt: what follows, worked examples, labels to
+choose from.
+"""
 
 from __future__ import annotations
 
@@ -28,22 +30,38 @@ class Prompting:
     """Beside the texts that are to be written on."""
 
     suffix: Annotated[
-        str | None, Parameter(help="A file or a text that follows: write what stands between, for a run that learnt to fill in.")
+        str | None,
+        Parameter(
+            help=(
+                "A file or a text that follows: write what stands between, for a run that learnt "
+                "to fill in."
+            )
+        ),
     ] = None
     examples: Annotated[
         str | None,
-        Parameter(help="A file of worked examples (TSV or JSONL: text and label, or input and answer), put before every text."),
+        Parameter(
+            help=(
+                "A file of worked examples (TSV or JSONL: text and label, or input and answer), "
+                "put before every text."
+            )
+        ),
     ] = None
-    template: Annotated[str | None, Parameter(help=r'How an example is written: "{text}\nLabel: {label}\n\n" unless said otherwise.')] = (
-        None
-    )
+    template: Annotated[
+        str | None,
+        Parameter(
+            help=r'How an example is written: "{text}\nLabel: {label}\n\n" unless said otherwise.'
+        ),
+    ] = None
 
     def fixed(self, predictor: Predictor) -> dict[str, Any]:
         """What is the same for all texts."""
         if self.suffix is None:
             return {}
         if predictor.task.name != "language-modelling":
-            raise UsageError(f"--suffix is for a run that writes text; this one is for {predictor.task.name}.")
+            raise UsageError(
+                f"--suffix is for a run that writes text; this one is for {predictor.task.name}."
+            )
         from ..tasks.fill_in import sentinels
 
         sentinels(predictor.tokenizers.target)
@@ -54,10 +72,17 @@ class Prompting:
         if self.examples is None and self.template is None:
             return None
         if self.suffix is not None:
-            raise UsageError("--suffix and --examples do not go together: a filled-in middle has no place for examples.")
+            raise UsageError(
+                "--suffix and --examples do not go together: a filled-in middle has no place for "
+                "examples."
+            )
         from ..inference.few_shot import TEMPLATE, FewShot, read_examples
 
-        return FewShot(predictor, read_examples(self.examples) if self.examples else [], unescaped(self.template) or TEMPLATE)
+        return FewShot(
+            predictor,
+            read_examples(self.examples) if self.examples else [],
+            unescaped(self.template) or TEMPLATE,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,18 +91,44 @@ class Judging:
 
     as_: Annotated[
         Literal["classification"] | None,
-        Parameter(name="--as", help="Try a run that writes text on the set --data.set (or --data FILE) without training."),
+        Parameter(
+            name="--as",
+            help=(
+                "Try a run that writes text on the set --data.set (or --data FILE) without "
+                "training."
+            ),
+        ),
     ] = None
     examples: Annotated[
-        str | None, Parameter(help="With --as: worked examples in the prompt, a number to draw from the training part or a file.")
+        str | None,
+        Parameter(
+            help=(
+                "With --as: worked examples in the prompt, a number to draw from the training "
+                "part or a file."
+            )
+        ),
     ] = None
-    template: Annotated[str | None, Parameter(help=r'With --as: how an example is written, "{text}\nLabel: {label}\n\n".')] = None
+    template: Annotated[
+        str | None,
+        Parameter(help=r'With --as: how an example is written, "{text}\nLabel: {label}\n\n".'),
+    ] = None
     choices: Annotated[
-        str | None, Parameter(help="With --as: the labels to choose from, a,b or label=words,label=words; else those of the data.")
+        str | None,
+        Parameter(
+            help=(
+                "With --as: the labels to choose from, a,b or label=words,label=words; else those "
+                "of the data."
+            )
+        ),
     ] = None
     normalise: Annotated[
         Literal["sum", "token", "byte", "prior"],
-        Parameter(help="With --as: compare a label's log-probability, its mean a token or byte, or what the text adds to it (prior)."),
+        Parameter(
+            help=(
+                "With --as: compare a label's log-probability, its mean a token or byte, or what "
+                "the text adds to it (prior)."
+            )
+        ),
     ] = "sum"
 
 
@@ -89,13 +140,18 @@ def unescaped(given: str | None) -> str | None:
     return None if given is None else given.replace("\\n", "\n").replace("\\t", "\t")
 
 
-def shots_ready(shots: FewShot, examples: Sequence[Example], settings: Any) -> tuple[list[Example], Any]:
+def shots_ready(
+    shots: FewShot, examples: Sequence[Example], settings: Any
+) -> tuple[list[Example], Any]:
     """The Examples as prompts, and the settings that end an answer where an example's would end."""
     from dataclasses import replace
 
     new = settings.max_length or 2 * shots.longest_answer + 8
     settings = replace(settings, max_length=new, stop=settings.stop or shots.stop)
-    found = [shots.asked(one, min(new, shots.context // 2)) if one.text is not None else (one, 0) for one in examples]
+    found = [
+        shots.asked(one, min(new, shots.context // 2)) if one.text is not None else (one, 0)
+        for one in examples
+    ]
     notice([dropped for _, dropped in found], len(shots.examples), shots.context)
     return [example for example, _ in found], settings
 
@@ -106,8 +162,9 @@ def notice(dropped: Sequence[int], count: int, context: int) -> None:
     if not short:
         return
     talk(
-        f"{len(short):,} of {len(dropped):,} prompts do not fit the context of {context:,} tokens with all {count:,} examples: whole "
-        f"examples were left out, the first ones first, up to {min(count, max(short)):,} of them."
+        f"{len(short):,} of {len(dropped):,} prompts do not fit the context of {context:,} tokens "
+        f"with all {count:,} examples: whole examples were left out, the first ones first, up to "
+        f"{min(count, max(short)):,} of them."
     )
     if max(short) > count:
         talk(f"Of {sum(one > count for one in short):,} texts even the beginning was left out.")
@@ -124,24 +181,38 @@ class Report:
 
 def write_answers(path: Path, answers: Sequence[str], blocks: bool = False) -> None:
     """A line each; blocks: of several lines, as they are, an empty one after them."""
-    texts = [f"{answer}\n\n" if blocks else " ".join(answer.split("\n")) + "\n" for answer in answers]
+    texts = [
+        f"{answer}\n\n" if blocks else " ".join(answer.split("\n")) + "\n" for answer in answers
+    ]
     path.write_text("".join(texts), encoding="utf-8")
 
 
-def judge_run(predictor: Predictor, split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str],
-              report: Report) -> int:  # fmt: skip
+def judge_run(
+    predictor: Predictor,
+    split: str,
+    files: list[str] | None,
+    judging: Judging,
+    overrides: dict[str, str],
+    report: Report,
+) -> int:
     """`evaluate --as classification`: prints accuracy beside the largest label's share."""
     from ..inference.few_shot import TEMPLATE, FewShot, judge
     from ..metrics.bootstrap import between, redrawn
     from ..metrics.classification import SIGNATURES, accuracy, f1
 
     if predictor.task.name != "language-modelling":
-        raise UsageError(f"--as is for a run that writes text; this one is for {predictor.task.name}: leave out --as.")
+        raise UsageError(
+            f"--as is for a run that writes text; this one is for {predictor.task.name}: leave "
+            "out --as."
+        )
     examples, worked, name = _data(split, files, judging, overrides)
     shots = FewShot(predictor, worked, unescaped(judging.template) or TEMPLATE)
     gold = [example.label or "" for example in examples]
     choices = _choices(judging.choices, [*gold, *(example.label or "" for example in worked)])
-    talk(f"Judging {len(examples):,} texts of {name}, {len(choices)} labels, {len(worked)} examples in the prompt.")
+    talk(
+        f"Judging {len(examples):,} texts of {name}, {len(choices)} labels, {len(worked)} "
+        "examples in the prompt."
+    )
     found = judge(shots, [example.text or "" for example in examples], choices, judging.normalise)
     notice([one.dropped for one in found], len(worked), shots.context)
     predicted = [one.label for one in found]
@@ -150,21 +221,42 @@ def judge_run(predictor: Predictor, split: str, files: list[str] | None, judging
     scorers = {"accuracy": accuracy, "f1_macro": f1}
     metrics = {key: scorer(predicted, gold) for key, scorer in scorers.items()}
     metrics["majority"] = 100.0 * max(Counter(gold).values()) / len(gold)
-    drawn = redrawn(lambda places: {key: scorer([predicted[place] for place in places], [gold[place] for place in places])
-                                    for key, scorer in scorers.items()}, len(gold), report.resamples or 0)  # fmt: skip
-    intervals = {key: (ends.low, ends.high) for key, ends in ((key, between(metrics[key], each)) for key, each in drawn.items())}
+    drawn = redrawn(
+        lambda places: {
+            key: scorer([predicted[place] for place in places], [gold[place] for place in places])
+            for key, scorer in scorers.items()
+        },
+        len(gold),
+        report.resamples or 0,
+    )
+    intervals = {
+        key: (ends.low, ends.high)
+        for key, ends in ((key, between(metrics[key], each)) for key, each in drawn.items())
+    }
     signature = (
-        f"accuracy = {SIGNATURES['accuracy']}; majority = share of the most frequent label of the scored texts; judged by likelihood, "
-        f"{len(worked)} examples, normalise:{judging.normalise}, template:{unescaped(judging.template) or TEMPLATE!r}"
+        f"accuracy = {SIGNATURES['accuracy']}; majority = share of the most frequent label of the "
+        f"scored texts; judged by likelihood, {len(worked)} examples, "
+        f"normalise:{judging.normalise}, template:{unescaped(judging.template) or TEMPLATE!r}"
     )
     _print(metrics, intervals, signature, name, found, report.as_json)
     return 0
 
 
-def _print(metrics: dict[str, float], intervals: dict[str, tuple[float, float]], signature: str, name: str, found: Sequence[Judgement],
-           as_json: bool) -> None:  # fmt: skip
+def _print(
+    metrics: dict[str, float],
+    intervals: dict[str, tuple[float, float]],
+    signature: str,
+    name: str,
+    found: Sequence[Judgement],
+    as_json: bool,
+) -> None:
     if as_json:
-        values: dict[str, Any] = {"task": "classification", "split": name, "examples": len(found), "metrics": metrics}
+        values: dict[str, Any] = {
+            "task": "classification",
+            "split": name,
+            "examples": len(found),
+            "metrics": metrics,
+        }
         values |= {"signature": signature} | ({"intervals": intervals} if intervals else {})
         put(json.dumps(values, ensure_ascii=False))
         return
@@ -173,7 +265,9 @@ def _print(metrics: dict[str, float], intervals: dict[str, tuple[float, float]],
     put(field(signature))
 
 
-def _data(split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str]) -> tuple[list[Example], list[Example], str]:
+def _data(
+    split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str]
+) -> tuple[list[Example], list[Example], str]:
     """(texts to judge, examples for the prompt, what the texts are called)."""
     from ..data.parts import DataTable, read_part, reader_of
     from ..inference.few_shot import drawn, read_examples
@@ -182,29 +276,46 @@ def _data(split: str, files: list[str] | None, judging: Judging, overrides: dict
     given = nested(overrides, task="classification")
     for name in given:
         if name != "data":
-            raise UsageError(f"--{next(key for key in overrides if key.startswith(name))} means nothing with --as: only --data.KEY does.")
+            raise UsageError(
+                f"--{next(key for key in overrides if key.startswith(name))} means nothing with "
+                "--as: only --data.KEY does."
+            )
     data, needs = DataTable(**given.get("data", {})), ("text", "label")
     if files:
         names = [name for part in files for name in part.split(",")]
         examples, called = reader_of(needs)(names, data, needs, talk), ", ".join(names)
     else:
-        examples, called = read_part(data, split, talk, needs), split if data.set is None else f"{data.set} {split}"
+        examples, called = (
+            read_part(data, split, talk, needs),
+            split if data.set is None else f"{data.set} {split}",
+        )
     if not examples:
         raise UsageError(f"There is nothing to judge: {called} holds no text with a label.")
     count = judging.examples or "0"
     if not count.isascii() or not count.isdigit():
         return examples, read_examples(count), called
     if int(count) and files and data.set is None and data.train is None:
-        raise UsageError(f"--examples {count} draws from a training part, and --data names none. Give a file of examples.")
-    return examples, drawn(read_part(data, "train", None, needs), int(count)) if int(count) else [], called
+        raise UsageError(
+            f"--examples {count} draws from a training part, and --data names none. Give a file "
+            "of examples."
+        )
+    return (
+        examples,
+        drawn(read_part(data, "train", None, needs), int(count)) if int(count) else [],
+        called,
+    )
 
 
 def _choices(given: str | None, labels: Sequence[str]) -> dict[str, str]:
-    """Label -> the words that stand for it. Raises UsageError where a label of the data is missing."""
+    """Label -> the words that stand for it. Raises UsageError where a label of the data is
+    missing.
+    """
     known = sorted(set(labels))
     if given is None:
         if len(known) > MOST_CHOICES:
-            raise UsageError(f"The data has {len(known):,} labels. Name those to choose from with --choices.")
+            raise UsageError(
+                f"The data has {len(known):,} labels. Name those to choose from with --choices."
+            )
         return {label: label for label in known}
     pairs = [part.partition("=") for part in given.split(",")]
     choices = {label.strip(): (words if sign else label).strip() for label, sign, words in pairs}

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: str, /, *, out: Path | None = None, columns: str | None = None, resume: bool = False, data_changed: bool = False,
-    dry_run: bool = False, print_config: bool = False,
+    recipe: str,
+    /,
+    *,
+    out: Path | None = None,
+    columns: str | None = None,
+    resume: bool = False,
+    data_changed: bool = False,
+    dry_run: bool = False,
+    print_config: bool = False,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
-) -> int:  # fmt: skip
+) -> int:
     """Train what a recipe describes. Any of its keys can be given as --table.key VALUE.
 
     Parameters
@@ -32,8 +39,9 @@ def train(
     out
         Folder of the run; runs/NAME where it is not given.
     columns
-        Which columns of own files are read, by name or by number from 1: text=Comment,label=Kind or source=2,target=3. header=yes or
-        header=no beside numbers says whether the first line is a header. The same as data.columns of the recipe.
+        Which columns of own files are read, by name or by number from 1: text=Comment,label=Kind or
+        source=2,target=3. header=yes or header=no beside numbers says whether the first line is a
+        header. The same as data.columns of the recipe.
     resume
         Go on from the newest whole checkpoint of that folder.
     data_changed
@@ -54,10 +62,14 @@ def train(
         loaded.build_task()
         put(loaded.to_toml(), end="")
         return 0
-    folder = out or (Path(recipe) if (Path(recipe) / "recipe.toml").is_file() else Path("runs") / loaded.name)
+    folder = out or (
+        Path(recipe) if (Path(recipe) / "recipe.toml").is_file() else Path("runs") / loaded.name
+    )
     from ..prepare import prepare
 
-    prepared = prepare(loaded, folder, resume=resume, dry=dry_run, report=talk, data_changed=data_changed)
+    prepared = prepare(
+        loaded, folder, resume=resume, dry=dry_run, report=talk, data_changed=data_changed
+    )
     if prepared.leads:
         for line in [*prepared.describe(), *said()]:
             talk(line)

@@ -1,6 +1,8 @@
-"""Spans written as one tag a word: BIO (Ramshaw & Marcus 1995) and BIOES; what is broken in them, repaired and converted.
+"""Spans written as one tag a word: BIO (Ramshaw & Marcus 1995) and BIOES; what is broken in them,
+repaired and converted.
 
-A tag is "O", or a letter and a type: "B-PER" begins a span, "I-PER" continues it; in BIOES "E-" ends one and "S-" is one alone.
+A tag is "O", or a letter and a type: "B-PER" begins a span, "I-PER" continues it; in BIOES "E-"
+ends one and "S-" is one alone.
 """
 
 from __future__ import annotations
@@ -46,13 +48,19 @@ def follows(before: str | None, after: str | None, scheme: Scheme) -> bool:
 
 
 def broken(tags: Sequence[str], scheme: Scheme) -> list[int]:
-    """Places of the tags that cannot stand behind the one before; the number of tags where the last leaves a span open."""
+    """Places of the tags that cannot stand behind the one before; the number of tags where the last
+    leaves a span open.
+    """
     line: list[str | None] = [None, *tags, None]
-    return [place for place in range(len(tags) + 1) if not follows(line[place], line[place + 1], scheme)]
+    return [
+        place for place in range(len(tags) + 1) if not follows(line[place], line[place + 1], scheme)
+    ]
 
 
 def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """(type, first word, word after the last), as conlleval reads them: a tag that nothing leads up to begins a span."""
+    """(type, first word, word after the last), as conlleval reads them: a tag that nothing leads up
+    to begins a span.
+    """
     found: list[tuple[str, int, int]] = []
     start, kind, before = 0, "", OUTSIDE
     for place, tag in enumerate([*tags, OUTSIDE]):

@@ -24,8 +24,10 @@ def is_conll(path: str) -> bool:
 def check(parts: Mapping[str, Sequence[str]], fields: Sequence[str] | None = None) -> Report:
     """parts: "train", "validation", "test" -> file names. Reads everything and stops at nothing.
 
-    Errors: lines that cannot be read, sentences of the development and test parts that stand in another part.
-    Warnings: broken spans, which training reads as conlleval does; repeated sentences, labels that training never shows.
+    Errors: lines that cannot be read, sentences of the development and test parts that stand in
+        another part.
+    Warnings: broken spans, which training reads as conlleval does; repeated sentences, labels that
+        training never shows.
     """
     report, found = Report(), {}
     for part, names in parts.items():
@@ -61,10 +63,17 @@ def _spans(found: Iterable[Found]) -> list[Problem]:
         for place in bio.broken(one.tags, scheme):
             before = one.tags[place - 1] if place else "the beginning of the sentence"
             if place == len(one.tags):
-                reason = f"broken {scheme.upper()}: the sentence ends, and {before} leaves a span open"
+                reason = (
+                    f"broken {scheme.upper()}: the sentence ends, and {before} leaves a span open"
+                )
             else:
-                reason = f"broken {scheme.upper()}: {one.tags[place]} ('{one.words[place]}') cannot follow {before}"
-            problems.append(Problem(f"{name}:{one.lines[min(place, len(one.tags) - 1)]}", reason, "warning"))
+                reason = (
+                    f"broken {scheme.upper()}: {one.tags[place]} ('{one.words[place]}') cannot "
+                    f"follow {before}"
+                )
+            problems.append(
+                Problem(f"{name}:{one.lines[min(place, len(one.tags) - 1)]}", reason, "warning")
+            )
     return problems
 
 
@@ -77,9 +86,17 @@ def _repeated(found: Mapping[str, Sequence[Found]]) -> list[Problem]:
             if key not in seen:
                 seen[key] = part, place
             elif seen[key][0] == part:
-                problems.append(Problem(place, f"duplicate: the same sentence stands at {seen[key][1]}", "warning"))
+                problems.append(
+                    Problem(
+                        place, f"duplicate: the same sentence stands at {seen[key][1]}", "warning"
+                    )
+                )
             elif len(key) > 3:  # "Thank you ." stands everywhere, and tells nothing
-                problems.append(Problem(place, f"leak: this sentence also stands in {seen[key][0]} ({seen[key][1]})"))
+                problems.append(
+                    Problem(
+                        place, f"leak: this sentence also stands in {seen[key][0]} ({seen[key][1]})"
+                    )
+                )
     return problems
 
 
@@ -92,5 +109,11 @@ def _unseen(found: Mapping[str, Sequence[Found]]) -> list[Problem]:
             for line, tag in zip(one.lines, one.tags, strict=True):
                 if tag not in told:
                     told.add(tag)
-                    problems.append(Problem(f"{name}:{line}", f"unseen label: '{tag}' does not stand in the training part", "warning"))
+                    problems.append(
+                        Problem(
+                            f"{name}:{line}",
+                            f"unseen label: '{tag}' does not stand in the training part",
+                            "warning",
+                        )
+                    )
     return problems

@@ -1,4 +1,6 @@
-"""What is wrong with a CoNLL-U file, line by line: columns, ids, heads, relations, trees, text, repeated sentences."""
+"""What is wrong with a CoNLL-U file, line by line: columns, ids, heads, relations, trees, text,
+repeated sentences.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def is_conllu(path: str) -> bool:
 
 
 def check(path: str) -> Report:
-    """Reads everything and stops at nothing. Errors: what training would stop at; warnings: worth a look."""
+    """Reads everything and stops at nothing. Errors: what training would stop at; warnings: worth a
+    look.
+    """
     report = Report(pairs={"sentences": 0})
     if not readable(path, report.problems):
         return report
@@ -53,7 +57,11 @@ def check(path: str) -> Report:
         forms = tuple(row[1] for row in sentence.words)
         if forms in seen and len(forms) > 3:
             report.problems.append(
-                Problem(f"{path}:{sentence.line}", f"duplicate: the same words stand at {path}:{seen[forms]}", "warning")
+                Problem(
+                    f"{path}:{sentence.line}",
+                    f"duplicate: the same words stand at {path}:{seen[forms]}",
+                    "warning",
+                )
             )
         seen.setdefault(forms, sentence.line)
         report.inputs.setdefault(sentence_key(" ".join(forms)), f"{path}:{sentence.line}")
@@ -66,9 +74,30 @@ def _oddities(sentence: Sentence, path: str) -> list[Problem]:
     found = []
     for row, line in zip(sentence.words, sentence.lines, strict=True):
         if row[3] not in UPOS:
-            found.append(Problem(f"{path}:{line}", f"unknown part of speech: '{row[3]}' is none of Universal Dependencies", "warning"))
+            found.append(
+                Problem(
+                    f"{path}:{line}",
+                    f"unknown part of speech: '{row[3]}' is none of Universal Dependencies",
+                    "warning",
+                )
+            )
         if (row[6] == "0") != (row[7].split(":")[0] == "root"):
-            found.append(Problem(f"{path}:{line}", f"root relation: head {row[6]} with relation '{row[7]}'", "warning"))
-    if sentence.text is not None and aligned(sentence.text, [form for form, *_ in surface_tokens(sentence)]) is None:
-        found.append(Problem(f"{path}:{sentence.line}", "text mismatch: '# text' does not hold the words in order", "warning"))
+            found.append(
+                Problem(
+                    f"{path}:{line}",
+                    f"root relation: head {row[6]} with relation '{row[7]}'",
+                    "warning",
+                )
+            )
+    if (
+        sentence.text is not None
+        and aligned(sentence.text, [form for form, *_ in surface_tokens(sentence)]) is None
+    ):
+        found.append(
+            Problem(
+                f"{path}:{sentence.line}",
+                "text mismatch: '# text' does not hold the words in order",
+                "warning",
+            )
+        )
     return found

@@ -18,8 +18,9 @@ FEW = 40  # texts; of fewer none may fall to a part of 2.5 %
 
 
 def is_plain_text(name: str) -> bool:
-    """Whether a name is that of a folder, of code, of JSONL with a text and nothing to learn beside it, or of a text file whose first line
-    is no row of a table."""
+    """Whether a name is that of a folder, of code, of JSONL with a text and nothing to learn beside
+    it, or of a text file whose first line is no row of a table.
+    """
     path = Path(name)
     plain = path.name.removesuffix(".gz").lower()
     if plain.endswith((".jsonl", ".ndjson")):
@@ -30,16 +31,25 @@ def is_plain_text(name: str) -> bool:
 
 
 def _is_text_alone(path: Path) -> bool:
-    """Whether the first object of a JSONL file has a `text`, and no key of another kind of record."""
+    """Whether the first object of a JSONL file has a `text`, and no key of another kind of
+    record.
+    """
     try:
         columns = sniff(path).columns
-        return "text" in columns and not {*FIELDS, "prompt", "instruction"} & {*columns} - {"text"} and needs_of(path) is None
+        return (
+            "text" in columns
+            and not {*FIELDS, "prompt", "instruction"} & {*columns} - {"text"}
+            and needs_of(path) is None
+        )
     except DataError:
         return False
 
 
-def check(names: Sequence[str], key: str = "text", verbatim: bool = False, is_split: bool = True) -> Report:
-    """Bytes that are no text, characters that a conversion left behind, endless lines, texts that stand twice, too few of them.
+def check(
+    names: Sequence[str], key: str = "text", verbatim: bool = False, is_split: bool = True
+) -> Report:
+    """Bytes that are no text, characters that a conversion left behind, endless lines, texts that
+    stand twice, too few of them.
 
     Reads everything and stops at nothing.
 
@@ -73,12 +83,25 @@ def check(names: Sequence[str], key: str = "text", verbatim: bool = False, is_sp
         for one in texts:
             same = sentence_key(one.text or "")
             if same in first_seen:
-                report.problems.append(Problem(one.place, f"duplicate: the same text stands at {first_seen[same]}", "warning"))
+                report.problems.append(
+                    Problem(
+                        one.place,
+                        f"duplicate: the same text stands at {first_seen[same]}",
+                        "warning",
+                    )
+                )
             first_seen.setdefault(same, one.place)
     report.pairs = {"train": count}
-    if is_split and count < FEW and not any(problem.severity == "error" for problem in report.problems):
+    if (
+        is_split
+        and count < FEW
+        and not any(problem.severity == "error" for problem in report.problems)
+    ):
         share = f"{100 * SHARES['validation']:g} % are held out"
-        reason = f"few texts: {count}, of which {share}; name data.validation and data.test, or put empty lines between texts"
+        reason = (
+            f"few texts: {count}, of which {share}; name data.validation and data.test, or put "
+            "empty lines between texts"
+        )
         report.problems.append(Problem(str(names[0]), reason, "warning" if count else "error"))
     return report
 
@@ -87,9 +110,19 @@ def _lines(lines: Sequence[str], where: str) -> list[Problem]:
     found = []
     for number, line in enumerate(lines, 1):
         if "\ufffd" in line:
-            found.append(Problem(f"{where}:{number}", "lost character: U+FFFD stands where a conversion found none", "warning"))
+            found.append(
+                Problem(
+                    f"{where}:{number}",
+                    "lost character: U+FFFD stands where a conversion found none",
+                    "warning",
+                )
+            )
         if "\x00" in line:
-            found.append(Problem(f"{where}:{number}", "zero byte: this may be no text, or UTF-16", "warning"))
+            found.append(
+                Problem(f"{where}:{number}", "zero byte: this may be no text, or UTF-16", "warning")
+            )
         if len(line) > LONG_LINE:
-            found.append(Problem(f"{where}:{number}", f"long line: {len(line):,} characters", "warning"))
+            found.append(
+                Problem(f"{where}:{number}", f"long line: {len(line):,} characters", "warning")
+            )
     return found

@@ -1,4 +1,6 @@
-"""What is wrong with texts and what is to be written from them, line by line, where the names of columns or keys say that they are such."""
+"""What is wrong with texts and what is to be written from them, line by line, where the names of
+columns or keys say that they are such.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,19 @@ from .example import Example
 from .sources import chosen_of, lines_of, sniffed
 from .split import sentence_key
 
-KINDS = (("question", "passage", "target"), ("source", "target", "target_language"), ("passage", "target"), ("source", "target"))
+KINDS = (
+    ("question", "passage", "target"),
+    ("source", "target", "target_language"),
+    ("passage", "target"),
+    ("source", "target"),
+)
 OTHERS = ("instruction", "messages", "chosen")  # keys of conversations
 
 
 def needs_of(name: str | Path) -> tuple[str, ...] | None:
-    """The fields that a file holds; None where its names do not say so, or say pairs of sentences (`source` and `target`, a text each)."""
+    """The fields that a file holds; None where its names do not say so, or say pairs of sentences
+    (`source` and `target`, a text each).
+    """
     path = Path(name)
     if not path.is_file():
         return None
@@ -29,7 +38,9 @@ def needs_of(name: str | Path) -> tuple[str, ...] | None:
         for needs in KINDS:
             chosen = chosen_of(form.first, usual_names(needs))
             if chosen and not set(OTHERS) & set(form.first):
-                pairs = needs == KINDS[-1] and chosen == KINDS[-1] and not _has_lists(lines, form.kind)
+                pairs = (
+                    needs == KINDS[-1] and chosen == KINDS[-1] and not _has_lists(lines, form.kind)
+                )
                 return None if pairs else needs
     except DataError:
         pass
@@ -50,7 +61,9 @@ def _has_list(line: str) -> bool:
 
 
 def check(name: str, needs: Sequence[str], columns: Columns | None = None) -> Report:
-    """Reads everything and stops at nothing: what cannot be read or is empty, and what stands twice. columns: where the fields are."""
+    """Reads everything and stops at nothing: what cannot be read or is empty, and what stands
+    twice. columns: where the fields are.
+    """
     report = Report(pairs={"train": 0})
     found = report.problems
     if not readable(name, found):
@@ -61,17 +74,28 @@ def check(name: str, needs: Sequence[str], columns: Columns | None = None) -> Re
     def wrong(place: str, reason: str) -> None:
         found.append(Problem(place, f"unreadable: {reason}"))
 
-    for example in records(name, columns, needs, wrong=wrong, remark=lambda one: found.extend(of_remarks(one))):
+    for example in records(
+        name, columns, needs, wrong=wrong, remark=lambda one: found.extend(of_remarks(one))
+    ):
         example.place = str(Path(name).parent / example.place)
         empty = [need for need in needs if not (getattr(example, need) or "").strip()]
         if empty:
-            found.append(Problem(example.place, f"empty text: {' and '.join(empty)} is empty; the line is left out"))
+            found.append(
+                Problem(
+                    example.place,
+                    f"empty text: {' and '.join(empty)} is empty; the line is left out",
+                )
+            )
             continue
         examples.append(example)
         key = "\t".join(sentence_key(getattr(example, need)) for need in needs)
         if key in seen:
-            found.append(Problem(example.place, f"duplicate: the same stands at {seen[key]}", "warning"))
+            found.append(
+                Problem(example.place, f"duplicate: the same stands at {seen[key]}", "warning")
+            )
         seen.setdefault(key, example.place)
-        report.inputs.setdefault(sentence_key(example.passage or example.source or ""), example.place)
+        report.inputs.setdefault(
+            sentence_key(example.passage or example.source or ""), example.place
+        )
     report.pairs["train"] = len(examples)
     return report

@@ -1,8 +1,10 @@
-"""Files of one word a line with its tag in a column (CoNLL 2003, CoNLL-U and their kin) to Examples with words and tags.
+"""Files of one word a line with its tag in a column (CoNLL 2003, CoNLL-U and their kin) to Examples
+with words and tags.
 
-An empty line, or one of white space alone, ends a sentence. Columns stand between tabs where the first line has one, else between
-spaces. Columns before the word may number the sentences and words (1 or 0, w1, 1.1, s1 1). In such files lines with "#" are comments,
-"# text = " gives the text as it was written, and so does SpaceAfter=No of CoNLL-U; elsewhere the words are joined by spaces.
+An empty line, or one of white space alone, ends a sentence. Columns stand between tabs where the
+first line has one, else between spaces. Columns before the word may number the sentences and words
+(1 or 0, w1, 1.1, s1 1). In such files lines with "#" are comments, "# text = " gives the text as it
+was written, and so does SpaceAfter=No of CoNLL-U; elsewhere the words are joined by spaces.
 `-DOCSTART-` lines are passed over.
 """
 
@@ -26,13 +28,16 @@ Wrong = Callable[[str, str], None]  # ("file:line", reason); `stop` raises DataE
 MISC = 9
 NAMED = 3  # places that a notice names
 _RANGE, _EMPTY = re.compile(r"(\d{1,9})-(\d{1,9})"), re.compile(r"\d+\.\d+")
-_COMMENT = re.compile(r"# (?:id|sent_id|newdoc|newpar|text)\b")  # before a sentence, also where it has as many columns as a word's line
+# before a sentence, also where it has as many columns as a word's line
+_COMMENT = re.compile(r"# (?:id|sent_id|newdoc|newpar|text)\b")
 
 
 @dataclass(slots=True)
 class Sentence:
-    """One block of a file. lines: the line number of each word; joined: (first word, word after the last, form) of tokens that
-    hold several words; glued: numbers of words with no space behind them, None where nothing says so."""
+    """One block of a file. lines: the line number of each word; joined: (first word, word after the
+    last, form) of tokens that hold several words; glued: numbers of words with no space behind
+    them, None where nothing says so.
+    """
 
     words: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
@@ -43,22 +48,38 @@ class Sentence:
     number: int | None = None  # the last word's, where words are numbered as in CoNLL-U
 
 
-def read(names: Sequence[str], data: DataTable, needs: Sequence[str], report: Callable[[str], None] | None = None) -> list[Example]:
-    """Examples with text, words and tags of own files. data.columns or data.fields: those of words and tags, "1" and "4" or, of
-    CoNLL-U, "form" and "upos".
+def read(
+    names: Sequence[str],
+    data: DataTable,
+    needs: Sequence[str],
+    report: Callable[[str], None] | None = None,
+) -> list[Example]:
+    """Examples with text, words and tags of own files. data.columns or data.fields: those of words
+    and tags, "1" and "4" or, of CoNLL-U, "form" and "upos".
 
-    Raises DataError with file and line for a line that lacks a column and a tag that cannot be; a tag that continues no span is
-    read as conlleval reads it, and told.
+    Raises DataError with file and line for a line that lacks a column and a tag that cannot be; a
+    tag that continues no span is read as conlleval reads it, and told.
     """
     found = []
     for name in names:
-        found += examples_of(lines_of(name, report), str(name), data.listed(("words", "tags")), report=report)
+        found += examples_of(
+            lines_of(name, report), str(name), data.listed(("words", "tags")), report=report
+        )
     return found
 
 
-def examples_of(lines: Sequence[str], where: str, fields: Sequence[str] | None = None, *, changed: Mapping[str, str] | None = None,
-                spaceless: bool = False, report: Callable[[str], None] | None = None) -> list[Example]:  # fmt: skip
-    """The Examples of a file's lines. changed: tags to be read as others; spaceless: no spaces between words of Chinese."""
+def examples_of(
+    lines: Sequence[str],
+    where: str,
+    fields: Sequence[str] | None = None,
+    *,
+    changed: Mapping[str, str] | None = None,
+    spaceless: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> list[Example]:
+    """The Examples of a file's lines. changed: tags to be read as others; spaceless: no spaces
+    between words of Chinese.
+    """
     layout = sniff(lines, where, fields)
     found = list(sentences(lines, where, layout, stop))
     for one in found:
@@ -73,15 +94,23 @@ def examples_of(lines: Sequence[str], where: str, fields: Sequence[str] | None =
             repaired += [one.lines[min(place, len(one.lines) - 1)] for place in wrong]
             one.tags = bio.converted(one.tags, scheme) if wrong else one.tags
         text, words = text_of(one, spaceless)
-        examples.append(Example(text=text, words=words, tags=one.tags, place=f"{where}:{one.lines[0]}"))
+        examples.append(
+            Example(text=text, words=words, tags=one.tags, place=f"{where}:{one.lines[0]}")
+        )
     if report is not None:
         kind = "plain tags" if scheme == "plain" else scheme.upper()
-        report(f"{where}: {layout}, {kind}, {len(examples):,} sentences, {sum(len(one.tags or ()) for one in examples):,} words.")
+        report(
+            f"{where}: {layout}, {kind}, {len(examples):,} sentences, "
+            f"{sum(len(one.tags or ()) for one in examples):,} words."
+        )
         if repaired:
             first = ", ".join(f"{Path(where).name}:{line}" for line in repaired[:NAMED])
             more = ", ..." if len(repaired) > NAMED else ""
-            report(f"{where}: {len(repaired):,} tags continue no span ({first}{more}); they are read as conlleval reads them (I- begins "
-                   f"one). List them with: triptych data check {where}")  # fmt: skip
+            report(
+                f"{where}: {len(repaired):,} tags continue no span ({first}{more}); they are read "
+                "as conlleval reads them (I- begins one). List them with: triptych data check "
+                f"{where}"
+            )
     return examples
 
 
@@ -91,7 +120,11 @@ def sentences(lines: Sequence[str], where: str, layout: Layout, wrong: Wrong) ->
     for number, line in enumerate([*lines, ""], 1):
         if not line.strip():
             if fine and one.joined and one.joined[-1][1] > len(one.words):
-                wrong(f"{where}:{joined}", f"wrong range: the token '{one.joined.pop()[2]}' goes on behind the sentence's last word.")
+                wrong(
+                    f"{where}:{joined}",
+                    f"wrong range: the token '{one.joined.pop()[2]}' goes on behind the "
+                    "sentence's last word.",
+                )
             if one.words:
                 yield one
             elif begun:
@@ -113,10 +146,14 @@ def sentences(lines: Sequence[str], where: str, layout: Layout, wrong: Wrong) ->
 
 
 def _is_comment(line: str, one: Sentence, layout: Layout) -> bool:
-    """Whether a line is a comment: any with "#" where words are numbered, else one before a sentence that cannot be a word."""
+    """Whether a line is a comment: any with "#" where words are numbered, else one before a
+    sentence that cannot be a word.
+    """
     if not line.startswith("#") or layout.ids:
         return line.startswith("#")
-    return not one.words and (len(layout.cells(line)) != layout.columns or _COMMENT.match(line) is not None)
+    return not one.words and (
+        len(layout.cells(line)) != layout.columns or _COMMENT.match(line) is not None
+    )
 
 
 def _add(one: Sentence, number: int, cells: list[str], layout: Layout) -> str | None:
@@ -146,15 +183,24 @@ def _add(one: Sentence, number: int, cells: list[str], layout: Layout) -> str | 
 
 
 def _add_token(one: Sentence, given: str, cells: list[str], layout: Layout) -> str | None:
-    """A token of several words, which follow, into its sentence; an empty node, "8.1", stands for no word of the text."""
+    """A token of several words, which follow, into its sentence; an empty node, "8.1", stands for
+    no word of the text.
+    """
     parts = _RANGE.fullmatch(given)
     if parts is None:
         problem = f"wrong number: '{given[:40]}' in column {layout.ids}, which counts the words."
         return None if _EMPTY.fullmatch(given) else problem
     first, last, words = int(parts[1]), int(parts[2]), len(one.words)
-    if last <= first or (one.number is not None and first != one.number + 1) or (one.joined and words < one.joined[-1][1]):
+    if (
+        last <= first
+        or (one.number is not None and first != one.number + 1)
+        or (one.joined and words < one.joined[-1][1])
+    ):
         after = "the first word" if one.number is None else f"word {one.number}"
-        return f"wrong range: '{given}' behind {after}; it must begin at the next word, after earlier ranges, and hold two words or more."
+        return (
+            f"wrong range: '{given}' behind {after}; it must begin at the next word, after "
+            "earlier ranges, and hold two words or more."
+        )
     one.joined.append((words, words + last - first + 1, cells[layout.word]))
     _glue(one, cells, words + last - first)
     return None
@@ -169,12 +215,16 @@ def check_tags(one: Sentence, where: str, scheme: bio.Scheme, wrong: Wrong) -> N
     for line, tag in zip(one.lines, one.tags, strict=True):
         if not bio.is_tag(tag):
             wrong(
-                f"{where}:{line}", f"impossible tag: '{tag}' beside {scheme.upper()} tags, which are O or a letter and a type, like B-PER."
+                f"{where}:{line}",
+                f"impossible tag: '{tag}' beside {scheme.upper()} tags, which are O or a letter "
+                "and a type, like B-PER.",
             )
 
 
 def text_of(one: Sentence, spaceless: bool = False) -> tuple[str, list[tuple[int, int]]]:
-    """The text, and [start, end) of each word in it: as the file gives it where the words are found in it, else put together."""
+    """The text, and [start, end) of each word in it: as the file gives it where the words are found
+    in it, else put together.
+    """
     tokens = _tokens(one)
     if one.text is not None:
         places, at = [], 0
@@ -217,8 +267,12 @@ def _latin(character: str) -> bool:
     return character.isalnum() and ord(character) < 0x2E80
 
 
-def _of_words(one: Sentence, tokens: list[tuple[str, int, int]], places: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Words of one token stand one after the other where their forms make it up; else each has all its characters."""
+def _of_words(
+    one: Sentence, tokens: list[tuple[str, int, int]], places: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Words of one token stand one after the other where their forms make it up; else each has all
+    its characters.
+    """
     found = []
     for (form, first, last), (start, end) in zip(tokens, places, strict=True):
         words = one.words[first:last]

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a field of an Example is: given in use or only learnt from, and whether its text trains a tokenizer."""
+    """What a field of an Example is: given in use or only learnt from, and whether its text trains
+    a tokenizer.
+    """
 
     role: Literal["input", "target"]
     text: bool
@@ -43,17 +45,24 @@ FIELDS: dict[str, Field] = {
 
 @dataclass(slots=True)
 class Example:
-    """One record from a closed table of fields (`FIELDS`); a field that a task does not need stays None.
+    """One record from a closed table of fields (`FIELDS`); a field that a task does not need stays
+    None.
 
-    source, target: the two sides of a pair; source_language, target_language: their codes ("en", "zh-Hant").
+    source, target: the two sides of a pair; source_language, target_language: their codes ("en",
+        "zh-Hant").
     text, text_pair: what is classified, embedded or learnt from, and the second text of a pair.
-    words: [start, end) characters of each word in `text`; label, labels, value: of a text, one, several, or a number.
-    tags, upos, relations: one a word; heads: for each word the number of its head, 1 for the first word, 0 for the root.
-    question, passage; answers: (text, first character in the passage), none where the passage holds no answer.
-    messages: a conversation, {"role": "system", "user" or "assistant", "content": text} each; chosen, rejected: two answers to its end.
+    words: [start, end) characters of each word in `text`; label, labels, value: of a text, one,
+        several, or a number.
+    tags, upos, relations: one a word; heads: for each word the number of its head, 1 for the first
+    word, 0 for the root. question, passage; answers: (text, first character in the passage), none
+    where the passage holds no answer.
+    messages: a conversation, {"role": "system", "user" or "assistant", "content": text} each;
+        chosen, rejected: two answers to its end.
     suffix: what follows the text that is to be written, after `text`; in use alone.
-    references: every text that would do as the target, where there are several; `target` is the one that is learnt.
-    begins, ends: whether the document begins and ends with `text`; of a long one in pieces the first begins it and the last ends it.
+    references: every text that would do as the target, where there are several; `target` is the one
+        that is learnt.
+    begins, ends: whether the document begins and ends with `text`; of a long one in pieces the
+        first begins it and the last ends it.
     place: where it came from ("train.en:17"), for messages.
     """
 
@@ -86,17 +95,28 @@ class Example:
     @property
     def bytes(self) -> int:
         """UTF-8 bytes of its text fields."""
-        texts = (text for name, field in FIELDS.items() if field.text for text in texts_of(getattr(self, name)))
+        texts = (
+            text
+            for name, field in FIELDS.items()
+            if field.text
+            for text in texts_of(getattr(self, name))
+        )
         return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
     @property
     def inputs(self) -> dict[str, Any]:
         """The input fields that are given."""
-        return {name: value for name, one in FIELDS.items() if one.role == "input" and (value := getattr(self, name)) is not None}
+        return {
+            name: value
+            for name, one in FIELDS.items()
+            if one.role == "input" and (value := getattr(self, name)) is not None
+        }
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """The texts that a field's value holds: itself, or what was said in each message; none of one that is not given."""
+    """The texts that a field's value holds: itself, or what was said in each message; none of one
+    that is not given.
+    """
     if isinstance(value, str):
         yield value
     elif value is not None:
@@ -104,5 +124,11 @@ def texts_of(value: Any) -> Iterator[str]:
 
 
 def not_texts(values: Mapping[str, Any]) -> list[str]:
-    """The names of fields that should hold a text and hold something else; `messages` are read elsewhere."""
-    return [name for name, value in values.items() if name != "messages" and FIELDS[name].text and not isinstance(value, str)]
+    """The names of fields that should hold a text and hold something else; `messages` are read
+    elsewhere.
+    """
+    return [
+        name
+        for name, value in values.items()
+        if name != "messages" and FIELDS[name].text and not isinstance(value, str)
+    ]

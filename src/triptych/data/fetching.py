@@ -1,4 +1,5 @@
-"""A file from its address to the disk: piece by piece, no longer than it may be, unpacked and hashed on the way.
+"""A file from its address to the disk: piece by piece, no longer than it may be, unpacked and
+hashed on the way.
 
 Memory holds one piece, whatever a server sends and whatever an archive claims to hold.
 """
@@ -24,8 +25,10 @@ from .sources import PIECE_BYTES
 
 _NETWORK = (urllib.error.URLError, OSError, http.client.HTTPException)
 _DAMAGED = (zipfile.BadZipFile, KeyError, OSError, EOFError, zlib.error, ValueError, struct.error)
-_LOCKED = (RuntimeError, NotImplementedError)  # a zip that asks for a password, or is packed in an unknown way
-_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what Python unpacks in pieces; other ways it unpacks whole
+# a zip that asks for a password, or is packed in an unknown way
+_LOCKED = (RuntimeError, NotImplementedError)
+# what Python unpacks in pieces; other ways it unpacks whole
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def pieces(content: IO[bytes] | gzip.GzipFile, most: int, too_long: str) -> Iterator[bytes]:
@@ -39,23 +42,35 @@ def pieces(content: IO[bytes] | gzip.GzipFile, most: int, too_long: str) -> Iter
 
 
 def received(address: str, most: int, advice: str) -> Iterator[bytes]:
-    """Read what an address sends. Raises DataError where it cannot be reached or sends more than `most` bytes.
+    """Read what an address sends. Raises DataError where it cannot be reached or sends more than
+    `most` bytes.
 
     `advice` is what is said where the network fails, with {reason} in it.
     """
-    too_long = f"{address} sends more than the {most:,} bytes that are expected. Nothing was kept. Try again, or from another network."
+    too_long = (
+        f"{address} sends more than the {most:,} bytes that are expected. Nothing was kept. Try "
+        "again, or from another network."
+    )
     try:
         with urllib.request.urlopen(address, timeout=60) as answer:
             yield from pieces(answer, most, too_long)
-            if left := getattr(answer, "length", None):  # reading in pieces, http.client says nothing of it
+            # reading in pieces, http.client says nothing of it
+            if left := getattr(answer, "length", None):
                 raise http.client.IncompleteRead(b"", left)
     except _NETWORK as problem:
-        raise DataError(advice.replace("{reason}", str(getattr(problem, "reason", problem)))) from None
+        raise DataError(
+            advice.replace("{reason}", str(getattr(problem, "reason", problem)))
+        ) from None
 
 
 def unpacked(archive: Path, member: str | None, most: int, address: str) -> Iterator[bytes]:
-    """Decompress a gzip file, or one member of a zip. Raises DataError where it is damaged or holds more than `most` bytes."""
-    too_long = f"What {address} sent is not the expected archive (it holds more than {most:,} bytes). Nothing was kept."
+    """Decompress a gzip file, or one member of a zip. Raises DataError where it is damaged or holds
+    more than `most` bytes.
+    """
+    too_long = (
+        f"What {address} sent is not the expected archive (it holds more than {most:,} bytes). "
+        "Nothing was kept."
+    )
     try:
         if member is None:
             with gzip.open(archive, "rb") as content:
@@ -68,7 +83,10 @@ def unpacked(archive: Path, member: str | None, most: int, address: str) -> Iter
             with held.open(about) as content:
                 yield from pieces(content, most, too_long)
     except (*_DAMAGED, *_LOCKED) as problem:
-        raise DataError(f"What {address} sent is not the expected archive ({problem}). Try again, or from another network.") from None
+        raise DataError(
+            f"What {address} sent is not the expected archive ({problem}). Try again, or from "
+            "another network."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -86,7 +104,8 @@ def write_pieces(beside: Path, content: Iterable[bytes], path: Path) -> str:
     """Write a file and flush it to the disk. Returns its SHA-256.
 
     Raises:
-        DataError: It cannot be written; `path` is what the message calls it. What `content` raises goes on.
+        DataError: It cannot be written; `path` is what the message calls it. What `content` raises
+            goes on.
     """
     digest = hashlib.sha256()
     with _writing(path):
@@ -121,5 +140,6 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         raise DataError(
-            f"{path} cannot be written: {problem.strerror or problem}. Make room, or name another folder with XDG_CACHE_HOME."
+            f"{path} cannot be written: {problem.strerror or problem}. Make room, or name another "
+            "folder with XDG_CACHE_HOME."
         ) from None

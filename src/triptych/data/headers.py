@@ -1,6 +1,7 @@
 """Tell what the first row of a table means: the names of its columns, or data like the rows below.
 
-A row is never taken for a header by one cell alone. What cannot be told is said to be `perhaps`, and
+A row is never taken for a header by one cell alone. What cannot be told is said to be `perhaps`,
+and
 whoever reads the file decides: `init` asks, training reads the row as data and says so.
 """
 
@@ -28,13 +29,77 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 # Names of columns that nothing is read from, and of columns whose part is not certain.
 OTHERS = {
-    "id", "ids", "idx", "index", "nr", "no", "number", "key", "uid", "guid", "name", "url", "date", "time", "author", "user", "split",
-    "lang", "language", "type", "kind", "topic", "tag", "tags", "word", "words", "token", "tokens", "comment", "comments", "tweet", "body",
-    "content", "utterance", "query", "prompt", "response", "premise", "hypothesis", "subject", "notes", "note", "remark", "remarks",
-    "translator", "license", "licence", "domain", "star", "stars", "polarity", "emotion", "target text", "source text", "編號", "编号",
-    "類別", "类别", "標籤", "标签", "文字", "文本", "內容", "内容", "備註", "备注", "序號", "序号",
-}  # fmt: skip
-# Code -> other codes and names of a language, in it, in English, German, French and Chinese where a header may have them.
+    "id",
+    "ids",
+    "idx",
+    "index",
+    "nr",
+    "no",
+    "number",
+    "key",
+    "uid",
+    "guid",
+    "name",
+    "url",
+    "date",
+    "time",
+    "author",
+    "user",
+    "split",
+    "lang",
+    "language",
+    "type",
+    "kind",
+    "topic",
+    "tag",
+    "tags",
+    "word",
+    "words",
+    "token",
+    "tokens",
+    "comment",
+    "comments",
+    "tweet",
+    "body",
+    "content",
+    "utterance",
+    "query",
+    "prompt",
+    "response",
+    "premise",
+    "hypothesis",
+    "subject",
+    "notes",
+    "note",
+    "remark",
+    "remarks",
+    "translator",
+    "license",
+    "licence",
+    "domain",
+    "star",
+    "stars",
+    "polarity",
+    "emotion",
+    "target text",
+    "source text",
+    "編號",
+    "编号",
+    "類別",
+    "类别",
+    "標籤",
+    "标签",
+    "文字",
+    "文本",
+    "內容",
+    "内容",
+    "備註",
+    "备注",
+    "序號",
+    "序号",
+}
+# Code -> other codes and names of a language, in it, in English, German, French and Chinese where a
+# header may have them.
 LANGUAGES: dict[str, str] = {
     "en": "eng english englisch anglais inglés inglese 英文 英語 英语",
     "de": "deu ger german deutsch allemand alemán tedesco 德文 德語 德语",
@@ -43,7 +108,10 @@ LANGUAGES: dict[str, str] = {
     "it": "ita italian italienisch italien italiano 義大利文 意大利语",
     "pt": "por portuguese portugiesisch portugais português portugues 葡萄牙文 葡萄牙语",
     "nl": "nld dut dutch niederländisch néerlandais nederlands 荷蘭文 荷兰语",
-    "zh": "zho chi cmn chinese mandarin chinesisch chinois 中文 漢語 汉语 華語 國語 普通话 简体中文 繁體中文",
+    "zh": (
+        "zho chi cmn chinese mandarin chinesisch chinois 中文 漢語 汉语 華語 國語 普通话 简体中文 "
+        "繁體中文"
+    ),
     "yue": "cantonese 粵語 粤语 廣東話",
     "ja": "jpn japanese japanisch japonais 日本語 日文 日語 日语",
     "ko": "kor korean koreanisch coréen 한국어 韓文 韓語 韩语",
@@ -81,24 +149,44 @@ LANGUAGES: dict[str, str] = {
 }
 SIDES = {
     **dict.fromkeys(("source", "src", "original", "原文", "來源", "来源"), "source"),
-    **dict.fromkeys(("target", "tgt", "trg", "translation", "translated", "譯文", "译文", "翻譯", "翻译"), "target"),
+    **dict.fromkeys(
+        ("target", "tgt", "trg", "translation", "translated", "譯文", "译文", "翻譯", "翻译"),
+        "target",
+    ),
 }
 _CODES = {name: code for code, names in LANGUAGES.items() for name in (code, *names.split())}
-_FILLERS = {"text", "texts", "sentence", "sentences", "segment", "string", "phrase", "in", "lang", "language"}
-_NOT_ALONE = {"id", "no"}  # of a table they are more often a number's column than Indonesian or Norwegian
+_FILLERS = {
+    "text",
+    "texts",
+    "sentence",
+    "sentences",
+    "segment",
+    "string",
+    "phrase",
+    "in",
+    "lang",
+    "language",
+}
+# of a table they are more often a number's column than Indonesian or Norwegian
+_NOT_ALONE = {"id", "no"}
 KNOWN = {name for names in NAMES.values() for name in names} | OTHERS
-WIDEST, MOST_WORDS, MOST_WIDE_LETTERS = 40, 3, 8  # characters, words, Chinese characters of a column's name
+# characters, words, Chinese characters of a column's name
+WIDEST, MOST_WORDS, MOST_WIDE_LETTERS = 40, 3, 8
 ROWS = 10_000  # that are looked at below the first
 ENOUGH = 10  # rows from which shares of them say something
 
 
 def language_of(code: str | None) -> str | None:
-    """The code's first part as the table of languages has it: zh-TW is zh; None for none that is known."""
+    """The code's first part as the table of languages has it: zh-TW is zh; None for none that is
+    known.
+    """
     return None if code is None else _CODES.get(re.split(r"[-_]", code.strip().casefold())[0])
 
 
 def meaning(cell: str) -> tuple[str | None, str | None]:
-    """The side and the language that a column's name says, `Source (English)` both; (None, None) where it says more or else."""
+    """The side and the language that a column's name says, `Source (English)` both; (None, None)
+    where it says more or else.
+    """
     name = cell.strip().casefold()
     code = re.fullmatch(r"([a-z]{2,3})[-_][a-z]{2,4}", name)
     if code is not None and code[1] in _CODES:
@@ -106,25 +194,42 @@ def meaning(cell: str) -> tuple[str | None, str | None]:
     words = [word for word in re.split(r"[\W_]+", name) if word]
     words = [word for word in words if word not in _FILLERS] if len(words) > 1 else words
     sides = {SIDES[word] for word in words if word in SIDES}
-    languages = {_CODES[word] for word in words if word in _CODES and word not in (_NOT_ALONE if len(words) == 1 else ())}
+    languages = {
+        _CODES[word]
+        for word in words
+        if word in _CODES and word not in (_NOT_ALONE if len(words) == 1 else ())
+    }
     if len(words) > len(sides) + len(languages) or len(sides) > 1 or len(languages) > 1:
         return None, None
     return next(iter(sides), None), next(iter(languages), None)
 
 
-def sides_of(names: Sequence[str], source: str | None = None, target: str | None = None) -> tuple[int, int] | None:
-    """The places of source and target among columns' names, where they say so: as sides, or as two languages.
+def sides_of(
+    names: Sequence[str], source: str | None = None, target: str | None = None
+) -> tuple[int, int] | None:
+    """The places of source and target among columns' names, where they say so: as sides, or as two
+    languages.
 
-    source, target: the languages wanted; without them two columns that name a language each are taken in their order.
+    source, target: the languages wanted; without them two columns that name a language each are
+        taken in their order.
     """
     found = [meaning(name) for name in names]
-    sides = [[place for place, one in enumerate(found) if one[0] == side] for side in ("source", "target")]
+    sides = [
+        [place for place, one in enumerate(found) if one[0] == side]
+        for side in ("source", "target")
+    ]
     if [len(places) for places in sides] == [1, 1]:
         return sides[0][0], sides[1][0]
-    spoken = {place: one[1] for place, one in enumerate(found) if one[1] is not None and one[0] is None}
+    spoken = {
+        place: one[1] for place, one in enumerate(found) if one[1] is not None and one[0] is None
+    }
     wanted = language_of(source), language_of(target)
     if len(set(spoken.values())) < len(spoken):
-        spoken = {place: code for place, code in spoken.items() if code in wanted and [*spoken.values()].count(code) == 1}
+        spoken = {
+            place: code
+            for place, code in spoken.items()
+            if code in wanted and [*spoken.values()].count(code) == 1
+        }
     if wanted[0] and wanted[1] and set(wanted) <= set(spoken.values()):
         places = {code: place for place, code in spoken.items()}
         return places[wanted[0]], places[wanted[1]]
@@ -135,7 +240,11 @@ def sides_of(names: Sequence[str], source: str | None = None, target: str | None
         return None  # a language is wanted that no name here is known for
     if wanted[0] not in (None, *spoken.values()) or wanted[1] not in (None, *spoken.values()):
         return None
-    return (second, first) if wanted[0] == spoken[second] or wanted[1] == spoken[first] else (first, second)
+    return (
+        (second, first)
+        if wanted[0] == spoken[second] or wanted[1] == spoken[first]
+        else (first, second)
+    )
 
 
 def is_known(name: str) -> bool:
@@ -144,19 +253,30 @@ def is_known(name: str) -> bool:
 
 
 def header_verdict(first: Sequence[str], below: Sequence[Sequence[str]]) -> Verdict:
-    """Whether a first row names its columns, by its own cells and by how unlike them the rows below are."""
+    """Whether a first row names its columns, by its own cells and by how unlike them the rows below
+    are.
+    """
     below = [row for row in below[:ROWS] if list(row) != list(first)]
     if not _is_short(first):
         return "no"
-    columns = [[row[place].strip() for row in below if place < len(row) and row[place].strip()] for place in range(len(first))]
+    columns = [
+        [row[place].strip() for row in below if place < len(row) and row[place].strip()]
+        for place in range(len(first))
+    ]
     names = [cell.strip().casefold() for cell in first]
-    if any(name and name in map(str.casefold, column) for name, column in zip(names, columns, strict=True)):
+    if any(
+        name and name in map(str.casefold, column)
+        for name, column in zip(names, columns, strict=True)
+    ):
         return "no"
     pairs = [(name, column) for name, column in zip(names, columns, strict=True) if name]
     if any(len(column) > 1 and all(map(is_number, column)) for _, column in pairs):
         return "yes"
     known = sum(map(is_known, first))
-    if known > 1 or any(re.fullmatch(r"[^\W\d_]+(_\w+)+", name) and not any("_" in cell for cell in column) for name, column in pairs):
+    if known > 1 or any(
+        re.fullmatch(r"[^\W\d_]+(_\w+)+", name) and not any("_" in cell for cell in column)
+        for name, column in pairs
+    ):
         return "yes"
     if len(below) < ENOUGH:
         return "perhaps" if known else "no"
@@ -165,21 +285,27 @@ def header_verdict(first: Sequence[str], below: Sequence[Sequence[str]]) -> Verd
     if alike <= 0.01 and words == 1:
         return "yes"
     labels = any(len(set(column)) <= len(column) / 4 for _, column in pairs)
-    longer = any(2 * sum(len(cell.split()) > 1 for cell in column) > len(column) for _, column in pairs)
+    longer = any(
+        2 * sum(len(cell.split()) > 1 for cell in column) > len(column) for _, column in pairs
+    )
     if labels and longer and words == 1:
         return "yes"
     return "perhaps" if labels or alike <= 0.01 or (known and alike < 0.5) else "no"
 
 
 def _is_short(row: Sequence[str]) -> bool:
-    """Whether all cells could be names of columns: short, no sentences, no numbers, all different. The first may be empty (an index)."""
+    """Whether all cells could be names of columns: short, no sentences, no numbers, all different.
+    The first may be empty (an index).
+    """
     cells = [cell.strip() for cell in row]
     named = cells[1:] if cells and not cells[0] else cells
     return (
         len(cells) > 1
         and all(named)
         and len({cell.casefold() for cell in named}) == len(named)
-        and not any(_is_long(cell) or is_number(cell) or cell[-1] in ".!?。！？…,;" for cell in named)
+        and not any(
+            _is_long(cell) or is_number(cell) or cell[-1] in ".!?。！？…,;" for cell in named
+        )
     )
 
 

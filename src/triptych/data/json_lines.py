@@ -18,7 +18,9 @@ def is_object(line: str) -> bool:
 
 
 def first_object(lines: Sequence[str]) -> dict[str, object]:
-    """The first of a file's lines that is a JSON object; none of its keys where there is none among the first that are not empty."""
+    """The first of a file's lines that is a JSON object; none of its keys where there is none among
+    the first that are not empty.
+    """
     some = (line for line in lines if line.strip())
     return next((object_of(line) for line in islice(some, FIRST_LINES) if is_object(line)), {})
 
@@ -35,7 +37,9 @@ def object_of(line: str) -> dict[str, object]:
 
 
 def brief(value: object) -> str:
-    """Show a JSON value in a message: in few characters, and without its inside, which may be nested deeply."""
+    """Show a JSON value in a message: in few characters, and without its inside, which may be
+    nested deeply.
+    """
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     shown = repr(value)
@@ -45,10 +49,16 @@ def brief(value: object) -> str:
 def text_of(values: dict[str, object], key: str) -> str:
     """Return the text under a key. Raises ValueError saying what is there instead."""
     if key not in values:
-        raise ValueError(f"the key '{key}' is missing; there are {', '.join(values)}. Other keys are named with data.columns (--columns).")
+        raise ValueError(
+            f"the key '{key}' is missing; there are {', '.join(values)}. Other keys are named "
+            "with data.columns (--columns)."
+        )
     value = values[key]
     if not isinstance(value, str):
         raise ValueError(f"'{key}' is no text but {type(value).__name__}.")
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no UTF-8 text can.")
+        raise ValueError(
+            f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no "
+            "UTF-8 text can."
+        )
     return value

@@ -1,4 +1,6 @@
-"""Sentences of the phrasebook about what one does, did, wants and asks for. Conventions: `phrasebook_grammar`."""
+"""Sentences of the phrasebook about what one does, did, wants and asks for. Conventions:
+`phrasebook_grammar`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class Actions(NounPhrases):
 
     # parts of clauses
 
-    def action(self, use: str, subject: Subject, kinds: str, verbs: list[Verb] | None = None) -> tuple[Verb, Phrase]:
+    def action(
+        self, use: str, subject: Subject, kinds: str, verbs: list[Verb] | None = None
+    ) -> tuple[Verb, Phrase]:
         """A verb and its object, with a leading space, or an activity and nothing."""
         if verbs is None and use in "hpgmc" and self.maybe(0.3):
             return self.deal(f"do {use}", self.doable[use]), Phrase("", ())
@@ -24,7 +28,9 @@ class Actions(NounPhrases):
         thing = self.object(verb, subject, "gd" if "s" in verb.uses else kinds)
         return verb, Phrase(f" {thing.english}", thing.chinese)
 
-    def around(self, subject: Subject, verb: Verb, times: str, place: float = 0.3, time: float = 0.5) -> Where:
+    def around(
+        self, subject: Subject, verb: Verb, times: str, place: float = 0.3, time: float = 0.5
+    ) -> Where:
         if "s" in verb.uses:
             return Where("", (), ())
         return self.circumstances(subject, verb, times, place, time)
@@ -37,19 +43,30 @@ class Actions(NounPhrases):
         if "s" not in verb.uses and self.maybe(0.25):
             often, atom = self.pick(self.times["frequency"])
             around = self.around(subject, verb, "")
-            english = f"{subject.english} {often} {subject.verb(verb)}{thing.english}{around.english}"
+            english = (
+                f"{subject.english} {often} {subject.verb(verb)}{thing.english}{around.english}"
+            )
             return tell(english, subject.chinese, atom, around.around, verb.chinese, thing.chinese)
         around = self.around(subject, verb, "habit")
-        if around.time and verb.objects and not verb.objects & {"PEOPLE", "language"} and self.maybe(0.3):
+        if (
+            around.time
+            and verb.objects
+            and not verb.objects & {"PEOPLE", "language"}
+            and self.maybe(0.3)
+        ):
             verb, thing = self.action("h", subject, "c", [verb])
         english = f"{subject.english} {subject.verb(verb)}{thing.english}{around.english}"
-        return tell(english, subject.chinese, around.time, around.around, verb.chinese, thing.chinese)
+        return tell(
+            english, subject.chinese, around.time, around.around, verb.chinese, thing.chinese
+        )
 
     def habit_negative(self) -> Phrase:
         subject = self.subject()
         verb, thing = self.action("h", subject, "g")
         around = self.around(subject, verb, "", place=0.15)
-        english = f"{subject.english} {self.no(subject.do)} {verb.english}{thing.english}{around.english}"
+        english = (
+            f"{subject.english} {self.no(subject.do)} {verb.english}{thing.english}{around.english}"
+        )
         return tell(english, subject.chinese, "不", around.around, verb.chinese, thing.chinese)
 
     def habit_question(self) -> Phrase:
@@ -57,7 +74,9 @@ class Actions(NounPhrases):
         verb, thing = self.action("h", subject, "g")
         around = self.around(subject, verb, "habit", time=0.3)
         english = f"{subject.do} {subject.english} {verb.english}{thing.english}{around.english}"
-        return ask(english, subject.chinese, around.time, around.around, verb.chinese, thing.chinese, "嗎")
+        return ask(
+            english, subject.chinese, around.time, around.around, verb.chinese, thing.chinese, "嗎"
+        )
 
     def past(self) -> Phrase:
         subject = self.subject()
@@ -65,21 +84,36 @@ class Actions(NounPhrases):
         # "read" and "cut" are past only by the time that stands with them
         around = self.around(subject, verb, "past", time=1.0 if verb.past == verb.english else 0.7)
         english = f"{subject.english} {verb.past}{thing.english}{around.english}"
-        return tell(english, subject.chinese, around.time, around.around, verb.chinese, "了", thing.chinese)
+        return tell(
+            english, subject.chinese, around.time, around.around, verb.chinese, "了", thing.chinese
+        )
 
     def past_negative(self) -> Phrase:
         subject = self.subject()
         verb, thing = self.action("p", subject, "gd")
         around = self.around(subject, verb, "past", place=0.15)
-        english = f"{subject.english} {self.no('did')} {verb.english}{thing.english}{around.english}"
-        return tell(english, subject.chinese, around.time, "沒", around.around, verb.chinese, thing.chinese)
+        english = (
+            f"{subject.english} {self.no('did')} {verb.english}{thing.english}{around.english}"
+        )
+        return tell(
+            english, subject.chinese, around.time, "沒", around.around, verb.chinese, thing.chinese
+        )
 
     def past_question(self) -> Phrase:
         subject = self.subject(asked=True)
         verb, thing = self.action("p", subject, "gd")
         around = self.around(subject, verb, "past", place=0.2)
         english = f"did {subject.english} {verb.english}{thing.english}{around.english}"
-        return ask(english, subject.chinese, around.time, around.around, verb.chinese, thing.chinese, "了", "嗎")
+        return ask(
+            english,
+            subject.chinese,
+            around.time,
+            around.around,
+            verb.chinese,
+            thing.chinese,
+            "了",
+            "嗎",
+        )
 
     def going(self) -> Phrase:
         subject = self.subject()
@@ -119,10 +153,14 @@ class Actions(NounPhrases):
 
     # what one wants to do, will do, can do
 
-    def modal_clause(self, subject: Subject, kinds: str) -> tuple[str, str, str, Where, Verb, Phrase]:
+    def modal_clause(
+        self, subject: Subject, kinds: str
+    ) -> tuple[str, str, str, Where, Verb, Phrase]:
         """Modal, its Chinese, verb and object in English, circumstances, verb, object."""
         modal, chinese = self.pick(MODALS)
-        verb, thing = self.action("c" if modal == "can" else "m", subject, "g" if modal in ("can", "like") else kinds)
+        verb, thing = self.action(
+            "c" if modal == "can" else "m", subject, "g" if modal in ("can", "like") else kinds
+        )
         if modal in ("want", "will"):
             around = self.around(subject, verb, "future")
         else:
@@ -137,14 +175,33 @@ class Actions(NounPhrases):
         if modal in ("want", "like"):
             modal = f"{modal}s to" if subject.third else f"{modal} to"
         english = f"{subject.english} {modal} {rest}"
-        return tell(english, subject.chinese, around.time, chinese, around.around, verb.chinese, thing.chinese)
+        return tell(
+            english,
+            subject.chinese,
+            around.time,
+            chinese,
+            around.around,
+            verb.chinese,
+            thing.chinese,
+        )
 
     def modal_negative(self) -> Phrase:
         subject = self.subject()
         modal, chinese, rest, around, verb, thing = self.modal_clause(subject, "gd")
-        negated = {"will": "will not", "can": "cannot"}.get(modal) or f"{self.no(subject.do)} {modal} to"
+        negated = {"will": "will not", "can": "cannot"}.get(
+            modal
+        ) or f"{self.no(subject.do)} {modal} to"
         english = f"{subject.english} {negated} {rest}"
-        return tell(english, subject.chinese, around.time, "不", chinese, around.around, verb.chinese, thing.chinese)
+        return tell(
+            english,
+            subject.chinese,
+            around.time,
+            "不",
+            chinese,
+            around.around,
+            verb.chinese,
+            thing.chinese,
+        )
 
     def modal_question(self) -> Phrase:
         subject = self.subject(asked=True)
@@ -153,12 +210,27 @@ class Actions(NounPhrases):
             english = f"{subject.do} {subject.english} {modal} to {rest}"
         else:
             english = f"{modal} {subject.english} {rest}"
-        return ask(english, subject.chinese, around.time, chinese, around.around, verb.chinese, thing.chinese, "嗎")
+        return ask(
+            english,
+            subject.chinese,
+            around.time,
+            chinese,
+            around.around,
+            verb.chinese,
+            thing.chinese,
+            "嗎",
+        )
 
     def request(self) -> Phrase:
         verb, thing = self.action("r", YOU, "gd")
         if self.maybe(0.3):
-            return tell(f"please {self.no('do')} {verb.english}{thing.english}", "請", "不要", verb.chinese, thing.chinese)
+            return tell(
+                f"please {self.no('do')} {verb.english}{thing.english}",
+                "請",
+                "不要",
+                verb.chinese,
+                thing.chinese,
+            )
         return tell(f"please {verb.english}{thing.english}", "請", verb.chinese, thing.chinese)
 
     def proposal(self) -> Phrase:
@@ -178,8 +250,12 @@ class Actions(NounPhrases):
             when, atoms = f" {when}", (time,)
         if self.maybe(0.25):
             thing = self.definite(noun)
-            english = f"{subject.english} {self.no('did')} give {receiver.english} {thing.english}{when}"
-            return tell(english, subject.chinese, atoms, "沒", "給", receiver.chinese, thing.chinese)
+            english = (
+                f"{subject.english} {self.no('did')} give {receiver.english} {thing.english}{when}"
+            )
+            return tell(
+                english, subject.chinese, atoms, "沒", "給", receiver.chinese, thing.chinese
+            )
         thing = self.counted(noun)
         english = f"{subject.english} gave {receiver.english} {thing.english}{when}"
         return tell(english, subject.chinese, atoms, "給", "了", receiver.chinese, thing.chinese)

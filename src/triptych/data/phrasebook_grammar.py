@@ -1,9 +1,10 @@
 """The grammar of the phrasebook: its questions and journeys, and how often each pattern is drawn.
 
-One convention for each choice, so that an English sentence has exactly one translation:
-generic nouns are bare (cats -> 貓); "a" is 一 + measure word, but bare where having is denied or asked and in "is a teacher";
-"the" is bare; kin of my, your, his and her takes no 的, every other possession does; past is V了, denied 沒V,
-asked V...了嗎; the order is subject, time, company, place, verb, object.
+One convention for each choice, so that an English sentence has exactly one translation: generic
+nouns are bare (cats -> 貓); "a" is 一 + measure word, but bare where having is denied or asked and
+in "is a teacher"; "the" is bare; kin of my, your, his and her takes no 的, every other possession
+does; past is V了, denied 沒V, asked V...了嗎; the order is subject, time, company, place, verb,
+object.
 """
 
 from __future__ import annotations
@@ -14,13 +15,48 @@ from triptych.data.phrasebook_phrases import Phrase, ask, tell
 from triptych.data.phrasebook_states import States
 
 WEIGHTS = {
-    "habit": 14, "habit_negative": 7, "habit_question": 7, "past": 13, "past_negative": 6, "past_question": 6,
-    "liking": 8, "going": 8, "going_negative": 3, "going_question": 4, "modal": 11, "modal_negative": 5, "modal_question": 5,
-    "own": 8, "own_negative": 4, "own_question": 4, "pair": 5, "profession": 7, "feeling": 5, "quality": 12,
-    "comparison": 8, "specimen": 5, "possession": 6, "whose": 1, "position": 5, "existence": 5, "whereabouts": 4, "motion": 7,
-    "origin": 3, "who": 4, "what": 3, "where": 3, "when": 2, "why": 2, "how_many": 2, "give": 4, "age": 1,
-    "clock": 4, "weather": 3, "request": 4, "proposal": 3,
-}  # fmt: skip
+    "habit": 14,
+    "habit_negative": 7,
+    "habit_question": 7,
+    "past": 13,
+    "past_negative": 6,
+    "past_question": 6,
+    "liking": 8,
+    "going": 8,
+    "going_negative": 3,
+    "going_question": 4,
+    "modal": 11,
+    "modal_negative": 5,
+    "modal_question": 5,
+    "own": 8,
+    "own_negative": 4,
+    "own_question": 4,
+    "pair": 5,
+    "profession": 7,
+    "feeling": 5,
+    "quality": 12,
+    "comparison": 8,
+    "specimen": 5,
+    "possession": 6,
+    "whose": 1,
+    "position": 5,
+    "existence": 5,
+    "whereabouts": 4,
+    "motion": 7,
+    "origin": 3,
+    "who": 4,
+    "what": 3,
+    "where": 3,
+    "when": 2,
+    "why": 2,
+    "how_many": 2,
+    "give": 4,
+    "age": 1,
+    "clock": 4,
+    "weather": 3,
+    "request": 4,
+    "proposal": 3,
+}
 
 
 class Grammar(Actions, States):
@@ -28,7 +64,9 @@ class Grammar(Actions, States):
 
     def __init__(self, lexicon: Lexicon, seed: int) -> None:
         super().__init__(lexicon, seed)
-        self.patterns = [getattr(self, name) for name, weight in WEIGHTS.items() for _ in range(weight)]
+        self.patterns = [
+            getattr(self, name) for name, weight in WEIGHTS.items() for _ in range(weight)
+        ]
         self.goals = [place for place in lexicon.places if place.groups - {"home", "place"}]
         self.things_done = [verb for verb in lexicon.verbs if "PEOPLE" not in verb.objects]
 
@@ -45,19 +83,45 @@ class Grammar(Actions, States):
         time: tuple[str, ...] = (atom,)
         goal, there = f"to {place.english} {when}", place.chinese
         if kind == 0:
-            return tell(f"{subject.english} {'goes' if subject.third else 'go'} {goal}", subject.chinese, time, "去", there)
+            return tell(
+                f"{subject.english} {'goes' if subject.third else 'go'} {goal}",
+                subject.chinese,
+                time,
+                "去",
+                there,
+            )
         if kind == 1:
             return tell(f"{subject.english} went {goal}", subject.chinese, time, "去", "了", there)
         if kind == 2:
-            return tell(f"{subject.english} {self.no('did')} go {goal}", subject.chinese, time, "沒", "去", there)
+            return tell(
+                f"{subject.english} {self.no('did')} go {goal}",
+                subject.chinese,
+                time,
+                "沒",
+                "去",
+                there,
+            )
         if kind == 3:
-            return tell(f"{subject.english} will go {goal}", subject.chinese, time, "會", "去", there)
+            return tell(
+                f"{subject.english} will go {goal}", subject.chinese, time, "會", "去", there
+            )
         if kind == 4:
             want = "wants" if subject.third else "want"
-            return tell(f"{subject.english} {want} to go {goal}", subject.chinese, time, "想", "去", there)
+            return tell(
+                f"{subject.english} {want} to go {goal}", subject.chinese, time, "想", "去", there
+            )
         if kind == 5:
-            return ask(f"{subject.do} {subject.english} go {goal}", subject.chinese, time, "去", there, "嗎")
-        return ask(f"will {subject.english} go {goal}", subject.chinese, time, "會", "去", there, "嗎")
+            return ask(
+                f"{subject.do} {subject.english} go {goal}",
+                subject.chinese,
+                time,
+                "去",
+                there,
+                "嗎",
+            )
+        return ask(
+            f"will {subject.english} go {goal}", subject.chinese, time, "會", "去", there, "嗎"
+        )
 
     def origin(self) -> Phrase:
         """ "He lives in Beijing.", "She comes from China." """
@@ -75,8 +139,18 @@ class Grammar(Actions, States):
                        subject.chinese, verb.chinese, city.chinese, "嗎")  # fmt: skip
         if kind == 5:
             end = "" if verb.english == "live" else " from"
-            return ask(f"where {subject.do} {subject.english} {verb.english}{end}", subject.chinese, verb.chinese, "哪裡")
-        return tell(f"{subject.english} {subject.verb(verb)} {place}", subject.chinese, verb.chinese, city.chinese)
+            return ask(
+                f"where {subject.do} {subject.english} {verb.english}{end}",
+                subject.chinese,
+                verb.chinese,
+                "哪裡",
+            )
+        return tell(
+            f"{subject.english} {subject.verb(verb)} {place}",
+            subject.chinese,
+            verb.chinese,
+            city.chinese,
+        )
 
     def pair(self) -> Phrase:
         """ "I like cats and dogs." """
@@ -109,10 +183,14 @@ class Grammar(Actions, States):
             return ask(f"who {verb.past}{thing.english}", "誰", verb.chinese, "了", thing.chinese)
         if kind == 3:
             verb, thing = self.action("g", WHO, "gd")
-            return ask(f"who is {verb.going}{thing.english}", "誰", "在", verb.chinese, thing.chinese)
+            return ask(
+                f"who is {verb.going}{thing.english}", "誰", "在", verb.chinese, thing.chinese
+            )
         if kind == 4:
             verb, thing = self.action("c", WHO, "g")
-            return ask(f"who can {verb.english}{thing.english}", "誰", "會", verb.chinese, thing.chinese)
+            return ask(
+                f"who can {verb.english}{thing.english}", "誰", "會", verb.chinese, thing.chinese
+            )
         verb, thing = self.action("h", WHO, "g")
         return ask(f"who {verb.third}{thing.english}", "誰", verb.chinese, thing.chinese)
 
@@ -126,11 +204,19 @@ class Grammar(Actions, States):
             english = f"what {subject.do} {subject.english} {verb.english}{around.english}"
             return ask(english, subject.chinese, around.time, around.around, verb.chinese, "什麼")
         if kind == 1:
-            return ask(f"what {subject.be} {subject.english} {verb.going}", subject.chinese, "在", verb.chinese, "什麼")
+            return ask(
+                f"what {subject.be} {subject.english} {verb.going}",
+                subject.chinese,
+                "在",
+                verb.chinese,
+                "什麼",
+            )
         if kind == 2:
             around = self.around(subject, verb, "past")
             english = f"what did {subject.english} {verb.english}{around.english}"
-            return ask(english, subject.chinese, around.time, around.around, verb.chinese, "了", "什麼")
+            return ask(
+                english, subject.chinese, around.time, around.around, verb.chinese, "了", "什麼"
+            )
         around = self.around(subject, verb, "future")
         english = f"what {subject.do} {subject.english} want to {verb.english}{around.english}"
         return ask(english, subject.chinese, around.time, "想", around.around, verb.chinese, "什麼")
@@ -140,10 +226,19 @@ class Grammar(Actions, States):
         kind = self.number(4)
         if kind == 0:
             when, time = self.pick(self.times["past"])
-            return ask(f"where did {subject.english} go {when}", subject.chinese, time, "去", "了", "哪裡")
+            return ask(
+                f"where did {subject.english} go {when}", subject.chinese, time, "去", "了", "哪裡"
+            )
         if kind == 1:
             when, time = self.pick(self.times["future"])
-            return ask(f"where {subject.do} {subject.english} want to go {when}", subject.chinese, time, "想", "去", "哪裡")
+            return ask(
+                f"where {subject.do} {subject.english} want to go {when}",
+                subject.chinese,
+                time,
+                "想",
+                "去",
+                "哪裡",
+            )
         verb, thing = self.action("h" if kind == 2 else "m", subject, "g")
         if not verb.places or "s" in verb.uses:
             return self.where()
@@ -162,8 +257,15 @@ class Grammar(Actions, States):
         subject = self.subject(asked=True)
         kind = self.number(3)
         if kind == 0:
-            adjective = self.pick([adjective for adjective in self.human if not adjective.attributive])
-            return ask(f"why {subject.be} {subject.english} {adjective.english}", subject.chinese, "為什麼", adjective.chinese)
+            adjective = self.pick(
+                [adjective for adjective in self.human if not adjective.attributive]
+            )
+            return ask(
+                f"why {subject.be} {subject.english} {adjective.english}",
+                subject.chinese,
+                "為什麼",
+                adjective.chinese,
+            )
         if kind == 1:
             place = self.pick(self.goals)
             want = f"why {subject.do} {subject.english} want to go to {place.english}"

@@ -22,7 +22,9 @@ POSSESSORS = {"my": "我", "your": "你", "his": "他", "her": "她", "our": "�
 
 
 class Phrase(NamedTuple):
-    """English words and their Chinese atoms; as an object of a verb, `plural` asks for "are" and "these"."""
+    """English words and their Chinese atoms; as an object of a verb, `plural` asks for "are" and
+    "these".
+    """
 
     english: str
     chinese: Atoms
@@ -30,7 +32,9 @@ class Phrase(NamedTuple):
 
 
 class Where(NamedTuple):
-    """Circumstances: in English behind the verb (with a leading space), in Chinese before it, time first."""
+    """Circumstances: in English behind the verb (with a leading space), in Chinese before it, time
+    first.
+    """
 
     english: str
     time: Atoms
@@ -87,7 +91,9 @@ def ask(english: str, *chinese: str | Atoms) -> Phrase:
 
 
 class Chance:
-    """Draws that are the same on every version of Python: only `Random.random` is promised to be."""
+    """Draws that are the same on every version of Python: only `Random.random` is promised to
+    be.
+    """
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed).random
@@ -97,7 +103,9 @@ class Chance:
         return values[int(self._random() * len(values))]
 
     def deal(self, key: str, values: Sequence[T]) -> T:
-        """As `pick`, but from a shuffled deck, so that all values come equally often; a key stands for its values."""
+        """As `pick`, but from a shuffled deck, so that all values come equally often; a key stands
+        for its values.
+        """
         deck = self._decks.setdefault(key, [])
         if not deck:
             deck.extend(range(len(values)))
@@ -122,29 +130,58 @@ class NounPhrases(Chance):
         self.names = list(lexicon.names.items())
         self.kin = list(lexicon.kin.items())
         self.numbers = list(lexicon.numbers.items())
-        self.pronouns = [Subject(word, (atom,), {"I": "am", "he": "is", "she": "is"}.get(word, "are")) for word, atom in PRONOUNS.items()]
+        self.pronouns = [
+            Subject(word, (atom,), {"I": "am", "he": "is", "she": "is"}.get(word, "are"))
+            for word, atom in PRONOUNS.items()
+        ]
         self.others = [subject for subject in self.pronouns if subject.chinese[0][0] != "我"]
         nouns = lexicon.nouns
         self.by_class: dict[str, list[Noun]] = {}
         for noun in (*nouns, *lexicon.people):
             for name in sorted(noun.classes):
                 self.by_class.setdefault(name, []).append(noun)
-        self.objects = {verb.english: [noun for noun in nouns if noun.classes & verb.objects] for verb in lexicon.verbs}
+        self.objects = {
+            verb.english: [noun for noun in nouns if noun.classes & verb.objects]
+            for verb in lexicon.verbs
+        }
         self.human = [adjective for adjective in lexicon.adjectives if "HUMAN" in adjective.classes]
         self.suited = {
-            noun.english: [adjective for adjective in lexicon.adjectives if adjective.classes & noun.classes]
+            noun.english: [
+                adjective for adjective in lexicon.adjectives if adjective.classes & noun.classes
+            ]
             for noun in (*nouns, *lexicon.people)
         }
         self.by_group = {
-            group: [place for place in lexicon.places if group in place.groups] for place in lexicon.places for group in place.groups
+            group: [place for place in lexicon.places if group in place.groups]
+            for place in lexicon.places
+            for group in place.groups
         }
         self.times = {group: list(entries.items()) for group, entries in lexicon.times.items()}
-        whole = ("every day", "every Monday", "every Friday", "every Sunday", "yesterday", "tomorrow", "now", "today")
-        self.days = {group: [pair for pair in pairs if pair[0] in whole] for group, pairs in self.times.items()}
+        whole = (
+            "every day",
+            "every Monday",
+            "every Friday",
+            "every Sunday",
+            "yesterday",
+            "tomorrow",
+            "now",
+            "today",
+        )
+        self.days = {
+            group: [pair for pair in pairs if pair[0] in whole]
+            for group, pairs in self.times.items()
+        }
         self.workers = [noun for noun in lexicon.people if "work" in noun.classes]
-        self.likes = [next(verb for verb in lexicon.verbs if verb.english == name) for name in ("like", "love")]
-        self.usable = {use: [verb for verb in lexicon.verbs if use in verb.uses] for use in "hpgmcr"}
-        self.doable = {use: [verb for verb in lexicon.activities if use in verb.uses] for use in "hpgmc"}
+        self.likes = [
+            next(verb for verb in lexicon.verbs if verb.english == name)
+            for name in ("like", "love")
+        ]
+        self.usable = {
+            use: [verb for verb in lexicon.verbs if use in verb.uses] for use in "hpgmcr"
+        }
+        self.doable = {
+            use: [verb for verb in lexicon.activities if use in verb.uses] for use in "hpgmc"
+        }
 
     # words that several sentences share
 
@@ -224,7 +261,9 @@ class NounPhrases(Chance):
             return Phrase(f"{name}'s {noun.english}", (chinese, "的", noun.chinese))
         if not owner and self.maybe(0.2):
             relative = self.relative()
-            return Phrase(f"{relative.english}'s {noun.english}", (*relative.chinese, "的", noun.chinese))
+            return Phrase(
+                f"{relative.english}'s {noun.english}", (*relative.chinese, "的", noun.chinese)
+            )
         owner = owner or self.pick(list(POSSESSORS))
         return Phrase(f"{owner} {noun.english}", (POSSESSORS[owner], "的", noun.chinese))
 
@@ -239,14 +278,22 @@ class NounPhrases(Chance):
         if adjective is None:
             return noun.english, noun.plural, (noun.chinese,)
         chinese = (adjective.attributive, "的") if adjective.color else (adjective.attributive,)
-        return f"{adjective.english} {noun.english}", f"{adjective.english} {noun.plural}", (*chinese, noun.chinese)
+        return (
+            f"{adjective.english} {noun.english}",
+            f"{adjective.english} {noun.plural}",
+            (*chinese, noun.chinese),
+        )
 
     def counted(self, noun: Noun, described: float = 0.25) -> Phrase:
         """ "a cat", "two red cars", "some apples", "a cup of tea"."""
         if noun.containers:
             container = self.deal(f"container of {noun.english}", noun.containers)
             plural, measure = self.lexicon.containers[container]
-            one, many, atoms = f"{container} of {noun.english}", f"{plural} of {noun.english}", (noun.chinese,)
+            one, many, atoms = (
+                f"{container} of {noun.english}",
+                f"{plural} of {noun.english}",
+                (noun.chinese,),
+            )
         elif noun.plural:
             one, many, atoms = self.described(noun, described)
             measure = noun.measure
@@ -280,7 +327,9 @@ class NounPhrases(Chance):
 
     # when, where, with whom
 
-    def circumstances(self, subject: Subject, verb: Verb, times: str, place: float, time: float) -> Where:
+    def circumstances(
+        self, subject: Subject, verb: Verb, times: str, place: float, time: float
+    ) -> Where:
         """Each with its probability; a `times` of "" is none."""
         english, around = "", ()
         if "PEOPLE" not in verb.objects and "和" not in subject.chinese and self.maybe(0.08):
@@ -289,7 +338,10 @@ class NounPhrases(Chance):
                 english, around = f" with {name}", ("和", atom)
         if verb.places and self.maybe(place):
             where = self.pick(self.by_group[self.pick(verb.places)])
-            english, around = f"{english} {where.preposition} {where.english}", (*around, "在", where.chinese)
+            english, around = (
+                f"{english} {where.preposition} {where.english}",
+                (*around, "在", where.chinese),
+            )
         if times and self.maybe(time):
             when, atom = self.pick((self.days if "d" in verb.uses else self.times)[times])
             return Where(f"{english} {when}", (atom,), around)

@@ -1,4 +1,6 @@
-"""Sentences of the phrasebook about what people and things are, have and where. Conventions: `phrasebook_grammar`."""
+"""Sentences of the phrasebook about what people and things are, have and where. Conventions:
+`phrasebook_grammar`.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,12 @@ class States(NounPhrases):
     def __init__(self, lexicon: Lexicon, seed: int) -> None:
         super().__init__(lexicon, seed)
         self.suiting = {
-            adjective.english: [noun for noun in lexicon.nouns if noun.classes & adjective.classes] for adjective in lexicon.adjectives
+            adjective.english: [noun for noun in lexicon.nouns if noun.classes & adjective.classes]
+            for adjective in lexicon.adjectives
         }
-        self.applied = [adjective for adjective in lexicon.adjectives if self.suiting[adjective.english]]
+        self.applied = [
+            adjective for adjective in lexicon.adjectives if self.suiting[adjective.english]
+        ]
         self.attributive = [adjective for adjective in lexicon.adjectives if adjective.attributive]
         self.compared = [adjective for adjective in self.applied if adjective.comparative]
 
@@ -22,7 +27,9 @@ class States(NounPhrases):
 
     def belongings(self) -> tuple[str, str, Noun]:
         """A verb of having in English and Chinese, and a noun that suits it."""
-        verb, chinese = self.pick((("have", "有"), ("have", "有"), ("want", "想要"), ("need", "需要")))
+        verb, chinese = self.pick(
+            (("have", "有"), ("have", "有"), ("want", "想要"), ("need", "需要"))
+        )
         classes = {
             "have": ("goods", "pet", "small", "close", "made"),
             "want": ("goods", "food", "drink", "meal", "pet"),
@@ -36,7 +43,9 @@ class States(NounPhrases):
         verb, chinese, noun = self.belongings()
         thing = self.counted(noun)
         form = subject.have if verb == "have" else verb + "s" * subject.third
-        return tell(f"{subject.english} {form} {thing.english}", subject.chinese, chinese, thing.chinese)
+        return tell(
+            f"{subject.english} {form} {thing.english}", subject.chinese, chinese, thing.chinese
+        )
 
     def one(self, verb: str, noun: Noun) -> Phrase:
         """The object of an own that is denied or asked: a bare noun after 有."""
@@ -49,13 +58,21 @@ class States(NounPhrases):
         verb, chinese, noun = self.belongings()
         thing = self.one(verb, noun)
         english = f"{subject.english} {self.no(subject.do)} {verb} {thing.english}"
-        return tell(english, subject.chinese, "沒有" if verb == "have" else ("不", chinese), thing.chinese)
+        return tell(
+            english, subject.chinese, "沒有" if verb == "have" else ("不", chinese), thing.chinese
+        )
 
     def own_question(self) -> Phrase:
         subject = self.subject(asked=True)
         verb, chinese, noun = self.belongings()
         thing = self.one(verb, noun)
-        return ask(f"{subject.do} {subject.english} {verb} {thing.english}", subject.chinese, chinese, thing.chinese, "嗎")
+        return ask(
+            f"{subject.do} {subject.english} {verb} {thing.english}",
+            subject.chinese,
+            chinese,
+            thing.chinese,
+            "嗎",
+        )
 
     def how_many(self) -> Phrase:
         subject = self.subject(asked=True)
@@ -75,7 +92,9 @@ class States(NounPhrases):
             many = not noun.plural or self.maybe(0.3)
             thing = self.owned(noun if not many else self.many(noun))
             many = many and thing.english.endswith(("s", "sheep"))
-        word, pointer = self.pick((("these", "這些"), ("those", "那些")) if many else (("this", "這"), ("that", "那")))
+        word, pointer = self.pick(
+            (("these", "這些"), ("those", "那些")) if many else (("this", "這"), ("that", "那"))
+        )
         be = "are" if many else "is"
         kind = self.number(4)
         if kind == 0:
@@ -92,7 +111,14 @@ class States(NounPhrases):
         noun = self.pick(self.by_class[self.pick(("goods", "small", "pet"))])
         if not noun.plural or self.maybe(0.3):
             word, pointer = self.pick((("these", "這些"), ("those", "那些")))
-            return ask(f"whose {noun.plural or noun.english} are {word}", pointer, "是", "誰", "的", noun.chinese)
+            return ask(
+                f"whose {noun.plural or noun.english} are {word}",
+                pointer,
+                "是",
+                "誰",
+                "的",
+                noun.chinese,
+            )
         word, pointer = self.pick((("this", "這"), ("that", "那")))
         return ask(f"whose {noun.english} is {word}", pointer, "是", "誰", "的", noun.chinese)
 
@@ -132,29 +158,48 @@ class States(NounPhrases):
         if kind < 2 and subject.chinese not in (("我",), ("我們",)):
             return ask(f"{subject.be} {subject.english} {english}", subject.chinese, atom, "嗎")
         if kind < 4:
-            return tell(f"{subject.english} {subject.be} not {english}", subject.chinese, "不", atom)
+            return tell(
+                f"{subject.english} {subject.be} not {english}", subject.chinese, "不", atom
+            )
         if kind == 4:
-            return tell(f"{subject.english} {subject.be} very {english}", subject.chinese, "非常", atom)
+            return tell(
+                f"{subject.english} {subject.be} very {english}", subject.chinese, "非常", atom
+            )
         if kind == 5:
-            return tell(f"{subject.english} {subject.be} too {english}", subject.chinese, "太", atom, "了")
+            return tell(
+                f"{subject.english} {subject.be} too {english}", subject.chinese, "太", atom, "了"
+            )
         return tell(f"{subject.english} {subject.be} {english}", subject.chinese, "很", atom)
 
     def quality(self) -> Phrase:
         if self.maybe(0.12):
             place = self.pick(self.by_group[self.pick(("place", "city"))])
             wanted = "place" if "place" in place.groups else "city"
-            suited = [adjective for adjective in self.lexicon.adjectives if wanted in adjective.classes]
-            return self.quality_of(Subject(place.english, (place.chinese,), "is"), self.pick(suited))
+            suited = [
+                adjective for adjective in self.lexicon.adjectives if wanted in adjective.classes
+            ]
+            return self.quality_of(
+                Subject(place.english, (place.chinese,), "is"), self.pick(suited)
+            )
         adjective = self.deal("quality", self.applied)
-        return self.quality_of(self.topic(self.deal(f"{adjective.english} ones", self.suiting[adjective.english])), adjective)
+        return self.quality_of(
+            self.topic(self.deal(f"{adjective.english} ones", self.suiting[adjective.english])),
+            adjective,
+        )
 
     def topic(self, noun: Noun) -> Subject:
-        """A noun as the subject of a quality: "this car", "those cars", "my car", "my tea", "Chinese"."""
+        """A noun as the subject of a quality: "this car", "those cars", "my car", "my tea",
+        "Chinese".
+        """
         if noun.plural:
             phrase = self.pointed_many(noun) if self.maybe(0.2) else self.definite(noun)
             return Subject(phrase.english, phrase.chinese, "are" if phrase.plural else "is")
         phrase = self.generic(noun) if noun.classes & {"language", "study"} else self.owned(noun)
-        return Subject(phrase.english, phrase.chinese, "are" if noun.english in ("shoes", "socks", "noodles") else "is")
+        return Subject(
+            phrase.english,
+            phrase.chinese,
+            "are" if noun.english in ("shoes", "socks", "noodles") else "is",
+        )
 
     def specimen(self) -> Phrase:
         """ "This is a dangerous river." """
@@ -174,7 +219,9 @@ class States(NounPhrases):
             second = self.person()
             while second.chinese[-1] in first.chinese:
                 second = self.person()
-            adjective = self.deal("surpassed", [adjective for adjective in self.human if adjective.comparative])
+            adjective = self.deal(
+                "surpassed", [adjective for adjective in self.human if adjective.comparative]
+            )
         else:
             adjective = self.deal("compared", self.compared)
             noun = self.deal(f"{adjective.english} ones", self.suiting[adjective.english])
@@ -189,12 +236,15 @@ class States(NounPhrases):
 
     def age(self) -> Phrase:
         subject = self.subject(0.5, asked=True)
-        while subject.be == "is" and len(subject.english) > 7:  # pronouns and short names: no mother of three years
+        # pronouns and short names: no mother of three years
+        while subject.be == "is" and len(subject.english) > 7:
             subject = self.subject(0.5, asked=True)
         if self.maybe(0.3):
             return ask(f"how old {subject.be} {subject.english}", subject.chinese, "幾歲")
         number, atom = self.pick(self.numbers)
-        return tell(f"{subject.english} {subject.be} {number} years old", subject.chinese, atom, "歲")
+        return tell(
+            f"{subject.english} {subject.be} {number} years old", subject.chinese, atom, "歲"
+        )
 
     # where people and things are
 
@@ -214,7 +264,9 @@ class States(NounPhrases):
     def position(self) -> Phrase:
         where, atoms, landmark = self.side()
         noun = self.placed(landmark)
-        thing = Phrase(f"the {noun.english}", (noun.chinese,)) if self.maybe(0.5) else self.owned(noun)
+        thing = (
+            Phrase(f"the {noun.english}", (noun.chinese,)) if self.maybe(0.5) else self.owned(noun)
+        )
         subject = Subject(thing.english, thing.chinese, "is")
         if self.maybe(0.15):
             return ask(f"where is {thing.english}", thing.chinese, "在", "哪裡")
@@ -229,7 +281,12 @@ class States(NounPhrases):
         if kind == 1:
             return tell(f"there are no {noun.plural} {where}", atoms, "沒有", noun.chinese)
         thing = self.counted(noun, described=0.15)
-        return tell(f"there {'are' if thing.plural else 'is'} {thing.english} {where}", atoms, "有", thing.chinese)
+        return tell(
+            f"there {'are' if thing.plural else 'is'} {thing.english} {where}",
+            atoms,
+            "有",
+            thing.chinese,
+        )
 
     def whereabouts(self) -> Phrase:
         """ "Tom is at school." """
@@ -262,7 +319,9 @@ class States(NounPhrases):
         if kind == 1:
             return tell(f"it will {verb.english}{where} {when}", atom, time, "會", verb.chinese)
         if kind == 2:
-            return ask(f"will it {verb.english}{where} {when}", atom, time, "會", verb.chinese, "嗎")
+            return ask(
+                f"will it {verb.english}{where} {when}", atom, time, "會", verb.chinese, "嗎"
+            )
         if not where:
             return self.weather()
         return tell(f"it {when} {verb.third}{where}", atom, time, verb.chinese)

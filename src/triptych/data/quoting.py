@@ -1,4 +1,6 @@
-"""Tell whether a TSV file is quoted as CSV is, as spreadsheets and pandas write it, or holds quotation marks as text."""
+"""Tell whether a TSV file is quoted as CSV is, as spreadsheets and pandas write it, or holds
+quotation marks as text.
+"""
 
 from __future__ import annotations
 
@@ -33,31 +35,38 @@ def is_number(text: str) -> bool:
 def quoting(lines: Sequence[str]) -> tuple[bool, int]:
     """Decide over the whole file whether the quotation marks of a TSV are those of CSV quoting.
 
-    They are where every cell that begins with one is closed by one, no other cell holds one, and they
+    They are where every cell that begins with one is closed by one, no other cell holds one, and
+    they
     are there for a reason that writers of such files have: a cell holds a doubled quote, a tab or a
     line's end, whole columns are quoted, or exactly the cells with a comma are (Excel).
 
     Returns:
-        Whether they are; else the line from which on a file that began as a quoted one is at odds with
-        it, 0 where there is none.
+        Whether they are; else the line from which on a file that began as a quoted one is at odds
+        with it, 0 where there is none.
     """
     if not any(line.startswith('"') or '\t"' in line for line in lines):
         return False, 0
     found, odd = _count("\n".join(lines))
-    whole = all(not found.plain[column] for column in found.quoted) and max(found.quoted.values(), default=0) >= FEW
+    whole = (
+        all(not found.plain[column] for column in found.quoted)
+        and max(found.quoted.values(), default=0) >= FEW
+    )
     if odd:
         return False, odd if found.doubled or whole else 0
     if found.spanning:
         regular = len(found.widths) == 1
         plain_regular = len({line.count("\t") for line in lines if line}) == 1
-        return regular and not plain_regular, 0  # else quotes open in one sentence and close in another
+        # else quotes open in one sentence and close in another
+        return regular and not plain_regular, 0
     quoted = found.quoted.total()
     as_excel = quoted > 1 and found.commas == quoted and not found.plain_commas
     return bool(found.doubled) or whole or as_excel, 0
 
 
 def _count(text: str) -> tuple[_Count, int]:
-    """Count cells by how they are written, up to the line where a quotation mark is at odds with quoting, which is 0 for none."""
+    """Count cells by how they are written, up to the line where a quotation mark is at odds with
+    quoting, which is 0 for none.
+    """
     found, place, column, row = _Count(), 0, 0, 0
     while place < len(text):
         match = CELL.match(text, place)

@@ -1,7 +1,9 @@
-"""Running text to sentences and words by Unicode's classes of characters alone: what a parser needs before its first tree.
+"""Running text to sentences and words by Unicode's classes of characters alone: what a parser needs
+before its first tree.
 
-Words follow the manner of the English treebank: signs stand alone, "n't" and "'s" are words. Every Chinese, Japanese or Korean
-ideograph or kana is a word by itself here; give words (`--words`) where they are known.
+Words follow the manner of the English treebank: signs stand alone, "n't" and "'s" are words. Every
+Chinese, Japanese or Korean ideograph or kana is a word by itself here; give words (`--words`) where
+they are known.
 """
 
 from __future__ import annotations
@@ -16,9 +18,30 @@ _ENDS = re.compile(  # possessive, and begun only where a run begins: linear in 
     r"|(?<![。！？｡؟।॥۔])[。！？｡؟।॥۔]++[”’」』）\"')\]]*+"
     r"|\n[ \t\r]*+\n\s*+"
 )
-_TITLES = frozenset(["mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "gen", "sen", "rep", "gov", "vs", "inc", "ltd", "corp"])
+_TITLES = frozenset(
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "st",
+        "sr",
+        "jr",
+        "gen",
+        "sen",
+        "rep",
+        "gov",
+        "vs",
+        "inc",
+        "ltd",
+        "corp",
+    ]
+)
 _ABBREVIATIONS = _TITLES | {"etc", "co", "no", "fig", "e.g", "i.e", "a.m", "p.m", "u.s", "u.k"}
-_ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>\"]{1,2000}|[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,5}")
+_ADDRESS = re.compile(
+    r"(?:https?://|www\.)[^\s<>\"]{1,2000}|[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,5}"
+)
 _WORD = re.compile(
     r"(?:L\.){2,}"  # U.S.
     r"|d+(?:[.,]d+)+"  # 1,000.5
@@ -31,7 +54,9 @@ _REPEATED = frozenset(".!?-*=~_…—。！？")
 
 
 def split_sentences(text: str) -> list[Span]:
-    """[start, end) of each sentence, without the space around it; nothing but space lies between two."""
+    """[start, end) of each sentence, without the space around it; nothing but space lies between
+    two.
+    """
     spans, start = [], 0
     for found in _ENDS.finditer(text):
         if found["stop"] and not _ends_sentence(text, found.start(), found.end()):
@@ -43,7 +68,9 @@ def split_sentences(text: str) -> list[Span]:
 
 
 def _ends_sentence(text: str, stop: int, after: int) -> bool:
-    """Whether the signs at `stop` end a sentence: not an initial or an abbreviation, nor where a small letter goes on."""
+    """Whether the signs at `stop` end a sentence: not an initial or an abbreviation, nor where a
+    small letter goes on.
+    """
     rest = text[after : after + 20].lstrip()
     if rest[:1].islower():
         return False
@@ -80,7 +107,12 @@ def _words(text: str, start: int, end: int) -> list[Span]:
         previous = spans[-1] if spans and spans[-1][1] == first else None
         if previous and text[first] in _REPEATED and text[first] == text[previous[0]]:
             spans[-1] = (previous[0], last)  # "..." and "!!!" are one sign
-        elif previous and text[previous[0] : previous[1]] in "'’" and len(spans) > 1 and spans[-2][1] == previous[0]:
+        elif (
+            previous
+            and text[previous[0] : previous[1]] in "'’"
+            and len(spans) > 1
+            and spans[-2][1] == previous[0]
+        ):
             _clitic(text, spans, first, last)
         elif previous and text[first] == "." and text[previous[0] : previous[1]].lower() in _TITLES:
             spans[-1] = (previous[0], last)
@@ -90,7 +122,9 @@ def _words(text: str, start: int, end: int) -> list[Span]:
 
 
 def _clitic(text: str, spans: list[Span], first: int, last: int) -> None:
-    """A word after an apostrophe: "it's" -> it 's, "don't" -> do n't; any other keeps its apostrophe apart."""
+    """A word after an apostrophe: "it's" -> it 's, "don't" -> do n't; any other keeps its
+    apostrophe apart.
+    """
     tail, (before, apostrophe) = text[first:last].lower(), spans[-2]
     if tail == "t" and text[apostrophe - 1] in "nN" and apostrophe - before > 1:
         spans[-2:] = [(before, apostrophe - 1), (apostrophe - 1, last)]
@@ -101,7 +135,9 @@ def _clitic(text: str, spans: list[Span], first: int, last: int) -> None:
 
 
 def _class(character: str) -> str:
-    """One letter: L letter or number, d digit, e ideograph or kana, m mark, z joiner, space, and signs."""
+    """One letter: L letter or number, d digit, e ideograph or kana, m mark, z joiner, space, and
+    signs.
+    """
     if character.isspace():
         return " "
     if character in ".,:'’":
@@ -109,8 +145,15 @@ def _class(character: str) -> str:
     if character.isdecimal():
         return "d"
     if character.isalnum():
-        wide = unicodedata.east_asian_width(character) in "WF" and not "\uac00" <= character <= "\ud7a3"
+        wide = (
+            unicodedata.east_asian_width(character) in "WF"
+            and not "\uac00" <= character <= "\ud7a3"
+        )
         return "e" if wide and not unicodedata.name(character, "").startswith("FULLWIDTH") else "L"
     if character == "\u200d":
         return "z"
-    return "m" if unicodedata.category(character)[0] == "M" or "\U0001f3fb" <= character <= "\U0001f3ff" else "x"
+    return (
+        "m"
+        if unicodedata.category(character)[0] == "M" or "\U0001f3fb" <= character <= "\U0001f3ff"
+        else "x"
+    )

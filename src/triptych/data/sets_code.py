@@ -1,4 +1,6 @@
-"""Code to learn from: the Python standard library of the interpreter that runs, whole modules held out."""
+"""Code to learn from: the Python standard library of the interpreter that runs, whole modules held
+out.
+"""
 
 from __future__ import annotations
 
@@ -22,28 +24,51 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 SHARES = {"test": 0.08, "validation": 0.04}  # of the modules
 # Folders that hold tests, other people's packages, compiled code or the marks of one machine.
-PASSED_OVER = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "lib-dynload"}
-MACHINES_OWN = re.compile(r"_sysconfigdata.*|_sysconfig_vars.*|config-.*|sitecustomize|usercustomize")
-RENAMED = {"sre_compile": "re", "sre_parse": "re", "sre_constants": "re"}  # parts of `re` until 3.11
+PASSED_OVER = {
+    "test",
+    "tests",
+    "idle_test",
+    "site-packages",
+    "dist-packages",
+    "__pycache__",
+    "lib-dynload",
+}
+MACHINES_OWN = re.compile(
+    r"_sysconfigdata.*|_sysconfig_vars.*|config-.*|sitecustomize|usercustomize"
+)
+# parts of `re` until 3.11
+RENAMED = {"sre_compile": "re", "sre_parse": "re", "sre_constants": "re"}
 TELLING = 20  # characters from which a line says where it comes from
 COPIED = 0.5  # of a file's telling lines that stand in a held-out part: it is a copy
 
 ENTRIES: dict[str, Entry] = {
     "python-stdlib": Entry(
-        "python-stdlib", "code: the Python standard library of the interpreter that runs, without its tests, a text a file",
-        "PSF-2.0 (Python Software Foundation License)", ("en",), (),
-        ("split: whole modules, by the hash of the module's name, so it is the same for every version of Python",
-         "a training file of which over half the lines stand in a held-out module is left out",
-         "nothing is fetched, and the texts are those of the Python at hand: name its version beside a score"),
-        fields=("text",), loader="sets_code:python_stdlib",
+        "python-stdlib",
+        "code: the Python standard library of the interpreter that runs, without its tests, a "
+        "text a file",
+        "PSF-2.0 (Python Software Foundation License)",
+        ("en",),
+        (),
+        (
+            "split: whole modules, by the hash of the module's name, so it is the same for every "
+            "version of Python",
+            "a training file of which over half the lines stand in a held-out module is left out",
+            "nothing is fetched, and the texts are those of the Python at hand: name its version "
+            "beside a score",
+        ),
+        fields=("text",),
+        loader="sets_code:python_stdlib",
     ),
-}  # fmt: skip
+}
 
 
-def python_stdlib(about: Entry, split: str, data: DataTable, report: Report | None = None) -> list[Example]:
+def python_stdlib(
+    about: Entry, split: str, data: DataTable, report: Report | None = None
+) -> list[Example]:
     """One part, a text a file as it is written; the line ends are "\\n".
 
-    `report` is told the version, how much there is, and what is left out. Raises DataError where there is no source.
+    `report` is told the version, how much there is, and what is left out. Raises DataError where
+    there is no source.
     """
     tell = report or (lambda message: None)
     folder = Path(sysconfig.get_path("stdlib"))
@@ -52,7 +77,10 @@ def python_stdlib(about: Entry, split: str, data: DataTable, report: Report | No
     modules = {module_of(example.place) for example in found}
     size = sum(example.bytes for example in found)
     version = f"{platform.python_implementation()} {platform.python_version()}"
-    tell(f"{about.name}: {version}, {split}: {len(modules):,} modules, {len(found):,} files, {size / 1e6:.2f} MB")
+    tell(
+        f"{about.name}: {version}, {split}: {len(modules):,} modules, {len(found):,} files, "
+        f"{size / 1e6:.2f} MB"
+    )
     if unreadable:
         tell(f"{about.name}: not UTF-8 and left out: {', '.join(unreadable)}")
     own = [place for place, part in copies if part == split]
@@ -63,7 +91,9 @@ def python_stdlib(about: Entry, split: str, data: DataTable, report: Report | No
 
 @lru_cache(maxsize=2)
 def divided(folder: Path) -> tuple[dict[str, list[Example]], list[str], list[tuple[str, str]]]:
-    """A library's files as Examples by part, in the order of their names; files that are not UTF-8; copies with their part."""
+    """A library's files as Examples by part, in the order of their names; files that are not UTF-8;
+    copies with their part.
+    """
     parts: dict[str, list[Example]] = {"test": [], "validation": [], "train": []}
     unreadable: list[str] = []
     for path in files_of(folder):
@@ -79,8 +109,9 @@ def divided(folder: Path) -> tuple[dict[str, list[Example]], list[str], list[tup
             parts[part_of(module_of(place))].append(Example(text=text, place=place))
     if not parts["train"]:
         raise DataError(
-            f"The Python that runs has no readable standard library in {folder}: there are no .py files (a frozen or embedded Python "
-            "keeps them compiled or in an archive). Run triptych with a Python from python.org, from your system or from conda."
+            f"The Python that runs has no readable standard library in {folder}: there are no .py "
+            "files (a frozen or embedded Python keeps them compiled or in an archive). Run "
+            "triptych with a Python from python.org, from your system or from conda."
         )
     copies: list[tuple[str, str]] = []
     held: set[str] = set()
@@ -88,7 +119,9 @@ def divided(folder: Path) -> tuple[dict[str, list[Example]], list[str], list[tup
     for name in ("test", "validation", "train"):
         own = parts[name]
         parts[name] = [example for example in own if not is_copy(example.text or "", texts, held)]
-        copies += [(example.place, name) for example in own if is_copy(example.text or "", texts, held)]
+        copies += [
+            (example.place, name) for example in own if is_copy(example.text or "", texts, held)
+        ]
         texts |= {example.text or "" for example in own}
         held |= {line for example in own for line in telling(example.text or "")}
     return parts, unreadable, copies
@@ -97,19 +130,25 @@ def divided(folder: Path) -> tuple[dict[str, list[Example]], list[str], list[tup
 def files_of(folder: Path) -> Iterator[Path]:
     """The library's source files, by name."""
     for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in PASSED_OVER and not MACHINES_OWN.fullmatch(name))
+        folders[:] = sorted(
+            name for name in folders if name not in PASSED_OVER and not MACHINES_OWN.fullmatch(name)
+        )
         for name in sorted(names):
             if name.endswith(".py") and not MACHINES_OWN.fullmatch(name.removesuffix(".py")):
                 yield Path(root) / name
 
 
 def module_of(place: str) -> str:
-    """The module of the top level that a file belongs to: "json" of json/decoder.py, "abc" of abc.py."""
+    """The module of the top level that a file belongs to: "json" of json/decoder.py, "abc" of
+    abc.py.
+    """
     return place.split("/")[0].removesuffix(".py")
 
 
 def part_of(module: str) -> str:
-    """The part of a module, by its name alone. A module and its own inner half (`datetime`, `_pydatetime`) share one."""
+    """The part of a module, by its name alone. A module and its own inner half (`datetime`,
+    `_pydatetime`) share one.
+    """
     plain = re.sub(r"^_(py_?)?", "", module)
     return split_of(f"python-stdlib:{RENAMED.get(plain, plain)}", SHARES)
 

@@ -1,4 +1,6 @@
-"""Passages with questions and the answers in them: the public sets of this kind, and how each is read."""
+"""Passages with questions and the answers in them: the public sets of this kind, and how each is
+read.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 FOLDS = 5  # of XQuAD's cross-validation
 XQUAD_HELD = 10  # every tenth of the paragraphs that are trained on is for validation
-CMRC_HELD, JAQUAD_HELD = 0.06, 0.03  # share of the training paragraphs and articles that is for validation
+# share of the training paragraphs and articles that is for validation
+CMRC_HELD, JAQUAD_HELD = 0.06, 0.03
 
 _XQUAD = "https://raw.githubusercontent.com/deepmind/xquad/60cac41164/"
 _XQUAD_FILES = {
@@ -31,37 +34,80 @@ Report = Callable[[str], None] | None
 
 ENTRIES: dict[str, Entry] = {
     "xquad": Entry(
-        "xquad", "1,190 questions on 240 paragraphs of Wikipedia, the same in three languages (Artetxe et al. 2020)",
-        "CC BY-SA 4.0", ("en", "de", "zh"),
+        "xquad",
+        "1,190 questions on 240 paragraphs of Wikipedia, the same in three languages (Artetxe et "
+        "al. 2020)",
+        "CC BY-SA 4.0",
+        ("en", "de", "zh"),
         tuple(File(name, digest, f"{_XQUAD}{name}") for name, digest in _XQUAD_FILES.items()),
-        ("data.source chooses the language (en)",
-         "data.fold = 1 to 5: that fold of 48 paragraphs is the test, the others train and validate; no fold: all is the test"),
-        _FIELDS, "sets_reading:load_xquad",
+        (
+            "data.source chooses the language (en)",
+            "data.fold = 1 to 5: that fold of 48 paragraphs is the test, the others train and "
+            "validate; no fold: all is the test",
+        ),
+        _FIELDS,
+        "sets_reading:load_xquad",
     ),
     "cmrc2018": Entry(
-        "cmrc2018", "Chinese questions on Wikipedia (Cui et al. 2019): 3,219 of its dev.json to train on, 1,002 of trial.json as the test",
-        "CC BY-SA 4.0", ("zh",),
-        (File("dev.json", "e9ff74231f05c230c6fa88b84441ee334d97234cbb610991cd94b82db00c7f1f", f"{_CMRC}cmrc2018_dev.json"),
-         File("trial.json", "f3fae95b57da8e03afb2b57467dd221417060ef4d82db13bf22fc88589f3a6f3", f"{_CMRC}cmrc2018_trial.json")),
-        ("the set's own train.json was not to be had: dev.json trains, so scores are not those of the papers",
-         "two questions of trial.json are empty and left out: 1,000 are scored",
-         f"validation: {CMRC_HELD:.0%} of the paragraphs of dev.json, by hash"),
-        _FIELDS, "sets_reading:load_cmrc2018",
+        "cmrc2018",
+        "Chinese questions on Wikipedia (Cui et al. 2019): 3,219 of its dev.json to train on, "
+        "1,002 of trial.json as the test",
+        "CC BY-SA 4.0",
+        ("zh",),
+        (
+            File(
+                "dev.json",
+                "e9ff74231f05c230c6fa88b84441ee334d97234cbb610991cd94b82db00c7f1f",
+                f"{_CMRC}cmrc2018_dev.json",
+            ),
+            File(
+                "trial.json",
+                "f3fae95b57da8e03afb2b57467dd221417060ef4d82db13bf22fc88589f3a6f3",
+                f"{_CMRC}cmrc2018_trial.json",
+            ),
+        ),
+        (
+            "the set's own train.json was not to be had: dev.json trains, so scores are not those "
+            "of the papers",
+            "two questions of trial.json are empty and left out: 1,000 are scored",
+            f"validation: {CMRC_HELD:.0%} of the paragraphs of dev.json, by hash",
+        ),
+        _FIELDS,
+        "sets_reading:load_cmrc2018",
     ),
     "jaquad": Entry(
-        "jaquad", "Japanese questions on Wikipedia (So et al. 2022): 31,748 to train on, 3,939 of its development part as the test",
-        "CC BY-SA 3.0", ("ja",),
-        (File("train.tar", "50ec2703a62d920f0d3b2f5206ef01a44674324cd352bdd47b2705c74285e31e", f"{_JAQUAD}train/"),
-         File("dev.tar", "abf18f0091fbaee5ea3c3cb07be8caacdcf71aab2b341d90ad9cbf237ddbb53c", f"{_JAQUAD}dev/")),
-        ("each part is a tar of the JSON shards in the folder at its address; it cannot be fetched as one file",
-         f"validation: {JAQUAD_HELD:.0%} of the training articles, by hash"),
-        _FIELDS, "sets_reading:load_jaquad",
+        "jaquad",
+        "Japanese questions on Wikipedia (So et al. 2022): 31,748 to train on, 3,939 of its "
+        "development part as the test",
+        "CC BY-SA 3.0",
+        ("ja",),
+        (
+            File(
+                "train.tar",
+                "50ec2703a62d920f0d3b2f5206ef01a44674324cd352bdd47b2705c74285e31e",
+                f"{_JAQUAD}train/",
+            ),
+            File(
+                "dev.tar",
+                "abf18f0091fbaee5ea3c3cb07be8caacdcf71aab2b341d90ad9cbf237ddbb53c",
+                f"{_JAQUAD}dev/",
+            ),
+        ),
+        (
+            "each part is a tar of the JSON shards in the folder at its address; it cannot be "
+            "fetched as one file",
+            f"validation: {JAQUAD_HELD:.0%} of the training articles, by hash",
+        ),
+        _FIELDS,
+        "sets_reading:load_jaquad",
     ),
-}  # fmt: skip
+}
 
 
 def load_xquad(about: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
-    """One language, data.source. Paragraphs are dealt to the folds in the order of a hash, the same in every language."""
+    """One language, data.source. Paragraphs are dealt to the folds in the order of a hash, the same
+    in every language.
+    """
     language = data.source or "en"
     if language not in about.languages:
         raise unknown("language", language, about.languages, "in the set xquad (data.source)")
@@ -70,12 +116,14 @@ def load_xquad(about: Entry, split: str, data: DataTable, report: Report = None)
     if data.fold is None:
         if split != "test":
             raise UsageError(
-                f"The set xquad has no {split} part of its own: give data.fold, 1 to {FOLDS}. That fold is then the test, "
-                "and the model is trained on the others."
+                f"The set xquad has no {split} part of its own: give data.fold, 1 to {FOLDS}. "
+                "That fold is then the test, and the model is trained on the others."
             )
         return usable(found, report, file)
     if not 1 <= data.fold <= FOLDS:
-        raise UsageError(f"data.fold is {data.fold}; the set xquad is cut into {FOLDS} folds, 1 to {FOLDS}.")
+        raise UsageError(
+            f"data.fold is {data.fold}; the set xquad is cut into {FOLDS} folds, 1 to {FOLDS}."
+        )
     parts: dict[str, list[Found]] = {"train": [], "validation": [], "test": []}
     first = _first_questions(found)
     ranks = {name: rank for rank, name in enumerate(sorted(set(first.values()), key=_point))}
@@ -95,27 +143,41 @@ def _first_questions(found: Sequence[Found]) -> dict[str, str]:
     return first
 
 
-def load_cmrc2018(about: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
+def load_cmrc2018(
+    about: Entry, split: str, data: DataTable, report: Report = None
+) -> list[Example]:
     _one_language(about, data)
     file = "trial.json" if split == "test" else "dev.json"
     found = list(parse(file_bytes(about, file, report), file, "zh"))
     if split != "test":
-        found = [one for one in found if (_point(one.example.passage or "") < CMRC_HELD) == (split == "validation")]
+        found = [
+            one
+            for one in found
+            if (_point(one.example.passage or "") < CMRC_HELD) == (split == "validation")
+        ]
     return usable(found, report, file)
 
 
 def load_jaquad(about: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
     _one_language(about, data)
     file = "dev.tar" if split == "test" else "train.tar"
-    found = [one for name, raw in members(file_bytes(about, file, report), file) for one in parse(raw, name.split(":")[-1], "ja")]
+    found = [
+        one
+        for name, raw in members(file_bytes(about, file, report), file)
+        for one in parse(raw, name.split(":")[-1], "ja")
+    ]
     if split != "test":
-        found = [one for one in found if (_point(one.article) < JAQUAD_HELD) == (split == "validation")]
+        found = [
+            one for one in found if (_point(one.article) < JAQUAD_HELD) == (split == "validation")
+        ]
     return usable(found, report, file)
 
 
 def _one_language(about: Entry, data: DataTable) -> None:
     if data.source not in (None, *about.languages):
-        raise unknown("language", data.source, about.languages, f"in the set {about.name} (data.source)")
+        raise unknown(
+            "language", data.source, about.languages, f"in the set {about.name} (data.source)"
+        )
 
 
 def _point(key: str) -> float:

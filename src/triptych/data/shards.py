@@ -1,7 +1,10 @@
-"""Token shards: a set larger than memory as ids on the disk, mapped into memory a shard at a time. Imports no torch.
+"""Token shards: a set larger than memory as ids on the disk, mapped into memory a shard at a time.
+Imports no torch.
 
-    index.json      format version, tokenizer's fingerprint, number type, each shard's sizes and checksums; written last
-    00000.ids.npy   begin, text, end of one text after the other, uint16 or uint32; a piece of a longer text has the begin or the end
+    index.json      format version, tokenizer's fingerprint, number type, each shard's sizes and
+    checksums; written last
+    00000.ids.npy   begin, text, end of one text after the other, uint16 or uint32; a piece of a
+    longer text has the begin or the end
                     where the text has it
     00000.ends.npy  where each text ends in them, int64
     00000.places.npy  (texts, 2) uint32: number of the file, number of the line
@@ -31,10 +34,11 @@ PARTS = ("ids", "ends", "places")
 
 
 class Shards(Sequence[Example]):
-    """A folder of shards. As a sequence it gives Examples that know their place alone; `ids(index)` gives the tokens.
+    """A folder of shards. As a sequence it gives Examples that know their place alone; `ids(index)`
+    gives the tokens.
 
-    sizes: texts of each shard; tokens: ids in all, begins and ends counted; longest: of a text; digest: of all content.
-    Only the shard that was read last is mapped.
+    sizes: texts of each shard; tokens: ids in all, begins and ends counted; longest: of a text;
+    digest: of all content. Only the shard that was read last is mapped.
     """
 
     def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
@@ -55,14 +59,26 @@ class Shards(Sequence[Example]):
             index = json.loads(path.read_text("utf-8"))
             version = index["format_version"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
-            raise DataError(f"{path} is not a whole index of token shards ({problem}). {_way_out(folder)}") from None
+            raise DataError(
+                f"{path} is not a whole index of token shards ({problem}). {_way_out(folder)}"
+            ) from None
         if version != VERSION:
-            raise DataError(f"{path} has version {version}; this triptych reads {VERSION}. {_way_out(folder)}")
+            raise DataError(
+                f"{path} has version {version}; this triptych reads {VERSION}. {_way_out(folder)}"
+            )
         try:
             found = cls(folder, index)
-            marks = {name: mark["bytes"] for shard in index["shards"] for name, mark in shard["files"].items() if mark["sha256"]}
+            marks = {
+                name: mark["bytes"]
+                for shard in index["shards"]
+                for name, mark in shard["files"].items()
+                if mark["sha256"]
+            }
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as problem:
-            raise DataError(f"{path} is not an index of token shards ({type(problem).__name__}: {problem}). {_way_out(folder)}") from None
+            raise DataError(
+                f"{path} is not an index of token shards ({type(problem).__name__}: {problem}). "
+                f"{_way_out(folder)}"
+            ) from None
         for name, size in marks.items():
             found._check_size(folder / name, size)
         return found
@@ -78,7 +94,9 @@ class Shards(Sequence[Example]):
         return Example(place=f"{self._index['sources'][file]}:{line}")
 
     def ids(self, index: int) -> np.ndarray:
-        """begin, text, end of one text: (N + 2,), of a piece of a longer one fewer; a view into the mapped file."""
+        """begin, text, end of one text: (N + 2,), of a piece of a longer one fewer; a view into the
+        mapped file.
+        """
         arrays, own = self._find(index)
         ends = arrays["ends"]
         return arrays["ids"][int(ends[own - 1]) if own else 0 : int(ends[own])]
@@ -87,9 +105,14 @@ class Shards(Sequence[Example]):
         """The texts that were kept out for validation."""
         path = self.folder / HELD
         try:
-            return [Example(**json.loads(line)) for line in path.read_text("utf-8").split("\n")[:-1]]
+            return [
+                Example(**json.loads(line)) for line in path.read_text("utf-8").split("\n")[:-1]
+            ]
         except (OSError, ValueError, TypeError, RecursionError) as problem:
-            raise DataError(f"{path} does not hold the texts that were kept out ({problem}). {_way_out(self.folder)}") from None
+            raise DataError(
+                f"{path} does not hold the texts that were kept out ({problem}). "
+                f"{_way_out(self.folder)}"
+            ) from None
 
     def _find(self, index: int) -> tuple[dict[str, np.ndarray], int]:
         """The arrays of the shard that holds a text, and the text's number in it."""
@@ -107,14 +130,26 @@ class Shards(Sequence[Example]):
             if name not in self._checked:
                 with open(path, "rb") as file:
                     if hashlib.file_digest(file, "sha256").hexdigest() != mark["sha256"]:
-                        raise DataError(f"{path} is damaged: its SHA-256 is not the one that was written down. {_way_out(self.folder)}")
+                        raise DataError(
+                            f"{path} is damaged: its SHA-256 is not the one that was written "
+                            f"down. {_way_out(self.folder)}"
+                        )
                 self._checked.add(name)
-        return {part: np.load(self.folder / f"{shard:05d}.{part}.npy", "r", allow_pickle=False).view(np.ndarray) for part in PARTS}
+        return {
+            part: np.load(self.folder / f"{shard:05d}.{part}.npy", "r", allow_pickle=False).view(
+                np.ndarray
+            )
+            for part in PARTS
+        }
 
     def _check_size(self, path: Path, wanted: int) -> None:
         size = path.stat().st_size if path.is_file() else None
         if size != wanted:
-            has = "is missing" if size is None else f"is torn: it has {size:,} bytes, and {wanted:,} were written"
+            has = (
+                "is missing"
+                if size is None
+                else f"is torn: it has {size:,} bytes, and {wanted:,} were written"
+            )
             raise DataError(f"{path} {has}. {_way_out(self.folder)}")
 
 
@@ -123,7 +158,9 @@ def _way_out(folder: Path) -> str:
 
 
 class Writer:
-    """Texts as ids into shards of at least `shard_tokens` (the last has fewer); no more than one shard is held."""
+    """Texts as ids into shards of at least `shard_tokens` (the last has fewer); no more than one
+    shard is held.
+    """
 
     def __init__(self, folder: Path, vocabulary_size: int, shard_tokens: int) -> None:
         self.folder, self._shard_tokens = folder, shard_tokens
@@ -149,8 +186,11 @@ class Writer:
     def _flush(self) -> None:
         if not self._ids:
             return
-        arrays = {"ids": np.concatenate(self._ids), "ends": np.cumsum([len(one) for one in self._ids], dtype=np.int64),
-                  "places": np.array(self._places, dtype=np.uint32)}  # fmt: skip
+        arrays = {
+            "ids": np.concatenate(self._ids),
+            "ends": np.cumsum([len(one) for one in self._ids], dtype=np.int64),
+            "places": np.array(self._places, dtype=np.uint32),
+        }
         self._ids = []
         files = {}
         for part in PARTS:
@@ -163,12 +203,23 @@ class Writer:
         self._begin()
 
     def finish(self, held: Sequence[Example], **about: Any) -> None:
-        """The last shard, the held-out texts and, after all else, the index. about: what it says besides."""
+        """The last shard, the held-out texts and, after all else, the index. about: what it says
+        besides.
+        """
         self._flush()
         kept = ("text", "place", "begins", "ends")
-        lines = [json.dumps({name: getattr(one, name) for name in kept}, ensure_ascii=False) + "\n" for one in held]
+        lines = [
+            json.dumps({name: getattr(one, name) for name in kept}, ensure_ascii=False) + "\n"
+            for one in held
+        ]
         write_whole(self.folder / HELD, "".join(lines).encode())
         sums = [mark["sha256"] for shard in self.shards for mark in shard["files"].values()]
-        index = {"format_version": VERSION, **about, "number": np.dtype(self._kind).name, "longest": self.longest,
-                 "digest": hashlib.sha256(" ".join(sums).encode()).hexdigest(), "shards": self.shards}  # fmt: skip
+        index = {
+            "format_version": VERSION,
+            **about,
+            "number": np.dtype(self._kind).name,
+            "longest": self.longest,
+            "digest": hashlib.sha256(" ".join(sums).encode()).hexdigest(),
+            "shards": self.shards,
+        }
         write_whole(self.folder / INDEX, json.dumps(index, indent=1, ensure_ascii=False).encode())

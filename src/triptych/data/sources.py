@@ -1,7 +1,9 @@
-"""Users' files to Examples: two aligned text files, TSV, CSV or JSONL, plain or gzipped; sniffed, and echoed back.
+"""Users' files to Examples: two aligned text files, TSV, CSV or JSONL, plain or gzipped; sniffed,
+and echoed back.
 
-A line ends at "\\n" and nowhere else: U+2028 and its kin are text. What is wrong is said with file and line.
-A byte order mark (U+FEFF) at the beginning of a line is what files that were put together leave behind: it is no text.
+A line ends at "\\n" and nowhere else: U+2028 and its kin are text. What is wrong is said with file
+and line. A byte order mark (U+FEFF) at the beginning of a line is what files that were put together
+leave behind: it is no text.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ class Format:
     lines: int
     columns: tuple[str, ...]  # names where there is a header or keys, else numbers
     header: bool = False
-    chosen: tuple[str, ...] | None = None  # the columns or keys that hold what is wanted, where their names say so
+    # the columns or keys that hold what is wanted, where their names say so
+    chosen: tuple[str, ...] | None = None
     first: tuple[str, ...] = ()  # cells of the first row, or keys of the first object
     begins: int = 1  # the line of the first row
     quoted: bool = False  # a TSV quoted as CSV is
@@ -60,8 +63,10 @@ class Format:
 class Files:
     """One part of a data set: two aligned files, or one file with two columns or keys.
 
-    fields: the names of those columns or keys, or their numbers ("1", "2") in a file without a header.
-    columns: the same by field, as `data.columns` has them; languages: of the two sides, which a header may name.
+    fields: the names of those columns or keys, or their numbers ("1", "2") in a file without a
+        header.
+    columns: the same by field, as `data.columns` has them; languages: of the two sides, which a
+        header may name.
     """
 
     source: str | Path
@@ -71,12 +76,15 @@ class Files:
     languages: tuple[str | None, str | None] = (None, None)
 
 
-def read_bytes(path: str | Path, longest: int = LONGEST_LINE_BYTES, gzipped: bool | None = None) -> bytes:
+def read_bytes(
+    path: str | Path, longest: int = LONGEST_LINE_BYTES, gzipped: bool | None = None
+) -> bytes:
     """Read a file, decompressed where it ends in .gz.
 
     Args:
-        longest: The most bytes of one line of what is decompressed, or of what is no regular file (a pipe, a device): a few bytes of
-            gzip can stand for gigabytes, and a device never ends. A regular file is as large as its owner sees.
+        longest: The most bytes of one line of what is decompressed, or of what is no regular file
+            (a pipe, a device): a few bytes of gzip can stand for gigabytes, and a device never
+            ends. A regular file is as large as its owner sees.
         gzipped: Whether it is compressed, where its name does not say so.
 
     Raises:
@@ -107,7 +115,9 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path, longest: int) -> bytes:
-    """Everything in `file`, read in pieces. Raises DataError at the first line that is longer than `longest` bytes."""
+    """Everything in `file`, read in pieces. Raises DataError at the first line that is longer than
+    `longest` bytes.
+    """
     parts: list[bytes] = []
     held = 0  # bytes of the line that is being read
     while part := file.read(PIECE_BYTES):
@@ -117,8 +127,9 @@ def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path, longest: int) -> bytes
         if held > longest:
             number = sum(one.count(b"\n") for one in parts[:-1]) + 1
             raise DataError(
-                f"{path}:{number}: the line has over {longest:,} bytes. If that is right, decompress the file first (gunzip); otherwise it "
-                "is damaged or made to fill the memory."
+                f"{path}:{number}: the line has over {longest:,} bytes. If that is right, "
+                "decompress the file first (gunzip); otherwise it is damaged or made to fill the "
+                "memory."
             )
         if first >= 0:
             held = len(part) - part.rfind(b"\n") - 1
@@ -127,7 +138,10 @@ def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path, longest: int) -> bytes
 
 def missing(path: Path) -> DataError:
     """What is said of a file that is not there."""
-    return DataError(f"There is no file {path}. Check the path; it is taken from the folder you are in, in a recipe from its own.")
+    return DataError(
+        f"There is no file {path}. Check the path; it is taken from the folder you are in, in a "
+        "recipe from its own."
+    )
 
 
 def lines_of(path: str | Path, report: Callable[[str], None] | None = None) -> list[str]:
@@ -148,24 +162,33 @@ def marked_lines(raw: bytes) -> list[int]:
     mark = MARK.encode()
     if mark not in raw[1:]:
         return []
-    return [number for number, line in enumerate(raw.split(b"\n"), 1) if number > 1 and line.startswith(mark)]
+    return [
+        number
+        for number, line in enumerate(raw.split(b"\n"), 1)
+        if number > 1 and line.startswith(mark)
+    ]
 
 
 def not_utf8(place: str, byte: int, utf16: bool = False) -> DataError:
     """What is said of a byte that is no UTF-8."""
     return DataError(
-        f"{place}: byte 0x{byte:02X} is not UTF-8. Convert the file (for example: iconv -f {'utf-16' if utf16 else 'latin1'} -t utf-8), "
-        "or list all such lines with: triptych data check."
+        f"{place}: byte 0x{byte:02X} is not UTF-8. Convert the file (for example: iconv -f "
+        f"{'utf-16' if utf16 else 'latin1'} -t utf-8), or list all such lines with: triptych data "
+        "check."
     )
 
 
 def decode_lines(raw: bytes, where: str, report: Callable[[str], None] | None = None) -> list[str]:
-    """The lines of a file's content; `where` is what an error calls it, `report` gets what `lines_of` says of marks."""
+    """The lines of a file's content; `where` is what an error calls it, `report` gets what
+    `lines_of` says of marks.
+    """
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = raw.count(b"\n", 0, problem.start) + 1
-        raise not_utf8(f"{where}:{line}", raw[problem.start], raw[:2] in (b"\xff\xfe", b"\xfe\xff")) from None
+        raise not_utf8(
+            f"{where}:{line}", raw[problem.start], raw[:2] in (b"\xff\xfe", b"\xfe\xff")
+        ) from None
     lines = text.split("\n")
     if MARK in text:
         lines = [line.lstrip(MARK) for line in lines]
@@ -180,11 +203,16 @@ def tell_marks(where: str, marked: Sequence[int], report: Callable[[str], None] 
     if report is not None and marked:
         several = f"{len(marked):,} byte order marks" if len(marked) > 1 else "a byte order mark"
         first = f"the first in line {marked[0]:,}" if len(marked) > 1 else f"in line {marked[0]:,}"
-        report(f"{where}: {several} inside the file ({first}), where files were put together; left out.")
+        report(
+            f"{where}: {several} inside the file ({first}), where files were put together; left "
+            "out."
+        )
 
 
 def sniff(path: str | Path, names: Sequence[tuple[str, ...]] = (FIELDS,)) -> Format:
-    """What kind of file this is: by its name, then by its first lines. names: of columns or keys to look for, in turn."""
+    """What kind of file this is: by its name, then by its first lines. names: of columns or keys to
+    look for, in turn.
+    """
     return sniffed(Path(path), lines_of(path), names)
 
 
@@ -193,7 +221,9 @@ def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> F
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     first = next((line for line in lines if line.strip()), "")
     kind: Kind = "text"
-    if suffix in (".jsonl", ".ndjson") or (suffix not in (".tsv", ".csv") and first.startswith("{") and is_object(first)):
+    if suffix in (".jsonl", ".ndjson") or (
+        suffix not in (".tsv", ".csv") and first.startswith("{") and is_object(first)
+    ):
         kind = "jsonl"
     elif suffix == ".csv":
         kind = "csv"
@@ -201,10 +231,19 @@ def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> F
         kind = "tsv"
     if kind == "text":
         return Format(path, kind, len(lines), ())
-    other = next((sign for sign in (";", "\t") if kind == "csv" and "," not in first and sign in first), None)
+    other = next(
+        (sign for sign in (";", "\t") if kind == "csv" and "," not in first and sign in first), None
+    )
     if other is not None:
-        found, way = ("semicolons", "Save it with commas, or as TSV") if other == ";" else ("tabs", "Call it .tsv, or save it with commas")
-        raise DataError(f"{path}:1: not CSV: {found} stand between the columns, where commas should: {first[:60]!r}. {way}.")
+        found, way = (
+            ("semicolons", "Save it with commas, or as TSV")
+            if other == ";"
+            else ("tabs", "Call it .tsv, or save it with commas")
+        )
+        raise DataError(
+            f"{path}:1: not CSV: {found} stand between the columns, where commas should: "
+            f"{first[:60]!r}. {way}."
+        )
     if kind == "jsonl":
         keys = tuple(first_object(lines))
         return Format(path, kind, len(lines), keys, chosen=chosen_of(keys, names), first=keys)
@@ -227,13 +266,19 @@ def chosen_of(columns: Sequence[str], names: Sequence[tuple[str, ...]]) -> tuple
     """The first of `names` that are all there, as they are written there."""
     written = {column.lower(): column for column in columns}
     return next(
-        (tuple(written[one.lower()] for one in several) for several in names if {one.lower() for one in several} <= set(written)), None
+        (
+            tuple(written[one.lower()] for one in several)
+            for several in names
+            if {one.lower() for one in several} <= set(written)
+        ),
+        None,
     )
 
 
 def read(files: Files, source_language: str | None = None, target_language: str | None = None,
          report: Callable[[str], None] | None = None) -> list[Example]:  # fmt: skip
-    """All pairs that have text on both sides. `report` is told what the files are and how many lines were passed over.
+    """All pairs that have text on both sides. `report` is told what the files are and how many
+    lines were passed over.
 
     Raises DataError naming file and line of the first thing that cannot be read.
     """
@@ -245,11 +290,19 @@ def read(files: Files, source_language: str | None = None, target_language: str 
         elif len(source) > LONGEST_LINE or len(target) > LONGEST_LINE:
             long += 1
         else:
-            examples.append(Example(source.strip(), target.strip(), source_language, target_language, place))
+            examples.append(
+                Example(source.strip(), target.strip(), source_language, target_language, place)
+            )
     if empty:
-        tell(f"{Path(files.source).name}: {empty:,} pairs with an empty side are left out; triptych data check lists them.")
+        tell(
+            f"{Path(files.source).name}: {empty:,} pairs with an empty side are left out; "
+            "triptych data check lists them."
+        )
     if long:
-        tell(f"{Path(files.source).name}: {long:,} pairs with a line over {LONGEST_LINE:,} characters are left out.")
+        tell(
+            f"{Path(files.source).name}: {long:,} pairs with a line over {LONGEST_LINE:,} "
+            "characters are left out."
+        )
     return examples
 
 
@@ -263,10 +316,11 @@ def records(
     tell: Callable[[str], None] = lambda message: None, wrong: Callable[[str, str], None] = stop,
     remark: Callable[[Remark], None] | None = None,
 ) -> Iterator[tuple[str, str, str]]:  # fmt: skip
-    """(place, source, target) of every line, also of empty ones; `wrong` gets the place and reason of what cannot be one.
+    """(place, source, target) of every line, also of empty ones; `wrong` gets the place and reason
+    of what cannot be one.
 
-    A header or keys with the two languages' codes ("en", "de") or names serve as well as `source` and `target`. remark: what is
-    guessed; it is told unless another way is given.
+    A header or keys with the two languages' codes ("en", "de") or names serve as well as `source`
+    and `target`. remark: what is guessed; it is told unless another way is given.
     """
     path, name = Path(files.source), Path(files.source).name
     lines = lines_of(path, tell)
@@ -276,36 +330,63 @@ def records(
         for one, its in ((path, lines), (other, others)):
             tell(str(Format(one, "text", len(its), ())))
         if len(lines) != len(others):
-            wrong(str(path if len(lines) < len(others) else other), (
-                f"unequal line counts: {path} has {len(lines):,} lines and {other} has {len(others):,}; line n of one must translate "
-                f"line n of the other. From line {min(len(lines), len(others)) + 1:,} on one side is missing."
-            ))  # fmt: skip
-        yield from ((f"{name}:{number}", *pair) for number, pair in enumerate(zip(lines, others, strict=False), 1))
+            wrong(
+                str(path if len(lines) < len(others) else other),
+                (
+                    f"unequal line counts: {path} has {len(lines):,} lines and {other} has "
+                    f"{len(others):,}; line n of one must translate line n of the other. From "
+                    f"line {min(len(lines), len(others)) + 1:,} on one side is missing."
+                ),
+            )
+        yield from (
+            (f"{name}:{number}", *pair)
+            for number, pair in enumerate(zip(lines, others, strict=False), 1)
+        )
         return
     form, choice = layout_of(files, lines, (source_language, target_language))
     tell(str(form))
     if form.kind == "text":
-        raise DataError(f"{path} has one text a line and no second column. Name the other side's file too (target).")
+        raise DataError(
+            f"{path} has one text a line and no second column. Name the other side's file too "
+            "(target)."
+        )
     for one in choice.remarks:
         (remark or (lambda found: tell(str(found))))(one)
-    pairs = _objects(lines, form, choice, wrong) if form.kind == "jsonl" else body_of(lines, form, choice, FIELDS, wrong)
+    pairs = (
+        _objects(lines, form, choice, wrong)
+        if form.kind == "jsonl"
+        else body_of(lines, form, choice, FIELDS, wrong)
+    )
     yield from ((f"{name}:{number}", one, other) for number, (one, other) in pairs)
 
 
-def layout_of(files: Files, lines: list[str], languages: tuple[str | None, str | None] = (None, None)) -> tuple[Format, Choice]:
+def layout_of(
+    files: Files, lines: list[str], languages: tuple[str | None, str | None] = (None, None)
+) -> tuple[Format, Choice]:
     """What one file with both sides is, and which of its columns or keys are read."""
     from .choosing import Choice, choose, of_fields
 
     given, path = languages[0] or files.languages[0], Path(files.source)
     spoken = given, languages[1] or files.languages[1]
-    columns = files.columns if files.fields == FIELDS or files.columns else of_fields(files.fields, FIELDS)
+    columns = (
+        files.columns
+        if files.fields == FIELDS or files.columns
+        else of_fields(files.fields, FIELDS)
+    )
     names = [FIELDS, *([(spoken[0], spoken[1])] if spoken[0] and spoken[1] else [])]
     form = sniffed(path, lines, [])
-    choice = choose(form, lines, FIELDS, names, columns, spoken) if form.kind != "text" else Choice(())
-    return with_header(form, form.first, choice.header) if form.kind in ("tsv", "csv") else form, choice
+    choice = (
+        choose(form, lines, FIELDS, names, columns, spoken) if form.kind != "text" else Choice(())
+    )
+    return with_header(form, form.first, choice.header) if form.kind in (
+        "tsv",
+        "csv",
+    ) else form, choice
 
 
-def _objects(lines: list[str], form: Format, choice: Choice, wrong: Callable[[str, str], None]) -> Iterator[tuple[int, list[str]]]:
+def _objects(
+    lines: list[str], form: Format, choice: Choice, wrong: Callable[[str, str], None]
+) -> Iterator[tuple[int, list[str]]]:
     first, second = map(str, choice.columns)
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -318,8 +399,13 @@ def _objects(lines: list[str], form: Format, choice: Choice, wrong: Callable[[st
                 yield number, texts
 
 
-def body_of(lines: list[str], form: Format, choice: Choice, needs: Sequence[str], wrong: Callable[[str, str], None],
-            ) -> Iterator[tuple[int, list[str]]]:  # fmt: skip
+def body_of(
+    lines: list[str],
+    form: Format,
+    choice: Choice,
+    needs: Sequence[str],
+    wrong: Callable[[str, str], None],
+) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells of the chosen columns) of every row but the header, wherever it is."""
     places = [int(place) for place in choice.columns]
     sign = {"tsv": "a tab", "csv": "a comma"}[form.kind]
@@ -328,14 +414,20 @@ def body_of(lines: list[str], form: Format, choice: Choice, needs: Sequence[str]
             continue
         if len(row) <= max(places):
             named = "" if tuple(needs) == FIELDS else f" ({', '.join(needs)})"
-            wrong(f"{form.path}:{number}", f"{len(row)} column(s), at least {max(places) + 1} are needed{named}, with {sign} between them.")
+            wrong(
+                f"{form.path}:{number}",
+                f"{len(row)} column(s), at least {max(places) + 1} are needed{named}, with {sign} "
+                "between them.",
+            )
         else:
             yield number, [row[place] for place in places]
 
 
 def is_header(row: Sequence[str], form: Format) -> bool:
     """Whether a row is the first one, or the same once more."""
-    return len(row) == len(form.first) and all(cell.strip() == name for cell, name in zip(row, form.first, strict=True))
+    return len(row) == len(form.first) and all(
+        cell.strip() == name for cell, name in zip(row, form.first, strict=True)
+    )
 
 
 def rows_of(lines: list[str], form: Format) -> Iterator[tuple[int, list[str]]]:
@@ -352,7 +444,9 @@ def rows_of(lines: list[str], form: Format) -> Iterator[tuple[int, list[str]]]:
                 yield number, row
             number = reader.line_num + 1
     except csv.Error as problem:
-        raise DataError(f"{form.path}:{number}: not CSV ({problem}). Quote texts that hold commas or quotes.") from None
+        raise DataError(
+            f"{form.path}:{number}: not CSV ({problem}). Quote texts that hold commas or quotes."
+        ) from None
 
 
 def _all_tabs(lines: list[str]) -> bool:

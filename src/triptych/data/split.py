@@ -14,7 +14,9 @@ SHARES = {"test": 0.025, "validation": 0.025}
 
 
 def sentence_key(text: str) -> str:
-    """A sentence without case, signs and double spaces: what counts as the same sentence. One of signs alone stays as it is."""
+    """A sentence without case, signs and double spaces: what counts as the same sentence. One of
+    signs alone stays as it is.
+    """
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(_SIGN.sub(_no_sign, folded.translate(_ASCII_SIGNS)).split()) or folded.strip()
 
@@ -24,7 +26,9 @@ _SIGN = re.compile(r"[^\w\s]")
 
 
 def _no_sign(found: re.Match[str]) -> str:
-    """Vowel signs and accents (Unicode's marks) belong to their letter: without them Hindi or Thai words would fall together."""
+    """Vowel signs and accents (Unicode's marks) belong to their letter: without them Hindi or Thai
+    words would fall together.
+    """
     return found[0] if unicodedata.category(found[0])[0] == "M" else " "
 
 
@@ -39,12 +43,14 @@ def split_of(key: str, shares: Mapping[str, float] = SHARES) -> str:
 
 
 def by_input(examples: Sequence[Example]) -> dict[str, list[Example]]:
-    """Examples whose first input text (or passage, or first turn) is the same go to the same part; nothing is left out. Of so few that
-    none would be left to learn from, none is held out."""
+    """Examples whose first input text (or passage, or first turn) is the same go to the same part;
+    nothing is left out. Of so few that none would be left to learn from, none is held out.
+    """
     parts: dict[str, list[Example]] = {"test": [], "validation": [], "train": []}
     for example in examples:
         texts = (value for value in example.inputs.values() if isinstance(value, str))
-        text = next(texts, "") if example.passage is None else example.passage  # all questions on a passage stay together
+        # all questions on a passage stay together
+        text = next(texts, "") if example.passage is None else example.passage
         if example.messages is not None:
             text = next((one["content"] for one in example.messages if one["role"] != "system"), "")
         parts[split_of(sentence_key(text))].append(example)
@@ -52,8 +58,10 @@ def by_input(examples: Sequence[Example]) -> dict[str, list[Example]]:
 
 
 def by_source(examples: Sequence[Example]) -> dict[str, list[Example]]:
-    """All pairs of one source sentence go to the same part; repeated pairs go once; a training pair whose target stands in
-    test or validation is left out, and so is a validation pair whose target stands in test."""
+    """All pairs of one source sentence go to the same part; repeated pairs go once; a training pair
+    whose target stands in test or validation is left out, and so is a validation pair whose target
+    stands in test.
+    """
     parts: dict[str, dict[tuple[str, str], Example]] = {"test": {}, "validation": {}, "train": {}}
     for example in examples:
         key = sentence_key(example.source or ""), sentence_key(example.target or "")

@@ -1,6 +1,8 @@
-"""Sets larger than memory: texts are read one by one, cut into tokens once and kept in shards in the user's cache.
+"""Sets larger than memory: texts are read one by one, cut into tokens once and kept in shards in
+the user's cache.
 
-What is held at any time is bounded: a sample for the tokenizer, the held-out texts, one shard. Imports no torch.
+What is held at any time is bounded: a sample for the tokenizer, the held-out texts, one shard.
+    Imports no torch.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ TOGETHER = 1_000_000  # characters that are cut into tokens side by side
 
 @dataclass(slots=True)
 class Thinned:
-    """Of a stream of texts as many as fit, evenly spread over it: every text at first, then every second, every fourth, ..."""
+    """Of a stream of texts as many as fit, evenly spread over it: every text at first, then every
+    second, every fourth, ...
+    """
 
     characters: int
     step: int = 1
@@ -61,20 +65,38 @@ class Thinned:
 
 
 def resolved(data: DataTable, can_stream: bool) -> DataTable:
-    """The table with `stream` decided: as it says, else true for files of more than AUTOMATIC_BYTES. Raises UsageError where it
-    asks for what cannot be. can_stream: whether the task reads ids from shards."""
+    """The table with `stream` decided: as it says, else true for files of more than
+    AUTOMATIC_BYTES. Raises UsageError where it asks for what cannot be. can_stream: whether the
+    task reads ids from shards.
+    """
     if data.stream:
         if data.set is not None or data.train is None:
-            raise UsageError("data.stream reads your own text files: give data.train. A set of the catalogue is read at once.")
+            raise UsageError(
+                "data.stream reads your own text files: give data.train. A set of the catalogue "
+                "is read at once."
+            )
         if not can_stream:
-            raise UsageError("data.stream is for language modelling, which reads plain text. Leave it out for this task.")
+            raise UsageError(
+                "data.stream is for language modelling, which reads plain text. Leave it out for "
+                "this task."
+            )
         if data.examples is not None:
-            raise UsageError("data.examples picks from texts that are read at once, and data.stream does not. Leave one of them out.")
+            raise UsageError(
+                "data.examples picks from texts that are read at once, and data.stream does not. "
+                "Leave one of them out."
+            )
         if data.shard_tokens < 1:
             raise UsageError(f"data.shard_tokens is {data.shard_tokens}; it must be 1 or more.")
-    elif data.stream is None and can_stream and data.train is not None and data.set is None and data.examples is None:
+    elif (
+        data.stream is None
+        and can_stream
+        and data.train is not None
+        and data.set is None
+        and data.examples is None
+    ):
         sizes = [
-            size * GZIP_RATIO if name.endswith(".gz") else size for name, size, _ in _marks(files_in(_names(data.train), data.verbatim))
+            size * GZIP_RATIO if name.endswith(".gz") else size
+            for name, size, _ in _marks(files_in(_names(data.train), data.verbatim))
         ]
         if sum(sizes) > AUTOMATIC_BYTES:
             return dataclasses.replace(data, stream=True)
@@ -91,9 +113,13 @@ class Corpus:
         self._missing = [name for name in ("validation", "test") if getattr(data, name) is None]
 
     def texts(self, report: Report | None = None) -> Iterator[tuple[int, Example]]:
-        """(number of its file, text), one after the other. report: gets what `sources.lines_of` says of byte order marks."""
+        """(number of its file, text), one after the other. report: gets what `sources.lines_of`
+        says of byte order marks.
+        """
         for number, path in enumerate(self.paths):
-            for example in texts_of(_lines(path, report), path, self._key, as_it_is(path, self._data.verbatim)):
+            for example in texts_of(
+                _lines(path, report), path, self._key, as_it_is(path, self._data.verbatim)
+            ):
                 yield number, example
 
     def part(self, example: Example) -> str:
@@ -104,16 +130,23 @@ class Corpus:
     @cached_property
     def survey(self) -> dict[str, Thinned]:
         """From one reading of all texts: of each part an even sample that memory holds."""
-        found = {part: Thinned(SAMPLE_CHARACTERS if part == "train" else HELD_CHARACTERS) for part in ("train", *self._missing)}
+        found = {
+            part: Thinned(SAMPLE_CHARACTERS if part == "train" else HELD_CHARACTERS)
+            for part in ("train", *self._missing)
+        }
         for _, example in self.texts(self._tell):
             found[self.part(example)].add(example)
         sample, held = found["train"], sum(found[part].seen for part in self._missing)
         if held and not sample.seen:
             files = " and ".join(f"data.{part}" for part in self._missing)
-            raise DataError(f"There is nothing to train on: all texts ({held:,}) fall to what is held out. Name {files}.")
+            raise DataError(
+                f"There is nothing to train on: all texts ({held:,}) fall to what is held out. "
+                f"Name {files}."
+            )
         self._tell(
-            f"{len(self.paths):,} files are streamed: {sum(one.seen for one in found.values()):,} texts, {sample.seen:,} to train on; the "
-            f"sample for tokenizer and first look has {len(sample.kept):,} of them, {sample.held:,} characters."
+            f"{len(self.paths):,} files are streamed: {sum(one.seen for one in found.values()):,} "
+            f"texts, {sample.seen:,} to train on; the sample for tokenizer and first look has "
+            f"{len(sample.kept):,} of them, {sample.held:,} characters."
         )
         return found
 
@@ -125,9 +158,21 @@ class Corpus:
         return held.kept
 
     def folder(self, tokenizer: Tokenizer) -> Path:
-        """Where the shards belong: another text, tokenizer or size of shards gives another folder."""
-        about = [VERSION, _marks(self.paths), self._key, self._missing, self._data.shard_tokens, self._data.verbatim, tokenizer.fingerprint]
-        return cache_folder() / "shards" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
+        """Where the shards belong: another text, tokenizer or size of shards gives another
+        folder.
+        """
+        about = [
+            VERSION,
+            _marks(self.paths),
+            self._key,
+            self._missing,
+            self._data.shard_tokens,
+            self._data.verbatim,
+            tokenizer.fingerprint,
+        ]
+        return (
+            cache_folder() / "shards" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
+        )
 
     def find(self, tokenizer: Tokenizer) -> Shards | None:
         """The shards where they are already written."""
@@ -135,23 +180,29 @@ class Corpus:
         return Shards.open(folder) if (folder / INDEX).is_file() else None
 
     def shards(self, tokenizer: Tokenizer, writes: bool = True) -> Shards:
-        """The shards, written where they are not there yet. writes: of several processes of a machine one; the others wait."""
+        """The shards, written where they are not there yet. writes: of several processes of a
+        machine one; the others wait.
+        """
         folder = self.folder(tokenizer)
         while not writes and not (folder / INDEX).is_file():
             time.sleep(0.5)
         found = self.find(tokenizer)
         if found is not None:
-            self._tell(f"Token shards: {folder}, {len(found.sizes):,} with {found.tokens:,} tokens.")
+            self._tell(
+                f"Token shards: {folder}, {len(found.sizes):,} with {found.tokens:,} tokens."
+            )
             return found
         aside = folder.with_name(f"{folder.name}.{os.getpid()}.writing")
         try:
             self._write(aside, tokenizer)
-            if not (folder / INDEX).is_file():  # else another process was faster, and wrote the same
+            # else another process was faster, and wrote the same
+            if not (folder / INDEX).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
                 os.rename(aside, folder)
         except OSError as problem:
             raise DataError(
-                f"{folder} cannot be written: {problem.strerror or problem}. Name another folder with XDG_CACHE_HOME."
+                f"{folder} cannot be written: {problem.strerror or problem}. Name another folder "
+                "with XDG_CACHE_HOME."
             ) from None
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -164,16 +215,25 @@ class Corpus:
         told = time.monotonic()
         texts = 0
         for batch in _batches(training):
-            for (number, one), ids in zip(batch, tokenizer.encode_batch([one.text or "" for _, one in batch]), strict=True):
+            for (number, one), ids in zip(
+                batch, tokenizer.encode_batch([one.text or "" for _, one in batch]), strict=True
+            ):
                 writer.add(bounded(ids, one, tokenizer), number, int(one.place.rsplit(":", 1)[1]))
             texts += len(batch)
             if time.monotonic() - told > 30:
                 told = time.monotonic()
-                self._tell(f"Cutting into tokens: {texts:,} texts, {len(writer.shards):,} shards written.")
+                self._tell(
+                    f"Cutting into tokens: {texts:,} texts, {len(writer.shards):,} shards written."
+                )
         if not texts:
             raise DataError("There is nothing to train on: the training data holds no text.")
-        writer.finish(held, tokenizer=tokenizer.fingerprint, sources=[path.name for path in self.paths])
-        self._tell(f"Token shards: {len(writer.shards):,} written to {folder.with_name(self.folder(tokenizer).name)}; they serve again.")
+        writer.finish(
+            held, tokenizer=tokenizer.fingerprint, sources=[path.name for path in self.paths]
+        )
+        self._tell(
+            f"Token shards: {len(writer.shards):,} written to "
+            f"{folder.with_name(self.folder(tokenizer).name)}; they serve again."
+        )
 
 
 def _batches(found: Iterator[tuple[int, Example]]) -> Iterator[list[tuple[int, Example]]]:
@@ -194,7 +254,9 @@ def _names(given: str | list[str]) -> list[str]:
 
 
 def _marks(paths: list[Path]) -> list[tuple[str, int, int]]:
-    """By what files are known again without reading them: path, bytes, time of the last change (ns)."""
+    """By what files are known again without reading them: path, bytes, time of the last change
+    (ns).
+    """
     found: list[tuple[str, int, int]] = []
     for path in paths:
         try:
@@ -206,7 +268,9 @@ def _marks(paths: list[Path]) -> list[tuple[str, int, int]]:
 
 
 def _lines(path: Path, report: Report | None = None) -> Iterator[str]:
-    """The lines of a UTF-8 file, plain or gzipped, one at a time. Raises DataError naming the line that cannot be read."""
+    """The lines of a UTF-8 file, plain or gzipped, one at a time. Raises DataError naming the line
+    that cannot be read.
+    """
     number, marked = 0, list[int]()
     try:
         with _opened(path) as file:
@@ -214,13 +278,18 @@ def _lines(path: Path, report: Report | None = None) -> Iterator[str]:
                 number += 1
                 if len(raw) == LINE_BYTES and not raw.endswith(b"\n"):
                     raise DataError(
-                        f"{path}:{number}: the line has over {LINE_BYTES:,} bytes. A set that is streamed is read line by line: cut it "
-                        "into lines, for example with fold -s."
+                        f"{path}:{number}: the line has over {LINE_BYTES:,} bytes. A set that is "
+                        "streamed is read line by line: cut it into lines, for example with fold "
+                        "-s."
                     )
                 try:
                     line = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
                 except UnicodeDecodeError as problem:
-                    raise not_utf8(f"{path}:{number}", raw[problem.start], raw[:2] in (b"\xff\xfe", b"\xfe\xff")) from None
+                    raise not_utf8(
+                        f"{path}:{number}",
+                        raw[problem.start],
+                        raw[:2] in (b"\xff\xfe", b"\xfe\xff"),
+                    ) from None
                 marked += [number] * (number > 1 and line.startswith(MARK))
                 yield line.lstrip(MARK)
         tell_marks(str(path), marked, report)

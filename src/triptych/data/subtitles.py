@@ -1,6 +1,8 @@
-"""SubRip subtitles (.srt): read, written back as they were, and their lines cut anew where they are too long.
+"""SubRip subtitles (.srt): read, written back as they were, and their lines cut anew where they are
+too long.
 
-Numbers and times are kept as they stand in the file, whatever their order; nothing of a file is left out.
+Numbers and times are kept as they stand in the file, whatever their order; nothing of a file is
+left out.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ from ..errors import DataError
 
 STAMP = r"(\d{1,3}):(\d{2}):(\d{2})[,.](\d{1,3})"
 TIMES = re.compile(rf"[\s\ufeff]*{STAMP}\s*-->\s*{STAMP}(?:\s.*)?")
-NO_TIMES = re.compile(r"\s*\d+:\d+\S*\s*\S*-?>\s*\d+:\d+.*|\s*\d+:\d+:\d+\S*\s+\S+\s+\d+:\d+:\d+.*")  # meant as a line of times
-ARROW = re.compile(r"[\s\ufeff]*\d+:\d.*-->|.*?-->\s*\d+:\d")  # an arrow without a time on either side is text
-NUMBER = re.compile(r"[\s\ufeff]*\d+\s*")  # a byte order mark stands within files that were put together
+# meant as a line of times
+NO_TIMES = re.compile(r"\s*\d+:\d+\S*\s*\S*-?>\s*\d+:\d+.*|\s*\d+:\d+:\d+\S*\s+\S+\s+\d+:\d+:\d+.*")
+# an arrow without a time on either side is text
+ARROW = re.compile(r"[\s\ufeff]*\d+:\d.*-->|.*?-->\s*\d+:\d")
+# a byte order mark stands within files that were put together
+NUMBER = re.compile(r"[\s\ufeff]*\d+\s*")
 NUMBER_LIKE = re.compile(r"[\W_]{0,5}\d+[A-Za-z]?[\W_]{0,5}")  # #3, 3., 12a
 LONGEST_TIMES, LONGEST_CUE = 300, 5_000  # characters
 MARK = r"(?:</?[A-Za-z][^<>]*>|\{\\[^{}]*\}|[♪♫])"  # <i>, </font>, {\an8}, notes of music
@@ -30,14 +35,17 @@ BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)  # the end of a line, as a tag
 CLOSED_AND_OPENED = re.compile(r"</(\w+)>(\s*)<\1>", re.IGNORECASE)  # <i>one</i> <i>two</i>
 
 MOST_ATOMS = 400  # words of a cue; lines of more are filled one after the other
-LINE_WIDTH, EAST_LINE_WIDTH = 42, 18  # characters; the second where most are Chinese, Japanese or Korean
+# characters; the second where most are Chinese, Japanese or Korean
+LINE_WIDTH, EAST_LINE_WIDTH = 42, 18
 NOT_FIRST = "，。、；：？！）」』】》〉…～·”’％,.;:?!)]}%"  # a line may not begin with these
 NOT_LAST = "（「『【《〈“‘([{"  # nor end with these
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One subtitle: its number and times as they stand in the file (no number: None), its lines, and where it begins."""
+    """One subtitle: its number and times as they stand in the file (no number: None), its lines,
+    and where it begins.
+    """
 
     number: str | None
     times: str
@@ -54,26 +62,39 @@ class Subtitles:
     mark: bool = False
 
     def to_bytes(self) -> bytes:
-        blocks = [[*([] if cue.number is None else [cue.number]), cue.times, *cue.lines, ""] for cue in self.cues]
+        blocks = [
+            [*([] if cue.number is None else [cue.number]), cue.times, *cue.lines, ""]
+            for cue in self.cues
+        ]
         text = "".join(f"{line}{self.newline}" for block in blocks for line in block)
         return text.encode("utf-8-sig" if self.mark else "utf-8")
 
 
 def read_subtitles(path: str | Path) -> Subtitles:
-    """Raises DataError with file and line: bytes that are not UTF-8, a time that is none, text that belongs to no cue."""
+    """Raises DataError with file and line: bytes that are not UTF-8, a time that is none, text that
+    belongs to no cue.
+    """
     path = Path(path)
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}. Name a file of subtitles (.srt).") from None
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}. Name a file of subtitles (.srt)."
+        ) from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line, kind = raw.count(b"\n", 0, error.start) + 1, "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1"
+        line, kind = (
+            raw.count(b"\n", 0, error.start) + 1,
+            "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1",
+        )
         raise DataError(
-            f"{path}:{line}: byte 0x{raw[error.start]:02X} is not UTF-8. Convert the file, for example: iconv -f {kind} -t utf-8"
+            f"{path}:{line}: byte 0x{raw[error.start]:02X} is not UTF-8. Convert the file, for "
+            f"example: iconv -f {kind} -t utf-8"
         ) from None
-    cues = _cues(text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n").split("\n"), path)
+    cues = _cues(
+        text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n").split("\n"), path
+    )
     return Subtitles(cues, "\r\n" if "\r\n" in text else "\n", raw.startswith(b"\xef\xbb\xbf"))
 
 
@@ -83,25 +104,44 @@ def _cues(lines: list[str], path: Path) -> list[Cue]:
     for place in range(first):
         if not _is_blank(lines[place]):
             said = lines[place].strip()[:60]
-            raise DataError(f"{path}:{place + 1}: '{said}' belongs to no cue. A cue begins with a number and a line of times.")
+            raise DataError(
+                f"{path}:{place + 1}: '{said}' belongs to no cue. A cue begins with a number and "
+                "a line of times."
+            )
     if not heads:
-        raise DataError(f"{path} holds no subtitle. A cue is a number, a line like 00:00:01,000 --> 00:00:03,500, and its text.")
+        raise DataError(
+            f"{path} holds no subtitle. A cue is a number, a line like 00:00:01,000 --> "
+            "00:00:03,500, and its text."
+        )
     cues = []
-    for (start, times), following in zip(heads, [*[head[0] for head in heads[1:]], len(lines)], strict=True):
+    for (start, times), following in zip(
+        heads, [*[head[0] for head in heads[1:]], len(lines)], strict=True
+    ):
         text = lines[times + 1 : following]
         while text and _is_blank(text[-1]):
             text.pop()
         while text and _is_blank(text[0]):
             text.pop(0)
         if sum(map(len, text)) > LONGEST_CUE:
-            raise DataError(f"{path}:{start + 1}: a cue of {sum(map(len, text)):,} characters, and {LONGEST_CUE:,} are the most.")
-        cues.append(Cue(lines[start] if start < times else None, lines[times], tuple(text), f"{path}:{start + 1}"))
+            raise DataError(
+                f"{path}:{start + 1}: a cue of {sum(map(len, text)):,} characters, and "
+                f"{LONGEST_CUE:,} are the most."
+            )
+        cues.append(
+            Cue(
+                lines[start] if start < times else None,
+                lines[times],
+                tuple(text),
+                f"{path}:{start + 1}",
+            )
+        )
     return cues
 
 
 def _heads(lines: list[str], path: Path) -> list[tuple[int, int]]:
-    """Of every cue the line it begins at and the line of its times. A cue may begin without an empty line before it, and empty lines may
-    stand between its number and its times."""
+    """Of every cue the line it begins at and the line of its times. A cue may begin without an
+    empty line before it, and empty lines may stand between its number and its times.
+    """
     heads: list[tuple[int, int]] = []
     shapes: set[str] = set()
     for place, line in enumerate(lines):
@@ -111,18 +151,23 @@ def _heads(lines: list[str], path: Path) -> list[tuple[int, int]]:
             shapes |= {_shape(lines[start])} if start < place else set()
             heads.append((start, place))
         elif NUMBER.fullmatch(line) and (place == 0 or _is_blank(lines[place - 1])):
-            following = next((one for one in range(place + 1, len(lines)) if not _is_blank(lines[one])), place + 1)
+            following = next(
+                (one for one in range(place + 1, len(lines)) if not _is_blank(lines[one])),
+                place + 1,
+            )
             after = lines[following] if following < len(lines) else ""
             if not _means_times(after):
                 raise DataError(
-                    f"{path}:{following + 1}: '{after.strip()[:60]}' is no time, which must follow number {line.strip()[:40]} of line "
-                    f"{place + 1}; it is written 00:00:01,000 --> 00:00:03,500."
+                    f"{path}:{following + 1}: '{after.strip()[:60]}' is no time, which must "
+                    f"follow number {line.strip()[:40]} of line {place + 1}; it is written "
+                    "00:00:01,000 --> 00:00:03,500."
                 )
     return heads
 
 
 def _start(lines: list[str], times: int, taken: int, shapes: set[str]) -> int:
-    """Find the line of a cue's number, or of a name in its place; that of its times where it has none.
+    """Find the line of a cue's number, or of a name in its place; that of its times where it has
+    none.
 
     Args:
         lines: All lines of the file.
@@ -149,7 +194,9 @@ def _shape(line: str) -> str:
 
 
 def _is_blank(line: str) -> bool:
-    """Whether a line is empty; a byte order mark alone is what files that were put together leave behind."""
+    """Whether a line is empty; a byte order mark alone is what files that were put together leave
+    behind.
+    """
     return not line.replace("\ufeff", "").strip()
 
 
@@ -157,25 +204,37 @@ def _means_times(line: str) -> bool:
     """Whether a line is one of times, also where they are not written as they should be."""
     if len(line) > LONGEST_TIMES and "-->" not in line:
         return False
-    return ARROW.match(line) is not None or (len(line) <= LONGEST_TIMES and NO_TIMES.fullmatch(line) is not None)
+    return ARROW.match(line) is not None or (
+        len(line) <= LONGEST_TIMES and NO_TIMES.fullmatch(line) is not None
+    )
 
 
 def names(subtitles: Subtitles) -> list[Cue]:
     """The cues that begin with words in place of a number, where most of the file's do not."""
-    found = [cue for cue in subtitles.cues if cue.number is not None and not NUMBER_LIKE.fullmatch(cue.number)]
+    found = [
+        cue
+        for cue in subtitles.cues
+        if cue.number is not None and not NUMBER_LIKE.fullmatch(cue.number)
+    ]
     return found if 2 * len(found) < len(subtitles.cues) else []
 
 
 def _check_times(line: str, place: str) -> None:
     found = TIMES.fullmatch(line)
     if found is None or any(int(found[number]) > 59 for number in (2, 3, 6, 7)):
-        raise DataError(f"{place}: '{line.strip()[:60]}' is no time; it is written 00:00:01,000 --> 00:00:03,500.")
+        raise DataError(
+            f"{place}: '{line.strip()[:60]}' is no time; it is written 00:00:01,000 --> "
+            "00:00:03,500."
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is translated as one text: a cue, or what one speaker says in it. cue: its place in the file, from 0; lines: as they were;
-    before and after: dashes, tags and notes that stand around the text; lost: tags inside it that have no place."""
+    """What is translated as one text: a cue, or what one speaker says in it. cue: its place in the
+    file, from 0; lines: as they were;
+    before and after: dashes, tags and notes that stand around the text; lost: tags inside it that
+        have no place.
+    """
 
     cue: int
     text: str
@@ -190,7 +249,9 @@ class Unit:
 
 
 def units(cue: Cue, number: int) -> list[Unit]:
-    """A cue's texts: all its lines joined, or one for each line that begins with a speaker's dash."""
+    """A cue's texts: all its lines joined, or one for each line that begins with a speaker's
+    dash.
+    """
     turns: list[list[str]] = []
     for line in cue.lines:
         if not turns or SPEAKER.match(line):
@@ -212,8 +273,10 @@ def _unit(lines: list[str], cue: int) -> Unit:
 
 
 def _without_halves(before: str, inside: str, after: str) -> tuple[str, str, int]:
-    """What stands around a text without the tags whose other half stands in it, where it is lost; and how many these are. One that
-    opens before and one of its name that closes after are a pair, whatever stood between."""
+    """What stands around a text without the tags whose other half stands in it, where it is lost;
+    and how many these are. One that opens before and one of its name that closes after are a pair,
+    whatever stood between.
+    """
     opened: list[tuple[int, re.Match[str]]] = []
     halves: tuple[list[re.Match[str]], list[re.Match[str]]] = ([], [])  # of `before`, of `after`
     for part, text in enumerate((before, inside, after)):
@@ -249,17 +312,23 @@ def _shown(lines: Sequence[str]) -> list[str]:
 
 
 def _joined(lines: list[str]) -> str:
-    """Lines as one text, with a space between them but where both sides are written without spaces."""
+    """Lines as one text, with a space between them but where both sides are written without
+    spaces.
+    """
     whole, last = "", ""
     for line in lines:
         shown = re.sub(MARK, "", line).strip()
-        whole += ("" if not whole or (last and shown and _is_east(last) and _is_east(shown[0])) else " ") + line
+        whole += (
+            "" if not whole or (last and shown and _is_east(last) and _is_east(shown[0])) else " "
+        ) + line
         last = shown[-1:] or last
     return CLOSED_AND_OPENED.sub(r"\2", whole)
 
 
 def set_lines(unit: Unit, text: str, width: int | None = None) -> list[str]:
-    """The lines of a translated unit: as many as it had, more where one would be longer than `width` characters."""
+    """The lines of a translated unit: as many as it had, more where one would be longer than
+    `width` characters.
+    """
     limit = width or (EAST_LINE_WIDTH if is_east(text) else LINE_WIDTH)
     before, after = (len(re.sub(MARK, "", part)) for part in (unit.before, unit.after))
     lines = balanced(text, limit, len(_shown(unit.lines)), before, after)
@@ -268,33 +337,51 @@ def set_lines(unit: Unit, text: str, width: int | None = None) -> list[str]:
     return lines
 
 
-def translated(subtitles: Subtitles, parts: list[Unit], texts: list[str | None], width: int | None = None) -> Subtitles:
-    """The same cues with `texts` in place of their units' texts. None: the unit stays as it is, and so does an empty cue."""
+def translated(
+    subtitles: Subtitles, parts: list[Unit], texts: list[str | None], width: int | None = None
+) -> Subtitles:
+    """The same cues with `texts` in place of their units' texts. None: the unit stays as it is, and
+    so does an empty cue.
+    """
     lines: dict[int, list[str]] = {}
     for unit, text in zip(parts, texts, strict=True):
-        lines.setdefault(unit.cue, []).extend(unit.lines if text is None else set_lines(unit, text, width))
-    cues = [replace(cue, lines=tuple(lines.get(number, []))) for number, cue in enumerate(subtitles.cues)]
+        lines.setdefault(unit.cue, []).extend(
+            unit.lines if text is None else set_lines(unit, text, width)
+        )
+    cues = [
+        replace(cue, lines=tuple(lines.get(number, [])))
+        for number, cue in enumerate(subtitles.cues)
+    ]
     return replace(subtitles, cues=cues)
 
 
 def balanced(text: str, width: int, least: int = 1, before: int = 0, after: int = 0) -> list[str]:
-    """`text` (not empty) in the fewest lines of at most `width` characters, at least `least` where it has the words, as even as
-    they can be. A word longer than a line stands alone. before, after: room that is taken in the first line and in the last.
+    """`text` (not empty) in the fewest lines of at most `width` characters, at least `least` where
+    it has the words, as even as they can be. A word longer than a line stands alone. before, after:
+    room that is taken in the first line and in the last.
     """
     atoms = _atoms(text)
     sizes = tuple((len(atom), gap) for atom, gap in atoms)
-    if max(size for size, _ in sizes) > width or len(atoms) > MOST_ATOMS:  # one that fits nowhere would break all others
+    # one that fits nowhere would break all others
+    if max(size for size, _ in sizes) > width or len(atoms) > MOST_ATOMS:
         return _filled(atoms, width, before)
-    fewest = -(-(sum(map(sum, sizes)) + before + after) // (width + 1))  # a space is not shown at a line's end
+    # a space is not shown at a line's end
+    fewest = -(-(sum(map(sum, sizes)) + before + after) // (width + 1))
     for count in range(min(max(least, fewest, 1), len(atoms)), len(atoms) + 1):
         ends, longest = _even(sizes, count, before, after)
         if longest <= width or count == len(atoms):
-            return [_text(atoms[start:end]) for start, end in zip((0, *ends[:-1]), ends, strict=True)]
+            return [
+                _text(atoms[start:end]) for start, end in zip((0, *ends[:-1]), ends, strict=True)
+            ]
     raise AssertionError("a line for each word is the most")
 
 
-def _even(atoms: tuple[tuple[int, int], ...], count: int, before: int, after: int) -> tuple[tuple[int, ...], int]:
-    """Where each of `count` lines ends, so that the longest is shortest, then the squares of lengths least; and the longest."""
+def _even(
+    atoms: tuple[tuple[int, int], ...], count: int, before: int, after: int
+) -> tuple[tuple[int, ...], int]:
+    """Where each of `count` lines ends, so that the longest is shortest, then the squares of
+    lengths least; and the longest.
+    """
 
     @cache
     def best(start: int, left: int) -> tuple[int, int, tuple[int, ...]]:
@@ -343,8 +430,9 @@ def _text(atoms: list[tuple[str, int]]) -> str:
 
 
 def _atoms(text: str) -> list[tuple[str, int]]:
-    """What a line may end after, and whether a space stands before it: words, and single characters of writing without spaces,
-    each with the signs that must not be parted from it."""
+    """What a line may end after, and whether a space stands before it: words, and single characters
+    of writing without spaces, each with the signs that must not be parted from it.
+    """
     found: list[tuple[str, int]] = []
     for word in text.split():
         gap = 1
@@ -357,7 +445,11 @@ def _atoms(text: str) -> list[tuple[str, int]]:
 def _pieces(word: str) -> list[str]:
     pieces: list[str] = []
     for character in word:
-        if pieces and (character in NOT_FIRST or pieces[-1][-1] in NOT_LAST or not (_is_east(character) or _is_east(pieces[-1][-1]))):
+        if pieces and (
+            character in NOT_FIRST
+            or pieces[-1][-1] in NOT_LAST
+            or not (_is_east(character) or _is_east(pieces[-1][-1]))
+        ):
             pieces[-1] += character
         else:
             pieces.append(character)
@@ -372,4 +464,6 @@ def is_east(text: str) -> bool:
 
 def _is_east(character: str) -> bool:
     """A full-width character that is not Korean, which has spaces."""
-    return unicodedata.east_asian_width(character) in "WF" and not 0xAC00 <= ord(character) <= 0xD7A3
+    return (
+        unicodedata.east_asian_width(character) in "WF" and not 0xAC00 <= ord(character) <= 0xD7A3
+    )

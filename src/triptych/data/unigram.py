@@ -1,8 +1,9 @@
 """Learning a unigram vocabulary, the same to the last bit for the same texts.
 
-The trainer of the library `tokenizers` walks hash tables whose order changes from process to process, so its sums round
-differently and its prunings end differently. This one sums in a fixed order: all segmentations of all words as flat
-arrays of edges, and expectation-maximisation over them (Kudo 2018, section 3.2).
+The trainer of the library `tokenizers` walks hash tables whose order changes from process to
+process, so its sums round differently and its prunings end differently. This one sums in a fixed
+order: all segmentations of all words as flat arrays of edges, and expectation-maximisation over
+them (Kudo 2018, section 3.2).
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 
 LONGEST_PIECE = 16  # characters
-LONGEST_WORD = 40  # characters; a longer one is learnt from in parts, which keeps products of probabilities in range
+# characters; a longer one is learnt from in parts, which keeps products of probabilities in range
+LONGEST_WORD = 40
 MOST_WORDS = 200_000  # the most frequent; beyond that they hardly move a count
 KEPT = 0.75  # share of the pieces that survives a pruning, as in SentencePiece
 SMALLEST_COUNT = 0.1  # so that a character nobody needs for now keeps a probability
-NATS_A_CHARACTER = 3.0  # taken out of every piece's probability while summing; about what text costs
+# taken out of every piece's probability while summing; about what text costs
+NATS_A_CHARACTER = 3.0
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """Every place of every piece in every word. Edges are (word, start, end, piece); one copy by end, one by start."""
+    """Every place of every piece in every word. Edges are (word, start, end, piece); one copy by
+    end, one by start.
+    """
 
     lengths: np.ndarray  # (W,)
     by_end: list[np.ndarray]  # for each end: (3, edges) word, start, piece
@@ -30,7 +35,9 @@ class Lattice:
 
     @classmethod
     def of(cls, words: Sequence[str], pieces: Mapping[str, int], whole: bool = True) -> Lattice:
-        """`whole` False leaves out the edge that is all of a word: in how many other ways can it be made?"""
+        """`whole` False leaves out the edge that is all of a word: in how many other ways can it be
+        made?
+        """
         edges: list[tuple[int, int, int, int]] = []
         for number, word in enumerate(words):
             for start in range(len(word)):
@@ -62,7 +69,9 @@ class Lattice:
         return self.forward(weights)[self.lengths, np.arange(len(self.lengths))]
 
     def expected(self, weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(P,): how often each piece is used in words that occur `counts` (W,) times, over all segmentations."""
+        """(P,): how often each piece is used in words that occur `counts` (W,) times, over all
+        segmentations.
+        """
         before = self.forward(weights)
         totals = before[self.lengths, np.arange(len(self.lengths))]
         share = np.divide(counts, totals, out=np.zeros_like(totals), where=totals > 0)
@@ -78,20 +87,30 @@ class Lattice:
 
 
 def learn(words: Mapping[str, int], candidates: Sequence[str], size: int) -> dict[str, float]:
-    """Log-probabilities of the `size` best of `candidates` for `words` (word -> occurrences), best first.
+    """Log-probabilities of the `size` best of `candidates` for `words` (word -> occurrences), best
+    first.
 
     Candidates of one character are never pruned; every character of every word must be among them.
     """
     names = [piece for piece in dict.fromkeys(candidates) if len(piece) <= LONGEST_PIECE]
     pieces = {piece: number for number, piece in enumerate(names)}
     frequent = sorted(words.items(), key=lambda item: (-item[1], item[0]))[:MOST_WORDS]
-    parts = [(word[at : at + LONGEST_WORD], count) for word, count in frequent for at in range(0, len(word), LONGEST_WORD)]
-    lattice, counts = Lattice.of([part for part, _ in parts], pieces), np.array([count for _, count in parts], dtype=np.float64)
+    parts = [
+        (word[at : at + LONGEST_WORD], count)
+        for word, count in frequent
+        for at in range(0, len(word), LONGEST_WORD)
+    ]
+    lattice, counts = (
+        Lattice.of([part for part, _ in parts], pieces),
+        np.array([count for _, count in parts], dtype=np.float64),
+    )
     themselves = Lattice.of(names, pieces, whole=False)
     sizes = np.array([len(piece) for piece in names], dtype=np.int64)
     scale = np.exp(NATS_A_CHARACTER * sizes)
 
-    probabilities = _normalised(_occurrences(lattice, counts, len(pieces)) * sizes, np.ones(len(pieces), dtype=bool))
+    probabilities = _normalised(
+        _occurrences(lattice, counts, len(pieces)) * sizes, np.ones(len(pieces), dtype=bool)
+    )
     alive = np.ones(len(pieces), dtype=bool)
     while True:
         for _ in range(2):
@@ -101,13 +120,18 @@ def learn(words: Mapping[str, int], candidates: Sequence[str], size: int) -> dic
         prunable = np.flatnonzero(alive & (sizes > 1))
         if surplus <= 0 or not len(prunable):
             break
-        # what the texts' log-likelihood loses without a piece: each use of it is spelt with the others
+        # what the texts' log-likelihood loses without a piece: each use of it is spelt with the
+        # others
         instead = themselves.totals(probabilities * scale)[prunable]
-        loss = used[prunable] * (np.log(probabilities[prunable] * scale[prunable]) - np.log(np.maximum(instead, 1e-300)))
+        loss = used[prunable] * (
+            np.log(probabilities[prunable] * scale[prunable]) - np.log(np.maximum(instead, 1e-300))
+        )
         dropped = min(surplus, max(1, int(alive.sum() * (1 - KEPT))), len(prunable))
         alive[prunable[np.argsort(loss, kind="stable")[:dropped]]] = False
         probabilities = _normalised(used, alive)
-    best = sorted(np.flatnonzero(alive).tolist(), key=lambda number: (-probabilities[number], names[number]))
+    best = sorted(
+        np.flatnonzero(alive).tolist(), key=lambda number: (-probabilities[number], names[number])
+    )
     return {names[number]: float(np.log(probabilities[number])) for number in best}
 
 

@@ -9,7 +9,9 @@ import numpy as np
 
 
 def starts(length: int, room: int, stride: int) -> list[int]:
-    """Where windows of `room` tokens begin, `stride` apart, until `length` tokens are covered; the last one ends with them."""
+    """Where windows of `room` tokens begin, `stride` apart, until `length` tokens are covered; the
+    last one ends with them.
+    """
     assert 0 < stride <= room, "a stride longer than the window would pass over tokens"
     if length <= room:
         return [0]
@@ -23,11 +25,14 @@ def windows_of_text(ids: np.ndarray, *, window: int, stride: int) -> Iterator[tu
         yield (ids[first : first + window - 2],)
 
 
-def windows_of_pair(one: np.ndarray, other: np.ndarray, *, window: int, stride: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Parts of both texts, at most `window` - 3 tokens together; every token of each stands in one at least.
+def windows_of_pair(
+    one: np.ndarray, other: np.ndarray, *, window: int, stride: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Parts of both texts, at most `window` - 3 tokens together; every token of each stands in one
+    at least.
 
-    A text that takes less than half of the room is kept whole; else both are walked through side by side, each at the same
-    share of its length.
+    A text that takes less than half of the room is kept whole; else both are walked through side by
+    side, each at the same share of its length.
     """
     room = window - 3
     if len(one) + len(other) <= room:
@@ -44,5 +49,8 @@ def windows_of_pair(one: np.ndarray, other: np.ndarray, *, window: int, stride: 
               for ids, size in zip((one, other), rooms, strict=True)]  # fmt: skip
     count = max(map(len, places))
     for number in range(count):
-        first, second = (place[round(number * (len(place) - 1) / (count - 1))] if count > 1 else 0 for place in places)
+        first, second = (
+            place[round(number * (len(place) - 1) / (count - 1))] if count > 1 else 0
+            for place in places
+        )
         yield one[first : first + rooms[0]], other[second : second + rooms[1]]

@@ -1,10 +1,12 @@
-"""Build a compiled program and try it, in a process of its own: a crash in there ends nobody's work.
+"""Build a compiled program and try it, in a process of its own: a crash in there ends nobody's
+work.
 
     python build_program.py FOLDER
 
-FOLDER holds `traced.pt2` (the exported step), `trials.safetensors` (of some steps the arguments and what plain steps made of them: "0
-given 3" is the first one's fourth argument) and `asked.json` (options, threads, tolerance). Writes `step.pt2` there. Leaves with 0 only
-where the program gave what the plain steps gave. Imports nothing of triptych.
+FOLDER holds `traced.pt2` (the exported step), `trials.safetensors` (of some steps the arguments and
+what plain steps made of them: "0 given 3" is the first one's fourth argument) and `asked.json`
+(options, threads, tolerance). Writes `step.pt2` there. Leaves with 0 only where the program gave
+what the plain steps gave. Imports nothing of triptych.
 """
 
 from __future__ import annotations
@@ -25,12 +27,18 @@ def build(folder: Path, options: dict[str, Any]) -> Path:
 
     path = folder / "step.pt2"
     with torch.no_grad():
-        aoti_compile_and_package(torch.export.load(folder / "traced.pt2"), package_path=str(path), inductor_configs=options)
+        aoti_compile_and_package(
+            torch.export.load(folder / "traced.pt2"),
+            package_path=str(path),
+            inductor_configs=options,
+        )
     return path
 
 
 def farthest(program: Any, given: list[Tensor], wanted: list[Tensor]) -> float:
-    """How far a program's states, logits, keys and values lie from those of plain steps, beside the latter's size."""
+    """How far a program's states, logits, keys and values lie from those of plain steps, beside the
+    latter's size.
+    """
     written = given[5 : 5 + len(wanted) - 2]  # keys and values
     found = [*program(list(given)), *written]
     pairs = [(a.float(), b.float()) for a, b in zip(found, wanted, strict=True)]
@@ -41,17 +49,29 @@ def farthest(program: Any, given: list[Tensor], wanted: list[Tensor]) -> float:
 def main(folder: Path) -> int:
     from torch._inductor import aoti_load_package
 
-    asked, trials = json.loads((folder / "asked.json").read_text()), load_file(folder / "trials.safetensors")
+    asked, trials = (
+        json.loads((folder / "asked.json").read_text()),
+        load_file(folder / "trials.safetensors"),
+    )
     torch.set_num_threads(asked["threads"])
     program = aoti_load_package(str(build(folder, asked["options"]))).loader.boxed_run
     for number in range(asked["trials"]):
-        names = {kind: sorted((name for name in trials if name.startswith(f"{number} {kind} ")), key=lambda name: int(name.split()[2]))
-                 for kind in ("given", "wanted")}  # fmt: skip
+        names = {
+            kind: sorted(
+                (name for name in trials if name.startswith(f"{number} {kind} ")),
+                key=lambda name: int(name.split()[2]),
+            )
+            for kind in ("given", "wanted")
+        }
         given, wanted = ([trials[name] for name in names[kind]] for kind in ("given", "wanted"))
         away = farthest(program, given, wanted)
         if not away <= asked["tolerance"]:
             shapes = ", ".join(str(tuple(x.shape)) for x in given[:6])
-            print(f"what it computes is wrong by {away:.3g} of its size for arguments of the shapes {shapes}", file=sys.stderr)
+            print(
+                f"what it computes is wrong by {away:.3g} of its size for arguments of the shapes "
+                f"{shapes}",
+                file=sys.stderr,
+            )
             return 1
     return 0
 

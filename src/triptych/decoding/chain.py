@@ -1,6 +1,8 @@
-"""The best path, and every label's probability, in a chain of labels: scores of each place, and of each pair of neighbours.
+"""The best path, and every label's probability, in a chain of labels: scores of each place, and of
+each pair of neighbours.
 
-Plain numpy: a document's windows are put together first, so a chain can have 100,000 places and few labels.
+Plain numpy: a document's windows are put together first, so a chain can have 100,000 places and few
+    labels.
 """
 
 from __future__ import annotations
@@ -10,11 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 NEVER = -1e4  # the score of what cannot be: out of reach of any model, and no infinity
-LEAST = -60.0  # log of the smallest share that a label of a place is held to have beside its best: no sum becomes nothing
+# log of the smallest share that a label of a place is held to have beside its best: no sum becomes
+# nothing
+LEAST = -60.0
 
 
 class Chain(NamedTuple):
-    """Scores of neighbours, (L, L) from the row's label to the column's; of beginning (L,) and of ending (L,) with a label."""
+    """Scores of neighbours, (L, L) from the row's label to the column's; of beginning (L,) and of
+    ending (L,) with a label.
+    """
 
     pairs: np.ndarray
     first: np.ndarray
@@ -22,7 +28,9 @@ class Chain(NamedTuple):
 
 
 def best_path(scores: np.ndarray, chain: Chain) -> list[int]:
-    """The labels of highest total score (Viterbi 1967). scores: (W, L); an empty chain has an empty path."""
+    """The labels of highest total score (Viterbi 1967). scores: (W, L); an empty chain has an empty
+    path.
+    """
     if not len(scores):
         return []
     columns, back = chain.pairs.T.copy(), np.zeros(scores.shape, dtype=np.int32)
@@ -39,7 +47,9 @@ def best_path(scores: np.ndarray, chain: Chain) -> list[int]:
 
 
 def marginals(scores: np.ndarray, chain: Chain) -> np.ndarray:
-    """(W, L) probability of each label at each place, over all paths (Rabiner 1989, section III): forwards and backwards."""
+    """(W, L) probability of each label at each place, over all paths (Rabiner 1989, section III):
+    forwards and backwards.
+    """
     if not len(scores):
         return scores.copy()
     pairs = np.exp(chain.pairs - chain.pairs.max())

@@ -1,10 +1,11 @@
 """From logits to tokens for a whole batch at once, in few passes over the vocabulary.
 
-On a CPU `topk` and `argmax` over thousands of columns cost as much as a layer of a small model. The largest of each block
-of columns costs a tenth; the best tokens stand in the best blocks, so only those are looked at. The result is exact.
+On a CPU `topk` and `argmax` over thousands of columns cost as much as a layer of a small model. The
+largest of each block of columns costs a tenth; the best tokens stand in the best blocks, so only
+those are looked at. The result is exact.
 
-Logits in bfloat16 are rounded to eight bits, which decides between near tokens and adds up over a sentence; of the few tokens that
-can be chosen they are computed anew in fp32 (`refine`).
+Logits in bfloat16 are rounded to eight bits, which decides between near tokens and adds up over a
+sentence; of the few tokens that can be chosen they are computed anew in fp32 (`refine`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def is_end(tokens: Tensor, ends: Ends) -> Tensor:
 
 
 class Survey:
-    """One look over logits (B, V). norms: (B,) fp32, so that logit - norm is a log-probability; None when not asked for."""
+    """One look over logits (B, V). norms: (B,) fp32, so that logit - norm is a log-probability;
+    None when not asked for.
+    """
 
     def __init__(self, logits: Tensor, with_norms: bool = True) -> None:
         self.logits, self.vocabulary = logits, logits.shape[1]
@@ -52,26 +55,34 @@ class Survey:
         self.norms = torch.cat(norms) if with_norms else None
 
     def _blocks(self, logits: Tensor) -> Tensor:
-        """(B, V) -> (B, BLOCK, columns), a view; block c holds tokens c, c + columns, ...; the remainder is left out."""
+        """(B, V) -> (B, BLOCK, columns), a view; block c holds tokens c, c + columns, ...; the
+        remainder is left out.
+        """
         return logits[:, : self.columns * BLOCK].unflatten(1, (BLOCK, self.columns))
 
     def forbid(self, token: int, rows: Tensor) -> None:
-        """`token` may not be chosen in `rows` (B,) bool. The norms stay those of the model's own distribution."""
+        """`token` may not be chosen in `rows` (B,) bool. The norms stay those of the model's own
+        distribution.
+        """
         self.logits[:, token].masked_fill_(rows, float("-inf"))
         if self.peaks is not None and token < self.columns * BLOCK:
             column = token % self.columns
             self.peaks[:, column] = self._blocks(self.logits)[:, :, column].amax(1).float()
 
     def forbid_each(self, rows: Tensor, tokens: Tensor, ends: int = 1) -> None:
-        """`tokens` (n,), none of them one of the `ends` end tokens, may not be chosen, each in its row `rows` (n,); where nothing but an
-        end would be left, they may. The norms stay as in `forbid`."""
+        """`tokens` (n,), none of them one of the `ends` end tokens, may not be chosen, each in its
+        row `rows` (n,); where nothing but an end would be left, they may. The norms stay as in
+        `forbid`.
+        """
         some = torch.bincount(rows, minlength=self.logits.shape[0]) < self.vocabulary - ends
         rows, tokens = rows[some[rows]], tokens[some[rows]]
         self.logits[rows, tokens] = float("-inf")
         if self.peaks is not None:
             inside = tokens < self.columns * BLOCK
             rows, columns = rows[inside], tokens[inside] % self.columns
-            self.peaks[rows, columns] = self.logits[rows[:, None], self._members(columns)].float().amax(1)
+            self.peaks[rows, columns] = (
+                self.logits[rows[:, None], self._members(columns)].float().amax(1)
+            )
 
     def _members(self, columns: Tensor) -> Tensor:
         """(...) blocks -> (..., BLOCK) their tokens."""
@@ -81,22 +92,35 @@ class Survey:
         """(B, count) int64, the most probable tokens of each row, in no order."""
         if self.peaks is None:
             return self.logits.topk(count, -1, sorted=False)[1]
-        blocks = self.peaks.argmax(-1, keepdim=True) if count == 1 else self.peaks.topk(min(count, self.columns), -1, sorted=False)[1]
+        blocks = (
+            self.peaks.argmax(-1, keepdim=True)
+            if count == 1
+            else self.peaks.topk(min(count, self.columns), -1, sorted=False)[1]
+        )
         tokens = self._members(blocks).flatten(1)  # (B, count * BLOCK)
         rest = torch.arange(self.columns * BLOCK, self.vocabulary).expand(tokens.shape[0], -1)
         tokens = torch.cat((tokens, rest), 1)
         values = self.logits.gather(1, tokens).float()
-        return tokens.gather(1, values.argmax(-1, keepdim=True) if count == 1 else values.topk(count, -1, sorted=False)[1])
+        return tokens.gather(
+            1,
+            values.argmax(-1, keepdim=True)
+            if count == 1
+            else values.topk(count, -1, sorted=False)[1],
+        )
 
     def refine(self, exact: Exact, count: int) -> None:
-        """Take the exact logits of the `count` best tokens of each row, and their share of the norm."""
+        """Take the exact logits of the `count` best tokens of each row, and their share of the
+        norm.
+        """
         tokens = self._best(min(count, self.vocabulary))
         rounded = self.logits.gather(1, tokens).float()
         values = exact(tokens).masked_fill(rounded == float("-inf"), float("-inf"))
         self.near = tokens, values
         if self.norms is not None:
             norms = self.norms[:, None]
-            self.norms = self.norms + torch.log1p(((values - norms).exp() - (rounded - norms).exp()).sum(-1).clamp_min(-0.9))
+            self.norms = self.norms + torch.log1p(
+                ((values - norms).exp() - (rounded - norms).exp()).sum(-1).clamp_min(-0.9)
+            )
 
     def best(self) -> tuple[Tensor, Tensor]:
         """(B,) int64, the most probable token of each row, and its logit (B,) fp32."""
@@ -109,27 +133,39 @@ class Survey:
         tokens = self._best(1)
         return tokens[:, 0], self.logits.gather(1, tokens)[:, 0].float()
 
-    def best_of_beams(self, offsets: Tensor, beams: int, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def best_of_beams(
+        self, offsets: Tensor, beams: int, count: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The `count` best continuations of each of R sources, `beams` consecutive rows a source.
 
-        offsets: (B,) fp32, added to a row's logits. Returns totals (R, count) falling, rows (R, count) in 0..B, tokens (R, count),
-        and their logits (R, count) fp32. After `refine` to C tokens a row there are at most beams x C.
+        offsets: (B,) fp32, added to a row's logits. Returns totals (R, count) falling, rows (R,
+        count) in 0..B, tokens (R, count), and their logits (R, count) fp32. After `refine` to C
+        tokens a row there are at most beams x C.
         """
         logits, vocabulary, sources = self.logits, self.vocabulary, self.logits.shape[0] // beams
         first = torch.arange(0, sources * beams, beams, device=logits.device)[:, None]  # (R, 1)
         if self.near is not None:
             near, values = (part.reshape(sources, -1) for part in self.near)  # (R, beams * C)
             each = near.shape[1] // beams
-            totals, places = (values + offsets.view(sources, beams).repeat_interleave(each, 1)).topk(min(count, near.shape[1]))
+            totals, places = (
+                values + offsets.view(sources, beams).repeat_interleave(each, 1)
+            ).topk(min(count, near.shape[1]))
             return totals, first + places // each, near.gather(1, places), values.gather(1, places)
         if self.peaks is None:
             values = logits.float()
             totals, places = (values + offsets[:, None]).view(sources, -1).topk(count)
-            return totals, first + places // vocabulary, places % vocabulary, values.view(sources, -1).gather(1, places)
+            return (
+                totals,
+                first + places // vocabulary,
+                places % vocabulary,
+                values.view(sources, -1).gather(1, places),
+            )
         peaks = (self.peaks + offsets[:, None]).view(sources, -1)  # (R, beams * columns)
         places = peaks.topk(min(count, peaks.shape[1]), sorted=False)[1]
         tokens = self._members(places % self.columns).view(sources, -1)
-        rows = (first + places // self.columns)[:, :, None].expand(-1, -1, BLOCK).reshape(sources, -1)
+        rows = (
+            (first + places // self.columns)[:, :, None].expand(-1, -1, BLOCK).reshape(sources, -1)
+        )
         left = vocabulary - self.columns * BLOCK
         if left:
             rest = torch.arange(self.columns * BLOCK, vocabulary).repeat(beams).expand(sources, -1)
@@ -141,7 +177,9 @@ class Survey:
 
 
 def log_norms(logits: Tensor) -> Tensor:
-    """(B, V) -> (B,) fp32: log of the sum of exponentials, so that logit - norm is a log-probability."""
+    """(B, V) -> (B,) fp32: log of the sum of exponentials, so that logit - norm is a
+    log-probability.
+    """
     if logits.device.type != "cpu" or not logits.numel():
         return torch.logsumexp(logits.float(), -1)
     chunks = (chunk.float() for chunk in logits.split(max(1, CHUNK // logits.shape[1])))
@@ -149,8 +187,10 @@ def log_norms(logits: Tensor) -> Tensor:
 
 
 def repeat_less(logits: Tensor, seen: Tensor, lengths: Tensor, penalty: float) -> Tensor:
-    """Logits (B, V), fp32 and new, where those of the first `lengths` (B,) tokens of `seen` (B, L) are divided by the penalty
-    if above zero, else multiplied by it (Keskar et al. 2019, section 4.1)."""
+    """Logits (B, V), fp32 and new, where those of the first `lengths` (B,) tokens of `seen` (B, L)
+    are divided by the penalty if above zero, else multiplied by it (Keskar et al. 2019, section
+    4.1).
+    """
     if not seen.shape[1]:
         return logits
     logits = logits.float()
@@ -164,8 +204,10 @@ def repeat_less(logits: Tensor, seen: Tensor, lengths: Tensor, penalty: float) -
 
 def repeats(tokens: Tensor, first: Tensor, written: Tensor, size: int, ends: Ends,
             before: Tensor | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """What would repeat a run of `size` tokens within tokens (B, L) from `first` (B,) to `written` (B,): rows (n,) and the tokens (n,),
-    of which none is one of `ends`. before (A,): tokens that stand before those of `first`, which are then one place for all."""
+    """What would repeat a run of `size` tokens within tokens (B, L) from `first` (B,) to `written`
+    (B,): rows (n,) and the tokens (n,), of which none is one of `ends`. before (A,): tokens that
+    stand before those of `first`, which are then one place for all.
+    """
     if before is not None and before.numel():
         start = int(first[0])
         tokens = torch.cat((before.expand(tokens.shape[0], -1), tokens[:, start:]), 1)
@@ -174,7 +216,13 @@ def repeats(tokens: Tensor, first: Tensor, written: Tensor, size: int, ends: End
         return written.new_empty(0), written.new_empty(0)
     runs = tokens.unfold(1, size, 1)  # (B, L - size + 1, size)
     place = torch.arange(runs.shape[1], device=tokens.device)
-    last = tokens.gather(1, (written[:, None] - size + 1 + torch.arange(size - 1, device=tokens.device)).clamp_min(0))
-    same = (runs[:, :, :-1] == last[:, None]).all(-1) & (place >= first[:, None]) & (place + size <= written[:, None])
+    last = tokens.gather(
+        1, (written[:, None] - size + 1 + torch.arange(size - 1, device=tokens.device)).clamp_min(0)
+    )
+    same = (
+        (runs[:, :, :-1] == last[:, None]).all(-1)
+        & (place >= first[:, None])
+        & (place + size <= written[:, None])
+    )
     rows, places = (same & ~is_end(runs[:, :, -1], ends)).nonzero(as_tuple=True)
     return rows, runs[rows, places, -1]

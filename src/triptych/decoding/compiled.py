@@ -1,8 +1,10 @@
-"""A decoder's step as one compiled program: torch's AOTInductor writes it in C++ for this processor, and a C++ compiler builds it.
+"""A decoder's step as one compiled program: torch's AOTInductor writes it in C++ for this
+processor, and a C++ compiler builds it.
 
-A small model spends most of a step on the way from one operation to the next, and oneDNN's product of a single row costs several times
-what reading the weights does. One program has neither. To build it takes about a minute; it is kept in the user's cache, by what went
-into it, and found there the next time. Steps that no program serves are taken plainly (docs/decisions/013-compiled-step.md).
+A small model spends most of a step on the way from one operation to the next, and oneDNN's product
+of a single row costs several times what reading the weights does. One program has neither. To build
+it takes about a minute; it is kept in the user's cache, by what went into it, and found there the
+next time. Steps that no program serves are taken plainly (docs/decisions/013-compiled-step.md).
 """
 
 from __future__ import annotations
@@ -31,10 +33,14 @@ from ..model.transformer import Transformer
 from .settings import DecodingSettings
 
 COMPILERS = ("g++", "c++", "clang++")
-OPTIONS = {"freezing": True, "max_autotune": True, "max_autotune_gemm_backends": "CPP,ATEN"}  # of torch's inductor
-SLOTS, SOURCES = 48, 32  # of the example that a program is traced with: any number will do later, products are chosen for this one
+# of torch's inductor
+OPTIONS = {"freezing": True, "max_autotune": True, "max_autotune_gemm_backends": "CPP,ATEN"}
+# of the example that a program is traced with: any number will do later, products are chosen for
+# this one
+SLOTS, SOURCES = 48, 32
 BUILDS = 2  # programs that one process builds for a model; what more it would need is taken plainly
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}  # of a program beside plain steps, as a share of the norm
+# of a program beside plain steps, as a share of the norm
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 BUILDER = Path(__file__).with_name("build_program.py")
 LOCK = threading.Lock()  # two threads that decode side by side need the same program
 
@@ -48,18 +54,28 @@ def can_compile() -> bool:
 
 def programs_folder() -> Path:
     """Where programs are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych" / "programs"
+    return (
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych" / "programs"
+    )
 
 
 def compile_step(model: Any, settings: DecodingSettings, folder: Path | None = None) -> None:
-    """From now on `model` takes a compiled program for a step, where one fits. Raises UsageError where that cannot be.
+    """From now on `model` takes a compiled program for a step, where one fits. Raises UsageError
+    where that cannot be.
 
     settings: programs are for as many rows of a source as these ask for.
     """
-    if not isinstance(model, Transformer) or model.config.decoder is None or model.embedding.weight.device.type != "cpu":
+    if (
+        not isinstance(model, Transformer)
+        or model.config.decoder is None
+        or model.embedding.weight.device.type != "cpu"
+    ):
         raise UsageError("decoding.compile is for Transformers that write, on a CPU. Leave it out.")
     if not can_compile():
-        raise UsageError(f"decoding.compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is at hand. Leave it out.")
+        raise UsageError(
+            f"decoding.compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is at "
+            "hand. Leave it out."
+        )
     if model.compiled is None:
         model.compiled = CompiledStep(model, folder or programs_folder())
     draws = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
@@ -69,8 +85,21 @@ def compile_step(model: Any, settings: DecodingSettings, folder: Path | None = N
 class Slots:
     """Stands for a State inside a program: new keys and values go where `slots` (T,) says."""
 
-    def __init__(self, slots: Tensor, keys: list[Tensor], values: list[Tensor], fused: list[Any], cross: CrossKeys | None) -> None:
-        self.slots, self.keys, self.values, self.fused, self.cross = slots, keys, values, fused, cross
+    def __init__(
+        self,
+        slots: Tensor,
+        keys: list[Tensor],
+        values: list[Tensor],
+        fused: list[Any],
+        cross: CrossKeys | None,
+    ) -> None:
+        self.slots, self.keys, self.values, self.fused, self.cross = (
+            slots,
+            keys,
+            values,
+            fused,
+            cross,
+        )
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """As `State.append`."""
@@ -82,45 +111,67 @@ class Slots:
 
 
 class Step(nn.Module):
-    """What is compiled: one token in each of R x `beams` rows. A module, so that its weights are constants and can be laid out anew."""
+    """What is compiled: one token in each of R x `beams` rows. A module, so that its weights are
+    constants and can be laid out anew.
+    """
 
     def __init__(self, model: Transformer) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor, slots: Tensor, keys: list[Tensor], values: list[Tensor],
-                cross: tuple[list[Tensor], list[Tensor], Tensor] | None) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """x (R, beams, D); cosine and sine of the positions (R, beams, E), E 0 where they are not rotary; mask (R, 1, beams, 1, C); slots
-        (beams,); keys and values of every layer (R, K, C, E), which are written to; of the memory (R, K, S, E) and its bias.
-        Returns last states (R * beams, D), logits (R * beams, V)."""
+    def forward(
+        self,
+        x: Tensor,
+        cosine: Tensor,
+        sine: Tensor,
+        mask: Tensor,
+        slots: Tensor,
+        keys: list[Tensor],
+        values: list[Tensor],
+        cross: tuple[list[Tensor], list[Tensor], Tensor] | None,
+    ) -> tuple[Tensor, Tensor]:
+        """x (R, beams, D); cosine and sine of the positions (R, beams, E), E 0 where they are not
+        rotary; mask (R, 1, beams, 1, C); slots (beams,); keys and values of every layer (R, K, C,
+        E), which are written to; of the memory (R, K, S, E) and its bias. Returns last states (R *
+        beams, D), logits (R * beams, V).
+        """
         rows = x.shape[0] * x.shape[1]
         fused = [block.self_attention.fused_now() for block in self.model.decoder.blocks]  # type: ignore[union-attr,operator]
         seen = None if cross is None else CrossKeys(cross[0], cross[1], slots, cross[2])
         past = Slots(slots, keys, values, fused, seen)
-        angles = (cosine.reshape(rows, 1, -1), sine.reshape(rows, 1, -1)) if cosine.shape[2] else None
+        angles = (
+            (cosine.reshape(rows, 1, -1), sine.reshape(rows, 1, -1)) if cosine.shape[2] else None
+        )
         return self.model.through(x.reshape(rows, -1), angles, (rows, 1), mask, past)
 
 
 class CompiledStep:
-    """`Step` of a model, built when first needed: for one source or many, a number of beams, a number of threads."""
+    """`Step` of a model, built when first needed: for one source or many, a number of beams, a
+    number of threads.
+    """
 
     def __init__(self, model: Transformer, folder: Path) -> None:
         self.step, self.folder, self.contents = Step(model), folder, ""
-        self.beams: set[int] = set()  # rows of a source that are asked for; other numbers of rows come and go within a search
+        # rows of a source that are asked for; other numbers of rows come and go within a search
+        self.beams: set[int] = set()
         self.idle: dict[Kind, list[Any]] = {}  # loaded programs; one runs for one thread at a time
         self.plain: set[Kind] = set()  # what no program serves
         self.built = 0
 
     def fits(self, state: State, steps: int) -> bool:
-        """Whether this step is one for a program: one token a row after the first step, all rows of a source there, and not the last
-        rows of a batch that has shrunk to one."""
+        """Whether this step is one for a program: one token a row after the first step, all rows of
+        a source there, and not the last rows of a batch that has shrunk to one.
+        """
         usual = steps == 1 and state.used > 0 and state.beams in self.beams
         sources = state.pool.keys[0].shape[0]
         return usual and (sources > 1 or sources == state.began == 1)
 
-    def __call__(self, x: Tensor, angles: Angles | None, mask: Tensor, state: State, steps: int) -> tuple[Tensor, Tensor] | None:
-        """x (R * beams, D), angles two of (R * beams, 1, E) or None, mask (R, 1, beams, 1, C) -> last states, logits; None where no
-        program serves this step."""
+    def __call__(
+        self, x: Tensor, angles: Angles | None, mask: Tensor, state: State, steps: int
+    ) -> tuple[Tensor, Tensor] | None:
+        """x (R * beams, D), angles two of (R * beams, 1, E) or None, mask (R, 1, beams, 1, C) ->
+        last states, logits; None where no program serves this step.
+        """
         sources, beams = state.pool.keys[0].shape[0], state.beams
         kind = (sources == 1, beams, torch.get_num_threads())
         if kind in self.plain or not self.fits(state, steps):
@@ -141,11 +192,22 @@ class CompiledStep:
                 hidden = torch.zeros(sources, 1, 1, 1, cross.keys[0].shape[2], dtype=x.dtype)
             seen = [*cross.keys, *cross.values, hidden]
         cosine, sine = angles or 2 * (x.new_empty(sources, beams, 0, dtype=torch.float32),)
-        given = [x.view(sources, beams, -1), cosine.view(sources, beams, -1), sine.view(sources, beams, -1), mask, slots]
-        if not all(one.is_contiguous() for one in cache):  # they are written to, so a copy would not do
+        given = [
+            x.view(sources, beams, -1),
+            cosine.view(sources, beams, -1),
+            sine.view(sources, beams, -1),
+            mask,
+            slots,
+        ]
+        # they are written to, so a copy would not do
+        if not all(one.is_contiguous() for one in cache):
             return None
-        try:  # a program asks nothing about strides: it takes the numbers as if they stood one after the other
-            states, logits = program([*(one.contiguous() for one in given), *cache, *(one.contiguous() for one in seen)])
+        # a program asks nothing about strides: it takes the numbers as if they stood one after the
+        # other
+        try:
+            states, logits = program(
+                [*(one.contiguous() for one in given), *cache, *(one.contiguous() for one in seen)]
+            )
         except RuntimeError as error:
             self._give_up(kind, f"it failed ({str(error).strip().splitlines()[-1]})")
             return None
@@ -153,7 +215,9 @@ class CompiledStep:
         return states, logits
 
     def _program(self, kind: Kind, x: Tensor) -> Any:
-        """A program of this kind, loaded once more; built where there is none yet; None where there can be none."""
+        """A program of this kind, loaded once more; built where there is none yet; None where there
+        can be none.
+        """
         from torch._inductor import aoti_load_package
 
         with LOCK:
@@ -161,15 +225,23 @@ class CompiledStep:
                 return None
             self.contents = self.contents or contents(self.step.model)
             single, beams, threads = kind
-            # Where there is none for so many threads, one that was made for a single thread will do.
-            paths = [self._path((single, beams, number), x.dtype) for number in dict.fromkeys((threads, 1))]
+            # Where there is none for so many threads, one that was made for a single thread will
+            # do.
+            paths = [
+                self._path((single, beams, number), x.dtype)
+                for number in dict.fromkeys((threads, 1))
+            ]
             path = next((one for one in paths if one.exists()), paths[0])
             if not path.exists() and not self._make(kind, path, x.dtype):
                 return None
             try:
                 return aoti_load_package(str(path)).loader.boxed_run
             except RuntimeError as error:
-                self._give_up(kind, f"{path} could not be loaded ({str(error).strip().splitlines()[-1]}); delete it")
+                self._give_up(
+                    kind,
+                    f"{path} could not be loaded ({str(error).strip().splitlines()[-1]}); delete "
+                    "it",
+                )
                 return None
 
     def _path(self, kind: Kind, precision: torch.dtype) -> Path:
@@ -180,18 +252,29 @@ class CompiledStep:
         """Take steps of this kind plainly from now on, and say so."""
         self.plain.add(kind)
         single, beams, threads = kind
-        steps = f"steps of {'one text' if single else 'several texts'}, {beams} rows each, on {threads} threads"
-        message = f"decoding.compile: {steps} are taken without a compiled program, because {why}. The answers are the same."
+        steps = (
+            f"steps of {'one text' if single else 'several texts'}, {beams} rows each, on "
+            f"{threads} threads"
+        )
+        message = (
+            f"decoding.compile: {steps} are taken without a compiled program, because {why}. The "
+            "answers are the same."
+        )
         warnings.warn(message, TriptychWarning, stacklevel=2)
 
     def _make(self, kind: Kind, path: Path, precision: torch.dtype) -> bool:
-        """Build a program and keep it; whether that could be done. What failed once is not tried again."""
+        """Build a program and keep it; whether that could be done. What failed once is not tried
+        again.
+        """
         failed = path.with_suffix(".failed")
         if failed.exists():
             self._give_up(kind, f"building it failed before (delete {failed} to try again)")
             return False
         if self.built >= BUILDS:
-            self._give_up(kind, f"{BUILDS} programs were built in this run already; the next run builds the next")
+            self._give_up(
+                kind,
+                f"{BUILDS} programs were built in this run already; the next run builds the next",
+            )
             return False
         self.built += 1
         place = Path(tempfile.mkdtemp(prefix="triptych-"))
@@ -204,25 +287,46 @@ class CompiledStep:
             failed.write_text(problem, encoding="utf-8")
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        self._give_up(kind, f"building it failed: {problem.strip().splitlines()[-1]} (the whole story: {failed}; delete it to try again)")
+        self._give_up(
+            kind,
+            f"building it failed: {problem.strip().splitlines()[-1]} (the whole story: {failed}; "
+            "delete it to try again)",
+        )
         return False
 
     def _build(self, kind: Kind, place: Path, precision: torch.dtype) -> str:
-        """Trace the step here, build `step.pt2` in `place` and try it in another process. Returns what went wrong, or ""."""
+        """Trace the step here, build `step.pt2` in `place` and try it in another process. Returns
+        what went wrong, or "".
+        """
         try:
             with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=[]):
                 torch.export.save(self._traced(*kind[:2]), place / "traced.pt2")
                 trials = self._trials(*kind[:2])
-                save_file({name: one for each in trials for name, one in each.items()}, place / "trials.safetensors")
-                asked = {"options": OPTIONS, "threads": kind[2], "trials": len(trials), "tolerance": TOLERANCE.get(precision, 0.1)}
+                save_file(
+                    {name: one for each in trials for name, one in each.items()},
+                    place / "trials.safetensors",
+                )
+                asked = {
+                    "options": OPTIONS,
+                    "threads": kind[2],
+                    "trials": len(trials),
+                    "tolerance": TOLERANCE.get(precision, 0.1),
+                }
                 (place / "asked.json").write_text(json.dumps(asked))
         except Exception as error:  # torch.export raises all kinds; the plain step goes on
             return f"{type(error).__name__}: {error}"
-        done = subprocess.run([sys.executable, "-P", str(BUILDER), str(place)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              errors="replace")  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-P", str(BUILDER), str(place)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
         if done.returncode:
             ended = f"the process that builds and tries it ended with {done.returncode}"
-            return f"{done.stderr[-20_000:]}\n" + (ended if done.returncode < 0 or not done.stderr.strip() else "")
+            return f"{done.stderr[-20_000:]}\n" + (
+                ended if done.returncode < 0 or not done.stderr.strip() else ""
+            )
         return ""
 
     def _traced(self, is_single: bool, beams: int) -> Any:
@@ -236,10 +340,14 @@ class CompiledStep:
         return export(self.step, given, dynamic_shapes=shapes, strict=False)
 
     def _trials(self, is_single: bool, beams: int) -> list[dict[str, Tensor]]:
-        """Steps of several shapes, and what the plain step makes of them, by the names that `build_program` knows."""
+        """Steps of several shapes, and what the plain step makes of them, by the names that
+        `build_program` knows.
+        """
         found: list[dict[str, Tensor]] = []
         for sources, lanes in ((1, 1), (1, 5)) if is_single else ((2, 1), (7, 5), (SOURCES + 1, 3)):
-            x, cosine, sine, mask, slots, keys, values, seen = self._example(sources, beams, 16 * lanes)
+            x, cosine, sine, mask, slots, keys, values, seen = self._example(
+                sources, beams, 16 * lanes
+            )
             mask[..., 5 + beams :] = float("-inf")
             cache, memory = [*keys, *values], () if seen is None else (*seen[0], *seen[1], seen[2])
             if seen is not None:
@@ -247,36 +355,73 @@ class CompiledStep:
             given = [one.clone() for one in (x, cosine, sine, mask, slots, *cache, *memory)]
             wanted = [*self.step(x, cosine, sine, mask, slots, keys, values, seen), *cache]
             kinds = {"given": given, "wanted": [one.contiguous().clone() for one in wanted]}
-            found.append({f"{len(found)} {kind} {place}": one for kind, several in kinds.items() for place, one in enumerate(several)})
+            found.append(
+                {
+                    f"{len(found)} {kind} {place}": one
+                    for kind, several in kinds.items()
+                    for place, one in enumerate(several)
+                }
+            )
         return found
 
     def _example(self, sources: int, beams: int, room: int = SLOTS) -> tuple[Any, ...]:
-        """Arguments of `Step.forward` to trace or to try it with: `room` slots, more where the beams need them."""
+        """Arguments of `Step.forward` to trace or to try it with: `room` slots, more where the
+        beams need them.
+        """
         model = self.step.model
         dials, precision = model.config.decoder, model.precision
         assert dials is not None
-        heads, width, rows = dials.key_heads or dials.heads, dials.width // dials.heads, (sources, beams)
+        heads, width, rows = (
+            dials.key_heads or dials.heads,
+            dials.width // dials.heads,
+            (sources, beams),
+        )
 
         room = max(room, whole_lanes(5 + beams, precision))
 
         def cache(slots: int) -> list[Tensor]:
-            return [torch.randn(sources, heads, slots, width).to(precision) for _ in range(dials.layers)]
+            return [
+                torch.randn(sources, heads, slots, width).to(precision) for _ in range(dials.layers)
+            ]
 
         seen = None
         if model.config.encoder is not None:
-            seen = (cache(room + 16), cache(room + 16), torch.zeros(sources, 1, 1, 1, room + 16, dtype=precision))
+            seen = (
+                cache(room + 16),
+                cache(room + 16),
+                torch.zeros(sources, 1, 1, 1, room + 16, dtype=precision),
+            )
         x = torch.randn(*rows, dials.width).to(precision)
         mask = torch.zeros(sources, 1, beams, 1, room, dtype=precision)
         angle = torch.randn(*rows, width if dials.positions == "rotary" else 0)
-        return x, angle, angle.clone(), mask, torch.arange(5, 5 + beams), cache(room), cache(room), seen
+        return (
+            x,
+            angle,
+            angle.clone(),
+            mask,
+            torch.arange(5, 5 + beams),
+            cache(room),
+            cache(room),
+            seen,
+        )
 
 
 def contents(model: nn.Module) -> str:
-    """What a program depends on beside its kind: this source, torch, the processor's abilities, the dials and the weights."""
+    """What a program depends on beside its kind: this source, torch, the processor's abilities, the
+    dials and the weights.
+    """
     found = hashlib.sha256()
-    for path in (Path(__file__), BUILDER, *sorted(Path(str(model_package.__file__)).parent.glob("*.py"))):
+    for path in (
+        Path(__file__),
+        BUILDER,
+        *sorted(Path(str(model_package.__file__)).parent.glob("*.py")),
+    ):
         found.update(path.read_bytes())
-    found.update(repr((torch.__version__, torch.backends.cpu.get_cpu_capability(), _processor(), model.config)).encode())
+    found.update(
+        repr(
+            (torch.__version__, torch.backends.cpu.get_cpu_capability(), _processor(), model.config)
+        ).encode()
+    )
     for name, weight in sorted(model.state_dict().items()):
         found.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
         found.update(weight.detach().contiguous().view(torch.uint8).numpy().data)
@@ -284,9 +429,16 @@ def contents(model: nn.Module) -> str:
 
 
 def _processor() -> str:
-    """The processor's name and abilities, where the system tells them: a program is built for them."""
+    """The processor's name and abilities, where the system tells them: a program is built for
+    them.
+    """
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n")[0].split("\n")
+        lines = (
+            Path("/proc/cpuinfo")
+            .read_text(encoding="utf-8", errors="replace")
+            .split("\n\n")[0]
+            .split("\n")
+        )
     except OSError:
         import platform
 

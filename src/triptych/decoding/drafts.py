@@ -1,7 +1,9 @@
-"""What proposes tokens for a model to check: a smaller model of the same vocabulary, or n-grams of what was read and written.
+"""What proposes tokens for a model to check: a smaller model of the same vocabulary, or n-grams of
+what was read and written.
 
-`Drafted` stands where a model stands; `search` and `stream` find the draft there. A draft opens a session for the rows of one
-search (`Grams`, `Sketch`), which proposes, and goes on with the rows that are kept.
+`Drafted` stands where a model stands; `search` and `stream` find the draft there. A draft opens a
+session for the rows of one search (`Grams`, `Sketch`), which proposes, and goes on with the rows
+that are kept.
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ from .search import positions, read
 from .settings import DecodingSettings
 
 LONGEST, SHORTEST = 8, 2  # tokens of an n-gram that must have stood before
-DRAFTED, ACCEPTED, WRITTEN = 1 << 32, 2 << 32, 3 << 32  # added to a place, so that its three draws are independent
+# added to a place, so that its three draws are independent
+DRAFTED, ACCEPTED, WRITTEN = 1 << 32, 2 << 32, 3 << 32
 
 
 @dataclass(slots=True)
 class Proposal:
-    """tokens (B, K) int64, of which the first counts[b] of row b are meant; probabilities (B, K, V) that each was drawn from, None
-    where there was no choice."""
+    """tokens (B, K) int64, of which the first counts[b] of row b are meant; probabilities (B, K, V)
+    that each was drawn from, None where there was no choice.
+    """
 
     tokens: Tensor
     counts: np.ndarray
@@ -34,9 +38,13 @@ class Proposal:
 
 
 class Session(Protocol):
-    """Of one search. texts: begin and the tokens of every live row; most: how many tokens each row can use."""
+    """Of one search. texts: begin and the tokens of every live row; most: how many tokens each row
+    can use.
+    """
 
-    def propose(self, texts: Sequence[list[int]], most: np.ndarray, names: np.ndarray) -> Proposal: ...
+    def propose(
+        self, texts: Sequence[list[int]], most: np.ndarray, names: np.ndarray
+    ) -> Proposal: ...
 
     def keep(self, rows: Tensor) -> None: ...
 
@@ -52,7 +60,11 @@ class Tally:
 
     def add(self, steps: int, drafted: int, accepted: int) -> None:
         with self.lock:
-            self.steps, self.drafted, self.accepted = self.steps + steps, self.drafted + drafted, self.accepted + accepted
+            self.steps, self.drafted, self.accepted = (
+                self.steps + steps,
+                self.drafted + drafted,
+                self.accepted + accepted,
+            )
 
     @property
     def rate(self) -> float:
@@ -61,30 +73,44 @@ class Tally:
 
     def __str__(self) -> str:
         each = self.drafted / max(1, self.steps)
-        return f"{self.steps:,} steps, {each:.1f} tokens drafted a step, {100 * self.rate:.0f} % of them accepted"
+        return (
+            f"{self.steps:,} steps, {each:.1f} tokens drafted a step, {100 * self.rate:.0f} % of "
+            "them accepted"
+        )
 
 
 @dataclass(frozen=True)
 class NgramDraft:
-    """The longest of the last tokens that stood before, and what followed them there (prompt lookup: Saxena 2023).
+    """The longest of the last tokens that stood before, and what followed them there (prompt
+    lookup: Saxena 2023).
 
     sources: an encoder's source is of the same vocabulary, so it is looked through as well.
     """
 
     sources: bool = False
 
-    def open(self, inputs: dict[str, Tensor], owners: np.ndarray, prefixes: Sequence[Sequence[int]], begins: Sequence[int],
-             settings: DecodingSettings) -> Session:  # fmt: skip
+    def open(
+        self,
+        inputs: dict[str, Tensor],
+        owners: np.ndarray,
+        prefixes: Sequence[Sequence[int]],
+        begins: Sequence[int],
+        settings: DecodingSettings,
+    ) -> Session:
         """A session for rows of the sources `owners` (B,)."""
         read_before: list[list[int]] = [[] for _ in owners]
         if self.sources and "source" in inputs:
-            each = [part.tolist() for part in inputs["source"].split(inputs["source_lengths"].tolist())]
+            each = [
+                part.tolist() for part in inputs["source"].split(inputs["source_lengths"].tolist())
+            ]
             read_before = [each[owner] for owner in owners.tolist()]
         return Grams(read_before)
 
 
 class Grams:
-    """A session of n-grams. A text is kept as a string of one character a token, in which Python finds strings fast."""
+    """A session of n-grams. A text is kept as a string of one character a token, in which Python
+    finds strings fast.
+    """
 
     def __init__(self, read_before: list[list[int]]) -> None:
         self.before = ["".join(map(chr, tokens)) for tokens in read_before]
@@ -103,8 +129,9 @@ class Grams:
 
 
 def lookup(text: str, count: int) -> list[int]:
-    """`count` tokens, or none: what followed the last place where the longest known end of `text` stood before. A text that
-    repeats itself goes on repeating itself."""
+    """`count` tokens, or none: what followed the last place where the longest known end of `text`
+    stood before. A text that repeats itself goes on repeating itself.
+    """
     for size in range(min(LONGEST, len(text) - 1), SHORTEST - 1, -1) if count else ():
         place = text.rfind(text[-size:], 0, len(text) - 1)
         if place >= 0:
@@ -115,25 +142,42 @@ def lookup(text: str, count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class ModelDraft:
-    """A smaller model with the same tokens, read in the same way (Leviathan et al. 2023; Chen et al. 2023)."""
+    """A smaller model with the same tokens, read in the same way (Leviathan et al. 2023; Chen et
+    al. 2023).
+    """
 
     model: Any
 
-    def open(self, inputs: dict[str, Tensor], owners: np.ndarray, prefixes: Sequence[Sequence[int]], begins: Sequence[int],
-             settings: DecodingSettings) -> Session:  # fmt: skip
+    def open(
+        self,
+        inputs: dict[str, Tensor],
+        owners: np.ndarray,
+        prefixes: Sequence[Sequence[int]],
+        begins: Sequence[int],
+        settings: DecodingSettings,
+    ) -> Session:
         room = positions(self.model)
         if room is not None and max(len(prefix) for prefix in prefixes) >= room:
             return Sketch(self.model, None, settings, room)
         memory = self.model.encode(inputs) if "source_lengths" in inputs else None
         _, state, _ = read(self.model, memory, prefixes, begins)
-        return Sketch(self.model, state.select(torch.from_numpy(owners).to(state.lengths.device)), settings, room)
+        return Sketch(
+            self.model,
+            state.select(torch.from_numpy(owners).to(state.lengths.device)),
+            settings,
+            room,
+        )
 
 
 class Sketch:
-    """A session of a model. Its state lacks the last two tokens of every text, or is taken back to there: after a step whose drafts
-    were all accepted it has not read the last of them. Without a state, or past its last position, it proposes nothing."""
+    """A session of a model. Its state lacks the last two tokens of every text, or is taken back to
+    there: after a step whose drafts were all accepted it has not read the last of them. Without a
+    state, or past its last position, it proposes nothing.
+    """
 
-    def __init__(self, model: Any, state: Any, settings: DecodingSettings, room: int | None) -> None:
+    def __init__(
+        self, model: Any, state: Any, settings: DecodingSettings, room: int | None
+    ) -> None:
         self.model, self.state, self.settings, self.room = model, state, settings, room
 
     def propose(self, texts: Sequence[list[int]], most: np.ndarray, names: np.ndarray) -> Proposal:
@@ -141,9 +185,15 @@ class Sketch:
         count = int(most.max(initial=0))
         if self.room is not None:
             count = min(count, self.room + 1 - int(lengths.max()))
-        lag = 2 if self.state is None else max(2, int((lengths - self.state.lengths.cpu().numpy()).max()))
+        lag = (
+            2
+            if self.state is None
+            else max(2, int((lengths - self.state.lengths.cpu().numpy()).max()))
+        )
         if self.state is None or count < 1 or lag > lengths.min():
-            return Proposal(torch.zeros(len(texts), 0, dtype=torch.int64), np.zeros(len(texts), dtype=np.int64))
+            return Proposal(
+                torch.zeros(len(texts), 0, dtype=torch.int64), np.zeros(len(texts), dtype=np.int64)
+            )
         device = self.state.lengths.device
         self.state = self.state.truncate(torch.from_numpy(lengths - lag).to(device), alone=True)
         fed = torch.tensor([text[-lag:] for text in texts], device=device)
@@ -153,11 +203,15 @@ class Sketch:
             last = logits[:, -1]
             if self.settings.temperature > 0:
                 each.append(distribution(last, self.settings))
-                fed = invert(each[-1], uniform(self.settings.seed, names, lengths + (number + DRAFTED)))[:, None]
+                fed = invert(
+                    each[-1], uniform(self.settings.seed, names, lengths + (number + DRAFTED))
+                )[:, None]
             else:
                 fed = last.argmax(-1, keepdim=True)
             tokens.append(fed)
-        return Proposal(torch.cat(tokens, 1), np.minimum(most, count), torch.stack(each, 1) if each else None)
+        return Proposal(
+            torch.cat(tokens, 1), np.minimum(most, count), torch.stack(each, 1) if each else None
+        )
 
     def keep(self, rows: Tensor) -> None:
         if self.state is not None:

@@ -14,22 +14,34 @@ from .sampling import draw, uniform
 from .settings import DecodingSettings
 
 NEAR = 3  # tokens of a row between which rounded logits may choose wrongly
-Stop = Callable[[int, list[int]], bool]  # (index of the source, tokens so far) -> this answer is complete
+# (index of the source, tokens so far) -> this answer is complete
+Stop = Callable[[int, list[int]], bool]
 DEAD_SHARE = 0.1  # this part of the rows must have ended before the rest is copied together
 
 
 class Rows:
     """One policy of a search: what to write next in `count` rows, and which rows to go on with.
 
-    Rows of one source are its draws. Row numbers of all that were admitted never change; `alive` holds those still computed, of
-    which the `done` ones wait to be dropped.
+    Rows of one source are its draws. Row numbers of all that were admitted never change; `alive`
+    holds those still computed, of which the `done` ones wait to be dropped.
     """
 
-    def __init__(self, settings: DecodingSettings, ends: Ends, longest: np.ndarray, prefixes: Sequence[Sequence[int]],
-                 prefix_scores: Tensor, names: np.ndarray, stop: Stop | None,
-                 on_event: Callable[[Step], None] | None, uncounted: np.ndarray, before: Sequence[int] = ()) -> None:  # fmt: skip
-        """uncounted: of each source, how many tokens of its prefix are no part of the answer when it is scored and measured. before: as
-        for `search`."""
+    def __init__(
+        self,
+        settings: DecodingSettings,
+        ends: Ends,
+        longest: np.ndarray,
+        prefixes: Sequence[Sequence[int]],
+        prefix_scores: Tensor,
+        names: np.ndarray,
+        stop: Stop | None,
+        on_event: Callable[[Step], None] | None,
+        uncounted: np.ndarray,
+        before: Sequence[int] = (),
+    ) -> None:
+        """uncounted: of each source, how many tokens of its prefix are no part of the answer when
+        it is scored and measured. before: as for `search`.
+        """
         self.settings, self.ends, self.stop, self.on_event = settings, ends, stop, on_event
         samples = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
         self.width, device = samples, prefix_scores.device
@@ -41,11 +53,18 @@ class Rows:
         self.scores = torch.zeros(count, most, device=device)
         self.scores[:, :given] = prefix_scores[torch.from_numpy(self.source).to(device)]
         for row, source in enumerate(self.source.tolist() if given else ()):
-            self.tokens[row, : len(prefixes[source])] = torch.tensor(prefixes[source], dtype=torch.int64)
-        self.written = np.array([len(prefixes[source]) for source in self.source.tolist()], dtype=np.int64)
+            self.tokens[row, : len(prefixes[source])] = torch.tensor(
+                prefixes[source], dtype=torch.int64
+            )
+        self.written = np.array(
+            [len(prefixes[source]) for source in self.source.tolist()], dtype=np.int64
+        )
         self.finished, self.done = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
         self.alive = np.arange(count)
-        self.uncounted, self.before = uncounted[self.source], torch.tensor(before, dtype=torch.int64, device=device)
+        self.uncounted, self.before = (
+            uncounted[self.source],
+            torch.tensor(before, dtype=torch.int64, device=device),
+        )
         self.least = self.uncounted + settings.min_length  # tokens before the end is allowed
         self.early = bool((self.written < self.least).any())
         self.number = 0
@@ -59,11 +78,16 @@ class Rows:
     def count(self) -> int:
         return len(self.alive)
 
-    def choose(self, logits: Tensor, exact: Exact | None = None) -> tuple[Tensor, Tensor | None, list[int]]:
-        """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep (None: all), sources done."""
+    def choose(
+        self, logits: Tensor, exact: Exact | None = None
+    ) -> tuple[Tensor, Tensor | None, list[int]]:
+        """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep
+        (None: all), sources done.
+        """
         settings, alive, device = self.settings, torch.from_numpy(self.alive), logits.device
         own = None
-        if settings.repetition_penalty != 1:  # decides what is written, not how probable the model holds it
+        # decides what is written, not how probable the model holds it
+        if settings.repetition_penalty != 1:
             own, logits, exact = logits, self._repeat_less(logits), None
         survey, places = Survey(logits, settings.scores and own is None), self.written[self.alive]
         if self.early:
@@ -72,9 +96,13 @@ class Rows:
             for end in self.ends:
                 survey.forbid(end, torch.from_numpy(young).to(device))
         if settings.no_repeat_ngram_size:
-            own_first, so_far = (torch.from_numpy(each).to(device) for each in (self.uncounted[self.alive], places))
+            own_first, so_far = (
+                torch.from_numpy(each).to(device) for each in (self.uncounted[self.alive], places)
+            )
             written = self.tokens[alive.to(device), : int(places.max())]
-            again = repeats(written, own_first, so_far, settings.no_repeat_ngram_size, self.ends, self.before)
+            again = repeats(
+                written, own_first, so_far, settings.no_repeat_ngram_size, self.ends, self.before
+            )
             survey.forbid_each(*again, len(self.ends))
         if settings.temperature > 0:
             chosen = draw(logits, settings, uniform(settings.seed, self.names[self.alive], places))
@@ -93,7 +121,10 @@ class Rows:
 
     def _repeat_less(self, logits: Tensor) -> Tensor:
         written = torch.from_numpy(self.written[self.alive]).to(logits.device)
-        seen = self.tokens[torch.from_numpy(self.alive).to(logits.device), : int(written.max()) if written.numel() else 0]
+        seen = self.tokens[
+            torch.from_numpy(self.alive).to(logits.device),
+            : int(written.max()) if written.numel() else 0,
+        ]
         return repeat_less(logits, seen, written, self.settings.repetition_penalty)
 
     def _close(self, chosen: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
@@ -102,7 +133,9 @@ class Rows:
         if self.stop is not None:
             for place in np.flatnonzero(going & ~ended):
                 row = int(self.alive[place])
-                ended[place] = self.stop(int(self.source[row]), self.tokens[row, : self.written[row]].tolist())
+                ended[place] = self.stop(
+                    int(self.source[row]), self.tokens[row, : self.written[row]].tolist()
+                )
         if self.on_event is not None:
             self._tell(chosen, ended, going)
         self.number += 1
@@ -111,7 +144,11 @@ class Rows:
             return chosen, None, []
         rows = self.alive[closing]
         self.finished[rows], self.done[rows] = ended[closing], True
-        over = [int(s) for s in np.unique(self.source[rows]) if self.done[s * self.width : (s + 1) * self.width].all()]
+        over = [
+            int(s)
+            for s in np.unique(self.source[rows])
+            if self.done[s * self.width : (s + 1) * self.width].all()
+        ]
         keep = self._keep()
         if keep is None:
             return chosen, None, over
@@ -142,18 +179,26 @@ class Rows:
         shown = self.alive[going]
         full = self.written[shown] >= self.longest[shown]
         total = self.scores[torch.from_numpy(shown)].cumsum(1)
-        total = total.gather(1, torch.from_numpy(self.written[shown] - 1).to(total.device)[:, None])[:, 0]
+        total = total.gather(
+            1, torch.from_numpy(self.written[shown] - 1).to(total.device)[:, None]
+        )[:, 0]
         fate = np.where(ended[going], "finished", np.where(full, "cut", "kept")).tolist()
         parent = (shown % self.width).tolist()
         tokens = chosen[torch.from_numpy(going)].tolist()
-        self.on_event(Step(self.number, self.source[shown].tolist(), parent, tokens, total.tolist(), fate))
+        self.on_event(
+            Step(self.number, self.source[shown].tolist(), parent, tokens, total.tolist(), fate)
+        )
 
     def answer(self, source: int) -> list[Hypothesis]:
         """The draws of a source, best first; where more are drawn than kept, no two alike."""
         rows = slice(source * self.width, (source + 1) * self.width)
         found = []
-        for row, tokens, scores in zip(range(rows.start, rows.stop), self.tokens[rows].tolist(), self.scores[rows].tolist(),
-                                       strict=True):  # fmt: skip
+        for row, tokens, scores in zip(
+            range(rows.start, rows.stop),
+            self.tokens[rows].tolist(),
+            self.scores[rows].tolist(),
+            strict=True,
+        ):
             length, uncounted = int(self.written[row]), int(self.uncounted[row])
             each, ids = scores[:length] if self.settings.scores else [], tokens[:length]
             total = float(sum(each[uncounted:]))

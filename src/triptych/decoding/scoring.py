@@ -1,4 +1,6 @@
-"""How probable a decoder-only model holds given answers after given prompts: forced scoring of many at once, packed."""
+"""How probable a decoder-only model holds given answers after given prompts: forced scoring of many
+at once, packed.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,21 @@ from .search import FORCED_ROWS
 
 
 @torch.inference_mode()
-def answer_log_probabilities(model: Any, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]],
-                             batch_tokens: int = 4096) -> list[list[float]]:  # fmt: skip
-    """Log-probabilities (nats) of the tokens of each answer after its prompt. prompts: ids, begin first.
+def answer_log_probabilities(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[Sequence[int]],
+    batch_tokens: int = 4096,
+) -> list[list[float]]:
+    """Log-probabilities (nats) of the tokens of each answer after its prompt. prompts: ids, begin
+    first.
 
-    Answers that differ in their last token alone, like two labels of one token, are read together. Only the places where an
-    answer stands reach the vocabulary.
+    Answers that differ in their last token alone, like two labels of one token, are read together.
+    Only the places where an answer stands reach the vocabulary.
     """
-    assert all(prompts) and all(answers), "a prompt holds at least begin, an answer at least one token"
+    assert all(prompts) and all(answers), (
+        "a prompt holds at least begin, an answer at least one token"
+    )
     rows: dict[tuple[int, ...], list[int]] = {}  # what is read -> the answers that it scores
     for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         rows.setdefault((*prompt, *answer[:-1]), []).append(number)
@@ -39,7 +48,9 @@ def answer_log_probabilities(model: Any, prompts: Sequence[Sequence[int]], answe
                 wanted += answers[number]
                 members.append(number)
         states = model(target=packed.to(device), target_lengths=lengths.to(device))  # (N, D)
-        each = _of_tokens(model, states[torch.tensor(places, device=device)], torch.tensor(wanted, device=device)).tolist()
+        each = _of_tokens(
+            model, states[torch.tensor(places, device=device)], torch.tensor(wanted, device=device)
+        ).tolist()
         for number in members:
             size = len(answers[number])
             found[number], each = each[:size], each[size:]

@@ -1,8 +1,10 @@
-"""Speculative decoding: a draft proposes some tokens, the model checks them in one step (Leviathan et al. 2023; Chen et al. 2023).
+"""Speculative decoding: a draft proposes some tokens, the model checks them in one step (Leviathan
+et al. 2023; Chen et al. 2023).
 
-Greedy answers are those of the model alone, up to ties. Draws have exactly its distribution: a token that was drawn from q is kept
-with probability min(1, p / q), and where it is not, one is drawn from what p has more than q, max(0, p - q), made to sum to 1.
-Temperature, top-k, top-p and min-p shape both p and q. A token that was proposed for certain has q = 1.
+Greedy answers are those of the model alone, up to ties. Draws have exactly its distribution: a
+token that was drawn from q is kept with probability min(1, p / q), and where it is not, one is
+drawn from what p has more than q, max(0, p - q), made to sum to 1. Temperature, top-k, top-p and
+min-p shape both p and q. A token that was proposed for certain has q = 1.
 """
 
 from __future__ import annotations
@@ -29,12 +31,15 @@ def is_drafted(model: Any) -> bool:
 
 
 class Speculation:
-    """One lot of sources on its way to answers, several tokens a step. The face of `Decoding`, for one `admit`."""
+    """One lot of sources on its way to answers, several tokens a step. The face of `Decoding`, for
+    one `admit`.
+    """
 
     def __init__(self, drafted: Drafted, *, begin: int, end: int | Ends) -> None:
         self.drafted, self.begin = drafted, begin
         self.begins: Sequence[int] = ()  # of each source
-        self.inner = Decoding(drafted.model, begin=begin, end=end)  # reads the prompts and writes each row's first token
+        # reads the prompts and writes each row's first token
+        self.inner = Decoding(drafted.model, begin=begin, end=end)
         self.room = positions(drafted.model)
         self.session: Session | None = None
 
@@ -51,51 +56,83 @@ class Speculation:
         return self.inner.answers
 
     @torch.inference_mode()
-    def admit(self, inputs: dict[str, Tensor], settings: DecodingSettings, *, prefixes: Sequence[Sequence[int]] | None = None,
-              on_event: Any = None, begins: Sequence[int] | None = None, **given: Any) -> list[int]:  # fmt: skip
-        """As `Decoding.admit`. Raises UsageError for what no draft can serve: beams, `compile`, `no_repeat_ngram_size`."""
-        assert self.session is None and on_event is None, "a draft serves one lot, and tells nothing of its steps"
+    def admit(
+        self,
+        inputs: dict[str, Tensor],
+        settings: DecodingSettings,
+        *,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        on_event: Any = None,
+        begins: Sequence[int] | None = None,
+        **given: Any,
+    ) -> list[int]:
+        """As `Decoding.admit`. Raises UsageError for what no draft can serve: beams, `compile`,
+        `no_repeat_ngram_size`.
+        """
+        assert self.session is None and on_event is None, (
+            "a draft serves one lot, and tells nothing of its steps"
+        )
         if settings.beams > 1:
-            raise UsageError("Beams follow several answers at once and a draft proposes one: give --decoding.beams 1, or no draft.")
+            raise UsageError(
+                "Beams follow several answers at once and a draft proposes one: give "
+                "--decoding.beams 1, or no draft."
+            )
         if settings.compile:
-            raise UsageError("decoding.compile is for one token at a time: give --decoding.compile false, or no draft.")
+            raise UsageError(
+                "decoding.compile is for one token at a time: give --decoding.compile false, or "
+                "no draft."
+            )
         if settings.no_repeat_ngram_size:
             raise UsageError(
-                "decoding.no_repeat_ngram_size looks at every token before the next is written: give --decoding.no_repeat_ngram_size 0, "
-                "or no draft."
+                "decoding.no_repeat_ngram_size looks at every token before the next is written: "
+                "give --decoding.no_repeat_ngram_size 0, or no draft."
             )
         numbers = self.inner.admit(inputs, settings, prefixes=prefixes, begins=begins, **given)
         self.begins = [self.begin] * len(numbers) if begins is None else begins
         if self.live:
             lot: Rows = self.inner.lots[0]  # type: ignore[assignment]
             several = [[] for _ in numbers] if prefixes is None else prefixes
-            self.session = self.drafted.draft.open(inputs, lot.source[lot.alive], several, self.begins, settings)
+            self.session = self.drafted.draft.open(
+                inputs, lot.source[lot.alive], several, self.begins, settings
+            )
             self._keep(lot, ~lot.done[lot.alive])
         return numbers
 
     @torch.inference_mode()
     def step(self) -> list[int]:
-        """One check for every row, one token or more; returns the numbers of the sources whose answers are now complete."""
+        """One check for every row, one token or more; returns the numbers of the sources whose
+        answers are now complete.
+        """
         lot: Rows = self.inner.lots[0]  # type: ignore[assignment]
         assert self.session is not None, "admitted"
         device, written, alive = lot.tokens.device, lot.written[lot.alive], lot.alive
-        texts = [[self.begins[lot.source[row]], *lot.tokens[row, : lot.written[row]].tolist()] for row in alive.tolist()]
+        texts = [
+            [self.begins[lot.source[row]], *lot.tokens[row, : lot.written[row]].tolist()]
+            for row in alive.tolist()
+        ]
         most = np.minimum(lot.longest[alive] - written - 1, lot.settings.draft_tokens)
         if self.room is not None:  # of the row that stands farthest
             most = np.minimum(most, self.room - 1 - int(written.max()))
         proposal = self.session.propose(texts, most.clip(0), lot.names[alive])
         drafted = proposal.tokens.to(device)
-        fed = torch.cat((torch.tensor([text[-1:] for text in texts], device=device), drafted), 1)  # (B, K + 1)
+        # (B, K + 1)
+        fed = torch.cat((torch.tensor([text[-1:] for text in texts], device=device), drafted), 1)
         logits, self.inner.state = self.drafted.model.step(fed, self.inner.state)
         judge = _draws if lot.settings.temperature > 0 else _best
-        tokens, scores, accepted = judge(self.drafted.model, self.inner.state, lot, logits, drafted, proposal)
+        tokens, scores, accepted = judge(
+            self.drafted.model, self.inner.state, lot, logits, drafted, proposal
+        )
         kept = _write(lot, tokens, scores, accepted)
-        self.drafted.tally.add(len(alive), int(proposal.counts.sum()), int(np.minimum(accepted, kept).sum()))
+        self.drafted.tally.add(
+            len(alive), int(proposal.counts.sum()), int(np.minimum(accepted, kept).sum())
+        )
         over = [int(source) for source in np.unique(lot.source[alive[lot.done[alive]]])
                 if lot.done[source * lot.width : (source + 1) * lot.width].all()]  # fmt: skip
         ended = self.inner._collect(lot, self.inner.numbers[0], over)
         if bool((kept < fed.shape[1]).any()):  # all but the last token stay read
-            self.inner.state = self.inner.state.truncate(torch.from_numpy(lot.written[alive]).to(device), alone=True)
+            self.inner.state = self.inner.state.truncate(
+                torch.from_numpy(lot.written[alive]).to(device), alone=True
+            )
         self._keep(lot, ~lot.done[alive])
         return ended
 
@@ -111,10 +148,13 @@ class Speculation:
             self.session.keep(rows)
 
 
-Judged = tuple[Tensor, Tensor | None, np.ndarray]  # tokens (B, K + 1) and their log-probabilities; how many drafts are accepted (B,)
+# tokens (B, K + 1) and their log-probabilities; how many drafts are accepted (B,)
+Judged = tuple[Tensor, Tensor | None, np.ndarray]
 
 
-def _best(model: Any, state: Any, lot: Rows, logits: Tensor, drafted: Tensor, proposal: Proposal) -> Judged:
+def _best(
+    model: Any, state: Any, lot: Rows, logits: Tensor, drafted: Tensor, proposal: Proposal
+) -> Judged:
     """The most probable token of each place. A draft is accepted while it is that."""
     shape, own, places = logits.shape[:2], logits.flatten(0, 1), _places(lot, logits)
     used = _less_repeated(lot, own, drafted, places)
@@ -136,28 +176,46 @@ def _best(model: Any, state: Any, lot: Rows, logits: Tensor, drafted: Tensor, pr
     return chosen, scores, _leading((chosen[:, :-1] == drafted).cpu().numpy(), proposal.counts)
 
 
-def _draws(model: Any, state: Any, lot: Rows, logits: Tensor, drafted: Tensor, proposal: Proposal) -> Judged:
+def _draws(
+    model: Any, state: Any, lot: Rows, logits: Tensor, drafted: Tensor, proposal: Proposal
+) -> Judged:
     """Chen et al. 2023, algorithm 2."""
-    (count, steps, vocabulary), own, places = logits.shape, logits.flatten(0, 1), _places(lot, logits)
+    (count, steps, vocabulary), own, places = (
+        logits.shape,
+        logits.flatten(0, 1),
+        _places(lot, logits),
+    )
     norms = log_norms(own) if lot.settings.scores else None
     used = _less_repeated(lot, own, drafted, places)
     if lot.early:
-        used[:, list(lot.ends)] = used[:, list(lot.ends)].masked_fill(_young(lot, places)[:, None], float("-inf"))
+        used[:, list(lot.ends)] = used[:, list(lot.ends)].masked_fill(
+            _young(lot, places)[:, None], float("-inf")
+        )
     p, q = distribution(used, lot.settings).view(count, steps, vocabulary), proposal.probabilities
     of_p = p[:, :-1].gather(2, drafted[:, :, None])[:, :, 0]  # (B, K)
     of_q = torch.ones_like(of_p) if q is None else q.gather(2, drafted[:, :, None])[:, :, 0]
     names, written, seed = lot.names[lot.alive], lot.written[lot.alive], lot.settings.seed
-    chance = np.stack([uniform(seed, names, written + (place + ACCEPTED)) for place in range(steps)], 1)[:, :-1]
-    accepted = _leading((torch.from_numpy(chance).to(of_p.device) * of_q < of_p).cpu().numpy(), proposal.counts)
+    chance = np.stack(
+        [uniform(seed, names, written + (place + ACCEPTED)) for place in range(steps)], 1
+    )[:, :-1]
+    accepted = _leading(
+        (torch.from_numpy(chance).to(of_p.device) * of_q < of_p).cpu().numpy(), proposal.counts
+    )
     rows, last = torch.arange(count, device=p.device), torch.from_numpy(accepted).to(p.device)
     weights = p[rows, last]  # (B, V) where a draft was rejected, or after the last one
     rejected = torch.from_numpy(np.flatnonzero(accepted < proposal.counts)).to(p.device)
     if rejected.numel():
-        weights[rejected] = _left_over(weights[rejected], drafted[rejected, last[rejected]], q, rejected, last[rejected])
+        weights[rejected] = _left_over(
+            weights[rejected], drafted[rejected, last[rejected]], q, rejected, last[rejected]
+        )
     final = invert(weights, uniform(seed, names, written + (accepted + WRITTEN)))
     tokens = torch.cat((drafted, final[:, None]), 1)
     tokens[rows, last] = final
-    scores = None if norms is None else (own.gather(1, tokens.view(-1, 1))[:, 0].float() - norms).view(count, steps)
+    scores = (
+        None
+        if norms is None
+        else (own.gather(1, tokens.view(-1, 1))[:, 0].float() - norms).view(count, steps)
+    )
     return tokens, scores, accepted
 
 
@@ -176,19 +234,27 @@ def _young(lot: Rows, places: Tensor) -> Tensor:
 
 
 def _less_repeated(lot: Rows, own: Tensor, drafted: Tensor, places: Tensor) -> Tensor:
-    """The logits to choose by, (B * T, V): `own` itself where repetition is free. At each place the drafts before it count too."""
+    """The logits to choose by, (B * T, V): `own` itself where repetition is free. At each place the
+    drafts before it count too.
+    """
     if lot.settings.repetition_penalty == 1:
         return own
     alive, steps = torch.from_numpy(lot.alive).to(own.device), drafted.shape[1] + 1
     written = places.view(-1, steps)[:, :1]
     seen = torch.cat((lot.tokens[alive, : int(written.max())], torch.zeros_like(drafted)), 1)
     seen = seen.scatter(1, written + torch.arange(steps - 1, device=own.device), drafted)
-    return repeat_less(own, seen.repeat_interleave(steps, 0), places, lot.settings.repetition_penalty)
+    return repeat_less(
+        own, seen.repeat_interleave(steps, 0), places, lot.settings.repetition_penalty
+    )
 
 
-def _left_over(p: Tensor, proposed: Tensor, q: Tensor | None, rows: Tensor, places: Tensor) -> Tensor:
+def _left_over(
+    p: Tensor, proposed: Tensor, q: Tensor | None, rows: Tensor, places: Tensor
+) -> Tensor:
     """max(0, p - q), not made to sum to 1; p where rounding leaves nothing."""
-    less = p.scatter(1, proposed[:, None], 0.0) if q is None else (p - q[rows, places]).clamp_min(0.0)
+    less = (
+        p.scatter(1, proposed[:, None], 0.0) if q is None else (p - q[rows, places]).clamp_min(0.0)
+    )
     return torch.where(less.sum(-1, keepdim=True) > 0, less, p)
 
 
@@ -199,7 +265,8 @@ def _leading(agreed: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _write(lot: Rows, tokens: Tensor, scores: Tensor | None, accepted: np.ndarray) -> np.ndarray:
-    """Put the accepted drafts and the token after them into each row, up to its end, a stop string or its maximum length.
+    """Put the accepted drafts and the token after them into each row, up to its end, a stop string
+    or its maximum length.
 
     Marks rows that are done; returns how many tokens each got.
     """
@@ -219,7 +286,9 @@ def _write(lot: Rows, tokens: Tensor, scores: Tensor | None, accepted: np.ndarra
 
 
 def _ending(lot: Rows, row: int, start: int, several: list[int]) -> tuple[int, bool]:
-    """How many of these tokens are taken, and whether the answer ends by itself with the last of them."""
+    """How many of these tokens are taken, and whether the answer ends by itself with the last of
+    them.
+    """
     before = lot.tokens[row, :start].tolist() if lot.stop is not None else []
     for size, token in enumerate(several, 1):
         if token in lot.ends:

@@ -1,4 +1,6 @@
-"""Where a block of code ends: at the first line that is indented less than the block's first. Plain text in, places out."""
+"""Where a block of code ends: at the first line that is indented less than the block's first. Plain
+text in, places out.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,13 @@ OPENING = (":", "(", "[", "{", ",", "\\")  # at the end of a line: what follows 
 
 
 def dedent_at(head: str, text: str) -> int | None:
-    """The place in `text` where the block ends, the empty lines before it left out; None where it goes on.
+    """The place in `text` where the block ends, the empty lines before it left out; None where it
+    goes on.
 
-    head: the last line of what stands before `text`, "" where that ends with a line end. The indentation of the block is that of
-    the first line written whole in `text`; of the line begun in `head` where that opens no block ("    return ").
+    head: the last line of what stands before `text`, "" where that ends with a line end. The
+        indentation of the block is that of
+    the first line written whole in `text`; of the line begun in `head` where that opens no block ("
+       return ").
     """
     wanted: int | None = None
     place = -len(head)
@@ -27,7 +32,9 @@ def dedent_at(head: str, text: str) -> int | None:
 
 
 def without_open_lines(text: str) -> str:
-    """`text` without white space at its end from the first line end in it on: what follows may belong elsewhere."""
+    """`text` without white space at its end from the first line end in it on: what follows may
+    belong elsewhere.
+    """
     rest = text.rstrip()
     end = text.find("\n", len(rest))
     return text if end < 0 else text[:end]

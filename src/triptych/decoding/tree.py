@@ -1,8 +1,10 @@
-"""The best dependency tree with exactly one root: maximum spanning arborescence (Chu & Liu 1965; Edmonds 1967).
+"""The best dependency tree with exactly one root: maximum spanning arborescence (Chu & Liu 1965;
+Edmonds 1967).
 
-Exactly one word hangs from the root, as Universal Dependencies want it. Where the free optimum has several, all arcs from
-the root are made dearer by more than any tree can win, so that the optimum has as few of them as can be, which is one
-(Stanojević & Cohen 2021, section 4.2; that re-rooting afterwards is not exact: Zmigrod, Vieira & Cotterell 2020).
+Exactly one word hangs from the root, as Universal Dependencies want it. Where the free optimum has
+several, all arcs from the root are made dearer by more than any tree can win, so that the optimum
+has as few of them as can be, which is one (Stanojević & Cohen 2021, section 4.2; that re-rooting
+afterwards is not exact: Zmigrod, Vieira & Cotterell 2020).
 """
 
 from __future__ import annotations
@@ -13,14 +15,18 @@ LOWEST = -1e6  # stands for minus infinity, so that sums stay finite
 
 
 def best_tree(scores: np.ndarray) -> list[int]:
-    """scores (W, W + 1): of each word's candidates for its head, the root first, then the words. Larger is better; minus
-    infinity forbids, not a number counts as that. Returns the head of each word, 0 for the root: a tree with one root whose
-    sum of scores is the largest there is (ties: any). A word is never its own head. Time O(W^3), usually O(W^2)."""
+    """scores (W, W + 1): of each word's candidates for its head, the root first, then the words.
+    Larger is better; minus infinity forbids, not a number counts as that. Returns the head of each
+    word, 0 for the root: a tree with one root whose sum of scores is the largest there is (ties:
+    any). A word is never its own head. Time O(W^3), usually O(W^2).
+    """
     count = len(scores)
     if count == 0:
         return []
     arcs = np.full((count + 1, count + 1), -np.inf)  # [dependent, head]; nothing enters the root
-    arcs[1:] = np.maximum(np.nan_to_num(scores.astype(np.float64), nan=LOWEST, posinf=-LOWEST, neginf=LOWEST), LOWEST)
+    arcs[1:] = np.maximum(
+        np.nan_to_num(scores.astype(np.float64), nan=LOWEST, posinf=-LOWEST, neginf=LOWEST), LOWEST
+    )
     np.fill_diagonal(arcs, -np.inf)
     heads = _arborescence(arcs)
     if (heads[1:] == 0).sum() != 1:
@@ -31,10 +37,12 @@ def best_tree(scores: np.ndarray) -> list[int]:
 
 
 def _arborescence(scores: np.ndarray) -> np.ndarray:
-    """heads (W + 1,), -1 for the root 0, of the maximum arborescence. scores [dependent, head], minus infinity: no arc.
+    """heads (W + 1,), -1 for the root 0, of the maximum arborescence. scores [dependent, head],
+    minus infinity: no arc.
 
-    A cycle of best arcs becomes one of its nodes, whose arcs are the best that enter or leave the cycle; when none is left,
-    the cycles are opened again in reverse order, each where its arc enters.
+    A cycle of best arcs becomes one of its nodes, whose arcs are the best that enter or leave the
+    cycle; when none is left, the cycles are opened again in reverse order, each where its arc
+    enters.
     """
     arcs, active = scores.copy(), np.ones(len(scores), dtype=bool)
     contracted: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
@@ -44,9 +52,12 @@ def _arborescence(scores: np.ndarray) -> np.ndarray:
         if cycle is None:
             break
         kept, inside = int(cycle[0]), heads[cycle]
-        entering = arcs[cycle] - arcs[cycle, inside][:, None]  # what an arc into each member wins over the one that it replaces
+        # what an arc into each member wins over the one that it replaces
+        entering = arcs[cycle] - arcs[cycle, inside][:, None]
         leaving = arcs[:, cycle]
-        contracted.append((kept, cycle, inside, cycle[entering.argmax(0)], cycle[leaving.argmax(1)]))
+        contracted.append(
+            (kept, cycle, inside, cycle[entering.argmax(0)], cycle[leaving.argmax(1)])
+        )
         arcs[kept], arcs[:, kept] = entering.max(0), leaving.max(1)
         arcs[cycle[1:]] = arcs[:, cycle[1:]] = -np.inf
         arcs[kept, cycle] = -np.inf

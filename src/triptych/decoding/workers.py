@@ -1,7 +1,8 @@
 """Several batches at once, one thread each: small products do not pay for a second thread.
 
-Workers are threads, not processes: torch lets go of the interpreter while it computes, so they share the model as it is, start
-at once and hand on errors whole (docs/decisions/007-decoding-threads.md).
+Workers are threads, not processes: torch lets go of the interpreter while it computes, so they
+share the model as it is, start at once and hand on errors whole
+(docs/decisions/007-decoding-threads.md).
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import torch
 
 from ..errors import TriptychError, UsageError
 
-SWITCH_SECONDS = 0.0005  # a worker waits at most so long for the interpreter; Python's 0.005 is a fifth of a step
+# a worker waits at most so long for the interpreter; Python's 0.005 is a fifth of a step
+SWITCH_SECONDS = 0.0005
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class Workers:
-    """A pool to decode with; a context manager. count: threads of one core each, by default as many as torch would use.
+    """A pool to decode with; a context manager. count: threads of one core each, by default as many
+    as torch would use.
 
     While it is open, what runs in this thread keeps its own number of threads.
     """
@@ -36,19 +39,32 @@ class Workers:
         self._pool: ThreadPoolExecutor | None = None
         self._interval = 0.0
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item], costs: Sequence[float] | None = None,
-            ) -> Iterator[Result]:  # fmt: skip
-        """function(item) of all items, in their order, each as soon as it and those before it are there.
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        costs: Sequence[float] | None = None,
+    ) -> Iterator[Result]:
+        """function(item) of all items, in their order, each as soon as it and those before it are
+        there.
 
-        costs: how long each is expected to take; the dearest begin first, so that no worker is left alone with them. The first
-        error ends everything: what has not begun is given up, and the error is raised here. `function` must not change the model.
+        costs: how long each is expected to take; the dearest begin first, so that no worker is left
+            alone with them. The first
+        error ends everything: what has not begun is given up, and the error is raised here.
+            `function` must not change the model.
         """
         if self.count == 1 or len(items) < 2:  # one alone may as well use all threads
             yield from map(function, items)
             return
-        order = sorted(range(len(items)), key=lambda place: -costs[place]) if costs is not None else range(len(items))
+        order = (
+            sorted(range(len(items)), key=lambda place: -costs[place])
+            if costs is not None
+            else range(len(items))
+        )
         pool = self._open()
-        futures: dict[int, Future[Result]] = {place: pool.submit(function, items[place]) for place in order}
+        futures: dict[int, Future[Result]] = {
+            place: pool.submit(function, items[place]) for place in order
+        }
         try:
             for place in range(len(items)):
                 yield _result(futures[place])
@@ -60,7 +76,9 @@ class Workers:
         if self._pool is None:
             self._interval = sys.getswitchinterval()
             sys.setswitchinterval(min(self._interval, SWITCH_SECONDS))
-            self._pool = ThreadPoolExecutor(self.count, "decoding", initializer=torch.set_num_threads, initargs=(1,))
+            self._pool = ThreadPoolExecutor(
+                self.count, "decoding", initializer=torch.set_num_threads, initargs=(1,)
+            )
         return self._pool
 
     def close(self) -> None:
@@ -69,12 +87,18 @@ class Workers:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
             sys.setswitchinterval(self._interval)
-            torch.set_num_threads(self._threads)  # a thread's setting is what later threads begin with
+            # a thread's setting is what later threads begin with
+            torch.set_num_threads(self._threads)
 
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
 
@@ -85,5 +109,6 @@ def _result(future: Future[Result]) -> Result:
         if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
             raise
         raise TriptychError(
-            "There is not enough memory to decode batches of this size side by side. Give a smaller decoding.batch_tokens."
+            "There is not enough memory to decode batches of this size side by side. Give a "
+            "smaller decoding.batch_tokens."
         ) from error

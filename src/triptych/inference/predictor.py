@@ -46,7 +46,9 @@ CHUNK = 2000  # examples that are encoded and sorted by length together
 
 @dataclass(kw_only=True)
 class Predictor:
-    """A model with everything that turns text into tensors and back. `decoding` are the run's defaults."""
+    """A model with everything that turns text into tensors and back. `decoding` are the run's
+    defaults.
+    """
 
     model: Any
     head: Any
@@ -56,41 +58,75 @@ class Predictor:
     decoding: DecodingSettings
     run: Run | None = None
     config: RunConfig | None = None
-    segmenter: Predictor | None = None  # finds the words of raw text, where the run was trained with one
-    drafted: Drafted | None = None  # `model` with what proposes tokens for it to check (see `inference.drafting`)
+    # finds the words of raw text, where the run was trained with one
+    segmenter: Predictor | None = None
+    # `model` with what proposes tokens for it to check (see `inference.drafting`)
+    drafted: Drafted | None = None
 
     @property
     def languages(self) -> dict[str, list[str]]:
         return self.labels.get("languages", {})
 
-    def predict(self, texts: Sequence[str | Mapping[str, Any]], to: str | None = None, truncate: int | None = None,
-                **decoding: Any) -> list[Prediction]:  # fmt: skip
-        """One Prediction a text, in order. to: the target language; decoding: `beams=5`, `temperature=0.7`, ...
+    def predict(
+        self,
+        texts: Sequence[str | Mapping[str, Any]],
+        to: str | None = None,
+        truncate: int | None = None,
+        **decoding: Any,
+    ) -> list[Prediction]:
+        """One Prediction a text, in order. to: the target language; decoding: `beams=5`,
+        `temperature=0.7`, ...
 
-        A task with several inputs takes mappings from their names: {"question": "...", "passage": "..."}.
+        A task with several inputs takes mappings from their names: {"question": "...", "passage":
+            "..."}.
 
-        truncate: read only the first so many tokens of a longer text and say how many were not seen; without it a text of more
-        than LONGEST_SOURCE tokens raises DataError.
+        truncate: read only the first so many tokens of a longer text and say how many were not
+        seen; without it a text of more than LONGEST_SOURCE tokens raises DataError.
         """
-        if isinstance(texts, str | Mapping):  # of which a loop would make its characters, or its names
-            raise UsageError("predict takes a list of texts and gives a list of answers: write [text] for one text.")
-        examples = [self.example(text, f"text {number}", to) for number, text in enumerate(texts, 1)]
+        # of which a loop would make its characters, or its names
+        if isinstance(texts, str | Mapping):
+            raise UsageError(
+                "predict takes a list of texts and gives a list of answers: write [text] for one "
+                "text."
+            )
+        examples = [
+            self.example(text, f"text {number}", to) for number, text in enumerate(texts, 1)
+        ]
         return list(self.answer(examples, self.settings(**decoding), truncate))
 
-    def example(self, given: str | Mapping[str, Any], place: str = "", to: str | None = None) -> Example:
-        """What the task answers: a text stands for its first input. Raises UsageError for a field that the task does not read."""
+    def example(
+        self, given: str | Mapping[str, Any], place: str = "", to: str | None = None
+    ) -> Example:
+        """What the task answers: a text stands for its first input. Raises UsageError for a field
+        that the task does not read.
+        """
         wanted = [name for name in self.task.needs if FIELDS[name].role == "input"]
-        values: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {self.task.input: given}
+        values: dict[str, Any] = (
+            dict(given) if isinstance(given, Mapping) else {self.task.input: given}
+        )
         if "messages" in values and "messages" in wanted:
             values["messages"] = messages_of(values["messages"], place or "An example")
         for name in values:
-            if name not in (*wanted, *OPTIONAL_INPUTS) or (name == "suffix" and self.task.name != "language-modelling"):
-                raise unknown("input", name, wanted, f"of a run for {self.task.name}" + (f", in {place}" if place else ""))
+            if name not in (*wanted, *OPTIONAL_INPUTS) or (
+                name == "suffix" and self.task.name != "language-modelling"
+            ):
+                raise unknown(
+                    "input",
+                    name,
+                    wanted,
+                    f"of a run for {self.task.name}" + (f", in {place}" if place else ""),
+                )
         missing = [name for name in wanted if name not in values and name not in OPTIONAL_INPUTS]
         if missing:
-            raise UsageError(f"{place or 'An example'} has no {' and no '.join(missing)}; a run for {self.task.name} needs it.")
+            raise UsageError(
+                f"{place or 'An example'} has no {' and no '.join(missing)}; a run for "
+                f"{self.task.name} needs it."
+            )
         for name in not_texts(values):
-            raise UsageError(f"{place or 'An example'}: '{name}' must be a text and is {type(values[name]).__name__}.")
+            raise UsageError(
+                f"{place or 'An example'}: '{name}' must be a text and is "
+                f"{type(values[name]).__name__}."
+            )
         if to is not None:
             self.refuse_to()
             values["target_language"] = to
@@ -99,43 +135,76 @@ class Predictor:
     def refuse_to(self) -> None:
         """Raise UsageError where `to` would mean nothing."""
         if self.task.name != "translation" and "target_language" not in self.task.needs:
-            raise UsageError(f"--to names a target language, or one of several tasks; a run for {self.task.name} has none.")
+            raise UsageError(
+                "--to names a target language, or one of several tasks; a run for "
+                f"{self.task.name} has none."
+            )
 
     def settings(self, **changes: Any) -> DecodingSettings:
-        """The run's decoding defaults with `changes`. Raises UsageError for an unknown or impossible dial."""
+        """The run's decoding defaults with `changes`. Raises UsageError for an unknown or
+        impossible dial.
+        """
         known = [field.name for field in dataclasses.fields(DecodingSettings)]
         for name in changes:
             if name not in known:
                 raise unknown("decoding dial", name, known)
-            if name in OF_PROMPTS and changes[name] and self.writes and "context" not in self.task.options:
-                raise UsageError(f"decoding.{name} is for a run that writes on from a prompt; one for {self.task.name} does not heed it.")
+            if (
+                name in OF_PROMPTS
+                and changes[name]
+                and self.writes
+                and "context" not in self.task.options
+            ):
+                raise UsageError(
+                    f"decoding.{name} is for a run that writes on from a prompt; one for "
+                    f"{self.task.name} does not heed it."
+                )
         settings = dataclasses.replace(self.decoding, **changes)
         settings.check()
         return settings
 
-    def answer(self, examples: Sequence[Example], settings: DecodingSettings | None = None,
-               truncate: int | None = None, problems: dict[int, str] | None = None, first: int = 0) -> Iterator[Prediction]:  # fmt: skip
-        """Predictions of `examples`, in order; only their inputs are read. An empty source gets an empty answer.
+    def answer(
+        self,
+        examples: Sequence[Example],
+        settings: DecodingSettings | None = None,
+        truncate: int | None = None,
+        problems: dict[int, str] | None = None,
+        first: int = 0,
+    ) -> Iterator[Prediction]:
+        """Predictions of `examples`, in order; only their inputs are read. An empty source gets an
+        empty answer.
 
-        problems: where given, a text that cannot be read is noted there by its place and gets an empty answer too. first: number of
-        the first Example, for what a draw depends on.
+        problems: where given, a text that cannot be read is noted there by its place and gets an
+        empty answer too. first: number of the first Example, for what a draw depends on.
         """
         settings = settings or self.decoding
         for start in range(0, len(examples), CHUNK):
-            yield from self._answer(examples[start : start + CHUNK], settings, truncate, start, problems, first)
+            yield from self._answer(
+                examples[start : start + CHUNK], settings, truncate, start, problems, first
+            )
 
-    def _answer(self, examples: Sequence[Example], settings: DecodingSettings, truncate: int | None, start: int,
-                problems: dict[int, str] | None, first: int) -> list[Prediction]:  # fmt: skip
+    def _answer(
+        self,
+        examples: Sequence[Example],
+        settings: DecodingSettings,
+        truncate: int | None,
+        start: int,
+        problems: dict[int, str] | None,
+        first: int,
+    ) -> list[Prediction]:
         found = [Prediction(text="", index=start + place) for place in range(len(examples))]
         examples = self._in_words(examples) if self.segmenter is not None else examples
         encoded: list[Encoded] = []
         for place, example in enumerate(examples):
             given = getattr(example, self.task.input)
-            if given is None or not (self.task.empty or any(text.strip() for text in texts_of(given))):
+            if given is None or not (
+                self.task.empty or any(text.strip() for text in texts_of(given))
+            ):
                 continue
             try:
                 pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
-                found[place].truncated_input_tokens = sum(one.unseen + self._shorten(one, example, truncate) for one in pieces)
+                found[place].truncated_input_tokens = sum(
+                    one.unseen + self._shorten(one, example, truncate) for one in pieces
+                )
             except DataError as error:
                 if problems is None:
                     raise
@@ -157,30 +226,60 @@ class Predictor:
     def _in_words(self, examples: Sequence[Example]) -> list[Example]:
         """The examples with the words of their text, found where they are not given."""
         assert self.segmenter is not None, "a run of its own finds the words"
-        places = [place for place, one in enumerate(examples) if one.words is None and (one.text or "").strip()]
-        found = self.segmenter.answer([Example(text=examples[place].text, place=examples[place].place) for place in places])
-        words = {place: [(first, last) for first, last in one.details["offsets"]] for place, one in zip(places, found, strict=True)}
-        return [dataclasses.replace(one, words=words.get(place, one.words)) for place, one in enumerate(examples)]
+        places = [
+            place
+            for place, one in enumerate(examples)
+            if one.words is None and (one.text or "").strip()
+        ]
+        found = self.segmenter.answer(
+            [Example(text=examples[place].text, place=examples[place].place) for place in places]
+        )
+        words = {
+            place: [(first, last) for first, last in one.details["offsets"]]
+            for place, one in zip(places, found, strict=True)
+        }
+        return [
+            dataclasses.replace(one, words=words.get(place, one.words))
+            for place, one in enumerate(examples)
+        ]
 
-    def stream(self, text: str | Mapping[str, Any], to: str | None = None, told: Callable[[int], object] | None = None,
-               **decoding: Any) -> Generator[str, None, bool]:  # fmt: skip
-        """One answer, piece by piece as it is written; of beams, as soon as it can no longer change. For a run that writes text.
+    def stream(
+        self,
+        text: str | Mapping[str, Any],
+        to: str | None = None,
+        told: Callable[[int], object] | None = None,
+        **decoding: Any,
+    ) -> Generator[str, None, bool]:
+        """One answer, piece by piece as it is written; of beams, as soon as it can no longer
+        change. For a run that writes text.
 
-        text: what the task reads; {"text": ..., "suffix": ...} for what stands between. The pieces together are what `predict`
-        answers. told: is given, before the first piece, how many tokens of the prompt are not seen. Returns whether the answer ended
-        by itself.
+        text: what the task reads; {"text": ..., "suffix": ...} for what stands between. The pieces
+        together are what `predict` answers. told: is given, before the first piece, how many tokens
+        of the prompt are not seen. Returns whether the answer ended by itself.
         """
         from ..decoding.writing import NEW_TOKENS, fitting, from_first_word, stream, stream_answer
 
-        model, settings, target = self.drafted or self.model, self.settings(**decoding), self.tokenizers.target
+        model, settings, target = (
+            self.drafted or self.model,
+            self.settings(**decoding),
+            self.tokenizers.target,
+        )
         example = self.example(text, "the prompt" if self.task.input == "text" else "the text", to)
-        (one, *_) = self.task.encode(example, self.tokenizers, self.labels, "use", None) if self.writes else [None]
+        (one, *_) = (
+            self.task.encode(example, self.tokenizers, self.labels, "use", None)
+            if self.writes
+            else [None]
+        )
         if one is not None and "source" in one.inputs:
             self._shorten(one, example, None)
             inputs = collate([one]).to(self.device).inputs
-            return (yield from stream_answer(model, inputs, settings, target, begin=target.begin_id))
+            return (
+                yield from stream_answer(model, inputs, settings, target, begin=target.begin_id)
+            )
         if one is None or "context" not in self.task.options:
-            raise UsageError(f"A run for {self.task.name} does not write on from a prompt. Use predict.")
+            raise UsageError(
+                f"A run for {self.task.name} does not write on from a prompt. Use predict."
+            )
         prompt, context = one.inputs["target"].tolist(), self.task.options["context"]
         if isinstance(one.about, fill_in.Sides):
             prompt, settings, unread = fill_in.ready(one, settings, context)
@@ -194,12 +293,18 @@ class Predictor:
     @property
     def writes(self) -> bool:
         """Whether answers are written token by token."""
-        return hasattr(self.model, "start") and getattr(self.model.config, "decoder", self) is not None
+        return (
+            hasattr(self.model, "start") and getattr(self.model.config, "decoder", self) is not None
+        )
 
-    def raw(self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0) -> list[Any]:
-        """The task's raw result for each of `encoded`. start: number of the first Example, for what a draw depends on.
+    def raw(
+        self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0
+    ) -> list[Any]:
+        """The task's raw result for each of `encoded`. start: number of the first Example, for what
+        a draw depends on.
 
-        On a CPU batches are answered side by side, a thread each (docs/decisions/007-decoding-threads.md).
+        On a CPU batches are answered side by side, a thread each
+        (docs/decisions/007-decoding-threads.md).
         """
         batches = length_batches(encoded, settings.batch_tokens)
         costs = [float(sum(encoded[place].length for place in places)) for places in batches]
@@ -208,7 +313,9 @@ class Predictor:
         def answer(places: list[int]) -> list[Any]:
             whole = collate([encoded[place] for place in places]).to(self.device)
             whole.examples = [start + encoded[place].index for place in places]
-            return self.task.answer(self.drafted or self.model, self.head, whole, settings, self.tokenizers)
+            return self.task.answer(
+                self.drafted or self.model, self.head, whole, settings, self.tokenizers
+            )
 
         with Workers(None if self.device.type == "cpu" else 1) as workers:
             for places, answers in zip(batches, workers.map(answer, batches, costs), strict=True):
@@ -224,7 +331,10 @@ class Predictor:
         """Cut a source that is too long, where that was asked for; how many tokens are not seen."""
         if self.task.windows:
             if truncate is not None:
-                raise UsageError(f"A run for {self.task.name} reads long texts in windows, so nothing need be cut: leave out --truncate.")
+                raise UsageError(
+                    f"A run for {self.task.name} reads long texts in windows, so nothing need be "
+                    "cut: leave out --truncate."
+                )
             return 0
         source = encoded.inputs["source"]
         most = truncate or self.longest_source()
@@ -235,16 +345,23 @@ class Predictor:
                 f"{example.place} has {len(source):,} tokens; at most {most:,} are read at once. "
                 f"Cut it into sentences, or read only its start with --truncate {most}."
             )
-        encoded.inputs["source"] = np.concatenate((source[: most - 1], source[-1:]))  # the last one says that it ends
+        # the last one says that it ends
+        encoded.inputs["source"] = np.concatenate((source[: most - 1], source[-1:]))
         return len(source) - most
 
     def longest_source(self) -> int:
         """The most tokens of a source that the model can be given."""
         encoder = getattr(self.model.config, "encoder", None)
         learned = encoder is not None and encoder.positions == "learned"
-        return min(LONGEST_SOURCE, encoder.max_positions) if learned and encoder is not None else LONGEST_SOURCE
+        return (
+            min(LONGEST_SOURCE, encoder.max_positions)
+            if learned and encoder is not None
+            else LONGEST_SOURCE
+        )
 
-    def evaluate(self, examples: Sequence[Example], settings: DecodingSettings | None = None) -> Evaluation:
+    def evaluate(
+        self, examples: Sequence[Example], settings: DecodingSettings | None = None
+    ) -> Evaluation:
         """Answer `examples` as in use and score the answers against their targets."""
         predictions = [Prediction(text="", index=index) for index in range(len(examples))]
         seconds: float | None = None
@@ -256,12 +373,19 @@ class Predictor:
         return Evaluation(predictions, scores, seconds, torch.get_num_threads())
 
     def losses(self, examples: Sequence[Example]) -> dict[str, float]:
-        """Mean of every loss of the task over `examples`, without dropout; "count": what the first is a mean over."""
+        """Mean of every loss of the task over `examples`, without dropout; "count": what the first
+        is a mean over.
+        """
         return means(self._sums(encode_all(self.task, examples, self.tokenizers, self.labels)))
 
     def losses_of_each(self, examples: Sequence[Example]) -> list[Sums]:
-        """Of each example every loss's sum, and over how many it is one; `means` makes the losses of several out of them."""
-        return [self._sums(encode_all(self.task, [one], self.tokenizers, self.labels)) for one in examples]
+        """Of each example every loss's sum, and over how many it is one; `means` makes the losses
+        of several out of them.
+        """
+        return [
+            self._sums(encode_all(self.task, [one], self.tokenizers, self.labels))
+            for one in examples
+        ]
 
     @torch.no_grad()
     def _sums(self, encoded: list[Encoded]) -> Sums:
@@ -274,35 +398,65 @@ class Predictor:
                 sums[name] = total + float(value), whole + count
         return sums
 
-    def trace(self, text: str | Mapping[str, Any], to: str | None = None, target: str | None = None, kinds: Sequence[str] = ("cross",),
-              label: str = "", **decoding: Any) -> Trace:  # fmt: skip
-        """Answer `text` and look at how the answer came about; with `target`, look at that text as the answer instead.
+    def trace(
+        self,
+        text: str | Mapping[str, Any],
+        to: str | None = None,
+        target: str | None = None,
+        kinds: Sequence[str] = ("cross",),
+        label: str = "",
+        **decoding: Any,
+    ) -> Trace:
+        """Answer `text` and look at how the answer came about; with `target`, look at that text as
+        the answer instead.
 
-        Of a run without a decoder: what its tokens look at; `target` is the label asked about. Of a text read in windows, the first.
-        A task with several inputs takes a mapping, as `predict` does.
+        Of a run without a decoder: what its tokens look at; `target` is the label asked about. Of a
+        text read in windows, the first. A task with several inputs takes a mapping, as `predict`
+        does.
         """
         from ..inspection.trace import trace
 
         example = self.example(text, "text", to)
-        if getattr(self.model.config, "encoder", True) is None or getattr(self.model.config, "decoder", True) is None:
+        if (
+            getattr(self.model.config, "encoder", True) is None
+            or getattr(self.model.config, "decoder", True) is None
+        ):
             return self.traces(example, target, label, windows=[1])[0]
         if not (getattr(example, self.task.input) or "").strip():
             raise UsageError(f"There is nothing to look at: the {self.task.input} is empty.")
-        return trace(self.model, self.task, self.tokenizers, dataclasses.replace(example, target=target), labels=self.labels,
-                     settings=self.settings(**decoding), label=label or self._name(), kinds=kinds)  # fmt: skip
+        return trace(
+            self.model,
+            self.task,
+            self.tokenizers,
+            dataclasses.replace(example, target=target),
+            labels=self.labels,
+            settings=self.settings(**decoding),
+            label=label or self._name(),
+            kinds=kinds,
+        )
 
-    def traces(self, example: Example, target: str | None = None, label: str = "", answer: str | None = None,
-               windows: Sequence[int] | None = None) -> list[Trace]:  # fmt: skip
-        """What the encoder attends to in each window of an Example, and what its answer depends on where the task says so.
+    def traces(
+        self,
+        example: Example,
+        target: str | None = None,
+        label: str = "",
+        answer: str | None = None,
+        windows: Sequence[int] | None = None,
+    ) -> list[Trace]:
+        """What the encoder attends to in each window of an Example, and what its answer depends on
+        where the task says so.
 
-        target: the label asked about instead of the likeliest one; answer: in words, where it is known already; windows: numbers from 1
-        of those wanted, in this order, where not all are; those that are not there are left out.
+        target: the label asked about instead of the likeliest one; answer: in words, where it is
+        known already; windows: numbers from 1 of those wanted, in this order, where not all are;
+        those that are not there are left out.
         """
         from ..inspection.encoder import trace_encoder
         from ..inspection.scores import score_of
 
         if getattr(self.model.config, "encoder", None) is None or self.task.input == "source":
-            raise UsageError(f"A run for {self.task.name} has no encoder of its own to look into. Use `trace`.")
+            raise UsageError(
+                f"A run for {self.task.name} has no encoder of its own to look into. Use `trace`."
+            )
         if not (getattr(example, self.task.input) or "").strip():
             raise UsageError(f"There is nothing to look at: the {self.task.input} is empty.")
         if self.segmenter is not None:
@@ -311,14 +465,28 @@ class Predictor:
         score = score_of(self.task, self.labels, tokenizer, example, target)
         pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
         if not pieces:
-            raise UsageError(f"There is nothing to look at: no word was found in the {self.task.input}.")
+            raise UsageError(
+                f"There is nothing to look at: no word was found in the {self.task.input}."
+            )
         answer = next(iter(self.answer([example]))).text if answer is None else answer
-        numbers = range(1, len(pieces) + 1) if windows is None else [one for one in windows if 1 <= one <= len(pieces)]
+        numbers = (
+            range(1, len(pieces) + 1)
+            if windows is None
+            else [one for one in windows if 1 <= one <= len(pieces)]
+        )
         return [
-            trace_encoder(self.model, self.head, tokenizer, pieces[number - 1], answer=answer, label=label or self._name(), score=score,
-                          window=(number, len(pieces)))
+            trace_encoder(
+                self.model,
+                self.head,
+                tokenizer,
+                pieces[number - 1],
+                answer=answer,
+                label=label or self._name(),
+                score=score,
+                window=(number, len(pieces)),
+            )
             for number in numbers
-        ]  # fmt: skip
+        ]
 
     def _name(self) -> str:
         return self.config.name if self.config and self.config.name else "model"
@@ -329,11 +497,15 @@ def means(*sums: Sums) -> dict[str, float]:
     names = list(dict.fromkeys(name for one in sums for name in one))
     parts = {name: [one[name] for one in sums if name in one] for name in names}
     counts = {name: sum(count for _, count in each) for name, each in parts.items()}
-    found = {name: sum(total for total, _ in each) / max(1, counts[name]) for name, each in parts.items()}
+    found = {
+        name: sum(total for total, _ in each) / max(1, counts[name]) for name, each in parts.items()
+    }
     return {**found, "count": float(next(iter(counts.values()), 0))}
 
 
-def encode_all(task: Task, examples: Sequence[Example], tokenizers: Tokenizers, labels: dict[str, Any]) -> list[Encoded]:
+def encode_all(
+    task: Task, examples: Sequence[Example], tokenizers: Tokenizers, labels: dict[str, Any]
+) -> list[Encoded]:
     """All examples with their targets, nothing drawn, each Encoded with its Example's number."""
     encoded = []
     for index, example in enumerate(examples):
@@ -349,32 +521,52 @@ class Evaluation:
 
     predictions: list[Prediction]
     scores: Scores
-    seconds: float | None  # of answering, without losses and scores; None where the task answers nothing
+    # of answering, without losses and scores; None where the task answers nothing
+    seconds: float | None
     threads: int  # that were at its disposal
 
 
-def load(path: str | Path, precision: Precision = "float32", draft: str | Path | None = None, device: Device = "auto") -> Predictor:
-    """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does not fit.
+def load(
+    path: str | Path,
+    precision: Precision = "float32",
+    draft: str | Path | None = None,
+    device: Device = "auto",
+) -> Predictor:
+    """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does
+    not fit.
 
-    precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it faster. draft: a smaller run with
-    the same tokenizer, or "ngram": proposes tokens for this one to check, which changes no answer. device: "auto" takes an
-    accelerator where there is one; "cpu"; "cuda".
+    precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it
+    faster. draft: a smaller run with the same tokenizer, or "ngram": proposes tokens for this one
+    to check, which changes no answer. device: "auto" takes an accelerator where there is one;
+    "cpu"; "cuda".
     """
     run = Run.open(path)
     config = run.read_config()
     if config.task not in TASKS:
-        raise RunError(f"{run.path / 'config.json'} names the task '{config.task}', which this triptych does not have. Update it.")
+        raise RunError(
+            f"{run.path / 'config.json'} names the task '{config.task}', which this triptych does "
+            "not have. Update it."
+        )
     where = run.path / "config.json"
     try:
         task = TASKS[config.task](config.options)
     except (TypeError, ValueError, KeyError, AttributeError) as problem:
-        raise RunError(f"{where} has options that a run for {config.task} does not have ({problem}). Copy it again.") from None
+        raise RunError(
+            f"{where} has options that a run for {config.task} does not have ({problem}). Copy it "
+            "again."
+        ) from None
     if task.referred is not None:
-        task = referred(task, str(config.options["reference"]), TrainingSettings(precision="float32", device=device))
+        task = referred(
+            task,
+            str(config.options["reference"]),
+            TrainingSettings(precision="float32", device=device),
+        )
     try:
         decoding = DecodingSettings(**config.decoding)
     except TypeError as problem:
-        raise RunError(f"{where} does not fit this version of triptych: {problem}. Update triptych.") from None
+        raise RunError(
+            f"{where} does not fit this version of triptych: {problem}. Update triptych."
+        ) from None
     labels = run.read_labels()
     tokenizers = Tokenizers.load(run.path)
     refuse_unlike(config.model, where, [run.weights()])
@@ -389,9 +581,22 @@ def load(path: str | Path, precision: Precision = "float32", draft: str | Path |
     if model.precision != torch.float32:  # cast once, not at every product
         model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
     pack(model, model.precision)  # type: ignore[arg-type]
-    segmenter = load(run.path / WORDS_FOLDER, precision, device=device) if labels.get("words", {}).get("rules") == "learned" else None
-    predictor = Predictor(model=model, head=head, task=task, tokenizers=tokenizers, labels=labels,
-                          decoding=decoding, run=run, config=config, segmenter=segmenter)  # fmt: skip
+    segmenter = (
+        load(run.path / WORDS_FOLDER, precision, device=device)
+        if labels.get("words", {}).get("rules") == "learned"
+        else None
+    )
+    predictor = Predictor(
+        model=model,
+        head=head,
+        task=task,
+        tokenizers=tokenizers,
+        labels=labels,
+        decoding=decoding,
+        run=run,
+        config=config,
+        segmenter=segmenter,
+    )
     if draft is not None:
         from .drafting import with_draft
 

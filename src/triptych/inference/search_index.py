@@ -1,4 +1,6 @@
-"""Questions to a folder of texts: cut it into passages, retrieve some by words (BM25) or by vectors, and let a reader find the span."""
+"""Questions to a folder of texts: cut it into passages, retrieve some by words (BM25) or by
+vectors, and let a reader find the span.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 SUFFIXES = (".txt", ".md")
 LONGEST_PASSAGE = 1000  # characters; paragraphs are joined up to it, and cut at sentences beyond it
 TOP = 5  # passages that the reader is given
-SHARPNESS = 4  # the power of a passage's score as it weighs the reader's belief: a reader is as sure of itself in a wrong passage
+# the power of a passage's score as it weighs the reader's belief: a reader is as sure of itself in
+# a wrong passage
+SHARPNESS = 4
 _BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|$))+")  # lines up to one that is empty
 _SENTENCE = re.compile(r"[^。！？!?\n]*?(?:[。！？!?]+[”」』\"')）]*|\.(?=\s)|\n|$)\s*", re.DOTALL)
 _WORD = re.compile(r"[^\W_]+")
@@ -40,7 +44,9 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An answer and where it stands. start, end: characters of the file; line: from 1; score: share of the reader's belief."""
+    """An answer and where it stands. start, end: characters of the file; line: from 1; score: share
+    of the reader's belief.
+    """
 
     text: str
     file: str
@@ -51,7 +57,9 @@ class Hit:
     passage: Passage
 
     def to_json(self) -> dict[str, object]:
-        values = {name: getattr(self, name) for name in ("text", "score", "file", "line", "start", "end")}
+        values = {
+            name: getattr(self, name) for name in ("text", "score", "file", "line", "start", "end")
+        }
         return {**values, "passage": self.passage.text}
 
 
@@ -61,45 +69,65 @@ class Retriever(Protocol):
         ...
 
 
-# Documents --------------------------------------------------------------------------------------------------------------
+# Documents ----------------------------------------------------------------------------------------
 
 
 def read_documents(folder: str | Path, wrong: Callable[[str], None]) -> dict[str, str]:
-    """File (as named from the folder) -> text, of every .txt and .md below it, in the order of their names.
+    """File (as named from the folder) -> text, of every .txt and .md below it, in the order of
+    their names.
 
-    `wrong` is told of a file that is not UTF-8 or cannot be read, which is passed over. Raises UsageError where nothing is left.
+    `wrong` is told of a file that is not UTF-8 or cannot be read, which is passed over. Raises
+    UsageError where nothing is left.
     """
     root = Path(folder)
     if not root.is_dir():
-        raise UsageError(f"{folder} is not a folder. --documents names a folder with {' and '.join(SUFFIXES)} files.")
+        raise UsageError(
+            f"{folder} is not a folder. --documents names a folder with {' and '.join(SUFFIXES)} "
+            "files."
+        )
     found: dict[str, str] = {}
-    for path in sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()):
+    for path in sorted(
+        path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+    ):
         try:
             found[str(path.relative_to(root))] = path.read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
-            wrong(f"{path}:{line}: byte 0x{error.object[error.start]:02X} is not UTF-8; the file is passed over. "
-                  "Convert it, for example: iconv -f latin1 -t utf-8")  # fmt: skip
+            wrong(
+                f"{path}:{line}: byte 0x{error.object[error.start]:02X} is not UTF-8; the file is "
+                "passed over. Convert it, for example: iconv -f latin1 -t utf-8"
+            )
         except OSError as error:
             wrong(f"{path} cannot be read ({error.strerror or error}) and is passed over.")
     if not any(text.strip() for text in found.values()):
-        raise UsageError(f"{folder} holds no text in {' or '.join(SUFFIXES)} files, in UTF-8. Put the documents there.")
+        raise UsageError(
+            f"{folder} holds no text in {' or '.join(SUFFIXES)} files, in UTF-8. Put the "
+            "documents there."
+        )
     return found
 
 
 def passages_of(file: str, text: str, longest: int = LONGEST_PASSAGE) -> list[Passage]:
-    """Paragraphs, joined while they are short, cut at sentences where they are long; nothing but white space is left out."""
+    """Paragraphs, joined while they are short, cut at sentences where they are long; nothing but
+    white space is left out.
+    """
     spans: list[tuple[int, int]] = []
-    for start, end in (part for block in _BLOCK.finditer(text) for part in _cut(text, *block.span(), longest)):
+    for start, end in (
+        part for block in _BLOCK.finditer(text) for part in _cut(text, *block.span(), longest)
+    ):
         if spans and end - spans[-1][0] <= longest:
             spans[-1] = (spans[-1][0], end)
         else:
             spans.append((start, end))
-    return [Passage(file, start, text[start:end]) for start, end in spans if text[start:end].strip()]
+    return [
+        Passage(file, start, text[start:end]) for start, end in spans if text[start:end].strip()
+    ]
 
 
 def _cut(text: str, start: int, end: int, longest: int) -> Iterator[tuple[int, int]]:
-    """A block as spans of at most `longest` characters, at the ends of sentences where there are some."""
+    """A block as spans of at most `longest` characters, at the ends of sentences where there are
+    some.
+    """
     begin = start
     for sentence in _SENTENCE.finditer(text, start, end):
         if sentence.end() - begin > longest and sentence.start() > begin:
@@ -112,11 +140,13 @@ def _cut(text: str, start: int, end: int, longest: int) -> Iterator[tuple[int, i
         yield begin, end
 
 
-# Retrieval --------------------------------------------------------------------------------------------------------------
+# Retrieval ----------------------------------------------------------------------------------------
 
 
 def terms(text: str) -> list[str]:
-    """What is looked up: words in lower case; of Chinese and Japanese every character and every two neighbours."""
+    """What is looked up: words in lower case; of Chinese and Japanese every character and every two
+    neighbours.
+    """
     found, before, place = [], "", -1
     for start, part in apart(unicodedata.normalize("NFKC", text).casefold()):
         if EAST.fullmatch(part):
@@ -142,7 +172,10 @@ class BM25:
                 places, often = postings.setdefault(term, ([], []))
                 places.append(place)
                 often.append(times)
-        self._postings = {term: (np.array(places), np.array(often, dtype=np.float64)) for term, (places, often) in postings.items()}
+        self._postings = {
+            term: (np.array(places), np.array(often, dtype=np.float64))
+            for term, (places, often) in postings.items()
+        }
 
     def scores(self, question: str) -> np.ndarray:
         """(P,) float64; 0 for a passage that shares no term with the question."""
@@ -151,7 +184,9 @@ class BM25:
             if term in self._postings:
                 places, often = self._postings[term]
                 weight = math.log(1 + (self.size - len(places) + 0.5) / (len(places) + 0.5))
-                found[places] += times * weight * often * (self._k1 + 1) / (often + self._norms[places])
+                found[places] += (
+                    times * weight * often * (self._k1 + 1) / (often + self._norms[places])
+                )
         return found
 
 
@@ -167,7 +202,9 @@ class Vectors:
 
 
 def as_embedder(predictor: Predictor) -> Predictor:
-    """The run itself where it embeds, else its encoder with the states' mean, over windows that it has positions for."""
+    """The run itself where it embeds, else its encoder with the states' mean, over windows that it
+    has positions for.
+    """
     import dataclasses
 
     from ..tasks.embedding import OPTIONS, build
@@ -177,19 +214,30 @@ def as_embedder(predictor: Predictor) -> Predictor:
     config = predictor.model.config
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
-        raise UsageError(f"A run for {predictor.task.name} has no encoder alone, whose states could stand for a text.")
-    window = OPTIONS["window"] if encoder.positions != "learned" else min(OPTIONS["window"], encoder.max_positions)
+        raise UsageError(
+            f"A run for {predictor.task.name} has no encoder alone, whose states could stand for "
+            "a text."
+        )
+    window = (
+        OPTIONS["window"]
+        if encoder.positions != "learned"
+        else min(OPTIONS["window"], encoder.max_positions)
+    )
     task = build({"window": window})
     return dataclasses.replace(predictor, task=task, head=task.head(config, {}), labels={})
 
 
-def embed(predictor: Predictor, texts: Sequence[str], settings: DecodingSettings | None = None) -> np.ndarray:
+def embed(
+    predictor: Predictor, texts: Sequence[str], settings: DecodingSettings | None = None
+) -> np.ndarray:
     """(len(texts), D) float32; a text without a character has the vector of zeros."""
     from ..data.example import Example
 
     width = predictor.model.config.encoder.width
     examples = [Example(text=text, place=f"text {number}") for number, text in enumerate(texts, 1)]
-    found = [one.details.get("vector") or [0.0] * width for one in predictor.answer(examples, settings)]
+    found = [
+        one.details.get("vector") or [0.0] * width for one in predictor.answer(examples, settings)
+    ]
     return np.array(found, dtype=np.float32).reshape(-1, width)
 
 
@@ -204,15 +252,24 @@ def recall(rankings: Sequence[Sequence[int]], wanted: Sequence[int], count: int)
     return 100.0 * hits / max(1, len(wanted))
 
 
-# Answers ----------------------------------------------------------------------------------------------------------------
+# Answers ------------------------------------------------------------------------------------------
 
 
 class SearchIndex:
     """Documents cut into passages, ready to be asked."""
 
-    def __init__(self, documents: dict[str, str], embedder: Predictor | None = None, longest: int = LONGEST_PASSAGE) -> None:
+    def __init__(
+        self,
+        documents: dict[str, str],
+        embedder: Predictor | None = None,
+        longest: int = LONGEST_PASSAGE,
+    ) -> None:
         self.documents = documents
-        self.passages = [passage for file, text in documents.items() for passage in passages_of(file, text, longest)]
+        self.passages = [
+            passage
+            for file, text in documents.items()
+            for passage in passages_of(file, text, longest)
+        ]
         if not self.passages:
             raise DataError("There is no passage to search: the documents are empty.")
         texts = [passage.text for passage in self.passages]
@@ -223,17 +280,34 @@ class SearchIndex:
         scores = self.retriever.scores(question)
         return [(self.passages[place], float(scores[place])) for place in best(scores, count)]
 
-    def answer(self, reader: Predictor, question: str, count: int = TOP, settings: DecodingSettings | None = None,
-               told: Callable[[int], object] | None = None) -> list[Hit]:  # fmt: skip
-        """The reader's answers over the `count` best passages, the likeliest first; none where it finds none.
+    def answer(
+        self,
+        reader: Predictor,
+        question: str,
+        count: int = TOP,
+        settings: DecodingSettings | None = None,
+        told: Callable[[int], object] | None = None,
+    ) -> list[Hit]:
+        """The reader's answers over the `count` best passages, the likeliest first; none where it
+        finds none.
 
-        A passage whose share is nothing is not read. told: is given how many tokens of the question were not seen.
+        A passage whose share is nothing is not read. told: is given how many tokens of the question
+        were not seen.
         """
         from ..data.example import Example
 
         found = self.retrieve(question, count)
-        shared = [(passage, share) for (passage, _), share in zip(found, shares([score for _, score in found]), strict=True) if share]
-        examples = [Example(question=question, passage=passage.text, place="question") for passage, _ in shared]
+        shared = [
+            (passage, share)
+            for (passage, _), share in zip(
+                found, shares([score for _, score in found]), strict=True
+            )
+            if share
+        ]
+        examples = [
+            Example(question=question, passage=passage.text, place="question")
+            for passage, _ in shared
+        ]
         predictions = list(reader.answer(examples, settings))
         if told is not None:
             told(max(one.truncated_input_tokens for one in predictions))
@@ -244,14 +318,28 @@ class SearchIndex:
             for span in one.details["candidates"]:
                 start = passage.start + span["start"]
                 line = self.documents[passage.file].count("\n", 0, start) + 1
-                hit = Hit(span["text"], passage.file, line, start, passage.start + span["end"], share * span["probability"], passage)
+                hit = Hit(
+                    span["text"],
+                    passage.file,
+                    line,
+                    start,
+                    passage.start + span["end"],
+                    share * span["probability"],
+                    passage,
+                )
                 hits[passage.file, start, hit.end] = hit
         return sorted(hits.values(), key=lambda hit: -hit.score)
 
 
 def shares(scores: Sequence[float]) -> list[float]:
-    """What retrieval says of each passage beforehand: its share of the scores' powers. Equal where no word of the question is anywhere."""
+    """What retrieval says of each passage beforehand: its share of the scores' powers. Equal where
+    no word of the question is anywhere.
+    """
     most = max([*scores, 0.0]) or 1.0
     positive = [(max(0.0, score) / most) ** SHARPNESS for score in scores]
     total = sum(positive)
-    return [score / total for score in positive] if total else [1.0 / max(1, len(scores))] * len(scores)
+    return (
+        [score / total for score in positive]
+        if total
+        else [1.0 / max(1, len(scores))] * len(scores)
+    )

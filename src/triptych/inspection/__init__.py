@@ -1,1 +1,3 @@
-"""Looking inside a trained model: what it attended to, and how sure it was. Imports no torch by itself."""
+"""Looking inside a trained model: what it attended to, and how sure it was. Imports no torch by
+itself.
+"""

@@ -10,35 +10,54 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-ROLES = {"subject": ("#0b5cad", "subject 主詞"), "verb": ("#b3480f", "verb 動詞"), "object": ("#1a7f37", "object 受詞")}
+ROLES = {
+    "subject": ("#0b5cad", "subject 主詞"),
+    "verb": ("#b3480f", "verb 動詞"),
+    "object": ("#1a7f37", "object 受詞"),
+}
 INK, SOFT = "#1c2430", "#5d6a7a"
 SIZE, SMALL = 16, 12  # pixels: letters of words, of relations and parts of speech
-LEVEL, BASE, GAP, MARGIN = 26, 22, 16, 16  # pixels: between levels of arcs, below the first, between words, around
+# pixels: between levels of arcs, below the first, between words, around
+LEVEL, BASE, GAP, MARGIN = 26, 22, 16, 16
 MOST_CHARACTERS = 40  # of a word
 
 
 def sentences_of(details: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
     """A parse's words by sentence, each with its "role": subject, verb, object or nothing."""
-    roles = {(word["sentence"], word["id"]): role for role in ROLES for word in details.get(role, ())}
+    roles = {
+        (word["sentence"], word["id"]): role for role in ROLES for word in details.get(role, ())
+    }
     found: dict[int, list[dict[str, Any]]] = {}
     for word in details.get("words", ()):
-        found.setdefault(word["sentence"], []).append({**word, "role": roles.get((word["sentence"], word["id"]), "")})
+        found.setdefault(word["sentence"], []).append(
+            {**word, "role": roles.get((word["sentence"], word["id"]), "")}
+        )
     return list(found.values())
 
 
 def levels(arcs: Sequence[tuple[int, int]]) -> list[int]:
-    """The level of each arc (left, right), from 1: above every shorter arc whose inside it shares."""
-    order = sorted(range(len(arcs)), key=lambda place: (arcs[place][1] - arcs[place][0], arcs[place]))
+    """The level of each arc (left, right), from 1: above every shorter arc whose inside it
+    shares.
+    """
+    order = sorted(
+        range(len(arcs)), key=lambda place: (arcs[place][1] - arcs[place][0], arcs[place])
+    )
     given: dict[int, int] = {}
     for place in order:
         left, right = arcs[place]
-        below = (level for other, level in given.items() if arcs[other][0] < right and left < arcs[other][1])
+        below = (
+            level
+            for other, level in given.items()
+            if arcs[other][0] < right and left < arcs[other][1]
+        )
         given[place] = 1 + max(below, default=0)
     return [given[place] for place in range(len(arcs))]
 
 
 def width_of(text: str, size: float) -> float:
-    """Pixels that a text needs, about: a full-width character is as wide as it is high, a mark has no width."""
+    """Pixels that a text needs, about: a full-width character is as wide as it is high, a mark has
+    no width.
+    """
     total = 0.0
     for character in text:
         if unicodedata.category(character) in ("Mn", "Me", "Cf"):
@@ -48,8 +67,14 @@ def width_of(text: str, size: float) -> float:
 
 
 def svg(words: Sequence[Mapping[str, Any]]) -> str:
-    """One sentence. words: {"id", "text", "upos", "head", "relation", "role"}, ids from 1 in order, heads among them or 0."""
-    arcs = [(min(word["id"], word["head"]), max(word["id"], word["head"])) for word in words if word["head"]]
+    """One sentence. words: {"id", "text", "upos", "head", "relation", "role"}, ids from 1 in order,
+    heads among them or 0.
+    """
+    arcs = [
+        (min(word["id"], word["head"]), max(word["id"], word["head"]))
+        for word in words
+        if word["head"]
+    ]
     dependents = [word for word in words if word["head"]]
     height_of = dict(zip((word["id"] for word in dependents), levels(arcs), strict=True))
     centres, width = _places(words)
@@ -57,14 +82,22 @@ def svg(words: Sequence[Mapping[str, Any]]) -> str:
     baseline = MARGIN + SMALL + BASE + highest * LEVEL
     legend = baseline + SIZE + SMALL + 34
     said = escape(
-        "; ".join(f"{_clean(word['text'])} {word['relation']} {_head_text(words, word['head'])}" for word in words), {'"': "&quot;"}
+        "; ".join(
+            f"{_clean(word['text'])} {word['relation']} {_head_text(words, word['head'])}"
+            for word in words
+        ),
+        {'"': "&quot;"},
     )
     height = legend + MARGIN // 2
     legend_width = sum(width_of(name, SMALL) + 34 for _, name in ROLES.values()) + 2 * MARGIN
     width = round(max(width, legend_width))
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="arcs" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{said}" font-family="system-ui, \'Noto Sans TC\', \'Noto Sans CJK TC\', sans-serif" text-anchor="middle">'
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="arcs" width="{width}" '
+            f'height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{said}" '
+            "font-family=\"system-ui, 'Noto Sans TC', 'Noto Sans CJK TC', sans-serif\" "
+            'text-anchor="middle">'
+        )
     ]
     for word in sorted(words, key=lambda one: -height_of.get(one["id"], highest)):
         lines.append(_arc(word, centres, baseline - SIZE - 6, height_of.get(word["id"], highest)))
@@ -72,16 +105,21 @@ def svg(words: Sequence[Mapping[str, Any]]) -> str:
         x, role = centres[word["id"]], word["role"]
         colour, weight = (ROLES[role][0], ' font-weight="700"') if role else (INK, "")
         lines.append(
-            f'<g data-word="{word["id"]}" data-role="{role}"><title>{escape(_clean(word["text"]))} · {escape(word["upos"])} · '
-            f'{escape(word["relation"])}</title><text class="{role or "ink"}" fill="{colour}" x="{x:.1f}" y="{baseline}" '
-            f'font-size="{SIZE}"{weight}>{escape(_shown(word["text"]))}</text><text class="soft" fill="{SOFT}" x="{x:.1f}" '
-            f'y="{baseline + SMALL + 8}" font-size="{SMALL - 1}">{escape(word["upos"])}</text></g>'
+            f'<g data-word="{word["id"]}" '
+            f'data-role="{role}"><title>{escape(_clean(word["text"]))} · {escape(word["upos"])} · '
+            f'{escape(word["relation"])}</title><text class="{role or "ink"}" fill="{colour}" '
+            f'x="{x:.1f}" y="{baseline}" '
+            f'font-size="{SIZE}"{weight}>{escape(_shown(word["text"]))}</text><text class="soft" '
+            f'fill="{SOFT}" x="{x:.1f}" y="{baseline + SMALL + 8}" '
+            f'font-size="{SMALL - 1}">{escape(word["upos"])}</text></g>'
         )
     return "\n".join([*lines, *_legend(legend), "</svg>"])
 
 
 def _places(words: Sequence[Mapping[str, Any]]) -> tuple[dict[int, float], float]:
-    """The middle of each word, so far apart that every arc's label fits under it; the width of all."""
+    """The middle of each word, so far apart that every arc's label fits under it; the width of
+    all.
+    """
     centres: dict[int, float] = {}
     edge = float(MARGIN)
     ending: dict[int, list[tuple[int, float]]] = {}
@@ -102,7 +140,9 @@ def _places(words: Sequence[Mapping[str, Any]]) -> tuple[dict[int, float], float
 
 
 def _arc(word: Mapping[str, Any], centres: Mapping[int, float], foot: float, level: int) -> str:
-    """From head to word, with its relation on top and an arrow at the word; the root's comes from above."""
+    """From head to word, with its relation on top and an arrow at the word; the root's comes from
+    above.
+    """
     role = word["role"]
     colour = ROLES[role][0] if role else SOFT
     end, top = centres[word["id"]], foot - BASE - level * LEVEL + LEVEL / 2
@@ -111,18 +151,22 @@ def _arc(word: Mapping[str, Any], centres: Mapping[int, float], foot: float, lev
         end += 4 * side  # arcs that come and go part at the word
         start = centres[word["head"]] - 4 * side
         radius = min(10.0, abs(start - end) / 2)
-        path = (f"M{start:.1f} {foot:.1f}V{top + radius:.1f}Q{start:.1f} {top:.1f} {start - side * radius:.1f} {top:.1f}"
-                f"H{end + side * radius:.1f}Q{end:.1f} {top:.1f} {end:.1f} {top + radius:.1f}V{foot - 5:.1f}")  # fmt: skip
+        path = (
+            f"M{start:.1f} {foot:.1f}V{top + radius:.1f}Q{start:.1f} {top:.1f} "
+            f"{start - side * radius:.1f} {top:.1f}H{end + side * radius:.1f}Q{end:.1f} {top:.1f} "
+            f"{end:.1f} {top + radius:.1f}V{foot - 5:.1f}"
+        )
         middle = (start + end) / 2
     else:
         path, middle = f"M{end:.1f} {top + 6:.1f}V{foot - 5:.1f}", end
     kind = role or "soft"
     return (
-        f'<g data-arc="{word["id"]}"><path class="line {role}" d="{path}" fill="none" stroke="{colour}" '
-        f'stroke-width="{2 if role else 1.2}"/>'
-        f'<path class="{kind}" fill="{colour}" d="M{end - 3.5:.1f} {foot - 7:.1f}h7l-3.5 7z"/>'
-        f'<text class="{kind} halo" fill="{colour}" stroke="#fff" stroke-width="4" paint-order="stroke" x="{middle:.1f}" '
-        f'y="{top + 4:.1f}" font-size="{SMALL}">{escape(word["relation"])}</text></g>'
+        f'<g data-arc="{word["id"]}"><path class="line {role}" d="{path}" fill="none" '
+        f'stroke="{colour}" stroke-width="{2 if role else 1.2}"/><path class="{kind}" '
+        f'fill="{colour}" d="M{end - 3.5:.1f} {foot - 7:.1f}h7l-3.5 7z"/><text class="{kind} '
+        f'halo" fill="{colour}" stroke="#fff" stroke-width="4" paint-order="stroke" '
+        f'x="{middle:.1f}" y="{top + 4:.1f}" '
+        f'font-size="{SMALL}">{escape(word["relation"])}</text></g>'
     )
 
 
@@ -130,8 +174,9 @@ def _legend(y: float) -> list[str]:
     lines, x = [], float(MARGIN)
     for role, (colour, name) in ROLES.items():
         lines.append(
-            f'<rect class="{role}" fill="{colour}" x="{x:.1f}" y="{y - 10:.1f}" width="11" height="11" rx="2"/><text class="{role}" '
-            f'fill="{colour}" x="{x + 16:.1f}" y="{y:.1f}" font-size="{SMALL}" text-anchor="start">{name}</text>'
+            f'<rect class="{role}" fill="{colour}" x="{x:.1f}" y="{y - 10:.1f}" width="11" '
+            f'height="11" rx="2"/><text class="{role}" fill="{colour}" x="{x + 16:.1f}" '
+            f'y="{y:.1f}" font-size="{SMALL}" text-anchor="start">{name}</text>'
         )
         x += width_of(name, SMALL) + 34
     return lines
@@ -143,7 +188,13 @@ def _head_text(words: Sequence[Mapping[str, Any]], head: int) -> str:
 
 def _clean(text: str) -> str:
     """Without what XML cannot hold, and on one line."""
-    return " ".join("".join(one if one.isprintable() or one.isspace() else "\ufffd" for one in text if one != "\u200d").split())
+    return " ".join(
+        "".join(
+            one if one.isprintable() or one.isspace() else "\ufffd"
+            for one in text
+            if one != "\u200d"
+        ).split()
+    )
 
 
 def _shown(text: str) -> str:

@@ -1,5 +1,6 @@
-"""Probabilities of labels as horizontal bars, and a number on its scale: SVG that stands alone, and takes the colours of a page that
-has its own."""
+"""Probabilities of labels as horizontal bars, and a number on its scale: SVG that stands alone, and
+takes the colours of a page that has its own.
+"""
 
 from __future__ import annotations
 
@@ -17,48 +18,103 @@ LONG, EDGE = 280, 32  # pixels: of the scale of a number, on either side of it
 NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def bars(probabilities: Mapping[str, float], most: int = MOST, chosen: Collection[str] | None = None,
-         thresholds: Mapping[str, float] | None = None) -> str:  # fmt: skip
-    """An SVG with the `most` likeliest labels, likeliest first, each with its bar and its number; the rest in one line.
+def bars(
+    probabilities: Mapping[str, float],
+    most: int = MOST,
+    chosen: Collection[str] | None = None,
+    thresholds: Mapping[str, float] | None = None,
+) -> str:
+    """An SVG with the `most` likeliest labels, likeliest first, each with its bar and its number;
+    the rest in one line.
 
-    probabilities: label -> 0 to 1; of several labels that may all hold they need not add up to 1, and then nothing is added up.
-    chosen: the labels that stand in bold, whatever their rank; None: the likeliest one. thresholds: label -> from where on it holds; then
-    a line marks it in the bar, and those that are chosen have a sign.
+    probabilities: label -> 0 to 1; of several labels that may all hold they need not add up to 1,
+        and then nothing is added up.
+    chosen: the labels that stand in bold, whatever their rank; None: the likeliest one. thresholds:
+    label -> from where on it holds; then a line marks it in the bar, and those that are chosen have
+    a sign.
     """
     ranked = sorted(probabilities.items(), key=lambda pair: -pair[1])
     chosen = [name for name, _ in ranked[:1]] if chosen is None else chosen
-    shown = ranked if len(ranked) <= most + 1 else [pair for place, pair in enumerate(ranked) if place < most or pair[0] in chosen]
-    rest = [pair for pair in ranked[most:] if pair[0] not in chosen] if len(shown) < len(ranked) else []
-    sign = {name: CHOSEN if thresholds is not None and name in chosen else "" for name in probabilities}
-    rows: list[tuple[str | None, str, float, str]] = [(name, sign[name] + fitted(name), value, number(value)) for name, value in shown]
+    shown = (
+        ranked
+        if len(ranked) <= most + 1
+        else [pair for place, pair in enumerate(ranked) if place < most or pair[0] in chosen]
+    )
+    rest = (
+        [pair for pair in ranked[most:] if pair[0] not in chosen]
+        if len(shown) < len(ranked)
+        else []
+    )
+    sign = {
+        name: CHOSEN if thresholds is not None and name in chosen else "" for name in probabilities
+    }
+    rows: list[tuple[str | None, str, float, str]] = [
+        (name, sign[name] + fitted(name), value, number(value)) for name, value in shown
+    ]
     if rest:
         whole = thresholds is None and sum(probabilities.values()) < 1.01
         total = sum(value for _, value in rest) if whole else 0.0
-        rows.append((None, f"{OTHERS} ({len(rest)})", total, number(total) if whole else f"< {number(ranked[most - 1][1])}"))
-    left = min(LONGEST_LABEL + SIZE * len(CHOSEN), max((width_of(name) for _, name, _, _ in rows), default=0)) + 10
+        rows.append(
+            (
+                None,
+                f"{OTHERS} ({len(rest)})",
+                total,
+                number(total) if whole else f"< {number(ranked[most - 1][1])}",
+            )
+        )
+    left = (
+        min(
+            LONGEST_LABEL + SIZE * len(CHOSEN),
+            max((width_of(name) for _, name, _, _ in rows), default=0),
+        )
+        + 10
+    )
     width, height = round(left + TRACK + NUMBER), max(1, len(rows)) * ROW
-    said = escaped("; ".join(f"{label if name is None else sign[name] + name} {text}" for name, label, _, text in rows))
+    said = escaped(
+        "; ".join(
+            f"{label if name is None else sign[name] + name} {text}"
+            for name, label, _, text in rows
+        )
+    )
     lines = [_opening("bars", width, height, said)]
     for place, (name, label, value, text) in enumerate(rows):
         y = place * ROW
         weight = ' font-weight="600"' if name is not None and name in chosen else ""
         bar = round(TRACK * min(1.0, max(0.0, value)), 2)
         least = None if thresholds is None or name is None else thresholds.get(name)
-        mark = "" if least is None else (
-            f'<rect class="mark" fill="{MARK}" data-threshold="{least:.6f}" x="{left + TRACK * min(1.0, max(0.0, least)) - 1:.1f}" '
-            f'y="{y + 2}" width="2" height="{ROW - 4}"/>')  # fmt: skip
+        mark = (
+            ""
+            if least is None
+            else (
+                f'<rect class="mark" fill="{MARK}" data-threshold="{least:.6f}" '
+                f'x="{left + TRACK * min(1.0, max(0.0, least)) - 1:.1f}" y="{y + 2}" width="2" '
+                f'height="{ROW - 4}"/>'
+            )
+        )
         lines += [
-            f'<g data-probability="{value:.6f}"><title>{escaped(label if name is None else name)}: {escaped(text)}</title>'
-            f'<text class="ink" fill="{INK}" x="{left - 8:.1f}" y="{y + 18}" text-anchor="end"{weight}>{escaped(label)}</text>',
-            f'<rect class="track" fill="{LINE}" x="{left:.1f}" y="{y + 5}" width="{TRACK}" height="{ROW - 10}" rx="2"/>'
-            f'<rect class="bar" fill="{HEAT}" x="{left:.1f}" y="{y + 5}" width="{bar}" height="{ROW - 10}" rx="2"/>{mark}',
-            f'<text class="ink" fill="{INK}" x="{left + TRACK + 8:.1f}" y="{y + 18}"{weight}>{escaped(text)}</text></g>',
+            (
+                "<g "
+                f'data-probability="{value:.6f}">'
+                f"<title>{escaped(label if name is None else name)}: "
+                f'{escaped(text)}</title><text class="ink" fill="{INK}" x="{left - 8:.1f}" '
+                f'y="{y + 18}" text-anchor="end"{weight}>{escaped(label)}</text>'
+            ),
+            (
+                f'<rect class="track" fill="{LINE}" x="{left:.1f}" y="{y + 5}" width="{TRACK}" '
+                f'height="{ROW - 10}" rx="2"/><rect class="bar" fill="{HEAT}" x="{left:.1f}" '
+                f'y="{y + 5}" width="{bar}" height="{ROW - 10}" rx="2"/>{mark}'
+            ),
+            (
+                f'<text class="ink" fill="{INK}" x="{left + TRACK + 8:.1f}" '
+                f'y="{y + 18}"{weight}>{escaped(text)}</text></g>'
+            ),
         ]
     return "\n".join([*lines, "</svg>"])
 
 
 def scale(value: float, low: float, high: float, mean: float) -> str:
-    """An SVG with a number between the smallest and the largest that there can be, and the mean as a line.
+    """An SVG with a number between the smallest and the largest that there can be, and the mean as
+    a line.
 
     The number stands above its place, what there can be below both ends. low < high.
     """
@@ -68,21 +124,44 @@ def scale(value: float, low: float, high: float, mean: float) -> str:
 
     width, height, top, tall = LONG + 2 * EDGE, 64, 24, ROW - 10
     shown, ends = f"{value:.3f}", [f"{end:.4g}" for end in (low, high)]
-    texts = [(across(value), 16, shown, ' font-weight="600"'), (EDGE, 58, ends[0], ""), (EDGE + LONG, 58, ends[1], "")]
-    return "\n".join([
-        _opening("scale", width, height, f"{shown} ({ends[0]} … {ends[1]})"),
-        f'<rect class="track" fill="{LINE}" x="{EDGE}" y="{top}" width="{LONG}" height="{tall}" rx="2"/>',
-        f'<rect class="bar" fill="{HEAT}" data-value="{value:.6f}" x="{EDGE}" y="{top}" width="{across(value) - EDGE:.1f}" '
-        f'height="{tall}" rx="2"/>',
-        f'<rect class="mark" fill="{MARK}" data-mean="{mean:.6f}" x="{across(mean) - 1:.1f}" y="{top - 3}" width="2" height="{tall + 6}"/>',
-        *(f'<text class="ink" fill="{INK}" x="{x}" y="{y}" text-anchor="middle"{weight}>{text}</text>' for x, y, text, weight in texts),
-        "</svg>",
-    ])  # fmt: skip
+    texts = [
+        (across(value), 16, shown, ' font-weight="600"'),
+        (EDGE, 58, ends[0], ""),
+        (EDGE + LONG, 58, ends[1], ""),
+    ]
+    return "\n".join(
+        [
+            _opening("scale", width, height, f"{shown} ({ends[0]} … {ends[1]})"),
+            (
+                f'<rect class="track" fill="{LINE}" x="{EDGE}" y="{top}" width="{LONG}" '
+                f'height="{tall}" rx="2"/>'
+            ),
+            (
+                f'<rect class="bar" fill="{HEAT}" data-value="{value:.6f}" x="{EDGE}" y="{top}" '
+                f'width="{across(value) - EDGE:.1f}" height="{tall}" rx="2"/>'
+            ),
+            (
+                f'<rect class="mark" fill="{MARK}" data-mean="{mean:.6f}" '
+                f'x="{across(mean) - 1:.1f}" y="{top - 3}" width="2" height="{tall + 6}"/>'
+            ),
+            *(
+                (
+                    f'<text class="ink" fill="{INK}" x="{x}" y="{y}" '
+                    f'text-anchor="middle"{weight}>{text}</text>'
+                )
+                for x, y, text, weight in texts
+            ),
+            "</svg>",
+        ]
+    )
 
 
 def _opening(name: str, width: int, height: int, said: str) -> str:
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-            f'role="img" aria-label="{said}" font-family="system-ui, sans-serif" font-size="{SIZE}">')  # fmt: skip
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" width="{width}" '
+        f'height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{said}" '
+        f'font-family="system-ui, sans-serif" font-size="{SIZE}">'
+    )
 
 
 def number(value: float) -> str:
@@ -99,7 +178,10 @@ def escaped(text: str) -> str:
 
 def width_of(text: str) -> float:
     """Pixels that a text needs, about: a full-width character is as wide as it is high."""
-    return sum(SIZE * (1.0 if unicodedata.east_asian_width(character) in "WF" else 0.62) for character in text)
+    return sum(
+        SIZE * (1.0 if unicodedata.east_asian_width(character) in "WF" else 0.62)
+        for character in text
+    )
 
 
 def fitted(text: str) -> str:

@@ -1,4 +1,5 @@
-"""The tree of a beam search: every candidate that was looked at, which lived, which was pruned, and the path of the answer.
+"""The tree of a beam search: every candidate that was looked at, which lived, which was pruned, and
+the path of the answer.
 
 It is grown from the events of the very search that gave the answer.
 """
@@ -22,8 +23,10 @@ ROOT = -1
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One candidate. parent: the place of what it grew from among the branches, ROOT for none; depth: from 1; log_probability: of all
-    from the root to it, nats; score: what the search ranks whole answers by, of a finished or cut one; fate: as in `Step`."""
+    """One candidate. parent: the place of what it grew from among the branches, ROOT for none;
+    depth: from 1; log_probability: of all from the root to it, nats; score: what the search ranks
+    whole answers by, of a finished or cut one; fate: as in `Step`.
+    """
 
     parent: int
     token: int
@@ -36,7 +39,9 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class BeamTree:
-    """branches: parents before children. best: places of the answer's branches, from the root on; text, score: of the answer."""
+    """branches: parents before children. best: places of the answer's branches, from the root on;
+    text, score: of the answer.
+    """
 
     branches: list[Branch]
     best: list[int]
@@ -45,33 +50,92 @@ class BeamTree:
     beams: int
 
 
-def tree_of_answer(model: Any, inputs: dict[str, Any], settings: DecodingSettings, tokenizer: Pieces) -> BeamTree:
-    """Search for the answer to one source of an encoder-decoder model. inputs: packed "source" with "source_lengths" (1,)."""
+def tree_of_answer(
+    model: Any, inputs: dict[str, Any], settings: DecodingSettings, tokenizer: Pieces
+) -> BeamTree:
+    """Search for the answer to one source of an encoder-decoder model. inputs: packed "source" with
+    "source_lengths" (1,).
+    """
     events: list[Step] = []
-    (answers,) = search(model, inputs, settings, begin=tokenizer.begin_id, end=tokenizer.end_ids, on_event=events.append)
+    (answers,) = search(
+        model,
+        inputs,
+        settings,
+        begin=tokenizer.begin_id,
+        end=tokenizer.end_ids,
+        on_event=events.append,
+    )
     best = answers[0]
-    return _grown(events, tokenizer, best.tokens, best.token_log_probabilities, tokenizer.decode(best.tokens), best.score, settings,
-                  None)  # fmt: skip
+    return _grown(
+        events,
+        tokenizer,
+        best.tokens,
+        best.token_log_probabilities,
+        tokenizer.decode(best.tokens),
+        best.score,
+        settings,
+        None,
+    )
 
 
-def tree_of_writing(model: Any, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Pieces, context: int) -> BeamTree:
-    """Write on from `prompt`, begin first, with a model that only writes. Of what goes past the context the tree shows the first part."""
+def tree_of_writing(
+    model: Any, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Pieces, context: int
+) -> BeamTree:
+    """Write on from `prompt`, begin first, with a model that only writes. Of what goes past the
+    context the tree shows the first part.
+    """
     events: list[Step] = []
-    (answers,) = write(model, [prompt], settings, tokenizer, context=context, on_event=events.append)
+    (answers,) = write(
+        model, [prompt], settings, tokenizer, context=context, on_event=events.append
+    )
     best = answers[0]
-    return _grown(events, tokenizer, best.tokens, best.token_log_probabilities, best.text, best.score, settings, prompt)
+    return _grown(
+        events,
+        tokenizer,
+        best.tokens,
+        best.token_log_probabilities,
+        best.text,
+        best.score,
+        settings,
+        prompt,
+    )
 
 
-def _grown(events: Sequence[Step], tokenizer: Pieces, tokens: Sequence[int], each: Sequence[float], text: str, score: float,
-           settings: DecodingSettings, prompt: Sequence[int] | None) -> BeamTree:  # fmt: skip
-    branches, best = grow(events, tokenizer, tokens, tokenizer.decode([prompt[-1]]) if prompt else "")
+def _grown(
+    events: Sequence[Step],
+    tokenizer: Pieces,
+    tokens: Sequence[int],
+    each: Sequence[float],
+    text: str,
+    score: float,
+    settings: DecodingSettings,
+    prompt: Sequence[int] | None,
+) -> BeamTree:
+    branches, best = grow(
+        events, tokenizer, tokens, tokenizer.decode([prompt[-1]]) if prompt else ""
+    )
     if len(each) > len(tokens) == len(best):
         at, nats = (best[-1], branches[best[-1]].log_probability) if best else (ROOT, 0.0)
-        ends = [place for place, one in enumerate(branches) if one.parent == at and one.token in tokenizer.end_ids]
-        best += sorted(ends, key=lambda place: abs(branches[place].log_probability - nats - each[-1]))[:1]
+        ends = [
+            place
+            for place, one in enumerate(branches)
+            if one.parent == at and one.token in tokenizer.end_ids
+        ]
+        best += sorted(
+            ends, key=lambda place: abs(branches[place].log_probability - nats - each[-1])
+        )[:1]
     # the search counts a prompt's probability too, the tree does not
-    before = branches[best[-1]].log_probability - sum(each[: len(best)]) if best and prompt is not None else 0.0
-    branches = [replace(one, log_probability=one.log_probability - before, score=_score(one, before, settings)) for one in branches]
+    before = (
+        branches[best[-1]].log_probability - sum(each[: len(best)])
+        if best and prompt is not None
+        else 0.0
+    )
+    branches = [
+        replace(
+            one, log_probability=one.log_probability - before, score=_score(one, before, settings)
+        )
+        for one in branches
+    ]
     return BeamTree(branches, best, text, score, settings.beams)
 
 
@@ -81,15 +145,20 @@ def _score(branch: Branch, before: float, settings: DecodingSettings) -> float |
     return (branch.log_probability - before) / branch.depth**settings.length_penalty
 
 
-def grow(events: Sequence[Step], tokenizer: Pieces, answer: Sequence[int], before: str = "") -> tuple[list[Branch], list[int]]:
-    """The branches of the first source, and the places of those on the path of `answer`, as far as it goes. before: the text that the
-    answer goes on from."""
+def grow(
+    events: Sequence[Step], tokenizer: Pieces, answer: Sequence[int], before: str = ""
+) -> tuple[list[Branch], list[int]]:
+    """The branches of the first source, and the places of those on the path of `answer`, as far as
+    it goes. before: the text that the answer goes on from.
+    """
     branches: list[Branch] = []
     children: dict[tuple[int, int], int] = {}
     beams = [ROOT]
     for step in events:
         kept = []
-        for source, beam, token, total, fate in zip(step.source, step.parent, step.token, step.log_probability, step.fate, strict=True):
+        for source, beam, token, total, fate in zip(
+            step.source, step.parent, step.token, step.log_probability, step.fate, strict=True
+        ):
             if source != 0 or not math.isfinite(total):
                 continue
             parent = beams[beam]
@@ -97,7 +166,16 @@ def grow(events: Sequence[Step], tokenizer: Pieces, answer: Sequence[int], befor
             children[parent, token] = len(branches)
             if fate == "kept":
                 kept.append(len(branches))
-            branches.append(Branch(parent, token, _label(tokenizer, branches, parent, token, before), depth, total, fate))
+            branches.append(
+                Branch(
+                    parent,
+                    token,
+                    _label(tokenizer, branches, parent, token, before),
+                    depth,
+                    total,
+                    fate,
+                )
+            )
         beams = kept
     branches = _apart(tokenizer, branches)
     path, at = [], ROOT
@@ -110,18 +188,28 @@ def grow(events: Sequence[Step], tokenizer: Pieces, answer: Sequence[int], befor
 
 
 def _apart(tokenizer: Pieces, branches: Sequence[Branch]) -> list[Branch]:
-    """The branches, of which no two that grow from the same one are printed alike for want of a space."""
+    """The branches, of which no two that grow from the same one are printed alike for want of a
+    space.
+    """
     places: dict[int, list[int]] = defaultdict(list)
     for place, branch in enumerate(branches):
         places[branch.parent].append(place)
     labels: dict[int, str] = {}
     for several in places.values():
         texts = [tokenizer.decode([branches[place].token]) for place in several]
-        labels |= dict(zip(several, told_apart([branches[place].label for place in several], texts), strict=True))
+        labels |= dict(
+            zip(
+                several,
+                told_apart([branches[place].label for place in several], texts),
+                strict=True,
+            )
+        )
     return [replace(branch, label=labels[place]) for place, branch in enumerate(branches)]
 
 
-def _label(tokenizer: Pieces, branches: Sequence[Branch], parent: int, token: int, before: str) -> str:
+def _label(
+    tokenizer: Pieces, branches: Sequence[Branch], parent: int, token: int, before: str
+) -> str:
     """Of a token; the last byte of a character shows the whole character."""
     ids, at = [token], parent
     while "\ufffd" in tokenizer.decode(ids) and at != ROOT and len(ids) < MOST_BYTES:

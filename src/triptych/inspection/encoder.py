@@ -1,4 +1,6 @@
-"""Traces of models that understand: what every token of the input looks at in each layer and head, and what the answer depends on."""
+"""Traces of models that understand: what every token of the input looks at in each layer and head,
+and what the answer depends on.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,20 @@ def self_attention(model: Any, inputs: Mapping[str, Tensor]) -> np.ndarray:
         return model.attention_weights("encoder", **inputs)[:, 0].float().cpu().numpy()
 
 
-def trace_encoder(model: Any, head: nn.Module, tokenizer: Pieces, encoded: Encoded, *, answer: str = "", label: str = "",
-                  score: Scorer | None = None, window: tuple[int, int] = (1, 1)) -> Trace:  # fmt: skip
-    """The Trace of one input, or of one window of it. answer: in words; score: what of the head's output is attributed."""
+def trace_encoder(
+    model: Any,
+    head: nn.Module,
+    tokenizer: Pieces,
+    encoded: Encoded,
+    *,
+    answer: str = "",
+    label: str = "",
+    score: Scorer | None = None,
+    window: tuple[int, int] = (1, 1),
+) -> Trace:
+    """The Trace of one input, or of one window of it. answer: in words; score: what of the head's
+    output is attributed.
+    """
     device = next(model.parameters()).device
     inputs = {name: tensor.to(device) for name, tensor in collate([encoded]).inputs.items()}
     shown = cells(tokenizer, encoded.inputs["source"].tolist())
@@ -38,7 +51,11 @@ def trace_encoder(model: Any, head: nn.Module, tokenizer: Pieces, encoded: Encod
             return scored[-1].value
 
         of_tokens = attribute(model, head, inputs, scalar)
-        found = replace(together(of_tokens, [cell.tokens for cell in shown]), kind=scored[-1].kind, of=scored[-1].of)
+        found = replace(
+            together(of_tokens, [cell.tokens for cell in shown]),
+            kind=scored[-1].kind,
+            of=scored[-1].of,
+        )
     return Trace(
         source_text="".join(cell.text for cell in shown),
         target_text=answer,

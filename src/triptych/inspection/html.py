@@ -1,6 +1,7 @@
 """One self-contained page from Traces and pictures: opens from disk, asks the network for nothing.
 
-Style and script are inlined and named by their SHA-256 in the page's Content-Security-Policy, which allows nothing else.
+Style and script are inlined and named by their SHA-256 in the page's Content-Security-Policy, which
+allows nothing else.
 """
 
 from __future__ import annotations
@@ -19,31 +20,44 @@ from .trace import Trace
 
 Language = Literal["en", "zh-Hant"]
 TITLES: dict[Language, str] = {"en": "Attention", "zh-Hant": "注意力"}
-SCRIPTS = ("words.js", "map.js", "lines.js", "attribution.js", "expected.js", "page.js")  # one after the other they are one script
+# one after the other they are one script
+SCRIPTS = ("words.js", "map.js", "lines.js", "attribution.js", "expected.js", "page.js")
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A part of a page that needs no script. title: in each language; markup: SVG or HTML, everything in it escaped, words of its own
-    by `in_words`.
+    """A part of a page that needs no script. title: in each language; markup: SVG or HTML,
+    everything in it escaped, words of its own by `in_words`.
 
-    The page's policy forbids `style` attributes and scripts in it; classes of page.css (`ink bar track mark`) give the colours
-    of the page, in the dark too, where presentation attributes like `fill` hold for a picture that stands alone.
+    The page's policy forbids `style` attributes and scripts in it; classes of page.css (`ink bar
+    track mark`) give the colours of the page, in the dark too, where presentation attributes like
+    `fill` hold for a picture that stands alone.
     """
 
     title: Mapping[Language, str]
     markup: str
 
     def section(self) -> str:
-        return f'<section class="picture"><h2>{in_words(self.title)}</h2><div class="scroll" tabindex="0">{self.markup}</div></section>'
+        return (
+            f'<section class="picture"><h2>{in_words(self.title)}</h2><div class="scroll" '
+            f'tabindex="0">{self.markup}</div></section>'
+        )
 
 
 def in_words(texts: Mapping[Language, str]) -> str:
     """A text in each language as markup; the page shows the one that its button has chosen."""
-    return "".join(f'<span lang="{name}">{html.escape(text)}</span>' for name, text in texts.items())
+    return "".join(
+        f'<span lang="{name}">{html.escape(text)}</span>' for name, text in texts.items()
+    )
 
 
-def page(traces: Sequence[Trace], pictures: Sequence[Picture] = (), *, title: str | None = None, language: Language = "en") -> str:
+def page(
+    traces: Sequence[Trace],
+    pictures: Sequence[Picture] = (),
+    *,
+    title: str | None = None,
+    language: Language = "en",
+) -> str:
     """The HTML text; pictures come first, several traces of one sentence stand side by side.
 
     `language` is the first one, a button switches.
@@ -65,24 +79,37 @@ def page(traces: Sequence[Trace], pictures: Sequence[Picture] = (), *, title: st
     }
     text = parts["html"].replace('lang="en"', f'lang="{language}"')
     pieces = text.split("{")  # one pass, so that nothing in the data is taken for a place to fill
-    return pieces[0] + "".join(fields[name] + rest for name, rest in (piece.split("}", 1) for piece in pieces[1:]))
+    return pieces[0] + "".join(
+        fields[name] + rest for name, rest in (piece.split("}", 1) for piece in pieces[1:])
+    )
 
 
-def write(path: str | Path, traces: Sequence[Trace], pictures: Sequence[Picture] = (), *, title: str | None = None,
-          language: Language = "en") -> Path:  # fmt: skip
+def write(
+    path: str | Path,
+    traces: Sequence[Trace],
+    pictures: Sequence[Picture] = (),
+    *,
+    title: str | None = None,
+    language: Language = "en",
+) -> Path:
     """Write the page to `path`, creating its folder. Raises RunError when that cannot be done."""
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page(traces, pictures, title=title, language=language), encoding="utf-8")
     except OSError as error:
-        raise RunError(f"Cannot write {path}: {error.strerror or error}. Choose another place for the page.") from error
+        raise RunError(
+            f"Cannot write {path}: {error.strerror or error}. Choose another place for the page."
+        ) from error
     return path
 
 
 def _titles(traces: Sequence[Trace]) -> dict[Language, str]:
     sentence = traces[0].source_text if traces else ""
-    return {language: f"{title} · {sentence[:60]}{'…' if len(sentence) > 60 else ''}" for language, title in TITLES.items()}
+    return {
+        language: f"{title} · {sentence[:60]}{'…' if len(sentence) > 60 else ''}"
+        for language, title in TITLES.items()
+    }
 
 
 def _digest(text: str) -> str:

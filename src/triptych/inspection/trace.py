@@ -1,7 +1,8 @@
-"""A Trace: one answer of a model with what is needed to look at it. The page, a notebook and the file of `inspect` all read it.
+"""A Trace: one answer of a model with what is needed to look at it. The page, a notebook and the
+file of `inspect` all read it.
 
-Attention is recomputed exactly from queries and keys for the finished answer, so decoding is free to use fused kernels.
-Traces of models without a decoder are made in `encoder.py`.
+Attention is recomputed exactly from queries and keys for the finished answer, so decoding is free
+to use fused kernels. Traces of models without a decoder are made in `encoder.py`.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ from .expected import Expected
 
 TRACE_VERSION = 1
 MOST_BYTES = 4  # of one character in UTF-8
-OPENING, JOINING = "([{", "'’-/"  # signs: a space stands before them and none behind; none stands behind
-MOST_WEIGHTS = 4_000_000  # of one kind in one file; beyond that only means are kept, and the page says so
+# signs: a space stands before them and none behind; none stands behind
+OPENING, JOINING = "([{", "'’-/"
+# of one kind in one file; beyond that only means are kept, and the page says so
+MOST_WEIGHTS = 4_000_000
 
 
 class Pieces(Protocol):
@@ -51,8 +54,9 @@ class Pieces(Protocol):
 class Cell:
     """One thing to show: a token, or the tokens (bytes) that together make one character.
 
-    text: exactly what it stands for ("" for a special token); label: what to print; start, end: its characters in the text, or
-    None for a special token; tokens: the tokens' places in the sequence; pieces: their raw forms, shown on demand.
+    text: exactly what it stands for ("" for a special token); label: what to print; start, end: its
+    characters in the text, or None for a special token; tokens: the tokens' places in the sequence;
+    pieces: their raw forms, shown on demand.
     """
 
     text: str
@@ -65,15 +69,19 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """attention: kind ("cross", "encoder", "decoder", "causal") -> (L, H, T, S) fp32 over cells; row t is the cell *produced* at t.
+    """attention: kind ("cross", "encoder", "decoder", "causal") -> (L, H, T, S) fp32 over cells;
+    row t is the cell *produced* at t.
 
-    log_probabilities: (T,) nats, a cell's tokens added up. A model without a decoder produces nothing: target and log_probabilities
-    are empty, target_text is its answer in words; window: (which, of how many) where a long text was read in windows; attribution:
-    of its answer, over the source's cells. A model that only writes has its text as source; "causal" is what each token gives to
-    itself and to those before it, target_text what it wrote, expected what it thought would come. notes: codes that the page turns
-    into words: "no_attention", "means_only", "head_means_only", "cut" (the answer stopped at the maximum length), "not_shown" (what
-    it wrote does not fit with the text), "unread" (of the text only the end was read before it wrote), "source_cut" (the end of a source
-    that is too long was not read), "answer_here" (of several windows this one holds the answer).
+    log_probabilities: (T,) nats, a cell's tokens added up. A model without a decoder produces
+    nothing: target and log_probabilities are empty, target_text is its answer in words; window:
+    (which, of how many) where a long text was read in windows; attribution: of its answer, over the
+    source's cells. A model that only writes has its text as source; "causal" is what each token
+    gives to itself and to those before it, target_text what it wrote, expected what it thought
+    would come. notes: codes that the page turns
+    into words: "no_attention", "means_only", "head_means_only", "cut" (the answer stopped at the
+    maximum length), "not_shown" (what it wrote does not fit with the text), "unread" (of the text
+    only the end was read before it wrote), "source_cut" (the end of a source that is too long was
+    not read), "answer_here" (of several windows this one holds the answer).
     """
 
     source_text: str
@@ -96,7 +104,10 @@ class Trace:
             weights, lost = _fitting(weights)
             notes += lost
             packed = np.rint(np.clip(weights, 0, 1) * 65535).astype("<u2")
-            attention[kind] = {"shape": list(weights.shape), "values": base64.b64encode(packed.tobytes()).decode("ascii")}
+            attention[kind] = {
+                "shape": list(weights.shape),
+                "values": base64.b64encode(packed.tobytes()).decode("ascii"),
+            }
         content = {
             "trace_version": self.trace_version,
             "label": self.label,
@@ -115,7 +126,9 @@ class Trace:
 
 
 def _fitting(weights: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """(L, H, T, S), or means over heads, then over layers too, where it is too large for a file; and the notes that say so."""
+    """(L, H, T, S), or means over heads, then over layers too, where it is too large for a file;
+    and the notes that say so.
+    """
     if weights.size <= MOST_WEIGHTS:
         return weights, []
     by_layer = weights.mean(1, keepdims=True)
@@ -127,17 +140,28 @@ def _fitting(weights: np.ndarray) -> tuple[np.ndarray, list[str]]:
 def _attribution_json(found: Attribution | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    lists = {name: [float(f"{value:.6g}") for value in getattr(found, name)] for name in ("gradient_times_input", "gradient_norm")}
+    lists = {
+        name: [float(f"{value:.6g}") for value in getattr(found, name)]
+        for name in ("gradient_times_input", "gradient_norm")
+    }
     return {"kind": found.kind, "of": found.of, "value": round(found.value, 6), **lists}
 
 
 def _cell_json(cell: Cell) -> dict[str, Any]:
-    return {"text": cell.text, "label": cell.label, "start": cell.start, "end": cell.end, "pieces": list(cell.pieces)}
+    return {
+        "text": cell.text,
+        "label": cell.label,
+        "start": cell.start,
+        "end": cell.end,
+        "pieces": list(cell.pieces),
+    }
 
 
 def cells(tokenizer: Pieces, ids: Sequence[int]) -> list[Cell]:
-    """Tokens as they may be shown: a run of byte tokens that makes one character becomes one cell. Of a tokenizer that drops spaces
-    (WordPiece) words stand apart again, as far as signs tell how."""
+    """Tokens as they may be shown: a run of byte tokens that makes one character becomes one cell.
+    Of a tokenizer that drops spaces (WordPiece) words stand apart again, as far as signs tell
+    how.
+    """
     raw, found, at, place = tokenizer.pieces(list(ids)), [], 0, 0
     keeps_spaces = getattr(tokenizer, "keeps_spaces", True)
     before = ""
@@ -146,7 +170,15 @@ def cells(tokenizer: Pieces, ids: Sequence[int]) -> list[Cell]:
         text = text if keeps_spaces else _apart(text, before)
         span = (place, place + len(text)) if text else (None, None)
         pieces = tuple(raw[at : at + count])
-        found.append(Cell(text, _label(text, before) if text else pieces[0], *span, tuple(range(at, at + count)), pieces))
+        found.append(
+            Cell(
+                text,
+                _label(text, before) if text else pieces[0],
+                *span,
+                tuple(range(at, at + count)),
+                pieces,
+            )
+        )
         before = text or before
         place += len(text)
         at += count
@@ -163,7 +195,9 @@ def _whole(decode: Callable[[Sequence[int]], str], ids: list[int]) -> tuple[int,
 
 
 def _apart(text: str, before: str) -> str:
-    """A piece of WordPiece as it reads behind `before`: what goes on a word without its mark, a word after a space."""
+    """A piece of WordPiece as it reads behind `before`: what goes on a word without its mark, a
+    word after a space.
+    """
     if text.startswith(GOES_ON) and text != GOES_ON:
         return text.removeprefix(GOES_ON)
     first, last = text[:1], before[-1:]
@@ -172,29 +206,41 @@ def _apart(text: str, before: str) -> str:
 
 
 def _label(text: str, before: str) -> str:
-    """Without the space in front; a dot marks a piece that goes on inside an alphabetic word; bare space is made visible."""
+    """Without the space in front; a dot marks a piece that goes on inside an alphabetic word; bare
+    space is made visible.
+    """
     shown = text.strip()
     if not shown:
         return "".join({"\n": "⏎", "\t": "⇥"}.get(character, "␣") for character in text)
-    if all(unicodedata.category(character) in ("Cf", "Cc") for character in shown):  # invisible, like what joins emoji; no part of SVG
+    # invisible, like what joins emoji; no part of SVG
+    if all(unicodedata.category(character) in ("Cf", "Cc") for character in shown):
         return " ".join(f"U+{ord(character):04X}" for character in shown)
     goes_on = _in_word(text[0]) and _in_word(before[-1:])
     return f"·{shown}" if goes_on else shown
 
 
 def label_of(tokenizer: Pieces, number: int, before: str = "") -> str:
-    """What to print for one token after the text `before`; a piece of a character and a special token by their raw form."""
+    """What to print for one token after the text `before`; a piece of a character and a special
+    token by their raw form.
+    """
     text = tokenizer.decode([number])
     return _label(text, before) if text and "\ufffd" not in text else tokenizer.pieces([number])[0]
 
 
 def labels_at(tokenizer: Pieces, numbers: Sequence[int], before: str = "") -> list[str]:
-    """What to print for tokens that may stand at one place after the text `before`: of those that would look alike spaces are shown."""
-    return told_apart([label_of(tokenizer, number, before) for number in numbers], [tokenizer.decode([number]) for number in numbers])
+    """What to print for tokens that may stand at one place after the text `before`: of those that
+    would look alike spaces are shown.
+    """
+    return told_apart(
+        [label_of(tokenizer, number, before) for number in numbers],
+        [tokenizer.decode([number]) for number in numbers],
+    )
 
 
 def told_apart(labels: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """`labels`; where several are the same, those whose text begins with a space have a mark for it."""
+    """`labels`; where several are the same, those whose text begins with a space have a mark for
+    it.
+    """
     counts = Counter(labels)
     return [f"␣{label}" if counts[label] > 1 and text[:1] == " " and text.strip() else label
             for label, text in zip(labels, texts, strict=True)]  # fmt: skip
@@ -206,17 +252,28 @@ def _in_word(character: str) -> bool:
 
 
 def regroup(weights: np.ndarray, rows: list[Cell], columns: list[Cell]) -> np.ndarray:
-    """(L, H, T tokens, S tokens) -> (L, H, T cells, S cells): what goes to a cell adds up, what comes from one is averaged."""
+    """(L, H, T tokens, S tokens) -> (L, H, T cells, S cells): what goes to a cell adds up, what
+    comes from one is averaged.
+    """
     summed = np.stack([weights[..., list(cell.tokens)].sum(-1) for cell in columns], -1)
-    return np.stack([summed[..., list(cell.tokens), :].mean(-2) for cell in rows], -2).astype(np.float32)
+    return np.stack([summed[..., list(cell.tokens), :].mean(-2) for cell in rows], -2).astype(
+        np.float32
+    )
 
 
 @torch.no_grad()
-def look(model: Any, source: Sequence[int], target: Sequence[int], begin: int,
-         kinds: Sequence[str] = ("cross",)) -> tuple[dict[str, np.ndarray], list[float]]:  # fmt: skip
-    """Forced reading of one answer: attention kind -> (L, H, T, S) in fp32 and each target token's log-probability (nats).
+def look(
+    model: Any,
+    source: Sequence[int],
+    target: Sequence[int],
+    begin: int,
+    kinds: Sequence[str] = ("cross",),
+) -> tuple[dict[str, np.ndarray], list[float]]:
+    """Forced reading of one answer: attention kind -> (L, H, T, S) in fp32 and each target token's
+    log-probability (nats).
 
-    source: ids as the encoder gets them; target: the produced ids, the end token included if there was one.
+    source: ids as the encoder gets them; target: the produced ids, the end token included if there
+        was one.
     """
     device = next(model.parameters()).device
     shifted = [begin, *target[:-1]]
@@ -228,36 +285,77 @@ def look(model: Any, source: Sequence[int], target: Sequence[int], begin: int,
     }
     with exact(model):
         logits = model.project(model(**inputs)).float()  # (T, V)
-        picked = logits.log_softmax(-1).gather(1, torch.tensor(target, device=device)[:, None])[:, 0]
-        found = {kind: model.attention_weights(kind=kind, **inputs)[:, 0].float().cpu().numpy() for kind in kinds}
+        picked = logits.log_softmax(-1).gather(1, torch.tensor(target, device=device)[:, None])[
+            :, 0
+        ]
+        found = {
+            kind: model.attention_weights(kind=kind, **inputs)[:, 0].float().cpu().numpy()
+            for kind in kinds
+        }
     return found, picked.tolist()
 
 
-def trace(model: Any, task: Task, tokenizers: Tokenizers, example: Example, *, labels: Labels, settings: DecodingSettings,
-          label: str = "", kinds: Sequence[str] = ("cross",)) -> Trace:  # fmt: skip
+def trace(
+    model: Any,
+    task: Task,
+    tokenizers: Tokenizers,
+    example: Example,
+    *,
+    labels: Labels,
+    settings: DecodingSettings,
+    label: str = "",
+    kinds: Sequence[str] = ("cross",),
+) -> Trace:
     """Answer one Example as the Task does (settings: DecodingSettings) and look at the best answer.
 
-    With `example.target` set that text is looked at instead: forced, nothing is searched. Raises UsageError where the task learns no
-    target text.
+    With `example.target` set that text is looked at instead: forced, nothing is searched. Raises
+    UsageError where the task learns no target text.
     """
     if example.target and "target" not in task.needs:
-        raise UsageError(f"A run for {task.name} learns no answer of one text, so none can be given to look at: leave out the target.")
-    encoded = task.encode(example, tokenizers, labels, "train" if example.target else "use", None)[0]
+        raise UsageError(
+            f"A run for {task.name} learns no answer of one text, so none can be given to look "
+            "at: leave out the target."
+        )
+    encoded = task.encode(example, tokenizers, labels, "train" if example.target else "use", None)[
+        0
+    ]
     if example.target:
         answer = encoded.targets["tokens"].tolist()
     else:
-        best: Hypothesis = task.answer(model, None, collate([encoded]).to(next(model.parameters()).device), settings, tokenizers)[0][0]
+        best: Hypothesis = task.answer(
+            model,
+            None,
+            collate([encoded]).to(next(model.parameters()).device),
+            settings,
+            tokenizers,
+        )[0][0]
         answer = [*best.tokens, tokenizers.target.end_id] if best.finished else best.tokens
     source = encoded.inputs["source"].tolist()
-    found = trace_tokens(model, source, answer, tokenizers.source, tokenizers.target, label=label, kinds=kinds)
+    found = trace_tokens(
+        model, source, answer, tokenizers.source, tokenizers.target, label=label, kinds=kinds
+    )
     found.notes.extend(["source_cut"] * bool(encoded.unseen))
     return found
 
 
-def trace_tokens(model: Any, source: Sequence[int], target: Sequence[int], source_tokenizer: Pieces, target_tokenizer: Pieces,
-                 *, label: str = "", kinds: Sequence[str] = ("cross",)) -> Trace:  # fmt: skip
-    """The Trace of one source and its answer, both as ids. A model without attention gives a Trace that says so."""
-    sides = {"cross": ("target", "source"), "encoder": ("source", "source"), "decoder": ("target", "target")}
+def trace_tokens(
+    model: Any,
+    source: Sequence[int],
+    target: Sequence[int],
+    source_tokenizer: Pieces,
+    target_tokenizer: Pieces,
+    *,
+    label: str = "",
+    kinds: Sequence[str] = ("cross",),
+) -> Trace:
+    """The Trace of one source and its answer, both as ids. A model without attention gives a Trace
+    that says so.
+    """
+    sides = {
+        "cross": ("target", "source"),
+        "encoder": ("source", "source"),
+        "decoder": ("target", "target"),
+    }
     for kind in kinds:
         if kind not in sides:
             raise UsageError(f"Unknown attention '{kind}'. Allowed: {', '.join(sides)}.")
@@ -269,14 +367,19 @@ def trace_tokens(model: Any, source: Sequence[int], target: Sequence[int], sourc
     if not target or target[-1] != target_tokenizer.end_id:
         notes.append("cut")
     shown = {"source": cells(source_tokenizer, source), "target": cells(target_tokenizer, target)}
-    grouped = {kind: regroup(weights, *(shown[side] for side in sides[kind])) for kind, weights in attention.items()}
+    grouped = {
+        kind: regroup(weights, *(shown[side] for side in sides[kind]))
+        for kind, weights in attention.items()
+    }
     return Trace(
         source_text="".join(cell.text for cell in shown["source"]),
         target_text="".join(cell.text for cell in shown["target"]),
         source=shown["source"],
         target=shown["target"],
         attention=grouped,
-        log_probabilities=[sum(chances[token] for token in cell.tokens) for cell in shown["target"]],
+        log_probabilities=[
+            sum(chances[token] for token in cell.tokens) for cell in shown["target"]
+        ],
         label=label,
         notes=notes,
     )

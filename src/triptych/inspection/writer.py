@@ -1,5 +1,7 @@
-"""Traces of models that only write: what each token looks at among itself and those before it, what was expected after it, and how much
-it surprised. A text longer than the context is read in windows that do not overlap, as an evaluation reads it."""
+"""Traces of models that only write: what each token looks at among itself and those before it, what
+was expected after it, and how much it surprised. A text longer than the context is read in windows
+that do not overlap, as an evaluation reads it.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,10 @@ CHUNK = 512  # positions whose logits are held at a time
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """What is looked at. ids: begin and what was given; own: what the model wrote after it; ended: it wrote the end token too;
-    bytes: of the given text in UTF-8, None: of what the ids decode to."""
+    """What is looked at. ids: begin and what was given; own: what the model wrote after it; ended:
+    it wrote the end token too;
+    bytes: of the given text in UTF-8, None: of what the ids decode to.
+    """
 
     ids: list[int]
     own: list[int]
@@ -31,18 +35,28 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Of N tokens. nats: (N,) of each, not a number for the first; top: ids and probabilities (N, K) of what may come after each; end:
-    (N,) log-probability of the end after each."""
+    """Of N tokens. nats: (N,) of each, not a number for the first; top: ids and probabilities (N,
+    K) of what may come after each; end: (N,) log-probability of the end after each.
+    """
 
     nats: np.ndarray
     top: tuple[np.ndarray, np.ndarray]
     end: np.ndarray
 
 
-def trace_writer(model: Any, tokenizer: Pieces, script: Script, *, context: int, most: int = 6, answer: str = "",
-                 label: str = "") -> list[Trace]:  # fmt: skip
-    """A Trace of each window, of the first `most`; their totals count all. What the model wrote is left out where it does not fit the
-    context with the text ("not_shown" among the notes)."""
+def trace_writer(
+    model: Any,
+    tokenizer: Pieces,
+    script: Script,
+    *,
+    context: int,
+    most: int = 6,
+    answer: str = "",
+    label: str = "",
+) -> list[Trace]:
+    """A Trace of each window, of the first `most`; their totals count all. What the model wrote is
+    left out where it does not fit the context with the text ("not_shown" among the notes).
+    """
     fits = len(script.ids) + len(script.own) <= context
     own = script.own if fits else []
     ids = [*script.ids, *own]
@@ -65,11 +79,20 @@ def trace_writer(model: Any, tokenizer: Pieces, script: Script, *, context: int,
             _choices(tokenizer, shown, start, read, follows),
             sum(start + cell.tokens[0] < given for cell in shown), total, written,
         )  # fmt: skip
-        traces.append(Trace(
-            source_text="".join(cell.text for cell in shown), target_text=answer, source=shown, target=[], log_probabilities=[],
-            attention={"causal": regroup(_attention(model, window), shown, shown)}, label=label, window=(number, len(starts)),
-            notes=[] if fits else ["not_shown"], expected=expected,
-        ))  # fmt: skip
+        traces.append(
+            Trace(
+                source_text="".join(cell.text for cell in shown),
+                target_text=answer,
+                source=shown,
+                target=[],
+                log_probabilities=[],
+                attention={"causal": regroup(_attention(model, window), shown, shown)},
+                label=label,
+                window=(number, len(starts)),
+                notes=[] if fits else ["not_shown"],
+                expected=expected,
+            )
+        )
     return traces
 
 
@@ -81,9 +104,11 @@ def _read(model: Any, ids: Sequence[int], starts: Sequence[int], context: int, e
     with exact(model):
         for start in starts:
             window = torch.tensor(ids[start : start + context], device=device)
-            states = model(target=window, target_lengths=torch.tensor([len(window)], device=device))  # (T, D)
+            # (T, D)
+            states = model(target=window, target_lengths=torch.tensor([len(window)], device=device))
             for first in range(0, len(window), CHUNK):
-                chances = model.project(states[first : first + CHUNK]).float().log_softmax(-1)  # (C, V)
+                # (C, V)
+                chances = model.project(states[first : first + CHUNK]).float().log_softmax(-1)
                 at = start + first
                 known = torch.tensor(ids[at + 1 : at + 1 + len(chances)], device=device)
                 picked = chances[: len(known)].gather(1, known[:, None])[:, 0]
@@ -99,31 +124,54 @@ def _read(model: Any, ids: Sequence[int], starts: Sequence[int], context: int, e
 def _attention(model: Any, ids: Sequence[int]) -> np.ndarray:
     """(L, H, T, T) fp32: row t holds what token t gives to itself and to those before it."""
     device = next(model.parameters()).device
-    inputs = {"target": torch.tensor(ids, device=device), "target_lengths": torch.tensor([len(ids)], device=device)}
+    inputs = {
+        "target": torch.tensor(ids, device=device),
+        "target_lengths": torch.tensor([len(ids)], device=device),
+    }
     with exact(model):
         return model.attention_weights(kind="decoder", **inputs)[:, 0].float().cpu().numpy()
 
 
-def _choices(tokenizer: Pieces, shown: Sequence[Cell], start: int, read: _Read, follows: Sequence[int | None]) -> list[list[Choice]]:
+def _choices(
+    tokenizer: Pieces, shown: Sequence[Cell], start: int, read: _Read, follows: Sequence[int | None]
+) -> list[list[Choice]]:
     found = []
     for place, cell in enumerate(shown):
         at = start + cell.tokens[-1]
         came = follows[at]
-        chance = None if came is None else float(np.exp(read.end[at] if at + 1 == len(follows) else -read.nats[at + 1]))
-        whole = shown[place + 1] if place + 1 < len(shown) and len(shown[place + 1].tokens) > 1 else None
-        found.append(ranked(
-            read.top[0][at].tolist(), read.top[1][at].tolist(), None if came is None or chance is None else (came, chance),
-            lambda numbers, before=cell.text: labels_at(tokenizer, numbers, before), None if whole is None else whole.label,
-        ))  # fmt: skip
+        chance = (
+            None
+            if came is None
+            else float(np.exp(read.end[at] if at + 1 == len(follows) else -read.nats[at + 1]))
+        )
+        whole = (
+            shown[place + 1]
+            if place + 1 < len(shown) and len(shown[place + 1].tokens) > 1
+            else None
+        )
+        found.append(
+            ranked(
+                read.top[0][at].tolist(),
+                read.top[1][at].tolist(),
+                None if came is None or chance is None else (came, chance),
+                lambda numbers, before=cell.text: labels_at(tokenizer, numbers, before),
+                None if whole is None else whole.label,
+            )
+        )
     return found
 
 
 def _bytes_of(tokenizer: Pieces, ids: Sequence[int]) -> int:
-    """Of UTF-8; of a character that is cut off the bytes that are there, and not those of U+FFFD, as which they show."""
+    """Of UTF-8; of a character that is cut off the bytes that are there, and not those of U+FFFD,
+    as which they show.
+    """
     text = tokenizer.decode(ids)
     if "\ufffd" not in text:
         return len(text.encode())
-    return sum(len(cell.tokens) if "\ufffd" in cell.text else len(cell.text.encode()) for cell in cells(tokenizer, ids))
+    return sum(
+        len(cell.tokens) if "\ufffd" in cell.text else len(cell.text.encode())
+        for cell in cells(tokenizer, ids)
+    )
 
 
 def _sum(values: np.ndarray) -> float | None:

@@ -1,8 +1,10 @@
-"""Exact match and F1 of answers that are spans: as SQuAD's evaluation counts, and for Chinese and Japanese as CMRC 2018's.
+"""Exact match and F1 of answers that are spans: as SQuAD's evaluation counts, and for Chinese and
+Japanese as CMRC 2018's.
 
-SQuAD (Rajpurkar et al. 2016, section 6.1; 2018 for no answer): texts in lower case without ASCII punctuation, articles and double
-spaces; F1 over the words that two texts share. CMRC 2018 (Cui et al. 2019, section 4): no punctuation; one unit a Chinese character,
-words elsewhere; F1 over the longest run of units that two texts share. Of several references the best counts. 0-100.
+SQuAD (Rajpurkar et al. 2016, section 6.1; 2018 for no answer): texts in lower case without ASCII
+punctuation, articles and double spaces; F1 over the words that two texts share. CMRC 2018 (Cui et
+al. 2019, section 4): no punctuation; one unit a Chinese character, words elsewhere; F1 over the
+longest run of units that two texts share. Of several references the best counts. 0-100.
 """
 
 from __future__ import annotations
@@ -24,14 +26,25 @@ Score = Callable[[str, str], float]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_SIGNS = "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』"  # what CMRC 2018 takes for punctuation
+# what CMRC 2018 takes for punctuation
+_SIGNS = "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』"
 _NO_SIGNS = str.maketrans("", "", _SIGNS)
 _HAN = "\u4e00-\u9fa5"  # CMRC 2018's range
-_JAPANESE = "\u3005-\u3007\u303b\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af"
-_UNITS = {language: re.compile(f"[{block}]|[^{block}]+") for language, block in (("zh", _HAN), ("ja", _HAN + _JAPANESE))}
-_CHARACTER = {language: re.compile(f"[{block}]") for language, block in (("zh", _HAN), ("ja", _HAN + _JAPANESE))}
+_JAPANESE = (
+    "\u3005-\u3007\u303b\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U000323af"
+)
+_UNITS = {
+    language: re.compile(f"[{block}]|[^{block}]+")
+    for language, block in (("zh", _HAN), ("ja", _HAN + _JAPANESE))
+}
+_CHARACTER = {
+    language: re.compile(f"[{block}]")
+    for language, block in (("zh", _HAN), ("ja", _HAN + _JAPANESE))
+}
 _EAST_ASIAN, _KANA = re.compile(f"[{_JAPANESE}]"), re.compile("[\u3041-\u309f\u30a1-\u30fa]")
-# Words of other scripts as the Penn Treebank cuts them: signs alone, commas and colons unless a digit follows, clitics.
+# Words of other scripts as the Penn Treebank cuts them: signs alone, commas and colons unless a
+# digit follows, clitics.
 _ALONE = ';@#$%&?!*()\\[\\]{}<>«»“”‘’„‒–—―"'
 _WORDS = re.compile(
     rf"\.\.+|`+|''|--|(?<!\w)'(?!(?:re|ve|ll|m|t|s|d|n)\b)(?=\w)|[{_ALONE}]|[:,](?!\d)|(?:(?!--|''|\.\.|[:,](?!\d))[^\s`{_ALONE}])+"
@@ -49,29 +62,48 @@ class Counted:
     signature: str
 
 
-def exact_match(predictions: Sequence[str], references: Sequence[Sequence[str]], languages: Sequence[str | None]) -> Counted:
-    """Share of predictions that are one of their references. references: for each, its texts; none: there is no answer."""
+def exact_match(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], languages: Sequence[str | None]
+) -> Counted:
+    """Share of predictions that are one of their references. references: for each, its texts; none:
+    there is no answer.
+    """
     return _mean(predictions, references, languages, _exact)
 
 
-def f1(predictions: Sequence[str], references: Sequence[Sequence[str]], languages: Sequence[str | None]) -> Counted:
+def f1(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], languages: Sequence[str | None]
+) -> Counted:
     """Mean over questions of the best F1 with one of the references."""
     return _mean(predictions, references, languages, _f1)
 
 
-def _mean(predictions: Sequence[str], references: Sequence[Sequence[str]], languages: Sequence[str | None],
-          score: Callable[[str, str, str], float]) -> Counted:  # fmt: skip
+def _mean(
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    languages: Sequence[str | None],
+    score: Callable[[str, str, str], float],
+) -> Counted:
     total, kinds = 0.0, set()
     for prediction, texts, language in zip(predictions, references, languages, strict=True):
         kind = counting(language, [*texts, prediction])
         kinds.add(kind)
         total += best(prediction, texts, kind, score)
-    return Counted(100.0 * total / max(1, len(predictions)), ", ".join(SIGNATURES[kind] for kind in sorted(kinds, reverse=True)))
+    return Counted(
+        100.0 * total / max(1, len(predictions)),
+        ", ".join(SIGNATURES[kind] for kind in sorted(kinds, reverse=True)),
+    )
 
 
-def best(prediction: str, references: Sequence[str], kind: str, score: Callable[[str, str, str], float]) -> float:
-    """The best score with a reference. A reference of which normalisation leaves nothing is none (SQuAD 2.0)."""
-    kept = [text for text in references if (normalized(text) if kind == "squad" else text.strip())] or [NO_ANSWER]
+def best(
+    prediction: str, references: Sequence[str], kind: str, score: Callable[[str, str, str], float]
+) -> float:
+    """The best score with a reference. A reference of which normalisation leaves nothing is none
+    (SQuAD 2.0).
+    """
+    kept = [
+        text for text in references if (normalized(text) if kind == "squad" else text.strip())
+    ] or [NO_ANSWER]
     return max(score(prediction, text, kind) for text in kept)
 
 
@@ -100,7 +132,7 @@ def _f1(prediction: str, reference: str, kind: str) -> float:
     return run_f1(prediction, reference, kind)
 
 
-# SQuAD ------------------------------------------------------------------------------------------------------------------
+# SQuAD --------------------------------------------------------------------------------------------
 
 
 def normalized(text: str) -> str:
@@ -109,7 +141,9 @@ def normalized(text: str) -> str:
 
 
 def word_f1(prediction: str, reference: str) -> float:
-    """F1 of the words of two normalised texts, each as often as it stands; where one has none, whether both have none."""
+    """F1 of the words of two normalised texts, each as often as it stands; where one has none,
+    whether both have none.
+    """
     given, wanted = normalized(prediction).split(), normalized(reference).split()
     if not given or not wanted:
         return float(given == wanted)
@@ -117,7 +151,7 @@ def word_f1(prediction: str, reference: str) -> float:
     return 2 * shared / (len(given) + len(wanted))
 
 
-# CMRC 2018 --------------------------------------------------------------------------------------------------------------
+# CMRC 2018 ----------------------------------------------------------------------------------------
 
 
 def without_signs(text: str) -> str:
@@ -125,7 +159,9 @@ def without_signs(text: str) -> str:
 
 
 def units(text: str, language: str = "zh") -> list[str]:
-    """What F1 is counted over: every Chinese character (kana too in Japanese), and the words between; no punctuation."""
+    """What F1 is counted over: every Chinese character (kana too in Japanese), and the words
+    between; no punctuation.
+    """
     found: list[str] = []
     for piece in _UNITS[language].findall(without_signs(text)):
         found += [piece] if _CHARACTER[language].match(piece) else words(piece)
@@ -133,14 +169,20 @@ def units(text: str, language: str = "zh") -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in an alphabet, by the Penn Treebank's rules; a period is a word only at the end."""
+    """The words of a text in an alphabet, by the Penn Treebank's rules; a period is a word only at
+    the end.
+    """
     found: list[str] = []
     text = _LAST_PERIOD.sub(" . ", text)
     for match in _WORDS.finditer(text):
         word = match[0]
         if word == '"':  # opening and closing marks are different words
             before = text[: match.start()]
-            word = "``" if not before or (before[-1] in _OPENS and not before.endswith(" . ")) else "''"
+            word = (
+                "``"
+                if not before or (before[-1] in _OPENS and not before.endswith(" . "))
+                else "''"
+            )
         clitic = _CLITIC.search(word)
         found += [word[: clitic.start()], clitic[0]] if clitic and clitic.start() else [word]
     return found

@@ -1,4 +1,6 @@
-"""BLEU, chrF and exact match of translations. sacreBLEU is the engine; two scales of BLEU never share a name."""
+"""BLEU, chrF and exact match of translations. sacreBLEU is the engine; two scales of BLEU never
+share a name.
+"""
 
 from __future__ import annotations
 
@@ -24,25 +26,35 @@ class Score:
     signature: str
 
 
-Metric = Callable[[Sequence[str], Sequence[str], str], Score]  # (hypotheses, references, target language) -> Score
+# (hypotheses, references, target language) -> Score
+Metric = Callable[[Sequence[str], Sequence[str], str], Score]
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str], language: str = "") -> Score:
-    """Corpus BLEU (Papineni et al. 2002), cased, on plain text, as sacreBLEU (Post 2018) counts it; `zh` tokens for Chinese."""
+    """Corpus BLEU (Papineni et al. 2002), cased, on plain text, as sacreBLEU (Post 2018) counts it;
+    `zh` tokens for Chinese.
+    """
     check(hypotheses, references)
     metric = BLEU(tokenize=tokens_of(language))
     value = metric.corpus_score(list(hypotheses), [list(references)]).score
     return Score(value, f"BLEU|{metric.get_signature()}")
 
 
-def bleu_of_several(hypotheses: Sequence[str], references: Sequence[Sequence[str]], language: str = "") -> Score:
-    """`bleu` where each text has one reference or several: an n-gram counts as often as the reference that has most of it."""
+def bleu_of_several(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], language: str = ""
+) -> Score:
+    """`bleu` where each text has one reference or several: an n-gram counts as often as the
+    reference that has most of it.
+    """
     check(hypotheses, references)
     if not all(references):
         raise DataError("There is nothing to score: a text has no reference.")
     metric, numbers = BLEU(tokenize=tokens_of(language)), {len(several) for several in references}
     metric.num_refs = numbers.pop() if len(numbers) == 1 else -1  # what the signature says; -1: var
-    counts = [_counts(text, tuple(several), tokens_of(language)) for text, several in zip(hypotheses, references, strict=True)]
+    counts = [
+        _counts(text, tuple(several), tokens_of(language))
+        for text, several in zip(hypotheses, references, strict=True)
+    ]
     return Score(float(bleu_of(np.sum(counts, 0))), f"BLEU|{metric.get_signature()}")
 
 
@@ -62,9 +74,15 @@ def _metric(tokenize: str) -> BLEU:
 def exact_match_of_several(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
     """Share of texts equal to one of their references, but for space around them."""
     check(hypotheses, references)
-    same = sum(text.strip() in {one.strip() for one in several} for text, several in zip(hypotheses, references, strict=True))
+    same = sum(
+        text.strip() in {one.strip() for one in several}
+        for text, several in zip(hypotheses, references, strict=True)
+    )
     number = max(map(len, references))
-    return Score(100.0 * same / len(references), f"exact_match|nrefs:{'1' if number == 1 else 'any'}|case:mixed")
+    return Score(
+        100.0 * same / len(references),
+        f"exact_match|nrefs:{'1' if number == 1 else 'any'}|case:mixed",
+    )
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str], language: str = "") -> Score:
@@ -82,21 +100,32 @@ def exact_match(hypotheses: Sequence[str], references: Sequence[str], language: 
     return Score(100.0 * same / len(references), "exact_match|nrefs:1|case:mixed")
 
 
-def bleu_tokenized_lowercased(hypotheses: Sequence[str], references: Sequence[str], language: str = "") -> Score:
-    """BLEU on lower-cased Moses tokens: the scale of published Multi30k figures, several points away from `bleu`.
+def bleu_tokenized_lowercased(
+    hypotheses: Sequence[str], references: Sequence[str], language: str = ""
+) -> Score:
+    """BLEU on lower-cased Moses tokens: the scale of published Multi30k figures, several points
+    away from `bleu`.
 
     en, de, fr, cs; UsageError for another language. See `metrics.moses` for the tokens.
     """
     check(hypotheses, references)
     metric = BLEU(tokenize="none", force=True)
-    lines = [[" ".join(published_tokens(text, language)) for text in texts] for texts in (hypotheses, references)]
+    lines = [
+        [" ".join(published_tokens(text, language)) for text in texts]
+        for texts in (hypotheses, references)
+    ]
     value = metric.corpus_score(lines[0], [lines[1]]).score
     tokens = f"multi30k-lc-norm-moses-{require(language)}"
-    return Score(value, f"BLEU-tokenized|nrefs:1|case:lc|eff:no|tok:{tokens}|smooth:exp|version:{sacrebleu.__version__}")
+    return Score(
+        value,
+        f"BLEU-tokenized|nrefs:1|case:lc|eff:no|tok:{tokens}|smooth:exp|version:{sacrebleu.__version__}",
+    )
 
 
 def tokens_of(language: str) -> str:
-    """sacreBLEU's tokenizer for a language: `zh` for Chinese, `char` for Japanese, Korean and Thai, else `13a`."""
+    """sacreBLEU's tokenizer for a language: `zh` for Chinese, `char` for Japanese, Korean and Thai,
+    else `13a`.
+    """
     code = language.lower().split("-")[0]
     return "zh" if code in ("zh", "cmn", "yue") else "char" if code in ("ja", "ko", "th") else "13a"
 
@@ -104,23 +133,32 @@ def tokens_of(language: str) -> str:
 def check(hypotheses: Sequence[str], references: Sequence[object]) -> None:
     """Raise DataError where there is nothing to score or the two do not go together."""
     if len(hypotheses) != len(references):
-        raise DataError(f"There are {len(hypotheses)} answers but {len(references)} references; both need the same lines.")
+        raise DataError(
+            f"There are {len(hypotheses)} answers but {len(references)} references; both need the "
+            "same lines."
+        )
     if not references:
         raise DataError("There is nothing to score: the data holds no line with a reference.")
 
 
 def bleu_statistics(hypotheses: Sequence[str], references: Sequence[str], language: str = "", *,
                     tokenized: bool = False) -> np.ndarray:  # fmt: skip
-    """(lines, 10) int64: system length, reference length, matching 1- to 4-grams, all 1- to 4-grams of each line.
+    """(lines, 10) int64: system length, reference length, matching 1- to 4-grams, all 1- to 4-grams
+    of each line.
 
-    BLEU of any choice of lines is `bleu_of` their sum. tokenized: on the scale of `bleu_tokenized_lowercased`.
+    BLEU of any choice of lines is `bleu_of` their sum. tokenized: on the scale of
+    `bleu_tokenized_lowercased`.
     """
     check(hypotheses, references)
-    metric = BLEU(tokenize="none" if tokenized else tokens_of(language), effective_order=True, force=True)
+    metric = BLEU(
+        tokenize="none" if tokenized else tokens_of(language), effective_order=True, force=True
+    )
     rows = []
     for hypothesis, reference in zip(hypotheses, references, strict=True):
         if tokenized:
-            hypothesis, reference = (" ".join(published_tokens(text, language)) for text in (hypothesis, reference))
+            hypothesis, reference = (
+                " ".join(published_tokens(text, language)) for text in (hypothesis, reference)
+            )
         score = metric.sentence_score(hypothesis, [reference])
         assert isinstance(score, BLEUScore), "sacreBLEU's sentence score carries its counts"
         rows.append([score.sys_len, score.ref_len, *score.counts, *score.totals])
@@ -128,7 +166,9 @@ def bleu_statistics(hypotheses: Sequence[str], references: Sequence[str], langua
 
 
 def bleu_of(sums: np.ndarray) -> np.ndarray:
-    """BLEU, 0 to 100, of summed statistics (..., 10) -> (...), with sacreBLEU's default ("exp") smoothing of empty counts."""
+    """BLEU, 0 to 100, of summed statistics (..., 10) -> (...), with sacreBLEU's default ("exp")
+    smoothing of empty counts.
+    """
     sums = np.asarray(sums, dtype=np.float64)
     own, wanted, correct, total = sums[..., 0], sums[..., 1], sums[..., 2:6], sums[..., 6:10]
     zero = correct == 0
@@ -141,21 +181,36 @@ def bleu_of(sums: np.ndarray) -> np.ndarray:
 
 
 def chrf_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
-    """(lines, 18) int64: own, wanted and shared n-grams of 1 to 6 characters of each line. chrF of any choice of lines is `chrf_of`
-    their sum."""
+    """(lines, 18) int64: own, wanted and shared n-grams of 1 to 6 characters of each line. chrF of
+    any choice of lines is `chrf_of` their sum.
+    """
     check(hypotheses, references)
     rows = []
     for hypothesis, reference in zip(hypotheses, references, strict=True):
-        pairs = zip(*(extract_all_char_ngrams(text, CHRF.CHAR_ORDER) for text in (hypothesis, reference)), strict=True)
-        rows.append([(own.total() if wanted else 0, wanted.total(), (own & wanted).total()) for own, wanted in pairs])
+        pairs = zip(
+            *(extract_all_char_ngrams(text, CHRF.CHAR_ORDER) for text in (hypothesis, reference)),
+            strict=True,
+        )
+        rows.append(
+            [
+                (own.total() if wanted else 0, wanted.total(), (own & wanted).total())
+                for own, wanted in pairs
+            ]
+        )
     return np.array(rows, dtype=np.int64).reshape(len(rows), -1)
 
 
 def chrf_of(sums: np.ndarray) -> np.ndarray:
-    """chrF2, 0 to 100, of summed statistics (..., 18) -> (...): precision and recall are means over the orders that both texts have."""
-    own, wanted, shared = np.moveaxis(np.asarray(sums, dtype=np.float64).reshape(*np.shape(sums)[:-1], -1, 3), -1, 0)
+    """chrF2, 0 to 100, of summed statistics (..., 18) -> (...): precision and recall are means over
+    the orders that both texts have.
+    """
+    own, wanted, shared = np.moveaxis(
+        np.asarray(sums, dtype=np.float64).reshape(*np.shape(sums)[:-1], -1, 3), -1, 0
+    )
     both = (own > 0) & (wanted > 0)
     orders = np.maximum(1, both.sum(-1))
-    precision, recall = (np.where(both, shared / np.maximum(1, size), 0).sum(-1) / orders for size in (own, wanted))
+    precision, recall = (
+        np.where(both, shared / np.maximum(1, size), 0).sum(-1) / orders for size in (own, wanted)
+    )
     factor = CHRF.BETA**2
     return 100 * (1 + factor) * precision * recall / np.maximum(factor * precision + recall, 1e-300)

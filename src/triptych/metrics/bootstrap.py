@@ -1,4 +1,6 @@
-"""How sure a score is, and whether one system beats another, by drawing the test set again (Koehn 2004)."""
+"""How sure a score is, and whether one system beats another, by drawing the test set again (Koehn
+2004).
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,10 @@ class Interval:
 class Comparison:
     """Two systems on the same lines, drawn together.
 
-    difference: second minus first. second_better: share (0-100 %) of the draws in which the second scores higher (Koehn 2004).
-    p_value: how often draws differ by more than their own mean difference and the whole set's together, as sacreBLEU's paired
-    bootstrap counts it; 1 for systems that never differ.
+    difference: second minus first. second_better: share (0-100 %) of the draws in which the second
+        scores higher (Koehn 2004).
+    p_value: how often draws differ by more than their own mean difference and the whole set's
+    together, as sacreBLEU's paired bootstrap counts it; 1 for systems that never differ.
     """
 
     first: Interval
@@ -44,12 +47,18 @@ class Comparison:
         return asdict(self)
 
 
-def interval(statistics: np.ndarray, score: Scorer, resamples: int = 1000, seed: int = 12345) -> Interval:
-    """The 95 % interval of one system. statistics (lines, S): what each line adds, like `bleu.bleu_statistics`."""
+def interval(
+    statistics: np.ndarray, score: Scorer, resamples: int = 1000, seed: int = 12345
+) -> Interval:
+    """The 95 % interval of one system. statistics (lines, S): what each line adds, like
+    `bleu.bleu_statistics`.
+    """
     return between(float(score(statistics.sum(0))), score(_sums([statistics], resamples, seed)[0]))
 
 
-def compare(first: np.ndarray, second: np.ndarray, score: Scorer, resamples: int = 1000, seed: int = 12345) -> Comparison:
+def compare(
+    first: np.ndarray, second: np.ndarray, score: Scorer, resamples: int = 1000, seed: int = 12345
+) -> Comparison:
     """Paired bootstrap of two systems' statistics (lines, S), line by line of the same test set."""
     assert first.shape == second.shape, "both systems answered the same lines"
     whole = [float(score(one.sum(0))) for one in (first, second)]
@@ -57,21 +66,31 @@ def compare(first: np.ndarray, second: np.ndarray, score: Scorer, resamples: int
 
 
 def compared(whole: Sequence[float], drawn: Sequence[np.ndarray], seed: int) -> Comparison:
-    """Two systems' scores on the whole set, and on the sets drawn (resamples,), the same draws for both: those that score both."""
+    """Two systems' scores on the whole set, and on the sets drawn (resamples,), the same draws for
+    both: those that score both.
+    """
     gain, gains = whole[1] - whole[0], drawn[1] - drawn[0]
     gains = gains[~np.isnan(gains)]
     sizes, resamples = np.abs(gains), len(gains)
     chance = (sizes - sizes.mean() > abs(gain)) | ~sizes.any()
     return Comparison(
-        first=between(whole[0], drawn[0]), second=between(whole[1], drawn[1]), difference=between(gain, gains),
-        second_better=100.0 * float((gains > 0).mean()), p_value=float((chance.sum() + 1) / (resamples + 1)),
-        resamples=resamples, seed=seed,
-    )  # fmt: skip
+        first=between(whole[0], drawn[0]),
+        second=between(whole[1], drawn[1]),
+        difference=between(gain, gains),
+        second_better=100.0 * float((gains > 0).mean()),
+        p_value=float((chance.sum() + 1) / (resamples + 1)),
+        resamples=resamples,
+        seed=seed,
+    )
 
 
-def redrawn(score: Callable[[list[int]], Mapping[str, float]], count: int, resamples: int, seed: int = 1) -> dict[str, np.ndarray]:
-    """Metrics that are no sum over lines, (resamples,) each: `score` of the places drawn, with replacement (Efron 1979). Not a number
-    where a draw has no such score, like the F1 of a type that does not stand in it."""
+def redrawn(
+    score: Callable[[list[int]], Mapping[str, float]], count: int, resamples: int, seed: int = 1
+) -> dict[str, np.ndarray]:
+    """Metrics that are no sum over lines, (resamples,) each: `score` of the places drawn, with
+    replacement (Efron 1979). Not a number where a draw has no such score, like the F1 of a type
+    that does not stand in it.
+    """
     generator, drawn = np.random.default_rng(seed), dict[str, np.ndarray]()
     for number in range(resamples):
         for key, value in score(generator.integers(0, count, count).tolist()).items():
@@ -80,29 +99,39 @@ def redrawn(score: Callable[[list[int]], Mapping[str, float]], count: int, resam
 
 
 def mean(sums: np.ndarray) -> np.ndarray:
-    """Scorer of metrics that are a mean over lines: statistics (lines, 2) of [points, 1] -> 0 to 100."""
+    """Scorer of metrics that are a mean over lines: statistics (lines, 2) of [points, 1] -> 0 to
+    100.
+    """
     return 100.0 * sums[..., 0] / sums[..., 1]
 
 
 def exact_statistics(hypotheses: list[str], references: list[str]) -> np.ndarray:
     """(lines, 2) for `mean`: the statistics of exact match."""
-    return np.array([[a.strip() == b.strip(), 1] for a, b in zip(hypotheses, references, strict=True)], dtype=np.int64)
+    return np.array(
+        [[a.strip() == b.strip(), 1] for a, b in zip(hypotheses, references, strict=True)],
+        dtype=np.int64,
+    )
 
 
 def between(value: float, drawn: np.ndarray) -> Interval:
-    """`value` and the ends of the 95 % of `drawn` (resamples,) around the middle, of those that are numbers."""
+    """`value` and the ends of the 95 % of `drawn` (resamples,) around the middle, of those that are
+    numbers.
+    """
     low, high = np.nanquantile(drawn, (0.025, 0.975))
     return Interval(value, float(low), float(high))
 
 
 def _sums(systems: list[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:
-    """Sums (resamples, S) over as many lines as there are, drawn with replacement, the same lines for every system."""
+    """Sums (resamples, S) over as many lines as there are, drawn with replacement, the same lines
+    for every system.
+    """
     generator, lines = np.random.default_rng(seed), len(systems[0])
     rows = max(1, CHUNK // max(1, lines))
     parts: list[list[np.ndarray]] = [[] for _ in systems]
     for start in range(0, resamples, rows):
         drawn = generator.integers(0, lines, (min(rows, resamples - start), lines))
-        times = np.stack([np.bincount(row, minlength=lines) for row in drawn]).astype(np.float64)  # (rows, lines)
+        # (rows, lines)
+        times = np.stack([np.bincount(row, minlength=lines) for row in drawn]).astype(np.float64)
         for part, statistics in zip(parts, systems, strict=True):
             part.append(times @ statistics)
     return [np.concatenate(part) for part in parts]

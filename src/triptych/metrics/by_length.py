@@ -1,4 +1,6 @@
-"""BLEU by length of the source: where a model that must carry a sentence in one vector falls behind."""
+"""BLEU by length of the source: where a model that must carry a sentence in one vector falls
+behind.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ EDGES = (8, 12, 16, 20, 25)  # words: 1-8, 9-12, ..., 26 and more
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Lines whose source has `first` to `last` words (None: no upper end), and their corpus BLEU, 0 to 100."""
+    """Lines whose source has `first` to `last` words (None: no upper end), and their corpus BLEU, 0
+    to 100.
+    """
 
     first: int
     last: int | None
@@ -29,16 +33,37 @@ class Bucket:
 
 def length_of(text: str) -> int:
     """Words; each Chinese or Japanese character counts as one."""
-    ideographs = sum("\u3040" <= character <= "\u30ff" or "\u3400" <= character <= "\u9fff" for character in text)
-    return len("".join(" " if "\u3040" <= c <= "\u30ff" or "\u3400" <= c <= "\u9fff" else c for c in text).split()) + ideographs
+    ideographs = sum(
+        "\u3040" <= character <= "\u30ff" or "\u3400" <= character <= "\u9fff" for character in text
+    )
+    return (
+        len(
+            "".join(
+                " " if "\u3040" <= c <= "\u30ff" or "\u3400" <= c <= "\u9fff" else c for c in text
+            ).split()
+        )
+        + ideographs
+    )
 
 
-def bleu_by_length(sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str], language: str = "", *,
-                   edges: Sequence[int] = EDGES, resamples: int = 1000, seed: int = 12345) -> list[Bucket]:  # fmt: skip
-    """The buckets that hold lines, shortest first, each with its BLEU (same signature as `bleu`) and its 95 % interval."""
+def bleu_by_length(
+    sources: Sequence[str],
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    language: str = "",
+    *,
+    edges: Sequence[int] = EDGES,
+    resamples: int = 1000,
+    seed: int = 12345,
+) -> list[Bucket]:
+    """The buckets that hold lines, shortest first, each with its BLEU (same signature as `bleu`)
+    and its 95 % interval.
+    """
     assert len(sources) == len(references), "one source a reference"
     statistics = bleu_statistics(hypotheses, references, language)
-    place = np.searchsorted(np.asarray(edges), [length_of(source) for source in sources], side="left")
+    place = np.searchsorted(
+        np.asarray(edges), [length_of(source) for source in sources], side="left"
+    )
     found = []
     for number in sorted(set(place.tolist())):
         chosen = statistics[place == number]

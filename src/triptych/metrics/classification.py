@@ -1,6 +1,8 @@
-"""How well texts are classified: accuracy, F1, Matthews' correlation, correlation of numbers, calibration. Plain lists in.
+"""How well texts are classified: accuracy, F1, Matthews' correlation, correlation of numbers,
+calibration. Plain lists in.
 
-All values are percentages, -100 to 100 for correlations. They equal scikit-learn's and scipy's (tests/metrics).
+All values are percentages, -100 to 100 for correlations. They equal scikit-learn's and scipy's
+(tests/metrics).
 """
 
 from __future__ import annotations
@@ -19,21 +21,31 @@ SIGNATURES = {
     "f1_macro": "mean over labels",
     "pearson": "Pearson's correlation x 100",
     "spearman": "Spearman's rank correlation x 100, ties at their mean rank",
-    "calibration_error": f"expected calibration error, {BINS} bins of equal width (Guo et al. 2017)",
+    "calibration_error": (
+        f"expected calibration error, {BINS} bins of equal width (Guo et al. 2017)"
+    ),
 }
 
 
 def accuracy(predicted: Sequence[str], gold: Sequence[str]) -> float:
     """Share of equal labels."""
     _check(predicted, gold)
-    return 100.0 * sum(one == other for one, other in zip(predicted, gold, strict=True)) / max(1, len(gold))
+    return (
+        100.0
+        * sum(one == other for one, other in zip(predicted, gold, strict=True))
+        / max(1, len(gold))
+    )
 
 
 def f1(predicted: Sequence[str], gold: Sequence[str], positive: str | None = None) -> float:
-    """F1 of the label `positive`; without one, the mean over all labels that stand on either side."""
+    """F1 of the label `positive`; without one, the mean over all labels that stand on either
+    side.
+    """
     _check(predicted, gold)
     names = [positive] if positive is not None else sorted({*predicted, *gold})
-    scores = [_f1([one == name for one in predicted], [one == name for one in gold]) for name in names]
+    scores = [
+        _f1([one == name for one in predicted], [one == name for one in gold]) for name in names
+    ]
     return 100.0 * sum(scores) / max(1, len(scores))
 
 
@@ -41,7 +53,9 @@ def mcc(predicted: Sequence[str], gold: Sequence[str]) -> float:
     """R_K, Matthews' correlation for any number of labels; 0 where one side has a single label."""
     _check(predicted, gold)
     places = {name: place for place, name in enumerate(sorted({*predicted, *gold}))}
-    ours, theirs = (np.array([places[name] for name in side], dtype=np.int64) for side in (predicted, gold))
+    ours, theirs = (
+        np.array([places[name] for name in side], dtype=np.int64) for side in (predicted, gold)
+    )
     count = len(gold)
     right = float((ours == theirs).sum())
     p, t = (np.bincount(side, minlength=len(places)).astype(float) for side in (ours, theirs))
@@ -49,7 +63,9 @@ def mcc(predicted: Sequence[str], gold: Sequence[str]) -> float:
     return 100.0 * (right * count - float(p @ t)) / spread if spread else 0.0
 
 
-def label_sets(predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> dict[str, float]:
+def label_sets(
+    predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]
+) -> dict[str, float]:
     """f1_micro, f1_macro (labels of either side) and exact_match of sets of labels."""
     _check(predicted, gold)
     ours, theirs = [set(one) for one in predicted], [set(one) for one in gold]
@@ -59,7 +75,9 @@ def label_sets(predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]
     return {
         "f1_micro": 100.0 * _f1(*flat),
         "f1_macro": 100.0 * sum(_f1(*column) for column in columns) / max(1, len(names)),
-        "exact_match": 100.0 * sum(one == other for one, other in zip(ours, theirs, strict=True)) / max(1, len(gold)),
+        "exact_match": 100.0
+        * sum(one == other for one, other in zip(ours, theirs, strict=True))
+        / max(1, len(gold)),
     }
 
 
@@ -78,8 +96,12 @@ def spearman(predicted: Sequence[float], gold: Sequence[float]) -> float:
     return pearson(_ranks(predicted), _ranks(gold))
 
 
-def calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = BINS) -> float:
-    """Mean distance of confidence (0 to 1) and share of right answers over equally wide bins, weighted by their texts."""
+def calibration_error(
+    confidences: Sequence[float], right: Sequence[bool], bins: int = BINS
+) -> float:
+    """Mean distance of confidence (0 to 1) and share of right answers over equally wide bins,
+    weighted by their texts.
+    """
     _check(confidences, right)
     if not len(right):
         return 0.0

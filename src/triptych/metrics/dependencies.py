@@ -1,7 +1,9 @@
-"""Parts of speech and dependency trees, as the evaluation of the CoNLL 2018 shared task counts them on given words.
+"""Parts of speech and dependency trees, as the evaluation of the CoNLL 2018 shared task counts them
+on given words.
 
-Zeman et al. 2018, section 5.1: every word counts, punctuation too; UAS asks for the head, LAS for head and relation, of which
-a subtype (what follows ":") is left out. On given words precision and recall are one number.
+Zeman et al. 2018, section 5.1: every word counts, punctuation too; UAS asks for the head, LAS for
+head and relation, of which a subtype (what follows ":") is left out. On given words precision and
+recall are one number.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ class Tagged(NamedTuple):
 
 
 def attachment(predicted: Sequence[Tagged | None], gold: Sequence[Tagged]) -> dict[str, float]:
-    """{"las", "uas", "upos"}, percent over all words. A sentence without a prediction (None) has nothing right.
+    """{"las", "uas", "upos"}, percent over all words. A sentence without a prediction (None) has
+    nothing right.
 
     Raises DataError where a sentence's numbers of words differ, or where there is no word at all.
     """
@@ -33,7 +36,10 @@ def attachment(predicted: Sequence[Tagged | None], gold: Sequence[Tagged]) -> di
         if one is None:
             continue
         if len(one.heads) != len(right.heads):
-            raise DataError(f"Sentence {number} has {len(right.heads)} words and its prediction {len(one.heads)}; score the same words.")
+            raise DataError(
+                f"Sentence {number} has {len(right.heads)} words and its prediction "
+                f"{len(one.heads)}; score the same words."
+            )
         upos += sum(a == b for a, b in zip(one.upos, right.upos, strict=True))
         for place, head in enumerate(right.heads):
             if one.heads[place] == head:

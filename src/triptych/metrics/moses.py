@@ -1,8 +1,10 @@
-"""Lower-cased Moses tokens of English, German, French and Czech, for one published scale of BLEU. Nothing else uses them.
+"""Lower-cased Moses tokens of English, German, French and Czech, for one published scale of BLEU.
+Nothing else uses them.
 
-`published_tokens` gives what Multi30k's own `lc.norm.tok` files hold: lower-case, normalise punctuation, tokenise. Hyphens stay.
-So the German reference of test_2016_flickr has 12,103 tokens, the number beside the published 41.02. Rules: signs stand alone,
-a comma stays inside a number, apostrophes go by language, a full stop stays with an abbreviation (Koehn et al. 2007).
+`published_tokens` gives what Multi30k's own `lc.norm.tok` files hold: lower-case, normalise
+punctuation, tokenise. Hyphens stay. So the German reference of test_2016_flickr has 12,103 tokens,
+the number beside the published 41.02. Rules: signs stand alone, a comma stays inside a number,
+apostrophes go by language, a full stop stays with an abbreviation (Koehn et al. 2007).
 """
 
 from __future__ import annotations
@@ -15,17 +17,31 @@ from string import ascii_letters, ascii_uppercase
 from ..errors import unknown
 
 ROMAN = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX"
-# Words that keep a full stop: those of the Moses lists that occur in Multi30k. Some are ordinary words (Czech "les", a forest).
+# Words that keep a full stop: those of the Moses lists that occur in Multi30k. Some are ordinary
+# words (Czech "les", a forest).
 WORDS = {
     "en": ["Corp Dr Mr Mrs St v vs", *ascii_uppercase],
-    "de": ["Art Bart Corp Dr Mr No Nr St bzw ca evtl usw vs", *ascii_letters, ROMAN, ROMAN.lower(), *map(str, range(1, 100))],
+    "de": [
+        "Art Bart Corp Dr Mr No Nr St bzw ca evtl usw vs",
+        *ascii_letters,
+        ROMAN,
+        ROMAN.lower(),
+        *map(str, range(1, 100)),
+    ],
     "fr": ["art sec vol vs", *ascii_letters[1:]],
-    "cs": ["f m n p r s č ř Dr ak aut bot cca dl film hod hor ind kol les lék metr no než něm odd pas port práv red sport st tab",
-           "tech čas vs"],
-}  # fmt: skip
+    "cs": [
+        (
+            "f m n p r s č ř Dr ak aut bot cca dl film hod hor ind kol les lék metr no než něm "
+            "odd pas port práv red sport st tab"
+        ),
+        "tech čas vs",
+    ],
+}
 ABBREVIATIONS = {language: frozenset(" ".join(words).split()) for language, words in WORDS.items()}
 ABBREVIATIONS_OF_NUMBERS = {"en": frozenset({"No"})}  # keep it before a digit only
-_QUOTES = str.maketrans({**dict.fromkeys("„“”‚’‘", '"'), "´": "'", "`": "'", "–": "-", "—": " - ", "…": "..."})
+_QUOTES = str.maketrans(
+    {**dict.fromkeys("„“”‚’‘", '"'), "´": "'", "`": "'", "–": "-", "—": " - ", "…": "..."}
+)
 
 
 def require(language: str) -> str:
@@ -42,11 +58,15 @@ def published_tokens(text: str, language: str) -> list[str]:
 
 
 def normalize(text: str, language: str) -> str:
-    """One kind of quotation mark, apostrophe, dash and ellipsis; stops and commas on the side of a quote that the language has."""
+    """One kind of quotation mark, apostrophe, dash and ellipsis; stops and commas on the side of a
+    quote that the language has.
+    """
     code = require(language)
     text = re.sub(r"(?<=[a-z])[‘’](?=[a-z])", "'", text, flags=re.IGNORECASE)
     text = re.sub(r"(?<=\d)\u00a0(?=\d)", "." if code == "en" else ",", text)
-    text = re.sub(r"« ?| ?»", '"', text.replace("\u00a0", " ")).translate(_QUOTES).replace("''", '"')
+    text = (
+        re.sub(r"« ?| ?»", '"', text.replace("\u00a0", " ")).translate(_QUOTES).replace("''", '"')
+    )
     if code == "en":
         return re.sub(r'"([,.]+)', r'\1"', text)
     if code == "cs":
@@ -55,10 +75,14 @@ def normalize(text: str, language: str) -> str:
 
 
 def tokenize(text: str, language: str, split_hyphens: bool = False) -> list[str]:
-    """Moses tokens of one line, case kept; with `split_hyphens` (Moses' `-a`) a hyphen inside a word becomes ` @-@ `."""
+    """Moses tokens of one line, case kept; with `split_hyphens` (Moses' `-a`) a hyphen inside a
+    word becomes ` @-@ `.
+    """
     code = require(language)
     text = re.sub(r"[\x00-\x1f]", "", re.sub(r"\s+", " ", text)).strip()
-    text = re.sub(r"[^\s.'`,-]", lambda match: match[0] if _in_words(match[0]) else f" {match[0]} ", text)
+    text = re.sub(
+        r"[^\s.'`,-]", lambda match: match[0] if _in_words(match[0]) else f" {match[0]} ", text
+    )
     if split_hyphens:
         text = re.sub(r"(?<=\w)-(?=\w)", " @-@ ", text)
     text = re.sub(r"\.{2,}", r" \g<0> ", text)
@@ -71,12 +95,16 @@ def tokenize(text: str, language: str, split_hyphens: bool = False) -> list[str]
 
 @cache
 def _in_words(character: str) -> bool:
-    """Letters, decimal digits and numbers written as letters; signs, marks and superscripts stand alone."""
+    """Letters, decimal digits and numbers written as letters; signs, marks and superscripts stand
+    alone.
+    """
     return unicodedata.category(character) in ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl")
 
 
 def _apostrophes(text: str, code: str) -> str:
-    """English splits before it ("it 's"), French after it ("l' homme"), the others on both sides."""
+    """English splits before it ("it 's"), French after it ("l' homme"), the others on both
+    sides.
+    """
     if code not in ("en", "fr"):
         return text.replace("'", " ' ")
     letter, other, before = r"[^\W\d]", r"[\W\d]", r"[\W\d]" if code == "fr" else r"\W"
@@ -88,7 +116,9 @@ def _apostrophes(text: str, code: str) -> str:
 
 
 def _full_stops(tokens: list[str], code: str) -> list[str]:
-    """Take a full stop off a word, save from abbreviations, dotted words and before a small letter. Runs of dots stay whole."""
+    """Take a full stop off a word, save from abbreviations, dotted words and before a small letter.
+    Runs of dots stay whole.
+    """
     keeps, before_numbers = ABBREVIATIONS[code], ABBREVIATIONS_OF_NUMBERS.get(code, frozenset())
     out: list[str] = []
     for token, following in zip(tokens, [*tokens, ""][1:], strict=True):

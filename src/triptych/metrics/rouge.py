@@ -1,8 +1,9 @@
 """ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004, sections 2 and 3.1) of summaries, in any script.
 
-Tokens: small letters, runs of letters and digits; in a script that is written without spaces every character by itself, so that
-Chinese and Japanese are counted by characters. F1 of an n-gram's counts, or of the longest common subsequence. Texts of ASCII
-alone score as with the package rouge-score without stemming. Of several references each metric takes the best.
+Tokens: small letters, runs of letters and digits; in a script that is written without spaces every
+character by itself, so that Chinese and Japanese are counted by characters. F1 of an n-gram's
+counts, or of the longest common subsequence. Texts of ASCII alone score as with the package
+rouge-score without stemming. Of several references each metric takes the best.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ def rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dic
     Raises DataError where there is nothing to score or a text has no reference.
     """
     if len(hypotheses) != len(references):
-        raise DataError(f"There are {len(hypotheses)} answers but references for {len(references)}; both need the same texts.")
+        raise DataError(
+            f"There are {len(hypotheses)} answers but references for {len(references)}; both need "
+            "the same texts."
+        )
     if not references or not all(references):
         raise DataError("There is nothing to score: a text has no reference.")
     sums = [0.0] * len(NAMES)
@@ -52,8 +56,14 @@ def rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dic
             sums[place] += value
     counts = {len(several) for several in references}
     number = str(counts.pop()) if len(counts) == 1 else "var"
-    how = f"nrefs:{number}|{'' if number == '1' else 'best:each|'}case:lc|stem:no|tok:words-and-unspaced-characters"
-    return {name: Score(100.0 * total / len(references), f"ROUGE-{name[5:]}-F1|{how}") for name, total in zip(NAMES, sums, strict=True)}
+    how = (
+        f"nrefs:{number}|{'' if number == '1' else 'best:each|'}case:lc|stem:no|"
+        "tok:words-and-unspaced-characters"
+    )
+    return {
+        name: Score(100.0 * total / len(references), f"ROUGE-{name[5:]}-F1|{how}")
+        for name, total in zip(NAMES, sums, strict=True)
+    }
 
 
 def rouge_of(hypothesis: str, references: Sequence[str]) -> tuple[float, ...]:
@@ -74,14 +84,22 @@ def _best(hypothesis: str, references: tuple[str, ...]) -> tuple[float, ...]:
 
 
 def tokens(text: str) -> list[str]:
-    """What ROUGE counts: words in small letters; characters, with the marks on them, of scripts without spaces."""
+    """What ROUGE counts: words in small letters; characters, with the marks on them, of scripts
+    without spaces.
+    """
     return _token().findall(unicodedata.normalize("NFC", text.translate(_FULL_WIDTH)).lower())
 
 
 @cache
 def _token() -> re.Pattern[str]:
-    """A mark, like a vowel sign or an accent, belongs to the letter before it; Python's \\w has none of them."""
-    marks = "".join(chr(number) for number in range(0x300, sys.maxunicode + 1) if unicodedata.category(chr(number))[0] == "M")
+    """A mark, like a vowel sign or an accent, belongs to the letter before it; Python's \\w has
+    none of them.
+    """
+    marks = "".join(
+        chr(number)
+        for number in range(0x300, sys.maxunicode + 1)
+        if unicodedata.category(chr(number))[0] == "M"
+    )
     return re.compile(rf"[{_UNSPACED}][{marks}]*|(?:(?![{_UNSPACED}])[^\W_][{marks}]*)+")
 
 
@@ -100,7 +118,9 @@ def f1(shared: int, own: int, wanted: int) -> float:
 
 
 def longest_common(one: Sequence[str], other: Sequence[str]) -> int:
-    """Length of the longest common subsequence, a row of the table at a time in the bits of one number (Hyyrö 2004)."""
+    """Length of the longest common subsequence, a row of the table at a time in the bits of one
+    number (Hyyrö 2004).
+    """
     places: dict[str, int] = {}
     for place, word in enumerate(one):
         places[word] = places.get(word, 0) | 1 << place

@@ -1,7 +1,9 @@
-"""Spans of words: precision, recall and F1 as CoNLL's evaluation counts them, and how many single tags are right.
+"""Spans of words: precision, recall and F1 as CoNLL's evaluation counts them, and how many single
+tags are right.
 
-Two readings of tags that do not make whole spans: "conlleval" lets any of them begin a span, as conlleval and seqeval do by default;
-"strict" takes only spans that are written as their scheme says, as seqeval's strict mode.
+Two readings of tags that do not make whole spans: "conlleval" lets any of them begin a span, as
+conlleval and seqeval do by default; "strict" takes only spans that are written as their scheme
+says, as seqeval's strict mode.
 """
 
 from __future__ import annotations
@@ -45,8 +47,12 @@ class SpanScores:
     by_type: dict[str, Counts] = field(default_factory=dict)
 
 
-def spans(tags: Sequence[str], reading: Reading = "conlleval", closed: bool | None = None) -> list[Span]:
-    """The spans of one sentence, in order. closed: the scheme is BIOES (strict reading); None: where E or S occur it is."""
+def spans(
+    tags: Sequence[str], reading: Reading = "conlleval", closed: bool | None = None
+) -> list[Span]:
+    """The spans of one sentence, in order. closed: the scheme is BIOES (strict reading); None:
+    where E or S occur it is.
+    """
     if reading == "conlleval":
         return _lenient(tags)
     return _strict(tags, any(tag[:2] in ("E-", "S-") for tag in tags) if closed is None else closed)
@@ -59,14 +65,18 @@ def _split(tag: str) -> tuple[str, str]:
 
 
 def _lenient(tags: Sequence[str]) -> list[Span]:
-    """As conlleval.pl: a span ends before B or S, after E or S, and where type or "outside" changes."""
+    """As conlleval.pl: a span ends before B or S, after E or S, and where type or "outside"
+    changes.
+    """
     found: list[Span] = []
     start, before, kind_before = 0, "O", ""
     for place, tag in enumerate([*tags, "O"]):
         letter, kind = _split(tag)
         inside = before not in "O."
         ends = inside and (before in "ES" or letter in "BSO." or kind != kind_before)
-        begins = letter not in "O." and (letter in "BS" or not inside or before in "ES" or kind != kind_before)
+        begins = letter not in "O." and (
+            letter in "BS" or not inside or before in "ES" or kind != kind_before
+        )
         if ends:
             found.append((kind_before, start, place))
         if begins:
@@ -96,12 +106,21 @@ def _strict(tags: Sequence[str], closed: bool) -> list[Span]:
     return found
 
 
-def span_scores(answers: Sequence[Sequence[str]], references: Sequence[Sequence[str]], reading: Reading = "conlleval",
-                closed: bool | None = None) -> SpanScores:  # fmt: skip
-    """Tags of sentences against tags of the same sentences. closed: as in `spans`; None: where E or S occur anywhere."""
+def span_scores(
+    answers: Sequence[Sequence[str]],
+    references: Sequence[Sequence[str]],
+    reading: Reading = "conlleval",
+    closed: bool | None = None,
+) -> SpanScores:
+    """Tags of sentences against tags of the same sentences. closed: as in `spans`; None: where E or
+    S occur anywhere.
+    """
     if closed is None:
         closed = any(tag[:2] in ("E-", "S-") for tags in [*answers, *references] for tag in tags)
-    return compare([spans(tags, reading, closed) for tags in answers], [spans(tags, reading, closed) for tags in references])
+    return compare(
+        [spans(tags, reading, closed) for tags in answers],
+        [spans(tags, reading, closed) for tags in references],
+    )
 
 
 def compare(answers: Sequence[Iterable[Span]], references: Sequence[Iterable[Span]]) -> SpanScores:

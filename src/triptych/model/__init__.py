@@ -1,7 +1,9 @@
-"""Tensors in, tensors out: the one Transformer and the RNN encoder-decoder. Knows no file, no text, no task.
+"""Tensors in, tensors out: the one Transformer and the RNN encoder-decoder. Knows no file, no text,
+no task.
 
-Legend of axes, the same in every file of the package:
-B sequences in a batch, T target positions, S source positions, D width, H query heads, K key heads, G = H / K query heads
-for each key head, E width of a head, F inner width of the feed-forward, V vocabulary, N packed tokens (rows of real
-tokens, no padding), M packed tokens of the memory, R sources of a memory, L layers or cached positions.
+Legend of axes, the same in every file of the package: B sequences in a batch, T target positions, S
+source positions, D width, H query heads, K key heads, G = H / K query heads for each key head, E
+width of a head, F inner width of the feed-forward, V vocabulary, N packed tokens (rows of real
+tokens, no padding), M packed tokens of the memory, R sources of a memory, L layers or cached
+positions.
 """

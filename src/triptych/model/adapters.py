@@ -1,7 +1,10 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021): a trained matrix W stands still, and W + alpha / rank B A is what computes.
+"""Low-rank adapters (LoRA, Hu et al. 2021): a trained matrix W stands still, and W + alpha / rank B
+A is what computes.
 
-A (rank, inputs) starts at N(0, 1/inputs) and B (outputs, rank) at zero, so training starts from the model as it was. The sum is
-formed where the weight is read: fused projections and every kernel work unchanged (docs/decisions/009-adapters.md).
+A (rank, inputs) starts at N(0, 1/inputs) and B (outputs, rank) at zero, so training starts from the
+model as it was. The sum is
+formed where the weight is read: fused projections and every kernel work unchanged
+    (docs/decisions/009-adapters.md).
 """
 
 from __future__ import annotations
@@ -23,7 +26,12 @@ class Adapted(Linear):
 
     @property
     def weight(self) -> Tensor:  # type: ignore[override]
-        return summed(self._parameters["weight"], getattr(self, DOWN), getattr(self, UP), getattr(self, SCALE))  # type: ignore[arg-type]
+        return summed(
+            self._parameters["weight"],  # type: ignore[arg-type]
+            getattr(self, DOWN),
+            getattr(self, UP),
+            getattr(self, SCALE),
+        )
 
 
 def summed(base: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:
@@ -32,16 +40,27 @@ def summed(base: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:
 
 
 def adapt(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> list[str]:
-    """Freeze `model` and put adapters on the layers of its blocks that end in one of `targets`; their names.
+    """Freeze `model` and put adapters on the layers of its blocks that end in one of `targets`;
+    their names.
 
-    Raises UsageError for a target that the blocks do not have, or a rank that is no lower than the matrix.
+    Raises UsageError for a target that the blocks do not have, or a rank that is no lower than the
+    matrix.
     """
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, Linear) and "blocks." in name}
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, Linear) and "blocks." in name
+    }
     kinds = sorted({name.rsplit(".", 1)[-1] for name in layers})
     if not kinds:
-        raise UsageError("model.lora_rank adapts the layers of Transformer blocks, and this model has none. Leave it out.")
+        raise UsageError(
+            "model.lora_rank adapts the layers of Transformer blocks, and this model has none. "
+            "Leave it out."
+        )
     if not targets:
-        raise UsageError(f"model.lora_targets names no layer to adapt. There are: {', '.join(kinds)}.")
+        raise UsageError(
+            f"model.lora_targets names no layer to adapt. There are: {', '.join(kinds)}."
+        )
     for target in targets:
         if target not in kinds:
             raise unknown("LoRA target", target, kinds, "in model.lora_targets")
@@ -52,7 +71,8 @@ def adapt(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> 
         outputs, inputs = layer.weight.shape
         if rank >= min(outputs, inputs):
             raise UsageError(
-                f"model.lora_rank is {rank}; '{name}' is a matrix of {outputs} x {inputs}: take a rank below {min(outputs, inputs)}."
+                f"model.lora_rank is {rank}; '{name}' is a matrix of {outputs} x {inputs}: take a "
+                f"rank below {min(outputs, inputs)}."
             )
         layer.register_parameter(DOWN, nn.Parameter(torch.randn(rank, inputs) * inputs**-0.5))
         layer.register_parameter(UP, nn.Parameter(torch.zeros(outputs, rank)))
@@ -62,8 +82,14 @@ def adapt(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> 
 
 
 def merged(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by name with every adapter added to its matrix; those without adapters as they are."""
-    found = {name: tensor for name, tensor in tensors.items() if name.rsplit(".", 1)[-1] not in (DOWN, UP, SCALE)}
+    """Weights by name with every adapter added to its matrix; those without adapters as they
+    are.
+    """
+    found = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name.rsplit(".", 1)[-1] not in (DOWN, UP, SCALE)
+    }
     for name in tensors:
         if name.endswith(f".{DOWN}"):
             layer = name.removesuffix(DOWN)

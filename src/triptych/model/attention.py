@@ -1,4 +1,6 @@
-"""Multi-head attention: a sequence to itself, or to a memory (Vaswani et al. 2017, section 3.2.2)."""
+"""Multi-head attention: a sequence to itself, or to a memory (Vaswani et al. 2017, section
+3.2.2).
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,16 @@ from .masks import Rows
 from .packing import PackedLinear
 from .positions import Angles, Rotary, rotate
 
-Fused = tuple[Tensor, Tensor | None] | PackedLinear  # several projections of one input, as one product
+# several projections of one input, as one product
+Fused = tuple[Tensor, Tensor | None] | PackedLinear
 
 
 class Attention(nn.Module):
-    """Projections of queries, keys, values and output; `key_heads` < `heads` shares keys among query heads.
+    """Projections of queries, keys, values and output; `key_heads` < `heads` shares keys among
+    query heads.
 
-    The four weights are separate parameters (their names are public); projections of the same input run as one product.
+    The four weights are separate parameters (their names are public); projections of the same input
+    run as one product.
     """
 
     def __init__(self, config: StackConfig, memory_width: int | None = None) -> None:
@@ -27,8 +32,8 @@ class Attention(nn.Module):
         self.heads, self.key_heads = config.heads, config.key_heads or config.heads
         if config.width % self.heads or self.heads % self.key_heads:
             raise ValueError(
-                f"width {config.width}, heads {self.heads} and key_heads {self.key_heads} do not fit: heads must divide "
-                "width, and key_heads must divide heads."
+                f"width {config.width}, heads {self.heads} and key_heads {self.key_heads} do not "
+                "fit: heads must divide width, and key_heads must divide heads."
             )
         self.head_width = config.width // self.heads  # E
         source, keys = memory_width or config.width, self.key_heads * self.head_width
@@ -48,7 +53,9 @@ class Attention(nn.Module):
     def fused(self, *parts: Linear) -> tuple[Tensor, Tensor | None]:
         """The weights (and biases) of several projections as one product's."""
         weight = torch.cat([part.weight for part in parts])
-        return weight, None if parts[0].bias is None else torch.cat([part.bias for part in parts if part.bias is not None])
+        return weight, None if parts[0].bias is None else torch.cat(
+            [part.bias for part in parts if part.bias is not None]
+        )
 
     def fused_self(self, precision: torch.dtype) -> Fused:
         """Query, key and value as one product's, ready for use at every step of a search."""
@@ -69,14 +76,26 @@ class Attention(nn.Module):
         y = functional.linear(x, weight.to(x.dtype), None if offset is None else offset.to(x.dtype))
         return y.view(x.shape[0], -1, self.head_width)
 
-    def project_self(self, x: Tensor, positions: Tensor | None, fused: Fused | None = None, angles: Angles | None = None) -> Tensor:
-        """(N, D) -> (N, H + 2K, E): queries, keys, values; queries and keys turned where positions are rotary.
+    def project_self(
+        self,
+        x: Tensor,
+        positions: Tensor | None,
+        fused: Fused | None = None,
+        angles: Angles | None = None,
+    ) -> Tensor:
+        """(N, D) -> (N, H + 2K, E): queries, keys, values; queries and keys turned where positions
+        are rotary.
 
-        angles: of the positions, where they are known already, being the same in every layer; the positions are not needed then.
+        angles: of the positions, where they are known already, being the same in every layer; the
+            positions are not needed then.
         """
         if fused is None:
             packed = self.packed_self
-            fused = packed if packed is not None and packed.fits(x) else self.fused(self.query, self.key, self.value)
+            fused = (
+                packed
+                if packed is not None and packed.fits(x)
+                else self.fused(self.query, self.key, self.value)
+            )
         projected = self.project(x, fused)
         if self.rotary is None:
             return projected
@@ -96,31 +115,75 @@ class Attention(nn.Module):
     def to_self(self, x: Tensor, rows: Rows, is_causal: bool, chance: Chance | None) -> Tensor:
         """Self-attention over packed rows: (N, D) -> (N, D), what `output` is to project."""
         projected = self.project_self(x, rows.positions)
-        mixed = attend(projected, None, self.heads, rows, rows, is_causal=is_causal, probability=self.dropout, chance=chance)
+        mixed = attend(
+            projected,
+            None,
+            self.heads,
+            rows,
+            rows,
+            is_causal=is_causal,
+            probability=self.dropout,
+            chance=chance,
+        )
         return mixed.reshape(x.shape)
 
     def to_self_from(self, x: Tensor, rows: Rows, reads: Tensor, chance: Chance | None) -> Tensor:
-        """`to_self` of the rows `reads` (K,) alone, which look at all rows in both directions: (N, D) -> (K, D)."""
+        """`to_self` of the rows `reads` (K,) alone, which look at all rows in both directions: (N,
+        D) -> (K, D).
+        """
         query, memory = self.project_query(x.index_select(0, reads)), self.project_memory(x)
         if self.rotary is not None:
             query = rotate(query, self.rotary.angles(rows.positions[reads]))
             memory = rotate(memory, self.rotary.angles(rows.positions), self.key_heads)
-        mixed = attend(query, memory, self.heads, rows.some(reads), rows, probability=self.dropout, chance=chance)
+        mixed = attend(
+            query,
+            memory,
+            self.heads,
+            rows.some(reads),
+            rows,
+            probability=self.dropout,
+            chance=chance,
+        )
         return mixed.reshape(reads.numel(), -1)
 
-    def to_memory(self, x: Tensor, rows: Rows, memory: Tensor, memory_rows: Rows, chance: Chance | None) -> Tensor:
-        """Encoder-decoder attention: x (N, D) looks at memory (M, D) -> (N, D), what `output` is to project."""
-        mixed = attend(self.project_query(x), self.project_memory(memory), self.heads, rows, memory_rows,
-                       probability=self.dropout, chance=chance)  # fmt: skip
+    def to_memory(
+        self, x: Tensor, rows: Rows, memory: Tensor, memory_rows: Rows, chance: Chance | None
+    ) -> Tensor:
+        """Encoder-decoder attention: x (N, D) looks at memory (M, D) -> (N, D), what `output` is to
+        project.
+        """
+        mixed = attend(
+            self.project_query(x),
+            self.project_memory(memory),
+            self.heads,
+            rows,
+            memory_rows,
+            probability=self.dropout,
+            chance=chance,
+        )
         return mixed.reshape(x.shape)
 
     def step(self, query: Tensor, keys: Tensor, values: Tensor, mask_bias: Tensor | None) -> Tensor:
-        """query (B, T, H, E) against cached keys (R, K, S, E), B / R consecutive rows sharing each -> (B * T, D), what `output`
-        is to project."""
-        return attend_cached(query, keys, values, mask_bias).reshape(-1, self.heads * self.head_width)
+        """query (B, T, H, E) against cached keys (R, K, S, E), B / R consecutive rows sharing each
+        -> (B * T, D), what `output` is to project.
+        """
+        return attend_cached(query, keys, values, mask_bias).reshape(
+            -1, self.heads * self.head_width
+        )
 
-    def weights(self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows, is_causal: bool) -> Tensor:
+    def weights(
+        self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows, is_causal: bool
+    ) -> Tensor:
         """(B, H, T, S), recomputed exactly from queries and keys in x's precision."""
         if memory is None:
-            return plain_attend(self.project_self(x, rows.positions), None, self.heads, rows, rows, is_causal=is_causal)[1]
-        return plain_attend(self.project_query(x), self.project_memory(memory), self.heads, rows, memory_rows)[1]
+            return plain_attend(
+                self.project_self(x, rows.positions),
+                None,
+                self.heads,
+                rows,
+                rows,
+                is_causal=is_causal,
+            )[1]
+        return plain_attend(
+            self.project_query(x), self.project_memory(memory), self.heads, rows, memory_rows
+        )[1]

@@ -1,7 +1,8 @@
-"""One block of either stack: self-attention, attention to a memory where there is one, feed-forward.
+"""One block of either stack: self-attention, attention to a memory where there is one,
+feed-forward.
 
-Every part is a residual branch with a norm slot before and one after; slots default to identity, so post-norm (2017),
-pre-norm (Xiong et al. 2020) and both together share one straight forward.
+Every part is a residual branch with a norm slot before and one after; slots default to identity, so
+post-norm (2017), pre-norm (Xiong et al. 2020) and both together share one straight forward.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from .masks import Rows
 
 
 class Branch(nn.Module):
-    """after(x + dropout(part(before(x)))): the slots around one part. Every part ends in a linear map, which `join` applies."""
+    """after(x + dropout(part(before(x)))): the slots around one part. Every part ends in a linear
+    map, which `join` applies.
+    """
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
@@ -50,29 +53,54 @@ class Block(nn.Module):
 
     def look_at_self(self, x: Tensor, rows: Rows, chance: Chance | None = None) -> Tensor:
         slots, attention = self.self_attention_norm, self.self_attention
-        return slots.join(x, attention.output, attention.to_self(slots.before(x), rows, self.is_causal, chance), chance)
+        return slots.join(
+            x,
+            attention.output,
+            attention.to_self(slots.before(x), rows, self.is_causal, chance),
+            chance,
+        )
 
     def read(self, x: Tensor, rows: Rows, reads: Tensor, chance: Chance | None) -> Tensor:
-        """The block's states of the rows `reads` (K,) alone: (N, D) -> (K, D). For a last block of an encoder, of which only these
-        are asked for: queries, output and feed-forward of the others are never computed."""
-        assert not self.is_causal and self.cross_attention is None, "a block that reads some rows is an encoder's"
+        """The block's states of the rows `reads` (K,) alone: (N, D) -> (K, D). For a last block of
+        an encoder, of which only these
+        are asked for: queries, output and feed-forward of the others are never computed.
+        """
+        assert not self.is_causal and self.cross_attention is None, (
+            "a block that reads some rows is an encoder's"
+        )
         slots, attention = self.self_attention_norm, self.self_attention
         hidden = attention.to_self_from(slots.before(x), rows, reads, chance)
-        return self.feed(slots.join(x.index_select(0, reads), attention.output, hidden, chance), chance)
+        return self.feed(
+            slots.join(x.index_select(0, reads), attention.output, hidden, chance), chance
+        )
 
     def look_at_memory(self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows | None,
                        chance: Chance | None = None) -> Tensor:  # fmt: skip
         slots, attention = self.cross_attention_norm, self.cross_attention
         if slots is None or attention is None:
             return x
-        assert memory is not None and memory_rows is not None, "a block with attention to a memory needs one"
-        return slots.join(x, attention.output, attention.to_memory(slots.before(x), rows, memory, memory_rows, chance), chance)
+        assert memory is not None and memory_rows is not None, (
+            "a block with attention to a memory needs one"
+        )
+        return slots.join(
+            x,
+            attention.output,
+            attention.to_memory(slots.before(x), rows, memory, memory_rows, chance),
+            chance,
+        )
 
     def feed(self, x: Tensor, chance: Chance | None = None) -> Tensor:
         slots, part = self.feed_forward_norm, self.feed_forward
         return slots.join(x, part.output, part.hidden(slots.before(x), chance), chance)
 
-    def forward(self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows | None, chance: Chance | None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        rows: Rows,
+        memory: Tensor | None,
+        memory_rows: Rows | None,
+        chance: Chance | None,
+    ) -> Tensor:
         x = self.look_at_self(x, rows, chance)
         x = self.look_at_memory(x, rows, memory, memory_rows, chance)
         return self.feed(x, chance)
@@ -81,13 +109,24 @@ class Block(nn.Module):
 class Stack(nn.Module):
     """The blocks of one side, and the norm that pre-norm needs at the end."""
 
-    def __init__(self, config: StackConfig, is_causal: bool, memory_width: int | None = None) -> None:
+    def __init__(
+        self, config: StackConfig, is_causal: bool, memory_width: int | None = None
+    ) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(config, is_causal, memory_width) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            Block(config, is_causal, memory_width) for _ in range(config.layers)
+        )
         self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()
 
-    def forward(self, x: Tensor, rows: Rows, memory: Tensor | None = None, memory_rows: Rows | None = None,
-                chance: Chance | None = None, reads: Tensor | None = None) -> Tensor:  # fmt: skip
+    def forward(
+        self,
+        x: Tensor,
+        rows: Rows,
+        memory: Tensor | None = None,
+        memory_rows: Rows | None = None,
+        chance: Chance | None = None,
+        reads: Tensor | None = None,
+    ) -> Tensor:
         """(N, D) -> (N, D), or of the rows `reads` (K,) alone (K, D)."""
         last = len(self.blocks) - 1
         for number, block in enumerate(self.blocks):

@@ -1,4 +1,6 @@
-"""From a configuration to a network: the one place that knows which class a configuration stands for."""
+"""From a configuration to a network: the one place that knows which class a configuration stands
+for.
+"""
 
 from __future__ import annotations
 

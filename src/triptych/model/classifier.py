@@ -18,7 +18,9 @@ PARTS = {"mean": 1, "first": 1, "max": 1, "compare": 4}  # vectors of width D th
 
 
 class ClassOutput(NamedTuple):
-    """logits (B, C), fp32, as they come out of the projection; temperature (1,): what they are divided by in use."""
+    """logits (B, C), fp32, as they come out of the projection; temperature (1,): what they are
+    divided by in use.
+    """
 
     logits: Tensor
     temperature: Tensor
@@ -27,29 +29,51 @@ class ClassOutput(NamedTuple):
 class Classifier(nn.Module):
     """pooled states -> dropout -> (dense, tanh) -> dropout -> C outputs.
 
-    pooling: "mean" over all tokens, "first" token (Devlin et al. 2018), "max" of each of the D numbers over all tokens (Collobert et al.
-    2011, section 3.3.2: one telling word is enough, however long the text), or "compare": of two texts u and v, told apart by
-    `segments`, the means and u - v and u * v without their signs' order (Conneau et al. 2017, section 3.2), so that swapping
-    the texts changes only what the first two say.
-    shortcut: the token table's own rows, pooled alike, stand beside the states (a bag of words, Joulin et al. 2017, section 2);
-    for "compare" two more numbers, which reach the outputs past dropout and the dense layer and tell how alike two texts are before
-    anything is learnt: the cosine of their pooled rows, and that of their bags of tokens, each token as heavy as it is rare in the
-    training texts (`importance`; Salton & Buckley 1988).
-    bigrams: so many rows of weights, one for each hash of two neighbouring tokens, say something for every output at once (bag of
-    bigrams and the hashing trick, Joulin et al. 2017, section 2.1). They begin at zero.
-    Buffers: temperature (1,) and thresholds (C,), set from development data when training has ended (`tasks/calibration.py`);
-    importance (V,), of a head that compares and has the shortcut, set from the training texts before it begins.
-    names: of the C outputs; none where the output is a number, in standard deviations from a mean that `scale` holds.
+    pooling: "mean" over all tokens, "first" token (Devlin et al. 2018), "max" of each of the D
+    numbers over all tokens (Collobert et al. 2011, section 3.3.2: one telling word is enough,
+    however long the text), or "compare": of two texts u and v, told apart by `segments`, the means
+    and u - v and u * v without their signs' order (Conneau et al. 2017, section 3.2), so that
+    swapping the texts changes only what the first two say.
+    shortcut: the token table's own rows, pooled alike, stand beside the states (a bag of words,
+    Joulin et al. 2017, section 2); for "compare" two more numbers, which reach the outputs past
+    dropout and the dense layer and tell how alike two texts are before
+    anything is learnt: the cosine of their pooled rows, and that of their bags of tokens, each
+    token as heavy as it is rare in the training texts (`importance`; Salton & Buckley 1988).
+    bigrams: so many rows of weights, one for each hash of two neighbouring tokens, say something
+    for every output at once (bag of bigrams and the hashing trick, Joulin et al. 2017, section
+    2.1). They begin at zero.
+    Buffers: temperature (1,) and thresholds (C,), set from development data when training has ended
+    (`tasks/calibration.py`); importance (V,), of a head that compares and has the shortcut, set
+    from the training texts before it begins.
+    names: of the C outputs; none where the output is a number, in standard deviations from a mean
+        that `scale` holds.
     """
 
     temperature: Tensor
     thresholds: Tensor
     importance: Tensor | None
 
-    def __init__(self, width: int, names: list[str], *, pooling: Pooling = "mean", hidden: bool = False, shortcut: bool = False,
-                 bigrams: int = 0, drop: float = 0.1, scale: dict[str, float] | None = None, vocabulary: int = 0) -> None:  # fmt: skip
+    def __init__(
+        self,
+        width: int,
+        names: list[str],
+        *,
+        pooling: Pooling = "mean",
+        hidden: bool = False,
+        shortcut: bool = False,
+        bigrams: int = 0,
+        drop: float = 0.1,
+        scale: dict[str, float] | None = None,
+        vocabulary: int = 0,
+    ) -> None:
         super().__init__()
-        self.names, self.pooling, self.drop, self.shortcut, self.scale = names, pooling, drop, shortcut, scale
+        self.names, self.pooling, self.drop, self.shortcut, self.scale = (
+            names,
+            pooling,
+            drop,
+            shortcut,
+            scale,
+        )
         overlap = shortcut and pooling == "compare"
         inputs, outputs = width * PARTS[pooling] * (2 if shortcut else 1), max(1, len(names))
         self.dense = Linear(inputs, width) if hidden else None
@@ -74,9 +98,14 @@ class Classifier(nn.Module):
         chance: Chance | None = model.chance if self.training else None
         likeness: Tensor | None = None
         rows = Rows(inputs["source_lengths"])
-        pooled = rows_of(states, rows.starts).float() if self.pooling == "first" else self._pool(states.float(), rows, inputs)
+        pooled = (
+            rows_of(states, rows.starts).float()
+            if self.pooling == "first"
+            else self._pool(states.float(), rows, inputs)
+        )
         if self.shortcut:
-            table = model.embedding(inputs["source"]).float() * states.shape[1] ** 0.5  # rows of unit variance
+            # rows of unit variance
+            table = model.embedding(inputs["source"]).float() * states.shape[1] ** 0.5
             words = self._pool(dropout(table, self.drop, chance), rows, inputs)
             pooled = torch.cat([pooled, words], 1)
             likeness = self._overlaps(words, rows, inputs)
@@ -90,11 +119,17 @@ class Classifier(nn.Module):
             logits = logits + self._bigram_logits(self.bigrams, rows, inputs["source"], chance)
         return ClassOutput(logits, self.temperature)
 
-    def _bigram_logits(self, weights: Tensor, rows: Rows, tokens: Tensor, chance: Chance | None) -> Tensor:
-        """What the pairs of neighbouring tokens (N,) of each sequence say (B, C): their sum, divided by the root of their number."""
+    def _bigram_logits(
+        self, weights: Tensor, rows: Rows, tokens: Tensor, chance: Chance | None
+    ) -> Tensor:
+        """What the pairs of neighbouring tokens (N,) of each sequence say (B, C): their sum,
+        divided by the root of their number.
+        """
         own = rows.sequence[1:] == rows.sequence[:-1]
         said = dropout(pair_weights(weights, tokens[:-1][own], tokens[1:][own]), self.drop, chance)
-        sums = said.new_zeros(rows.count, weights.shape[1]).index_add(0, rows.sequence[1:][own], said)
+        sums = said.new_zeros(rows.count, weights.shape[1]).index_add(
+            0, rows.sequence[1:][own], said
+        )
         return sums / (rows.lengths - 1).clamp_min(1).to(sums.dtype).sqrt()[:, None]
 
     def _pool(self, x: Tensor, rows: Rows, inputs: dict[str, Tensor]) -> Tensor:
@@ -105,18 +140,24 @@ class Classifier(nn.Module):
             return torch.segment_reduce(x, "max", lengths=rows.lengths)
         if self.pooling == "mean":
             return _mean(x, rows.sequence, rows.count)
-        both = _mean(x, 2 * rows.sequence + inputs["segments"], 2 * rows.count).view(rows.count, 2, -1)  # (B, 2, D)
+        # (B, 2, D)
+        both = _mean(x, 2 * rows.sequence + inputs["segments"], 2 * rows.count).view(
+            rows.count, 2, -1
+        )
         u, v = both.unbind(1)
         return torch.cat([u, v, (u - v).abs(), u * v], 1)
 
     def _overlaps(self, words: Tensor, rows: Rows, inputs: dict[str, Tensor]) -> Tensor | None:
-        """(B, 2): the cosine of the two texts' mean rows, and that of their weighted bags of tokens; times LOUDNESS, so that
-        weights which begin at zero soon count."""
+        """(B, 2): the cosine of the two texts' mean rows, and that of their weighted bags of
+        tokens; times LOUDNESS, so that weights which begin at zero soon count.
+        """
         if self.importance is None:
             return None
         means, size = words.chunk(PARTS["compare"], 1)[:2], self.importance.shape[0]
         places = (2 * rows.sequence + inputs["segments"]) * size + inputs["source"]
-        bags = self.importance.new_zeros(2 * rows.count * size).index_add(0, places, self.importance[inputs["source"]])
+        bags = self.importance.new_zeros(2 * rows.count * size).index_add(
+            0, places, self.importance[inputs["source"]]
+        )
         pairs = (means, bags.view(rows.count, 2, size).unbind(1))
         return LOUDNESS * torch.stack([torch.cosine_similarity(u, v, dim=1) for u, v in pairs], 1)
 

@@ -7,27 +7,37 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def losses(logits: Tensor, temperature: Tensor, targets: Tensor, kind: str, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Sums over texts in nats: (what is learnt, plain negative log-likelihood with `temperature`). logits: (B, C).
+def losses(
+    logits: Tensor, temperature: Tensor, targets: Tensor, kind: str, smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Sums over texts in nats: (what is learnt, plain negative log-likelihood with `temperature`).
+    logits: (B, C).
 
-    kind "label": targets (B,), -1 for none; "labels": (B * C,) of 0 and 1, the mean over labels counts as a text's; "value":
-    (B,), squared error.
+    kind "label": targets (B,), -1 for none; "labels": (B * C,) of 0 and 1, the mean over labels
+    counts as a text's; "value": (B,), squared error.
     """
     if kind == "value":
         squared = (logits[:, 0] - targets).square().sum()
         return squared, squared
     scaled = logits / temperature.float()
     if kind == "label":
-        learnt = functional.cross_entropy(logits, targets, ignore_index=-1, reduction="sum", label_smoothing=smoothing)
+        learnt = functional.cross_entropy(
+            logits, targets, ignore_index=-1, reduction="sum", label_smoothing=smoothing
+        )
         return learnt, functional.cross_entropy(scaled, targets, ignore_index=-1, reduction="sum")
     wanted = targets.view_as(logits)
     smoothed = wanted * (1 - smoothing) + smoothing / 2
     binary = functional.binary_cross_entropy_with_logits
-    return tuple(binary(x, y, reduction="sum") / logits.shape[1] for x, y in ((logits, smoothed), (scaled, wanted)))  # type: ignore[return-value]
+    return tuple(
+        binary(x, y, reduction="sum") / logits.shape[1]
+        for x, y in ((logits, smoothed), (scaled, wanted))
+    )  # type: ignore[return-value]
 
 
 def disagreement(logits: Tensor, kind: str) -> Tensor:
-    """R-Drop (Liang et al. 2021, section 2): half the symmetric divergence of two passes, summed over both halves' texts."""
+    """R-Drop (Liang et al. 2021, section 2): half the symmetric divergence of two passes, summed
+    over both halves' texts.
+    """
     first, second = logits.chunk(2)
     if kind == "value":
         return (first - second).square().sum()

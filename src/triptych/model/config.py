@@ -1,7 +1,8 @@
 """Every dial of the models, with its reason. Plain frozen dataclasses; imports no torch.
 
-`ModelConfig` holds up to two `StackConfig`s: an encoder alone understands, a decoder alone writes, both together turn
-one sequence into another. `RecurrentConfig` is the RNN encoder-decoder behind the same face.
+`ModelConfig` holds up to two `StackConfig`s: an encoder alone understands, a decoder alone writes,
+both together turn one sequence into another. `RecurrentConfig` is the RNN encoder-decoder behind
+the same face.
 """
 
 from __future__ import annotations
@@ -20,18 +21,23 @@ class StackConfig:
     layers: int = 6  # blocks, one after the other
     width: int = 512  # of the states between blocks; a multiple of heads
     heads: int = 8  # of attention, each width / heads wide (2017, section 3.2.2)
-    key_heads: int | None = None  # fewer key/value heads than query heads (Ainslie et al. 2023); None = heads
+    # fewer key/value heads than query heads (Ainslie et al. 2023); None = heads
+    key_heads: int | None = None
     inner_width: int = 2048  # of the feed-forward between its two matrices (2017, section 3.3)
-    activation: Activation = "relu"  # of the feed-forward; gelu is the exact form, gelu_tanh that of GPT-2
+    # of the feed-forward; gelu is the exact form, gelu_tanh that of GPT-2
+    activation: Activation = "relu"
     gated: bool = False  # gated feed-forward (Shazeer 2020)
     norm: Literal["layer", "rms"] = "layer"  # rms: no mean is taken out (Zhang & Sennrich 2019)
-    norm_placement: Literal["post", "pre"] = "post"  # post as in 2017; pre (Xiong et al. 2020) trains without care
+    # post as in 2017; pre (Xiong et al. 2020) trains without care
+    norm_placement: Literal["post", "pre"] = "post"
     norm_epsilon: float = 1e-5  # added to the variance, so that nothing is divided by 0
     bias: bool = True  # of linear layers; LLaMA has none
-    positions: Positions = "sinusoidal"  # fixed (2017, section 3.5), a learned table, or rotated queries and keys (Su et al. 2021)
+    # fixed (2017, section 3.5), a learned table, or rotated queries and keys (Su et al. 2021)
+    positions: Positions = "sinusoidal"
     max_positions: int = 1024  # rows of the learned table; the other two schemes have no end
     rotary_base: float = 10000.0  # of the angles (Su et al. 2021, section 3.2.2)
-    segments: int = 0  # rows of the table that tells two texts of one input apart (Devlin et al. 2018); 0: none
+    # rows of the table that tells two texts of one input apart (Devlin et al. 2018); 0: none
+    segments: int = 0
     embedding_norm: bool = False  # a norm after the sum of the embeddings (Devlin et al. 2018)
     dropout: float = 0.1  # on embeddings and on every residual branch (2017, section 5.4)
     attention_dropout: float = 0.0  # on attention weights
@@ -42,20 +48,25 @@ class StackConfig:
 class ModelConfig:
     """A Transformer: which stacks there are, and what they share."""
 
-    encoder: StackConfig | None = None  # reads the source; a table of the stack's dials, where the preset has one
+    # reads the source; a table of the stack's dials, where the preset has one
+    encoder: StackConfig | None = None
     decoder: StackConfig | None = None  # writes, token by token; the same
     vocabulary_size: int = 0  # filled in from the tokenizer when the model is built
-    source_vocabulary_size: int | None = None  # None: one vocabulary and one embedding for both sides
-    tied_embeddings: bool = True  # the output projection is the (target) embedding (Press & Wolf 2017)
+    # None: one vocabulary and one embedding for both sides
+    source_vocabulary_size: int | None = None
+    # the output projection is the (target) embedding (Press & Wolf 2017)
+    tied_embeddings: bool = True
     embedding_scale: bool = True  # multiply embeddings by sqrt(width) (2017, section 3.4)
     output_bias: bool = False  # one number for each entry of the vocabulary, added to its logit
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentConfig:
-    """RNN encoder-decoder: bidirectional GRU encoder, additive attention (Bahdanau et al. 2015, appendix A).
+    """RNN encoder-decoder: bidirectional GRU encoder, additive attention (Bahdanau et al. 2015,
+    appendix A).
 
-    With `attention=False` the last encoder states alone carry the sentence (Cho et al. 2014; Sutskever et al. 2014).
+    With `attention=False` the last encoder states alone carry the sentence (Cho et al. 2014;
+    Sutskever et al. 2014).
     """
 
     embedding_width: int = 620  # of a token as it enters

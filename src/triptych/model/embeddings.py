@@ -15,7 +15,9 @@ from .positions import Learned, Sinusoidal
 
 
 class TokenEmbedding(nn.Module):
-    """One row a token (Vaswani et al. 2017, section 3.4). Rows start at N(0, 1/D), so a scaled row has unit variance."""
+    """One row a token (Vaswani et al. 2017, section 3.4). Rows start at N(0, 1/D), so a scaled row
+    has unit variance.
+    """
 
     def __init__(self, vocabulary_size: int, width: int) -> None:
         super().__init__()
@@ -27,7 +29,8 @@ class TokenEmbedding(nn.Module):
 
 
 class Entrance(nn.Module):
-    """What a stack does with token vectors before its first block: scale, add positions and segments, norm, drop.
+    """What a stack does with token vectors before its first block: scale, add positions and
+    segments, norm, drop.
 
     Holds no token table.
     """
@@ -45,9 +48,17 @@ class Entrance(nn.Module):
         self.norm = norm(config) if config.embedding_norm else nn.Identity()
         self.dropout = config.dropout
 
-    def forward(self, vectors: Tensor, positions: Tensor, precision: torch.dtype, chance: Chance | None,
-                segments: Tensor | None = None) -> Tensor:  # fmt: skip
-        """vectors (..., D), positions (...), segments (...) -> (..., D) in `precision`. No segments given: all are the first."""
+    def forward(
+        self,
+        vectors: Tensor,
+        positions: Tensor,
+        precision: torch.dtype,
+        chance: Chance | None,
+        segments: Tensor | None = None,
+    ) -> Tensor:
+        """vectors (..., D), positions (...), segments (...) -> (..., D) in `precision`. No segments
+        given: all are the first.
+        """
         x = vectors if self.scale == 1.0 else vectors * self.scale
         if self.positions is not None:
             x = x + self.positions(positions)

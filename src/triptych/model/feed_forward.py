@@ -10,7 +10,9 @@ from .linear import Linear
 
 
 class FeedForward(nn.Module):
-    """output(activation(inner(x))) (Vaswani et al. 2017, section 3.3); the block applies `output` together with the residual."""
+    """output(activation(inner(x))) (Vaswani et al. 2017, section 3.3); the block applies `output`
+    together with the residual.
+    """
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
@@ -33,7 +35,9 @@ class GatedFeedForward(FeedForward):
 
     def hidden(self, x: Tensor, chance: Chance | None) -> Tensor:
         """(..., D) -> (..., F)."""
-        return dropout(self.gate.activated(x, self.activation) * self.inner(x), self.dropout, chance)
+        return dropout(
+            self.gate.activated(x, self.activation) * self.inner(x), self.dropout, chance
+        )
 
 
 def feed_forward(config: StackConfig) -> FeedForward:

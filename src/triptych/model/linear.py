@@ -1,4 +1,6 @@
-"""Linear maps and norms whose parameters stay in fp32 while the activations decide the precision of the arithmetic."""
+"""Linear maps and norms whose parameters stay in fp32 while the activations decide the precision of
+the arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Linear(nn.Module):
-    """y = x W^T + b with W (outputs, inputs); computed in x's dtype. What follows it at once is one pass with packed weights."""
+    """y = x W^T + b with W (outputs, inputs); computed in x's dtype. What follows it at once is one
+    pass with packed weights.
+    """
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__()
@@ -41,7 +45,9 @@ class Linear(nn.Module):
         """(..., inputs) -> (..., outputs)."""
         if self.packed is not None and self.packed.fits(x):
             return self.packed(x)
-        return functional.linear(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
+        return functional.linear(
+            x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype)
+        )
 
     def activated(self, x: Tensor, activation: str) -> Tensor:
         """activation(y): one of ACTIVATIONS."""
@@ -82,7 +88,11 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x.float()
-        return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon) * self.weight.float()).to(x.dtype)
+        return (
+            wide
+            * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
+            * self.weight.float()
+        ).to(x.dtype)
 
 
 def norm(config: StackConfig) -> nn.Module:

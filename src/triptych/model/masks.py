@@ -1,7 +1,8 @@
 """Who may look at whom. Masks come from lengths and predicates, never from pad ids.
 
-Sequences travel through the model packed: the real tokens of all B sequences stand one after the other as N rows, so
-position-wise parts never see padding. `Rows` knows where each sequence begins; only attention asks it for the padded form.
+Sequences travel through the model packed: the real tokens of all B sequences stand one after the
+other as N rows, so position-wise parts never see padding. `Rows` knows where each sequence begins;
+only attention asks it for the padded form.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from torch import Tensor
 class Rows:
     """Layout of N packed rows in B sequences.
 
-    lengths: (B,) int64, every sequence's number of rows. Rows of sequence b stand before those of b + 1.
+    lengths: (B,) int64, every sequence's number of rows. Rows of sequence b stand before those of b
+        + 1.
     """
 
     def __init__(self, lengths: Tensor) -> None:
@@ -34,7 +36,11 @@ class Rows:
     @cached_property
     def sequence(self) -> Tensor:
         """(N,) which sequence a row belongs to."""
-        return torch.repeat_interleave(torch.arange(self.count, device=self.lengths.device), self.lengths, output_size=self.total)
+        return torch.repeat_interleave(
+            torch.arange(self.count, device=self.lengths.device),
+            self.lengths,
+            output_size=self.total,
+        )
 
     @cached_property
     def positions(self) -> Tensor:
@@ -47,9 +53,13 @@ class Rows:
 
     @cached_property
     def _padded(self) -> Tensor:
-        """(B, T) row at each padded place; a place past the end repeats a real row (attention masks it)."""
+        """(B, T) row at each padded place; a place past the end repeats a real row (attention masks
+        it).
+        """
         steps = torch.arange(self.longest, device=self.lengths.device)
-        places = self.starts[:, None] + torch.minimum(steps[None], self.lengths[:, None] - 1).clamp_min(0)
+        places = self.starts[:, None] + torch.minimum(
+            steps[None], self.lengths[:, None] - 1
+        ).clamp_min(0)
         return places.clamp_max(self.total - 1)  # the last sequence may have no row at all
 
     @cached_property
@@ -58,7 +68,9 @@ class Rows:
         return torch.arange(self.longest, device=self.lengths.device)[None] < self.lengths[:, None]
 
     def head_index(self, total: int, first: int, heads: int) -> Tensor:
-        """(B * heads * T,) places in a (N * total, E) table that give heads `first`..`first + heads` as (B, heads, T)."""
+        """(B * heads * T,) places in a (N * total, E) table that give heads `first`..`first +
+        heads` as (B, heads, T).
+        """
         key = (total, first, heads)
         if key not in self._index:
             head = torch.arange(first, first + heads, device=self.lengths.device)
@@ -66,16 +78,22 @@ class Rows:
         return self._index[key]
 
     def pack_index(self, heads: int) -> Tensor:
-        """(N * heads,) places in a padded (B * heads * T, E) table that give back the packed (N, heads, E)."""
+        """(N * heads,) places in a padded (B * heads * T, E) table that give back the packed (N,
+        heads, E).
+        """
         key = (-1, 0, heads)
         if key not in self._index:
             head = torch.arange(heads, device=self.lengths.device)
-            place = (self.sequence[:, None] * heads + head[None]) * self.longest + self.positions[:, None]
+            place = (self.sequence[:, None] * heads + head[None]) * self.longest + self.positions[
+                :, None
+            ]
             self._index[key] = place.reshape(-1)
         return self._index[key]
 
     def pad(self, x: Tensor, longest: int | None = None) -> Tensor:
-        """(N, ...) -> (B, T, ...), zeros where there is no token; T is `longest` where that is given."""
+        """(N, ...) -> (B, T, ...), zeros where there is no token; T is `longest` where that is
+        given.
+        """
         if longest is None or longest == self.longest:
             if self.dense:
                 return x.reshape(self.count, self.longest, *x.shape[1:])
@@ -107,4 +125,6 @@ def allowed(queries: Rows, keys: Rows, is_causal: bool) -> Tensor | None:
 
 def bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """A yes/no mask as something to add to attention scores: 0 or minus infinity."""
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, float("-inf"))
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
+        ~mask, float("-inf")
+    )

@@ -1,4 +1,6 @@
-"""Freed memory stays with the process: the allocator's setting that training and decoding on a CPU want."""
+"""Freed memory stays with the process: the allocator's setting that training and decoding on a CPU
+want.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,15 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_MAX, ARENA_MAX = -1, -2, -4, -8  # glibc's malloc.
 
 
 def keep_freed_memory(arenas: int = 1) -> bool:
-    """Tell glibc to reuse freed blocks instead of giving every large one back to the system; False where there is no glibc.
+    """Tell glibc to reuse freed blocks instead of giving every large one back to the system; False
+    where there is no glibc.
 
-    arenas: heaps that threads may have; one keeps memory together, several spare threads that allocate at once each other's lock.
+    arenas: heaps that threads may have; one keeps memory together, several spare threads that
+        allocate at once each other's lock.
 
-    A step allocates and frees the same few hundred large tensors. By default each is mapped, zeroed page by page and unmapped
-    again; on a virtual machine that can cost as much as the arithmetic (docs/decisions/004-memory.md).
+    A step allocates and frees the same few hundred large tensors. By default each is mapped, zeroed
+    page by page and unmapped again; on a virtual machine that can cost as much as the arithmetic
+    (docs/decisions/004-memory.md).
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -22,5 +27,10 @@ def keep_freed_memory(arenas: int = 1) -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    settings = ((MMAP_MAX, 0), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 64 * 2**20), (ARENA_MAX, arenas))
+    settings = (
+        (MMAP_MAX, 0),
+        (TRIM_THRESHOLD, 2**31 - 1),
+        (TOP_PAD, 64 * 2**20),
+        (ARENA_MAX, arenas),
+    )
     return all([mallopt(option, value) == 1 for option, value in settings])

@@ -1,7 +1,9 @@
-"""Weights laid out for oneDNN once, so that a search does not do it again at every step. For inference on a CPU only.
+"""Weights laid out for oneDNN once, so that a search does not do it again at every step. For
+inference on a CPU only.
 
-With the few hundred rows of a decoding step the vocabulary projection runs up to a third faster in fp32, and small products in
-bf16 take two thirds of the time. Whoever changes a weight afterwards must pack again.
+With the few hundred rows of a decoding step the vocabulary projection runs up to a third faster in
+fp32, and small products in bf16 take two thirds of the time. Whoever changes a weight afterwards
+must pack again.
 """
 
 from __future__ import annotations
@@ -13,7 +15,13 @@ import torch
 from torch import Tensor, nn
 
 ROWS = 128  # the number of rows that the layout is chosen for
-ACTIVATIONS = {"relu": ("relu", ""), "gelu": ("gelu", "none"), "gelu_tanh": ("gelu", "tanh"), "silu": ("swish", "")}  # oneDNN's words
+# oneDNN's words
+ACTIVATIONS = {
+    "relu": ("relu", ""),
+    "gelu": ("gelu", "none"),
+    "gelu_tanh": ("gelu", "tanh"),
+    "silu": ("swish", ""),
+}
 
 
 class PackedLinear:
@@ -25,11 +33,19 @@ class PackedLinear:
         self.bias = None if bias is None else bias.detach()
 
     def fits(self, x: Tensor) -> bool:
-        """Whether this is what to multiply x with: not in a compiled program, which lays weights out by itself."""
-        return x.dtype == self.precision and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        """Whether this is what to multiply x with: not in a compiled program, which lays weights
+        out by itself.
+        """
+        return (
+            x.dtype == self.precision
+            and not torch.is_grad_enabled()
+            and not torch.compiler.is_compiling()
+        )
 
     def __call__(self, x: Tensor, activation: str = "none", form: str = "") -> Tensor:
-        """(..., inputs) -> (..., outputs), through one of ACTIVATIONS while the product is at hand."""
+        """(..., inputs) -> (..., outputs), through one of ACTIVATIONS while the product is at
+        hand.
+        """
         if not x.numel():
             return x.new_empty(*x.shape[:-1], self.outputs)
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, activation, [], form)
@@ -48,13 +64,19 @@ def can_pack(precision: torch.dtype) -> bool:
     ops: Any = torch.ops.mkldnn
     if not hasattr(ops, "_reorder_linear_weight") or not hasattr(ops, "_linear_pointwise"):
         return False
-    return precision == torch.float32 or (precision == torch.bfloat16 and bool(ops._is_mkldnn_bf16_supported()))
+    return precision == torch.float32 or (
+        precision == torch.bfloat16 and bool(ops._is_mkldnn_bf16_supported())
+    )
 
 
 def pack(model: nn.Module, precision: torch.dtype) -> bool:
-    """Pack every product of `model`, whose weights are in `precision` and stay as they are; False where it cannot be done."""
+    """Pack every product of `model`, whose weights are in `precision` and stay as they are; False
+    where it cannot be done.
+    """
     weights = [parameter for parameter in model.parameters() if parameter.ndim == 2]
-    if not can_pack(precision) or any(weight.dtype != precision or weight.device.type != "cpu" for weight in weights):
+    if not can_pack(precision) or any(
+        weight.dtype != precision or weight.device.type != "cpu" for weight in weights
+    ):
         return False
     for module in model.modules():
         packed = getattr(module, "pack", None)

@@ -12,7 +12,9 @@ Angles = tuple[Tensor, Tensor]  # cosines and sines (N, 1, E)
 
 
 class Sinusoidal(nn.Module):
-    """Fixed sinusoids (Vaswani et al. 2017, section 3.5), even columns sine, odd columns cosine. No end, no parameter."""
+    """Fixed sinusoids (Vaswani et al. 2017, section 3.5), even columns sine, odd columns cosine. No
+    end, no parameter.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -30,7 +32,9 @@ class Sinusoidal(nn.Module):
 
 def sinusoids(count: int, width: int) -> Tensor:
     """(count, width) fp32: sin(p / 10000^(2i/D)) and cos of the same."""
-    angle = torch.arange(count, dtype=torch.float64)[:, None] * 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    angle = torch.arange(count, dtype=torch.float64)[:, None] * 10000.0 ** (
+        -torch.arange(0, width, 2, dtype=torch.float64) / width
+    )
     table = torch.empty(count, width, dtype=torch.float64)
     table[:, 0::2], table[:, 1::2] = angle.sin(), angle.cos()[:, : width // 2]
     return table.float()
@@ -47,17 +51,23 @@ class Learned(nn.Module):
         """(...) int64 -> (..., D)."""
         last = int(positions.max()) if positions.numel() else 0
         if last >= self.weight.shape[0]:
-            raise ValueError(f"Position {last} is past the learned table of {self.weight.shape[0]} positions (max_positions).")
+            raise ValueError(
+                f"Position {last} is past the learned table of {self.weight.shape[0]} positions "
+                "(max_positions)."
+            )
         return functional.embedding(positions, self.weight)
 
 
 class Rotary(nn.Module):
-    """Rotation of pairs (e, e + E/2) by an angle that grows with the position (Su et al. 2021, section 3.2.2)."""
+    """Rotation of pairs (e, e + E/2) by an angle that grows with the position (Su et al. 2021,
+    section 3.2.2).
+    """
 
     def __init__(self, width: int, base: float) -> None:
         super().__init__()
         frequencies = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
-        self.frequencies = torch.cat((-frequencies, frequencies))  # of a pair's two members: against and with the clock
+        # of a pair's two members: against and with the clock
+        self.frequencies = torch.cat((-frequencies, frequencies))
 
     def angles(self, positions: Tensor) -> Angles:
         """(N,) -> cosines and sines (N, 1, E), fp32; the sines of the first half are negative."""
@@ -66,7 +76,9 @@ class Rotary(nn.Module):
 
 
 def rotate(x: Tensor, angles: Angles, heads: int | None = None) -> Tensor:
-    """The first `heads` (all where None) of x (N, heads, E) turned by `angles` (N, 1, E), in fp32; same dtype out."""
+    """The first `heads` (all where None) of x (N, heads, E) turned by `angles` (N, 1, E), in fp32;
+    same dtype out.
+    """
     heads = x.shape[1] if heads is None else heads
     if torch.is_grad_enabled():
         return _Rotate.apply(x, *angles, heads)  # type: ignore[return-value]
@@ -77,7 +89,9 @@ def rotate(x: Tensor, angles: Angles, heads: int | None = None) -> Tensor:
 
 
 class _Rotate(torch.autograd.Function):
-    """With its derivative written out, which is the rotation back: half the passes over memory of the plain formula."""
+    """With its derivative written out, which is the rotation back: half the passes over memory of
+    the plain formula.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
@@ -94,7 +108,8 @@ class _Rotate(torch.autograd.Function):
 
 def _turned(x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
     count, _, width = x.shape
-    halves = x[:, :heads].to(torch.float32, copy=True).view(count, heads, 2, width // 2)  # (N, heads, 2, E/2)
+    # (N, heads, 2, E/2)
+    halves = x[:, :heads].to(torch.float32, copy=True).view(count, heads, 2, width // 2)
     across = halves * sine[:, :, None]
     halves.mul_(cosine[:, :, None])
     halves[:, :, 0].sub_(across[:, :, 1])
@@ -109,4 +124,6 @@ def plain_rotate(x: Tensor, angles: Angles) -> Tensor:
     """The reference of `rotate`."""
     first, second = x.float().chunk(2, -1)
     cosine, sine = (part.chunk(2, -1)[1] for part in angles)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1).to(x.dtype)
+    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1).to(
+        x.dtype
+    )

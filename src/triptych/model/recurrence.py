@@ -1,13 +1,17 @@
 """The two loops over time of the RNN encoder-decoder, each beside its plain reference.
 
-Whatever does not depend on the step before is computed outside, in one product over all steps. Rows travel in time-major
-order: the first tokens of all sequences (longest sequence first), then the second ones of those that have one, and so on.
-A step then works on the first rows of a block that only shrinks: no padding, no mask, and a length can never leak. The
-derivatives are written out, so that the gradient of a weight is one product over all steps too.
+Whatever does not depend on the step before is computed outside, in one product over all steps. Rows
+travel in time-major
+order: the first tokens of all sequences (longest sequence first), then the second ones of those
+    that have one, and so on.
+A step then works on the first rows of a block that only shrinks: no padding, no mask, and a length
+can never leak. The derivatives are written out, so that the gradient of a weight is one product
+over all steps too.
 
-Gated recurrent unit (Cho et al. 2014) as `torch.nn.GRU` computes it, x (., 3W) from the input, u = h U^T (., 3W):
-r = sigmoid(x_r + u_r), z = sigmoid(x_z + u_z), n = tanh(x_n + r * u_n), h' = (1 - z) * n + z * h. The papers multiply by r
-before U; doing it after lets one product serve all three gates. Weight rows stand in the order r, z, n.
+Gated recurrent unit (Cho et al. 2014) as `torch.nn.GRU` computes it, x (., 3W) from the input, u =
+h U^T (., 3W): r = sigmoid(x_r + u_r), z = sigmoid(x_z + u_z), n = tanh(x_n + r * u_n), h' = (1 - z)
+* n + z * h. The papers multiply by r before U; doing it after lets one product serve all three
+gates. Weight rows stand in the order r, z, n.
 """
 
 from __future__ import annotations
@@ -23,9 +27,10 @@ from .masks import Rows
 class TimeMajor:
     """The order in which the loops see packed rows. All indices are int64.
 
-    order: (B,) sequences, longest first. rows: (N,) packed row at each time-major place; reversed_rows: the same for a
-    reader that goes from the last token to the first. steps: first and last place of each time step. cells: (N,) place of
-    each time-major row in a padded (B sorted, T) table.
+    order: (B,) sequences, longest first. rows: (N,) packed row at each time-major place;
+    reversed_rows: the same for a reader that goes from the last token to the first. steps: first
+    and last place of each time step. cells: (N,) place of each time-major row in a padded (B
+    sorted, T) table.
     """
 
     def __init__(self, layout: Rows) -> None:
@@ -58,12 +63,18 @@ class _Take(torch.autograd.Function):
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:
-    """x.index_select(0, index) for an index without repeats, whose gradient is a copy and not a scattered addition."""
+    """x.index_select(0, index) for an index without repeats, whose gradient is a copy and not a
+    scattered addition.
+    """
     return _Take.apply(x, index)  # type: ignore[return-value]
 
 
-def gate(x: Tensor, u: Tensor, h: Tensor, kept: Tensor | None = None, out: Tensor | None = None) -> Tensor:
-    """One step of the unit, without autograd: x, u (..., 3W), h (..., W) -> h' (..., W); `kept` (..., 4W) gets r, z, n, u_n."""
+def gate(
+    x: Tensor, u: Tensor, h: Tensor, kept: Tensor | None = None, out: Tensor | None = None
+) -> Tensor:
+    """One step of the unit, without autograd: x, u (..., 3W), h (..., W) -> h' (..., W); `kept`
+    (..., 4W) gets r, z, n, u_n.
+    """
     width = h.shape[-1]
     if kept is None:
         kept = torch.empty(*x.shape[:-1], 4 * width, dtype=x.dtype, device=x.device)
@@ -85,7 +96,9 @@ def _gate_slopes(kept: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
 
 class _Recur(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, initial: Tensor, steps: list[tuple[int, int]]) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, initial: Tensor, steps: list[tuple[int, int]]
+    ) -> Tensor:
         readers, total, width = x.shape[0], x.shape[1], weight.shape[-1]
         kept = x.new_empty(readers, total, 4 * width)
         states, previous = x.new_empty(2, readers, total, width)
@@ -110,7 +123,9 @@ class _Recur(torch.autograd.Function):
         for start, end in reversed(ctx.steps):
             at, now = slice(start, end), carried[:, : end - start]
             grad = torch.add(grads[0][:, at], now, out=grad_states[:, at])
-            tripled = torch.mul(slopes[:, at].unflatten(-1, (3, width)), grad.unsqueeze(-2)).flatten(-2)
+            tripled = torch.mul(
+                slopes[:, at].unflatten(-1, (3, width)), grad.unsqueeze(-2)
+            ).flatten(-2)
             grad_u[:, at] = tripled
             now.copy_(torch.baddbmm(grad * z[:, at], tripled, weight))
         grad_weight = torch.bmm(grad_u.transpose(1, 2), previous)
@@ -121,8 +136,8 @@ class _Recur(torch.autograd.Function):
 def recur(x: Tensor, weight: Tensor, initial: Tensor, steps: list[tuple[int, int]]) -> Tensor:
     """Gated recurrent units of G independent readers over time-major rows.
 
-    x (G, N, 3W) from the inputs, weight (G, 3W, W), initial (G, B, W) in sorted order, steps of `TimeMajor`.
-    Returns the states (G, N, W).
+    x (G, N, 3W) from the inputs, weight (G, 3W, W), initial (G, B, W) in sorted order, steps of
+    `TimeMajor`. Returns the states (G, N, W).
     """
     return _Recur.apply(x, weight, initial, steps)  # type: ignore[return-value]
 
@@ -131,7 +146,9 @@ def plain_recur(x: Tensor, weight: Tensor, initial: Tensor, steps: list[tuple[in
     """The reference of `recur`."""
     h, states = initial, []
     for start, end in steps:
-        h = plain_gate(x[:, start:end], h[:, : end - start] @ weight.transpose(1, 2), h[:, : end - start])
+        h = plain_gate(
+            x[:, start:end], h[:, : end - start] @ weight.transpose(1, 2), h[:, : end - start]
+        )
         states.append(h)
     return torch.cat(states, 1)
 
@@ -145,8 +162,17 @@ def plain_gate(x: Tensor, u: Tensor, h: Tensor) -> Tensor:
 
 class _AttendRecur(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, initial: Tensor, keys: Tensor, values: Tensor, score: Tensor,
-                hidden: Tensor | None, steps: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:  # fmt: skip
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        initial: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        score: Tensor,
+        hidden: Tensor | None,
+        steps: list[tuple[int, int]],
+    ) -> tuple[Tensor, Tensor]:
         (count, length, inner), width = keys.shape, weight.shape[1]
         kept = x.new_empty(x.shape[0], 4 * width)
         states, previous = x.new_empty(2, x.shape[0], width)
@@ -175,7 +201,10 @@ class _AttendRecur(torch.autograd.Function):
         kept, previous, queries, weights, weight, keys, values, score = ctx.saved_tensors
         (count, length, inner), width = keys.shape, weight.shape[1]
         slopes, slope_n = _gate_slopes(kept, previous)
-        grad_u, grad_x = kept.new_empty(kept.shape[0], weight.shape[0]), kept.new_empty(kept.shape[0], 3 * width)
+        grad_u, grad_x = (
+            kept.new_empty(kept.shape[0], weight.shape[0]),
+            kept.new_empty(kept.shape[0], 3 * width),
+        )
         spread = grad_x.new_zeros(count, len(ctx.steps), 3 * width)  # grad_x, padded
         carried, grad_keys = kept.new_zeros(count, width), torch.zeros_like(keys)
         grad_scores, grad_score = kept.new_zeros(count, length), torch.zeros_like(score)
@@ -185,39 +214,75 @@ class _AttendRecur(torch.autograd.Function):
             rows, now = end - start, carried[: end - start]
             grad = now.add_(grads[0][start:end])
             into_u, into_x = grad_u[start:end], grad_x[start:end]
-            torch.mul(slopes[start:end].view(rows, 3, width), grad[:, None], out=into_u[:, inner:].unflatten(1, (3, width)))
+            torch.mul(
+                slopes[start:end].view(rows, 3, width),
+                grad[:, None],
+                out=into_u[:, inner:].unflatten(1, (3, width)),
+            )
             into_x[:, : 2 * width] = into_u[:, inner : inner + 2 * width]
             torch.mul(grad, slope_n[start:end], out=into_x[:, 2 * width :])
             spread[:rows, step] = into_x
             alpha = weights[:rows, step]
             grad_alpha = torch.bmm(into_x[:, None], turned[:rows])[:, 0].add_(grads[1][:rows, step])
-            grad_alpha = (grad_alpha - (alpha * grad_alpha).sum(-1, keepdim=True)).mul_(alpha)  # through the softmax
+            # through the softmax
+            grad_alpha = (grad_alpha - (alpha * grad_alpha).sum(-1, keepdim=True)).mul_(alpha)
             grad_scores[:rows] += grad_alpha
-            bent = torch.add(keys[:rows], queries[start:end, None]).tanh_()  # cheaper to do again than to keep: (rows, S, A)
+            # cheaper to do again than to keep: (rows, S, A)
+            bent = torch.add(keys[:rows], queries[start:end, None]).tanh_()
             grad_score.addmv_(bent.view(-1, inner).T, grad_alpha.reshape(-1))
-            bent.square_()  # tanh's slope is 1 - tanh^2; a softmax's gradients add up to 0, so the 1 gives the query nothing
-            torch.mul(torch.bmm(grad_alpha[:, None], bent)[:, 0], score.neg(), out=into_u[:, :inner])
+            # tanh's slope is 1 - tanh^2; a softmax's gradients add up to 0, so the 1 gives the
+            # query nothing
+            bent.square_()
+            torch.mul(
+                torch.bmm(grad_alpha[:, None], bent)[:, 0], score.neg(), out=into_u[:, :inner]
+            )
             grad_keys[:rows].addcmul_(bent, grad_alpha[:, :, None], value=-1)
             torch.addmm(grad * kept[start:end, width : 2 * width], into_u, weight, out=now)
         grad_keys.add_(grad_scores[:, :, None]).mul_(score)
-        return (grad_x, grad_u.T @ previous, carried, grad_keys, torch.bmm(weights.transpose(1, 2), spread), grad_score,
-                None, None)  # fmt: skip
+        return (
+            grad_x,
+            grad_u.T @ previous,
+            carried,
+            grad_keys,
+            torch.bmm(weights.transpose(1, 2), spread),
+            grad_score,
+            None,
+            None,
+        )
 
 
-def attend_recur(x: Tensor, weight: Tensor, initial: Tensor, keys: Tensor, values: Tensor, score: Tensor, hidden: Tensor | None,
-                 steps: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Gated recurrent units whose input is [x; context], the context chosen by additive attention at every step.
+def attend_recur(
+    x: Tensor,
+    weight: Tensor,
+    initial: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    score: Tensor,
+    hidden: Tensor | None,
+    steps: list[tuple[int, int]],
+) -> tuple[Tensor, Tensor]:
+    """Gated recurrent units whose input is [x; context], the context chosen by additive attention
+    at every step.
 
-    Bahdanau et al. 2015, appendix A.1.2: e = score . tanh(query + key), alpha = softmax(e). x (N, 3W) time-major, weight
-    (A + 3W, W): the query's rows, then the gates'; initial (B, W), keys (B, S, A), values (B, S, 3W): every memory row already
-    multiplied with the context's gate weights, since a sum of products is the product of a sum; score (A,), hidden (B, S) bias
-    or None, all in sorted order -> states (N, W) and weights (B, T, S), zero past a row's end.
+    Bahdanau et al. 2015, appendix A.1.2: e = score . tanh(query + key), alpha = softmax(e). x (N,
+    3W) time-major, weight (A + 3W, W): the query's rows, then the gates'; initial (B, W), keys (B,
+    S, A), values (B, S, 3W): every memory row already multiplied with the context's gate weights,
+    since a sum of products is the product of a sum; score (A,), hidden (B, S) bias or None, all in
+    sorted order -> states (N, W) and weights (B, T, S), zero past a row's end.
     """
     return _AttendRecur.apply(x, weight, initial, keys, values, score, hidden, steps)  # type: ignore[return-value]
 
 
-def plain_attend_recur(x: Tensor, weight: Tensor, initial: Tensor, keys: Tensor, values: Tensor, score: Tensor,
-                       hidden: Tensor | None, steps: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:  # fmt: skip
+def plain_attend_recur(
+    x: Tensor,
+    weight: Tensor,
+    initial: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    score: Tensor,
+    hidden: Tensor | None,
+    steps: list[tuple[int, int]],
+) -> tuple[Tensor, Tensor]:
     """The reference of `attend_recur`."""
     h, inner, states, weights = initial, keys.shape[2], [], []
     for start, end in steps:

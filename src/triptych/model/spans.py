@@ -1,4 +1,6 @@
-"""A span over a sequence: which token begins it and which ends it (Devlin et al. 2018, section 4.2)."""
+"""A span over a sequence: which token begins it and which ends it (Devlin et al. 2018, section
+4.2).
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,11 @@ from .masks import Rows
 
 
 class Spans(nn.Module):
-    """Logits of being a span's first and last token. Candidates: the tokens of the second text, its end excepted, and the begin
-    token (place 0), which stands for no span.
+    """Logits of being a span's first and last token. Candidates: the tokens of the second text, its
+    end excepted, and the begin token (place 0), which stands for no span.
 
-    threshold: how much more likely no span must be, in nats, to be the answer; infinite where there is always one.
+    threshold: how much more likely no span must be, in nats, to be the answer; infinite where there
+        is always one.
     """
 
     threshold: Tensor
@@ -28,9 +31,14 @@ class Spans(nn.Module):
         self.register_buffer("can_abstain", torch.tensor(can_abstain))
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> Tensor:
-        """states (N, D), inputs["segments"] (N,) and ["source_lengths"] (B,) -> logits (N, 2) fp32, -inf where no span can be."""
+        """states (N, D), inputs["segments"] (N,) and ["source_lengths"] (B,) -> logits (N, 2) fp32,
+        -inf where no span can be.
+        """
         lengths = inputs["source_lengths"]
-        logits = functional.linear(states, self.span.weight.to(states.dtype), self.span.bias.to(states.dtype)).float()  # (N, 2)
+        # (N, 2)
+        logits = functional.linear(
+            states, self.span.weight.to(states.dtype), self.span.bias.to(states.dtype)
+        ).float()
         possible = inputs["segments"] > 0
         last = lengths.cumsum(0) - 1
         possible[last] = False
@@ -47,18 +55,25 @@ def log_probabilities(logits: Tensor, lengths: Tensor) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, lengths: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """The sum over sequences of the mean of both cross-entropies. start, end (B,): places in the sequence."""
+    """The sum over sequences of the mean of both cross-entropies. start, end (B,): places in the
+    sequence.
+    """
     chances = log_probabilities(logits, lengths)  # (B, T, 2)
     row = torch.arange(len(start), device=start.device)
     return -0.5 * (chances[row, start, 0] + chances[row, end, 1]).sum()
 
 
 def best_spans(chances: Tensor, longest: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, T, 2) -> scores, starts, ends (B, count) of the spans of at most `longest` tokens with the highest sum of both
-    log-probabilities, best first; place 0 is in none. Where there are fewer, the rest have score -inf."""
+    """(B, T, 2) -> scores, starts, ends (B, count) of the spans of at most `longest` tokens with
+    the highest sum of both log-probabilities, best first; place 0 is in none. Where there are
+    fewer, the rest have score -inf.
+    """
     sequences, steps, _ = chances.shape
     longest = min(longest, steps)
-    ends = functional.pad(chances[..., 1], (0, longest - 1), value=float("-inf")).unfold(1, longest, 1)  # (B, T, L)
+    # (B, T, L)
+    ends = functional.pad(chances[..., 1], (0, longest - 1), value=float("-inf")).unfold(
+        1, longest, 1
+    )
     sums = chances[..., 0, None] + ends
     sums[:, 0] = float("-inf")
     scores, places = sums.reshape(sequences, -1).topk(min(count, steps * longest), 1)

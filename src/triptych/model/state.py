@@ -1,4 +1,6 @@
-"""What a decoder remembers between steps: its own keys and values, and the memory's, computed once for each source."""
+"""What a decoder remembers between steps: its own keys and values, and the memory's, computed once
+for each source.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from torch.nn import functional
 
 from .masks import Rows
 
-LANE_BYTES = 64  # of a vector register: softmax over rows that are not whole multiples takes several times as long
+# of a vector register: softmax over rows that are not whole multiples takes several times as long
+LANE_BYTES = 64
 
 
 @dataclass(slots=True)
@@ -29,7 +32,9 @@ class Memory:
 
 @dataclass(slots=True)
 class CrossKeys:
-    """Keys and values of R sources for every decoder layer: lists of (R, K, S, E); bias (R, 1, 1, 1, S) or None."""
+    """Keys and values of R sources for every decoder layer: lists of (R, K, S, E); bias (R, 1, 1,
+    1, S) or None.
+    """
 
     keys: list[Tensor]
     values: list[Tensor]
@@ -43,14 +48,20 @@ class CrossKeys:
         def keep(tensors: list[Tensor]) -> list[Tensor]:
             return [x.index_select(0, sources)[:, :, :longest].contiguous() for x in tensors]
 
-        bias = None if self.bias is None else self.bias.index_select(0, sources)[..., :longest].contiguous()
+        bias = (
+            None
+            if self.bias is None
+            else self.bias.index_select(0, sources)[..., :longest].contiguous()
+        )
         return CrossKeys(keep(self.keys), keep(self.values), lengths, bias)
 
 
 class Pool:
-    """Keys and values of R sources for every layer, (R, K, C, E): what the rows of a source wrote, in the order of writing.
+    """Keys and values of R sources for every layer, (R, K, C, E): what the rows of a source wrote,
+    in the order of writing.
 
-    `used` of the C slots are filled. States may share a pool; the first to write on takes it, another one copies it first.
+    `used` of the C slots are filled. States may share a pool; the first to write on takes it,
+    another one copies it first.
     """
 
     def __init__(self, keys: list[Tensor], values: list[Tensor], used: int = 0) -> None:
@@ -58,19 +69,28 @@ class Pool:
 
     def select(self, sources: Tensor, used: int) -> Pool:
         """`used` slots of `sources`."""
-        return Pool([x.index_select(0, sources) for x in self.keys], [x.index_select(0, sources) for x in self.values], used)
+        return Pool(
+            [x.index_select(0, sources) for x in self.keys],
+            [x.index_select(0, sources) for x in self.values],
+            used,
+        )
 
     def widen(self, slots: int) -> None:
-        self.keys, self.values = [_widen(x, slots) for x in self.keys], [_widen(x, slots) for x in self.values]
+        self.keys, self.values = (
+            [_widen(x, slots) for x in self.keys],
+            [_widen(x, slots) for x in self.values],
+        )
 
 
 @dataclass(slots=True)
 class State:
     """A decoder's state of B rows. `step` of the model appends to it in place and hands it back.
 
-    Row b belongs to source b // beams. All rows of a source write into one pool, and `hidden` (B, C) says which of its slots a row
-    does not see: minus infinity there, else 0. So rows of a source change places, multiply and go without a copy of their past;
-    only `hidden` follows them. Attention runs over all C slots: a product over a slice would copy it first.
+    Row b belongs to source b // beams. All rows of a source write into one pool, and `hidden` (B,
+    C) says which of its slots a row
+    does not see: minus infinity there, else 0. So rows of a source change places, multiply and go
+    without a copy of their past; only `hidden` follows them. Attention runs over all C slots: a
+    product over a slice would copy it first.
     """
 
     pool: Pool
@@ -81,7 +101,8 @@ class State:
     beams: int
     fused: list[Any]  # of each layer, the projections to query, key and value as one
     began: int  # sources that it began with, before any of them ended
-    last: Tensor | None = None  # (B * T, D) states behind the last step's logits, where those were rounded
+    # (B * T, D) states behind the last step's logits, where those were rounded
+    last: Tensor | None = None
 
     def select(self, rows: Tensor) -> State:
         """The state of `rows` (int64), in that order; rows may repeat or be left out."""
@@ -91,10 +112,22 @@ class State:
         if bool((counts != beams).any()):  # rows in no order: each gets a copy of its own
             sources, beams = own, 1
         pool, cross, count = self.pool, self.cross, self.lengths.numel() // self.beams
-        if sources.numel() != count or not torch.equal(sources, torch.arange(count, device=rows.device)):
-            pool, cross = pool.select(sources, self.used), None if cross is None else cross.select(sources)
-        return replace(self, pool=pool, hidden=self.hidden.index_select(0, rows), lengths=self.lengths.index_select(0, rows),
-                       cross=cross, beams=beams, last=None)  # fmt: skip
+        if sources.numel() != count or not torch.equal(
+            sources, torch.arange(count, device=rows.device)
+        ):
+            pool, cross = (
+                pool.select(sources, self.used),
+                None if cross is None else cross.select(sources),
+            )
+        return replace(
+            self,
+            pool=pool,
+            hidden=self.hidden.index_select(0, rows),
+            lengths=self.lengths.index_select(0, rows),
+            cross=cross,
+            beams=beams,
+            last=None,
+        )
 
     def join(self, other: State) -> State:
         """Both states' rows, self's first."""
@@ -102,12 +135,31 @@ class State:
         slots = max(a.hidden.shape[1], b.hidden.shape[1])
 
         def both(first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
-            return [torch.cat((_widen(x, slots), _widen(y, slots))) for x, y in zip(first, second, strict=True)]
+            return [
+                torch.cat((_widen(x, slots), _widen(y, slots)))
+                for x, y in zip(first, second, strict=True)
+            ]
 
-        pool = Pool(both(a.pool.keys, b.pool.keys), both(a.pool.values, b.pool.values), max(a.used, b.used))
-        hidden = torch.cat([functional.pad(x.hidden, (0, slots - x.hidden.shape[1]), value=float("-inf")) for x in (a, b)])
+        pool = Pool(
+            both(a.pool.keys, b.pool.keys), both(a.pool.values, b.pool.values), max(a.used, b.used)
+        )
+        hidden = torch.cat(
+            [
+                functional.pad(x.hidden, (0, slots - x.hidden.shape[1]), value=float("-inf"))
+                for x in (a, b)
+            ]
+        )
         cross = None if a.cross is None or b.cross is None else join_cross(a.cross, b.cross)
-        return State(pool, pool.used, hidden, torch.cat((a.lengths, b.lengths)), cross, a.beams, a.fused, a.began + b.began)
+        return State(
+            pool,
+            pool.used,
+            hidden,
+            torch.cat((a.lengths, b.lengths)),
+            cross,
+            a.beams,
+            a.fused,
+            a.began + b.began,
+        )
 
     def _apart(self) -> State:
         """The same rows, each with a copy of its own of what its source's rows share."""
@@ -118,7 +170,8 @@ class State:
     def truncate(self, lengths: Tensor, alone: bool = False) -> State:
         """Forget what stands past `lengths` (B,) in each row: rejected drafts, padding of prompts.
 
-        alone: no other state is used on that shares this one's pool, so its slots are written over without a copy.
+        alone: no other state is used on that shares this one's pool, so its slots are written over
+            without a copy.
         """
         lengths = torch.minimum(lengths, self.lengths)
         order = (self.hidden == 0).cumsum(1)  # of a slot that is seen: its position, from 1
@@ -130,30 +183,39 @@ class State:
         return replace(self, hidden=hidden, lengths=lengths, used=used, last=None)
 
     def extend(self, steps: int) -> Tensor:
-        """Take slots for `steps` tokens in each row, consecutive for a row, and the rows of a source one after the other.
+        """Take slots for `steps` tokens in each row, consecutive for a row, and the rows of a
+        source one after the other.
 
-        Returns the bias (R, 1, beams, steps or 1, C) of what the new tokens see: their row's past and each other's, no future.
+        Returns the bias (R, 1, beams, steps or 1, C) of what the new tokens see: their row's past
+        and each other's, no future.
         """
         pool, device, start = self.pool, self.lengths.device, self.used
         if pool.used != start:  # another state wrote here
-            pool = self.pool = pool.select(torch.arange(pool.keys[0].shape[0], device=device), start)
+            pool = self.pool = pool.select(
+                torch.arange(pool.keys[0].shape[0], device=device), start
+            )
         pool.used = start + self.beams * steps
         slots = whole_lanes(pool.used, self.hidden.dtype)
         if slots > pool.keys[0].shape[2]:
             pool.widen(slots)
         slots = pool.keys[0].shape[2]
         if slots > self.hidden.shape[1]:
-            self.hidden = functional.pad(self.hidden, (0, slots - self.hidden.shape[1]), value=float("-inf"))
+            self.hidden = functional.pad(
+                self.hidden, (0, slots - self.hidden.shape[1]), value=float("-inf")
+            )
         if self.beams == steps == 1:
             self.hidden[:, start] = 0.0
             return self.hidden.view(-1, 1, 1, 1, self.hidden.shape[1])
         own = torch.arange(self.lengths.numel(), device=device) % self.beams
         place = torch.arange(self.beams * steps, device=device)
-        fresh = torch.zeros_like(self.hidden[:, : place.numel()]).masked_fill_(own[:, None] != place // steps, float("-inf"))
+        fresh = torch.zeros_like(self.hidden[:, : place.numel()]).masked_fill_(
+            own[:, None] != place // steps, float("-inf")
+        )
         self.hidden[:, start : pool.used] = fresh
         bias = self.hidden.view(-1, 1, self.beams, 1, self.hidden.shape[1])
         if steps > 1:
-            future = (place % steps)[None] > torch.arange(steps, device=device)[:, None]  # (T, slots)
+            # (T, slots)
+            future = (place % steps)[None] > torch.arange(steps, device=device)[:, None]
             bias = bias.repeat(1, 1, 1, steps, 1)
             bias[..., start : pool.used].masked_fill_(future, float("-inf"))
         return bias
@@ -178,28 +240,42 @@ def whole_lanes(count: int, dtype: torch.dtype) -> int:
 
 
 def _widen(x: Tensor, room: int) -> Tensor:
-    """(B, K, C, E) -> (B, K, room, E); new places are zero, so that a masked one never brings NaN."""
+    """(B, K, C, E) -> (B, K, room, E); new places are zero, so that a masked one never brings
+    NaN.
+    """
     if x.shape[2] == room:
         return x
     return torch.cat((x, x.new_zeros(x.shape[0], x.shape[1], room - x.shape[2], x.shape[3])), 2)
 
 
 def regroup(cross: CrossKeys | None, sources: Tensor) -> tuple[CrossKeys | None, Tensor, int]:
-    """Keep only the sources still read, and find how many consecutive rows share each (0: no such order)."""
+    """Keep only the sources still read, and find how many consecutive rows share each (0: no such
+    order).
+    """
     if cross is None or not sources.numel():
         return cross, sources, 1
-    used, inverse, counts = torch.unique_consecutive(sources, return_inverse=True, return_counts=True)
+    used, inverse, counts = torch.unique_consecutive(
+        sources, return_inverse=True, return_counts=True
+    )
     beams = int(counts[0])
     if bool((counts != beams).any()):
         return cross, sources, 0
-    same = used.numel() == cross.lengths.numel() and bool((used == torch.arange(used.numel(), device=used.device)).all())
+    same = used.numel() == cross.lengths.numel() and bool(
+        (used == torch.arange(used.numel(), device=used.device)).all()
+    )
     return (cross, sources, beams) if same else (cross.select(used), inverse, beams)
 
 
 def join_cross(a: CrossKeys, b: CrossKeys) -> CrossKeys:
     longest = max(a.keys[0].shape[2], b.keys[0].shape[2])
-    keys = [torch.cat((_widen(x, longest), _widen(y, longest))) for x, y in zip(a.keys, b.keys, strict=True)]
-    values = [torch.cat((_widen(x, longest), _widen(y, longest))) for x, y in zip(a.values, b.values, strict=True)]
+    keys = [
+        torch.cat((_widen(x, longest), _widen(y, longest)))
+        for x, y in zip(a.keys, b.keys, strict=True)
+    ]
+    values = [
+        torch.cat((_widen(x, longest), _widen(y, longest)))
+        for x, y in zip(a.values, b.values, strict=True)
+    ]
     lengths = torch.cat((a.lengths, b.lengths))
     return CrossKeys(keys, values, lengths, length_bias(lengths, longest, keys[0].dtype))
 
@@ -209,4 +285,6 @@ def length_bias(lengths: Tensor, longest: int, dtype: torch.dtype) -> Tensor | N
     if bool((lengths == longest).all()):
         return None
     hidden = torch.arange(longest, device=lengths.device)[None] >= lengths[:, None]
-    return torch.zeros(hidden.shape, dtype=dtype, device=lengths.device).masked_fill_(hidden, float("-inf"))[:, None, None, None]
+    return torch.zeros(hidden.shape, dtype=dtype, device=lengths.device).masked_fill_(
+        hidden, float("-inf")
+    )[:, None, None, None]

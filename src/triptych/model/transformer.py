@@ -1,7 +1,9 @@
-"""The Transformer: embeddings -> encoder? -> decoder? -> states; `project` is the only vocabulary projection.
+"""The Transformer: embeddings -> encoder? -> decoder? -> states; `project` is the only vocabulary
+projection.
 
-The three architectures differ by which stacks there are, nothing else. Training runs `forward` over packed rows; decoding
-runs `encode`, `start` and `step`, the face that the RNN encoder-decoder shares.
+The three architectures differ by which stacks there are, nothing else. Training runs `forward` over
+packed rows; decoding runs `encode`, `start` and `step`, the face that the RNN encoder-decoder
+shares.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ FEW = 1024  # tokens of a vocabulary whose logits cost so little that they need 
 
 
 class Transformer(nn.Module):
-    """Vaswani et al. 2017, as `config` dials it. Parameters stay fp32 in training; `precision` is that of activations."""
+    """Vaswani et al. 2017, as `config` dials it. Parameters stay fp32 in training; `precision` is
+    that of activations.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -37,25 +41,42 @@ class Transformer(nn.Module):
         assert last is not None, "a Transformer needs an encoder, a decoder or both"
         width = last.width
         self.embedding = TokenEmbedding(config.vocabulary_size, width)
-        separate = encoder is not None and decoder is not None and config.source_vocabulary_size is not None
-        self.source_embedding = TokenEmbedding(config.source_vocabulary_size or 0, encoder.width) if separate and encoder else None
+        separate = (
+            encoder is not None
+            and decoder is not None
+            and config.source_vocabulary_size is not None
+        )
+        self.source_embedding = (
+            TokenEmbedding(config.source_vocabulary_size or 0, encoder.width)
+            if separate and encoder
+            else None
+        )
         if encoder:
             self.encoder_entrance = Entrance(encoder, config.embedding_scale)
             self.encoder = Stack(encoder, is_causal=False)
         if decoder:
             self.decoder_entrance = Entrance(decoder, config.embedding_scale)
-            self.decoder = Stack(decoder, is_causal=True, memory_width=encoder.width if encoder else None)
-        self.output = None if config.tied_embeddings else Linear(width, config.vocabulary_size, bias=False)
-        self.output_bias = nn.Parameter(torch.zeros(config.vocabulary_size)) if config.output_bias else None
+            self.decoder = Stack(
+                decoder, is_causal=True, memory_width=encoder.width if encoder else None
+            )
+        self.output = (
+            None if config.tied_embeddings else Linear(width, config.vocabulary_size, bias=False)
+        )
+        self.output_bias = (
+            nn.Parameter(torch.zeros(config.vocabulary_size)) if config.output_bias else None
+        )
         self.precision = torch.float32
         self.packed_output: PackedLinear | None = None
-        self.compiled: Any = None  # one program for a whole step, where there is one that fits (decoding/compiled.py)
+        # one program for a whole step, where there is one that fits (decoding/compiled.py)
+        self.compiled: Any = None
         self.chance = Chance()
         self.initialize()
 
     @torch.no_grad()
     def initialize(self) -> None:
-        """Starting values: Xavier-uniform matrices (Glorot & Bengio 2010), embeddings N(0, 1/D), positions N(0, 0.02)."""
+        """Starting values: Xavier-uniform matrices (Glorot & Bengio 2010), embeddings N(0, 1/D),
+        positions N(0, 0.02).
+        """
         for name, parameter in self.named_parameters():
             if "embedding" in name:
                 nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
@@ -71,19 +92,34 @@ class Transformer(nn.Module):
     def _drawing(self) -> Chance | None:
         return self.chance if self.training else None
 
-    def _encode(self, source: Tensor, rows: Rows, segments: Tensor | None = None, reads: Tensor | None = None) -> Tensor:
+    def _encode(
+        self,
+        source: Tensor,
+        rows: Rows,
+        segments: Tensor | None = None,
+        reads: Tensor | None = None,
+    ) -> Tensor:
         table = self.source_embedding or self.embedding
         chance = self._drawing()
         x = self.encoder_entrance(table(source), rows.positions, self.precision, chance, segments)
         return self.encoder(x, rows, chance=chance, reads=reads)
 
-    def forward(self, source: Tensor | None = None, source_lengths: Tensor | None = None, target: Tensor | None = None,
-                target_lengths: Tensor | None = None, segments: Tensor | None = None, reads: Tensor | None = None,
-                **of_the_head: Tensor) -> Tensor:  # fmt: skip
-        """Packed ids (M,) with lengths (B,), packed target ids (N,) with lengths -> states of the last stack (N or M, D).
+    def forward(
+        self,
+        source: Tensor | None = None,
+        source_lengths: Tensor | None = None,
+        target: Tensor | None = None,
+        target_lengths: Tensor | None = None,
+        segments: Tensor | None = None,
+        reads: Tensor | None = None,
+        **of_the_head: Tensor,
+    ) -> Tensor:
+        """Packed ids (M,) with lengths (B,), packed target ids (N,) with lengths -> states of the
+        last stack (N or M, D).
 
-        segments (M,): which text of the input a source token belongs to. reads (K,) int64, rising: the source rows whose states
-        are asked for, of a model without a decoder -> (K, D). Arrays that only the head reads are passed over.
+        segments (M,): which text of the input a source token belongs to. reads (K,) int64, rising:
+        the source rows whose states are asked for, of a model without a decoder -> (K, D). Arrays
+        that only the head reads are passed over.
         """
         memory = memory_rows = None
         if source is not None:
@@ -115,9 +151,11 @@ class Transformer(nn.Module):
         if self.packed_output is not None and self.packed_output.fits(states):
             return self.packed_output(states)
         weight, offset = self.readout()
-        return functional.linear(states, weight.to(states.dtype), None if offset is None else offset.to(states.dtype))
+        return functional.linear(
+            states, weight.to(states.dtype), None if offset is None else offset.to(states.dtype)
+        )
 
-    # Decoding -----------------------------------------------------------------------------------------------------
+    # Decoding -------------------------------------------------------------------------------------
 
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
         """inputs: packed "source" (M,) and "source_lengths" (B,)."""
@@ -125,36 +163,65 @@ class Transformer(nn.Module):
         return Memory(self._encode(inputs["source"], rows, inputs.get("segments")), rows)
 
     def start(self, memory: Memory | None, rows: Tensor | int) -> State:
-        """The state before the first token. rows: (B,) int64, the memory's row that each reads; or B without a memory."""
+        """The state before the first token. rows: (B,) int64, the memory's row that each reads; or
+        B without a memory.
+        """
         config = self.config.decoder
         assert config is not None, "only a model with a decoder can write"
         device = self.embedding.weight.device
         count = memory.lengths.numel() if memory is not None else int(rows)
         shape = (count, config.key_heads or config.heads, 0, config.width // config.heads)
-        keys, values = ([torch.empty(shape, dtype=self.precision, device=device) for _ in range(config.layers)] for _ in "kv")
-        fused = [block.self_attention.fused_self(self.precision) for block in self.decoder.blocks if isinstance(block, Block)]
+        keys, values = (
+            [torch.empty(shape, dtype=self.precision, device=device) for _ in range(config.layers)]
+            for _ in "kv"
+        )
+        fused = [
+            block.self_attention.fused_self(self.precision)
+            for block in self.decoder.blocks
+            if isinstance(block, Block)
+        ]
         lengths = torch.zeros(count, dtype=torch.int64, device=device)
         hidden = torch.empty(count, 0, dtype=self.precision, device=device)
         cross = None if memory is None else self._cross_keys(memory)
         state = State(Pool(keys, values), 0, hidden, lengths, cross, 1, fused, count)
-        return state if memory is None else state.select(torch.arange(rows, device=device) if isinstance(rows, int) else rows)
+        return (
+            state
+            if memory is None
+            else state.select(torch.arange(rows, device=device) if isinstance(rows, int) else rows)
+        )
 
     def _cross_keys(self, memory: Memory) -> CrossKeys:
         keys, values, longest = [], [], whole_lanes(memory.rows.longest, self.precision)
         for block in self.decoder.blocks:
-            assert isinstance(block, Block) and block.cross_attention is not None, "this decoder looks at no memory"
+            assert isinstance(block, Block) and block.cross_attention is not None, (
+                "this decoder looks at no memory"
+            )
             attention = block.cross_attention
-            padded = memory.rows.pad(attention.project_memory(memory.states), longest).transpose(1, 2)  # (R, 2K, S, E)
+            # (R, 2K, S, E)
+            padded = memory.rows.pad(attention.project_memory(memory.states), longest).transpose(
+                1, 2
+            )
             first, second = padded.chunk(2, 1)
             keys.append(first.contiguous())
             values.append(second.contiguous())
-        return CrossKeys(keys, values, memory.lengths, length_bias(memory.lengths, longest, self.precision))
+        return CrossKeys(
+            keys, values, memory.lengths, length_bias(memory.lengths, longest, self.precision)
+        )
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is extended in place."""
+        """tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is extended
+        in place.
+        """
         count, steps = tokens.shape
-        positions = state.lengths if steps == 1 else (state.lengths[:, None] + torch.arange(steps, device=tokens.device)).reshape(-1)
-        x = self.decoder_entrance(self.embedding(tokens.reshape(-1)), positions, self.precision, None)  # (BT, D)
+        positions = (
+            state.lengths
+            if steps == 1
+            else (state.lengths[:, None] + torch.arange(steps, device=tokens.device)).reshape(-1)
+        )
+        # (BT, D)
+        x = self.decoder_entrance(
+            self.embedding(tokens.reshape(-1)), positions, self.precision, None
+        )
         mask, compiled = state.extend(steps), self.compiled
         rotary = self.decoder.blocks[0].self_attention.rotary  # type: ignore[union-attr]
         angles = None if rotary is None else rotary.angles(positions)  # type: ignore[operator,union-attr]
@@ -164,72 +231,121 @@ class Transformer(nn.Module):
         state.last = None if logits.dtype == torch.float32 else x
         return logits.view(count, steps, -1), state
 
-    def through(self, x: Tensor, angles: Angles | None, shape: tuple[int, int], mask: Tensor, state: Any) -> tuple[Tensor, Tensor]:
-        """New tokens (B * T, D) of `shape` (B, T) through the decoder -> last states (B * T, D), logits (B * T, V).
+    def through(
+        self, x: Tensor, angles: Angles | None, shape: tuple[int, int], mask: Tensor, state: Any
+    ) -> tuple[Tensor, Tensor]:
+        """New tokens (B * T, D) of `shape` (B, T) through the decoder -> last states (B * T, D),
+        logits (B * T, V).
 
-        angles: of their positions, where these are rotary. state: a State that made room for them, or what stands for one (`fused`,
-        `append`, `cross`)."""
+        angles: of their positions, where these are rotary. state: a State that made room for them,
+        or what stands for one (`fused`, `append`, `cross`).
+        """
         for layer, block in enumerate(self.decoder.blocks):
             x = self._step_block(block, layer, x, shape, state, mask, angles)  # type: ignore[arg-type]
         x = self.decoder.final_norm(x)
         return x, self.project(x)
 
     def exact_logits(self, states: Tensor, tokens: Tensor) -> Tensor:
-        """Of rows of states (B, D), the logits of a few tokens each (B, C), added up and kept in fp32."""
+        """Of rows of states (B, D), the logits of a few tokens each (B, C), added up and kept in
+        fp32.
+        """
         weight, offset = self.readout()
         found = torch.bmm(weight[tokens].float(), states.float()[:, :, None])[:, :, 0]
         return found if offset is None else found + offset[tokens].float()
 
-    def _step_block(self, block: Block, layer: int, x: Tensor, shape: tuple[int, int], state: Any, mask: Tensor | None,
-                    angles: Angles | None) -> Tensor:  # fmt: skip
+    def _step_block(
+        self,
+        block: Block,
+        layer: int,
+        x: Tensor,
+        shape: tuple[int, int],
+        state: Any,
+        mask: Tensor | None,
+        angles: Angles | None,
+    ) -> Tensor:
         attention, slots = block.self_attention, block.self_attention_norm
         heads, key_heads = attention.heads, attention.key_heads
-        projected = attention.project_self(slots.before(x), None, state.fused[layer], angles).view(*shape, heads + 2 * key_heads, -1)
+        projected = attention.project_self(slots.before(x), None, state.fused[layer], angles).view(
+            *shape, heads + 2 * key_heads, -1
+        )
         query, key, value = projected.split((heads, key_heads, key_heads), 2)
         keys, values = state.append(layer, key, value)
-        x = slots.join(x, attention.output, attention.step(query.contiguous(), keys, values, mask), None)
+        x = slots.join(
+            x, attention.output, attention.step(query.contiguous(), keys, values, mask), None
+        )
         attention, slots = block.cross_attention, block.cross_attention_norm
         if attention is not None and slots is not None:
             cross = state.cross
             assert cross is not None, "a decoder with attention to a memory needs one"
             query = attention.project_query(slots.before(x)).view(*shape, heads, -1)
-            x = slots.join(x, attention.output, attention.step(query, cross.keys[layer], cross.values[layer], cross.bias), None)
+            x = slots.join(
+                x,
+                attention.output,
+                attention.step(query, cross.keys[layer], cross.values[layer], cross.bias),
+                None,
+            )
         return block.feed(x)
 
-    # Looking inside -----------------------------------------------------------------------------------------------
+    # Looking inside -------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def attention_weights(self, kind: str = "cross", layers: list[int] | None = None, *, source: Tensor | None = None,
-                          source_lengths: Tensor | None = None, target: Tensor | None = None,
-                          target_lengths: Tensor | None = None, segments: Tensor | None = None,
-                          **of_the_head: Tensor) -> Tensor:  # fmt: skip
-        """(L, B, H, T, S) of `kind` "encoder", "decoder" or "cross", recomputed exactly from queries and keys."""
+    def attention_weights(
+        self,
+        kind: str = "cross",
+        layers: list[int] | None = None,
+        *,
+        source: Tensor | None = None,
+        source_lengths: Tensor | None = None,
+        target: Tensor | None = None,
+        target_lengths: Tensor | None = None,
+        segments: Tensor | None = None,
+        **of_the_head: Tensor,
+    ) -> Tensor:
+        """(L, B, H, T, S) of `kind` "encoder", "decoder" or "cross", recomputed exactly from
+        queries and keys.
+        """
         memory = memory_rows = None
         if source is not None and source_lengths is not None:
             memory_rows = Rows(source_lengths)
             table = self.source_embedding or self.embedding
-            memory = self.encoder_entrance(table(source), memory_rows.positions, self.precision, None, segments)
+            memory = self.encoder_entrance(
+                table(source), memory_rows.positions, self.precision, None, segments
+            )
             if kind == "encoder":
                 return self._collect(self.encoder, kind, layers, memory, memory_rows, None, None)
             memory = self.encoder(memory, memory_rows)
-        assert target is not None and target_lengths is not None, f"attention of kind '{kind}' needs a target"
+        assert target is not None and target_lengths is not None, (
+            f"attention of kind '{kind}' needs a target"
+        )
         rows = Rows(target_lengths)
         x = self.decoder_entrance(self.embedding(target), rows.positions, self.precision, None)
         return self._collect(self.decoder, kind, layers, x, rows, memory, memory_rows)
 
-    def _collect(self, stack: Stack, kind: str, layers: list[int] | None, x: Tensor, rows: Rows, memory: Tensor | None,
-                 memory_rows: Rows | None) -> Tensor:  # fmt: skip
+    def _collect(
+        self,
+        stack: Stack,
+        kind: str,
+        layers: list[int] | None,
+        x: Tensor,
+        rows: Rows,
+        memory: Tensor | None,
+        memory_rows: Rows | None,
+    ) -> Tensor:
         found = []
         for layer, block in enumerate(stack.blocks):
             assert isinstance(block, Block)
             wanted = layers is None or layer in layers
             if wanted and kind != "cross":
                 before = block.self_attention_norm.before(x)
-                found.append(block.self_attention.weights(before, rows, None, rows, block.is_causal))
+                found.append(
+                    block.self_attention.weights(before, rows, None, rows, block.is_causal)
+                )
             x = block.look_at_self(x, rows)
             if wanted and kind == "cross":
                 attention, slots = block.cross_attention, block.cross_attention_norm
-                assert attention is not None and slots is not None and memory_rows is not None, "there is no memory to look at"
+                assert attention is not None and slots is not None and memory_rows is not None, (
+                    "there is no memory to look at"
+                )
                 found.append(attention.weights(slots.before(x), rows, memory, memory_rows, False))
             x = block.feed(block.look_at_memory(x, rows, memory, memory_rows))
         return torch.stack(found)

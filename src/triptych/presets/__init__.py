@@ -1,4 +1,6 @@
-"""Published models as sizes: name -> configuration, and what a recipe may change of it. Imports no torch."""
+"""Published models as sizes: name -> configuration, and what a recipe may change of it. Imports no
+torch.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,15 @@ from . import bert, gpt, recurrent, transformer
 
 Config = ModelConfig | RecurrentConfig
 
-PRESETS: dict[str, Config] = {**transformer.PRESETS, **bert.PRESETS, **gpt.PRESETS, **recurrent.PRESETS}
+PRESETS: dict[str, Config] = {
+    **transformer.PRESETS,
+    **bert.PRESETS,
+    **gpt.PRESETS,
+    **recurrent.PRESETS,
+}
 
-FROM_TOKENIZER = frozenset({"vocabulary_size", "source_vocabulary_size"})  # filled in when the model is built
+# filled in when the model is built
+FROM_TOKENIZER = frozenset({"vocabulary_size", "source_vocabulary_size"})
 
 
 def preset(name: str) -> Config:
@@ -27,10 +35,11 @@ def preset(name: str) -> Config:
 
 
 def configure(name: str, dials: Mapping[str, Any]) -> Config:
-    """The preset `name` with `dials` changed: {"encoder": {"layers": 4}, "dropout": 0.2, "tied_embeddings": False}.
+    """The preset `name` with `dials` changed: {"encoder": {"layers": 4}, "dropout": 0.2,
+    "tied_embeddings": False}.
 
-    A dial of a stack given without "encoder" or "decoder" goes to both. Raises UsageError for a dial that this kind of
-    model does not have.
+    A dial of a stack given without "encoder" or "decoder" goes to both. Raises UsageError for a
+    dial that this kind of model does not have.
     """
     return changed(preset(name), dials, f"preset {name}")
 
@@ -42,16 +51,28 @@ def changed(base: Config, dials: Mapping[str, Any], of: str) -> Config:
         allowed = names(RecurrentConfig)
         _refuse_others(dials, allowed, of)
         found = dataclasses.replace(base, **dials)
-        _check_dials(found, "model", ("embedding_width", "width", "attention_width", "readout_width"), ("dropout",))
+        _check_dials(
+            found,
+            "model",
+            ("embedding_width", "width", "attention_width", "readout_width"),
+            ("dropout",),
+        )
         return found
     own = names(ModelConfig) - {"encoder", "decoder"}
-    stacks = {side: stack for side in ("encoder", "decoder") if (stack := getattr(base, side)) is not None}
+    stacks = {
+        side: stack for side in ("encoder", "decoder") if (stack := getattr(base, side)) is not None
+    }
     _refuse_others(dials, own | dials_of_stacks | set(stacks), of)
     both = {key: value for key, value in dials.items() if key in dials_of_stacks}
-    others = {side: dataclasses.replace(stack, **{**both, **dials.get(side, {})}) for side, stack in stacks.items()}
+    others = {
+        side: dataclasses.replace(stack, **{**both, **dials.get(side, {})})
+        for side, stack in stacks.items()
+    }
     for side, stack in others.items():
         _check_stack(stack, f"model.{side}")
-    return dataclasses.replace(base, **others, **{key: value for key, value in dials.items() if key in own})
+    return dataclasses.replace(
+        base, **others, **{key: value for key, value in dials.items() if key in own}
+    )
 
 
 def names(kind: type) -> set[str]:
@@ -62,7 +83,9 @@ def names(kind: type) -> set[str]:
 def _refuse_others(dials: Mapping[str, Any], allowed: set[str], of: str) -> None:
     for key in dials:
         if key not in allowed:
-            raise unknown("recipe key", f"model.{key}", (f"model.{dial}" for dial in allowed), f"for {of}")
+            raise unknown(
+                "recipe key", f"model.{key}", (f"model.{dial}" for dial in allowed), f"for {of}"
+            )
 
 
 def _check_dials(config: Any, where: str, counts: Sequence[str], shares: Sequence[str]) -> None:
@@ -72,7 +95,9 @@ def _check_dials(config: Any, where: str, counts: Sequence[str], shares: Sequenc
             raise UsageError(f"{where}.{dial} is {value}; it must be 1 or more.")
     for dial in shares:
         if not 0 <= getattr(config, dial) < 1:
-            raise UsageError(f"{where}.{dial} is {getattr(config, dial)}; it must be at least 0 and below 1.")
+            raise UsageError(
+                f"{where}.{dial} is {getattr(config, dial)}; it must be at least 0 and below 1."
+            )
 
 
 def _check_stack(stack: StackConfig, where: str) -> None:
@@ -83,10 +108,15 @@ def _check_stack(stack: StackConfig, where: str) -> None:
         raise UsageError(f"{where}.segments is {stack.segments}; it must be 0 (none) or more.")
     for dial in ("norm_epsilon", "rotary_base"):
         if not 0 < getattr(stack, dial) < math.inf:
-            raise UsageError(f"{where}.{dial} is {getattr(stack, dial)}; it must be a number above 0.")
+            raise UsageError(
+                f"{where}.{dial} is {getattr(stack, dial)}; it must be a number above 0."
+            )
     if stack.width % stack.heads or stack.heads % key_heads:
         raise UsageError(
-            f"{where}: width {stack.width} must be a multiple of heads {stack.heads}, and heads a multiple of key_heads {key_heads}."
+            f"{where}: width {stack.width} must be a multiple of heads {stack.heads}, and heads a "
+            f"multiple of key_heads {key_heads}."
         )
     if stack.positions == "rotary" and (stack.width // stack.heads) % 2:
-        raise UsageError(f"{where}: rotary positions need heads of even width, not {stack.width // stack.heads}.")
+        raise UsageError(
+            f"{where}: rotary positions need heads of even width, not {stack.width // stack.heads}."
+        )

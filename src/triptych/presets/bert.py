@@ -1,4 +1,6 @@
-"""BERT and DistilBERT: sizes, and how their published files read: config.json and the names of tensors. Small encoders beside them."""
+"""BERT and DistilBERT: sizes, and how their published files read: config.json and the names of
+tensors. Small encoders beside them.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,47 @@ from .name_map import Ignore, NameMap, Rename, Rule, Tie, Withhold, prefixed, re
 
 
 def _bert(layers: int, width: int, heads: int, segments: int = 2) -> ModelConfig:
-    """Devlin et al. 2018, section 3: learned positions, GELU, post-norm, a norm over the embeddings."""
+    """Devlin et al. 2018, section 3: learned positions, GELU, post-norm, a norm over the
+    embeddings.
+    """
     stack = StackConfig(
-        layers=layers, width=width, heads=heads, inner_width=4 * width, activation="gelu", positions="learned", max_positions=512,
-        segments=segments, embedding_norm=True, norm_epsilon=1e-12, attention_dropout=0.1,
-    )  # fmt: skip
+        layers=layers,
+        width=width,
+        heads=heads,
+        inner_width=4 * width,
+        activation="gelu",
+        positions="learned",
+        max_positions=512,
+        segments=segments,
+        embedding_norm=True,
+        norm_epsilon=1e-12,
+        attention_dropout=0.1,
+    )
     return ModelConfig(encoder=stack, embedding_scale=False)
 
 
-# Pre-norm and rotary positions: train at high rates from the first minute and read texts of any length.
+# Pre-norm and rotary positions: train at high rates from the first minute and read texts of any
+# length.
 _SMALL = StackConfig(
-    layers=6, width=256, heads=4, inner_width=1024, activation="gelu", norm_placement="pre", positions="rotary", segments=2
+    layers=6,
+    width=256,
+    heads=4,
+    inner_width=1024,
+    activation="gelu",
+    norm_placement="pre",
+    positions="rotary",
+    segments=2,
 )
-_TINY = StackConfig(layers=3, width=192, heads=3, inner_width=512, activation="gelu", norm_placement="pre", positions="rotary", segments=2)
+_TINY = StackConfig(
+    layers=3,
+    width=192,
+    heads=3,
+    inner_width=512,
+    activation="gelu",
+    norm_placement="pre",
+    positions="rotary",
+    segments=2,
+)
 
 PRESETS: dict[str, ModelConfig] = {
     "bert-base": _bert(12, 768, 12),
@@ -35,51 +65,93 @@ PRESETS: dict[str, ModelConfig] = {
     "encoder-tiny": ModelConfig(encoder=_TINY),
 }
 
-# config.json ------------------------------------------------------------------------------------------------------------
+# config.json --------------------------------------------------------------------------------------
 
 KEYS: dict[str, dict[str, str]] = {  # model_type -> dial -> key
     "bert": {
-        "layers": "num_hidden_layers", "width": "hidden_size", "heads": "num_attention_heads", "inner_width": "intermediate_size",
-        "max_positions": "max_position_embeddings", "segments": "type_vocab_size", "dropout": "hidden_dropout_prob",
-        "attention_dropout": "attention_probs_dropout_prob", "norm_epsilon": "layer_norm_eps", "activation": "hidden_act",
+        "layers": "num_hidden_layers",
+        "width": "hidden_size",
+        "heads": "num_attention_heads",
+        "inner_width": "intermediate_size",
+        "max_positions": "max_position_embeddings",
+        "segments": "type_vocab_size",
+        "dropout": "hidden_dropout_prob",
+        "attention_dropout": "attention_probs_dropout_prob",
+        "norm_epsilon": "layer_norm_eps",
+        "activation": "hidden_act",
     },
     "distilbert": {
-        "layers": "n_layers", "width": "dim", "heads": "n_heads", "inner_width": "hidden_dim", "max_positions": "max_position_embeddings",
-        "dropout": "dropout", "attention_dropout": "attention_dropout", "activation": "activation",
+        "layers": "n_layers",
+        "width": "dim",
+        "heads": "n_heads",
+        "inner_width": "hidden_dim",
+        "max_positions": "max_position_embeddings",
+        "dropout": "dropout",
+        "attention_dropout": "attention_dropout",
+        "activation": "activation",
     },
-}  # fmt: skip
+}
 DEFAULTS: dict[str, Any] = {  # where a config.json says nothing, as in the library that wrote it
-    "segments": 2, "dropout": 0.1, "attention_dropout": 0.1, "norm_epsilon": 1e-12, "activation": "gelu", "max_positions": 512,
-}  # fmt: skip
+    "segments": 2,
+    "dropout": 0.1,
+    "attention_dropout": 0.1,
+    "norm_epsilon": 1e-12,
+    "activation": "gelu",
+    "max_positions": 512,
+}
 PLAIN: dict[str, Any] = {  # what these models have no key for, so it must be so
-    "is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute", "pruned_heads": {},
-    "tie_word_embeddings": True, "embedding_size": None, "quantization_config": None,
-}  # fmt: skip
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "position_embedding_type": "absolute",
+    "pruned_heads": {},
+    "tie_word_embeddings": True,
+    "embedding_size": None,
+    "quantization_config": None,
+}
 
 
 def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
-    """The dials of a config.json of model_type bert or distilbert. Raises RunError naming everything that does not fit at once."""
+    """The dials of a config.json of model_type bert or distilbert. Raises RunError naming
+    everything that does not fit at once.
+    """
     kind = values.get("model_type")
     if not isinstance(kind, str) or kind not in KEYS:
-        raise RunError(f"{where} is of model_type {brief(repr(kind))}; triptych takes {' and '.join(KEYS)}.{why(kind)}")
+        raise RunError(
+            f"{where} is of model_type {brief(repr(kind))}; triptych takes "
+            f"{' and '.join(KEYS)}.{why(kind)}"
+        )
     dials = read_dials(values, where, KEYS[kind], DEFAULTS, PLAIN)
-    stack = StackConfig(positions="learned", embedding_norm=True, **{"norm_epsilon": 1e-12, **dials})
+    stack = StackConfig(
+        positions="learned", embedding_norm=True, **{"norm_epsilon": 1e-12, **dials}
+    )
     return ModelConfig(encoder=stack, vocabulary_size=values["vocab_size"], embedding_scale=False)
 
 
 def why(kind: Any) -> str:
     """What more there is to say of a model_type that is not taken."""
     if kind in ("roberta", "xlm-roberta", "camembert"):
-        return " RoBERTa counts its positions from the padding's number on and has no segments, which is not done yet."
+        return (
+            " RoBERTa counts its positions from the padding's number on and has no segments, "
+            "which is not done yet."
+        )
     return ""
 
 
 def refusals(config: ModelConfig) -> list[str]:
-    """The dials by which a model is neither a BERT nor a DistilBERT, each with what it should be."""
+    """The dials by which a model is neither a BERT nor a DistilBERT, each with what it should
+    be.
+    """
     stack = config.encoder
     if stack is None or config.decoder is not None:
         return ["it has a decoder, and BERT is an encoder alone"]
-    wanted = {"positions": "learned", "norm_placement": "post", "norm": "layer", "embedding_norm": True, "gated": False, "bias": True}
+    wanted = {
+        "positions": "learned",
+        "norm_placement": "post",
+        "norm": "layer",
+        "embedding_norm": True,
+        "gated": False,
+        "bias": True,
+    }
     if stack.segments == 0:
         wanted["norm_epsilon"] = 1e-12  # DistilBERT's cannot be said in its config.json
     found = differences(stack, wanted, "encoder.")
@@ -92,14 +164,21 @@ def refusals(config: ModelConfig) -> list[str]:
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json of a model of which `refusals` says nothing: a DistilBERT where there are no segments, else a BERT."""
+    """The config.json of a model of which `refusals` says nothing: a DistilBERT where there are no
+    segments, else a BERT.
+    """
     stack = config.encoder
     assert stack is not None and not refusals(config), "only what has a name there can be written"
     kind = "bert" if stack.segments else "distilbert"
-    return {"model_type": kind, "vocab_size": config.vocabulary_size, **written_dials(stack, KEYS[kind]), "dtype": "float32"}
+    return {
+        "model_type": kind,
+        "vocab_size": config.vocabulary_size,
+        **written_dials(stack, KEYS[kind]),
+        "dtype": "float32",
+    }
 
 
-# Names of tensors -------------------------------------------------------------------------------------------------------
+# Names of tensors ---------------------------------------------------------------------------------
 
 
 def _both(theirs: str, ours: str) -> tuple[Rule, ...]:
@@ -122,7 +201,9 @@ BODIES: dict[str, tuple[Rule, ...]] = {
         *_both("encoder.layer.{i}.attention.self.key", _BLOCK + "self_attention.key"),
         *_both("encoder.layer.{i}.attention.self.value", _BLOCK + "self_attention.value"),
         *_both("encoder.layer.{i}.attention.output.dense", _BLOCK + "self_attention.output"),
-        *_both("encoder.layer.{i}.attention.output.LayerNorm", _BLOCK + "self_attention_norm.after"),
+        *_both(
+            "encoder.layer.{i}.attention.output.LayerNorm", _BLOCK + "self_attention_norm.after"
+        ),
         *_both("encoder.layer.{i}.intermediate.dense", _BLOCK + "feed_forward.inner"),
         *_both("encoder.layer.{i}.output.dense", _BLOCK + "feed_forward.output"),
         *_both("encoder.layer.{i}.output.LayerNorm", _BLOCK + "feed_forward_norm.after"),
@@ -156,13 +237,16 @@ MASKED_WORDS: dict[str, tuple[Rule, ...]] = {
     ),
 }
 OTHER_HEADS = ("classifier", "pre_classifier", "qa_outputs", "cls.seq_relationship")
-OLD_NORMS = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}  # files of 2018 and 2019
+# files of 2018 and 2019
+OLD_NORMS = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """How a run for a task is written: the architecture's name, whether the body has a prefix, the head's rules and the options of
-    the task without which the head computes something else there."""
+    """How a run for a task is written: the architecture's name, whether the body has a prefix, the
+    head's rules and the options of the task without which the head computes something else
+    there.
+    """
 
     architecture: str
     prefix: bool = True
@@ -172,36 +256,53 @@ class Export:
 
 _CALIBRATION: tuple[Rule, ...] = (
     Withhold("head.temperature", "that architecture has none: divide its logits by it"),
-    Withhold("head.thresholds", "that architecture has none: one probability a label, above which it holds"),
+    Withhold(
+        "head.thresholds",
+        "that architecture has none: one probability a label, above which it holds",
+    ),
 )
 _ABSTENTION: tuple[Rule, ...] = (
-    Withhold("head.threshold", "that architecture has none: how much more likely no answer must be, in nats"),
+    Withhold(
+        "head.threshold",
+        "that architecture has none: how much more likely no answer must be, in nats",
+    ),
     Withhold("head.can_abstain", "that architecture has none"),
 )
 EXPORTS: dict[tuple[str, str], Export] = {
     ("bert", "embedding"): Export(architecture="BertModel", prefix=False, rules=POOLER),
     ("distilbert", "embedding"): Export(architecture="DistilBertModel", prefix=False),
     ("bert", "masked-words"): Export(architecture="BertForMaskedLM", rules=MASKED_WORDS["bert"]),
-    ("distilbert", "masked-words"): Export(architecture="DistilBertForMaskedLM", rules=MASKED_WORDS["distilbert"]),
+    ("distilbert", "masked-words"): Export(
+        architecture="DistilBertForMaskedLM", rules=MASKED_WORDS["distilbert"]
+    ),
     ("bert", "classification"): Export(
         architecture="BertForSequenceClassification",
-        rules=(*_both("bert.pooler.dense", "head.dense"), *_both("classifier", "head.project"), *_CALIBRATION),
+        rules=(
+            *_both("bert.pooler.dense", "head.dense"),
+            *_both("classifier", "head.project"),
+            *_CALIBRATION,
+        ),
         options={"pooling": "first", "hidden": True, "shortcut": False, "bigrams": 0},
     ),
     ("bert", "question-answering"): Export(
-        architecture="BertForQuestionAnswering", rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
+        architecture="BertForQuestionAnswering",
+        rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
     ),
     ("distilbert", "question-answering"): Export(
-        architecture="DistilBertForQuestionAnswering", rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
+        architecture="DistilBertForQuestionAnswering",
+        rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
     ),
     ("bert", "tagging"): Export(
-        architecture="BertForTokenClassification", rules=_both("classifier", "head.output"), options={"pooling": "first", "bigrams": 0},
-    ),
-    ("distilbert", "tagging"): Export(
-        architecture="DistilBertForTokenClassification", rules=_both("classifier", "head.output"),
+        architecture="BertForTokenClassification",
+        rules=_both("classifier", "head.output"),
         options={"pooling": "first", "bigrams": 0},
     ),
-}  # fmt: skip
+    ("distilbert", "tagging"): Export(
+        architecture="DistilBertForTokenClassification",
+        rules=_both("classifier", "head.output"),
+        options={"pooling": "first", "bigrams": 0},
+    ),
+}
 
 
 def has_masked_words(kind: str, names: Collection[str]) -> bool:
@@ -210,20 +311,36 @@ def has_masked_words(kind: str, names: Collection[str]) -> bool:
 
 
 def has_pooler(names: Collection[str]) -> bool:
-    """Whether the tensors hold the map of the first state that BERT was pretrained with (Devlin et al. 2018, section 3.1)."""
+    """Whether the tensors hold the map of the first state that BERT was pretrained with (Devlin et
+    al. 2018, section 3.1).
+    """
     return any(name.endswith("pooler.dense.weight") for name in names)
 
 
 def name_map(kind: str, task: str, names: Collection[str]) -> NameMap:
-    """The rules by which a file with tensors of these `names` is read as a run for `task`, embedding or masked-words."""
+    """The rules by which a file with tensors of these `names` is read as a run for `task`,
+    embedding or masked-words.
+    """
     prefix = f"{kind}." if any(name.startswith(f"{kind}.") for name in names) else ""
     body, masked = BODIES[kind], MASKED_WORDS[kind]
     if kind == "bert":
-        body += POOLER if task == "embedding" else _left_out(POOLER, "a run for masked words has no pooler")
+        body += (
+            POOLER
+            if task == "embedding"
+            else _left_out(POOLER, "a run for masked words has no pooler")
+        )
     head = masked if task == "masked-words" else _left_out(masked, "the head of another task")
-    others = tuple(Ignore(f"{one}.{part}", "the head of another task") for one in OTHER_HEADS for part in ("weight", "bias"))
+    others = tuple(
+        Ignore(f"{one}.{part}", "the head of another task")
+        for one in OTHER_HEADS
+        for part in ("weight", "bias")
+    )
     rules = (*prefixed(prefix, body), *head, *others)
-    return NameMap(respelt(rules, OLD_NORMS) if any(name.endswith("LayerNorm.gamma") for name in names) else rules)
+    return NameMap(
+        respelt(rules, OLD_NORMS)
+        if any(name.endswith("LayerNorm.gamma") for name in names)
+        else rules
+    )
 
 
 def export_map(kind: str, export: Export) -> NameMap:

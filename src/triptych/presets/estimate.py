@@ -1,12 +1,15 @@
-"""What a model is and what it will need, from its dials alone: shape in words, bytes while training. Imports no torch."""
+"""What a model is and what it will need, from its dials alone: shape in words, bytes while
+training. Imports no torch.
+"""
 
 from __future__ import annotations
 
 from ..model.config import ModelConfig, RecurrentConfig
 from . import parameter_count
 
-# Peaks on two cores (glibc, 2026-11-21): 1.6 GB for 1.3 M parameters, 2.6 GB for 5.2 M, both with 4,096 tokens a micro-batch. Most of
-# it is a heap that grows under batches of many sizes, so what one batch needs counts several times.
+# Peaks on two cores (glibc, 2026-11-21): 1.6 GB for 1.3 M parameters, 2.6 GB for 5.2 M, both with
+# 4,096 tokens a micro-batch. Most of it is a heap that grows under batches of many sizes, so what
+# one batch needs counts several times.
 PROCESS_BYTES = 1.2e9
 HEAP_GROWTH = 4
 
@@ -18,24 +21,42 @@ def size_of(config: ModelConfig | RecurrentConfig) -> str:
         return f"GRU encoder-decoder, width {config.width}, {attention}"
     sides = {"encoder": config.encoder, "decoder": config.decoder}
     parts = [
-        f"{side} {stack.layers} layers, width {stack.width}, {stack.heads} heads, inner {stack.inner_width}"
+        (
+            f"{side} {stack.layers} layers, width {stack.width}, {stack.heads} heads, inner "
+            f"{stack.inner_width}"
+        )
         for side, stack in sides.items()
         if stack is not None
     ]
     return "; ".join(parts)
 
 
-def estimated_memory(config: ModelConfig | RecurrentConfig, batch_tokens: int, examples: int, average: bool) -> float:
-    """Bytes, roughly: weights, gradients, optimizer and averages; what backward needs of a micro-batch; the data."""
+def estimated_memory(
+    config: ModelConfig | RecurrentConfig, batch_tokens: int, examples: int, average: bool
+) -> float:
+    """Bytes, roughly: weights, gradients, optimizer and averages; what backward needs of a
+    micro-batch; the data.
+    """
     a_weight = 16 + 4 * average
-    return PROCESS_BYTES + a_weight * parameter_count(config) + HEAP_GROWTH * batch_tokens * _bytes_a_token(config) + 1500.0 * examples
+    return (
+        PROCESS_BYTES
+        + a_weight * parameter_count(config)
+        + HEAP_GROWTH * batch_tokens * _bytes_a_token(config)
+        + 1500.0 * examples
+    )
 
 
 def _bytes_a_token(config: ModelConfig | RecurrentConfig) -> float:
-    """Activations kept for backward, bf16, and the loss's logits in fp32; a token is in one of the two stacks."""
+    """Activations kept for backward, bf16, and the loss's logits in fp32; a token is in one of the
+    two stacks.
+    """
     vocabulary = 8.0 * config.vocabulary_size
     if isinstance(config, RecurrentConfig):
         return 60.0 * config.width + 8.0 * config.embedding_width + vocabulary / 2
-    each = [stack.layers * (26.0 * stack.width + 7.0 * stack.inner_width * (1 + stack.gated) + 200.0 * stack.heads)
-            for stack in (config.encoder, config.decoder) if stack is not None]  # fmt: skip
+    each = [
+        stack.layers
+        * (26.0 * stack.width + 7.0 * stack.inner_width * (1 + stack.gated) + 200.0 * stack.heads)
+        for stack in (config.encoder, config.decoder)
+        if stack is not None
+    ]
     return sum(each) / max(1, len(each)) * 1.2 + vocabulary / 2

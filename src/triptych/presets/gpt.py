@@ -1,4 +1,6 @@
-"""Sizes of decoder-only Transformers: GPT-2's, GPT-3's, Llama-style, and small ones for two processor cores."""
+"""Sizes of decoder-only Transformers: GPT-2's, GPT-3's, Llama-style, and small ones for two
+processor cores.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +8,71 @@ from ..model.config import ModelConfig, StackConfig
 
 
 def _gpt(layers: int, width: int, heads: int, positions: int) -> ModelConfig:
-    """Radford et al. 2019, section 2.3: pre-norm, GELU (the tanh form), learned positions, tied embeddings."""
+    """Radford et al. 2019, section 2.3: pre-norm, GELU (the tanh form), learned positions, tied
+    embeddings.
+    """
     stack = StackConfig(
-        layers=layers, width=width, heads=heads, inner_width=4 * width, activation="gelu_tanh", norm_placement="pre",
-        positions="learned", max_positions=positions, attention_dropout=0.1,
-    )  # fmt: skip
+        layers=layers,
+        width=width,
+        heads=heads,
+        inner_width=4 * width,
+        activation="gelu_tanh",
+        norm_placement="pre",
+        positions="learned",
+        max_positions=positions,
+        attention_dropout=0.1,
+    )
     return ModelConfig(decoder=stack, embedding_scale=False)
 
 
 def _llama(layers: int, width: int, heads: int, key_heads: int, inner_width: int) -> ModelConfig:
-    """Touvron et al. 2023, section 2.2: rotary positions, RMS norm, gated feed-forward, no biases; fewer key heads as in Llama 2."""
+    """Touvron et al. 2023, section 2.2: rotary positions, RMS norm, gated feed-forward, no biases;
+    fewer key heads as in Llama 2.
+    """
     stack = StackConfig(
-        layers=layers, width=width, heads=heads, key_heads=key_heads, inner_width=inner_width, activation="silu", gated=True,
-        norm="rms", norm_placement="pre", positions="rotary", bias=False, dropout=0.0,
-    )  # fmt: skip
+        layers=layers,
+        width=width,
+        heads=heads,
+        key_heads=key_heads,
+        inner_width=inner_width,
+        activation="silu",
+        gated=True,
+        norm="rms",
+        norm_placement="pre",
+        positions="rotary",
+        bias=False,
+        dropout=0.0,
+    )
     return ModelConfig(decoder=stack, embedding_scale=False, tied_embeddings=False)
 
 
 # for two cores: exact GELU takes a third of the time that its tanh form does there
-_SMALL = StackConfig(layers=6, width=384, heads=6, inner_width=1536, activation="gelu", norm_placement="pre", positions="rotary")
-_TINY = StackConfig(layers=4, width=128, heads=4, inner_width=512, activation="gelu", norm_placement="pre", positions="rotary")
+_SMALL = StackConfig(
+    layers=6,
+    width=384,
+    heads=6,
+    inner_width=1536,
+    activation="gelu",
+    norm_placement="pre",
+    positions="rotary",
+)
+_TINY = StackConfig(
+    layers=4,
+    width=128,
+    heads=4,
+    inner_width=512,
+    activation="gelu",
+    norm_placement="pre",
+    positions="rotary",
+)
 
 PRESETS: dict[str, ModelConfig] = {
     "gpt2": _gpt(12, 768, 12, 1024),
     "gpt2-medium": _gpt(24, 1024, 16, 1024),
     "gpt2-large": _gpt(36, 1280, 20, 1024),
     "gpt2-xl": _gpt(48, 1600, 25, 1024),
-    # Brown et al. 2020, table 2.1; where width and heads do not fit there (XL, 13B) the head's width of 128 decides
+    # Brown et al. 2020, table 2.1; where width and heads do not fit there (XL, 13B) the head's
+    # width of 128 decides
     "gpt3-small": _gpt(12, 768, 12, 2048),
     "gpt3-medium": _gpt(24, 1024, 16, 2048),
     "gpt3-large": _gpt(24, 1536, 16, 2048),

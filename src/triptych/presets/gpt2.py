@@ -1,4 +1,6 @@
-"""GPT-2 as it is published: config.json and the names of tensors. Its sizes stand beside those of its family in `gpt.py`."""
+"""GPT-2 as it is published: config.json and the names of tensors. Its sizes stand beside those of
+its family in `gpt.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +13,60 @@ from .name_map import Ignore, NameMap, Rename, Rule, Split, Tie, prefixed
 
 KIND, ARCHITECTURE, PRESET, PREFIX = "gpt2", "GPT2LMHeadModel", "gpt2", "transformer."
 KEYS = {  # dial -> key of config.json
-    "layers": "n_layer", "width": "n_embd", "heads": "n_head", "inner_width": "n_inner", "max_positions": "n_positions",
-    "dropout": "resid_pdrop", "attention_dropout": "attn_pdrop", "norm_epsilon": "layer_norm_epsilon",
+    "layers": "n_layer",
+    "width": "n_embd",
+    "heads": "n_head",
+    "inner_width": "n_inner",
+    "max_positions": "n_positions",
+    "dropout": "resid_pdrop",
+    "attention_dropout": "attn_pdrop",
+    "norm_epsilon": "layer_norm_epsilon",
     "activation": "activation_function",
-}  # fmt: skip
-DEFAULTS: dict[str, Any] = {"dropout": 0.1, "attention_dropout": 0.1, "norm_epsilon": 1e-5, "activation": "gelu_new"}
+}
+DEFAULTS: dict[str, Any] = {
+    "dropout": 0.1,
+    "attention_dropout": 0.1,
+    "norm_epsilon": 1e-5,
+    "activation": "gelu_new",
+}
 PLAIN: dict[str, Any] = {  # what has no dial here, so it must be so
-    "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False, "pruned_heads": {},
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "add_cross_attention": False,
+    "pruned_heads": {},
     "quantization_config": None,
-}  # fmt: skip
+}
 DIALS: dict[str, Any] = {  # what makes a stack a GPT-2 (Radford et al. 2019, section 2.3)
-    "positions": "learned", "norm_placement": "pre", "norm": "layer", "gated": False, "bias": True, "embedding_norm": False, "segments": 0,
+    "positions": "learned",
+    "norm_placement": "pre",
+    "norm": "layer",
+    "gated": False,
+    "bias": True,
+    "embedding_norm": False,
+    "segments": 0,
     "inner_dropout": 0.0,
-}  # fmt: skip
+}
 
 
 def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
-    """The dials of a config.json of model_type gpt2. Raises RunError naming everything that does not fit at once."""
+    """The dials of a config.json of model_type gpt2. Raises RunError naming everything that does
+    not fit at once.
+    """
     width = values.get("n_embd")
     inner = values.get("n_inner") or (4 * width if type(width) is int else 1)
     embedded, dropped = values.get("embd_pdrop", 0.1), values.get("resid_pdrop", 0.1)
-    problems = [f"embd_pdrop is {embedded!r}, not {dropped!r} as resid_pdrop"] if embedded != dropped else []
+    problems = (
+        [f"embd_pdrop is {embedded!r}, not {dropped!r} as resid_pdrop"]
+        if embedded != dropped
+        else []
+    )
     dials = read_dials({**values, "n_inner": inner}, where, KEYS, DEFAULTS, PLAIN, problems)
     return ModelConfig(
-        decoder=StackConfig(**DIALS, **dials), vocabulary_size=values["vocab_size"], embedding_scale=False,
+        decoder=StackConfig(**DIALS, **dials),
+        vocabulary_size=values["vocab_size"],
+        embedding_scale=False,
         tied_embeddings=values.get("tie_word_embeddings") is not False,
-    )  # fmt: skip
+    )
 
 
 def refusals(config: ModelConfig) -> list[str]:
@@ -54,19 +84,25 @@ def write_config(config: ModelConfig, context: int) -> dict[str, Any]:
     stack = config.decoder
     assert stack is not None and not refusals(config), "only what has a name there can be written"
     return {
-        "model_type": KIND, "vocab_size": config.vocabulary_size, **written_dials(stack, KEYS), "embd_pdrop": stack.dropout,
-        "tie_word_embeddings": config.tied_embeddings, "dtype": "float32",
-    }  # fmt: skip
+        "model_type": KIND,
+        "vocab_size": config.vocabulary_size,
+        **written_dials(stack, KEYS),
+        "embd_pdrop": stack.dropout,
+        "tie_word_embeddings": config.tied_embeddings,
+        "dtype": "float32",
+    }
 
 
-# Names of tensors -------------------------------------------------------------------------------------------------------
+# Names of tensors ---------------------------------------------------------------------------------
 
 _BLOCK = "decoder.blocks.{i}."
 _PARTS = tuple(f"{_BLOCK}self_attention.{part}" for part in ("query", "key", "value"))
 
 
 def _both(theirs: str, ours: str, transpose: bool = False) -> tuple[Rule, ...]:
-    return Rename(f"{theirs}.weight", f"{ours}.weight", transpose=transpose), Rename(f"{theirs}.bias", f"{ours}.bias")
+    return Rename(f"{theirs}.weight", f"{ours}.weight", transpose=transpose), Rename(
+        f"{theirs}.bias", f"{ours}.bias"
+    )
 
 
 BODY: tuple[Rule, ...] = (  # its linear maps are written (inputs, outputs)
@@ -88,7 +124,11 @@ BODY: tuple[Rule, ...] = (  # its linear maps are written (inputs, outputs)
 def name_map(names: Collection[str], tied: bool) -> NameMap:
     """The rules for files with tensors of these `names`, of GPT2Model or GPT2LMHeadModel."""
     prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
-    head = Tie("lm_head.weight", f"{prefix}wte.weight") if tied else Rename("lm_head.weight", "output.weight")
+    head = (
+        Tie("lm_head.weight", f"{prefix}wte.weight")
+        if tied
+        else Rename("lm_head.weight", "output.weight")
+    )
     return NameMap((*prefixed(prefix, BODY), head))
 
 

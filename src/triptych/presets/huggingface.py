@@ -1,4 +1,6 @@
-"""A folder as the library transformers writes it: config.json, model.safetensors (whole or in shards), tokenizer.json. No pickle."""
+"""A folder as the library transformers writes it: config.json, model.safetensors (whole or in
+shards), tokenizer.json. No pickle.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 @dataclass(kw_only=True)
 class Folder:
-    """What such a folder holds. weights: its files, which are not read yet; places: tensor -> file, of shards."""
+    """What such a folder holds. weights: its files, which are not read yet; places: tensor -> file,
+    of shards.
+    """
 
     path: Path
     config: dict[str, Any]
@@ -37,10 +41,14 @@ class Folder:
         return str(self.config.get("model_type"))
 
     def bounds(self) -> tuple[Any, Any]:
-        """What begins a text and all that end one, as the library transformers takes them: of generation_config.json where that names some,
-        else of config.json, else of tokenizer_config.json. The end that config.json names first stays first."""
+        """What begins a text and all that end one, as the library transformers takes them: of
+        generation_config.json where that names some, else of config.json, else of
+        tokenizer_config.json. The end that config.json names first stays first.
+        """
         values, tokens = self.config, self.tokenizer_config
-        begin, end = (values.get(f"{side}_token_id", tokens.get(f"{side}_token")) for side in ("bos", "eos"))
+        begin, end = (
+            values.get(f"{side}_token_id", tokens.get(f"{side}_token")) for side in ("bos", "eos")
+        )
         several = self.generation_config.get("eos_token_id")
         if several is not None:
             several = several if isinstance(several, list) else [several]
@@ -53,9 +61,16 @@ class Folder:
         tensors: dict[str, Tensor] = {}
         for path in self.weights:
             tensors |= read_tensors(path)
-        problems = [f"'{name}' is missing in {place}" for name, place in self.places.items() if name not in tensors]
+        problems = [
+            f"'{name}' is missing in {place}"
+            for name, place in self.places.items()
+            if name not in tensors
+        ]
         if problems:
-            raise RunError(f"{self.path / INDEX} does not fit its files: {'; '.join(problems)}. Copy the whole folder.")
+            raise RunError(
+                f"{self.path / INDEX} does not fit its files: {'; '.join(problems)}. Copy the "
+                "whole folder."
+            )
         return tensors, {path.name: mark(path) for path in self.weights}
 
 
@@ -72,29 +87,49 @@ def read_folder(path: str | Path) -> Folder:
     """Raises RunError naming all files that are missing, or the one that cannot be read."""
     path = Path(path)
     if path.is_file():
-        raise RunError(f"{path} is a file. Name its folder, which must hold the tokenizer too (tokenizer.json; of llama2.c tok*.bin).")
+        raise RunError(
+            f"{path} is a file. Name its folder, which must hold the tokenizer too "
+            "(tokenizer.json; of llama2.c tok*.bin)."
+        )
     if not path.is_dir():
-        raise RunError(f"There is no folder {path}. Name one with config.json, model.safetensors and tokenizer.json.")
+        raise RunError(
+            f"There is no folder {path}. Name one with config.json, model.safetensors and "
+            "tokenizer.json."
+        )
     lacking = [name for name in ("config.json", "tokenizer.json") if not (path / name).is_file()]
     if not (path / WEIGHTS).is_file() and not (path / INDEX).is_file():
         lacking.append(WEIGHTS)
     if lacking:
         raise RunError(f"{path} has no {' and no '.join(lacking)}.{_way_out(path, lacking)}")
     weights, places = _weights(path)
-    extra, generation = (read_json(path / name) if (path / name).is_file() else {} for name in ("tokenizer_config.json", GENERATION))
-    return Folder(path=path, config=read_json(path / "config.json"), weights=weights, places=places,
-                  tokenizer=_text(path / "tokenizer.json"), tokenizer_config=extra, generation_config=generation)  # fmt: skip
+    extra, generation = (
+        read_json(path / name) if (path / name).is_file() else {}
+        for name in ("tokenizer_config.json", GENERATION)
+    )
+    return Folder(
+        path=path,
+        config=read_json(path / "config.json"),
+        weights=weights,
+        places=places,
+        tokenizer=_text(path / "tokenizer.json"),
+        tokenizer_config=extra,
+        generation_config=generation,
+    )
 
 
 def _way_out(path: Path, lacking: list[str]) -> str:
     save = "from_pretrained('SOURCE').save_pretrained('DEST')\""
     if WEIGHTS in lacking and any((path / name).is_file() for name in PICKLES):
         return (
-            f" {PICKLES[0]} is a pickle, which can run any code when it is read, so it is refused. Where you trust it, convert it: "
+            f" {PICKLES[0]} is a pickle, which can run any code when it is read, so it is "
+            "refused. Where you trust it, convert it: "
             f'python -c "from transformers import AutoModel; AutoModel.{save}'
         )
     if lacking == ["tokenizer.json"]:
-        return f' The library transformers writes one: python -c "from transformers import AutoTokenizer; AutoTokenizer.{save}'
+        return (
+            ' The library transformers writes one: python -c "from transformers import '
+            f"AutoTokenizer; AutoTokenizer.{save}"
+        )
     return " Copy the whole folder."
 
 
@@ -108,17 +143,31 @@ def _weights(path: Path) -> tuple[list[Path], dict[str, str]]:
     shards = sorted(set(places.values()))
     outside = [name for name in shards if Path(name).name != name]
     if outside:
-        raise RunError(f"{path / INDEX} names files outside its folder ({brief(', '.join(outside))}), which are not read.")
+        raise RunError(
+            f"{path / INDEX} names files outside its folder ({brief(', '.join(outside))}), which "
+            "are not read."
+        )
     held = {one.name for one in path.iterdir()}  # a name may be longer than the system takes
     lacking = [name for name in shards if name not in held]
     if lacking:
-        raise RunError(f"{path} lacks {brief(', '.join(lacking))}, which {INDEX} names. Copy the whole folder.")
+        raise RunError(
+            f"{path} lacks {brief(', '.join(lacking))}, which {INDEX} names. Copy the whole folder."
+        )
     return [path / name for name in shards], places
 
 
-def write_folder(path: Path, config: Mapping[str, Any], tensors: dict[str, Tensor], tokenizer: Mapping[str, Any],
-                 tokenizer_config: Mapping[str, Any], card: str, generation: Mapping[str, Any]) -> None:  # fmt: skip
-    """A folder that AutoModel and AutoTokenizer load; config.json last, so that where it stands the rest does too."""
+def write_folder(
+    path: Path,
+    config: Mapping[str, Any],
+    tensors: dict[str, Tensor],
+    tokenizer: Mapping[str, Any],
+    tokenizer_config: Mapping[str, Any],
+    card: str,
+    generation: Mapping[str, Any],
+) -> None:
+    """A folder that AutoModel and AutoTokenizer load; config.json last, so that where it stands the
+    rest does too.
+    """
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
     write_tensors(path / WEIGHTS, tensors, {"format": "pt"})

@@ -1,4 +1,6 @@
-"""Llama as it is published: config.json and the names of tensors. Its sizes stand beside those of its family in `gpt.py`."""
+"""Llama as it is published: config.json and the names of tensors. Its sizes stand beside those of
+its family in `gpt.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,73 +14,127 @@ from .name_map import Ignore, NameMap, Rename, Rule, Tie, prefixed
 
 KIND, ARCHITECTURE, PRESET, PREFIX = "llama", "LlamaForCausalLM", "llama-small", "model."
 KEYS = {  # dial -> key of config.json
-    "layers": "num_hidden_layers", "width": "hidden_size", "heads": "num_attention_heads", "key_heads": "num_key_value_heads",
-    "inner_width": "intermediate_size", "max_positions": "max_position_embeddings", "attention_dropout": "attention_dropout",
-    "norm_epsilon": "rms_norm_eps", "activation": "hidden_act", "rotary_base": "rope_theta",
-}  # fmt: skip
+    "layers": "num_hidden_layers",
+    "width": "hidden_size",
+    "heads": "num_attention_heads",
+    "key_heads": "num_key_value_heads",
+    "inner_width": "intermediate_size",
+    "max_positions": "max_position_embeddings",
+    "attention_dropout": "attention_dropout",
+    "norm_epsilon": "rms_norm_eps",
+    "activation": "hidden_act",
+    "rotary_base": "rope_theta",
+}
 DEFAULTS: dict[str, Any] = {
-    "max_positions": 2048, "attention_dropout": 0.0, "norm_epsilon": 1e-6, "activation": "silu", "rotary_base": 10000.0,
-}  # fmt: skip
-PLAIN: dict[str, Any] = {"rope_scaling": None, "quantization_config": None}  # what has no dial here, so it must be so
+    "max_positions": 2048,
+    "attention_dropout": 0.0,
+    "norm_epsilon": 1e-6,
+    "activation": "silu",
+    "rotary_base": 10000.0,
+}
+# what has no dial here, so it must be so
+PLAIN: dict[str, Any] = {"rope_scaling": None, "quantization_config": None}
 DIALS: dict[str, Any] = {  # what makes a stack a Llama (Touvron et al. 2023, section 2.2)
-    "positions": "rotary", "norm_placement": "pre", "norm": "rms", "gated": True, "embedding_norm": False, "segments": 0,
+    "positions": "rotary",
+    "norm_placement": "pre",
+    "norm": "rms",
+    "gated": True,
+    "embedding_norm": False,
+    "segments": 0,
     "inner_dropout": 0.0,
-}  # fmt: skip
+}
 
 
 def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
-    """The dials of a config.json of model_type llama. Raises RunError naming everything that does not fit at once."""
-    width, heads, turned = values.get("hidden_size"), values.get("num_attention_heads"), values.get("rope_parameters") or {}
+    """The dials of a config.json of model_type llama. Raises RunError naming everything that does
+    not fit at once.
+    """
+    width, heads, turned = (
+        values.get("hidden_size"),
+        values.get("num_attention_heads"),
+        values.get("rope_parameters") or {},
+    )
     problems = []
     if not isinstance(turned, Mapping):
         problems, turned = [f"rope_parameters is {brief(repr(turned))}"], {}
     if turned.get("rope_type", "default") != "default":
-        problems.append(f"rope_parameters.rope_type is {brief(repr(turned['rope_type']))}, not 'default'")
-    if type(width) is int and type(heads) is int and heads > 0 and not _head_fits(values.get("head_dim"), width, heads):
-        problems.append(f"head_dim {brief(repr(values.get('head_dim')))} times {heads} heads is not hidden_size {width}")
+        problems.append(
+            f"rope_parameters.rope_type is {brief(repr(turned['rope_type']))}, not 'default'"
+        )
+    if (
+        type(width) is int
+        and type(heads) is int
+        and heads > 0
+        and not _head_fits(values.get("head_dim"), width, heads)
+    ):
+        problems.append(
+            f"head_dim {brief(repr(values.get('head_dim')))} times {heads} heads is not "
+            f"hidden_size {width}"
+        )
     biases = bool(values.get("attention_bias")), bool(values.get("mlp_bias"))
     if biases[0] != biases[1]:
-        problems.append(f"attention_bias is {biases[0]} and mlp_bias is {biases[1]}; they must be the same")
+        problems.append(
+            f"attention_bias is {biases[0]} and mlp_bias is {biases[1]}; they must be the same"
+        )
     given = {**values, "num_key_value_heads": values.get("num_key_value_heads") or heads}
     if "rope_theta" in turned:
         given["rope_theta"] = turned["rope_theta"]
     dials = read_dials(given, where, KEYS, DEFAULTS, PLAIN, problems)
     return ModelConfig(
-        decoder=StackConfig(**DIALS, **dials, bias=biases[0], dropout=0.0), vocabulary_size=values["vocab_size"], embedding_scale=False,
+        decoder=StackConfig(**DIALS, **dials, bias=biases[0], dropout=0.0),
+        vocabulary_size=values["vocab_size"],
+        embedding_scale=False,
         tied_embeddings=values.get("tie_word_embeddings") is True,
-    )  # fmt: skip
+    )
 
 
 def _head_fits(given: Any, width: int, heads: int) -> bool:
-    """Whether heads of this width, or of their share of the model's where none is given, make up the model's."""
-    return (given if type(given) is int and given else width // heads) * heads == width and (given is None or type(given) is int)
+    """Whether heads of this width, or of their share of the model's where none is given, make up
+    the model's.
+    """
+    return (given if type(given) is int and given else width // heads) * heads == width and (
+        given is None or type(given) is int
+    )
 
 
 def refusals(config: ModelConfig) -> list[str]:
     """The dials by which a model that writes is no Llama, each with what it should be."""
     assert config.decoder is not None, "asked of models with a decoder alone"
-    return differences(config.decoder, DIALS, "decoder.") + differences(config, {"embedding_scale": False, "output_bias": False})
+    return differences(config.decoder, DIALS, "decoder.") + differences(
+        config, {"embedding_scale": False, "output_bias": False}
+    )
 
 
 def write_config(config: ModelConfig, context: int) -> dict[str, Any]:
-    """The config.json of a model of which `refusals` says nothing. context: tokens that it was trained to read."""
+    """The config.json of a model of which `refusals` says nothing. context: tokens that it was
+    trained to read.
+    """
     stack = config.decoder
     assert stack is not None and not refusals(config), "only what has a name there can be written"
     return {
-        "model_type": KIND, "vocab_size": config.vocabulary_size, **written_dials(stack, KEYS),
-        "num_key_value_heads": stack.key_heads or stack.heads, "max_position_embeddings": max(context, stack.max_positions),
-        "rope_parameters": {"rope_theta": stack.rotary_base, "rope_type": "default"}, "attention_bias": stack.bias,
-        "mlp_bias": stack.bias, "tie_word_embeddings": config.tied_embeddings, "dtype": "float32",
-    }  # fmt: skip
+        "model_type": KIND,
+        "vocab_size": config.vocabulary_size,
+        **written_dials(stack, KEYS),
+        "num_key_value_heads": stack.key_heads or stack.heads,
+        "max_position_embeddings": max(context, stack.max_positions),
+        "rope_parameters": {"rope_theta": stack.rotary_base, "rope_type": "default"},
+        "attention_bias": stack.bias,
+        "mlp_bias": stack.bias,
+        "tie_word_embeddings": config.tied_embeddings,
+        "dtype": "float32",
+    }
 
 
-# Names of tensors -------------------------------------------------------------------------------------------------------
+# Names of tensors ---------------------------------------------------------------------------------
 
 _BLOCK = "decoder.blocks.{i}."
 
 
 def _layer(theirs: str, ours: str) -> tuple[Rule, ...]:
-    return tuple(Rename(f"layers.{{i}}.{theirs}.{part}", f"{_BLOCK}{ours}.{part}") for part in ("weight", "bias"))
+    return tuple(
+        Rename(f"layers.{{i}}.{theirs}.{part}", f"{_BLOCK}{ours}.{part}")
+        for part in ("weight", "bias")
+    )
 
 
 BODY: tuple[Rule, ...] = (
@@ -88,19 +144,27 @@ BODY: tuple[Rule, ...] = (
     *_layer("self_attn.k_proj", "self_attention.key"),
     *_layer("self_attn.v_proj", "self_attention.value"),
     *_layer("self_attn.o_proj", "self_attention.output"),
-    Rename("layers.{i}.post_attention_layernorm.weight", _BLOCK + "feed_forward_norm.before.weight"),
+    Rename(
+        "layers.{i}.post_attention_layernorm.weight", _BLOCK + "feed_forward_norm.before.weight"
+    ),
     *_layer("mlp.gate_proj", "feed_forward.gate"),
     *_layer("mlp.up_proj", "feed_forward.inner"),
     *_layer("mlp.down_proj", "feed_forward.output"),
     Rename("norm.weight", "decoder.final_norm.weight"),
-    Ignore("layers.{i}.self_attn.rotary_emb.inv_freq", "which follows from the base of the rotations"),
+    Ignore(
+        "layers.{i}.self_attn.rotary_emb.inv_freq", "which follows from the base of the rotations"
+    ),
 )
 
 
 def name_map(names: Collection[str], tied: bool) -> NameMap:
     """The rules for files with tensors of these `names`, of LlamaModel or LlamaForCausalLM."""
     prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
-    head = Tie("lm_head.weight", f"{prefix}embed_tokens.weight") if tied else Rename("lm_head.weight", "output.weight")
+    head = (
+        Tie("lm_head.weight", f"{prefix}embed_tokens.weight")
+        if tied
+        else Rename("lm_head.weight", "output.weight")
+    )
     return NameMap((*prefixed(prefix, BODY), head))
 
 

@@ -1,17 +1,25 @@
-"""A small reversible language that says which tensor of another library is which of ours, and the certificate of a load.
+"""A small reversible language that says which tensor of another library is which of ours, and the
+certificate of a load.
 
-A rule is data, anchored to whole names. `{layer}` and the like stand for a whole number, the same on both sides.
+A rule is data, anchored to whole names. `{layer}` and the like stand for a whole number, the same
+on both sides.
 
-    Rename("layer.{i}.query.weight", "blocks.{i}.self_attention.query.weight")      one tensor, two names
-    Rename("h.{i}.mlp.c_fc.weight", "blocks.{i}.feed_forward.inner.weight", transpose=True)     (inputs, outputs) there
-    Rename("wq.{i}", "blocks.{i}.self_attention.query.weight", pairs=8)     heads of 8 rows: 0 1 2 3 4 5 6 7 there, 0 2 4 6 1 3 5 7 here
-    Split("h.{i}.attn.c_attn.bias", ("blocks.{i}.self_attention.query.bias", ...key.bias, ...value.bias))   one there, several here
-    Tie("lm_head.weight", "wte.weight")       two names there for one tensor: they must be equal, and one is written back
-    Ignore("position_ids", "a constant")      stands in files and holds nothing to learn: left out, and named in the certificate
+    Rename("layer.{i}.query.weight", "blocks.{i}.self_attention.query.weight")      one tensor, two
+    names
+    Rename("h.{i}.mlp.c_fc.weight", "blocks.{i}.feed_forward.inner.weight", transpose=True)
+    (inputs, outputs) there
+    Rename("wq.{i}", "blocks.{i}.self_attention.query.weight", pairs=8)     heads of 8 rows: 0 1 2 3
+    4 5 6 7 there, 0 2 4 6 1 3 5 7 here
+    Split("h.{i}.attn.c_attn.bias", ("blocks.{i}.self_attention.query.bias", ...key.bias,
+    ...value.bias))   one there, several here
+    Tie("lm_head.weight", "wte.weight")       two names there for one tensor: they must be equal,
+    and one is written back
+    Ignore("position_ids", "a constant")      stands in files and holds nothing to learn: left out,
+    and named in the certificate
     Withhold("head.temperature", "...")       of ours, and has no name there
 
-Both ways are strict: a tensor without a rule, one that is missing, one of another shape or kind, all are listed at once. Imports
-no torch until tensors are at hand.
+Both ways are strict: a tensor without a rule, one that is missing, one of another shape or kind,
+all are listed at once. Imports no torch until tensors are at hand.
 """
 
 from __future__ import annotations
@@ -34,10 +42,12 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Rename:
-    """One tensor under another name. transpose: the last two axes change places; leading_axis: theirs begins with an axis of one.
+    """One tensor under another name. transpose: the last two axes change places; leading_axis:
+    theirs begins with an axis of one.
 
-    pairs: the width E of a head whose rows stand there as neighbours (2k, 2k + 1), which rotary positions turn together (Su et al.
-    2021, section 3.4.2), and here as halves (k, k + E/2); 0: in the same order.
+    pairs: the width E of a head whose rows stand there as neighbours (2k, 2k + 1), which rotary
+    positions turn together (Su et al. 2021, section 3.4.2), and here as halves (k, k + E/2); 0: in
+    the same order.
     """
 
     theirs: str
@@ -55,7 +65,9 @@ class Rename:
 
 @dataclass(frozen=True)
 class Split:
-    """One tensor there, several of ours along `axis`, which is counted after the transposition. Their sizes are those of ours."""
+    """One tensor there, several of ours along `axis`, which is counted after the transposition.
+    Their sizes are those of ours.
+    """
 
     theirs: str
     ours: tuple[str, ...]
@@ -71,7 +83,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Tie:
-    """A second name of theirs for the tensor `same_as` of theirs. Either may be missing in a file; only `same_as` is written back."""
+    """A second name of theirs for the tensor `same_as` of theirs. Either may be missing in a file;
+    only `same_as` is written back.
+    """
 
     theirs: str
     same_as: str
@@ -98,7 +112,9 @@ Rule = Rename | Split | Tie | Ignore | Withhold
 
 @dataclass(kw_only=True)
 class Certificate:
-    """What a load did. Names are theirs; `casts` holds each tensor's dtype there where it was not float32."""
+    """What a load did. Names are theirs; `casts` holds each tensor's dtype there where it was not
+    float32.
+    """
 
     mapped: int = 0  # tensors of theirs
     filled: int = 0  # tensors of ours
@@ -115,14 +131,24 @@ class Certificate:
 
     def lines(self) -> list[str]:
         """The same in sentences."""
-        found = [f"{self.mapped:,} tensors of {self.source or 'the source'} fill {self.filled:,} of ours: {self.parameters:,} parameters."]
+        found = [
+            (
+                f"{self.mapped:,} tensors of {self.source or 'the source'} fill {self.filled:,} "
+                f"of ours: {self.parameters:,} parameters."
+            )
+        ]
         found += [f"Tied: {name} is {other}." for name, other in self.tied.items()]
         found += [f"Ignored: {name}, {reason}." for name, reason in self.ignored.items()]
         kinds: dict[str, int] = {}
         for kind in self.casts.values():
             kinds[kind] = kinds.get(kind, 0) + 1
-        found += [f"Cast to float32: {count:,} tensors that were {kind}." for kind, count in kinds.items()]
-        return found + [f"{name}: {mark['bytes']:,} bytes, SHA-256 {mark['sha256']}." for name, mark in self.files.items()]
+        found += [
+            f"Cast to float32: {count:,} tensors that were {kind}." for kind, count in kinds.items()
+        ]
+        return found + [
+            f"{name}: {mark['bytes']:,} bytes, SHA-256 {mark['sha256']}."
+            for name, mark in self.files.items()
+        ]
 
 
 @dataclass(frozen=True)
@@ -135,15 +161,26 @@ class NameMap:
         for rule in self.rules:
             if isinstance(rule, Withhold):
                 continue
-            others = rule.parts if isinstance(rule, (Rename, Split)) else (rule.same_as,) if isinstance(rule, Tie) else ()
+            others = (
+                rule.parts
+                if isinstance(rule, (Rename, Split))
+                else (rule.same_as,)
+                if isinstance(rule, Tie)
+                else ()
+            )
             for other in others:
-                assert set(PLACEHOLDER.findall(rule.theirs)) == set(PLACEHOLDER.findall(other)), f"{rule}: placeholders differ"
+                assert set(PLACEHOLDER.findall(rule.theirs)) == set(PLACEHOLDER.findall(other)), (
+                    f"{rule}: placeholders differ"
+                )
 
-    def to_ours(self, tensors: Mapping[str, Tensor], wanted: Mapping[str, Shape], source: str = "The source") -> tuple[
-            dict[str, Tensor], Certificate]:  # fmt: skip
-        """Their tensors under our names, in float32, and what was done. wanted: the name and shape of each of ours.
+    def to_ours(
+        self, tensors: Mapping[str, Tensor], wanted: Mapping[str, Shape], source: str = "The source"
+    ) -> tuple[dict[str, Tensor], Certificate]:
+        """Their tensors under our names, in float32, and what was done. wanted: the name and shape
+        of each of ours.
 
-        Raises RunError listing everything missing, unexpected, of a wrong shape or not of floating point.
+        Raises RunError listing everything missing, unexpected, of a wrong shape or not of floating
+        point.
         """
         import torch
 
@@ -156,7 +193,11 @@ class NameMap:
             if isinstance(rule, Ignore):
                 certificate.ignored[name] = rule.reason
                 continue
-            parts = [part.format(**numbers) for part in rule.parts] if isinstance(rule, (Rename, Split)) else []
+            parts = (
+                [part.format(**numbers) for part in rule.parts]
+                if isinstance(rule, (Rename, Split))
+                else []
+            )
             if not isinstance(rule, (Rename, Split)) or any(part not in wanted for part in parts):
                 problems.append(f"'{name}' has no place in this model")
                 continue
@@ -170,17 +211,31 @@ class NameMap:
                 if tensor.dtype != torch.float32:
                     certificate.casts[name] = _kind(tensor)
                 certificate.mapped += 1
-                ours |= dict(zip(parts, _taken_apart(rule, tensor.float(), [wanted[part] for part in parts]), strict=True))
-        problems += [f"'{name}' is missing" for name in dict.fromkeys(self.their_name(one) for one in wanted if one not in met)]
+                ours |= dict(
+                    zip(
+                        parts,
+                        _taken_apart(rule, tensor.float(), [wanted[part] for part in parts]),
+                        strict=True,
+                    )
+                )
+        problems += [
+            f"'{name}' is missing"
+            for name in dict.fromkeys(self.their_name(one) for one in wanted if one not in met)
+        ]
         _refuse(problems, f"{source} does not fit")
-        certificate.filled, certificate.parameters = len(ours), sum(tensor.numel() for tensor in ours.values())
+        certificate.filled, certificate.parameters = (
+            len(ours),
+            sum(tensor.numel() for tensor in ours.values()),
+        )
         return {name: ours[name] for name in wanted}, certificate
 
     def to_theirs(self, tensors: Mapping[str, Tensor], dtypes: Mapping[str, str] | None = None,
                   source: str = "The run") -> dict[str, Tensor]:  # fmt: skip
-        """Our tensors under their names. dtypes: {their name: "float16"}, a certificate's casts, to be undone.
+        """Our tensors under their names. dtypes: {their name: "float16"}, a certificate's casts, to
+        be undone.
 
-        Raises RunError listing every tensor that has no name there and every part of a fused one that is missing.
+        Raises RunError listing every tensor that has no name there and every part of a fused one
+        that is missing.
         """
         import torch
 
@@ -209,29 +264,46 @@ class NameMap:
         return theirs
 
     def refuse_nonfinite(self, tensors: Mapping[str, Tensor], source: str) -> None:
-        """Raise RunError naming the tensors, of ours, that hold what is not a finite number: one of them spoils every answer."""
+        """Raise RunError naming the tensors, of ours, that hold what is not a finite number: one of
+        them spoils every answer.
+        """
         import torch
 
-        wrong = {name: int((~torch.isfinite(one)).sum()) for name, one in tensors.items() if not torch.isfinite(one).all()}
+        wrong = {
+            name: int((~torch.isfinite(one)).sum())
+            for name, one in tensors.items()
+            if not torch.isfinite(one).all()
+        }
         if wrong:
-            shown = ", ".join(f"{self.their_name(name)} ({count:,})" for name, count in list(wrong.items())[:3])
+            shown = ", ".join(
+                f"{self.their_name(name)} ({count:,})" for name, count in list(wrong.items())[:3]
+            )
             more = f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else ""
             raise RunError(
-                f"{source} holds weights that are NaN or infinite, in {shown}{more}: the file is damaged, or its training failed. Copy "
-                "it again; to take it as it is, import it with --allow-nonfinite."
+                f"{source} holds weights that are NaN or infinite, in {shown}{more}: the file is "
+                "damaged, or its training failed. Copy it again; to take it as it is, import it "
+                "with --allow-nonfinite."
             )
 
     def withheld(self, names: Iterable[str]) -> dict[str, str]:
         """Those names of ours that are not written there, and why."""
         rules = [rule for rule in self.rules if isinstance(rule, Withhold)]
-        return {name: rule.reason for name in names for rule in rules if _pattern(rule.ours).fullmatch(name)}
+        return {
+            name: rule.reason
+            for name in names
+            for rule in rules
+            if _pattern(rule.ours).fullmatch(name)
+        }
 
-    # Finding the rule ---------------------------------------------------------------------------------------------------
+    # Finding the rule -----------------------------------------------------------------------------
 
     def _rule_for(self, name: str) -> tuple[Rule | None, dict[str, str]]:
         """The one rule that speaks of a name of theirs, and the numbers in it."""
-        found = [(rule, match.groupdict()) for rule in self.rules
-                 if not isinstance(rule, Withhold) and (match := _pattern(rule.theirs).fullmatch(name))]  # fmt: skip
+        found = [
+            (rule, match.groupdict())
+            for rule in self.rules
+            if not isinstance(rule, Withhold) and (match := _pattern(rule.theirs).fullmatch(name))
+        ]
         assert len(found) < 2, f"several rules speak of '{name}': {[rule for rule, _ in found]}"
         return found[0] if found else (None, {})
 
@@ -249,10 +321,18 @@ class NameMap:
     def their_name(self, ours: str) -> str:
         """Return the name there of a tensor of ours."""
         found = self._rule_of_ours(ours)
-        return found[0].theirs.format(**found[1]) if found else f"{ours} (of ours, which no rule fills)"
+        return (
+            found[0].theirs.format(**found[1])
+            if found
+            else f"{ours} (of ours, which no rule fills)"
+        )
 
-    def _without_ties(self, tensors: Mapping[str, Tensor], certificate: Certificate) -> tuple[dict[str, Tensor], list[str]]:
-        """Second names taken out; where only a second name is there, its tensor stands under the first."""
+    def _without_ties(
+        self, tensors: Mapping[str, Tensor], certificate: Certificate
+    ) -> tuple[dict[str, Tensor], list[str]]:
+        """Second names taken out; where only a second name is there, its tensor stands under the
+        first.
+        """
         named, problems, second = {}, [], []
         for name, tensor in tensors.items():
             rule, numbers = self._rule_for(name)
@@ -278,7 +358,10 @@ def respelt(rules: Sequence[Rule], spelling: Mapping[str, str]) -> tuple[Rule, .
     """The same rules where names of theirs that end in a key of `spelling` end in its value."""
 
     def respell(name: str) -> str:
-        return next((name.removesuffix(old) + new for old, new in spelling.items() if name.endswith(old)), name)
+        return next(
+            (name.removesuffix(old) + new for old, new in spelling.items() if name.endswith(old)),
+            name,
+        )
 
     return tuple(_with_names(rule, respell) for rule in rules)
 
@@ -293,7 +376,9 @@ def _with_names(rule: Rule, change: Any) -> Rule:
 
 @cache
 def _pattern(name: str) -> re.Pattern[str]:
-    """Anchored; a placeholder is a whole number written in one way, the second time the same number."""
+    """Anchored; a placeholder is a whole number written in one way, the second time the same
+    number.
+    """
     text, seen = "", set()
     for place, part in enumerate(PLACEHOLDER.split(name)):
         if place % 2 == 0:
@@ -304,7 +389,7 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-# Tensors ----------------------------------------------------------------------------------------------------------------
+# Tensors ------------------------------------------------------------------------------------------
 
 
 def _their_shape(rule: Rename | Split, shapes: Sequence[Shape]) -> Shape:
@@ -325,7 +410,10 @@ def _taken_apart(rule: Rename | Split, tensor: Tensor, shapes: Sequence[Shape]) 
         tensor = _reordered(tensor, (rule.pairs // 2, 2))
     if len(shapes) == 1:
         return [tensor.contiguous()]
-    return [part.contiguous() for part in tensor.split([shape[rule.axis] for shape in shapes], rule.axis)]
+    return [
+        part.contiguous()
+        for part in tensor.split([shape[rule.axis] for shape in shapes], rule.axis)
+    ]
 
 
 def _put_together(rule: Rename | Split, parts: Sequence[Tensor]) -> Tensor:
@@ -350,7 +438,9 @@ def _same(one: Tensor, other: Tensor) -> bool:
     import torch
 
     alike = one.dtype == other.dtype and one.shape == other.shape
-    return alike and torch.equal(one.reshape(-1).view(torch.uint8), other.reshape(-1).view(torch.uint8))
+    return alike and torch.equal(
+        one.reshape(-1).view(torch.uint8), other.reshape(-1).view(torch.uint8)
+    )
 
 
 def _kind(tensor: Tensor | torch.dtype) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from ..model.config import RecurrentConfig
 
 PRESETS: dict[str, RecurrentConfig] = {
-    "rnnsearch-50": RecurrentConfig(),  # Bahdanau et al. 2015, section 4.2 and appendix A; 50 was its longest sentence
-    "recurrent-small": RecurrentConfig(embedding_width=256, width=256, attention_width=256, readout_width=256, dropout=0.2),
+    # Bahdanau et al. 2015, section 4.2 and appendix A; 50 was its longest sentence
+    "rnnsearch-50": RecurrentConfig(),
+    "recurrent-small": RecurrentConfig(
+        embedding_width=256, width=256, attention_width=256, readout_width=256, dropout=0.2
+    ),
 }

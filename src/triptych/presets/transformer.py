@@ -1,4 +1,6 @@
-"""Sizes of the encoder-decoder Transformer: those of 2017, and small ones for two processor cores."""
+"""Sizes of the encoder-decoder Transformer: those of 2017, and small ones for two processor
+cores.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,23 @@ from ..model.config import ModelConfig, StackConfig
 
 _BASE = StackConfig()  # the defaults are the base model of Vaswani et al. 2017, table 3
 _BIG = StackConfig(width=1024, heads=16, inner_width=4096, dropout=0.3)
-# Pre-norm trains at high rates with a short warm-up (Xiong et al. 2020), which is what minutes on two cores allow.
+# Pre-norm trains at high rates with a short warm-up (Xiong et al. 2020), which is what minutes on
+# two cores allow.
 _SMALL = StackConfig(layers=3, width=256, heads=4, inner_width=1024, norm_placement="pre")
 _TINY = StackConfig(layers=2, width=128, heads=4, inner_width=256, norm_placement="pre")
-# Lewis et al. 2019, section 3.1: post-norm, GELU, learned positions, a norm on the embeddings; for learning anew, no weights are read.
-_BART = StackConfig(layers=6, width=768, heads=12, inner_width=3072, activation="gelu", positions="learned", embedding_norm=True,
-                    attention_dropout=0.1, inner_dropout=0.1)  # fmt: skip
+# Lewis et al. 2019, section 3.1: post-norm, GELU, learned positions, a norm on the embeddings; for
+# learning anew, no weights are read.
+_BART = StackConfig(
+    layers=6,
+    width=768,
+    heads=12,
+    inner_width=3072,
+    activation="gelu",
+    positions="learned",
+    embedding_norm=True,
+    attention_dropout=0.1,
+    inner_dropout=0.1,
+)
 
 PRESETS: dict[str, ModelConfig] = {
     "transformer-base": ModelConfig(encoder=_BASE, decoder=_BASE),

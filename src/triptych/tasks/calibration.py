@@ -1,4 +1,6 @@
-"""Scores that can be taken at their word: a temperature and thresholds, fitted on development data. Plain numpy."""
+"""Scores that can be taken at their word: a temperature and thresholds, fitted on development data.
+Plain numpy.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,12 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """What to divide `logits` (B, C) by for the least negative log-likelihood (Guo et al. 2017, section 4.2).
+    """What to divide `logits` (B, C) by for the least negative log-likelihood (Guo et al. 2017,
+    section 4.2).
 
-    targets: (B,) numbers of the right labels, or (B, C) of 0 and 1 for labels that stand each for itself. Where all are answered right
-    no temperature is too low, and any score would end at 1; so many texts vouch for 1 - 1 / (B + 2) (Platt 1999, section 2.2).
+    targets: (B,) numbers of the right labels, or (B, C) of 0 and 1 for labels that stand each for
+    itself. Where all are answered right no temperature is too low, and any score would end at 1; so
+    many texts vouch for 1 - 1 / (B + 2) (Platt 1999, section 2.2).
     """
     several = targets.ndim == 2
     wanted = targets.astype(float) if several else np.eye(logits.shape[1])[targets]
@@ -38,7 +42,9 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
         if several:
             return float((np.logaddexp(0, scaled) - wanted * scaled).mean())
         top = scaled.max(1)
-        return float((top + np.log(np.exp(scaled - top[:, None]).sum(1)) - (wanted * scaled).sum(1)).mean())
+        return float(
+            (top + np.log(np.exp(scaled - top[:, None]).sum(1)) - (wanted * scaled).sum(1)).mean()
+        )
 
     low, high, golden = LOWEST, HIGHEST, (math.sqrt(5) - 1) / 2
     for _ in range(40):  # golden-section search: the likelihood has one valley
@@ -48,7 +54,9 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
 
 
 def fit_thresholds(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(B, C) both -> (C,): from which probability on a label is given, for the best F1 of each; 0.5 where it never stands."""
+    """(B, C) both -> (C,): from which probability on a label is given, for the best F1 of each; 0.5
+    where it never stands.
+    """
     found = np.full(targets.shape[1], 0.5)
     for label in range(targets.shape[1]):
         order = np.argsort(-probabilities[:, label], kind="stable")
@@ -56,7 +64,8 @@ def fit_thresholds(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray
         if not hits[-1]:
             continue
         scores = 2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])
-        ends = np.append(sorted_probabilities[:-1] != sorted_probabilities[1:], True)  # equal ones are given or not together
+        # equal ones are given or not together
+        ends = np.append(sorted_probabilities[:-1] != sorted_probabilities[1:], True)
         best = int(np.argmax(np.where(ends, scores, -1)))
         following = sorted_probabilities[best + 1] if best + 1 < len(order) else 0.0
         found[label] = (sorted_probabilities[best] + following) / 2

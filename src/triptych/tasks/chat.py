@@ -1,7 +1,9 @@
-"""Chat: what an assistant says next in a conversation, learnt from its own words alone, for models that only write.
+"""Chat: what an assistant says next in a conversation, learnt from its own words alone, for models
+that only write.
 
-The loss is that of language modelling where the assistant speaks, its end of turn included, and nothing elsewhere (Ouyang et al.
-2022, section 3.5, without their other stages). How turns are written as tokens is in `turns.py`.
+The loss is that of language modelling where the assistant speaks, its end of turn included, and
+nothing elsewhere (Ouyang et al. 2022, section 3.5, without their other stages). How turns are
+written as tokens is in `turns.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from .turns import NONE, TEMPLATES, Conversation, Template
 
 OPTIONS: dict[str, Any] = {
     "context": 256,  # tokens that the model sees at once
-    "template": None,  # marks or text (turns.py); None: that of the run it starts from, else marks where its tokenizer can have them
+    # marks or text (turns.py); None: that of the run it starts from, else marks where its tokenizer
+    # can have them
+    "template": None,
     "system_form": None,  # a role's own form, around {content}
     "user_form": None,  # the same for the user's turns
     "assistant_form": None,  # with <end> right after {content}
@@ -34,34 +38,57 @@ SMALLEST = 16  # tokens of context
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key, a value that cannot be, a template without an end."""
+    """The task with its options checked. Raises UsageError for an unknown key, a value that cannot
+    be, a template without an end.
+    """
     chosen = check_options(options, OPTIONS)
     forms, explicit = forms_of(chosen)
     Template(forms)
     plain = writing.build({key: chosen[key] for key in ("context", "label_smoothing")})
-    return conversing(plain, replace(
-        plain, name="chat", options=chosen, needs=("messages",), prepare=partial(prepare, forms=forms),
-        encode=partial(encode, context=chosen["context"]), loss=partial(loss, plain=plain.loss), adopt=partial(adopt, explicit=explicit),
-        score=score,
-    ), chosen["context"])  # fmt: skip
+    return conversing(
+        plain,
+        replace(
+            plain,
+            name="chat",
+            options=chosen,
+            needs=("messages",),
+            prepare=partial(prepare, forms=forms),
+            encode=partial(encode, context=chosen["context"]),
+            loss=partial(loss, plain=plain.loss),
+            adopt=partial(adopt, explicit=explicit),
+            score=score,
+        ),
+        chosen["context"],
+    )
 
 
 def conversing(plain: Task, task: Task, context: int) -> Task:
     """What every task has in common that answers in a conversation."""
     return replace(
-        task, head=partial(head, context=context), answer=partial(answer, write=plain.answer), read=partial(read, plain=plain.read),
-        check=partial(check, context=context), draws=False, empty=False, window=None, cut=None,
-    )  # fmt: skip
+        task,
+        head=partial(head, context=context),
+        answer=partial(answer, write=plain.answer),
+        read=partial(read, plain=plain.read),
+        check=partial(check, context=context),
+        draws=False,
+        empty=False,
+        window=None,
+        cut=None,
+    )
 
 
 def check_options(options: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """The options with the defaults of those not given."""
     for key in options:
         if key not in known:
-            raise unknown("recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *known)])
+            raise unknown(
+                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *known)]
+            )
     context = options.get("context", known["context"])
     if isinstance(context, bool) or not isinstance(context, int) or context < SMALLEST:
-        raise UsageError(f"task.context is {context!r}; it must be a whole number of at least {SMALLEST} tokens.")
+        raise UsageError(
+            f"task.context is {context!r}; it must be a whole number of at least {SMALLEST} tokens."
+        )
     return {**known, **options}
 
 
@@ -75,22 +102,30 @@ def forms_of(chosen: Mapping[str, Any]) -> tuple[dict[str, str], bool]:
 
 
 def prepare(examples: Sequence[Example], forms: Mapping[str, str]) -> Labels:
-    """{"template": role -> form, "tags": marks that the tokenizer must hold, "roles": those that speak}."""
+    """{"template": role -> form, "tags": marks that the tokenizer must hold, "roles": those that
+    speak}.
+    """
     roles = {message["role"] for example in examples for message in example.messages or ()}
     if "assistant" not in roles:
-        raise DataError("There is nothing to train on: in no conversation of the training data does the assistant speak.")
+        raise DataError(
+            "There is nothing to train on: in no conversation of the training data does the "
+            "assistant speak."
+        )
     return {"template": dict(forms), "tags": Template(forms).tags, "roles": sorted(roles)}
 
 
 def adopt(labels: Labels, started: Labels, tokenizers: Tokenizers, explicit: bool) -> Labels:
-    """The template of the run that it starts from; of one that has none, text, where its tokenizer lacks the marks."""
+    """The template of the run that it starts from; of one that has none, text, where its tokenizer
+    lacks the marks.
+    """
     lacking = [tag for tag in labels["tags"] if tag not in tokenizers.target.tags]
     if explicit and lacking:
         marks = ", ".join(f"<{tag}>" for tag in lacking)
         raise UsageError(
-            f"The template needs the special tokens {marks}, which the tokenizer of the run it starts from does not have. Take "
-            "task.template = \"text\", whose marks are ordinary text, or leave it out."
-        )  # fmt: skip
+            f"The template needs the special tokens {marks}, which the tokenizer of the run it "
+            'starts from does not have. Take task.template = "text", whose marks are ordinary '
+            "text, or leave it out."
+        )
     if explicit or not (lacking or "template" in started):
         return labels
     forms = started.get("template", TEMPLATES["text"])
@@ -104,10 +139,19 @@ def turned(example: Example, tokenizers: Tokenizers, labels: Labels, context: in
     return Template(labels["template"]).conversation(example.messages, tokenizers.target, context)
 
 
-def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
-           *, context: int) -> list[Encoded]:  # fmt: skip
-    """To learn from: windows of whole turns, told the assistant's words and ends; `unseen` of the last says how many of these no window
-    has room for. In use: the turns to answer; `about` says how many tokens were left out of them. Nothing is drawn."""
+def encode(
+    example: Example,
+    tokenizers: Tokenizers,
+    labels: Labels,
+    purpose: Purpose,
+    generator: np.random.Generator | None = None,
+    *,
+    context: int,
+) -> list[Encoded]:
+    """To learn from: windows of whole turns, told the assistant's words and ends; `unseen` of the
+    last says how many of these no window has room for. In use: the turns to answer; `about` says
+    how many tokens were left out of them. Nothing is drawn.
+    """
     conversation = turned(example, tokenizers, labels, context)
     if purpose == "train":
         windows = [told(*window) for window in conversation.windows()]
@@ -116,7 +160,10 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
             last.unseen = said - sum(one.weight for one in windows)
         return windows
     if (example.messages or [])[-1]["role"] != "user":
-        raise DataError(f"{example.place or 'A conversation'}: the last message is not the user's, so there is nothing to answer.")
+        raise DataError(
+            f"{example.place or 'A conversation'}: the last message is not the user's, so there "
+            "is nothing to answer."
+        )
     ids, unread = conversation.prompt()
     return [Encoded({"target": np.array(ids, dtype=np.int64)}, about=unread)]
 
@@ -125,16 +172,22 @@ def told(ids: Sequence[int], words: Sequence[int]) -> Encoded:
     """words: what is told at each place, or NONE."""
     wanted = np.array(words, dtype=np.int64)
     learnt = wanted != NONE
-    return Encoded({"target": np.array(ids, dtype=np.int64), "learnt": learnt.astype(np.int64)}, {"tokens": wanted[learnt]})
+    return Encoded(
+        {"target": np.array(ids, dtype=np.int64), "learnt": learnt.astype(np.int64)},
+        {"tokens": wanted[learnt]},
+    )
 
 
 def check(encoded: Sequence[list[Encoded]], tokenizers: Tokenizers, *, context: int) -> None:
-    """Raises DataError unless the end of some turn carries loss: a model that never learnt to stop would talk on."""
+    """Raises DataError unless the end of some turn carries loss: a model that never learnt to stop
+    would talk on.
+    """
     end = tokenizers.target.end_id
     if not any(bool((one.targets["tokens"] == end).any()) for pieces in encoded for one in pieces):
         raise DataError(
-            f"No end of a turn carries loss: every answer is longer than task.context = {context} tokens leaves room for, so the "
-            "model would never learn to stop. Give a larger task.context, or shorter answers."
+            f"No end of a turn carries loss: every answer is longer than task.context = {context} "
+            "tokens leaves room for, so the model would never learn to stop. Give a larger "
+            "task.context, or shorter answers."
         )
 
 
@@ -147,16 +200,24 @@ def head(config: Any, labels: Labels, *, context: int) -> Any:
 
 
 def loss(output: Any, batch: Batch, *, plain: Any) -> dict[str, tuple[Any, int, float]]:
-    """That of language modelling; untold: for each token that was told, how many were not for want of room."""
+    """That of language modelling; untold: for each token that was told, how many were not for want
+    of room.
+    """
     import torch
 
     found = plain(output, batch)
-    lost = torch.tensor(float(sum(one.unseen for one in batch.encoded)), device=output.states.device)
+    lost = torch.tensor(
+        float(sum(one.unseen for one in batch.encoded)), device=output.states.device
+    )
     return {**found, "untold": (lost, batch.counts["tokens"], 0.0)}
 
 
-def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, write: Any) -> list[Any]:
-    """For each conversation what the assistant says next, best first, with how many tokens of it were not read."""
+def answer(
+    model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, write: Any
+) -> list[Any]:
+    """For each conversation what the assistant says next, best first, with how many tokens of it
+    were not read.
+    """
     found = write(model, head, batch, settings, tokenizers)
     return [
         [replace(one, unread=one.unread + (encoded.about or 0)) for one in several]
@@ -171,12 +232,19 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, plain:
     return best
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
-    """loss (nats a token of the assistant's, ends of turns counted), perplexity, bits_per_byte of its words' UTF-8.
+def score(
+    predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
+) -> Scores:
+    """loss (nats a token of the assistant's, ends of turns counted), perplexity, bits_per_byte of
+    its words' UTF-8.
 
-    What an answer longer than the context loses is told by nothing; among the bits it counts as the rest does on average.
+    What an answer longer than the context loses is told by nothing; among the bits it counts as the
+    rest does on average.
     """
     losses = {**losses, "count": losses["count"] * (1 + losses.get("untold", 0.0))}
-    spoken = ("".join(one["content"] for one in example.messages or () if one["role"] == "assistant") for example in examples)
+    spoken = (
+        "".join(one["content"] for one in example.messages or () if one["role"] == "assistant")
+        for example in examples
+    )
     found = writing.score(predictions, [Example(text=text) for text in spoken], losses)
     return Scores(found.values, {"loss": "nats a token of the assistant's words and ends of turns"})

@@ -1,4 +1,6 @@
-"""Classification of texts and of pairs of texts: one label, several labels, or a number (regression)."""
+"""Classification of texts and of pairs of texts: one label, several labels, or a number
+(regression).
+"""
 
 from __future__ import annotations
 
@@ -22,43 +24,69 @@ from .task import Labels, Prediction, Purpose, Scores, Task
 OPTIONS: dict[str, Any] = {
     "learn": "label",  # "label": one of several; "labels": any number of several; "value": a number
     "pair": False,  # two texts are judged together: text and text_pair
-    "window": 384,  # tokens read at once, begin and end included; a longer text is read in several windows, which are merged
+    # tokens read at once, begin and end included; a longer text is read in several windows, which
+    # are merged
+    "window": 384,
     "stride": 256,  # tokens from the start of one window to the start of the next
-    "pooling": "mean",  # of the states: "mean", "first", "max", or "compare" for pairs (u, v, |u - v|, u * v)
-    "shortcut": False,  # the mean of the token table's rows beside the states: helps where texts are few
-    "bigrams": 0,  # so many hashed weights for pairs of neighbouring tokens beside the states, say 65536: helps the same
+    # of the states: "mean", "first", "max", or "compare" for pairs (u, v, |u - v|, u * v)
+    "pooling": "mean",
+    # the mean of the token table's rows beside the states: helps where texts are few
+    "shortcut": False,
+    # so many hashed weights for pairs of neighbouring tokens beside the states, say 65536: helps
+    # the same
+    "bigrams": 0,
     "hidden": False,  # a dense layer with tanh before the outputs
     "dropout": 0.1,  # in the head; the model's own stands in the table `model`
-    "token_dropout": 0.0,  # the probability that a token is left out of a training text, drawn anew in every epoch
+    # the probability that a token is left out of a training text, drawn anew in every epoch
+    "token_dropout": 0.0,
     "label_smoothing": 0.0,  # Szegedy et al. 2016, section 7
     "r_drop": 0.0,  # agreement of two passes with different dropout: alpha of Liang et al. 2021
-    "positive": None,  # the label whose F1 is the score, like "spam"; without it the score is accuracy and F1 a mean over labels
-    "calibrate": True,  # fit a temperature (and for several labels thresholds) on the development data after training
+    # the label whose F1 is the score, like "spam"; without it the score is accuracy and F1 a mean
+    # over labels
+    "positive": None,
+    # fit a temperature (and for several labels thresholds) on the development data after training
+    "calibrate": True,
 }
 KINDS = ("label", "labels", "value")
-SHARES = {"dropout": 1.0, "token_dropout": 1.0, "label_smoothing": 1.0, "r_drop": math.inf}  # option -> below what it must be
+# option -> below what it must be
+SHARES = {"dropout": 1.0, "token_dropout": 1.0, "label_smoothing": 1.0, "r_drop": math.inf}
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
     chosen = _checked(options)
     kind, pair = chosen["learn"], chosen["pair"]
     return Task(
-        name="classification", options=chosen, needs=("text", *(["text_pair"] if pair else []), kind),
-        prepare=partial(prepare, kind=kind, positive=chosen["positive"]), encode=partial(encode, options=chosen),
+        name="classification",
+        options=chosen,
+        needs=("text", *(["text_pair"] if pair else []), kind),
+        prepare=partial(prepare, kind=kind, positive=chosen["positive"]),
+        encode=partial(encode, options=chosen),
         head=partial(head, options=chosen),
-        loss=partial(loss, kind=kind, label_smoothing=chosen["label_smoothing"], r_drop=chosen["r_drop"]),
-        answer=partial(answer, kind=kind), read=partial(read, kind=kind),
+        loss=partial(
+            loss, kind=kind, label_smoothing=chosen["label_smoothing"], r_drop=chosen["r_drop"]
+        ),
+        answer=partial(answer, kind=kind),
+        read=partial(read, kind=kind),
         score=partial(score, kind=kind, positive=chosen["positive"]),
-        passes=2 if chosen["r_drop"] else 1, draws=chosen["token_dropout"] > 0, windows=True,
-        calibrate=partial(calibrate, kind=kind) if chosen["calibrate"] and kind != "value" else None, survey=survey,
-    )  # fmt: skip
+        passes=2 if chosen["r_drop"] else 1,
+        draws=chosen["token_dropout"] > 0,
+        windows=True,
+        calibrate=partial(calibrate, kind=kind)
+        if chosen["calibrate"] and kind != "value"
+        else None,
+        survey=survey,
+    )
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
     for key in options:
         if key not in OPTIONS:
-            raise unknown("recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)])
+            raise unknown(
+                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
+            )
     chosen = {**OPTIONS, **options}
     if chosen["learn"] not in KINDS:
         raise unknown("task.learn", str(chosen["learn"]), KINDS)
@@ -69,26 +97,49 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(chosen[key], bool):
             raise UsageError(f"task.{key} is {chosen[key]!r}; it must be true or false.")
     if chosen["pooling"] == "compare" and not chosen["pair"]:
-        raise UsageError("task.pooling = 'compare' needs two texts: set task.pair = true, or pool by 'mean'.")
-    if isinstance(chosen["bigrams"], bool) or not isinstance(chosen["bigrams"], int) or chosen["bigrams"] < 0:
-        raise UsageError(f"task.bigrams is {chosen['bigrams']!r}; it must be 0 (off) or a whole number of weights.")
+        raise UsageError(
+            "task.pooling = 'compare' needs two texts: set task.pair = true, or pool by 'mean'."
+        )
+    if (
+        isinstance(chosen["bigrams"], bool)
+        or not isinstance(chosen["bigrams"], int)
+        or chosen["bigrams"] < 0
+    ):
+        raise UsageError(
+            f"task.bigrams is {chosen['bigrams']!r}; it must be 0 (off) or a whole number of "
+            "weights."
+        )
     for key, below in SHARES.items():
         value = chosen[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < below:
-            raise UsageError(f"task.{key} is {value!r}; it must be 0 (off) or more{', and below 1' if below == 1 else ''}.")
+            raise UsageError(
+                f"task.{key} is {value!r}; it must be 0 (off) or "
+                f"more{', and below 1' if below == 1 else ''}."
+            )
     for key, least in (("window", 16), ("stride", 1)):
         if isinstance(chosen[key], bool) or not isinstance(chosen[key], int) or chosen[key] < least:
-            raise UsageError(f"task.{key} is {chosen[key]!r}; it must be a whole number, {least} or more.")
+            raise UsageError(
+                f"task.{key} is {chosen[key]!r}; it must be a whole number, {least} or more."
+            )
     if chosen["stride"] > chosen["window"] - 2:
-        raise UsageError(f"task.stride is {chosen['stride']}; over task.window - 2 = {chosen['window'] - 2} tokens would be passed over.")
+        raise UsageError(
+            f"task.stride is {chosen['stride']}; over task.window - 2 = {chosen['window'] - 2} "
+            "tokens would be passed over."
+        )
     positive = chosen["positive"]
     if positive is not None and (not isinstance(positive, str) or chosen["learn"] != "label"):
-        raise UsageError(f"task.positive is {positive!r}; it must be a label, and task.learn must be 'label'.")
+        raise UsageError(
+            f"task.positive is {positive!r}; it must be a label, and task.learn must be 'label'."
+        )
     return chosen
 
 
-def prepare(examples: Sequence[Example], kind: str = "label", positive: str | None = None) -> Labels:
-    """{"labels": names, sorted}; of a number {"value": mean, deviation, lowest and highest of the training texts}."""
+def prepare(
+    examples: Sequence[Example], kind: str = "label", positive: str | None = None
+) -> Labels:
+    """{"labels": names, sorted}; of a number {"value": mean, deviation, lowest and highest of the
+    training texts}.
+    """
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable text.")
     for example in examples:
@@ -98,12 +149,25 @@ def prepare(examples: Sequence[Example], kind: str = "label", positive: str | No
         values = np.array([example.value for example in examples], dtype=float)
         spread = float(values.std())
         if not spread:
-            raise DataError(f"All {len(values):,} training texts have the value {values[0]:g}: there is nothing to tell apart.")
-        return {"value": {"mean": float(values.mean()), "deviation": spread, "low": float(values.min()), "high": float(values.max())}}
+            raise DataError(
+                f"All {len(values):,} training texts have the value {values[0]:g}: there is "
+                "nothing to tell apart."
+            )
+        return {
+            "value": {
+                "mean": float(values.mean()),
+                "deviation": spread,
+                "low": float(values.min()),
+                "high": float(values.max()),
+            }
+        }
     names = sorted({name for example in examples for name in labels_of(example, kind)})
     if len(names) < (2 if kind == "label" else 1):
-        raise DataError(f"All training texts have the label {names}: there is nothing to tell apart." if names else
-                        "No training text has a label.")  # fmt: skip
+        raise DataError(
+            f"All training texts have the label {names}: there is nothing to tell apart."
+            if names
+            else "No training text has a label."
+        )
     if positive is not None and positive not in names:
         raise unknown("label", positive, names, "in task.positive")
     return {"labels": names}
@@ -113,12 +177,21 @@ def labels_of(example: Example, kind: str) -> list[str]:
     return [example.label or ""] if kind == "label" else list(example.labels or ())
 
 
-def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose,
-           generator: np.random.Generator | None = None, *, options: Mapping[str, Any] = OPTIONS) -> list[Encoded]:  # fmt: skip
-    """source = begin text end, and of a pair begin first end second end with segments 0 and 1; a window each.
+def encode(
+    example: Example,
+    tokenizers: Tokenizers,
+    labels: Labels,
+    purpose: Purpose,
+    generator: np.random.Generator | None = None,
+    *,
+    options: Mapping[str, Any] = OPTIONS,
+) -> list[Encoded]:
+    """source = begin text end, and of a pair begin first end second end with segments 0 and 1; a
+    window each.
 
-    targets: {"text": (1,) that a mean counts, "label": (1,) number | "labels": (C,) of 0 and 1 | "value": (1,) in standard
-    deviations from the mean}. A label that training did not know is -1: no loss, and its answer is wrong.
+    targets: {"text": (1,) that a mean counts, "label": (1,) number | "labels": (C,) of 0 and 1 |
+    "value": (1,) in standard deviations from the mean}. A label that training did not know is -1:
+    no loss, and its answer is wrong.
     """
     tokenizer = tokenizers.source
     texts = [example.text, example.text_pair] if options["pair"] else [example.text]
@@ -150,7 +223,10 @@ def _targets(example: Example, labels: Labels, kind: str) -> dict[str, np.ndarra
     counted = {"text": np.ones(1, dtype=np.int64)}
     if kind == "value":
         scale = labels["value"]
-        return {**counted, "value": np.array([(given - scale["mean"]) / scale["deviation"]], dtype=np.float32)}
+        return {
+            **counted,
+            "value": np.array([(given - scale["mean"]) / scale["deviation"]], dtype=np.float32),
+        }
     places = {name: place for place, name in enumerate(labels["labels"])}
     if kind == "label":
         return {**counted, "label": np.array([places.get(given, -1)], dtype=np.int64)}
@@ -164,16 +240,32 @@ def head(config: Any, labels: Labels, options: Mapping[str, Any] = OPTIONS) -> A
 
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
-        raise UsageError("Classification needs a model with an encoder alone, like model.preset = 'encoder-tiny'.")
+        raise UsageError(
+            "Classification needs a model with an encoder alone, like model.preset = "
+            "'encoder-tiny'."
+        )
     if encoder.positions == "learned" and options["window"] > encoder.max_positions:
-        raise UsageError(f"task.window is {options['window']}; this model has places for {encoder.max_positions} tokens at most.")
-    return Classifier(encoder.width, labels.get("labels", []), pooling=options["pooling"], hidden=options["hidden"],
-                      shortcut=options["shortcut"], bigrams=options["bigrams"], drop=options["dropout"],
-                      scale=labels.get("value"), vocabulary=config.source_vocabulary_size or config.vocabulary_size)  # fmt: skip
+        raise UsageError(
+            f"task.window is {options['window']}; this model has places for "
+            f"{encoder.max_positions} tokens at most."
+        )
+    return Classifier(
+        encoder.width,
+        labels.get("labels", []),
+        pooling=options["pooling"],
+        hidden=options["hidden"],
+        shortcut=options["shortcut"],
+        bigrams=options["bigrams"],
+        drop=options["dropout"],
+        scale=labels.get("value"),
+        vocabulary=config.source_vocabulary_size or config.vocabulary_size,
+    )
 
 
 def survey(head: Any, encoded: Sequence[list[Encoded]]) -> None:
-    """Set how heavy each token is where two texts are compared: log((1 + N) / (1 + texts that have it)), of begin and end nothing."""
+    """Set how heavy each token is where two texts are compared: log((1 + N) / (1 + texts that have
+    it)), of begin and end nothing.
+    """
     if head.importance is None:
         return
     import torch
@@ -188,24 +280,39 @@ def survey(head: Any, encoded: Sequence[list[Encoded]]) -> None:
     head.importance.copy_(torch.from_numpy(weights))
 
 
-def loss(output: Any, batch: Batch, kind: str = "label", label_smoothing: float = 0.0, r_drop: float = 0.0,
-         ) -> dict[str, tuple[Any, int, float]]:  # fmt: skip
-    """loss: what is learnt, cross-entropy in nats (smoothed, with R-Drop's disagreement), summed over texts, a window counting
-    as a text; nll: plain and with the fitted temperature, reported. Of a number: squared error in variances.
+def loss(
+    output: Any,
+    batch: Batch,
+    kind: str = "label",
+    label_smoothing: float = 0.0,
+    r_drop: float = 0.0,
+) -> dict[str, tuple[Any, int, float]]:
+    """loss: what is learnt, cross-entropy in nats (smoothed, with R-Drop's disagreement), summed
+    over texts, a window counting as a text; nll: plain and with the fitted temperature, reported.
+    Of a number: squared error in variances.
     """
     from ..model import classifier_loss
 
     count = batch.counts["tokens"]
-    learnt, plain = classifier_loss.losses(output.logits, output.temperature, batch.targets[kind], kind, label_smoothing)
+    learnt, plain = classifier_loss.losses(
+        output.logits, output.temperature, batch.targets[kind], kind, label_smoothing
+    )
     found = {"loss": (learnt, count, 1.0), "nll": (plain.detach(), count, 0.0)}
     if r_drop and batch.passes == 2:
         apart = classifier_loss.disagreement(output.logits, kind)
-        found |= {"loss": (learnt + r_drop * apart, count, 1.0), "disagreement": (apart.detach(), count, 0.0)}
+        found |= {
+            "loss": (learnt + r_drop * apart, count, 1.0),
+            "disagreement": (apart.detach(), count, 0.0),
+        }
     return found
 
 
-def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, kind: str = "label") -> list[Any]:
-    """(weight of the window in tokens, outputs (C,) divided by the temperature, the head's names, thresholds and scale)."""
+def answer(
+    model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, kind: str = "label"
+) -> list[Any]:
+    """(weight of the window in tokens, outputs (C,) divided by the temperature, the head's names,
+    thresholds and scale).
+    """
     import torch
 
     from ..model.heads import output_of
@@ -214,34 +321,54 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
         output = output_of(model, head, batch.inputs)
         logits = (output.logits / output.temperature.float()).cpu().numpy().astype(float)
     thresholds = head.thresholds.float().cpu().numpy()
-    return [(one.about, row, head.names, thresholds, head.scale) for one, row in zip(batch.encoded, logits, strict=True)]
+    return [
+        (one.about, row, head.names, thresholds, head.scale)
+        for one, row in zip(batch.encoded, logits, strict=True)
+    ]
 
 
-def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, kind: str = "label") -> Prediction:
+def read(
+    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, kind: str = "label"
+) -> Prediction:
     """The windows' outputs, averaged with their tokens as weights.
 
-    For one label the mean of log-probabilities, made to sum to one, is the softmax of the mean of the outputs.
+    For one label the mean of log-probabilities, made to sum to one, is the softmax of the mean of
+    the outputs.
     """
     weights = np.array([weight for weight, *_ in raw], dtype=float)
     merged = np.average(np.stack([row for _, row, *_ in raw]), axis=0, weights=weights)
     names, thresholds, scale = raw[0][2:]
     if kind == "value":
-        value = min(max(float(merged[0]) * scale["deviation"] + scale["mean"], scale["low"]), scale["high"])
+        value = min(
+            max(float(merged[0]) * scale["deviation"] + scale["mean"], scale["low"]), scale["high"]
+        )
         return Prediction(f"{value:.3f}", score=value, details={"value": value})
     chances = softmax(merged) if kind == "label" else sigmoid(merged)
-    table = {names[place]: float(chances[place]) for place in np.argsort(-chances, kind="stable").tolist()}
+    table = {
+        names[place]: float(chances[place])
+        for place in np.argsort(-chances, kind="stable").tolist()
+    }
     if kind == "label":
         best = next(iter(table))
         return Prediction(best, score=table[best], details={"label": best, "probabilities": table})
     given = [name for name in table if table[name] >= thresholds[names.index(name)]]
     sure = min([table[name] if name in given else 1 - table[name] for name in table], default=1.0)
-    return Prediction(", ".join(given), score=sure, details={"labels": given, "probabilities": table})
+    return Prediction(
+        ", ".join(given), score=sure, details={"labels": given, "probabilities": table}
+    )
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float], kind: str = "label",
-          positive: str | None = None) -> Scores:  # fmt: skip
-    """label: accuracy, f1, mcc, calibration_error (f1 first where `positive` is named); labels: f1 (micro), f1_macro,
-    exact_match; value: pearson, spearman. Then loss. A text without an answer is wrong."""
+def score(
+    predictions: Sequence[Prediction],
+    examples: Sequence[Example],
+    losses: Mapping[str, float],
+    kind: str = "label",
+    positive: str | None = None,
+) -> Scores:
+    """label: accuracy, f1, mcc, calibration_error (f1 first where `positive` is named); labels: f1
+    (micro), f1_macro, exact_match; value: pearson, spearman. Then loss. A text without an answer is
+    wrong.
+    """
     for example in examples:
         if getattr(example, kind) is None:
             raise DataError(f"{example.place or 'An example'} has no {kind} to score against.")
@@ -249,19 +376,40 @@ def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses
     if kind == "value":
         ours = [one.details.get("value", 0.0) for one in predictions]
         theirs = [example.value or 0.0 for example in examples]
-        values = {"pearson": metrics.pearson(ours, theirs), "spearman": metrics.spearman(ours, theirs)}
+        values = {
+            "pearson": metrics.pearson(ours, theirs),
+            "spearman": metrics.spearman(ours, theirs),
+        }
     elif kind == "labels":
-        found = metrics.label_sets([one.details.get("labels", []) for one in predictions], [labels_of(one, kind) for one in examples])
-        values = {"f1": found["f1_micro"], "f1_macro": found["f1_macro"], "exact_match": found["exact_match"]}
+        found = metrics.label_sets(
+            [one.details.get("labels", []) for one in predictions],
+            [labels_of(one, kind) for one in examples],
+        )
+        values = {
+            "f1": found["f1_micro"],
+            "f1_macro": found["f1_macro"],
+            "exact_match": found["exact_match"],
+        }
         signatures["f1"] = metrics.SIGNATURES["f1_micro"]
     else:
-        ours, theirs = [one.text for one in predictions], [example.label or "" for example in examples]
+        ours, theirs = (
+            [one.text for one in predictions],
+            [example.label or "" for example in examples],
+        )
         right = [one == other for one, other in zip(ours, theirs, strict=True)]
-        values = {"accuracy": metrics.accuracy(ours, theirs), "f1": metrics.f1(ours, theirs, positive), "mcc": metrics.mcc(ours, theirs),
-                  "calibration_error": metrics.calibration_error([one.score or 0.0 for one in predictions], right)}  # fmt: skip
+        values = {
+            "accuracy": metrics.accuracy(ours, theirs),
+            "f1": metrics.f1(ours, theirs, positive),
+            "mcc": metrics.mcc(ours, theirs),
+            "calibration_error": metrics.calibration_error(
+                [one.score or 0.0 for one in predictions], right
+            ),
+        }
         if positive is not None:
             values = {"f1": values.pop("f1"), **values}
-        signatures["f1"] = f"of '{positive}'" if positive is not None else "mean over labels (macro)"
+        signatures["f1"] = (
+            f"of '{positive}'" if positive is not None else "mean over labels (macro)"
+        )
     signatures |= {name: metrics.SIGNATURES[name] for name in values if name not in signatures}
     unseen = _unseen(predictions, examples, kind)
     if unseen:
@@ -271,17 +419,31 @@ def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses
     return Scores(values, signatures)
 
 
-def _unseen(predictions: Sequence[Prediction], examples: Sequence[Example], kind: str) -> str | None:
+def _unseen(
+    predictions: Sequence[Prediction], examples: Sequence[Example], kind: str
+) -> str | None:
     """Names of labels that training did not know, so that no answer to them can be right."""
-    known = next((one.details["probabilities"] for one in predictions if "probabilities" in one.details), None)
+    known = next(
+        (one.details["probabilities"] for one in predictions if "probabilities" in one.details),
+        None,
+    )
     if known is None:
         return None
-    others = Counter(name for example in examples for name in labels_of(example, kind) if name not in known)
-    return "counted as wrong: " + ", ".join(f"'{name}' ({count:,})" for name, count in sorted(others.items())) if others else None
+    others = Counter(
+        name for example in examples for name in labels_of(example, kind) if name not in known
+    )
+    return (
+        "counted as wrong: "
+        + ", ".join(f"'{name}' ({count:,})" for name, count in sorted(others.items()))
+        if others
+        else None
+    )
 
 
 def calibrate(model: Any, head: Any, batches: Sequence[Batch], kind: str = "label") -> str | None:
-    """Set the head's temperature, and for several labels its thresholds, from development texts (windows merged as in use)."""
+    """Set the head's temperature, and for several labels its thresholds, from development texts
+    (windows merged as in use).
+    """
     import torch
 
     from ..model.heads import output_of
@@ -290,23 +452,41 @@ def calibrate(model: Any, head: Any, batches: Sequence[Batch], kind: str = "labe
     rows: dict[int, list[tuple[float, np.ndarray, np.ndarray]]] = {}
     for batch in batches:
         inputs = {name: tensor.to(head.temperature.device) for name, tensor in batch.inputs.items()}
-        for one, logits in zip(batch.encoded, output_of(model, head, inputs).logits.cpu().numpy().astype(float), strict=True):
+        for one, logits in zip(
+            batch.encoded,
+            output_of(model, head, inputs).logits.cpu().numpy().astype(float),
+            strict=True,
+        ):
             rows.setdefault(one.index, []).append((one.about, logits, one.targets[kind]))
     kept = [row for row in rows.values() if kind == "labels" or row[0][2][0] >= 0]
     if len(kept) < FEWEST:
-        return f"{len(kept)} development texts are too few to calibrate scores; {FEWEST} are needed."
-    logits = np.stack([np.average([one for _, one, _ in row], axis=0, weights=[weight for weight, *_ in row]) for row in kept])
+        return (
+            f"{len(kept)} development texts are too few to calibrate scores; {FEWEST} are needed."
+        )
+    logits = np.stack(
+        [
+            np.average([one for _, one, _ in row], axis=0, weights=[weight for weight, *_ in row])
+            for row in kept
+        ]
+    )
     targets = np.stack([row[0][2] for row in kept])
     targets = targets[:, 0] if kind == "label" else targets
     found = fit_temperature(logits, targets)
     head.temperature.fill_(found)
     if kind == "labels":
         head.thresholds.copy_(torch.from_numpy(fit_thresholds(sigmoid(logits / found), targets)))
-        return f"Temperature {found:.2f} and {len(head.names)} thresholds fitted on {len(kept):,} development texts."
+        return (
+            f"Temperature {found:.2f} and {len(head.names)} thresholds fitted on {len(kept):,} "
+            "development texts."
+        )
     before, after = (_calibration(softmax(logits / one), targets) for one in (1.0, found))
-    return (f"Temperature {found:.2f} fitted on {len(kept):,} development texts: expected calibration error {before:.1f} % before, "
-            f"{after:.1f} % after.")  # fmt: skip
+    return (
+        f"Temperature {found:.2f} fitted on {len(kept):,} development texts: expected calibration "
+        f"error {before:.1f} % before, {after:.1f} % after."
+    )
 
 
 def _calibration(chances: np.ndarray, targets: np.ndarray) -> float:
-    return metrics.calibration_error(chances.max(1).tolist(), (chances.argmax(1) == targets).tolist())
+    return metrics.calibration_error(
+        chances.max(1).tolist(), (chances.argmax(1) == targets).tolist()
+    )

@@ -1,8 +1,10 @@
-"""Distillation: a student learns its task and, beside it, to answer as a larger teacher does (Hinton et al. 2015).
+"""Distillation: a student learns its task and, beside it, to answer as a larger teacher does
+(Hinton et al. 2015).
 
-As in DistilBERT (Sanh et al. 2019, section 3): soft targets at a temperature, and a cosine loss that turns the student's last
-states towards the teacher's. Any task whose head's output has `logits` (rows, classes), one row for each target, can be
-wrapped; while validating and in use the task is as it was.
+As in DistilBERT (Sanh et al. 2019, section 3): soft targets at a temperature, and a cosine loss
+that turns the student's last states towards the teacher's. Any task whose head's output has
+`logits` (rows, classes), one row for each target, can be wrapped; while validating and in use the
+task is as it was.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from .task import Labels, Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-Teacher = Callable[["dict[str, Tensor]"], "tuple[Tensor, Tensor]"]  # a batch's inputs -> (states (N, D), logits (rows, classes))
+# a batch's inputs -> (states (N, D), logits (rows, classes))
+Teacher = Callable[["dict[str, Tensor]"], "tuple[Tensor, Tensor]"]
 COSINE = "cosine_distance"  # a mean over the states of the last stack (training/step.py)
 
 
@@ -40,12 +43,18 @@ class Seen(NamedTuple):
 
 
 def distilled(task: Task, teacher: Teacher, weights: Weights) -> Task:
-    """`task` with the teacher's part in its loss; heads that it makes hand on the states while they train."""
+    """`task` with the teacher's part in its loss; heads that it makes hand on the states while they
+    train.
+    """
 
     def head(config: Any, labels: Labels) -> Any:
         made = task.head(config, labels)
         made.is_seen_whole = True  # all states are held against the teacher's
-        made.register_forward_hook(lambda module, given, output: Seen(output, given[1], given[2]) if module.training else None)
+        made.register_forward_hook(
+            lambda module, given, output: (
+                Seen(output, given[1], given[2]) if module.training else None
+            )
+        )
         return made
 
     def loss(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
@@ -56,32 +65,45 @@ def distilled(task: Task, teacher: Teacher, weights: Weights) -> Task:
     return replace(task, head=head, loss=loss)
 
 
-def _taught(seen: Seen, batch: Batch, teacher: Teacher, weights: Weights, task: Task) -> dict[str, tuple[Any, int, float]]:
-    """soft: T^2 KL(teacher || student), a mean over targets; cosine_distance: 1 - cos of the last states, a mean over them."""
+def _taught(
+    seen: Seen, batch: Batch, teacher: Teacher, weights: Weights, task: Task
+) -> dict[str, tuple[Any, int, float]]:
+    """soft: T^2 KL(teacher || student), a mean over targets; cosine_distance: 1 - cos of the last
+    states, a mean over them.
+    """
     import torch
     from torch.nn import functional
 
     if not hasattr(seen.output, "logits"):
         raise UsageError(
-            f"The head of task {task.name} gives no logits that a teacher's could be compared with. Leave out training.teacher."
+            f"The head of task {task.name} gives no logits that a teacher's could be compared "
+            "with. Leave out training.teacher."
         )
     with torch.no_grad():
         states, logits = teacher(seen.inputs)
     found: dict[str, tuple[Any, int, float]] = {}
     if weights.soft:
-        apart = divergence(seen.output.logits.float(), logits.float(), weights.temperature, task.options.get("learn", "label"))
+        apart = divergence(
+            seen.output.logits.float(),
+            logits.float(),
+            weights.temperature,
+            task.options.get("learn", "label"),
+        )
         found["soft"] = (apart, batch.counts["tokens"], weights.soft)
     if weights.cosine:
-        distance = (1 - functional.cosine_similarity(seen.states.float(), states.float(), dim=-1)).sum()
+        distance = (
+            1 - functional.cosine_similarity(seen.states.float(), states.float(), dim=-1)
+        ).sum()
         found[COSINE] = (distance, batch.counts["states"], weights.cosine)
     return found
 
 
 def divergence(student: Tensor, teacher: Tensor, heat: float, kind: str) -> Tensor:
-    """T^2 KL(teacher || student) of logits (rows, classes) at the temperature `heat`, summed over rows.
+    """T^2 KL(teacher || student) of logits (rows, classes) at the temperature `heat`, summed over
+    rows.
 
-    kind, as classification learns: "label", one of the classes; "labels", each by itself, the mean over them counting as a row's;
-    "value", a number, which has no distribution: the squared error.
+    kind, as classification learns: "label", one of the classes; "labels", each by itself, the mean
+    over them counting as a row's; "value", a number, which has no distribution: the squared error.
     """
     import torch
     from torch.nn import functional
@@ -90,7 +112,16 @@ def divergence(student: Tensor, teacher: Tensor, heat: float, kind: str) -> Tens
         return (student - teacher).square().sum()
     student, teacher = student / heat, teacher / heat
     if kind == "labels":
-        apart = torch.sigmoid(teacher) * (functional.logsigmoid(teacher) - functional.logsigmoid(student))
-        apart = apart + torch.sigmoid(-teacher) * (functional.logsigmoid(-teacher) - functional.logsigmoid(-student))
+        apart = torch.sigmoid(teacher) * (
+            functional.logsigmoid(teacher) - functional.logsigmoid(student)
+        )
+        apart = apart + torch.sigmoid(-teacher) * (
+            functional.logsigmoid(-teacher) - functional.logsigmoid(-student)
+        )
         return apart.sum() * heat**2 / student.shape[1]
-    return functional.kl_div(student.log_softmax(-1), teacher.log_softmax(-1), reduction="sum", log_target=True) * heat**2
+    return (
+        functional.kl_div(
+            student.log_softmax(-1), teacher.log_softmax(-1), reduction="sum", log_target=True
+        )
+        * heat**2
+    )

@@ -1,9 +1,11 @@
-"""Fill-in-the-middle: a text learnt as prefix, suffix, middle, so that what stands between two texts can be written
-(Bavarian et al. 2022, sections 3 and 3.2: cuts between any two characters, of windows rather than of documents).
+"""Fill-in-the-middle: a text learnt as prefix, suffix, middle, so that what stands between two
+texts can be written (Bavarian et al. 2022, sections 3 and 3.2: cuts between any two characters, of
+windows rather than of documents).
 
     <to:prefix> PREFIX <to:suffix> SUFFIX <to:middle> MIDDLE <end>
 
-The first sentinel stands in the place of begin: it is never told, so nothing of this is ever written in a plain text.
+The first sentinel stands in the place of begin: it is never told, so nothing of this is ever
+    written in a plain text.
 """
 
 from __future__ import annotations
@@ -27,25 +29,39 @@ def sentinels(tokenizer: Tokenizer) -> list[int]:
     """Ids of the three. Raises UsageError for a run that was trained without them."""
     if any(name not in tokenizer.tags for name in SENTINELS):
         raise UsageError(
-            "A suffix is given, but this run was not trained to fill in the middle. Leave out the suffix, or train with "
-            "task.fill_in_the_middle = 0.5."
+            "A suffix is given, but this run was not trained to fill in the middle. Leave out the "
+            "suffix, or train with task.fill_in_the_middle = 0.5."
         )
     return [tokenizer.tags[name] for name in SENTINELS]
 
 
-def windows(ids: np.ndarray, tokenizer: Tokenizer, context: int, share: float, generator: np.random.Generator) -> list[Encoded]:
-    """A text in windows of at most `context` tokens, of which `share` are rearranged. ids: begin, text, end (N + 2,).
+def windows(
+    ids: np.ndarray,
+    tokenizer: Tokenizer,
+    context: int,
+    share: float,
+    generator: np.random.Generator,
+) -> list[Encoded]:
+    """A text in windows of at most `context` tokens, of which `share` are rearranged. ids: begin,
+    text, end (N + 2,).
 
-    As for plain windows the first is shorter by chance. What follows a rearranged window is told anew from its last token on.
+    As for plain windows the first is shorter by chance. What follows a rearranged window is told
+    anew from its last token on.
     """
     told, place, found = len(ids) - 1, 0, []
     last_of_text = told if ids[-1] == tokenizer.end_id else told + 1
     room = int(generator.integers(1, context + 1)) if told > context else context
     while place < told:
-        made = rearranged(ids[place + 1 : last_of_text], tokenizer, room, generator) if generator.random() < share else None
+        made = (
+            rearranged(ids[place + 1 : last_of_text], tokenizer, room, generator)
+            if generator.random() < share
+            else None
+        )
         if made is None:
             last = min(place + room, told)
-            found.append(Encoded({"target": ids[place:last]}, {"tokens": ids[place + 1 : last + 1]}))
+            found.append(
+                Encoded({"target": ids[place:last]}, {"tokens": ids[place + 1 : last + 1]})
+            )
             place = last
         else:
             found.append(made[0])
@@ -56,21 +72,35 @@ def windows(ids: np.ndarray, tokenizer: Tokenizer, context: int, share: float, g
     return found
 
 
-def rearranged(ids: np.ndarray, tokenizer: Tokenizer, room: int, generator: np.random.Generator) -> tuple[Encoded, int] | None:
-    """(Of the first tokens of `ids` a window of at most `room`, how many these were); None where that are too few.
+def rearranged(
+    ids: np.ndarray, tokenizer: Tokenizer, room: int, generator: np.random.Generator
+) -> tuple[Encoded, int] | None:
+    """(Of the first tokens of `ids` a window of at most `room`, how many these were); None where
+    that are too few.
 
-    The parts are cut into subwords each by itself, as they are in use, so they can be longer than they were as one text.
+    The parts are cut into subwords each by itself, as they are in use, so they can be longer than
+    they were as one text.
     """
     cuts, prefix_suffix_middle = np.sort(generator.random(2)), sentinels(tokenizer)
     taken = min(len(ids), room - len(SENTINELS))
     while taken >= LEAST:
-        text = tokenizer.decode(ids[:taken].tolist()).strip("\ufffd")  # bytes of a character that the window cuts
+        # bytes of a character that the window cuts
+        text = tokenizer.decode(ids[:taken].tolist()).strip("\ufffd")
         first, second = (int(cut * (len(text) + 1)) for cut in cuts)
-        parts = [tokenizer.encode(part) for part in (text[:first], text[second:], text[first:second])]
-        sequence = [one for mark, part in zip(prefix_suffix_middle, parts, strict=True) for one in (mark, *part)]
+        parts = [
+            tokenizer.encode(part) for part in (text[:first], text[second:], text[first:second])
+        ]
+        sequence = [
+            one
+            for mark, part in zip(prefix_suffix_middle, parts, strict=True)
+            for one in (mark, *part)
+        ]
         if len(sequence) <= room:
             inputs = np.array(sequence, dtype=ids.dtype)
-            return Encoded({"target": inputs}, {"tokens": np.append(inputs[1:], inputs.dtype.type(tokenizer.end_id))}), taken
+            return Encoded(
+                {"target": inputs},
+                {"tokens": np.append(inputs[1:], inputs.dtype.type(tokenizer.end_id))},
+            ), taken
         taken -= len(sequence) - room
     return None
 
@@ -83,7 +113,9 @@ class Sides(NamedTuple):
 
 
 def asked(prefix: Sequence[int], suffix: Sequence[int], tokenizer: Tokenizer) -> Encoded:
-    """The beginning of such a window, up to where the middle is to be written; `about` holds the lengths of both sides."""
+    """The beginning of such a window, up to where the middle is to be written; `about` holds the
+    lengths of both sides.
+    """
     marks = sentinels(tokenizer)
     ids = np.array([marks[0], *prefix, marks[1], *suffix, marks[2]], dtype=np.int64)
     return Encoded({"target": ids}, about=Sides(len(prefix), len(suffix)))
@@ -92,7 +124,8 @@ def asked(prefix: Sequence[int], suffix: Sequence[int], tokenizer: Tokenizer) ->
 def ready(one: Encoded, settings: Any, context: int) -> tuple[list[int], Any, int]:
     """(ids that leave room for the middle, decoding settings, tokens dropped) of what `asked` made.
 
-    The middle may have half a context. Of a prefix too long the end is kept, of a suffix too long the beginning, of both half the room.
+    The middle may have half a context. Of a prefix too long the end is kept, of a suffix too long
+    the beginning, of both half the room.
     """
     ids, (before, after) = one.inputs["target"].tolist(), one.about
     new = max(1, min(settings.max_length or NEW_TOKENS, context // 2))
@@ -100,6 +133,14 @@ def ready(one: Encoded, settings: Any, context: int) -> tuple[list[int], Any, in
     kept_after = min(after, max(room - before, room // 2))
     kept_before = min(before, room - kept_after)
     prefix, suffix = ids[1 : before + 1], ids[before + 2 : before + 2 + after]
-    shown = [ids[0], *prefix[before - kept_before :], ids[before + 1], *suffix[:kept_after], ids[-1]]
-    plain = replace(settings, max_length=new, min_length=min(settings.min_length, new), stop_at_dedent=False)
+    shown = [
+        ids[0],
+        *prefix[before - kept_before :],
+        ids[before + 1],
+        *suffix[:kept_after],
+        ids[-1],
+    ]
+    plain = replace(
+        settings, max_length=new, min_length=min(settings.min_length, new), stop_at_dedent=False
+    )
     return shown, plain, len(ids) - len(shown)

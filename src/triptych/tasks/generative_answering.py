@@ -1,4 +1,6 @@
-"""Answers in words: question and passage in, the answer written out, so that it need not stand in the passage."""
+"""Answers in words: question and passage in, the answer written out, so that it need not stand in
+the passage.
+"""
 
 from __future__ import annotations
 
@@ -13,28 +15,53 @@ from .task import Labels, Prediction, Scores, Task
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
-    return written_task("generative-answering", ("question", "passage", "target", "references"), options, source, score)
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
+    return written_task(
+        "generative-answering",
+        ("question", "passage", "target", "references"),
+        options,
+        source,
+        score,
+    )
 
 
-def source(example: Example, tokenizers: Tokenizers, labels: Labels, longest: int) -> tuple[list[int], int]:
-    """question end passage end. The passage gives way first; a question takes at most half of the room."""
+def source(
+    example: Example, tokenizers: Tokenizers, labels: Labels, longest: int
+) -> tuple[list[int], int]:
+    """question end passage end. The passage gives way first; a question takes at most half of the
+    room.
+    """
     for field in ("question", "passage"):
         if getattr(example, field) is None:
             raise DataError(f"{example.place or 'An example'} has no {field}.")
     tokenizer = tokenizers.source
-    question, passage = (tokenizer.encode(text or "") for text in ((example.question or "").strip(), example.passage))
+    question, passage = (
+        tokenizer.encode(text or "") for text in ((example.question or "").strip(), example.passage)
+    )
     asked = question[: max(1, (longest - 2) // 2)]
     inside = passage[: longest - 2 - len(asked)]
-    return [*asked, tokenizer.end_id, *inside, tokenizer.end_id], len(question) - len(asked) + len(passage) - len(inside)
+    return [*asked, tokenizer.end_id, *inside, tokenizer.end_id], len(question) - len(asked) + len(
+        passage
+    ) - len(inside)
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
-    """f1 and exact_match by the language of each question, then loss (nats per target token) and perplexity."""
+def score(
+    predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
+) -> Scores:
+    """f1 and exact_match by the language of each question, then loss (nats per target token) and
+    perplexity.
+    """
     from ..metrics import answers as metrics
 
     texts, references = [one.text for one in predictions], [references_of(one) for one in examples]
-    languages = [one.source_language or metrics.counting(None, [one.passage or ""]) for one in examples]
-    f1, exact = metrics.f1(texts, references, languages), metrics.exact_match(texts, references, languages)
+    languages = [
+        one.source_language or metrics.counting(None, [one.passage or ""]) for one in examples
+    ]
+    f1, exact = (
+        metrics.f1(texts, references, languages),
+        metrics.exact_match(texts, references, languages),
+    )
     values = {"f1": f1.value, "exact_match": exact.value}
     return Scores(values | with_loss(losses), {"f1": f1.signature, "exact_match": exact.signature})

@@ -1,4 +1,6 @@
-"""Language modelling: the next token of plain text (Radford et al. 2018; Brown et al. 2020), and writing on from a prompt."""
+"""Language modelling: the next token of plain text (Radford et al. 2018; Brown et al. 2020), and
+writing on from a prompt.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,13 @@ from .task import Labels, Prediction, Purpose, Scores, Task
 
 OPTIONS: dict[str, Any] = {
     "context": 256,  # tokens that the model sees at once
-    "documents": "apart",  # apart: attention and positions begin anew with each text; together: windows run on over texts' ends
+    # apart: attention and positions begin anew with each text; together: windows run on over texts'
+    # ends
+    "documents": "apart",
     "label_smoothing": 0.0,  # Szegedy et al. 2016, section 7; 0: off
-    "fill_in_the_middle": 0.0,  # the share of windows learnt as prefix, suffix, middle (Bavarian et al. 2022: 0.5 costs nothing)
+    # the share of windows learnt as prefix, suffix, middle (Bavarian et al. 2022: 0.5 costs
+    # nothing)
+    "fill_in_the_middle": 0.0,
 }
 
 
@@ -33,43 +39,77 @@ class Ids:
         self._found: dict[int, tuple[Example, np.ndarray]] = {}
 
     def of(self, example: Example, tokenizers: Tokenizers) -> np.ndarray:
-        """begin, text, end: (N + 2,) int32; of a piece of a longer text without the begin or the end that it does not have."""
+        """begin, text, end: (N + 2,) int32; of a piece of a longer text without the begin or the
+        end that it does not have.
+        """
         held = self._found.get(id(example))
         if held is None or held[0] is not example:
             tokenizer = tokenizers.target
-            ids = np.array(bounded(tokenizer.encode(example.text or ""), example, tokenizer), dtype=np.int32)
+            ids = np.array(
+                bounded(tokenizer.encode(example.text or ""), example, tokenizer), dtype=np.int32
+            )
             held = self._found[id(example)] = (example, ids)
         return held[1]
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
     for key in options:
         if key not in OPTIONS:
-            raise unknown("recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)])
+            raise unknown(
+                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
+            )
     chosen = {**OPTIONS, **options}
-    context, documents, smoothing = chosen["context"], chosen["documents"], chosen["label_smoothing"]
+    context, documents, smoothing = (
+        chosen["context"],
+        chosen["documents"],
+        chosen["label_smoothing"],
+    )
     if isinstance(context, bool) or not isinstance(context, int) or context < 2:
-        raise UsageError(f"task.context is {context!r}; it must be a whole number of at least 2 tokens.")
+        raise UsageError(
+            f"task.context is {context!r}; it must be a whole number of at least 2 tokens."
+        )
     if documents not in ("apart", "together"):
         raise unknown("choice", str(documents), ["apart", "together"], "for task.documents")
-    if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 <= smoothing < 1:
-        raise UsageError(f"task.label_smoothing is {smoothing!r}; it must be a number from 0 to below 1.")
+    if (
+        isinstance(smoothing, bool)
+        or not isinstance(smoothing, int | float)
+        or not 0 <= smoothing < 1
+    ):
+        raise UsageError(
+            f"task.label_smoothing is {smoothing!r}; it must be a number from 0 to below 1."
+        )
     share = chosen["fill_in_the_middle"]
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise UsageError(f"task.fill_in_the_middle is {share!r}; it must be a share of windows from 0 to 1, for example 0.5.")
+        raise UsageError(
+            f"task.fill_in_the_middle is {share!r}; it must be a share of windows from 0 to 1, "
+            "for example 0.5."
+        )
     if share and (documents == "together" or context < 4 * fill_in.LEAST):
         raise UsageError(
-            f"task.fill_in_the_middle needs windows of one text each: task.documents = 'apart' and a task.context of at least "
-            f"{4 * fill_in.LEAST} tokens."
+            "task.fill_in_the_middle needs windows of one text each: task.documents = 'apart' and "
+            f"a task.context of at least {4 * fill_in.LEAST} tokens."
         )
     return Task(
-        name="language-modelling", options=chosen, needs=("text",), prepare=partial(prepare, share=share),
-        encode=partial(encode, ids=Ids(), context=context, documents=documents, share=share), head=partial(head, context=context),
-        loss=partial(loss, label_smoothing=float(smoothing)), answer=partial(answer, context=context), read=read, score=score,
-        draws=True, windows=True, by_losses=True, empty=True, window=context if documents == "together" else None,
+        name="language-modelling",
+        options=chosen,
+        needs=("text",),
+        prepare=partial(prepare, share=share),
+        encode=partial(encode, ids=Ids(), context=context, documents=documents, share=share),
+        head=partial(head, context=context),
+        loss=partial(loss, label_smoothing=float(smoothing)),
+        answer=partial(answer, context=context),
+        read=read,
+        score=score,
+        draws=True,
+        windows=True,
+        by_losses=True,
+        empty=True,
+        window=context if documents == "together" else None,
         cut=partial(cut, context=context, documents=documents, share=float(share)),
-    )  # fmt: skip
+    )
 
 
 def prepare(examples: Sequence[Example], share: float = 0.0) -> Labels:
@@ -79,34 +119,73 @@ def prepare(examples: Sequence[Example], share: float = 0.0) -> Labels:
     return {"tags": list(fill_in.SENTINELS)} if share else {}
 
 
-def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
-           *, ids: Ids, context: int, documents: Literal["apart", "together"], share: float = 0.0) -> list[Encoded]:  # fmt: skip
-    """To learn from: windows of `context` tokens, each told the token that follows. With a generator the first is shorter by
-    chance, so that every epoch cuts elsewhere, and `share` of them are rearranged. In use: begin and the prompt, or both sides."""
+def encode(
+    example: Example,
+    tokenizers: Tokenizers,
+    labels: Labels,
+    purpose: Purpose,
+    generator: np.random.Generator | None = None,
+    *,
+    ids: Ids,
+    context: int,
+    documents: Literal["apart", "together"],
+    share: float = 0.0,
+) -> list[Encoded]:
+    """To learn from: windows of `context` tokens, each told the token that follows. With a
+    generator the first is shorter by chance, so that every epoch cuts elsewhere, and `share` of
+    them are rearranged. In use: begin and the prompt, or both sides.
+    """
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
     if purpose == "use":
         tokenizer = tokenizers.target
         if example.suffix is not None:
-            return [fill_in.asked(tokenizer.encode(example.text), tokenizer.encode(example.suffix), tokenizer)]
+            return [
+                fill_in.asked(
+                    tokenizer.encode(example.text), tokenizer.encode(example.suffix), tokenizer
+                )
+            ]
         prompt = np.array(tokenizer.prompt(example.text), dtype=np.int64)
         return [Encoded({"target": prompt})]
-    return cut(ids.of(example, tokenizers), tokenizers, generator, context=context, documents=documents, share=share)
+    return cut(
+        ids.of(example, tokenizers),
+        tokenizers,
+        generator,
+        context=context,
+        documents=documents,
+        share=share,
+    )
 
 
-def cut(found: np.ndarray, tokenizers: Tokenizers, generator: np.random.Generator | None = None, *, context: int,
-        documents: Literal["apart", "together"], share: float = 0.0) -> list[Encoded]:  # fmt: skip
-    """begin, text, end (N + 2,) as windows to learn from; see `encode`. One id alone has nothing that follows it, so no window."""
+def cut(
+    found: np.ndarray,
+    tokenizers: Tokenizers,
+    generator: np.random.Generator | None = None,
+    *,
+    context: int,
+    documents: Literal["apart", "together"],
+    share: float = 0.0,
+) -> list[Encoded]:
+    """begin, text, end (N + 2,) as windows to learn from; see `encode`. One id alone has nothing
+    that follows it, so no window.
+    """
     if len(found) < 2:
         return []
     if documents == "together" and generator is not None:
         return [Encoded({"target": found[:-1]}, {"tokens": found[1:]})]
     if share and generator is not None:
         return fill_in.windows(found, tokenizers.target, context, share, generator)
-    first = int(generator.integers(1, context + 1)) if generator is not None and len(found) - 1 > context else context
+    first = (
+        int(generator.integers(1, context + 1))
+        if generator is not None and len(found) - 1 > context
+        else context
+    )
     starts = [0, *range(first, len(found) - 1, context)]
     ends = [*starts[1:], len(found) - 1]
-    return [Encoded({"target": found[start:end]}, {"tokens": found[start + 1 : end + 1]}) for start, end in zip(starts, ends, strict=True)]
+    return [
+        Encoded({"target": found[start:end]}, {"tokens": found[start + 1 : end + 1]})
+        for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 def head(config: Any, labels: Labels, *, context: int) -> Any:
@@ -118,36 +197,66 @@ def head(config: Any, labels: Labels, *, context: int) -> Any:
 
 
 def refuse_others(config: Any, context: int, what: str) -> None:
-    """Raises UsageError for a model that does not only write, or that has fewer positions than the context."""
+    """Raises UsageError for a model that does not only write, or that has fewer positions than the
+    context.
+    """
     decoder = getattr(config, "decoder", None)
     if decoder is None or getattr(config, "encoder", None) is not None:
-        raise UsageError(f"{what} is for a model that only writes: take a preset like decoder-small, or start from a run of one.")
+        raise UsageError(
+            f"{what} is for a model that only writes: take a preset like decoder-small, or start "
+            "from a run of one."
+        )
     if decoder.positions == "learned" and decoder.max_positions < context:
-        raise UsageError(f"task.context is {context}, and the model has {decoder.max_positions} positions. Give at most so many.")
+        raise UsageError(
+            f"task.context is {context}, and the model has {decoder.max_positions} positions. "
+            "Give at most so many."
+        )
 
 
-def loss(output: Any, batch: Batch, label_smoothing: float = 0.0) -> dict[str, tuple[Any, int, float]]:
-    """loss: cross-entropy, smoothed where asked for; nll: without smoothing. Sums in nats over tokens."""
+def loss(
+    output: Any, batch: Batch, label_smoothing: float = 0.0
+) -> dict[str, tuple[Any, int, float]]:
+    """loss: cross-entropy, smoothed where asked for; nll: without smoothing. Sums in nats over
+    tokens.
+    """
     from ..model.kernels import projected_cross_entropy
 
-    smoothed, plain = projected_cross_entropy(output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing)
+    smoothed, plain = projected_cross_entropy(
+        output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing
+    )
     count = batch.counts["tokens"]
     return {"loss": (smoothed, count, 1.0), "nll": (plain.detach(), count, 0.0)}
 
 
-def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, context: int) -> list[Any]:
+def answer(
+    model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, context: int
+) -> list[Any]:
     """For each prompt its continuations, best first, with how many of its tokens were not read."""
     from ..decoding.writing import write
 
-    between = [place for place, one in enumerate(batch.encoded) if isinstance(one.about, fill_in.Sides)]
-    plain = [place for place, one in enumerate(batch.encoded) if not isinstance(one.about, fill_in.Sides)]
+    between = [
+        place for place, one in enumerate(batch.encoded) if isinstance(one.about, fill_in.Sides)
+    ]
+    plain = [
+        place for place, one in enumerate(batch.encoded) if not isinstance(one.about, fill_in.Sides)
+    ]
     found: list[Any] = [None] * len(batch.encoded)
     for places, sides in ((plain, False), (between, True)):
-        prompts, own, dropped = [batch.encoded[place].inputs["target"].tolist() for place in places], settings, [0] * len(places)
+        prompts, own, dropped = (
+            [batch.encoded[place].inputs["target"].tolist() for place in places],
+            settings,
+            [0] * len(places),
+        )
         for number, place in enumerate(places if sides else ()):
-            prompts[number], own, dropped[number] = fill_in.ready(batch.encoded[place], settings, context)
+            prompts[number], own, dropped[number] = fill_in.ready(
+                batch.encoded[place], settings, context
+            )
         names = [batch.examples[place] for place in places]
-        written = write(model, prompts, own, tokenizers.target, context=context, indices=names) if places else []
+        written = (
+            write(model, prompts, own, tokenizers.target, context=context, indices=names)
+            if places
+            else []
+        )
         for place, lost, several in zip(places, dropped, written, strict=True):
             found[place] = [replace(one, unread=one.unread + lost) for one in several]
     return found
@@ -157,20 +266,29 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
     assert len(raw) == 1, "a prompt has one raw result"
     best, *others = [
         Prediction(
-            text=one.text, score=one.score, log_probability=one.log_probability, tokens=one.tokens,
-            token_log_probabilities=one.token_log_probabilities, cut=not one.finished, truncated_input_tokens=one.unread,
+            text=one.text,
+            score=one.score,
+            log_probability=one.log_probability,
+            tokens=one.tokens,
+            token_log_probabilities=one.token_log_probabilities,
+            cut=not one.finished,
+            truncated_input_tokens=one.unread,
             pieces=tokenizers.target.pieces(one.tokens),
         )
         for one in raw[0]
-    ]  # fmt: skip
+    ]
     best.alternatives = others
     return best
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
-    """loss (nats per token, ends of texts counted), perplexity, and bits_per_byte of the texts' UTF-8.
+def score(
+    predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
+) -> Scores:
+    """loss (nats per token, ends of texts counted), perplexity, and bits_per_byte of the texts'
+    UTF-8.
 
-    The first token of a text that goes on from another is told by nothing; among the bits it counts as the others do on average.
+    The first token of a text that goes on from another is told by nothing; among the bits it counts
+    as the others do on average.
     """
     nll = losses["nll"] if "nll" in losses else losses["loss"]
     bytes_read = sum(example.bytes for example in examples)

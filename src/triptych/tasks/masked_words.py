@@ -1,8 +1,10 @@
-"""Masked words: some tokens of a text are hidden and have to be found again (Devlin et al. 2018, section 3.1).
+"""Masked words: some tokens of a text are hidden and have to be found again (Devlin et al. 2018,
+section 3.1).
 
-A text is cut into windows of like length. Of a window's tokens a share is chosen; most are replaced by the mask, some by a
-token drawn from the vocabulary, the others stay as they are. Training chooses anew in every epoch, an evaluation always the
-same. In use, `[MASK]` in a text marks a place to be filled with one token.
+A text is cut into windows of like length. Of a window's tokens a share is chosen; most are replaced
+by the mask, some by a token drawn from the vocabulary, the others stay as they are. Training
+chooses anew in every epoch, an evaluation always the same. In use, `[MASK]` in a text marks a place
+to be filled with one token.
 """
 
 from __future__ import annotations
@@ -25,10 +27,15 @@ from ..errors import DataError, UsageError, unknown
 from .task import Labels, Prediction, Purpose, Scores, Task
 
 OPTIONS: dict[str, Any] = {
-    "rate": 0.15,  # the share of a window's tokens that is chosen (2018); more suits large models (Wettig et al. 2023)
-    "whole_words": False,  # all tokens of a word are chosen together, which is harder; in Chinese and Japanese each token by itself
+    # the share of a window's tokens that is chosen (2018); more suits large models (Wettig et al.
+    # 2023)
+    "rate": 0.15,
+    # all tokens of a word are chosen together, which is harder; in Chinese and Japanese each token
+    # by itself
+    "whole_words": False,
     "mask_share": 0.8,  # of the chosen: replaced by the mask (2018)
-    "random_share": 0.1,  # of the chosen: replaced by any token, so that every place has to be doubted (2018)
+    # of the chosen: replaced by any token, so that every place has to be doubted (2018)
+    "random_share": 0.1,
     "window": 128,  # tokens read at once, begin and end not counted
 }
 GOES_ON = "##"  # WordPiece: before a piece that goes on a word
@@ -49,7 +56,9 @@ class Dials:
 
 
 class Place(NamedTuple):
-    """A place to fill: its number in the text, and whether a space stood before it, or a letter or digit."""
+    """A place to fill: its number in the text, and whether a space stood before it, or a letter or
+    digit.
+    """
 
     number: int
     spaced: bool
@@ -62,30 +71,58 @@ class Filling(NamedTuple):
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
     for key in options:
         if key not in OPTIONS:
-            raise unknown("recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)])
+            raise unknown(
+                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
+            )
     chosen = {**OPTIONS, **options}
     for name in ("rate", "mask_share", "random_share"):
         value = chosen[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1 or (name == "rate" and not 0 < value < 1):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not 0 <= value <= 1
+            or (name == "rate" and not 0 < value < 1)
+        ):
             raise UsageError(f"task.{name} is {value!r}; it must be a share between 0 and 1.")
     if chosen["mask_share"] + chosen["random_share"] > 1 + 1e-9:
         raise UsageError(
-            f"task.mask_share {chosen['mask_share']} and task.random_share {chosen['random_share']} are more than 1 together; what "
-            "is left of 1 stays as it is."
+            f"task.mask_share {chosen['mask_share']} and task.random_share "
+            f"{chosen['random_share']} are more than 1 together; what is left of 1 stays as it is."
         )
     if not isinstance(chosen["whole_words"], bool):
-        raise UsageError(f"task.whole_words is {chosen['whole_words']!r}; it must be true or false.")
-    if isinstance(chosen["window"], bool) or not isinstance(chosen["window"], int) or chosen["window"] < 8:
-        raise UsageError(f"task.window is {chosen['window']!r}; it must be a whole number of tokens, 8 or more.")
+        raise UsageError(
+            f"task.whole_words is {chosen['whole_words']!r}; it must be true or false."
+        )
+    if (
+        isinstance(chosen["window"], bool)
+        or not isinstance(chosen["window"], int)
+        or chosen["window"] < 8
+    ):
+        raise UsageError(
+            f"task.window is {chosen['window']!r}; it must be a whole number of tokens, 8 or more."
+        )
     dials = Dials(**chosen)
     return Task(
-        name="masked-words", options=chosen, needs=("text",), prepare=prepare, encode=partial(encode, dials=dials),
-        head=partial(head, dials=dials), loss=loss, answer=answer, read=read, score=score,
-        draws=True, redraw=partial(redraw, dials=dials), windows=True, by_losses=True,
-    )  # fmt: skip
+        name="masked-words",
+        options=chosen,
+        needs=("text",),
+        prepare=prepare,
+        encode=partial(encode, dials=dials),
+        head=partial(head, dials=dials),
+        loss=loss,
+        answer=answer,
+        read=read,
+        score=score,
+        draws=True,
+        redraw=partial(redraw, dials=dials),
+        windows=True,
+        by_losses=True,
+    )
 
 
 def prepare(examples: Sequence[Example]) -> Labels:
@@ -95,15 +132,23 @@ def prepare(examples: Sequence[Example]) -> Labels:
     return {"mask": True}
 
 
-# What is hidden ---------------------------------------------------------------------------------------------------------
+# What is hidden -----------------------------------------------------------------------------------
 
 
-def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose,
-           generator: np.random.Generator | None = None, *, dials: Dials) -> list[Encoded]:  # fmt: skip
-    """source = [begin] window [end], masked = 0 or 1 for each; tokens = what stood at the masked places, as `hide` chose them.
+def encode(
+    example: Example,
+    tokenizers: Tokenizers,
+    labels: Labels,
+    purpose: Purpose,
+    generator: np.random.Generator | None = None,
+    *,
+    dials: Dials,
+) -> list[Encoded]:
+    """source = [begin] window [end], masked = 0 or 1 for each; tokens = what stood at the masked
+    places, as `hide` chose them.
 
-    In use the masked places are those that the text marks; the windows around them overlap. Raises DataError for a text that
-    marks none.
+    In use the masked places are those that the text marks; the windows around them overlap. Raises
+    DataError for a text that marks none.
     """
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
@@ -123,7 +168,9 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
     return found
 
 
-def redraw(pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.Generator, *, dials: Dials) -> list[Encoded]:
+def redraw(
+    pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.Generator, *, dials: Dials
+) -> list[Encoded]:
     """The same windows with other places hidden."""
     found = []
     for one in pieces:
@@ -136,9 +183,11 @@ def redraw(pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.G
 
 def hide(ids: np.ndarray, units: np.ndarray | None, tokenizer: Tokenizer, dials: Dials,
          generator: np.random.Generator | None) -> Encoded:  # fmt: skip
-    """A window with a share of its tokens hidden. units: (n,) a number for each token, the same where tokens stay together.
+    """A window with a share of its tokens hidden. units: (n,) a number for each token, the same
+    where tokens stay together.
 
-    generator None: one that is seeded by the window itself, so that an evaluation always hides the same.
+    generator None: one that is seeded by the window itself, so that an evaluation always hides the
+        same.
     """
     generator = generator or fixed(ids)
     assert tokenizer.mask_id is not None, "prepare asks for a mask"
@@ -148,7 +197,9 @@ def hide(ids: np.ndarray, units: np.ndarray | None, tokenizer: Tokenizer, dials:
     fate = generator.random(len(places))
     drawn = _ordinary(tokenizer, generator, len(places))
     hidden = np.where(fate < dials.mask_share, tokenizer.mask_id, ids[places])
-    source[1 + places] = np.where((fate >= dials.mask_share) & (fate < dials.mask_share + dials.random_share), drawn, hidden)
+    source[1 + places] = np.where(
+        (fate >= dials.mask_share) & (fate < dials.mask_share + dials.random_share), drawn, hidden
+    )
     masked = np.zeros(len(ids) + 2, dtype=np.int64)
     masked[1 + places] = 1
     return Encoded({"source": source, "masked": masked}, {"tokens": ids[places]}, about=units)
@@ -161,19 +212,28 @@ def even_cuts(length: int, window: int) -> list[tuple[int, int]]:
 
 
 def fixed(ids: np.ndarray) -> np.random.Generator:
-    """A generator that is seeded by the window itself: what is drawn for an evaluation is always the same."""
-    return np.random.default_rng(int.from_bytes(hashlib.blake2b(ids.tobytes(), digest_size=8).digest(), "little"))
+    """A generator that is seeded by the window itself: what is drawn for an evaluation is always
+    the same.
+    """
+    return np.random.default_rng(
+        int.from_bytes(hashlib.blake2b(ids.tobytes(), digest_size=8).digest(), "little")
+    )
 
 
-def _choose(count: int, units: np.ndarray | None, rate: float, generator: np.random.Generator) -> np.ndarray:
-    """Sorted places, `rate` of `count` on average and at least one; whole units where they are given."""
+def _choose(
+    count: int, units: np.ndarray | None, rate: float, generator: np.random.Generator
+) -> np.ndarray:
+    """Sorted places, `rate` of `count` on average and at least one; whole units where they are
+    given.
+    """
     wanted = rate * count
     if units is None:
         return np.sort(generator.permutation(count)[: max(1, int(wanted + generator.random()))])
     names, sizes = np.unique(units, return_counts=True)
     order = generator.permutation(len(names))
     before = np.cumsum(sizes[order]) - sizes[order]
-    taken = int((before < wanted).sum())  # the last of these may reach beyond: taken as often as keeps the mean
+    # the last of these may reach beyond: taken as often as keeps the mean
+    taken = int((before < wanted).sum())
     last = order[taken - 1]
     if taken > 1 and generator.random() >= (wanted - before[taken - 1]) / sizes[last]:
         taken -= 1
@@ -183,7 +243,9 @@ def _choose(count: int, units: np.ndarray | None, rate: float, generator: np.ran
 def _ordinary(tokenizer: Tokenizer, generator: np.random.Generator, count: int) -> np.ndarray:
     """Random ids, none of them special."""
     assert tokenizer.mask_id is not None, "prepare asks for a mask"
-    special = sorted({tokenizer.begin_id, tokenizer.end_id, tokenizer.mask_id, *tokenizer.tags.values()})
+    special = sorted(
+        {tokenizer.begin_id, tokenizer.end_id, tokenizer.mask_id, *tokenizer.tags.values()}
+    )
     drawn = generator.integers(0, tokenizer.vocabulary_size - len(special), count)
     for number in special:
         drawn += drawn >= number
@@ -193,8 +255,8 @@ def _ordinary(tokenizer: Tokenizer, generator: np.random.Generator, count: int) 
 def word_units(text: str, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
     """Ids of `text`, and which word each belongs to.
 
-    A run of Chinese or Japanese is no word: there every piece is a unit of its own (frequent words are pieces), and the bytes
-    of one character are.
+    A run of Chinese or Japanese is no word: there every piece is a unit of its own (frequent words
+    are pieces), and the bytes of one character are.
     """
     ids, offsets = tokenizer.encode_with_offsets(text)
     spans = tokenizer.word_spans(text)
@@ -206,7 +268,7 @@ def word_units(text: str, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]
     return np.array(ids, dtype=np.int64), np.where(inside, len(words) + starts, units)
 
 
-# What is learnt ---------------------------------------------------------------------------------------------------------
+# What is learnt -----------------------------------------------------------------------------------
 
 
 def head(config: Any, labels: Labels, dials: Dials) -> Any:
@@ -214,17 +276,23 @@ def head(config: Any, labels: Labels, dials: Dials) -> Any:
 
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
-        raise UsageError('The task masked-words needs a model with an encoder alone: give model.preset, for example "encoder-small".')
+        raise UsageError(
+            "The task masked-words needs a model with an encoder alone: give model.preset, for "
+            'example "encoder-small".'
+        )
     if encoder.positions == "learned" and dials.window + 2 > encoder.max_positions:
         raise UsageError(
-            f"task.window is {dials.window}, and this model has {encoder.max_positions} positions, two of which begin and end a "
-            f"window. Give {encoder.max_positions - 2} or less."
+            f"task.window is {dials.window}, and this model has {encoder.max_positions} "
+            f"positions, two of which begin and end a window. Give {encoder.max_positions - 2} or "
+            "less."
         )
     return MaskedWords(encoder.width, config.vocabulary_size, encoder.norm_epsilon)
 
 
 def loss(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
-    """loss: cross-entropy over the masked places, in nats. Without gradients also `accuracy`, how many were found."""
+    """loss: cross-entropy over the masked places, in nats. Without gradients also `accuracy`, how
+    many were found.
+    """
     import torch
 
     from ..model.kernels import projected_cross_entropy
@@ -237,29 +305,41 @@ def loss(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
     return found
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
+def score(
+    predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
+) -> Scores:
     """loss (nats per masked token), perplexity, and accuracy of the masked tokens."""
     if not losses:
         return Scores({})
-    values = {"loss": losses["loss"], "perplexity": math.exp(min(losses["loss"], 700.0)), "accuracy": 100 * losses["accuracy"]}
+    values = {
+        "loss": losses["loss"],
+        "perplexity": math.exp(min(losses["loss"], 700.0)),
+        "accuracy": 100 * losses["accuracy"],
+    }
     hidden = "over masked tokens, hidden by a fixed draw of each window"
     return Scores(values, dict.fromkeys(("perplexity", "accuracy"), hidden))
 
 
-# In use -----------------------------------------------------------------------------------------------------------------
+# In use -------------------------------------------------------------------------------------------
 
 
 def _marked(example: Example, tokenizer: Tokenizer, window: int) -> list[Encoded]:
-    """Windows with a marked place in each; about: its Places, in order. A place stands as far inside its window as can be."""
+    """Windows with a marked place in each; about: its Places, in order. A place stands as far
+    inside its window as can be.
+    """
     text, mask = example.text or "", tokenizer.mask_id
     before, *after = text.split(MARK)
     if not after:
-        raise DataError(f"{example.place or 'The text'} marks no place to fill: write {MARK} where a word is missing.")
+        raise DataError(
+            f"{example.place or 'The text'} marks no place to fill: write {MARK} where a word is "
+            "missing."
+        )
     ids: list[int] = []
     places: dict[int, Place] = {}
     for number, part in enumerate((before, *after)):
         spaced = part.endswith(" ") and number < len(after)
-        ids += tokenizer.encode(part[:-1] if spaced else part)  # a piece holds its word's leading space
+        # a piece holds its word's leading space
+        ids += tokenizer.encode(part[:-1] if spaced else part)
         if number < len(after):
             places[len(ids)] = Place(number, spaced, part[-1:].isalnum())
             ids.append(mask)  # type: ignore[arg-type]
@@ -273,7 +353,9 @@ def _marked(example: Example, tokenizer: Tokenizer, window: int) -> list[Encoded
         masked = np.zeros(len(own) + 2, dtype=np.int64)
         masked[[1 + place - first for place in inside]] = 1
         source = np.array([tokenizer.begin_id, *own, tokenizer.end_id], dtype=np.int64)
-        found.append(Encoded({"source": source, "masked": masked}, about=[places[place] for place in inside]))
+        found.append(
+            Encoded({"source": source, "masked": masked}, about=[places[place] for place in inside])
+        )
     return found
 
 
@@ -288,13 +370,17 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
         best = output.logits.float().softmax(-1).topk(min(CANDIDATES, output.weight.shape[0]), -1)
     rows = iter(zip(best.values.tolist(), best.indices.tolist(), strict=True))
     most, tokenizer = max(FILLINGS, settings.n_best), tokenizers.source
-    return [[(place, _fillings(*next(rows), place, tokenizer, most)) for place in one.about] for one in batch.encoded]
+    return [
+        [(place, _fillings(*next(rows), place, tokenizer, most)) for place in one.about]
+        for one in batch.encoded
+    ]
 
 
 def fitting(ids: Sequence[int], place: Place, tokenizer: Tokenizer) -> Iterator[tuple[int, str]]:
-    """(which of `ids`, its text) of those that can stand at a place: pieces that begin a word where a space was typed, and none that do
-    elsewhere; no special, no half a character. Of a tokenizer that drops spaces: pieces that go on a word where one was begun, and
-    none that do elsewhere."""
+    """(which of `ids`, its text) of those that can stand at a place: pieces that begin a word where
+    a space was typed, and none that do elsewhere; no special, no half a character. Of a tokenizer
+    that drops spaces: pieces that go on a word where one was begun, and none that do elsewhere.
+    """
     for which, number in enumerate(ids):
         text = tokenizer.decode([number])
         if tokenizer.keeps_spaces:
@@ -306,18 +392,31 @@ def fitting(ids: Sequence[int], place: Place, tokenizer: Tokenizer) -> Iterator[
             yield which, text.strip()
 
 
-def _fillings(probabilities: list[float], ids: list[int], place: Place, tokenizer: Tokenizer, most: int) -> list[Filling]:
-    return [Filling(text, probabilities[which]) for which, text in islice(fitting(ids, place, tokenizer), most)]
+def _fillings(
+    probabilities: list[float], ids: list[int], place: Place, tokenizer: Tokenizer, most: int
+) -> list[Filling]:
+    return [
+        Filling(text, probabilities[which])
+        for which, text in islice(fitting(ids, place, tokenizer), most)
+    ]
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
-    """The text with its most probable fillings; details: for each marked place what could stand there."""
-    by_place = sorted((found for window in raw for found in window), key=lambda found: found[0].number)
+    """The text with its most probable fillings; details: for each marked place what could stand
+    there.
+    """
+    by_place = sorted(
+        (found for window in raw for found in window), key=lambda found: found[0].number
+    )
     text, parts = "", (example.text or "").split(MARK)
     masks, end = [], 0
     for part, (_, fillings) in zip(parts, by_place, strict=False):
         end += len(part)
-        masks.append({"start": end, "end": end + len(MARK), "fillings": [one._asdict() for one in fillings]})
+        masks.append(
+            {"start": end, "end": end + len(MARK), "fillings": [one._asdict() for one in fillings]}
+        )
         text, end = text + part + (fillings[0].text if fillings else MARK), end + len(MARK)
     best = [fillings[0].probability for _, fillings in by_place if fillings]
-    return Prediction(text=text + parts[-1], score=math.prod(best) if best else None, details={"masks": masks})
+    return Prediction(
+        text=text + parts[-1], score=math.prod(best) if best else None, details={"masks": masks}
+    )

@@ -1,9 +1,11 @@
-"""Dependency parsing: each word's part of speech, head and relation (biaffine attention, Dozat & Manning 2017).
+"""Dependency parsing: each word's part of speech, head and relation (biaffine attention, Dozat &
+Manning 2017).
 
-One Encoded is one sentence: `[begin] pieces [end]`, each word cut into pieces on its own. Words that are given (in evaluation,
-or with --words) are one sentence. A raw text is cut into sentences and words by rules, each sentence is parsed alone and all
-trees come out. What has more pieces than `window` is parsed in parts: of a raw text each part keeps a tree of its own; of given
-words the later parts hang from the root of the first ("parataxis").
+One Encoded is one sentence: `[begin] pieces [end]`, each word cut into pieces on its own. Words
+that are given (in evaluation, or with --words) are one sentence. A raw text is cut into sentences
+and words by rules, each sentence is parsed alone and all trees come out. What has more pieces than
+`window` is parsed in parts: of a raw text each part keeps a tree of its own; of given words the
+later parts hang from the root of the first ("parataxis").
 """
 
 from __future__ import annotations
@@ -25,22 +27,26 @@ from .tagging_pieces import hidden
 from .task import Labels, Prediction, Purpose, Scores, Task
 
 OPTIONS: dict[str, Any] = {
-    "arc_width": 256,  # of the layers that make a word a dependent or a head; 500 in the paper, for 87 times the words
+    # of the layers that make a word a dependent or a head; 500 in the paper, for 87 times the words
+    "arc_width": 256,
     "relation_width": 128,  # the same for relations; 100 in the paper
     "dropout": 0.33,  # on words and on those layers, as in the paper, section 3.1
-    "word_dropout": 0.0,  # the probability that training hides a word, so that its neighbours must speak for it
+    # the probability that training hides a word, so that its neighbours must speak for it
+    "word_dropout": 0.0,
     "upos_weight": 1.0,  # of the loss of parts of speech beside those of arcs and relations
     "window": 384,  # pieces of a sentence that are read at once
     "word_pieces": 32,  # of one word; of a longer one its beginning and its end are read
 }
-SUBJECTS, OBJECTS = ("nsubj", "csubj", "nsubjpass", "csubjpass"), ("obj", "iobj", "dobj")  # dobj, ...pass: UD version 1
+# dobj, ...pass: UD version 1
+SUBJECTS, OBJECTS = ("nsubj", "csubj", "nsubjpass", "csubjpass"), ("obj", "iobj", "dobj")
 JOINED = "parataxis"  # the relation of later parts of a sentence that is too long
 HEAD_PIECES = 3 / 4  # share of a long word's pieces that come from its beginning
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What an Encoded stands for. words: [start, end) in the text; sentence: its number; goes_on: not its first part.
+    """What an Encoded stands for. words: [start, end) in the text; sentence: its number; goes_on:
+    not its first part.
 
     unseen: pieces of words too long to be read whole.
     """
@@ -53,7 +59,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The raw result of one Encoded: for each word of its part the head in it (0: the root), relation and part of speech."""
+    """The raw result of one Encoded: for each word of its part the head in it (0: the root),
+    relation and part of speech.
+    """
 
     part: Part
     heads: list[int]
@@ -62,56 +70,104 @@ class Parsed:
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
     for key in options:
         if key not in OPTIONS:
-            raise unknown("recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)])
+            raise unknown(
+                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
+            )
     chosen = {**OPTIONS, **options}
     for key, least in (("arc_width", 1), ("relation_width", 1), ("window", 8), ("word_pieces", 2)):
         value = chosen[key]
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UsageError(f"task.{key} is {value!r}; it must be a whole number, {least} or more.")
+            raise UsageError(
+                f"task.{key} is {value!r}; it must be a whole number, {least} or more."
+            )
     for key, most in (("dropout", 1.0), ("word_dropout", 1.0), ("upos_weight", float("inf"))):
         value = chosen[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < most:
-            raise UsageError(f"task.{key} is {value!r}; it must be a number from 0 to below {most:g}.")
+            raise UsageError(
+                f"task.{key} is {value!r}; it must be a number from 0 to below {most:g}."
+            )
     if chosen["word_pieces"] > chosen["window"] - 2:
-        raise UsageError(f"task.word_pieces is {chosen['word_pieces']}; a word must fit into task.window - 2 = {chosen['window'] - 2}.")
+        raise UsageError(
+            f"task.word_pieces is {chosen['word_pieces']}; a word must fit into task.window - 2 = "
+            f"{chosen['window'] - 2}."
+        )
     return Task(
-        name="parsing", options=chosen, needs=("text", "words", "upos", "heads", "relations"),
+        name="parsing",
+        options=chosen,
+        needs=("text", "words", "upos", "heads", "relations"),
         prepare=partial(prepare, word_dropout=chosen["word_dropout"]),
-        encode=partial(encode, window=chosen["window"], word_pieces=chosen["word_pieces"], word_dropout=chosen["word_dropout"]),
-        head=partial(head, options=chosen), loss=partial(loss, upos_weight=float(chosen["upos_weight"])), answer=answer, read=read,
-        score=score, draws=chosen["word_dropout"] > 0, windows=True, block=True,
-    )  # fmt: skip
+        encode=partial(
+            encode,
+            window=chosen["window"],
+            word_pieces=chosen["word_pieces"],
+            word_dropout=chosen["word_dropout"],
+        ),
+        head=partial(head, options=chosen),
+        loss=partial(loss, upos_weight=float(chosen["upos_weight"])),
+        answer=answer,
+        read=read,
+        score=score,
+        draws=chosen["word_dropout"] > 0,
+        windows=True,
+        block=True,
+    )
 
 
 def prepare(examples: Sequence[Example], word_dropout: float = 0.0) -> Labels:
     """{"upos": [...], "relations": [...]}, sorted, and "mask" where words are hidden."""
     if not examples:
-        raise DataError("There is nothing to train on: the training data holds no sentence with a tree.")
+        raise DataError(
+            "There is nothing to train on: the training data holds no sentence with a tree."
+        )
     upos = sorted({tag for example in examples for tag in example.upos or ()})
     relations = sorted({name for example in examples for name in example.relations or ()})
     return {"upos": upos, "relations": relations, **({"mask": True} if word_dropout else {})}
 
 
-# Encoding ---------------------------------------------------------------------------------------------------------------
+# Encoding -----------------------------------------------------------------------------------------
 
 
-def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
-           *, window: int, word_pieces: int, word_dropout: float = 0.0) -> list[Encoded]:  # fmt: skip
-    """source = begin, pieces, end; word_starts follows it; targets heads, relations, upos (W,), -1 for a label unseen in training.
+def encode(
+    example: Example,
+    tokenizers: Tokenizers,
+    labels: Labels,
+    purpose: Purpose,
+    generator: np.random.Generator | None = None,
+    *,
+    window: int,
+    word_pieces: int,
+    word_dropout: float = 0.0,
+) -> list[Encoded]:
+    """source = begin, pieces, end; word_starts follows it; targets heads, relations, upos (W,), -1
+    for a label unseen in training.
 
-    A training sentence over the window gives nothing: its tree cannot be cut. Raises DataError where a tree does not fit its words.
+    A training sentence over the window gives nothing: its tree cannot be cut. Raises DataError
+        where a tree does not fit its words.
     """
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
     tokenizer, text = tokenizers.source, example.text
     if purpose == "use":
-        return [_encoded(part, pieces, tokenizer) for part, pieces in _parts(text, example.words, tokenizer, window, word_pieces)]
+        return [
+            _encoded(part, pieces, tokenizer)
+            for part, pieces in _parts(text, example.words, tokenizer, window, word_pieces)
+        ]
     words = example.words or []
-    if not (example.upos and example.heads and example.relations and len(words) == len(example.upos) == len(example.heads)):
-        raise DataError(f"{example.place or 'An example'} has no part of speech, head and relation for each of its words to learn from.")
+    if not (
+        example.upos
+        and example.heads
+        and example.relations
+        and len(words) == len(example.upos) == len(example.heads)
+    ):
+        raise DataError(
+            f"{example.place or 'An example'} has no part of speech, head and relation for each "
+            "of its words to learn from."
+        )
     pieces = [pieces_of(text, word, tokenizer, word_pieces)[0] for word in words]
     if sum(map(len, pieces)) > window - 2:
         return []
@@ -131,8 +187,12 @@ def _numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
     return np.array([place.get(name, -1) for name in names], dtype=np.int64)
 
 
-def pieces_of(text: str, word: tuple[int, int], tokenizer: Tokenizer, most: int) -> tuple[list[int], int]:
-    """A word's pieces, with the space before it, and how many of them are left out of a word longer than `most` pieces."""
+def pieces_of(
+    text: str, word: tuple[int, int], tokenizer: Tokenizer, most: int
+) -> tuple[list[int], int]:
+    """A word's pieces, with the space before it, and how many of them are left out of a word longer
+    than `most` pieces.
+    """
     start, end = word
     space = " " if start > 0 and text[start - 1].isspace() else ""
     ids = tokenizer.encode(space + text[start:end]) or [tokenizer.end_id]
@@ -144,11 +204,17 @@ def pieces_of(text: str, word: tuple[int, int], tokenizer: Tokenizer, most: int)
 
 def _parts(text: str, given: list[tuple[int, int]] | None, tokenizer: Tokenizer, window: int,
            word_pieces: int) -> Iterator[tuple[Part, list[list[int]]]]:  # fmt: skip
-    """A text in parts that fit the window. given: its words, one sentence; None: sentences and words by rule."""
+    """A text in parts that fit the window. given: its words, one sentence; None: sentences and
+    words by rule.
+    """
     spans = [(0, len(text))] if given is not None else split_sentences(text)
     number = 0
     for start, end in spans:
-        words = given if given is not None else [(start + a, start + b) for a, b in split_words(text[start:end])]
+        words = (
+            given
+            if given is not None
+            else [(start + a, start + b) for a, b in split_words(text[start:end])]
+        )
         words, goes_on = [(a, b) for a, b in words if 0 <= a < b <= len(text)], False
         while words:
             pieces, unseen, total = [], 0, 2
@@ -165,7 +231,9 @@ def _parts(text: str, given: list[tuple[int, int]] | None, tokenizer: Tokenizer,
 
 
 def _cut(text: str, words: Sequence[tuple[int, int]]) -> int:
-    """After how many of the words that fit a sentence too long is best cut: after a sign in their second half, else at the end."""
+    """After how many of the words that fit a sentence too long is best cut: after a sign in their
+    second half, else at the end.
+    """
     for count in range(len(words), len(words) // 2, -1):
         start, end = words[count - 1]
         if not any(character.isalnum() for character in text[start:end]):
@@ -176,40 +244,68 @@ def _cut(text: str, words: Sequence[tuple[int, int]]) -> int:
 def _encoded(part: Part, pieces: Sequence[Sequence[int]], tokenizer: Tokenizer) -> Encoded:
     source = [tokenizer.begin_id, *(piece for word in pieces for piece in word), tokenizer.end_id]
     starts = [0, *(int(place == 0) for word in pieces for place in range(len(word))), 0]
-    return Encoded({"source": np.array(source, dtype=np.int64), "word_starts": np.array(starts, dtype=np.int64)}, about=part)
+    return Encoded(
+        {
+            "source": np.array(source, dtype=np.int64),
+            "word_starts": np.array(starts, dtype=np.int64),
+        },
+        about=part,
+    )
 
 
-# Model ------------------------------------------------------------------------------------------------------------------
+# Model --------------------------------------------------------------------------------------------
 
 
 def head(config: Any, labels: Labels, options: Mapping[str, Any]) -> Any:
-    """Raises UsageError for a model that is no encoder alone, or with fewer positions than a window has tokens."""
+    """Raises UsageError for a model that is no encoder alone, or with fewer positions than a window
+    has tokens.
+    """
     from ..model.biaffine import Biaffine
 
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
-        raise UsageError("Parsing needs a model with an encoder alone: choose model.preset = 'encoder-small', for example.")
+        raise UsageError(
+            "Parsing needs a model with an encoder alone: choose model.preset = 'encoder-small', "
+            "for example."
+        )
     if encoder.positions == "learned" and options["window"] > encoder.max_positions:
-        raise UsageError(f"task.window is {options['window']}; this model has {encoder.max_positions} positions. Lower task.window.")
-    return Biaffine(encoder.width, labels["upos"], labels["relations"], options["arc_width"], options["relation_width"],
-                    float(options["dropout"]))  # fmt: skip
+        raise UsageError(
+            f"task.window is {options['window']}; this model has {encoder.max_positions} "
+            "positions. Lower task.window."
+        )
+    return Biaffine(
+        encoder.width,
+        labels["upos"],
+        labels["relations"],
+        options["arc_width"],
+        options["relation_width"],
+        float(options["dropout"]),
+    )
 
 
 def loss(output: Any, batch: Batch, upos_weight: float = 1.0) -> dict[str, tuple[Any, int, float]]:
-    """loss: arcs + relations of the gold arcs + weighted parts of speech; each also reported alone. Nats, sums over words."""
+    """loss: arcs + relations of the gold arcs + weighted parts of speech; each also reported alone.
+    Nats, sums over words.
+    """
     from torch.nn.functional import cross_entropy
 
     targets, count = batch.targets, batch.counts["tokens"]
     arcs = cross_entropy(output.arcs, targets["heads"], reduction="sum")
-    relations = cross_entropy(output.relations(targets["heads"]), targets["relations"], reduction="sum", ignore_index=-1)
+    relations = cross_entropy(
+        output.relations(targets["heads"]), targets["relations"], reduction="sum", ignore_index=-1
+    )
     upos = cross_entropy(output.upos, targets["upos"], reduction="sum", ignore_index=-1)
     total = arcs + relations + upos_weight * upos
     parts = {"arc_loss": arcs, "relation_loss": relations, "upos_loss": upos}
-    return {"loss": (total, count, 1.0)} | {name: (value.detach(), count, 0.0) for name, value in parts.items()}
+    return {"loss": (total, count, 1.0)} | {
+        name: (value.detach(), count, 0.0) for name, value in parts.items()
+    }
 
 
 def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers) -> list[Any]:
-    """One Parsed for each sentence: the best tree with one root, then for each of its arcs the best relation."""
+    """One Parsed for each sentence: the best tree with one root, then for each of its arcs the best
+    relation.
+    """
     import torch
 
     from ..decoding.tree import best_tree
@@ -230,19 +326,28 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     found, first = [], 0
     for tree, one in zip(trees, batch.encoded, strict=True):
         last = first + len(tree)
-        found.append(Parsed(one.about, tree, [names[k] for k in chosen[first:last]], [head.upos_names[k] for k in upos[first:last]]))
+        found.append(
+            Parsed(
+                one.about,
+                tree,
+                [names[k] for k in chosen[first:last]],
+                [head.upos_names[k] for k in upos[first:last]],
+            )
+        )
         first = last
     return found
 
 
-# Reading ----------------------------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------------------
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
-    """text: CoNLL-U, a block a sentence. details: "words" with "id", "text", "start", "end", "upos", "head", "relation",
-    "sentence" (ids begin anew in each), and of them the "subject", "verb", "object" and "root" words.
+    """text: CoNLL-U, a block a sentence. details: "words" with "id", "text", "start", "end",
+    "upos", "head", "relation", "sentence" (ids begin anew in each), and of them the "subject",
+    "verb", "object" and "root" words.
 
-    verb: the root, where it is one; of a copular sentence its copula. "of" is the id of the word that they belong to.
+    verb: the root, where it is one; of a copular sentence its copula. "of" is the id of the word
+        that they belong to.
     """
     text = example.text or ""
     sentences: list[list[dict[str, Any]]] = []
@@ -253,34 +358,60 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
     words = [word for sentence in sentences for word in sentence]
     for word in words:
         word["glued"] = word["end"] < len(text) and not text[word["end"]].isspace()
-    blocks = [as_text(one, text[one[0]["start"] : max(word["end"] for word in one)]) for one in sentences if one]
-    details: dict[str, Any] = {"words": [{key: value for key, value in word.items() if key != "glued"} for word in words]}
+    blocks = [
+        as_text(one, text[one[0]["start"] : max(word["end"] for word in one)])
+        for one in sentences
+        if one
+    ]
+    details: dict[str, Any] = {
+        "words": [{key: value for key, value in word.items() if key != "glued"} for word in words]
+    }
     details |= parts_of_speech(details["words"])
     unseen = sum(one.part.unseen for one in raw)
     return Prediction(text="\n\n".join(blocks), details=details, truncated_input_tokens=unseen)
 
 
 def _add(sentence: list[dict[str, Any]], one: Parsed, text: str, number: int) -> None:
-    """The words of one part after those that the sentence has; the root of a later part hangs from the first root."""
+    """The words of one part after those that the sentence has; the root of a later part hangs from
+    the first root.
+    """
     before = len(sentence)
     root = next((word["id"] for word in sentence if word["head"] == 0), 0)
     for place, (start, end) in enumerate(one.part.words):
         head, relation = one.heads[place] + before, one.relations[place]
         if one.heads[place] == 0:
             head, relation = (root, JOINED) if root else (0, relation)
-        sentence.append({"id": before + place + 1, "text": text[start:end], "start": start, "end": end, "upos": one.upos[place],
-                         "head": head, "relation": relation, "sentence": number})  # fmt: skip
+        sentence.append(
+            {
+                "id": before + place + 1,
+                "text": text[start:end],
+                "start": start,
+                "end": end,
+                "upos": one.upos[place],
+                "head": head,
+                "relation": relation,
+                "sentence": number,
+            }
+        )
 
 
 def parts_of_speech(words: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """{"subject", "verb", "object", "root"}: lists of words, in the order of the text."""
     found: dict[str, list[dict[str, Any]]] = {"subject": [], "verb": [], "object": [], "root": []}
-    verbal = {word["sentence"]: word["upos"] in ("VERB", "AUX") for word in words if word["head"] == 0}
+    verbal = {
+        word["sentence"]: word["upos"] in ("VERB", "AUX") for word in words if word["head"] == 0
+    }
     roots = {word["sentence"]: word["id"] for word in words if word["head"] == 0}
     for word in words:
         kind = word["relation"].split(":")[0]
-        entry = {"id": word["id"], "sentence": word["sentence"], "text": word["text"], "start": word["start"], "end": word["end"],
-                 "of": word["head"]}  # fmt: skip
+        entry = {
+            "id": word["id"],
+            "sentence": word["sentence"],
+            "text": word["text"],
+            "start": word["start"],
+            "end": word["end"],
+            "of": word["head"],
+        }
         if kind in SUBJECTS:
             found["subject"].append(entry)
         elif kind in OBJECTS:
@@ -289,13 +420,21 @@ def parts_of_speech(words: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[s
             found["root"].append(entry)
             if verbal[word["sentence"]]:
                 found["verb"].append(entry)
-        elif kind == "cop" and word["head"] == roots.get(word["sentence"]) and not verbal[word["sentence"]]:
+        elif (
+            kind == "cop"
+            and word["head"] == roots.get(word["sentence"])
+            and not verbal[word["sentence"]]
+        ):
             found["verb"].append(entry)
     return found
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
-    """las, uas, upos on gold words as CoNLL 2018 counts them; loss: nats a word, arcs, relations and parts of speech together."""
+def score(
+    predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
+) -> Scores:
+    """las, uas, upos on gold words as CoNLL 2018 counts them; loss: nats a word, arcs, relations
+    and parts of speech together.
+    """
     from ..metrics.dependencies import SIGNATURE, Tagged, attachment
 
     predicted: list[Tagged | None] = []
@@ -305,7 +444,14 @@ def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses
             raise DataError(f"{example.place or 'An example'} has no tree to score against.")
         gold.append(Tagged(example.upos, example.heads, example.relations))
         words = prediction.details.get("words")
-        columns = [[word[key] for word in words] for key in ("upos", "head", "relation")] if words else None
+        columns = (
+            [[word[key] for word in words] for key in ("upos", "head", "relation")]
+            if words
+            else None
+        )
         predicted.append(None if columns is None else Tagged(*columns))
     values = attachment(predicted, gold)
-    return Scores(values | ({"loss": losses["loss"]} if losses else {}), dict.fromkeys(("las", "uas", "upos"), SIGNATURE))
+    return Scores(
+        values | ({"loss": losses["loss"]} if losses else {}),
+        dict.fromkeys(("las", "uas", "upos"), SIGNATURE),
+    )

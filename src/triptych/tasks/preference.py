@@ -1,7 +1,9 @@
-"""Preference tuning: of two answers to a conversation the chosen one becomes likelier than the rejected one, without a reward model.
+"""Preference tuning: of two answers to a conversation the chosen one becomes likelier than the
+rejected one, without a reward model.
 
-Direct preference optimisation (Rafailov et al. 2023, equation 7): -log sigmoid(beta (log p(chosen) / q(chosen) - log p(rejected) /
-q(rejected))), where q is the run that the training started from, frozen. In use it is a chat.
+Direct preference optimisation (Rafailov et al. 2023, equation 7): -log sigmoid(beta (log p(chosen)
+/ q(chosen) - log p(rejected) / q(rejected))), where q is the run that the training started from,
+frozen. In use it is a chat.
 """
 
 from __future__ import annotations
@@ -30,65 +32,116 @@ if TYPE_CHECKING:
 
 OPTIONS: dict[str, Any] = {
     "context": 256,  # tokens that the model sees at once
-    "beta": 0.1,  # how dear it is to leave the reference (2023, section 6: 0.1, and 0.5 for summaries)
+    # how dear it is to leave the reference (2023, section 6: 0.1, and 0.5 for summaries)
+    "beta": 0.1,
     "reference": None,  # a run; None: the one that it starts from (model.start)
 }
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
     chosen = chat.check_options(options, OPTIONS)
     beta, context = chosen["beta"], chosen["context"]
     if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 < beta < math.inf:
         raise UsageError(f"task.beta is {beta!r}; it must be a number above 0, like 0.1.")
     plain = writing.build({"context": context})
-    return chat.conversing(plain, replace(
-        plain, name="preference", options=chosen, needs=("messages", "chosen", "rejected"), prepare=prepare,
-        encode=partial(encode, context=context), adopt=adopt, loss=partial(loss, beta=float(beta), reference=None), score=score,
-        referred=lambda reference: replace(build(chosen), loss=partial(loss, beta=float(beta), reference=reference)),
-    ), context)  # fmt: skip
+    return chat.conversing(
+        plain,
+        replace(
+            plain,
+            name="preference",
+            options=chosen,
+            needs=("messages", "chosen", "rejected"),
+            prepare=prepare,
+            encode=partial(encode, context=context),
+            adopt=adopt,
+            loss=partial(loss, beta=float(beta), reference=None),
+            score=score,
+            referred=lambda reference: replace(
+                build(chosen), loss=partial(loss, beta=float(beta), reference=reference)
+            ),
+        ),
+        context,
+    )
 
 
 def prepare(examples: Sequence[Example]) -> Labels:
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no preference.")
-    return {"tags": [], "roles": sorted({"assistant", *(one["role"] for example in examples for one in example.messages or ())})}
+    return {
+        "tags": [],
+        "roles": sorted(
+            {"assistant", *(one["role"] for example in examples for one in example.messages or ())}
+        ),
+    }
 
 
 def adopt(labels: Labels, started: Labels, tokenizers: Tokenizers) -> Labels:
     """The template of the run that it starts from. Raises UsageError where that has none."""
     if "template" not in started:
         raise UsageError(
-            "Preference tuning starts from a run that can chat, and this one has no template: train it with the task chat first."
+            "Preference tuning starts from a run that can chat, and this one has no template: "
+            "train it with the task chat first."
         )
     return {**labels, "template": started["template"], "tags": started["tags"]}
 
 
-def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
-           *, context: int) -> list[Encoded]:  # fmt: skip
-    """To learn from: both answers after the same turns, two sequences in one Encoded. In use: as in chat. Nothing is drawn.
+def encode(
+    example: Example,
+    tokenizers: Tokenizers,
+    labels: Labels,
+    purpose: Purpose,
+    generator: np.random.Generator | None = None,
+    *,
+    context: int,
+) -> list[Encoded]:
+    """To learn from: both answers after the same turns, two sequences in one Encoded. In use: as in
+    chat. Nothing is drawn.
 
-    targets: {"chosen_tokens": (1,), "rejected_tokens": (1,), "tokens": (both,)}, so a loss is a mean over preferences. unseen: tokens of
-    the turns, and words and ends of the answers, for which there is no room.
+    targets: {"chosen_tokens": (1,), "rejected_tokens": (1,), "tokens": (both,)}, so a loss is a
+    mean over preferences. unseen: tokens of the turns, and words and ends of the answers, for which
+    there is no room.
     """
     if purpose == "use":
         return chat.encode(example, tokenizers, labels, purpose, context=context)
     if not example.chosen or not example.rejected:
-        raise DataError(f"{example.place or 'An example'} has no chosen and no rejected answer to learn from.")
+        raise DataError(
+            f"{example.place or 'An example'} has no chosen and no rejected answer to learn from."
+        )
     (asked,) = chat.encode(example, tokenizers, labels, "use", context=context)
     prompt = asked.inputs["target"].tolist()
-    sides = [_answered(prompt, text, example, tokenizers, labels, context) for text in (example.chosen, example.rejected)]
-    inputs = {name: np.concatenate([one.inputs[name] for one in sides]) for name in ("target", "learnt")}
+    sides = [
+        _answered(prompt, text, example, tokenizers, labels, context)
+        for text in (example.chosen, example.rejected)
+    ]
+    inputs = {
+        name: np.concatenate([one.inputs[name] for one in sides]) for name in ("target", "learnt")
+    }
     sizes = [np.array([one.weight], dtype=np.int64) for one in sides]
     unseen = (asked.about or 0) + sum(one.unseen for one in sides)
-    return [Encoded(
-        {**inputs, "target_lengths": np.array([one.length for one in sides], dtype=np.int64)},
-        {"chosen_tokens": sizes[0], "rejected_tokens": sizes[1], "tokens": np.concatenate([one.targets["tokens"] for one in sides])},
-        unseen=unseen,
-    )]  # fmt: skip
+    return [
+        Encoded(
+            {**inputs, "target_lengths": np.array([one.length for one in sides], dtype=np.int64)},
+            {
+                "chosen_tokens": sizes[0],
+                "rejected_tokens": sizes[1],
+                "tokens": np.concatenate([one.targets["tokens"] for one in sides]),
+            },
+            unseen=unseen,
+        )
+    ]
 
 
-def _answered(prompt: Sequence[int], text: str, example: Example, tokenizers: Tokenizers, labels: Labels, context: int) -> Encoded:
+def _answered(
+    prompt: Sequence[int],
+    text: str,
+    example: Example,
+    tokenizers: Tokenizers,
+    labels: Labels,
+    context: int,
+) -> Encoded:
     """An answer after its prompt, which ends with the assistant's mark already."""
     said = replace(example, messages=[{"role": "assistant", "content": text}])
     (turn,) = chat.turned(said, tokenizers, labels, context).turns
@@ -99,15 +152,21 @@ def _answered(prompt: Sequence[int], text: str, example: Example, tokenizers: To
     return found
 
 
-def loss(output: Any, batch: Batch, *, beta: float, reference: Teacher | None) -> dict[str, tuple[Any, int, float]]:
-    """loss: equation 7; accuracy: pairs whose chosen answer gained more on the reference; margin: by how much, times beta. Sums over
-    preferences, nats."""
+def loss(
+    output: Any, batch: Batch, *, beta: float, reference: Teacher | None
+) -> dict[str, tuple[Any, int, float]]:
+    """loss: equation 7; accuracy: pairs whose chosen answer gained more on the reference; margin:
+    by how much, times beta. Sums over preferences, nats.
+    """
     from torch.nn import functional
 
     assert reference is not None, "a task with a frozen run is made by training/transfer.py"
     device = output.states.device
     _, frozen = reference({name: one.to(device) for name, one in batch.inputs.items()})
-    gained = beta * (answer_log_probabilities(output.logits, batch) - answer_log_probabilities(frozen, batch))  # (2P,)
+    # (2P,)
+    gained = beta * (
+        answer_log_probabilities(output.logits, batch) - answer_log_probabilities(frozen, batch)
+    )
     margin = gained[0::2] - gained[1::2]  # (P,)
     count, seen = batch.counts["tokens"], margin.detach()
     return {
@@ -118,17 +177,36 @@ def loss(output: Any, batch: Batch, *, beta: float, reference: Teacher | None) -
 
 
 def answer_log_probabilities(logits: Tensor, batch: Batch) -> Tensor:
-    """Logits (K, V) of the told tokens -> (2P,) nats of each answer: chosen, rejected, chosen, ..."""
+    """Logits (K, V) of the told tokens -> (2P,) nats of each answer: chosen, rejected, chosen,
+    ...
+    """
     import torch
 
     targets = {name: one.to(logits.device) for name, one in batch.targets.items()}
     each = logits.float().log_softmax(-1).gather(1, targets["tokens"][:, None])[:, 0]  # (K,)
-    sizes = torch.stack((targets["chosen_tokens"], targets["rejected_tokens"]), 1).flatten()  # (2P,)
+    # (2P,)
+    sizes = torch.stack((targets["chosen_tokens"], targets["rejected_tokens"]), 1).flatten()
     owners = torch.repeat_interleave(torch.arange(len(sizes), device=logits.device), sizes)
     return each.new_zeros(len(sizes)).index_add(0, owners, each)
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
-    """loss (nats a preference; log 2 where nothing was learnt), accuracy (percent), margin (nats, times beta)."""
-    values = {"loss": losses["loss"], "accuracy": 100 * losses["accuracy"], "margin": losses["margin"]}
-    return Scores(values, {"loss": "nats a preference against the run it started from (Rafailov et al. 2023, equation 7)"})
+def score(
+    predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
+) -> Scores:
+    """loss (nats a preference; log 2 where nothing was learnt), accuracy (percent), margin (nats,
+    times beta).
+    """
+    values = {
+        "loss": losses["loss"],
+        "accuracy": 100 * losses["accuracy"],
+        "margin": losses["margin"],
+    }
+    return Scores(
+        values,
+        {
+            "loss": (
+                "nats a preference against the run it started from (Rafailov et al. 2023, "
+                "equation 7)"
+            )
+        },
+    )

@@ -1,5 +1,6 @@
-"""Extractive question answering: the answer is a span of the passage, found by its first and its last token (Devlin et al. 2018,
-section 4.2); a long passage is read in overlapping windows, and "no answer in this window" points at the begin token (section 4.3).
+"""Extractive question answering: the answer is a span of the passage, found by its first and its
+last token (Devlin et al. 2018, section 4.2); a long passage is read in overlapping windows, and "no
+answer in this window" points at the begin token (section 4.3).
 """
 
 from __future__ import annotations
@@ -23,12 +24,20 @@ if TYPE_CHECKING:
 
 OPTIONS: dict[str, Any] = {
     "window": 384,  # tokens of question and passage together that are read at once
-    "stride": 128,  # tokens of the passage that two windows share, so that an answer of up to so many stands whole in one
-    "longest_question": 64,  # tokens; of a longer question the rest is not seen, and the prediction says so
+    # tokens of the passage that two windows share, so that an answer of up to so many stands whole
+    # in one
+    "stride": 128,
+    # tokens; of a longer question the rest is not seen, and the prediction says so
+    "longest_question": 64,
     "longest_answer": 48,  # tokens
-    "no_answer_windows": 0.5,  # the share of windows without the answer that are learnt from, drawn anew each epoch
-    "characters": False,  # a Chinese or Japanese character is a token of its own, as in Chinese BERT: an answer can begin anywhere
-    "match_feature": False,  # passage tokens that also stand in the question are marked by their segment; needs model.segments = 5
+    # the share of windows without the answer that are learnt from, drawn anew each epoch
+    "no_answer_windows": 0.5,
+    # a Chinese or Japanese character is a token of its own, as in Chinese BERT: an answer can begin
+    # anywhere
+    "characters": False,
+    # passage tokens that also stand in the question are marked by their segment; needs
+    # model.segments = 5
+    "match_feature": False,
 }
 LEVELS = 3  # of match: a run of one token that the question has too, of two, of more
 SEGMENTS = 2 + LEVELS
@@ -36,18 +45,30 @@ CANDIDATES = 5  # other answers that a prediction names
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
     for key in options:
         if key not in OPTIONS:
-            raise unknown("recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)])
+            raise unknown(
+                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
+            )
     chosen = {**OPTIONS, **options}
-    for key, least in (("window", 32), ("stride", 0), ("longest_question", 1), ("longest_answer", 1)):
+    for key, least in (
+        ("window", 32),
+        ("stride", 0),
+        ("longest_question", 1),
+        ("longest_answer", 1),
+    ):
         if isinstance(chosen[key], bool) or not isinstance(chosen[key], int) or chosen[key] < least:
-            raise UsageError(f"task.{key} is {chosen[key]!r}; it must be a whole number, {least} or more.")
+            raise UsageError(
+                f"task.{key} is {chosen[key]!r}; it must be a whole number, {least} or more."
+            )
     if chosen["window"] < chosen["longest_question"] + chosen["stride"] + 4:
         raise UsageError(
-            f"task.window is {chosen['window']}; it must hold the longest question ({chosen['longest_question']}), the stride "
-            f"({chosen['stride']}) and 4 tokens more. Give a larger window or a smaller stride."
+            f"task.window is {chosen['window']}; it must hold the longest question "
+            f"({chosen['longest_question']}), the stride ({chosen['stride']}) and 4 tokens more. "
+            "Give a larger window or a smaller stride."
         )
     rate = chosen["no_answer_windows"]
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
@@ -56,51 +77,87 @@ def build(options: Mapping[str, Any]) -> Task:
         if not isinstance(chosen[key], bool):
             raise UsageError(f"task.{key} is {chosen[key]!r}; it must be true or false.")
     return Task(
-        name="question-answering", options=chosen, needs=("question", "passage", "answers"), prepare=prepare,
-        encode=partial(encode, options=chosen), head=partial(head, options=chosen), loss=loss,
-        answer=partial(answer, longest_answer=chosen["longest_answer"]), read=read, score=score,
-        draws=True, windows=True, calibrate=partial(calibrate, longest_answer=chosen["longest_answer"]),
-    )  # fmt: skip
+        name="question-answering",
+        options=chosen,
+        needs=("question", "passage", "answers"),
+        prepare=prepare,
+        encode=partial(encode, options=chosen),
+        head=partial(head, options=chosen),
+        loss=loss,
+        answer=partial(answer, longest_answer=chosen["longest_answer"]),
+        read=read,
+        score=score,
+        draws=True,
+        windows=True,
+        calibrate=partial(calibrate, longest_answer=chosen["longest_answer"]),
+    )
 
 
 def prepare(examples: Sequence[Example]) -> Labels:
-    """{"languages": {"source": [...]}, "no_answer": whether there are questions without an answer to learn from}."""
+    """{"languages": {"source": [...]}, "no_answer": whether there are questions without an answer
+    to learn from}.
+    """
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable question.")
     return {
-        "languages": {"source": sorted({one.source_language for one in examples if one.source_language})},
+        "languages": {
+            "source": sorted({one.source_language for one in examples if one.source_language})
+        },
         "no_answer": any(not one.answers for one in examples),
     }
 
 
-# Encoding ---------------------------------------------------------------------------------------------------------------
+# Encoding -----------------------------------------------------------------------------------------
 
 
-def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
-           *, options: Mapping[str, Any]) -> list[Encoded]:  # fmt: skip
-    """Windows of `[begin] question [end] passage [end]`; segments 0 for the question, 1 for the passage (and 2 to 4: matched).
+def encode(
+    example: Example,
+    tokenizers: Tokenizers,
+    labels: Labels,
+    purpose: Purpose,
+    generator: np.random.Generator | None = None,
+    *,
+    options: Mapping[str, Any],
+) -> list[Encoded]:
+    """Windows of `[begin] question [end] passage [end]`; segments 0 for the question, 1 for the
+    passage (and 2 to 4: matched).
 
-    Targets start, end (1,): places in the window, 0 where the answer is not in it. Of several references one is drawn.
-    Raises DataError where question or passage is missing.
+    Targets start, end (1,): places in the window, 0 where the answer is not in it. Of several
+    references one is drawn. Raises DataError where question or passage is missing.
     """
     tokenizer, by_character = tokenizers.source, options["characters"]
     if example.question is None or example.passage is None:
-        raise DataError(f"{example.place or 'An example'} has no {'question' if example.question is None else 'passage'}.")
+        raise DataError(
+            f"{example.place or 'An example'} has no "
+            f"{'question' if example.question is None else 'passage'}."
+        )
     question = passage_pieces(tokenizer, example.question.strip(), by_character)[0]
     ids, offsets = passage_pieces(tokenizer, example.passage, by_character)
     unseen = max(0, len(question) - options["longest_question"])
     question = question[: options["longest_question"]]
     first = len(question) + 2
     gold = _gold(example, offsets, generator) if purpose == "train" else None
-    levels = matches(question, ids, tokenizer) if options["match_feature"] else np.zeros(len(ids), dtype=np.int64)
+    levels = (
+        matches(question, ids, tokenizer)
+        if options["match_feature"]
+        else np.zeros(len(ids), dtype=np.int64)
+    )
     room, found = options["window"] - first - 1, []
     for start in window_starts(len(ids), room, options["stride"]):
         inside = ids[start : start + room]
-        source = np.array([tokenizer.begin_id, *question, tokenizer.end_id, *inside, tokenizer.end_id], dtype=np.int64)
+        source = np.array(
+            [tokenizer.begin_id, *question, tokenizer.end_id, *inside, tokenizer.end_id],
+            dtype=np.int64,
+        )
         segments = np.ones(len(source), dtype=np.int64)
         segments[:first] = 0
         segments[first : first + len(inside)] += levels[start : start + room]
-        about = Window(first, offsets[start : start + room] if purpose == "use" else None, unseen, bool(example.answers))
+        about = Window(
+            first,
+            offsets[start : start + room] if purpose == "use" else None,
+            unseen,
+            bool(example.answers),
+        )
         found.append(Encoded({"source": source, "segments": segments}, about=about))
         if purpose == "train":
             place = _place(gold, start, len(inside), first)
@@ -125,7 +182,8 @@ def pieces(tokenizer: Tokenizer, text: str, by_character: bool) -> tuple[np.ndar
     return np.array(ids, dtype=np.int32), np.array(places, dtype=np.int32).reshape(-1, 2)
 
 
-passage_pieces = lru_cache(maxsize=16_384)(pieces)  # a passage has several questions, and an epoch follows an epoch
+# a passage has several questions, and an epoch follows an epoch
+passage_pieces = lru_cache(maxsize=16_384)(pieces)
 
 
 @lru_cache(maxsize=20_000)
@@ -134,7 +192,9 @@ def character_ids(tokenizer: Tokenizer, character: str) -> tuple[int, ...]:
 
 
 def window_starts(length: int, room: int, stride: int) -> list[int]:
-    """Where windows of `room` tokens begin, each sharing `stride` with the one before, until all are read; one for nothing."""
+    """Where windows of `room` tokens begin, each sharing `stride` with the one before, until all
+    are read; one for nothing.
+    """
     starts = [0]
     while starts[-1] + room < length:
         starts.append(starts[-1] + max(1, room - stride))
@@ -142,7 +202,9 @@ def window_starts(length: int, room: int, stride: int) -> list[int]:
 
 
 def matches(question: np.ndarray, passage: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
-    """(S,) for each passage token the length of the run of question tokens that it stands in, at most LEVELS; 0: in none."""
+    """(S,) for each passage token the length of the run of question tokens that it stands in, at
+    most LEVELS; 0: in none.
+    """
     keys = folded(tokenizer)
     asked, given = keys[question], keys[passage]
     found = np.zeros(len(given), dtype=np.int64)
@@ -154,14 +216,24 @@ def matches(question: np.ndarray, passage: np.ndarray, tokenizer: Tokenizer) -> 
     return found
 
 
-def _gold(example: Example, offsets: np.ndarray, generator: np.random.Generator | None) -> tuple[int, int] | None:
-    """First and last passage token of one reference: drawn, or the one that most references agree on; None: no answer."""
+def _gold(
+    example: Example, offsets: np.ndarray, generator: np.random.Generator | None
+) -> tuple[int, int] | None:
+    """First and last passage token of one reference: drawn, or the one that most references agree
+    on; None: no answer.
+    """
     spans = standing(example)
     if not spans:
         return None
-    text, start = spans[int(generator.integers(len(spans)))] if generator is not None else max(spans, key=spans.count)
-    first = int(np.searchsorted(offsets[:, 1], start, side="right"))  # the first token that ends after the answer begins
-    last = int(np.searchsorted(offsets[:, 0], start + len(text), side="left")) - 1  # the last that begins before it ends
+    text, start = (
+        spans[int(generator.integers(len(spans)))]
+        if generator is not None
+        else max(spans, key=spans.count)
+    )
+    # the first token that ends after the answer begins
+    first = int(np.searchsorted(offsets[:, 1], start, side="right"))
+    # the last that begins before it ends
+    last = int(np.searchsorted(offsets[:, 0], start + len(text), side="left")) - 1
     return (first, last) if first <= last < len(offsets) else None
 
 
@@ -178,7 +250,7 @@ def _drawn(windows: list[Encoded], generator: np.random.Generator, rate: float) 
     return kept or [windows[int(generator.integers(len(windows)))]]
 
 
-# Learning and answering -------------------------------------------------------------------------------------------------
+# Learning and answering ---------------------------------------------------------------------------
 
 
 def head(config: Any, labels: Labels, *, options: Mapping[str, Any]) -> Any:
@@ -187,14 +259,20 @@ def head(config: Any, labels: Labels, *, options: Mapping[str, Any]) -> Any:
 
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
-        raise UsageError("task question-answering needs an encoder-only model, for example model.preset = 'encoder-small'.")
+        raise UsageError(
+            "task question-answering needs an encoder-only model, for example model.preset = "
+            "'encoder-small'."
+        )
     if options["match_feature"] and encoder.segments < SEGMENTS:
         raise UsageError(
-            f"task.match_feature marks tokens by {SEGMENTS} segments and this model has {encoder.segments}: "
-            f"give model.segments = {SEGMENTS}, or task.match_feature = false."
+            f"task.match_feature marks tokens by {SEGMENTS} segments and this model has "
+            f"{encoder.segments}: give model.segments = {SEGMENTS}, or task.match_feature = false."
         )
     if encoder.positions == "learned" and options["window"] > encoder.max_positions:
-        raise UsageError(f"task.window is {options['window']}; this model has {encoder.max_positions} positions. Give a smaller window.")
+        raise UsageError(
+            f"task.window is {options['window']}; this model has {encoder.max_positions} "
+            "positions. Give a smaller window."
+        )
     made = Spans(encoder.width, bool(labels.get("no_answer")))
     initialize(made)
     return made
@@ -204,11 +282,21 @@ def loss(output: Tensor, batch: Batch) -> dict[str, tuple[Any, int, float]]:
     """loss: nats a window, the mean of the cross-entropies of the first and of the last token."""
     from ..model.spans import cross_entropy
 
-    total = cross_entropy(output, batch.inputs["source_lengths"], batch.targets["start"], batch.targets["end"])
+    total = cross_entropy(
+        output, batch.inputs["source_lengths"], batch.targets["start"], batch.targets["end"]
+    )
     return {"loss": (total, batch.counts["examples"], 1.0)}
 
 
-def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, longest_answer: int) -> list[Found]:
+def answer(
+    model: Any,
+    head: Any,
+    batch: Batch,
+    settings: Any,
+    tokenizers: Tokenizers,
+    *,
+    longest_answer: int,
+) -> list[Found]:
     """For each window its best spans with log-probabilities, in characters of the passage."""
     import torch
 
@@ -222,14 +310,20 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
     return best_prediction(raw, example.passage or "", CANDIDATES)
 
 
-def calibrate(model: Any, head: Any, batches: Sequence[Batch], *, longest_answer: int) -> str | None:
-    """The threshold of "no answer" with the best F1 over tokens; nothing where every question has an answer."""
+def calibrate(
+    model: Any, head: Any, batches: Sequence[Batch], *, longest_answer: int
+) -> str | None:
+    """The threshold of "no answer" with the best F1 over tokens; nothing where every question has
+    an answer.
+    """
     if not bool(head.can_abstain):
         return None
     return fit_threshold(model, head, batches, longest_answer)
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
+def score(
+    predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
+) -> Scores:
     """f1 and exact_match by the language of each question, then loss (nats a window)."""
     from ..metrics import answers as metrics
 
@@ -238,7 +332,15 @@ def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses
             raise DataError(f"{example.place or 'An example'} has no answers to score against.")
     texts = [one.text for one in predictions]
     references = [[text for text, _ in example.answers or []] for example in examples]
-    languages = [one.source_language or metrics.counting(None, [one.passage or ""]) for one in examples]
-    f1, exact = metrics.f1(texts, references, languages), metrics.exact_match(texts, references, languages)
+    languages = [
+        one.source_language or metrics.counting(None, [one.passage or ""]) for one in examples
+    ]
+    f1, exact = (
+        metrics.f1(texts, references, languages),
+        metrics.exact_match(texts, references, languages),
+    )
     values = {"f1": f1.value, "exact_match": exact.value}
-    return Scores(values | ({"loss": losses["loss"]} if losses else {}), {"f1": f1.signature, "exact_match": exact.signature})
+    return Scores(
+        values | ({"loss": losses["loss"]} if losses else {}),
+        {"f1": f1.signature, "exact_match": exact.signature},
+    )

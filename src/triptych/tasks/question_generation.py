@@ -12,21 +12,34 @@ from .task import Labels, Prediction, Scores, Task
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
-    return written_task("question-generation", ("passage", "target", "references"), options, source, score)
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
+    return written_task(
+        "question-generation", ("passage", "target", "references"), options, source, score
+    )
 
 
-def source(example: Example, tokenizers: Tokenizers, labels: Labels, longest: int) -> tuple[list[int], int]:
+def source(
+    example: Example, tokenizers: Tokenizers, labels: Labels, longest: int
+) -> tuple[list[int], int]:
     """pieces end; the beginning of a passage that is too long."""
     return one_text(example, "passage", tokenizers, longest)
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
-    """bleu (with every question on the sentence as a reference), rougeL, then loss (nats per target token) and perplexity."""
+def score(
+    predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
+) -> Scores:
+    """bleu (with every question on the sentence as a reference), rougeL, then loss (nats per target
+    token) and perplexity.
+    """
     from ..metrics.bleu import bleu_of_several
     from ..metrics.rouge import rouge
 
     texts, references = [one.text for one in predictions], [references_of(one) for one in examples]
-    bleu, longest = bleu_of_several(texts, references, language_of(examples)), rouge(texts, references)["rougeL"]
+    bleu, longest = (
+        bleu_of_several(texts, references, language_of(examples)),
+        rouge(texts, references)["rougeL"],
+    )
     values = {"bleu": bleu.value, "rougeL": longest.value}
     return Scores(values | with_loss(losses), {"bleu": bleu.signature, "rougeL": longest.signature})

@@ -1,4 +1,6 @@
-"""What all tasks that turn one sequence into another share: options, the pair as ids, the loss, the search, the answer in words."""
+"""What all tasks that turn one sequence into another share: options, the pair as ids, the loss, the
+search, the answer in words.
+"""
 
 from __future__ import annotations
 
@@ -17,32 +19,57 @@ from .task import Labels, Prediction, Purpose, Scores, Task
 
 LEARNING: dict[str, Any] = {
     "label_smoothing": 0.1,  # Szegedy et al. 2016, section 7; 0: off
-    "r_drop": 0.0,  # agreement of two passes with different dropout: alpha of Liang et al. 2021, who take 5 for translation
+    # agreement of two passes with different dropout: alpha of Liang et al. 2021, who take 5 for
+    # translation
+    "r_drop": 0.0,
 }
 LONG: dict[str, Any] = {
     **LEARNING,
-    "longest_source": 512,  # tokens, the end included; of a longer source the rest is not seen, and the prediction says so
+    # tokens, the end included; of a longer source the rest is not seen, and the prediction says so
+    "longest_source": 512,
 }
 SHORTEST = 8  # the least that longest_source may be
-Source = Callable[[Example, Tokenizers, Labels], tuple[list[int], int]]  # (ids, how many tokens were left out)
+# (ids, how many tokens were left out)
+Source = Callable[[Example, Tokenizers, Labels], tuple[list[int], int]]
 
 
-# Building ---------------------------------------------------------------------------------------------------------------
+# Building -----------------------------------------------------------------------------------------
 
 
 def checked(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """`defaults` with `options`. Raises UsageError for an unknown key or a value of the shared options that cannot be."""
+    """`defaults` with `options`. Raises UsageError for an unknown key or a value of the shared
+    options that cannot be.
+    """
     for key in options:
         if key not in defaults:
-            raise unknown("recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *defaults)])
+            raise unknown(
+                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *defaults)]
+            )
     chosen = {**defaults, **options}
-    smoothing, r_drop, longest = chosen.get("label_smoothing", 0.0), chosen.get("r_drop", 0.0), chosen.get("longest_source", SHORTEST)
-    if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 <= smoothing < 1:
-        raise UsageError(f"task.label_smoothing is {smoothing!r}; it must be a number from 0 to below 1.")
-    if isinstance(r_drop, bool) or not isinstance(r_drop, int | float) or not 0 <= r_drop < math.inf:
+    smoothing, r_drop, longest = (
+        chosen.get("label_smoothing", 0.0),
+        chosen.get("r_drop", 0.0),
+        chosen.get("longest_source", SHORTEST),
+    )
+    if (
+        isinstance(smoothing, bool)
+        or not isinstance(smoothing, int | float)
+        or not 0 <= smoothing < 1
+    ):
+        raise UsageError(
+            f"task.label_smoothing is {smoothing!r}; it must be a number from 0 to below 1."
+        )
+    if (
+        isinstance(r_drop, bool)
+        or not isinstance(r_drop, int | float)
+        or not 0 <= r_drop < math.inf
+    ):
         raise UsageError(f"task.r_drop is {r_drop!r}; it must be 0 (off) or more.")
     if isinstance(longest, bool) or not isinstance(longest, int) or longest < SHORTEST:
-        raise UsageError(f"task.longest_source is {longest!r}; it must be a whole number of tokens, {SHORTEST} or more.")
+        raise UsageError(
+            f"task.longest_source is {longest!r}; it must be a whole number of tokens, {SHORTEST} "
+            "or more."
+        )
     return chosen
 
 
@@ -58,34 +85,68 @@ def slots(chosen: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def written_task(name: str, needs: tuple[str, ...], options: Mapping[str, Any], source: Callable[..., tuple[list[int], int]],
-                 score: Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores]) -> Task:  # fmt: skip
+def written_task(
+    name: str,
+    needs: tuple[str, ...],
+    options: Mapping[str, Any],
+    source: Callable[..., tuple[list[int], int]],
+    score: Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores],
+) -> Task:
     """A task whose text is written from `source`, with no options but the shared ones."""
     chosen = checked(options, LONG)
     built = partial(source, longest=chosen["longest_source"])
-    return Task(name=name, options=chosen, needs=needs, prepare=prepare, encode=partial(encode, source=built), score=score,
-                **slots(chosen))  # fmt: skip
+    return Task(
+        name=name,
+        options=chosen,
+        needs=needs,
+        prepare=prepare,
+        encode=partial(encode, source=built),
+        score=score,
+        **slots(chosen),
+    )
 
 
 def prepare(examples: Sequence[Example]) -> Labels:
     """{"languages": {"source": [...], "targets": []}}"""
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable example.")
-    return {"languages": {"source": sorted({one.source_language for one in examples if one.source_language}), "targets": []}}
+    return {
+        "languages": {
+            "source": sorted({one.source_language for one in examples if one.source_language}),
+            "targets": [],
+        }
+    }
 
 
-# Encoding ---------------------------------------------------------------------------------------------------------------
+# Encoding -----------------------------------------------------------------------------------------
 
 
-def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
-           *, source: Source) -> list[Encoded]:  # fmt: skip
-    """One Encoded: source as `source` makes it, target = begin pieces, tokens = pieces end; in use no target. Nothing is drawn."""
+def encode(
+    example: Example,
+    tokenizers: Tokenizers,
+    labels: Labels,
+    purpose: Purpose,
+    generator: np.random.Generator | None = None,
+    *,
+    source: Source,
+) -> list[Encoded]:
+    """One Encoded: source as `source` makes it, target = begin pieces, tokens = pieces end; in use
+    no target. Nothing is drawn.
+    """
     ids, unseen = source(example, tokenizers, labels)
     return [pair(ids, example, tokenizers, purpose, unseen)]
 
 
-def pair(source: Sequence[int], example: Example, tokenizers: Tokenizers, purpose: Purpose, unseen: int = 0) -> Encoded:
-    """Source ids as they are, and the example's target. Raises DataError where there is none to learn from."""
+def pair(
+    source: Sequence[int],
+    example: Example,
+    tokenizers: Tokenizers,
+    purpose: Purpose,
+    unseen: int = 0,
+) -> Encoded:
+    """Source ids as they are, and the example's target. Raises DataError where there is none to
+    learn from.
+    """
     inputs = {"source": np.array(source, dtype=np.int64)}
     if purpose == "use":
         return Encoded(inputs, unseen=unseen)
@@ -93,11 +154,19 @@ def pair(source: Sequence[int], example: Example, tokenizers: Tokenizers, purpos
         raise DataError(f"{example.place or 'An example'} has no target text to learn from.")
     target = tokenizers.target.encode(example.target)
     inputs["target"] = np.array([tokenizers.target.begin_id, *target], dtype=np.int64)
-    return Encoded(inputs, {"tokens": np.array([*target, tokenizers.target.end_id], dtype=np.int64)}, unseen=unseen)
+    return Encoded(
+        inputs,
+        {"tokens": np.array([*target, tokenizers.target.end_id], dtype=np.int64)},
+        unseen=unseen,
+    )
 
 
-def one_text(example: Example, field: str, tokenizers: Tokenizers, longest: int, before: Sequence[int] = ()) -> tuple[list[int], int]:
-    """`before`, then the pieces of a field, then the end: at most `longest` ids; and how many pieces were left out."""
+def one_text(
+    example: Example, field: str, tokenizers: Tokenizers, longest: int, before: Sequence[int] = ()
+) -> tuple[list[int], int]:
+    """`before`, then the pieces of a field, then the end: at most `longest` ids; and how many
+    pieces were left out.
+    """
     text = getattr(example, field)
     if text is None:
         raise DataError(f"{example.place or 'An example'} has no {field}.")
@@ -106,41 +175,62 @@ def one_text(example: Example, field: str, tokenizers: Tokenizers, longest: int,
     return [*before, *pieces[:room], tokenizers.source.end_id], max(0, len(pieces) - room)
 
 
-# Learning and answering -------------------------------------------------------------------------------------------------
+# Learning and answering ---------------------------------------------------------------------------
 
 
 def head(config: Any, labels: Labels, longest: int | None = None) -> Any:
-    """Next tokens. Raises UsageError for a model that lacks a stack, or positions for the longest source."""
+    """Next tokens. Raises UsageError for a model that lacks a stack, or positions for the longest
+    source.
+    """
     from ..model.config import ModelConfig
     from ..model.heads import NextToken
 
     if isinstance(config, ModelConfig):
         if config.encoder is None or config.decoder is None:
             raise UsageError(
-                "This task needs an encoder and a decoder: give model.preset, for example 'transformer-small', or start from a run of one."
+                "This task needs an encoder and a decoder: give model.preset, for example "
+                "'transformer-small', or start from a run of one."
             )
-        if longest is not None and config.encoder.positions == "learned" and longest > config.encoder.max_positions:
+        if (
+            longest is not None
+            and config.encoder.positions == "learned"
+            and longest > config.encoder.max_positions
+        ):
             raise UsageError(
-                f"task.longest_source is {longest}, and this model has {config.encoder.max_positions} positions. Give "
-                f"{config.encoder.max_positions} or less."
+                f"task.longest_source is {longest}, and this model has "
+                f"{config.encoder.max_positions} positions. Give {config.encoder.max_positions} "
+                "or less."
             )
     return NextToken()
 
 
-def loss(output: Any, batch: Batch, label_smoothing: float = 0.0, r_drop: float = 0.0) -> dict[str, tuple[Any, int, float]]:
-    """loss: label-smoothed cross-entropy, what is learnt; nll: without smoothing, reported. Sums in nats over target tokens.
+def loss(
+    output: Any, batch: Batch, label_smoothing: float = 0.0, r_drop: float = 0.0
+) -> dict[str, tuple[Any, int, float]]:
+    """loss: label-smoothed cross-entropy, what is learnt; nll: without smoothing, reported. Sums in
+    nats over target tokens.
 
-    Where the batch holds two passes, their disagreement is part of the loss (`model/agreement.py`), and is reported too.
+    Where the batch holds two passes, their disagreement is part of the loss (`model/agreement.py`),
+    and is reported too.
     """
     from ..model.agreement import agreeing_cross_entropy
     from ..model.kernels import projected_cross_entropy
 
     if batch.passes == 2:
         total, plain, apart = agreeing_cross_entropy(
-            output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing, r_drop
-        )  # fmt: skip
+            output.states,
+            output.weight,
+            output.bias,
+            batch.targets["tokens"],
+            label_smoothing,
+            r_drop,
+        )
         count = batch.counts["tokens"]
-        return {"loss": (total, count, 1.0), "nll": (plain.detach(), count, 0.0), "disagreement": (apart.detach(), count, 0.0)}
+        return {
+            "loss": (total, count, 1.0),
+            "nll": (plain.detach(), count, 0.0),
+            "disagreement": (apart.detach(), count, 0.0),
+        }
     smoothed, plain = projected_cross_entropy(
         output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing
     )  # fmt: skip
@@ -154,7 +244,9 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
 
     inputs = {name: batch.inputs[name] for name in ("source", "source_lengths")}
     target = tokenizers.target
-    return search(model, inputs, settings, begin=target.begin_id, end=target.end_ids, indices=batch.examples)
+    return search(
+        model, inputs, settings, begin=target.begin_id, end=target.end_ids, indices=batch.examples
+    )
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
@@ -164,16 +256,20 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
     assert len(raw) == 1, "a source has one raw result"
     best, *others = [
         Prediction(
-            text=told_of(tokenizers.target.decode(one.tokens), one.finished), score=one.score, log_probability=one.log_probability,
-            tokens=one.tokens, token_log_probabilities=one.token_log_probabilities, cut=not one.finished,
+            text=told_of(tokenizers.target.decode(one.tokens), one.finished),
+            score=one.score,
+            log_probability=one.log_probability,
+            tokens=one.tokens,
+            token_log_probabilities=one.token_log_probabilities,
+            cut=not one.finished,
         )
         for one in raw[0]
-    ]  # fmt: skip
+    ]
     best.alternatives = others
     return best
 
 
-# Scoring ----------------------------------------------------------------------------------------------------------------
+# Scoring ------------------------------------------------------------------------------------------
 
 
 def with_loss(losses: Mapping[str, float]) -> dict[str, float]:
@@ -186,14 +282,22 @@ def with_loss(losses: Mapping[str, float]) -> dict[str, float]:
 
 def references_of(example: Example) -> list[str]:
     """Every text that would do. Raises DataError where there is none to score against."""
-    several = example.references if example.references is not None else None if example.target is None else [example.target]
+    several = (
+        example.references
+        if example.references is not None
+        else None
+        if example.target is None
+        else [example.target]
+    )
     if several is None:
         raise DataError(f"{example.place or 'An example'} has no reference to score against.")
     return several
 
 
 def language_of(examples: Sequence[Example]) -> str:
-    """What BLEU cuts into tokens by: the examples' language, else by the script of their targets."""
+    """What BLEU cuts into tokens by: the examples' language, else by the script of their
+    targets.
+    """
     from ..metrics.answers import counting
 
     named = {example.source_language for example in examples if example.source_language}

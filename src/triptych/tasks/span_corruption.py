@@ -1,10 +1,12 @@
-"""Span corruption: runs of tokens are replaced by a sentinel each, and written out one after the other (Raffel et al. 2020, section
-3.1.4 and 3.3.4): a start, from plain text, for whatever an encoder-decoder is to learn later (`model.start`).
+"""Span corruption: runs of tokens are replaced by a sentinel each, and written out one after the
+other (Raffel et al. 2020, section 3.1.4 and 3.3.4): a start, from plain text, for whatever an
+encoder-decoder is to learn later (`model.start`).
 
-Source `Thank you <0> me to your party <1> .`, target `<0> for inviting <1> last week <end>`; the end stands for the last sentinel of
-the paper. With `target = "whole"` the decoder writes the whole text instead (text infilling, Lewis et al. 2020, section 2.2; compared in
-Raffel et al., section 3.3.2): every token is told, and a step takes longer.
-Training draws the spans anew in every epoch, an evaluation always the same. In use `[MASK]` marks a run to be written.
+Source `Thank you <0> me to your party <1> .`, target `<0> for inviting <1> last week <end>`; the
+end stands for the last sentinel of the paper. With `target = "whole"` the decoder writes the whole
+text instead (text infilling, Lewis et al. 2020, section 2.2; compared in Raffel et al., section
+3.3.2): every token is told, and a step takes longer. Training draws the spans anew in every epoch,
+an evaluation always the same. In use `[MASK]` marks a run to be written.
 """
 
 from __future__ import annotations
@@ -46,13 +48,24 @@ class Dials:
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
     chosen = checked(options, OPTIONS)
-    for name, least, whole in (("rate", 0.0, False), ("mean_span", 1, False), ("window", 8, True), ("sentinels", 1, True)):
+    for name, least, whole in (
+        ("rate", 0.0, False),
+        ("mean_span", 1, False),
+        ("window", 8, True),
+        ("sentinels", 1, True),
+    ):
         value = chosen[name]
         number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         if not number or not least <= value < math.inf or (name == "rate" and not 0 < value < 1):
-            allowed = "a number between 0 and 1" if name == "rate" else f"a {'whole number' if whole else 'number'}, {least} or more"
+            allowed = (
+                "a number between 0 and 1"
+                if name == "rate"
+                else f"a {'whole number' if whole else 'number'}, {least} or more"
+            )
             raise UsageError(f"task.{name} is {value!r}; it must be {allowed}.")
     if chosen["target"] not in ("runs", "whole"):
         raise unknown("choice", str(chosen["target"]), ["runs", "whole"], "for task.target")
@@ -60,14 +73,25 @@ def build(options: Mapping[str, Any]) -> Task:
     most = most_spans(dials.window, dials)
     if most > dials.sentinels:
         raise UsageError(
-            f"A window of {dials.window} tokens can have {most} hidden runs, and task.sentinels is {dials.sentinels}. Give a smaller "
-            "task.window, a larger task.mean_span, or more sentinels."
+            f"A window of {dials.window} tokens can have {most} hidden runs, and task.sentinels "
+            f"is {dials.sentinels}. Give a smaller task.window, a larger task.mean_span, or more "
+            "sentinels."
         )
     return Task(
-        name="span-corruption", options=chosen, needs=("text",), prepare=partial(prepare, dials=dials),
-        encode=partial(encode, dials=dials), score=partial(score, dials=dials), draws=True, redraw=partial(redraw, dials=dials),
-        by_losses=True, **(slots({}) | {"read": partial(written_in, dials=dials), "head": partial(head, dials=dials)}),
-    )  # fmt: skip
+        name="span-corruption",
+        options=chosen,
+        needs=("text",),
+        prepare=partial(prepare, dials=dials),
+        encode=partial(encode, dials=dials),
+        score=partial(score, dials=dials),
+        draws=True,
+        redraw=partial(redraw, dials=dials),
+        by_losses=True,
+        **(
+            slots({})
+            | {"read": partial(written_in, dials=dials), "head": partial(head, dials=dials)}
+        ),
+    )
 
 
 def prepare(examples: Sequence[Example], *, dials: Dials) -> Labels:
@@ -88,33 +112,56 @@ def sentinels_of(tokenizer: Tokenizer) -> list[int]:
     return [number for name, number in tokenizer.tags.items() if name.startswith("span-")]
 
 
-# What is hidden ---------------------------------------------------------------------------------------------------------
+# What is hidden -----------------------------------------------------------------------------------
 
 
-def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose, generator: np.random.Generator | None = None,
-           *, dials: Dials) -> list[Encoded]:  # fmt: skip
-    """Windows of a text with runs hidden; `about` keeps the window as it was. A text of one token has nothing to go by, so no window."""
+def encode(
+    example: Example,
+    tokenizers: Tokenizers,
+    labels: Labels,
+    purpose: Purpose,
+    generator: np.random.Generator | None = None,
+    *,
+    dials: Dials,
+) -> list[Encoded]:
+    """Windows of a text with runs hidden; `about` keeps the window as it was. A text of one token
+    has nothing to go by, so no window.
+    """
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
     tokenizer = tokenizers.source
     if purpose == "use":
         return [_marked(example, tokenizer)]
     ids = np.array(tokenizer.encode(example.text), dtype=np.int64)
-    windows = [ids[first:last] for first, last in even_cuts(len(ids), dials.window) if last - first > 1]
+    windows = [
+        ids[first:last] for first, last in even_cuts(len(ids), dials.window) if last - first > 1
+    ]
     return [corrupt(one, tokenizer, dials, generator) for one in windows]
 
 
-def redraw(pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.Generator, *, dials: Dials) -> list[Encoded]:
+def redraw(
+    pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.Generator, *, dials: Dials
+) -> list[Encoded]:
     """The same windows with other runs hidden."""
-    return [replace(corrupt(one.about, tokenizers.source, dials, generator), index=one.index) for one in pieces]
+    return [
+        replace(corrupt(one.about, tokenizers.source, dials, generator), index=one.index)
+        for one in pieces
+    ]
 
 
-def corrupt(ids: np.ndarray, tokenizer: Tokenizer, dials: Dials, generator: np.random.Generator | None) -> Encoded:
-    """A window (n,) of two tokens or more as source and target. generator None: one that is seeded by the window itself."""
+def corrupt(
+    ids: np.ndarray, tokenizer: Tokenizer, dials: Dials, generator: np.random.Generator | None
+) -> Encoded:
+    """A window (n,) of two tokens or more as source and target. generator None: one that is seeded
+    by the window itself.
+    """
     starts, ends = spans(len(ids), dials, generator or fixed(ids))
     marks = sentinels_of(tokenizer)
     if len(marks) < len(starts):
-        raise RunError(f"The tokenizer has {len(marks)} sentinels and {len(starts)} are needed; these files are not of one run.")
+        raise RunError(
+            f"The tokenizer has {len(marks)} sentinels and {len(starts)} are needed; these files "
+            "are not of one run."
+        )
     source: list[int] = []
     target: list[int] = []
     place = 0
@@ -125,20 +172,30 @@ def corrupt(ids: np.ndarray, tokenizer: Tokenizer, dials: Dials, generator: np.r
     source += [*ids[place:].tolist(), tokenizer.end_id]
     if dials.target == "whole":
         target = ids.tolist()
-    inputs = {"source": np.array(source, dtype=np.int64), "target": np.array([tokenizer.begin_id, *target], dtype=np.int64)}
-    return Encoded(inputs, {"tokens": np.array([*target, tokenizer.end_id], dtype=np.int64)}, about=ids)
+    inputs = {
+        "source": np.array(source, dtype=np.int64),
+        "target": np.array([tokenizer.begin_id, *target], dtype=np.int64),
+    }
+    return Encoded(
+        inputs, {"tokens": np.array([*target, tokenizer.end_id], dtype=np.int64)}, about=ids
+    )
 
 
-def spans(length: int, dials: Dials, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(starts, ends) of the hidden runs of a window: all lengths and gaps that add up are equally likely; no two runs touch.
+def spans(
+    length: int, dials: Dials, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """(starts, ends) of the hidden runs of a window: all lengths and gaps that add up are equally
+    likely; no two runs touch.
 
-    So many tokens and runs as rate and mean_span ask for, rounded up or down by chance so that the means are kept.
+    So many tokens and runs as rate and mean_span ask for, rounded up or down by chance so that the
+    means are kept.
     """
     hidden = min(length - 1, max(1, int(dials.rate * length + generator.random())))
     count = max(1, int(hidden / dials.mean_span + generator.random()))
     count = min(count, hidden, length - hidden + 1)
     lengths = _parts(hidden, count, generator)
-    gaps = _parts(length - hidden + 2, count + 1, generator)  # before, between, after: the first and the last may be empty
+    # before, between, after: the first and the last may be empty
+    gaps = _parts(length - hidden + 2, count + 1, generator)
     gaps[[0, -1]] -= 1
     starts = np.cumsum(gaps[:-1]) + np.cumsum(lengths) - lengths
     return starts, starts + lengths
@@ -156,8 +213,12 @@ def _parts(total: int, count: int, generator: np.random.Generator) -> np.ndarray
     return np.diff(np.concatenate(([0], cuts, [total])))
 
 
-def rebuilt(source: Sequence[int], written: Sequence[int], marks: Sequence[int], end: int) -> list[int]:
-    """The window: every sentinel of the source replaced by what is written after it in the target."""
+def rebuilt(
+    source: Sequence[int], written: Sequence[int], marks: Sequence[int], end: int
+) -> list[int]:
+    """The window: every sentinel of the source replaced by what is written after it in the
+    target.
+    """
     runs, known, current = dict[int, list[int]](), set(marks), -1
     for number in written:
         if number in known:
@@ -165,44 +226,75 @@ def rebuilt(source: Sequence[int], written: Sequence[int], marks: Sequence[int],
             runs.setdefault(number, [])
         elif number != end and current >= 0:
             runs[current].append(number)
-    return [one for number in source if number != end for one in (runs.get(number, []) if number in known else [number])]
+    return [
+        one
+        for number in source
+        if number != end
+        for one in (runs.get(number, []) if number in known else [number])
+    ]
 
 
-# In use and in numbers --------------------------------------------------------------------------------------------------
+# In use and in numbers ----------------------------------------------------------------------------
 
 
 def _marked(example: Example, tokenizer: Tokenizer) -> Encoded:
     """The text with a sentinel at every mark."""
     parts, marks = (example.text or "").split(MARK), sentinels_of(tokenizer)
     if not 1 < len(parts) <= len(marks) + 1:
-        wrong = "marks no run to write" if len(parts) == 1 else f"marks {len(parts) - 1} runs, and {len(marks)} are the most"
-        raise DataError(f"{example.place or 'The text'} {wrong}: write {MARK} where words are missing.")
+        wrong = (
+            "marks no run to write"
+            if len(parts) == 1
+            else f"marks {len(parts) - 1} runs, and {len(marks)} are the most"
+        )
+        raise DataError(
+            f"{example.place or 'The text'} {wrong}: write {MARK} where words are missing."
+        )
     ids: list[int] = []
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
-        ids += tokenizer.encode(part if last else part.removesuffix(" "))  # a piece holds its word's leading space
+        # a piece holds its word's leading space
+        ids += tokenizer.encode(part if last else part.removesuffix(" "))
         ids += [] if last else [marks[number]]
     return Encoded({"source": np.array([*ids, tokenizer.end_id], dtype=np.int64)})
 
 
-def written_in(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, dials: Dials) -> Prediction:
-    """The text with its most probable runs; details: what was written at each mark, and the other answers of an n-best list. Of a run
-    that writes the whole text, that, without details."""
+def written_in(
+    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, dials: Dials
+) -> Prediction:
+    """The text with its most probable runs; details: what was written at each mark, and the other
+    answers of an n-best list. Of a run that writes the whole text, that, without details.
+    """
     best, tokenizer = read(raw, example, tokenizers), tokenizers.source
     if dials.target == "whole":
         return best
     marks, parts = sentinels_of(tokenizer), (example.text or "").split(MARK)
     for one in (best, *best.alternatives):
-        runs = [tokenizer.decode(rebuilt([mark], one.tokens, marks, tokenizer.end_id)) for mark in marks[: len(parts) - 1]]
-        one.text = "".join(part.removesuffix(" ") + run for part, run in zip(parts, runs, strict=False)) + parts[-1]
+        runs = [
+            tokenizer.decode(rebuilt([mark], one.tokens, marks, tokenizer.end_id))
+            for mark in marks[: len(parts) - 1]
+        ]
+        one.text = (
+            "".join(part.removesuffix(" ") + run for part, run in zip(parts, runs, strict=False))
+            + parts[-1]
+        )
         one.details = {"spans": runs}
     if best.alternatives:
-        best.details["alternatives"] = [{"text": one.text, "score": one.score, **one.details} for one in best.alternatives]
+        best.details["alternatives"] = [
+            {"text": one.text, "score": one.score, **one.details} for one in best.alternatives
+        ]
     return best
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float], *, dials: Dials) -> Scores:
+def score(
+    predictions: Sequence[Prediction],
+    examples: Sequence[Example],
+    losses: Mapping[str, float],
+    *,
+    dials: Dials,
+) -> Scores:
     """loss (nats per target token, sentinels counted) and perplexity."""
     found = with_loss(losses)
-    told = "all tokens" if dials.target == "whole" else "the tokens of hidden runs and their sentinels"
+    told = (
+        "all tokens" if dials.target == "whole" else "the tokens of hidden runs and their sentinels"
+    )
     return Scores(found, dict.fromkeys(found, f"over {told}, by a fixed draw of each window"))

@@ -1,4 +1,6 @@
-"""From the spans of windows to one answer: places in the user's text, candidates over all windows, and when to say "no answer"."""
+"""From the spans of windows to one answer: places in the user's text, candidates over all windows,
+and when to say "no answer".
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,9 @@ EAST = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Of one window: its first passage token; each passage token's characters (S, 2), in use; question tokens that were cut off;
-    whether the question has an answer at all."""
+    """Of one window: its first passage token; each passage token's characters (S, 2), in use;
+    question tokens that were cut off; whether the question has an answer at all.
+    """
 
     first: int
     offsets: np.ndarray | None
@@ -37,8 +40,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one window says: spans (log-probability, first character, end character), best first; no_answer: log-probability that
-    the answer is not in it; threshold: of the head; unseen: question tokens that were not read."""
+    """What one window says: spans (log-probability, first character, end character), best first;
+    no_answer: log-probability that the answer is not in it; threshold: of the head; unseen:
+    question tokens that were not read.
+    """
 
     spans: list[tuple[float, int, int]]
     no_answer: float
@@ -47,7 +52,9 @@ class Found:
 
 
 def apart(text: str) -> Iterator[tuple[int, str]]:
-    """(first character, part): every Chinese or Japanese character alone, and what stands between."""
+    """(first character, part): every Chinese or Japanese character alone, and what stands
+    between.
+    """
     place = 0
     for match in EAST.finditer(text):
         if match.start() > place:
@@ -60,14 +67,21 @@ def apart(text: str) -> Iterator[tuple[int, str]]:
 
 @lru_cache(maxsize=16)
 def folded(tokenizer: Tokenizer) -> np.ndarray:
-    """(V,) what each token is compared by: equal where two are the same letters but for case; 0 for a sign, which matches nothing."""
+    """(V,) what each token is compared by: equal where two are the same letters but for case; 0 for
+    a sign, which matches nothing.
+    """
     numbers: dict[str, int] = {"": 0}
-    shown = ("".join(part for part in piece.casefold() if part.isalnum()) for piece in tokenizer.pieces(range(tokenizer.vocabulary_size)))
+    shown = (
+        "".join(part for part in piece.casefold() if part.isalnum())
+        for piece in tokenizer.pieces(range(tokenizer.vocabulary_size))
+    )
     return np.array([numbers.setdefault(key, len(numbers)) for key in shown], dtype=np.int64)
 
 
 def runs(keys: np.ndarray, length: int) -> np.ndarray:
-    """(S - length + 1,) one number for each run of `length` keys, below 2**21 each; 0 where a sign stands in it."""
+    """(S - length + 1,) one number for each run of `length` keys, below 2**21 each; 0 where a sign
+    stands in it.
+    """
     found = np.zeros(max(0, len(keys) - length + 1), dtype=np.int64)
     whole = np.ones(len(found), dtype=bool)
     for place in range(length):
@@ -88,7 +102,11 @@ def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> li
         about: Window = one.about
         assert about.offsets is not None, "windows that are answered know their characters"
         spans = [
-            (value, int(about.offsets[start - about.first, 0]), int(about.offsets[end - about.first, 1]))
+            (
+                value,
+                int(about.offsets[start - about.first, 0]),
+                int(about.offsets[end - about.first, 1]),
+            )
             for value, start, end in zip(scores[row], starts[row], ends[row], strict=True)
             if value > -math.inf
         ]
@@ -97,10 +115,12 @@ def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> li
 
 
 def best_prediction(raw: Sequence[Found], passage: str, candidates: int) -> Prediction:
-    """One answer from all windows. Windows share tokens, so a span can be found twice: the likelier counts.
+    """One answer from all windows. Windows share tokens, so a span can be found twice: the likelier
+    counts.
 
-    probability: of a span among all candidates and no answer. no_answer_score: nats by which "no answer in any window" is likelier
-    than the best span. details start, end: characters of the passage.
+    probability: of a span among all candidates and no answer. no_answer_score: nats by which "no
+    answer in any window" is likelier than the best span. details start, end: characters of the
+    passage.
     """
     best: dict[tuple[int, int], float] = {}
     for one in raw:
@@ -113,15 +133,24 @@ def best_prediction(raw: Sequence[Found], passage: str, candidates: int) -> Pred
     top = max([none, *(value for _, value in ranked[:1])])
     total = math.fsum(math.exp(value - top) for value in [none, *best.values()])
     chances = [(place, math.exp(value - top) / total) for place, value in ranked]
-    named = [{"text": passage[start:end], "start": start, "end": end, "probability": round(chance, 6)}
-             for (start, end), chance in chances[:candidates]]  # fmt: skip
+    named = [
+        {"text": passage[start:end], "start": start, "end": end, "probability": round(chance, 6)}
+        for (start, end), chance in chances[:candidates]
+    ]
     apart = none - ranked[0][1] if ranked else math.inf
     no_answer = not ranked or apart > threshold
     start, end = (None, None) if no_answer else ranked[0][0]
     chance = math.exp(none - top) / total if no_answer else chances[0][1]
-    details = {"start": start, "end": end, "no_answer_score": round(apart, 6) if math.isfinite(apart) else None, "candidates": named}
+    details = {
+        "start": start,
+        "end": end,
+        "no_answer_score": round(apart, 6) if math.isfinite(apart) else None,
+        "candidates": named,
+    }
     text = "" if no_answer else passage[start:end]
-    return Prediction(text=text, score=round(chance, 6), truncated_input_tokens=raw[0].unseen, details=details)
+    return Prediction(
+        text=text, score=round(chance, 6), truncated_input_tokens=raw[0].unseen, details=details
+    )
 
 
 def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
@@ -134,10 +163,13 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def fit_threshold(model: Any, head: Any, batches: Sequence[Batch], longest: int) -> str | None:
-    """Set head.threshold to what gives the best mean F1 over tokens on the development data (Rajpurkar et al. 2018, section 5)."""
+    """Set head.threshold to what gives the best mean F1 over tokens on the development data
+    (Rajpurkar et al. 2018, section 5).
+    """
     from ..model.spans import best_spans, log_probabilities
 
-    best: dict[int, tuple[float, float]] = {}  # Example -> log-probability of its best span, and that span's F1
+    # Example -> log-probability of its best span, and that span's F1
+    best: dict[int, tuple[float, float]] = {}
     none: dict[int, float] = {}
     answerable: dict[int, bool] = {}
     for batch in batches:
@@ -148,7 +180,9 @@ def fit_threshold(model: Any, head: Any, batches: Sequence[Batch], longest: int)
             answerable[index] = one.about.answerable
             none[index] = min(none.get(index, math.inf), float(chances[row, 0].sum()))
             wanted = int(one.targets["start"][0]), int(one.targets["end"][0])
-            overlap = _overlap((int(starts[row, 0]), int(ends[row, 0])), wanted) if wanted[0] else 0.0
+            overlap = (
+                _overlap((int(starts[row, 0]), int(ends[row, 0])), wanted) if wanted[0] else 0.0
+            )
             if index not in best or float(scores[row, 0]) > best[index][0]:
                 best[index] = (float(scores[row, 0]), overlap)
     if all(answerable.values()) or not any(answerable.values()):
@@ -158,15 +192,20 @@ def fit_threshold(model: Any, head: Any, batches: Sequence[Batch], longest: int)
     absent = np.array([not answerable[index] for index in best], dtype=float)
     order = np.argsort(apart, kind="stable")
     # with the threshold after the k-th: the first k are answered, the others are not
-    totals = np.concatenate(([0.0], np.cumsum(right[order]))) + absent.sum() - np.concatenate(([0.0], np.cumsum(absent[order])))
+    totals = (
+        np.concatenate(([0.0], np.cumsum(right[order])))
+        + absent.sum()
+        - np.concatenate(([0.0], np.cumsum(absent[order])))
+    )
     cut = int(totals.argmax())
     sorted_apart = np.clip(apart[order], -1e4, 1e4)
     low = sorted_apart[cut - 1] if cut else sorted_apart[0] - 1.0
     high = sorted_apart[cut] if cut < len(sorted_apart) else sorted_apart[-1] + 1.0
     head.threshold.fill_(float(low + high) / 2)
     return (
-        f"No answer is said above a score of {float(head.threshold):.2f} nats, fitted on {len(best):,} development questions "
-        f"({int(absent.sum()):,} without an answer): F1 over tokens {100 * totals[cut] / len(best):.1f}."
+        f"No answer is said above a score of {float(head.threshold):.2f} nats, fitted on "
+        f"{len(best):,} development questions ({int(absent.sum()):,} without an answer): F1 over "
+        f"tokens {100 * totals[cut] / len(best):.1f}."
     )
 
 

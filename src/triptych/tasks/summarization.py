@@ -1,4 +1,6 @@
-"""Summaries: a short text of a long one, a conversation or an abstract, scored by ROUGE in any script."""
+"""Summaries: a short text of a long one, a conversation or an abstract, scored by ROUGE in any
+script.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,25 @@ from .task import Labels, Prediction, Scores, Task
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
     return written_task("summarization", ("source", "target", "references"), options, source, score)
 
 
-def source(example: Example, tokenizers: Tokenizers, labels: Labels, longest: int) -> tuple[list[int], int]:
+def source(
+    example: Example, tokenizers: Tokenizers, labels: Labels, longest: int
+) -> tuple[list[int], int]:
     """pieces end; the beginning of a text that is too long."""
     return one_text(example, "source", tokenizers, longest)
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
-    """rouge1, rouge2, rougeL, then loss (nats per target token, not smoothed) and perplexity. Of several references the best."""
+def score(
+    predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
+) -> Scores:
+    """rouge1, rouge2, rougeL, then loss (nats per target token, not smoothed) and perplexity. Of
+    several references the best.
+    """
     from ..metrics.rouge import rouge
 
     found = rouge([one.text for one in predictions], [references_of(one) for one in examples])

@@ -1,4 +1,6 @@
-"""Words to pieces, pieces to windows that overlap and are cut between words, and windows back to one text."""
+"""Words to pieces, pieces to windows that overlap and are cut between words, and windows back to
+one text.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ MOST_CHARACTERS = 256  # of a word, before it is cut into pieces
 
 
 class Place(NamedTuple):
-    """Where a window stands: words [first, last) of `words`; unseen: tokens of its text that no window holds."""
+    """Where a window stands: words [first, last) of `words`; unseen: tokens of its text that no
+    window holds.
+    """
 
     first: int
     last: int
@@ -23,11 +27,15 @@ class Place(NamedTuple):
     unseen: int
 
 
-def spelt(text: str, words: Words, tokenizer: Tokenizer, room: int, spaces: bool, settled: bool) -> tuple[list[list[int]], int]:
+def spelt(
+    text: str, words: Words, tokenizer: Tokenizer, room: int, spaces: bool, settled: bool
+) -> tuple[list[list[int]], int]:
     """Each word's pieces, one at least, and how many tokens are not among them.
 
-    A word is encoded on its own, with a space before it where the text has one (or always: spaces), and at the text's beginning.
-    room: tokens that a window has for words. settled: a word has one spelling, which need not be looked up twice.
+    A word is encoded on its own, with a space before it where the text has one (or always: spaces),
+    and at the text's beginning.
+    room: tokens that a window has for words. settled: a word has one spelling, which need not be
+        looked up twice.
     """
     known: dict[str, list[int]] = {}
     found, unseen, most = [], 0, min(MOST_PIECES, room)
@@ -36,7 +44,8 @@ def spelt(text: str, words: Words, tokenizer: Tokenizer, room: int, spaces: bool
         spelling = (" " if spaces or start == 0 or text[start - 1].isspace() else "") + word
         pieces = known.get(spelling) if settled else None
         if pieces is None:
-            pieces = known[spelling] = _pieces(spelling, tokenizer) or [tokenizer.end_id]  # a stranger's tokenizer may drop a sign
+            # a stranger's tokenizer may drop a sign
+            pieces = known[spelling] = _pieces(spelling, tokenizer) or [tokenizer.end_id]
         if len(pieces) > most:
             unseen += len(pieces) - most
             pieces = [*pieces[: most - most // 2], *pieces[len(pieces) - most // 2 :]]
@@ -45,25 +54,34 @@ def spelt(text: str, words: Words, tokenizer: Tokenizer, room: int, spaces: bool
 
 
 def _pieces(spelling: str, tokenizer: Tokenizer) -> list[int]:
-    """A word of endless length is encoded part by part: a merge over 10,000 characters says nothing."""
+    """A word of endless length is encoded part by part: a merge over 10,000 characters says
+    nothing.
+    """
     return [
-        number for at in range(0, len(spelling), MOST_CHARACTERS) for number in tokenizer.encode(spelling[at : at + MOST_CHARACTERS])
-    ]  # fmt: skip
+        number
+        for at in range(0, len(spelling), MOST_CHARACTERS)
+        for number in tokenizer.encode(spelling[at : at + MOST_CHARACTERS])
+    ]
 
 
-def hidden(pieces: list[list[int]], chance: float, mask: int, generator: np.random.Generator) -> list[list[int]]:
+def hidden(
+    pieces: list[list[int]], chance: float, mask: int, generator: np.random.Generator
+) -> list[list[int]]:
     """Each word's pieces, or the mask alone in place of them with probability `chance`."""
     hides = generator.random(len(pieces)) < chance
     return [[mask] if hide else one for one, hide in zip(pieces, hides.tolist(), strict=True)]
 
 
 def windows(counts: Sequence[int], room: int, stride: int) -> list[tuple[int, int]]:
-    """[first, last) words of each window. counts: pieces of each word; room: of a window; stride: pieces from one start to the next."""
+    """[first, last) words of each window. counts: pieces of each word; room: of a window; stride:
+    pieces from one start to the next.
+    """
     ends = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
     first, found = 0, []
     while not found or found[-1][1] < len(counts):
         last = int(np.searchsorted(ends, ends[first] + room, "right")) - 1
-        if found and last == found[-1][1]:  # a long word comes next: this window would see nothing new
+        # a long word comes next: this window would see nothing new
+        if found and last == found[-1][1]:
             first += 1
             continue
         found.append((first, last))
@@ -73,7 +91,9 @@ def windows(counts: Sequence[int], room: int, stride: int) -> list[tuple[int, in
 
 
 def central(parts: Sequence[tuple[Place, np.ndarray]]) -> np.ndarray:
-    """(W, L): each word's scores from the window where it is farthest from a border that cuts the text."""
+    """(W, L): each word's scores from the window where it is farthest from a border that cuts the
+    text.
+    """
     parts = sorted(parts, key=lambda part: part[0].first)
     whole = len(parts[0][0].words)
     scores, best = np.zeros((whole, parts[0][1].shape[1])), np.full(whole, -1)

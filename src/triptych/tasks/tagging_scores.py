@@ -1,4 +1,6 @@
-"""How tagging is scored: spans where the tags are spans, single tags where they are not, words where words are what is looked for."""
+"""How tagging is scored: spans where the tags are spans, single tags where they are not, words
+where words are what is looked for.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,36 @@ from ..errors import DataError
 from ..metrics import spans as metrics
 from .task import Prediction, Scores
 
-PARTS_OF_SPEECH = frozenset([  # CONJ: of UD version 1
-    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "CONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
-    "VERB", "X",
-])  # fmt: skip
+PARTS_OF_SPEECH = frozenset(
+    [  # CONJ: of UD version 1
+        "ADJ",
+        "ADP",
+        "ADV",
+        "AUX",
+        "CCONJ",
+        "CONJ",
+        "DET",
+        "INTJ",
+        "NOUN",
+        "NUM",
+        "PART",
+        "PRON",
+        "PROPN",
+        "PUNCT",
+        "SCONJ",
+        "SYM",
+        "VERB",
+        "X",
+    ]
+)
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
-    """f1 (precision, recall, accuracy, f1_TYPE) of entities; accuracy of plain tags, upos where they are Universal Dependencies';
-    f1 of words where characters are tagged. loss: nats a word."""
+def score(
+    predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
+) -> Scores:
+    """f1 (precision, recall, accuracy, f1_TYPE) of entities; accuracy of plain tags, upos where
+    they are Universal Dependencies'; f1 of words where characters are tagged. loss: nats a word.
+    """
     for example in examples:
         if example.tags is None and example.words is None:
             raise DataError(f"{example.place or 'An example'} has no tags to score against.")
@@ -31,34 +54,53 @@ def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses
     return Scores(values, signatures)
 
 
-def _of_words(predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[dict[str, float], dict[str, str]]:
-    answers = [[("", start, end) for start, end in one.details.get("offsets", ())] for one in predictions]
+def _of_words(
+    predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> tuple[dict[str, float], dict[str, str]]:
+    answers = [
+        [("", start, end) for start, end in one.details.get("offsets", ())] for one in predictions
+    ]
     references = [[("", start, end) for start, end in one.words or ()] for one in examples]
     counts = metrics.compare(answers, references).all
     values = {"f1": counts.f1, "precision": counts.precision, "recall": counts.recall}
     return values, {"f1": "words, both ends right, micro-averaged"}
 
 
-def _of_tags(predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[dict[str, float], dict[str, str]]:
+def _of_tags(
+    predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> tuple[dict[str, float], dict[str, str]]:
     references = [list(one.tags or ()) for one in examples]
-    answers = [one.details.get("tags", [bio.OUTSIDE] * len(tags)) for one, tags in zip(predictions, references, strict=True)]
+    answers = [
+        one.details.get("tags", [bio.OUTSIDE] * len(tags))
+        for one, tags in zip(predictions, references, strict=True)
+    ]
     for example, answer, reference in zip(examples, answers, references, strict=True):
         if len(answer) != len(reference):
             raise DataError(
-                f"{example.place}: {len(reference)} words have tags, and {len(answer)} were answered; give the words with the text."
+                f"{example.place}: {len(reference)} words have tags, and {len(answer)} were "
+                "answered; give the words with the text."
             )
-    schemes: list[bio.Scheme] = [bio.scheme_of(tag for tags in side for tag in tags) for side in (answers, references)]
+    schemes: list[bio.Scheme] = [
+        bio.scheme_of(tag for tags in side for tag in tags) for side in (answers, references)
+    ]
     if set(schemes) == {"bio", "bioes"}:  # the same spans as the run writes them
         references = [bio.converted(tags, schemes[0]) for tags in references]
     kinds = {tag for tags in references for tag in tags}
     accuracy = metrics.tag_accuracy(answers, references)
-    unseen = sorted({label for one in predictions for label in one.details.get("unseen_labels", ())})
+    unseen = sorted(
+        {label for one in predictions for label in one.details.get("unseen_labels", ())}
+    )
     note = f"; labels not seen in training, never right: {', '.join(unseen)}" if unseen else ""
     if bio.scheme_of(kinds | {tag for tags in answers for tag in tags}) == "plain":
         name = "upos" if kinds and kinds <= PARTS_OF_SPEECH else "accuracy"
         return {name: accuracy}, {name: f"single tags of given words{note}"}
     found = metrics.span_scores(answers, references)
-    values = {"f1": found.all.f1, "precision": found.all.precision, "recall": found.all.recall, "accuracy": accuracy}
+    values = {
+        "f1": found.all.f1,
+        "precision": found.all.precision,
+        "recall": found.all.recall,
+        "accuracy": accuracy,
+    }
     strict = metrics.span_scores(answers, references, "strict").all.f1
     values |= {"f1_strict": strict} if strict != found.all.f1 else {}
     values |= {f"f1_{kind}": counts.f1 for kind, counts in found.by_type.items()}

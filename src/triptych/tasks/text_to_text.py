@@ -1,7 +1,9 @@
-"""Several tasks in one model: each source begins with what is to be done with it (Raffel et al. 2020, section 2.4).
+"""Several tasks in one model: each source begins with what is to be done with it (Raffel et al.
+2020, section 2.4).
 
-A line of the data has a `task` beside source and target; in use it is named as `--to TASK`. It stands before the source in words,
-"summarize: ...", as there; or as a tag, one token that no text can spell, as languages do in translation.
+A line of the data has a `task` beside source and target; in use it is named as `--to TASK`. It
+stands before the source in words, "summarize: ...", as there; or as a tag, one token that no text
+can spell, as languages do in translation.
 """
 
 from __future__ import annotations
@@ -18,23 +20,34 @@ from .task import Labels, Prediction, Scores, Task
 
 OPTIONS: dict[str, Any] = {
     **shared.LONG,
-    "prefix": "text",  # text: "TASK: " in words, which a model started from another run can read too; tag: a token of its own
+    # text: "TASK: " in words, which a model started from another run can read too; tag: a token of
+    # its own
+    "prefix": "text",
     "default_task": None,  # the one meant where none is named
 }
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
     chosen = shared.checked(options, OPTIONS)
     if chosen["prefix"] not in ("text", "tag"):
         raise unknown("choice", str(chosen["prefix"]), ["text", "tag"], "for task.prefix")
     if chosen["default_task"] is not None and not isinstance(chosen["default_task"], str):
-        raise UsageError(f"task.default_task is {chosen['default_task']!r}; it must be one of the data's tasks, like 'summarize'.")
+        raise UsageError(
+            f"task.default_task is {chosen['default_task']!r}; it must be one of the data's "
+            "tasks, like 'summarize'."
+        )
     return Task(
-        name="text-to-text", options=chosen, needs=("source", "target", "target_language", "references"),
-        prepare=partial(prepare, options=chosen), encode=partial(shared.encode, source=partial(source, options=chosen)),
-        score=score, **shared.slots(chosen),
-    )  # fmt: skip
+        name="text-to-text",
+        options=chosen,
+        needs=("source", "target", "target_language", "references"),
+        prepare=partial(prepare, options=chosen),
+        encode=partial(shared.encode, source=partial(source, options=chosen)),
+        score=score,
+        **shared.slots(chosen),
+    )
 
 
 def prepare(examples: Sequence[Example], *, options: Mapping[str, Any]) -> Labels:
@@ -43,15 +56,28 @@ def prepare(examples: Sequence[Example], *, options: Mapping[str, Any]) -> Label
     tasks = sorted({one.target_language for one in examples if one.target_language})
     if options["default_task"] is not None and options["default_task"] not in tasks:
         raise unknown("task of the data", options["default_task"], tasks, "in task.default_task")
-    return {"languages": {**labels["languages"], "targets": tasks}, "tags": tasks if options["prefix"] == "tag" else []}
+    return {
+        "languages": {**labels["languages"], "targets": tasks},
+        "tags": tasks if options["prefix"] == "tag" else [],
+    }
 
 
-def source(example: Example, tokenizers: Tokenizers, labels: Labels, *, options: Mapping[str, Any]) -> tuple[list[int], int]:
-    """prefix pieces end. Raises UsageError for a task that the run does not know, or where none is named and there are several."""
+def source(
+    example: Example, tokenizers: Tokenizers, labels: Labels, *, options: Mapping[str, Any]
+) -> tuple[list[int], int]:
+    """prefix pieces end. Raises UsageError for a task that the run does not know, or where none is
+    named and there are several.
+    """
     tasks = labels["languages"]["targets"]
-    wanted = example.target_language or options["default_task"] or (tasks[0] if len(tasks) == 1 else None)
+    wanted = (
+        example.target_language
+        or options["default_task"]
+        or (tasks[0] if len(tasks) == 1 else None)
+    )
     if wanted is None:
-        raise UsageError(f"This model does several things; say which with --to: {', '.join(tasks)}.")
+        raise UsageError(
+            f"This model does several things; say which with --to: {', '.join(tasks)}."
+        )
     if wanted not in tasks:
         raise unknown("task", wanted, tasks, f"({example.place})" if example.place else "")
     if options["prefix"] == "text":
@@ -59,14 +85,24 @@ def source(example: Example, tokenizers: Tokenizers, labels: Labels, *, options:
     elif wanted in tokenizers.source.tags:
         before = [tokenizers.source.tags[wanted]]
     else:
-        raise RunError(f"The tokenizer has no tag for '{wanted}', which labels.json names; these files are not of one run.")
+        raise RunError(
+            f"The tokenizer has no tag for '{wanted}', which labels.json names; these files are "
+            "not of one run."
+        )
     if len(before) + 2 > options["longest_source"]:
-        raise DataError(f"The prefix '{wanted}' alone has {len(before)} tokens; raise task.longest_source or give the task a shorter name.")
+        raise DataError(
+            f"The prefix '{wanted}' alone has {len(before)} tokens; raise task.longest_source or "
+            "give the task a shorter name."
+        )
     return shared.one_text(example, "source", tokenizers, options["longest_source"], before)
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]) -> Scores:
-    """rougeL, bleu and exact_match, each the mean over the tasks with `<metric>_<task>` beside it, then loss and perplexity."""
+def score(
+    predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
+) -> Scores:
+    """rougeL, bleu and exact_match, each the mean over the tasks with `<metric>_<task>` beside it,
+    then loss and perplexity.
+    """
     from ..metrics import bleu as metrics
     from ..metrics.rouge import rouge
 
@@ -75,13 +111,33 @@ def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses
         by_task.setdefault(both[1].target_language or "", []).append(both)
     found: dict[str, dict[str, Any]] = {"rougeL": {}, "bleu": {}, "exact_match": {}}
     for name, several in sorted(by_task.items()):
-        texts, references = [one.text for one, _ in several], [shared.references_of(one) for _, one in several]
+        texts, references = (
+            [one.text for one, _ in several],
+            [shared.references_of(one) for _, one in several],
+        )
         found["rougeL"][name] = rouge(texts, references)["rougeL"]
-        found["bleu"][name] = metrics.bleu_of_several(texts, references, shared.language_of([one for _, one in several]))
+        found["bleu"][name] = metrics.bleu_of_several(
+            texts, references, shared.language_of([one for _, one in several])
+        )
         found["exact_match"][name] = metrics.exact_match_of_several(texts, references)
-    values = {metric: sum(one.value for one in by.values()) / len(by) for metric, by in found.items() if by}
-    signatures = {metric: ", ".join(dict.fromkeys(one.signature for one in by.values())) for metric, by in found.items() if by}
+    values = {
+        metric: sum(one.value for one in by.values()) / len(by)
+        for metric, by in found.items()
+        if by
+    }
+    signatures = {
+        metric: ", ".join(dict.fromkeys(one.signature for one in by.values()))
+        for metric, by in found.items()
+        if by
+    }
     if len(by_task) > 1:
-        signatures = {metric: f"mean over {' '.join(sorted(by_task))} of {text}" for metric, text in signatures.items()}
-        values |= {f"{metric}_{name}": one.value for metric, by in found.items() for name, one in by.items()}
+        signatures = {
+            metric: f"mean over {' '.join(sorted(by_task))} of {text}"
+            for metric, text in signatures.items()
+        }
+        values |= {
+            f"{metric}_{name}": one.value
+            for metric, by in found.items()
+            for name, one in by.items()
+        }
     return Scores(values | shared.with_loss(losses), signatures)

@@ -1,4 +1,6 @@
-"""Translation: one language to one or several others, chosen by a tag before the source (Johnson et al. 2017, section 3)."""
+"""Translation: one language to one or several others, chosen by a tag before the source (Johnson et
+al. 2017, section 3).
+"""
 
 from __future__ import annotations
 
@@ -18,27 +20,40 @@ from .task import Labels, Prediction, Purpose, Scores, Task
 OPTIONS: dict[str, Any] = {
     **LEARNING,
     "default_target": None,  # of several target languages, the one meant where none is named
-    "tokenized_bleu": False,  # report `bleu_tokenized_lowercased` too: Multi30k's published scale (en, de, fr, cs)
+    # report `bleu_tokenized_lowercased` too: Multi30k's published scale (en, de, fr, cs)
+    "tokenized_bleu": False,
 }
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that cannot be."""
+    """The task with its options checked. Raises UsageError for an unknown key or a value that
+    cannot be.
+    """
     chosen = checked(options, OPTIONS)
     default, tokenized = chosen["default_target"], chosen["tokenized_bleu"]
     if default is not None and not isinstance(default, str):
-        raise UsageError(f"task.default_target is {default!r}; it must be a target language, like 'de'.")
+        raise UsageError(
+            f"task.default_target is {default!r}; it must be a target language, like 'de'."
+        )
     if not isinstance(tokenized, bool):
         raise UsageError(f"task.tokenized_bleu is {tokenized!r}; it must be true or false.")
     return Task(
-        name="translation", options=chosen, needs=("source", "target"),
+        name="translation",
+        options=chosen,
+        needs=("source", "target"),
         prepare=partial(prepare, default_target=default, tokenized_bleu=tokenized),
-        encode=partial(encode, default_target=default), score=partial(score, tokenized_bleu=tokenized), **slots(chosen),
-    )  # fmt: skip
+        encode=partial(encode, default_target=default),
+        score=partial(score, tokenized_bleu=tokenized),
+        **slots(chosen),
+    )
 
 
-def prepare(examples: Sequence[Example], default_target: str | None = None, tokenized_bleu: bool = False) -> Labels:
-    """{"languages": {"source": [...], "targets": [...]}, "tags": [...]}, sorted; tags: the targets where there are several."""
+def prepare(
+    examples: Sequence[Example], default_target: str | None = None, tokenized_bleu: bool = False
+) -> Labels:
+    """{"languages": {"source": [...], "targets": [...]}, "tags": [...]}, sorted; tags: the targets
+    where there are several.
+    """
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable pair.")
     sources = sorted({example.source_language for example in examples if example.source_language})
@@ -49,15 +64,28 @@ def prepare(examples: Sequence[Example], default_target: str | None = None, toke
         from ..metrics.moses import require
 
         if not targets:
-            raise UsageError("task.tokenized_bleu goes by language; name the target's: data.target = 'de'.")
+            raise UsageError(
+                "task.tokenized_bleu goes by language; name the target's: data.target = 'de'."
+            )
         for language in targets:
             require(language)
-    return {"languages": {"source": sources, "targets": targets}, "tags": targets if len(targets) > 1 else []}
+    return {
+        "languages": {"source": sources, "targets": targets},
+        "tags": targets if len(targets) > 1 else [],
+    }
 
 
-def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Purpose,
-           generator: np.random.Generator | None = None, *, default_target: str | None = None) -> list[Encoded]:  # fmt: skip
-    """source = [tag] pieces end; target = begin pieces; tokens = pieces end. In use there is no target. Nothing is drawn.
+def encode(
+    example: Example,
+    tokenizers: Tokenizers,
+    labels: Labels,
+    purpose: Purpose,
+    generator: np.random.Generator | None = None,
+    *,
+    default_target: str | None = None,
+) -> list[Encoded]:
+    """source = [tag] pieces end; target = begin pieces; tokens = pieces end. In use there is no
+    target. Nothing is drawn.
 
     Raises UsageError for a target language that the run does not know, naming those it does.
     """
@@ -68,27 +96,43 @@ def encode(example: Example, tokenizers: Tokenizers, labels: Labels, purpose: Pu
     return [pair([*tag, *source, tokenizers.source.end_id], example, tokenizers, purpose)]
 
 
-def _tag(example: Example, tokenizers: Tokenizers, labels: Labels, default_target: str | None) -> list[int]:
+def _tag(
+    example: Example, tokenizers: Tokenizers, labels: Labels, default_target: str | None
+) -> list[int]:
     """The tag's id, or nothing for a model with one target language."""
     targets = labels["languages"]["targets"]
     wanted = example.target_language
     if wanted is not None and targets and wanted not in targets:
-        raise unknown("target language", wanted, targets, f"({example.place})" if example.place else "")
+        raise unknown(
+            "target language", wanted, targets, f"({example.place})" if example.place else ""
+        )
     if len(targets) < 2:
         return []
     wanted = wanted or default_target
     if wanted is None:
-        raise UsageError(f"This model translates to several languages; say which with --to: {', '.join(targets)}.")
+        raise UsageError(
+            "This model translates to several languages; say which with --to: "
+            f"{', '.join(targets)}."
+        )
     if wanted not in tokenizers.source.tags:
-        raise RunError(f"The tokenizer has no tag for '{wanted}', which labels.json names; these files are not of one run.")
+        raise RunError(
+            f"The tokenizer has no tag for '{wanted}', which labels.json names; these files are "
+            "not of one run."
+        )
     return [tokenizers.source.tags[wanted]]
 
 
-def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float],
-          tokenized_bleu: bool = False) -> Scores:  # fmt: skip
-    """bleu, chrf, exact_match (and bleu_tokenized_lowercased), then loss (nats per target token, not smoothed) and perplexity.
+def score(
+    predictions: Sequence[Prediction],
+    examples: Sequence[Example],
+    losses: Mapping[str, float],
+    tokenized_bleu: bool = False,
+) -> Scores:
+    """bleu, chrf, exact_match (and bleu_tokenized_lowercased), then loss (nats per target token,
+    not smoothed) and perplexity.
 
-    With several target languages each metric is the mean over them, and `<metric>_<language>` stands beside it.
+    With several target languages each metric is the mean over them, and `<metric>_<language>`
+    stands beside it.
     """
     from ..metrics import bleu as metrics
 
@@ -99,13 +143,19 @@ def score(predictions: Sequence[Prediction], examples: Sequence[Example], losses
         hypotheses, references = by_language.setdefault(example.target_language or "", ([], []))
         hypotheses.append(prediction.text)
         references.append(example.target)
-    chosen: dict[str, metrics.Metric] = {"bleu": metrics.bleu, "chrf": metrics.chrf, "exact_match": metrics.exact_match}
+    chosen: dict[str, metrics.Metric] = {
+        "bleu": metrics.bleu,
+        "chrf": metrics.chrf,
+        "exact_match": metrics.exact_match,
+    }
     if tokenized_bleu:
         chosen["bleu_tokenized_lowercased"] = metrics.bleu_tokenized_lowercased
     values: dict[str, float] = {}
     signatures: dict[str, str] = {}
     for name, metric in chosen.items():
-        found = {language: metric(*texts, language) for language, texts in sorted(by_language.items())}
+        found = {
+            language: metric(*texts, language) for language, texts in sorted(by_language.items())
+        }
         if not found:
             continue
         values[name] = sum(one.value for one in found.values()) / len(found)

@@ -1,9 +1,11 @@
-"""How a conversation is written as tokens: a template, which has a form for each role and is saved with the run.
+"""How a conversation is written as tokens: a template, which has a form for each role and is saved
+with the run.
 
-A form is text around `{content}`. `<system>`, `<user>` and `<assistant>` in it are special tokens of the tokenizer, which no text can
-spell; all else is ordinary text. The assistant's form has `<end>` right after its content: what the model writes when it has
-finished. The end is only ever told, never read: in a history the next turn's mark stands in its place. So a model that learnt from plain
-texts, where nothing follows an end, meets nothing new (docs/decisions/011-chat-turns.md).
+A form is text around `{content}`. `<system>`, `<user>` and `<assistant>` in it are special tokens
+of the tokenizer, which no text can spell; all else is ordinary text. The assistant's form has
+`<end>` right after its content: what the model writes when it has finished. The end is only ever
+told, never read: in a history the next turn's mark stands in its place. So a model that learnt from
+plain texts, where nothing follows an end, meets nothing new (docs/decisions/011-chat-turns.md).
 """
 
 from __future__ import annotations
@@ -19,15 +21,27 @@ from ..errors import UsageError
 CONTENT, END = "{content}", "<end>"
 MARK = re.compile(rf"<({'|'.join(ROLES)})>")
 NONE = -1  # no word is told here
+# marks: a special token for each role; text: for a tokenizer that has none, like that of a run
+# that learnt to write
 TEMPLATES: dict[str, dict[str, str]] = {
-    "marks": {"system": "<system>{content}", "user": "<user>{content}", "assistant": "<assistant>{content}<end>"},
-    "text": {"system": "System: {content}\n", "user": "User: {content}\n", "assistant": "Assistant: {content}<end>\n"},
-}  # marks: a special token for each role; text: for a tokenizer that has none, like that of a run that learnt to write
+    "marks": {
+        "system": "<system>{content}",
+        "user": "<user>{content}",
+        "assistant": "<assistant>{content}<end>",
+    },
+    "text": {
+        "system": "System: {content}\n",
+        "user": "User: {content}\n",
+        "assistant": "Assistant: {content}<end>\n",
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A message as ids: what stands before its text, the text, what follows; learnt: the model is to write it."""
+    """A message as ids: what stands before its text, the text, what follows; learnt: the model is
+    to write it.
+    """
 
     lead: list[int]
     content: list[int]
@@ -44,7 +58,9 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A role's form, cut at its content. space: the content begins with one, as a word inside a text does."""
+    """A role's form, cut at its content. space: the content begins with one, as a word inside a
+    text does.
+    """
 
     lead: str
     after: str
@@ -52,7 +68,9 @@ class Form:
 
 
 class Template:
-    """forms: role -> form. Raises UsageError for one without content, and for an assistant's that has no end mark."""
+    """forms: role -> form. Raises UsageError for one without content, and for an assistant's that
+    has no end mark.
+    """
 
     def __init__(self, forms: Mapping[str, str]) -> None:
         missing = [role for role in ROLES if role not in forms]
@@ -60,14 +78,22 @@ class Template:
             raise UsageError(f"The template has no form for {', '.join(missing)}.")
         self.forms = {role: _form(role, forms[role]) for role in ROLES}
         text = "".join(forms[role] for role in ROLES)
-        self.tags = [role for role in sorted(ROLES) if f"<{role}>" in text]  # what the tokenizer must hold
+        # what the tokenizer must hold
+        self.tags = [role for role in sorted(ROLES) if f"<{role}>" in text]
 
     def turn(self, message: Mapping[str, str], tokenizer: Tokenizer) -> Turn:
         form = self.forms[message["role"]]
         content = tokenizer.encode_within(" " * form.space + message["content"].strip())
-        return Turn(_ids(form.lead, tokenizer), content, _ids(form.after, tokenizer), message["role"] == "assistant")
+        return Turn(
+            _ids(form.lead, tokenizer),
+            content,
+            _ids(form.after, tokenizer),
+            message["role"] == "assistant",
+        )
 
-    def conversation(self, messages: Sequence[Mapping[str, str]], tokenizer: Tokenizer, context: int) -> Conversation:
+    def conversation(
+        self, messages: Sequence[Mapping[str, str]], tokenizer: Tokenizer, context: int
+    ) -> Conversation:
         """The messages as turns, to be cut to `context` tokens."""
         turns = [self.turn(message, tokenizer) for message in messages]
         head, unread = [tokenizer.begin_id], 0
@@ -76,12 +102,21 @@ class Template:
             kept = max(0, room - len(first.lead) - len(first.after))
             head += [*first.lead, *first.content[:kept], *first.after]
             unread = max(0, len(first.content) - kept)
-        return Conversation(head, turns, _ids(self.forms["assistant"].lead, tokenizer), tokenizer.end_id, context, unread)
+        return Conversation(
+            head,
+            turns,
+            _ids(self.forms["assistant"].lead, tokenizer),
+            tokenizer.end_id,
+            context,
+            unread,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Turns under a head (begin and the system message, of which at most a quarter of the context is kept: `unread` are lost)."""
+    """Turns under a head (begin and the system message, of which at most a quarter of the context
+    is kept: `unread` are lost).
+    """
 
     head: list[int]
     turns: list[Turn]
@@ -91,16 +126,19 @@ class Conversation:
     unread: int = 0
 
     def prompt(self) -> tuple[list[int], int]:
-        """What the assistant answers, at most half a context of it, so that the other half is there to write in; tokens left out."""
+        """What the assistant answers, at most half a context of it, so that the other half is there
+        to write in; tokens left out.
+        """
         room = self.context - self.context // 2 - len(self.head) - len(self.lead)
         ids, lost = _last(self.turns, max(1, room))
         return [*self.head, *ids, *self.lead], self.unread + lost
 
     def windows(self) -> list[tuple[list[int], list[int]]]:
-        """(ids, the word told at each place, or NONE) of at most `context` tokens, each answer told in one of them.
+        """(ids, the word told at each place, or NONE) of at most `context` tokens, each answer told
+        in one of them.
 
-        A conversation that is too long goes on in another window, under at most half a context of the turns before; an answer
-        that is too long even so loses its end.
+        A conversation that is too long goes on in another window, under at most half a context of
+        the turns before; an answer that is too long even so loses its end.
         """
         turns, found, first = list(self.turns), [], 0
         while turns and not turns[-1].learnt:
@@ -108,7 +146,9 @@ class Conversation:
         while first < len(turns):
             ids = [*self.head, *_last(turns[:first], self.context // 2 - len(self.head))[0]]
             told, begun = [NONE] * len(ids), first
-            while first < len(turns) and (first == begun or len(ids) + len(turns[first]) <= self.context):
+            while first < len(turns) and (
+                first == begun or len(ids) + len(turns[first]) <= self.context
+            ):
                 put(ids, told, turns[first], self.end)
                 first += 1
             if first < len(turns) and not turns[first - 1].learnt and first - begun > 1:
@@ -119,7 +159,9 @@ class Conversation:
 
 
 def put(ids: list[int], told: list[int], turn: Turn, end: int) -> None:
-    """A turn after what is there; of one that is learnt, every word and the end are told at the place before."""
+    """A turn after what is there; of one that is learnt, every word and the end are told at the
+    place before.
+    """
     ids += turn.lead
     told += [NONE] * len(turn.lead)
     if turn.learnt:
@@ -131,7 +173,9 @@ def put(ids: list[int], told: list[int], turn: Turn, end: int) -> None:
 
 
 def _last(turns: Sequence[Turn], room: int) -> tuple[list[int], int]:
-    """The last turns that fit into `room` tokens, whole; a last turn that does not fit loses its beginning. And how many are lost."""
+    """The last turns that fit into `room` tokens, whole; a last turn that does not fit loses its
+    beginning. And how many are lost.
+    """
     total, ids = sum(map(len, turns)), []
     for turn in reversed(turns):
         if len(ids) + len(turn) > room:
@@ -139,26 +183,38 @@ def _last(turns: Sequence[Turn], room: int) -> tuple[list[int], int]:
         ids = [*turn.ids, *ids]
     if not ids and turns:
         kept = max(0, room - len(turns[-1].lead) - len(turns[-1].after))
-        ids = [*turns[-1].lead, *turns[-1].content[len(turns[-1].content) - kept :], *turns[-1].after]
+        ids = [
+            *turns[-1].lead,
+            *turns[-1].content[len(turns[-1].content) - kept :],
+            *turns[-1].after,
+        ]
     return ids, total - len(ids)
 
 
 def _form(role: str, form: str) -> Form:
     key = f"task.{role}_form"
     if form.count(CONTENT) != 1:
-        raise UsageError(f"{key} is {form!r}; it must hold {CONTENT} once, where the text of a message goes.")
+        raise UsageError(
+            f"{key} is {form!r}; it must hold {CONTENT} once, where the text of a message goes."
+        )
     lead, after = form.split(CONTENT)
     if role == "assistant":
         if not after.startswith(END):
             raise UsageError(
-                f"{key} is {form!r} and has no end mark: the model would never learn to stop. Put {END} right after {CONTENT}, "
-                f"for example {TEMPLATES['text']['assistant']!r}."
+                f"{key} is {form!r} and has no end mark: the model would never learn to stop. Put "
+                f"{END} right after {CONTENT}, for example {TEMPLATES['text']['assistant']!r}."
             )
         after = after.removeprefix(END)
         if not lead.strip():
-            raise UsageError(f"{key} is {form!r}; before {CONTENT} must stand what tells the model that it is its turn, like Assistant:.")
+            raise UsageError(
+                f"{key} is {form!r}; before {CONTENT} must stand what tells the model that it is "
+                "its turn, like Assistant:."
+            )
     if END in lead + after:
-        raise UsageError(f"{key} is {form!r}; {END} stands once, right after the assistant's {CONTENT}, and nowhere else.")
+        raise UsageError(
+            f"{key} is {form!r}; {END} stands once, right after the assistant's {CONTENT}, and "
+            "nowhere else."
+        )
     return Form(lead.removesuffix(" "), after, lead.endswith(" "))
 
 
@@ -166,5 +222,7 @@ def _ids(text: str, tokenizer: Tokenizer) -> list[int]:
     """Marks as the tokenizer's specials, all else as text."""
     found: list[int] = []
     for place, part in enumerate(MARK.split(text)):
-        found += [tokenizer.tags[part]] if place % 2 else tokenizer.encode_within(part) if part else []
+        found += (
+            [tokenizer.tags[part]] if place % 2 else tokenizer.encode_within(part) if part else []
+        )
     return found

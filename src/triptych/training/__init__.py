@@ -1,1 +1,3 @@
-"""The one training loop, its optimizers, checkpoints and processes. `trainer.train(job)` yields progress."""
+"""The one training loop, its optimizers, checkpoints and processes. `trainer.train(job)` yields
+progress.
+"""

@@ -12,11 +12,14 @@ EVERY = 10  # steps between updates: nearly the same average at a tenth of the c
 
 
 class Averages:
-    """`decay` is per step; it starts low, (1 + t) / (10 + t), so that the first weights are soon forgotten."""
+    """`decay` is per step; it starts low, (1 + t) / (10 + t), so that the first weights are soon
+    forgotten.
+    """
 
     def __init__(self, parameters: dict[str, nn.Parameter], decay: float) -> None:
         self.parameters, self.decay = parameters, decay
-        self.tensors: dict[str, Tensor] = {}  # by the parameter's name; empty until the first update
+        # by the parameter's name; empty until the first update
+        self.tensors: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -24,15 +27,20 @@ class Averages:
             return
         current = [parameter.detach() for parameter in self.parameters.values()]
         if not self.tensors:
-            self.tensors = {name: tensor.clone() for name, tensor in zip(self.parameters, current, strict=True)}
+            self.tensors = {
+                name: tensor.clone() for name, tensor in zip(self.parameters, current, strict=True)
+            }
             return
         kept = min(self.decay, (1 + step) / (10 + step)) ** EVERY
         torch._foreach_lerp_(list(self.tensors.values()), current, 1 - kept)
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         if self.decay:
-            self.tensors = {name: tensors[name].to(parameter.device) for name, parameter in self.parameters.items()
-                            if name in tensors}  # fmt: skip
+            self.tensors = {
+                name: tensors[name].to(parameter.device)
+                for name, parameter in self.parameters.items()
+                if name in tensors
+            }
 
     @contextlib.contextmanager
     @torch.no_grad()

@@ -31,7 +31,9 @@ class Interval:
 
 @dataclass
 class LoopState:
-    """Everything that the loop remembers besides tensors and the order of the data. All of it is JSON."""
+    """Everything that the loop remembers besides tensors and the order of the data. All of it is
+    JSON.
+    """
 
     step: int = 0
     seconds: float = 0.0  # in the loop, over all resumptions
@@ -55,7 +57,9 @@ class LoopState:
 
 
 def save(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages) -> Checkpoint:
-    """checkpoints/step-N, and older ones pruned. Raises TrainingError naming the last good checkpoint on a full disk."""
+    """checkpoints/step-N, and older ones pruned. Raises TrainingError naming the last good
+    checkpoint on a full disk.
+    """
     run = job.run
     try:
         state.metrics_bytes = run.metrics_size()
@@ -78,16 +82,24 @@ def save(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages)
 
 
 def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[str]) -> LoopState:
-    """The state of the newest whole checkpoint; a fresh one where there is none. Torn ones are told in `notices`."""
+    """The state of the newest whole checkpoint; a fresh one where there is none. Torn ones are told
+    in `notices`.
+    """
     checkpoint = job.run.latest_checkpoint(notices)
     if checkpoint is None:
         job.run.truncate_metrics(0)
         return LoopState()
     values, path = checkpoint.state(), checkpoint.path
     if not isinstance(values, dict):
-        raise RunError(f"{path / 'state.json'} is not a JSON object: it is damaged. Delete {path} to go on from the one before it.")
+        raise RunError(
+            f"{path / 'state.json'} is not a JSON object: it is damaged. Delete {path} to go on "
+            "from the one before it."
+        )
     if values.get("version") != STATE_VERSION:
-        raise RunError(f"{path / 'state.json'} has version {values.get('version')}; this triptych reads {STATE_VERSION}.")
+        raise RunError(
+            f"{path / 'state.json'} has version {values.get('version')}; this triptych reads "
+            f"{STATE_VERSION}."
+        )
     for key, wanted in (("optimizer", job.settings.optimizer), ("seed", job.settings.seed)):
         if values.get(key) != wanted:
             raise RunError(
@@ -103,8 +115,9 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
         job.run.truncate_metrics(state.metrics_bytes)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise RunError(
-            f"{path / 'state.json'} does not hold the state of a training ({type(error).__name__}: {brief(error)}): it is damaged, or of "
-            f"another version. Delete {path} to go on from the checkpoint before it."
+            f"{path / 'state.json'} does not hold the state of a training "
+            f"({type(error).__name__}: {brief(error)}): it is damaged, or of another version. "
+            f"Delete {path} to go on from the checkpoint before it."
         ) from None
     return state
 
@@ -112,16 +125,29 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
 def _recalled(
     values: dict[str, Any], step: int, job: Job, notices: list[str]
 ) -> tuple[LoopState, dict[str, Any]]:  # fmt: skip
-    """The loop's state and the place in the data; both start anew where the data is not that of the checkpoint."""
+    """The loop's state and the place in the data; both start anew where the data is not that of the
+    checkpoint.
+    """
     state, position = _loop_of(values, step), _position_of(values)
     data = dict(values.get("data", {}))
     if data.get("train", now := job.data.get("train")) != now:
-        position = {**position, "epoch": position["epoch"] + 1, "shard": 0, "buffer": 0, "cursor": 0}
-        notices.append(f"The training data is not that of step {state.step}: a new pass over it begins.")
+        position = {
+            **position,
+            "epoch": position["epoch"] + 1,
+            "shard": 0,
+            "buffer": 0,
+            "cursor": 0,
+        }
+        notices.append(
+            f"The training data is not that of step {state.step}: a new pass over it begins."
+        )
     if data.get("validation", now := job.data.get("validation")) != now:
         state.best_score = state.best_loss = state.best_step = None
         state.stale = 0
-        notices.append(f"The validation data is not that of step {state.step}: scores from before do not count.")
+        notices.append(
+            f"The validation data is not that of step {state.step}: scores from before do not "
+            "count."
+        )
     return state, position
 
 

@@ -1,8 +1,9 @@
-"""Several processes (torchrun) train as one would: they share the micro-batches of a step and add up the gradients.
+"""Several processes (torchrun) train as one would: they share the micro-batches of a step and add
+up the gradients.
 
-Gradients are added once a step, after the last backward, in one all-reduce of a flat buffer. torch's DDP would overlap
-that with the backward, but its hooks forbid doing a step again after a lack of memory, and a loss that reads the
-embedding outside `forward`.
+Gradients are added once a step, after the last backward, in one all-reduce of a flat buffer.
+torch's DDP would overlap that with the backward, but its hooks forbid doing a step again after a
+lack of memory, and a loss that reads the embedding outside `forward`.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class World:
         """Raise UsageError for a step of fewer micro-batches than there are processes."""
         if accumulate < self.size:
             raise UsageError(
-                f"{self.size} processes share the micro-batches of a step, and there are only {accumulate}. "
-                f"Give batches.accumulate {self.size} or more."
+                f"{self.size} processes share the micro-batches of a step, and there are only "
+                f"{accumulate}. Give batches.accumulate {self.size} or more."
             )
 
     def sum_counts(self, counts: dict[str, int]) -> dict[str, int]:
@@ -50,7 +51,9 @@ class World:
         return dict(zip(names, total.tolist(), strict=True))
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter], sums: Tensor) -> Tensor:
-        """Add gradients in place, and `sums` (n,) float64. A parameter that no process reached keeps no gradient."""
+        """Add gradients in place, and `sums` (n,) float64. A parameter that no process reached
+        keeps no gradient.
+        """
         if self.size == 1:
             return sums
         members = list(parameters)
@@ -60,7 +63,9 @@ class World:
         together = torch.cat([*flat, reached.to(flat[0].device)])
         distributed.all_reduce(together)
         distributed.all_reduce(sums)
-        *parts, reached = together.split([parameter.numel() for parameter in members] + [len(members)])
+        *parts, reached = together.split(
+            [parameter.numel() for parameter in members] + [len(members)]
+        )
         for parameter, part, hits in zip(members, parts, reached.tolist(), strict=True):
             parameter.grad = part.view_as(parameter).clone() if hits else None
         return sums
@@ -86,7 +91,11 @@ class World:
         text = json.dumps(value).encode() if self.leads else b""
         length = torch.tensor([len(text)], dtype=torch.int64)
         distributed.broadcast(length, 0)
-        told = torch.frombuffer(bytearray(text), dtype=torch.uint8) if self.leads else torch.empty(int(length), dtype=torch.uint8)
+        told = (
+            torch.frombuffer(bytearray(text), dtype=torch.uint8)
+            if self.leads
+            else torch.empty(int(length), dtype=torch.uint8)
+        )
         distributed.broadcast(told, 0)
         return json.loads(bytes(told.tolist()))
 

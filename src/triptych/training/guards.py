@@ -13,14 +13,22 @@ import torch
 from torch import Tensor, nn
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+_NO_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "bad_alloc",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the step failed for lack of memory, on a CPU or on an accelerator."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)
+    return isinstance(error, RuntimeError) and any(
+        words in str(error).lower() for words in _NO_MEMORY
+    )
 
 
 class Interrupt:
@@ -39,7 +47,8 @@ class Interrupt:
         self._waiting: list[int] = []
 
     def __enter__(self) -> Interrupt:
-        if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
+        # elsewhere signals cannot be caught
+        if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
                 before = signal.getsignal(number)
                 if before in (None, signal.SIG_IGN) or (number == signal.SIGINT and self.asked):
@@ -48,7 +57,12 @@ class Interrupt:
                 signal.signal(number, self._hold)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.restore()
         waiting, self._waiting = self._waiting, []
         for number in waiting:
@@ -130,7 +144,12 @@ class FirstBadModule:
 
     def _hook(self, name: str):
         def look(module: nn.Module, inputs: object, output: object) -> None:
-            if self.name is None and isinstance(output, Tensor) and output.is_floating_point() and not is_finite(output):
+            if (
+                self.name is None
+                and isinstance(output, Tensor)
+                and output.is_floating_point()
+                and not is_finite(output)
+            ):
                 self.name = name
 
         return look

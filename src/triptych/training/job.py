@@ -21,13 +21,17 @@ class Job:
     """Everything one training needs.
 
     model, head: the network and what stands on it; parameters of the head are saved under `head.`.
-    task: only its slot `loss(output, batch) -> {name: (sum, count, weight)}` is used; a loss named X is divided by the
-        step's `counts[X]` where the Batch counts X, else by its `counts["tokens"]`.
-    batches: the endless order of micro-batches; `accumulate` of them, over all processes, make one step.
-    validate: called with the model in eval mode (averaged weights in place); returns named scores, the task's first first.
+    task: only its slot `loss(output, batch) -> {name: (sum, count, weight)}` is used; a loss named
+        X is divided by the step's `counts[X]` where the Batch counts X, else by its
+        `counts["tokens"]`.
+    batches: the endless order of micro-batches; `accumulate` of them, over all processes, make one
+        step.
+    validate: called with the model in eval mode (averaged weights in place); returns named scores,
+        the task's first first.
     places: an Example's place ("train.en:17") by its index, for messages.
-    data: digests of the "train" and "validation" data. Where a checkpoint was made on other training
-        data, a new pass over it begins; where on other validation data, the best score is forgotten.
+    data: digests of the "train" and "validation" data. Where a checkpoint was made on other
+        training data, a new pass over it begins; where on other validation data, the best score is
+        forgotten.
     command: what a user types to go on, for messages.
     """
 
@@ -53,7 +57,9 @@ Event = Literal["notice", "step", "validation", "checkpoint", "interrupted", "fi
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One thing that happened. Every step gives one; `message` is a sentence for a person, empty for plain steps."""
+    """One thing that happened. Every step gives one; `message` is a sentence for a person, empty
+    for plain steps.
+    """
 
     event: Event
     step: int

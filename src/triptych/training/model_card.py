@@ -1,4 +1,6 @@
-"""MODEL_CARD.md: what a trained model is, from what it learnt, how well it does, its limits (Mitchell et al. 2019)."""
+"""MODEL_CARD.md: what a trained model is, from what it learnt, how well it does, its limits
+(Mitchell et al. 2019).
+"""
 
 from __future__ import annotations
 
@@ -46,9 +48,25 @@ def model_card(facts: CardFacts) -> str:
     sections.append(_section("Training", _training(facts)))
     if facts.metrics:
         rows = [f"| {name} | {value:.2f} |" for name, value in facts.metrics.items()]
-        table = [f"On the {facts.split or 'validation'} split:", "", "| metric | value |", "|---|---|", *rows]
-        sections.append(_section("Scores", [*table, *(["", f"Signature: {facts.signature}"] if facts.signature else [])]))
-    limits = list(facts.limits) or ["It knows only what its training data held; text of another kind is answered worse, without a warning."]
+        table = [
+            f"On the {facts.split or 'validation'} split:",
+            "",
+            "| metric | value |",
+            "|---|---|",
+            *rows,
+        ]
+        sections.append(
+            _section(
+                "Scores",
+                [*table, *(["", f"Signature: {facts.signature}"] if facts.signature else [])],
+            )
+        )
+    limits = list(facts.limits) or [
+        (
+            "It knows only what its training data held; text of another kind is answered worse, "
+            "without a warning."
+        )
+    ]
     sections.append(_section("Limits", [f"- {limit}" for limit in limits]))
     if facts.recipe:
         sections.append(_section("Recipe", ["```toml", facts.recipe.strip(), "```"]))
@@ -57,10 +75,14 @@ def model_card(facts: CardFacts) -> str:
 
 def hardware() -> str:
     """The machine in a few words: processor, usable cores, memory, accelerator."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     words = [f"{_processor()}, {cores} core{'s' if cores > 1 else ''}"]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        words.append(f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB memory")
+        words.append(
+            f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB memory"
+        )
     import torch
 
     if torch.cuda.is_available():
@@ -80,26 +102,48 @@ def _processor() -> str:
 
 def _header(facts: CardFacts) -> str:
     """JSON strings are YAML strings, so that nothing needs quoting rules of its own."""
-    values: dict[str, object] = {"library_name": "triptych", "pipeline_tag": facts.task, "tags": ["triptych", facts.task]}
+    values: dict[str, object] = {
+        "library_name": "triptych",
+        "pipeline_tag": facts.task,
+        "tags": ["triptych", facts.task],
+    }
     if facts.languages:
-        values["language"] = list(dict.fromkeys(language.split("-")[0] for language in facts.languages))
+        values["language"] = list(
+            dict.fromkeys(language.split("-")[0] for language in facts.languages)
+        )
     if facts.licence:
         values["license"] = facts.licence
     if facts.metrics:
         values["metrics"] = list(facts.metrics)
-    return "\n".join(["---", *(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()), "---", ""])
+    return "\n".join(
+        [
+            "---",
+            *(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()),
+            "---",
+            "",
+        ]
+    )
 
 
 def _summary(facts: CardFacts) -> str:
-    of = f" from {facts.languages[0]} to {', '.join(facts.languages[1:])}" if len(facts.languages) > 1 else ""
+    of = (
+        f" from {facts.languages[0]} to {', '.join(facts.languages[1:])}"
+        if len(facts.languages) > 1
+        else ""
+    )
     sizes = f" ({facts.sizes})" if facts.sizes else ""
-    return f"A model for {facts.task}{of} with {facts.parameters:,} parameters{sizes}, trained with Triptych.\n"
+    return (
+        f"A model for {facts.task}{of} with {facts.parameters:,} parameters{sizes}, trained with "
+        "Triptych.\n"
+    )
 
 
 def _training(facts: CardFacts) -> list[str]:
     lines = [f"- {facts.steps:,} steps, {facts.epochs:.1f} epochs, {facts.tokens:,} tokens read"]
     if facts.minutes:
-        lines.append(f"- {facts.minutes:.1f} minutes" + (f" on {facts.hardware}" if facts.hardware else ""))
+        lines.append(
+            f"- {facts.minutes:.1f} minutes" + (f" on {facts.hardware}" if facts.hardware else "")
+        )
     if facts.command:
         lines.append(f"- Command, with the recipe below: `{facts.command}`")
     return lines + [f"- {note}" for note in facts.notes]

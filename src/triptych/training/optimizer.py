@@ -1,7 +1,9 @@
-"""AdamW for everything, or Muon for the matrices inside blocks and AdamW for the rest. Both are torch's own.
+"""AdamW for everything, or Muon for the matrices inside blocks and AdamW for the rest. Both are
+torch's own.
 
-Muon (Jordan et al. 2024) moves a matrix along its orthogonalised momentum: five Newton-Schulz steps in bf16. Its updates
-are scaled to the size of AdamW's (Liu et al. 2025, section 2.2), so one learning rate serves both.
+Muon (Jordan et al. 2024) moves a matrix along its orthogonalised momentum: five Newton-Schulz steps
+in bf16. Its updates are scaled to the size of AdamW's (Liu et al. 2025, section 2.2), so one
+learning rate serves both.
 """
 
 from __future__ import annotations
@@ -22,23 +24,37 @@ class Optimizers:
     """The optimizers of one run over named parameters, with their state as tensors by name."""
 
     def __init__(self, parameters: dict[str, nn.Parameter], settings: TrainingSettings) -> None:
-        self.parameters = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
-        hidden = {name for name, parameter in self.parameters.items() if is_hidden_matrix(name, parameter)}
+        self.parameters = {
+            name: parameter for name, parameter in parameters.items() if parameter.requires_grad
+        }
+        hidden = {
+            name for name, parameter in self.parameters.items() if is_hidden_matrix(name, parameter)
+        }
         if settings.optimizer == "muon" and not hidden:
             raise UsageError(
-                "training.optimizer 'muon' is for the matrices inside Transformer blocks, and this model has none. Take 'adamw'."
+                "training.optimizer 'muon' is for the matrices inside Transformer blocks, and "
+                "this model has none. Take 'adamw'."
             )
         if settings.optimizer != "muon":
             hidden = set()
-        rest = {name: parameter for name, parameter in self.parameters.items() if name not in hidden}
+        rest = {
+            name: parameter for name, parameter in self.parameters.items() if name not in hidden
+        }
         factors = rate_factors(self.parameters, settings.layer_decay, settings.head_rate)
         self.optimizers: list[torch.optim.Optimizer] = []
         if rest:  # of adapters alone there is none beside Muon's
-            adamw = torch.optim.AdamW(_groups(rest, settings.weight_decay, factors), lr=settings.learning_rate, fused=True,
-                                      betas=(settings.beta1, settings.beta2), eps=settings.epsilon)  # fmt: skip
+            adamw = torch.optim.AdamW(
+                _groups(rest, settings.weight_decay, factors),
+                lr=settings.learning_rate,
+                fused=True,
+                betas=(settings.beta1, settings.beta2),
+                eps=settings.epsilon,
+            )
             self.optimizers.append(adamw)
         if hidden:
-            matrices = {name: parameter for name, parameter in self.parameters.items() if name in hidden}
+            matrices = {
+                name: parameter for name, parameter in self.parameters.items() if name in hidden
+            }
             self.optimizers.append(
                 torch.optim.Muon(
                     _groups(matrices, settings.weight_decay, factors),
@@ -70,27 +86,37 @@ class Optimizers:
 
     def load(self, tensors: dict[str, Tensor], where: str) -> None:
         """Take up a saved state. Raises RunError where it does not belong to these parameters."""
-        owner = {id(parameter): optimizer for optimizer in self.optimizers for group in optimizer.param_groups
-                 for parameter in group["params"]}  # fmt: skip
+        owner = {
+            id(parameter): optimizer
+            for optimizer in self.optimizers
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        }
         states: dict[str, dict[str, Tensor]] = {}
         for full_name, tensor in tensors.items():
             name, key = full_name.rsplit("/", 1)
             parameter = self.parameters.get(name)
             if parameter is None or (tensor.ndim and tensor.shape != parameter.shape):
                 raise RunError(
-                    f"{where} holds '{full_name}' {tuple(tensor.shape)}, which does not fit the model. Resume with the run's own recipe."
+                    f"{where} holds '{full_name}' {tuple(tensor.shape)}, which does not fit the "
+                    "model. Resume with the run's own recipe."
                 )
             states.setdefault(name, {})[key] = tensor.to(parameter.device)
         for name, state in states.items():
             parameter = self.parameters[name]
             optimizer = owner[id(parameter)]
             if ("momentum_buffer" in state) != isinstance(optimizer, torch.optim.Muon):
-                raise RunError(f"{where} was written by another optimizer. Resume with the run's own training.optimizer.")
+                raise RunError(
+                    f"{where} was written by another optimizer. Resume with the run's own "
+                    "training.optimizer."
+                )
             optimizer.state[parameter] = state
 
 
 def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
-    """Whether Muon is meant for it: a matrix inside a block, neither embedding nor projection to a vocabulary."""
+    """Whether Muon is meant for it: a matrix inside a block, neither embedding nor projection to a
+    vocabulary.
+    """
     return parameter.ndim == 2 and "blocks." in name and "embedding" not in name
 
 
@@ -103,15 +129,22 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
 
 
 def clip(parameters: Iterable[nn.Parameter], norm: float, largest: float | None) -> None:
-    """Scale the gradients so that their norm is at most `largest` (Pascanu et al. 2013); untouched where it is already."""
+    """Scale the gradients so that their norm is at most `largest` (Pascanu et al. 2013); untouched
+    where it is already.
+    """
     if largest is not None and norm > largest:
-        torch._foreach_mul_([parameter.grad for parameter in parameters if parameter.grad is not None], largest / norm)
+        torch._foreach_mul_(
+            [parameter.grad for parameter in parameters if parameter.grad is not None],
+            largest / norm,
+        )
 
 
 def rate_factors(names: Iterable[str], layer_decay: float, head_rate: float) -> dict[str, float]:
-    """What each parameter's learning rate is multiplied by: the head's, 1 for the top layer, less for each below.
+    """What each parameter's learning rate is multiplied by: the head's, 1 for the top layer, less
+    for each below.
 
-    Each stack counts from its own top; its embeddings stand below its lowest layer. Raises UsageError for a model without layers.
+    Each stack counts from its own top; its embeddings stand below its lowest layer. Raises
+    UsageError for a model without layers.
     """
     names = list(names)
     layers: dict[str, int] = {}
@@ -120,7 +153,10 @@ def rate_factors(names: Iterable[str], layer_decay: float, head_rate: float) -> 
         if found:
             layers[found[1]] = max(layers.get(found[1], 0), int(found[2]) + 1)
     if layer_decay != 1 and not layers:
-        raise UsageError("training.layer_decay goes by the layers of Transformer blocks, and none of this model's train. Leave it at 1.")
+        raise UsageError(
+            "training.layer_decay goes by the layers of Transformer blocks, and none of this "
+            "model's train. Leave it at 1."
+        )
     factors = {}
     for name in names:
         found = _LAYER.match(name)
@@ -133,10 +169,17 @@ def rate_factors(names: Iterable[str], layer_decay: float, head_rate: float) -> 
     return factors
 
 
-def _groups(parameters: dict[str, nn.Parameter], weight_decay: float, factors: dict[str, float]) -> list[dict]:
-    """Matrices shrink; embeddings, norms and biases do not. Parameters with one decay and one factor stand together."""
+def _groups(
+    parameters: dict[str, nn.Parameter], weight_decay: float, factors: dict[str, float]
+) -> list[dict]:
+    """Matrices shrink; embeddings, norms and biases do not. Parameters with one decay and one
+    factor stand together.
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         shrinks = parameter.ndim >= 2 and "embedding" not in name
         groups.setdefault((weight_decay if shrinks else 0.0, factors[name]), []).append(parameter)
-    return [{"params": members, "weight_decay": decay, "factor": factor} for (decay, factor), members in groups.items()]
+    return [
+        {"params": members, "weight_decay": decay, "factor": factor}
+        for (decay, factor), members in groups.items()
+    ]

@@ -12,7 +12,9 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def choose_device(wanted: str, name: str = "training.device") -> torch.device:
-    """auto takes an accelerator where there is one; of several processes each takes its own. name: of the dial, for a refusal."""
+    """auto takes an accelerator where there is one; of several processes each takes its own. name:
+    of the dial, for a refusal.
+    """
     if wanted not in DEVICES:
         raise unknown("device", wanted, DEVICES, f"for {name}")
     if wanted == "cuda" and not torch.cuda.is_available():
@@ -23,7 +25,9 @@ def choose_device(wanted: str, name: str = "training.device") -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies it faster than float32. Parameters stay in float32 either way."""
+    """bfloat16 where the device multiplies it faster than float32. Parameters stay in float32
+    either way.
+    """
     if wanted != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
     fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()

@@ -1,4 +1,6 @@
-"""Compare a run that is resumed with its beginning: parts of its recipe, and its data (data.json)."""
+"""Compare a run that is resumed with its beginning: parts of its recipe, and its data
+(data.json).
+"""
 
 from __future__ import annotations
 
@@ -165,9 +167,14 @@ def _read(run: Run) -> Marks | None:
         return None
     found = run.read_json(DATA)
     parts = list(found.values()) if isinstance(found, dict) else [None]
-    marks = [mark for part in parts for mark in (part.values() if isinstance(part, dict) else [None])]
+    marks = [
+        mark for part in parts for mark in (part.values() if isinstance(part, dict) else [None])
+    ]
     if not all(isinstance(mark, dict) for mark in marks):
-        raise RunError(f"{run.path / DATA} is not what triptych wrote: the file is damaged. Delete it to go on without comparing the data.")
+        raise RunError(
+            f"{run.path / DATA} is not what triptych wrote: the file is damaged. Delete it to go "
+            "on without comparing the data."
+        )
     return found
 
 

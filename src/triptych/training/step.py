@@ -1,4 +1,6 @@
-"""The gradient of one step: over micro-batches, halves of them where memory lacks, and processes."""
+"""The gradient of one step: over micro-batches, halves of them where memory lacks, and
+processes.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Part:
 
 @dataclass
 class Gradient:
-    """What a step's micro-batches gave, over all processes; the gradients themselves are on the parameters."""
+    """What a step's micro-batches gave, over all processes; the gradients themselves are on the
+    parameters.
+    """
 
     loss: float  # what is minimised: each weighted sum divided by its count
     sums: dict[str, tuple[float, int]]  # loss name -> (sum, count)
@@ -41,7 +45,9 @@ class Gradient:
 
 @dataclass
 class Stepper:
-    """Computes gradients. `token_limit` is what memory held: larger micro-batches are halved until they are not."""
+    """Computes gradients. `token_limit` is what memory held: larger micro-batches are halved until
+    they are not.
+    """
 
     job: Job
     world: World
@@ -52,7 +58,9 @@ class Stepper:
     _running: Part | None = None
 
     def gradient(self, step: int, pieces: Pieces) -> Gradient:
-        """Put the step's gradient on the parameters. For lack of memory the whole step is done again in smaller parts."""
+        """Put the step's gradient on the parameters. For lack of memory the whole step is done
+        again in smaller parts.
+        """
         while True:
             try:
                 parts = self._parts(step, pieces)
@@ -68,7 +76,11 @@ class Stepper:
         for number, encoded in pieces:
             for index, members in enumerate(self._fitting(encoded)):
                 batch = collate(members, self.job.task.passes)
-                parts.append(Part(number, members, batch, seed_of(self.job.settings.seed, step, number, index)))
+                parts.append(
+                    Part(
+                        number, members, batch, seed_of(self.job.settings.seed, step, number, index)
+                    )
+                )
         return parts
 
     def _fitting(self, encoded: list[Encoded]) -> list[list[Encoded]]:
@@ -77,8 +89,12 @@ class Stepper:
         first, second = halve(encoded)
         return self._fitting(first) + self._fitting(second)
 
-    def _backward(self, parts: list[Part]) -> tuple[dict[str, Tensor], dict[str, int], dict[str, float]]:
-        """Counts come first, so that every sum is divided by the count of the whole step before it goes backward."""
+    def _backward(
+        self, parts: list[Part]
+    ) -> tuple[dict[str, Tensor], dict[str, int], dict[str, float]]:
+        """Counts come first, so that every sum is divided by the count of the whole step before it
+        goes backward.
+        """
         own: Counter[str] = Counter()
         for part in parts:
             own.update(part.batch.counts)  # a sum of Counters would lose what is 0
@@ -105,15 +121,26 @@ class Stepper:
         job.model.reseed(part.seed)  # type: ignore[operator]
         inputs = {name: tensor.to(self.device) for name, tensor in part.batch.inputs.items()}
         if self.device.type != "cpu":
-            part.batch.targets = {name: tensor.to(self.device) for name, tensor in part.batch.targets.items()}
+            part.batch.targets = {
+                name: tensor.to(self.device) for name, tensor in part.batch.targets.items()
+            }
         output = output_of(job.model, job.head, inputs)
         return job.task.loss(output, part.batch)
 
-    def _reduce(self, parts: list[Part], sums: dict[str, Tensor], counts: dict[str, int], weights: dict[str, float]) -> Gradient:
+    def _reduce(
+        self,
+        parts: list[Part],
+        sums: dict[str, Tensor],
+        counts: dict[str, int],
+        weights: dict[str, float],
+    ) -> Gradient:
         names = sorted(sums)
         together = torch.stack([sums[name].cpu() for name in names])
         together = self.world.sum_gradients(self.parameters.values(), together)
-        named = {name: (value, count_of(name, counts)) for name, value in zip(names, together.tolist(), strict=True)}
+        named = {
+            name: (value, count_of(name, counts))
+            for name, value in zip(names, together.tolist(), strict=True)
+        }
         loss = sum(weights[name] * value / max(1, count) for name, (value, count) in named.items())
         return Gradient(loss, named, counts["input_tokens"])
 
@@ -122,23 +149,35 @@ class Stepper:
         for parameter in self.parameters.values():
             parameter.grad = None
         if part is None:
-            raise TrainingError(f"Step {step}: no memory is left even to put the batch together. Lower batches.batch_tokens.")
+            raise TrainingError(
+                f"Step {step}: no memory is left even to put the batch together. Lower "
+                "batches.batch_tokens."
+            )
         tokens = tokens_of(part.encoded)
         if len(part.encoded) == 1:
             place = self.job.places(part.encoded[0].index)
             raise TrainingError(
-                f"Step {step}: memory does not suffice for a single example of {tokens:,} tokens ({place}). "
-                "Shorten or remove it, or take a smaller model; what was saved so far is kept."
+                f"Step {step}: memory does not suffice for a single example of {tokens:,} tokens "
+                f"({place}). Shorten or remove it, or take a smaller model; what was saved so far "
+                "is kept."
             )
         self.token_limit = max(1, min(tokens // 2, self.token_limit or tokens))
         self.notices.append(
-            f"Step {step}: memory does not suffice for a micro-batch of {tokens:,} tokens; it is halved, and from now on "
-            f"none has more than {self.token_limit:,} (batches.batch_tokens). The result is the same."
+            f"Step {step}: memory does not suffice for a micro-batch of {tokens:,} tokens; it is "
+            f"halved, and from now on none has more than {self.token_limit:,} "
+            "(batches.batch_tokens). The result is the same."
         )
 
     def explain(self, step: int, pieces: Pieces) -> str:
         """Where the first NaN or infinity of a step arises: layer and batch."""
-        bad = next((name for name, parameter in self.parameters.items() if not is_finite(parameter.detach())), None)
+        bad = next(
+            (
+                name
+                for name, parameter in self.parameters.items()
+                if not is_finite(parameter.detach())
+            ),
+            None,
+        )
         if bad is not None:
             return f"the weights '{bad}' themselves are not finite"
         for part in self._parts(step, pieces):
@@ -146,7 +185,10 @@ class Stepper:
                 parameter.grad = None
             indices = dict.fromkeys(encoded.index for encoded in part.encoded)
             places = ", ".join(self.job.places(index) for index in list(indices)[:3])
-            where = f"micro-batch {part.number} ({len(indices)} examples: {places}{', …' if len(indices) > 3 else ''})"
+            where = (
+                f"micro-batch {part.number} ({len(indices)} examples: "
+                f"{places}{', …' if len(indices) > 3 else ''})"
+            )
             with FirstBadModule(model=self.job.model, head=self.job.head) as watch:
                 losses = self._losses(part)
             if watch.name is not None:
@@ -156,14 +198,17 @@ class Stepper:
                     return f"first in the loss '{name}', after the last layer, in {where}"
                 if weight:
                     value.backward(retain_graph=True)
-            for name, parameter in reversed(self.parameters.items()):  # the backward runs from the last layer to the first
+            # the backward runs from the last layer to the first
+            for name, parameter in reversed(self.parameters.items()):
                 if parameter.grad is not None and not is_finite(parameter.grad):
                     return f"first in the gradient of '{name}', in {where}"
         return "it arises only in the sum over micro-batches, or in another process"
 
 
 def count_of(loss: str, counts: dict[str, int]) -> int:
-    """What a loss is divided by: the Batch's count of the same name, else its target tokens; a teacher's angle: all states."""
+    """What a loss is divided by: the Batch's count of the same name, else its target tokens; a
+    teacher's angle: all states.
+    """
     return counts["states" if loss == COSINE else loss if loss in counts else "tokens"]
 
 

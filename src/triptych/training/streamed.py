@@ -23,8 +23,10 @@ CORPUS = "corpus.json"  # in a run: by what its shards are known again
 
 def begin(data: DataTable, corpus: Corpus, origin: Run | None, task: Task,
           report: Callable[[str], None]) -> tuple[list[Example], list[Example]]:  # fmt: skip
-    """(a sample to train the tokenizer on, texts to validate on). Where the shards for the tokenizer of `origin` are at hand,
-    nothing is read but them, and the sample is their first text."""
+    """(a sample to train the tokenizer on, texts to validate on). Where the shards for the
+    tokenizer of `origin` are at hand, nothing is read but them, and the sample is their first
+    text.
+    """
     known = None if origin is None else Tokenizers.load(origin.path).target
     shards = None if known is None else corpus.find(known)
     if data.validation is not None:
@@ -32,7 +34,9 @@ def begin(data: DataTable, corpus: Corpus, origin: Run | None, task: Task,
     else:
         validation = corpus.held("validation") if shards is None else shards.held()
     if known is not None and shards is not None:
-        return [Example(text=known.decode(shards.ids(0).tolist()), place=shards[0].place)], validation
+        return [
+            Example(text=known.decode(shards.ids(0).tolist()), place=shards[0].place)
+        ], validation
     return corpus.survey["train"].kept, validation
 
 
@@ -43,7 +47,10 @@ def shards(corpus: Corpus, tokenizers: Tokenizers, before: Run | None, dropout: 
     refuse: called where they are not those that the resumed run `before` was trained on.
     """
     if dropout:
-        raise UsageError("batches.bpe_dropout cuts texts anew each time, and data.stream cuts them once. Leave one of them out.")
+        raise UsageError(
+            "batches.bpe_dropout cuts texts anew each time, and data.stream cuts them once. Leave "
+            "one of them out."
+        )
     found = corpus.shards(tokenizers.target, writes=os.environ.get("LOCAL_RANK", "0") == "0")
     if before is not None and _digest_of(before) != found.digest:
         refuse(before)
@@ -57,10 +64,15 @@ def _digest_of(run: Run) -> str | None:
 
 def remember(run: Run, found: Shards) -> None:
     """Write down which shards the run is trained on."""
-    run.write_text(CORPUS, json.dumps({"digest": found.digest, "shards": len(found.sizes), "tokens": found.tokens}))
+    run.write_text(
+        CORPUS,
+        json.dumps({"digest": found.digest, "shards": len(found.sizes), "tokens": found.tokens}),
+    )
 
 
-def cutter(found: Shards, task: Task, tokenizers: Tokenizers, seed: int) -> Callable[[int, int], list[Encoded]]:
+def cutter(
+    found: Shards, task: Task, tokenizers: Tokenizers, seed: int
+) -> Callable[[int, int], list[Encoded]]:
     """(epoch, index) -> a text's Encoded out of its shard, drawn as if the text lay in memory."""
     cut = task.cut
     assert cut is not None, "this task reads no shards"

@@ -1,8 +1,8 @@
 """The one training loop, for every task and every model: a function that yields progress.
 
-A step adds the gradients of `accumulate` micro-batches, clips, and moves the weights. What follows a step (a line of
-metrics, a validation, a checkpoint) depends on its number alone where the run is limited in steps, so a run that was
-killed and resumed ends in the same bits as one that was not.
+A step adds the gradients of `accumulate` micro-batches, clips, and moves the weights. What follows
+a step (a line of metrics, a validation, a checkpoint) depends on its number alone where the run is
+limited in steps, so a run that was killed and resumed ends in the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ CHECKPOINT_MINUTES = 5.0  # where the settings name no interval
 
 
 def train(job: Job) -> Generator[Progress, None, None]:
-    """Train until `training.steps`, `training.epochs`, `training.minutes`, lost patience or an interrupt.
+    """Train until `training.steps`, `training.epochs`, `training.minutes`, lost patience or an
+    interrupt.
 
     Yields progress; the last event is "finished": model.safetensors is written. Ctrl-C during an
     update waits for its end (a validation is broken off, and done again later): the state is saved,
@@ -54,7 +55,8 @@ def train(job: Job) -> Generator[Progress, None, None]:
     last whole update.
 
     Raises:
-        TrainingError: the loss is not a number, memory lacks for a single example, the disk is full.
+        TrainingError: the loss is not a number, memory lacks for a single example, the disk is
+            full.
         UsageError: the settings cannot train, or another process trains in the folder.
         RunError: a checkpoint does not fit.
     """
@@ -77,7 +79,8 @@ def _guarded(loop: Loop) -> Iterator[Progress]:
                 within = False
             if progress is None:
                 break
-            if not interrupt.asked or progress.event == "interrupted":  # a held interrupt goes first
+            # a held interrupt goes first
+            if not interrupt.asked or progress.event == "interrupted":
                 yield progress
     except BaseException as error:
         if interrupt.asked and loop.world.size > 1 and isinstance(error, RuntimeError):
@@ -109,7 +112,10 @@ class Loop:
         for module in (job.model, job.head):
             module.to(self.device)
         job.model.precision = choose_precision(self.settings.precision, self.device)  # type: ignore[assignment]
-        named = {**dict(job.model.named_parameters()), **{f"head.{name}": p for name, p in job.head.named_parameters()}}
+        named = {
+            **dict(job.model.named_parameters()),
+            **{f"head.{name}": p for name, p in job.head.named_parameters()},
+        }
         self.frozen = freeze(named, self.settings.frozen)
         self.optimizers = Optimizers(named, self.settings)
         self.parameters = self.optimizers.parameters
@@ -119,7 +125,7 @@ class Loop:
         self.started = time.monotonic()
         self.lasting = 0.0  # seconds of the sessions before this one
 
-    # The course of a run --------------------------------------------------------------------------------------------
+    # The course of a run --------------------------------------------------------------------------
 
     def run(self) -> Iterator[Progress]:
         """Do what is due after a whole update, one thing a round, and else the next update.
@@ -134,8 +140,16 @@ class Loop:
             self.state.fraction = self._fraction(self.state.step)
             if self.interrupt.asked:
                 yield from self._saved()
-                saved = f"Stopped after step {self.state.step}, and saved. Go on with: {self.job.command}"
-                yield self._tell("interrupted", message=saved if self.state.step else "Stopped before the first step; nothing to save.")
+                saved = (
+                    f"Stopped after step {self.state.step}, and saved. Go on with: "
+                    f"{self.job.command}"
+                )
+                yield self._tell(
+                    "interrupted",
+                    message=saved
+                    if self.state.step
+                    else "Stopped before the first step; nothing to save.",
+                )
                 return
             yield from self._notices()
             self._log()
@@ -178,7 +192,10 @@ class Loop:
             patience = job.validation.patience  # both limits may be others than before
             self.state.stopped_early = patience is not None and self.state.stale >= patience
         elif job.run.latest_checkpoint() is not None:
-            raise UsageError(f"{job.run.path} already holds checkpoints. Go on with: {job.command}; or name another folder with --out.")
+            raise UsageError(
+                f"{job.run.path} already holds checkpoints. Go on with: {job.command}; or name "
+                "another folder with --out."
+            )
         else:
             job.run.truncate_metrics(0)  # of an attempt that saved nothing
         notices += [self.frozen] * bool(self.frozen)
@@ -186,7 +203,9 @@ class Loop:
         self.stepper.token_limit = self.state.token_limit
         self.lasting, self.started = self.state.seconds, time.monotonic()
         self.state.fraction = self._fraction(self.state.step)
-        self.state.validated_tenths = min(self.state.validated_tenths, int(self.state.fraction * 10))
+        self.state.validated_tenths = min(
+            self.state.validated_tenths, int(self.state.fraction * 10)
+        )
         job.model.train()
         job.head.train()
         for notice in notices:
@@ -210,15 +229,29 @@ class Loop:
         state.fraction = self._fraction(number)
         state.epoch = round(float(self.job.batches.epoch), 6)
         self._count(gradient, norm, learning_rate, time.monotonic() - began)
-        return self._tell("step", loss=gradient.loss, learning_rate=learning_rate, gradient_norm=norm, tokens=gradient.tokens)
+        return self._tell(
+            "step",
+            loss=gradient.loss,
+            learning_rate=learning_rate,
+            gradient_norm=norm,
+            tokens=gradient.tokens,
+        )
 
     def _finish(self) -> Progress:
-        """model.safetensors: the best validated weights, or the last; averaged where there are averages."""
+        """model.safetensors: the best validated weights, or the last; averaged where there are
+        averages.
+        """
         job, state = self.job, self.state
         weights = {**weights_of(job.model, job.head), **self.averages.tensors}
         chosen, source = state.step, None
-        if job.validation.keep == "best" and state.best_step is not None and state.best_step != state.step:
-            best = next((found for found in job.run.checkpoints() if found.step == state.best_step), None)
+        if (
+            job.validation.keep == "best"
+            and state.best_step is not None
+            and state.best_step != state.step
+        ):
+            best = next(
+                (found for found in job.run.checkpoints() if found.step == state.best_step), None
+            )
             if best is not None and best.problem() is None:
                 chosen, source = best.step, best.weights()
         if self.world.leads:
@@ -226,12 +259,22 @@ class Loop:
                 job.run.write_model(merged(weights if source is None else read_tensors(source)))
             except (TrainingError, RunError) as error:
                 raise TrainingError(f"{error} {last_good(job.run, job.command)}") from error
-        score = "" if state.best_score is None else f", best {state.metric} {state.best_score:.2f} at step {state.best_step}"
+        score = (
+            ""
+            if state.best_score is None
+            else f", best {state.metric} {state.best_score:.2f} at step {state.best_step}"
+        )
         early = ", stopped early" if state.stopped_early else ""
-        text = f"Finished after {state.step} steps and {state.seconds / 60:.1f} minutes{early}{score}."
-        return self._tell("finished", tokens=state.tokens, message=f"{text} Weights of step {chosen}: {job.run.path / MODEL}")
+        text = (
+            f"Finished after {state.step} steps and {state.seconds / 60:.1f} minutes{early}{score}."
+        )
+        return self._tell(
+            "finished",
+            tokens=state.tokens,
+            message=f"{text} Weights of step {chosen}: {job.run.path / MODEL}",
+        )
 
-    # What follows a step --------------------------------------------------------------------------------------------
+    # What follows a step --------------------------------------------------------------------------
 
     def _count(self, gradient: Gradient, norm: float, learning_rate: float, seconds: float) -> None:
         interval = self.state.interval
@@ -250,13 +293,25 @@ class Loop:
         state, interval = self.state, self.state.interval
         if state.step % self.settings.log_every_steps or not interval.steps:
             return
-        others = {name: value / max(1, count) for name, (value, count) in interval.sums.items() if name != "loss"}
-        self._write({
-            "step": state.step, "split": "train", "loss": interval.loss / interval.steps, **others,
-            "learning_rate": interval.learning_rate, "gradient_norm": interval.norm / interval.steps,
-            "tokens": state.tokens, "epoch": state.epoch,
-            "seconds": round(self._seconds(), 3), "tokens_per_second": round(interval.tokens / max(1e-9, interval.seconds), 1),
-        })  # fmt: skip
+        others = {
+            name: value / max(1, count)
+            for name, (value, count) in interval.sums.items()
+            if name != "loss"
+        }
+        self._write(
+            {
+                "step": state.step,
+                "split": "train",
+                "loss": interval.loss / interval.steps,
+                **others,
+                "learning_rate": interval.learning_rate,
+                "gradient_norm": interval.norm / interval.steps,
+                "tokens": state.tokens,
+                "epoch": state.epoch,
+                "seconds": round(self._seconds(), 3),
+                "tokens_per_second": round(interval.tokens / max(1e-9, interval.seconds), 1),
+            }
+        )
         state.interval = Interval()
 
     def _validation_is_due(self) -> bool:
@@ -268,7 +323,10 @@ class Loop:
         if wanted.every_steps is None and wanted.every_minutes is None:
             return int(state.fraction * 10) > state.validated_tenths
         by_steps = wanted.every_steps is not None and state.step % wanted.every_steps == 0
-        return by_steps or (wanted.every_minutes is not None and state.seconds - state.validated_seconds >= 60 * wanted.every_minutes)
+        return by_steps or (
+            wanted.every_minutes is not None
+            and state.seconds - state.validated_seconds >= 60 * wanted.every_minutes
+        )
 
     def _checkpoint_is_due(self) -> bool:
         state, settings = self.state, self.settings
@@ -279,8 +337,13 @@ class Loop:
         minutes = settings.checkpoint_every_minutes
         if settings.checkpoint_every_steps is None and minutes is None:
             minutes = CHECKPOINT_MINUTES
-        by_steps = settings.checkpoint_every_steps is not None and state.step % settings.checkpoint_every_steps == 0
-        return by_steps or (minutes is not None and state.seconds - state.saved_seconds >= 60 * minutes)
+        by_steps = (
+            settings.checkpoint_every_steps is not None
+            and state.step % settings.checkpoint_every_steps == 0
+        )
+        return by_steps or (
+            minutes is not None and state.seconds - state.saved_seconds >= 60 * minutes
+        )
 
     def _validate(self) -> Iterator[Progress]:
         """Score the development data; nothing comes of it where it was broken off."""
@@ -298,7 +361,10 @@ class Loop:
         scores: dict[str, Any] = self.world.tell(found)
         metric = job.validation.metric or next(iter(scores))
         if metric not in scores:
-            raise UsageError(f"validation.metric '{metric}' is not among the scores of this task: {', '.join(scores)}.")
+            raise UsageError(
+                f"validation.metric '{metric}' is not among the scores of this task: "
+                f"{', '.join(scores)}."
+            )
         if state.metric != metric:  # a resumed run may ask for another one
             state.best_score = state.best_loss = None
         loss = scores.get("loss")
@@ -308,12 +374,24 @@ class Loop:
             state.best_step, state.stale = state.step, 0
         else:
             state.stale += 1
-        state.stopped_early = job.validation.patience is not None and state.stale >= job.validation.patience
+        state.stopped_early = (
+            job.validation.patience is not None and state.stale >= job.validation.patience
+        )
         state.validated_step, state.validated_seconds = state.step, state.seconds
         state.validated_tenths = int(state.fraction * 10)
-        self._write({"step": state.step, "split": "validation", **scores, "best": is_best, "epoch": state.epoch,
-                     "seconds": round(self._seconds(), 3)})  # fmt: skip
-        text = ", ".join(f"{name} {value:.2f}" for name, value in scores.items() if isinstance(value, float))
+        self._write(
+            {
+                "step": state.step,
+                "split": "validation",
+                **scores,
+                "best": is_best,
+                "epoch": state.epoch,
+                "seconds": round(self._seconds(), 3),
+            }
+        )
+        text = ", ".join(
+            f"{name} {value:.2f}" for name, value in scores.items() if isinstance(value, float)
+        )
         yield self._tell(
             "validation",
             scores=scores,
@@ -339,7 +417,7 @@ class Loop:
         finally:
             self.interrupt.breaks_off = False
 
-    # Small things ---------------------------------------------------------------------------------------------------
+    # Small things ---------------------------------------------------------------------------------
 
     def _fraction(self, step: int) -> float:
         """How much of the run is done after `step`, of which the micro-batches have been drawn."""
@@ -353,22 +431,33 @@ class Loop:
             try:
                 self.job.run.append_metrics(record)
             except (TrainingError, RunError) as error:
-                raise TrainingError(f"{error} {last_good(self.job.run, self.job.command)}") from error
+                raise TrainingError(
+                    f"{error} {last_good(self.job.run, self.job.command)}"
+                ) from error
 
     def _notices(self) -> Iterator[Progress]:
         notices, self.stepper.notices = self.stepper.notices, []
         for notice in notices:
             yield self._tell("notice", message=notice)
 
-    def _not_finite(self, step: int, pieces: Pieces, gradient: Gradient, norm: float) -> TrainingError:
-        what = f"the loss is {gradient.loss}" if not math.isfinite(gradient.loss) else f"the norm of the gradient is {norm}"
+    def _not_finite(
+        self, step: int, pieces: Pieces, gradient: Gradient, norm: float
+    ) -> TrainingError:
+        what = (
+            f"the loss is {gradient.loss}"
+            if not math.isfinite(gradient.loss)
+            else f"the norm of the gradient is {norm}"
+        )
         where = self.stepper.explain(step, pieces)
         return TrainingError(
-            f"Step {step}: {what}; {where}. Lower training.learning_rate (now {self.settings.learning_rate}), lengthen "
-            f"training.warmup_steps (now {self.settings.warmup_steps}), or set training.precision to float32. "
+            f"Step {step}: {what}; {where}. Lower training.learning_rate (now "
+            f"{self.settings.learning_rate}), lengthen training.warmup_steps (now "
+            f"{self.settings.warmup_steps}), or set training.precision to float32. "
             f"{last_good(self.job.run, self.job.command)}"
         )
 
     def _tell(self, event: Event, **more: Any) -> Progress:
-        told = Progress(event, self.state.step, self.state.fraction, self._seconds(), self.state.epoch)
+        told = Progress(
+            event, self.state.step, self.state.fraction, self._seconds(), self.state.epoch
+        )
         return replace(told, **more)

@@ -1,4 +1,6 @@
-"""What a training takes over from others: weights of a run to start from, frozen parts, adapters, a teacher's answers."""
+"""What a training takes over from others: weights of a run to start from, frozen parts, adapters, a
+teacher's answers.
+"""
 
 from __future__ import annotations
 
@@ -28,28 +30,43 @@ BLOCK = re.compile(r"(?:^|\.)encoder\.blocks\.(\d+)\.")
 Config = ModelConfig | RecurrentConfig
 
 
-# Starting from a run ----------------------------------------------------------------------------------------------------
+# Starting from a run ------------------------------------------------------------------------------
 
 
 def shape_from(origin: Run, named: str, layers: Sequence[int] | None) -> Config:
-    """The configuration of a run, which a person calls `named`; with `layers`, an encoder of only so many. Raises UsageError for
-    layers that it lacks."""
+    """The configuration of a run, which a person calls `named`; with `layers`, an encoder of only
+    so many. Raises UsageError for layers that it lacks.
+    """
     config = origin.read_config().model
     if layers is None:
         return config
     encoder = getattr(config, "encoder", None)
     if encoder is None:
-        raise UsageError(f"model.start_layers chooses layers of an encoder, and {named} has no Transformer encoder. Leave it out.")
+        raise UsageError(
+            f"model.start_layers chooses layers of an encoder, and {named} has no Transformer "
+            "encoder. Leave it out."
+        )
     wrong = [layer for layer in layers if not 0 <= layer < encoder.layers]
     if wrong or not layers or len(set(layers)) < len(layers):
-        raise UsageError(f"model.start_layers is {list(layers)}; it must name different layers of {named}, from 0 to {encoder.layers - 1}.")
+        raise UsageError(
+            f"model.start_layers is {list(layers)}; it must name different layers of {named}, "
+            f"from 0 to {encoder.layers - 1}."
+        )
     return dataclasses.replace(config, encoder=dataclasses.replace(encoder, layers=len(layers)))
 
 
-def start_from(origin: Run, named: str, layers: Sequence[int] | None, task: Task, labels: dict[str, Any], model: nn.Module,
-               head: nn.Module) -> str:  # fmt: skip
-    """Weights by name from another run, which a person calls `named`; its head too where task and labels are equal, unless the task's
-    options make another one of it. Returns what was taken, in a sentence.
+def start_from(
+    origin: Run,
+    named: str,
+    layers: Sequence[int] | None,
+    task: Task,
+    labels: dict[str, Any],
+    model: nn.Module,
+    head: nn.Module,
+) -> str:
+    """Weights by name from another run, which a person calls `named`; its head too where task and
+    labels are equal, unless the task's options make another one of it. Returns what was taken, in a
+    sentence.
     """
     path, config = origin.weights(), origin.read_config()
     tensors = merged(read_tensors(path))
@@ -59,19 +76,36 @@ def start_from(origin: Run, named: str, layers: Sequence[int] | None, task: Task
     load_weights(path, stacks, model)
     same = config.task == task.name and origin.read_labels() == labels
     own = sum(parameter.numel() for parameter in head.parameters())
-    heads = [{name: tensor.shape for name, tensor in one.items() if name.startswith("head.")} for one in (tensors, weights_of(model, head))]
-    alike = heads[0] == heads[1] or config.options == task.options  # else its options ask for other weights
+    heads = [
+        {name: tensor.shape for name, tensor in one.items() if name.startswith("head.")}
+        for one in (tensors, weights_of(model, head))
+    ]
+    # else its options ask for other weights
+    alike = heads[0] == heads[1] or config.options == task.options
     if own and same and alike:
         load_weights(path, tensors, model, head)
     count = sum(tensor.numel() for tensor in stacks.values())
-    of_head = "the head has no weights of its own" if not own else "its head" if same and alike else (
-        f"new is the head with {own:,} weights: {'its options' if same else 'task or labels'} differ")  # fmt: skip
+    of_head = (
+        "the head has no weights of its own"
+        if not own
+        else "its head"
+        if same and alike
+        else (
+            f"new is the head with {own:,} weights: {'its options' if same else 'task or labels'} "
+            "differ"
+        )
+    )
     only = "" if layers is None else f", of its encoder the layers {', '.join(map(str, layers))}"
-    return f"Taken from {named}: its tokenizer, {count / 1e6:.1f} M weights of its stacks ({len(stacks)} tensors){only}; {of_head}."
+    return (
+        f"Taken from {named}: its tokenizer, {count / 1e6:.1f} M weights of its stacks "
+        f"({len(stacks)} tensors){only}; {of_head}."
+    )
 
 
 def copied(tensors: Mapping[str, Tensor], layers: Sequence[int]) -> dict[str, Tensor]:
-    """Encoder layer number layers[n] as layer n, the others left out (Sanh et al. 2019, section 3)."""
+    """Encoder layer number layers[n] as layer n, the others left out (Sanh et al. 2019, section
+    3).
+    """
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         inside = BLOCK.search(name)
@@ -86,31 +120,42 @@ def copied(tensors: Mapping[str, Tensor], layers: Sequence[int]) -> dict[str, Te
 def adapt_with(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> str:
     """LoRA; how much of the model trains, in a sentence."""
     if rank < 1 or not alpha > 0:
-        raise UsageError(f"model.lora_rank is {rank} and model.lora_alpha {alpha}; the rank must be 1 or more, alpha greater than 0.")
+        raise UsageError(
+            f"model.lora_rank is {rank} and model.lora_alpha {alpha}; the rank must be 1 or more, "
+            "alpha greater than 0."
+        )
     whole = sum(parameter.numel() for parameter in model.parameters())
     layers = adapt(model, rank, alpha, targets)
     count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return (
-        f"LoRA of rank {rank} on {', '.join(targets)} ({len(layers)} matrices): {count:,} weights train beside the head, the model's "
-        f"own {whole:,} stay as they are."
+        f"LoRA of rank {rank} on {', '.join(targets)} ({len(layers)} matrices): {count:,} weights "
+        f"train beside the head, the model's own {whole:,} stay as they are."
     )
 
 
-# Frozen parts and rates -------------------------------------------------------------------------------------------------
+# Frozen parts and rates ---------------------------------------------------------------------------
 
 
 def freeze(parameters: Mapping[str, nn.Parameter], prefixes: Sequence[str]) -> str | None:
-    """No gradient and no optimizer state for parameters under one of `prefixes`; what stands still, in a sentence.
+    """No gradient and no optimizer state for parameters under one of `prefixes`; what stands still,
+    in a sentence.
 
-    A prefix is whole parts of a name: "encoder.blocks.1" is not "encoder.blocks.10". Raises UsageError for one that names nothing.
+    A prefix is whole parts of a name: "encoder.blocks.1" is not "encoder.blocks.10". Raises
+        UsageError for one that names nothing.
     """
     if not prefixes:
         return None
     for prefix in prefixes:
         if not any(_under(name, prefix) for name in parameters):
-            parts = {".".join(name.split(".")[:depth]) for name in parameters for depth in range(1, 4)}
+            parts = {
+                ".".join(name.split(".")[:depth]) for name in parameters for depth in range(1, 4)
+            }
             raise unknown("part of the model", prefix, parts, "in training.freeze")
-    frozen = {name: one for name, one in parameters.items() if any(_under(name, prefix) for prefix in prefixes)}
+    frozen = {
+        name: one
+        for name, one in parameters.items()
+        if any(_under(name, prefix) for prefix in prefixes)
+    }
     for parameter in frozen.values():
         parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in parameters.values()):
@@ -123,56 +168,100 @@ def _under(name: str, prefix: str) -> bool:
     return name == prefix or name.startswith(f"{prefix}.")
 
 
-# A teacher --------------------------------------------------------------------------------------------------------------
+# A teacher ----------------------------------------------------------------------------------------
 
 
-def taught(task: Task, settings: TrainingSettings, tokenizers: Tokenizers, labels: dict[str, Any], config: Config) -> Task:
-    """`task` with the teacher's part of the loss. Raises UsageError where the teacher does not answer the same questions."""
+def taught(
+    task: Task,
+    settings: TrainingSettings,
+    tokenizers: Tokenizers,
+    labels: dict[str, Any],
+    config: Config,
+) -> Task:
+    """`task` with the teacher's part of the loss. Raises UsageError where the teacher does not
+    answer the same questions.
+    """
     run = Run.open(settings.teacher or "")
     about = run.read_config()
     if about.task != task.name:
-        raise UsageError(f"The teacher {run.path} is a run for {about.task}, and this is one for {task.name}. Take one for the same task.")
-    prints = [(one.source.fingerprint, one.target.fingerprint) for one in (Tokenizers.load(run.path), tokenizers)]
+        raise UsageError(
+            f"The teacher {run.path} is a run for {about.task}, and this is one for {task.name}. "
+            "Take one for the same task."
+        )
+    prints = [
+        (one.source.fingerprint, one.target.fingerprint)
+        for one in (Tokenizers.load(run.path), tokenizers)
+    ]
     if prints[0] != prints[1]:
-        raise UsageError(f'The teacher {run.path} has another tokenizer. Start the student from it: model.start = "{run.path}".')
+        raise UsageError(
+            f"The teacher {run.path} has another tokenizer. Start the student from it: "
+            f'model.start = "{run.path}".'
+        )
     if run.read_labels() != labels:
-        raise UsageError(f"The teacher {run.path} has other labels than this data. Train both on the same.")
+        raise UsageError(
+            f"The teacher {run.path} has other labels than this data. Train both on the same."
+        )
     widths = [_states_width(one) for one in (about.model, config)]
     if settings.cosine_weight and widths[0] != widths[1]:
         raise UsageError(
-            f"The teacher's states have width {widths[0]} and the student's {widths[1]}, so they have no angle between them. "
-            "Set training.cosine_weight to 0."
+            f"The teacher's states have width {widths[0]} and the student's {widths[1]}, so they "
+            "have no angle between them. Set training.cosine_weight to 0."
         )
-    return distilled(task, _teacher(run, settings), Weights(settings.distill_temperature, settings.distill_weight, settings.cosine_weight))
+    return distilled(
+        task,
+        _teacher(run, settings),
+        Weights(settings.distill_temperature, settings.distill_weight, settings.cosine_weight),
+    )
 
 
 def _states_width(config: Config) -> int:
     """Of the states that the head is given."""
     last = (config.decoder or config.encoder) if isinstance(config, ModelConfig) else None
-    return last.width if last is not None else config.readout_width if isinstance(config, RecurrentConfig) else 0
+    return (
+        last.width
+        if last is not None
+        else config.readout_width
+        if isinstance(config, RecurrentConfig)
+        else 0
+    )
 
 
 def referred(task: Task, path: str, settings: TrainingSettings) -> Task:
-    """`task`, which compares its model with a frozen run, with that run; it is read when it is first asked. Its path is saved as
-    the option `reference`, so that a finished run can be scored."""
+    """`task`, which compares its model with a frozen run, with that run; it is read when it is
+    first asked. Its path is saved as the option `reference`, so that a finished run can be
+    scored.
+    """
     assert task.referred is not None, f"task {task.name} compares with no other run"
     frozen = cache(lambda: _teacher(Run.open(path), settings, cast=False))
-    return dataclasses.replace(task.referred(lambda inputs: frozen()(inputs)), options={**task.options, "reference": str(path)})
+    return dataclasses.replace(
+        task.referred(lambda inputs: frozen()(inputs)),
+        options={**task.options, "reference": str(path)},
+    )
 
 
 def refuse_other_reference(path: str, tokenizers: Tokenizers) -> None:
-    """Raise RunError where the frozen run is not there, UsageError where it does not read what the model reads."""
+    """Raise RunError where the frozen run is not there, UsageError where it does not read what the
+    model reads.
+    """
     run = Run.open(path)
     config = run.read_config().model
     if not isinstance(config, ModelConfig) or config.decoder is None or config.encoder is not None:
-        raise UsageError(f"task.reference is {path}, a run that does not only write. Name one that the training could start from.")
+        raise UsageError(
+            f"task.reference is {path}, a run that does not only write. Name one that the "
+            "training could start from."
+        )
     if Tokenizers.load(run.path).target.fingerprint != tokenizers.target.fingerprint:
-        raise UsageError(f"task.reference is {path}, which has another tokenizer than the run that is trained. Name one with the same.")
+        raise UsageError(
+            f"task.reference is {path}, which has another tokenizer than the run that is trained. "
+            "Name one with the same."
+        )
 
 
 def _teacher(run: Run, settings: TrainingSettings, cast: bool = True) -> Teacher:
-    """A run's model and head, in the student's precision, without dropout. cast: its parameters too, once and not at every product; those
-    of a model in training stay in fp32, so by their rounding it would be told from itself."""
+    """A run's model and head, in the student's precision, without dropout. cast: its parameters
+    too, once and not at every product; those of a model in training stay in fp32, so by their
+    rounding it would be told from itself.
+    """
     config, labels = run.read_config(), run.read_labels()
     refuse_unlike(config.model, run.path / "config.json", [run.weights()])
     model, head = build(config.model), TASKS[config.task](config.options).head(config.model, labels)
