@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from triptych.data import catalog
 from triptych.data.example import Example
-from triptych.data.parts import DataTable, read_part
-from triptych.data.sets_classification import LAYOUTS
+from triptych.data.load import DataTable, read_part
+from triptych.data.sets import catalog
+from triptych.data.sets.classification import LAYOUTS
 from triptych.metrics.classification import accuracy, f1, pearson
 
 # What is tried on the development part: of naive Bayes both, of logistic regression the n-grams.

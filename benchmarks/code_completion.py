@@ -34,10 +34,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from triptych.data.example import Example
-from triptych.data.parts import read_part
-from triptych.data.sets_code import module_of
+from triptych.data.load import read_part
+from triptych.data.sets.code import module_of
 from triptych.inference.predictor import Predictor, load
-from triptych.recipe import Recipe
+from triptych.recipe.schema import Recipe
 from triptych.tasks.fill_in import SENTINELS
 
 NEW_TOKENS = 64  # of a line

@@ -42,10 +42,10 @@ def ours(run: Path, work: Path, kind: str, case: tuple[int, int], batch_tokens: 
     """One window of one case of ours: a JSON line. kind: a precision, or one and "compiled"."""
     import numpy as np
 
-    from triptych.cli.use import DECODING_ARENAS
-    from triptych.data.batching import Encoded
+    from triptych.cli.predict import DECODING_ARENAS
+    from triptych.data.batches.batching import Encoded
     from triptych.inference.predictor import load
-    from triptych.model.memory import keep_freed_memory
+    from triptych.runs.allocator import keep_freed_memory
 
     precision, _, compiled = kind.partition(" ")
     keep_freed_memory(arenas=DECODING_ARENAS)

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from triptych.recipe import Recipe
+    from triptych.recipe.schema import Recipe
 
 HERE = Path(__file__).resolve().parent
 WARM_STEPS = 20  # left out of a window
@@ -38,7 +38,7 @@ GOALS = {"training": 1.6, "given": 4.5, "sorted": 3.0}
 
 def recipe() -> Recipe:
     """The setting as a recipe: what `triptych train` would run."""
-    from triptych.recipe import Recipe
+    from triptych.recipe.schema import Recipe
 
     return Recipe.from_values(
         {
@@ -80,10 +80,10 @@ def our_training(folder: Path, seconds: float) -> None:
     """One window of the product's own loop; leaves a run in `folder`, and beside it what the peers
     need.
     """
-    from triptych.data.parts import read_part
+    from triptych.data.load import read_part
     from triptych.inference.predictor import encode_all
-    from triptych.prepare import prepare
-    from triptych.run import weights_of
+    from triptych.runs.run import weights_of
+    from triptych.setup.stages import prepare
 
     prepared = prepare(recipe(), folder)
     tokens, steps, started, ended = 0, 0, 0.0, 0.0
@@ -109,9 +109,9 @@ def our_training(folder: Path, seconds: float) -> None:
 
 def our_inference(folder: Path, precision: str, count: int) -> None:
     """One window of the product's predictor: a JSON line for each order of the texts."""
-    from triptych.cli.use import DECODING_ARENAS
+    from triptych.cli.predict import DECODING_ARENAS
     from triptych.inference.predictor import load
-    from triptych.model.memory import keep_freed_memory
+    from triptych.runs.allocator import keep_freed_memory
 
     keep_freed_memory(arenas=DECODING_ARENAS)
     predictor = load(folder, precision)  # type: ignore[arg-type]

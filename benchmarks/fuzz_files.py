@@ -298,7 +298,7 @@ def srt() -> list[Seed]:
         lines += [str(one + 1), times, *spoken, ""]
 
     def read() -> None:
-        from triptych.data.subtitles import read_subtitles, translated, units
+        from triptych.data.formats.subtitles import read_subtitles, translated, units
 
         subtitles = read_subtitles("a.srt")
         parts = [unit for number, cue in enumerate(subtitles.cues) for unit in units(cue, number)]
@@ -337,7 +337,7 @@ def chat() -> list[Seed]:
 
 def recipes() -> list[Seed]:
     """Recipe files, packaged ones among them."""
-    from triptych.recipe import packaged, packaged_text
+    from triptych.recipe.schema import packaged, packaged_text
 
     pair, labelled = pairs()[0], columns("tsv", "\t")[2]
     ways: tuple[Way, ...] = (

@@ -52,7 +52,7 @@ def here() -> Iterator[None]:
 @cache
 def runs() -> tuple[dict[str, bytes], ...]:
     """Folders with a trained run each and the file it learnt from."""
-    from triptych.recipe import train
+    from triptych.recipe.schema import train
 
     tables = user.columns("tsv", "\t")
     chosen = [
@@ -130,7 +130,7 @@ def _asking(way: tuple[str, ...], files: dict[str, bytes]) -> tuple[str, ...]:
 
 def imported() -> list[Seed]:
     """Runs that were imported: the load certificate, the tokenizer and the configuration."""
-    from triptych.exchange import import_folder
+    from triptych.convert import import_folder
 
     made = []
     for kind, text in (("bert", ()), ("gpt2", ("--decoding.max_length", "4"))):
@@ -154,8 +154,8 @@ def imported() -> list[Seed]:
 
 def _import_and_use() -> None:
     """Import, take up as a start, and cut some texts."""
-    from triptych.data.tokenizer import Tokenizers
-    from triptych.run import Run
+    from triptych.data.tokenizers.subwords import Tokenizers
+    from triptych.runs.run import Run
 
     run(("import", "theirs", "out"))
     tokenizer = Tokenizers.load("out").source
@@ -177,7 +177,7 @@ def _import_and_use() -> None:
 
 
 def _start() -> None:
-    from triptych.exchange import open_origin
+    from triptych.convert import open_origin
 
     open_origin("theirs", "classification")
 

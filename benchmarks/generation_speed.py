@@ -39,13 +39,13 @@ def ours(kind: str, streams: int, new: int, threads: int, is_compiled: bool) -> 
     """One window: prints {"tokens_per_second"}."""
     import torch
 
-    from triptych.cli.use import DECODING_ARENAS
-    from triptych.decoding.search import search
+    from triptych.cli.predict import DECODING_ARENAS
+    from triptych.decoding.generate import search
     from triptych.decoding.settings import DecodingSettings
     from triptych.model.build import build
-    from triptych.model.memory import keep_freed_memory
-    from triptych.model.packing import pack
+    from triptych.model.ops.onednn import pack
     from triptych.presets.gpt import PRESETS
+    from triptych.runs.allocator import keep_freed_memory
 
     keep_freed_memory(arenas=DECODING_ARENAS)  # as the command line does
     torch.set_num_threads(threads)

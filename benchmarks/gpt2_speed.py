@@ -28,12 +28,12 @@ import numpy as np
 import torch
 
 from language_model_speed import train_for
-from triptych.data.batching import Encoded
-from triptych.decoding.search import search
+from triptych.data.batches.batching import Encoded
+from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
-from triptych.model.packing import pack
+from triptych.model.ops.onednn import pack
 from triptych.presets import parameter_count
 from triptych.presets.gpt import PRESETS
 from triptych.training.precision import choose_device

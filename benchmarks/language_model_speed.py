@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from triptych.data.batching import Encoded
+    from triptych.data.batches.batching import Encoded
 
 HERE = Path(__file__).resolve().parent
 SHAPES = {
@@ -46,7 +46,7 @@ def prepare(folder: Path) -> int:
     """
     import numpy as np
 
-    from triptych.data.parts import DataTable, read_part
+    from triptych.data.load import DataTable, read_part
 
     data = DataTable(set="tinyshakespeare")
     train, rest = (
@@ -77,9 +77,9 @@ def train_for(
     """
     import torch
 
-    from triptych.data.batching import MicroBatches
-    from triptych.model.heads import NextToken
-    from triptych.run import Run
+    from triptych.data.batches.batching import MicroBatches
+    from triptych.model.heads.tokens import NextToken
+    from triptych.runs.run import Run
     from triptych.tasks import language_modelling
     from triptych.training.job import Job
     from triptych.training.settings import TrainingSettings
@@ -136,7 +136,7 @@ def ours(
     import numpy as np
     import torch
 
-    from triptych.data.batching import Encoded
+    from triptych.data.batches.batching import Encoded
     from triptych.model.config import ModelConfig, StackConfig
     from triptych.model.transformer import Transformer
 

@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 
 from triptych.data.example import Example
-from triptych.data.parts import read_part
+from triptych.data.load import read_part
 from triptych.inference.predictor import load
 from triptych.metrics import bootstrap
 from triptych.metrics.answers import word_f1
 from triptych.metrics.bleu import chrf
-from triptych.recipe import Recipe
+from triptych.recipe.schema import Recipe
 from triptych.tasks.task import Prediction
 
 

@@ -24,7 +24,7 @@ RATES, STEPS = (1e-4, 2e-4, 4e-4), 1760
 
 
 def export(work: Path) -> None:
-    from triptych.data.parts import DataTable, read_part
+    from triptych.data.load import DataTable, read_part
 
     for part in ("train", "validation", "test"):
         found = read_part(DataTable(set="conll2003"), part, None, ("text", "words", "tags"))
@@ -35,7 +35,7 @@ def export(work: Path) -> None:
 def ours(source: str, folder: Path, seed: int, rates: list[float]) -> None:
     """Each rate in turn; the best on the development part reads the test part."""
     from triptych.inference.predictor import load
-    from triptych.recipe import Recipe, train
+    from triptych.recipe.schema import Recipe, train
 
     best: tuple[float, float, Path, float] = (-1.0, 0.0, folder, 0.0)
     for rate in rates:
@@ -67,7 +67,7 @@ def ours(source: str, folder: Path, seed: int, rates: list[float]) -> None:
         )
         best = max(best, (score, rate, out, seconds / 60), key=lambda one: one[0])
     score, rate, out, minutes = best
-    from triptych.data.parts import DataTable, read_part
+    from triptych.data.load import DataTable, read_part
 
     predictor = load(out)
     found = predictor.evaluate(

@@ -112,7 +112,7 @@ def train(recipe: Path, out: Path, seconds: float) -> tuple[float, float]:
 def predict(run: Path, pairs: Path, seconds: float) -> tuple[float, float]:
     """(answers a second, processor seconds a second) of prediction."""
     import triptych
-    from triptych.model.memory import keep_freed_memory
+    from triptych.runs.allocator import keep_freed_memory
 
     keep_freed_memory(4)
     predictor = triptych.load(run)

@@ -34,8 +34,8 @@ def prepare(folder: Path) -> None:
     """data.json in `folder`: Multi30k English-German as ids of one BPE for both, each text with its
     end.
     """
-    from triptych.data.parts import DataTable, read_part
-    from triptych.data.tokenizer import Tokenizer
+    from triptych.data.load import DataTable, read_part
+    from triptych.data.tokenizers.subwords import Tokenizer
 
     data = DataTable(set="multi30k", source="en", target="de")
     parts = {
@@ -63,11 +63,11 @@ def ours(work: Path, seconds: float, updates: int, precision: str) -> dict[str, 
     import numpy as np
     import torch
 
-    from triptych.data.batching import Encoded, MicroBatches, collate
+    from triptych.data.batches.batching import Encoded, MicroBatches, collate
     from triptych.model.config import ModelConfig, StackConfig
-    from triptych.model.heads import NextToken
+    from triptych.model.heads.tokens import NextToken
     from triptych.model.transformer import Transformer
-    from triptych.run import Run
+    from triptych.runs.run import Run
     from triptych.tasks import translation
     from triptych.training.job import Job
     from triptych.training.settings import TrainingSettings

@@ -48,7 +48,7 @@ def overrides(
     name: str, side: str, start: Path, seed: int, rates: tuple[float, float]
 ) -> list[str]:
     """What is changed of the recipe `name`, as arguments."""
-    from triptych.recipe import Recipe
+    from triptych.recipe.schema import Recipe
 
     recipe = Recipe.load(name)
     changes: dict[str, object] = {"training.seed": seed, "training.steps": SETS[name][0]}

@@ -29,11 +29,11 @@ NO_KEYS = {
 }
 
 TABLES = (  # heading, file, class, what its docstring does not say
-    ("data", "data/parts.py", "DataTable", ""),
-    ("tokenizer", "recipe.py", "TokenizerTable", ""),
+    ("data", "data/load.py", "DataTable", ""),
+    ("tokenizer", "recipe/schema.py", "TokenizerTable", ""),
     (
         "model",
-        "recipe.py",
+        "recipe/schema.py",
         "ModelTable",
         "Beside these keys the table holds the dials of the model that the preset names: those "
         "below.",

@@ -13,7 +13,7 @@ settle("1")  # a model this small learns as fast with one thread as with two, an
 import dataclasses
 
 from triptych.cli.measured import measured_speed
-from triptych.recipe import Recipe
+from triptych.recipe.schema import Recipe
 
 recipe = Recipe.load("phrasebook")
 config = dataclasses.replace(recipe.model.config(), vocabulary_size=recipe.tokenizer.vocabulary_size)

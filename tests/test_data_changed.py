@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from triptych.data.example import Example
-from triptych.data.parts import DataTable
+from triptych.data.load import DataTable
 from triptych.errors import RunError, UsageError
-from triptych.prepare import Prepared, prepare
-from triptych.recipe import Recipe, train
-from triptych.run import Run
+from triptych.recipe.schema import Recipe, train
+from triptych.runs.run import Run
+from triptych.setup.stages import Prepared, prepare
 from triptych.training.resuming import DATA, marks_of
 
 TOY = """

@@ -18,7 +18,7 @@ from cyclopts.exceptions import CycloptsError
 
 from triptych.cli.main import DATA_VERBS, VERBS, build_app, split_overrides
 from triptych.errors import TriptychError, UsageError
-from triptych.recipe import TABLES, Recipe, key_types, nested
+from triptych.recipe.schema import TABLES, Recipe, key_types, nested
 from triptych.tasks.task import TASKS
 
 ROOT = Path(__file__).parent.parent

@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save_file
 
 import toy_llama
 from toy_folder import CONFIG, word_piece, write
-from triptych import exchange
-from triptych.data.imported_tokenizer import ImportedTokenizer
+from triptych import convert as exchange
+from triptych.convert import export_run, import_folder, open_origin
+from triptych.data.tokenizers.imported import ImportedTokenizer
 from triptych.errors import DataError, RunError, UsageError
-from triptych.exchange import export_run, import_folder, open_origin
 from triptych.inference.predictor import load
-from triptych.run import Run
-from triptych.sizes import (
+from triptych.runs.run import Run
+from triptych.runs.sizes import (
     _group_limits,
     bytes_needed,
     memory_at_hand,
@@ -300,8 +300,8 @@ def test_the_memory_of_a_control_group_is_heeded(tmp_path: Path) -> None:
 
 
 def test_training_asks_before_it_builds(tmp_path: Path) -> None:
-    from triptych.prepare import prepare
-    from triptych.recipe import Recipe
+    from triptych.recipe.schema import Recipe
+    from triptych.setup.stages import prepare
 
     text = (
         '[task]\nname = "language-modelling"\n[model]\npreset = "decoder-tiny"\nlayers = %s\n'

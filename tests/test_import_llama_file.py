@@ -14,14 +14,14 @@ import torch
 from torch.nn import functional
 
 import toy_llama
-from triptych.data.imported_tokenizer import ImportedTokenizer
+from triptych.convert import export_run, import_folder, open_origin
+from triptych.data.tokenizers.imported import ImportedTokenizer
 from triptych.errors import RunError, UsageError
-from triptych.exchange import export_run, import_folder, open_origin
 from triptych.inference.predictor import Predictor, load
-from triptych.prepare import prepare
-from triptych.presets.llama_file import read_folder
-from triptych.recipe import Recipe
-from triptych.run import Run
+from triptych.interchange.llama2c import read_folder
+from triptych.recipe.schema import Recipe
+from triptych.runs.run import Run
+from triptych.setup.stages import prepare
 
 STORY = (
     "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. "
@@ -129,7 +129,7 @@ def test_it_computes_what_run_c_computes(tmp_path: Path, shared: bool) -> None:
 def test_tensors_come_back_bit_for_bit(source: Path, tmp_path: Path) -> None:
     held = read_folder(source)
     import_folder(source, tmp_path / "run")
-    from triptych.storage import read_tensors
+    from triptych.runs.storage import read_tensors
 
     ours = read_tensors(tmp_path / "run" / "model.safetensors")
     there = held.names.to_theirs(ours)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.data.batching import collate
+from triptych.convert import export_run, import_folder
+from triptych.data.batches.batching import collate
 from triptych.data.example import Example
-from triptych.exchange import export_run, import_folder
 from triptych.inference.predictor import Predictor, load
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 import triptych
-from triptych.data.shards import Shards
+from triptych.data.batches.shards import Shards
 from triptych.errors import DataError, RunError, UsageError
-from triptych.prepare import Prepared, prepare
-from triptych.recipe import Recipe
-from triptych.storage import read_tensors
+from triptych.recipe.schema import Recipe
+from triptych.runs.storage import read_tensors
+from triptych.setup.stages import Prepared, prepare
 
 TOY = """
 [task]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .inference.predictor import Predictor, load
-    from .recipe import Recipe, train
+    from .recipe.schema import Recipe, train
 
 __all__ = ["Predictor", "Recipe", "load", "train"]
 __version__ = "0.1.0"
@@ -16,8 +16,8 @@ __version__ = "0.1.0"
 _PLACES = {
     "Predictor": ".inference.predictor",
     "load": ".inference.predictor",
-    "Recipe": ".recipe",
-    "train": ".recipe",
+    "Recipe": ".recipe.schema",
+    "train": ".recipe.schema",
 }
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from triptych.recipe import Recipe, packaged
+from triptych.recipe.schema import Recipe, packaged
 
 Command = Callable[..., SimpleNamespace]
 WORDS = {"pos": ("good", "fine", "很好"), "neg": ("bad", "poor", "很差")}

@@ -19,7 +19,7 @@ import toy_folder
 from triptych.cli.columns import line_of, parsed, settled
 from triptych.cli.console import ask
 from triptych.errors import UsageError
-from triptych.recipe import Recipe
+from triptych.recipe.schema import Recipe
 
 Command = Callable[..., SimpleNamespace]
 ROWS = [(f"{n}", f"The dog {n} sleeps.", f"Der Hund {n} schläft.") for n in range(40)]

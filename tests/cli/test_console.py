@@ -20,7 +20,7 @@ import pytest
 import triptych.cli
 from triptych.cli import chat, console
 from triptych.cli.main import run, said
-from triptych.cli.use import one_line, print_as_written
+from triptych.cli.predict import one_line, print_as_written
 from triptych.inference.predictor import Predictor
 
 CLIPBOARD = "\x1b]52;c;cm0gLXJmIH4=\x07"  # OSC 52: puts a text into the clipboard

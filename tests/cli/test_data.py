@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from triptych.recipe import Recipe
+from triptych.recipe.schema import Recipe
 
 Command = Callable[..., SimpleNamespace]
 

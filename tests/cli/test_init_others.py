@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from triptych.cli.init_others import PLANS
-from triptych.recipe import Recipe
+from triptych.recipe.schema import Recipe
 
 Command = Callable[..., SimpleNamespace]
 SMALL = [

@@ -13,7 +13,7 @@ import pytest
 from test_init_others import _files
 
 import toy_folder
-from triptych.recipe import Recipe
+from triptych.recipe.schema import Recipe
 
 Command = Callable[..., SimpleNamespace]
 SHORT = ["--training.epochs", "1", "--training.precision", "float32"]

@@ -17,7 +17,7 @@ Call = Callable[..., SimpleNamespace]
 
 @pytest.fixture(scope="module")
 def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from triptych.exchange import import_folder
+    from triptych.convert import import_folder
 
     folder = tmp_path_factory.mktemp("writer")
     import_folder(toy_llama.write(folder / "toy"), folder / "run")

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from triptych.cli.main import run as run_command
-from triptych.data.conllu import examples_of
-from triptych.data.sources import lines_of
+from triptych.data.formats.conllu import examples_of
+from triptych.data.formats.pairs import lines_of
 
 TINY = [
     "--model.width",

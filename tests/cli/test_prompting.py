@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from small_run import TINY
 
-from triptych.cli import use
+from triptych.cli import predict as use
 from triptych.cli.main import run as run_command
 
 Command = Callable[..., SimpleNamespace]

@@ -13,9 +13,9 @@ import pytest
 from small_run import TINY
 
 from triptych.cli.main import run as run_command
-from triptych.data.tokenizer import Tokenizers
-from triptych.run import Run
-from triptych.storage import read_tensors
+from triptych.data.tokenizers.subwords import Tokenizers
+from triptych.runs.run import Run
+from triptych.runs.storage import read_tensors
 
 Command = Callable[..., SimpleNamespace]
 NUMBERS = [

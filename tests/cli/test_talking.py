@@ -19,11 +19,11 @@ import pytest
 
 import triptych as package
 from triptych.cli import chat as verb
-from triptych.cli.look import Options
-from triptych.cli.look_writing import look
+from triptych.cli.inspect import Options
+from triptych.cli.inspect_writing import look
 from triptych.cli.main import run as run_command
 from triptych.data.example import Example
-from triptych.run import Run
+from triptych.runs.run import Run
 from triptych.tasks.task import TASKS, Prediction
 from triptych.tasks.turns import TEMPLATES
 
@@ -430,7 +430,7 @@ def test_a_terminal(
 
 @pytest.mark.parametrize("name", ["dailydialog", "instruct"])
 def test_packaged_recipes_are_whole(name: str) -> None:
-    from triptych.recipe import Recipe
+    from triptych.recipe.schema import Recipe
 
     found = Recipe.load(name)
     assert found.build_task().name == "chat" and Recipe.parse(found.to_toml()) is not None

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from small_run import TINY
 
-from triptych.recipe import Recipe
+from triptych.recipe.schema import Recipe
 
 Command = Callable[..., SimpleNamespace]
 
@@ -156,7 +156,7 @@ def test_start_takes_tokenizer_and_weights(
     assert (tmp_path / "next" / "tokenizer.json").read_bytes() == (
         trained / "tokenizer.json"
     ).read_bytes()
-    from triptych.storage import read_tensors
+    from triptych.runs.storage import read_tensors
 
     old, new = (
         read_tensors(folder / "model.safetensors") for folder in (trained, tmp_path / "next")
@@ -167,7 +167,7 @@ def test_start_takes_tokenizer_and_weights(
 def test_bpe_dropout_draws_the_same_after_a_stop(
     triptych: Command, files: Path, tmp_path: Path
 ) -> None:
-    from triptych.storage import read_tensors
+    from triptych.runs.storage import read_tensors
 
     dials = ("--batches.bpe_dropout", "0.2", "--training.checkpoint_every_steps", "2")
     for name, steps in (("whole", ("6",)), ("parts", ("3", "6"))):

@@ -15,7 +15,7 @@ import pytest
 
 from triptych.cli.subtitles import translate_subtitles
 from triptych.data.example import Example
-from triptych.data.subtitles import read_subtitles
+from triptych.data.formats.subtitles import read_subtitles
 from triptych.tasks.task import Prediction
 
 Command = Callable[..., SimpleNamespace]
@@ -196,7 +196,7 @@ def test_a_draft_of_other_tokens_is_refused(
 ) -> None:
     import shutil
 
-    from triptych.data.tokenizer import Tokenizer
+    from triptych.data.tokenizers.subwords import Tokenizer
 
     other = shutil.copytree(trained, tmp_path / "other")
     size = Tokenizer.load(trained / "tokenizer.json").vocabulary_size

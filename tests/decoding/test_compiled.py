@@ -12,13 +12,13 @@ import torch
 
 from triptych.decoding import compiled
 from triptych.decoding.compiled import CompiledStep, Step, can_compile, compile_step, contents
-from triptych.decoding.search import search
+from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.workers import Workers
 from triptych.errors import TriptychWarning, UsageError
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
-from triptych.model.packing import pack
+from triptych.model.ops.onednn import pack
 from triptych.model.transformer import Transformer
 from triptych.presets import configure
 

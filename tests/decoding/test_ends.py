@@ -9,10 +9,10 @@ import pytest
 import torch
 from toy_model import BEGIN, END, Toy, inputs
 
-from triptych.decoding.choose import Survey
 from triptych.decoding.drafts import Drafted, NgramDraft
+from triptych.decoding.generate import search
 from triptych.decoding.hypothesis import Hypothesis
-from triptych.decoding.search import search
+from triptych.decoding.policies.choose import Survey
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.writing import stream, write
 from triptych.model.config import ModelConfig, StackConfig

@@ -16,8 +16,8 @@ from toy_model import BEGIN, END, ToyState
 
 from triptych.decoding import speculative
 from triptych.decoding.drafts import Drafted, ModelDraft, NgramDraft, lookup
-from triptych.decoding.sampling import distribution, draw
-from triptych.decoding.search import search
+from triptych.decoding.generate import search
+from triptych.decoding.policies.sampling import distribution, draw
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.writing import stream, write
 from triptych.errors import UsageError

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from triptych.data.conllu import what_is_wrong
+from triptych.data.formats.conllu import what_is_wrong
 from triptych.decoding.tree import best_tree
 
 TREES = {

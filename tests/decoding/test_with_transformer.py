@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from triptych.decoding.generate import Decoding, force, search
 from triptych.decoding.hypothesis import Hypothesis
-from triptych.decoding.search import Decoding, force, search
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
 from triptych.model.build import build

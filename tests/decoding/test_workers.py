@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy_model import BEGIN, END, Toy, inputs
 
-from triptych.decoding.search import search
+from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.workers import Workers
 from triptych.errors import DataError, TriptychError, UsageError

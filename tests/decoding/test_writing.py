@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.decoding.beam import common_prefix
-from triptych.decoding.sampling import distribution, draw
-from triptych.decoding.search import decoding_of
+from triptych.decoding.generate import decoding_of
+from triptych.decoding.policies.beam import common_prefix
+from triptych.decoding.policies.sampling import distribution, draw
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.writing import fitting, stream, write
 from triptych.errors import UsageError

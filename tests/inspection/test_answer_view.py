@@ -14,11 +14,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "tasks"))
 from toy_reading import predictor
 
-from triptych.cli.look import MOST_WINDOWS, Options, question_answering
+from triptych.cli.inspect import MOST_WINDOWS, Options, question_answering
 from triptych.data.example import Example
 from triptych.errors import UsageError
 from triptych.inspection import html
-from triptych.inspection.answer import AnswerView, pictures, view
+from triptych.inspection.views.question_answering import AnswerView, pictures, view
 
 
 def shown(passage: str, asked: str = "Who met Ada?", **options: object) -> AnswerView:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from triptych.inspection import arcs
+from triptych.inspection.views import parsing as arcs
 
 
 def details(*words: tuple[str, int, str], upos: str = "X") -> dict[str, Any]:

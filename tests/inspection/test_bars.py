@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from triptych.inspection import html
-from triptych.inspection.bars import (
+from triptych.inspection.views.bars import (
     EDGE,
     LONG,
     LONGEST_LABEL,
@@ -19,7 +19,7 @@ from triptych.inspection.bars import (
     scale,
     width_of,
 )
-from triptych.inspection.labels import picture
+from triptych.inspection.views.classification import picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -14,8 +14,8 @@ from toy_writer import predictor
 
 from triptych.decoding.hypothesis import Step
 from triptych.decoding.settings import DecodingSettings
-from triptych.inspection import beam_svg
 from triptych.inspection.beam_tree import ROOT, BeamTree, grow, tree_of_answer, tree_of_writing
+from triptych.inspection.views import beam as beam_svg
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
 
@@ -88,7 +88,7 @@ def test_of_a_model_that_translates() -> None:
             vocabulary_size=predictor().tokenizers.target.vocabulary_size,
         )
     ).eval()
-    from triptych.decoding.search import search
+    from triptych.decoding.generate import search
 
     inputs = {"source": torch.tensor([5, 9, 260, 1]), "source_lengths": torch.tensor([4])}
     chosen = settings(beams=4, max_length=6)

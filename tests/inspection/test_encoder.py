@@ -14,13 +14,13 @@ import pytest
 import torch
 from toy_classifier import LABELS, TEXTS, predictor
 
-from triptych.cli.look import LOOKS, Options
-from triptych.data.batching import collate
+from triptych.cli.inspect import LOOKS, Options
+from triptych.data.batches.batching import collate
 from triptych.errors import UsageError
 from triptych.inspection import html
-from triptych.model.kernels import plain_attend
-from triptych.model.masks import Rows
 from triptych.presets.bert import PRESETS
+from triptych.model.masks import Rows
+from triptych.model.ops.kernels import plain_attend
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 

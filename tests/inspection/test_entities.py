@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from triptych.inspection import html
-from triptych.inspection.spans import COLOURS, picture
+from triptych.inspection.views.tagging import COLOURS, picture
 
 TEXT = "Ann <script>alert(1)</script> Rome"
 ENTITIES = {

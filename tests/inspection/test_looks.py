@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from toy_tasks import LABELS, QUESTION, SPEECH, TEXT, VALUES, example, predictor
 
-from triptych.cli.look import LOOKS, Options, Shown, look_of
-from triptych.data.tokenizer import Tokenizers
+from triptych.cli.inspect import LOOKS, Options, Shown, look_of
+from triptych.data.tokenizers.subwords import Tokenizers
 from triptych.errors import UsageError
 from triptych.inference.predictor import Predictor
 from triptych.inspection import html

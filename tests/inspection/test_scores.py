@@ -16,14 +16,14 @@ from torch import Tensor
 from toy_classifier import LABELS, task
 from toy_tasks import SPEECH, TEXT, VALUES, example, predictor
 
-from triptych.data.batching import Encoded, collate
+from triptych.data.batches.batching import Encoded, collate
 from triptych.decoding.chain import Chain, marginals
 from triptych.errors import UsageError
 from triptych.inference.predictor import Predictor
 from triptych.inspection.attribution import vectors_of
 from triptych.inspection.encoder import trace_encoder
 from triptych.inspection.scores import label_score, score_of, span_score, tags_score
-from triptych.model.crf import TagOutput
+from triptych.model.heads.tagger import TagOutput
 
 # output of a head -> the score of what was chosen once and stays chosen
 Chosen = Callable[[Any], Tensor]

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from toy_folder import word_piece
-from triptych.data.batching import collate
+from triptych.data.batches.batching import collate
 from triptych.data.example import Example
-from triptych.data.imported_tokenizer import ImportedTokenizer
-from triptych.data.tokenizer import Tokenizer, Tokenizers
+from triptych.data.tokenizers.imported import ImportedTokenizer
+from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
 from triptych.inspection.trace import Cell, cells, label_of, labels_at, regroup, trace, trace_tokens

@@ -17,13 +17,13 @@ import pytest
 import torch
 from toy_writer import TEXT, predictor
 
-from triptych.cli.look import Options, look_of, writing
+from triptych.cli.inspect import Options, look_of, writing
 from triptych.data.example import Example
 from triptych.errors import UsageError
 from triptych.inference.predictor import Predictor
 from triptych.inspection import html
-from triptych.inspection.expected import Expected
 from triptych.inspection.trace import Trace
+from triptych.inspection.views.expected import Expected
 from triptych.inspection.writer import MOST_CHOICES, Script, trace_writer
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from triptych.data.batching import Batch, Encoded
+from triptych.data.batches.batching import Batch, Encoded
 from triptych.data.example import Example
-from triptych.data.tokenizer import Tokenizer, Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
-from triptych.model.heads import initialize
+from triptych.model.heads.tokens import initialize
 from triptych.presets.bert import PRESETS
 from triptych.tasks.task import Prediction, Scores, Task
 

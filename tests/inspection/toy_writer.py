@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from triptych.data.tokenizer import Tokenizer, Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings
 from triptych.inference.predictor import Predictor
 from triptych.model.config import ModelConfig, StackConfig

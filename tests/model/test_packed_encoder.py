@@ -13,7 +13,7 @@ from torch import Tensor
 
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
-from triptych.model.heads import initialize
+from triptych.model.heads.tokens import initialize
 from triptych.model.linear import Linear
 from triptych.model.masks import Rows
 from triptych.presets.bert import PRESETS

@@ -8,10 +8,10 @@ import pytest
 import torch
 from test_transformer import DIALS, batch, make
 
-from triptych.model.classifier import Classifier
-from triptych.model.crf import Tagger
-from triptych.model.heads import MaskedWords, output_of
-from triptych.model.packing import can_pack, pack
+from triptych.model.heads.classifier import Classifier
+from triptych.model.heads.tagger import Tagger
+from triptych.model.heads.tokens import MaskedWords, output_of
+from triptych.model.ops.onednn import can_pack, pack
 
 
 @pytest.mark.parametrize("dials", DIALS)

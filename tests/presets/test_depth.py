@@ -9,7 +9,7 @@ import pytest
 from triptych.errors import UsageError
 from triptych.presets import configure, parameter_count
 from triptych.presets.depth import describe, sizes
-from triptych.recipe import Recipe
+from triptych.recipe.schema import Recipe
 
 LM = '[task]\nname = "language-modelling"\n[data]\ntrain = "a.txt"\n[training]\nsteps = 10\n'
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from toy_chat import TAGS, network, predictor_of, talk, tokenizers_with
 
-from triptych.data.batching import collate
-from triptych.data.tokenizer import Tokenizers
+from triptych.data.batches.batching import collate
+from triptych.data.tokenizers.subwords import Tokenizers
 from triptych.errors import DataError, UsageError
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.tasks.chat import build

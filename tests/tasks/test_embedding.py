@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from triptych.data.example import Example
-from triptych.data.tokenizer import Tokenizer, Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.inference.search_index import as_embedder, embed
 from triptych.model.build import build as build_model
-from triptych.prepare import with_vocabulary
 from triptych.presets import configure
+from triptych.setup.stages import with_vocabulary
 from triptych.tasks.embedding import build
 from triptych.tasks.parsing import build as parsing
 

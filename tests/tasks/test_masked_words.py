@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.data.batching import collate
+from triptych.data.batches.batching import collate
 from triptych.data.example import Example
-from triptych.data.tokenizer import Tokenizer, Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor, encode_all

@@ -10,10 +10,10 @@ import pytest
 import torch
 from toy_trees import blocks
 
-from triptych.data.batching import collate
-from triptych.data.conllu import examples_of, what_is_wrong
+from triptych.data.batches.batching import collate
 from triptych.data.example import Example
-from triptych.data.tokenizer import Tokenizer, Tokenizers
+from triptych.data.formats.conllu import examples_of, what_is_wrong
+from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor

@@ -15,11 +15,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triptych.data import bio
-from triptych.data import words as rules
-from triptych.data.batching import collate
+from triptych.data.batches.batching import collate
 from triptych.data.example import Example
-from triptych.data.tokenizer import Tokenizer, Tokenizers
+from triptych.data.formats import bio
+from triptych.data.segmentation import words as rules
+from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor

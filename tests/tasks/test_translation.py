@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.data.batching import Encoded, collate
+from triptych.data.batches.batching import Encoded, collate
 from triptych.data.example import FIELDS, Example
-from triptych.data.tokenizer import Tokenizer, Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.hypothesis import Hypothesis
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, RunError, UsageError

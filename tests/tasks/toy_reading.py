@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from triptych.data.example import Example
-from triptych.data.tokenizer import Tokenizer, Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build as build_model
-from triptych.prepare import with_vocabulary
 from triptych.presets import configure
+from triptych.setup.stages import with_vocabulary
 from triptych.tasks.question_answering import build
 
 TEXTS = [

@@ -13,7 +13,7 @@ import torch
 from toy_training import make_job
 
 from triptych.errors import UsageError
-from triptych.run import read_tensors
+from triptych.runs.run import read_tensors
 from triptych.training import trainer
 from triptych.training.distributed import World
 from triptych.training.trainer import train

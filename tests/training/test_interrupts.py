@@ -19,7 +19,7 @@ from test_distributed import free_port, start
 from test_trainer import assert_same_run, finish
 from toy_training import make_job, signalled
 
-from triptych.run import Run
+from triptych.runs.run import Run
 from triptych.training.guards import STOPPING, Interrupt, exit_on_sigterm, stoppable
 from triptych.training.job import Job, Progress
 from triptych.training.optimizer import Optimizers

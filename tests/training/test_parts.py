@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from triptych.errors import RunError, UsageError
+from triptych.runs.model_card import CardFacts, hardware, model_card
 from triptych.training.averages import Averages
-from triptych.training.model_card import CardFacts, hardware, model_card
 from triptych.training.optimizer import Optimizers, clip, gradient_norm, is_hidden_matrix
 from triptych.training.precision import choose_device, choose_precision
 from triptych.training.schedule import fraction_done, rate

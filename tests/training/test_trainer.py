@@ -18,8 +18,8 @@ import torch
 from toy_training import loss, make_job
 
 from triptych.errors import RunError, TrainingError, UsageError
-from triptych.run import Run, read_tensors
-from triptych.storage import mark
+from triptych.runs.run import Run, read_tensors
+from triptych.runs.storage import mark
 from triptych.training import guards, trainer
 from triptych.training.job import Job, Progress
 from triptych.training.trainer import train
@@ -325,7 +325,7 @@ def test_not_a_number_in_the_backward(tmp_path: Path) -> None:
 def test_full_disk_keeps_the_last_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from triptych import run as run_module
+    from triptych.runs import run as run_module
 
     save = run_module.save_tensors
 

@@ -11,7 +11,7 @@ from torch import nn
 from toy_training import make_job
 
 from triptych.errors import UsageError
-from triptych.run import Run
+from triptych.runs.run import Run
 from triptych.training.optimizer import Optimizers, rate_factors
 from triptych.training.settings import TrainingSettings
 from triptych.training.trainer import train

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from triptych.data.batching import Encoded, MicroBatches, collate
+from triptych.data.batches.batching import Encoded, MicroBatches, collate
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.model.heads import NextToken
-from triptych.model.kernels import projected_cross_entropy
-from triptych.run import Run
+from triptych.model.heads.tokens import NextToken
+from triptych.model.ops.kernels import projected_cross_entropy
+from triptych.runs.run import Run
 from triptych.training.distributed import world
 from triptych.training.job import Job
 from triptych.training.settings import TrainingSettings, ValidationSettings

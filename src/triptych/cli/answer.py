@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UsageError
 from .console import put, talk
-from .use import Overrides, Precision, _blocks, decoding_changes, load_run, predict, some
+from .predict import Overrides, Precision, _blocks, decoding_changes, load_run, predict, some
 
 if TYPE_CHECKING:
     from ..inference.search_index import Hit
@@ -55,7 +55,7 @@ def answer(
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
-    from ..run import Run
+    from ..runs.run import Run
 
     task = Run.open(run).read_config().task
     if task not in ("question-answering", "generative-answering"):

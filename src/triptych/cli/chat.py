@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, TriptychError, UsageError
 from .console import put, talk
-from .use import Overrides, Precision, decoding_changes, load_run, tell_drafts, tell_undrawn
+from .predict import Overrides, Precision, decoding_changes, load_run, tell_drafts, tell_undrawn
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -47,7 +47,7 @@ def chat(
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
-    from ..run import Run
+    from ..runs.run import Run
 
     found = Run.open(run).read_config().task
     if found not in CHATS:
@@ -69,7 +69,7 @@ class Conversation:
     """
 
     def __init__(self, predictor: Predictor, changes: dict[str, Any], system: str | None) -> None:
-        from ..data.messages import messages_of
+        from ..data.formats.messages import messages_of
 
         self.predictor, self.changes = predictor, changes
         self.settings = predictor.settings(**changes)

@@ -12,9 +12,9 @@ from ..errors import DataError
 from .console import talk
 
 if TYPE_CHECKING:
-    from ..data.check import Report
     from ..data.example import Example
-    from ..data.parts import DataTable
+    from ..data.load import DataTable
+    from ..data.validation.pairs import Report
 
 What = tuple[str, ...]
 
@@ -34,8 +34,8 @@ def _own_files(what: What, *learnt: str) -> tuple[DataTable, What, dict[str, lis
     """The data table, the fields and the own files by part of the recipe that is named, where its
     task learns from one of `learnt`.
     """
-    from ..data.parts import aligned, learnt_field, refuse_idle_columns
-    from ..recipe import Recipe
+    from ..data.load import aligned, learnt_field, refuse_idle_columns
+    from ..recipe.schema import Recipe
 
     if len(what) != 1 or not names_recipe(what[0]):
         return None
@@ -56,7 +56,7 @@ def _each(parts: dict[str, list[str]], check: Callable[[str], Report]) -> Report
     """The reports on all files of a recipe, each as the file's own, and what stands in two
     parts.
     """
-    from ..data.check import Report, as_problem, together
+    from ..data.validation.pairs import Report, as_problem, together
 
     found: dict[str, list[Report]] = {}
     for part, names in parts.items():
@@ -71,7 +71,7 @@ def _each(parts: dict[str, list[str]], check: Callable[[str], Report]) -> Report
 
 def _trees(what: What) -> Report | None:
     """CoNLL-U files."""
-    from ..data import check_conllu
+    from ..data.validation import conllu as check_conllu
 
     own = _own_files(what, "relations")
     if own is not None:
@@ -91,12 +91,12 @@ def _others(what: What) -> Report | None:
     """A public set's records that are no pairs: all are read, and what stands in two parts is
     told.
     """
-    from ..data.catalog import SPLITS, entries
-    from ..data.check import Problem, Report
     from ..data.example import texts_of
-    from ..data.parts import DataTable, aligned, read_part
+    from ..data.load import DataTable, aligned, read_part
+    from ..data.sets.catalog import SPLITS, entries
     from ..data.split import sentence_key
-    from ..recipe import Recipe
+    from ..data.validation.pairs import Problem, Report
+    from ..recipe.schema import Recipe
 
     if len(what) != 1:
         return None
@@ -136,11 +136,11 @@ def _others(what: What) -> Report | None:
 
 def _reading(what: What) -> Report | None:
     """The report on passages with questions, where that is what the words mean."""
-    from ..data.catalog import SPLITS, entries
-    from ..data.check import Report
-    from ..data.check_reading import check, check_examples, is_squad
-    from ..data.parts import DataTable, read_part, refuse_idle_columns
-    from ..recipe import Recipe
+    from ..data.load import DataTable, read_part, refuse_idle_columns
+    from ..data.sets.catalog import SPLITS, entries
+    from ..data.validation.pairs import Report
+    from ..data.validation.squad import check, check_examples, is_squad
+    from ..recipe.schema import Recipe
 
     needs = ("question", "passage", "answers")
     if what and all(is_squad(name) for name in what):
@@ -170,11 +170,11 @@ def _reading(what: What) -> Report | None:
 
 def _tagged(what: What) -> Report | None:
     """The report on words with tags, where that is what the words on the command line mean."""
-    from ..data.catalog import SPLITS, entries, locate
-    from ..data.check_conll import check, is_conll
-    from ..data.parts import names_of, refuse_idle_columns
-    from ..data.sets_tagging import SPLIT_FILES
-    from ..recipe import Recipe
+    from ..data.load import names_of, refuse_idle_columns
+    from ..data.sets.catalog import SPLITS, entries, locate
+    from ..data.sets.tagging import SPLIT_FILES
+    from ..data.validation.conll import check, is_conll
+    from ..recipe.schema import Recipe
 
     if what and all(is_conll(name) for name in what):
         return check({"train": what})
@@ -203,7 +203,8 @@ def _tagged(what: What) -> Report | None:
 
 def _written(what: What) -> Report | None:
     """A file of texts and what is to be written from them."""
-    from ..data import check_reading, check_written
+    from ..data.validation import references as check_written
+    from ..data.validation import squad as check_reading
 
     own = _own_files(what, "references")
     if own is not None:
@@ -222,7 +223,7 @@ def _written(what: What) -> Report | None:
 
 def _conversations(what: What) -> Report | None:
     """A file of conversations, or of answers of which one is preferred."""
-    from ..data import check_chats
+    from ..data.validation import chats as check_chats
 
     own = _own_files(what, "messages", "chosen")
     if own is not None:
@@ -236,10 +237,10 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
     """What the words mean where it is texts with labels or numbers: a data table and the fields;
     None where it is something else.
     """
-    from ..data.catalog import entries
-    from ..data.columns import LEARNT, needs_of
-    from ..data.parts import DataTable
-    from ..recipe import Recipe
+    from ..data.formats.columns import LEARNT, needs_of
+    from ..data.load import DataTable
+    from ..data.sets.catalog import entries
+    from ..recipe.schema import Recipe
 
     if len(what) != 1:
         return None
@@ -263,7 +264,7 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
 
 def names_recipe(name: str) -> bool:
     """Whether a name is that of a recipe or a run, and not of a folder of texts."""
-    from ..recipe import packaged
+    from ..recipe.schema import packaged
 
     return (
         name in packaged()
@@ -276,9 +277,9 @@ def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Ex
     """Examples by part. A set's leaks are all there: this is to see them."""
     import dataclasses
 
-    from ..data.catalog import SPLITS
-    from ..data.columns import read as read_columns
-    from ..data.parts import read_part
+    from ..data.formats.columns import read as read_columns
+    from ..data.load import read_part
+    from ..data.sets.catalog import SPLITS
 
     data, needs = found
     if data.set is not None:
@@ -293,15 +294,15 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
     """Examples by part of words with tags, trees, questions, conversations or plain texts; None
     where the words mean something else.
     """
-    from ..data.catalog import SPLITS, entries
-    from ..data.check_chats import needs_of as chats_of
-    from ..data.check_conll import is_conll
-    from ..data.check_conllu import is_conllu
-    from ..data.check_reading import is_squad
-    from ..data.check_texts import is_plain_text
-    from ..data.check_written import needs_of
-    from ..data.parts import DataTable, read_part, reader_of
-    from ..recipe import Recipe
+    from ..data.load import DataTable, read_part, reader_of
+    from ..data.sets.catalog import SPLITS, entries
+    from ..data.validation.chats import needs_of as chats_of
+    from ..data.validation.conll import is_conll
+    from ..data.validation.conllu import is_conllu
+    from ..data.validation.references import needs_of
+    from ..data.validation.squad import is_squad
+    from ..data.validation.texts import is_plain_text
+    from ..recipe.schema import Recipe
 
     first = what[0] if what else ""
     if len(what) == 1 and names_recipe(first):
@@ -340,8 +341,8 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
 
 
 def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
-    from ..data import check_columns
-    from ..data.check import Report
+    from ..data.validation import columns as check_columns
+    from ..data.validation.pairs import Report
 
     data, needs = found
     if data.set is None:
@@ -354,7 +355,7 @@ def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
 
 def named_files(data: DataTable) -> dict[str, list[str]]:
     """Part -> its files."""
-    from ..data.catalog import SPLITS
+    from ..data.sets.catalog import SPLITS
 
     given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
     return {
@@ -364,9 +365,9 @@ def named_files(data: DataTable) -> dict[str, list[str]]:
 
 def _plain_texts(what: What) -> Report | None:
     """Text files, or folders of them; two files side by side mean translations."""
-    from ..data import check_texts
-    from ..data.catalog import entries
-    from ..data.check import together
+    from ..data.sets.catalog import entries
+    from ..data.validation import texts as check_texts
+    from ..data.validation.pairs import together
 
     own = _own_files(what, "text")
     if own is not None:

@@ -16,8 +16,8 @@ from ..errors import UsageError
 from .console import ask, is_terminal, table, talk
 
 if TYPE_CHECKING:
-    from ..data.choosing import Choice, Columns
-    from ..data.sources import Format
+    from ..data.formats.choosing import Choice, Columns
+    from ..data.formats.pairs import Format
 
 FIELD = re.compile(r",(?=\s*[a-z_]+\s*=)")  # a comma between two columns, not within a name
 CELL = 30  # characters of a cell that is shown
@@ -69,9 +69,9 @@ def settled(
     Raises:
         UsageError: there is doubt and nobody to ask. Its text lists the columns.
     """
-    from ..data.columns import layout_of
-    from ..data.sources import Files, lines_of
-    from ..data.sources import layout_of as layout_of_pairs
+    from ..data.formats.columns import layout_of
+    from ..data.formats.pairs import Files, lines_of
+    from ..data.formats.pairs import layout_of as layout_of_pairs
 
     path, kept = Path(name), dict(columns) if columns else None
     lines = lines_of(path)
@@ -107,7 +107,7 @@ def asked(
     """The columns as a person names them on a terminal. Raises UsageError where there is none."""
     listing = shown(form, lines, needs, choice)
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        from ..data.choosing import sample_of
+        from ..data.formats.choosing import sample_of
 
         headed = form.kind == "jsonl" or (choice is not None and choice.header)
         way = "" if headed else ", and header=yes or header=no beside numbers"
@@ -207,8 +207,8 @@ def shown(form: Format, lines: list[str], needs: Sequence[str], choice: Choice |
 def _samples(form: Format, lines: list[str]) -> list[list[str]]:
     from itertools import islice
 
-    from ..data.json_lines import object_of
-    from ..data.sources import rows_of
+    from ..data.formats.json_lines import object_of
+    from ..data.formats.pairs import rows_of
 
     if form.kind != "jsonl":
         return [row for _, row in islice(rows_of(lines, form), SAMPLES + 1)]

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from ..errors import UsageError
 from .console import field, put, table, talk
 from .evaluate import Split, chosen_examples, line_statistics, scored_anew
-from .use import decoding_changes
+from .predict import decoding_changes
 
 if TYPE_CHECKING:
     from ..data.example import Example
@@ -139,7 +139,7 @@ def _report(
 ) -> dict[str, Any]:
     from numpy import isnan
 
-    from ..data.parts import aligned
+    from ..data.load import aligned
     from ..metrics.bootstrap import between, compared, interval
     from ..metrics.bootstrap import compare as paired
 

@@ -13,7 +13,7 @@ from .console import field, put, table, talk
 
 if TYPE_CHECKING:
     from ..data.example import Example
-    from ..data.sources import Files
+    from ..data.formats.pairs import Files
 
 SHOWN = 20  # problems of one kind
 Json = Annotated[bool, Parameter(name="--json")]
@@ -27,7 +27,7 @@ def list_sets(*, json_: Json = False) -> int:
     json_
         One JSON object a line instead of a table.
     """
-    from ..data.catalog import entries, find
+    from ..data.sets.catalog import entries, find
 
     rows = [["set", "languages", "at hand", "licence", "what it is"]]
     for name, entry in entries().items():
@@ -62,7 +62,7 @@ def fetch(*sets: str) -> int:
     sets
         Names, as `triptych data list` shows them.
     """
-    from ..data import catalog
+    from ..data.sets import catalog
 
     if not sets:
         raise UsageError(f"Name a set to fetch: {', '.join(catalog.entries())}.")
@@ -95,8 +95,8 @@ def check(
     json_
         One JSON object a problem.
     """
-    from ..data.check import Problem, Report, check_examples
-    from ..data.check import check as check_files
+    from ..data.validation.pairs import Problem, Report, check_examples
+    from ..data.validation.pairs import check as check_files
 
     found = report_on(what) if source is None and target is None else None
     if found is not None:
@@ -161,9 +161,9 @@ def stats(
     json_
         One JSON object a part.
     """
-    from ..data.check import stats as stats_of
-    from ..data.check_columns import counted
-    from ..data.sources import read
+    from ..data.formats.pairs import read
+    from ..data.validation.columns import counted
+    from ..data.validation.pairs import stats as stats_of
 
     texts = None if source or target else labelled(what)
     named: dict[str, list[Example]] | None = None
@@ -206,9 +206,9 @@ def _text(value: Any) -> str:
 def _files(what: tuple[str, ...], source: str | None, target: str | None,
            ) -> tuple[dict[str, Files] | None, dict[str, list[Example]] | None]:  # fmt: skip
     """What the words mean: files by part, or a set's Examples by part."""
-    from ..data.catalog import SPLITS, entries
-    from ..data.parts import DataTable, files_of, read_part
-    from ..recipe import Recipe
+    from ..data.load import DataTable, files_of, read_part
+    from ..data.sets.catalog import SPLITS, entries
+    from ..recipe.schema import Recipe
 
     if source is not None or target is not None:
         if source is None or what:

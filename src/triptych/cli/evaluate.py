@@ -11,9 +11,9 @@ from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
 from .console import field, put, table, talk
+from .predict import Precision, decoding_changes, load_run
 from .prompting import UNJUDGED, Judging, Report, judge_run, write_answers
 from .threads import said
-from .use import Precision, decoding_changes, load_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,11 +161,11 @@ def chosen_examples(
     """The examples to score and what to call them. Raises UsageError or DataError where there are
     none.
     """
-    from ..data.parts import aligned, files_of, fitting, read_part, reader_of
-    from ..data.references import to_score
-    from ..data.sources import read
+    from ..data.formats.pairs import read
+    from ..data.formats.references import to_score
+    from ..data.load import aligned, files_of, fitting, read_part, reader_of
     from ..errors import unknown
-    from ..recipe import Recipe
+    from ..recipe.schema import Recipe
 
     assert predictor.run is not None, "a loaded run has a folder"
     languages = predictor.languages
@@ -204,7 +204,7 @@ def bootstrapped(
     """Metric -> ends of its 95 % interval. Of translations, for what is a sum over lines, where all
     have one target language; other tasks are scored anew on every draw.
     """
-    from ..data.parts import aligned
+    from ..data.load import aligned
     from ..metrics.bootstrap import between, interval
 
     if aligned(predictor.task.needs):

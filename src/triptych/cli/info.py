@@ -54,7 +54,7 @@ def info(
     """
     from ..errors import unknown
     from ..presets import PRESETS, preset
-    from ..recipe import packaged
+    from ..recipe.schema import packaged
 
     if name is None:
         values = _here() | {"presets": ", ".join(PRESETS), "recipes": ", ".join(packaged())}
@@ -82,7 +82,7 @@ def _here() -> dict[str, Any]:
     import torch
 
     from .. import __version__
-    from ..training.model_card import hardware
+    from ..runs.model_card import hardware
     from ..training.precision import choose_device, choose_precision
 
     device = choose_device("auto")
@@ -116,7 +116,7 @@ def _preset(name: str, config: Config) -> dict[str, Any]:
 
 def _run(folder: str) -> dict[str, Any]:
     from ..presets.estimate import size_of
-    from ..run import Run
+    from ..runs.run import Run
 
     run = Run.open(folder)
     config = run.read_config()

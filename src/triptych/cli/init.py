@@ -14,7 +14,7 @@ from .console import field, put, talk
 
 if TYPE_CHECKING:
     from ..data.example import Example
-    from ..data.parts import DataTable
+    from ..data.load import DataTable
     from .measured import Measured
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -98,7 +98,7 @@ def init(
         A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the library transformers: the recipe
         fine-tunes that model.
     """
-    from ..data.parts import read_part
+    from ..data.load import read_part
 
     sides = {
         "source": source,
@@ -186,8 +186,8 @@ def _pairs(
     columns: str | None,
 ) -> DataTable:
     """The data table of a translation, with the columns of one file that has both sides."""
-    from ..data.parts import DataTable
-    from ..data.sources import FIELDS
+    from ..data.formats.pairs import FIELDS
+    from ..data.load import DataTable
 
     files = [str(path.resolve()) for path in (source, target) if path is not None]
     data = DataTable(
@@ -260,7 +260,7 @@ def _other(
 
 def _write(text: str, out: Path) -> int:
     """The recipe as a file that is not there yet; prints its path."""
-    from ..recipe import Recipe
+    from ..recipe.schema import Recipe
 
     Recipe.parse(text, place=str(out)).model.config()  # what is written can be read
     try:
@@ -276,8 +276,8 @@ def _write(text: str, out: Path) -> int:
 
 def _check(data: DataTable, others: dict[str, list[str]]) -> None:
     """Say what is wrong with the files; stop where training would fail."""
-    from ..data.check import check
-    from ..data.parts import files_of, names_of
+    from ..data.load import files_of, names_of
+    from ..data.validation.pairs import check
 
     files = names_of(data.train or [])
     report = check(

@@ -14,7 +14,7 @@ from .console import talk
 
 if TYPE_CHECKING:
     from ..data.example import Example
-    from ..data.parts import DataTable
+    from ..data.load import DataTable
 
 FEWEST = 20  # texts
 
@@ -51,8 +51,8 @@ def recipe_for(
     columns: dict[str, str | int] | None = None,
 ) -> str:
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
-    from ..data.columns import needs_of
-    from ..data.parts import DataTable, read_part
+    from ..data.formats.columns import needs_of
+    from ..data.load import DataTable, read_part
 
     needs = needs_of(train, columns)
     if needs is None:
@@ -78,7 +78,7 @@ def _asked(train: Path) -> dict[str, str | int]:
     """The columns of text and label of a file that does not name them. Raises UsageError where
     nobody can be asked.
     """
-    from ..data.sources import lines_of, sniffed
+    from ..data.formats.pairs import lines_of, sniffed
 
     lines = lines_of(train)
     form = sniffed(train, lines, [])
@@ -133,7 +133,7 @@ def files_of_recipe(data: DataTable, records: str) -> tuple[str, str]:
 
 def _check(data: DataTable, needs: tuple[str, ...]) -> None:
     """Say what is wrong with the files; stop where training would fail."""
-    from ..data.check_columns import check
+    from ..data.validation.columns import check
     from .checks import named_files
 
     names = named_files(data)
@@ -160,7 +160,7 @@ def forecast(
     examples: list[Example], size: Size, needs: tuple[str, ...], minutes: float | None
 ) -> tuple[str, float]:
     """(in words, minutes), from a few training steps on made-up texts of the usual length."""
-    from ..data.check_columns import label_counts
+    from ..data.validation.columns import label_counts
     from ..presets import configure, parameter_count
     from .init import estimated_tokens
     from .measured import measured_speed

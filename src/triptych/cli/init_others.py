@@ -16,9 +16,9 @@ from .console import talk
 from .init_classification import FEWEST, files_of_recipe
 
 if TYPE_CHECKING:
-    from ..data.check import Report
     from ..data.example import Example
-    from ..data.parts import DataTable
+    from ..data.load import DataTable
+    from ..data.validation.pairs import Report
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def recipe_for(
     columns: dict[str, str | int] | None = None,
 ) -> str:
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
-    from ..data.parts import DataTable, read_part, refuse_idle_columns
+    from ..data.load import DataTable, read_part, refuse_idle_columns
     from .checks import named_files
 
     plan = PLANS[task]
@@ -239,7 +239,7 @@ average = 0.99
 
 
 def _tags(examples: Sequence[Example]) -> list[str]:
-    from ..data import bio
+    from ..data.formats import bio
 
     lines = ["dropout = 0.3"]
     if bio.scheme_of(tag for one in examples for tag in one.tags or ()) != "plain":
@@ -296,21 +296,21 @@ def _summaries(examples: Sequence[Example]) -> list[str]:
 
 def _unspaced(texts: Any) -> bool:
     """Whether a good part of the letters belongs to a script that is written without spaces."""
-    from ..data.texts import UNSPACED
+    from ..data.formats.texts import UNSPACED
 
     letters = [letter for text in texts for letter in (text or "")[:200] if letter.isalpha()]
     return 4 * sum(bool(UNSPACED.match(letter)) for letter in letters) > len(letters)
 
 
 def _check_tags(names: dict[str, list[str]], data: DataTable) -> Report:
-    from ..data.check_conll import check
+    from ..data.validation.conll import check
 
     return check(names, data.listed(("words", "tags")))
 
 
 def _check_trees(names: dict[str, list[str]], data: DataTable) -> Report:
-    from ..data.check import Report
-    from ..data.check_conllu import check
+    from ..data.validation.conllu import check
+    from ..data.validation.pairs import Report
 
     found = {part: check(path) for part, paths in names.items() for path in paths}
     problems = [problem for report in found.values() for problem in report.problems]
@@ -318,7 +318,7 @@ def _check_trees(names: dict[str, list[str]], data: DataTable) -> Report:
 
 
 def _check_questions(names: dict[str, list[str]], data: DataTable) -> Report:
-    from ..data.check_reading import check
+    from ..data.validation.squad import check
 
     return check(names)
 

@@ -18,9 +18,9 @@ from .measured import measured_speed
 
 if TYPE_CHECKING:
     from ..data.example import Example
-    from ..data.tokenizer import Tokenizers
+    from ..data.tokenizers.subwords import Tokenizers
     from ..model.config import ModelConfig, RecurrentConfig
-    from ..run import Run
+    from ..runs.run import Run
     from ..tasks.task import Task
 
 EPOCHS, FEWEST_STEPS, MOST_EPOCHS = 3, 400, 20  # more passes where three are fewer steps
@@ -60,8 +60,8 @@ def begin(start: Path, task: str, options: dict[str, Any], examples: Sequence[Ex
 
     Raises UsageError where the task cannot start from it, RunError where it cannot be read.
     """
-    from ..data.tokenizer import Tokenizers
-    from ..exchange import open_origin
+    from ..convert import open_origin
+    from ..data.tokenizers.subwords import Tokenizers
     from ..presets import parameter_count
 
     if not start.is_dir():
@@ -131,7 +131,7 @@ def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
 
 def _built(task: str, options: dict[str, Any], config: Any, start: Path) -> Task:
     """The task; refused where the model in `start` is not of its kind."""
-    from ..recipe import task_from
+    from ..recipe.schema import task_from
 
     stacks = (
         getattr(config, "encoder", None) is not None,
@@ -159,7 +159,7 @@ def _tokens(
     """(input tokens of all examples, tokens of what is read at once), estimated from a sample
     spread over them.
     """
-    from ..data.parts import spread
+    from ..data.load import spread
 
     sample = spread(list(examples), SAMPLE)
     labels = task.prepare(sample)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def read_passage(given: str | None) -> str | None:
     """--passage: the content of a file of that name, else the text itself."""
-    from ..data.sources import decode_lines
+    from ..data.formats.pairs import decode_lines
 
     if given is None:
         return None
@@ -100,7 +100,7 @@ def _is_conversation(line: str) -> bool:
 
 
 def _object(line: str, place: str) -> dict[str, Any]:
-    from ..data.json_lines import brief
+    from ..data.formats.json_lines import brief
 
     try:
         values = json.loads(line)

@@ -32,30 +32,33 @@ VERBS = {  # verb -> (module:function, what it does)
         "Train what a recipe describes: a packaged name, a .toml file or a run folder.",
     ),
     "evaluate": ("evaluate:evaluate", "Score a run on its test split or on other data."),
-    "predict": ("use:predict", "Answer texts, or stdin line for line, with a run for any task."),
+    "predict": (
+        "predict:predict",
+        "Answer texts, or stdin line for line, with a run for any task.",
+    ),
     "translate": ("subtitles:translate", "Translate texts, stdin line for line, or subtitles."),
     "summarize": (
         "summarize:summarize",
         "Short texts of long ones: texts, whole files, or stdin line for line.",
     ),
-    "classify": ("use:classify", "Labels or a number for texts, or for stdin line for line."),
-    "tag": ("use:tag", "Tags and entities of texts, or of stdin line for line."),
-    "parse": ("use:parse", "Dependency trees of sentences, or of stdin line for line."),
+    "classify": ("predict:classify", "Labels or a number for texts, or for stdin line for line."),
+    "tag": ("predict:tag", "Tags and entities of texts, or of stdin line for line."),
+    "parse": ("predict:parse", "Dependency trees of sentences, or of stdin line for line."),
     "answer": (
         "answer:answer",
         "Find the answers to questions, in a passage or in a folder of documents.",
     ),
     "embed": ("answer:embed", "Texts as vectors, for search."),
-    "complete": ("use:complete", "Write on from a prompt, for a run that writes text."),
+    "complete": ("predict:complete", "Write on from a prompt, for a run that writes text."),
     "chat": ("chat:chat", "Talk with a run, turn by turn, for a run that chats."),
-    "inspect": ("look:inspect", "Show what a run attended to, as one HTML file or as text."),
+    "inspect": ("inspect:inspect", "Show what a run attended to, as one HTML file or as text."),
     "compare": ("compare:compare", "Runs side by side: scores, lengths, speed, attention."),
     "import": (
-        "exchange:import_",
+        "convert:import_",
         "A folder of the library transformers (BERT, GPT-2, Llama, ...) or a llama2.c file as a "
         "run.",
     ),
-    "export": ("exchange:export", "A run as a folder that another library loads."),
+    "export": ("convert:export", "A run as a folder that another library loads."),
     "info": ("info:info", "What a run or a preset is; without a name, what is installed here."),
 }
 DATA_VERBS = {
@@ -214,7 +217,7 @@ def _meant(app: App, rest: list[str], error: UnknownOptionError) -> str:
     """A hint where an unknown option is the last word of a recipe's key: --steps for
     --training.steps.
     """
-    from ..recipe import TABLES, key_types
+    from ..recipe.schema import TABLES, key_types
 
     option = (error.token.keyword or error.token.value) if error.token is not None else ""
     name = option.lstrip("-").partition("=")[0].replace("-", "_")

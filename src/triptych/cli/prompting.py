@@ -269,9 +269,9 @@ def _data(
     split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str]
 ) -> tuple[list[Example], list[Example], str]:
     """(texts to judge, examples for the prompt, what the texts are called)."""
-    from ..data.parts import DataTable, read_part, reader_of
+    from ..data.load import DataTable, read_part, reader_of
     from ..inference.few_shot import drawn, read_examples
-    from ..recipe import nested
+    from ..recipe.schema import nested
 
     given = nested(overrides, task="classification")
     for name in given:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from .console import is_terminal, put_bytes, talk
-from .use import (
+from .predict import (
     Overrides,
     Precision,
     check_truncate,
@@ -22,7 +22,7 @@ from .use import (
 )
 
 if TYPE_CHECKING:
-    from ..data.subtitles import Unit
+    from ..data.formats.subtitles import Unit
     from ..inference.predictor import Predictor
 
 MOST_LINES = 2  # of a cue, before a notice names it
@@ -89,7 +89,7 @@ def translate(
         )
     if line_width is not None and line_width < 8:
         raise UsageError(f"--line-width is {line_width}; it must be 8 characters or more.")
-    from ..data.subtitles import read_subtitles
+    from ..data.formats.subtitles import read_subtitles
 
     subtitles = read_subtitles(srt)  # what is wrong with the file is said before a model is loaded
     predictor = load_run(run, precision, draft)
@@ -109,8 +109,8 @@ def translate_subtitles(
     """Write the translation to stdout, and to stderr what could not be kept or translated. 1 where
     a cue could not.
     """
-    from ..data.subtitles import names as names_of
-    from ..data.subtitles import translated, units
+    from ..data.formats.subtitles import names as names_of
+    from ..data.formats.subtitles import translated, units
 
     for cue in names_of(subtitles):
         talk(

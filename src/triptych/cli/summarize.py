@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import UsageError
-from .use import Overrides, Precision, predict
+from .predict import Overrides, Precision, predict
 
 TASKS = ("summarization", "text-to-text")
 
@@ -42,8 +42,8 @@ def summarize(
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
-    from ..data.sources import lines_of
-    from ..run import Run
+    from ..data.formats.pairs import lines_of
+    from ..runs.run import Run
 
     task = Run.open(run).read_config().task
     if task not in TASKS:

@@ -13,7 +13,7 @@ from .console import Display, field, put, talk
 from .threads import said
 
 if TYPE_CHECKING:
-    from ..prepare import Prepared
+    from ..setup.stages import Prepared
     from ..training.job import Job
     from ..training.settings import TrainingSettings
 
@@ -51,7 +51,7 @@ def train(
     print_config
         Print the recipe with every value resolved, and stop.
     """
-    from ..recipe import Recipe
+    from ..recipe.schema import Recipe
 
     given: dict[str, Any] = dict(overrides or {})
     if columns is not None:
@@ -65,7 +65,7 @@ def train(
     folder = out or (
         Path(recipe) if (Path(recipe) / "recipe.toml").is_file() else Path("runs") / loaded.name
     )
-    from ..prepare import prepare
+    from ..setup.stages import prepare
 
     prepared = prepare(
         loaded, folder, resume=resume, dry=dry_run, report=talk, data_changed=data_changed

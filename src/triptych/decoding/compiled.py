@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from .. import model as model_package
 from ..errors import TriptychWarning, UsageError
+from ..model.cache import CrossKeys, State, whole_lanes
 from ..model.positions import Angles
-from ..model.state import CrossKeys, State, whole_lanes
 from ..model.transformer import Transformer
 from .settings import DecodingSettings
 
@@ -41,7 +41,7 @@ SLOTS, SOURCES = 48, 32
 BUILDS = 2  # programs that one process builds for a model; what more it would need is taken plainly
 # of a program beside plain steps, as a share of the norm
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
-BUILDER = Path(__file__).with_name("build_program.py")
+BUILDER = Path(__file__).with_name("compiled_build.py")
 LOCK = threading.Lock()  # two threads that decode side by side need the same program
 
 Kind = tuple[bool, int, int]  # of a program: whether for a single source, beams, threads
@@ -414,7 +414,7 @@ def contents(model: nn.Module) -> str:
     for path in (
         Path(__file__),
         BUILDER,
-        *sorted(Path(str(model_package.__file__)).parent.glob("*.py")),
+        *sorted(Path(str(model_package.__file__)).parent.rglob("*.py")),
     ):
         found.update(path.read_bytes())
     found.update(

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .sampling import distribution, invert, uniform
-from .search import positions, read
+from .generate import positions, read
+from .policies.sampling import distribution, invert, uniform
 from .settings import DecodingSettings
 
 LONGEST, SHORTEST = 8, 2  # tokens of an n-gram that must have stood before

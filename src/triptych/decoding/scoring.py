@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .choose import log_norms
-from .search import FORCED_ROWS
+from .generate import FORCED_ROWS
+from .policies.choose import log_norms
 
 
 @torch.inference_mode()

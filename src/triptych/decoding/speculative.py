@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
-from .choose import Ends, Survey, log_norms, repeat_less
 from .drafts import ACCEPTED, WRITTEN, Drafted, Proposal, Session
+from .generate import Decoding, positions
 from .hypothesis import Hypothesis
-from .rows import NEAR, Rows
-from .sampling import distribution, invert, uniform
-from .search import Decoding, positions
+from .policies.choose import Ends, Survey, log_norms, repeat_less
+from .policies.rows import NEAR, Rows
+from .policies.sampling import distribution, invert, uniform
 from .settings import DecodingSettings
 
 

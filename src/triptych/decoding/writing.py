@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from .generate import decoding_of, search
 from .hypothesis import Hypothesis, Step
-from .search import decoding_of, search
 from .settings import DecodingSettings
 from .stopping import dedent_at, without_open_lines
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..data.example import Example
-from ..data.parts import DataTable, reader_of
-from ..data.sources import sniff
+from ..data.formats.pairs import sniff
+from ..data.load import DataTable, reader_of
 from ..decoding.scoring import answer_log_probabilities
 from ..errors import DataError, UsageError
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from ..data.tokenizer import Tokenizers
+from ..data.tokenizers.subwords import Tokenizers
 from ..errors import RunError, brief
-from ..run import Run, RunConfig
-from ..run_files import lacking_labels
-from ..storage import tensor_shapes
+from ..runs.files import lacking_labels
+from ..runs.run import Run, RunConfig
+from ..runs.storage import tensor_shapes
 from ..tasks.task import Task
 
 

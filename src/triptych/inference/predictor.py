@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from ..data.batching import Encoded, collate, length_batches
+from ..data.batches.batching import Encoded, collate, length_batches
 from ..data.example import FIELDS, Example, not_texts, texts_of
-from ..data.messages import messages_of
-from ..data.tokenizer import Tokenizers
+from ..data.formats.messages import messages_of
+from ..data.tokenizers.subwords import Tokenizers
 from ..decoding.drafts import Drafted
 from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers
 from ..errors import DataError, RunError, UsageError, unknown
 from ..model.build import build
-from ..model.heads import output_of
-from ..model.packing import pack
-from ..run import WORDS_FOLDER, Run, RunConfig
-from ..sizes import refuse_unlike
+from ..model.heads.tokens import output_of
+from ..model.ops.onednn import pack
+from ..runs.run import WORDS_FOLDER, Run, RunConfig
+from ..runs.sizes import refuse_unlike
 from ..tasks import fill_in
 from ..tasks.task import TASKS, Prediction, Scores, Task
 from ..training.precision import choose_device, choose_precision

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..decoding.generate import search
 from ..decoding.hypothesis import Step
-from ..decoding.search import search
 from ..decoding.settings import DecodingSettings
 from ..decoding.writing import write
 from .trace import MOST_BYTES, Pieces, label_of, told_apart

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..data.batching import Encoded
-from ..data.bio import OUTSIDE
+from ..data.batches.batching import Encoded
 from ..data.example import Example
-from ..data.tokenizer import Tokenizer
+from ..data.formats.bio import OUTSIDE
+from ..data.tokenizers.subwords import Tokenizer
 from ..decoding.tree import best_tree
 from ..errors import UsageError, unknown
-from ..model.crf import TagOutput, chain_loss
-from ..model.spans import best_spans, log_probabilities
+from ..model.heads.span import best_spans, log_probabilities
+from ..model.heads.tagger import TagOutput, chain_loss
 from ..tasks.masked_words import CANDIDATES, fitting
 from ..tasks.spans import PER_WINDOW, trimmed
 from ..tasks.task import Labels, Task

@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from ..data.batching import collate
+from ..data.batches.batching import collate
 from ..data.example import Example
-from ..data.tokenizer import Tokenizers
+from ..data.tokenizers.subwords import Tokenizers
 from ..decoding.hypothesis import Hypothesis
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
@@ -28,7 +28,7 @@ from ..model.config import RecurrentConfig
 from ..tasks.masked_words import GOES_ON
 from ..tasks.task import Labels, Task
 from .attribution import Attribution, exact
-from .expected import Expected
+from .views.expected import Expected
 
 TRACE_VERSION = 1
 MOST_BYTES = 4  # of one character in UTF-8

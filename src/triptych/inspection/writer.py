@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from .attribution import exact
-from .expected import Choice, Expected, Total, ranked
 from .trace import Cell, Pieces, Trace, cells, labels_at, regroup
+from .views.expected import Choice, Expected, Total, ranked
 
 MOST_CHOICES = 10  # next tokens shown at a place
 CHUNK = 512  # positions whose logits are held at a time

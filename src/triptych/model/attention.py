@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import StackConfig
-from .kernels import Chance, attend, attend_cached, plain_attend
 from .linear import Linear
 from .masks import Rows
-from .packing import PackedLinear
+from .ops.kernels import Chance, attend, attend_cached, plain_attend
+from .ops.onednn import PackedLinear
 from .positions import Angles, Rotary, rotate
 
 # several projections of one input, as one product

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from .attention import Attention
 from .config import StackConfig
 from .feed_forward import feed_forward
-from .kernels import Chance, add_dropped
 from .linear import Linear, norm
 from .masks import Rows
+from .ops.kernels import Chance, add_dropped
 
 
 class Branch(nn.Module):

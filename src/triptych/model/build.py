@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from .config import ModelConfig, RecurrentConfig
 
 if TYPE_CHECKING:
-    from .recurrent import RecurrentTranslator
+    from .rnn.recurrent import RecurrentTranslator
     from .transformer import Transformer
 
 
 def build(config: ModelConfig | RecurrentConfig) -> Transformer | RecurrentTranslator:
     """A network with fresh weights drawn from torch's current seed."""
     if isinstance(config, RecurrentConfig):
-        from .recurrent import RecurrentTranslator
+        from .rnn.recurrent import RecurrentTranslator
 
         return RecurrentTranslator(config)
     from .transformer import Transformer

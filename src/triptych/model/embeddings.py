@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import StackConfig
-from .kernels import Chance, dropout
 from .linear import norm
+from .ops.kernels import Chance, dropout
 from .positions import Learned, Sinusoidal
 
 

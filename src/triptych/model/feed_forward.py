@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .config import StackConfig
-from .kernels import Chance, dropout
 from .linear import Linear
+from .ops.kernels import Chance, dropout
 
 
 class FeedForward(nn.Module):

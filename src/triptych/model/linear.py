@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import StackConfig
-from .packing import ACTIVATIONS as PACKED_ACTIVATIONS
-from .packing import PackedLinear
+from .ops.onednn import ACTIVATIONS as PACKED_ACTIVATIONS
+from .ops.onednn import PackedLinear
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:

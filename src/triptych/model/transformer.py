@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .block import Block, Stack
+from .cache import CrossKeys, Memory, Pool, State, length_bias, whole_lanes
 from .config import ModelConfig
 from .embeddings import Entrance, TokenEmbedding
-from .kernels import Chance
 from .linear import Linear
 from .masks import Rows
-from .packing import PackedLinear
+from .ops.kernels import Chance
+from .ops.onednn import PackedLinear
 from .positions import Angles
-from .state import CrossKeys, Memory, Pool, State, length_bias, whole_lanes
 
 FEW = 1024  # tokens of a vocabulary whose logits cost so little that they need not be rounded
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import UsageError, unknown
 from ..model.config import ModelConfig, RecurrentConfig, StackConfig
-from ..sizes import parameter_count as parameter_count
+from ..runs.sizes import parameter_count as parameter_count
 from . import bert, gpt, recurrent, transformer
 
 Config = ModelConfig | RecurrentConfig

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batching import Batch, Encoded
+from ..data.batches.batching import Batch, Encoded
 from ..data.example import Example
-from ..data.messages import ROLES
-from ..data.tokenizer import Tokenizers
+from ..data.formats.messages import ROLES
+from ..data.tokenizers.subwords import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from . import language_modelling as writing
 from .task import Labels, Prediction, Purpose, Scores, Task
@@ -193,7 +193,7 @@ def check(encoded: Sequence[list[Encoded]], tokenizers: Tokenizers, *, context: 
 
 def head(config: Any, labels: Labels, *, context: int) -> Any:
     """Raises UsageError as that of language modelling does."""
-    from ..model.heads import LearntTokens
+    from ..model.heads.tokens import LearntTokens
 
     writing.refuse_others(config, context, "Chat")
     return LearntTokens()

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batching import Batch, Encoded
+from ..data.batches.batching import Batch, Encoded
+from ..data.batches.windows import windows_of_pair, windows_of_text
 from ..data.example import Example
-from ..data.tokenizer import Tokenizers
-from ..data.windows import windows_of_pair, windows_of_text
+from ..data.tokenizers.subwords import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from ..metrics import classification as metrics
 from .calibration import FEWEST, fit_temperature, fit_thresholds, sigmoid, softmax
@@ -236,7 +236,7 @@ def _targets(example: Example, labels: Labels, kind: str) -> dict[str, np.ndarra
 
 
 def head(config: Any, labels: Labels, options: Mapping[str, Any] = OPTIONS) -> Any:
-    from ..model.classifier import Classifier
+    from ..model.heads.classifier import Classifier
 
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
@@ -291,7 +291,7 @@ def loss(
     over texts, a window counting as a text; nll: plain and with the fitted temperature, reported.
     Of a number: squared error in variances.
     """
-    from ..model import classifier_loss
+    from ..model.heads import classifier_loss
 
     count = batch.counts["tokens"]
     learnt, plain = classifier_loss.losses(
@@ -315,7 +315,7 @@ def answer(
     """
     import torch
 
-    from ..model.heads import output_of
+    from ..model.heads.tokens import output_of
 
     with torch.no_grad():
         output = output_of(model, head, batch.inputs)
@@ -446,7 +446,7 @@ def calibrate(model: Any, head: Any, batches: Sequence[Batch], kind: str = "labe
     """
     import torch
 
-    from ..model.heads import output_of
+    from ..model.heads.tokens import output_of
 
     head.temperature.fill_(1.0)
     rows: dict[int, list[tuple[float, np.ndarray, np.ndarray]]] = {}

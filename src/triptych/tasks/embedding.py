@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batching import Batch, Encoded
+from ..data.batches.batching import Batch, Encoded
+from ..data.batches.windows import starts
 from ..data.example import Example
-from ..data.tokenizer import Tokenizers
-from ..data.windows import starts
+from ..data.tokenizers.subwords import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from .task import Labels, Prediction, Purpose, Scores, Task
 
@@ -116,7 +116,7 @@ def head(config: Any, labels: Labels, *, window: int) -> Any:
     Raises UsageError for a model that is no encoder alone, or with fewer positions than a window
     has tokens.
     """
-    from ..model.pooling import Pooled
+    from ..model.heads.pooling import Pooled
 
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
@@ -138,7 +138,7 @@ def answer(
     """For each window the pooled vector (D,) float32 and the sum of its tokens' weights."""
     import torch
 
-    from ..model.pooling import pooled
+    from ..model.heads.pooling import pooled
 
     lengths = batch.inputs["source_lengths"]
     with torch.inference_mode():

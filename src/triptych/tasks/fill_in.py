@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data.batching import Encoded
-from ..data.tokenizer import Tokenizer
+from ..data.batches.batching import Encoded
+from ..data.tokenizers.subwords import Tokenizer
 from ..errors import UsageError
 
 SENTINELS = ("prefix", "suffix", "middle")  # tags of the tokenizer

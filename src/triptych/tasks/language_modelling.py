@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..data.batching import Batch, Encoded
+from ..data.batches.batching import Batch, Encoded
 from ..data.example import Example
-from ..data.texts import bounded
-from ..data.tokenizer import Tokenizers
+from ..data.formats.texts import bounded
+from ..data.tokenizers.subwords import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from . import fill_in
 from .task import Labels, Prediction, Purpose, Scores, Task
@@ -190,7 +190,7 @@ def cut(
 
 def head(config: Any, labels: Labels, *, context: int) -> Any:
     """Raises UsageError as `refuse_others` does."""
-    from ..model.heads import NextToken
+    from ..model.heads.tokens import NextToken
 
     refuse_others(config, context, "Language modelling")
     return NextToken()
@@ -219,7 +219,7 @@ def loss(
     """loss: cross-entropy, smoothed where asked for; nll: without smoothing. Sums in nats over
     tokens.
     """
-    from ..model.kernels import projected_cross_entropy
+    from ..model.ops.kernels import projected_cross_entropy
 
     smoothed, plain = projected_cross_entropy(
         output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data.batching import Batch, Encoded
+from ..data.batches.batching import Batch, Encoded
 from ..data.example import Example
-from ..data.texts import UNSPACED
-from ..data.tokenizer import Tokenizer, Tokenizers
+from ..data.formats.texts import UNSPACED
+from ..data.tokenizers.subwords import Tokenizer, Tokenizers
 from ..errors import DataError, UsageError, unknown
 from .task import Labels, Prediction, Purpose, Scores, Task
 
@@ -272,7 +272,7 @@ def word_units(text: str, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]
 
 
 def head(config: Any, labels: Labels, dials: Dials) -> Any:
-    from ..model.heads import MaskedWords
+    from ..model.heads.tokens import MaskedWords
 
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
@@ -295,7 +295,7 @@ def loss(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
     """
     import torch
 
-    from ..model.kernels import projected_cross_entropy
+    from ..model.ops.kernels import projected_cross_entropy
 
     tokens, count = batch.targets["tokens"], batch.counts["tokens"]
     total, _ = projected_cross_entropy(output.states, output.weight, output.bias, tokens)
@@ -363,7 +363,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     """For each window its places with their fillings, most probable first."""
     import torch
 
-    from ..model.heads import output_of
+    from ..model.heads.tokens import output_of
 
     with torch.no_grad():
         output = output_of(model, head, batch.inputs)

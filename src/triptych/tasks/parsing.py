@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batching import Batch, Encoded
-from ..data.conllu import as_text
+from ..data.batches.batching import Batch, Encoded
 from ..data.example import Example
-from ..data.sentences import split_sentences, split_words
-from ..data.tokenizer import Tokenizer, Tokenizers
+from ..data.formats.conllu import as_text
+from ..data.segmentation.sentences import split_sentences, split_words
+from ..data.tokenizers.subwords import Tokenizer, Tokenizers
 from ..errors import DataError, UsageError, unknown
 from .tagging_pieces import hidden
 from .task import Labels, Prediction, Purpose, Scores, Task
@@ -260,7 +260,7 @@ def head(config: Any, labels: Labels, options: Mapping[str, Any]) -> Any:
     """Raises UsageError for a model that is no encoder alone, or with fewer positions than a window
     has tokens.
     """
-    from ..model.biaffine import Biaffine
+    from ..model.heads.biaffine import Biaffine
 
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:

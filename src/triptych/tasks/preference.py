@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.batching import Batch, Encoded
+from ..data.batches.batching import Batch, Encoded
 from ..data.example import Example
-from ..data.tokenizer import Tokenizers
+from ..data.tokenizers.subwords import Tokenizers
 from ..errors import DataError, UsageError
 from . import chat
 from . import language_modelling as writing

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.batching import Batch, Encoded
+from ..data.batches.batching import Batch, Encoded
 from ..data.example import Example
-from ..data.squad import standing
-from ..data.tokenizer import Tokenizer, Tokenizers
+from ..data.formats.squad import standing
+from ..data.tokenizers.subwords import Tokenizer, Tokenizers
 from ..errors import DataError, UsageError, unknown
 from .spans import Found, Window, apart, best_prediction, fit_threshold, folded, runs, spans_of
 from .task import Labels, Prediction, Purpose, Scores, Task
@@ -254,8 +254,8 @@ def _drawn(windows: list[Encoded], generator: np.random.Generator, rate: float) 
 
 
 def head(config: Any, labels: Labels, *, options: Mapping[str, Any]) -> Any:
-    from ..model.heads import initialize
-    from ..model.spans import Spans
+    from ..model.heads.span import Spans
+    from ..model.heads.tokens import initialize
 
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
@@ -280,7 +280,7 @@ def head(config: Any, labels: Labels, *, options: Mapping[str, Any]) -> Any:
 
 def loss(output: Tensor, batch: Batch) -> dict[str, tuple[Any, int, float]]:
     """loss: nats a window, the mean of the cross-entropies of the first and of the last token."""
-    from ..model.spans import cross_entropy
+    from ..model.heads.span import cross_entropy
 
     total = cross_entropy(
         output, batch.inputs["source_lengths"], batch.targets["start"], batch.targets["end"]

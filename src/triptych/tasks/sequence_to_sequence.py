@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batching import Batch, Encoded
+from ..data.batches.batching import Batch, Encoded
 from ..data.example import Example
-from ..data.tokenizer import Tokenizers
+from ..data.tokenizers.subwords import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from .task import Labels, Prediction, Purpose, Scores, Task
 
@@ -183,7 +183,7 @@ def head(config: Any, labels: Labels, longest: int | None = None) -> Any:
     source.
     """
     from ..model.config import ModelConfig
-    from ..model.heads import NextToken
+    from ..model.heads.tokens import NextToken
 
     if isinstance(config, ModelConfig):
         if config.encoder is None or config.decoder is None:
@@ -210,11 +210,11 @@ def loss(
     """loss: label-smoothed cross-entropy, what is learnt; nll: without smoothing, reported. Sums in
     nats over target tokens.
 
-    Where the batch holds two passes, their disagreement is part of the loss (`model/agreement.py`),
+    Where the batch holds two passes, their disagreement is part of the loss (`model/r_drop.py`),
     and is reported too.
     """
-    from ..model.agreement import agreeing_cross_entropy
-    from ..model.kernels import projected_cross_entropy
+    from ..model.ops.kernels import projected_cross_entropy
+    from ..model.r_drop import agreeing_cross_entropy
 
     if batch.passes == 2:
         total, plain, apart = agreeing_cross_entropy(
@@ -240,7 +240,7 @@ def loss(
 
 def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers) -> list[Any]:
     """One list of hypotheses, best first, for each source."""
-    from ..decoding.search import search
+    from ..decoding.generate import search
 
     inputs = {name: batch.inputs[name] for name in ("source", "source_lengths")}
     target = tokenizers.target

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batching import Encoded
+from ..data.batches.batching import Encoded
 from ..data.example import Example
-from ..data.tokenizer import Tokenizer, Tokenizers
+from ..data.tokenizers.subwords import Tokenizer, Tokenizers
 from ..errors import DataError, RunError, UsageError, unknown
 from .masked_words import MARK, even_cuts, fixed
 from .sequence_to_sequence import checked, read, slots, with_loss

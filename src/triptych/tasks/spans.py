@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.batching import Batch
-from ..data.tokenizer import Tokenizer
+from ..data.batches.batching import Batch
+from ..data.tokenizers.subwords import Tokenizer
 from .task import Prediction
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def runs(keys: np.ndarray, length: int) -> np.ndarray:
 
 def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> list[Found]:
     """logits (N, 2) -> what each window of the batch found."""
-    from ..model.spans import best_spans, log_probabilities
+    from ..model.heads.span import best_spans, log_probabilities
 
     chances = log_probabilities(logits, batch.inputs["source_lengths"])  # (B, T, 2)
     none = chances[:, 0].sum(-1).tolist()
@@ -166,7 +166,7 @@ def fit_threshold(model: Any, head: Any, batches: Sequence[Batch], longest: int)
     """Set head.threshold to what gives the best mean F1 over tokens on the development data
     (Rajpurkar et al. 2018, section 5).
     """
-    from ..model.spans import best_spans, log_probabilities
+    from ..model.heads.span import best_spans, log_probabilities
 
     # Example -> log-probability of its best span, and that span's F1
     best: dict[int, tuple[float, float]] = {}

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data import bio
-from ..data import words as rules
-from ..data.batching import Batch, Encoded
+from ..data.batches.batching import Batch, Encoded
 from ..data.example import Example
-from ..data.tokenizer import Tokenizers
+from ..data.formats import bio
+from ..data.segmentation import words as rules
+from ..data.tokenizers.subwords import Tokenizers
 from ..decoding.chain import NEVER, Chain, best_path, marginals
 from ..errors import DataError, UsageError, unknown
 from .tagging_pieces import Place, central, hidden, spelt, windows
@@ -39,8 +39,8 @@ OPTIONS: dict[str, Any] = {
     # pieces
     "pooling": "first",
     "unit": "word",  # or "character": the words of a text without spaces
-    # of raw text: "unicode", "characters" or "spaces" (data/words.py), or the folder of a run with
-    # unit = "character"
+    # of raw text: "unicode", "characters" or "spaces" (data/segmentation/words.py), or the folder
+    # of a run with unit = "character"
     "words": "unicode",
     "window": 256,  # tokens read at once, begin and end included
     "stride": 192,  # tokens from the start of one window to the next
@@ -274,7 +274,7 @@ def head(config: Any, labels: Labels, dials: Mapping[str, Any]) -> Any:
     """Raises UsageError for a model without encoder, or with fewer positions than a window has
     tokens.
     """
-    from ..model.crf import Tagger
+    from ..model.heads.tagger import Tagger
 
     encoder = getattr(config, "encoder", None)
     if encoder is None or config.decoder is not None:
@@ -325,7 +325,7 @@ def loss(
     """
     from torch.nn import functional
 
-    from ..model.crf import chain_loss
+    from ..model.heads.tagger import chain_loss
 
     targets, count = batch.targets["tags"].to(output.scores.device), batch.counts["tokens"]
     if output.pairs is not None:
@@ -356,7 +356,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     """
     import torch
 
-    from ..model.heads import output_of
+    from ..model.heads.tokens import output_of
 
     with torch.no_grad():
         output = output_of(model, head, batch.inputs)

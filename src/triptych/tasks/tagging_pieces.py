@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data.tokenizer import Tokenizer
-from ..data.words import Words
+from ..data.segmentation.words import Words
+from ..data.tokenizers.subwords import Tokenizer
 
 MOST_PIECES = 32  # of a word; of a longer one its first and its last are read
 MOST_CHARACTERS = 256  # of a word, before it is cut into pieces

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..data import bio
 from ..data.example import Example
+from ..data.formats import bio
 from ..errors import DataError
 from ..metrics import spans as metrics
 from .task import Prediction, Scores

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..data.batching import Batch, Encoded
+from ..data.batches.batching import Batch, Encoded
 from ..data.example import FIELDS, Example
-from ..data.tokenizer import Tokenizers
+from ..data.tokenizers.subwords import Tokenizers
 
 Purpose = Literal["train", "use"]
 Labels = dict[str, Any]

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batching import Encoded
+from ..data.batches.batching import Encoded
 from ..data.example import Example
-from ..data.tokenizer import Tokenizers
+from ..data.tokenizers.subwords import Tokenizers
 from ..errors import DataError, RunError, UsageError, unknown
 from .sequence_to_sequence import LEARNING, checked, pair, slots, with_loss
 from .task import Labels, Prediction, Purpose, Scores, Task

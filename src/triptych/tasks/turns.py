@@ -14,8 +14,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..data.messages import ROLES
-from ..data.tokenizer import Tokenizer
+from ..data.formats.messages import ROLES
+from ..data.tokenizers.subwords import Tokenizer
 from ..errors import UsageError
 
 CONTENT, END = "{content}", "<end>"

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..run import Run
+from ..runs.run import Run
 from .settings import TrainingSettings, ValidationSettings
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..data.batching import MicroBatches
+    from ..data.batches.batching import MicroBatches
     from ..tasks.task import Task
 
 

@@ -14,12 +14,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from ..data.batches.shards import Shards
 from ..data.example import Example
-from ..data.parts import DataTable, names_of
-from ..data.shards import Shards
-from ..data.texts import files_in
+from ..data.formats.texts import files_in
+from ..data.load import DataTable, names_of
 from ..errors import DataError, RunError, UsageError
-from ..run import Run
+from ..runs.run import Run
 from . import streamed
 
 DATA = "data.json"

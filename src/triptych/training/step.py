@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ..data.batching import Batch, Encoded, collate, halve
+from ..data.batches.batching import Batch, Encoded, collate, halve
 from ..errors import TrainingError
-from ..model.heads import output_of
+from ..model.heads.tokens import output_of
 from ..tasks.distillation import COSINE
 from .distributed import World
 from .guards import FirstBadModule, is_finite, is_out_of_memory

@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..data.batching import Encoded
+from ..data.batches.batching import Encoded
+from ..data.batches.shards import Shards
+from ..data.batches.streaming import Corpus
 from ..data.example import Example
-from ..data.parts import DataTable, read_part
-from ..data.shards import Shards
-from ..data.streaming import Corpus
-from ..data.tokenizer import Tokenizers
+from ..data.load import DataTable, read_part
+from ..data.tokenizers.subwords import Tokenizers
 from ..errors import UsageError
-from ..run import Run
+from ..runs.run import Run
 from ..tasks.task import Task
 
 CORPUS = "corpus.json"  # in a run: by what its shards are known again

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 
 from ..errors import RunError, TrainingError, UsageError
-from ..model.adapters import merged
-from ..model.memory import keep_freed_memory
-from ..run import MODEL, weights_of
-from ..storage import read_tensors
+from ..model.lora import merged
+from ..runs.allocator import keep_freed_memory
+from ..runs.run import MODEL, weights_of
+from ..runs.storage import read_tensors
 from . import checkpoint
 from .averages import Averages
 from .checkpoint import Interval, LoopState, last_good

@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.tokenizer import Tokenizers
+from ..data.tokenizers.subwords import Tokenizers
 from ..errors import UsageError, unknown
-from ..model.adapters import adapt, merged
 from ..model.build import build
 from ..model.config import ModelConfig, RecurrentConfig
-from ..run import Run, load_weights, weights_of
-from ..sizes import refuse_unlike
-from ..storage import read_tensors
+from ..model.lora import adapt, merged
+from ..runs.run import Run, load_weights, weights_of
+from ..runs.sizes import refuse_unlike
+from ..runs.storage import read_tensors
 from ..tasks.distillation import Teacher, Weights, distilled
 from ..tasks.task import TASKS, Task
 from .precision import choose_device, choose_precision

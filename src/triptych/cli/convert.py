@@ -1,0 +1,71 @@
+"""triptych import and triptych export: models of another library as runs, and runs as that
+library's models.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from .console import field, put, talk
+
+
+def import_(
+    source: Path,
+    run: Path,
+    /,
+    *,
+    task: Literal["embedding", "masked-words", "language-modelling"] | None = None,
+    allow_nonfinite: bool = False,
+) -> int:
+    """A folder of the library transformers (BERT, DistilBERT, GPT-2, Llama) or of llama2.c as a
+    run. Prints the load certificate, which import.json keeps.
+
+    Parameters
+    ----------
+    source
+        A folder with config.json, model.safetensors (whole or in shards) and tokenizer.json; or
+        with a model and its tokenizer (tok*.bin) as llama2.c writes them.
+    run
+        The run folder to write.
+    task
+        What the run is for: of an encoder masked-words where it has a head for them, else
+        embedding; of what writes language-modelling.
+    allow_nonfinite
+        Take weights that are NaN or infinite, which are refused otherwise.
+    """
+    from ..convert import import_folder
+
+    for line in import_folder(source, run, task, allow_nonfinite).lines():
+        talk(line)
+    talk(f"Use it as it is, or go on from it: triptych train RECIPE --model.start {run}")
+    put(field(run))
+    return 0
+
+
+def export(
+    run: Path,
+    dest: Path,
+    /,
+    *,
+    format_: Annotated[Literal["huggingface"], Parameter(name="--format")] = "huggingface",
+) -> int:
+    """A run as a folder that another library loads.
+
+    Parameters
+    ----------
+    run
+        Folder of a trained or imported run.
+    dest
+        The folder to write.
+    format_
+        huggingface: for AutoModel and AutoTokenizer of the library transformers.
+    """
+    from ..convert import export_run
+
+    for line in export_run(run, dest):
+        talk(line)
+    put(field(dest))
+    return 0

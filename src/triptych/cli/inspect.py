@@ -1,0 +1,392 @@
+"""triptych inspect: what a run attended to, and what its answer looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from ..errors import UsageError
+from .console import put, table, talk
+from .inputs import example_of, read_passage, refuse_words
+from .predict import decoding_changes, one_line
+
+if TYPE_CHECKING:
+    from ..inference.predictor import Predictor
+    from ..inspection.html import Picture
+    from ..inspection.trace import Trace
+    from ..tasks.task import Prediction
+
+Language = Literal["en", "zh-Hant"]
+MOST = 3  # source words named for a target word
+MOST_ROWS = 40  # tokens named in a terminal
+MOST_SENTENCES = 50  # drawn on one page
+MOST_WINDOWS = 6  # of a long text on one page
+ATTRIBUTED = {
+    "label": "log p({of})",
+    "value": "the number",
+    "answer": "the likeliest span",
+    "tags": "the tags",
+    "tree": "the tree",
+    "entity_tags": "the tags",
+    "filling": "the filling ({of})",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What was asked for beside the text."""
+
+    to: str | None = None
+    target: str | None = None
+    kinds: tuple[str, ...] = ("cross",)
+    passage: str | None = None
+    words: bool = False
+    decoding: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Shown:
+    """What there is to see: the answer, rows for a terminal with a line below them, traces (one at
+    least) and pictures for a page.
+    """
+
+    answer: str
+    rows: list[list[str]]
+    note: str
+    traces: list[Trace]
+    pictures: list[Picture] = field(default_factory=list)
+    title: str | None = None  # of the page; without one its text
+
+
+def inspect(
+    run: str,
+    text: str,
+    /,
+    *,
+    html: Path | None = None,
+    to: str | None = None,
+    target: str | None = None,
+    kinds: str = "cross",
+    passage: str | None = None,
+    words: bool = False,
+    language: Language = "en",
+    overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
+) -> int:
+    """Answer a text and show what the model attended to: words of the source for each word of an
+    answer; for a run that understands, tokens of the text for each token, and what the answer
+    depends on; for a run that writes, how much each token surprised it and what it expected next.
+    With --decoding.beams 5 also the tree of the search.
+
+    Parameters
+    ----------
+    run
+        Folder of a trained run.
+    text
+        The text to answer.
+    html
+        Write one self-contained page: attention of every layer and head, and a picture of the
+        answer.
+    to
+        Target language, for a run that knows several.
+    target
+        Look at this text as the answer, instead of searching for one; of a run that writes, as what
+        follows the text; for a run that classifies, at this label.
+    kinds
+        Of a run that reads and writes: cross, encoder, decoder, or several with commas. A run that
+        understands shows its encoder's always, one that only writes its decoder's.
+    passage
+        A file or a text in which the answer is to be found, for a run that answers questions.
+    words
+        The text is already split into words by spaces.
+    language
+        The page's first language.
+    """
+    from ..inference.predictor import load
+    from ..inspection.html import write
+
+    predictor = load(run)
+    if words:
+        refuse_words(predictor)
+    options = Options(
+        to=to,
+        target=target,
+        kinds=tuple(kind.strip() for kind in kinds.split(",")),
+        passage=read_passage(passage),
+        words=words,
+        decoding=decoding_changes(overrides),
+    )
+    shown = look_of(predictor)(predictor, text, options)
+    put(one_line(predictor, shown.answer))
+    if html is not None:
+        write(html, shown.traces, shown.pictures, title=shown.title, language=language)
+        if len(shown.traces) < shown.traces[0].window[1]:
+            talk(_left_out(shown.traces))
+        talk(f"Written: {html}. It opens in a browser and needs no network.")
+        return 0
+    if shown.rows:
+        put(table(shown.rows, right=False))
+    talk(shown.note)
+    return 0
+
+
+def look_of(predictor: Predictor) -> Callable[[Predictor, str, Options], Shown]:
+    """By the task, else by the stacks of the model."""
+    only_writes = (
+        getattr(predictor.model.config, "encoder", None) is None
+        and getattr(predictor.model.config, "decoder", None) is not None
+    )
+    return LOOKS.get(predictor.task.name, writing if only_writes else encoder)
+
+
+# A look for each task: (predictor, text, options) -> what there is to see -------------------------
+
+
+def translation(predictor: Predictor, text: str | dict[str, Any], options: Options) -> Shown:
+    """Attention from the answer's words to the source's."""
+    from .inspect_writing import beam_tree
+
+    if options.passage is not None and isinstance(text, str):
+        raise UsageError(
+            f"--passage means nothing here: a run for {predictor.task.name} reads one text."
+        )
+    trace = predictor.trace(
+        text, to=options.to, target=options.target, kinds=options.kinds, **options.decoding
+    )
+    settings, example = (
+        predictor.settings(**options.decoding),
+        predictor.example(text, "The text", options.to),
+    )
+    if "source_cut" in trace.notes:
+        unseen = predictor.task.encode(
+            example, predictor.tokenizers, predictor.labels, "use", None
+        )[0].unseen
+        talk(f"Not all was seen of the text ({unseen:,} tokens; see task.longest_source).")
+    pictures = [] if options.target is not None else beam_tree(predictor, example, settings)
+    if not trace.attention:
+        note = (
+            "This model has no attention: one vector carries the whole sentence, so there is "
+            "nothing to show."
+        )
+        return Shown(
+            answer=trace.target_text, rows=[], note=note, traces=[trace], pictures=pictures
+        )
+    note = (
+        "Attention weight, mean over layers and heads; it is not proof of a cause. All layers and "
+        "heads: --html FILE."
+    )
+    rows = _strongest(trace) if "cross" in trace.attention else []
+    return Shown(answer=trace.target_text, rows=rows, note=note, traces=[trace], pictures=pictures)
+
+
+def generative_answering(predictor: Predictor, text: str, options: Options) -> Shown:
+    """The same, where the source is a question and a passage."""
+    if options.passage is None:
+        raise UsageError(
+            "A question needs a passage in which to look: --passage FILE or --passage TEXT."
+        )
+    return translation(predictor, {"question": text, "passage": options.passage}, options)
+
+
+def span_corruption(predictor: Predictor, text: str, options: Options) -> Shown:
+    """The same; the answer is the text with what was written at its marks."""
+    shown = translation(predictor, text, options)
+    shown.answer = predictor.predict([text], **options.decoding)[0].text
+    return shown
+
+
+def encoder(predictor: Predictor, text: str, options: Options) -> Shown:
+    """Self-attention over the text: what any run with an encoder of its own can show."""
+    return _encoder(predictor, text, options)[0]
+
+
+def classification(predictor: Predictor, text: str, options: Options) -> Shown:
+    """The same, and the labels' probabilities as bars, or the number on its scale."""
+    from ..inspection.views.classification import picture
+
+    shown, prediction = _encoder(predictor, text, options)
+    thresholds = None
+    if predictor.task.options.get("learn") == "labels":
+        thresholds = dict(
+            zip(predictor.head.names, predictor.head.thresholds.float().tolist(), strict=True)
+        )
+    found = picture(prediction.details, thresholds, predictor.labels.get("value"))
+    shown.pictures += [] if found is None else [found]
+    return shown
+
+
+def parsing(predictor: Predictor, text: str, options: Options) -> Shown:
+    """The same, and the arcs of each sentence."""
+    from ..inspection.html import Picture
+    from ..inspection.views.parsing import sentences_of, svg
+
+    shown, prediction = _encoder(predictor, text, options, is_drawn=True)
+    titles = {"en": "Dependency tree", "zh-Hant": "依存樹"}
+    shown.pictures += [
+        Picture(dict(titles), svg(words))  # type: ignore[arg-type]
+        for words in sentences_of(prediction.details)[:MOST_SENTENCES]
+    ]
+    return shown
+
+
+def question_answering(predictor: Predictor, text: str, options: Options) -> Shown:
+    """Self-attention, the span that answers in its passage, its candidates, and how likely each
+    token begins and ends it.
+    """
+    from ..inspection.views.question_answering import pictures, view
+
+    if options.passage is None:
+        raise UsageError(
+            "A question needs a passage in which to look: --passage FILE or --passage TEXT."
+        )
+    _refuse_language(predictor, options)
+    example = predictor.example({"question": text, "passage": options.passage}, "The text")
+    settings = predictor.settings(**options.decoding)
+    found = view(
+        predictor.model,
+        predictor.head,
+        predictor.task,
+        predictor.tokenizers,
+        predictor.labels,
+        example,
+        settings,
+    )
+    windows = [
+        found.window,
+        *(number for number in range(1, MOST_WINDOWS + 1) if number != found.window),
+    ][:MOST_WINDOWS]
+    traces = predictor.traces(
+        example, options.target, answer=found.prediction.text, windows=windows
+    )
+    if traces[0].window[1] > 1:
+        traces[0].notes.append("answer_here")
+    rows = [
+        [
+            " ".join(one["text"].split()),
+            f"{one['start']}-{one['end']}",
+            f"{100 * one['probability']:.1f} %",
+        ]
+        for one in found.prediction.details["candidates"]
+    ]
+    return Shown(
+        answer=found.prediction.text,
+        rows=[["candidate", "characters", "probability"], *rows],
+        note=(
+            "Where the answer stands, self-attention of every layer and head, gradient x input: "
+            "--html FILE."
+        ),
+        traces=traces,
+        pictures=pictures(found),
+        title=text,
+    )
+
+
+def tagging(predictor: Predictor, text: str, options: Options) -> Shown:
+    """Self-attention, and entities or tags in place."""
+    from ..inspection.views.tagging import picture
+
+    shown, prediction = _encoder(predictor, text, options, is_drawn=True)
+    shown.pictures.append(picture(text, prediction.details))
+    return shown
+
+
+def writing(predictor: Predictor, text: str, options: Options) -> Shown:
+    """A run that only writes: how much each token surprised it, what it expected next, masked
+    self-attention, the beam tree.
+    """
+    from .inspect_writing import look
+
+    return look(predictor, text, options)
+
+
+# task -> what is shown of it; any other: `encoder`
+LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {
+    "translation": translation,
+    "language-modelling": writing,
+    "classification": classification,
+    "parsing": parsing,
+    "tagging": tagging,
+    "question-answering": question_answering,
+    "span-corruption": span_corruption,
+    **dict.fromkeys(("summarization", "question-generation", "text-to-text"), translation),
+    "generative-answering": generative_answering,
+}
+
+
+def _encoder(
+    predictor: Predictor, text: str, options: Options, is_drawn: bool = False
+) -> tuple[Shown, Prediction]:
+    """What every run with an encoder shows, and its Prediction for whoever adds a picture of it.
+    is_drawn: the picture has the whole answer, so the page need not write it too.
+    """
+    _refuse_language(predictor, options)
+    fixed = {} if options.passage is None else {"passage": options.passage}
+    example = example_of(text, predictor, "The text", None, fixed, options.words)
+    prediction = next(iter(predictor.answer([example], predictor.settings(**options.decoding))))
+    answer = "" if is_drawn else prediction.text
+    traces = predictor.traces(
+        example, options.target, answer=answer, windows=range(1, MOST_WINDOWS + 1)
+    )
+    found = traces[0].attribution
+    said = "Attention a token receives, last layer, mean over heads"
+    if found is None:
+        said += ". It is not proof of a cause."
+    else:
+        said += (
+            f"; gradient x input of {ATTRIBUTED[found.kind].format(of=found.of)}. Neither is "
+            "proof of a cause."
+        )
+    note = f"{said} All layers and heads: --html FILE."
+    return Shown(
+        answer=prediction.text, rows=_received(traces[0]), note=note, traces=traces
+    ), prediction
+
+
+def _refuse_language(predictor: Predictor, options: Options) -> None:
+    if options.to is not None:
+        raise UsageError(f"--to names a target language; a run for {predictor.task.name} has none.")
+
+
+def _left_out(traces: list[Trace]) -> str:
+    """Which windows of a long text the page shows."""
+    first, whole, count = *traces[0].window, len(traces)
+    which = (
+        f"the first {count}"
+        if first <= count
+        else f"number {first}, where the answer stands, and of the first {count - 1}"
+    )
+    return f"The text is read in {whole} windows; the page shows the attention of {which}."
+
+
+def _strongest(trace: Trace) -> list[list[str]]:
+    """A row a target word: its log-probability and the source words with most weight."""
+    mean = trace.attention["cross"].mean((0, 1))  # (T, S)
+    rows = []
+    for cell, weights, chance in zip(trace.target, mean, trace.log_probabilities, strict=True):
+        best = sorted(range(len(weights)), key=lambda place: -weights[place])[:MOST]
+        named = "  ".join(
+            f"{trace.source[place].label} {100 * weights[place]:.0f} %" for place in best
+        )
+        rows.append([cell.label, f"{chance:.2f}", named])
+    return rows
+
+
+def _received(trace: Trace) -> list[list[str]]:
+    """A row a token: the attention that it receives in the last layer, and gradient x input; of a
+    long text the strongest.
+    """
+    received = trace.attention["encoder"][-1].mean((0, 1))  # (S,)
+    products = None if trace.attribution is None else trace.attribution.gradient_times_input
+    weight = received if products is None else abs(products)
+    kept = sorted(sorted(range(len(received)), key=lambda place: -weight[place])[:MOST_ROWS])
+    return [
+        [
+            trace.source[place].label,
+            f"{received[place]:.4f}",
+            *([] if products is None else [f"{products[place]:+.4f}"]),
+        ]
+        for place in kept
+    ]

@@ -1,0 +1,194 @@
+"""What `inspect` shows of a run that only writes, and the beam tree of any run that writes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from .inspect import MOST_ROWS, MOST_WINDOWS, Options, Shown
+
+if TYPE_CHECKING:
+    from ..data.example import Example
+    from ..decoding.settings import DecodingSettings
+    from ..inference.predictor import Predictor
+    from ..inspection.html import Picture
+    from ..inspection.trace import Trace
+
+NEW_TOKENS = 32  # written for a picture where nothing else is asked for
+MOST_NAMED = 3  # next tokens named in a terminal
+
+
+def look(predictor: Predictor, text: str, options: Options) -> Shown:
+    """Write on from `text` (with --target: look at text and target as they are) and show what the
+    model expected at each token.
+    """
+    from ..inspection.writer import Script, trace_writer
+
+    if options.to is not None or options.passage is not None or options.words:
+        raise UsageError(
+            f"--to, --passage and --words are not for a run for {predictor.task.name}; it has a "
+            "text alone."
+        )
+    if options.kinds not in (("cross",), ("decoder",)):  # the first is what nobody has asked for
+        raise UsageError(
+            f"--kinds is for a run that reads and writes; one for {predictor.task.name} has its "
+            "decoder's attention alone."
+        )
+    settings = predictor.settings(**options.decoding)
+    settings = (
+        settings if settings.max_length else dataclasses.replace(settings, max_length=NEW_TOKENS)
+    )
+    settings = dataclasses.replace(settings, scores=True)
+    forced = options.target is not None
+    talks = predictor.task.input == "messages"
+    example = predictor.example(text if talks else text + (options.target or ""), "The text")
+    (encoded,) = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)
+    ids, tokenizer, context = (
+        encoded.inputs["target"].tolist(),
+        predictor.tokenizers.target,
+        predictor.task.options["context"],
+    )
+    ids += _said(predictor, options.target) if talks and options.target else []
+    if forced and ids == [tokenizer.begin_id]:
+        raise UsageError("There is nothing to look at: text and --target are empty.")
+    prediction = None if forced else next(iter(predictor.answer([example], settings)))
+    own, answer = (
+        ([], options.target or "") if prediction is None else (prediction.tokens, prediction.text)
+    )
+    ended = prediction is not None and len(prediction.token_log_probabilities) > len(own)
+    script = Script(
+        ids=ids, own=own, ended=ended, bytes=example.bytes if predictor.task.by_losses else None
+    )
+    name = predictor.config.name if predictor.config and predictor.config.name else "model"
+    traces = trace_writer(
+        predictor.model,
+        tokenizer,
+        script,
+        context=context,
+        most=MOST_WINDOWS,
+        answer=answer,
+        label=name,
+    )
+    unread = 0 if prediction is None else prediction.truncated_input_tokens
+    for trace in traces if unread else ():
+        trace.notes.append("unread")
+    pictures = [] if forced else beam_tree(predictor, example, settings)
+    return Shown(
+        answer=answer,
+        rows=_rows(traces),
+        note=_note(traces[0], unread, bool(pictures)),
+        traces=traces,
+        pictures=pictures,
+    )
+
+
+def _said(predictor: Predictor, answer: str) -> list[int]:
+    """The tokens of an answer as the assistant's turn, which begins where the prompt of a
+    conversation ends.
+    """
+    from ..tasks.turns import Template
+
+    return (
+        Template(predictor.labels["template"])
+        .turn({"role": "assistant", "content": answer}, predictor.tokenizers.target)
+        .content
+    )
+
+
+def beam_tree(predictor: Predictor, example: Example, settings: DecodingSettings) -> list[Picture]:
+    """The tree of the search for the answer to `example`, where it is a beam search; else
+    nothing.
+    """
+    from ..data.batches.batching import collate
+    from ..inspection.beam_tree import tree_of_answer, tree_of_writing
+    from ..inspection.html import Picture
+    from ..inspection.views import beam as beam_svg
+
+    if settings.beams < 2:
+        return []
+    encoded = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)[0]
+    tokenizer: Any = predictor.tokenizers.target
+    if "source" in encoded.inputs:
+        inputs = {
+            name: tensor
+            for name, tensor in collate([encoded]).to(predictor.device).inputs.items()
+            if name in ("source", "source_lengths")
+        }
+        tree = tree_of_answer(predictor.model, inputs, settings, tokenizer)
+    else:
+        ids = encoded.inputs["target"].tolist()
+        tree = tree_of_writing(
+            predictor.model, ids, settings, tokenizer, predictor.task.options["context"]
+        )
+    score = f"{tree.score:.3f}".replace("-", "−")
+    titles = {
+        "en": f"Beam search: {tree.beams} beams; score of the answer {score}",
+        "zh-Hant": f"集束搜尋：{tree.beams} 條；答案的分數 {score}",
+    }
+    return [Picture(titles, beam_svg.svg(tree))]  # type: ignore[arg-type]
+
+
+def _rows(traces: list[Trace]) -> list[list[str]]:
+    """A row a token: its nats and what was expected there; of a long text the most surprising."""
+    found: list[tuple[float, list[str]]] = []
+    for trace in traces:
+        expected = trace.expected
+        assert expected is not None, "a trace of what writes has it"
+        before: list[Any] = []
+        for place, (cell, nats, choices) in enumerate(
+            zip(trace.source, expected.nats, expected.choices, strict=True)
+        ):
+            named = "  ".join(f"{one.label} {100 * one.probability:.0f} %" for one in before)
+            if nats is not None:
+                found.append(
+                    (
+                        nats,
+                        [
+                            cell.label,
+                            f"{nats:.2f}",
+                            named,
+                            "written" if place >= expected.written else "",
+                        ],
+                    )
+                )
+            before = sorted(choices, key=lambda one: -one.probability)[:MOST_NAMED]
+    kept = sorted(sorted(range(len(found)), key=lambda place: -found[place][0])[:MOST_ROWS])
+    return (
+        [["token", "nats", "expected there", ""], *(found[place][1] for place in kept)]
+        if found
+        else []
+    )
+
+
+def _note(trace: Trace, unread: int, has_tree: bool) -> str:
+    assert trace.expected is not None, "a trace of what writes has it"
+    said = []
+    for name, total in (
+        ("The text", trace.expected.given),
+        ("What was written", trace.expected.own),
+    ):
+        if total.tokens:
+            figures = [f"{total.tokens:,} tokens, {total.nats:.2f} nats"]
+            figures += (
+                [f"{total.bits_per_byte:.3f} bits per byte"]
+                if total.bits_per_byte is not None
+                else []
+            )
+            figures += (
+                [f"perplexity {total.perplexity:.2f}"] if total.perplexity is not None else []
+            )
+            said.append(f"{name}: {', '.join(figures)}.")
+    if trace.window[1] > 1:
+        said.append(
+            f"The text is read in {trace.window[1]} windows, each without what stands before it."
+        )
+    if "not_shown" in trace.notes:
+        said.append("What was written does not fit the context with the text and is not shown.")
+    if unread:
+        said.append(
+            f"Before it wrote, the model read only the end of the text: {unread:,} tokens were "
+            "dropped."
+        )
+    more = " and the beam tree" if has_tree else ""
+    return " ".join([*said, f"Attention, next tokens{more}: --html FILE."])

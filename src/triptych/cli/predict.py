@@ -1,0 +1,369 @@
+"""triptych predict, and the verbs that are it by name: texts, or stdin line for line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from ..errors import DataError, UsageError
+from .console import field, put, talk
+from .inputs import examples_of, read_passage, refuse_words
+from .prompting import NOTHING, Prompting, shots_ready
+
+if TYPE_CHECKING:
+    from ..data.example import Example
+    from ..inference.predictor import Predictor
+    from ..tasks.task import Prediction
+
+BLOCK = 2000  # lines of stdin that are sorted by length and answered together
+DECODING_ARENAS = 4  # heaps for the threads that decode
+BETWEEN = "\n----\n"  # answers of several lines
+NAMED = 3  # lines that a notice names
+OF_LABELS = ("classification", "tagging")  # tasks whose answers are labels
+OF_DRAWING = ("top_k", "top_p", "min_p", "seed")  # dials that mean nothing without a temperature
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Overrides = Annotated[dict[str, str] | None, Parameter(parse=False)]
+
+
+def predict(
+    run: str,
+    /,
+    *text: str,
+    to: str | None = None,
+    passage: str | None = None,
+    words: bool = False,
+    jsonl: bool = False,
+    truncate: int | None = None,
+    draft: str | None = None,
+    precision: Precision = "float32",
+    prompting: Annotated[Prompting, Parameter(name="*")] = NOTHING,
+    overrides: Overrides = None,
+) -> int:
+    """Answer texts; without any, stdin line for line. Dials of decoding are given as
+    --decoding.beams 5.
+
+    Parameters
+    ----------
+    run
+        Folder of a trained run.
+    text
+        One or several texts.
+    to
+        Target language, for a run that knows several.
+    passage
+        A file or a text in which the answer is to be found, for a run that answers questions.
+    words
+        The text is already split into words by spaces.
+    jsonl
+        One JSON object a line: the answer, its score, how many input tokens were not seen, and what
+            the task knows beside.
+    truncate
+        Read only the first so many tokens of a longer text, and say so.
+    draft
+        For a run that writes: a smaller run with the same tokenizer, or ngram. It proposes tokens,
+        several of which the run checks at once (--decoding.draft_tokens); greedy answers stay what
+        they are, and draws as probable as they were.
+    precision
+        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
+    """
+    check_truncate(truncate)
+    predictor = load_run(run, precision, draft)
+    settings = predictor.settings(**(changes := decoding_changes(overrides)))
+    tell_undrawn(changes, settings)
+    if to is not None:
+        predictor.refuse_to()
+    if words:
+        refuse_words(predictor)
+    inside = read_passage(passage)
+    if inside is not None and predictor.task.input == "passage":  # it is what is asked about
+        text, inside = (*text, inside), None
+    fixed = {**({} if inside is None else {"passage": inside}), **prompting.fixed(predictor)}
+    shots = prompting.shots(predictor)
+    failed = 0
+    for first, block in _blocks(text):
+        name = "text " if text else "stdin:"
+        places = [f"{name}{first + place}" for place in range(len(block))]
+        problems: dict[int, str] = {}
+        examples = examples_of(
+            block,
+            predictor,
+            places,
+            to,
+            fixed,
+            words,
+            problems,
+            blank=bool(text) and predictor.task.empty,
+        )
+        asked, own = (None, settings) if shots is None else shots_ready(shots, examples, settings)
+        failed += _answer(
+            predictor, own, block, examples, to, jsonl, truncate, problems, asked, bool(text), first
+        )
+    tell_drafts(predictor)
+    return int(failed > 0)
+
+
+def check_truncate(truncate: int | None) -> None:
+    if truncate is not None and truncate < 2:
+        raise UsageError(f"--truncate is {truncate}; it must be 2 or more.")
+
+
+def _named(verb: str, task: str) -> Callable[..., int]:
+    """`predict` under a task's own name."""
+
+    @wraps(predict)
+    def run_it(run: str, /, *text: str, **dials: Any) -> int:
+        demand(run, task)
+        return predict(run, *text, **dials)
+
+    run_it.__name__ = verb
+    return run_it
+
+
+def demand(run: str, task: str) -> None:
+    """Raise UsageError where `run` is for another task."""
+    from ..runs.run import Run
+
+    found = Run.open(run).read_config().task
+    if found != task:
+        raise UsageError(f"{run} is a run for {found}, not for {task}. Use: triptych predict {run}")
+
+
+classify = _named("classify", "classification")
+tag = _named("tag", "tagging")
+parse = _named("parse", "parsing")
+_complete = _named("complete", "language-modelling")
+
+
+@wraps(predict)
+def complete(run: str, /, *text: str, **dials: Any) -> int:
+    """`predict` for a run that writes; one prompt alone is answered as it is written."""
+    if (
+        len(text) != 1
+        or dials.get("jsonl")
+        or dials.get("truncate") is not None
+        or sys.stdout.closed
+    ):
+        return _complete(run, *text, **dials)
+    demand(run, "language-modelling")
+    prompting = dials.get("prompting", NOTHING)
+    told = (
+        prompting.examples,
+        prompting.template,
+        dials.get("to"),
+        dials.get("passage"),
+        dials.get("words") or None,
+    )
+    if any(one is not None for one in told):
+        return predict(run, *text, **dials)
+    return print_as_written(run, text[0], dials)
+
+
+def print_as_written(run: str, text: str, dials: dict[str, Any]) -> int:
+    """The answer to one text, piece by piece as it is written, unless several are wanted."""
+    changes = decoding_changes(dials.get("overrides"))
+    _refuse_bytes(text, 1)
+    if changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1:
+        return predict(run, text, **dials)
+    predictor = load_run(run, dials.get("precision", "float32"), dials.get("draft"))
+    tell_undrawn(changes, predictor.settings(**changes))
+    fixed = dials.get("prompting", NOTHING).fixed(predictor)
+    unread: list[int] = []
+    pieces, ended = (
+        predictor.stream(
+            {predictor.task.input: text, **fixed}, dials.get("to"), unread.append, **changes
+        ),
+        None,
+    )
+    while ended is None:
+        try:
+            put(next(pieces), end="", flush=True)
+        except StopIteration as end:
+            ended = bool(end.value)
+    print()
+    _tell(
+        ["text 1"] if not ended else [], [f"text 1 ({count:,} tokens)" for count in unread if count]
+    )
+    tell_drafts(predictor)
+    return 0
+
+
+def load_run(run: str, precision: Precision, draft: str | None = None) -> Predictor:
+    """A Predictor in a process that is ours alone, so that the allocator may be set for it. draft:
+    a run, or "ngram".
+    """
+    from ..inference.predictor import load
+    from ..runs.allocator import keep_freed_memory
+
+    keep_freed_memory(arenas=DECODING_ARENAS)
+    return load(run, precision, draft)
+
+
+def tell_undrawn(changes: dict[str, Any], settings: Any) -> None:
+    """Dials of drawing that were given where nothing is drawn."""
+    idle = [f"--decoding.{name}" for name in OF_DRAWING if name in changes]
+    if idle and settings.temperature == 0:
+        talk(
+            f"{' and '.join(idle)}: without --decoding.temperature nothing is drawn, so this "
+            "changes nothing."
+        )
+
+
+def tell_drafts(predictor: Predictor) -> None:
+    """What came of a draft."""
+    if predictor.drafted is not None and predictor.drafted.tally.steps:
+        talk(f"Draft: {predictor.drafted.tally}.")
+
+
+def decoding_changes(overrides: dict[str, str] | None) -> dict[str, Any]:
+    """Overrides of the table `decoding`, by type. Raises UsageError for those of other tables."""
+    from ..recipe.schema import nested
+
+    given = nested(overrides or {})
+    for table in given:
+        if table != "decoding":
+            key = next(key for key in overrides or {} if key.startswith(f"{table}."))
+            raise UsageError(
+                f"--{key} has no effect on a trained run; only --decoding.KEY can be changed here."
+            )
+    return given.get("decoding", {})
+
+
+def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
+    """(number of the first line, lines): the texts given, else stdin, line by line where a person
+    types.
+    """
+    if texts:
+        for number, one in enumerate(texts, 1):
+            _refuse_bytes(one, number)
+        yield 1, list(texts)
+        return
+    typing = sys.stdin.isatty()
+    if typing:
+        talk("One text a line; Ctrl-D ends.")
+    number, block = 1, []
+    for raw in sys.stdin.buffer:  # ends lines at "\n" alone
+        # as in files, where several were put together: it is no part of the text
+        raw = raw.removeprefix(BOM_UTF8)
+        try:
+            block.append(raw.rstrip(b"\r\n").decode())
+        except UnicodeDecodeError as error:
+            place = number + len(block)
+            if block:
+                yield number, block
+            raise DataError(
+                f"stdin:{place}: byte 0x{raw[error.start]:02X} is not UTF-8; the lines before it "
+                "are answered. Convert the text, for example: iconv -f latin1 -t utf-8"
+            ) from None
+        if typing or len(block) == BLOCK:
+            yield number, block
+            number, block = number + len(block), []
+    if block:
+        yield number, block
+
+
+def _refuse_bytes(text: str, number: int) -> None:
+    """Raise DataError for an argument of the command line that was not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DataError(
+            f"Text {number} is not UTF-8. Give it in a file, in UTF-8, on stdin."
+        ) from None
+
+
+def _answer(
+    predictor: Predictor,
+    settings: Any,
+    block: list[str],
+    examples: list[Example],
+    to: str | None,
+    jsonl: bool,
+    truncate: int | None,
+    problems: dict[int, str],
+    asked: list[Example] | None,
+    given: bool,
+    first: int,
+) -> int:
+    """Print the answers to a block; how many texts could not be read. asked: the prompts in which
+    the texts stand, if in any. first: the number of the first text, so that the same text is drawn
+    anew in another block.
+
+    given: on the command line, so answers need not keep to one line each: what was written in lines
+    stays so, with a line of hyphens between answers, and of one text alone all answers are shown.
+    """
+    alone = given and len(block) == 1
+
+    def shown(prediction: Prediction) -> list[Prediction]:
+        return [prediction, *prediction.alternatives] if alone else [prediction]
+
+    predictions = list(predictor.answer(asked or examples, settings, truncate, problems, first - 1))
+    for one in (
+        one for prediction in predictions if asked for one in (prediction, *prediction.alternatives)
+    ):
+        one.text = one.text.strip()
+    for place, (text, prediction) in enumerate(zip(block, predictions, strict=True)):
+        if jsonl:
+            name = predictor.task.input
+            told = prediction.to_json()
+            # "text" is the answer
+            asked_for = {"input" if name in told else name: getattr(examples[place], name) or text}
+            values = {**asked_for, **({"to": to} if to else {}), **told}
+            values |= {"error": problems[place]} if place in problems else {}
+            put(json.dumps(values, ensure_ascii=False))
+        elif predictor.task.block:
+            put(prediction.text, end="\n\n")
+        elif given and predictor.task.name == "language-modelling":
+            put(
+                *(one.text for one in shown(prediction)),
+                sep=BETWEEN,
+                end=BETWEEN if place + 1 < len(block) else "\n",
+            )
+        else:
+            put(
+                *(" ".join(one_line(predictor, one.text).split("\n")) for one in shown(prediction)),
+                sep="\n",
+            )
+    sys.stdout.flush()
+    if not (jsonl or alone) and any(one.alternatives for one in predictions):
+        talk("Only the best answer to each text is shown; --jsonl tells the others.")
+    for problem in problems.values():
+        talk(f"triptych: {problem} Its answer is left empty.")
+    _notices(predictions, [example.place for example in examples])
+    return len(problems)
+
+
+def one_line(predictor: Predictor, text: str) -> str:
+    """An answer that is made of labels, or of words with their tags, ready for a terminal; any
+    other as it is.
+    """
+    return field(text) if predictor.task.name in OF_LABELS else text
+
+
+def _notices(predictions: list[Prediction], places: list[str]) -> None:
+    cut = [place for place, one in zip(places, predictions, strict=True) if one.cut]
+    unseen = [
+        f"{place} ({one.truncated_input_tokens:,} tokens)"
+        for place, one in zip(places, predictions, strict=True)
+        if one.truncated_input_tokens
+    ]
+    _tell(cut, unseen)
+
+
+def _tell(cut: list[str], unseen: list[str]) -> None:
+    if cut:
+        talk(f"Cut at the maximum length (see --decoding.max_length): {some(cut)}.")
+    if unseen:
+        talk(f"Not all was seen of {some(unseen)}.")
+
+
+def some(names: list[str]) -> str:
+    return ", ".join(names[:NAMED]) + (
+        f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    )

@@ -1,0 +1,1 @@
+"""From Examples to batches: encoded arrays, order, windows, token shards, streams."""

@@ -1,0 +1,303 @@
+"""Sets larger than memory: texts are read one by one, cut into tokens once and kept in shards in
+the user's cache.
+
+What is held at any time is bounded: a sample for the tokenizer, the held-out texts, one shard.
+    Imports no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import DataError, UsageError
+from ..example import Example
+from ..formats.pairs import MARK, missing, not_utf8, tell_marks
+from ..formats.texts import as_it_is, bounded, files_in, texts_of
+from ..sets.catalog import cache_folder
+from ..split import sentence_key, split_of
+from .shards import INDEX, VERSION, Shards, Writer
+
+if TYPE_CHECKING:
+    from ..load import DataTable
+    from ..tokenizers.subwords import Tokenizer
+
+Report = Callable[[str], None]
+AUTOMATIC_BYTES = 1_000_000_000  # of text; more is streamed where the recipe does not say
+GZIP_RATIO = 3  # how much larger a text is than its .gz, about
+SAMPLE_CHARACTERS = 50_000_000  # what the tokenizer learns from
+HELD_CHARACTERS = 4_000_000  # of the validation part, and of the test part
+LINE_BYTES = 64_000_000  # a longer line is no line
+TOGETHER = 1_000_000  # characters that are cut into tokens side by side
+
+
+@dataclass(slots=True)
+class Thinned:
+    """Of a stream of texts as many as fit, evenly spread over it: every text at first, then every
+    second, every fourth, ...
+    """
+
+    characters: int
+    step: int = 1
+    seen: int = 0
+    held: int = 0
+    kept: list[Example] = dataclasses.field(default_factory=list)
+
+    def add(self, example: Example) -> None:
+        if self.seen % self.step == 0:
+            self.kept.append(example)
+            self.held += len(example.text or "")
+            while self.held > self.characters and len(self.kept) > 1:
+                self.kept, self.step = self.kept[::2], self.step * 2
+                self.held = sum(len(one.text or "") for one in self.kept)
+        self.seen += 1
+
+
+def resolved(data: DataTable, can_stream: bool) -> DataTable:
+    """The table with `stream` decided: as it says, else true for files of more than
+    AUTOMATIC_BYTES. Raises UsageError where it asks for what cannot be. can_stream: whether the
+    task reads ids from shards.
+    """
+    if data.stream:
+        if data.set is not None or data.train is None:
+            raise UsageError(
+                "data.stream reads your own text files: give data.train. A set of the catalogue "
+                "is read at once."
+            )
+        if not can_stream:
+            raise UsageError(
+                "data.stream is for language modelling, which reads plain text. Leave it out for "
+                "this task."
+            )
+        if data.examples is not None:
+            raise UsageError(
+                "data.examples picks from texts that are read at once, and data.stream does not. "
+                "Leave one of them out."
+            )
+        if data.shard_tokens < 1:
+            raise UsageError(f"data.shard_tokens is {data.shard_tokens}; it must be 1 or more.")
+    elif (
+        data.stream is None
+        and can_stream
+        and data.train is not None
+        and data.set is None
+        and data.examples is None
+    ):
+        sizes = [
+            size * GZIP_RATIO if name.endswith(".gz") else size
+            for name, size, _ in _marks(files_in(_names(data.train), data.verbatim))
+        ]
+        if sum(sizes) > AUTOMATIC_BYTES:
+            return dataclasses.replace(data, stream=True)
+    return data
+
+
+class Corpus:
+    """The training texts of a recipe that are too many for memory."""
+
+    def __init__(self, data: DataTable, report: Report | None = None) -> None:
+        self._data, self._tell = data, report or (lambda message: None)
+        self.paths = files_in(_names(data.train or []), data.verbatim)
+        self._key = (data.listed(("text",)) or ["text"])[0]
+        self._missing = [name for name in ("validation", "test") if getattr(data, name) is None]
+
+    def texts(self, report: Report | None = None) -> Iterator[tuple[int, Example]]:
+        """(number of its file, text), one after the other. report: gets what `sources.lines_of`
+        says of byte order marks.
+        """
+        for number, path in enumerate(self.paths):
+            for example in texts_of(
+                _lines(path, report), path, self._key, as_it_is(path, self._data.verbatim)
+            ):
+                yield number, example
+
+    def part(self, example: Example) -> str:
+        """The part that a text belongs to; what has a file of its own takes nothing from here."""
+        part = split_of(sentence_key(example.text or "")) if self._missing else "train"
+        return part if part in self._missing else "train"
+
+    @cached_property
+    def survey(self) -> dict[str, Thinned]:
+        """From one reading of all texts: of each part an even sample that memory holds."""
+        found = {
+            part: Thinned(SAMPLE_CHARACTERS if part == "train" else HELD_CHARACTERS)
+            for part in ("train", *self._missing)
+        }
+        for _, example in self.texts(self._tell):
+            found[self.part(example)].add(example)
+        sample, held = found["train"], sum(found[part].seen for part in self._missing)
+        if held and not sample.seen:
+            files = " and ".join(f"data.{part}" for part in self._missing)
+            raise DataError(
+                f"There is nothing to train on: all texts ({held:,}) fall to what is held out. "
+                f"Name {files}."
+            )
+        self._tell(
+            f"{len(self.paths):,} files are streamed: {sum(one.seen for one in found.values()):,} "
+            f"texts, {sample.seen:,} to train on; the sample for tokenizer and first look has "
+            f"{len(sample.kept):,} of them, {sample.held:,} characters."
+        )
+        return found
+
+    def held(self, part: str) -> list[Example]:
+        """Of a part that has no file of its own, what is kept for it."""
+        held = self.survey[part]
+        if len(held.kept) < held.seen:
+            self._tell(f"{part}: {len(held.kept):,} of {held.seen:,} texts, evenly spread.")
+        return held.kept
+
+    def folder(self, tokenizer: Tokenizer) -> Path:
+        """Where the shards belong: another text, tokenizer or size of shards gives another
+        folder.
+        """
+        about = [
+            VERSION,
+            _marks(self.paths),
+            self._key,
+            self._missing,
+            self._data.shard_tokens,
+            self._data.verbatim,
+            tokenizer.fingerprint,
+        ]
+        return (
+            cache_folder() / "shards" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
+        )
+
+    def find(self, tokenizer: Tokenizer) -> Shards | None:
+        """The shards where they are already written."""
+        folder = self.folder(tokenizer)
+        return Shards.open(folder) if (folder / INDEX).is_file() else None
+
+    def shards(self, tokenizer: Tokenizer, writes: bool = True) -> Shards:
+        """The shards, written where they are not there yet. writes: of several processes of a
+        machine one; the others wait.
+        """
+        folder = self.folder(tokenizer)
+        while not writes and not (folder / INDEX).is_file():
+            time.sleep(0.5)
+        found = self.find(tokenizer)
+        if found is not None:
+            self._tell(
+                f"Token shards: {folder}, {len(found.sizes):,} with {found.tokens:,} tokens."
+            )
+            return found
+        aside = folder.with_name(f"{folder.name}.{os.getpid()}.writing")
+        try:
+            self._write(aside, tokenizer)
+            # else another process was faster, and wrote the same
+            if not (folder / INDEX).is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                os.rename(aside, folder)
+        except OSError as problem:
+            raise DataError(
+                f"{folder} cannot be written: {problem.strerror or problem}. Name another folder "
+                "with XDG_CACHE_HOME."
+            ) from None
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return Shards.open(folder)
+
+    def _write(self, folder: Path, tokenizer: Tokenizer) -> None:
+        held = self.held("validation") if "validation" in self._missing else []
+        writer = Writer(folder, tokenizer.vocabulary_size, self._data.shard_tokens)
+        training = ((number, one) for number, one in self.texts() if self.part(one) == "train")
+        told = time.monotonic()
+        texts = 0
+        for batch in _batches(training):
+            for (number, one), ids in zip(
+                batch, tokenizer.encode_batch([one.text or "" for _, one in batch]), strict=True
+            ):
+                writer.add(bounded(ids, one, tokenizer), number, int(one.place.rsplit(":", 1)[1]))
+            texts += len(batch)
+            if time.monotonic() - told > 30:
+                told = time.monotonic()
+                self._tell(
+                    f"Cutting into tokens: {texts:,} texts, {len(writer.shards):,} shards written."
+                )
+        if not texts:
+            raise DataError("There is nothing to train on: the training data holds no text.")
+        writer.finish(
+            held, tokenizer=tokenizer.fingerprint, sources=[path.name for path in self.paths]
+        )
+        self._tell(
+            f"Token shards: {len(writer.shards):,} written to "
+            f"{folder.with_name(self.folder(tokenizer).name)}; they serve again."
+        )
+
+
+def _batches(found: Iterator[tuple[int, Example]]) -> Iterator[list[tuple[int, Example]]]:
+    """Texts together that have TOGETHER characters."""
+    batch, held = [], 0
+    for number, one in found:
+        batch.append((number, one))
+        held += len(one.text or "")
+        if held >= TOGETHER:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+
+
+def _names(given: str | list[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _marks(paths: list[Path]) -> list[tuple[str, int, int]]:
+    """By what files are known again without reading them: path, bytes, time of the last change
+    (ns).
+    """
+    found: list[tuple[str, int, int]] = []
+    for path in paths:
+        try:
+            about = path.stat()
+        except OSError:
+            raise missing(path) from None
+        found.append((str(path.resolve()), about.st_size, about.st_mtime_ns))
+    return found
+
+
+def _lines(path: Path, report: Report | None = None) -> Iterator[str]:
+    """The lines of a UTF-8 file, plain or gzipped, one at a time. Raises DataError naming the line
+    that cannot be read.
+    """
+    number, marked = 0, list[int]()
+    try:
+        with _opened(path) as file:
+            while raw := file.readline(LINE_BYTES):
+                number += 1
+                if len(raw) == LINE_BYTES and not raw.endswith(b"\n"):
+                    raise DataError(
+                        f"{path}:{number}: the line has over {LINE_BYTES:,} bytes. A set that is "
+                        "streamed is read line by line: cut it into lines, for example with fold "
+                        "-s."
+                    )
+                try:
+                    line = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+                except UnicodeDecodeError as problem:
+                    raise not_utf8(
+                        f"{path}:{number}",
+                        raw[problem.start],
+                        raw[:2] in (b"\xff\xfe", b"\xfe\xff"),
+                    ) from None
+                marked += [number] * (number > 1 and line.startswith(MARK))
+                yield line.lstrip(MARK)
+        tell_marks(str(path), marked, report)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
+        raise DataError(f"{path} is not a whole gzip file ({problem}). Copy it again.") from None
+    except OSError as problem:
+        raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
+
+
+def _opened(path: Path) -> Any:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")

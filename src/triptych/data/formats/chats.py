@@ -1,0 +1,175 @@
+"""Conversations to learn from, and answers of which one is preferred: JSONL, or a JSON list of the
+same objects. Imports no torch.
+
+{"messages": [{"role", "content"}, ...]}, or Alpaca's {"instruction", "input", "output"} (Taori et
+al. 2023) as two turns. A preference is {"prompt": text or messages, "chosen": text, "rejected":
+text}; its prompt may stand under "messages" too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import DataError
+from ..example import Example
+from .messages import Messages, messages_of, text_of
+from .pairs import lines_of
+
+if TYPE_CHECKING:
+    from ..load import DataTable
+
+Report = Callable[[str], None]
+BETWEEN = re.compile(r"\s*(,?)\s*")  # two items of a JSON list
+
+
+def read(
+    names: Sequence[str], data: DataTable, needs: Sequence[str], report: Report | None = None
+) -> list[Example]:
+    """The conversations of several files, each with a turn of the assistant; Alpaca's records
+    without an answer are left out.
+
+    Raises DataError naming file, line and key of what cannot be read, UsageError for an unknown
+    role.
+    """
+    return _read(names, conversation, "conversations", report)
+
+
+def read_preferences(
+    names: Sequence[str], data: DataTable, needs: Sequence[str], report: Report | None = None
+) -> list[Example]:
+    """Prompts with a chosen and a rejected answer. Raises as `read`."""
+    return _read(names, preference, "preferences", report)
+
+
+def _read(
+    names: Sequence[str],
+    make: Callable[[dict[str, Any], str], Example | None],
+    what: str,
+    report: Report | None,
+) -> list[Example]:
+    found: list[Example] = []
+    for name in names:
+        made = [
+            make(values, place)
+            for place, values in records("\n".join(lines_of(name, report)), name)
+        ]
+        kept = [one for one in made if one is not None]
+        for one in kept:
+            one.place = f"{Path(name).name}:{one.place.rsplit(':', 1)[1]}"
+        if report is not None:
+            empty = (
+                f"; {len(made) - len(kept):,} have an empty output and are left out"
+                if len(kept) < len(made)
+                else ""
+            )
+            report(f"{Path(name).name}: {len(kept):,} {what}{empty}")
+        found += kept
+    return found
+
+
+def records(text: str, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(file:line, object) of a JSON list's items, or of each line of JSONL."""
+    for place, value in (
+        _items(text, where) if text.lstrip().startswith("[") else _lines(text, where)
+    ):
+        if not isinstance(value, dict):
+            raise DataError(
+                f'{place}: no object but {type(value).__name__}. Write {{"messages": [...]}}, one '
+                "a line or as a JSON list."
+            )
+        yield place, value
+
+
+def _lines(text: str, where: str) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield f"{where}:{number}", json.loads(line)
+            except (ValueError, RecursionError) as problem:
+                raise DataError(
+                    f"{where}:{number}: not JSON ({problem}). JSONL holds one object a line."
+                ) from None
+
+
+def _items(text: str, where: str) -> Iterator[tuple[str, Any]]:
+    """A list item by item, so that every one has its line."""
+    decoder, place, line, counted, first = json.JSONDecoder(), text.index("[") + 1, 1, 0, True
+    while True:
+        gap = BETWEEN.match(text, place)
+        assert gap is not None, "it matches nothing as well"
+        place = gap.end()
+        line, counted = line + text.count("\n", counted, place), place
+        if not gap[1] and text.startswith("]", place):
+            return
+        if bool(gap[1]) == first:  # a comma stands before every item but the first
+            raise DataError(
+                f"{where}:{line}: the JSON list is not closed with ], or a comma is missing. It "
+                "may be cut off; copy it again."
+            )
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError) as problem:
+            raise DataError(
+                f"{where}:{line}: not JSON ({problem}). The file may be cut off; copy it again."
+            ) from None
+        yield f"{where}:{line}", value
+        place, first = end, False
+
+
+def conversation(values: dict[str, Any], place: str) -> Example | None:
+    """One record as an Example with `messages`; None for an Alpaca record whose output is empty."""
+    if "messages" in values:
+        messages = messages_of(values["messages"], place)
+        if not any(one["role"] == "assistant" for one in messages):
+            raise DataError(
+                f"{place}: messages hold no turn of the assistant, so there is nothing to learn "
+                "from them."
+            )
+        return Example(messages=messages, place=place)
+    if "instruction" not in values or "output" not in values:
+        raise DataError(
+            f"{place}: no 'messages', and no 'instruction' with 'output'; the keys are "
+            f"{', '.join(values) or 'none'}."
+        )
+    if isinstance(values["output"], str) and not values["output"].strip():
+        return None
+    return Example(messages=instructed(values, place), place=place)
+
+
+def instructed(values: dict[str, Any], place: str) -> Messages:
+    """Alpaca's record as two turns: the instruction, with its input after an empty line where it
+    has one, and the output.
+    """
+    asked, given = text_of(values, "instruction", place), values.get("input")
+    if given is not None and not (isinstance(given, str) and not given.strip()):
+        asked += "\n\n" + text_of(values, "input", place)
+    return [
+        {"role": "user", "content": asked},
+        {"role": "assistant", "content": text_of(values, "output", place)},
+    ]
+
+
+def preference(values: dict[str, Any], place: str) -> Example:
+    """One record as an Example with `messages`, `chosen` and `rejected`."""
+    key = next((name for name in ("messages", "prompt") if name in values), None)
+    if key is None:
+        raise DataError(
+            f"{place}: there is no 'prompt' (a text) and no 'messages'; the keys are "
+            f"{', '.join(values) or 'none'}."
+        )
+    messages = messages_of(values[key], place)
+    if messages[-1]["role"] != "user":
+        raise DataError(
+            f"{place}: the last of '{key}' is a turn of the {messages[-1]['role']}; the answers "
+            "are to a turn of the user."
+        )
+    chosen, rejected = text_of(values, "chosen", place), text_of(values, "rejected", place)
+    if chosen == rejected:
+        raise DataError(
+            f"{place}: 'chosen' and 'rejected' are the same text, so nothing is preferred."
+        )
+    return Example(messages=messages, chosen=chosen, rejected=rejected, place=place)

@@ -1,0 +1,252 @@
+"""Users' texts with what they are to be judged as: TSV, CSV or JSONL with text (and text_pair) and
+label, labels or value.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import DataError
+from ..example import Example
+from .choosing import HEADER, Choice, Columns, Remark, choose, sample_of
+from .headers import NAMES
+from .json_lines import brief, object_of, text_of
+from .pairs import Format, body_of, chosen_of, lines_of, sniffed, stop, with_header
+
+if TYPE_CHECKING:
+    from ..load import DataTable
+
+Wrong = Callable[[str, str], None]
+LEARNT = ("label", "labels", "value")
+
+
+def read(
+    names: Sequence[str],
+    data: DataTable,
+    needs: Sequence[str],
+    report: Callable[[str], None] | None = None,
+) -> list[Example]:
+    """The Examples of one or several files. data.columns, or data.fields in the order of `needs`:
+    the columns or keys.
+
+    Texts that are empty are left out, and counted. Raises DataError naming file and line of the
+    first thing that cannot be read.
+    """
+    tell = report or (lambda message: None)
+    found, empty = [], 0
+    for name in names:
+        for example in records(name, data.named(needs), needs, tell):
+            if all(
+                (getattr(example, field) or "").strip() for field in needs if field not in LEARNT
+            ):
+                found.append(example)
+            else:
+                empty += 1
+    if empty:
+        tell(
+            f"{', '.join(Path(name).name for name in names)}: {empty:,} lines without text are "
+            "left out; triptych data check lists them."
+        )
+    return found
+
+
+def records(
+    name: str | Path,
+    columns: Columns | None,
+    needs: Sequence[str],
+    tell: Callable[[str], None] = lambda message: None,
+    wrong: Wrong = stop,
+    remark: Callable[[Remark], None] | None = None,
+) -> Iterator[Example]:
+    """Every line as an Example, also those without text; `wrong` gets the place and reason of what
+    cannot be one.
+
+    remark: what is guessed of the file; it is told unless another way is given.
+    """
+    path = Path(name)
+    lines = lines_of(path, tell)
+    form, choice = layout_of(path, lines, columns, needs)
+    tell(str(form))
+    if form.kind == "text":
+        raise DataError(
+            f"{path} has one text a line and no second column. Write "
+            f"{' and '.join(called(needs))} with a tab between them, or as JSONL."
+        )
+    for one in choice.remarks:
+        (remark or (lambda found: tell(str(found))))(one)
+    for number, values in (
+        _of_objects(lines, form, choice, needs, wrong)
+        if form.kind == "jsonl"
+        else (
+            (number, dict(zip(needs, cells, strict=True)))
+            for number, cells in body_of(lines, form, choice, called(needs), wrong)
+        )
+    ):
+        try:
+            values = {need: _value(need, values[need]) for need in needs}
+        except ValueError as problem:
+            wrong(f"{path}:{number}", str(problem))
+        else:
+            several = values.get("target")
+            if isinstance(several, list):
+                values |= {"target": several[0], "references": several}
+            yield Example(**values, place=f"{path.name}:{number}")
+
+
+def layout_of(
+    path: Path, lines: list[str], columns: Columns | None, needs: Sequence[str]
+) -> tuple[Format, Choice]:
+    """What a file is, and which of its columns or keys hold `needs`."""
+    form = sniffed(path, lines, [])
+    if form.kind == "text":
+        return form, Choice(())
+    known = usual_names(needs)
+    if not columns and form.kind != "jsonl" and chosen_of(form.first, known) is None:
+        _refuse_half_a_header(form, needs)
+    choice = choose(form, lines, needs, known, columns)
+    return form if form.kind == "jsonl" else with_header(form, form.first, choice.header), choice
+
+
+def called(needs: Sequence[str]) -> list[str]:
+    """The fields as files name them."""
+    return [NAMES[need][0] for need in needs]
+
+
+def usual_names(needs: Sequence[str]) -> list[tuple[str, ...]]:
+    """All usual names of the fields together, no name twice."""
+    return [
+        one
+        for one in itertools.product(*(NAMES[need] for need in needs))
+        if len(set(one)) == len(one)
+    ]
+
+
+def _refuse_half_a_header(form: Format, needs: Sequence[str]) -> None:
+    """Raise DataError where the first line names some of the columns of a labelled text and not the
+    others: it is no text.
+    """
+    written = {cell.lower() for cell in form.first}
+    missing = [need for need in needs if written.isdisjoint(NAMES[need])]
+    if needs[-1] in LEARNT and 0 < len(missing) < len(needs):
+        raise DataError(
+            f"{form.path}:{form.begins}: this looks like a header ({', '.join(form.first)}), and "
+            f"no column is called {' or '.join(missing)}. Rename one, or name the columns in "
+            f"data.columns, by name or number: --columns {sample_of(needs, form, True)}; with "
+            "header=no where this is no header."
+        )
+
+
+def _of_objects(lines: list[str], form: Format, choice: Choice, needs: Sequence[str], wrong: Wrong,
+                ) -> Iterator[tuple[int, dict[str, Any]]]:  # fmt: skip
+    keys = dict(zip(needs, map(str, choice.columns), strict=True))
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                values = object_of(line)
+                for need, key in keys.items():
+                    if key not in values or need not in (*LEARNT, "target"):
+                        text_of(values, key)  # says what is wrong
+            except ValueError as problem:
+                wrong(f"{form.path}:{number}", str(problem))
+            else:
+                yield number, {need: values[key] for need, key in keys.items()}
+
+
+def _value(need: str, given: Any) -> Any:
+    """A cell or a JSON value as the field holds it. Raises ValueError saying what is wrong with
+    it.
+    """
+    if need == "labels":
+        return _labels(given)
+    if need == "target":
+        return _targets(given)
+    if need == "value":
+        try:
+            number = float(given) if not isinstance(given, bool) else math.nan
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError(f"the value {brief(given)} is no number.")
+        return number
+    if need == "label":
+        if isinstance(given, bool) or not isinstance(given, str | int):
+            raise ValueError(f"the label is {brief(given)}; it must be a text or a whole number.")
+        if not str(given).strip():
+            raise ValueError("the label is missing.")
+        return str(given).strip()
+    return given.strip()
+
+
+def _targets(given: Any) -> str | list[str]:
+    """A text, or a list of them: several versions of what is to be written, as texts or as SQuAD's
+    {"text": ...}.
+    """
+    several = given if isinstance(given, list) else [given]
+    texts = [
+        text_of({"target": one.get("text") if isinstance(one, dict) else one}, "target").strip()
+        for one in several
+    ]
+    kept = [text for text in texts if text]
+    return kept if isinstance(given, list) and kept else "".join(kept)
+
+
+def _labels(given: Any) -> list[str]:
+    """["a", "b"] from a list, from its JSON, or from "a|b"; nothing is no label."""
+    if isinstance(given, str):
+        given = given.strip()
+        if given.startswith("["):
+            try:
+                given = json.loads(given)
+            except (ValueError, RecursionError) as problem:
+                raise ValueError(
+                    f"the labels {given[:60]!r} are no JSON list ({problem})."
+                ) from None
+        else:
+            given = given.split("|") if given else []
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise ValueError(
+            f"the labels are {brief(given)}; they must be a list of texts, or one text with | "
+            "between them."
+        )
+    return list(dict.fromkeys(one.strip() for one in given if one.strip()))
+
+
+def needs_of(name: str | Path, columns: Columns | None = None) -> tuple[str, ...] | None:
+    """Which fields a file seems to hold: by its header or keys, else two columns whose second has
+    few values. None: others.
+
+    columns: what is known of it; fields that are named there are held.
+    """
+    path = Path(name)
+    lines = lines_of(path)
+    form, given = sniffed(path, lines, []), [need for need in columns or {} if need != HEADER]
+    learnt = [need for need in LEARNT if need in given]
+    if "text" in given and learnt:
+        return (*[need for need in ("text", "text_pair") if need in given], *learnt[:1])
+    headed = (columns or {}).get(HEADER) != "no"
+    for needs in (
+        (*texts, one)
+        for texts, one in itertools.product((("text", "text_pair"), ("text",)), LEARNT)
+    ):
+        open_ = [need for need in needs if need not in given]
+        if (
+            headed
+            and len(open_) == len(needs) - len(given)
+            and chosen_of(form.first, usual_names(open_))
+        ):
+            return needs
+    if form.kind not in ("tsv", "csv") or len(form.first) != 2 or given:
+        return None
+    choice = choose(form, lines, ("text", "label"), [], columns)
+    rows = [
+        cells
+        for _, cells in body_of(lines, form, choice, ("text", "label"), lambda place, reason: None)
+    ]
+    labels = {label.strip() for _, label in rows}
+    few = len(rows) >= 4 and len(labels) <= max(2, len(rows) // 10) and max(map(len, labels)) <= 60
+    return ("text", "label") if few and len({text for text, _ in rows}) > len(labels) else None

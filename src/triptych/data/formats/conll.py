@@ -1,0 +1,285 @@
+"""Files of one word a line with its tag in a column (CoNLL 2003, CoNLL-U and their kin) to Examples
+with words and tags.
+
+An empty line, or one of white space alone, ends a sentence. Columns stand between tabs where the
+first line has one, else between spaces. Columns before the word may number the sentences and words
+(1 or 0, w1, 1.1, s1 1). In such files lines with "#" are comments, "# text = " gives the text as it
+was written, and so does SpaceAfter=No of CoNLL-U; elsewhere the words are joined by spaces.
+`-DOCSTART-` lines are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..example import Example
+from . import bio
+from .conll_layout import DOCUMENT, NUMBER, NUMBERED, Layout, sniff
+from .pairs import lines_of, stop
+
+if TYPE_CHECKING:
+    from ..load import DataTable
+
+Wrong = Callable[[str, str], None]  # ("file:line", reason); `stop` raises DataError
+MISC = 9
+NAMED = 3  # places that a notice names
+_RANGE, _EMPTY = re.compile(r"(\d{1,9})-(\d{1,9})"), re.compile(r"\d+\.\d+")
+# before a sentence, also where it has as many columns as a word's line
+_COMMENT = re.compile(r"# (?:id|sent_id|newdoc|newpar|text)\b")
+
+
+@dataclass(slots=True)
+class Sentence:
+    """One block of a file. lines: the line number of each word; joined: (first word, word after the
+    last, form) of tokens that hold several words; glued: numbers of words with no space behind
+    them, None where nothing says so.
+    """
+
+    words: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    joined: list[tuple[int, int, str]] = field(default_factory=list)
+    glued: set[int] | None = None
+    text: str | None = None
+    number: int | None = None  # the last word's, where words are numbered as in CoNLL-U
+
+
+def read(
+    names: Sequence[str],
+    data: DataTable,
+    needs: Sequence[str],
+    report: Callable[[str], None] | None = None,
+) -> list[Example]:
+    """Examples with text, words and tags of own files. data.columns or data.fields: those of words
+    and tags, "1" and "4" or, of CoNLL-U, "form" and "upos".
+
+    Raises DataError with file and line for a line that lacks a column and a tag that cannot be; a
+    tag that continues no span is read as conlleval reads it, and told.
+    """
+    found = []
+    for name in names:
+        found += examples_of(
+            lines_of(name, report), str(name), data.listed(("words", "tags")), report=report
+        )
+    return found
+
+
+def examples_of(
+    lines: Sequence[str],
+    where: str,
+    fields: Sequence[str] | None = None,
+    *,
+    changed: Mapping[str, str] | None = None,
+    spaceless: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> list[Example]:
+    """The Examples of a file's lines. changed: tags to be read as others; spaceless: no spaces
+    between words of Chinese.
+    """
+    layout = sniff(lines, where, fields)
+    found = list(sentences(lines, where, layout, stop))
+    for one in found:
+        one.tags = [(changed or {}).get(tag, tag) for tag in one.tags]
+    scheme = bio.scheme_of(tag for one in found for tag in one.tags)
+    repaired: list[int] = []  # line numbers
+    examples = []
+    for one in found:
+        if scheme != "plain":
+            check_tags(one, where, scheme, stop)
+            wrong = bio.broken(one.tags, scheme)
+            repaired += [one.lines[min(place, len(one.lines) - 1)] for place in wrong]
+            one.tags = bio.converted(one.tags, scheme) if wrong else one.tags
+        text, words = text_of(one, spaceless)
+        examples.append(
+            Example(text=text, words=words, tags=one.tags, place=f"{where}:{one.lines[0]}")
+        )
+    if report is not None:
+        kind = "plain tags" if scheme == "plain" else scheme.upper()
+        report(
+            f"{where}: {layout}, {kind}, {len(examples):,} sentences, "
+            f"{sum(len(one.tags or ()) for one in examples):,} words."
+        )
+        if repaired:
+            first = ", ".join(f"{Path(where).name}:{line}" for line in repaired[:NAMED])
+            more = ", ..." if len(repaired) > NAMED else ""
+            report(
+                f"{where}: {len(repaired):,} tags continue no span ({first}{more}); they are read "
+                "as conlleval reads them (I- begins one). List them with: triptych data check "
+                f"{where}"
+            )
+    return examples
+
+
+def sentences(lines: Sequence[str], where: str, layout: Layout, wrong: Wrong) -> Iterator[Sentence]:
+    """The blocks that hold a word. What cannot be read is told to `wrong` and left out."""
+    one, begun, fine, joined = Sentence(), False, True, 0
+    for number, line in enumerate([*lines, ""], 1):
+        if not line.strip():
+            if fine and one.joined and one.joined[-1][1] > len(one.words):
+                wrong(
+                    f"{where}:{joined}",
+                    f"wrong range: the token '{one.joined.pop()[2]}' goes on behind the "
+                    "sentence's last word.",
+                )
+            if one.words:
+                yield one
+            elif begun:
+                wrong(f"{where}:{number}", "empty sentence: comments, but no word.")
+            one, begun, fine = Sentence(), False, True
+        elif _is_comment(line, one, layout):
+            begun = begun or layout.ids > 0
+            if line.startswith("# text = "):
+                one.text = line.removeprefix("# text = ").strip()
+        else:
+            before = len(one.joined)
+            reason = _add(one, number, layout.cells(line), layout)
+            joined = number if len(one.joined) > before else joined
+            if reason:
+                if not layout.tabs and line[0] in " \t":
+                    reason += " The line begins with white space, where its word should stand."
+                wrong(f"{where}:{number}", reason)
+                fine = False
+
+
+def _is_comment(line: str, one: Sentence, layout: Layout) -> bool:
+    """Whether a line is a comment: any with "#" where words are numbered, else one before a
+    sentence that cannot be a word.
+    """
+    if not line.startswith("#") or layout.ids:
+        return line.startswith("#")
+    return not one.words and (
+        len(layout.cells(line)) != layout.columns or _COMMENT.match(line) is not None
+    )
+
+
+def _add(one: Sentence, number: int, cells: list[str], layout: Layout) -> str | None:
+    """A line into its sentence; what is wrong with it, if anything is."""
+    if cells[0].startswith(DOCUMENT):
+        return None
+    needed = max(layout.word, layout.tag, layout.ids - 1) + 1
+    if len(cells) < needed or (layout.columns is not None and len(cells) != layout.columns):
+        most = f"at least {needed}" if layout.columns is None else str(layout.columns)
+        return f"wrong columns: {len(cells)}, and {most} are needed ({layout})."
+    if not cells[layout.word]:
+        return "no word: its column is empty."
+    given = cells[layout.ids - 1] if layout.ids else ""
+    if layout.bare and not NUMBER.fullmatch(given):
+        return _add_token(one, given, cells, layout)
+    if layout.ids and not NUMBERED.fullmatch(given):
+        return f"wrong number: '{given[:40]}' in column {layout.ids}, which counts the words."
+    if not cells[layout.tag]:
+        return "no tag: its column is empty."
+    if not (one.joined and len(one.words) < one.joined[-1][1]):
+        _glue(one, cells, len(one.words))
+    one.words.append(cells[layout.word])
+    one.tags.append(cells[layout.tag])
+    one.lines.append(number)
+    one.number = int(given) if layout.bare else None
+    return None
+
+
+def _add_token(one: Sentence, given: str, cells: list[str], layout: Layout) -> str | None:
+    """A token of several words, which follow, into its sentence; an empty node, "8.1", stands for
+    no word of the text.
+    """
+    parts = _RANGE.fullmatch(given)
+    if parts is None:
+        problem = f"wrong number: '{given[:40]}' in column {layout.ids}, which counts the words."
+        return None if _EMPTY.fullmatch(given) else problem
+    first, last, words = int(parts[1]), int(parts[2]), len(one.words)
+    if (
+        last <= first
+        or (one.number is not None and first != one.number + 1)
+        or (one.joined and words < one.joined[-1][1])
+    ):
+        after = "the first word" if one.number is None else f"word {one.number}"
+        return (
+            f"wrong range: '{given}' behind {after}; it must begin at the next word, after "
+            "earlier ranges, and hold two words or more."
+        )
+    one.joined.append((words, words + last - first + 1, cells[layout.word]))
+    _glue(one, cells, words + last - first)
+    return None
+
+
+def _glue(one: Sentence, cells: list[str], word: int) -> None:
+    if any("SpaceAfter=No" in cell.split("|") for cell in cells[MISC:]):
+        one.glued = {*(one.glued or ()), word}
+
+
+def check_tags(one: Sentence, where: str, scheme: bio.Scheme, wrong: Wrong) -> None:
+    for line, tag in zip(one.lines, one.tags, strict=True):
+        if not bio.is_tag(tag):
+            wrong(
+                f"{where}:{line}",
+                f"impossible tag: '{tag}' beside {scheme.upper()} tags, which are O or a letter "
+                "and a type, like B-PER.",
+            )
+
+
+def text_of(one: Sentence, spaceless: bool = False) -> tuple[str, list[tuple[int, int]]]:
+    """The text, and [start, end) of each word in it: as the file gives it where the words are found
+    in it, else put together.
+    """
+    tokens = _tokens(one)
+    if one.text is not None:
+        places, at = [], 0
+        for form, _, _ in tokens:
+            at += len(one.text[at:]) - len(one.text[at:].lstrip())
+            if not one.text.startswith(form, at):
+                break
+            places.append((at, at + len(form)))
+            at += len(form)
+        if len(places) == len(tokens):
+            return one.text, _of_words(one, tokens, places)
+    text, places = "", []
+    for form, _, last in tokens:
+        places.append((len(text), len(text) + len(form)))
+        text += form
+        if last < len(one.words) and not _close(one, last, spaceless):
+            text += " "
+    return text, _of_words(one, tokens, places)
+
+
+def _tokens(one: Sentence) -> list[tuple[str, int, int]]:
+    """(form, first word, word after the last) of everything that stands in the text."""
+    tokens, at, ranges = [], 0, {first: (last, form) for first, last, form in one.joined}
+    while at < len(one.words):
+        last, form = ranges.get(at, (at + 1, one.words[at]))
+        last = min(last, len(one.words))
+        tokens.append((form, at, last))
+        at = last
+    return tokens
+
+
+def _close(one: Sentence, word: int, spaceless: bool) -> bool:
+    """Whether no space stands before a word."""
+    if spaceless:
+        return not (_latin(one.words[word - 1][-1]) and _latin(one.words[word][0]))
+    return one.glued is not None and word - 1 in one.glued
+
+
+def _latin(character: str) -> bool:
+    return character.isalnum() and ord(character) < 0x2E80
+
+
+def _of_words(
+    one: Sentence, tokens: list[tuple[str, int, int]], places: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Words of one token stand one after the other where their forms make it up; else each has all
+    its characters.
+    """
+    found = []
+    for (form, first, last), (start, end) in zip(tokens, places, strict=True):
+        words = one.words[first:last]
+        if last - first == 1 or "".join(words) != form:
+            found += [(start, end)] * (last - first)
+            continue
+        for word in words:
+            found.append((start, start + len(word)))
+            start += len(word)
+    return found

@@ -1,0 +1,437 @@
+"""Passages with questions and answers that are spans of them: SQuAD's JSON (Rajpurkar et al. 2016,
+2018), plain, .gz or in a tar.
+
+{"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers": [{"text",
+"answer_start"}], "is_impossible"}]}]}]}.
+A JSONL file holds one question a line: {"question", "passage" or "context", "answers": [{"text",
+"start" or "answer_start"}]}; there and here an answer may be its text alone. Offsets count
+characters; "27" and 27.0 are read as 27. One that does not fit is found again where the text stands
+near it, or only once in the passage.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from ...errors import DataError
+from ..example import Example
+from .json_lines import brief
+from .pairs import LONGEST_DOCUMENT_BYTES, read_bytes, stop
+
+if TYPE_CHECKING:
+    from ..load import DataTable
+
+# characters; how far from its offset an answer is looked for where it stands in the passage more
+# than once
+NEAR = 50
+# the start of a reference that does not stand in the passage: scored against, not learnt from
+ELSEWHERE = -1
+NAMED = 3  # places that a notice names
+Wrong = Callable[[str, str], None]  # (place, reason)
+_DIGITS = re.compile(r"\s*([+-]?\d{1,18})(?:\.0*)?\s*")  # an offset written as a text
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One question, the article that its passage is from, and the answers that were not where their
+    offset says.
+    """
+
+    example: Example
+    article: str = ""
+    moved: tuple[str, ...] = ()  # each answer that was found again, in words
+    lost: tuple[str, ...] = ()  # each that was not
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was passed over while reading, by place."""
+
+    moved: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+
+
+def read(
+    names: Sequence[str],
+    data: DataTable,
+    needs: Sequence[str] = (),
+    report: Callable[[str], None] | None = None,
+) -> list[Example]:
+    """The questions of files with passages, each with `place` = file#question-id and
+    `source_language` = data.source.
+
+    No answers means that the passage holds none. A question none of whose answers can be found in
+    its passage is left out. Raises DataError for what is not SQuAD JSON, with file and line.
+    """
+    found = [one for name in names for one in questions(name, data.source)]
+    return usable(found, report, ", ".join(Path(name).name for name in names))
+
+
+def usable(
+    found: Sequence[Found], report: Callable[[str], None] | None, what: str, is_span: bool = True
+) -> list[Example]:
+    """The Examples that can be learnt from; `report` is told of answers that moved and of questions
+    that are left out.
+
+    is_span: an answer must stand in its passage; else it needs words alone.
+    """
+    counts, examples = Counts(), []
+    for one in found:
+        example = one.example
+        counts.moved += [example.place] * bool(one.moved and is_span)
+        if not (example.question or "").strip() or not (example.passage or "").strip():
+            counts.empty.append(example.place)
+        elif one.lost and not (standing(example) if is_span else example.answers):
+            counts.lost.append(example.place)
+        else:
+            examples.append(example)
+    tell = report or (lambda message: None)
+    if counts.moved:
+        tell(
+            f"{what}: answers of {_some(counts.moved)} do not stand at their offset. They were "
+            "found near it, or in the only place of the passage that holds them."
+        )
+    if counts.lost:
+        reason = (
+            "the place of the answer in the passage is not found"
+            if is_span
+            else "the answer has no text"
+        )
+        tell(f"{what}: {_some(counts.lost)} left out: {reason}. triptych data check lists them.")
+    if counts.empty:
+        tell(f"{what}: {_some(counts.empty)} left out: the question or the passage is empty.")
+    return examples
+
+
+def standing(example: Example) -> list[tuple[str, int]]:
+    """The answers that stand in the passage."""
+    return [(text, start) for text, start in example.answers or [] if start != ELSEWHERE]
+
+
+def questions(
+    path: str | Path, language: str | None = None, wrong: Wrong = stop
+) -> Iterator[Found]:
+    """Every question of a file, also of one that is empty; `wrong` gets the place and reason of
+    what is no SQuAD JSON.
+    """
+    path = Path(path)
+    for where, raw in contents(path):
+        yield from parse(raw, where, language, wrong)
+
+
+def contents(path: Path) -> list[tuple[str, bytes]]:
+    """(name for messages, content) of the file, or of each JSON file in a tar, in the order of
+    their names.
+    """
+    name = path.name.removesuffix(".gz")
+    raw = read_bytes(path, LONGEST_DOCUMENT_BYTES, path.suffix in (".gz", ".tgz"))
+    if not name.endswith((".tar", ".tgz")):
+        return [(str(path), raw)]
+    return members(raw, str(path))
+
+
+def members(raw: bytes, where: str) -> list[tuple[str, bytes]]:
+    """The JSON files in a tar's content."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as tar:
+            files = sorted(
+                (one for one in tar if one.isfile() and one.name.endswith((".json", ".jsonl"))),
+                key=lambda one: one.name,
+            )
+            # sparse: holes that are stored as their length
+            if large := next((one for one in files if one.size > len(raw)), None):
+                raise DataError(
+                    f"{where}:{large.name} claims {large.size:,} bytes in a tar of {len(raw):,}. "
+                    "Pack it without --sparse."
+                )
+            found = [
+                (f"{where}:{one.name}", stream.read())
+                for one in files
+                if (stream := tar.extractfile(one)) is not None
+            ]
+    except (tarfile.TarError, EOFError, OSError) as problem:
+        raise DataError(f"{where} is not a whole tar file ({problem}). Copy it again.") from None
+    if not found:
+        raise DataError(f"{where} holds no .json file. Put SQuAD JSON files into it.")
+    return found
+
+
+def parse(
+    raw: bytes, where: str, language: str | None = None, wrong: Wrong = stop
+) -> Iterator[Found]:
+    """The questions in a file's content; `where` is what messages call it."""
+    if where.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
+        for number, line in enumerate(raw.split(b"\n"), 1):
+            if line.removeprefix(BOM_UTF8).strip():
+                yield from _line(line, where, number, language, wrong)
+        return
+    values = _loaded(raw, where, 1, wrong)
+    if values is None:
+        return
+    articles = values.get("data") if isinstance(values, dict) else values
+    if not isinstance(articles, list):
+        wrong(
+            f"{where}:1",
+            'no list of articles under "data"; SQuAD JSON is {"data": [{"paragraphs": '
+            '[{"context", "qas"}]}]}.',
+        )
+        return
+    for number, article in enumerate(articles):
+        at = f"data[{number}]"
+        title = article.get("title") if isinstance(article, dict) else None
+        for place, paragraph in enumerate(_list(article, "paragraphs", where, at, wrong)):
+            yield from _paragraph(
+                paragraph, where, f"{at}.paragraphs[{place}]", title or at, language, wrong
+            )
+
+
+def _loaded(raw: bytes, where: str, line: int, wrong: Wrong) -> Any:
+    try:
+        return json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as problem:
+        line += raw.count(b"\n", 0, problem.start)
+        wrong(
+            f"{where}:{line}",
+            f"byte 0x{raw[problem.start]:02X} is not UTF-8. Convert the file, for example: iconv "
+            "-f latin1 -t utf-8",
+        )
+    except json.JSONDecodeError as problem:
+        reason = f"not valid JSON ({problem.msg} at column {problem.colno})"
+        wrong(
+            f"{where}:{line + problem.lineno - 1}",
+            f"{reason}. The file may be cut off; copy it again.",
+        )
+    except (RecursionError, ValueError) as problem:
+        wrong(f"{where}:{line}", f"not valid JSON ({problem}).")
+    return None
+
+
+def _line(
+    raw: bytes, where: str, number: int, language: str | None, wrong: Wrong
+) -> Iterator[Found]:
+    values = _loaded(raw, where, number, wrong)
+    if values is None:
+        return
+    if not isinstance(values, dict):
+        wrong(
+            f"{where}:{number}",
+            'no object. Write {"question": ..., "passage": ..., "answers": [{"text": ..., '
+            '"start": ...}]}.',
+        )
+        return
+    passage = values.get("passage", values.get("context"))
+    if not _is_text(passage):
+        wrong(
+            f"{where}:{number}",
+            "the passage (key 'passage' or 'context') is missing or is no text.",
+        )
+        return
+    yield from _question(
+        values,
+        passage,
+        where,
+        f"line {number}",
+        str(values.get("title", "")),
+        language,
+        wrong,
+        f"{where}:{number}",
+    )
+
+
+def _paragraph(
+    paragraph: Any, where: str, at: str, title: str, language: str | None, wrong: Wrong
+) -> Iterator[Found]:
+    passage = paragraph.get("context") if isinstance(paragraph, dict) else None
+    if not _is_text(passage):
+        wrong(f"{where}: {at}", "the passage (key 'context') is missing or is no text.")
+        return
+    for number, one in enumerate(_list(paragraph, "qas", where, at, wrong)):
+        if not isinstance(one, dict):
+            wrong(f"{where}: {at}.qas[{number}]", "no object with question and answers.")
+            continue
+        yield from _question(one, passage, where, f"{at}.qas[{number}]", title, language, wrong)
+
+
+def _question(
+    values: dict[str, Any],
+    passage: str,
+    where: str,
+    at: str,
+    title: str,
+    language: str | None,
+    wrong: Wrong,
+    place: str | None = None,
+) -> Iterator[Found]:
+    """One question. Its answers: a list of objects, or an object of lists as `datasets` writes it;
+    none or impossible: no answer.
+    """
+    name = values.get("id")
+    place = place or (f"{where}#{name}" if name not in (None, "") else f"{where}: {at}")
+    question, answers = values.get("question"), values.get("answers")
+    if not _is_text(question):
+        wrong(place, "the question is missing or is no text.")
+        return
+    impossible = _truth(values.get("is_impossible"))
+    if impossible is None:
+        wrong(
+            place, f"is_impossible is {brief(values['is_impossible'])}; it must be true or false."
+        )
+        return
+    if isinstance(answers, dict) and isinstance(answers.get("text"), list):
+        starts = answers.get("answer_start", answers.get("start"))
+        if starts is not None and (
+            not isinstance(starts, list) or len(starts) != len(answers["text"])
+        ):
+            has = (
+                f"{len(starts):,} offsets"
+                if isinstance(starts, list)
+                else "offsets that are not a list"
+            )
+            wrong(
+                place,
+                f"the answers have {len(answers['text']):,} texts and {has}; every text needs its "
+                "own.",
+            )
+            return
+        starts = starts or [None] * len(answers["text"])
+        answers = [
+            {"text": text, "start": start}
+            for text, start in zip(answers["text"], starts, strict=True)
+        ]
+    if answers is None and impossible:
+        answers = []
+    if not isinstance(answers, list):
+        wrong(
+            place,
+            'the answers are no list of {"text", "answer_start"}; a question without an answer '
+            "has an empty list.",
+        )
+        return
+    kept, moved, lost = [], [], []
+    for one in [] if impossible else answers:
+        # a text alone is found where it stands
+        text = one.get("text") if isinstance(one, dict) else one
+        given = one.get("answer_start", one.get("start")) if isinstance(one, dict) else None
+        if not _is_text(text) or not text.strip():
+            lost.append("an answer has no text")
+            continue
+        start = _offset(given)
+        found = locate(text, start, passage)
+        if found is None:
+            lost.append(_why_lost(text, given, start, passage))
+        elif found != start and given is not None:
+            moved.append(
+                f"'{_short(text)}' stands at {found}, not at offset "
+                f"{brief(given if start is None else start)}"
+            )
+        kept.append((text, ELSEWHERE if found is None else found))
+    yield Found(
+        Example(
+            question=question, passage=passage, answers=kept, source_language=language, place=place
+        ),
+        title,
+        tuple(moved),
+        tuple(lost),
+    )
+
+
+def _offset(given: Any) -> int | None:
+    """The whole number that an offset is, also where it is written as a text or as 27.0; None where
+    it is something else.
+    """
+    if isinstance(given, str) and (found := _DIGITS.fullmatch(given)):
+        return int(found[1])
+    if isinstance(given, float) and given.is_integer():
+        return int(given)
+    return given if isinstance(given, int) and not isinstance(given, bool) else None
+
+
+def _truth(given: Any) -> bool | None:
+    """Whether a JSON value means yes: true, 1 and "true", or false, 0, "false" and nothing; None
+    for anything else.
+    """
+    if isinstance(given, str):
+        return {"true": True, "1": True, "false": False, "0": False, "": False}.get(
+            given.strip().lower()
+        )
+    if given is None or (isinstance(given, bool | int | float) and given in (0, 1)):
+        return bool(given)
+    return None
+
+
+def _why_lost(text: str, given: Any, start: int | None, passage: str) -> str:
+    """The reason why an answer cannot be found in its passage."""
+    if given is not None and start is None:
+        asked = f"offset {brief(given)}, which is not a whole number"
+    else:
+        asked = f"offset {brief(start)}" if start is not None else "no offset is given"
+    several = _places(text, passage)
+    if not several:
+        return (
+            f"'{_short(text)}' does not stand in the "
+            f"passage{'' if given is None else f' ({asked})'}"
+        )
+    none = f"none at {asked}" if start is not None else asked
+    return f"'{_short(text)}' stands {several} times in the passage, {none}"
+
+
+def _places(text: str, passage: str) -> int:
+    """How often `text` stands in the passage, also overlapping itself."""
+    count, at = 0, passage.find(text)
+    while at >= 0:
+        count, at = count + 1, passage.find(text, at + 1)
+    return count
+
+
+def locate(text: str, start: int | None, passage: str) -> int | None:
+    """Where `text` stands: at `start`; else where it stands only once in the passage, or once near
+    `start`; else None.
+    """
+    if start is not None and start >= 0 and passage.startswith(text, start):
+        return start
+    first = passage.find(text)
+    if first < 0 or passage.find(text, first + 1) < 0:
+        return first if first >= 0 else None
+    if start is None or start < 0:
+        return None
+    low = max(0, start - NEAR)
+    near = passage.find(text, low, start + NEAR + len(text))
+    return (
+        near if near >= 0 and passage.find(text, near + 1, start + NEAR + len(text)) < 0 else None
+    )
+
+
+def _list(values: Any, key: str, where: str, at: str, wrong: Wrong) -> list[Any]:
+    found = values.get(key) if isinstance(values, dict) else None
+    if not isinstance(found, list):
+        wrong(f"{where}: {at}", f"no list under '{key}'.")
+        return []
+    return found
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """A text without halves of characters, which no tokenizer can read."""
+    return isinstance(value, str) and not any(
+        "\ud800" <= character <= "\udfff" for character in value
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def _some(places: Sequence[str]) -> str:
+    names = ", ".join(Path(place).name if "/" in place else place for place in places[:NAMED])
+    return (
+        f"{len(places):,} question{'s' if len(places) > 1 else ''} "
+        f"({names}{', ...' if len(places) > NAMED else ''})"
+    )

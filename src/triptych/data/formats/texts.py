@@ -1,0 +1,277 @@
+"""Plain text to learn from: text files, JSONL with a `text`, folders of them, as documents cut into
+pieces. Imports no torch.
+
+In a text file an empty line ends a document and the lines of one document are read on: they are
+joined by a space, or by nothing between two characters of a script that is written without spaces.
+In JSONL every object is a document. With `data.verbatim`, and where a file's name says that it is
+code, a file or an object is one document, its lines as they are. A long document goes on in several
+Examples, which say whether it begins and ends with them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import DataError
+from ..example import Example
+from .pairs import lines_of, stop
+
+if TYPE_CHECKING:
+    from ..load import DataTable
+    from ..tokenizers.subwords import Tokenizer
+
+Report = Callable[[str], None]
+# characters after which a long document goes on in a new Example, at the end of a line
+PIECE = 4000
+WHOLE = 1_000_000  # the same of a file whose lines stay as they are
+FINER = 200  # into how many pieces few long texts are cut where none was kept out of training
+SUFFIXES = (".txt", ".jsonl", ".ndjson")  # what is taken from a folder, each also with .gz
+CODE = (
+    ".py",
+    ".pyi",
+    ".c",
+    ".h",
+    ".cc",
+    ".cpp",
+    ".hpp",
+    ".java",
+    ".js",
+    ".ts",
+    ".go",
+    ".rs",
+    ".rb",
+    ".php",
+    ".sh",
+    ".sql",
+    ".lua",
+)
+# written without spaces: CJK ideographs with their extensions, kana, full-width signs
+UNSPACED = re.compile(
+    r"[\u2E80-\u30FF\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF\uFF00-\uFFEF\U00020000-\U0003FFFF]"
+)
+
+
+def read(
+    names: Sequence[str], data: DataTable, needs: Sequence[str], report: Report | None = None
+) -> list[Example]:
+    """The documents of several files or folders, a long one in pieces. `data.columns` or
+    `data.fields` names the key of a JSONL's text.
+
+    Raises DataError naming file and line of what cannot be read.
+    """
+    tell = report or (lambda message: None)
+    key = (data.listed(("text",)) or ["text"])[0]
+    found: list[Example] = []
+    for path in files_in(names, data.verbatim):
+        lines, whole = lines_of(path, tell), as_it_is(path, data.verbatim)
+        kept = list(texts_of(lines, path, key, whole))
+        kind = "JSONL" if _is_jsonl(path) else "plain text"
+        how = (
+            "as they are written, " if whole else ""
+        ) + f"of at most about {WHOLE if whole else PIECE:,} characters"
+        tell(f"{path.name}: {kind}, {len(lines):,} lines, UTF-8; {len(kept):,} texts {how}")
+        found += kept
+    return found
+
+
+def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False,
+             wrong: Callable[[str, str], None] = stop) -> Iterator[Example]:  # fmt: skip
+    """The texts of one file, JSONL or plain text by its name; of the lines no more is held than
+    those of one text. whole: `as_it_is`;
+    wrong: gets the place and reason of what is not a text.
+
+    Raises DataError for a JSON list, whose brackets and keys would be learnt with its texts.
+    """
+    if _is_jsonl(path):
+        return _objects(lines, path, key, whole, wrong)
+    if _suffix(path) == ".json" and not whole:
+        raise DataError(
+            f"{path} is JSON, and no text. Write JSONL, an object a line, and call it .jsonl; or "
+            "learn from it as it is written with data.verbatim = true."
+        )
+    return (
+        _as_written(enumerate(lines, 1), path.name)
+        if whole
+        else _flowing(enumerate(lines, 1), path.name)
+    )
+
+
+def bounded(ids: Sequence[int], example: Example, tokenizer: Tokenizer) -> list[int]:
+    """The ids of an Example's text, with begin where its document begins and end where it ends:
+    (N,) to (N + 2,).
+    """
+    return [*[tokenizer.begin_id] * example.begins, *ids, *[tokenizer.end_id] * example.ends]
+
+
+def as_it_is(path: Path, verbatim: bool) -> bool:
+    """Whether a file is one document with its lines and spaces: where that is asked for, and
+    code.
+    """
+    return verbatim or _suffix(path) in CODE
+
+
+def _is_jsonl(path: Path) -> bool:
+    return _suffix(path) in (".jsonl", ".ndjson")
+
+
+def _suffix(path: Path) -> str:
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+
+
+def documents(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
+    """Numbered lines of one document after the other; an empty line lies between them."""
+    document: list[tuple[int, str]] = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            document.append((number, line))
+        elif document:
+            yield document
+            document = []
+    if document:
+        yield document
+
+
+def pieces(found: Iterable[Sequence[tuple[int, str]]], name: str) -> Iterator[Example]:
+    """Each document as one Example, or as several of about PIECE characters; its place is its first
+    line.
+    """
+    for document in found:
+        yield from _flowing(document, name, ends=False)
+
+
+def _flowing(lines: Iterable[tuple[int, str]], name: str, ends: bool = True) -> Iterator[Example]:
+    """Numbered lines as texts of about PIECE characters. ends: an empty line ends a text too."""
+    held: list[str] = []
+    first, length, begins = 0, 0, True
+    for number, line in lines:
+        blank = not line.strip()
+        ended = ends and blank
+        if held and (ended or (not blank and length + len(line) > PIECE)):
+            yield Example(text=joined(held), place=f"{name}:{first}", begins=begins, ends=ended)
+            held, length, begins = [], 0, ended
+        if held or not blank:
+            first = first if held else number
+            held.append(line)
+            length += len(line) + 1
+    if held:
+        yield Example(text=joined(held), place=f"{name}:{first}", begins=begins)
+
+
+def _as_written(
+    lines: Iterable[tuple[int, str]], name: str, size: int | None = None, end: str = "\n"
+) -> Iterator[Example]:
+    """Numbered lines as one text with its line ends and spaces, in pieces of about `size`
+    characters (WHOLE); of white space, none.
+    """
+    held: list[str] = []
+    first, length, begins = 1, 0, True
+    for number, line in lines:
+        if held and length + len(line) > (size or WHOLE):
+            yield Example(text="".join(held), place=f"{name}:{first}", begins=begins, ends=False)
+            held, first, length, begins = [], number, 0, False
+        held.append(f"{line}{end}")
+        length += len(line) + len(end)
+    text = "".join(held)
+    if text.strip() or not begins:
+        yield Example(text=text, place=f"{name}:{first}", begins=begins)
+
+
+def finer(found: list[Example]) -> list[Example]:
+    """Texts as written in about FINER pieces, cut at the ends of lines: of one or two files a hash
+    may keep none out of training.
+    """
+    size = max(PIECE, sum(len(example.text or "") for example in found) // FINER)
+    cut: list[Example] = []
+    for example in found:
+        name, _, first = (example.place or "").rpartition(":")
+        numbered = enumerate(StringIO(example.text, newline="\n"), int(first or 1))
+        parts = list(_as_written(numbered, name, size, end="")) or [example]
+        parts[0].begins, parts[-1].ends = example.begins, example.ends
+        cut += parts
+    return cut
+
+
+def joined(lines: Iterable[str]) -> str:
+    """Lines as running text: white space becomes one space, and none between characters of Chinese
+    or Japanese.
+    """
+    parts: list[str] = []
+    for line in lines:
+        text = " ".join(line.split())
+        if not text:
+            continue
+        if parts and not (UNSPACED.match(text) and UNSPACED.match(parts[-1][-1])):
+            parts.append(" ")
+        parts.append(text)
+    return "".join(parts)
+
+
+def files_in(names: Sequence[str], code_too: bool = False) -> list[Path]:
+    """Files as they are named; of a folder all that hold text, by name: code where asked for or
+    where nothing else is there.
+    """
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if not path.is_dir():
+            found.append(path)
+            continue
+        there = {
+            one: one.name.removesuffix(".gz").lower()
+            for one in sorted(path.rglob("*"))
+            if one.is_file()
+        }
+        text, code = (
+            [one for one, name in there.items() if name.endswith(ends)] for ends in (SUFFIXES, CODE)
+        )
+        inside = sorted(text + code) if code_too else text or code
+        if not inside:
+            raise DataError(
+                f"The folder {path} holds no text file. Name files, or a folder with "
+                f"{', '.join(SUFFIXES)} (also .gz) or with code ({', '.join(CODE)})."
+            )
+        found += inside
+    return found
+
+
+def _objects(
+    lines: Iterable[str], path: Path, key: str, whole: bool, wrong: Callable[[str, str], None]
+) -> Iterator[Example]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as problem:
+            wrong(place, f"not JSON ({problem}). JSONL holds one object a line.")
+            continue
+        text = values.get(key) if isinstance(values, dict) else None
+        if not isinstance(text, str):
+            has = (
+                f"it has {', '.join(values) or 'none'}"
+                if isinstance(values, dict)
+                else "it is no object"
+            )
+            wrong(
+                place,
+                f"there is no text under the key '{key}'; {has}. Another key is named with "
+                "data.columns (--columns text=KEY).",
+            )
+            continue
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            wrong(
+                place,
+                f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no "
+                "UTF-8 text can.",
+            )
+            continue
+        if whole:
+            yield from [Example(text=text, place=f"{path.name}:{number}")] if text.strip() else []
+        else:
+            yield from pieces([[(number, one) for one in text.split("\n")]], path.name)

@@ -1,0 +1,299 @@
+"""What a recipe's table `data` means: the Examples for training, validation and test. Imports no
+torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+from ..errors import UsageError, unknown
+from .example import Example
+from .formats.pairs import FIELDS, Files, Format, read, sniff
+from .formats.references import to_score
+from .formats.texts import finer
+from .sets import catalog
+from .split import by_input, by_source
+
+Names = str | list[str]
+Report = Callable[[str], None]
+# What is learnt from -> module:function(file names, data table, needs, report) -> Examples. Asked
+# in this order.
+READERS: dict[str, str] = {
+    "references": "references:read",
+    "answers": "squad:read",
+    "relations": "conllu:read",
+    "tags": "conll:read",
+    "label": "columns:read",
+    "labels": "columns:read",
+    "value": "columns:read",
+    "chosen": "chats:read_preferences",
+    "messages": "chats:read",
+    "text": "texts:read",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataTable:
+    """What to learn from: a public set by name, or files."""
+
+    set: str | None = None  # see `triptych data list`
+    source: str | None = None  # language, "en"
+    target: Names | None = None  # language, or several: one model for all, chosen by a tag
+    # of a set that mixes both; tagged: chosen with --to
+    script: Literal["zh-Hans", "zh-Hant", "tagged"] | None = None
+    # files beside the recipe: two aligned texts ["a.en", "a.de"], TSV, JSONL, what the task reads
+    train: Names | None = None
+    # unset: 2.5 % of `train`, kept out by a hash of the source sentence; test likewise
+    validation: Names | None = None
+    test: Names | None = None  # read by triptych evaluate and compare, never by training
+    # field -> column or key, by name or number: {source = "English", target = "Deutsch"}
+    columns: dict[str, str | int] | None = None
+    # the same as a list, in the order in which the task reads them; columns counts before it
+    fields: list[str] | None = None
+    examples: int | None = None  # train on so many of them, spread evenly
+    # from where texts are taken that stand in training and in test or validation
+    leaks: Literal["train", "test", "keep"] = "train"
+    # of a set that is scored by cross-validation: the fold that is the test, from 1
+    fold: int | None = None
+    # plain text: a file is one document, its lines and spaces as they are (code, verse); code
+    # always is
+    verbatim: bool = False
+    # plain text: read one by one and kept as token shards; unset: what has more than about 1 GB
+    stream: bool | None = None
+    # of a streamed set: what is shuffled at a time, and what memory holds
+    shard_tokens: int = 1 << 24
+    longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
+
+    def named(self, needs: Sequence[str]) -> dict[str, str | int] | None:
+        """Field -> column or key, as `columns` or `fields` say. Raises DataError where `fields` has
+        not one for each of `needs`.
+        """
+        from .formats.choosing import of_fields
+
+        return self.columns or (
+            None if self.fields is None else dict(of_fields(self.fields, needs))
+        )
+
+    def listed(self, needs: Sequence[str]) -> list[str] | None:
+        """The columns of all `needs` in their order, for readers without a header. Raises
+        UsageError where `columns` lacks one.
+        """
+        if not self.columns:
+            return self.fields
+        missing = [need for need in needs if need not in self.columns]
+        if missing:
+            raise UsageError(
+                f"data.columns (--columns) names no column for {' and '.join(missing)}."
+            )
+        return [str(self.columns[need]) for need in needs]
+
+
+def read_part(
+    data: DataTable,
+    part: str,
+    report: Report | None = None,
+    needs: Sequence[str] = ("source", "target"),
+) -> list[Example]:
+    """The Examples of "train", "validation" or "test" that a recipe means. needs: the fields that
+    its task reads.
+
+    Raises DataError or UsageError.
+    """
+    refuse_idle_columns(data, needs)
+    about = catalog.entry(data.set) if data.set is not None else None
+    if not aligned(needs) or (
+        about is not None and about.loader is not None and "source" in about.fields
+    ):
+        return other_part(data, part, needs, report)
+    if data.set is not None:
+        return catalog.load(
+            data.set,
+            part,
+            source=data.source,
+            target=data.target,
+            script=data.script,
+            report=report,
+        )
+    if data.train is None:
+        raise UsageError(
+            f"The recipe names no data. Give data.set (one of {', '.join(catalog.entries())}), or "
+            'data.train with your own files, for example ["a.en", "a.de"]; triptych init writes '
+            "such a recipe."
+        )
+    given = getattr(data, part)
+    missing = [name for name in ("validation", "test") if getattr(data, name) is None]
+    if given is not None and not (part == "train" and missing):
+        return _files(data, given, report)
+    parts = by_source(_files(data, data.train, report if part == "train" else None))
+    if part != "train":
+        return parts[part]
+    return parts["train"] + [
+        example for name in ("validation", "test") if name not in missing for example in parts[name]
+    ]
+
+
+def aligned(needs: Sequence[str]) -> bool:
+    """Whether a task learns from pairs of lines, which two files can hold."""
+    return tuple(needs) == ("source", "target")
+
+
+def other_part(
+    data: DataTable, part: str, needs: Sequence[str], report: Report | None
+) -> list[Example]:
+    """The same for tasks that do not read pairs: a set of the catalogue, or files in the form that
+    the fields ask for.
+    """
+    if data.set is not None:
+        return catalog.load_other(data.set, part, data, needs, report)
+    if data.train is None:
+        raise UsageError(
+            "The recipe names no data. Give data.set (see triptych data list), or data.train with "
+            "your own file; triptych init writes such a recipe."
+        )
+    given = getattr(data, part)
+    missing = [name for name in ("validation", "test") if getattr(data, name) is None]
+    if given is not None and not (part == "train" and missing):
+        found = reader_of(needs)(names_of(given), data, needs, report)
+        return found if part == "train" else to_score(found, needs)
+    if data.stream and part != "train":
+        from .batches.streaming import Corpus
+
+        return Corpus(data, report).held(part)
+    found = reader_of(needs)(names_of(data.train), data, needs, report if part == "train" else None)
+    parts = by_input(found)
+    if tuple(needs) == ("text",) and not (parts["validation"] and parts["test"]):
+        parts = by_input(finer(found))
+    if part != "train":
+        return to_score(parts[part], needs)
+    return parts["train"] + [
+        example for name in ("validation", "test") if name not in missing for example in parts[name]
+    ]
+
+
+def learnt_field(needs: Sequence[str]) -> str:
+    """The field that is learnt from, which says how files are read."""
+    return next((name for name in READERS if name in needs), "text")
+
+
+def reader_of(
+    needs: Sequence[str],
+) -> Callable[[list[str], DataTable, Sequence[str], Report | None], list[Example]]:
+    """The reader of files whose Examples have the fields `needs`, by the field that is learnt
+    from.
+    """
+    module, name = READERS[learnt_field(needs)].split(":")
+    return getattr(import_module(f".formats.{module}", __package__), name)
+
+
+def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:
+    """Raise UsageError where `data.columns` names what is not read by columns."""
+    if not data.columns:
+        return
+    learnt = learnt_field(needs)
+    held = {
+        "references": [need for need in needs if need != "references"],
+        "tags": ["words", "tags"],
+        "text": ["text"],
+    }
+    known = (
+        list(needs)
+        if aligned(needs) or learnt in ("label", "labels", "value")
+        else held.get(learnt, [])
+    )
+    if data.set is not None and learnt != "tags":
+        raise UsageError(
+            "data.columns (--columns) names columns of your own files, and the data is the set "
+            f"{data.set}. Leave it out."
+        )
+    if not known:
+        raise UsageError(
+            f"data.columns (--columns) means nothing here: {', '.join(needs)} are read by the "
+            "keys that their format has."
+        )
+    idle = [name for name in data.columns if name not in (*known, "header")]
+    if idle:
+        raise unknown("field", idle[0], (*known, "header"), "in data.columns (--columns)")
+
+
+def names_of(given: Names) -> list[str]:
+    """One file name or several, as a list."""
+    return [given] if isinstance(given, str) else list(given)
+
+
+def fitting(data: DataTable, names: Sequence[str], report: Report | None = None) -> DataTable:
+    """The data table for files that need not be laid out as those learnt from: without `columns`
+    where the files have none of them.
+    """
+    if not data.columns:
+        return data
+    wanted = {need: str(name) for need, name in data.columns.items() if need != "header"}
+    forms = [sniff(name) for name in names if Path(name).is_file()]
+    kinds = [form for form in forms if form.kind != "text"]
+    if (
+        len(names) == len(forms)
+        and kinds
+        and all(_has(form, [*wanted.values()]) and form.chosen is None for form in kinds)
+    ):
+        return data
+    if report is not None:
+        said = ", ".join(f"{need}={name}" for need, name in wanted.items())
+        report(
+            f"{', '.join(names)}: the columns of the run ({said}) are not there; they are found "
+            "as in any file."
+        )
+    return replace(data, columns=None)
+
+
+def _has(form: Format, wanted: Sequence[str]) -> bool:
+    """Whether all columns or keys are there."""
+    known = {name.casefold() for name in form.first}
+    numbers = () if form.kind == "jsonl" else map(str, range(1, len(form.first) + 1))
+    return {name.casefold() for name in wanted} <= known | set(numbers)
+
+
+def files_of(names: str | Sequence[str], data: DataTable | None = None) -> Files:
+    """One file with two columns, or two aligned files. data: what their columns are called, and the
+    languages.
+    """
+    paths, data = [names] if isinstance(names, str) else list(names), data or DataTable()
+    if len(paths) not in (1, 2):
+        raise UsageError(
+            f"{len(paths)} files are given ({', '.join(paths)}); name one with two columns, or "
+            "two aligned ones."
+        )
+    if len(paths) == 2 and data.columns:
+        raise UsageError(
+            "data.columns (--columns) means nothing for two aligned files: each has one text a "
+            "line."
+        )
+    fields = data.fields or list(FIELDS)
+    if len(fields) != 2:
+        raise UsageError(
+            f"data.fields names {len(fields)} columns; it must name two, those of source and "
+            "target."
+        )
+    target = data.target[0] if isinstance(data.target, list) and data.target else data.target
+    return Files(
+        paths[0], paths[1] if len(paths) == 2 else None, (fields[0], fields[1]), data.columns,
+        (data.source, target if isinstance(target, str) else None),
+    )  # fmt: skip
+
+
+def _files(data: DataTable, names: str | Sequence[str], report: Report | None) -> list[Example]:
+    if isinstance(data.target, list) and len(data.target) > 1:
+        raise UsageError(
+            "Own files have one target language: give data.target as one text, for example 'de'."
+        )
+    target = data.target[0] if isinstance(data.target, list) and data.target else data.target
+    return read(files_of(names, data), data.source, target, report)  # type: ignore[arg-type]
+
+
+def spread(examples: list[Example], count: int | None) -> list[Example]:
+    """`count` of the examples, evenly over all of them, so that every language has its share."""
+    if count is None or count >= len(examples):
+        return examples
+    return [examples[place * len(examples) // count] for place in range(count)]

@@ -1,0 +1,1 @@
+"""The embedded data set: English to Chinese from a small grammar."""

@@ -1,0 +1,86 @@
+"""The words of raw text by Unicode's classes of characters, much as UAX #29 has them, cut where
+treebanks and CoNLL cut.
+
+Letters with their marks are a word, with apostrophes and hyphens kept inside as far as treebanks
+keep them; a number holds its signs ("3.5", "1,000", "10:30"); "U.S.", "e.g." and addresses of the
+web stay whole; English contractions are two words ("do n't", "it 's").
+Chinese and Japanese write no spaces: by these rules a character of them is a word, and a learnt
+    model does better (`tasks/tagging.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from ...errors import DataError, unknown
+
+Words = list[tuple[int, int]]
+RULES = ("unicode", "characters", "spaces")
+_EAST = r"\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_LETTER = rf"[[\p{{L}}\p{{M}}\p{{Nd}}\p{{Pc}}]&&[^{_EAST}]]"
+_KINDS = [
+    # an address of the web
+    r"(?:https?://|www\.)[^\s<>\"]*[^\s<>\".,;:!?)\]'\x{201D}\x{2019}\x{3002}\x{FF0C}]",
+    # of mail; bounded: time stays linear
+    r"[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,64}(?:\.[A-Za-z0-9-]{1,64})+",
+    r"[@#][\p{L}\p{N}_]+",  # a name or a topic of social media
+    r"\p{Regional_Indicator}{2}",  # a flag
+    r"\p{Extended_Pictographic}[\x{FE0F}\x{1F3FB}-\x{1F3FF}]*(?:\x{200D}\p{Extended_Pictographic}[\x{FE0F}\x{1F3FB}-\x{1F3FF}]*)*",
+    r"(?:\p{L}\.){2,}",  # U.S.
+    r"(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|Prof|Gen|Rep|Sen|Gov|Inc|Ltd|Corp|Co|vs|No)\.(?=\s+\S)",
+    r"\p{Nd}+(?:[.,:/\x{2019}]\p{Nd}+)*(?![\p{L}\p{Nd}])",  # 1,000.5
+    # do n't
+    rf"(?i:can)(?=not\b)|{_LETTER}{{1,20}}?(?=(?i:n['\x{{2019}}]t)(?!\p{{L}}))|(?i:n['\x{{2019}}]t)(?!\p{{L}})",
+    r"['\x{2019}](?i:s|m|re|ve|ll|d)(?!\p{L})",  # it 's
+    rf"{_LETTER}+(?:['\x{{2019}}](?!(?i:s|m|re|ve|ll|d)(?!\p{{L}})){_LETTER}+|-{_LETTER}+)*",
+    rf"[{_EAST}]\p{{M}}*",
+    r"\.{2,}|-{2,}|\x{2014}+|\x{2026}+|([!?])\1*|``|''",
+    r"\S\p{M}*",
+]
+
+
+@cache
+def _pattern() -> Any:
+    import tokenizers
+    from tokenizers import pre_tokenizers
+
+    return pre_tokenizers.Split(tokenizers.Regex("|".join(_KINDS)), "isolated")
+
+
+def split(text: str, rules: str = "unicode") -> Words:
+    """[start, end) characters of each word, in order; together they hold every character that is
+    not white space.
+
+    rules: "unicode", "characters" (each one a word) or "spaces" (what stands between white space).
+    """
+    if rules not in RULES:
+        raise unknown("rule for words", rules, RULES)
+    if rules == "characters":
+        return [
+            (place, place + 1) for place, character in enumerate(text) if not character.isspace()
+        ]
+    if rules == "spaces":
+        return [found.span() for found in re.finditer(r"\S+", text)]
+    try:
+        pieces = _pattern().pre_tokenize_str(text)
+    except (TypeError, UnicodeEncodeError):
+        raise DataError(
+            f"{text[:40]!a} ... holds half a character (a lone surrogate), which no text file can."
+        ) from None
+    return [place for piece, place in pieces if not piece.isspace()]
+
+
+def check(words: Words, text: str, place: str = "") -> None:
+    """Raise DataError where `words` are not in order, overlap, are empty or reach beyond `text`."""
+    before = (-1, 0)
+    for start, end in words:
+        # words of one token may share its place
+        if not (before[1] <= start < end <= len(text) or (start, end) == before):
+            where = f"{place}: " if place else ""
+            raise DataError(
+                f"{where}the word [{start}, {end}) cannot be: words are [first, last) characters "
+                f"of the text ({len(text)} characters), in order, and do not overlap."
+            )
+        before = start, end

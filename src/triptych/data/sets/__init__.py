@@ -1,0 +1,1 @@
+"""Public sets by name: the catalogue, the download, and a file for each kind of set."""

@@ -1,0 +1,164 @@
+"""Code to learn from: the Python standard library of the interpreter that runs, whole modules held
+out.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sysconfig
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import DataError
+from ..example import Example
+from ..split import split_of
+from .catalog import Entry
+
+if TYPE_CHECKING:
+    from ..load import DataTable
+
+Report = Callable[[str], None]
+SHARES = {"test": 0.08, "validation": 0.04}  # of the modules
+# Folders that hold tests, other people's packages, compiled code or the marks of one machine.
+PASSED_OVER = {
+    "test",
+    "tests",
+    "idle_test",
+    "site-packages",
+    "dist-packages",
+    "__pycache__",
+    "lib-dynload",
+}
+MACHINES_OWN = re.compile(
+    r"_sysconfigdata.*|_sysconfig_vars.*|config-.*|sitecustomize|usercustomize"
+)
+# parts of `re` until 3.11
+RENAMED = {"sre_compile": "re", "sre_parse": "re", "sre_constants": "re"}
+TELLING = 20  # characters from which a line says where it comes from
+COPIED = 0.5  # of a file's telling lines that stand in a held-out part: it is a copy
+
+ENTRIES: dict[str, Entry] = {
+    "python-stdlib": Entry(
+        "python-stdlib",
+        "code: the Python standard library of the interpreter that runs, without its tests, a "
+        "text a file",
+        "PSF-2.0 (Python Software Foundation License)",
+        ("en",),
+        (),
+        (
+            "split: whole modules, by the hash of the module's name, so it is the same for every "
+            "version of Python",
+            "a training file of which over half the lines stand in a held-out module is left out",
+            "nothing is fetched, and the texts are those of the Python at hand: name its version "
+            "beside a score",
+        ),
+        fields=("text",),
+        loader="code:python_stdlib",
+    ),
+}
+
+
+def python_stdlib(
+    about: Entry, split: str, data: DataTable, report: Report | None = None
+) -> list[Example]:
+    """One part, a text a file as it is written; the line ends are "\\n".
+
+    `report` is told the version, how much there is, and what is left out. Raises DataError where
+    there is no source.
+    """
+    tell = report or (lambda message: None)
+    folder = Path(sysconfig.get_path("stdlib"))
+    parts, unreadable, copies = divided(folder)
+    found = parts[split]
+    modules = {module_of(example.place) for example in found}
+    size = sum(example.bytes for example in found)
+    version = f"{platform.python_implementation()} {platform.python_version()}"
+    tell(
+        f"{about.name}: {version}, {split}: {len(modules):,} modules, {len(found):,} files, "
+        f"{size / 1e6:.2f} MB"
+    )
+    if unreadable:
+        tell(f"{about.name}: not UTF-8 and left out: {', '.join(unreadable)}")
+    own = [place for place, part in copies if part == split]
+    if own:
+        tell(f"{about.name}: copies of what is held out, left out of {split}: {', '.join(own)}")
+    return found
+
+
+@lru_cache(maxsize=2)
+def divided(folder: Path) -> tuple[dict[str, list[Example]], list[str], list[tuple[str, str]]]:
+    """A library's files as Examples by part, in the order of their names; files that are not UTF-8;
+    copies with their part.
+    """
+    parts: dict[str, list[Example]] = {"test": [], "validation": [], "train": []}
+    unreadable: list[str] = []
+    for path in files_of(folder):
+        place = path.relative_to(folder).as_posix()
+        try:
+            text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        except UnicodeDecodeError:
+            unreadable.append(place)
+            continue
+        except OSError as problem:
+            raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
+        if text.strip():
+            parts[part_of(module_of(place))].append(Example(text=text, place=place))
+    if not parts["train"]:
+        raise DataError(
+            f"The Python that runs has no readable standard library in {folder}: there are no .py "
+            "files (a frozen or embedded Python keeps them compiled or in an archive). Run "
+            "triptych with a Python from python.org, from your system or from conda."
+        )
+    copies: list[tuple[str, str]] = []
+    held: set[str] = set()
+    texts: set[str] = set()
+    for name in ("test", "validation", "train"):
+        own = parts[name]
+        parts[name] = [example for example in own if not is_copy(example.text or "", texts, held)]
+        copies += [
+            (example.place, name) for example in own if is_copy(example.text or "", texts, held)
+        ]
+        texts |= {example.text or "" for example in own}
+        held |= {line for example in own for line in telling(example.text or "")}
+    return parts, unreadable, copies
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """The library's source files, by name."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if name not in PASSED_OVER and not MACHINES_OWN.fullmatch(name)
+        )
+        for name in sorted(names):
+            if name.endswith(".py") and not MACHINES_OWN.fullmatch(name.removesuffix(".py")):
+                yield Path(root) / name
+
+
+def module_of(place: str) -> str:
+    """The module of the top level that a file belongs to: "json" of json/decoder.py, "abc" of
+    abc.py.
+    """
+    return place.split("/")[0].removesuffix(".py")
+
+
+def part_of(module: str) -> str:
+    """The part of a module, by its name alone. A module and its own inner half (`datetime`,
+    `_pydatetime`) share one.
+    """
+    plain = re.sub(r"^_(py_?)?", "", module)
+    return split_of(f"python-stdlib:{RENAMED.get(plain, plain)}", SHARES)
+
+
+def telling(text: str) -> set[str]:
+    """The lines of a text that are long enough to say where they come from, without indentation."""
+    return {line for one in text.split("\n") if len(line := one.strip()) >= TELLING}
+
+
+def is_copy(text: str, texts: set[str], held: set[str]) -> bool:
+    """Whether `text` stands among `texts`, or most of its lines among `held`."""
+    lines = telling(text)
+    return text in texts or (bool(lines) and len(lines & held) > COPIED * len(lines))

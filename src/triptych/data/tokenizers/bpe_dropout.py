@@ -1,0 +1,105 @@
+"""Subword regularisation: in every epoch a text is cut into other pieces, so that a model sees
+words by their parts too.
+
+BPE-dropout (Provilkov et al. 2020, section 3): each merge is left out with a probability. Only
+training draws; in use a text has one encoding. Of each word a fixed number of segmentations is
+drawn once, and an epoch picks among them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+
+from ...errors import UsageError
+from .subwords import Tokenizer, Tokenizers
+
+KINDS = ("bpe", "code")  # of tokenizers whose merges can be left out
+VARIANTS = 32  # segmentations drawn of each word
+LONGEST_REMEMBERED = 24  # characters of a text whose words are kept
+
+
+class Segmentations:
+    """Drawn segmentations of words, remembered; the same for the same tokenizer, probability and
+    seed.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, dropout: float, seed: int) -> None:
+        if tokenizer.kind not in KINDS:
+            raise UsageError(
+                "batches.bpe_dropout is for tokenizer.kind 'bpe', and this one is "
+                f"'{tokenizer.kind}'. Leave it at 0."
+            )
+        model = json.loads(tokenizer.to_json())["tokenizer"]["model"]
+        self.ids: dict[str, int] = model["vocab"]
+        self.ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
+        self.tokenizer, self.dropout, self.seed = tokenizer, dropout, seed
+        self._known: dict[str, list[list[int] | None]] = {}
+        # short texts to words: where each word is encoded by itself they come again and again
+        self._cut: dict[str, list[str]] = {}
+
+    def draw(self, text: str, generator: np.random.Generator) -> list[int]:
+        """Ids of `text`, segmented by chance."""
+        words = self._cut.get(text) or self.tokenizer.words(text)
+        if len(text) <= LONGEST_REMEMBERED:
+            self._cut[text] = words
+        ids: list[int] = []
+        for word, pick in zip(
+            words, generator.integers(0, VARIANTS, len(words)).tolist(), strict=True
+        ):
+            variants = self._known.get(word)
+            if variants is None:
+                variants = self._known[word] = [None] * VARIANTS
+            found = variants[pick]
+            if found is None:
+                found = variants[pick] = self._segment(word, pick)
+            ids += found
+        return ids
+
+    def _segment(self, word: str, number: int) -> list[int]:
+        symbols = list(word)
+        # spelt in bytes: nothing to merge in another way
+        if any(symbol not in self.ids for symbol in symbols):
+            return self.tokenizer.encode(word)
+        chance = random.Random(f"{self.seed} {number} {word}")
+        while len(symbols) > 1:
+            pairs = [
+                (rank, place)
+                for place in range(len(symbols) - 1)
+                if (rank := self.ranks.get((symbols[place], symbols[place + 1]))) is not None
+                and chance.random() >= self.dropout
+            ]
+            if not pairs:
+                break
+            place = min(pairs)[1]
+            symbols[place : place + 2] = [symbols[place] + symbols[place + 1]]
+        return [self.ids[symbol] for symbol in symbols]
+
+
+class DrawnTokenizer(Tokenizer):
+    """A tokenizer whose `encode` draws; all else is the plain one's."""
+
+    def __init__(self, segmentations: Segmentations, generator: np.random.Generator) -> None:
+        self.__dict__.update(segmentations.tokenizer.__dict__)
+        self._segmentations, self._generator = segmentations, generator
+
+    def encode(self, text: str) -> list[int]:
+        return self._segmentations.draw(text, self._generator)
+
+
+class Drawing:
+    """Tokenizers for training with a probability of dropping merges."""
+
+    def __init__(self, tokenizers: Tokenizers, dropout: float, seed: int) -> None:
+        self.source = Segmentations(tokenizers.source, dropout, seed)
+        self.target = (
+            self.source if tokenizers.shared else Segmentations(tokenizers.target, dropout, seed)
+        )
+
+    def tokenizers(self, generator: np.random.Generator) -> Tokenizers:
+        source = DrawnTokenizer(self.source, generator)
+        return Tokenizers(
+            source, source if self.target is self.source else DrawnTokenizer(self.target, generator)
+        )

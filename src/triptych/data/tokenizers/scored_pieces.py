@@ -1,0 +1,83 @@
+"""A byte-pair encoding that is given by its pieces and their scores, as SentencePiece writes it, as
+a tokenizer.json.
+
+A text begins with a space, characters without a piece are spelt in bytes (`<0xE8>`), and of all
+neighbours whose union is a piece those with the highest score join first (Kudo & Richardson 2018).
+The library `tokenizers` ranks pairs instead: every cut of a piece in two others is a pair with that
+piece's rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .subwords import BYTE_VALUE
+
+
+def tokenizer_json(
+    pieces: Sequence[str], scores: Sequence[float], specials: Sequence[str]
+) -> dict[str, Any]:
+    """The content of a tokenizer.json. pieces: by id, each once; specials: those that are no text,
+    the first what is unknown, the second what stands before a text.
+    """
+    unknown, begin, *_ = specials
+    left_out = {*specials, *BYTE_VALUE}
+    texts = {piece for piece in pieces if piece not in left_out}
+    merges: list[tuple[float, int, tuple[str, str]]] = []
+    for piece, score in zip(pieces, scores, strict=True):
+        if piece in texts:
+            cuts = ((piece[:place], piece[place:]) for place in range(1, len(piece)))
+            merges += [
+                (-score, len(first), (first, rest))
+                for first, rest in cuts
+                if first in texts and rest in texts
+            ]
+    numbers = {piece: number for number, piece in enumerate(pieces)}
+    before = {"SpecialToken": {"id": begin, "type_id": 0}}
+    first, second = ({"Sequence": {"id": side, "type_id": 0}} for side in "AB")
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {
+                "id": numbers[piece],
+                "content": piece,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+            for piece in specials
+        ],
+        "normalizer": {"type": "Prepend", "prepend": " "},
+        "pre_tokenizer": None,
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [before, first],
+            "pair": [before, first, second],
+            "special_tokens": {begin: {"id": begin, "ids": [numbers[begin]], "tokens": [begin]}},
+        },
+        "decoder": {
+            "type": "Sequence",
+            "decoders": [
+                {"type": "ByteFallback"},
+                {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+            ],
+        },
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": unknown,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": True,
+            "ignore_merges": False,
+            "vocab": numbers,
+            "merges": [list(pair) for _, _, pair in sorted(merges, key=lambda one: one[:2])],
+        },
+    }

@@ -1,0 +1,1 @@
+"""Checkers, one for each file format."""

@@ -1,0 +1,195 @@
+"""What is wrong with texts and their labels, line by line; and what the labels look like in
+numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...errors import DataError, nearest
+from ..example import Example
+from ..formats.choosing import Columns
+from ..formats.columns import LEARNT, records
+from ..split import sentence_key
+from .pairs import Problem, Report, as_problem, of_remarks, readable
+
+PARTS = ("train", "validation", "test")
+
+
+def check(
+    parts: Mapping[str, Sequence[str]], needs: Sequence[str], columns: Columns | None = None
+) -> Report:
+    """parts: "train", "validation", "test" -> files; columns: where the fields are. Reads
+    everything and stops at nothing.
+    """
+    report, examples = Report(), {}
+    for part, names in parts.items():
+        for name in names:
+            found: list[Problem] = []
+            try:
+                if readable(name, found):
+                    examples.setdefault(part, []).extend(_examples(name, columns, needs, found))
+            except DataError as problem:
+                found.append(as_problem(problem, name))
+            report.problems += found
+    report.problems += check_examples(examples)
+    report.pairs = {name: len(part) for name, part in examples.items()}
+    return report
+
+
+def _examples(
+    name: str, columns: Columns | None, needs: Sequence[str], found: list[Problem]
+) -> list[Example]:
+    """What training would read; what it would pass over or stop at is added to `found`."""
+    examples, folder = [], Path(name).parent
+
+    def wrong(place: str, reason: str) -> None:
+        found.append(Problem(place, _kind(reason)))
+
+    for example in records(
+        name, columns, needs, wrong=wrong, remark=lambda one: found.extend(of_remarks(one))
+    ):
+        example.place = str(folder / example.place)
+        missing = [
+            field
+            for field in needs
+            if field not in LEARNT and not (getattr(example, field) or "").strip()
+        ]
+        if missing:
+            found.append(
+                Problem(
+                    example.place,
+                    f"empty text: {' and '.join(missing)} is empty; the line is left out",
+                )
+            )
+        else:
+            examples.append(example)
+    return examples
+
+
+def _kind(reason: str) -> str:
+    """A reader's reason under the name of its kind."""
+    kinds = {"column(s)": "too few columns", "the label": "bad label", "the value": "bad value"}
+    return (
+        f"{next((kind for word, kind in kinds.items() if word in reason), 'unreadable')}: {reason}"
+    )
+
+
+def check_examples(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
+    """Repeated texts, texts with two labels, leaks between parts, labels of validation and test
+    that training lacks.
+    """
+    found: list[Problem] = []
+    held: dict[str, tuple[str, Example]] = {}
+    for name in PARTS:
+        for example in parts.get(name, ()):
+            key = _key(example)
+            if key not in held:
+                held[key] = (name, example)
+                continue
+            part, first = held[key]
+            if part != name:
+                found.append(
+                    Problem(example.place, f"leak: this text also stands in {part} ({first.place})")
+                )
+            elif _learnt(first) == _learnt(example):
+                found.append(
+                    Problem(
+                        example.place,
+                        f"duplicate: the same text stands at {first.place}",
+                        "warning",
+                    )
+                )
+            if _learnt(first) != _learnt(example) and example.value is None:
+                reason = (
+                    f"two labels: {_said(example)} here, {_said(first)} for the same text at "
+                    f"{first.place}"
+                )
+                found.append(Problem(example.place, reason, "warning"))
+    return found + _labels(parts)
+
+
+def _labels(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
+    found: list[Problem] = []
+    train = Counter(label for example in parts.get("train", ()) for label in _names(example))
+    for example in parts.get("train", ()):
+        rare = [label for label in _names(example) if train[label] == 1]
+        if rare and len(train) > 1:
+            found.append(
+                Problem(example.place, f"rare label: '{rare[0]}' has this text alone", "warning")
+            )
+    for name in PARTS[1:]:
+        for example in parts.get(name, ()) if train else ():
+            for label in _names(example):
+                if label not in train:
+                    found.append(
+                        Problem(example.place, f"unseen label: '{label}' does not stand in train")
+                    )
+    if len(train) == 1:
+        found.append(
+            Problem(
+                parts["train"][0].place,
+                f"one label: all texts have '{next(iter(train))}', so there is nothing to learn",
+            )
+        )
+    return found
+
+
+def refuse_unseen(train: Sequence[Example], validation: Sequence[Example]) -> None:
+    """Raise DataError naming the first text of the development data whose label no training text
+    has.
+    """
+    known = {label for example in train for label in _names(example)}
+    for example in validation:
+        for label in _names(example):
+            if label not in known:
+                close = nearest(label, known)
+                hint = f" Did you mean '{close}'?" if close else ""
+                raise DataError(
+                    f"{example.place or 'A validation text'} has the label '{label}', which no "
+                    f"training text has.{hint} Training knows {len(known):,} labels; correct the "
+                    "label, or take the line out. triptych data check lists all."
+                )
+
+
+def label_counts(examples: Sequence[Example]) -> dict[str, int]:
+    """Label -> texts, most frequent first; nothing for numbers."""
+    return dict(Counter(label for example in examples for label in _names(example)).most_common())
+
+
+def counted(examples: Sequence[Example]) -> dict[str, dict[str, int]]:
+    """What is learnt, kind -> name -> how often, most frequent first; kinds that there are: labels,
+    tags, upos, relations, questions.
+    """
+    found = {"labels": label_counts(examples)}
+    for kind in ("tags", "upos", "relations"):
+        found[kind] = dict(
+            Counter(
+                name for example in examples for name in getattr(example, kind) or ()
+            ).most_common()
+        )
+    asked = [example for example in examples if example.question is not None]
+    found["questions"] = dict(
+        Counter("answered" if example.answers else "without an answer" for example in asked)
+    )
+    return {kind: counts for kind, counts in found.items() if counts}
+
+
+def _names(example: Example) -> list[str]:
+    return [example.label] if example.label is not None else list(example.labels or ())
+
+
+def _learnt(example: Example) -> object:
+    return example.value if example.value is not None else sorted(_names(example))
+
+
+def _said(example: Example) -> str:
+    return ", ".join(f"'{name}'" for name in _names(example)) or "none"
+
+
+def _key(example: Example) -> str:
+    return sentence_key(example.text or "") + (
+        "\t" + sentence_key(example.text_pair) if example.text_pair is not None else ""
+    )

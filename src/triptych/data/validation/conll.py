@@ -1,0 +1,119 @@
+"""What is wrong with files of words and tags, line by line, before a training is spent on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ...errors import DataError
+from ..formats import bio
+from ..formats.conll import Sentence, check_tags, sentences, sniff
+from ..formats.pairs import lines_of
+from .pairs import Problem, Report, as_problem, readable
+
+SUFFIXES = (".conll", ".conll03", ".iob", ".iob2", ".bio", ".bioes")
+Found = tuple[str, Sentence]  # its file, and what stands there
+
+
+def is_conll(path: str) -> bool:
+    """By its name: a file of words and tags."""
+    return Path(path.removesuffix(".gz")).suffix in SUFFIXES
+
+
+def check(parts: Mapping[str, Sequence[str]], fields: Sequence[str] | None = None) -> Report:
+    """parts: "train", "validation", "test" -> file names. Reads everything and stops at nothing.
+
+    Errors: lines that cannot be read, sentences of the development and test parts that stand in
+        another part.
+    Warnings: broken spans, which training reads as conlleval does; repeated sentences, labels that
+        training never shows.
+    """
+    report, found = Report(), {}
+    for part, names in parts.items():
+        found[part] = [one for name in names for one in _file(name, fields, report.problems)]
+        report.pairs[part] = len(found[part])
+    report.problems += _spans(one for part in found.values() for one in part)
+    report.problems += _repeated(found)
+    report.problems += _unseen(found)
+    return report
+
+
+def _file(name: str, fields: Sequence[str] | None, problems: list[Problem]) -> list[Found]:
+    def wrong(place: str, reason: str) -> None:
+        problems.append(Problem(place, reason))
+
+    try:
+        if not readable(name, problems):
+            return []
+        lines = lines_of(name)
+        return [(name, one) for one in sentences(lines, name, sniff(lines, name, fields), wrong)]
+    except DataError as problem:
+        problems.append(as_problem(problem, name))
+        return []
+
+
+def _spans(found: Iterable[Found]) -> list[Problem]:
+    found, problems = list(found), []
+    scheme = bio.scheme_of(tag for _, one in found for tag in one.tags)
+    if scheme == "plain":
+        return []
+    for name, one in found:
+        check_tags(one, name, scheme, lambda place, reason: problems.append(Problem(place, reason)))
+        for place in bio.broken(one.tags, scheme):
+            before = one.tags[place - 1] if place else "the beginning of the sentence"
+            if place == len(one.tags):
+                reason = (
+                    f"broken {scheme.upper()}: the sentence ends, and {before} leaves a span open"
+                )
+            else:
+                reason = (
+                    f"broken {scheme.upper()}: {one.tags[place]} ('{one.words[place]}') cannot "
+                    f"follow {before}"
+                )
+            problems.append(
+                Problem(f"{name}:{one.lines[min(place, len(one.tags) - 1)]}", reason, "warning")
+            )
+    return problems
+
+
+def _repeated(found: Mapping[str, Sequence[Found]]) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: dict[tuple[str, ...], tuple[str, str]] = {}
+    for part, sentences_ in found.items():
+        for name, one in sentences_:
+            key, place = tuple(one.words), f"{name}:{one.lines[0]}"
+            if key not in seen:
+                seen[key] = part, place
+            elif seen[key][0] == part:
+                problems.append(
+                    Problem(
+                        place, f"duplicate: the same sentence stands at {seen[key][1]}", "warning"
+                    )
+                )
+            elif len(key) > 3:  # "Thank you ." stands everywhere, and tells nothing
+                problems.append(
+                    Problem(
+                        place, f"leak: this sentence also stands in {seen[key][0]} ({seen[key][1]})"
+                    )
+                )
+    return problems
+
+
+def _unseen(found: Mapping[str, Sequence[Found]]) -> list[Problem]:
+    """The first line of every label that training never shows."""
+    known = Counter(tag for _, one in found.get("train", ()) for tag in one.tags)
+    problems, told = [], set(known)
+    for part, sentences_ in found.items():
+        for name, one in sentences_ if part != "train" and known else ():
+            for line, tag in zip(one.lines, one.tags, strict=True):
+                if tag not in told:
+                    told.add(tag)
+                    problems.append(
+                        Problem(
+                            f"{name}:{line}",
+                            f"unseen label: '{tag}' does not stand in the training part",
+                            "warning",
+                        )
+                    )
+    return problems

@@ -1,0 +1,262 @@
+"""What is wrong with parallel data, line by line, before a training is spent on it; and what it
+looks like in numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...errors import DataError
+from ..example import FIELDS, Example, texts_of
+from ..formats.choosing import Remark
+from ..formats.pairs import LONGEST_LINE, Files, marked_lines, read_bytes, records
+from ..split import sentence_key
+
+RATIO = 3.0  # characters of one side to the other, after the set's own mean ratio is taken out
+SHORT = 20  # characters; below this a ratio says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """severity "error": training would fail or leak; "warning": worth a look."""
+
+    place: str
+    reason: str
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found. pairs: how many records each part has; inputs: key of a record's input -> its
+    first place, to find leaks.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    pairs: dict[str, int] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Kind of problem (its reason up to the colon) -> how often."""
+        return dict(Counter(problem.reason.split(":")[0] for problem in self.problems))
+
+
+def check(parts: dict[str, Files]) -> Report:
+    """parts: "train", "validation", "test" -> files. Reads everything and stops at nothing."""
+    report, examples = Report(), {}
+    for name, files in parts.items():
+        found: list[Problem] = []
+        try:
+            if all(
+                [readable(path, found) for path in (files.source, files.target) if path is not None]
+            ):
+                examples[name] = _examples(files, found)
+        except DataError as problem:
+            found.append(as_problem(problem, files.source))
+        report.problems += found
+    report.problems += check_examples(examples)
+    report.pairs = {name: len(part) for name, part in examples.items()}
+    return report
+
+
+def of_remarks(*remarks: Remark) -> list[Problem]:
+    """What is guessed about a file, as problems of it; notes are none."""
+    return [
+        Problem(one.place, str(one).removeprefix(f"{one.place}: "), one.severity)
+        for one in remarks
+        if one.severity != "note"
+    ]
+
+
+def together(parts: Mapping[str, Sequence[Report]]) -> Report:
+    """Join the reports on the files of each part, and add the records whose input stands in two
+    parts.
+    """
+    report, held = Report(), dict[str, tuple[str, str]]()
+    for part, found in parts.items():
+        report.pairs[part] = sum(count for one in found for count in one.pairs.values())
+        for one in found:
+            report.problems += one.problems
+            for key, place in one.inputs.items():
+                if key in held and held[key][0] != part:
+                    report.problems.append(
+                        Problem(
+                            place, f"leak: this text also stands in {held[key][0]} ({held[key][1]})"
+                        )
+                    )
+                held.setdefault(key, (part, place))
+    return report
+
+
+def as_problem(error: DataError, path: str | Path) -> Problem:
+    """An error that stopped the reading of a file, with file and line where it names them."""
+    where = re.match(r"(.+?:\d+): ", str(error))
+    return Problem(
+        where[1] if where else str(path),
+        str(error)[where.end() if where else 0 :].removeprefix(f"{path}: "),
+    )
+
+
+def readable(path: str | Path, found: list[Problem]) -> bool:
+    """Whether all lines are UTF-8. Every other one is added to `found`, and so are byte order marks
+    inside the file.
+    """
+    raw, fine = read_bytes(path), True
+    for number, line in enumerate(raw.split(b"\n"), 1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as problem:
+            fine = False
+            found.append(
+                Problem(
+                    f"{path}:{number}",
+                    f"bad UTF-8: byte 0x{line[problem.start]:02X} at column {problem.start + 1}",
+                )
+            )
+    for number in marked_lines(raw):
+        reason = (
+            "byte order mark: one begins this line, where files were put together; it is left out"
+        )
+        found.append(Problem(f"{path}:{number}", reason, "warning"))
+    return fine
+
+
+def _examples(files: Files, found: list[Problem]) -> list[Example]:
+    """What training would read; what it would pass over or stop at is added to `found`."""
+    examples = []
+
+    def wrong(place: str, reason: str) -> None:
+        found.append(Problem(place, reason))
+
+    for name, source, target in records(
+        files, wrong=wrong, remark=lambda one: found.extend(of_remarks(one))
+    ):
+        line = name.rsplit(":", 1)[1]
+        source, target, place = source.strip(), target.strip(), f"{files.source}:{line}"
+        if source and target and max(len(source), len(target)) <= LONGEST_LINE:
+            examples.append(Example(source, target, place=place))
+        elif source and target:
+            reason = (
+                f"too long: {max(len(source), len(target)):,} characters; over {LONGEST_LINE:,} "
+                "it is left out"
+            )
+            found.append(Problem(place, reason, "warning"))
+        elif source or target:
+            place = f"{files.target}:{line}" if source and files.target is not None else place
+            found.append(
+                Problem(place, f"empty side: the {'target' if source else 'source'} has no text")
+            )
+        else:
+            found.append(Problem(place, "empty line: neither side has text", "warning"))
+    return examples
+
+
+def check_examples(parts: dict[str, Sequence[Example]]) -> list[Problem]:
+    """Length, ratio, sides that are the same, duplicates within a part and across parts."""
+    found: list[Problem] = []
+    for examples in parts.values():
+        found += _lengths(examples)
+        seen: dict[tuple[str, str], str] = {}
+        for example in examples:
+            key = (example.source or "", example.target or "")
+            if key in seen:
+                found.append(
+                    Problem(
+                        example.place, f"duplicate: the same pair stands at {seen[key]}", "warning"
+                    )
+                )
+            seen.setdefault(key, example.place)
+    held: dict[str, tuple[str, str]] = {}
+    for name in ("train", "validation", "test"):
+        for example in parts.get(name, ()):
+            key = sentence_key(example.source or "")
+            if name != "train" and key in held and held[key][0] != name:
+                found.append(
+                    Problem(
+                        example.place,
+                        f"leak: this source also stands in {held[key][0]} ({held[key][1]})",
+                    )
+                )
+            held.setdefault(key, (name, example.place))
+    return found
+
+
+def _lengths(examples: Sequence[Example]) -> list[Problem]:
+    found = []
+    total = [
+        sum(len(getattr(example, side) or "") for example in examples) or 1
+        for side in ("source", "target")
+    ]
+    usual = total[1] / total[0]
+    for example in examples:
+        source, target = example.source or "", example.target or ""
+        if max(len(source), len(target)) > LONGEST_LINE // 10:
+            found.append(
+                Problem(
+                    example.place,
+                    f"long line: {max(len(source), len(target)):,} characters",
+                    "warning",
+                )
+            )
+        ratio = (len(target) + 1) / (len(source) * usual + 1)
+        if max(len(source), len(target)) >= SHORT and not 1 / RATIO <= ratio <= RATIO:
+            found.append(
+                Problem(
+                    example.place,
+                    f"length ratio: {len(source)} against {len(target)} characters",
+                    "warning",
+                )
+            )
+        if source == target and len(source) >= SHORT:
+            found.append(
+                Problem(example.place, "same text: source and target are equal", "warning")
+            )
+    return found
+
+
+def stats(examples: Sequence[Example]) -> dict[str, dict[str, float | int | str]]:
+    """Text field -> lines, characters, words, quantiles of length in characters, distinct
+    characters, the scripts seen most.
+    """
+    table: dict[str, dict[str, float | int | str]] = {}
+    sides = [
+        name
+        for name, one in FIELDS.items()
+        if one.text and any(getattr(example, name) is not None for example in examples)
+    ]
+    for side in sides or ("source", "target"):
+        texts = ["\n".join(texts_of(getattr(example, side))) for example in examples]
+        lengths = sorted(map(len, texts)) or [0]
+        characters = Counter(character for text in texts for character in text)
+        table[side] = {
+            "lines": len(texts),
+            "distinct lines": len(set(texts)),
+            "characters": sum(lengths),
+            "words": sum(len(text.split()) for text in texts),
+            "median length": lengths[len(lengths) // 2],
+            "95 % length": lengths[math.ceil(0.95 * len(lengths)) - 1],
+            "longest": lengths[-1],
+            "distinct characters": len(characters),
+            "scripts": ", ".join(_scripts(characters)),
+        }
+    return table
+
+
+def _scripts(characters: Counter[str]) -> list[str]:
+    """The first word of the letters' Unicode names ("LATIN", "CJK"), most frequent first, up to
+    three.
+    """
+    counts: Counter[str] = Counter()
+    for character, count in characters.items():
+        if character.isalpha():
+            counts[unicodedata.name(character, "UNNAMED").split()[0]] += count
+    return [name for name, _ in counts.most_common(3)]

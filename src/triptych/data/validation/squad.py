@@ -1,0 +1,108 @@
+"""What is wrong with passages, questions and answers, before a training is spent on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...errors import DataError
+from ..example import Example
+from ..formats.json_lines import first_object
+from ..formats.pairs import lines_of
+from ..formats.squad import Found, questions
+from ..split import sentence_key
+from .pairs import Problem, Report, as_problem
+
+
+def check(parts: Mapping[str, Sequence[str]]) -> Report:
+    """parts: "train", "validation", "test" -> names of SQuAD files. Reads everything and stops at
+    nothing.
+    """
+    report, found = Report(), {}
+    for name, files in parts.items():
+        found[name] = []
+        for file in files:
+            try:
+                found[name] += questions(
+                    file,
+                    wrong=lambda place, reason: report.problems.append(_problem(place, reason)),
+                )
+            except DataError as problem:
+                report.problems.append(as_problem(problem, file))
+    report.problems += check_questions(found)
+    report.pairs = {name: len(part) for name, part in found.items()}
+    return report
+
+
+def _problem(place: str, reason: str) -> Problem:
+    return Problem(place, f"not SQuAD JSON: {reason}")
+
+
+def check_questions(parts: Mapping[str, Sequence[Found]]) -> list[Problem]:
+    """Empty texts, answers that do not stand where they should, questions that stand twice,
+    passages of two parts.
+    """
+    problems: list[Problem] = []
+    names: dict[str, str] = {}
+    passages: dict[str, str] = {}
+    for part, found in parts.items():
+        for one in found:
+            problems += _one(one)
+            example = one.example
+            if example.place in names:
+                problems.append(
+                    Problem(example.place, "repeated id: two questions have it", "warning")
+                )
+            names[example.place] = part
+            key = sentence_key(example.passage or "")
+            if passages.setdefault(key, part) != part and key:
+                problems.append(
+                    Problem(example.place, f"leak: its passage stands in {passages[key]} too")
+                )
+    return problems
+
+
+def check_examples(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
+    """The same for Examples that were read."""
+    return check_questions(
+        {name: [Found(example) for example in part] for name, part in parts.items()}
+    )
+
+
+def _one(one: Found) -> list[Problem]:
+    example, problems = one.example, []
+    for name in ("question", "passage"):
+        if not (getattr(example, name) or "").strip():
+            problems.append(Problem(example.place, f"empty {name}: it is left out"))
+    alone = not any(start >= 0 for _, start in example.answers or [])
+    for reason in one.lost:
+        more = (
+            "the question is left out" if alone else "another answer of the question is learnt from"
+        )
+        problems.append(
+            Problem(
+                example.place, f"wrong offset: {reason}; {more}", "error" if alone else "warning"
+            )
+        )
+    problems += [
+        Problem(example.place, f"moved answer: {reason}", "warning") for reason in one.moved
+    ]
+    return problems
+
+
+def is_squad(name: str) -> bool:
+    """Whether a file's name says that it holds SQuAD JSON, or its first object is a question with a
+    passage (JSONL).
+    """
+    plain = Path(name).name.removesuffix(".gz").lower()
+    if plain.endswith((".jsonl", ".ndjson")) and Path(name).is_file():
+        try:
+            first = first_object(lines_of(name))
+        except DataError:
+            return False
+        return (
+            "question" in first
+            and "answers" in first
+            and bool({"passage", "context"} & first.keys())
+        )
+    return plain.endswith((".json", ".tar", ".tgz"))

@@ -1,0 +1,128 @@
+"""What is wrong with plain text, before a training is spent on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...errors import DataError
+from ..example import FIELDS
+from ..formats.columns import needs_of
+from ..formats.pairs import lines_of, read_bytes, sniff
+from ..formats.texts import CODE, as_it_is, files_in, texts_of
+from ..split import SHARES, sentence_key
+from .pairs import Problem, Report, as_problem, readable
+
+LONG_LINE = 100_000  # characters
+FEW = 40  # texts; of fewer none may fall to a part of 2.5 %
+
+
+def is_plain_text(name: str) -> bool:
+    """Whether a name is that of a folder, of code, of JSONL with a text and nothing to learn beside
+    it, or of a text file whose first line is no row of a table.
+    """
+    path = Path(name)
+    plain = path.name.removesuffix(".gz").lower()
+    if plain.endswith((".jsonl", ".ndjson")):
+        return path.is_file() and _is_text_alone(path)
+    if path.is_dir() or not plain.endswith((".txt", ".md")):
+        return path.is_dir() or plain.endswith(CODE)
+    return not path.is_file() or b"\t" not in read_bytes(path).lstrip().split(b"\n", 1)[0]
+
+
+def _is_text_alone(path: Path) -> bool:
+    """Whether the first object of a JSONL file has a `text`, and no key of another kind of
+    record.
+    """
+    try:
+        columns = sniff(path).columns
+        return (
+            "text" in columns
+            and not {*FIELDS, "prompt", "instruction"} & {*columns} - {"text"}
+            and needs_of(path) is None
+        )
+    except DataError:
+        return False
+
+
+def check(
+    names: Sequence[str], key: str = "text", verbatim: bool = False, is_split: bool = True
+) -> Report:
+    """Bytes that are no text, characters that a conversion left behind, endless lines, texts that
+    stand twice, too few of them.
+
+    Reads everything and stops at nothing.
+
+    Args:
+        names: Files and folders.
+        key: Of a text in JSONL.
+        verbatim: Whether texts are learnt as they are written.
+        is_split: Whether development and test texts are taken from these, so that few are too few.
+    """
+    report, count = Report(), 0
+    first_seen = report.inputs
+
+    def wrong(place: str, reason: str) -> None:
+        report.problems.append(Problem(place, f"unreadable: {reason}"))
+
+    try:
+        paths = files_in(names, verbatim)
+    except DataError as problem:
+        return Report([Problem(str(names[0]), str(problem))], {"train": 0})
+    for path in paths:
+        try:
+            if not readable(path, report.problems):
+                continue
+            lines = lines_of(path)
+            report.problems += _lines(lines, str(path))
+            texts = list(texts_of(lines, path, key, as_it_is(path, verbatim), wrong))
+        except DataError as problem:
+            report.problems.append(as_problem(problem, path))
+            continue
+        count += len(texts)
+        for one in texts:
+            same = sentence_key(one.text or "")
+            if same in first_seen:
+                report.problems.append(
+                    Problem(
+                        one.place,
+                        f"duplicate: the same text stands at {first_seen[same]}",
+                        "warning",
+                    )
+                )
+            first_seen.setdefault(same, one.place)
+    report.pairs = {"train": count}
+    if (
+        is_split
+        and count < FEW
+        and not any(problem.severity == "error" for problem in report.problems)
+    ):
+        share = f"{100 * SHARES['validation']:g} % are held out"
+        reason = (
+            f"few texts: {count}, of which {share}; name data.validation and data.test, or put "
+            "empty lines between texts"
+        )
+        report.problems.append(Problem(str(names[0]), reason, "warning" if count else "error"))
+    return report
+
+
+def _lines(lines: Sequence[str], where: str) -> list[Problem]:
+    found = []
+    for number, line in enumerate(lines, 1):
+        if "\ufffd" in line:
+            found.append(
+                Problem(
+                    f"{where}:{number}",
+                    "lost character: U+FFFD stands where a conversion found none",
+                    "warning",
+                )
+            )
+        if "\x00" in line:
+            found.append(
+                Problem(f"{where}:{number}", "zero byte: this may be no text, or UTF-16", "warning")
+            )
+        if len(line) > LONG_LINE:
+            found.append(
+                Problem(f"{where}:{number}", f"long line: {len(line):,} characters", "warning")
+            )
+    return found

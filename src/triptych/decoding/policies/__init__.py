@@ -1,0 +1,1 @@
+"""Policies that choose tokens, row by row: greedy, sampling, beam search."""

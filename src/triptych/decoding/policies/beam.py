@@ -1,0 +1,270 @@
+"""Beam search with K beams (Graves 2012; Sutskever et al. 2014, section 3.2).
+
+At each step the 2K best continuations of a source are ranked; where E tokens end an answer (1 +
+E)K, so that K go on. Those among the first K that end are finished; the first K that do not end
+live on. A source is complete as soon as K answers are finished, or at its maximum length, where
+what stands among the first K is given back as cut. This is the rule of CTranslate2
+and fairseq: cheap, and the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..hypothesis import Hypothesis, Step
+from ..settings import DecodingSettings
+from .choose import Ends, Exact, Survey, is_end, repeats
+from .rows import Stop
+
+NEVER = float("-inf")
+
+
+class Beams:
+    """One policy of a search, with the face of `Rows`. R sources live; each has `width` rows: one
+    at first, then K.
+    """
+
+    def __init__(
+        self,
+        settings: DecodingSettings,
+        ends: Ends,
+        longest: np.ndarray,
+        prefixes: Sequence[Sequence[int]],
+        prefix_scores: Tensor,
+        names: np.ndarray,
+        stop: Stop | None,
+        on_event: Callable[[Step], None] | None,
+        uncounted: np.ndarray,
+        before: Sequence[int] = (),
+    ) -> None:
+        self.settings, self.ends, self.stop, self.on_event = settings, ends, stop, on_event
+        device, count, most = prefix_scores.device, len(longest), int(longest.max(initial=1))
+        self.longest = longest  # of all sources
+        self.sources = np.arange(count)  # (R,) alive
+        self.written = np.array([len(prefix) for prefix in prefixes], dtype=np.int64)  # (R,)
+        self.width = 1
+        # (R * width, most)
+        self.tokens = torch.full((count, most), ends[0], dtype=torch.int64, device=device)
+        self.scores = torch.zeros(count, most, device=device)  # each token's log-probability
+        self.scores[:, : prefix_scores.shape[1]] = prefix_scores
+        for row, prefix in enumerate(prefixes):
+            self.tokens[row, : len(prefix)] = torch.tensor(prefix, dtype=torch.int64)
+        self.uncounted = uncounted  # of all sources
+        self.before = torch.tensor(before, dtype=torch.int64, device=device)
+        self.totals = self.scores.sum(1)[:, None]  # (R, width)
+        if uncounted.any():
+            place = np.arange(self.scores.shape[1])[None] >= uncounted[:, None]
+            self.totals = (self.scores * torch.from_numpy(place).to(device)).sum(1)[:, None]
+        self.found: list[list[Hypothesis]] = [[] for _ in longest]
+        self.number_found = np.zeros(count, dtype=np.int64)
+        self.early = bool((self.written < uncounted + settings.min_length).any())
+        self.number = 0
+
+    @property
+    def first(self) -> Tensor:
+        """Which source each row begins from."""
+        return torch.arange(len(self.longest))
+
+    @property
+    def count(self) -> int:
+        return len(self.sources) * self.width
+
+    def choose(
+        self, logits: Tensor, exact: Exact | None = None
+    ) -> tuple[Tensor, Tensor | None, list[int]]:
+        """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep,
+        sources done.
+        """
+        survey = Survey(logits)
+        if self.early:
+            young = self.written < self.uncounted[self.sources] + self.settings.min_length
+            self.early = bool(young.any())
+            for end in self.ends:
+                survey.forbid(
+                    end, torch.from_numpy(young).to(logits.device).repeat_interleave(self.width)
+                )
+        if self.settings.no_repeat_ngram_size:
+            first, so_far = (torch.from_numpy(each).to(logits.device).repeat_interleave(self.width)
+                             for each in (self.uncounted[self.sources], self.written))  # fmt: skip
+            written = self.tokens[:, : int(self.written.max())]
+            again = repeats(
+                written, first, so_far, self.settings.no_repeat_ngram_size, self.ends, self.before
+            )
+            survey.forbid_each(*again, len(self.ends))
+        wide = min((1 + len(self.ends)) * self.settings.beams, self.width * logits.shape[1])
+        if exact is not None:  # of one row at most K go on and one ends with each end token
+            survey.refine(exact, wide if self.width == 1 else self.settings.beams + len(self.ends))
+        norms = survey.norms
+        assert norms is not None, "asked for"
+        totals, rows, tokens, values = survey.best_of_beams(
+            self.totals.view(-1) - norms, self.width, wide
+        )
+        return self._advance(totals, rows, tokens, values - norms[rows])
+
+    def _advance(
+        self, totals: Tensor, rows: Tensor, tokens: Tensor, each: Tensor
+    ) -> tuple[Tensor, Tensor, list[int]]:
+        wide, device = self.settings.beams, totals.device
+        rank = torch.arange(tokens.shape[1], device=device)
+        full = self.written + 1 >= self.longest[self.sources]
+        ends, usable = is_end(tokens, self.ends), totals > NEVER
+        closing = usable & (rank < wide) & (ends | torch.from_numpy(full).to(device)[:, None])
+        dead = ends | ~usable
+        order = (rank + dead * tokens.shape[1]).argsort(-1)[:, :wide]  # (R, K) the first that go on
+        # fewer continuations than beams: the last is repeated, with no chance
+        if order.shape[1] < wide:
+            order = torch.cat((order, order[:, -1:].expand(-1, wide - order.shape[1])), 1)
+        kept = totals.gather(1, order).masked_fill(dead.gather(1, order), NEVER)
+        kept[:, min(tokens.shape[1], wide) :] = NEVER
+        if self.on_event is not None:
+            self._tell(totals, rows, tokens, closing, order, kept > NEVER, full)
+        if bool(closing.any()):
+            self._finish(closing, rows, tokens, each, totals)
+        rows = rows.gather(1, order).view(-1)
+        at = (
+            torch.arange(rows.numel(), device=device),
+            torch.from_numpy(np.repeat(self.written, wide)).to(device),
+        )
+        self.tokens, self.scores = self.tokens[rows], self.scores[rows]
+        self.tokens[at], self.scores[at] = (
+            tokens.gather(1, order).view(-1),
+            each.gather(1, order).view(-1),
+        )
+        self.totals, self.width, self.number = kept, wide, self.number + 1
+        self.written += 1
+        if self.stop is not None:
+            self._ask()
+        over = full | (self.number_found[self.sources] >= wide)
+        # only then can all beams have died
+        if self.stop is not None or tokens.shape[1] < (1 + len(self.ends)) * wide:
+            over |= (self.totals == NEVER).all(1).cpu().numpy()
+        ended = self.sources[over].tolist()
+        return *self._shrink(rows, ~over), ended
+
+    def _shrink(self, rows: Tensor, keep: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Go on with the sources to `keep`; rows: where every live beam stands in the state."""
+        if not keep.all():
+            stay = torch.from_numpy(np.flatnonzero(keep)).to(rows.device)
+            beams = (
+                stay[:, None] * self.width + torch.arange(self.width, device=rows.device)
+            ).view(-1)
+            rows, self.tokens, self.scores, self.totals = (
+                rows[beams],
+                self.tokens[beams],
+                self.scores[beams],
+                self.totals[stay],
+            )
+            self.sources, self.written = self.sources[keep], self.written[keep]
+        last = torch.from_numpy(np.repeat(self.written, self.width)).to(rows.device) - 1
+        return self.tokens.gather(1, last[:, None])[:, 0], rows
+
+    def _finish(
+        self, closing: Tensor, rows: Tensor, tokens: Tensor, each: Tensor, totals: Tensor
+    ) -> None:
+        """Write down the continuations that are complete answers."""
+        place = closing.nonzero()[:, 0].cpu().numpy()
+        before = rows[closing]
+        columns = (
+            self.tokens[before].tolist(),
+            self.scores[before].tolist(),
+            tokens[closing].tolist(),
+            each[closing].tolist(),
+            totals[closing].tolist(),
+            place.tolist(),
+        )
+        for ids, scores, token, last, total, source in zip(*columns, strict=True):
+            length = int(self.written[source])
+            ended = token in self.ends
+            ids = ids[:length] if ended else [*ids[:length], token]
+            self._add(int(self.sources[source]), ids, [*scores[:length], last], total, ended)
+
+    def _ask(self) -> None:
+        assert self.stop is not None
+        for place, source in enumerate(self.sources.tolist()):
+            length = int(self.written[place])
+            for beam in range(self.width) if length < self.longest[source] else ():
+                row, total = place * self.width + beam, float(self.totals[place, beam])
+                if total > NEVER and self.stop(source, ids := self.tokens[row, :length].tolist()):
+                    self._add(source, ids, self.scores[row, :length].tolist(), total, True)
+                    self.totals[place, beam] = NEVER
+
+    def _add(
+        self, source: int, tokens: list[int], each: list[float], total: float, finished: bool
+    ) -> None:
+        score = total / (len(each) - int(self.uncounted[source])) ** self.settings.length_penalty
+        self.found[source].append(Hypothesis(tokens, score, total, each, finished))
+        self.number_found[source] += 1
+
+    def settled(self, source: int) -> list[int]:
+        """The beginning of a source's best answer that can no longer change: what its live beams
+        and the best answer found so far, which alone can still win, have in common.
+        """
+        place = int(np.flatnonzero(self.sources == source)[0])
+        rows = slice(place * self.width, (place + 1) * self.width)
+        live = [
+            tokens
+            for tokens, total in zip(
+                self.tokens[rows, : self.written[place]].tolist(),
+                self.totals[place].tolist(),
+                strict=True,
+            )
+            if total > NEVER
+        ]
+        found = [self._ranked(source)[0].tokens] if self.found[source] else []
+        return common_prefix([*live, *found])
+
+    def drop(self, sources: Sequence[int]) -> Tensor | None:
+        """Give up on `sources`: rows to keep, or None for all."""
+        keep = ~np.isin(self.sources, sources)
+        if keep.all():
+            return None
+        return self._shrink(torch.arange(self.count, device=self.tokens.device), keep)[1]
+
+    def _tell(
+        self,
+        totals: Tensor,
+        rows: Tensor,
+        tokens: Tensor,
+        closing: Tensor,
+        order: Tensor,
+        alive: Tensor,
+        full: np.ndarray,
+    ) -> None:
+        assert self.on_event is not None
+        kept = torch.zeros_like(closing).scatter_(1, order, alive)
+        fate = []
+        for source, flags in enumerate(
+            zip(closing.tolist(), kept.tolist(), is_end(tokens, self.ends).tolist(), strict=True)
+        ):
+            for closes, lives, ends in zip(*flags, strict=True):
+                lives = lives and not full[source]
+                fate.append(
+                    ("finished" if ends else "cut") if closes else "kept" if lives else "pruned"
+                )
+        sources = np.repeat(self.sources, tokens.shape[1]).tolist()
+        parents = rows - torch.arange(0, self.count, self.width, device=rows.device)[:, None]
+        parent, token, total = (x.reshape(-1).tolist() for x in (parents, tokens, totals))
+        self.on_event(Step(self.number, sources, parent, token, total, fate))
+
+    def answer(self, source: int) -> list[Hypothesis]:
+        """The n best, best first. An answer that ended comes before one that was cut."""
+        return self._ranked(source)[: self.settings.n_best]
+
+    def _ranked(self, source: int) -> list[Hypothesis]:
+        return sorted(self.found[source], key=lambda one: (not one.finished, -one.score))
+
+
+def common_prefix(several: Sequence[list[int]]) -> list[int]:
+    """What all of `several` begin with."""
+    if not several:
+        return []
+    first, last = min(several), max(several)  # of lists in order, the outermost differ first
+    size = next(
+        (place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
+        min(len(first), len(last)),
+    )
+    return first[:size]

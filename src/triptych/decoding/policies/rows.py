@@ -1,0 +1,214 @@
+"""Greedy search and sampling: every row goes its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..hypothesis import Hypothesis, Step
+from ..settings import DecodingSettings
+from .choose import Ends, Exact, Survey, is_end, log_norms, repeat_less, repeats
+from .sampling import draw, uniform
+
+NEAR = 3  # tokens of a row between which rounded logits may choose wrongly
+# (index of the source, tokens so far) -> this answer is complete
+Stop = Callable[[int, list[int]], bool]
+DEAD_SHARE = 0.1  # this part of the rows must have ended before the rest is copied together
+
+
+class Rows:
+    """One policy of a search: what to write next in `count` rows, and which rows to go on with.
+
+    Rows of one source are its draws. Row numbers of all that were admitted never change; `alive`
+    holds those still computed, of which the `done` ones wait to be dropped.
+    """
+
+    def __init__(
+        self,
+        settings: DecodingSettings,
+        ends: Ends,
+        longest: np.ndarray,
+        prefixes: Sequence[Sequence[int]],
+        prefix_scores: Tensor,
+        names: np.ndarray,
+        stop: Stop | None,
+        on_event: Callable[[Step], None] | None,
+        uncounted: np.ndarray,
+        before: Sequence[int] = (),
+    ) -> None:
+        """uncounted: of each source, how many tokens of its prefix are no part of the answer when
+        it is scored and measured. before: as for `search`.
+        """
+        self.settings, self.ends, self.stop, self.on_event = settings, ends, stop, on_event
+        samples = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
+        self.width, device = samples, prefix_scores.device
+        self.source = np.repeat(np.arange(len(longest)), samples)
+        self.longest = longest[self.source]
+        self.names = names[self.source] * 1_000_003 + np.tile(np.arange(samples), len(longest))
+        count, most, given = len(self.source), int(longest.max(initial=1)), prefix_scores.shape[1]
+        self.tokens = torch.full((count, most), ends[0], dtype=torch.int64, device=device)
+        self.scores = torch.zeros(count, most, device=device)
+        self.scores[:, :given] = prefix_scores[torch.from_numpy(self.source).to(device)]
+        for row, source in enumerate(self.source.tolist() if given else ()):
+            self.tokens[row, : len(prefixes[source])] = torch.tensor(
+                prefixes[source], dtype=torch.int64
+            )
+        self.written = np.array(
+            [len(prefixes[source]) for source in self.source.tolist()], dtype=np.int64
+        )
+        self.finished, self.done = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+        self.alive = np.arange(count)
+        self.uncounted, self.before = (
+            uncounted[self.source],
+            torch.tensor(before, dtype=torch.int64, device=device),
+        )
+        self.least = self.uncounted + settings.min_length  # tokens before the end is allowed
+        self.early = bool((self.written < self.least).any())
+        self.number = 0
+
+    @property
+    def first(self) -> Tensor:
+        """Which source each row begins from."""
+        return torch.from_numpy(self.source)
+
+    @property
+    def count(self) -> int:
+        return len(self.alive)
+
+    def choose(
+        self, logits: Tensor, exact: Exact | None = None
+    ) -> tuple[Tensor, Tensor | None, list[int]]:
+        """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep
+        (None: all), sources done.
+        """
+        settings, alive, device = self.settings, torch.from_numpy(self.alive), logits.device
+        own = None
+        # decides what is written, not how probable the model holds it
+        if settings.repetition_penalty != 1:
+            own, logits, exact = logits, self._repeat_less(logits), None
+        survey, places = Survey(logits, settings.scores and own is None), self.written[self.alive]
+        if self.early:
+            young = places < self.least[self.alive]
+            self.early = bool(young.any())
+            for end in self.ends:
+                survey.forbid(end, torch.from_numpy(young).to(device))
+        if settings.no_repeat_ngram_size:
+            own_first, so_far = (
+                torch.from_numpy(each).to(device) for each in (self.uncounted[self.alive], places)
+            )
+            written = self.tokens[alive.to(device), : int(places.max())]
+            again = repeats(
+                written, own_first, so_far, settings.no_repeat_ngram_size, self.ends, self.before
+            )
+            survey.forbid_each(*again, len(self.ends))
+        if settings.temperature > 0:
+            chosen = draw(logits, settings, uniform(settings.seed, self.names[self.alive], places))
+            values = logits.gather(1, chosen[:, None])[:, 0].float()
+        else:
+            if exact is not None:
+                survey.refine(exact, NEAR)
+            chosen, values = survey.best()
+        at = (alive.to(device), torch.from_numpy(places).to(device))
+        self.tokens[at] = chosen
+        if own is not None and settings.scores:
+            self.scores[at] = own.gather(1, chosen[:, None])[:, 0].float() - log_norms(own)
+        if survey.norms is not None:
+            self.scores[at] = values - survey.norms
+        return self._close(chosen)
+
+    def _repeat_less(self, logits: Tensor) -> Tensor:
+        written = torch.from_numpy(self.written[self.alive]).to(logits.device)
+        seen = self.tokens[
+            torch.from_numpy(self.alive).to(logits.device),
+            : int(written.max()) if written.numel() else 0,
+        ]
+        return repeat_less(logits, seen, written, self.settings.repetition_penalty)
+
+    def _close(self, chosen: Tensor) -> tuple[Tensor, Tensor | None, list[int]]:
+        ended, going = is_end(chosen, self.ends).cpu().numpy(), ~self.done[self.alive]
+        self.written[self.alive[going]] += 1
+        if self.stop is not None:
+            for place in np.flatnonzero(going & ~ended):
+                row = int(self.alive[place])
+                ended[place] = self.stop(
+                    int(self.source[row]), self.tokens[row, : self.written[row]].tolist()
+                )
+        if self.on_event is not None:
+            self._tell(chosen, ended, going)
+        self.number += 1
+        closing = going & (ended | (self.written[self.alive] >= self.longest[self.alive]))
+        if not closing.any():
+            return chosen, None, []
+        rows = self.alive[closing]
+        self.finished[rows], self.done[rows] = ended[closing], True
+        over = [
+            int(s)
+            for s in np.unique(self.source[rows])
+            if self.done[s * self.width : (s + 1) * self.width].all()
+        ]
+        keep = self._keep()
+        if keep is None:
+            return chosen, None, over
+        self.alive = self.alive[keep]
+        rows_kept = torch.from_numpy(keep).to(chosen.device)
+        return chosen[rows_kept], rows_kept, over
+
+    def _keep(self) -> np.ndarray | None:
+        """Places of `alive` to go on with; None when too few have ended to be worth the copy."""
+        going = ~self.done[self.alive]
+        many = going.sum() > (1 - DEAD_SHARE) * len(going)
+        return None if many else np.flatnonzero(going)
+
+    def settled(self, source: int) -> list[int]:
+        """What is written of a source's first draw: it stays."""
+        return self.tokens[source * self.width, : int(self.written[source * self.width])].tolist()
+
+    def drop(self, sources: Sequence[int]) -> Tensor | None:
+        """Give up on `sources`: rows to keep, or None for all."""
+        self.done |= np.isin(self.source, sources)
+        keep = self._keep()
+        if keep is not None:
+            self.alive = self.alive[keep]
+        return None if keep is None else torch.from_numpy(keep)
+
+    def _tell(self, chosen: Tensor, ended: np.ndarray, going: np.ndarray) -> None:
+        assert self.on_event is not None
+        shown = self.alive[going]
+        full = self.written[shown] >= self.longest[shown]
+        total = self.scores[torch.from_numpy(shown)].cumsum(1)
+        total = total.gather(
+            1, torch.from_numpy(self.written[shown] - 1).to(total.device)[:, None]
+        )[:, 0]
+        fate = np.where(ended[going], "finished", np.where(full, "cut", "kept")).tolist()
+        parent = (shown % self.width).tolist()
+        tokens = chosen[torch.from_numpy(going)].tolist()
+        self.on_event(
+            Step(self.number, self.source[shown].tolist(), parent, tokens, total.tolist(), fate)
+        )
+
+    def answer(self, source: int) -> list[Hypothesis]:
+        """The draws of a source, best first; where more are drawn than kept, no two alike."""
+        rows = slice(source * self.width, (source + 1) * self.width)
+        found = []
+        for row, tokens, scores in zip(
+            range(rows.start, rows.stop),
+            self.tokens[rows].tolist(),
+            self.scores[rows].tolist(),
+            strict=True,
+        ):
+            length, uncounted = int(self.written[row]), int(self.uncounted[row])
+            each, ids = scores[:length] if self.settings.scores else [], tokens[:length]
+            total = float(sum(each[uncounted:]))
+            ids = ids[:-1] if ids[-1] in self.ends else ids
+            score = total / (length - uncounted) ** self.settings.length_penalty
+            found.append(Hypothesis(ids, score, total, each, bool(self.finished[row])))
+        found.sort(key=lambda one: (not one.finished, -one.score))
+        if self.settings.samples > self.settings.n_best:
+            first: dict[tuple[int, ...], Hypothesis] = {}
+            for one in found:
+                first.setdefault(tuple(one.tokens), one)
+            found = list(first.values())
+        return found[: self.settings.n_best]

@@ -1,0 +1,1 @@
+"""Pictures of answers, one file for each kind of task."""

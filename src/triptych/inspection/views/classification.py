@@ -1,0 +1,56 @@
+"""The picture of a classifier's answer: how likely each label is, which ones were chosen, or where
+a number stands on its scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..html import Language, Picture, in_words
+from .bars import bars, scale
+
+LABELS: dict[Language, str] = {"en": "Probability of each label", "zh-Hant": "各標籤的機率"}
+NUMBER: dict[Language, str] = {
+    "en": "The number on the scale of the training texts",
+    "zh-Hant": "數值在訓練資料範圍中的位置",
+}
+THRESHOLD: dict[Language, str] = {
+    "en": "the label's threshold; a label with ✓ and in bold reaches it and was chosen",
+    "zh-Hant": "該標籤的門檻；打 ✓ 的粗體標籤達到門檻，因而選出",
+}
+ENDS: dict[Language, str] = {
+    "en": (
+        "the mean of the training texts. The ends are their smallest and their largest value; an "
+        "answer stays between."
+    ),
+    "zh-Hant": "訓練資料的平均值。兩端是訓練資料的最小值與最大值，答案不會超出這個範圍。",
+}
+
+
+def picture(details: Mapping[str, Any], thresholds: Mapping[str, float] | None = None,
+            known: Mapping[str, float] | None = None) -> Picture | None:  # fmt: skip
+    """Of a Prediction's `details`; None where they hold neither labels nor a number.
+
+    thresholds: of labels that may all hold at once; known: "low", "high" and "mean" of the numbers
+        in training.
+    """
+    if "value" in details and known is not None:
+        return Picture(
+            NUMBER,
+            scale(details["value"], known["low"], known["high"], known["mean"]) + _legend(ENDS),
+        )
+    if not details.get("probabilities"):
+        return None
+    if thresholds is None:
+        return Picture(LABELS, bars(details["probabilities"]))
+    return Picture(
+        LABELS,
+        bars(details["probabilities"], chosen=details["labels"], thresholds=thresholds)
+        + _legend(THRESHOLD),
+    )
+
+
+def _legend(said: Mapping[Language, str]) -> str:
+    """What the line in the picture is."""
+    return f'<p class="legend"><span class="key end"></span>{in_words(said)}</p>'

@@ -1,0 +1,243 @@
+"""The pictures of an answer: where it stands in the passage, how likely each token near it begins
+or ends it, other candidates.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...data.batches.batching import Encoded, collate
+from ...data.example import Example
+from ...errors import UsageError
+from ...tasks.spans import Found, trimmed
+from ..html import Language, Picture, in_words
+from .bars import escaped
+
+if TYPE_CHECKING:
+    from ...data.tokenizers.subwords import Tokenizers
+    from ...decoding.settings import DecodingSettings
+    from ...tasks.task import Prediction, Task
+
+NEAR = 12  # tokens on either side of the answer that have bars
+AROUND = 800  # characters of the passage on either side of the answer
+STEP, HEIGHT, TOP, BAR = 46, 90, 8, 14  # pixels: between tokens, of a full bar, above it, its width
+LONGEST = 7  # characters of a token that are shown below its bars
+INK, START, END, LINE = "#1c2430", "#0b5cad", "#b3480f", "#d5dbe3"
+
+WORDS: dict[str, dict[Language, str]] = {
+    "title": {"en": "Answer in its passage", "zh-Hant": "答案在文章中的位置"},
+    "question": {"en": "Question", "zh-Hant": "問題"},
+    "answer": {"en": "Answer", "zh-Hant": "答案"},
+    "none": {"en": "no answer in this passage", "zh-Hant": "這段文章沒有答案"},
+    "cut": {"en": "The passage is shown near the answer.", "zh-Hant": "只顯示答案附近的文章。"},
+    "bars": {"en": "Where the answer may begin and end", "zh-Hant": "答案可能的開頭與結尾"},
+    "window": {
+        "en": "Probability of each token near the answer, in the part of the text that holds it.",
+        "zh-Hant": "在含有答案的那一段裡，答案附近各詞元的機率。",
+    },
+    "begins": {"en": "begins the answer", "zh-Hant": "答案的開頭"},
+    "ends": {"en": "ends it", "zh-Hant": "答案的結尾"},
+    "candidates": {"en": "Candidates", "zh-Hant": "候選答案"},
+    "text": {"en": "text", "zh-Hant": "文字"},
+    "place": {"en": "characters", "zh-Hant": "字元位置"},
+    "probability": {"en": "probability", "zh-Hant": "機率"},
+    "no_answer": {
+        "en": "Score of no answer (nats above the best span):",
+        "zh-Hant": "無答案的分數（比最佳片段高出的奈特數）：",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One token of the passage: its text, its characters, how likely it begins and ends the
+    answer.
+    """
+
+    text: str
+    start: int
+    end: int
+    begins: float
+    ends: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """What the pictures show. window: the number, from 1, of the one in which the answer is
+    likeliest; bars: its tokens near it.
+    """
+
+    question: str
+    passage: str
+    prediction: Prediction
+    window: int
+    bars: list[Bar]
+
+
+def view(
+    model: Any,
+    head: Any,
+    task: Task,
+    tokenizers: Tokenizers,
+    labels: dict[str, Any],
+    example: Example,
+    settings: DecodingSettings,
+) -> AnswerView:
+    """Answer `example` and keep the probabilities around the answer. Raises UsageError where
+    question or passage is empty.
+    """
+    import torch
+
+    from ...model.heads.span import log_probabilities
+
+    if task.name != "question-answering":
+        raise UsageError(
+            f"This picture is of an answer in a passage; a run for {task.name} has none."
+        )
+    passage = example.passage or ""
+    if not (example.question or "").strip() or not passage.strip():
+        raise UsageError("There is nothing to show: the question or the passage is empty.")
+    windows, device = (
+        task.encode(example, tokenizers, labels, "use", None),
+        next(model.parameters()).device,
+    )
+    raw: list[Found] = []
+    for one in windows:  # one at a time: a picture is of one text
+        raw += task.answer(model, head, collate([one]).to(device), settings, tokenizers)
+    prediction = task.read(raw, example, tokenizers)
+    spans = prediction.details["candidates"]
+    best = (spans[0]["start"], spans[0]["end"]) if spans else (0, 0)
+    likely = [
+        max(
+            (value for value, *place in one.spans if trimmed(passage, *place) == best),
+            default=-math.inf,
+        )
+        for one in raw
+    ]
+    chosen = likely.index(max(likely))
+    inputs = collate([windows[chosen]]).to(device).inputs
+    with torch.inference_mode():
+        logits = head(model, model(**inputs), inputs)
+        chances = log_probabilities(logits, inputs["source_lengths"])[0].exp().tolist()
+    return AnswerView(
+        example.question or "",
+        passage,
+        prediction,
+        chosen + 1,
+        _bars(windows[chosen], chances, passage, best),
+    )
+
+
+def _bars(
+    window: Encoded, chances: list[list[float]], passage: str, best: tuple[int, int]
+) -> list[Bar]:
+    """The tokens near the likeliest span; the bytes of one character are one bar."""
+    first, offsets = window.about.first, window.about.offsets.tolist()
+    bars: list[Bar] = []
+    for (start, end), (begins, ends) in zip(
+        offsets, chances[first : first + len(offsets)], strict=True
+    ):
+        if bars and (start, end) == (bars[-1].start, bars[-1].end):
+            last = bars.pop()
+            begins, ends = begins + last.begins, ends + last.ends
+        bars.append(Bar(passage[start:end], start, end, begins, ends))
+    inside = [
+        place for place, bar in enumerate(bars) if bar.end > best[0] and bar.start < best[1]
+    ] or [0]
+    return bars[max(0, inside[0] - NEAR) : inside[-1] + NEAR + 1]
+
+
+def pictures(shown: AnswerView) -> list[Picture]:
+    """The answer in its passage, the bars of tokens near it, the table of candidates."""
+    said = {name: in_words(texts) for name, texts in WORDS.items()}
+    details = shown.prediction.details
+    answer = html.escape(shown.prediction.text) or said["none"]
+    place = (
+        f"<dl><dt>{said['question']}</dt><dd>{html.escape(shown.question)}</dd><dt>{said['answer']}</dt>"
+        f'<dd class="answer">{answer}</dd></dl>{_passage(shown, said)}'
+    )
+    keys = "".join(
+        f'<span class="key {name}">{said[word]}</span> '
+        for name, word in (("start", "begins"), ("end", "ends"))
+    )
+    bars = f'<p class="legend">{said["window"]} {keys}</p>{_svg(shown.bars, details["candidates"])}'
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(one["text"])}</th><td>{one["start"]}–{one["end"]}</td>'
+        f"<td>{100 * one['probability']:.1f} %</td></tr>"
+        for one in details["candidates"]
+    )
+    columns = "".join(
+        f'<th scope="col">{said[name]}</th>' for name in ("text", "place", "probability")
+    )
+    score = details["no_answer_score"]
+    table = (
+        f'<table class="candidates"><thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table>'
+        f'<p class="legend">{said["no_answer"]} {"–" if score is None else f"{score:.2f}"}</p>'
+    )
+    return [
+        Picture(WORDS["title"], place),
+        Picture(WORDS["bars"], bars),
+        Picture(WORDS["candidates"], table),
+    ]
+
+
+def _passage(shown: AnswerView, said: dict[str, str]) -> str:
+    """The passage with the answer marked; of a long one what is near it."""
+    text, start, end = (
+        shown.passage,
+        shown.prediction.details["start"],
+        shown.prediction.details["end"],
+    )
+    if start is None:
+        start = end = 0
+    low, high = max(0, start - AROUND), min(len(text), end + AROUND)
+    marked = f'<mark class="answer">{html.escape(text[start:end])}</mark>' if end > start else ""
+    dots = ["…" if low > 0 else "", "…" if high < len(text) else ""]
+    note = f'<p class="legend">{said["cut"]}</p>' if any(dots) else ""
+    return (
+        "<p "
+        f'class="text">{dots[0]}{html.escape(text[low:start])}{marked}{html.escape(text[end:high])}{dots[1]}</p>{note}'
+    )
+
+
+def _svg(bars: Sequence[Bar], spans: Sequence[dict[str, Any]]) -> str:
+    """Two bars a token, on one line."""
+    low, high = (spans[0]["start"], spans[0]["end"]) if spans else (0, 0)
+    width, height, floor = STEP * len(bars), TOP + HEIGHT + 30, TOP + HEIGHT
+    said = escaped(
+        "; ".join(
+            f"{bar.text.strip()} {100 * bar.begins:.1f} %, {100 * bar.ends:.1f} %" for bar in bars
+        )
+    )
+    parts = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="answer-bars" width="{width}" '
+            f'height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{said}" '
+            'font-family="system-ui, sans-serif" font-size="12" text-anchor="middle">'
+        ),
+        f'<rect class="track" fill="{LINE}" x="0" y="{floor}" width="{width}" height="1"/>',
+    ]
+    for place, bar in enumerate(bars):
+        middle = STEP * place + STEP / 2
+        for name, colour, value, left in (
+            ("start", START, bar.begins, middle - BAR - 1),
+            ("end", END, bar.ends, middle + 1),
+        ):
+            tall = HEIGHT * min(1.0, value)
+            parts.append(
+                f'<rect class="{name}" fill="{colour}" x="{left:.1f}" y="{floor - tall:.1f}" '
+                f'width="{BAR}" height="{tall:.1f}">'
+                f"<title>{100 * value:.2f} %</title></rect>"
+            )
+        weight = ' font-weight="700"' if bar.end > low and bar.start < high else ""
+        shown = bar.text.strip() or "␣"
+        shown = shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+        parts.append(
+            f'<text class="ink" fill="{INK}" x="{middle:.1f}" '
+            f'y="{floor + 18}"{weight}>{escaped(shown)}</text>'
+        )
+    return "\n".join([*parts, "</svg>"])

@@ -1,0 +1,1 @@
+"""Model folders and files of other libraries, read and written. Imports no torch."""

@@ -1,0 +1,300 @@
+"""BERT and DistilBERT as they are published: config.json and the names of tensors. Their sizes
+stand in `presets/bert.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import RunError, brief
+from ..model.config import ModelConfig, StackConfig
+from .config_reader import differences, read_dials, written_dials
+from .name_map import Ignore, NameMap, Rename, Rule, Tie, Withhold, prefixed, respelt
+
+# config.json --------------------------------------------------------------------------------------
+
+KEYS: dict[str, dict[str, str]] = {  # model_type -> dial -> key
+    "bert": {
+        "layers": "num_hidden_layers",
+        "width": "hidden_size",
+        "heads": "num_attention_heads",
+        "inner_width": "intermediate_size",
+        "max_positions": "max_position_embeddings",
+        "segments": "type_vocab_size",
+        "dropout": "hidden_dropout_prob",
+        "attention_dropout": "attention_probs_dropout_prob",
+        "norm_epsilon": "layer_norm_eps",
+        "activation": "hidden_act",
+    },
+    "distilbert": {
+        "layers": "n_layers",
+        "width": "dim",
+        "heads": "n_heads",
+        "inner_width": "hidden_dim",
+        "max_positions": "max_position_embeddings",
+        "dropout": "dropout",
+        "attention_dropout": "attention_dropout",
+        "activation": "activation",
+    },
+}
+DEFAULTS: dict[str, Any] = {  # where a config.json says nothing, as in the library that wrote it
+    "segments": 2,
+    "dropout": 0.1,
+    "attention_dropout": 0.1,
+    "norm_epsilon": 1e-12,
+    "activation": "gelu",
+    "max_positions": 512,
+}
+PLAIN: dict[str, Any] = {  # what these models have no key for, so it must be so
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "position_embedding_type": "absolute",
+    "pruned_heads": {},
+    "tie_word_embeddings": True,
+    "embedding_size": None,
+    "quantization_config": None,
+}
+
+
+def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
+    """The dials of a config.json of model_type bert or distilbert. Raises RunError naming
+    everything that does not fit at once.
+    """
+    kind = values.get("model_type")
+    if not isinstance(kind, str) or kind not in KEYS:
+        raise RunError(
+            f"{where} is of model_type {brief(repr(kind))}; triptych takes "
+            f"{' and '.join(KEYS)}.{why(kind)}"
+        )
+    dials = read_dials(values, where, KEYS[kind], DEFAULTS, PLAIN)
+    stack = StackConfig(
+        positions="learned", embedding_norm=True, **{"norm_epsilon": 1e-12, **dials}
+    )
+    return ModelConfig(encoder=stack, vocabulary_size=values["vocab_size"], embedding_scale=False)
+
+
+def why(kind: Any) -> str:
+    """What more there is to say of a model_type that is not taken."""
+    if kind in ("roberta", "xlm-roberta", "camembert"):
+        return (
+            " RoBERTa counts its positions from the padding's number on and has no segments, "
+            "which is not done yet."
+        )
+    return ""
+
+
+def refusals(config: ModelConfig) -> list[str]:
+    """The dials by which a model is neither a BERT nor a DistilBERT, each with what it should
+    be.
+    """
+    stack = config.encoder
+    if stack is None or config.decoder is not None:
+        return ["it has a decoder, and BERT is an encoder alone"]
+    wanted = {
+        "positions": "learned",
+        "norm_placement": "post",
+        "norm": "layer",
+        "embedding_norm": True,
+        "gated": False,
+        "bias": True,
+    }
+    if stack.segments == 0:
+        wanted["norm_epsilon"] = 1e-12  # DistilBERT's cannot be said in its config.json
+    found = differences(stack, wanted, "encoder.")
+    if (stack.key_heads or stack.heads) != stack.heads:
+        found.append(f"encoder.key_heads is {stack.key_heads} instead of {stack.heads}")
+    if stack.inner_dropout:
+        found.append(f"encoder.inner_dropout is {stack.inner_dropout} instead of 0")
+    own = {"embedding_scale": False, "tied_embeddings": True, "output_bias": False}
+    return found + differences(config, own)
+
+
+def write_config(config: ModelConfig) -> dict[str, Any]:
+    """The config.json of a model of which `refusals` says nothing: a DistilBERT where there are no
+    segments, else a BERT.
+    """
+    stack = config.encoder
+    assert stack is not None and not refusals(config), "only what has a name there can be written"
+    kind = "bert" if stack.segments else "distilbert"
+    return {
+        "model_type": kind,
+        "vocab_size": config.vocabulary_size,
+        **written_dials(stack, KEYS[kind]),
+        "dtype": "float32",
+    }
+
+
+# Names of tensors ---------------------------------------------------------------------------------
+
+
+def _both(theirs: str, ours: str) -> tuple[Rule, ...]:
+    return Rename(f"{theirs}.weight", f"{ours}.weight"), Rename(f"{theirs}.bias", f"{ours}.bias")
+
+
+_BLOCK = "encoder.blocks.{i}."
+_ENTRANCE: tuple[Rule, ...] = (
+    Rename("embeddings.word_embeddings.weight", "embedding.weight"),
+    Rename("embeddings.position_embeddings.weight", "encoder_entrance.positions.weight"),
+    *_both("embeddings.LayerNorm", "encoder_entrance.norm"),
+    Ignore("embeddings.position_ids", "which counts from 0 on and is no weight"),
+    Ignore("embeddings.token_type_ids", "which is zero and no weight"),
+)
+BODIES: dict[str, tuple[Rule, ...]] = {
+    "bert": (
+        *_ENTRANCE,
+        Rename("embeddings.token_type_embeddings.weight", "encoder_entrance.segments.weight"),
+        *_both("encoder.layer.{i}.attention.self.query", _BLOCK + "self_attention.query"),
+        *_both("encoder.layer.{i}.attention.self.key", _BLOCK + "self_attention.key"),
+        *_both("encoder.layer.{i}.attention.self.value", _BLOCK + "self_attention.value"),
+        *_both("encoder.layer.{i}.attention.output.dense", _BLOCK + "self_attention.output"),
+        *_both(
+            "encoder.layer.{i}.attention.output.LayerNorm", _BLOCK + "self_attention_norm.after"
+        ),
+        *_both("encoder.layer.{i}.intermediate.dense", _BLOCK + "feed_forward.inner"),
+        *_both("encoder.layer.{i}.output.dense", _BLOCK + "feed_forward.output"),
+        *_both("encoder.layer.{i}.output.LayerNorm", _BLOCK + "feed_forward_norm.after"),
+    ),
+    "distilbert": (
+        *_ENTRANCE,
+        *_both("transformer.layer.{i}.attention.q_lin", _BLOCK + "self_attention.query"),
+        *_both("transformer.layer.{i}.attention.k_lin", _BLOCK + "self_attention.key"),
+        *_both("transformer.layer.{i}.attention.v_lin", _BLOCK + "self_attention.value"),
+        *_both("transformer.layer.{i}.attention.out_lin", _BLOCK + "self_attention.output"),
+        *_both("transformer.layer.{i}.sa_layer_norm", _BLOCK + "self_attention_norm.after"),
+        *_both("transformer.layer.{i}.ffn.lin1", _BLOCK + "feed_forward.inner"),
+        *_both("transformer.layer.{i}.ffn.lin2", _BLOCK + "feed_forward.output"),
+        *_both("transformer.layer.{i}.output_layer_norm", _BLOCK + "feed_forward_norm.after"),
+    ),
+}
+POOLER = _both("pooler.dense", "head.pooler")  # of BERT alone, within the body
+MASKED_WORDS: dict[str, tuple[Rule, ...]] = {
+    "bert": (
+        *_both("cls.predictions.transform.dense", "head.transform"),
+        *_both("cls.predictions.transform.LayerNorm", "head.norm"),
+        Rename("cls.predictions.bias", "head.bias"),
+        Tie("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),
+        Tie("cls.predictions.decoder.bias", "cls.predictions.bias"),
+    ),
+    "distilbert": (
+        *_both("vocab_transform", "head.transform"),
+        *_both("vocab_layer_norm", "head.norm"),
+        Rename("vocab_projector.bias", "head.bias"),
+        Tie("vocab_projector.weight", "distilbert.embeddings.word_embeddings.weight"),
+    ),
+}
+OTHER_HEADS = ("classifier", "pre_classifier", "qa_outputs", "cls.seq_relationship")
+# files of 2018 and 2019
+OLD_NORMS = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """How a run for a task is written: the architecture's name, whether the body has a prefix, the
+    head's rules and the options of the task without which the head computes something else
+    there.
+    """
+
+    architecture: str
+    prefix: bool = True
+    rules: tuple[Rule, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_CALIBRATION: tuple[Rule, ...] = (
+    Withhold("head.temperature", "that architecture has none: divide its logits by it"),
+    Withhold(
+        "head.thresholds",
+        "that architecture has none: one probability a label, above which it holds",
+    ),
+)
+_ABSTENTION: tuple[Rule, ...] = (
+    Withhold(
+        "head.threshold",
+        "that architecture has none: how much more likely no answer must be, in nats",
+    ),
+    Withhold("head.can_abstain", "that architecture has none"),
+)
+EXPORTS: dict[tuple[str, str], Export] = {
+    ("bert", "embedding"): Export(architecture="BertModel", prefix=False, rules=POOLER),
+    ("distilbert", "embedding"): Export(architecture="DistilBertModel", prefix=False),
+    ("bert", "masked-words"): Export(architecture="BertForMaskedLM", rules=MASKED_WORDS["bert"]),
+    ("distilbert", "masked-words"): Export(
+        architecture="DistilBertForMaskedLM", rules=MASKED_WORDS["distilbert"]
+    ),
+    ("bert", "classification"): Export(
+        architecture="BertForSequenceClassification",
+        rules=(
+            *_both("bert.pooler.dense", "head.dense"),
+            *_both("classifier", "head.project"),
+            *_CALIBRATION,
+        ),
+        options={"pooling": "first", "hidden": True, "shortcut": False, "bigrams": 0},
+    ),
+    ("bert", "question-answering"): Export(
+        architecture="BertForQuestionAnswering",
+        rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
+    ),
+    ("distilbert", "question-answering"): Export(
+        architecture="DistilBertForQuestionAnswering",
+        rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
+    ),
+    ("bert", "tagging"): Export(
+        architecture="BertForTokenClassification",
+        rules=_both("classifier", "head.output"),
+        options={"pooling": "first", "bigrams": 0},
+    ),
+    ("distilbert", "tagging"): Export(
+        architecture="DistilBertForTokenClassification",
+        rules=_both("classifier", "head.output"),
+        options={"pooling": "first", "bigrams": 0},
+    ),
+}
+
+
+def has_masked_words(kind: str, names: Collection[str]) -> bool:
+    """Whether the tensors hold a head that predicts masked words."""
+    return any(isinstance(rule, Rename) and rule.theirs in names for rule in MASKED_WORDS[kind])
+
+
+def has_pooler(names: Collection[str]) -> bool:
+    """Whether the tensors hold the map of the first state that BERT was pretrained with (Devlin et
+    al. 2018, section 3.1).
+    """
+    return any(name.endswith("pooler.dense.weight") for name in names)
+
+
+def name_map(kind: str, task: str, names: Collection[str]) -> NameMap:
+    """The rules by which a file with tensors of these `names` is read as a run for `task`,
+    embedding or masked-words.
+    """
+    prefix = f"{kind}." if any(name.startswith(f"{kind}.") for name in names) else ""
+    body, masked = BODIES[kind], MASKED_WORDS[kind]
+    if kind == "bert":
+        body += (
+            POOLER
+            if task == "embedding"
+            else _left_out(POOLER, "a run for masked words has no pooler")
+        )
+    head = masked if task == "masked-words" else _left_out(masked, "the head of another task")
+    others = tuple(
+        Ignore(f"{one}.{part}", "the head of another task")
+        for one in OTHER_HEADS
+        for part in ("weight", "bias")
+    )
+    rules = (*prefixed(prefix, body), *head, *others)
+    return NameMap(
+        respelt(rules, OLD_NORMS)
+        if any(name.endswith("LayerNorm.gamma") for name in names)
+        else rules
+    )
+
+
+def export_map(kind: str, export: Export) -> NameMap:
+    """The rules by which a run is written."""
+    return NameMap((*prefixed(f"{kind}." if export.prefix else "", BODIES[kind]), *export.rules))
+
+
+def _left_out(rules: tuple[Rule, ...], reason: str) -> tuple[Rule, ...]:
+    return tuple(Ignore(rule.theirs, reason) for rule in rules if not isinstance(rule, Withhold))

@@ -1,0 +1,199 @@
+"""A folder as the library transformers writes it: config.json, model.safetensors (whole or in
+shards), tokenizer.json. No pickle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError, brief
+from ..runs.storage import mark, parsed, read_tensors, write_file, write_tensors, writing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+GENERATION = "generation_config.json"
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+@dataclass(kw_only=True)
+class Folder:
+    """What such a folder holds. weights: its files, which are not read yet; places: tensor -> file,
+    of shards.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    weights: Sequence[Path]
+    places: Mapping[str, str]
+    tokenizer: str = field(repr=False)
+    tokenizer_config: dict[str, Any] = field(default_factory=dict)
+    generation_config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The model_type, of whatever type: a list or a number is no kind that is known."""
+        return str(self.config.get("model_type"))
+
+    def bounds(self) -> tuple[Any, Any]:
+        """What begins a text and all that end one, as the library transformers takes them: of
+        generation_config.json where that names some, else of config.json, else of
+        tokenizer_config.json. The end that config.json names first stays first.
+        """
+        values, tokens = self.config, self.tokenizer_config
+        begin, end = (
+            values.get(f"{side}_token_id", tokens.get(f"{side}_token")) for side in ("bos", "eos")
+        )
+        several = self.generation_config.get("eos_token_id")
+        if several is not None:
+            several = several if isinstance(several, list) else [several]
+            first = end[0] if isinstance(end, list) and end else end
+            end = [*[first] * (first in several), *(one for one in several if one != first)]
+        return self.generation_config.get("bos_token_id") if begin is None else begin, end
+
+    def read_weights(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+        """All tensors, those of shards together, and size and SHA-256 of each file."""
+        tensors: dict[str, Tensor] = {}
+        for path in self.weights:
+            tensors |= read_tensors(path)
+        problems = [
+            f"'{name}' is missing in {place}"
+            for name, place in self.places.items()
+            if name not in tensors
+        ]
+        if problems:
+            raise RunError(
+                f"{self.path / INDEX} does not fit its files: {'; '.join(problems)}. Copy the "
+                "whole folder."
+            )
+        return tensors, {path.name: mark(path) for path in self.weights}
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether `path` is a folder of another library: its config.json names a model_type."""
+    try:
+        values = json.loads((Path(path) / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and "model_type" in values and "format_version" not in values
+
+
+def read_folder(path: str | Path) -> Folder:
+    """Raises RunError naming all files that are missing, or the one that cannot be read."""
+    path = Path(path)
+    if path.is_file():
+        raise RunError(
+            f"{path} is a file. Name its folder, which must hold the tokenizer too "
+            "(tokenizer.json; of llama2.c tok*.bin)."
+        )
+    if not path.is_dir():
+        raise RunError(
+            f"There is no folder {path}. Name one with config.json, model.safetensors and "
+            "tokenizer.json."
+        )
+    lacking = [name for name in ("config.json", "tokenizer.json") if not (path / name).is_file()]
+    if not (path / WEIGHTS).is_file() and not (path / INDEX).is_file():
+        lacking.append(WEIGHTS)
+    if lacking:
+        raise RunError(f"{path} has no {' and no '.join(lacking)}.{_way_out(path, lacking)}")
+    weights, places = _weights(path)
+    extra, generation = (
+        read_json(path / name) if (path / name).is_file() else {}
+        for name in ("tokenizer_config.json", GENERATION)
+    )
+    return Folder(
+        path=path,
+        config=read_json(path / "config.json"),
+        weights=weights,
+        places=places,
+        tokenizer=_text(path / "tokenizer.json"),
+        tokenizer_config=extra,
+        generation_config=generation,
+    )
+
+
+def _way_out(path: Path, lacking: list[str]) -> str:
+    save = "from_pretrained('SOURCE').save_pretrained('DEST')\""
+    if WEIGHTS in lacking and any((path / name).is_file() for name in PICKLES):
+        return (
+            f" {PICKLES[0]} is a pickle, which can run any code when it is read, so it is "
+            "refused. Where you trust it, convert it: "
+            f'python -c "from transformers import AutoModel; AutoModel.{save}'
+        )
+    if lacking == ["tokenizer.json"]:
+        return (
+            ' The library transformers writes one: python -c "from transformers import '
+            f"AutoTokenizer; AutoTokenizer.{save}"
+        )
+    return " Copy the whole folder."
+
+
+def _weights(path: Path) -> tuple[list[Path], dict[str, str]]:
+    """The files of weights and, of shards, which tensor is where."""
+    if (path / WEIGHTS).is_file():
+        return [path / WEIGHTS], {}
+    places = read_json(path / INDEX).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise RunError(f"{path / INDEX} has no weight_map from tensors to files. Copy it again.")
+    shards = sorted(set(places.values()))
+    outside = [name for name in shards if Path(name).name != name]
+    if outside:
+        raise RunError(
+            f"{path / INDEX} names files outside its folder ({brief(', '.join(outside))}), which "
+            "are not read."
+        )
+    held = {one.name for one in path.iterdir()}  # a name may be longer than the system takes
+    lacking = [name for name in shards if name not in held]
+    if lacking:
+        raise RunError(
+            f"{path} lacks {brief(', '.join(lacking))}, which {INDEX} names. Copy the whole folder."
+        )
+    return [path / name for name in shards], places
+
+
+def write_folder(
+    path: Path,
+    config: Mapping[str, Any],
+    tensors: dict[str, Tensor],
+    tokenizer: Mapping[str, Any],
+    tokenizer_config: Mapping[str, Any],
+    card: str,
+    generation: Mapping[str, Any],
+) -> None:
+    """A folder that AutoModel and AutoTokenizer load; config.json last, so that where it stands the
+    rest does too.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    write_tensors(path / WEIGHTS, tensors, {"format": "pt"})
+    write_json(path / "tokenizer.json", tokenizer)
+    write_json(path / "tokenizer_config.json", tokenizer_config)
+    write_file(path / "README.md", card.encode())
+    if generation:
+        write_json(path / GENERATION, generation)
+    write_json(path / "config.json", config)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    values = parsed(_text(path), path, "Copy it again.")
+    if not isinstance(values, dict):
+        raise RunError(f"{path} is not a JSON object. Copy it again.")
+    return values
+
+
+def write_json(path: Path, values: Mapping[str, Any] | list[Any]) -> None:
+    write_file(path, (json.dumps(values, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is not UTF-8 text (byte {error.start}). Copy it again.") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,1 @@
+"""Heads on top of a stack's states, each with its loss."""

@@ -1,0 +1,168 @@
+"""The head that classifies whole inputs: pool the states of each sequence, drop, project."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..linear import Linear
+from ..masks import Rows
+from ..ops.kernels import Chance, dropout
+from .tokens import LOUDNESS, initialize, pair_weights, rows_of
+
+Pooling = Literal["mean", "first", "max", "compare"]
+OVERLAPS = 2  # numbers that compare two texts word for word
+PARTS = {"mean": 1, "first": 1, "max": 1, "compare": 4}  # vectors of width D that a pooling gives
+
+
+class ClassOutput(NamedTuple):
+    """logits (B, C), fp32, as they come out of the projection; temperature (1,): what they are
+    divided by in use.
+    """
+
+    logits: Tensor
+    temperature: Tensor
+
+
+class Classifier(nn.Module):
+    """pooled states -> dropout -> (dense, tanh) -> dropout -> C outputs.
+
+    pooling: "mean" over all tokens, "first" token (Devlin et al. 2018), "max" of each of the D
+    numbers over all tokens (Collobert et al. 2011, section 3.3.2: one telling word is enough,
+    however long the text), or "compare": of two texts u and v, told apart by `segments`, the means
+    and u - v and u * v without their signs' order (Conneau et al. 2017, section 3.2), so that
+    swapping the texts changes only what the first two say.
+    shortcut: the token table's own rows, pooled alike, stand beside the states (a bag of words,
+    Joulin et al. 2017, section 2); for "compare" two more numbers, which reach the outputs past
+    dropout and the dense layer and tell how alike two texts are before
+    anything is learnt: the cosine of their pooled rows, and that of their bags of tokens, each
+    token as heavy as it is rare in the training texts (`importance`; Salton & Buckley 1988).
+    bigrams: so many rows of weights, one for each hash of two neighbouring tokens, say something
+    for every output at once (bag of bigrams and the hashing trick, Joulin et al. 2017, section
+    2.1). They begin at zero.
+    Buffers: temperature (1,) and thresholds (C,), set from development data when training has ended
+    (`tasks/calibration.py`); importance (V,), of a head that compares and has the shortcut, set
+    from the training texts before it begins.
+    names: of the C outputs; none where the output is a number, in standard deviations from a mean
+        that `scale` holds.
+    """
+
+    temperature: Tensor
+    thresholds: Tensor
+    importance: Tensor | None
+
+    def __init__(
+        self,
+        width: int,
+        names: list[str],
+        *,
+        pooling: Pooling = "mean",
+        hidden: bool = False,
+        shortcut: bool = False,
+        bigrams: int = 0,
+        drop: float = 0.1,
+        scale: dict[str, float] | None = None,
+        vocabulary: int = 0,
+    ) -> None:
+        super().__init__()
+        self.names, self.pooling, self.drop, self.shortcut, self.scale = (
+            names,
+            pooling,
+            drop,
+            shortcut,
+            scale,
+        )
+        overlap = shortcut and pooling == "compare"
+        inputs, outputs = width * PARTS[pooling] * (2 if shortcut else 1), max(1, len(names))
+        self.dense = Linear(inputs, width) if hidden else None
+        self.project = Linear(width if hidden else inputs, outputs)
+        self.overlap = Linear(OVERLAPS, outputs, bias=False) if overlap else None
+        self.bigrams = nn.Parameter(torch.empty(bigrams, outputs)) if bigrams else None
+        self.register_buffer("temperature", torch.ones(1))
+        self.register_buffer("thresholds", torch.full((outputs,), 0.5))
+        self.register_buffer("importance", torch.ones(vocabulary) if overlap else None)
+        initialize(self)
+        if self.bigrams is not None:
+            nn.init.zeros_(self.bigrams)
+        if self.overlap is not None:
+            nn.init.zeros_(self.overlap.weight)
+
+    def reads(self, inputs: dict[str, Tensor]) -> Tensor | None:
+        """The first token of each sequence (B,), where nothing else is looked at."""
+        return Rows(inputs["source_lengths"]).starts if self.pooling == "first" else None
+
+    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> ClassOutput:
+        """states (N, D), or of the rows that it reads (B, D) -> logits (B, C)."""
+        chance: Chance | None = model.chance if self.training else None
+        likeness: Tensor | None = None
+        rows = Rows(inputs["source_lengths"])
+        pooled = (
+            rows_of(states, rows.starts).float()
+            if self.pooling == "first"
+            else self._pool(states.float(), rows, inputs)
+        )
+        if self.shortcut:
+            # rows of unit variance
+            table = model.embedding(inputs["source"]).float() * states.shape[1] ** 0.5
+            words = self._pool(dropout(table, self.drop, chance), rows, inputs)
+            pooled = torch.cat([pooled, words], 1)
+            likeness = self._overlaps(words, rows, inputs)
+        x = dropout(pooled, self.drop, chance)
+        if self.dense is not None:
+            x = dropout(torch.tanh(self.dense(x)), self.drop, chance)
+        logits = self.project(x).float()
+        if self.overlap is not None and likeness is not None:
+            logits = logits + self.overlap(likeness)
+        if self.bigrams is not None:
+            logits = logits + self._bigram_logits(self.bigrams, rows, inputs["source"], chance)
+        return ClassOutput(logits, self.temperature)
+
+    def _bigram_logits(
+        self, weights: Tensor, rows: Rows, tokens: Tensor, chance: Chance | None
+    ) -> Tensor:
+        """What the pairs of neighbouring tokens (N,) of each sequence say (B, C): their sum,
+        divided by the root of their number.
+        """
+        own = rows.sequence[1:] == rows.sequence[:-1]
+        said = dropout(pair_weights(weights, tokens[:-1][own], tokens[1:][own]), self.drop, chance)
+        sums = said.new_zeros(rows.count, weights.shape[1]).index_add(
+            0, rows.sequence[1:][own], said
+        )
+        return sums / (rows.lengths - 1).clamp_min(1).to(sums.dtype).sqrt()[:, None]
+
+    def _pool(self, x: Tensor, rows: Rows, inputs: dict[str, Tensor]) -> Tensor:
+        """(N, D) -> (B, PARTS * D)."""
+        if self.pooling == "first":
+            return x[rows.starts]
+        if self.pooling == "max":
+            return torch.segment_reduce(x, "max", lengths=rows.lengths)
+        if self.pooling == "mean":
+            return _mean(x, rows.sequence, rows.count)
+        # (B, 2, D)
+        both = _mean(x, 2 * rows.sequence + inputs["segments"], 2 * rows.count).view(
+            rows.count, 2, -1
+        )
+        u, v = both.unbind(1)
+        return torch.cat([u, v, (u - v).abs(), u * v], 1)
+
+    def _overlaps(self, words: Tensor, rows: Rows, inputs: dict[str, Tensor]) -> Tensor | None:
+        """(B, 2): the cosine of the two texts' mean rows, and that of their weighted bags of
+        tokens; times LOUDNESS, so that weights which begin at zero soon count.
+        """
+        if self.importance is None:
+            return None
+        means, size = words.chunk(PARTS["compare"], 1)[:2], self.importance.shape[0]
+        places = (2 * rows.sequence + inputs["segments"]) * size + inputs["source"]
+        bags = self.importance.new_zeros(2 * rows.count * size).index_add(
+            0, places, self.importance[inputs["source"]]
+        )
+        pairs = (means, bags.view(rows.count, 2, size).unbind(1))
+        return LOUDNESS * torch.stack([torch.cosine_similarity(u, v, dim=1) for u, v in pairs], 1)
+
+
+def _mean(x: Tensor, groups: Tensor, count: int) -> Tensor:
+    """(N, D), the group of each row (N,) -> (count, D); a group without rows is zero."""
+    sums = x.new_zeros(count, x.shape[1]).index_add(0, groups, x)
+    return sums / torch.bincount(groups, minlength=count).clamp_min(1).to(x.dtype)[:, None]

@@ -1,0 +1,143 @@
+"""What tags words: one state a word, a score a label, and a linear chain over the labels where it
+is learnt (a CRF).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..linear import Linear
+from ..masks import Rows
+from ..ops.kernels import dropout
+from .tokens import initialize, pair_weights, rows_of
+
+NEVER = -1e4
+
+
+class TagOutput(NamedTuple):
+    """Scores (W, L) of every word of all B inputs, one after the other; words (B,) of each; the
+    scores of the chain, if learnt.
+    """
+
+    scores: Tensor
+    words: Tensor
+    pairs: Tensor | None  # (L, L), from the row's label to the column's
+    first: Tensor | None  # (L,)
+    last: Tensor | None  # (L,)
+
+
+class Tagger(nn.Module):
+    """A linear layer over word states, and the chain of a CRF (Lafferty et al. 2001; Lample et al.
+    2016, section 2.2) if wanted.
+
+    allowed: ((L, L), (L,), (L,)) of 0 or 1: which label may follow which, begin and end; what may
+    not is out of the CRF's reach. inputs["word_starts"] (S,): 1 at the first piece of a word.
+    pooling: a word's state is its first piece's, or its pieces' mean.
+    bigrams: so many rows of weights, one for each hash of two neighbouring pieces; the pairs that a
+    word's first piece makes with the pieces before and after it say something for every label at
+    once. They begin at zero.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        labels: int,
+        *,
+        pooling: str = "first",
+        chance: float = 0.0,
+        bigrams: int = 0,
+        allowed: tuple[Any, Any, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.output = Linear(width, labels)
+        initialize(self.output)
+        # of the pair before, of the pair after
+        self.bigrams = nn.Parameter(torch.zeros(bigrams, 2 * labels)) if bigrams else None
+        self.pooling, self.dropout = pooling, chance
+        self.pairs = self.first = self.last = None
+        if allowed is not None:
+            self.pairs = nn.Parameter(torch.zeros(labels, labels))
+            self.first, self.last = (
+                nn.Parameter(torch.zeros(labels)),
+                nn.Parameter(torch.zeros(labels)),
+            )
+            for name, mask in zip(("pairs", "first", "last"), allowed, strict=True):
+                barred = (1 - torch.as_tensor(mask, dtype=torch.float32)) * NEVER
+                self.register_buffer(f"barred_{name}", barred, persistent=False)
+
+    def reads(self, inputs: dict[str, Tensor]) -> Tensor | None:
+        """The first pieces of words (W,), where nothing else is looked at."""
+        return inputs["word_starts"].nonzero().squeeze(1) if self.pooling == "first" else None
+
+    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TagOutput:
+        """states (S, D), or of the rows that it reads (W, D) -> scores (W, L)."""
+        reads = self.reads(inputs)
+        starts, rows = inputs["word_starts"], Rows(inputs["source_lengths"])
+        words = rows.lengths.new_zeros(rows.count).index_add(0, rows.sequence, starts)  # (B,)
+        # (W, D)
+        pooled = mean_of_words(states, starts, rows) if reads is None else rows_of(states, reads)
+        chance = model.chance if self.training else None
+        scores = self.output(dropout(pooled, self.dropout, chance)).float()  # (W, L)
+        if self.bigrams is not None:
+            tokens = inputs["source"]  # a begin stands before the first word, an end after the last
+            places = starts.nonzero().squeeze(1) if reads is None else reads
+            before, after = self.bigrams.chunk(2, 1)
+            said = pair_weights(before, tokens[places - 1], tokens[places]) + pair_weights(
+                after, tokens[places], tokens[places + 1]
+            )
+            scores = scores + dropout(said, self.dropout, chance)
+        if self.pairs is None:
+            return TagOutput(scores, words, None, None, None)
+        chain = [
+            getattr(self, name).float() + getattr(self, f"barred_{name}")
+            for name in ("pairs", "first", "last")
+        ]
+        return TagOutput(scores, words, *chain)
+
+
+def mean_of_words(states: Tensor, starts: Tensor, rows: Rows) -> Tensor:
+    """(N, D) -> (W, D): the mean over each word's pieces; the begin and the end of an input belong
+    to none.
+    """
+    inside = (rows.positions > 0) & (rows.positions < rows.lengths[rows.sequence] - 1)  # (N,)
+    number = starts.cumsum(0)[inside] - 1  # (P,) the word of each piece
+    total = states.new_zeros(int(starts.sum()), states.shape[1]).index_add(
+        0, number, states[inside]
+    )
+    count = states.new_zeros(total.shape[0]).index_add(
+        0, number, torch.ones_like(number, dtype=states.dtype)
+    )
+    return total / count[:, None]
+
+
+def chain_loss(output: TagOutput, targets: Tensor) -> Tensor:
+    """Minus the log-probability of the targets (W,), summed over inputs, in nats. An input with a
+    target of -1 is passed over.
+
+    The forward algorithm (Lafferty et al. 2001, section 3) over padded words (B, T, L), in fp32.
+    """
+    pairs, first, last = output.pairs, output.first, output.last
+    assert pairs is not None and first is not None and last is not None, "the head has no chain"
+    rows = Rows(output.words)
+    # (B,)
+    usable = targets.new_ones(rows.count).index_fill(0, rows.sequence[targets < 0], 0).bool() & (
+        output.words > 0
+    )
+    scores = rows.pad(output.scores)  # (B, T, L)
+    reached = first + scores[:, 0]  # (B, L) log of the sum over all paths so far
+    for step in range(1, rows.longest):
+        further = (reached[:, :, None] + pairs).logsumexp(1) + scores[:, step]
+        reached = torch.where(rows.real[:, step, None], further, reached)
+    everything = (reached + last).logsumexp(1)  # (B,)
+    given = targets.clamp_min(0)
+    ends = rows.starts[output.words > 0], (rows.starts + output.words - 1)[output.words > 0]
+    local = output.scores.gather(1, given[:, None])[:, 0]  # (W,)
+    begins = torch.ones_like(given, dtype=torch.bool).index_fill(0, ends[0], False)
+    local = local + torch.where(begins, pairs[given.roll(1), given], local.new_zeros(()))
+    path = local.new_zeros(rows.count).index_add(0, rows.sequence, local)  # (B,)
+    borders = first[given[ends[0]]] + last[given[ends[1]]]
+    path = path.index_add(0, (output.words > 0).nonzero()[:, 0], borders)
+    return (everything - path)[usable].sum()

@@ -1,0 +1,117 @@
+"""What stands on top of a stack's states. Called with (model, states, inputs); saved under
+`head.`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..linear import LayerNorm, Linear
+
+HASH = 1_000_003  # a prime: pairs of tokens fall evenly into any number of rows
+# what weights are multiplied by that begin at zero, move by a learning rate at a time and must soon
+# count
+LOUDNESS = 10.0
+
+
+class TokenOutput(NamedTuple):
+    """States (N, D) with the projection (V, D) still to be applied: the loss does it in chunks."""
+
+    states: Tensor
+    weight: Tensor
+    bias: Tensor | None
+
+    @property
+    def logits(self) -> Tensor:
+        """(N, V), computed when asked for."""
+        weight = self.weight.to(self.states.dtype)
+        return functional.linear(
+            self.states, weight, None if self.bias is None else self.bias.to(self.states.dtype)
+        )
+
+
+def output_of(model: Any, head: Any, inputs: dict[str, Tensor]) -> Any:
+    """head(model, model(**inputs), inputs). Of a head that `reads` some rows only, the model's last
+    block computes no others, unless its states are for others too (`is_seen_whole`).
+    """
+    reads = (
+        head.reads(inputs)
+        if hasattr(head, "reads") and not getattr(head, "is_seen_whole", False)
+        else None
+    )
+    states = model(**inputs) if reads is None or not reads.numel() else model(**inputs, reads=reads)
+    return head(model, states, inputs)
+
+
+def rows_of(states: Tensor, reads: Tensor) -> Tensor:
+    """The states of the rows `reads` (K,), whether they are all that was computed (K, D) or not (N,
+    D).
+    """
+    return states if states.shape[0] == reads.numel() else states.index_select(0, reads)
+
+
+def pair_weights(weights: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """What each pair of neighbouring tokens, left (N,) and right (N,), says (N, C), of a table of
+    hashed weights (rows, C): the hashing trick (Joulin et al. 2017, section 2.1).
+    """
+    return functional.embedding((left * HASH + right) % weights.shape[0], weights) * LOUDNESS
+
+
+@torch.no_grad()
+def initialize(head: nn.Module) -> None:
+    """Starting values of a new head: Xavier-uniform matrices (Glorot & Bengio 2010); biases and
+    norms stay as they are made.
+    """
+    for parameter in head.parameters():
+        if parameter.ndim >= 2:
+            nn.init.xavier_uniform_(parameter)
+
+
+class NextToken(nn.Module):
+    """Next-word prediction with the model's own vocabulary projection; no parameter of its own."""
+
+    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
+        return TokenOutput(states, *model.readout())
+
+
+class LearntTokens(nn.Module):
+    """Next-word prediction where the word that follows is to be learnt, say the words of one
+    speaker; no parameter of its own.
+    """
+
+    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
+        """states (N, D), inputs["learnt"] (N,) 0 or 1 -> K rows: states (K, D), to be projected."""
+        return TokenOutput(
+            states.index_select(0, inputs["learnt"].nonzero().squeeze(1)), *model.readout()
+        )
+
+
+class MaskedWords(nn.Module):
+    """What stood at the masked places: a dense layer, GELU, a norm, then the model's own vocabulary
+    projection with a bias of its own (Devlin et al. 2018, section 3.1). Only masked rows reach any
+    of it.
+    """
+
+    def __init__(self, width: int, vocabulary_size: int, epsilon: float) -> None:
+        super().__init__()
+        self.transform = Linear(width, width)
+        self.norm = LayerNorm(width, epsilon)
+        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+        initialize(self)
+
+    def reads(self, inputs: dict[str, Tensor]) -> Tensor:
+        """inputs["masked"] (N,) 0 or 1 -> (K,) the masked rows."""
+        return inputs["masked"].nonzero().squeeze(1)
+
+    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
+        """states (N, D), or of the rows that it reads (K, D) -> K masked rows: states (K, D), to be
+        projected.
+        """
+        picked = rows_of(states, self.reads(inputs))  # (K, D)
+        picked = self.norm(functional.gelu(self.transform(picked)))  # (K, D)
+        weight, offset = model.readout()
+        return TokenOutput(picked, weight, self.bias if offset is None else self.bias + offset)

@@ -1,0 +1,1 @@
+"""Operations whose implementation depends on the device."""

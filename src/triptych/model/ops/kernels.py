@@ -1,0 +1,469 @@
+"""The few places where the hardware decides how a formula is computed, each beside its plain
+reference.
+
+`Chance` draws dropout bits; `attend` is scaled dot-product attention over packed rows;
+`projected_cross_entropy` is the vocabulary projection and its loss in one pass. Plain references
+(`plain_*`) compute the same formulas with ordinary operations; tests hold the pairs together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..masks import Rows, allowed, bias
+
+BLOCK = 128  # queries of a causal sequence that are computed together
+# logits computed at a time: rows x vocabulary that stay in the last-level cache
+CHUNK_LOGITS = 8_000_000
+
+
+class Chance:
+    """Dropout's only source of chance: seeded anew for every micro-batch, so nothing depends on
+    what ran before.
+
+    On a CPU the bytes come from numpy's SFC64 (about ten times faster than `torch.bernoulli`);
+    elsewhere from torch.
+    """
+
+    def __init__(self) -> None:
+        self.seed(0)
+
+    def seed(self, seed: int) -> None:
+        self._seed = seed
+        self._numpy = np.random.Generator(np.random.SFC64(seed))
+        self._torch: torch.Generator | None = None
+
+    def bytes(self, count: int, device: torch.device) -> Tensor:
+        """(count,) uint8, uniform."""
+        if device.type == "cpu":
+            words = self._numpy.bit_generator.random_raw((count + 7) // 8)
+            return torch.from_numpy(words.view(np.uint8))[:count]
+        if self._torch is None or self._torch.device != device:
+            self._torch = torch.Generator(device).manual_seed(self._seed)
+        return torch.randint(
+            0, 256, (count,), dtype=torch.uint8, device=device, generator=self._torch
+        )
+
+
+def keep_threshold(probability: float) -> int:
+    """Bytes below this are dropped; dropout probabilities move in steps of 1/256."""
+    return max(1, min(255, round(probability * 256)))
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, keep: Tensor) -> Tensor:
+        ctx.save_for_backward(keep)
+        return x * keep
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (keep,) = ctx.saved_tensors
+        return grads[0] * keep, None
+
+
+class _DropoutAdd(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, residual: Tensor, x: Tensor, keep: Tensor) -> Tensor:
+        ctx.save_for_backward(keep)
+        return torch.addcmul(residual, x, keep)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        (keep,) = ctx.saved_tensors
+        return grads[0], grads[0] * keep, None
+
+
+def _keep(x: Tensor, probability: float, chance: Chance) -> Tensor:
+    """x's shape and dtype: 0 where dropped, else the factor that keeps the mean.
+
+    Of bf16 on a CPU it is the factor's bit pattern times 0 or 1, in numpy: torch has no fast way
+    from bytes or booleans to 16 bits. Elsewhere comparing into a float tensor avoids boolean
+    operands, which convert at six times the cost of the multiplication.
+    """
+    threshold = keep_threshold(probability)
+    factor = 256.0 / (256 - threshold)
+    drawn = chance.bytes(x.numel(), x.device).view(x.shape)
+    if x.dtype == torch.bfloat16 and x.device.type == "cpu":
+        bits = torch.tensor(factor, dtype=x.dtype).view(torch.int16).numpy()
+        return torch.from_numpy(
+            np.multiply((drawn.numpy() >= threshold).view(np.int8), bits, dtype=np.int16)
+        ).view(x.dtype)
+    return torch.ge(drawn, threshold, out=torch.empty_like(x)).mul_(factor)
+
+
+def dropout(x: Tensor, probability: float, chance: Chance | None) -> Tensor:
+    """Zero each element with `probability`, scale the others up. `chance` None: nothing is
+    dropped.
+    """
+    if chance is None or probability == 0.0:
+        return x
+    return _Dropout.apply(x, _keep(x.detach(), probability, chance))  # type: ignore[return-value]
+
+
+def add_dropped(residual: Tensor, x: Tensor, probability: float, chance: Chance | None) -> Tensor:
+    """residual + dropout(x): the residual connection (Vaswani et al. 2017, section 5.4)."""
+    if chance is None or probability == 0.0:
+        return residual + x
+    return _DropoutAdd.apply(residual, x, _keep(x.detach(), probability, chance))  # type: ignore[return-value]
+
+
+class _Attend(torch.autograd.Function):
+    """softmax(scale Q K^T + bias) V over packed rows, with its derivative written out.
+
+    Padding exists only inside. Gathers go both ways by index, so the backward needs no scattered
+    additions. Of long causal
+    sequences the queries go in blocks, each against the keys up to its own end: half of all scores
+        are never computed.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        memory: Tensor | None,
+        heads: int,
+        queries: Rows,
+        keys: Rows,
+        mask: Tensor | None,
+        is_causal: bool,
+        probability: float,
+        chance: Chance | None,
+    ) -> Tensor:
+        own = memory is None
+        source = query if own else memory
+        width, key_heads = (
+            query.shape[2],
+            ((query.shape[1] - heads) if own else source.shape[1]) // 2,
+        )
+        first = heads if own else 0
+        b, t, s, groups = queries.count, queries.longest, keys.longest, heads // key_heads
+        q = _gather(query, queries, 0, heads).view(b * key_heads, groups, t, width)
+        k = _gather(source, keys, first, key_heads).view(b * key_heads, s, width)
+        v = _gather(source, keys, first + key_heads, key_heads).view(b * key_heads, s, width)
+        kept, out = [], []
+        for start, end, seen in _blocks(t, s, is_causal):
+            part, size = _rows(q, start, end), end - start
+            shown = (
+                None
+                if mask is None
+                else mask[:, :, start:end, :seen]
+                if mask.shape[2] > 1
+                else mask
+            )
+            # (BK, GT, S)
+            weights = _softmax_scores(part, k[:, :seen], shown, (b, key_heads, groups, size, seen))
+            # rows of no token: zero, so that they give nothing to anyone's gradient
+            if not queries.dense:
+                weights.view(b, heads, size, seen).mul_(queries.real[:, None, start:end, None])
+            keep = (
+                None if chance is None or not probability else _keep(weights, probability, chance)
+            )
+            # (BK, GT, E)
+            mixed = torch.bmm(weights if keep is None else weights * keep, v[:, :seen])
+            out.append(mixed.view(b * key_heads, groups, size, width))
+            kept += [weights, keep]
+        ctx.save_for_backward(q, k, v, *kept)
+        ctx.sizes = (
+            own,
+            heads,
+            key_heads,
+            queries,
+            keys,
+            query.shape,
+            None if memory is None else memory.shape,
+            is_causal,
+        )
+        # (N, H, E)
+        return _ungather(out[0] if len(out) == 1 else torch.cat(out, 2), queries, heads)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        q, k, v, *kept = ctx.saved_tensors
+        own, heads, key_heads, queries, keys, query_shape, memory_shape, is_causal = ctx.sizes
+        grad = _gather(grads[0].contiguous(), queries, 0, heads).view(q.shape)
+        parts, grad_k, grad_v = [], torch.empty(0), torch.empty(0)
+        blocks = list(enumerate(_blocks(q.shape[2], k.shape[1], is_causal)))
+        for number, (start, end, seen) in reversed(blocks):  # the last one sees all keys
+            weights, keep = kept[2 * number : 2 * number + 2]
+            own_q, own_grad = _rows(q, start, end), _rows(grad, start, end)
+            dropped = weights if keep is None else weights * keep
+            more_v = torch.bmm(dropped.transpose(1, 2), own_grad)
+            grad_weights = torch.bmm(own_grad, v[:, :seen].transpose(1, 2))
+            if keep is not None:
+                grad_weights = grad_weights.mul_(keep)
+            factor = 1.0 / math.sqrt(q.shape[-1])
+            grad_scores = torch._softmax_backward_data(
+                grad_weights, weights, -1, weights.dtype
+            ).mul_(factor)
+            more_k = torch.bmm(grad_scores.transpose(1, 2), own_q)
+            parts.append(
+                torch.bmm(grad_scores, k[:, :seen]).view(q.shape[0], q.shape[1], end - start, -1)
+            )
+            if len(parts) == 1:
+                grad_k, grad_v = more_k, more_v
+            else:
+                grad_k[:, :seen] += more_k
+                grad_v[:, :seen] += more_v
+        grad_q = parts[0] if len(parts) == 1 else torch.cat(parts[::-1], 2)
+        grad_query = grad_q.new_empty(query_shape)
+        grad_query[:, :heads] = _ungather(grad_q, queries, heads)
+        grad_memory = None if own else grad_q.new_empty(memory_shape)
+        into, first = (grad_query, heads) if grad_memory is None else (grad_memory, 0)
+        into[:, first : first + key_heads] = _ungather(grad_k, keys, key_heads)
+        into[:, first + key_heads :] = _ungather(grad_v, keys, key_heads)
+        return grad_query, grad_memory, None, None, None, None, None, None, None
+
+
+def _blocks(queries: int, keys: int, is_causal: bool) -> list[tuple[int, int, int]]:
+    """(start, end of the queries, number of keys they may see) of parts that are computed one after
+    the other.
+    """
+    if not is_causal or queries != keys or queries <= BLOCK:
+        return [(0, queries, keys)]
+    return [
+        (start, min(start + BLOCK, queries), min(start + BLOCK, queries))
+        for start in range(0, queries, BLOCK)
+    ]
+
+
+def _rows(x: Tensor, start: int, end: int) -> Tensor:
+    """(BK, G, T, E) -> (BK, G * (end - start), E)."""
+    return x[:, :, start:end].reshape(x.shape[0], -1, x.shape[3])
+
+
+def _gather(x: Tensor, rows: Rows, first: int, heads: int) -> Tensor:
+    """(N, total heads, E) packed -> (B, heads, T, E) padded."""
+    return x.reshape(-1, x.shape[2]).index_select(0, rows.head_index(x.shape[1], first, heads))
+
+
+def _ungather(x: Tensor, rows: Rows, heads: int) -> Tensor:
+    """(B, heads, T, E) padded, in any view -> (N, heads, E) packed."""
+    return (
+        x.reshape(-1, x.shape[-1])
+        .index_select(0, rows.pack_index(heads))
+        .view(rows.total, heads, x.shape[-1])
+    )
+
+
+def _softmax_scores(q: Tensor, k: Tensor, mask: Tensor | None, sizes: tuple[int, ...]) -> Tensor:
+    """softmax(Q K^T / sqrt(E)) with `mask` (B or 1, 1, T or 1, S); a fully masked row gives zeros,
+    not NaN.
+    """
+    factor = 1.0 / math.sqrt(q.shape[-1])
+    scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=factor)
+    if mask is None:
+        return torch.softmax(scores, -1)
+    scores.view(sizes).add_(bias(mask, q.dtype)[:, :, None])
+    weights = torch.softmax(scores, -1)
+    if bool(mask.any(-1).all()):
+        return weights
+    return weights.nan_to_num_(nan=0.0)
+
+
+def attend(
+    query: Tensor,
+    memory: Tensor | None,
+    heads: int,
+    queries: Rows,
+    keys: Rows,
+    *,
+    is_causal: bool = False,
+    probability: float = 0.0,
+    chance: Chance | None = None,
+) -> Tensor:
+    """Multi-head scaled dot-product attention over packed rows (Vaswani et al. 2017, section 3.2).
+
+    Self-attention: query (N, H + 2K, E) holds queries, keys and values, memory None, keys is
+    queries. Attention to an
+    encoder: query (N, H, E), memory (M, 2K, E) holds keys and values. Returns (N, H, E). Fully
+        masked rows give zeros.
+    """
+    mask = allowed(queries, keys, is_causal)
+    return _Attend.apply(
+        query.contiguous(), memory, heads, queries, keys, mask, is_causal, probability, chance
+    )  # type: ignore[return-value]
+
+
+def plain_attend(
+    query: Tensor,
+    memory: Tensor | None,
+    heads: int,
+    queries: Rows,
+    keys: Rows,
+    *,
+    is_causal: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The reference of `attend` without dropout: (N, H, E) and the weights (B, H, T, S), zero
+    outside real tokens.
+    """
+    source = query if memory is None else memory
+    first = heads if memory is None else 0
+    key_heads = (source.shape[1] - first) // 2
+    q = queries.pad(query[:, :heads]).transpose(1, 2)  # (B, H, T, E)
+    k = (
+        keys.pad(source[:, first : first + key_heads])
+        .transpose(1, 2)
+        .repeat_interleave(heads // key_heads, 1)
+    )
+    v = (
+        keys.pad(source[:, first + key_heads :])
+        .transpose(1, 2)
+        .repeat_interleave(heads // key_heads, 1)
+    )
+    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])  # (B, H, T, S)
+    mask = allowed(queries, keys, is_causal)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    weights = scores.softmax(-1).nan_to_num(nan=0.0) * queries.real[:, None, :, None]
+    return queries.pack((weights @ v).transpose(1, 2)), weights
+
+
+class _ProjectedCrossEntropy(torch.autograd.Function):
+    """Loss and gradient chunk by chunk: the (N, V) logits never exist at once.
+
+    The gradient of the logits is softmax - (1 - smoothing) onehot - smoothing / V; its last term
+    has rank one, so it reaches states and weight as a row and a column sum and costs no pass over
+    the logits.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        weight: Tensor,
+        offset: Tensor | None,
+        targets: Tensor,
+        smoothing: float,
+    ) -> tuple[Tensor, Tensor]:
+        count, vocabulary = states.shape[0], weight.shape[0]
+        compute, spread = weight.to(states.dtype), smoothing / vocabulary
+        weight_sum = weight.float().sum(0)  # (D,)
+        wanted, learnt = any(ctx.needs_input_grad[:3]), ctx.needs_input_grad[1]
+        grad_states = torch.empty_like(states)
+        # of a frozen table: none
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if learnt else None
+        grad_offset = None if offset is None else torch.zeros_like(offset, dtype=torch.float32)
+        nll = states.new_zeros((), dtype=torch.float32)
+        target_sum = states.new_zeros((), dtype=torch.float32)
+        rows = max(1, CHUNK_LOGITS // vocabulary)
+        for start in range(0, count, rows):
+            chunk, wants = states[start : start + rows], targets[start : start + rows]
+            # scatter_ copies all logits on a CPU
+            places = torch.arange(wants.numel(), device=wants.device) * vocabulary + wants
+            # (n, V)
+            logits = functional.linear(
+                chunk, compute, None if offset is None else offset.to(states.dtype)
+            )
+            target_sum += logits.view(-1)[places].float().sum()
+            probabilities = torch.softmax(logits, -1)
+            of_targets = probabilities.view(-1)[places]
+            nll -= of_targets.float().clamp_min(1e-30).log_().sum()
+            if not wanted:
+                continue
+            probabilities.view(-1).index_copy_(0, places, of_targets - (1 - smoothing))
+            grad_states[start : start + rows] = probabilities @ compute
+            if grad_weight is not None:
+                grad_weight += probabilities.T @ chunk
+            if grad_offset is not None:
+                grad_offset += probabilities.float().sum(0)
+        # sum over rows of (log norm - mean logit), from sums that are at hand
+        states_sum = states.float().sum(0)  # (D,)
+        mean_logits = (
+            states_sum @ weight_sum + (0.0 if offset is None else count * offset.float().sum())
+        ) / vocabulary
+        smoothed = (1 - smoothing) * nll + smoothing * (nll + target_sum - mean_logits)
+        if wanted:
+            grad_states.sub_((spread * weight_sum).to(states.dtype))
+            if grad_weight is not None:
+                grad_weight.sub_(spread * states_sum)
+            if grad_offset is not None:
+                grad_offset.sub_(spread * count)
+        ctx.save_for_backward(grad_states, grad_weight, grad_offset)
+        ctx.mark_non_differentiable(nll)
+        return smoothed, nll
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        grad_states, grad_weight, grad_offset = ctx.saved_tensors
+        factor = grads[0]
+        return (
+            grad_states * factor.to(grad_states.dtype),
+            None if grad_weight is None else grad_weight * factor,
+            None if grad_offset is None else grad_offset * factor,
+            None,
+            None,
+        )
+
+
+def projected_cross_entropy(
+    states: Tensor,
+    weight: Tensor,
+    offset: Tensor | None,
+    targets: Tensor,
+    smoothing: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Sum over N of the label-smoothed cross-entropy, and of the plain one, of softmax(states W^T +
+    offset).
+
+    states (N, D), weight (V, D), offset (V,) or None, targets (N,) int64; both results are scalars
+    in nats (fp32). Only the first carries a gradient. Label smoothing as in Szegedy et al. 2016,
+    section 7.
+    """
+    return _ProjectedCrossEntropy.apply(states, weight, offset, targets, smoothing)  # type: ignore[return-value]
+
+
+def plain_projected_cross_entropy(
+    states: Tensor, weight: Tensor, offset: Tensor | None, targets: Tensor, smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The reference of `projected_cross_entropy`."""
+    log_probabilities = functional.linear(states, weight.to(states.dtype)).float()
+    if offset is not None:
+        log_probabilities = log_probabilities + offset
+    log_probabilities = log_probabilities.log_softmax(-1)
+    nll = -log_probabilities.gather(1, targets[:, None]).sum()
+    return (1 - smoothing) * nll - smoothing * log_probabilities.mean(1).sum(), nll.detach()
+
+
+def attend_cached(query: Tensor, keys: Tensor, values: Tensor, mask_bias: Tensor | None) -> Tensor:
+    """Attention of new tokens to cached keys while decoding.
+
+    query (B, T, H, E); keys, values (R, K, S, E), where each of the R sources serves B / R
+    consecutive rows (the beams of a sentence), so that nothing is copied for them; mask_bias None
+    or (R, 1, B / R or 1, T or 1, S). Returns (B, T, H, E).
+    """
+    (count, steps, heads, width), (sources, key_heads, length) = query.shape, keys.shape[:3]
+    beams, groups = count // sources, heads // key_heads
+    single = beams * steps == 1  # the heads of a row stand in order already
+    q = (
+        query
+        if single
+        else query.view(sources, beams, steps, key_heads, groups, width).permute(0, 3, 1, 4, 2, 5)
+    )
+    q = q.reshape(sources * key_heads, beams * groups * steps, width)
+    k, v = keys.view(-1, length, width), values.view(-1, length, width)
+    # a compiled program has passes of its own that cost less than a product's call
+    fused = torch.compiler.is_compiling() and sources == 1
+    if fused:
+        scores = (q[:, :, None].float() * k[:, None]).sum(-1) * (1.0 / math.sqrt(width))
+    else:
+        scores = torch.baddbmm(
+            q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=1.0 / math.sqrt(width)
+        )
+    if mask_bias is not None:
+        scores.view(sources, key_heads, beams, groups, steps, length).add_(mask_bias.unsqueeze(3))
+    weights = torch.softmax(scores, -1)
+    mixed = (weights[..., None] * v[:, None]).sum(2).to(v.dtype) if fused else torch.bmm(weights, v)
+    if single:
+        return mixed.view(count, 1, heads, width)
+    return (
+        mixed.view(sources, key_heads, beams, groups, steps, width)
+        .permute(0, 2, 4, 1, 3, 5)
+        .reshape(count, steps, heads, width)
+    )

@@ -1,0 +1,3 @@
+"""The whole run as one typed tree: tables, defaults, merging with the command line."""
+
+from .schema import Recipe as Recipe

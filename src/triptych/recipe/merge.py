@@ -1,0 +1,166 @@
+"""What counts where a recipe and the command line both speak, and from which folder file names are
+meant. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..data.segmentation.words import RULES
+from ..errors import UsageError, brief
+
+# may stand beside model.start
+STARTING = ("start", "start_layers", "lora_rank", "lora_alpha", "lora_targets")
+DROPOUTS = ("dropout", "attention_dropout", "inner_dropout")  # they too: no weight depends on them
+LIMITS = ("steps", "epochs", "minutes")  # of a run
+BESIDE_START = (*STARTING, *DROPOUTS)
+
+
+def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """File names of a recipe file are meant from its own folder."""
+
+    def anchor(name: str, key: str) -> str:
+        if not name:
+            raise UsageError(f"{key} is an empty file name. Name a file, or leave it out.")
+        if "\0" in name:
+            raise UsageError(
+                f"{key} is {brief(repr(name))}, and no file name holds a NUL character."
+            )
+        return str(folder.resolve() / name)
+
+    data = dict(values.get("data", {}))
+    for key in ("train", "validation", "test"):
+        given, dotted = data.get(key), f"data.{key}"
+        if given is not None:
+            data[key] = (
+                anchor(given, dotted)
+                if isinstance(given, str)
+                else [anchor(name, dotted) for name in given]
+            )
+    model = dict(values.get("model", {}))
+    if "start" in model:
+        model["start"] = anchor(model["start"], "model.start")
+    training = dict(values.get("training", {}))
+    if training.get("teacher") is not None:
+        training["teacher"] = anchor(training["teacher"], "training.teacher")
+    task = dict(values.get("task", {}))
+    if isinstance(task.get("words"), str) and task["words"] not in RULES:  # a run that finds words
+        task["words"] = anchor(task["words"], "task.words")
+    if isinstance(task.get("reference"), str):  # a run that answers are held against
+        task["reference"] = anchor(task["reference"], "task.reference")
+    tables = {"task": task, "data": data, "model": model, "training": training}
+    return {**values, **{name: table for name, table in tables.items() if table}}
+
+
+def merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """`given` over `values`. A model.start given last sets aside what the recipe says of tokenizer
+    and model.
+    """
+    for level in (values, given):
+        model = level.get("model", {})
+        others = [f"model.{key}" for key in model if key not in BESIDE_START] + (
+            ["tokenizer"] if "tokenizer" in level else []
+        )
+        if "start" in model and others:
+            raise UsageError(
+                f"model.start takes tokenizer and model from {model['start']}, so "
+                f"{', '.join(others)} cannot be given as well. Remove one or the other."
+            )
+    if "start" in given.get("model", {}):
+        # dropouts beside a preset were meant for what it would have learnt from nothing
+        low = values.get("model", {})
+        kept = {
+            key: value
+            for key, value in low.items()
+            if key in (BESIDE_START if "start" in low else STARTING)
+        }
+        values = {
+            **{key: value for key, value in values.items() if key not in ("model", "tokenizer")},
+            "model": kept,
+        }
+    elif "start" in values.get("model", {}) and (
+        "tokenizer" in given or set(given.get("model", {})) - set(BESIDE_START)
+    ):
+        raise UsageError(
+            f"The recipe starts from model.start = {values['model']['start']}: tokenizer and "
+            "model come from there and cannot be given as well."
+        )
+    values = _other_source(_other_limit(values, given), given)
+    if "preset" in given.get("model", {}) and given["model"]["preset"] != values.get(
+        "model", {}
+    ).get("preset"):
+        values = {**values, "model": {}}  # dials of one preset mean nothing for another
+    said = given.get("model", {})
+    model = {
+        key: {dial: one for dial, one in value.items() if dial not in said}
+        if isinstance(value, dict)
+        else value
+        for key, value in values.get("model", {}).items()
+    }
+    # a dial of both stacks given last counts for both
+    found = _over({**values, "model": model} if model else values, given)
+    lora = [key for key in ("lora_alpha", "lora_targets") if key in found.get("model", {})]
+    if lora and found["model"].get("lora_rank") is None:
+        raise UsageError(
+            f"model.{lora[0]} is of adapters, and there are none: give model.lora_rank too, say 8."
+        )
+    return found
+
+
+def _other_source(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Own files given last replace the recipe's set and what is said of it; a set given last, the
+    recipe's files.
+    """
+    for level in (values, given):
+        data = level.get("data", {})
+        if data.get("set") is not None and data.get("train") is not None:
+            raise UsageError(
+                f"data.set = {data['set']!r} and data.train both say what to learn from. Remove "
+                "one or the other."
+            )
+    data, said = values.get("data", {}), given.get("data", {})
+    # the columns given last are all of them
+    if said.get("columns") is not None or said.get("fields") is not None:
+        data = {key: value for key, value in data.items() if key not in ("columns", "fields")}
+        values = {**values, "data": data}
+    if said.get("train") is not None and data.get("set") is not None:
+        of_the_set = ("set", "script", "fold", "leaks")
+        return {
+            **values,
+            "data": {key: value for key, value in data.items() if key not in of_the_set},
+        }
+    if said.get("set") is not None and data.get("train") is not None:
+        files = ("train", "validation", "test", "fields", "columns")
+        return {**values, "data": {key: value for key, value in data.items() if key not in files}}
+    return values
+
+
+def _other_limit(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A limit given last (steps, epochs or minutes) replaces the recipe's of another kind; and one
+    in steps or epochs its validation by the clock, one in minutes its validation by steps.
+    """
+    limits = {key for key in LIMITS if given.get("training", {}).get(key) is not None}
+    if not limits or limits == set(LIMITS):
+        return values
+    training = {
+        key: value
+        for key, value in values.get("training", {}).items()
+        if key not in set(LIMITS) - limits
+    }
+    validation = dict(values.get("validation", {}))
+    if len(limits) == 1:
+        validation.pop("every_steps" if "minutes" in limits else "every_minutes", None)
+    return {**values, "training": training, "validation": validation}
+
+
+def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(low)
+    for key, value in high.items():
+        result[key] = (
+            _over(low[key], value)
+            if isinstance(value, dict) and isinstance(low.get(key), dict)
+            else value
+        )
+    return result

@@ -1,0 +1,510 @@
+"""Recipe: a whole run as one typed tree. Strict TOML in and out, dotted overrides; unset means
+absent.
+
+Tables: task, data, tokenizer, model, batches, training, validation, decoding. Precedence: defaults
+< recipe < command line. Imports no torch; building and training are in `setup/stages.py` and
+loaded when `train` is called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..data.load import DataTable
+from ..decoding.settings import DecodingSettings
+from ..errors import UsageError, unknown
+from ..model.config import ModelConfig, RecurrentConfig, StackConfig
+from ..presets import FROM_TOKENIZER, changed, configure
+from ..presets.depth import with_depth
+from ..training.settings import BatchSettings, TrainingSettings, ValidationSettings
+from .merge import STARTING, anchored, merged
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from ..tasks.task import Task
+    from ..training.job import Progress
+
+# of a list on the command line, quoted or not
+PART = re.compile(r"""\s*(?:"(?:[^"\\]|\\.)*"|'[^']*')\s*(?=,|$)|[^,]+""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerTable:
+    """How text is cut into subwords, learnt from the training data."""
+
+    # code: BPE that joins signs too
+    kind: Literal["bpe", "code", "unigram", "characters", "bytes"] = "bpe"
+    vocabulary_size: int = 8000  # specials, tags and 256 bytes included
+    shared: bool = True  # one vocabulary for both sides
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelTable:
+    """A preset and the dials changed of it, or a run to start from."""
+
+    preset: str = "transformer-small"  # sizes by name: triptych info PRESET
+    # of a decoder-only model: sets width, heads, batch and learning rate (presets/depth.py)
+    depth: int | None = None
+    # a run folder: tokenizer, dials and weights come from there; model.dropout and its like may be
+    # others
+    start: str | None = None
+    # of its encoder only these layers, counted from 0 (a student of Sanh et al. 2019)
+    start_layers: list[int] | None = None
+    # train low-rank adapters in place of the started model's own weights (Hu et al. 2021), say 8
+    lora_rank: int | None = None
+    lora_alpha: float = 16.0  # what the adapters count for: alpha / rank
+    # layers of a block (2021, section 4.2)
+    lora_targets: list[str] = field(default_factory=lambda: ["query", "value"])
+    dials: dict[str, Any] = field(default_factory=dict)
+
+    def starting(self) -> list[str]:
+        """The dials that say how to start from a run, as far as they say something."""
+        return [
+            *["start_layers"] * (self.start_layers is not None),
+            *STARTING[2:] * (self.lora_rank is not None),
+        ]
+
+    def config(
+        self, started: ModelConfig | RecurrentConfig | None = None
+    ) -> ModelConfig | RecurrentConfig:
+        """Without the sizes of vocabularies, which the tokenizer decides; or that of the run it
+        starts from, with other dropouts.
+        """
+        if self.start is None and self.starting():
+            raise UsageError(
+                f"model.{self.starting()[0]} says how to go on from a trained model. Name its run "
+                "with model.start."
+            )
+        return (
+            configure(self.preset, self.dials)
+            if started is None
+            else changed(started, self.dials, "the run that it starts from")
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One run. `load` reads a packaged name, a file or a run folder; `train` builds and trains
+    it.
+    """
+
+    name: str = "recipe"
+    task: dict[str, Any] = field(default_factory=lambda: {"name": "translation"})
+    data: DataTable = field(default_factory=DataTable)
+    tokenizer: TokenizerTable = field(default_factory=TokenizerTable)
+    model: ModelTable = field(default_factory=ModelTable)
+    batches: BatchSettings = field(default_factory=BatchSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
+    decoding: DecodingSettings = field(default_factory=DecodingSettings)
+
+    @classmethod
+    def load(cls, source: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+        """A packaged name ("multi30k-en-de"), a .toml file, or a run folder; then `overrides`
+        {"training.steps": 500}.
+
+        Raises UsageError naming key and place.
+        """
+        name, text, place, folder = _find(str(source))
+        return cls.parse(text, name=name, place=place, folder=folder, overrides=overrides)
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,
+        *,
+        name: str = "recipe",
+        place: str = "the recipe",
+        folder: Path | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Recipe:
+        """From TOML text; relative file names in it are meant from `folder`."""
+        try:
+            values = _toml(text)
+        except tomllib.TOMLDecodeError as error:
+            way = (
+                ""
+                if folder is None or place.endswith(".toml")
+                else " A recipe is a .toml file; triptych init writes one for your data."
+            )
+            raise UsageError(f"{place} is not valid TOML: {error}.{way}") from None
+        values = checked(values, place)
+        if folder is not None:
+            values = anchored(values, folder)
+        given = anchored(
+            nested(overrides or {}, task=values.get("task", {}).get("name", "translation")), Path()
+        )
+        return cls._of(merged(with_depth(values, {}, given), with_depth(given, values)), name)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], name: str = "recipe") -> Recipe:
+        """From nested dictionaries, as TOML would give them; relative file names are meant from the
+        folder you are in.
+
+        Raises UsageError naming the key.
+        """
+        return cls._of(
+            merged(with_depth(anchored(checked(values, "these values"), Path()), {}), {}), name
+        )
+
+    @classmethod
+    def _of(cls, values: Mapping[str, Any], name: str) -> Recipe:
+        """From nested dictionaries that `checked` has seen."""
+        tables: dict[str, Any] = {
+            key: TABLES[key](**values.get(key, {})) for key in TABLES if key != "model"
+        }
+        model = dict(values.get("model", {}))
+        kept = {key: model.pop(key) for key in ("preset", "depth", *STARTING) if key in model}
+        return cls(name=name, task={"name": "translation", **values.get("task", {})},
+                   model=ModelTable(**kept, dials=model), **tables)  # fmt: skip
+
+    def to_values(self) -> dict[str, Any]:
+        """Nested dictionaries with every value that is set, defaults too; what `model.start`
+        decides is left out.
+        """
+        values: dict[str, Any] = {"task": dict(self.task)}
+        for table in (
+            "data",
+            "tokenizer",
+            "model",
+            "batches",
+            "training",
+            "validation",
+            "decoding",
+        ):
+            if table == "model":
+                started = {
+                    "start": self.model.start,
+                    **{key: getattr(self.model, key) for key in self.model.starting()},
+                }
+                new = {"preset": self.model.preset, "depth": self.model.depth}
+                values["model"] = {
+                    **(started if self.model.start is not None else new),
+                    **self.model.dials,
+                }
+            elif table != "tokenizer" or self.model.start is None:
+                values[table] = dataclasses.asdict(getattr(self, table))
+        return _without_none(values)
+
+    def to_toml(self) -> str:
+        import tomli_w
+
+        return tomli_w.dumps(self.to_values())
+
+    def build_task(self) -> Task:
+        return task_from(self.task)
+
+
+def train(recipe: Recipe | str | Path, out: str | Path | None = None, resume: bool = False,
+          data_changed: bool = False) -> Generator[Progress, None, None]:  # fmt: skip
+    """Build what `recipe` describes, train it and yield progress.
+
+    After Ctrl-C during an update the last event is "interrupted", the state is saved, and the next
+    step of the iterator raises KeyboardInterrupt (of SIGTERM: SystemExit). A break, `close()` or an
+    exception in the body of the loop saves the last whole update too.
+
+    Args:
+        recipe: A recipe, or what `Recipe.load` takes.
+        out: The run folder; runs/NAME by default.
+        resume: Go on from the newest checkpoint there.
+        data_changed: Do so even where the data is not what the run was trained on.
+    """
+    from ..setup.stages import prepare
+
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    out = out or Path("runs") / recipe.name
+    yield from prepare(recipe, out, resume=resume, data_changed=data_changed).train()
+
+
+def task_from(table: Mapping[str, Any]) -> Task:
+    """The Task that the table `task` names. Raises UsageError for an unknown name or option."""
+    from ..tasks.task import TASKS
+
+    options = dict(table)
+    name = options.pop("name", "translation")
+    if name not in TASKS:
+        raise unknown("task", name, TASKS)
+    return TASKS[name](options)
+
+
+def packaged() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files("triptych") / "recipes"
+    return sorted(
+        entry.name.removesuffix(".toml")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    )
+
+
+def packaged_text(name: str) -> str:
+    return (resources.files("triptych") / "recipes" / f"{name}.toml").read_text("utf-8")
+
+
+def _find(source: str) -> tuple[str, str, str, Path | None]:
+    """(name, text, place, folder) of a recipe."""
+    path = Path(source)
+    if path.is_dir():
+        if not (path / "recipe.toml").is_file():
+            raise UsageError(
+                f"{source} is a folder without a recipe.toml. Name a recipe or a run folder."
+            )
+        return path.resolve().name, _text(path / "recipe.toml"), str(path / "recipe.toml"), path
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise UsageError(
+                f"There is no recipe file {source}. Packaged recipes: {', '.join(packaged())}."
+            )
+        return path.stem, _text(path), source, path.parent
+    if source not in packaged():
+        raise unknown("recipe", source, packaged(), "(and there is no such file)")
+    return source, packaged_text(source), f"recipe {source}", None
+
+
+def _text(path: Path) -> str:
+    try:
+        # some editors put a mark before the first letter
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+# The tree of keys and their types -----------------------------------------------------------------
+
+TABLES: dict[str, type] = {
+    "data": DataTable,
+    "tokenizer": TokenizerTable,
+    "model": ModelTable,
+    "batches": BatchSettings,
+    "training": TrainingSettings,
+    "validation": ValidationSettings,
+    "decoding": DecodingSettings,
+}
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+@cache
+def _model_keys() -> dict[str, Any]:
+    """Every dial there is; which of them a preset has is said when it is configured."""
+    stack = _hints(StackConfig)
+    dials = {
+        **_hints(RecurrentConfig),
+        **_hints(ModelConfig),
+        **stack,
+        "encoder": stack,
+        "decoder": stack,
+    }
+    table = {key: wanted for key, wanted in _hints(ModelTable).items() if key != "dials"} | {
+        "start": str
+    }
+    return table | {key: wanted for key, wanted in dials.items() if key not in FROM_TOKENIZER}
+
+
+def key_types(task: Any = "translation") -> dict[str, Any]:
+    """Table -> key -> type; a dict where a key is a table itself."""
+    options = task_from({"name": task}).options if isinstance(task, str) else {}
+    types_of_options = {
+        key: str | None if value is None else type(value) for key, value in options.items()
+    }
+    tables = {
+        key: _model_keys() if key == "model" else dict(_hints(kind)) for key, kind in TABLES.items()
+    }
+    return {"task": {"name": str, **types_of_options}, **tables}
+
+
+def checked(
+    values: Mapping[str, Any], place: str, tree: Mapping[str, Any] | None = None, path: str = ""
+) -> dict[str, Any]:
+    """`values` with every key known and every value of its type. Raises UsageError naming the
+    nearest key and `place`.
+    """
+    if tree is None:
+        tree = key_types(
+            values.get("task", {}).get("name", "translation")
+            if isinstance(values.get("task", {}), dict)
+            else "translation"
+        )
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        dotted = f"{path}{key}"
+        if key not in tree:
+            raise unknown(
+                "recipe key" if path else "recipe table",
+                dotted,
+                (f"{path}{name}" for name in tree),
+                f"in {place}",
+            )
+        wanted = tree[key]
+        if isinstance(wanted, dict):
+            if not isinstance(value, Mapping):
+                raise UsageError(
+                    f"{dotted} in {place} is a table of keys, not a value: write [{dotted}] or "
+                    f"{dotted}.KEY = ...."
+                )
+            result[key] = checked(value, place, wanted, f"{dotted}.")
+        else:
+            result[key] = _fitting([value], wanted, dotted, place)
+    return result
+
+
+def nested(
+    overrides: Mapping[str, Any], place: str = "on the command line", task: str = "translation"
+) -> dict[str, Any]:
+    """{"training.steps": "500"} -> {"training": {"steps": 500}}, texts read by the type of their
+    key.
+    """
+    whole, result = key_types(overrides.get("task.name", task)), {}
+    for dotted, value in overrides.items():
+        *tables, last = dotted.split(".")
+        tree: Any = whole
+        inner = result
+        for table in tables:
+            tree = tree.get(table) if isinstance(tree, dict) else None
+            inner = inner.setdefault(table, {})
+        if not isinstance(tree, dict) or last not in tree or isinstance(tree[last], dict):
+            near = whole[tables[0]] if tables and isinstance(whole.get(tables[0]), dict) else whole
+            raise unknown(
+                "recipe key",
+                dotted,
+                _flat(near, f"{tables[0]}." if near is not whole else ""),
+                place,
+            )
+        inner[last] = _fitting(_readings(value), tree[last], dotted, place)
+    return result
+
+
+def _flat(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    for key, wanted in tree.items():
+        if isinstance(wanted, dict):
+            yield from _flat(wanted, f"{path}{key}.")
+        else:
+            yield f"{path}{key}"
+
+
+def _readings(value: Any) -> list[Any]:
+    """What a text on the command line can mean: a TOML value, the text itself, a list with
+    commas.
+    """
+    if not isinstance(value, str):
+        return [value]
+    readings: list[Any] = [value]
+    parts = [part.strip() for part in PART.findall(value) if part.strip()] if "," in value else []
+    if parts:  # commas alone are a text, say one to stop at
+        readings.insert(0, [_unquoted(part) for part in parts])
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            readings.insert(0, _toml(f"value = [{value}]")["value"])
+    with contextlib.suppress(tomllib.TOMLDecodeError):
+        readings.insert(0, _toml(f"value = {value}")["value"])
+    if value.lower() in ("none", "true", "false"):
+        readings.insert(0, {"none": None, "true": True, "false": False}[value.lower()])
+    return readings
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """Parse TOML. Raise TOMLDecodeError for everything that cannot be read.
+
+    The library itself fails on brackets nested without end and on numbers of thousands of digits.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except RecursionError:
+        raise tomllib.TOMLDecodeError("brackets are nested too deeply") from None
+    except ValueError:
+        raise tomllib.TOMLDecodeError("a number has too many digits") from None
+
+
+def _unquoted(part: str) -> str:
+    """A part of a list without the quotes around it, read as in TOML."""
+    with contextlib.suppress(tomllib.TOMLDecodeError):
+        return str(_toml(f"value = {part}")["value"]) if part[0] in "\"'" else part
+    return part
+
+
+def _fitting(readings: list[Any], wanted: Any, key: str, place: str) -> Any:
+    """The first reading of a value that has the type `wanted`."""
+    from pydantic import ValidationError
+
+    adapter = _adapter(wanted)
+    # one value will do where a list is wanted
+    for reading in [*readings, *([one] for one in readings)]:
+        try:
+            value = adapter.validate_python(reading, strict=True)
+        except ValidationError:
+            continue
+        if value == value and not _too_large(value):  # not a number is no number
+            return value
+    where = place if place.startswith("on ") else f"in {place}"
+    raise UsageError(f"{key} is {_shown(readings[-1])} {where}; it must be {_words(wanted)}.")
+
+
+@cache
+def _adapter(wanted: Any) -> TypeAdapter[Any]:
+    """Return what checks values of a type; made once, which takes longer than checking."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(wanted)
+
+
+def _too_large(value: Any) -> bool:
+    """Tell whether a value is, or lists, a whole number that TOML cannot hold (over 64 bits)."""
+    if isinstance(value, list):
+        return any(map(_too_large, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it is written, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 200 else f"{text[:200]} ..."
+
+
+def _words(wanted: Any) -> str:
+    """A type in a person's words."""
+    plain = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "a text",
+        type(None): "none",
+    }
+    if wanted in plain:
+        return plain[wanted]
+    parts = typing.get_args(wanted)
+    if typing.get_origin(wanted) is Literal:
+        return "one of " + ", ".join(map(str, parts))
+    if typing.get_origin(wanted) in (types.UnionType, typing.Union):
+        return " or ".join(_words(part) for part in parts)
+    return {list: "a list", dict: "a table"}.get(typing.get_origin(wanted), str(wanted))

@@ -1,0 +1,291 @@
+"""The JSON files of a run folder: their shapes are checked before anything in them is believed.
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import RunError, brief
+from ..model.config import ModelConfig, RecurrentConfig, StackConfig
+
+LARGEST = 1 << 63  # what no size of a tensor reaches
+WAY_OUT = "Copy it again, or train the run again."
+
+# config.json --------------------------------------------------------------------------------------
+
+OF_CONFIG: dict[str, Any] = {
+    "task": str,
+    "options": dict,
+    "languages": dict,
+    "tokenizers": dict,
+    "decoding": dict,
+    "parameters": int,
+    "name": str,
+}
+COUNTS = (
+    "layers",
+    "width",
+    "heads",
+    "key_heads",
+    "inner_width",
+    "max_positions",
+    "embedding_width",
+    "attention_width",
+    "readout_width",
+)
+FROM_ZERO = ("segments", "vocabulary_size", "source_vocabulary_size")
+SHARES = ("dropout", "attention_dropout", "inner_dropout")
+
+
+def config_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Check the types of config.json's values beside its model. Raise ValueError for a wrong
+    one.
+    """
+    for name, value in values.items():
+        if not isinstance(value, OF_CONFIG.get(name, object)):
+            raise ValueError(f"{name} is {brief(repr(value))}")
+    lists = values.get("languages", {}).values()
+    if not all(
+        isinstance(several, list) and all(isinstance(one, str) for one in several)
+        for several in lists
+    ):
+        raise ValueError(f"languages is {brief(repr(values['languages']))}")
+    if not all(isinstance(file, str) for file in values.get("tokenizers", {}).values()):
+        raise ValueError(f"tokenizers is {brief(repr(values['tokenizers']))}")
+    return values
+
+
+def model_config(values: dict[str, Any]) -> ModelConfig | RecurrentConfig:
+    """Read the model's dials out of config.json. Raise ValueError, TypeError or KeyError for what
+    is not a model.
+    """
+    kind = values.pop("kind")
+    if kind == "recurrent":
+        found: ModelConfig | RecurrentConfig = RecurrentConfig(
+            **_of_their_types(values, RecurrentConfig)
+        )
+        _check_sizes(found, "")
+        return found
+    if kind != "transformer":
+        raise ValueError(f"model kind {brief(repr(kind))} is neither 'transformer' nor 'recurrent'")
+    stacks: dict[str, StackConfig | None] = {}
+    for side in ("encoder", "decoder"):
+        dials = values.pop(side)
+        stacks[side] = None if dials is None else StackConfig(**_of_their_types(dials, StackConfig))
+    found = ModelConfig(**stacks, **_of_their_types(values, ModelConfig))
+    if found.encoder is None and found.decoder is None:
+        raise ValueError("the model has neither an encoder nor a decoder")
+    _check_sizes(found, "")
+    for side, stack in stacks.items():
+        if stack is not None:
+            _check_sizes(stack, f"{side}.")
+            key_heads = stack.key_heads or stack.heads
+            turned = stack.positions == "rotary" and stack.width // stack.heads % 2
+            if stack.width % stack.heads or stack.heads % key_heads or turned:
+                raise ValueError(
+                    f"{side} has width {stack.width}, {stack.heads} heads and {key_heads} heads "
+                    "of keys, which do not fit"
+                )
+    return found
+
+
+def _of_their_types(values: Any, kind: type) -> dict[str, Any]:
+    """Raise ValueError for a value that is not what the dial of its name holds."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{brief(repr(values))} is not a table of dials")
+    hints = typing.get_type_hints(kind)
+    for name, value in values.items():
+        wanted = hints.get(name, type(value))  # the dataclass names an unknown dial
+        parts = typing.get_args(wanted) or (wanted,)
+        is_choice = typing.get_origin(wanted) is Literal
+        fits = (
+            value in parts
+            if is_choice
+            else type(value) in parts or (wanted is float and type(value) is int)
+        )
+        if not fits:
+            raise ValueError(f"{name} is {brief(repr(value))}")
+    return values
+
+
+def _check_sizes(config: Any, where: str) -> None:
+    """Raise ValueError for a number that no model can have."""
+    for names, least, below in ((COUNTS, 1, LARGEST), (FROM_ZERO, 0, LARGEST), (SHARES, 0, 1)):
+        for name in names:
+            value = getattr(config, name, None)
+            if value is not None and not least <= value < below:
+                raise ValueError(f"{where}{name} is {value}")
+    for name in ("norm_epsilon", "rotary_base"):
+        value = getattr(config, name, 1.0)
+        if not 0 < value < math.inf:
+            raise ValueError(f"{where}{name} is {value}")
+
+
+# labels.json and import.json ----------------------------------------------------------------------
+
+OF_LABELS: dict[str, Any] = {
+    "labels": list[str],
+    "names": list[str],
+    "upos": list[str],
+    "relations": list[str],
+    "tags": list[str],
+    "roles": list[str],
+    "scheme": str,
+    "written": str,
+    "unit": str,
+    "spaces": str,
+    "words": dict[str, str],
+    "template": dict[str, str],
+    "languages": dict[str, list[str]],
+    "value": dict[str, float],
+    "mask": bool,
+    "pooler": bool,
+    "no_answer": bool,
+}
+TEMPLATE = ("template.system", "template.user", "template.assistant", "tags")
+OF_TASKS = {  # what a head or an answer cannot do without
+    "tagging": ("names", "scheme", "written", "unit", "spaces", "words.rules"),
+    "parsing": ("upos", "relations"), "chat": TEMPLATE, "preference": TEMPLATE,
+    "translation": ("languages.targets",),
+    "text-to-text": ("languages.targets",),
+}  # fmt: skip
+OF_IMPORT: dict[str, Any] = {
+    "files": dict[str, dict],
+    "ignored": dict[str, str],
+    "tied": dict[str, str],
+    "casts": dict[str, str],
+    "config": dict,
+    "source": str,
+    "tokenizer_config": dict,
+    "generation_config": dict,
+    "model_type": str,
+    "mapped": int,
+}
+
+
+def checked_labels(values: Any, path: Path) -> dict[str, Any]:
+    """Return what a task knows of its labels. Raise RunError where labels.json has another
+    shape.
+    """
+    return _checked(values, OF_LABELS, path)
+
+
+def lacking_labels(values: Mapping[str, Any], task: str, path: Path) -> None:
+    """Raise RunError where labels.json lacks what a run for `task` needs."""
+    needed = OF_TASKS.get(task, ())
+    if "value" in values:  # the scale of a number that is learnt
+        needed = (*needed, *(f"value.{name}" for name in ("mean", "deviation", "low", "high")))
+    for name in needed:
+        first, _, inner = name.partition(".")
+        if first not in values or (inner and inner not in values[first]):
+            raise RunError(
+                f"{path} has no '{name}', which a run for {task} needs: the file is damaged, or "
+                f"of another run. {WAY_OUT}"
+            )
+
+
+def checked_import(values: Any, path: Path) -> dict[str, Any]:
+    """Return the certificate of an import. Raise RunError where import.json has another shape."""
+    found = _checked(values, OF_IMPORT, path)
+    for name in ("files", "ignored", "tied", "mapped", "source", "model_type"):
+        if name not in found:
+            raise RunError(f"{path} has no '{name}': the file is damaged. {WAY_OUT}")
+    if not all(isinstance(mark.get("sha256"), str) for mark in found["files"].values()):
+        raise RunError(f"{path}: 'files' holds no SHA-256 for each file. {WAY_OUT}")
+    return found
+
+
+def _checked(values: Any, shapes: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise RunError(
+            f"{path} holds {_kind(values)} in place of a JSON object: the file is damaged. "
+            f"{WAY_OUT}"
+        )
+    for name, shape in shapes.items():
+        if name in values and not _fits(values[name], shape):
+            given = brief(repr(values[name]), 60)
+            raise RunError(
+                f"{path}: '{name}' is {given}, which is not {_wanted(shape)}: the file is "
+                f"damaged. {WAY_OUT}"
+            )
+    return values
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    kind, inside = typing.get_origin(shape) or shape, typing.get_args(shape)
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not isinstance(value, kind):
+        return False
+    if kind is list:
+        return all(_fits(one, inside[0]) for one in value) if inside else True
+    return all(_fits(one, inside[1]) for one in value.values()) if kind is dict and inside else True
+
+
+def _wanted(shape: Any) -> str:
+    names = {
+        str: "a text",
+        bool: "true or false",
+        int: "a whole number",
+        list: "a list",
+        dict: "an object",
+        float: "a number",
+    }
+    inside = typing.get_args(shape)
+    of = (
+        f" of {names.get(typing.get_origin(inside[-1]) or inside[-1], 'values').split(' ', 1)[-1]}s"
+        if inside
+        else ""
+    )
+    return names[typing.get_origin(shape) or shape] + of
+
+
+def _kind(value: Any) -> str:
+    names = {
+        list: "a list",
+        str: "a text",
+        int: "a number",
+        float: "a number",
+        bool: "true or false",
+    }
+    return names.get(type(value), "null")
+
+
+# metrics.jsonl ------------------------------------------------------------------------------------
+
+NUMBERS = ("seconds", "epoch", "loss")  # of a line, where it has them
+
+
+def metrics_lines(
+    content: bytes, path: Path, tell: Callable[[str], None] | None = None
+) -> list[dict[str, Any]]:
+    """Return the whole lines of metrics.jsonl; `tell` is given a sentence about those in its midst
+    that are damaged.
+
+    A last line without an end was cut off by a kill and is passed over without a word.
+    """
+    found, damaged = [], []
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        if not line.strip():
+            continue
+        values: Any = None
+        with contextlib.suppress(ValueError, RecursionError):
+            values = json.loads(line)
+        fits = isinstance(values, dict) and type(values.get("step", 0)) is int
+        if fits and all(_fits(values.get(name, 0.0), float) for name in NUMBERS):
+            found.append(values)
+        else:
+            damaged.append(number)
+    if damaged and tell is not None:
+        shown = ", ".join(map(str, damaged[:5])) + (
+            f" and {len(damaged) - 5:,} more" if len(damaged) > 5 else ""
+        )
+        tell(f"{path}: damaged and passed over: line {shown}.")
+    return found

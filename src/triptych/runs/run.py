@@ -1,0 +1,438 @@
+"""The run folder, read and written in one place. Imports torch only where tensors are read or
+written.
+
+    recipe.toml  config.json  model.safetensors  tokenizer.json (or tokenizer.source.json +
+    tokenizer.target.json)
+    labels.json  data.json  metrics.jsonl  MODEL_CARD.md
+    checkpoints/step-N/{model,optimizer,averages}.safetensors state.json COMPLETE
+
+Every file appears whole or not at all: it is written aside, flushed to the disk and renamed. No
+    pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError, UsageError
+from ..model.config import ModelConfig, RecurrentConfig
+from .files import (
+    WAY_OUT,
+    checked_import,
+    checked_labels,
+    config_values,
+    metrics_lines,
+    model_config,
+)
+from .storage import (
+    alone,
+    flush,
+    mark,
+    parsed,
+    read_tensors,
+    replace_folder,
+    save_tensors,
+    write_file,
+    write_tensors,
+    writing,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+FORMAT_VERSION = 1
+MODEL, OPTIMIZER, AVERAGES, STATE, COMPLETE = (
+    "model.safetensors", "optimizer.safetensors", "averages.safetensors", "state.json", "COMPLETE",
+)  # fmt: skip
+LOCK = "training.lock"  # there while a process trains
+# in a run: the whole run that finds the words of its raw text, where one does
+WORDS_FOLDER = "words"
+
+
+@dataclass(kw_only=True)
+class RunConfig:
+    """config.json: enough to load the model and use it."""
+
+    task: str
+    model: ModelConfig | RecurrentConfig
+    options: dict[str, Any] = field(default_factory=dict)  # of the task
+    languages: dict[str, list[str]] = field(default_factory=dict)
+    # {"shared": file} or {"source": file, "target": file}
+    tokenizers: dict[str, str] = field(default_factory=dict)
+    decoding: dict[str, Any] = field(default_factory=dict)  # defaults of decoding
+    parameters: int = 0
+    name: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        values = dataclasses.asdict(self)
+        kind = "recurrent" if isinstance(self.model, RecurrentConfig) else "transformer"
+        return {
+            "format_version": FORMAT_VERSION,
+            **values,
+            "model": {"kind": kind, **values["model"]},
+        }
+
+
+class Run:
+    """One run folder. Opening checks nothing; every reading method raises RunError naming the file
+    and the way out.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def create(cls, path: str | Path, resume: bool = False) -> Run:
+        """A folder to train in. Raises UsageError where a run already stands and is not resumed."""
+        run = cls(path)
+        if run.path.exists() and not run.path.is_dir():
+            raise UsageError(
+                f"{run.path} is a file; a run needs a folder. Name another with --out."
+            )
+        held = (
+            [run.path / MODEL]
+            if run.has_model()
+            else sorted((run.path / "checkpoints").glob("step-*"))
+        )
+        if held and not resume:
+            raise UsageError(
+                f"{run.path} already holds a run ({held[-1].name}). Go on with it by --resume, or "
+                "name another folder with --out."
+            )
+        with writing(run.path):
+            (run.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """An existing run. Raises RunError where there is none."""
+        run = cls(path)
+        if not run.path.is_dir():
+            if run.path.is_file():
+                raise RunError(
+                    f"{run.path} is a file; a run is the folder that triptych train wrote."
+                )
+            raise RunError(
+                f"There is no run folder {run.path}. Train one with: triptych train RECIPE --out "
+                f"{run.path}"
+            )
+        if not (run.path / "config.json").is_file():
+            raise RunError(
+                f"{run.path} is not a run folder: config.json is missing. Name a folder that "
+                "`triptych train` wrote."
+            )
+        return run
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """Held by whoever trains here. Raises UsageError where another process does."""
+        return alone(self.path / LOCK)
+
+    # Small files ----------------------------------------------------------------------------------
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write `name` whole: aside, flushed, renamed."""
+        write_file(self.path / name, text.encode())
+
+    def read_text(self, name: str) -> str:
+        path = self.path / name
+        try:
+            return path.read_bytes().decode()
+        except FileNotFoundError:
+            raise RunError(
+                f"{path} is missing. Copy the whole run folder, or train it again."
+            ) from None
+        except UnicodeDecodeError:
+            raise RunError(
+                f"{path} is not UTF-8 text: the file is damaged. Copy it again, or train the run "
+                "again."
+            ) from None
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error.strerror}.") from None
+
+    def write_json(self, name: str, value: Any) -> None:
+        self.write_text(name, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """The value of a JSON file. Raises RunError naming the line where it is none."""
+        return parsed(self.read_text(name), self.path / name, WAY_OUT)
+
+    def copy_to(self, path: str | Path) -> Run:
+        """What using this run needs, in another folder."""
+        copy, weights = Run(path), self.weights()
+        names = [
+            "recipe.toml",
+            "config.json",
+            "labels.json",
+            *self.read_config().tokenizers.values(),
+        ]
+        copy.path.mkdir(parents=True, exist_ok=True)
+        try:
+            for name, source in [(MODEL, weights), *((name, self.path / name) for name in names)]:
+                shutil.copyfile(source, copy.path / name)
+        except OSError as problem:
+            raise RunError(
+                f"{self.path} cannot be copied to {copy.path}: {problem.strerror or problem}."
+            ) from None
+        return copy
+
+    def write_config(self, config: RunConfig) -> None:
+        self.write_json("config.json", config.to_json())
+
+    def read_config(self) -> RunConfig:
+        """Raises RunError for a format or a key that this version does not know."""
+        values, path = self.read_json("config.json"), self.path / "config.json"
+        if not isinstance(values, dict) or "format_version" not in values:
+            raise RunError(f"{path} has no format_version: it was not written by triptych.")
+        version = values.pop("format_version")
+        if version != FORMAT_VERSION:
+            raise RunError(
+                f"{path} has format version {version}; this triptych reads {FORMAT_VERSION}. "
+                "Update triptych, or train the run again."
+            )
+        try:
+            model = dict(values.pop("model"))
+            return RunConfig(**config_values(values), model=model_config(model))
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise RunError(
+                f"{path} does not fit this version of triptych: {error}. Update triptych, or "
+                "train the run again."
+            ) from None
+
+    def write_labels(self, labels: Any) -> None:
+        self.write_json("labels.json", labels)
+
+    def read_labels(self) -> dict[str, Any]:
+        return checked_labels(self.read_json("labels.json"), self.path / "labels.json")
+
+    def read_import(self) -> dict[str, Any]:
+        """The certificate of an imported run."""
+        return checked_import(self.read_json("import.json"), self.path / "import.json")
+
+    def write_recipe(self, toml: str) -> None:
+        self.write_text("recipe.toml", toml)
+
+    def read_recipe(self) -> str:
+        return self.read_text("recipe.toml")
+
+    def write_card(self, markdown: str) -> None:
+        self.write_text("MODEL_CARD.md", markdown)
+
+    # Metrics --------------------------------------------------------------------------------------
+
+    def append_metrics(self, record: dict[str, Any]) -> None:
+        """One line of metrics.jsonl."""
+        with writing(self.path / "metrics.jsonl"), open(self.path / "metrics.jsonl", "ab") as file:
+            file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
+
+    def metrics_size(self) -> int:
+        """Bytes of metrics.jsonl, flushed to the disk."""
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return 0
+        with writing(path):
+            flush(path)
+            return path.stat().st_size
+
+    def truncate_metrics(self, size: int) -> None:
+        """Forget what was written after a checkpoint."""
+        path = self.path / "metrics.jsonl"
+        if path.exists() and path.stat().st_size > size:
+            with writing(path):
+                os.truncate(path, size)
+
+    def read_metrics(self, tell: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; damaged ones are passed over, and `tell` is given a sentence
+        that says which.
+        """
+        path = self.path / "metrics.jsonl"
+        try:
+            return metrics_lines(path.read_bytes(), path, tell) if path.exists() else []
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error.strerror}.") from None
+
+    # Weights --------------------------------------------------------------------------------------
+
+    def write_model(self, tensors: dict[str, Tensor]) -> None:
+        """model.safetensors: the model's parameters, and the head's under `head.`."""
+        write_tensors(self.path / MODEL, tensors)
+
+    def has_model(self) -> bool:
+        return (self.path / MODEL).is_file()
+
+    def weights(self) -> Path:
+        """The weights to use: of the finished run, else of its newest checkpoint. Raises RunError
+        where there are none.
+        """
+        if self.has_model():
+            return self.path / MODEL
+        checkpoint = self.latest_checkpoint()
+        if checkpoint is None:
+            raise RunError(
+                f"{self.path} has no weights: {MODEL} is missing and there is no whole "
+                "checkpoint. Train with --resume."
+            )
+        return checkpoint.weights()
+
+    def load_into(self, model: nn.Module, head: nn.Module | None = None) -> None:
+        """Fill `model` and `head` with the run's weights. Raises RunError listing every name or
+        shape that does not fit.
+        """
+        from ..model.lora import merged
+
+        path = self.weights()
+        load_weights(path, merged(read_tensors(path)), model, head)
+
+    # Checkpoints ----------------------------------------------------------------------------------
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Those marked COMPLETE, oldest first; their files are not read."""
+        found = []
+        for path in (self.path / "checkpoints").glob("step-*"):
+            number = path.name.removeprefix("step-")
+            if number.isdigit() and (path / COMPLETE).is_file():
+                found.append(Checkpoint(path, int(number)))
+        return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+    def latest_checkpoint(self, passed_over: list[str] | None = None) -> Checkpoint | None:
+        """The newest whose files are whole. What is wrong with newer ones is appended to
+        `passed_over`.
+        """
+        marked = {checkpoint.path: checkpoint for checkpoint in self.checkpoints()}
+        paths = [
+            path for path in (self.path / "checkpoints").glob("step-*") if path.name[5:].isdigit()
+        ]
+        for path in sorted(paths, key=lambda path: -int(path.name[5:])):
+            problem = marked[path].problem() if path in marked else f"{path / COMPLETE} is missing"
+            if problem is None:
+                return marked[path]
+            if passed_over is not None:
+                passed_over.append(f"Checkpoint {path} is torn and passed over: {problem}.")
+        return None
+
+    def write_checkpoint(
+        self, step: int, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]
+    ) -> Checkpoint:
+        """checkpoints/step-N from {file name: tensors} and the state. Raises TrainingError where
+        the disk is full.
+        """
+        folder = self.path / "checkpoints"
+        aside, final = folder / f".step-{step}.writing", folder / f"step-{step}"
+        try:
+            with writing(final):
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(aside, ignore_errors=True)
+                aside.mkdir()
+                for name, values in tensors.items():
+                    if values:
+                        save_tensors(aside / name, values)
+                (aside / STATE).write_text(json.dumps(state))
+                marks = {path.name: mark(path) for path in sorted(aside.iterdir())}
+                for path in aside.iterdir():
+                    flush(path)
+                (aside / COMPLETE).write_text(json.dumps(marks, indent=1))
+                flush(aside / COMPLETE)
+                flush(aside)
+                replace_folder(aside, final)
+                flush(folder)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        return Checkpoint(final, step)
+
+    def prune_checkpoints(self, keep: int, best_step: int | None) -> None:
+        """Keep the last `keep` and the best; leftovers of broken writings go too."""
+        complete = self.checkpoints()
+        kept = {checkpoint.path for checkpoint in complete[-keep:]} | {
+            self.path / "checkpoints" / f"step-{best_step}"
+        }
+        newest = complete[-1].step if complete else -1
+        for path in list((self.path / "checkpoints").iterdir()):
+            number = path.name.removeprefix("step-")
+            # may be looked at by a person; never in our way
+            torn = number.isdigit() and int(number) > newest
+            if (
+                path not in kept
+                and not torn
+                and path.is_dir()
+                and path.name.lstrip(".").startswith("step-")
+            ):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """checkpoints/step-N."""
+
+    path: Path
+    step: int
+
+    def problem(self) -> str | None:
+        """What is wrong with its files, or None: sizes and SHA-256 are compared with those in
+        COMPLETE.
+        """
+        try:
+            marks = json.loads((self.path / COMPLETE).read_bytes())
+            for name, wanted in marks.items():
+                path = self.path / name
+                if not path.is_file():
+                    return f"{path} is missing"
+                if path.stat().st_size != wanted["bytes"]:
+                    return f"{path} has {path.stat().st_size} bytes instead of {wanted['bytes']}"
+                if mark(path) != wanted:
+                    return f"{path} does not have its SHA-256"
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            return f"{self.path / COMPLETE} cannot be used ({error})"
+        return None
+
+    def state(self) -> dict[str, Any]:
+        return Run(self.path).read_json(STATE)
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of one of its files; none where the file was not written."""
+        return read_tensors(self.path / name) if (self.path / name).exists() else {}
+
+    def weights(self) -> Path:
+        """The averaged weights where there are such, else the plain ones."""
+        averages = self.path / AVERAGES
+        return averages if averages.exists() else self.path / MODEL
+
+
+def weights_of(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
+    """Parameters and buffers by public name, the head's under `head.`; tied ones once."""
+    named = dict(model.state_dict())
+    if head is not None:
+        named |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
+    return named
+
+
+def load_weights(
+    path: Path, tensors: dict[str, Tensor], model: nn.Module, head: nn.Module | None = None
+) -> None:
+    """Copy `tensors` (read from `path`) into the modules. Raises RunError listing all mismatches at
+    once.
+    """
+    import torch
+
+    wanted = weights_of(model, head)
+    problems = [f"'{name}' is missing" for name in wanted if name not in tensors]
+    problems += [f"'{name}' has no place in this model" for name in tensors if name not in wanted]
+    problems += [
+        f"'{name}' has shape {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in tensors and tensors[name].shape != wanted[name].shape
+    ]
+    if problems:
+        raise RunError(
+            f"{path} does not fit the model that config.json describes: {'; '.join(problems)}."
+        )
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(tensors[name])

@@ -1,0 +1,259 @@
+"""What a model needs, by arithmetic on its dials alone, held against the weights in a file and the
+memory of this machine.
+
+It is asked before anything is allocated or a layer is built, so no number in a config.json or a
+recipe is believed. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import RunError, UsageError
+from ..model.config import ModelConfig, RecurrentConfig, StackConfig
+from .storage import read_tensors, tensor_shapes
+
+Config = ModelConfig | RecurrentConfig
+FLOAT_BYTES = 4
+LAYER_BYTES = 40_000  # Python objects of a block's modules, measured over 2,000 blocks of width 2
+
+
+def parameter_count(config: Config) -> int:
+    """Count the numbers that the model learns. Tied matrices count once."""
+    return _recurrent(config) if isinstance(config, RecurrentConfig) else _transformer(config)
+
+
+def layer_count(config: Config) -> int:
+    """Count the blocks of all stacks."""
+    stacks = () if isinstance(config, RecurrentConfig) else (config.encoder, config.decoder)
+    return sum(stack.layers for stack in stacks if stack is not None)
+
+
+def bytes_needed(config: Config, a_weight: int = FLOAT_BYTES, tokens: int = 0) -> int:
+    """Sum weights, what goes with each of them, modules, and the largest activation (in bfloat16):
+    less than what is really taken.
+
+    Args:
+        config: The model.
+        a_weight: Bytes for each weight: 4 to use it, more to train it.
+        tokens: Of a micro-batch.
+    """
+    if isinstance(config, RecurrentConfig):
+        widest = max(3 * config.width, 2 * config.readout_width)
+    else:
+        widest = max(
+            (
+                max(one.width, one.inner_width)
+                for one in (config.encoder, config.decoder)
+                if one is not None
+            ),
+            default=0,
+        )
+    return (
+        a_weight * parameter_count(config) + LAYER_BYTES * layer_count(config) + 2 * tokens * widest
+    )
+
+
+def refuse_unlike(config: Config, where: str | Path, weights: Sequence[Path]) -> None:
+    """Raise RunError where the files of weights cannot hold the model, or the memory cannot hold
+    the model.
+
+    A file that holds a little less than the model is left to whoever compares names and shapes.
+
+    Args:
+        config: The model.
+        where: The file that describes it.
+        weights: Its safetensors files, of which only the headers are read.
+    """
+    shapes: list[tuple[int, ...]] = []
+    # a header that cannot be read is a damaged file, which reading it whole names
+    for path in weights:
+        shapes += tensor_shapes(path).values() or [
+            tuple(tensor.shape) for tensor in read_tensors(path).values()
+        ]
+    held, wanted, layers, free = (
+        sum(map(_product, shapes)),
+        parameter_count(config),
+        layer_count(config),
+        memory_at_hand(),
+    )
+    names = " and ".join(path.name for path in weights[:2]) + (
+        f" and {len(weights) - 2:,} more" if len(weights) > 2 else ""
+    )
+    described = (
+        f"{where} describes a model of {wanted:,} weights in {layers:,} layers "
+        f"({_size(FLOAT_BYTES * wanted)} in fp32)"
+    )
+    stored = (
+        f"{names} holds {held:,} weights in {len(shapes):,} tensors ({_size(FLOAT_BYTES * held)})"
+    )
+    too_large = free is not None and bytes_needed(config) > free
+    if layers > len(shapes) or (too_large and wanted > held):
+        raise RunError(
+            f"{described}, and {stored}: they are not of one model, or one is damaged. Copy both "
+            "again."
+        )
+    if too_large:
+        raise RunError(
+            f"{described}, and this machine has {_size(free or 0)} of memory free. Free some, or "
+            "use a machine with more."
+        )
+
+
+def refuse_too_large(config: Config, a_weight: int, tokens: int, free: int | None = None) -> None:
+    """Raise UsageError where a model to be trained needs more memory than there is.
+
+    Args:
+        config: The model.
+        a_weight: Bytes for each weight in training: itself, its gradient, the optimizer's state,
+            the average.
+        tokens: Of a micro-batch.
+        free: Bytes of the device; None: of this machine.
+    """
+    free = memory_at_hand() if free is None else free
+    needed = bytes_needed(config, a_weight, tokens)
+    if free is not None and needed > free:
+        raise UsageError(
+            f"A model of {parameter_count(config):,} weights in {layer_count(config):,} layers "
+            f"needs at least {_size(needed)} to train ({a_weight} bytes a weight, {tokens:,} "
+            f"tokens a micro-batch), and {_size(free)} of memory are free. Give a smaller "
+            "model.preset, model.layers or model.width."
+        )
+
+
+def memory_at_hand() -> int | None:
+    """Return the bytes that this process may still take, swap included; None where the system does
+    not tell.
+
+    That is what /proc/meminfo calls available, and no more than the control group leaves; elsewhere
+    the physical memory.
+    """
+    try:
+        lines = dict(
+            line.split(":", 1)
+            for line in Path("/proc/meminfo").read_text().splitlines()
+            if ":" in line
+        )
+        free = sum(
+            int(lines[name].split()[0]) * 1024
+            for name in ("MemAvailable", "SwapFree")
+            if name in lines
+        )
+    except (OSError, ValueError, IndexError):
+        free = 0
+    if not free:
+        try:
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, OSError, ValueError):
+            return None
+    return min([free, *_group_limits()])
+
+
+def _group_limits(
+    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> list[int]:
+    """What each control group above this process leaves (versions 2 and 1); cached files count as
+    free.
+    """
+    try:
+        groups = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
+        return []
+    found = []
+    for _, kinds, name in (group for group in groups if len(group) == 3):
+        if kinds not in ("", "memory"):
+            continue
+        base, files = (root, ("memory.max", "memory.current")) if not kinds else (
+            root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes"))  # fmt: skip
+        inside = base / name.lstrip("/")
+        for folder in (inside, *inside.parents):
+            if folder != base and base not in folder.parents:
+                break
+            try:
+                limit, used = (int((folder / file).read_text()) for file in files)
+                stat = dict(
+                    line.split() for line in (folder / "memory.stat").read_text().splitlines()
+                )
+            except (OSError, ValueError):  # no limit ("max"), or no such group in this container
+                continue
+            found.append(
+                max(
+                    0,
+                    limit
+                    - used
+                    + int(stat.get("total_inactive_file", stat.get("inactive_file", 0))),
+                )
+            )
+    return found
+
+
+def _product(shape: Sequence[int]) -> int:
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
+
+
+def _transformer(config: ModelConfig) -> int:
+    """Embeddings, stacks, and the output projection where it is not tied."""
+    encoder, decoder = config.encoder, config.decoder
+    last = decoder or encoder
+    assert last is not None, "a Transformer needs an encoder, a decoder or both"
+    count = config.vocabulary_size * last.width * (1 if config.tied_embeddings else 2)
+    count += config.vocabulary_size * config.output_bias
+    if encoder and decoder and config.source_vocabulary_size is not None:
+        count += config.source_vocabulary_size * encoder.width
+    if encoder:
+        count += _stack(encoder, None)
+    if decoder:
+        count += _stack(decoder, encoder.width if encoder else None)
+    return count
+
+
+def _stack(stack: StackConfig, memory_width: int | None) -> int:
+    width, bias = stack.width, int(stack.bias)
+    norm = width * (1 + (stack.norm == "layer"))
+    keys = width // stack.heads * (stack.key_heads or stack.heads)
+    attention = 2 * (width * width + bias * width) + 2 * (width * keys + bias * keys)
+    matrices = 3 if stack.gated else 2
+    feed_forward = matrices * width * stack.inner_width + bias * (
+        (matrices - 1) * stack.inner_width + width
+    )
+    layer = attention + feed_forward + 2 * norm
+    if memory_width is not None:
+        layer += 2 * (width * width + bias * width) + 2 * (memory_width * keys + bias * keys) + norm
+    table = (stack.max_positions if stack.positions == "learned" else 0) + stack.segments
+    return (
+        stack.layers * layer
+        + table * width
+        + norm * ((stack.norm_placement == "pre") + stack.embedding_norm)
+    )
+
+
+def _recurrent(config: RecurrentConfig) -> int:
+    """Embeddings, two readers, the decoder, attention where there is one, and the output
+    projection.
+    """
+    inputs, width, readout = config.embedding_width, config.width, config.readout_width
+    count = config.vocabulary_size * inputs + (config.source_vocabulary_size or 0) * inputs
+
+    def cell(entrance: int) -> int:
+        return 3 * width * (entrance + 1) + 3 * width * width
+
+    count += 2 * cell(inputs)  # readers
+    # first state, decoder, context
+    count += width * (width + 1) + cell(inputs) + 2 * width * 3 * width
+    if config.attention:
+        count += (
+            width * config.attention_width
+            + (2 * width + 1) * config.attention_width
+            + config.attention_width
+        )
+    count += (width + inputs + 2 * width + 1) * 2 * readout
+    return count + (readout + 1) * config.vocabulary_size

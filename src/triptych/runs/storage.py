@@ -1,0 +1,278 @@
+"""Files and tensors that appear on the disk whole or not at all: written aside, flushed, renamed.
+No pickle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError, TrainingError, UsageError, brief
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """A safetensors file. Raises RunError where it is missing, cut off or no such file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise RunError(
+            f"{path} is missing. Copy the whole run folder, or train it again."
+        ) from None
+    except (SafetensorError, ValueError) as error:
+        size = path.stat().st_size
+        raise RunError(
+            f"{path} ({size:,} bytes) is cut off or damaged ({error}). Copy it again, or train "
+            "the run again."
+        ) from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of a safetensors file from its header alone; nothing of a file that
+    `read_tensors` will refuse.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size)) if size <= path.stat().st_size - 8 else {}
+        shapes = {
+            name: tuple(int(one) for one in about["shape"])
+            for name, about in header.items()
+            if name != "__metadata__"
+        }
+        return (
+            shapes
+            if all(min(one, default=0) >= 0 and math.prod(one) < 1 << 63 for one in shapes.values())
+            else {}
+        )
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):
+        return {}
+
+
+def parsed(text: str, path: Path | str, way_out: str) -> Any:
+    """Return the value of a JSON file's text. Raise RunError naming the line for what is not JSON,
+    and for what no file can hold: brackets nested without end, a number of thousands of digits,
+    half a character.
+
+    Args:
+        text: What the file holds.
+        path: The file, for the message.
+        way_out: What to do about a damaged file, a sentence.
+    """
+    try:
+        value = json.loads(text)
+        if "\\u" in text:  # only an escape can bring half a character into it
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise RunError(
+            f"{path}:{error.lineno} is not valid JSON ({error.msg}): the file is cut off or "
+            f"damaged. {way_out}"
+        ) from None
+    except UnicodeEncodeError:
+        raise RunError(
+            f"{path} holds half a character (an escape \\ud800 to \\udfff without its other "
+            f"half). {way_out}"
+        ) from None
+    except RecursionError:
+        raise RunError(f"{path} nests brackets too deeply to be read. {way_out}") from None
+    except ValueError as error:  # a whole number of more digits than Python reads
+        raise RunError(
+            f"{path} holds a number that cannot be read ({brief(error)}). {way_out}"
+        ) from None
+    return value
+
+
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None
+) -> None:
+    """A safetensors file, whole or not at all. about: its metadata."""
+    with whole(path) as aside:
+        save_tensors(aside, tensors, about)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """A file, whole or not at all."""
+    with whole(path) as aside:
+        aside.write_bytes(content)
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the file `path`, in which the number of this process stands, while the body runs. A
+    killed process holds nothing.
+
+    Raises UsageError where another one holds it. Where the system or the disk knows no such locks,
+    nothing is held.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with writing(path):
+        file = path.open("a+")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UsageError(
+                f"{path.parent} is being trained at this moment, by process "
+                f"{file.read().strip() or 'unknown'}. Wait for its end, stop it, or name another "
+                "folder with --out."
+            ) from None
+        except OSError:
+            yield
+            return
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """What is written to the file that this yields becomes `path` at the end; where that fails,
+    `path` stays as it was.
+    """
+    aside = path.with_name(f".{path.name}.writing")
+    try:
+        with writing(path):
+            yield aside
+            flush(aside)
+            os.replace(aside, path)
+            flush(path.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def save_tensors(
+    path: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file where it stands; what the disk refuses is an OSError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(
+            {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()},
+            path,
+            about,
+        )
+        path.chmod(path.parent.stat().st_mode & 0o666)  # the library lets nobody else read it
+    except SafetensorError as error:  # the library wraps what the system says into its own text
+        number = errno.ENOSPC if "os error 28" in str(error) else errno.EIO
+        raise OSError(number, str(error)) from error
+
+
+def mark(path: Path) -> dict[str, Any]:
+    """By what a file is known again: its size and SHA-256."""
+    with open(path, "rb") as file:
+        return {
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+        }
+
+
+def flush(path: Path) -> None:
+    """Force a file or a folder's list of names to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, which may exist."""
+    if target.exists():  # folders cannot be replaced in one move: the older one steps aside first
+        old = target.with_name(f".{target.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(target, old)
+        os.rename(source, target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.rename(source, target)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`, which becomes `path` at the end; where that fails, nothing
+    is left. `path` may be an empty folder. What a killed process left is written anew.
+    """
+    path = Path(os.path.realpath(path))
+    made = [folder for folder in path.parents if not folder.exists()]  # the nearest first
+    aside = path.with_name(f".{path.name}.writing")
+    try:
+        with writing(path):
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+            yield aside
+            _become(aside, path)
+            flush(path.parent)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _become(aside: Path, path: Path) -> None:
+    """Rename the folder `aside` to `path`, which is not there or empty; into a mounted one, which
+    stays, move what it holds.
+    """
+    if path.is_dir():
+        try:
+            path.rmdir()
+        except OSError:
+            # where that is, the rest is too
+            for inside in sorted(aside.iterdir(), key=lambda one: one.name == "config.json"):
+                shutil.move(inside, path / inside.name)
+            aside.rmdir()
+            return
+    os.rename(aside, path)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Says in a sentence why nothing can be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise TrainingError(
+                f"The disk is full: {path} could not be written. What was saved before is "
+                "untouched; free some space."
+            ) from error
+        raise RunError(
+            f"{path} cannot be written: {error.strerror or error}. Choose a folder that you may "
+            "write to."
+        ) from error

@@ -1,0 +1,156 @@
+"""What a prepared run says of itself: before it starts, and for its model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..data.batches.batching import Encoded
+from ..data.batches.shards import Shards
+from ..data.sets import catalog
+from ..presets import parameter_count
+from ..presets.depth import describe as depth_says
+from ..presets.estimate import estimated_memory, size_of
+from ..runs.model_card import CardFacts, hardware
+from ..runs.sizes import FLOAT_BYTES, refuse_too_large
+from ..training.precision import choose_device
+
+if TYPE_CHECKING:
+    from ..model.config import ModelConfig, RecurrentConfig
+    from ..recipe.schema import Recipe
+    from ..training.job import Progress
+    from .stages import Prepared
+
+SHOWN_EXAMPLES, SHOWN_TOKENS = 2, 40  # of the first batch
+
+
+def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
+    """Model size, estimated memory, and the first batch decoded."""
+    recipe, tokenizers, examples = prepared.recipe, prepared.tokenizers, prepared.examples
+    if isinstance(examples, Shards):
+        tokens, longest, held = (
+            examples.tokens - len(examples),
+            examples.longest,
+            max(examples.sizes),
+        )
+        count = len(examples)
+    else:
+        lengths = [one.length for pieces in prepared.encoded for one in pieces]
+        tokens, longest, held, count = sum(lengths), max(lengths), len(examples), len(lengths)
+    left = [sum(one.unseen for one in pieces) for pieces in prepared.encoded]
+    batch, unit = (
+        sum(one.length for one in first),
+        "an example" if count == len(examples) else "a window",
+    )
+    depth, step = recipe.model.depth, recipe.batches.batch_tokens * recipe.batches.accumulate
+    config: Any = prepared.job.model.config
+    budget = max(batch, recipe.batches.batch_tokens) * prepared.job.task.passes
+    memory = estimated_memory(config, budget, held, recipe.training.average > 0)
+    sizes = f"{tokenizers.source.vocabulary_size:,}"
+    if not tokenizers.shared:
+        sizes += f" source and {tokenizers.target.vocabulary_size:,} target"
+    sized = (
+        depth_says(depth, recipe.model.preset, recipe.to_values(), parameter_count(config), step)
+        if depth
+        else []
+    )
+    lines = [
+        *sized,
+        f"Data: {len(examples):,} examples, {tokens:,} tokens, {tokens / count:.1f} {unit}, "
+        f"longest {longest:,}; {len(prepared.validation):,} for validation.",
+        *(
+            [
+                (
+                    f"Longer than the task reads: {sum(map(bool, left)):,} examples, of which "
+                    f"{sum(left):,} tokens are left out."
+                )
+            ]
+            * any(left)
+        ),
+        f"Model: {parameter_count(config):,} parameters ({size_of(config)}), vocabulary {sizes}.",
+        f"Memory: about {memory / 1e9:.1f} GB while training with {budget:,} tokens a micro-batch.",
+        f"First batch: {len(first)} examples, {batch:,} tokens. It reads:",
+    ]
+    for one in first[:SHOWN_EXAMPLES]:
+        lines.append(f"  {examples[one.index].place}")
+        for name, side in (("source", tokenizers.source), ("target", tokenizers.target)):
+            if name in one.inputs:
+                ids = one.inputs[name].tolist()
+                dots = " ..." if len(ids) > SHOWN_TOKENS else ""
+                lines.append(f"    {name} ids  {' '.join(map(str, ids[:SHOWN_TOKENS]))}{dots}")
+                lines.append(f"    {name} text {'|'.join(side.pieces(ids[:SHOWN_TOKENS]))}{dots}")
+        if "target" not in one.inputs:
+            lines += [
+                f"    {name} {' '.join(map(str, values[:SHOWN_TOKENS].tolist()))}"
+                for name, values in one.targets.items()
+            ]
+    return lines
+
+
+def refuse_oversized(recipe: Recipe, config: ModelConfig | RecurrentConfig | None = None) -> None:
+    """Raise UsageError where the memory cannot hold the training of the model.
+
+    Args:
+        recipe: Says what each weight takes (itself, its gradient, the optimizer's state, the
+            average) and how large a micro-batch is.
+        config: The model; None: that of the recipe, without its vocabulary, unless it starts from a
+            run.
+    """
+    import torch
+
+    if config is None and recipe.model.start is not None:
+        return
+    dials = recipe.training
+    is_frozen = bool(recipe.model.lora_rank or dials.freeze)
+    a_weight = FLOAT_BYTES * (
+        1 if is_frozen else (3 if dials.optimizer == "muon" else 4) + (dials.average > 0)
+    )
+    device = choose_device(dials.device)
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    refuse_too_large(
+        recipe.model.config() if config is None else config,
+        a_weight,
+        recipe.batches.batch_tokens,
+        free,
+    )
+
+
+def facts(prepared: Prepared, progress: Progress) -> CardFacts:
+    """For the model card: what was recorded, nothing else."""
+    recipe, job, languages = prepared.recipe, prepared.job, prepared.labels.get("languages", {})
+    damaged: list[str] = []
+    lines = job.run.read_metrics(damaged.append)
+    validations = [line for line in lines if line.get("split") == "validation"]
+    best = next((line for line in reversed(validations) if line.get("best")), {})
+    if recipe.data.set is not None:
+        about = catalog.entry(recipe.data.set)
+        data = [f"{about.name}: {about.description}", f"Licence of the data: {about.licence}"]
+    else:
+        files = recipe.data.train
+        data = [f"Own files: {files if isinstance(files, str) else ', '.join(files or ())}"]
+    config: Any = job.model.config
+    # else nothing is decoded
+    writes = not job.task.by_losses and getattr(config, "decoder", config) is not None
+    return CardFacts(
+        name=recipe.name,
+        task=job.task.name,
+        languages=[*languages.get("source", []), *languages.get("targets", [])],
+        parameters=parameter_count(config),
+        sizes=f"{size_of(config)}, vocabulary {config.vocabulary_size:,}",
+        data=data,
+        examples={"train": len(prepared.examples), "validation": len(prepared.validation)},
+        tokens=progress.tokens,
+        epochs=progress.epoch,
+        steps=progress.step,
+        minutes=progress.seconds / 60,
+        hardware=hardware(),
+        command="triptych train recipe.toml",
+        recipe=recipe.to_toml(),
+        split="validation (greedy)" if writes else "validation",
+        metrics={
+            key: value
+            for key, value in best.items()
+            if isinstance(value, float) and key not in ("epoch", "seconds")
+        },
+        notes=damaged,
+    )
