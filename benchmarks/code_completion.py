@@ -36,7 +36,8 @@ import numpy as np
 from triptych.data.example import Example
 from triptych.data.load import read_part
 from triptych.data.sets.code import module_of
-from triptych.inference.predictor import Predictor, load
+from triptych.inference.loading import load
+from triptych.inference.predictor import Predictor
 from triptych.recipe.schema import Recipe
 from triptych.tasks.fill_in import SENTINELS
 

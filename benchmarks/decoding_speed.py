@@ -32,7 +32,7 @@ LONGEST, CASES = 100, [(1, 0), (1, 16), (5, 0), (5, 16)]  # (beams, forced lengt
 
 def test_set(run: Path):
     from triptych.cli.evaluate import chosen_examples
-    from triptych.inference.predictor import load
+    from triptych.inference.loading import load
 
     predictor = load(run)
     return predictor, chosen_examples(predictor, "test", None, None)[0]
@@ -44,7 +44,7 @@ def ours(run: Path, work: Path, kind: str, case: tuple[int, int], batch_tokens: 
 
     from triptych.cli.predict import DECODING_ARENAS
     from triptych.data.batches.batching import Encoded
-    from triptych.inference.predictor import load
+    from triptych.inference.loading import load
     from triptych.runs.allocator import keep_freed_memory
 
     precision, _, compiled = kind.partition(" ")

@@ -110,7 +110,7 @@ def our_training(folder: Path, seconds: float) -> None:
 def our_inference(folder: Path, precision: str, count: int) -> None:
     """One window of the product's predictor: a JSON line for each order of the texts."""
     from triptych.cli.predict import DECODING_ARENAS
-    from triptych.inference.predictor import load
+    from triptych.inference.loading import load
     from triptych.runs.allocator import keep_freed_memory
 
     keep_freed_memory(arenas=DECODING_ARENAS)

@@ -61,8 +61,8 @@ def folder(kind: str) -> dict[str, bytes]:
 
 
 def _exported(kind: str) -> dict[str, bytes]:
+    from triptych.api import train
     from triptych.convert import export_run
-    from triptych.recipe.schema import train
 
     encoder = kind in ("bert", "distilbert")
     recipe = RECIPE.format(

@@ -52,7 +52,7 @@ def here() -> Iterator[None]:
 @cache
 def runs() -> tuple[dict[str, bytes], ...]:
     """Folders with a trained run each and the file it learnt from."""
-    from triptych.recipe.schema import train
+    from triptych.api import train
 
     tables = user.columns("tsv", "\t")
     chosen = [

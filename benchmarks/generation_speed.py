@@ -172,7 +172,7 @@ def with_drafts(options: argparse.Namespace) -> dict[str, float]:
     import torch
 
     from triptych.decoding.drafts import Drafted
-    from triptych.inference.predictor import load
+    from triptych.inference.loading import load
 
     torch.set_num_threads(options.threads)
     found: dict[str, float] = {}

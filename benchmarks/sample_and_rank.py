@@ -27,7 +27,7 @@ import numpy as np
 
 from triptych.data.example import Example
 from triptych.data.load import read_part
-from triptych.inference.predictor import load
+from triptych.inference.loading import load
 from triptych.metrics import bootstrap
 from triptych.metrics.answers import word_f1
 from triptych.metrics.bleu import chrf

@@ -30,7 +30,7 @@ def main() -> int:
 
     from triptych.data.load import DataTable, read_part
     from triptych.errors import TriptychError
-    from triptych.inference.predictor import load
+    from triptych.inference.loading import load
     from triptych.inference.search_index import SearchIndex, as_embedder, best, recall
 
     needs = ("question", "passage", "answers")

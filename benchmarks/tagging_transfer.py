@@ -34,8 +34,9 @@ def export(work: Path) -> None:
 
 def ours(source: str, folder: Path, seed: int, rates: list[float]) -> None:
     """Each rate in turn; the best on the development part reads the test part."""
-    from triptych.inference.predictor import load
-    from triptych.recipe.schema import Recipe, train
+    from triptych.api import train
+    from triptych.inference.loading import load
+    from triptych.recipe.schema import Recipe
 
     best: tuple[float, float, Path, float] = (-1.0, 0.0, folder, 0.0)
     for rate in rates:

@@ -220,7 +220,7 @@ def page(before: str) -> str:
         source = Source(file)
         about = f"{first_paragraph(source.named[name])} {more}".strip()
         parts += [f"### {heading}", about, table(source.fields(name))]
-    modules: dict[str, str] = value(Source("tasks/task.py").named["MODULES"])
+    modules: dict[str, str] = value(Source("tasks/specs.py").named["MODULES"])
     assert sorted(modules) == sorted(name for names in GROUPS.values() for name in names), (
         "a task stands in no group, or in two"
     )

@@ -23,13 +23,14 @@ from triptych.data.batches.batching import Encoded
 from triptych.data.example import Example
 from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.errors import RunError, UsageError
-from triptych.inference.predictor import load
+from triptych.inference.loading import load
 from triptych.model.build import build
 from triptych.presets import configure
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run, RunConfig, weights_of
 from triptych.tasks.masked_words import word_units
-from triptych.tasks.task import TASKS, Prediction, Scores, Task
+from triptych.tasks.specs import TASKS
+from triptych.tasks.task import Prediction, Scores, Task
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from triptych.api import train
 from triptych.data.example import Example
 from triptych.data.load import DataTable
 from triptych.errors import RunError, UsageError
-from triptych.recipe.schema import Recipe, train
+from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run
 from triptych.setup.stages import Prepared, prepare
 from triptych.training.resuming import DATA, marks_of

@@ -19,7 +19,7 @@ from cyclopts.exceptions import CycloptsError
 from triptych.cli.main import DATA_VERBS, VERBS, build_app, split_overrides
 from triptych.errors import TriptychError, UsageError
 from triptych.recipe.schema import TABLES, Recipe, key_types, nested
-from triptych.tasks.task import TASKS
+from triptych.tasks.specs import TASKS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")])

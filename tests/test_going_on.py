@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from triptych.errors import RunError, UsageError
-from triptych.inference.predictor import load
+from triptych.inference.loading import load
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run
 from triptych.runs.storage import read_tensors

@@ -19,7 +19,7 @@ from triptych import convert as exchange
 from triptych.convert import export_run, import_folder, open_origin
 from triptych.data.tokenizers.imported import ImportedTokenizer
 from triptych.errors import DataError, RunError, UsageError
-from triptych.inference.predictor import load
+from triptych.inference.loading import load
 from triptych.runs.run import Run
 from triptych.runs.sizes import (
     _group_limits,

@@ -17,7 +17,8 @@ import toy_llama
 from triptych.convert import export_run, import_folder, open_origin
 from triptych.data.tokenizers.imported import ImportedTokenizer
 from triptych.errors import RunError, UsageError
-from triptych.inference.predictor import Predictor, load
+from triptych.inference.loading import load
+from triptych.inference.predictor import Predictor
 from triptych.interchange.llama2c import read_folder
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run

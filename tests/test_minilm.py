@@ -16,7 +16,8 @@ import torch
 from triptych.convert import export_run, import_folder
 from triptych.data.batches.batching import collate
 from triptych.data.example import Example
-from triptych.inference.predictor import Predictor, load
+from triptych.inference.loading import load
+from triptych.inference.predictor import Predictor
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 TEXTS = [

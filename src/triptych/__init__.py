@@ -7,17 +7,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .inference.predictor import Predictor, load
-    from .recipe.schema import Recipe, train
+    from .api import train
+    from .inference.loading import load
+    from .inference.predictor import Predictor
+    from .recipe.schema import Recipe
 
 __all__ = ["Predictor", "Recipe", "load", "train"]
 __version__ = "0.1.0"
 
 _PLACES = {
     "Predictor": ".inference.predictor",
-    "load": ".inference.predictor",
+    "load": ".inference.loading",
     "Recipe": ".recipe.schema",
-    "train": ".recipe.schema",
+    "train": ".api",
 }
 
 

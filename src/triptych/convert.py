@@ -34,7 +34,8 @@ from .recipe.schema import ModelTable, Recipe
 from .runs.run import Run, RunConfig
 from .runs.sizes import refuse_unlike
 from .runs.storage import read_tensors, whole_folder
-from .tasks.task import TASKS, Task
+from .tasks.specs import TASKS
+from .tasks.task import Task
 
 IMPORT = "import.json"
 TASKS_OF_IMPORTS = ("embedding", "masked-words")

@@ -164,7 +164,7 @@ def test_evaluate_scores_answers(reader: Path, triptych: Call) -> None:
 
 
 def test_the_threshold_was_fitted_and_is_saved(reader: Path) -> None:
-    from triptych.inference.predictor import load
+    from triptych.inference.loading import load
 
     assert bool(load(reader).head.can_abstain) and np.isfinite(float(load(reader).head.threshold))
 

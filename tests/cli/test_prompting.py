@@ -289,7 +289,7 @@ def benchmark() -> Any:
 
 def test_the_benchmark_measures_what_it_says(code: Path) -> None:
     from triptych.data.example import Example
-    from triptych.inference.predictor import load
+    from triptych.inference.loading import load
 
     script, held = (
         benchmark(),
@@ -351,7 +351,7 @@ def bare(box):
 
 def test_functions_are_cut_after_their_docstrings_and_judged_as_python(code: Path) -> None:
     from triptych.data.example import Example
-    from triptych.inference.predictor import load
+    from triptych.inference.loading import load
     from triptych.tasks.task import Prediction
 
     script = benchmark()

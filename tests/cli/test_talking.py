@@ -19,12 +19,13 @@ import pytest
 
 import triptych as package
 from triptych.cli import chat as verb
-from triptych.cli.inspect import Options
+from triptych.cli.inspect_shown import Options
 from triptych.cli.inspect_writing import look
 from triptych.cli.main import run as run_command
 from triptych.data.example import Example
 from triptych.runs.run import Run
-from triptych.tasks.task import TASKS, Prediction
+from triptych.tasks.specs import TASKS
+from triptych.tasks.task import Prediction
 from triptych.tasks.turns import TEMPLATES
 
 Triptych = Callable[..., SimpleNamespace]

@@ -169,7 +169,7 @@ def test_wrong_usage_is_a_sentence(
 
 @pytest.mark.parametrize("dials", [{"beams": 1}, {"beams": 3}, {"temperature": 0.9, "beams": 1}])
 def test_a_translation_is_streamed_as_it_is_predicted(trained: Path, dials: dict[str, Any]) -> None:
-    from triptych.inference.predictor import load
+    from triptych.inference.loading import load
 
     predictor = load(trained)
     for text in ("one red dogs", "three blue birds one"):
@@ -179,7 +179,7 @@ def test_a_translation_is_streamed_as_it_is_predicted(trained: Path, dials: dict
 
 
 def test_a_draft_changes_no_translation(trained: Path) -> None:
-    from triptych.inference.predictor import load
+    from triptych.inference.loading import load
 
     texts = ["one red dogs", "three blue birds one", "two two two two two"]
     plain = [one.text for one in load(trained).predict(texts, beams=1)]

@@ -15,12 +15,13 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from toy_model import BEGIN, END, Toy, inputs
 
-from triptych.decoding.generate import Decoding, search
+from triptych.decoding.generate import search
 from triptych.decoding.hypothesis import Hypothesis, Step
 from triptych.decoding.policies.beam import Beams
 from triptych.decoding.policies.choose import Survey, log_norms, repeats
 from triptych.decoding.policies.sampling import draw, uniform
 from triptych.decoding.settings import DecodingSettings
+from triptych.decoding.steps import Decoding
 from triptych.errors import UsageError
 
 
@@ -123,7 +124,7 @@ def test_a_neighbour_never_matters(
 def test_one_beam_is_greedy(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Toy(seed=seed)
     greedy = run(model, list(range(6)), max_length=7)
-    monkeypatch.setattr("triptych.decoding.generate.Rows", Beams)
+    monkeypatch.setattr("triptych.decoding.steps.Rows", Beams)
     for a, b in zip(greedy, run(model, list(range(6)), max_length=7), strict=True):
         same(a, b)
 

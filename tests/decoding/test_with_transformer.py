@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from triptych.decoding.generate import Decoding, force, search
+from triptych.decoding.generate import force, search
 from triptych.decoding.hypothesis import Hypothesis
 from triptych.decoding.settings import DecodingSettings
+from triptych.decoding.steps import Decoding
 from triptych.errors import UsageError
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig

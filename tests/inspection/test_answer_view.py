@@ -14,7 +14,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "tasks"))
 from toy_reading import predictor
 
-from triptych.cli.inspect import MOST_WINDOWS, Options, question_answering
+from triptych.cli.inspect import question_answering
+from triptych.cli.inspect_shown import MOST_WINDOWS, Options
 from triptych.data.example import Example
 from triptych.errors import UsageError
 from triptych.inspection import html

@@ -14,13 +14,14 @@ import pytest
 import torch
 from toy_classifier import LABELS, TEXTS, predictor
 
-from triptych.cli.inspect import LOOKS, Options
+from triptych.cli.inspect import LOOKS
+from triptych.cli.inspect_shown import Options
 from triptych.data.batches.batching import collate
 from triptych.errors import UsageError
 from triptych.inspection import html
-from triptych.presets.bert import PRESETS
 from triptych.model.masks import Rows
 from triptych.model.ops.kernels import plain_attend
+from triptych.presets.bert import PRESETS
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 

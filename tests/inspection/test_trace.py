@@ -22,7 +22,7 @@ from triptych.errors import UsageError
 from triptych.inspection.trace import Cell, cells, label_of, labels_at, regroup, trace, trace_tokens
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
-from triptych.tasks.task import TASKS
+from triptych.tasks.specs import TASKS
 
 
 class Toy:

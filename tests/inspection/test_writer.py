@@ -17,7 +17,8 @@ import pytest
 import torch
 from toy_writer import TEXT, predictor
 
-from triptych.cli.inspect import Options, look_of, writing
+from triptych.cli.inspect import look_of, writing
+from triptych.cli.inspect_shown import Options
 from triptych.data.example import Example
 from triptych.errors import UsageError
 from triptych.inference.predictor import Predictor

@@ -15,7 +15,7 @@ from triptych.decoding.settings import DecodingSettings
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.task import TASKS
+from triptych.tasks.specs import TASKS
 
 SENTENCE = "Ada met Babbage in London."
 TEXT = f"{SENTENCE} The animal was too tired."

@@ -15,7 +15,7 @@ from tokenizers import processors
 
 from triptych.convert import export_run, import_folder
 from triptych.data.tokenizers.subwords import Tokenizers
-from triptych.inference.predictor import load
+from triptych.inference.loading import load
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run
 from triptych.setup.stages import prepare

@@ -18,14 +18,14 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from triptych.convert import export_run, import_folder
 from triptych.data.tokenizers.imported import ImportedTokenizer
 from triptych.errors import RunError
-from triptych.inference.predictor import load
+from triptych.inference.loading import load
 from triptych.interchange import gpt2, llama
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
 from triptych.presets import PRESETS, configure
 from triptych.runs.run import MODEL, Run, RunConfig, weights_of
 from triptych.runs.storage import read_tensors
-from triptych.tasks.task import TASKS
+from triptych.tasks.specs import TASKS
 from triptych.tasks.turns import TEMPLATES, Template
 
 TEXTS = ["the cat sat", "Ünïcode 貓 and 😀\n  two  lines", "<|endoftext|> <s> is text"]

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from toy_folder import write
+from triptych.api import train
 from triptych.convert import import_folder
 from triptych.data.load import DataTable
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.errors import RunError, UsageError
-from triptych.inference.predictor import load
+from triptych.inference.loading import load
 from triptych.recipe.merge import anchored
-from triptych.recipe.schema import Recipe, train
+from triptych.recipe.schema import Recipe
 from triptych.runs.files import checked_labels, lacking_labels
 from triptych.runs.run import Run
 from triptych.tasks.turns import Template

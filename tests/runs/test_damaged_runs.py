@@ -17,7 +17,7 @@ from triptych.convert import export_run, import_folder
 from triptych.data.batches.shards import Shards
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.errors import DataError, RunError
-from triptych.inference.predictor import load
+from triptych.inference.loading import load
 from triptych.runs.files import lacking_labels
 from triptych.runs.run import Run
 from triptych.training.checkpoint import restore

@@ -18,7 +18,8 @@ from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor, encode_all
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.task import TASKS, Prediction, Task
+from triptych.tasks.specs import TASKS
+from triptych.tasks.task import Prediction, Task
 
 TEXTS = [
     ("a good film", "pos"),

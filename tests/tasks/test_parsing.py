@@ -20,7 +20,8 @@ from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.tasks.parsing import Parsed, Part
-from triptych.tasks.task import TASKS, Purpose, Task
+from triptych.tasks.specs import TASKS
+from triptych.tasks.task import Purpose, Task
 
 EXAMPLES = examples_of("".join(blocks()).split("\n"), "toy.conllu")
 

@@ -8,7 +8,7 @@ import pytest
 
 from triptych.errors import UsageError
 from triptych.presets import PRESETS
-from triptych.tasks.task import TASKS
+from triptych.tasks.specs import TASKS
 
 SHAPES = {
     "encoder": "encoder-tiny",

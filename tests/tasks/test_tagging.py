@@ -25,9 +25,10 @@ from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
+from triptych.tasks.specs import TASKS
 from triptych.tasks.tagging import Raw, constraints, read
 from triptych.tasks.tagging_pieces import MOST_PIECES, Place, central, spelt, windows
-from triptych.tasks.task import TASKS, Prediction, Purpose, Task
+from triptych.tasks.task import Prediction, Purpose, Task
 
 NAMES = {"Ann": "PER", "Bob": "PER", "Rome": "LOC", "York": "LOC"}
 SENTENCES = [

@@ -16,7 +16,8 @@ from triptych.errors import DataError, RunError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build as build_model
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.task import TASKS, Prediction, Task
+from triptych.tasks.specs import TASKS
+from triptych.tasks.task import Prediction, Task
 
 LONG = "Ada: shall we meet at noon?\nBob: yes, by the old bridge.\nAda: see you there! 再見。"
 TASK_NAMES = ("summarization", "question-generation", "generative-answering", "text-to-text")

@@ -19,7 +19,8 @@ from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, RunError, UsageError
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.task import TASKS, Prediction, Task
+from triptych.tasks.specs import TASKS
+from triptych.tasks.task import Prediction, Task
 
 PAIRS = [
     ("A man rides.", "Ein Mann reitet."),

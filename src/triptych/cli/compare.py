@@ -68,7 +68,7 @@ def compare(
     text
         The sentence for --html; the test sentence of median length where it is not given.
     """
-    from ..inference.predictor import load
+    from ..inference.loading import load
 
     if len(runs) < 2:
         raise UsageError("Name two runs or more: triptych compare RUN RUN.")

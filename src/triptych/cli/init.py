@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, UsageError, unknown
+from ..setup.forecast import estimated_tokens
 from .columns import line_of, parsed, settled
 from .console import field, put, talk
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from .measured import Measured
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-CHARACTERS_A_TOKEN = {"latin": 3.6, "cjk": 1.5}  # of subwords at the sizes chosen here
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _pairs(
 
 def _refuse_unknown(task: str, idle: list[str]) -> None:
     """Raise UsageError for a task that is none of ours, and for flags of another."""
-    from ..tasks.task import TASKS
+    from ..tasks.specs import TASKS
     from .init_others import PLANS
 
     known = ["translation", "classification", *PLANS]
@@ -362,12 +362,6 @@ def one_script(examples: list[Example]) -> bool:
     return 2 * len(letters[0] & letters[1]) >= min(map(len, letters)) and max(
         map(len, letters)
     ) < 5 * min(map(len, letters))
-
-
-def estimated_tokens(text: str) -> float:
-    """Subwords of a text, by its characters."""
-    wide = sum("\u3040" <= character <= "\u9fff" for character in text)
-    return 1 + wide / CHARACTERS_A_TOKEN["cjk"] + (len(text) - wide) / CHARACTERS_A_TOKEN["latin"]
 
 
 def _stem(path: Path) -> str:

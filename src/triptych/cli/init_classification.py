@@ -162,7 +162,7 @@ def forecast(
     """(in words, minutes), from a few training steps on made-up texts of the usual length."""
     from ..data.validation.columns import label_counts
     from ..presets import configure, parameter_count
-    from .init import estimated_tokens
+    from ..setup.forecast import estimated_tokens
     from .measured import measured_speed
 
     tokens = sum(

@@ -145,7 +145,7 @@ def forecast(
 ) -> tuple[str, Size, float]:
     """(in words, size, minutes), from a few training steps on made-up texts of the usual length."""
     from ..presets import configure, parameter_count
-    from .init import estimated_tokens
+    from ..setup.forecast import estimated_tokens
     from .measured import measured_speed
 
     texts = [text for one in examples for text in _texts(one)]

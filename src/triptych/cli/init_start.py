@@ -106,7 +106,7 @@ def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
     """The task's options without what is meant for a new model, and with a window that the model's
     positions hold.
     """
-    from ..tasks.task import TASKS
+    from ..tasks.specs import TASKS
 
     kept = {key: value for key, value in options.items() if key not in FROM_NOTHING}
     options = {**TASKS[task]({}).options, **kept}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,19 +11,17 @@ from cyclopts import Parameter
 from ..errors import UsageError
 from .console import put, table, talk
 from .inputs import example_of, read_passage, refuse_words
+from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown
 from .predict import decoding_changes, one_line
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
-    from ..inspection.html import Picture
     from ..inspection.trace import Trace
     from ..tasks.task import Prediction
 
 Language = Literal["en", "zh-Hant"]
 MOST = 3  # source words named for a target word
-MOST_ROWS = 40  # tokens named in a terminal
 MOST_SENTENCES = 50  # drawn on one page
-MOST_WINDOWS = 6  # of a long text on one page
 ATTRIBUTED = {
     "label": "log p({of})",
     "value": "the number",
@@ -34,32 +31,6 @@ ATTRIBUTED = {
     "entity_tags": "the tags",
     "filling": "the filling ({of})",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What was asked for beside the text."""
-
-    to: str | None = None
-    target: str | None = None
-    kinds: tuple[str, ...] = ("cross",)
-    passage: str | None = None
-    words: bool = False
-    decoding: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(kw_only=True)
-class Shown:
-    """What there is to see: the answer, rows for a terminal with a line below them, traces (one at
-    least) and pictures for a page.
-    """
-
-    answer: str
-    rows: list[list[str]]
-    note: str
-    traces: list[Trace]
-    pictures: list[Picture] = field(default_factory=list)
-    title: str | None = None  # of the page; without one its text
 
 
 def inspect(
@@ -105,7 +76,7 @@ def inspect(
     language
         The page's first language.
     """
-    from ..inference.predictor import load
+    from ..inference.loading import load
     from ..inspection.html import write
 
     predictor = load(run)

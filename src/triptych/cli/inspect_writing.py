@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .inspect import MOST_ROWS, MOST_WINDOWS, Options, Shown
+from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown
 
 if TYPE_CHECKING:
     from ..data.example import Example

@@ -198,7 +198,7 @@ def load_run(run: str, precision: Precision, draft: str | None = None) -> Predic
     """A Predictor in a process that is ours alone, so that the allocator may be set for it. draft:
     a run, or "ngram".
     """
-    from ..inference.predictor import load
+    from ..inference.loading import load
     from ..runs.allocator import keep_freed_memory
 
     keep_freed_memory(arenas=DECODING_ARENAS)

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .generate import positions, read
 from .policies.sampling import distribution, invert, uniform
 from .settings import DecodingSettings
+from .steps import positions, read
 
 LONGEST, SHORTEST = 8, 2  # tokens of an n-gram that must have stood before
 # added to a place, so that its three draws are independent

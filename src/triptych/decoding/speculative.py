@@ -18,12 +18,12 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .drafts import ACCEPTED, WRITTEN, Drafted, Proposal, Session
-from .generate import Decoding, positions
 from .hypothesis import Hypothesis
 from .policies.choose import Ends, Survey, log_norms, repeat_less
 from .policies.rows import NEAR, Rows
 from .policies.sampling import distribution, invert, uniform
 from .settings import DecodingSettings
+from .steps import Decoding, positions
 
 
 def is_drafted(model: Any) -> bool:

@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,18 +18,11 @@ from ..data.tokenizers.subwords import Tokenizers
 from ..decoding.drafts import Drafted
 from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers
-from ..errors import DataError, RunError, UsageError, unknown
-from ..model.build import build
+from ..errors import DataError, UsageError, unknown
 from ..model.heads.tokens import output_of
-from ..model.ops.onednn import pack
-from ..runs.run import WORDS_FOLDER, Run, RunConfig
-from ..runs.sizes import refuse_unlike
+from ..runs.run import Run, RunConfig
 from ..tasks import fill_in
-from ..tasks.task import TASKS, Prediction, Scores, Task
-from ..training.precision import choose_device, choose_precision
-from ..training.settings import TrainingSettings
-from ..training.transfer import referred
-from .heads import head_of
+from ..tasks.task import Prediction, Scores, Task
 
 if TYPE_CHECKING:
     from ..inspection.trace import Trace
@@ -60,7 +52,7 @@ class Predictor:
     config: RunConfig | None = None
     # finds the words of raw text, where the run was trained with one
     segmenter: Predictor | None = None
-    # `model` with what proposes tokens for it to check (see `inference.drafting`)
+    # `model` with what proposes tokens for it to check (see `inference.loading`)
     drafted: Drafted | None = None
 
     @property
@@ -524,81 +516,3 @@ class Evaluation:
     # of answering, without losses and scores; None where the task answers nothing
     seconds: float | None
     threads: int  # that were at its disposal
-
-
-def load(
-    path: str | Path,
-    precision: Precision = "float32",
-    draft: str | Path | None = None,
-    device: Device = "auto",
-) -> Predictor:
-    """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does
-    not fit.
-
-    precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it
-    faster. draft: a smaller run with the same tokenizer, or "ngram": proposes tokens for this one
-    to check, which changes no answer. device: "auto" takes an accelerator where there is one;
-    "cpu"; "cuda".
-    """
-    run = Run.open(path)
-    config = run.read_config()
-    if config.task not in TASKS:
-        raise RunError(
-            f"{run.path / 'config.json'} names the task '{config.task}', which this triptych does "
-            "not have. Update it."
-        )
-    where = run.path / "config.json"
-    try:
-        task = TASKS[config.task](config.options)
-    except (TypeError, ValueError, KeyError, AttributeError) as problem:
-        raise RunError(
-            f"{where} has options that a run for {config.task} does not have ({problem}). Copy it "
-            "again."
-        ) from None
-    if task.referred is not None:
-        task = referred(
-            task,
-            str(config.options["reference"]),
-            TrainingSettings(precision="float32", device=device),
-        )
-    try:
-        decoding = DecodingSettings(**config.decoding)
-    except TypeError as problem:
-        raise RunError(
-            f"{where} does not fit this version of triptych: {problem}. Update triptych."
-        ) from None
-    labels = run.read_labels()
-    tokenizers = Tokenizers.load(run.path)
-    refuse_unlike(config.model, where, [run.weights()])
-    model = build(config.model)
-    head = head_of(run, task, config, labels, tokenizers)
-    run.load_into(model, head)
-    model.eval()
-    head.eval()
-    chosen = choose_device(device, "device")
-    model, head = model.to(chosen), head.to(chosen)
-    model.precision = choose_precision(precision, chosen)  # type: ignore[assignment]
-    if model.precision != torch.float32:  # cast once, not at every product
-        model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
-    pack(model, model.precision)  # type: ignore[arg-type]
-    segmenter = (
-        load(run.path / WORDS_FOLDER, precision, device=device)
-        if labels.get("words", {}).get("rules") == "learned"
-        else None
-    )
-    predictor = Predictor(
-        model=model,
-        head=head,
-        task=task,
-        tokenizers=tokenizers,
-        labels=labels,
-        decoding=decoding,
-        run=run,
-        config=config,
-        segmenter=segmenter,
-    )
-    if draft is not None:
-        from .drafting import with_draft
-
-        with_draft(predictor, draft, precision, device)
-    return predictor

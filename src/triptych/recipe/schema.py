@@ -14,7 +14,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from ..tasks.task import Task
-    from ..training.job import Progress
 
 # of a list on the command line, quoted or not
 PART = re.compile(r"""\s*(?:"(?:[^"\\]|\\.)*"|'[^']*')\s*(?=,|$)|[^,]+""")
@@ -207,30 +206,9 @@ class Recipe:
         return task_from(self.task)
 
 
-def train(recipe: Recipe | str | Path, out: str | Path | None = None, resume: bool = False,
-          data_changed: bool = False) -> Generator[Progress, None, None]:  # fmt: skip
-    """Build what `recipe` describes, train it and yield progress.
-
-    After Ctrl-C during an update the last event is "interrupted", the state is saved, and the next
-    step of the iterator raises KeyboardInterrupt (of SIGTERM: SystemExit). A break, `close()` or an
-    exception in the body of the loop saves the last whole update too.
-
-    Args:
-        recipe: A recipe, or what `Recipe.load` takes.
-        out: The run folder; runs/NAME by default.
-        resume: Go on from the newest checkpoint there.
-        data_changed: Do so even where the data is not what the run was trained on.
-    """
-    from ..setup.stages import prepare
-
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    out = out or Path("runs") / recipe.name
-    yield from prepare(recipe, out, resume=resume, data_changed=data_changed).train()
-
-
 def task_from(table: Mapping[str, Any]) -> Task:
     """The Task that the table `task` names. Raises UsageError for an unknown name or option."""
-    from ..tasks.task import TASKS
+    from ..tasks.specs import TASKS
 
     options = dict(table)
     name = options.pop("name", "translation")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
@@ -163,36 +162,3 @@ class Task:
     def input(self) -> str:
         """The field that is given in use: of several, the first."""
         return next(name for name in self.needs if FIELDS[name].role == "input")
-
-
-MODULES = {  # task -> module that builds it
-    "translation": "translation",
-    "embedding": "embedding",
-    "classification": "classification",
-    "parsing": "parsing",
-    "question-answering": "question_answering",
-    "masked-words": "masked_words",
-    "tagging": "tagging",
-    "language-modelling": "language_modelling",
-    "chat": "chat",
-    "preference": "preference",
-    "summarization": "summarization",
-    "question-generation": "question_generation",
-    "generative-answering": "generative_answering",
-    "text-to-text": "text_to_text",
-    "span-corruption": "span_corruption",
-}
-
-
-def _builder(module: str) -> Callable[[Mapping[str, Any]], Task]:
-    """Imports the module when a task is asked for, so that the names are known without it."""
-
-    def build(options: Mapping[str, Any]) -> Task:
-        return import_module(f".{module}", __package__).build(options)
-
-    return build
-
-
-TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {
-    name: _builder(module) for name, module in MODULES.items()
-}

@@ -22,7 +22,8 @@ from ..runs.run import Run, load_weights, weights_of
 from ..runs.sizes import refuse_unlike
 from ..runs.storage import read_tensors
 from ..tasks.distillation import Teacher, Weights, distilled
-from ..tasks.task import TASKS, Task
+from ..tasks.specs import TASKS
+from ..tasks.task import Task
 from .precision import choose_device, choose_precision
 from .settings import TrainingSettings
 

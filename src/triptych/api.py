@@ -1,0 +1,33 @@
+"""The public Python face: train and load. Imports torch only when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from .training.job import Progress
+
+
+def train(recipe: Recipe | str | Path, out: str | Path | None = None, resume: bool = False,
+          data_changed: bool = False) -> Generator[Progress, None, None]:  # fmt: skip
+    """Build what `recipe` describes, train it and yield progress.
+
+    After Ctrl-C during an update the last event is "interrupted", the state is saved, and the next
+    step of the iterator raises KeyboardInterrupt (of SIGTERM: SystemExit). A break, `close()` or an
+    exception in the body of the loop saves the last whole update too.
+
+    Args:
+        recipe: A recipe, or what `Recipe.load` takes.
+        out: The run folder; runs/NAME by default.
+        resume: Go on from the newest checkpoint there.
+        data_changed: Do so even where the data is not what the run was trained on.
+    """
+    from .setup.stages import prepare
+
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    out = out or Path("runs") / recipe.name
+    yield from prepare(recipe, out, resume=resume, data_changed=data_changed).train()

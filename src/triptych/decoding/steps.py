@@ -1,0 +1,234 @@
+"""Decoding, one token at a time for all that was admitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UsageError
+from .compiled import compile_step
+from .hypothesis import Hypothesis, Step
+from .policies.beam import Beams
+from .policies.choose import Ends, Exact, log_norms
+from .policies.rows import Rows, Stop
+from .settings import DecodingSettings
+
+
+class Decoding:
+    """Sources on their way to answers. They may join and leave at any step, each lot with settings
+    of its own.
+
+    answers: what is complete, by the number that `admit` gave; the caller takes it out.
+    """
+
+    def __init__(self, model: Any, *, begin: int, end: int | Ends) -> None:
+        self.model, self.begin, self.ends = (
+            model,
+            begin,
+            (end,) if isinstance(end, int) else tuple(end),
+        )
+        self.lots: list[Rows | Beams] = []
+        self.numbers: list[int] = []  # number of each lot's first source
+        self.state: Any = None
+        self.last: list[Tensor] = []  # of each lot, the tokens to feed next
+        self.answers: dict[int, list[Hypothesis]] = {}
+        self.admitted = 0
+
+    @property
+    def live(self) -> int:
+        """Rows that the next step will compute."""
+        return sum(lot.count for lot in self.lots)
+
+    @torch.inference_mode()
+    def admit(
+        self,
+        inputs: dict[str, Tensor],
+        settings: DecodingSettings,
+        *,
+        max_lengths: Sequence[int] | None = None,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        stop: Stop | None = None,
+        indices: Sequence[int] | None = None,
+        on_event: Callable[[Step], None] | None = None,
+        counted: bool = True,
+        before: Sequence[int] = (),
+        begins: Sequence[int] | None = None,
+    ) -> list[int]:
+        """Take in sources and write their first token; arguments as for `search`. Returns a number
+        for each.
+        """
+        settings.check()
+        if settings.compile:
+            compile_step(self.model, settings)
+        lengths = (
+            inputs["source_lengths"].tolist()
+            if "source_lengths" in inputs
+            else [len(p) for p in prefixes or ()]
+        )
+        given = (
+            [list(prefix) for prefix in prefixes] if prefixes is not None else [[] for _ in lengths]
+        )
+        numbers = list(range(self.admitted, self.admitted + len(lengths)))
+        self.admitted += len(lengths)
+        if not lengths:
+            return numbers
+        if any(end in prefix for prefix in given for end in self.ends):
+            raise UsageError("A forced prefix must not hold the end token.")
+        longest = _longest(self.model, settings, lengths, given, max_lengths)
+        names = np.arange(len(lengths)) if indices is None else np.asarray(indices)
+        memory = self.model.encode(inputs) if "source_lengths" in inputs else None
+        logits, state, scores = read(
+            self.model, memory, given, self.begin if begins is None else begins
+        )
+        states = getattr(state, "last", None) if scores.shape[1] == 0 else None
+        policy = Beams if settings.beams > 1 else Rows
+        uncounted = np.array([0 if counted else len(prefix) for prefix in given], dtype=np.int64)
+        lot = policy(
+            settings, self.ends, longest, given, scores, names, stop, on_event, uncounted, before
+        )
+        # every draw has a row from the start
+        if settings.temperature > 0 and max(settings.n_best, settings.samples) > 1:
+            rows = lot.first.to(logits.device)
+            logits, state, states = (
+                logits[rows],
+                state.select(rows),
+                None if states is None else states[rows],
+            )
+        chosen, rows, over = lot.choose(logits, self._exact(states, 0, logits.shape[0]))
+        self._collect(lot, numbers[0], over)
+        if lot.count:
+            state = state if rows is None else state.select(rows)
+            self.state = state if self.state is None else self.state.join(state)
+            self.lots.append(lot)
+            self.numbers.append(numbers[0])
+            self.last.append(chosen)
+        return numbers
+
+    @torch.inference_mode()
+    def step(self) -> list[int]:
+        """One token for every row; returns the numbers of the sources whose answers are now
+        complete.
+        """
+        tokens = self.last[0] if len(self.last) == 1 else torch.cat(self.last)
+        logits, self.state = self.model.step(tokens[:, None], self.state)
+        parts = [(lot, lot.count) for lot in self.lots]
+        states, kept, ended, start = getattr(self.state, "last", None), [], [], 0
+        for place, (lot, count) in enumerate(parts):
+            self.last[place], rows, over = lot.choose(
+                logits[start : start + count, 0], self._exact(states, start, count)
+            )
+            kept.append((start, count, rows))
+            ended += self._collect(lot, self.numbers[place], over)
+            start += count
+        self._select(kept)
+        return ended
+
+    def _exact(self, states: Tensor | None, start: int, count: int) -> Exact | None:
+        """The logits of rows `start` to `start + count` as they were before rounding, where they
+        were rounded.
+        """
+        if states is None:
+            return None
+        own = states[start : start + count]
+        return lambda tokens: self.model.exact_logits(own, tokens)
+
+    @torch.inference_mode()
+    def drop(self, sources: Sequence[int]) -> None:
+        """Give up on sources that are under way: they get no answer."""
+        kept, start = [], 0
+        for place, lot in enumerate(self.lots):
+            count, rows = lot.count, lot.drop([source - self.numbers[place] for source in sources])
+            kept.append((start, count, rows))
+            self.last[place] = self.last[place] if rows is None else self.last[place][rows]
+            start += count
+        self._select(kept)
+
+    def _collect(self, lot: Rows | Beams, first: int, over: list[int]) -> list[int]:
+        for source in over:
+            self.answers[first + source] = lot.answer(source)
+        return [first + source for source in over]
+
+    def _select(self, kept: list[tuple[int, int, Tensor | None]]) -> None:
+        """kept: of each lot its first row, its number of rows, and which of these go on (None:
+        all).
+        """
+        if not self.live:
+            self.lots, self.numbers, self.last, self.state = [], [], [], None
+            return
+        if any(rows is not None for _, _, rows in kept):
+            device = self.last[0].device
+            whole = [
+                start + (torch.arange(n, device=device) if rows is None else rows.to(device))
+                for start, n, rows in kept
+            ]
+            self.state = self.state.select(whole[0] if len(whole) == 1 else torch.cat(whole))
+            going = [place for place, lot in enumerate(self.lots) if lot.count]
+            self.lots, self.numbers = (
+                [self.lots[i] for i in going],
+                [self.numbers[i] for i in going],
+            )
+            self.last = [self.last[i] for i in going]
+
+
+def read(
+    model: Any, memory: Any, prefixes: Sequence[Sequence[int]], begin: int | Sequence[int]
+) -> tuple[Tensor, Any, Tensor]:
+    """Begin (one, or one for each) and prefixes in one pass: logits (B, V) of what follows, the
+    state, the prefixes' log-probabilities (B, P).
+    """
+    count, width = len(prefixes), max(len(prefix) for prefix in prefixes)
+    device = next(model.parameters()).device if memory is None else memory.lengths.device
+    tokens = torch.zeros(count, width + 1, dtype=torch.int64)
+    tokens[:] = torch.tensor([begin] * count if isinstance(begin, int) else begin)[:, None]
+    for row, prefix in enumerate(prefixes):
+        tokens[row, 1 : len(prefix) + 1] = torch.tensor(prefix, dtype=torch.int64)
+    lengths = torch.tensor([len(prefix) for prefix in prefixes])
+    tokens, lengths = tokens.to(device), lengths.to(device)
+    state = model.start(memory, count if memory is None else torch.arange(count, device=device))
+    logits, state = model.step(tokens, state)  # (B, P + 1, V)
+    if width == 0:
+        return logits[:, 0], state, torch.zeros(count, 0, device=device)
+    norms = log_norms(logits.flatten(0, 1)).view(count, width + 1)
+    scores = logits[:, :-1].gather(2, tokens[:, 1:, None])[:, :, 0].float() - norms[:, :-1]
+    scores = scores.masked_fill(torch.arange(width, device=device) >= lengths[:, None], 0.0)
+    if bool((lengths < width).any()):
+        state = state.truncate(lengths + 1)
+    return logits[torch.arange(count, device=device), lengths], state, scores
+
+
+def positions(model: Any) -> int | None:
+    """How many positions a model's decoder has a place for; None: no end."""
+    decoder = getattr(getattr(model, "config", None), "decoder", None)
+    return decoder.max_positions if decoder is not None and decoder.positions == "learned" else None
+
+
+def _longest(model: Any, settings: DecodingSettings, lengths: list[int], prefixes: list[list[int]],
+             max_lengths: Sequence[int] | None) -> np.ndarray:  # fmt: skip
+    """(B,) the most tokens of each answer: at least one after a prefix, at most what the model has
+    positions for.
+    """
+    wanted = (
+        [settings.longest(length) for length in lengths]
+        if max_lengths is None
+        else list(max_lengths)
+    )
+    wanted = [
+        max(
+            most,
+            settings.min_length if max_lengths is None and settings.max_length is None else 1,
+            len(prefix) + 1,
+        )
+        for most, prefix in zip(wanted, prefixes, strict=True)
+    ]
+    room = positions(model)
+    too_long = max((len(prefix) + 1 for prefix in prefixes), default=0)
+    if room is not None and too_long > room:
+        raise UsageError(
+            f"A forced prefix of {too_long - 1} tokens leaves nothing to write: this model has "
+            f"{room} positions."
+        )
+    return np.array(wanted if room is None else [min(most, room) for most in wanted])

@@ -1,0 +1,158 @@
+"""From a run folder to a Predictor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ..data.tokenizers.subwords import Tokenizers
+from ..decoding.drafts import Drafted, ModelDraft, NgramDraft
+from ..decoding.settings import DecodingSettings
+from ..errors import RunError, UsageError
+from ..model.build import build
+from ..model.ops.onednn import pack
+from ..runs.run import WORDS_FOLDER, Run
+from ..runs.sizes import refuse_unlike
+from ..tasks.specs import TASKS
+from ..training.precision import choose_device, choose_precision
+from ..training.settings import TrainingSettings
+from ..training.transfer import referred
+from .heads import head_of
+from .predictor import Device, Precision, Predictor
+
+
+def load(
+    path: str | Path,
+    precision: Precision = "float32",
+    draft: str | Path | None = None,
+    device: Device = "auto",
+) -> Predictor:
+    """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does
+    not fit.
+
+    precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it
+    faster. draft: a smaller run with the same tokenizer, or "ngram": proposes tokens for this one
+    to check, which changes no answer. device: "auto" takes an accelerator where there is one;
+    "cpu"; "cuda".
+    """
+    run = Run.open(path)
+    config = run.read_config()
+    if config.task not in TASKS:
+        raise RunError(
+            f"{run.path / 'config.json'} names the task '{config.task}', which this triptych does "
+            "not have. Update it."
+        )
+    where = run.path / "config.json"
+    try:
+        task = TASKS[config.task](config.options)
+    except (TypeError, ValueError, KeyError, AttributeError) as problem:
+        raise RunError(
+            f"{where} has options that a run for {config.task} does not have ({problem}). Copy it "
+            "again."
+        ) from None
+    if task.referred is not None:
+        task = referred(
+            task,
+            str(config.options["reference"]),
+            TrainingSettings(precision="float32", device=device),
+        )
+    try:
+        decoding = DecodingSettings(**config.decoding)
+    except TypeError as problem:
+        raise RunError(
+            f"{where} does not fit this version of triptych: {problem}. Update triptych."
+        ) from None
+    labels = run.read_labels()
+    tokenizers = Tokenizers.load(run.path)
+    refuse_unlike(config.model, where, [run.weights()])
+    model = build(config.model)
+    head = head_of(run, task, config, labels, tokenizers)
+    run.load_into(model, head)
+    model.eval()
+    head.eval()
+    chosen = choose_device(device, "device")
+    model, head = model.to(chosen), head.to(chosen)
+    model.precision = choose_precision(precision, chosen)  # type: ignore[assignment]
+    if model.precision != torch.float32:  # cast once, not at every product
+        model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
+    pack(model, model.precision)  # type: ignore[arg-type]
+    segmenter = (
+        load(run.path / WORDS_FOLDER, precision, device=device)
+        if labels.get("words", {}).get("rules") == "learned"
+        else None
+    )
+    predictor = Predictor(
+        model=model,
+        head=head,
+        task=task,
+        tokenizers=tokenizers,
+        labels=labels,
+        decoding=decoding,
+        run=run,
+        config=config,
+        segmenter=segmenter,
+    )
+    if draft is not None:
+        with_draft(predictor, draft, precision, device)
+    return predictor
+
+
+NGRAM = "ngram"
+
+
+def with_draft(
+    predictor: Predictor,
+    draft: str | Path,
+    precision: Precision = "float32",
+    device: Device = "auto",
+) -> None:
+    """From now on `draft`, a run folder or "ngram", proposes tokens for this predictor's model to
+    check.
+
+    Raises UsageError where one of the two does not write or they are not built alike, RunError
+    where their tokens differ.
+    """
+    if not predictor.writes:
+        raise UsageError(
+            f"A run for {predictor.task.name} writes nothing, so there is nothing to draft: leave "
+            "out --draft."
+        )
+    if str(draft) == NGRAM:
+        predictor.drafted = Drafted(
+            predictor.model, NgramDraft(sources=predictor.tokenizers.shared)
+        )
+        return
+    other = load(draft, precision, device=device)
+    if not other.writes:
+        raise UsageError(
+            f"{draft} is a run for {other.task.name}, which writes nothing. Name a run that "
+            "writes, or ngram."
+        )
+    if not hasattr(other.model.config, "decoder"):
+        raise UsageError(
+            f"{draft} is an RNN, which cannot take back what it has read, as a draft must. Name a "
+            "Transformer, or ngram."
+        )
+    reads, drafts_from = ("source" if _has_encoder(one) else "prompt" for one in (predictor, other))
+    if reads != drafts_from:
+        raise UsageError(
+            f"{draft} writes from a {drafts_from} and this run from a {reads}; a draft must read "
+            "what the run reads."
+        )
+    for side in ("source", "target"):
+        if (
+            getattr(predictor.tokenizers, side).fingerprint
+            != getattr(other.tokenizers, side).fingerprint
+        ):
+            raise RunError(
+                f"The tokenizer of {draft} is not that of "
+                f"{predictor.run.path if predictor.run else 'this run'}, so its tokens mean other "
+                "texts. Train the draft on the same data with the same table [tokenizer], or take "
+                "--draft ngram."
+            )
+    predictor.drafted = Drafted(predictor.model, ModelDraft(other.model))
+
+
+def _has_encoder(predictor: Predictor) -> bool:
+    return getattr(predictor.model.config, "encoder", predictor) is not None
