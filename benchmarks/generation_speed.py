@@ -43,7 +43,7 @@ def ours(kind: str, streams: int, new: int, threads: int, is_compiled: bool) -> 
     from triptych.decoding.generate import search
     from triptych.decoding.settings import DecodingSettings
     from triptych.model.build import build
-    from triptych.model.ops.onednn import pack
+    from triptych.model.ops.onednn import prepack
     from triptych.presets.gpt import PRESETS
     from triptych.runs.allocator import keep_freed_memory
 
@@ -54,7 +54,7 @@ def ours(kind: str, streams: int, new: int, threads: int, is_compiled: bool) -> 
     model = build(dataclasses.replace(PRESETS[PRESET], vocabulary_size=VOCABULARY)).eval()
     model.precision = precision  # type: ignore[assignment]
     model = model.to(precision)
-    pack(model, precision)
+    prepack(model, precision)
 
     def write(count: int) -> int:
         settings = DecodingSettings(max_length=count, min_length=count, compile=is_compiled)

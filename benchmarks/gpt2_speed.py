@@ -33,7 +33,7 @@ from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
-from triptych.model.ops.onednn import pack
+from triptych.model.ops.onednn import prepack
 from triptych.presets import parameter_count
 from triptych.presets.gpt import PRESETS
 from triptych.training.precision import choose_device
@@ -90,7 +90,7 @@ def writing(config: ModelConfig, streams: int, new: int, device: torch.device) -
     model = build(config).eval()
     model.precision = torch.bfloat16  # type: ignore[assignment]
     model = model.to(device, torch.bfloat16)
-    pack(model, torch.bfloat16)
+    prepack(model, torch.bfloat16)
 
     def write(count: int) -> float:
         began = time.perf_counter()

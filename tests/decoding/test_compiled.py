@@ -18,7 +18,7 @@ from triptych.decoding.workers import Workers
 from triptych.errors import TriptychWarning, UsageError
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
-from triptych.model.ops.onednn import pack
+from triptych.model.ops.onednn import prepack
 from triptych.model.transformer import Transformer
 from triptych.presets import configure
 
@@ -285,7 +285,7 @@ def test_a_program_is_built_once_and_kept(
     monkeypatch.setattr(compiled, "OPTIONS", {"freezing": True})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model, plain = model_of("transformer-tiny", layers=1), DecodingSettings(beams=beams)
-    pack(model, torch.float32)
+    prepack(model, torch.float32)
     wanted, settings = of_many_shapes(model, plain), dataclasses.replace(plain, compile=True)
     assert of_many_shapes(model, settings) == wanted
     kept = list((tmp_path / "triptych" / "programs").iterdir())

@@ -12,7 +12,7 @@ from toy_model import BEGIN, END, Toy, inputs
 from triptych.decoding.drafts import Drafted, NgramDraft
 from triptych.decoding.generate import search
 from triptych.decoding.hypothesis import Hypothesis
-from triptych.decoding.policies.choose import Survey
+from triptych.decoding.policies.choose import LogitsView
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.writing import stream, write
 from triptych.model.config import ModelConfig, StackConfig
@@ -118,7 +118,7 @@ def test_one_token_that_is_no_begin_is_a_prompt(model: Transformer) -> None:
 
 
 def test_where_only_ends_are_left_a_repetition_may_come() -> None:
-    survey = Survey(torch.zeros(2, 4))
+    survey = LogitsView(torch.zeros(2, 4))
     survey.forbid_each(torch.tensor([0, 0, 1]), torch.tensor([0, 2, 0]), ends=2)
     assert survey.logits[0].tolist() == [0.0] * 4 and survey.logits[1].tolist() == [
         float("-inf"),

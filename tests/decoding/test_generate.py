@@ -17,9 +17,9 @@ from toy_model import BEGIN, END, Toy, inputs
 
 from triptych.decoding.generate import search
 from triptych.decoding.hypothesis import Hypothesis, Step
-from triptych.decoding.policies.beam import Beams
-from triptych.decoding.policies.choose import Survey, log_norms, repeats
-from triptych.decoding.policies.sampling import draw, uniform
+from triptych.decoding.policies.beam import BeamPolicy
+from triptych.decoding.policies.choose import LogitsView, log_norms, repeats
+from triptych.decoding.policies.distribution import draw, uniform
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.steps import Decoding
 from triptych.errors import UsageError
@@ -124,7 +124,7 @@ def test_a_neighbour_never_matters(
 def test_one_beam_is_greedy(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Toy(seed=seed)
     greedy = run(model, list(range(6)), max_length=7)
-    monkeypatch.setattr("triptych.decoding.steps.Rows", Beams)
+    monkeypatch.setattr("triptych.decoding.steps.SamplingPolicy", BeamPolicy)
     for a, b in zip(greedy, run(model, list(range(6)), max_length=7), strict=True):
         same(a, b)
 
@@ -255,7 +255,7 @@ def test_events_tell_the_same_story(beams: int) -> None:
 
 def test_sources_join_and_leave_at_any_step() -> None:
     model = Toy(seed=8)
-    lots: list[tuple[list[int], DecodingSettings]] = [
+    groups: list[tuple[list[int], DecodingSettings]] = [
         ([0, 1, 2], DecodingSettings(max_length=9)),
         ([3, 1], DecodingSettings(max_length=9, beams=3)),
         ([4, 5], DecodingSettings(max_length=9, temperature=1.0, n_best=2)),
@@ -263,7 +263,7 @@ def test_sources_join_and_leave_at_any_step() -> None:
     ]
     decoding = Decoding(model, begin=BEGIN, end=END)
     numbers = []
-    for sources, settings in lots:
+    for sources, settings in groups:
         numbers.append(decoding.admit(inputs(sources), settings))
         decoding.step()
     ended = set(decoding.answers)
@@ -271,7 +271,7 @@ def test_sources_join_and_leave_at_any_step() -> None:
     while decoding.live:
         ended.update(decoding.step())
     assert ended == set(decoding.answers)
-    for (sources, settings), part in zip(lots, numbers, strict=True):
+    for (sources, settings), part in zip(groups, numbers, strict=True):
         alone = search(model, inputs(sources), settings, begin=BEGIN, end=END)
         for number, expected in zip(part, alone, strict=True):
             if number in decoding.answers:
@@ -367,7 +367,7 @@ def test_choices_by_blocks_are_those_of_topk(vocabulary: int, dtype: torch.dtype
     logits = (torch.randn(12, vocabulary, generator=generator) * 4).to(dtype)
     logits[3, vocabulary - 1] = logits[4, 0] = 40.0
     offsets = torch.randn(12, generator=generator)
-    survey = Survey(logits)
+    survey = LogitsView(logits)
     best, values = survey.best()
     assert torch.equal(logits.gather(1, best[:, None])[:, 0], logits.amax(-1)) and torch.equal(
         values, logits.amax(-1).float()
@@ -400,7 +400,11 @@ def test_rounded_logits_choose_as_exact_ones(vocabulary: int) -> None:
     exact = torch.randn(12, vocabulary, generator=generator) * 3 + 12
     exact[:, 5] = exact.amax(-1) + 0.01  # nearer to the largest than a step
     offsets = torch.randn(12, generator=generator)
-    refined, rounded, whole = Survey(exact.bfloat16()), Survey(exact.bfloat16()), Survey(exact)
+    refined, rounded, whole = (
+        LogitsView(exact.bfloat16()),
+        LogitsView(exact.bfloat16()),
+        LogitsView(exact),
+    )
     refined.refine(lambda tokens: exact.gather(1, tokens), 5)
     assert torch.equal(refined.best()[0], whole.best()[0]) and not torch.equal(
         rounded.best()[0], whole.best()[0]

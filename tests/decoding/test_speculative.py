@@ -17,7 +17,7 @@ from toy_model import BEGIN, END, ToyState
 from triptych.decoding import speculative
 from triptych.decoding.drafts import Drafted, ModelDraft, NgramDraft, lookup
 from triptych.decoding.generate import search
-from triptych.decoding.policies.sampling import distribution, draw
+from triptych.decoding.policies.distribution import distribution, draw
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.writing import stream, write
 from triptych.errors import UsageError
@@ -199,14 +199,14 @@ def test_the_state_after_rejections_is_that_of_plain_decoding() -> None:
     one.admit({}, given, prefixes=[[], [5, 6, 7], [8]], max_lengths=[30, 30, 30])
     for _ in range(2):
         one.step()
-    lot, state = one.lots[0], one.inner.state
-    assert one.drafted.tally.rate < 0.9 and lot.count == 3
+    group, state = one.groups[0], one.inner.state
+    assert one.drafted.tally.rate < 0.9 and group.count == 3
     next_tokens = torch.tensor([[20], [21], [22]])
     with torch.inference_mode():
         got, _ = target.step(next_tokens, state)
     for row in range(3):
         # the last one is not read yet
-        written = lot.tokens[row, : int(lot.written[row]) - 1].tolist()
+        written = group.tokens[row, : int(group.written[row]) - 1].tolist()
         assert int(state.lengths[row]) == len(written) + 2
         want, _ = target.step(
             torch.tensor([[BEGIN, *written, int(next_tokens[row])]]), target.start(None, 1)

@@ -15,7 +15,7 @@ import torch
 
 from triptych.decoding.generate import decoding_of
 from triptych.decoding.policies.beam import common_prefix
-from triptych.decoding.policies.sampling import distribution, draw
+from triptych.decoding.policies.distribution import distribution, draw
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.writing import fitting, stream, write
 from triptych.errors import UsageError
@@ -105,7 +105,7 @@ def test_what_is_settled_stands_in_every_later_answer(model: Transformer) -> Non
         decoding.admit({}, settings(beams=5, max_length=25), prefixes=[[]], max_lengths=[25])
         told: list[list[int]] = []
         while decoding.live:
-            told.append(decoding.lots[0].settled(0))
+            told.append(decoding.groups[0].settled(0))
             decoding.step()
         answer = decoding.answers[0][0].tokens
         assert all(answer[: len(one)] == one for one in told)

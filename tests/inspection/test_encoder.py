@@ -19,7 +19,7 @@ from triptych.cli.inspect_shown import Options
 from triptych.data.batches.batching import collate
 from triptych.errors import UsageError
 from triptych.inspection import html
-from triptych.model.masks import Rows
+from triptych.model.masks import PackedLayout
 from triptych.model.ops.kernels import plain_attend
 from triptych.presets.bert import PRESETS
 
@@ -36,7 +36,7 @@ def test_weights_are_those_of_the_forward_pass(preset: str) -> None:
 
     def note(module, given, keywords=None):
         x = given[0]
-        rows = Rows(inputs["source_lengths"])
+        rows = PackedLayout(inputs["source_lengths"])
         expected.append(
             plain_attend(module.project_self(x, rows.positions), None, module.heads, rows, rows)[1][
                 0

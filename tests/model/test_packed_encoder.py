@@ -15,7 +15,7 @@ from triptych.model.build import build
 from triptych.model.config import ModelConfig
 from triptych.model.heads.tokens import initialize
 from triptych.model.linear import Linear
-from triptych.model.masks import Rows
+from triptych.model.masks import PackedLayout
 from triptych.presets.bert import PRESETS
 
 VOCABULARY = 50
@@ -56,7 +56,7 @@ def pooled(model: torch.nn.Module, members: Sequence[tuple[Tensor, Tensor]]) -> 
     with torch.no_grad():
         states = model(source=torch.cat([ids for ids, _ in members]), source_lengths=lengths,
                        segments=torch.cat([segments for _, segments in members]))  # fmt: skip
-        rows = Rows(lengths)
+        rows = PackedLayout(lengths)
         padded = rows.pad(states)  # (B, S, D), zeros where there is no token
         means = padded.float().sum(1) / lengths[:, None]
         first = states[rows.starts].float()
@@ -115,7 +115,7 @@ def test_gradients_do_not_leak_either(model: torch.nn.Module) -> None:
     lengths = torch.tensor([len(ids) for ids, _ in members])
     states = model(source=torch.cat([ids for ids, _ in members]), source_lengths=lengths)
     hook.remove()
-    rows = Rows(lengths)
+    rows = PackedLayout(lengths)
     states[rows.sequence == 1].square().sum().backward()
     reached = taken[0].grad.abs().sum(1) > 0  # type: ignore[union-attr]
     assert torch.equal(reached, rows.sequence == 1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.model.masks import Rows
+from triptych.model.masks import PackedLayout
 from triptych.model.transformer import Transformer
 
 SMALL = {
@@ -108,7 +108,7 @@ def test_cache_equals_no_cache(dials: str, architecture: str) -> None:
     whole = model.project(model(**inputs)).split(inputs["target_lengths"].tolist())
     memory = model.encode(inputs) if architecture == "both" else None
     state = model.start(memory, torch.arange(3) if memory else 3)
-    padded = Rows(inputs["target_lengths"]).pad(inputs["target"])
+    padded = PackedLayout(inputs["target_lengths"]).pad(inputs["target"])
     for position in range(padded.shape[1]):
         logits, state = model.step(padded[:, position : position + 1], state)
         for row, expected in enumerate(whole):
@@ -119,7 +119,7 @@ def test_cache_equals_no_cache(dials: str, architecture: str) -> None:
 @pytest.mark.parametrize("dials", DIALS)
 def test_prompts_of_unequal_length_go_on_where_each_ends(dials: str) -> None:
     model, inputs = make(dials), batch()
-    rows = Rows(inputs["target_lengths"])
+    rows = PackedLayout(inputs["target_lengths"])
     memory = model.encode(inputs)
     logits, state = model.step(rows.pad(inputs["target"]), model.start(memory, torch.arange(3)))
     torch.testing.assert_close(rows.pack(logits), model.project(model(**inputs)), atol=1e-5, rtol=0)
@@ -167,7 +167,7 @@ def test_attention_weights_are_those_of_the_model(kind: str) -> None:
     model, inputs = make("2017"), batch()
     weights = model.attention_weights(kind, **inputs)  # type: ignore[arg-type]
     side = "source" if kind == "encoder" else "target"
-    real = Rows(inputs[f"{side}_lengths"]).real
+    real = PackedLayout(inputs[f"{side}_lengths"]).real
     torch.testing.assert_close(weights.sum(-1), real[None, :, None].expand(2, -1, 4, -1).float())
     assert torch.equal(model.attention_weights(kind, [1], **inputs), weights[1:])
     if kind == "decoder":
@@ -211,7 +211,7 @@ def test_bf16_stays_near_fp32() -> None:
 def test_untied_and_separate_embeddings() -> None:
     model = make("2017", tied_embeddings=False, output_bias=True, source_vocabulary_size=60)
     assert model.source_embedding is not None and model.source_embedding.weight.shape == (60, 32)
-    assert model.readout()[0] is not model.embedding.weight
+    assert model.output_projection()[0] is not model.embedding.weight
     names = dict(model.named_parameters())
     assert "decoder.blocks.0.self_attention.query.weight" in names and "output_bias" in names
 

@@ -190,7 +190,7 @@ def test_micro_batches_are_one_batch(tmp_path: Path) -> None:
     gradients = []
     for job, given in ((whole, pieces), (split, cut)):
         job.batches.next_batches = lambda count, given=given: given  # type: ignore[method-assign]
-        job.model.chance.bytes = lambda count, device: torch.full((count,), 255, dtype=torch.uint8)  # type: ignore[union-attr, assignment]
+        job.model.rng.bytes = lambda count, device: torch.full((count,), 255, dtype=torch.uint8)  # type: ignore[union-attr, assignment]
         told = finish(job)
         gradients.append(next(progress for progress in told if progress.event == "step"))
     assert math.isclose(gradients[0].loss, gradients[1].loss, rel_tol=1e-6)
@@ -228,7 +228,7 @@ def test_lack_of_memory_changes_no_result(tmp_path: Path) -> None:
     runs = []
     for name in ("plain", "scarce"):
         job = make_job(tmp_path / name, steps=5, batch_tokens=128, validates=False, epsilon=1e-4)
-        job.model.chance.bytes = lambda count, device: torch.full((count,), 255, dtype=torch.uint8)  # type: ignore[union-attr, assignment]
+        job.model.rng.bytes = lambda count, device: torch.full((count,), 255, dtype=torch.uint8)  # type: ignore[union-attr, assignment]
         if name == "scarce":
             forward = job.model.forward
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from .. import model as model_package
 from ..errors import TriptychWarning, UsageError
-from ..model.cache import CrossKeys, State, whole_lanes
+from ..model.cache import CrossKeys, DecoderState, whole_lanes
 from ..model.positions import Angles
 from ..model.transformer import Transformer
 from .settings import DecodingSettings
@@ -102,7 +102,7 @@ class Slots:
         )
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """As `State.append`."""
+        """As `DecoderState.append`."""
         keys, values = self.keys[layer], self.values[layer]
         shape = (keys.shape[0], -1, *key.shape[2:])
         keys.index_copy_(2, self.slots, key.reshape(shape).transpose(1, 2))
@@ -142,7 +142,7 @@ class Step(nn.Module):
         angles = (
             (cosine.reshape(rows, 1, -1), sine.reshape(rows, 1, -1)) if cosine.shape[2] else None
         )
-        return self.model.through(x.reshape(rows, -1), angles, (rows, 1), mask, past)
+        return self.model.decode_layers(x.reshape(rows, -1), angles, (rows, 1), mask, past)
 
 
 class CompiledStep:
@@ -158,7 +158,7 @@ class CompiledStep:
         self.plain: set[Kind] = set()  # what no program serves
         self.built = 0
 
-    def fits(self, state: State, steps: int) -> bool:
+    def fits(self, state: DecoderState, steps: int) -> bool:
         """Whether this step is one for a program: one token a row after the first step, all rows of
         a source there, and not the last rows of a batch that has shrunk to one.
         """
@@ -167,7 +167,7 @@ class CompiledStep:
         return usual and (sources > 1 or sources == state.began == 1)
 
     def __call__(
-        self, x: Tensor, angles: Angles | None, mask: Tensor, state: State, steps: int
+        self, x: Tensor, angles: Angles | None, mask: Tensor, state: DecoderState, steps: int
     ) -> tuple[Tensor, Tensor] | None:
         """x (R * beams, D), angles two of (R * beams, 1, E) or None, mask (R, 1, beams, 1, C) ->
         last states, logits; None where no program serves this step.

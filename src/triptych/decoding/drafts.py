@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .policies.sampling import distribution, invert, uniform
+from .policies.distribution import distribution, invert, uniform
 from .settings import DecodingSettings
 from .steps import positions, read
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .hypothesis import Hypothesis, Step
 from .policies.choose import Ends, log_norms
-from .policies.rows import Stop
+from .policies.sampling_policy import Stop
 from .settings import DecodingSettings
 from .speculative import Speculation, is_drafted
 from .steps import Decoding

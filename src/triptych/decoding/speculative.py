@@ -19,9 +19,9 @@ from torch import Tensor
 from ..errors import UsageError
 from .drafts import ACCEPTED, WRITTEN, Drafted, Proposal, Session
 from .hypothesis import Hypothesis
-from .policies.choose import Ends, Survey, log_norms, repeat_less
-from .policies.rows import NEAR, Rows
-from .policies.sampling import distribution, invert, uniform
+from .policies.choose import Ends, LogitsView, log_norms, repeat_less
+from .policies.distribution import distribution, invert, uniform
+from .policies.sampling_policy import RERANK_TOP_K, SamplingPolicy
 from .settings import DecodingSettings
 from .steps import Decoding, positions
 
@@ -31,8 +31,8 @@ def is_drafted(model: Any) -> bool:
 
 
 class Speculation:
-    """One lot of sources on its way to answers, several tokens a step. The face of `Decoding`, for
-    one `admit`.
+    """One group of sources on its way to answers, several tokens a step. The face of `Decoding`,
+    for one `admit`.
     """
 
     def __init__(self, drafted: Drafted, *, begin: int, end: int | Ends) -> None:
@@ -48,8 +48,8 @@ class Speculation:
         return self.inner.live
 
     @property
-    def lots(self) -> list[Any]:
-        return self.inner.lots
+    def groups(self) -> list[Any]:
+        return self.inner.groups
 
     @property
     def answers(self) -> dict[int, list[Hypothesis]]:
@@ -90,12 +90,12 @@ class Speculation:
         numbers = self.inner.admit(inputs, settings, prefixes=prefixes, begins=begins, **given)
         self.begins = [self.begin] * len(numbers) if begins is None else begins
         if self.live:
-            lot: Rows = self.inner.lots[0]  # type: ignore[assignment]
+            group: SamplingPolicy = self.inner.groups[0]  # type: ignore[assignment]
             several = [[] for _ in numbers] if prefixes is None else prefixes
             self.session = self.drafted.draft.open(
-                inputs, lot.source[lot.alive], several, self.begins, settings
+                inputs, group.source[group.alive], several, self.begins, settings
             )
-            self._keep(lot, ~lot.done[lot.alive])
+            self._keep(group, ~group.done[group.alive])
         return numbers
 
     @torch.inference_mode()
@@ -103,45 +103,45 @@ class Speculation:
         """One check for every row, one token or more; returns the numbers of the sources whose
         answers are now complete.
         """
-        lot: Rows = self.inner.lots[0]  # type: ignore[assignment]
+        group: SamplingPolicy = self.inner.groups[0]  # type: ignore[assignment]
         assert self.session is not None, "admitted"
-        device, written, alive = lot.tokens.device, lot.written[lot.alive], lot.alive
+        device, written, alive = group.tokens.device, group.written[group.alive], group.alive
         texts = [
-            [self.begins[lot.source[row]], *lot.tokens[row, : lot.written[row]].tolist()]
+            [self.begins[group.source[row]], *group.tokens[row, : group.written[row]].tolist()]
             for row in alive.tolist()
         ]
-        most = np.minimum(lot.longest[alive] - written - 1, lot.settings.draft_tokens)
+        most = np.minimum(group.longest[alive] - written - 1, group.settings.draft_tokens)
         if self.room is not None:  # of the row that stands farthest
             most = np.minimum(most, self.room - 1 - int(written.max()))
-        proposal = self.session.propose(texts, most.clip(0), lot.names[alive])
+        proposal = self.session.propose(texts, most.clip(0), group.names[alive])
         drafted = proposal.tokens.to(device)
         # (B, K + 1)
         fed = torch.cat((torch.tensor([text[-1:] for text in texts], device=device), drafted), 1)
         logits, self.inner.state = self.drafted.model.step(fed, self.inner.state)
-        judge = _draws if lot.settings.temperature > 0 else _best
+        judge = _draws if group.settings.temperature > 0 else _best
         tokens, scores, accepted = judge(
-            self.drafted.model, self.inner.state, lot, logits, drafted, proposal
+            self.drafted.model, self.inner.state, group, logits, drafted, proposal
         )
-        kept = _write(lot, tokens, scores, accepted)
+        kept = _write(group, tokens, scores, accepted)
         self.drafted.tally.add(
             len(alive), int(proposal.counts.sum()), int(np.minimum(accepted, kept).sum())
         )
-        over = [int(source) for source in np.unique(lot.source[alive[lot.done[alive]]])
-                if lot.done[source * lot.width : (source + 1) * lot.width].all()]  # fmt: skip
-        ended = self.inner._collect(lot, self.inner.numbers[0], over)
+        over = [int(source) for source in np.unique(group.source[alive[group.done[alive]]])
+                if group.done[source * group.width : (source + 1) * group.width].all()]  # fmt: skip
+        ended = self.inner._collect(group, self.inner.numbers[0], over)
         if bool((kept < fed.shape[1]).any()):  # all but the last token stay read
             self.inner.state = self.inner.state.truncate(
-                torch.from_numpy(lot.written[alive]).to(device), alone=True
+                torch.from_numpy(group.written[alive]).to(device), alone=True
             )
-        self._keep(lot, ~lot.done[alive])
+        self._keep(group, ~group.done[alive])
         return ended
 
-    def _keep(self, lot: Rows, going: np.ndarray) -> None:
+    def _keep(self, group: SamplingPolicy, going: np.ndarray) -> None:
         """Go on with these of the live rows."""
         if going.all():
             return
-        count, rows = lot.count, torch.from_numpy(np.flatnonzero(going))
-        lot.alive = lot.alive[going]
+        count, rows = group.count, torch.from_numpy(np.flatnonzero(going))
+        group.alive = group.alive[going]
         self.inner.last = [rows]  # of no further use here
         self.inner._select([(0, count, rows)])
         if self.live and self.session is not None:
@@ -153,48 +153,58 @@ Judged = tuple[Tensor, Tensor | None, np.ndarray]
 
 
 def _best(
-    model: Any, state: Any, lot: Rows, logits: Tensor, drafted: Tensor, proposal: Proposal
+    model: Any,
+    state: Any,
+    group: SamplingPolicy,
+    logits: Tensor,
+    drafted: Tensor,
+    proposal: Proposal,
 ) -> Judged:
     """The most probable token of each place. A draft is accepted while it is that."""
-    shape, own, places = logits.shape[:2], logits.flatten(0, 1), _places(lot, logits)
-    used = _less_repeated(lot, own, drafted, places)
-    survey = Survey(used, lot.settings.scores and used is own)
-    if lot.early:
-        young = _young(lot, places)
-        for end in lot.ends:
+    shape, own, places = logits.shape[:2], logits.flatten(0, 1), _places(group, logits)
+    used = _less_repeated(group, own, drafted, places)
+    survey = LogitsView(used, group.settings.scores and used is own)
+    if group.early:
+        young = _young(group, places)
+        for end in group.ends:
             survey.forbid(end, young)
     states = getattr(state, "last", None)
     if states is not None and used is own:
-        survey.refine(lambda tokens: model.exact_logits(states, tokens), NEAR)
+        survey.refine(lambda tokens: model.exact_logits(states, tokens), RERANK_TOP_K)
     chosen, values = survey.best()
     scores = None
     if survey.norms is not None:
         scores = (values - survey.norms).view(shape)
-    elif lot.settings.scores:
+    elif group.settings.scores:
         scores = (own.gather(1, chosen[:, None])[:, 0].float() - log_norms(own)).view(shape)
     chosen = chosen.view(shape)
     return chosen, scores, _leading((chosen[:, :-1] == drafted).cpu().numpy(), proposal.counts)
 
 
 def _draws(
-    model: Any, state: Any, lot: Rows, logits: Tensor, drafted: Tensor, proposal: Proposal
+    model: Any,
+    state: Any,
+    group: SamplingPolicy,
+    logits: Tensor,
+    drafted: Tensor,
+    proposal: Proposal,
 ) -> Judged:
     """Chen et al. 2023, algorithm 2."""
     (count, steps, vocabulary), own, places = (
         logits.shape,
         logits.flatten(0, 1),
-        _places(lot, logits),
+        _places(group, logits),
     )
-    norms = log_norms(own) if lot.settings.scores else None
-    used = _less_repeated(lot, own, drafted, places)
-    if lot.early:
-        used[:, list(lot.ends)] = used[:, list(lot.ends)].masked_fill(
-            _young(lot, places)[:, None], float("-inf")
+    norms = log_norms(own) if group.settings.scores else None
+    used = _less_repeated(group, own, drafted, places)
+    if group.early:
+        used[:, list(group.ends)] = used[:, list(group.ends)].masked_fill(
+            _young(group, places)[:, None], float("-inf")
         )
-    p, q = distribution(used, lot.settings).view(count, steps, vocabulary), proposal.probabilities
+    p, q = distribution(used, group.settings).view(count, steps, vocabulary), proposal.probabilities
     of_p = p[:, :-1].gather(2, drafted[:, :, None])[:, :, 0]  # (B, K)
     of_q = torch.ones_like(of_p) if q is None else q.gather(2, drafted[:, :, None])[:, :, 0]
-    names, written, seed = lot.names[lot.alive], lot.written[lot.alive], lot.settings.seed
+    names, written, seed = group.names[group.alive], group.written[group.alive], group.settings.seed
     chance = np.stack(
         [uniform(seed, names, written + (place + ACCEPTED)) for place in range(steps)], 1
     )[:, :-1]
@@ -219,32 +229,32 @@ def _draws(
     return tokens, scores, accepted
 
 
-def _places(lot: Rows, logits: Tensor) -> Tensor:
+def _places(group: SamplingPolicy, logits: Tensor) -> Tensor:
     """(B * T,) how many tokens stand before what each of the logits (B, T, V) is about."""
-    written = torch.from_numpy(lot.written[lot.alive]).to(logits.device)
+    written = torch.from_numpy(group.written[group.alive]).to(logits.device)
     return (written[:, None] + torch.arange(logits.shape[1], device=logits.device)).view(-1)
 
 
-def _young(lot: Rows, places: Tensor) -> Tensor:
+def _young(group: SamplingPolicy, places: Tensor) -> Tensor:
     """(B * T,) where the end is not allowed yet."""
-    least = torch.from_numpy(lot.least[lot.alive]).to(places.device)
-    young = places < least.repeat_interleave(places.numel() // lot.count)
-    lot.early = bool(young.any())
+    least = torch.from_numpy(group.least[group.alive]).to(places.device)
+    young = places < least.repeat_interleave(places.numel() // group.count)
+    group.early = bool(young.any())
     return young
 
 
-def _less_repeated(lot: Rows, own: Tensor, drafted: Tensor, places: Tensor) -> Tensor:
+def _less_repeated(group: SamplingPolicy, own: Tensor, drafted: Tensor, places: Tensor) -> Tensor:
     """The logits to choose by, (B * T, V): `own` itself where repetition is free. At each place the
     drafts before it count too.
     """
-    if lot.settings.repetition_penalty == 1:
+    if group.settings.repetition_penalty == 1:
         return own
-    alive, steps = torch.from_numpy(lot.alive).to(own.device), drafted.shape[1] + 1
+    alive, steps = torch.from_numpy(group.alive).to(own.device), drafted.shape[1] + 1
     written = places.view(-1, steps)[:, :1]
-    seen = torch.cat((lot.tokens[alive, : int(written.max())], torch.zeros_like(drafted)), 1)
+    seen = torch.cat((group.tokens[alive, : int(written.max())], torch.zeros_like(drafted)), 1)
     seen = seen.scatter(1, written + torch.arange(steps - 1, device=own.device), drafted)
     return repeat_less(
-        own, seen.repeat_interleave(steps, 0), places, lot.settings.repetition_penalty
+        own, seen.repeat_interleave(steps, 0), places, group.settings.repetition_penalty
     )
 
 
@@ -264,35 +274,39 @@ def _leading(agreed: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.cumprod(agreed & meant, axis=1).sum(1).astype(np.int64)
 
 
-def _write(lot: Rows, tokens: Tensor, scores: Tensor | None, accepted: np.ndarray) -> np.ndarray:
+def _write(
+    group: SamplingPolicy, tokens: Tensor, scores: Tensor | None, accepted: np.ndarray
+) -> np.ndarray:
     """Put the accepted drafts and the token after them into each row, up to its end, a stop string
     or its maximum length.
 
     Marks rows that are done; returns how many tokens each got.
     """
-    alive, kept = lot.alive, np.zeros(lot.count, dtype=np.int64)
+    alive, kept = group.alive, np.zeros(group.count, dtype=np.int64)
     for place, (row, several) in enumerate(zip(alive.tolist(), tokens.tolist(), strict=True)):
-        start = int(lot.written[row])
-        several = several[: min(int(accepted[place]) + 1, int(lot.longest[row]) - start)]
-        lot.tokens[row, start : start + len(several)] = tokens[place, : len(several)]
+        start = int(group.written[row])
+        several = several[: min(int(accepted[place]) + 1, int(group.longest[row]) - start)]
+        group.tokens[row, start : start + len(several)] = tokens[place, : len(several)]
         if scores is not None:
-            lot.scores[row, start : start + len(several)] = scores[place, : len(several)]
-        size, ended = _ending(lot, row, start, several)
+            group.scores[row, start : start + len(several)] = scores[place, : len(several)]
+        size, ended = _ending(group, row, start, several)
         kept[place] = size
-        lot.written[row] = start + size
-        lot.finished[row] = ended
-        lot.done[row] = ended or start + size >= lot.longest[row]
+        group.written[row] = start + size
+        group.finished[row] = ended
+        group.done[row] = ended or start + size >= group.longest[row]
     return kept
 
 
-def _ending(lot: Rows, row: int, start: int, several: list[int]) -> tuple[int, bool]:
+def _ending(group: SamplingPolicy, row: int, start: int, several: list[int]) -> tuple[int, bool]:
     """How many of these tokens are taken, and whether the answer ends by itself with the last of
     them.
     """
-    before = lot.tokens[row, :start].tolist() if lot.stop is not None else []
+    before = group.tokens[row, :start].tolist() if group.stop is not None else []
     for size, token in enumerate(several, 1):
-        if token in lot.ends:
+        if token in group.ends:
             return size, True
-        if lot.stop is not None and lot.stop(int(lot.source[row]), [*before, *several[:size]]):
+        if group.stop is not None and group.stop(
+            int(group.source[row]), [*before, *several[:size]]
+        ):
             return size, True
     return len(several), False

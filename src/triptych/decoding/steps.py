@@ -12,15 +12,15 @@ from torch import Tensor
 from ..errors import UsageError
 from .compiled import compile_step
 from .hypothesis import Hypothesis, Step
-from .policies.beam import Beams
+from .policies.beam import BeamPolicy
 from .policies.choose import Ends, Exact, log_norms
-from .policies.rows import Rows, Stop
+from .policies.sampling_policy import SamplingPolicy, Stop
 from .settings import DecodingSettings
 
 
 class Decoding:
-    """Sources on their way to answers. They may join and leave at any step, each lot with settings
-    of its own.
+    """Sources on their way to answers. They may join and leave at any step, each group with
+    settings of its own.
 
     answers: what is complete, by the number that `admit` gave; the caller takes it out.
     """
@@ -31,17 +31,17 @@ class Decoding:
             begin,
             (end,) if isinstance(end, int) else tuple(end),
         )
-        self.lots: list[Rows | Beams] = []
-        self.numbers: list[int] = []  # number of each lot's first source
+        self.groups: list[SamplingPolicy | BeamPolicy] = []
+        self.numbers: list[int] = []  # number of each group's first source
         self.state: Any = None
-        self.last: list[Tensor] = []  # of each lot, the tokens to feed next
+        self.last: list[Tensor] = []  # of each group, the tokens to feed next
         self.answers: dict[int, list[Hypothesis]] = {}
         self.admitted = 0
 
     @property
     def live(self) -> int:
         """Rows that the next step will compute."""
-        return sum(lot.count for lot in self.lots)
+        return sum(group.count for group in self.groups)
 
     @torch.inference_mode()
     def admit(
@@ -85,25 +85,25 @@ class Decoding:
             self.model, memory, given, self.begin if begins is None else begins
         )
         states = getattr(state, "last", None) if scores.shape[1] == 0 else None
-        policy = Beams if settings.beams > 1 else Rows
+        policy = BeamPolicy if settings.beams > 1 else SamplingPolicy
         uncounted = np.array([0 if counted else len(prefix) for prefix in given], dtype=np.int64)
-        lot = policy(
+        group = policy(
             settings, self.ends, longest, given, scores, names, stop, on_event, uncounted, before
         )
         # every draw has a row from the start
         if settings.temperature > 0 and max(settings.n_best, settings.samples) > 1:
-            rows = lot.first.to(logits.device)
+            rows = group.first.to(logits.device)
             logits, state, states = (
                 logits[rows],
                 state.select(rows),
                 None if states is None else states[rows],
             )
-        chosen, rows, over = lot.choose(logits, self._exact(states, 0, logits.shape[0]))
-        self._collect(lot, numbers[0], over)
-        if lot.count:
+        chosen, rows, over = group.choose(logits, self._exact(states, 0, logits.shape[0]))
+        self._collect(group, numbers[0], over)
+        if group.count:
             state = state if rows is None else state.select(rows)
             self.state = state if self.state is None else self.state.join(state)
-            self.lots.append(lot)
+            self.groups.append(group)
             self.numbers.append(numbers[0])
             self.last.append(chosen)
         return numbers
@@ -115,14 +115,14 @@ class Decoding:
         """
         tokens = self.last[0] if len(self.last) == 1 else torch.cat(self.last)
         logits, self.state = self.model.step(tokens[:, None], self.state)
-        parts = [(lot, lot.count) for lot in self.lots]
+        parts = [(group, group.count) for group in self.groups]
         states, kept, ended, start = getattr(self.state, "last", None), [], [], 0
-        for place, (lot, count) in enumerate(parts):
-            self.last[place], rows, over = lot.choose(
+        for place, (group, count) in enumerate(parts):
+            self.last[place], rows, over = group.choose(
                 logits[start : start + count, 0], self._exact(states, start, count)
             )
             kept.append((start, count, rows))
-            ended += self._collect(lot, self.numbers[place], over)
+            ended += self._collect(group, self.numbers[place], over)
             start += count
         self._select(kept)
         return ended
@@ -140,24 +140,29 @@ class Decoding:
     def drop(self, sources: Sequence[int]) -> None:
         """Give up on sources that are under way: they get no answer."""
         kept, start = [], 0
-        for place, lot in enumerate(self.lots):
-            count, rows = lot.count, lot.drop([source - self.numbers[place] for source in sources])
+        for place, group in enumerate(self.groups):
+            count, rows = (
+                group.count,
+                group.drop([source - self.numbers[place] for source in sources]),
+            )
             kept.append((start, count, rows))
             self.last[place] = self.last[place] if rows is None else self.last[place][rows]
             start += count
         self._select(kept)
 
-    def _collect(self, lot: Rows | Beams, first: int, over: list[int]) -> list[int]:
+    def _collect(
+        self, group: SamplingPolicy | BeamPolicy, first: int, over: list[int]
+    ) -> list[int]:
         for source in over:
-            self.answers[first + source] = lot.answer(source)
+            self.answers[first + source] = group.answer(source)
         return [first + source for source in over]
 
     def _select(self, kept: list[tuple[int, int, Tensor | None]]) -> None:
-        """kept: of each lot its first row, its number of rows, and which of these go on (None:
+        """kept: of each group its first row, its number of rows, and which of these go on (None:
         all).
         """
         if not self.live:
-            self.lots, self.numbers, self.last, self.state = [], [], [], None
+            self.groups, self.numbers, self.last, self.state = [], [], [], None
             return
         if any(rows is not None for _, _, rows in kept):
             device = self.last[0].device
@@ -166,9 +171,9 @@ class Decoding:
                 for start, n, rows in kept
             ]
             self.state = self.state.select(whole[0] if len(whole) == 1 else torch.cat(whole))
-            going = [place for place, lot in enumerate(self.lots) if lot.count]
-            self.lots, self.numbers = (
-                [self.lots[i] for i in going],
+            going = [place for place, group in enumerate(self.groups) if group.count]
+            self.groups, self.numbers = (
+                [self.groups[i] for i in going],
                 [self.numbers[i] for i in going],
             )
             self.last = [self.last[i] for i in going]

@@ -21,7 +21,7 @@ from .stopping import dedent_at, without_open_lines
 NEW_TOKENS = 200  # written where nothing else is asked for
 # added for each token to what identifies a prompt, so that what is written after rereading is
 # another draw
-AGAIN = 7919
+REPREFILL_SEED_STRIDE = 7919
 # tokens' worth of that: added for each answer of a prompt, so that no two of them are written on by
 # the same draws
 NEXT = 1 << 20
@@ -91,7 +91,13 @@ def write(
         sorted(
             (
                 _longer(
-                    model, one, prompt, settings, tokenizer, context, name + AGAIN * NEXT * rank
+                    model,
+                    one,
+                    prompt,
+                    settings,
+                    tokenizer,
+                    context,
+                    name + REPREFILL_SEED_STRIDE * NEXT * rank,
                 )
                 for rank, one in enumerate(several)
             ),
@@ -193,7 +199,7 @@ def stream(
             max_lengths=[most],
             prefixes=[prefix],
             stop=stop,
-            indices=[AGAIN * len(tokens)],
+            indices=[REPREFILL_SEED_STRIDE * len(tokens)],
             counted=False,
             before=tokens,
         )
@@ -261,7 +267,7 @@ def _steps(
     (number,) = decoding.admit(inputs, settings, **given)
     while decoding.live:
         if settings.samples == 1:
-            yield decoding.lots[0].settled(0)
+            yield decoding.groups[0].settled(0)
         decoding.step()
     yield decoding.answers.pop(number)[0]
 
@@ -391,7 +397,7 @@ def _longer(
         left = _left(
             replace(settings, n_best=1, samples=1, stop_at_dedent=False), new, len(one.tokens)
         )
-        names = [name + AGAIN * len(one.tokens)]
+        names = [name + REPREFILL_SEED_STRIDE * len(one.tokens)]
         (more,) = _within(
             model, [again], left, tokenizer, context, names, before=one.tokens, head=head
         )

@@ -11,7 +11,7 @@ from ..decoding.drafts import Drafted, ModelDraft, NgramDraft
 from ..decoding.settings import DecodingSettings
 from ..errors import RunError, UsageError
 from ..model.build import build
-from ..model.ops.onednn import pack
+from ..model.ops.onednn import prepack
 from ..runs.run import WORDS_FOLDER, Run
 from ..runs.sizes import refuse_unlike
 from ..tasks.specs import TASKS
@@ -76,7 +76,7 @@ def load(
     model.precision = choose_precision(precision, chosen)  # type: ignore[assignment]
     if model.precision != torch.float32:  # cast once, not at every product
         model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
-    pack(model, model.precision)  # type: ignore[arg-type]
+    prepack(model, model.precision)  # type: ignore[arg-type]
     segmenter = (
         load(run.path / WORDS_FOLDER, precision, device=device)
         if labels.get("words", {}).get("rules") == "learned"

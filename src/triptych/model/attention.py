@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from .config import StackConfig
 from .linear import Linear
-from .masks import Rows
-from .ops.kernels import Chance, attend, attend_cached, plain_attend
-from .ops.onednn import PackedLinear
+from .masks import PackedLayout
+from .ops.kernels import DropoutRng, attend, attend_cached, plain_attend
+from .ops.onednn import PrepackedLinear
 from .positions import Angles, Rotary, rotate
 
 # several projections of one input, as one product
-Fused = tuple[Tensor, Tensor | None] | PackedLinear
+Fused = tuple[Tensor, Tensor | None] | PrepackedLinear
 
 
 class Attention(nn.Module):
@@ -44,11 +44,11 @@ class Attention(nn.Module):
         self.dropout = config.attention_dropout
         rotary = config.positions == "rotary" and memory_width is None
         self.rotary = Rotary(self.head_width, config.rotary_base) if rotary else None
-        self.packed_self: PackedLinear | None = None
+        self.prepacked_self: PrepackedLinear | None = None
 
-    def pack(self) -> None:
+    def prepack(self) -> None:
         if self.query.weight.shape[1] == self.key.weight.shape[1]:
-            self.packed_self = PackedLinear(*self.fused(self.query, self.key, self.value))
+            self.prepacked_self = PrepackedLinear(*self.fused(self.query, self.key, self.value))
 
     def fused(self, *parts: Linear) -> tuple[Tensor, Tensor | None]:
         """The weights (and biases) of several projections as one product's."""
@@ -59,8 +59,8 @@ class Attention(nn.Module):
 
     def fused_self(self, precision: torch.dtype) -> Fused:
         """Query, key and value as one product's, ready for use at every step of a search."""
-        if self.packed_self is not None and self.packed_self.precision == precision:
-            return self.packed_self
+        if self.prepacked_self is not None and self.prepacked_self.precision == precision:
+            return self.prepacked_self
         weight, offset = self.fused(self.query, self.key, self.value)
         return weight.to(precision), None if offset is None else offset.to(precision)
 
@@ -70,7 +70,7 @@ class Attention(nn.Module):
 
     def project(self, x: Tensor, fused: Fused) -> Tensor:
         """(N, D) -> (N, heads of the parts, E)."""
-        if isinstance(fused, PackedLinear):
+        if isinstance(fused, PrepackedLinear):
             return fused(x).view(x.shape[0], -1, self.head_width)
         weight, offset = fused
         y = functional.linear(x, weight.to(x.dtype), None if offset is None else offset.to(x.dtype))
@@ -90,10 +90,10 @@ class Attention(nn.Module):
             positions are not needed then.
         """
         if fused is None:
-            packed = self.packed_self
+            prepacked = self.prepacked_self
             fused = (
-                packed
-                if packed is not None and packed.fits(x)
+                prepacked
+                if prepacked is not None and prepacked.fits(x)
                 else self.fused(self.query, self.key, self.value)
             )
         projected = self.project(x, fused)
@@ -112,7 +112,9 @@ class Attention(nn.Module):
         """(N, D) -> (N, H, E)."""
         return self.query(x).view(x.shape[0], self.heads, self.head_width)
 
-    def to_self(self, x: Tensor, rows: Rows, is_causal: bool, chance: Chance | None) -> Tensor:
+    def to_self(
+        self, x: Tensor, rows: PackedLayout, is_causal: bool, rng: DropoutRng | None
+    ) -> Tensor:
         """Self-attention over packed rows: (N, D) -> (N, D), what `output` is to project."""
         projected = self.project_self(x, rows.positions)
         mixed = attend(
@@ -123,31 +125,38 @@ class Attention(nn.Module):
             rows,
             is_causal=is_causal,
             probability=self.dropout,
-            chance=chance,
+            rng=rng,
         )
         return mixed.reshape(x.shape)
 
-    def to_self_from(self, x: Tensor, rows: Rows, reads: Tensor, chance: Chance | None) -> Tensor:
-        """`to_self` of the rows `reads` (K,) alone, which look at all rows in both directions: (N,
-        D) -> (K, D).
+    def to_self_from(
+        self, x: Tensor, rows: PackedLayout, selected_rows: Tensor, rng: DropoutRng | None
+    ) -> Tensor:
+        """`to_self` of the rows `selected_rows` (K,) alone, which look at all rows in both
+        directions: (N, D) -> (K, D).
         """
-        query, memory = self.project_query(x.index_select(0, reads)), self.project_memory(x)
+        query, memory = self.project_query(x.index_select(0, selected_rows)), self.project_memory(x)
         if self.rotary is not None:
-            query = rotate(query, self.rotary.angles(rows.positions[reads]))
+            query = rotate(query, self.rotary.angles(rows.positions[selected_rows]))
             memory = rotate(memory, self.rotary.angles(rows.positions), self.key_heads)
         mixed = attend(
             query,
             memory,
             self.heads,
-            rows.some(reads),
+            rows.some(selected_rows),
             rows,
             probability=self.dropout,
-            chance=chance,
+            rng=rng,
         )
-        return mixed.reshape(reads.numel(), -1)
+        return mixed.reshape(selected_rows.numel(), -1)
 
     def to_memory(
-        self, x: Tensor, rows: Rows, memory: Tensor, memory_rows: Rows, chance: Chance | None
+        self,
+        x: Tensor,
+        rows: PackedLayout,
+        memory: Tensor,
+        memory_rows: PackedLayout,
+        rng: DropoutRng | None,
     ) -> Tensor:
         """Encoder-decoder attention: x (N, D) looks at memory (M, D) -> (N, D), what `output` is to
         project.
@@ -159,7 +168,7 @@ class Attention(nn.Module):
             rows,
             memory_rows,
             probability=self.dropout,
-            chance=chance,
+            rng=rng,
         )
         return mixed.reshape(x.shape)
 
@@ -172,7 +181,12 @@ class Attention(nn.Module):
         )
 
     def weights(
-        self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows, is_causal: bool
+        self,
+        x: Tensor,
+        rows: PackedLayout,
+        memory: Tensor | None,
+        memory_rows: PackedLayout,
+        is_causal: bool,
     ) -> Tensor:
         """(B, H, T, S), recomputed exactly from queries and keys in x's precision."""
         if memory is None:

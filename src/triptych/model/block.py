@@ -15,11 +15,11 @@ from .attention import Attention
 from .config import StackConfig
 from .feed_forward import feed_forward
 from .linear import Linear, norm
-from .masks import Rows
-from .ops.kernels import Chance, add_dropped
+from .masks import PackedLayout
+from .ops.kernels import DropoutRng, add_dropped
 
 
-class Branch(nn.Module):
+class ResidualBranch(nn.Module):
     """after(x + dropout(part(before(x)))): the slots around one part. Every part ends in a linear
     map, which `join` applies.
     """
@@ -31,11 +31,11 @@ class Branch(nn.Module):
         self.after = nn.Identity() if pre else norm(config)
         self.dropout = config.dropout
 
-    def join(self, x: Tensor, output: Linear, hidden: Tensor, chance: Chance | None) -> Tensor:
+    def join(self, x: Tensor, output: Linear, hidden: Tensor, rng: DropoutRng | None) -> Tensor:
         """x (N, D); hidden (N, F) -> after(x + dropout(output(hidden)))."""
-        if chance is None:
+        if rng is None:
             return self.after(output.added(hidden, x))
-        return self.after(add_dropped(x, output(hidden), self.dropout, chance))
+        return self.after(add_dropped(x, output(hidden), self.dropout, rng))
 
 
 class Block(nn.Module):
@@ -45,37 +45,45 @@ class Block(nn.Module):
         super().__init__()
         self.is_causal = is_causal
         self.self_attention = Attention(config)
-        self.self_attention_norm = Branch(config)
+        self.self_attention_norm = ResidualBranch(config)
         self.cross_attention = None if memory_width is None else Attention(config, memory_width)
-        self.cross_attention_norm = None if memory_width is None else Branch(config)
+        self.cross_attention_norm = None if memory_width is None else ResidualBranch(config)
         self.feed_forward = feed_forward(config)
-        self.feed_forward_norm = Branch(config)
+        self.feed_forward_norm = ResidualBranch(config)
 
-    def look_at_self(self, x: Tensor, rows: Rows, chance: Chance | None = None) -> Tensor:
+    def look_at_self(self, x: Tensor, rows: PackedLayout, rng: DropoutRng | None = None) -> Tensor:
         slots, attention = self.self_attention_norm, self.self_attention
         return slots.join(
             x,
             attention.output,
-            attention.to_self(slots.before(x), rows, self.is_causal, chance),
-            chance,
+            attention.to_self(slots.before(x), rows, self.is_causal, rng),
+            rng,
         )
 
-    def read(self, x: Tensor, rows: Rows, reads: Tensor, chance: Chance | None) -> Tensor:
-        """The block's states of the rows `reads` (K,) alone: (N, D) -> (K, D). For a last block of
-        an encoder, of which only these
+    def read(
+        self, x: Tensor, rows: PackedLayout, selected_rows: Tensor, rng: DropoutRng | None
+    ) -> Tensor:
+        """The block's states of the rows `selected_rows` (K,) alone: (N, D) -> (K, D). For a last
+        block of an encoder, of which only these
         are asked for: queries, output and feed-forward of the others are never computed.
         """
         assert not self.is_causal and self.cross_attention is None, (
             "a block that reads some rows is an encoder's"
         )
         slots, attention = self.self_attention_norm, self.self_attention
-        hidden = attention.to_self_from(slots.before(x), rows, reads, chance)
+        hidden = attention.to_self_from(slots.before(x), rows, selected_rows, rng)
         return self.feed(
-            slots.join(x.index_select(0, reads), attention.output, hidden, chance), chance
+            slots.join(x.index_select(0, selected_rows), attention.output, hidden, rng), rng
         )
 
-    def look_at_memory(self, x: Tensor, rows: Rows, memory: Tensor | None, memory_rows: Rows | None,
-                       chance: Chance | None = None) -> Tensor:  # fmt: skip
+    def look_at_memory(
+        self,
+        x: Tensor,
+        rows: PackedLayout,
+        memory: Tensor | None,
+        memory_rows: PackedLayout | None,
+        rng: DropoutRng | None = None,
+    ) -> Tensor:
         slots, attention = self.cross_attention_norm, self.cross_attention
         if slots is None or attention is None:
             return x
@@ -85,25 +93,25 @@ class Block(nn.Module):
         return slots.join(
             x,
             attention.output,
-            attention.to_memory(slots.before(x), rows, memory, memory_rows, chance),
-            chance,
+            attention.to_memory(slots.before(x), rows, memory, memory_rows, rng),
+            rng,
         )
 
-    def feed(self, x: Tensor, chance: Chance | None = None) -> Tensor:
+    def feed(self, x: Tensor, rng: DropoutRng | None = None) -> Tensor:
         slots, part = self.feed_forward_norm, self.feed_forward
-        return slots.join(x, part.output, part.hidden(slots.before(x), chance), chance)
+        return slots.join(x, part.output, part.hidden(slots.before(x), rng), rng)
 
     def forward(
         self,
         x: Tensor,
-        rows: Rows,
+        rows: PackedLayout,
         memory: Tensor | None,
-        memory_rows: Rows | None,
-        chance: Chance | None,
+        memory_rows: PackedLayout | None,
+        rng: DropoutRng | None,
     ) -> Tensor:
-        x = self.look_at_self(x, rows, chance)
-        x = self.look_at_memory(x, rows, memory, memory_rows, chance)
-        return self.feed(x, chance)
+        x = self.look_at_self(x, rows, rng)
+        x = self.look_at_memory(x, rows, memory, memory_rows, rng)
+        return self.feed(x, rng)
 
 
 class Stack(nn.Module):
@@ -121,17 +129,17 @@ class Stack(nn.Module):
     def forward(
         self,
         x: Tensor,
-        rows: Rows,
+        rows: PackedLayout,
         memory: Tensor | None = None,
-        memory_rows: Rows | None = None,
-        chance: Chance | None = None,
-        reads: Tensor | None = None,
+        memory_rows: PackedLayout | None = None,
+        rng: DropoutRng | None = None,
+        selected_rows: Tensor | None = None,
     ) -> Tensor:
-        """(N, D) -> (N, D), or of the rows `reads` (K,) alone (K, D)."""
+        """(N, D) -> (N, D), or of the rows `selected_rows` (K,) alone (K, D)."""
         last = len(self.blocks) - 1
         for number, block in enumerate(self.blocks):
-            if reads is not None and number == last:
-                x = cast(Block, block).read(x, rows, reads, chance)
+            if selected_rows is not None and number == last:
+                x = cast(Block, block).read(x, rows, selected_rows, rng)
             else:
-                x = block(x, rows, memory, memory_rows, chance)
+                x = block(x, rows, memory, memory_rows, rng)
         return self.final_norm(x)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .masks import Rows
+from .masks import PackedLayout
 
 # of a vector register: softmax over rows that are not whole multiples takes several times as long
 LANE_BYTES = 64
@@ -22,7 +22,7 @@ class Memory:
     """What an encoder hands to a decoder: packed states (M, D) and the rows' layout."""
 
     states: Tensor
-    rows: Rows
+    rows: PackedLayout
 
     @property
     def lengths(self) -> Tensor:
@@ -56,7 +56,7 @@ class CrossKeys:
         return CrossKeys(keep(self.keys), keep(self.values), lengths, bias)
 
 
-class Pool:
+class KVPool:
     """Keys and values of R sources for every layer, (R, K, C, E): what the rows of a source wrote,
     in the order of writing.
 
@@ -67,9 +67,9 @@ class Pool:
     def __init__(self, keys: list[Tensor], values: list[Tensor], used: int = 0) -> None:
         self.keys, self.values, self.used = keys, values, used
 
-    def select(self, sources: Tensor, used: int) -> Pool:
+    def select(self, sources: Tensor, used: int) -> KVPool:
         """`used` slots of `sources`."""
-        return Pool(
+        return KVPool(
             [x.index_select(0, sources) for x in self.keys],
             [x.index_select(0, sources) for x in self.values],
             used,
@@ -83,7 +83,7 @@ class Pool:
 
 
 @dataclass(slots=True)
-class State:
+class DecoderState:
     """A decoder's state of B rows. `step` of the model appends to it in place and hands it back.
 
     Row b belongs to source b // beams. All rows of a source write into one pool, and `hidden` (B,
@@ -93,7 +93,7 @@ class State:
     product over a slice would copy it first.
     """
 
-    pool: Pool
+    pool: KVPool
     used: int  # slots
     hidden: Tensor
     lengths: Tensor  # (B,) tokens read
@@ -104,7 +104,7 @@ class State:
     # (B * T, D) states behind the last step's logits, where those were rounded
     last: Tensor | None = None
 
-    def select(self, rows: Tensor) -> State:
+    def select(self, rows: Tensor) -> DecoderState:
         """The state of `rows` (int64), in that order; rows may repeat or be left out."""
         own = rows // self.beams
         sources, counts = torch.unique_consecutive(own, return_counts=True)
@@ -129,7 +129,7 @@ class State:
             last=None,
         )
 
-    def join(self, other: State) -> State:
+    def join(self, other: DecoderState) -> DecoderState:
         """Both states' rows, self's first."""
         a, b = (self, other) if self.beams == other.beams else (self._apart(), other._apart())
         slots = max(a.hidden.shape[1], b.hidden.shape[1])
@@ -140,7 +140,7 @@ class State:
                 for x, y in zip(first, second, strict=True)
             ]
 
-        pool = Pool(
+        pool = KVPool(
             both(a.pool.keys, b.pool.keys), both(a.pool.values, b.pool.values), max(a.used, b.used)
         )
         hidden = torch.cat(
@@ -150,7 +150,7 @@ class State:
             ]
         )
         cross = None if a.cross is None or b.cross is None else join_cross(a.cross, b.cross)
-        return State(
+        return DecoderState(
             pool,
             pool.used,
             hidden,
@@ -161,13 +161,13 @@ class State:
             a.began + b.began,
         )
 
-    def _apart(self) -> State:
+    def _apart(self) -> DecoderState:
         """The same rows, each with a copy of its own of what its source's rows share."""
         sources = torch.arange(self.lengths.numel(), device=self.lengths.device) // self.beams
         cross = None if self.cross is None else self.cross.select(sources)
         return replace(self, pool=self.pool.select(sources, self.used), cross=cross, beams=1)
 
-    def truncate(self, lengths: Tensor, alone: bool = False) -> State:
+    def truncate(self, lengths: Tensor, alone: bool = False) -> DecoderState:
         """Forget what stands past `lengths` (B,) in each row: rejected drafts, padding of prompts.
 
         alone: no other state is used on that shares this one's pool, so its slots are written over

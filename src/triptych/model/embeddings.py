@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from .config import StackConfig
 from .linear import norm
-from .ops.kernels import Chance, dropout
+from .ops.kernels import DropoutRng, dropout
 from .positions import Learned, Sinusoidal
 
 
@@ -28,7 +28,7 @@ class TokenEmbedding(nn.Module):
         return functional.embedding(ids, self.weight)
 
 
-class Entrance(nn.Module):
+class InputEmbedding(nn.Module):
     """What a stack does with token vectors before its first block: scale, add positions and
     segments, norm, drop.
 
@@ -53,7 +53,7 @@ class Entrance(nn.Module):
         vectors: Tensor,
         positions: Tensor,
         precision: torch.dtype,
-        chance: Chance | None,
+        rng: DropoutRng | None,
         segments: Tensor | None = None,
     ) -> Tensor:
         """vectors (..., D), positions (...), segments (...) -> (..., D) in `precision`. No segments
@@ -64,4 +64,4 @@ class Entrance(nn.Module):
             x = x + self.positions(positions)
         if self.segments is not None:
             x = x + (self.segments.weight[0] if segments is None else self.segments(segments))
-        return dropout(self.norm(x).to(precision), self.dropout, chance)
+        return dropout(self.norm(x).to(precision), self.dropout, rng)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from .config import StackConfig
 from .linear import Linear
-from .ops.kernels import Chance, dropout
+from .ops.kernels import DropoutRng, dropout
 
 
 class FeedForward(nn.Module):
@@ -21,9 +21,9 @@ class FeedForward(nn.Module):
         self.activation = config.activation
         self.dropout = config.inner_dropout
 
-    def hidden(self, x: Tensor, chance: Chance | None) -> Tensor:
+    def hidden(self, x: Tensor, rng: DropoutRng | None) -> Tensor:
         """(..., D) -> (..., F), what `output` is to project."""
-        return dropout(self.inner.activated(x, self.activation), self.dropout, chance)
+        return dropout(self.inner.activated(x, self.activation), self.dropout, rng)
 
 
 class GatedFeedForward(FeedForward):
@@ -33,11 +33,9 @@ class GatedFeedForward(FeedForward):
         super().__init__(config)
         self.gate = Linear(config.width, config.inner_width, config.bias)
 
-    def hidden(self, x: Tensor, chance: Chance | None) -> Tensor:
+    def hidden(self, x: Tensor, rng: DropoutRng | None) -> Tensor:
         """(..., D) -> (..., F)."""
-        return dropout(
-            self.gate.activated(x, self.activation) * self.inner(x), self.dropout, chance
-        )
+        return dropout(self.gate.activated(x, self.activation) * self.inner(x), self.dropout, rng)
 
 
 def feed_forward(config: StackConfig) -> FeedForward:

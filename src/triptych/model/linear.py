@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .config import StackConfig
 from .ops.onednn import ACTIVATIONS as PACKED_ACTIVATIONS
-from .ops.onednn import PackedLinear
+from .ops.onednn import PrepackedLinear
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:
@@ -36,29 +36,29 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        self.packed: PackedLinear | None = None
+        self.prepacked: PrepackedLinear | None = None
 
-    def pack(self) -> None:
-        self.packed = PackedLinear(self.weight, self.bias)
+    def prepack(self) -> None:
+        self.prepacked = PrepackedLinear(self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) -> (..., outputs)."""
-        if self.packed is not None and self.packed.fits(x):
-            return self.packed(x)
+        if self.prepacked is not None and self.prepacked.fits(x):
+            return self.prepacked(x)
         return functional.linear(
             x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype)
         )
 
     def activated(self, x: Tensor, activation: str) -> Tensor:
         """activation(y): one of ACTIVATIONS."""
-        if self.packed is not None and self.packed.fits(x):
-            return self.packed(x, *PACKED_ACTIVATIONS[activation])
+        if self.prepacked is not None and self.prepacked.fits(x):
+            return self.prepacked(x, *PACKED_ACTIVATIONS[activation])
         return ACTIVATIONS[activation](self(x))
 
     def added(self, x: Tensor, residual: Tensor) -> Tensor:
         """residual + y."""
-        if self.packed is not None and self.packed.fits(x) and residual.dtype == x.dtype:
-            return self.packed.added(x, residual)
+        if self.prepacked is not None and self.prepacked.fits(x) and residual.dtype == x.dtype:
+            return self.prepacked.added(x, residual)
         return residual + self(x)
 
 

@@ -1,8 +1,8 @@
 """Who may look at whom. Masks come from lengths and predicates, never from pad ids.
 
 Sequences travel through the model packed: the real tokens of all B sequences stand one after the
-other as N rows, so position-wise parts never see padding. `Rows` knows where each sequence begins;
-only attention asks it for the padded form.
+other as N rows, so position-wise parts never see padding. `PackedLayout` knows where each sequence
+begins; only attention asks it for the padded form.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 
-class Rows:
+class PackedLayout:
     """Layout of N packed rows in B sequences.
 
     lengths: (B,) int64, every sequence's number of rows. Rows of sequence b stand before those of b
@@ -47,9 +47,9 @@ class Rows:
         """(N,) position of a row in its own sequence, from 0."""
         return torch.arange(self.total, device=self.lengths.device) - self.starts[self.sequence]
 
-    def some(self, reads: Tensor) -> Rows:
-        """The layout of the rows `reads` (K,) alone, which rise."""
-        return Rows(torch.bincount(self.sequence[reads], minlength=self.count))
+    def some(self, selected_rows: Tensor) -> PackedLayout:
+        """The layout of the rows `selected_rows` (K,) alone, which rise."""
+        return PackedLayout(torch.bincount(self.sequence[selected_rows], minlength=self.count))
 
     @cached_property
     def _padded(self) -> Tensor:
@@ -114,7 +114,7 @@ def causal(queries: int, keys: int, device: torch.device | None = None) -> Tenso
     return torch.ones(queries, keys, dtype=torch.bool, device=device).tril()
 
 
-def allowed(queries: Rows, keys: Rows, is_causal: bool) -> Tensor | None:
+def allowed(queries: PackedLayout, keys: PackedLayout, is_causal: bool) -> Tensor | None:
     """(B or 1, 1, T or 1, S) bool of the pairs that may attend, or None when all may."""
     mask = None if keys.dense else keys.real[:, None, None, :]
     if is_causal:

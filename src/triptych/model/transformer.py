@@ -16,16 +16,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .block import Block, Stack
-from .cache import CrossKeys, Memory, Pool, State, length_bias, whole_lanes
+from .cache import CrossKeys, DecoderState, KVPool, Memory, length_bias, whole_lanes
 from .config import ModelConfig
-from .embeddings import Entrance, TokenEmbedding
+from .embeddings import InputEmbedding, TokenEmbedding
 from .linear import Linear
-from .masks import Rows
-from .ops.kernels import Chance
-from .ops.onednn import PackedLinear
+from .masks import PackedLayout
+from .ops.kernels import DropoutRng
+from .ops.onednn import PrepackedLinear
 from .positions import Angles
 
-FEW = 1024  # tokens of a vocabulary whose logits cost so little that they need not be rounded
+EXACT_LOGITS_MAX_VOCABULARY = (
+    1024  # tokens of a vocabulary whose logits cost so little that they need not be rounded
+)
 
 
 class Transformer(nn.Module):
@@ -52,10 +54,10 @@ class Transformer(nn.Module):
             else None
         )
         if encoder:
-            self.encoder_entrance = Entrance(encoder, config.embedding_scale)
+            self.encoder_entrance = InputEmbedding(encoder, config.embedding_scale)
             self.encoder = Stack(encoder, is_causal=False)
         if decoder:
-            self.decoder_entrance = Entrance(decoder, config.embedding_scale)
+            self.decoder_entrance = InputEmbedding(decoder, config.embedding_scale)
             self.decoder = Stack(
                 decoder, is_causal=True, memory_width=encoder.width if encoder else None
             )
@@ -66,10 +68,10 @@ class Transformer(nn.Module):
             nn.Parameter(torch.zeros(config.vocabulary_size)) if config.output_bias else None
         )
         self.precision = torch.float32
-        self.packed_output: PackedLinear | None = None
+        self.prepacked_output: PrepackedLinear | None = None
         # one program for a whole step, where there is one that fits (decoding/compiled.py)
         self.compiled: Any = None
-        self.chance = Chance()
+        self.rng = DropoutRng()
         self.initialize()
 
     @torch.no_grad()
@@ -87,22 +89,22 @@ class Transformer(nn.Module):
 
     def reseed(self, seed: int) -> None:
         """All dropout until the next call draws from `seed`."""
-        self.chance.seed(seed)
+        self.rng.seed(seed)
 
-    def _drawing(self) -> Chance | None:
-        return self.chance if self.training else None
+    def _drawing(self) -> DropoutRng | None:
+        return self.rng if self.training else None
 
     def _encode(
         self,
         source: Tensor,
-        rows: Rows,
+        rows: PackedLayout,
         segments: Tensor | None = None,
-        reads: Tensor | None = None,
+        selected_rows: Tensor | None = None,
     ) -> Tensor:
         table = self.source_embedding or self.embedding
-        chance = self._drawing()
-        x = self.encoder_entrance(table(source), rows.positions, self.precision, chance, segments)
-        return self.encoder(x, rows, chance=chance, reads=reads)
+        rng = self._drawing()
+        x = self.encoder_entrance(table(source), rows.positions, self.precision, rng, segments)
+        return self.encoder(x, rows, rng=rng, selected_rows=selected_rows)
 
     def forward(
         self,
@@ -111,7 +113,7 @@ class Transformer(nn.Module):
         target: Tensor | None = None,
         target_lengths: Tensor | None = None,
         segments: Tensor | None = None,
-        reads: Tensor | None = None,
+        selected_rows: Tensor | None = None,
         **of_the_head: Tensor,
     ) -> Tensor:
         """Packed ids (M,) with lengths (B,), packed target ids (N,) with lengths -> states of the
@@ -124,33 +126,33 @@ class Transformer(nn.Module):
         memory = memory_rows = None
         if source is not None:
             assert source_lengths is not None, "source needs source_lengths"
-            memory_rows = Rows(source_lengths)
-            memory = self._encode(source, memory_rows, segments, reads)
+            memory_rows = PackedLayout(source_lengths)
+            memory = self._encode(source, memory_rows, segments, selected_rows)
         if target is None:
             assert memory is not None, "forward needs a source or a target"
             return memory
         assert target_lengths is not None, "target needs target_lengths"
-        rows, chance = Rows(target_lengths), self._drawing()
-        x = self.decoder_entrance(self.embedding(target), rows.positions, self.precision, chance)
-        return self.decoder(x, rows, memory, memory_rows, chance)
+        rows, rng = PackedLayout(target_lengths), self._drawing()
+        x = self.decoder_entrance(self.embedding(target), rows.positions, self.precision, rng)
+        return self.decoder(x, rows, memory, memory_rows, rng)
 
-    def readout(self) -> tuple[Tensor, Tensor | None]:
+    def output_projection(self) -> tuple[Tensor, Tensor | None]:
         """Weight (V, D) and bias (V,) or None of the vocabulary projection."""
         return (self.embedding if self.output is None else self.output).weight, self.output_bias
 
-    def pack(self) -> None:
-        weight, offset = self.readout()
-        if weight.shape[0] < FEW:
+    def prepack(self) -> None:
+        weight, offset = self.output_projection()
+        if weight.shape[0] < EXACT_LOGITS_MAX_VOCABULARY:
             weight, offset = weight.float(), None if offset is None else offset.float()
-        self.packed_output = PackedLinear(weight, offset)
+        self.prepacked_output = PrepackedLinear(weight, offset)
 
     def project(self, states: Tensor) -> Tensor:
         """(..., D) -> logits (..., V), in fp32 where the vocabulary has fewer than FEW tokens."""
-        if self.config.vocabulary_size < FEW:
+        if self.config.vocabulary_size < EXACT_LOGITS_MAX_VOCABULARY:
             states = states.float()
-        if self.packed_output is not None and self.packed_output.fits(states):
-            return self.packed_output(states)
-        weight, offset = self.readout()
+        if self.prepacked_output is not None and self.prepacked_output.fits(states):
+            return self.prepacked_output(states)
+        weight, offset = self.output_projection()
         return functional.linear(
             states, weight.to(states.dtype), None if offset is None else offset.to(states.dtype)
         )
@@ -159,10 +161,10 @@ class Transformer(nn.Module):
 
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
         """inputs: packed "source" (M,) and "source_lengths" (B,)."""
-        rows = Rows(inputs["source_lengths"])
+        rows = PackedLayout(inputs["source_lengths"])
         return Memory(self._encode(inputs["source"], rows, inputs.get("segments")), rows)
 
-    def start(self, memory: Memory | None, rows: Tensor | int) -> State:
+    def start(self, memory: Memory | None, rows: Tensor | int) -> DecoderState:
         """The state before the first token. rows: (B,) int64, the memory's row that each reads; or
         B without a memory.
         """
@@ -183,7 +185,7 @@ class Transformer(nn.Module):
         lengths = torch.zeros(count, dtype=torch.int64, device=device)
         hidden = torch.empty(count, 0, dtype=self.precision, device=device)
         cross = None if memory is None else self._cross_keys(memory)
-        state = State(Pool(keys, values), 0, hidden, lengths, cross, 1, fused, count)
+        state = DecoderState(KVPool(keys, values), 0, hidden, lengths, cross, 1, fused, count)
         return (
             state
             if memory is None
@@ -208,7 +210,7 @@ class Transformer(nn.Module):
             keys, values, memory.lengths, length_bias(memory.lengths, longest, self.precision)
         )
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is extended
         in place.
         """
@@ -226,12 +228,14 @@ class Transformer(nn.Module):
         rotary = self.decoder.blocks[0].self_attention.rotary  # type: ignore[union-attr]
         angles = None if rotary is None else rotary.angles(positions)  # type: ignore[operator,union-attr]
         done = None if compiled is None else compiled(x, angles, mask, state, steps)
-        x, logits = self.through(x, angles, (count, steps), mask, state) if done is None else done
+        x, logits = (
+            self.decode_layers(x, angles, (count, steps), mask, state) if done is None else done
+        )
         state.advance(steps)
         state.last = None if logits.dtype == torch.float32 else x
         return logits.view(count, steps, -1), state
 
-    def through(
+    def decode_layers(
         self, x: Tensor, angles: Angles | None, shape: tuple[int, int], mask: Tensor, state: Any
     ) -> tuple[Tensor, Tensor]:
         """New tokens (B * T, D) of `shape` (B, T) through the decoder -> last states (B * T, D),
@@ -249,7 +253,7 @@ class Transformer(nn.Module):
         """Of rows of states (B, D), the logits of a few tokens each (B, C), added up and kept in
         fp32.
         """
-        weight, offset = self.readout()
+        weight, offset = self.output_projection()
         found = torch.bmm(weight[tokens].float(), states.float()[:, :, None])[:, :, 0]
         return found if offset is None else found + offset[tokens].float()
 
@@ -306,7 +310,7 @@ class Transformer(nn.Module):
         """
         memory = memory_rows = None
         if source is not None and source_lengths is not None:
-            memory_rows = Rows(source_lengths)
+            memory_rows = PackedLayout(source_lengths)
             table = self.source_embedding or self.embedding
             memory = self.encoder_entrance(
                 table(source), memory_rows.positions, self.precision, None, segments
@@ -317,7 +321,7 @@ class Transformer(nn.Module):
         assert target is not None and target_lengths is not None, (
             f"attention of kind '{kind}' needs a target"
         )
-        rows = Rows(target_lengths)
+        rows = PackedLayout(target_lengths)
         x = self.decoder_entrance(self.embedding(target), rows.positions, self.precision, None)
         return self._collect(self.decoder, kind, layers, x, rows, memory, memory_rows)
 
@@ -327,9 +331,9 @@ class Transformer(nn.Module):
         kind: str,
         layers: list[int] | None,
         x: Tensor,
-        rows: Rows,
+        rows: PackedLayout,
         memory: Tensor | None,
-        memory_rows: Rows | None,
+        memory_rows: PackedLayout | None,
     ) -> Tensor:
         found = []
         for layer, block in enumerate(stack.blocks):

@@ -293,7 +293,7 @@ def head(config: Any, labels: Labels, dials: Mapping[str, Any]) -> Any:
         encoder.width,
         len(labels["names"]),
         pooling=dials["pooling"],
-        chance=float(dials["dropout"]),
+        dropout_rate=float(dials["dropout"]),
         bigrams=dials["bigrams"],
         allowed=may if dials["decoding"] == "crf" else None,
     )

@@ -29,7 +29,7 @@ def head(dropout: float = 0.0) -> Biaffine:
 class Silent:
     """A model that draws nothing."""
 
-    chance = None
+    rng = None
 
 
 def test_a_word_is_the_mean_of_its_pieces_and_the_begin_token_is_the_root() -> None:

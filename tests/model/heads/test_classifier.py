@@ -104,9 +104,9 @@ def test_a_comparison_sees_what_the_texts_share() -> None:
 
 
 def _rows(*lengths: int) -> object:
-    from triptych.model.masks import Rows
+    from triptych.model.masks import PackedLayout
 
-    return Rows(torch.tensor(lengths))
+    return PackedLayout(torch.tensor(lengths))
 
 
 def test_dropout_draws_from_the_models_seed() -> None:

@@ -13,10 +13,10 @@ import torch
 
 from triptych.decoding.chain import NEVER, Chain, marginals
 from triptych.model.heads.tagger import Tagger, TagOutput, chain_loss, mean_of_words
-from triptych.model.heads.tokens import HASH, LOUDNESS
-from triptych.model.masks import Rows
+from triptych.model.heads.tokens import HASH, ZERO_INIT_GAIN
+from triptych.model.masks import PackedLayout
 
-MODEL = SimpleNamespace(chance=None)
+MODEL = SimpleNamespace(rng=None)
 
 
 def random_output(words: list[int], labels: int, seed: int = 0) -> TagOutput:
@@ -91,7 +91,7 @@ def test_the_gradient_is_expected_minus_seen() -> None:
 def test_words_are_their_first_piece_or_the_mean_of_all() -> None:
     # begin, two pieces, one piece, end | begin ... (second input)
     states = torch.arange(7.0)[:, None]
-    rows, starts = Rows(torch.tensor([5, 2])), torch.tensor([0, 1, 0, 1, 0, 0, 0])
+    rows, starts = PackedLayout(torch.tensor([5, 2])), torch.tensor([0, 1, 0, 1, 0, 0, 0])
     assert mean_of_words(states, starts, rows)[:, 0].tolist() == [1.5, 3.0]
     for pooling, expected in (("first", [1.0, 3.0]), ("mean", [1.5, 3.0])):
         tagger = Tagger(1, 2, pooling=pooling)
@@ -120,7 +120,7 @@ def test_pairs_of_neighbours_speak_for_the_word_between_them() -> None:
         tagger.bigrams[(1 * HASH + 0) % 101] = 9.0  # an end and the next begin are no pair
     scores = tagger(MODEL, torch.zeros(8, 1), inputs).scores
     torch.testing.assert_close(
-        scores, LOUDNESS * torch.tensor([[0.3, 0.1], [0.0, 0.2], [0.0, 0.4]])
+        scores, ZERO_INIT_GAIN * torch.tensor([[0.3, 0.1], [0.0, 0.2], [0.0, 0.4]])
     )
 
 

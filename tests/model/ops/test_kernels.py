@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 
-from triptych.model.masks import Rows, allowed, causal
+from triptych.model.masks import PackedLayout, allowed, causal
 from triptych.model.ops import kernels
 
 
-def lengths(*values: int) -> Rows:
-    return Rows(torch.tensor(values))
+def lengths(*values: int) -> PackedLayout:
+    return PackedLayout(torch.tensor(values))
 
 
 @pytest.mark.parametrize("heads,key_heads", [(4, 4), (4, 2), (4, 1)])
@@ -55,9 +55,9 @@ def test_attention_dropout_has_the_derivative_of_what_it_computed() -> None:
     x = torch.randn(5, 6, 4, dtype=torch.float64, requires_grad=True)
 
     def run(value: torch.Tensor) -> torch.Tensor:
-        chance = kernels.Chance()
-        chance.seed(3)
-        return kernels.attend(value, None, 2, rows, rows, probability=0.3, chance=chance)
+        rng = kernels.DropoutRng()
+        rng.seed(3)
+        return kernels.attend(value, None, 2, rows, rows, probability=0.3, rng=rng)
 
     assert torch.autograd.gradcheck(run, (x,))
 
@@ -89,11 +89,9 @@ def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(
     x = torch.randn(7, 6, 4, dtype=torch.float64, requires_grad=True)
 
     def run(value: torch.Tensor) -> torch.Tensor:
-        chance = kernels.Chance()
-        chance.seed(3)
-        return kernels.attend(
-            value, None, 2, rows, rows, is_causal=True, probability=0.3, chance=chance
-        )
+        rng = kernels.DropoutRng()
+        rng.seed(3)
+        return kernels.attend(value, None, 2, rows, rows, is_causal=True, probability=0.3, rng=rng)
 
     assert torch.autograd.gradcheck(run, (x,))
 
@@ -147,14 +145,14 @@ def test_projected_cross_entropy_equals_the_plain_form(
 
 
 def test_dropout_draws_only_from_its_seed_and_keeps_the_mean() -> None:
-    chance = kernels.Chance()
+    rng = kernels.DropoutRng()
     x = torch.ones(200, 300)
-    chance.seed(5)
-    first = kernels.dropout(x, 0.25, chance)
+    rng.seed(5)
+    first = kernels.dropout(x, 0.25, rng)
     torch.manual_seed(99)
-    chance.seed(5)
-    assert torch.equal(first, kernels.dropout(x, 0.25, chance))
-    assert not torch.equal(first, kernels.dropout(x, 0.25, chance))
+    rng.seed(5)
+    assert torch.equal(first, kernels.dropout(x, 0.25, rng))
+    assert not torch.equal(first, kernels.dropout(x, 0.25, rng))
     assert abs(float(first.mean()) - 1) < 0.01
     assert abs(float((first == 0).float().mean()) - 0.25) < 0.01
     assert kernels.dropout(x, 0.25, None) is x
@@ -162,22 +160,22 @@ def test_dropout_draws_only_from_its_seed_and_keeps_the_mean() -> None:
 
 @pytest.mark.parametrize("probability", [0.003, 0.1, 0.5, 0.9])
 def test_dropout_in_bf16_drops_what_it_drops_in_fp32(probability: float) -> None:
-    chance, x = kernels.Chance(), torch.ones(6, 5, 9)
-    chance.seed(3)
-    wide = kernels.dropout(x, probability, chance)
-    chance.seed(3)
-    narrow = kernels.dropout(x.bfloat16(), probability, chance)
+    rng, x = kernels.DropoutRng(), torch.ones(6, 5, 9)
+    rng.seed(3)
+    wide = kernels.dropout(x, probability, rng)
+    rng.seed(3)
+    narrow = kernels.dropout(x.bfloat16(), probability, rng)
     assert narrow.dtype == torch.bfloat16 and torch.equal(narrow, wide.bfloat16())
 
 
 def test_residual_dropout_has_the_right_gradient() -> None:
-    chance = kernels.Chance()
+    rng = kernels.DropoutRng()
     residual = torch.randn(4, 8, dtype=torch.float64, requires_grad=True)
     x = torch.randn(4, 8, dtype=torch.float64, requires_grad=True)
 
     def run(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        chance.seed(6)
-        return kernels.add_dropped(a, b, 0.5, chance)
+        rng.seed(6)
+        return kernels.add_dropped(a, b, 0.5, rng)
 
     assert torch.autograd.gradcheck(run, (residual, x))
 

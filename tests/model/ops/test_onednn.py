@@ -9,10 +9,10 @@ from test_transformer import batch, make
 from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
 from triptych.model.linear import ACTIVATIONS, Linear
-from triptych.model.ops.onednn import can_pack, pack
+from triptych.model.ops.onednn import can_prepack, prepack
 
 needs_packing = pytest.mark.skipif(
-    not can_pack(torch.float32), reason="this processor has no packed products"
+    not can_prepack(torch.float32), reason="this processor has no packed products"
 )
 
 
@@ -25,7 +25,7 @@ def test_a_packed_product_is_the_plain_one_for_any_number_of_rows() -> None:
     inputs = [torch.randn(*shape, 24) for shape in ((0,), (1,), (3,), (200,), (2, 5))]
     with torch.no_grad():
         plain = [layer(x) for x in inputs]
-        layer.pack()
+        layer.prepack()
         packed = [layer(x) for x in inputs]
     for one, other in zip(plain, packed, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
@@ -37,7 +37,7 @@ def test_a_packed_product_is_the_plain_one_for_any_number_of_rows() -> None:
 def test_what_follows_a_product_is_the_same_in_one_pass(
     activation: str, precision: torch.dtype
 ) -> None:
-    if not can_pack(precision):
+    if not can_prepack(precision):
         pytest.skip("this processor has no packed products in bfloat16")
     torch.manual_seed(0)
     layer = Linear(24, 40)
@@ -51,7 +51,7 @@ def test_what_follows_a_product_is_the_same_in_one_pass(
             (layer.activated(x, activation), layer.added(x, y))
             for x, y in zip(given, residuals, strict=True)
         ]
-        layer.pack()
+        layer.prepack()
         packed = [
             (layer.activated(x, activation), layer.added(x, y))
             for x, y in zip(given, residuals, strict=True)
@@ -67,7 +67,7 @@ def test_what_follows_a_product_is_the_same_in_one_pass(
 def test_gradients_pass_a_packed_layer_by() -> None:
     layer = Linear(4, 3)
     torch.nn.init.normal_(layer.weight)
-    layer.pack()
+    layer.prepack()
     x = torch.randn(2, 4, requires_grad=True)
     layer(x).sum().backward()
     torch.testing.assert_close(x.grad, layer.weight.sum(0).expand(2, 4))
@@ -81,7 +81,7 @@ def test_a_packed_model_gives_the_same_answers(name: str, beams: int) -> None:
     source = {key: inputs[key] for key in ("source", "source_lengths")}
     settings = DecodingSettings(beams=beams, n_best=beams)
     plain = search(model, source, settings, begin=1, end=2)
-    assert pack(model, torch.float32)
+    assert prepack(model, torch.float32)
     packed = search(model, source, settings, begin=1, end=2)
     for ours, theirs in zip(plain, packed, strict=True):
         assert [one.tokens for one in ours] == [one.tokens for one in theirs]
@@ -90,4 +90,4 @@ def test_a_packed_model_gives_the_same_answers(name: str, beams: int) -> None:
 
 def test_weights_of_another_precision_are_left_alone() -> None:
     model = make("2017")
-    assert not pack(model, torch.bfloat16) and model.packed_output is None
+    assert not prepack(model, torch.bfloat16) and model.prepacked_output is None

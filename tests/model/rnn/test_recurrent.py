@@ -15,7 +15,7 @@ from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
 from triptych.model.build import build
 from triptych.model.config import RecurrentConfig
-from triptych.model.masks import Rows
+from triptych.model.masks import PackedLayout
 from triptych.model.rnn.recurrence import (
     TimeMajor,
     attend_recur,
@@ -68,7 +68,7 @@ def alone(inputs: dict[str, Any], row: int) -> dict[str, Any]:
 
 
 def test_time_major_order_goes_there_and_back() -> None:
-    rows = Rows(LENGTHS)
+    rows = PackedLayout(LENGTHS)
     time = TimeMajor(rows)
     assert [end - start for start, end in time.steps] == [4, 3, 3, 3, 1, 1]
     packed = torch.arange(rows.total)
@@ -79,7 +79,7 @@ def test_time_major_order_goes_there_and_back() -> None:
 
 def test_recurrence_and_its_gradients_equal_the_plain_reference() -> None:
     torch.manual_seed(0)
-    steps = TimeMajor(Rows(LENGTHS)).steps
+    steps = TimeMajor(PackedLayout(LENGTHS)).steps
     leaves = [torch.randn(2, 15, 18), torch.randn(2, 18, 6) * 0.5, torch.randn(2, 4, 6)]
     compare(
         lambda x, w, h: (recur(x, w, h, steps),),
@@ -91,7 +91,7 @@ def test_recurrence_and_its_gradients_equal_the_plain_reference() -> None:
 @pytest.mark.parametrize("is_padded", [False, True])
 def test_attentive_recurrence_and_its_gradients_equal_the_plain_reference(is_padded: bool) -> None:
     torch.manual_seed(0)
-    steps = TimeMajor(Rows(LENGTHS)).steps
+    steps = TimeMajor(PackedLayout(LENGTHS)).steps
     leaves = [
         torch.randn(15, 18),
         torch.randn(5 + 18, 6) * 0.5,

@@ -17,15 +17,15 @@ from torch import Tensor
 
 from ..hypothesis import Hypothesis, Step
 from ..settings import DecodingSettings
-from .choose import Ends, Exact, Survey, is_end, repeats
-from .rows import Stop
+from .choose import Ends, Exact, LogitsView, is_end, repeats
+from .sampling_policy import Stop
 
 NEVER = float("-inf")
 
 
-class Beams:
-    """One policy of a search, with the face of `Rows`. R sources live; each has `width` rows: one
-    at first, then K.
+class BeamPolicy:
+    """One policy of a search, with the face of `SamplingPolicy`. R sources live; each has `width`
+    rows: one at first, then K.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Beams:
         """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep,
         sources done.
         """
-        survey = Survey(logits)
+        survey = LogitsView(logits)
         if self.early:
             young = self.written < self.uncounted[self.sources] + self.settings.min_length
             self.early = bool(young.any())

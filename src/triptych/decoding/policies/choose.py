@@ -31,7 +31,7 @@ def is_end(tokens: Tensor, ends: Ends) -> Tensor:
     return found
 
 
-class Survey:
+class LogitsView:
     """One look over logits (B, V). norms: (B,) fp32, so that logit - norm is a log-probability;
     None when not asked for.
     """

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..linear import Linear
-from ..masks import Rows
-from ..ops.kernels import Chance, dropout
+from ..masks import PackedLayout
+from ..ops.kernels import DropoutRng, dropout
 from .tokens import initialize
 
 
@@ -90,16 +90,16 @@ class Biaffine(nn.Module):
         """states (M, D) of pieces; inputs: "word_starts" (M,), 1 where a word begins, and
         "source_lengths" (B,).
         """
-        chance: Chance | None = model.chance if self.training else None
+        rng: DropoutRng | None = model.rng if self.training else None
         # (B, W + 1, D)
         words, lengths = pooled(states, inputs["word_starts"], inputs["source_lengths"])
-        words = dropout(words, self.dropout_rate, chance)
+        words = dropout(words, self.dropout_rate, rng)
         count, longest = words.shape[0], words.shape[1] - 1
         number = torch.arange(longest + 1, device=words.device)
         candidate = number[None] <= lengths[:, None]  # (B, W + 1), the root among them
         sentence, place = torch.nonzero(candidate[:, 1:], as_tuple=True)  # (n,) each
         parts = [
-            dropout(functional.leaky_relu(layer(words), 0.1), self.dropout_rate, chance)
+            dropout(functional.leaky_relu(layer(words), 0.1), self.dropout_rate, rng)
             for layer in (
                 self.arc_dependent,
                 self.arc_head,
@@ -140,7 +140,7 @@ def pooled(states: Tensor, word_starts: Tensor, source_lengths: Tensor) -> tuple
 
     The last token of each input, the end, belongs to no word.
     """
-    rows = Rows(source_lengths)
+    rows = PackedLayout(source_lengths)
     through = word_starts.cumsum(0)
     # (M,) 0 for the begin token
     number = through - (through - word_starts)[rows.starts][rows.sequence]

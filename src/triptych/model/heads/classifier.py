@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ..linear import Linear
-from ..masks import Rows
-from ..ops.kernels import Chance, dropout
-from .tokens import LOUDNESS, initialize, pair_weights, rows_of
+from ..masks import PackedLayout
+from ..ops.kernels import DropoutRng, dropout
+from .tokens import ZERO_INIT_GAIN, initialize, pair_weights, rows_of
 
 Pooling = Literal["mean", "first", "max", "compare"]
 OVERLAPS = 2  # numbers that compare two texts word for word
@@ -89,15 +89,15 @@ class Classifier(nn.Module):
         if self.overlap is not None:
             nn.init.zeros_(self.overlap.weight)
 
-    def reads(self, inputs: dict[str, Tensor]) -> Tensor | None:
+    def selected_rows(self, inputs: dict[str, Tensor]) -> Tensor | None:
         """The first token of each sequence (B,), where nothing else is looked at."""
-        return Rows(inputs["source_lengths"]).starts if self.pooling == "first" else None
+        return PackedLayout(inputs["source_lengths"]).starts if self.pooling == "first" else None
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> ClassOutput:
-        """states (N, D), or of the rows that it reads (B, D) -> logits (B, C)."""
-        chance: Chance | None = model.chance if self.training else None
+        """states (N, D), or of the rows that it selects (B, D) -> logits (B, C)."""
+        rng: DropoutRng | None = model.rng if self.training else None
         likeness: Tensor | None = None
-        rows = Rows(inputs["source_lengths"])
+        rows = PackedLayout(inputs["source_lengths"])
         pooled = (
             rows_of(states, rows.starts).float()
             if self.pooling == "first"
@@ -106,33 +106,33 @@ class Classifier(nn.Module):
         if self.shortcut:
             # rows of unit variance
             table = model.embedding(inputs["source"]).float() * states.shape[1] ** 0.5
-            words = self._pool(dropout(table, self.drop, chance), rows, inputs)
+            words = self._pool(dropout(table, self.drop, rng), rows, inputs)
             pooled = torch.cat([pooled, words], 1)
             likeness = self._overlaps(words, rows, inputs)
-        x = dropout(pooled, self.drop, chance)
+        x = dropout(pooled, self.drop, rng)
         if self.dense is not None:
-            x = dropout(torch.tanh(self.dense(x)), self.drop, chance)
+            x = dropout(torch.tanh(self.dense(x)), self.drop, rng)
         logits = self.project(x).float()
         if self.overlap is not None and likeness is not None:
             logits = logits + self.overlap(likeness)
         if self.bigrams is not None:
-            logits = logits + self._bigram_logits(self.bigrams, rows, inputs["source"], chance)
+            logits = logits + self._bigram_logits(self.bigrams, rows, inputs["source"], rng)
         return ClassOutput(logits, self.temperature)
 
     def _bigram_logits(
-        self, weights: Tensor, rows: Rows, tokens: Tensor, chance: Chance | None
+        self, weights: Tensor, rows: PackedLayout, tokens: Tensor, rng: DropoutRng | None
     ) -> Tensor:
         """What the pairs of neighbouring tokens (N,) of each sequence say (B, C): their sum,
         divided by the root of their number.
         """
         own = rows.sequence[1:] == rows.sequence[:-1]
-        said = dropout(pair_weights(weights, tokens[:-1][own], tokens[1:][own]), self.drop, chance)
+        said = dropout(pair_weights(weights, tokens[:-1][own], tokens[1:][own]), self.drop, rng)
         sums = said.new_zeros(rows.count, weights.shape[1]).index_add(
             0, rows.sequence[1:][own], said
         )
         return sums / (rows.lengths - 1).clamp_min(1).to(sums.dtype).sqrt()[:, None]
 
-    def _pool(self, x: Tensor, rows: Rows, inputs: dict[str, Tensor]) -> Tensor:
+    def _pool(self, x: Tensor, rows: PackedLayout, inputs: dict[str, Tensor]) -> Tensor:
         """(N, D) -> (B, PARTS * D)."""
         if self.pooling == "first":
             return x[rows.starts]
@@ -147,7 +147,9 @@ class Classifier(nn.Module):
         u, v = both.unbind(1)
         return torch.cat([u, v, (u - v).abs(), u * v], 1)
 
-    def _overlaps(self, words: Tensor, rows: Rows, inputs: dict[str, Tensor]) -> Tensor | None:
+    def _overlaps(
+        self, words: Tensor, rows: PackedLayout, inputs: dict[str, Tensor]
+    ) -> Tensor | None:
         """(B, 2): the cosine of the two texts' mean rows, and that of their weighted bags of
         tokens; times LOUDNESS, so that weights which begin at zero soon count.
         """
@@ -159,7 +161,9 @@ class Classifier(nn.Module):
             0, places, self.importance[inputs["source"]]
         )
         pairs = (means, bags.view(rows.count, 2, size).unbind(1))
-        return LOUDNESS * torch.stack([torch.cosine_similarity(u, v, dim=1) for u, v in pairs], 1)
+        return ZERO_INIT_GAIN * torch.stack(
+            [torch.cosine_similarity(u, v, dim=1) for u, v in pairs], 1
+        )
 
 
 def _mean(x: Tensor, groups: Tensor, count: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..masks import Rows
+from ..masks import PackedLayout
 
 
 class Pooled(nn.Module):
@@ -31,7 +31,7 @@ def pooled(
 
     weights: (N,) fp32, of each state in its sequence's mean; without them all count alike.
     """
-    rows = Rows(lengths)
+    rows = PackedLayout(lengths)
     if pooling == "first":
         return states[rows.starts].float()
     weights = torch.ones(len(states), device=states.device) if weights is None else weights

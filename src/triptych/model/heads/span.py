@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..masks import Rows
+from ..masks import PackedLayout
 
 
 class Spans(nn.Module):
@@ -48,7 +48,7 @@ class Spans(nn.Module):
 
 def log_probabilities(logits: Tensor, lengths: Tensor) -> Tensor:
     """(N, 2) -> (B, T, 2), normalised over each sequence; -inf at padding."""
-    rows = Rows(lengths)
+    rows = PackedLayout(lengths)
     padded = logits.new_full((rows.count, rows.longest, 2), float("-inf"))
     padded = padded.index_put((rows.sequence, rows.positions), logits)
     return padded.log_softmax(1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..linear import Linear
-from ..masks import Rows
+from ..masks import PackedLayout
 from ..ops.kernels import dropout
 from .tokens import initialize, pair_weights, rows_of
 
@@ -47,7 +47,7 @@ class Tagger(nn.Module):
         labels: int,
         *,
         pooling: str = "first",
-        chance: float = 0.0,
+        dropout_rate: float = 0.0,
         bigrams: int = 0,
         allowed: tuple[Any, Any, Any] | None = None,
     ) -> None:
@@ -56,7 +56,7 @@ class Tagger(nn.Module):
         initialize(self.output)
         # of the pair before, of the pair after
         self.bigrams = nn.Parameter(torch.zeros(bigrams, 2 * labels)) if bigrams else None
-        self.pooling, self.dropout = pooling, chance
+        self.pooling, self.dropout = pooling, dropout_rate
         self.pairs = self.first = self.last = None
         if allowed is not None:
             self.pairs = nn.Parameter(torch.zeros(labels, labels))
@@ -68,27 +68,31 @@ class Tagger(nn.Module):
                 barred = (1 - torch.as_tensor(mask, dtype=torch.float32)) * NEVER
                 self.register_buffer(f"barred_{name}", barred, persistent=False)
 
-    def reads(self, inputs: dict[str, Tensor]) -> Tensor | None:
+    def selected_rows(self, inputs: dict[str, Tensor]) -> Tensor | None:
         """The first pieces of words (W,), where nothing else is looked at."""
         return inputs["word_starts"].nonzero().squeeze(1) if self.pooling == "first" else None
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TagOutput:
-        """states (S, D), or of the rows that it reads (W, D) -> scores (W, L)."""
-        reads = self.reads(inputs)
-        starts, rows = inputs["word_starts"], Rows(inputs["source_lengths"])
+        """states (S, D), or of the rows that it selects (W, D) -> scores (W, L)."""
+        selected_rows = self.selected_rows(inputs)
+        starts, rows = inputs["word_starts"], PackedLayout(inputs["source_lengths"])
         words = rows.lengths.new_zeros(rows.count).index_add(0, rows.sequence, starts)  # (B,)
         # (W, D)
-        pooled = mean_of_words(states, starts, rows) if reads is None else rows_of(states, reads)
-        chance = model.chance if self.training else None
-        scores = self.output(dropout(pooled, self.dropout, chance)).float()  # (W, L)
+        pooled = (
+            mean_of_words(states, starts, rows)
+            if selected_rows is None
+            else rows_of(states, selected_rows)
+        )
+        rng = model.rng if self.training else None
+        scores = self.output(dropout(pooled, self.dropout, rng)).float()  # (W, L)
         if self.bigrams is not None:
             tokens = inputs["source"]  # a begin stands before the first word, an end after the last
-            places = starts.nonzero().squeeze(1) if reads is None else reads
+            places = starts.nonzero().squeeze(1) if selected_rows is None else selected_rows
             before, after = self.bigrams.chunk(2, 1)
             said = pair_weights(before, tokens[places - 1], tokens[places]) + pair_weights(
                 after, tokens[places], tokens[places + 1]
             )
-            scores = scores + dropout(said, self.dropout, chance)
+            scores = scores + dropout(said, self.dropout, rng)
         if self.pairs is None:
             return TagOutput(scores, words, None, None, None)
         chain = [
@@ -98,7 +102,7 @@ class Tagger(nn.Module):
         return TagOutput(scores, words, *chain)
 
 
-def mean_of_words(states: Tensor, starts: Tensor, rows: Rows) -> Tensor:
+def mean_of_words(states: Tensor, starts: Tensor, rows: PackedLayout) -> Tensor:
     """(N, D) -> (W, D): the mean over each word's pieces; the begin and the end of an input belong
     to none.
     """
@@ -121,7 +125,7 @@ def chain_loss(output: TagOutput, targets: Tensor) -> Tensor:
     """
     pairs, first, last = output.pairs, output.first, output.last
     assert pairs is not None and first is not None and last is not None, "the head has no chain"
-    rows = Rows(output.words)
+    rows = PackedLayout(output.words)
     # (B,)
     usable = targets.new_ones(rows.count).index_fill(0, rows.sequence[targets < 0], 0).bool() & (
         output.words > 0

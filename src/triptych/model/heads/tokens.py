@@ -15,7 +15,7 @@ from ..linear import LayerNorm, Linear
 HASH = 1_000_003  # a prime: pairs of tokens fall evenly into any number of rows
 # what weights are multiplied by that begin at zero, move by a learning rate at a time and must soon
 # count
-LOUDNESS = 10.0
+ZERO_INIT_GAIN = 10.0
 
 
 class TokenOutput(NamedTuple):
@@ -35,30 +35,38 @@ class TokenOutput(NamedTuple):
 
 
 def output_of(model: Any, head: Any, inputs: dict[str, Tensor]) -> Any:
-    """head(model, model(**inputs), inputs). Of a head that `reads` some rows only, the model's last
-    block computes no others, unless its states are for others too (`is_seen_whole`).
+    """head(model, model(**inputs), inputs). Of a head that `selected_rows` some rows only, the
+    model's last block computes no others, unless its states are for others too (`is_seen_whole`).
     """
-    reads = (
-        head.reads(inputs)
-        if hasattr(head, "reads") and not getattr(head, "is_seen_whole", False)
+    selected_rows = (
+        head.selected_rows(inputs)
+        if hasattr(head, "selected_rows") and not getattr(head, "is_seen_whole", False)
         else None
     )
-    states = model(**inputs) if reads is None or not reads.numel() else model(**inputs, reads=reads)
+    states = (
+        model(**inputs)
+        if selected_rows is None or not selected_rows.numel()
+        else model(**inputs, selected_rows=selected_rows)
+    )
     return head(model, states, inputs)
 
 
-def rows_of(states: Tensor, reads: Tensor) -> Tensor:
-    """The states of the rows `reads` (K,), whether they are all that was computed (K, D) or not (N,
-    D).
+def rows_of(states: Tensor, selected_rows: Tensor) -> Tensor:
+    """The states of the rows `selected_rows` (K,), whether they are all that was computed (K, D) or
+    not (N, D).
     """
-    return states if states.shape[0] == reads.numel() else states.index_select(0, reads)
+    return (
+        states
+        if states.shape[0] == selected_rows.numel()
+        else states.index_select(0, selected_rows)
+    )
 
 
 def pair_weights(weights: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """What each pair of neighbouring tokens, left (N,) and right (N,), says (N, C), of a table of
     hashed weights (rows, C): the hashing trick (Joulin et al. 2017, section 2.1).
     """
-    return functional.embedding((left * HASH + right) % weights.shape[0], weights) * LOUDNESS
+    return functional.embedding((left * HASH + right) % weights.shape[0], weights) * ZERO_INIT_GAIN
 
 
 @torch.no_grad()
@@ -75,7 +83,7 @@ class NextToken(nn.Module):
     """Next-word prediction with the model's own vocabulary projection; no parameter of its own."""
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
-        return TokenOutput(states, *model.readout())
+        return TokenOutput(states, *model.output_projection())
 
 
 class LearntTokens(nn.Module):
@@ -86,7 +94,8 @@ class LearntTokens(nn.Module):
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
         """states (N, D), inputs["learnt"] (N,) 0 or 1 -> K rows: states (K, D), to be projected."""
         return TokenOutput(
-            states.index_select(0, inputs["learnt"].nonzero().squeeze(1)), *model.readout()
+            states.index_select(0, inputs["learnt"].nonzero().squeeze(1)),
+            *model.output_projection(),
         )
 
 
@@ -103,15 +112,15 @@ class MaskedWords(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         initialize(self)
 
-    def reads(self, inputs: dict[str, Tensor]) -> Tensor:
+    def selected_rows(self, inputs: dict[str, Tensor]) -> Tensor:
         """inputs["masked"] (N,) 0 or 1 -> (K,) the masked rows."""
         return inputs["masked"].nonzero().squeeze(1)
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
-        """states (N, D), or of the rows that it reads (K, D) -> K masked rows: states (K, D), to be
-        projected.
+        """states (N, D), or of the rows that it selects (K, D) -> K masked rows: states (K, D), to
+        be projected.
         """
-        picked = rows_of(states, self.reads(inputs))  # (K, D)
+        picked = rows_of(states, self.selected_rows(inputs))  # (K, D)
         picked = self.norm(functional.gelu(self.transform(picked)))  # (K, D)
-        weight, offset = model.readout()
+        weight, offset = model.output_projection()
         return TokenOutput(picked, weight, self.bias if offset is None else self.bias + offset)

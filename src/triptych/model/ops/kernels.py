@@ -1,7 +1,7 @@
 """The few places where the hardware decides how a formula is computed, each beside its plain
 reference.
 
-`Chance` draws dropout bits; `attend` is scaled dot-product attention over packed rows;
+`DropoutRng` draws dropout bits; `attend` is scaled dot-product attention over packed rows;
 `projected_cross_entropy` is the vocabulary projection and its loss in one pass. Plain references
 (`plain_*`) compute the same formulas with ordinary operations; tests hold the pairs together.
 """
@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..masks import Rows, allowed, bias
+from ..masks import PackedLayout, allowed, bias
 
 BLOCK = 128  # queries of a causal sequence that are computed together
 # logits computed at a time: rows x vocabulary that stay in the last-level cache
 CHUNK_LOGITS = 8_000_000
 
 
-class Chance:
+class DropoutRng:
     """Dropout's only source of chance: seeded anew for every micro-batch, so nothing depends on
     what ran before.
 
@@ -80,7 +80,7 @@ class _DropoutAdd(torch.autograd.Function):
         return grads[0], grads[0] * keep, None
 
 
-def _keep(x: Tensor, probability: float, chance: Chance) -> Tensor:
+def _keep(x: Tensor, probability: float, rng: DropoutRng) -> Tensor:
     """x's shape and dtype: 0 where dropped, else the factor that keeps the mean.
 
     Of bf16 on a CPU it is the factor's bit pattern times 0 or 1, in numpy: torch has no fast way
@@ -89,7 +89,7 @@ def _keep(x: Tensor, probability: float, chance: Chance) -> Tensor:
     """
     threshold = keep_threshold(probability)
     factor = 256.0 / (256 - threshold)
-    drawn = chance.bytes(x.numel(), x.device).view(x.shape)
+    drawn = rng.bytes(x.numel(), x.device).view(x.shape)
     if x.dtype == torch.bfloat16 and x.device.type == "cpu":
         bits = torch.tensor(factor, dtype=x.dtype).view(torch.int16).numpy()
         return torch.from_numpy(
@@ -98,20 +98,20 @@ def _keep(x: Tensor, probability: float, chance: Chance) -> Tensor:
     return torch.ge(drawn, threshold, out=torch.empty_like(x)).mul_(factor)
 
 
-def dropout(x: Tensor, probability: float, chance: Chance | None) -> Tensor:
-    """Zero each element with `probability`, scale the others up. `chance` None: nothing is
+def dropout(x: Tensor, probability: float, rng: DropoutRng | None) -> Tensor:
+    """Zero each element with `probability`, scale the others up. `rng` None: nothing is
     dropped.
     """
-    if chance is None or probability == 0.0:
+    if rng is None or probability == 0.0:
         return x
-    return _Dropout.apply(x, _keep(x.detach(), probability, chance))  # type: ignore[return-value]
+    return _Dropout.apply(x, _keep(x.detach(), probability, rng))  # type: ignore[return-value]
 
 
-def add_dropped(residual: Tensor, x: Tensor, probability: float, chance: Chance | None) -> Tensor:
+def add_dropped(residual: Tensor, x: Tensor, probability: float, rng: DropoutRng | None) -> Tensor:
     """residual + dropout(x): the residual connection (Vaswani et al. 2017, section 5.4)."""
-    if chance is None or probability == 0.0:
+    if rng is None or probability == 0.0:
         return residual + x
-    return _DropoutAdd.apply(residual, x, _keep(x.detach(), probability, chance))  # type: ignore[return-value]
+    return _DropoutAdd.apply(residual, x, _keep(x.detach(), probability, rng))  # type: ignore[return-value]
 
 
 class _Attend(torch.autograd.Function):
@@ -129,12 +129,12 @@ class _Attend(torch.autograd.Function):
         query: Tensor,
         memory: Tensor | None,
         heads: int,
-        queries: Rows,
-        keys: Rows,
+        queries: PackedLayout,
+        keys: PackedLayout,
         mask: Tensor | None,
         is_causal: bool,
         probability: float,
-        chance: Chance | None,
+        rng: DropoutRng | None,
     ) -> Tensor:
         own = memory is None
         source = query if own else memory
@@ -162,9 +162,7 @@ class _Attend(torch.autograd.Function):
             # rows of no token: zero, so that they give nothing to anyone's gradient
             if not queries.dense:
                 weights.view(b, heads, size, seen).mul_(queries.real[:, None, start:end, None])
-            keep = (
-                None if chance is None or not probability else _keep(weights, probability, chance)
-            )
+            keep = None if rng is None or not probability else _keep(weights, probability, rng)
             # (BK, GT, E)
             mixed = torch.bmm(weights if keep is None else weights * keep, v[:, :seen])
             out.append(mixed.view(b * key_heads, groups, size, width))
@@ -238,12 +236,12 @@ def _rows(x: Tensor, start: int, end: int) -> Tensor:
     return x[:, :, start:end].reshape(x.shape[0], -1, x.shape[3])
 
 
-def _gather(x: Tensor, rows: Rows, first: int, heads: int) -> Tensor:
+def _gather(x: Tensor, rows: PackedLayout, first: int, heads: int) -> Tensor:
     """(N, total heads, E) packed -> (B, heads, T, E) padded."""
     return x.reshape(-1, x.shape[2]).index_select(0, rows.head_index(x.shape[1], first, heads))
 
 
-def _ungather(x: Tensor, rows: Rows, heads: int) -> Tensor:
+def _ungather(x: Tensor, rows: PackedLayout, heads: int) -> Tensor:
     """(B, heads, T, E) padded, in any view -> (N, heads, E) packed."""
     return (
         x.reshape(-1, x.shape[-1])
@@ -271,12 +269,12 @@ def attend(
     query: Tensor,
     memory: Tensor | None,
     heads: int,
-    queries: Rows,
-    keys: Rows,
+    queries: PackedLayout,
+    keys: PackedLayout,
     *,
     is_causal: bool = False,
     probability: float = 0.0,
-    chance: Chance | None = None,
+    rng: DropoutRng | None = None,
 ) -> Tensor:
     """Multi-head scaled dot-product attention over packed rows (Vaswani et al. 2017, section 3.2).
 
@@ -287,7 +285,7 @@ def attend(
     """
     mask = allowed(queries, keys, is_causal)
     return _Attend.apply(
-        query.contiguous(), memory, heads, queries, keys, mask, is_causal, probability, chance
+        query.contiguous(), memory, heads, queries, keys, mask, is_causal, probability, rng
     )  # type: ignore[return-value]
 
 
@@ -295,8 +293,8 @@ def plain_attend(
     query: Tensor,
     memory: Tensor | None,
     heads: int,
-    queries: Rows,
-    keys: Rows,
+    queries: PackedLayout,
+    keys: PackedLayout,
     *,
     is_causal: bool = False,
 ) -> tuple[Tensor, Tensor]:

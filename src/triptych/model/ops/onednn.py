@@ -24,7 +24,7 @@ ACTIVATIONS = {
 }
 
 
-class PackedLinear:
+class PrepackedLinear:
     """x W^T + b without a gradient; W (outputs, inputs) and b as they were when it was made."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -57,7 +57,7 @@ class PackedLinear:
         return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")
 
 
-def can_pack(precision: torch.dtype) -> bool:
+def can_prepack(precision: torch.dtype) -> bool:
     """Whether this machine has the products for it."""
     if not torch.backends.mkldnn.is_available() or platform.machine() not in ("x86_64", "AMD64"):
         return False
@@ -69,17 +69,17 @@ def can_pack(precision: torch.dtype) -> bool:
     )
 
 
-def pack(model: nn.Module, precision: torch.dtype) -> bool:
+def prepack(model: nn.Module, precision: torch.dtype) -> bool:
     """Pack every product of `model`, whose weights are in `precision` and stay as they are; False
     where it cannot be done.
     """
     weights = [parameter for parameter in model.parameters() if parameter.ndim == 2]
-    if not can_pack(precision) or any(
+    if not can_prepack(precision) or any(
         weight.dtype != precision or weight.device.type != "cpu" for weight in weights
     ):
         return False
     for module in model.modules():
-        packed = getattr(module, "pack", None)
-        if packed is not None:
-            packed()
+        prepacked = getattr(module, "prepack", None)
+        if prepacked is not None:
+            prepacked()
     return True

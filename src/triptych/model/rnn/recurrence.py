@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..masks import Rows
+from ..masks import PackedLayout
 
 
 class TimeMajor:
@@ -33,7 +33,7 @@ class TimeMajor:
     sorted, T) table.
     """
 
-    def __init__(self, layout: Rows) -> None:
+    def __init__(self, layout: PackedLayout) -> None:
         self.order = layout.lengths.argsort(descending=True, stable=True)
         self.rank = torch.empty_like(self.order)
         self.rank[self.order] = torch.arange(layout.count, device=self.order.device)

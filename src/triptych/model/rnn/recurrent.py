@@ -24,8 +24,8 @@ from ..cache import CrossKeys, Memory, length_bias
 from ..config import RecurrentConfig
 from ..embeddings import TokenEmbedding
 from ..linear import Linear
-from ..masks import Rows
-from ..ops.kernels import Chance, dropout
+from ..masks import PackedLayout
+from ..ops.kernels import DropoutRng, dropout
 from .recurrence import TimeMajor, attend_recur, gate, recur, take
 from .state import RecurrentState
 
@@ -49,7 +49,7 @@ class Encoder(nn.Module):
         self.forward_cell = Cell(inputs, width)
         self.backward_cell = Cell(inputs, width)
 
-    def forward(self, x: Tensor, rows: Rows) -> Tensor:
+    def forward(self, x: Tensor, rows: PackedLayout) -> Tensor:
         """Packed (N, inputs) -> packed (N, 2W) fp32: the state after reading up to each token from
         the left, from the right.
         """
@@ -100,13 +100,13 @@ class Decoder(nn.Module):
         )
         self.maxout = Linear(width + config.embedding_width + 2 * width, 2 * config.readout_width)
 
-    def start(self, memory: Tensor, rows: Rows) -> Tensor:
+    def start(self, memory: Tensor, rows: PackedLayout) -> Tensor:
         """(B, W): tanh(W h) of the right-to-left reader's last state, the one at the first
         token.
         """
         return torch.tanh(self.initial(memory[rows.starts, memory.shape[1] // 2 :]))
 
-    def summary(self, memory: Tensor, rows: Rows) -> Tensor:
+    def summary(self, memory: Tensor, rows: PackedLayout) -> Tensor:
         """(B, 2W): both readers' last states, all that a decoder without attention gets to see."""
         half = memory.shape[1] // 2
         return torch.cat(
@@ -117,7 +117,7 @@ class Decoder(nn.Module):
         self,
         x: Tensor,
         memory: Tensor,
-        memory_rows: Rows,
+        memory_rows: PackedLayout,
         time: TimeMajor,
         precision: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -182,7 +182,7 @@ class RecurrentTranslator(nn.Module):
         self.decoder = Decoder(config)
         self.output = Linear(config.readout_width, config.vocabulary_size)
         self.precision = torch.float32
-        self.chance = Chance()
+        self.rng = DropoutRng()
         self.initialize()
 
     @torch.no_grad()
@@ -206,16 +206,16 @@ class RecurrentTranslator(nn.Module):
 
     def reseed(self, seed: int) -> None:
         """All dropout until the next call draws from `seed`."""
-        self.chance.seed(seed)
+        self.rng.seed(seed)
 
     def _embed(self, table: TokenEmbedding, ids: Tensor) -> Tensor:
         return dropout(
             table(ids).to(self.precision),
             self.config.dropout,
-            self.chance if self.training else None,
+            self.rng if self.training else None,
         )
 
-    def _encode(self, source: Tensor, rows: Rows) -> Tensor:
+    def _encode(self, source: Tensor, rows: PackedLayout) -> Tensor:
         return self.encoder(self._embed(self.source_embedding or self.embedding, source), rows)
 
     def forward(
@@ -228,21 +228,21 @@ class RecurrentTranslator(nn.Module):
 
     def _run(self, source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor,
              ) -> tuple[Tensor, Tensor | None, TimeMajor]:  # fmt: skip
-        memory_rows, time = Rows(source_lengths), TimeMajor(Rows(target_lengths))
+        memory_rows, time = PackedLayout(source_lengths), TimeMajor(PackedLayout(target_lengths))
         memory = self._encode(source, memory_rows)
         x = self._embed(self.embedding, target[time.rows])  # (N, E) time-major from here on
         states, contexts, weights = self.decoder.run(x, memory, memory_rows, time, self.precision)
         read = self.decoder.read(states, x, contexts)
         return (
             take(
-                dropout(read, self.config.dropout, self.chance if self.training else None),
+                dropout(read, self.config.dropout, self.rng if self.training else None),
                 time.back,
             ),
             weights,
             time,
         )
 
-    def readout(self) -> tuple[Tensor, Tensor | None]:
+    def output_projection(self) -> tuple[Tensor, Tensor | None]:
         """Weight (V, R) and bias (V,) of the vocabulary projection."""
         return self.output.weight, self.output.bias
 
@@ -254,7 +254,7 @@ class RecurrentTranslator(nn.Module):
 
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
         """inputs: packed "source" (M,) and "source_lengths" (B,)."""
-        rows = Rows(inputs["source_lengths"])
+        rows = PackedLayout(inputs["source_lengths"])
         return Memory(self._encode(inputs["source"], rows), rows)
 
     def start(self, memory: Memory | None, rows: Tensor | int) -> RecurrentState:

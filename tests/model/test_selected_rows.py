@@ -11,17 +11,23 @@ from test_transformer import DIALS, batch, make
 from triptych.model.heads.classifier import Classifier
 from triptych.model.heads.tagger import Tagger
 from triptych.model.heads.tokens import MaskedWords, output_of
-from triptych.model.ops.onednn import can_pack, pack
+from triptych.model.ops.onednn import can_prepack, prepack
 
 
 @pytest.mark.parametrize("dials", DIALS)
 # some with sequences of which none is read
-@pytest.mark.parametrize("reads", [[0, 5, 8], [1, 3, 4, 9], [14], [6], list(range(15))])
-def test_states_and_gradients_of_the_rows_that_are_read(dials: str, reads: list[int]) -> None:
-    model, inputs, wanted = make(dials, "encoder").double(), batch("encoder"), torch.tensor(reads)
+@pytest.mark.parametrize("selected_rows", [[0, 5, 8], [1, 3, 4, 9], [14], [6], list(range(15))])
+def test_states_and_gradients_of_the_rows_that_are_read(
+    dials: str, selected_rows: list[int]
+) -> None:
+    model, inputs, wanted = (
+        make(dials, "encoder").double(),
+        batch("encoder"),
+        torch.tensor(selected_rows),
+    )
     model.precision = torch.float64  # type: ignore[assignment]
     whole = model(**inputs).index_select(0, wanted)
-    some = model(**inputs, reads=wanted)
+    some = model(**inputs, selected_rows=wanted)
     torch.testing.assert_close(some, whole, atol=1e-12, rtol=0)
     upstream = torch.randn_like(whole)
     for one, other in zip(
@@ -74,10 +80,12 @@ def _alike(
     )
 
 
-@pytest.mark.skipif(not can_pack(torch.float32), reason="this processor has no packed products")
+@pytest.mark.skipif(not can_prepack(torch.float32), reason="this processor has no packed products")
 def test_packed_weights_change_nothing() -> None:
     model, inputs, wanted = make("llama", "encoder"), batch("encoder"), torch.tensor([0, 6, 13])
     with torch.no_grad():
-        plain = model(**inputs, reads=wanted)
-        assert pack(model, torch.float32)
-        torch.testing.assert_close(model(**inputs, reads=wanted), plain, atol=1e-5, rtol=1e-5)
+        plain = model(**inputs, selected_rows=wanted)
+        assert prepack(model, torch.float32)
+        torch.testing.assert_close(
+            model(**inputs, selected_rows=wanted), plain, atol=1e-5, rtol=1e-5
+        )

@@ -10,16 +10,16 @@ from torch import Tensor
 
 from ..hypothesis import Hypothesis, Step
 from ..settings import DecodingSettings
-from .choose import Ends, Exact, Survey, is_end, log_norms, repeat_less, repeats
-from .sampling import draw, uniform
+from .choose import Ends, Exact, LogitsView, is_end, log_norms, repeat_less, repeats
+from .distribution import draw, uniform
 
-NEAR = 3  # tokens of a row between which rounded logits may choose wrongly
+RERANK_TOP_K = 3  # tokens of a row between which rounded logits may choose wrongly
 # (index of the source, tokens so far) -> this answer is complete
 Stop = Callable[[int, list[int]], bool]
 DEAD_SHARE = 0.1  # this part of the rows must have ended before the rest is copied together
 
 
-class Rows:
+class SamplingPolicy:
     """One policy of a search: what to write next in `count` rows, and which rows to go on with.
 
     Rows of one source are its draws. Row numbers of all that were admitted never change; `alive`
@@ -89,7 +89,10 @@ class Rows:
         # decides what is written, not how probable the model holds it
         if settings.repetition_penalty != 1:
             own, logits, exact = logits, self._repeat_less(logits), None
-        survey, places = Survey(logits, settings.scores and own is None), self.written[self.alive]
+        survey, places = (
+            LogitsView(logits, settings.scores and own is None),
+            self.written[self.alive],
+        )
         if self.early:
             young = places < self.least[self.alive]
             self.early = bool(young.any())
@@ -109,7 +112,7 @@ class Rows:
             values = logits.gather(1, chosen[:, None])[:, 0].float()
         else:
             if exact is not None:
-                survey.refine(exact, NEAR)
+                survey.refine(exact, RERANK_TOP_K)
             chosen, values = survey.best()
         at = (alive.to(device), torch.from_numpy(places).to(device))
         self.tokens[at] = chosen
