@@ -20,7 +20,7 @@ from triptych.data.batches.batching import collate
 from triptych.errors import UsageError
 from triptych.inspection import html
 from triptych.model.masks import PackedLayout
-from triptych.model.ops.kernels import plain_attend
+from triptych.model.positions import plain_rotate
 from triptych.presets.bert import PRESETS
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -34,25 +34,24 @@ def test_weights_are_those_of_the_forward_pass(preset: str) -> None:
     inputs = collate([encoded]).inputs
     expected = []
 
-    def note(module, given, keywords=None):
-        x = given[0]
-        rows = PackedLayout(inputs["source_lengths"])
-        expected.append(
-            plain_attend(module.project_self(x, rows.positions), None, module.heads, rows, rows)[1][
-                0
-            ]
-        )
+    def note(module: Any, given: tuple[Any, ...]) -> None:
+        x, positions = given[0], PackedLayout(inputs["source_lengths"]).positions
+        query = module.query(x).view(-1, module.heads, module.head_width)
+        key = module.key(x).view(-1, module.key_heads, module.head_width)
+        if module.rotary is not None:
+            angles = module.rotary.angles(positions)
+            query, key = plain_rotate(query, angles), plain_rotate(key, angles)
+        key = key.repeat_interleave(module.heads // module.key_heads, 1)
+        scores = torch.einsum("the,she->hts", query, key) / module.head_width**0.5
+        expected.append(scores.softmax(-1))
 
-    for block in toy.model.encoder.blocks:
-        original = block.self_attention.to_self
-        block.self_attention.to_self = lambda x, *rest, of=block.self_attention, call=original: (
-            note(of, (x,)),
-            call(x, *rest),
-        )[1]
+    hooks = [
+        block.self_attention.register_forward_pre_hook(note) for block in toy.model.encoder.blocks
+    ]
     with torch.no_grad():
         toy.model(**inputs)
-    for block in toy.model.encoder.blocks:
-        del block.self_attention.to_self
+    for hook in hooks:
+        hook.remove()
     trace = toy.trace(TEXTS[0])
     weights = trace.attention["encoder"]
     assert (

@@ -90,16 +90,13 @@ class Slots:
         slots: Tensor,
         keys: list[Tensor],
         values: list[Tensor],
-        fused: list[Any],
         cross: CrossKeys | None,
     ) -> None:
-        self.slots, self.keys, self.values, self.fused, self.cross = (
-            slots,
-            keys,
-            values,
-            fused,
-            cross,
-        )
+        self.slots, self.keys, self.values, self.cross = slots, keys, values, cross
+
+    def qkv(self, layer: int, attention: Any, x: Tensor) -> Any:
+        """As `DecoderState.qkv`, put together inside the program."""
+        return attention.qkv_weight(x)
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """As `DecoderState.append`."""
@@ -136,9 +133,8 @@ class Step(nn.Module):
         beams, D), logits (R * beams, V).
         """
         rows = x.shape[0] * x.shape[1]
-        fused = [block.self_attention.fused_now() for block in self.model.decoder.blocks]  # type: ignore[union-attr,operator]
         seen = None if cross is None else CrossKeys(cross[0], cross[1], slots, cross[2])
-        past = Slots(slots, keys, values, fused, seen)
+        past = Slots(slots, keys, values, seen)
         angles = (
             (cosine.reshape(rows, 1, -1), sine.reshape(rows, 1, -1)) if cosine.shape[2] else None
         )

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,12 +14,40 @@ from torch.nn import functional
 from .config import StackConfig
 from .linear import Linear
 from .masks import PackedLayout
-from .ops.kernels import DropoutRng, attend, attend_cached, plain_attend
+from .ops.kernels import CachedKeys, DropoutRng, attention, plain_attention
 from .ops.onednn import PrepackedLinear
 from .positions import Angles, Rotary, rotate
 
 # several projections of one input, as one product
 Fused = tuple[Tensor, Tensor | None] | PrepackedLinear
+
+
+@dataclass(slots=True)
+class Context:
+    """What the blocks of one pass share: where rows stand, where keys come from, what dropout
+    draws.
+
+    Over packed rows `layout` says which rows are one sequence. While decoding `cache` holds the
+    keys and values of earlier tokens, and the rows are the new tokens of `shape` (B, T).
+    """
+
+    layout: PackedLayout | None = None
+    memory: Tensor | None = None  # (M, D) states of the encoder
+    memory_layout: PackedLayout | None = None
+    angles: Angles | None = None  # of the rows' positions, where these are rotary
+    rng: DropoutRng | None = None  # None: nothing is dropped
+    # (K,) rising: the rows whose states are asked of an encoder's block
+    selected_rows: Tensor | None = None
+    # a DecoderState that made room for the new tokens, or what stands for one (`qkv`, `append`,
+    # `cross`)
+    cache: Any = None
+    shape: tuple[int, int] = (0, 0)
+    slot_bias: Tensor | None = None  # added to the scores of cached keys
+    layer: int = 0  # number of the block that runs
+    # where attention weights (B, H, T, S) are gathered, one entry a block
+    weights: list[Tensor] | None = None
+    weighs_memory: bool = False  # those of attention to the memory, else those of self-attention
+    weighed_layers: list[int] | None = None  # None: all
 
 
 class Attention(nn.Module):
@@ -27,7 +58,9 @@ class Attention(nn.Module):
     run as one product.
     """
 
-    def __init__(self, config: StackConfig, memory_width: int | None = None) -> None:
+    def __init__(
+        self, config: StackConfig, memory_width: int | None = None, is_causal: bool = False
+    ) -> None:
         super().__init__()
         self.heads, self.key_heads = config.heads, config.key_heads or config.heads
         if config.width % self.heads or self.heads % self.key_heads:
@@ -36,6 +69,7 @@ class Attention(nn.Module):
                 "fit: heads must divide width, and key_heads must divide heads."
             )
         self.head_width = config.width // self.heads  # E
+        self.is_causal, self.has_memory = is_causal, memory_width is not None
         source, keys = memory_width or config.width, self.key_heads * self.head_width
         self.query = Linear(config.width, config.width, config.bias)
         self.key = Linear(source, keys, config.bias)
@@ -46,158 +80,96 @@ class Attention(nn.Module):
         self.rotary = Rotary(self.head_width, config.rotary_base) if rotary else None
         self.prepacked_self: PrepackedLinear | None = None
 
+    def forward(self, x: Tensor, context: Context, residual: Tensor | None = None) -> Tensor:
+        """Mix what rows see: x (N, D) -> (N, D), of selected rows alone (K, D); with `residual`
+        added to it where that is given.
+        """
+        if self.has_memory:
+            query, keys = self._query_memory(x, context)
+            key_layout = context.memory_layout
+        else:
+            query, keys = self._query_self(x, context)
+            key_layout = context.layout
+        layout, selected = context.layout, context.selected_rows
+        if layout is not None and selected is not None:
+            layout = layout.some(selected)
+        if context.weights is not None and context.weighs_memory == self.has_memory:
+            assert layout is not None and key_layout is not None, "weights are of packed rows"
+            if context.weighed_layers is None or context.layer in context.weighed_layers:
+                found = plain_attention(query, keys, self.heads, layout, key_layout, self.is_causal)
+                context.weights.append(found[1])
+        mixed = attention(
+            query, keys, self.heads, layout, key_layout, self.is_causal, self.dropout, context.rng
+        ).reshape(-1, self.heads * self.head_width)
+        return self.output(mixed) if residual is None else self.output.added(mixed, residual)
+
+    def _query_self(self, x: Tensor, context: Context) -> tuple[Tensor, Any]:
+        """Queries, keys and values of the rows themselves, rotated where positions are rotary.
+
+        Returns (N, H + 2K, E) and None; of selected rows (K, H, E) and (N, 2K, E); while decoding
+        (B, T, H, E) and the cached keys.
+        """
+        selected, cache, angles = context.selected_rows, context.cache, context.angles
+        heads, key_heads = self.heads, self.key_heads
+        if selected is not None:
+            query = self.query(x.index_select(0, selected)).view(-1, heads, self.head_width)
+            keys = self.project_keys(x)
+            if self.rotary is not None and angles is not None:
+                query = rotate(query, (angles[0][selected], angles[1][selected]))
+                keys = rotate(keys, angles, key_heads)
+            return query, keys
+        fused = self.qkv_weight(x) if cache is None else cache.qkv(context.layer, self, x)
+        projected = self._project(x, fused)
+        if self.rotary is not None:
+            assert angles is not None, "rotary positions need to know where a token stands"
+            projected = rotate(projected, angles, heads + key_heads)
+        if cache is None:
+            return projected, None
+        query, key, value = projected.view(*context.shape, heads + 2 * key_heads, -1).split(
+            (heads, key_heads, key_heads), 2
+        )
+        keys, values = cache.append(context.layer, key, value)
+        return query.contiguous(), CachedKeys(keys, values, context.slot_bias)
+
+    def _query_memory(self, x: Tensor, context: Context) -> tuple[Tensor, Any]:
+        """Queries (N, H, E) of the rows and keys and values (M, 2K, E) of the memory; while
+        decoding (B, T, H, E) and the keys that are kept of it.
+        """
+        query = self.query(x).view(-1, self.heads, self.head_width)
+        if context.cache is None:
+            assert context.memory is not None, "a block with attention to a memory needs one"
+            return query, self.project_keys(context.memory)
+        cross, layer = context.cache.cross, context.layer
+        assert cross is not None, "a decoder with attention to a memory needs one"
+        query = query.view(*context.shape, self.heads, self.head_width)
+        return query, CachedKeys(cross.keys[layer], cross.values[layer], cross.bias)
+
+    def project_keys(self, memory: Tensor) -> Tensor:
+        """Keys and values: (M, D) -> (M, 2K, E)."""
+        return self._project(memory, _joined(memory.dtype, self.key, self.value))
+
+    def qkv_weight(self, x: Tensor) -> Fused:
+        """The weights of query, key and value as one product's, for the input `x`."""
+        prepacked = self.prepacked_self
+        if prepacked is not None and prepacked.fits(x):
+            return prepacked
+        return _joined(x.dtype, self.query, self.key, self.value)
+
     def prepack(self) -> None:
         if self.query.weight.shape[1] == self.key.weight.shape[1]:
-            self.prepacked_self = PrepackedLinear(*self.fused(self.query, self.key, self.value))
+            self.prepacked_self = PrepackedLinear(
+                *_joined(self.query.weight.dtype, self.query, self.key, self.value)
+            )
 
-    def fused(self, *parts: Linear) -> tuple[Tensor, Tensor | None]:
-        """The weights (and biases) of several projections as one product's."""
-        weight = torch.cat([part.weight for part in parts])
-        return weight, None if parts[0].bias is None else torch.cat(
-            [part.bias for part in parts if part.bias is not None]
-        )
-
-    def fused_self(self, precision: torch.dtype) -> Fused:
-        """Query, key and value as one product's, ready for use at every step of a search."""
-        if self.prepacked_self is not None and self.prepacked_self.precision == precision:
-            return self.prepacked_self
-        weight, offset = self.fused(self.query, self.key, self.value)
-        return weight.to(precision), None if offset is None else offset.to(precision)
-
-    def fused_now(self) -> tuple[Tensor, Tensor | None]:
-        """Query, key and value as one product's, from the weights as they are."""
-        return self.fused(self.query, self.key, self.value)
-
-    def project(self, x: Tensor, fused: Fused) -> Tensor:
+    def _project(self, x: Tensor, fused: Fused) -> Tensor:
         """(N, D) -> (N, heads of the parts, E)."""
         if isinstance(fused, PrepackedLinear):
             return fused(x).view(x.shape[0], -1, self.head_width)
-        weight, offset = fused
-        y = functional.linear(x, weight.to(x.dtype), None if offset is None else offset.to(x.dtype))
-        return y.view(x.shape[0], -1, self.head_width)
+        return functional.linear(x, *fused).view(x.shape[0], -1, self.head_width)
 
-    def project_self(
-        self,
-        x: Tensor,
-        positions: Tensor | None,
-        fused: Fused | None = None,
-        angles: Angles | None = None,
-    ) -> Tensor:
-        """(N, D) -> (N, H + 2K, E): queries, keys, values; queries and keys turned where positions
-        are rotary.
 
-        angles: of the positions, where they are known already, being the same in every layer; the
-            positions are not needed then.
-        """
-        if fused is None:
-            prepacked = self.prepacked_self
-            fused = (
-                prepacked
-                if prepacked is not None and prepacked.fits(x)
-                else self.fused(self.query, self.key, self.value)
-            )
-        projected = self.project(x, fused)
-        if self.rotary is None:
-            return projected
-        if angles is None:
-            assert positions is not None, "rotary positions need to know where a token stands"
-            angles = self.rotary.angles(positions)
-        return rotate(projected, angles, self.heads + self.key_heads)
-
-    def project_memory(self, memory: Tensor) -> Tensor:
-        """(M, D) -> (M, 2K, E): keys, values."""
-        return self.project(memory, self.fused(self.key, self.value))
-
-    def project_query(self, x: Tensor) -> Tensor:
-        """(N, D) -> (N, H, E)."""
-        return self.query(x).view(x.shape[0], self.heads, self.head_width)
-
-    def to_self(
-        self, x: Tensor, rows: PackedLayout, is_causal: bool, rng: DropoutRng | None
-    ) -> Tensor:
-        """Self-attention over packed rows: (N, D) -> (N, D), what `output` is to project."""
-        projected = self.project_self(x, rows.positions)
-        mixed = attend(
-            projected,
-            None,
-            self.heads,
-            rows,
-            rows,
-            is_causal=is_causal,
-            probability=self.dropout,
-            rng=rng,
-        )
-        return mixed.reshape(x.shape)
-
-    def to_self_from(
-        self, x: Tensor, rows: PackedLayout, selected_rows: Tensor, rng: DropoutRng | None
-    ) -> Tensor:
-        """`to_self` of the rows `selected_rows` (K,) alone, which look at all rows in both
-        directions: (N, D) -> (K, D).
-        """
-        query, memory = self.project_query(x.index_select(0, selected_rows)), self.project_memory(x)
-        if self.rotary is not None:
-            query = rotate(query, self.rotary.angles(rows.positions[selected_rows]))
-            memory = rotate(memory, self.rotary.angles(rows.positions), self.key_heads)
-        mixed = attend(
-            query,
-            memory,
-            self.heads,
-            rows.some(selected_rows),
-            rows,
-            probability=self.dropout,
-            rng=rng,
-        )
-        return mixed.reshape(selected_rows.numel(), -1)
-
-    def to_memory(
-        self,
-        x: Tensor,
-        rows: PackedLayout,
-        memory: Tensor,
-        memory_rows: PackedLayout,
-        rng: DropoutRng | None,
-    ) -> Tensor:
-        """Encoder-decoder attention: x (N, D) looks at memory (M, D) -> (N, D), what `output` is to
-        project.
-        """
-        mixed = attend(
-            self.project_query(x),
-            self.project_memory(memory),
-            self.heads,
-            rows,
-            memory_rows,
-            probability=self.dropout,
-            rng=rng,
-        )
-        return mixed.reshape(x.shape)
-
-    def step(self, query: Tensor, keys: Tensor, values: Tensor, mask_bias: Tensor | None) -> Tensor:
-        """query (B, T, H, E) against cached keys (R, K, S, E), B / R consecutive rows sharing each
-        -> (B * T, D), what `output` is to project.
-        """
-        return attend_cached(query, keys, values, mask_bias).reshape(
-            -1, self.heads * self.head_width
-        )
-
-    def weights(
-        self,
-        x: Tensor,
-        rows: PackedLayout,
-        memory: Tensor | None,
-        memory_rows: PackedLayout,
-        is_causal: bool,
-    ) -> Tensor:
-        """(B, H, T, S), recomputed exactly from queries and keys in x's precision."""
-        if memory is None:
-            return plain_attend(
-                self.project_self(x, rows.positions),
-                None,
-                self.heads,
-                rows,
-                rows,
-                is_causal=is_causal,
-            )[1]
-        return plain_attend(
-            self.project_query(x), self.project_memory(memory), self.heads, rows, memory_rows
-        )[1]
+def _joined(precision: torch.dtype, *parts: Linear) -> tuple[Tensor, Tensor | None]:
+    """The weights and biases of several projections as one product's, in `precision`."""
+    weight = torch.cat([part.weight for part in parts]).to(precision)
+    biases: list[Tensor] = [part.bias for part in parts if part.bias is not None]
+    return weight, torch.cat(biases).to(precision) if biases else None

@@ -7,22 +7,20 @@ post-norm (2017), pre-norm (Xiong et al. 2020) and both together share one strai
 
 from __future__ import annotations
 
-from typing import cast
+import dataclasses
 
 from torch import Tensor, nn
 
-from .attention import Attention
+from .attention import Attention, Context
 from .config import StackConfig
-from .feed_forward import feed_forward
-from .linear import Linear, norm
-from .masks import PackedLayout
+from .feed_forward import FeedForward
+from .linear import norm
 from .ops.kernels import DropoutRng, add_dropped
+from .positions import Angles
 
 
 class ResidualBranch(nn.Module):
-    """after(x + dropout(part(before(x)))): the slots around one part. Every part ends in a linear
-    map, which `join` applies.
-    """
+    """The slots around one part: after(x + dropout(part(before(x))))."""
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
@@ -31,87 +29,46 @@ class ResidualBranch(nn.Module):
         self.after = nn.Identity() if pre else norm(config)
         self.dropout = config.dropout
 
-    def join(self, x: Tensor, output: Linear, hidden: Tensor, rng: DropoutRng | None) -> Tensor:
-        """x (N, D); hidden (N, F) -> after(x + dropout(output(hidden)))."""
-        if rng is None:
-            return self.after(output.added(hidden, x))
-        return self.after(add_dropped(x, output(hidden), self.dropout, rng))
+    def forward(self, residual: Tensor, y: Tensor, rng: DropoutRng | None) -> Tensor:
+        """Join a branch to its residual, both (N, D): after(residual + dropout(y)). Without `rng`
+        the part has added the residual already, in one pass with its last product.
+        """
+        return self.after(y if rng is None else add_dropped(residual, y, self.dropout, rng))
 
 
 class Block(nn.Module):
-    """(N, D) -> (N, D) over packed rows."""
+    """(N, D) -> (N, D): the one way for training, selected rows, cached decoding and looking."""
 
     def __init__(self, config: StackConfig, is_causal: bool, memory_width: int | None) -> None:
         super().__init__()
         self.is_causal = is_causal
-        self.self_attention = Attention(config)
+        self.self_attention = Attention(config, is_causal=is_causal)
         self.self_attention_norm = ResidualBranch(config)
         self.cross_attention = None if memory_width is None else Attention(config, memory_width)
         self.cross_attention_norm = None if memory_width is None else ResidualBranch(config)
-        self.feed_forward = feed_forward(config)
+        self.feed_forward = FeedForward(config)
         self.feed_forward_norm = ResidualBranch(config)
 
-    def look_at_self(self, x: Tensor, rows: PackedLayout, rng: DropoutRng | None = None) -> Tensor:
-        slots, attention = self.self_attention_norm, self.self_attention
-        return slots.join(
-            x,
-            attention.output,
-            attention.to_self(slots.before(x), rows, self.is_causal, rng),
-            rng,
-        )
-
-    def read(
-        self, x: Tensor, rows: PackedLayout, selected_rows: Tensor, rng: DropoutRng | None
-    ) -> Tensor:
-        """The block's states of the rows `selected_rows` (K,) alone: (N, D) -> (K, D). For a last
-        block of an encoder, of which only these
-        are asked for: queries, output and feed-forward of the others are never computed.
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """x (N, D) -> (N, D). Of selected rows alone -> (K, D): queries, output and feed-forward of
+        the others are never computed.
         """
-        assert not self.is_causal and self.cross_attention is None, (
-            "a block that reads some rows is an encoder's"
-        )
-        slots, attention = self.self_attention_norm, self.self_attention
-        hidden = attention.to_self_from(slots.before(x), rows, selected_rows, rng)
-        return self.feed(
-            slots.join(x.index_select(0, selected_rows), attention.output, hidden, rng), rng
-        )
+        rng, selected, branch = context.rng, context.selected_rows, self.self_attention_norm
+        residual = x if selected is None else x.index_select(0, selected)
+        y = self.self_attention(branch.before(x), context, residual if rng is None else None)
+        x = branch(residual, y, rng)
+        branch = self.cross_attention_norm
+        if branch is not None and self.cross_attention is not None:
+            y = self.cross_attention(branch.before(x), context, x if rng is None else None)
+            x = branch(x, y, rng)
+        branch = self.feed_forward_norm
+        y = self.feed_forward(branch.before(x), rng, x if rng is None else None)
+        return branch(x, y, rng)
 
-    def look_at_memory(
-        self,
-        x: Tensor,
-        rows: PackedLayout,
-        memory: Tensor | None,
-        memory_rows: PackedLayout | None,
-        rng: DropoutRng | None = None,
-    ) -> Tensor:
-        slots, attention = self.cross_attention_norm, self.cross_attention
-        if slots is None or attention is None:
-            return x
-        assert memory is not None and memory_rows is not None, (
-            "a block with attention to a memory needs one"
-        )
-        return slots.join(
-            x,
-            attention.output,
-            attention.to_memory(slots.before(x), rows, memory, memory_rows, rng),
-            rng,
-        )
-
-    def feed(self, x: Tensor, rng: DropoutRng | None = None) -> Tensor:
-        slots, part = self.feed_forward_norm, self.feed_forward
-        return slots.join(x, part.output, part.hidden(slots.before(x), rng), rng)
-
-    def forward(
-        self,
-        x: Tensor,
-        rows: PackedLayout,
-        memory: Tensor | None,
-        memory_rows: PackedLayout | None,
-        rng: DropoutRng | None,
-    ) -> Tensor:
-        x = self.look_at_self(x, rows, rng)
-        x = self.look_at_memory(x, rows, memory, memory_rows, rng)
-        return self.feed(x, rng)
+    def memory_keys(self, memory: Tensor) -> Tensor:
+        """Keys and values of a memory, for a cache: (M, D) -> (M, 2K, E)."""
+        assert self.cross_attention is not None, "this decoder looks at no memory"
+        return self.cross_attention.project_keys(memory)
 
 
 class Stack(nn.Module):
@@ -126,20 +83,15 @@ class Stack(nn.Module):
         )
         self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()
 
-    def forward(
-        self,
-        x: Tensor,
-        rows: PackedLayout,
-        memory: Tensor | None = None,
-        memory_rows: PackedLayout | None = None,
-        rng: DropoutRng | None = None,
-        selected_rows: Tensor | None = None,
-    ) -> Tensor:
-        """(N, D) -> (N, D), or of the rows `selected_rows` (K,) alone (K, D)."""
-        last = len(self.blocks) - 1
-        for number, block in enumerate(self.blocks):
-            if selected_rows is not None and number == last:
-                x = cast(Block, block).read(x, rows, selected_rows, rng)
-            else:
-                x = block(x, rows, memory, memory_rows, rng)
+    def angles(self, positions: Tensor) -> Angles | None:
+        """The angles of positions (N,), the same in every block, where they are rotary."""
+        rotary = self.blocks[0].self_attention.rotary  # type: ignore[union-attr]
+        return None if rotary is None else rotary.angles(positions)  # type: ignore[operator,union-attr]
+
+    def forward(self, x: Tensor, context: Context, selected_rows: Tensor | None = None) -> Tensor:
+        """(N, D) -> (N, D), or of `selected_rows` (K,) of an encoder alone (K, D)."""
+        for context.layer, block in enumerate(self.blocks):
+            if selected_rows is not None and context.layer == len(self.blocks) - 1:
+                context = dataclasses.replace(context, selected_rows=selected_rows)
+            x = block(x, context)
         return self.final_norm(x)

@@ -99,7 +99,7 @@ class DecoderState:
     lengths: Tensor  # (B,) tokens read
     cross: CrossKeys | None
     beams: int
-    fused: list[Any]  # of each layer, the projections to query, key and value as one
+    weights: list[Any]  # of each layer, those of query, key and value as one product's
     began: int  # sources that it began with, before any of them ended
     # (B * T, D) states behind the last step's logits, where those were rounded
     last: Tensor | None = None
@@ -157,7 +157,7 @@ class DecoderState:
             torch.cat((a.lengths, b.lengths)),
             cross,
             a.beams,
-            a.fused,
+            a.weights,
             a.began + b.began,
         )
 
@@ -227,6 +227,12 @@ class DecoderState:
         keys.narrow(2, self.used, new).copy_(key.reshape(shape).transpose(1, 2))
         values.narrow(2, self.used, new).copy_(value.reshape(shape).transpose(1, 2))
         return keys, values
+
+    def qkv(self, layer: int, attention: Any, x: Tensor) -> Any:
+        """The weights of query, key and value of a layer as one product's, put together once."""
+        if self.weights[layer] is None:
+            self.weights[layer] = attention.qkv_weight(x)
+        return self.weights[layer]
 
     def advance(self, steps: int) -> None:
         self.lengths = self.lengths + steps

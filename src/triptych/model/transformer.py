@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .block import Block, Stack
+from .attention import Context
+from .block import Stack
 from .cache import CrossKeys, DecoderState, KVPool, Memory, length_bias, whole_lanes
 from .config import ModelConfig
 from .embeddings import InputEmbedding, TokenEmbedding
@@ -94,18 +95,6 @@ class Transformer(nn.Module):
     def _drawing(self) -> DropoutRng | None:
         return self.rng if self.training else None
 
-    def _encode(
-        self,
-        source: Tensor,
-        rows: PackedLayout,
-        segments: Tensor | None = None,
-        selected_rows: Tensor | None = None,
-    ) -> Tensor:
-        table = self.source_embedding or self.embedding
-        rng = self._drawing()
-        x = self.encoder_entrance(table(source), rows.positions, self.precision, rng, segments)
-        return self.encoder(x, rows, rng=rng, selected_rows=selected_rows)
-
     def forward(
         self,
         source: Tensor | None = None,
@@ -119,22 +108,41 @@ class Transformer(nn.Module):
         """Packed ids (M,) with lengths (B,), packed target ids (N,) with lengths -> states of the
         last stack (N or M, D).
 
-        segments (M,): which text of the input a source token belongs to. reads (K,) int64, rising:
-        the source rows whose states are asked for, of a model without a decoder -> (K, D). Arrays
-        that only the head reads are passed over.
+        segments (M,): which text of the input a source token belongs to. selected_rows (K,) int64,
+        rising: the source rows whose states are asked for, of a model without a decoder -> (K, D).
+        Arrays that only the head reads are passed over.
         """
-        memory = memory_rows = None
+        context = Context(rng=self.rng if self.training else None)
         if source is not None:
             assert source_lengths is not None, "source needs source_lengths"
-            memory_rows = PackedLayout(source_lengths)
-            memory = self._encode(source, memory_rows, segments, selected_rows)
+            x = self._enter_encoder(source, source_lengths, segments, context)
+            context.memory = self.encoder(x, context, selected_rows)
+            context.memory_layout = context.layout
         if target is None:
-            assert memory is not None, "forward needs a source or a target"
-            return memory
+            assert context.memory is not None, "forward needs a source or a target"
+            return context.memory
         assert target_lengths is not None, "target needs target_lengths"
-        rows, rng = PackedLayout(target_lengths), self._drawing()
-        x = self.decoder_entrance(self.embedding(target), rows.positions, self.precision, rng)
-        return self.decoder(x, rows, memory, memory_rows, rng)
+        x = self._enter_decoder(target, target_lengths, context)
+        return self.decoder(x, context)
+
+    def _enter_encoder(
+        self, source: Tensor, lengths: Tensor, segments: Tensor | None, context: Context
+    ) -> Tensor:
+        """Source ids (M,) as vectors (M, D); the context is told where they stand."""
+        context.layout = layout = PackedLayout(lengths)
+        context.angles = self.encoder.angles(layout.positions)
+        vectors = (self.source_embedding or self.embedding)(source)
+        return self.encoder_entrance(
+            vectors, layout.positions, self.precision, context.rng, segments
+        )
+
+    def _enter_decoder(self, target: Tensor, lengths: Tensor, context: Context) -> Tensor:
+        """Target ids (N,) as vectors (N, D); the context is told where they stand."""
+        context.layout = layout = PackedLayout(lengths)
+        context.angles = self.decoder.angles(layout.positions)
+        return self.decoder_entrance(
+            self.embedding(target), layout.positions, self.precision, context.rng
+        )
 
     def output_projection(self) -> tuple[Tensor, Tensor | None]:
         """Weight (V, D) and bias (V,) or None of the vocabulary projection."""
@@ -161,8 +169,13 @@ class Transformer(nn.Module):
 
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
         """inputs: packed "source" (M,) and "source_lengths" (B,)."""
-        rows = PackedLayout(inputs["source_lengths"])
-        return Memory(self._encode(inputs["source"], rows, inputs.get("segments")), rows)
+        context = Context(rng=self.rng if self.training else None)
+        x = self._enter_encoder(
+            inputs["source"], inputs["source_lengths"], inputs.get("segments"), context
+        )
+        states = self.encoder(x, context)
+        assert context.layout is not None, "the source has a layout"
+        return Memory(states, context.layout)
 
     def start(self, memory: Memory | None, rows: Tensor | int) -> DecoderState:
         """The state before the first token. rows: (B,) int64, the memory's row that each reads; or
@@ -177,15 +190,11 @@ class Transformer(nn.Module):
             [torch.empty(shape, dtype=self.precision, device=device) for _ in range(config.layers)]
             for _ in "kv"
         )
-        fused = [
-            block.self_attention.fused_self(self.precision)
-            for block in self.decoder.blocks
-            if isinstance(block, Block)
-        ]
         lengths = torch.zeros(count, dtype=torch.int64, device=device)
-        hidden = torch.empty(count, 0, dtype=self.precision, device=device)
+        bias = torch.empty(count, 0, dtype=self.precision, device=device)
         cross = None if memory is None else self._cross_keys(memory)
-        state = DecoderState(KVPool(keys, values), 0, hidden, lengths, cross, 1, fused, count)
+        weights: list[Any] = [None] * config.layers
+        state = DecoderState(KVPool(keys, values), 0, bias, lengths, cross, 1, weights, count)
         return (
             state
             if memory is None
@@ -195,14 +204,8 @@ class Transformer(nn.Module):
     def _cross_keys(self, memory: Memory) -> CrossKeys:
         keys, values, longest = [], [], whole_lanes(memory.rows.longest, self.precision)
         for block in self.decoder.blocks:
-            assert isinstance(block, Block) and block.cross_attention is not None, (
-                "this decoder looks at no memory"
-            )
-            attention = block.cross_attention
-            # (R, 2K, S, E)
-            padded = memory.rows.pad(attention.project_memory(memory.states), longest).transpose(
-                1, 2
-            )
+            projected = block.memory_keys(memory.states)  # type: ignore[operator]
+            padded = memory.rows.pad(projected, longest).transpose(1, 2)  # (R, 2K, S, E)
             first, second = padded.chunk(2, 1)
             keys.append(first.contiguous())
             values.append(second.contiguous())
@@ -224,29 +227,27 @@ class Transformer(nn.Module):
         x = self.decoder_entrance(
             self.embedding(tokens.reshape(-1)), positions, self.precision, None
         )
-        mask, compiled = state.extend(steps), self.compiled
-        rotary = self.decoder.blocks[0].self_attention.rotary  # type: ignore[union-attr]
-        angles = None if rotary is None else rotary.angles(positions)  # type: ignore[operator,union-attr]
-        done = None if compiled is None else compiled(x, angles, mask, state, steps)
-        x, logits = (
-            self.decode_layers(x, angles, (count, steps), mask, state) if done is None else done
-        )
+        bias, compiled = state.extend(steps), self.compiled
+        angles = self.decoder.angles(positions)
+        done = None if compiled is None else compiled(x, angles, bias, state, steps)
+        if done is None:
+            done = self.decode_layers(x, angles, (count, steps), bias, state)
+        x, logits = done
         state.advance(steps)
         state.last = None if logits.dtype == torch.float32 else x
         return logits.view(count, steps, -1), state
 
     def decode_layers(
-        self, x: Tensor, angles: Angles | None, shape: tuple[int, int], mask: Tensor, state: Any
+        self, x: Tensor, angles: Angles | None, shape: tuple[int, int], bias: Tensor, cache: Any
     ) -> tuple[Tensor, Tensor]:
         """New tokens (B * T, D) of `shape` (B, T) through the decoder -> last states (B * T, D),
         logits (B * T, V).
 
-        angles: of their positions, where these are rotary. state: a State that made room for them,
-        or what stands for one (`fused`, `append`, `cross`).
+        angles: of their positions, where these are rotary. cache: a DecoderState that made room for
+        them, or what stands for one (`qkv`, `append`, `cross`).
         """
-        for layer, block in enumerate(self.decoder.blocks):
-            x = self._step_block(block, layer, x, shape, state, mask, angles)  # type: ignore[arg-type]
-        x = self.decoder.final_norm(x)
+        context = Context(angles=angles, cache=cache, shape=shape, slot_bias=bias)
+        x = self.decoder(x, context)
         return x, self.project(x)
 
     def exact_logits(self, states: Tensor, tokens: Tensor) -> Tensor:
@@ -256,39 +257,6 @@ class Transformer(nn.Module):
         weight, offset = self.output_projection()
         found = torch.bmm(weight[tokens].float(), states.float()[:, :, None])[:, :, 0]
         return found if offset is None else found + offset[tokens].float()
-
-    def _step_block(
-        self,
-        block: Block,
-        layer: int,
-        x: Tensor,
-        shape: tuple[int, int],
-        state: Any,
-        mask: Tensor | None,
-        angles: Angles | None,
-    ) -> Tensor:
-        attention, slots = block.self_attention, block.self_attention_norm
-        heads, key_heads = attention.heads, attention.key_heads
-        projected = attention.project_self(slots.before(x), None, state.fused[layer], angles).view(
-            *shape, heads + 2 * key_heads, -1
-        )
-        query, key, value = projected.split((heads, key_heads, key_heads), 2)
-        keys, values = state.append(layer, key, value)
-        x = slots.join(
-            x, attention.output, attention.step(query.contiguous(), keys, values, mask), None
-        )
-        attention, slots = block.cross_attention, block.cross_attention_norm
-        if attention is not None and slots is not None:
-            cross = state.cross
-            assert cross is not None, "a decoder with attention to a memory needs one"
-            query = attention.project_query(slots.before(x)).view(*shape, heads, -1)
-            x = slots.join(
-                x,
-                attention.output,
-                attention.step(query, cross.keys[layer], cross.values[layer], cross.bias),
-                None,
-            )
-        return block.feed(x)
 
     # Looking inside -------------------------------------------------------------------------------
 
@@ -308,50 +276,20 @@ class Transformer(nn.Module):
         """(L, B, H, T, S) of `kind` "encoder", "decoder" or "cross", recomputed exactly from
         queries and keys.
         """
-        memory = memory_rows = None
+        found: list[Tensor] = []
+        context = Context(weighed_layers=layers)
         if source is not None and source_lengths is not None:
-            memory_rows = PackedLayout(source_lengths)
-            table = self.source_embedding or self.embedding
-            memory = self.encoder_entrance(
-                table(source), memory_rows.positions, self.precision, None, segments
+            x = self._enter_encoder(source, source_lengths, segments, context)
+            context.weights = found if kind == "encoder" else None
+            context.memory = self.encoder(x, context)
+            context.memory_layout = context.layout
+        if kind != "encoder":
+            assert target is not None and target_lengths is not None, (
+                f"attention of kind '{kind}' needs a target"
             )
-            if kind == "encoder":
-                return self._collect(self.encoder, kind, layers, memory, memory_rows, None, None)
-            memory = self.encoder(memory, memory_rows)
-        assert target is not None and target_lengths is not None, (
-            f"attention of kind '{kind}' needs a target"
-        )
-        rows = PackedLayout(target_lengths)
-        x = self.decoder_entrance(self.embedding(target), rows.positions, self.precision, None)
-        return self._collect(self.decoder, kind, layers, x, rows, memory, memory_rows)
-
-    def _collect(
-        self,
-        stack: Stack,
-        kind: str,
-        layers: list[int] | None,
-        x: Tensor,
-        rows: PackedLayout,
-        memory: Tensor | None,
-        memory_rows: PackedLayout | None,
-    ) -> Tensor:
-        found = []
-        for layer, block in enumerate(stack.blocks):
-            assert isinstance(block, Block)
-            wanted = layers is None or layer in layers
-            if wanted and kind != "cross":
-                before = block.self_attention_norm.before(x)
-                found.append(
-                    block.self_attention.weights(before, rows, None, rows, block.is_causal)
-                )
-            x = block.look_at_self(x, rows)
-            if wanted and kind == "cross":
-                attention, slots = block.cross_attention, block.cross_attention_norm
-                assert attention is not None and slots is not None and memory_rows is not None, (
-                    "there is no memory to look at"
-                )
-                found.append(attention.weights(slots.before(x), rows, memory, memory_rows, False))
-            x = block.feed(block.look_at_memory(x, rows, memory, memory_rows))
+            x = self._enter_decoder(target, target_lengths, context)
+            context.weights, context.weighs_memory = found, kind == "cross"
+            self.decoder(x, context)
         return torch.stack(found)
 
 

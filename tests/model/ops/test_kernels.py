@@ -24,8 +24,8 @@ def test_self_attention_equals_the_plain_form(
     torch.manual_seed(1)
     rows = lengths(*sizes)
     x = torch.randn(rows.total, heads + 2 * key_heads, 8, dtype=torch.float64, requires_grad=True)
-    fast = kernels.attend(x, None, heads, rows, rows, is_causal=is_causal)
-    plain, weights = kernels.plain_attend(x, None, heads, rows, rows, is_causal=is_causal)
+    fast = kernels.attention(x, None, heads, rows, rows, is_causal=is_causal)
+    plain, weights = kernels.plain_attention(x, None, heads, rows, rows, is_causal=is_causal)
     torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
     upstream = torch.randn_like(fast)
     torch.testing.assert_close(
@@ -40,8 +40,8 @@ def test_attention_to_a_memory_equals_the_plain_form() -> None:
     rows, memory_rows = lengths(5, 3, 7), lengths(2, 6, 1)
     query = torch.randn(15, 4, 8, dtype=torch.float64, requires_grad=True)
     memory = torch.randn(9, 4, 8, dtype=torch.float64, requires_grad=True)
-    fast = kernels.attend(query, memory, 4, rows, memory_rows)
-    plain, _ = kernels.plain_attend(query, memory, 4, rows, memory_rows)
+    fast = kernels.attention(query, memory, 4, rows, memory_rows)
+    plain, _ = kernels.plain_attention(query, memory, 4, rows, memory_rows)
     torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
     upstream = torch.randn_like(fast)
     for a, b in zip(
@@ -57,7 +57,7 @@ def test_attention_dropout_has_the_derivative_of_what_it_computed() -> None:
     def run(value: torch.Tensor) -> torch.Tensor:
         rng = kernels.DropoutRng()
         rng.seed(3)
-        return kernels.attend(value, None, 2, rows, rows, probability=0.3, rng=rng)
+        return kernels.attention(value, None, 2, rows, rows, probability=0.3, rng=rng)
 
     assert torch.autograd.gradcheck(run, (x,))
 
@@ -72,8 +72,8 @@ def test_blocks_of_a_causal_sequence_equal_the_plain_form(
     rows = lengths(*sizes)
     assert len(kernels._blocks(rows.longest, rows.longest, True)) == -(-rows.longest // 4)
     x = torch.randn(rows.total, heads + 2 * key_heads, 8, dtype=torch.float64, requires_grad=True)
-    fast = kernels.attend(x, None, heads, rows, rows, is_causal=True)
-    plain, _ = kernels.plain_attend(x, None, heads, rows, rows, is_causal=True)
+    fast = kernels.attention(x, None, heads, rows, rows, is_causal=True)
+    plain, _ = kernels.plain_attention(x, None, heads, rows, rows, is_causal=True)
     torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
     upstream = torch.randn_like(fast)
     torch.testing.assert_close(
@@ -91,7 +91,7 @@ def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(
     def run(value: torch.Tensor) -> torch.Tensor:
         rng = kernels.DropoutRng()
         rng.seed(3)
-        return kernels.attend(value, None, 2, rows, rows, is_causal=True, probability=0.3, rng=rng)
+        return kernels.attention(value, None, 2, rows, rows, is_causal=True, probability=0.3, rng=rng)
 
     assert torch.autograd.gradcheck(run, (x,))
 

@@ -1,7 +1,8 @@
 """The few places where the hardware decides how a formula is computed, each beside its plain
 reference.
 
-`DropoutRng` draws dropout bits; `attend` is scaled dot-product attention over packed rows;
+`DropoutRng` draws dropout bits; `attention` is scaled dot-product attention over packed rows, or of
+new tokens to cached keys;
 `projected_cross_entropy` is the vocabulary projection and its loss in one pass. Plain references
 (`plain_*`) compute the same formulas with ordinary operations; tests hold the pairs together.
 """
@@ -9,14 +10,14 @@ reference.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..masks import PackedLayout, allowed, bias
+from ..masks import PackedLayout, allowed
 
 BLOCK = 128  # queries of a causal sequence that are computed together
 # logits computed at a time: rows x vocabulary that stay in the last-level cache
@@ -114,7 +115,7 @@ def add_dropped(residual: Tensor, x: Tensor, probability: float, rng: DropoutRng
     return _DropoutAdd.apply(residual, x, _keep(x.detach(), probability, rng))  # type: ignore[return-value]
 
 
-class _Attend(torch.autograd.Function):
+class _Attention(torch.autograd.Function):
     """softmax(scale Q K^T + bias) V over packed rows, with its derivative written out.
 
     Padding exists only inside. Gathers go both ways by index, so the backward needs no scattered
@@ -129,36 +130,45 @@ class _Attend(torch.autograd.Function):
         query: Tensor,
         memory: Tensor | None,
         heads: int,
+        key_heads: int,
         queries: PackedLayout,
         keys: PackedLayout,
+        places: tuple[Tensor, ...],
         mask: Tensor | None,
-        is_causal: bool,
+        blocks: list[tuple[int, int, int]],
         probability: float,
         rng: DropoutRng | None,
     ) -> Tensor:
-        own = memory is None
-        source = query if own else memory
-        width, key_heads = (
-            query.shape[2],
-            ((query.shape[1] - heads) if own else source.shape[1]) // 2,
+        source = (query if memory is None else memory).reshape(-1, query.shape[2])
+        (b, t, s), width = (queries.count, queries.longest, keys.longest), query.shape[2]
+        groups = heads // key_heads
+        # (BK, G, T, E), (BK, S, E), (BK, S, E)
+        q = (
+            query.reshape(-1, width)
+            .index_select(0, places[0])
+            .view(b * key_heads, groups, t, width)
         )
-        first = heads if own else 0
-        b, t, s, groups = queries.count, queries.longest, keys.longest, heads // key_heads
-        q = _gather(query, queries, 0, heads).view(b * key_heads, groups, t, width)
-        k = _gather(source, keys, first, key_heads).view(b * key_heads, s, width)
-        v = _gather(source, keys, first + key_heads, key_heads).view(b * key_heads, s, width)
-        kept, out = [], []
-        for start, end, seen in _blocks(t, s, is_causal):
-            part, size = _rows(q, start, end), end - start
-            shown = (
-                None
-                if mask is None
-                else mask[:, :, start:end, :seen]
-                if mask.shape[2] > 1
-                else mask
-            )
+        k = source.index_select(0, places[1]).view(b * key_heads, s, width)
+        v = source.index_select(0, places[2]).view(b * key_heads, s, width)
+        factor, kept, out = 1.0 / math.sqrt(width), [], []
+        for start, end, seen in blocks:
+            size = end - start
             # (BK, GT, S)
-            weights = _softmax_scores(part, k[:, :seen], shown, (b, key_heads, groups, size, seen))
+            scores = torch.baddbmm(
+                q.new_empty(()),
+                q[:, :, start:end].reshape(b * key_heads, groups * size, width),
+                k[:, :seen].transpose(1, 2),
+                beta=0,
+                alpha=factor,
+            )
+            if mask is not None:
+                shown = mask[:, :, start:end, :seen] if mask.shape[2] > 1 else mask
+                bias = torch.zeros(shown.shape, dtype=q.dtype, device=q.device)
+                bias.masked_fill_(~shown, float("-inf"))
+                scores.view(b, key_heads, groups, size, seen).add_(bias[:, :, None])
+            weights = torch.softmax(scores, -1)
+            if mask is not None and not bool(shown.any(-1).all()):
+                weights = weights.nan_to_num_(nan=0.0)  # a fully masked row gives zeros
             # rows of no token: zero, so that they give nothing to anyone's gradient
             if not queries.dense:
                 weights.view(b, heads, size, seen).mul_(queries.real[:, None, start:end, None])
@@ -168,27 +178,19 @@ class _Attend(torch.autograd.Function):
             out.append(mixed.view(b * key_heads, groups, size, width))
             kept += [weights, keep]
         ctx.save_for_backward(q, k, v, *kept)
-        ctx.sizes = (
-            own,
-            heads,
-            key_heads,
-            queries,
-            keys,
-            query.shape,
-            None if memory is None else memory.shape,
-            is_causal,
-        )
-        # (N, H, E)
-        return _ungather(out[0] if len(out) == 1 else torch.cat(out, 2), queries, heads)
+        ctx.sizes = (heads, key_heads, queries, keys, query.shape, blocks)
+        ctx.memory_shape = None if memory is None else memory.shape
+        whole = (out[0] if len(out) == 1 else torch.cat(out, 2)).reshape(-1, width)
+        return whole.index_select(0, places[3]).view(queries.total, heads, width)  # (N, H, E)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         q, k, v, *kept = ctx.saved_tensors
-        own, heads, key_heads, queries, keys, query_shape, memory_shape, is_causal = ctx.sizes
+        heads, key_heads, queries, keys, query_shape, blocks = ctx.sizes
         grad = _gather(grads[0].contiguous(), queries, 0, heads).view(q.shape)
         parts, grad_k, grad_v = [], torch.empty(0), torch.empty(0)
-        blocks = list(enumerate(_blocks(q.shape[2], k.shape[1], is_causal)))
-        for number, (start, end, seen) in reversed(blocks):  # the last one sees all keys
+        # the last block sees all keys
+        for number, (start, end, seen) in reversed(list(enumerate(blocks))):
             weights, keep = kept[2 * number : 2 * number + 2]
             own_q, own_grad = _rows(q, start, end), _rows(grad, start, end)
             dropped = weights if keep is None else weights * keep
@@ -212,11 +214,11 @@ class _Attend(torch.autograd.Function):
         grad_q = parts[0] if len(parts) == 1 else torch.cat(parts[::-1], 2)
         grad_query = grad_q.new_empty(query_shape)
         grad_query[:, :heads] = _ungather(grad_q, queries, heads)
-        grad_memory = None if own else grad_q.new_empty(memory_shape)
+        grad_memory = None if ctx.memory_shape is None else grad_q.new_empty(ctx.memory_shape)
         into, first = (grad_query, heads) if grad_memory is None else (grad_memory, 0)
         into[:, first : first + key_heads] = _ungather(grad_k, keys, key_heads)
         into[:, first + key_heads :] = _ungather(grad_v, keys, key_heads)
-        return grad_query, grad_memory, None, None, None, None, None, None, None
+        return grad_query, grad_memory, *(9 * (None,))
 
 
 def _blocks(queries: int, keys: int, is_causal: bool) -> list[tuple[int, int, int]]:
@@ -250,55 +252,68 @@ def _ungather(x: Tensor, rows: PackedLayout, heads: int) -> Tensor:
     )
 
 
-def _softmax_scores(q: Tensor, k: Tensor, mask: Tensor | None, sizes: tuple[int, ...]) -> Tensor:
-    """softmax(Q K^T / sqrt(E)) with `mask` (B or 1, 1, T or 1, S); a fully masked row gives zeros,
-    not NaN.
-    """
-    factor = 1.0 / math.sqrt(q.shape[-1])
-    scores = torch.baddbmm(q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=factor)
-    if mask is None:
-        return torch.softmax(scores, -1)
-    scores.view(sizes).add_(bias(mask, q.dtype)[:, :, None])
-    weights = torch.softmax(scores, -1)
-    if bool(mask.any(-1).all()):
-        return weights
-    return weights.nan_to_num_(nan=0.0)
+class CachedKeys(NamedTuple):
+    """Keys and values (R, K, S, E) that a cache holds, and what is added to their scores."""
+
+    keys: Tensor
+    values: Tensor
+    bias: Tensor | None
 
 
-def attend(
+def attention(
     query: Tensor,
-    memory: Tensor | None,
+    keys: Tensor | CachedKeys | None,
     heads: int,
-    queries: PackedLayout,
-    keys: PackedLayout,
-    *,
+    queries: PackedLayout | None = None,
+    key_layout: PackedLayout | None = None,
     is_causal: bool = False,
     probability: float = 0.0,
     rng: DropoutRng | None = None,
 ) -> Tensor:
-    """Multi-head scaled dot-product attention over packed rows (Vaswani et al. 2017, section 3.2).
+    """Mix values by scaled dot-product attention (Vaswani et al. 2017, section 3.2).
 
-    Self-attention: query (N, H + 2K, E) holds queries, keys and values, memory None, keys is
-    queries. Attention to an
-    encoder: query (N, H, E), memory (M, 2K, E) holds keys and values. Returns (N, H, E). Fully
-        masked rows give zeros.
+    Self-attention over packed rows: query (N, H + 2K, E) holds queries, keys and values, keys is
+    None and both layouts are the same. Attention to a memory: query (N, H, E), keys (M, 2K, E)
+    holds keys and values. Returns (N, H, E). Fully masked rows give zeros. To cached keys: query
+    (B, T, H, E) -> (B, T, H, E).
     """
-    mask = allowed(queries, keys, is_causal)
-    return _Attend.apply(
-        query.contiguous(), memory, heads, queries, keys, mask, is_causal, probability, rng
-    )  # type: ignore[return-value]
+    if isinstance(keys, CachedKeys):
+        return attend_cached(query, *keys)
+    assert queries is not None and key_layout is not None, "packed rows have a layout"
+    total, first = (query.shape[1], heads) if keys is None else (keys.shape[1], 0)
+    key_heads = (total - first) // 2
+    places = (
+        queries.head_index(query.shape[1], 0, heads),
+        key_layout.head_index(total, first, key_heads),
+        key_layout.head_index(total, first + key_heads, key_heads),
+        queries.pack_index(heads),
+    )
+    mask = allowed(queries, key_layout, is_causal)
+    blocks = _blocks(queries.longest, key_layout.longest, is_causal)
+    return _Attention.apply(  # type: ignore[return-value]
+        query.contiguous(),
+        keys,
+        heads,
+        key_heads,
+        queries,
+        key_layout,
+        places,
+        mask,
+        blocks,
+        probability,
+        rng,
+    )
 
 
-def plain_attend(
+def plain_attention(
     query: Tensor,
     memory: Tensor | None,
     heads: int,
     queries: PackedLayout,
     keys: PackedLayout,
-    *,
     is_causal: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """The reference of `attend` without dropout: (N, H, E) and the weights (B, H, T, S), zero
+    """The reference of `attention` without dropout: (N, H, E) and the weights (B, H, T, S), zero
     outside real tokens.
     """
     source = query if memory is None else memory
