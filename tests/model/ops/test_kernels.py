@@ -97,11 +97,14 @@ def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(
 
 
 def test_a_fully_masked_row_gives_zeros() -> None:
-    query = torch.randn(2, 2, 4)
-    weights = kernels._softmax_scores(
-        query, query, torch.tensor([[[[True, False], [False, False]]]]), (1, 2, 1, 2, 2)
-    )
-    assert weights[:, 1].abs().max() == 0 and torch.isfinite(weights).all()
+    """The first sequence has a memory of no token."""
+    query = torch.randn(4, 2, 4, requires_grad=True)
+    keys = torch.randn(2, 4, 4, requires_grad=True)
+    mixed = kernels.attention(query, keys, 2, lengths(2, 2), lengths(0, 2))
+    assert mixed[:2].abs().max() == 0 and mixed[2:].abs().min() > 0
+    mixed.sum().backward()
+    assert query.grad is not None and keys.grad is not None
+    assert torch.isfinite(query.grad).all() and torch.isfinite(keys.grad).all()
 
 
 def test_masks_come_from_lengths() -> None:
