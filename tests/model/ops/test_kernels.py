@@ -91,7 +91,9 @@ def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(
     def run(value: torch.Tensor) -> torch.Tensor:
         rng = kernels.DropoutRng()
         rng.seed(3)
-        return kernels.attention(value, None, 2, rows, rows, is_causal=True, probability=0.3, rng=rng)
+        return kernels.attention(
+            value, None, 2, rows, rows, is_causal=True, probability=0.3, rng=rng
+        )
 
     assert torch.autograd.gradcheck(run, (x,))
 
