@@ -190,7 +190,7 @@ def test_micro_batches_are_one_batch(tmp_path: Path) -> None:
     gradients = []
     for job, given in ((whole, pieces), (split, cut)):
         job.batches.next_batches = lambda count, given=given: given  # type: ignore[method-assign]
-        job.model.rng.bytes = lambda count, device: torch.full((count,), 255, dtype=torch.uint8)  # type: ignore[union-attr, assignment]
+        job.model.rng.keep = lambda x, probability: torch.ones_like(x)  # type: ignore[union-attr, assignment]
         told = finish(job)
         gradients.append(next(progress for progress in told if progress.event == "step"))
     assert math.isclose(gradients[0].loss, gradients[1].loss, rel_tol=1e-6)
@@ -228,7 +228,7 @@ def test_lack_of_memory_changes_no_result(tmp_path: Path) -> None:
     runs = []
     for name in ("plain", "scarce"):
         job = make_job(tmp_path / name, steps=5, batch_tokens=128, validates=False, epsilon=1e-4)
-        job.model.rng.bytes = lambda count, device: torch.full((count,), 255, dtype=torch.uint8)  # type: ignore[union-attr, assignment]
+        job.model.rng.keep = lambda x, probability: torch.ones_like(x)  # type: ignore[union-attr, assignment]
         if name == "scarce":
             forward = job.model.forward
 
@@ -270,13 +270,13 @@ def test_other_errors_are_not_swallowed(tmp_path: Path) -> None:
 def test_not_a_number_names_step_layer_and_batch(tmp_path: Path) -> None:
     job = make_job(tmp_path / "run", validates=False)
     feed = job.model.decoder.blocks[0].feed_forward  # type: ignore[union-attr, index]
-    hidden, calls = feed.hidden, [0]
+    forward, calls = feed.forward, [0]
 
     def poisoned(*given: Any, **named: Any) -> torch.Tensor:
         calls[0] += 1
-        return hidden(*given, **named) * (float("nan") if calls[0] > 14 else 1.0)
+        return forward(*given, **named) * (float("nan") if calls[0] > 14 else 1.0)
 
-    feed.hidden = poisoned  # type: ignore[union-attr, method-assign]
+    feed.forward = poisoned  # type: ignore[union-attr, method-assign]
     with pytest.raises(TrainingError) as caught:
         finish(job)
     text = str(caught.value)

@@ -94,9 +94,9 @@ class Slots:
     ) -> None:
         self.slots, self.keys, self.values, self.cross = slots, keys, values, cross
 
-    def qkv(self, layer: int, attention: Any, x: Tensor) -> Any:
-        """As `DecoderState.qkv`, put together inside the program."""
-        return attention.qkv_weight(x)
+    def joined(self, layer: int, attention: Any, x: Tensor) -> Any:
+        """As `DecoderState.joined`, put together inside the program."""
+        return attention.joined(x)
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """As `DecoderState.append`."""

@@ -38,7 +38,7 @@ class Context:
     rng: DropoutRng | None = None  # None: nothing is dropped
     # (K,) rising: the rows whose states are asked of an encoder's block
     selected_rows: Tensor | None = None
-    # a DecoderState that made room for the new tokens, or what stands for one (`qkv`, `append`,
+    # a DecoderState that made room for the new tokens, or what stands for one (`joined`, `append`,
     # `cross`)
     cache: Any = None
     shape: tuple[int, int] = (0, 0)
@@ -84,92 +84,77 @@ class Attention(nn.Module):
         """Mix what rows see: x (N, D) -> (N, D), of selected rows alone (K, D); with `residual`
         added to it where that is given.
         """
-        if self.has_memory:
-            query, keys = self._query_memory(x, context)
-            key_layout = context.memory_layout
-        else:
-            query, keys = self._query_self(x, context)
-            key_layout = context.layout
-        layout, selected = context.layout, context.selected_rows
-        if layout is not None and selected is not None:
-            layout = layout.some(selected)
-        if context.weights is not None and context.weighs_memory == self.has_memory:
-            assert layout is not None and key_layout is not None, "weights are of packed rows"
-            if context.weighed_layers is None or context.layer in context.weighed_layers:
-                found = plain_attention(query, keys, self.heads, layout, key_layout, self.is_causal)
-                context.weights.append(found[1])
+        cache, angles, selected = context.cache, context.angles, context.selected_rows
+        layout = key_layout = context.layout
+        keys: Tensor | CachedKeys | None = None
+        if selected is None and not self.has_memory:
+            weight = self.joined(x) if cache is None else cache.joined(context.layer, self, x)
+            query = self.project(x, weight)  # (N, H + 2K, E)
+            if self.rotary is not None and angles is not None:
+                query = rotate(query, angles, self.heads + self.key_heads)
+            if cache is not None:
+                sizes = (self.heads, self.key_heads, self.key_heads)
+                query, *new = query.view(*context.shape, sum(sizes), -1).split(sizes, 2)
+                query = query.contiguous()  # (B, T, H, E)
+                held = cache.append(context.layer, *new)
+                keys = CachedKeys(held[0], held[1], context.slot_bias)
+        else:  # queries of some rows to keys of others
+            rows = x if selected is None else x.index_select(0, selected)
+            query = self.query(rows).view(*rows.shape[:-1], self.heads, self.head_width)
+            if selected is not None:
+                keys = self.project(x, self.joined(x, without_query=True))
+                if self.rotary is not None and angles is not None:
+                    query = rotate(query, (angles[0][selected], angles[1][selected]))
+                    keys = rotate(keys, angles, self.key_heads)
+                assert layout is not None, "selected rows are of packed rows"
+                layout = layout.some(selected)
+            elif cache is None:
+                assert context.memory is not None, "a block with attention to a memory needs one"
+                weight = self.joined(context.memory, without_query=True)
+                keys, key_layout = self.project(context.memory, weight), context.memory_layout
+            else:
+                query = query.view(*context.shape, self.heads, self.head_width)
+                keys = cache.cross.of_layer(context.layer)
+        if context.weights is not None:
+            self._weigh(query, keys, context, layout, key_layout)
         mixed = attention(
             query, keys, self.heads, layout, key_layout, self.is_causal, self.dropout, context.rng
-        ).reshape(-1, self.heads * self.head_width)
-        return self.output(mixed) if residual is None else self.output.added(mixed, residual)
-
-    def _query_self(self, x: Tensor, context: Context) -> tuple[Tensor, Any]:
-        """Queries, keys and values of the rows themselves, rotated where positions are rotary.
-
-        Returns (N, H + 2K, E) and None; of selected rows (K, H, E) and (N, 2K, E); while decoding
-        (B, T, H, E) and the cached keys.
-        """
-        selected, cache, angles = context.selected_rows, context.cache, context.angles
-        heads, key_heads = self.heads, self.key_heads
-        if selected is not None:
-            query = self.query(x.index_select(0, selected)).view(-1, heads, self.head_width)
-            keys = self.project_keys(x)
-            if self.rotary is not None and angles is not None:
-                query = rotate(query, (angles[0][selected], angles[1][selected]))
-                keys = rotate(keys, angles, key_heads)
-            return query, keys
-        fused = self.qkv_weight(x) if cache is None else cache.qkv(context.layer, self, x)
-        projected = self._project(x, fused)
-        if self.rotary is not None:
-            assert angles is not None, "rotary positions need to know where a token stands"
-            projected = rotate(projected, angles, heads + key_heads)
-        if cache is None:
-            return projected, None
-        query, key, value = projected.view(*context.shape, heads + 2 * key_heads, -1).split(
-            (heads, key_heads, key_heads), 2
         )
-        keys, values = cache.append(context.layer, key, value)
-        return query.contiguous(), CachedKeys(keys, values, context.slot_bias)
+        return self.output(mixed.reshape(-1, self.heads * self.head_width), residual=residual)
 
-    def _query_memory(self, x: Tensor, context: Context) -> tuple[Tensor, Any]:
-        """Queries (N, H, E) of the rows and keys and values (M, 2K, E) of the memory; while
-        decoding (B, T, H, E) and the keys that are kept of it.
-        """
-        query = self.query(x).view(-1, self.heads, self.head_width)
-        if context.cache is None:
-            assert context.memory is not None, "a block with attention to a memory needs one"
-            return query, self.project_keys(context.memory)
-        cross, layer = context.cache.cross, context.layer
-        assert cross is not None, "a decoder with attention to a memory needs one"
-        query = query.view(*context.shape, self.heads, self.head_width)
-        return query, CachedKeys(cross.keys[layer], cross.values[layer], cross.bias)
+    def _weigh(
+        self,
+        query: Tensor,
+        keys: Any,
+        context: Context,
+        layout: PackedLayout | None,
+        key_layout: PackedLayout | None,
+    ) -> None:
+        """Gather this block's attention weights, where they are wanted."""
+        wanted = context.weighed_layers is None or context.layer in context.weighed_layers
+        if context.weighs_memory == self.has_memory and wanted and context.weights is not None:
+            assert layout is not None and key_layout is not None, "weights are of packed rows"
+            found = plain_attention(query, keys, self.heads, layout, key_layout, self.is_causal)
+            context.weights.append(found[1])
 
-    def project_keys(self, memory: Tensor) -> Tensor:
-        """Keys and values: (M, D) -> (M, 2K, E)."""
-        return self._project(memory, _joined(memory.dtype, self.key, self.value))
+    def project(self, x: Tensor, weight: Fused) -> Tensor:
+        """Apply several projections as one product: (N, D) -> (N, heads of the parts, E)."""
+        y = weight(x) if isinstance(weight, PrepackedLinear) else functional.linear(x, *weight)
+        return y.view(x.shape[0], -1, self.head_width)
 
-    def qkv_weight(self, x: Tensor) -> Fused:
-        """The weights of query, key and value as one product's, for the input `x`."""
-        prepacked = self.prepacked_self
+    def joined(self, x: Tensor, without_query: bool = False) -> Fused:
+        """The weights of query, key and value, or of key and value, as one product's of `x`."""
+        prepacked = None if without_query or torch.is_grad_enabled() else self.prepacked_self
         if prepacked is not None and prepacked.fits(x):
             return prepacked
-        return _joined(x.dtype, self.query, self.key, self.value)
+        parts = (self.key, self.value) if without_query else (self.query, self.key, self.value)
+        weight = torch.cat([part.weight for part in parts]).to(x.dtype)
+        biases: list[Tensor] = [part.bias for part in parts if part.bias is not None]
+        return weight, torch.cat(biases).to(x.dtype) if biases else None
 
     def prepack(self) -> None:
         if self.query.weight.shape[1] == self.key.weight.shape[1]:
-            self.prepacked_self = PrepackedLinear(
-                *_joined(self.query.weight.dtype, self.query, self.key, self.value)
-            )
-
-    def _project(self, x: Tensor, fused: Fused) -> Tensor:
-        """(N, D) -> (N, heads of the parts, E)."""
-        if isinstance(fused, PrepackedLinear):
-            return fused(x).view(x.shape[0], -1, self.head_width)
-        return functional.linear(x, *fused).view(x.shape[0], -1, self.head_width)
-
-
-def _joined(precision: torch.dtype, *parts: Linear) -> tuple[Tensor, Tensor | None]:
-    """The weights and biases of several projections as one product's, in `precision`."""
-    weight = torch.cat([part.weight for part in parts]).to(precision)
-    biases: list[Tensor] = [part.bias for part in parts if part.bias is not None]
-    return weight, torch.cat(biases).to(precision) if biases else None
+            self.prepacked_self = None
+            weight = self.joined(self.query.weight)
+            assert isinstance(weight, tuple), "nothing is prepacked yet"
+            self.prepacked_self = PrepackedLinear(*weight)

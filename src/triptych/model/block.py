@@ -16,7 +16,7 @@ from .config import StackConfig
 from .feed_forward import FeedForward
 from .linear import norm
 from .ops.kernels import DropoutRng, add_dropped
-from .positions import Angles
+from .positions import Rotary
 
 
 class ResidualBranch(nn.Module):
@@ -68,7 +68,8 @@ class Block(nn.Module):
     def memory_keys(self, memory: Tensor) -> Tensor:
         """Keys and values of a memory, for a cache: (M, D) -> (M, 2K, E)."""
         assert self.cross_attention is not None, "this decoder looks at no memory"
-        return self.cross_attention.project_keys(memory)
+        part = self.cross_attention
+        return part.project(memory, part.joined(memory, without_query=True))
 
 
 class Stack(nn.Module):
@@ -82,11 +83,8 @@ class Stack(nn.Module):
             Block(config, is_causal, memory_width) for _ in range(config.layers)
         )
         self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()
-
-    def angles(self, positions: Tensor) -> Angles | None:
-        """The angles of positions (N,), the same in every block, where they are rotary."""
-        rotary = self.blocks[0].self_attention.rotary  # type: ignore[union-attr]
-        return None if rotary is None else rotary.angles(positions)  # type: ignore[operator,union-attr]
+        rotary, width = config.positions == "rotary", config.width // config.heads
+        self.rotary = Rotary(width, config.rotary_base) if rotary else None
 
     def forward(self, x: Tensor, context: Context, selected_rows: Tensor | None = None) -> Tensor:
         """(N, D) -> (N, D), or of `selected_rows` (K,) of an encoder alone (K, D)."""

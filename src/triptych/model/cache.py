@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .masks import PackedLayout
+from .ops.kernels import CachedKeys
 
 # of a vector register: softmax over rows that are not whole multiples takes several times as long
 LANE_BYTES = 64
@@ -40,6 +41,10 @@ class CrossKeys:
     values: list[Tensor]
     lengths: Tensor
     bias: Tensor | None
+
+    def of_layer(self, layer: int) -> CachedKeys:
+        """Keys and values of one layer (R, K, S, E), and the bias of their scores."""
+        return CachedKeys(self.keys[layer], self.values[layer], self.bias)
 
     def select(self, sources: Tensor) -> CrossKeys:
         lengths = self.lengths[sources]
@@ -228,10 +233,10 @@ class DecoderState:
         values.narrow(2, self.used, new).copy_(value.reshape(shape).transpose(1, 2))
         return keys, values
 
-    def qkv(self, layer: int, attention: Any, x: Tensor) -> Any:
+    def joined(self, layer: int, attention: Any, x: Tensor) -> Any:
         """The weights of query, key and value of a layer as one product's, put together once."""
         if self.weights[layer] is None:
-            self.weights[layer] = attention.qkv_weight(x)
+            self.weights[layer] = attention.joined(x)
         return self.weights[layer]
 
     def advance(self, steps: int) -> None:

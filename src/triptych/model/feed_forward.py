@@ -25,8 +25,7 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor, rng: DropoutRng | None, residual: Tensor | None = None) -> Tensor:
         """x (N, D) -> (N, D), with `residual` added to it where that is given."""
         if self.gate is None:
-            hidden = self.inner.activated(x, self.activation)  # (N, F)
+            hidden = self.inner(x, self.activation)  # (N, F)
         else:
-            hidden = self.gate.activated(x, self.activation) * self.inner(x)
-        hidden = dropout(hidden, self.dropout, rng)
-        return self.output(hidden) if residual is None else self.output.added(hidden, residual)
+            hidden = self.gate(x, self.activation) * self.inner(x)
+        return self.output(dropout(hidden, self.dropout, rng), residual=residual)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import StackConfig
-from .ops.onednn import ACTIVATIONS as PACKED_ACTIVATIONS
+from .ops.onednn import ACTIVATIONS as PREPACKED
 from .ops.onednn import PrepackedLinear
 
 
@@ -41,25 +41,22 @@ class Linear(nn.Module):
     def prepack(self) -> None:
         self.prepacked = PrepackedLinear(self.weight, self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., inputs) -> (..., outputs)."""
-        if self.prepacked is not None and self.prepacked.fits(x):
-            return self.prepacked(x)
-        return functional.linear(
-            x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype)
-        )
-
-    def activated(self, x: Tensor, activation: str) -> Tensor:
-        """activation(y): one of ACTIVATIONS."""
-        if self.prepacked is not None and self.prepacked.fits(x):
-            return self.prepacked(x, *PACKED_ACTIVATIONS[activation])
-        return ACTIVATIONS[activation](self(x))
-
-    def added(self, x: Tensor, residual: Tensor) -> Tensor:
-        """residual + y."""
-        if self.prepacked is not None and self.prepacked.fits(x) and residual.dtype == x.dtype:
-            return self.prepacked.added(x, residual)
-        return residual + self(x)
+    def forward(
+        self, x: Tensor, activation: str | None = None, residual: Tensor | None = None
+    ) -> Tensor:
+        """x (..., inputs) -> activation(y) or residual + y (..., outputs); activation: one of
+        ACTIVATIONS.
+        """
+        prepacked = self.prepacked
+        if prepacked is not None and not torch.is_grad_enabled() and prepacked.fits(x):
+            if residual is not None and residual.dtype == x.dtype:
+                return prepacked.added(x, residual)
+            y = prepacked(x) if activation is None else prepacked(x, *PREPACKED[activation])
+        else:
+            bias = None if self.bias is None else self.bias.to(x.dtype)
+            y = functional.linear(x, self.weight.to(x.dtype), bias)
+            y = y if activation is None else ACTIVATIONS[activation](y)
+        return y if residual is None else residual + y
 
 
 class LayerNorm(nn.Module):

@@ -7,8 +7,6 @@ begins; only attention asks it for the padded form.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import torch
 from torch import Tensor
 
@@ -21,51 +19,32 @@ class PackedLayout:
     """
 
     def __init__(self, lengths: Tensor) -> None:
+        device = lengths.device
         self.lengths = lengths
         self.count = lengths.numel()  # B
         self.longest = int(lengths.max()) if self.count else 0  # T
         self.total = int(lengths.sum())  # N
         self.dense = self.total == self.count * self.longest  # no padding would be needed
-        self._index: dict[tuple[int, int, int], Tensor] = {}
-
-    @cached_property
-    def starts(self) -> Tensor:
-        """(B,) first row of each sequence."""
-        return self.lengths.cumsum(0) - self.lengths
-
-    @cached_property
-    def sequence(self) -> Tensor:
-        """(N,) which sequence a row belongs to."""
-        return torch.repeat_interleave(
-            torch.arange(self.count, device=self.lengths.device),
-            self.lengths,
-            output_size=self.total,
+        self.starts = lengths.cumsum(0) - lengths  # (B,) first row of each sequence
+        # (N,) which sequence a row belongs to
+        self.sequence = torch.repeat_interleave(
+            torch.arange(self.count, device=device), lengths, output_size=self.total
         )
-
-    @cached_property
-    def positions(self) -> Tensor:
-        """(N,) position of a row in its own sequence, from 0."""
-        return torch.arange(self.total, device=self.lengths.device) - self.starts[self.sequence]
+        # (N,) position of a row in its own sequence, from 0
+        self.positions = torch.arange(self.total, device=device) - self.starts[self.sequence]
+        steps = torch.arange(self.longest, device=device)
+        self.real = steps[None] < lengths[:, None]  # (B, T) a real token stands here
+        # (B, T) row at each padded place; a place past the end repeats a real row, which attention
+        # masks. The last sequence may have no row at all.
+        places = self.starts[:, None] + torch.minimum(steps[None], lengths[:, None] - 1).clamp_min(
+            0
+        )
+        self.padded = places.clamp_max(self.total - 1)
+        self._index: dict[tuple[int, int, int], Tensor] = {}
 
     def some(self, selected_rows: Tensor) -> PackedLayout:
         """The layout of the rows `selected_rows` (K,) alone, which rise."""
         return PackedLayout(torch.bincount(self.sequence[selected_rows], minlength=self.count))
-
-    @cached_property
-    def _padded(self) -> Tensor:
-        """(B, T) row at each padded place; a place past the end repeats a real row (attention masks
-        it).
-        """
-        steps = torch.arange(self.longest, device=self.lengths.device)
-        places = self.starts[:, None] + torch.minimum(
-            steps[None], self.lengths[:, None] - 1
-        ).clamp_min(0)
-        return places.clamp_max(self.total - 1)  # the last sequence may have no row at all
-
-    @cached_property
-    def real(self) -> Tensor:
-        """(B, T) bool: a real token stands here."""
-        return torch.arange(self.longest, device=self.lengths.device)[None] < self.lengths[:, None]
 
     def head_index(self, total: int, first: int, heads: int) -> Tensor:
         """(B * heads * T,) places in a (N * total, E) table that give heads `first`..`first +
@@ -74,7 +53,7 @@ class PackedLayout:
         key = (total, first, heads)
         if key not in self._index:
             head = torch.arange(first, first + heads, device=self.lengths.device)
-            self._index[key] = (self._padded[:, None, :] * total + head[None, :, None]).reshape(-1)
+            self._index[key] = (self.padded[:, None, :] * total + head[None, :, None]).reshape(-1)
         return self._index[key]
 
     def pack_index(self, heads: int) -> Tensor:
@@ -118,7 +97,8 @@ def allowed(queries: PackedLayout, keys: PackedLayout, is_causal: bool) -> Tenso
     """(B or 1, 1, T or 1, S) bool of the pairs that may attend, or None when all may."""
     mask = None if keys.dense else keys.real[:, None, None, :]
     if is_causal:
-        triangle = causal(queries.longest, keys.longest, keys.lengths.device)[None, None]
+        size, device = (queries.longest, keys.longest), keys.lengths.device
+        triangle = torch.ones(size, dtype=torch.bool, device=device).tril()[None, None]
         mask = triangle if mask is None else mask & triangle
     return mask
 

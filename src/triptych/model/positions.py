@@ -98,26 +98,23 @@ class _Rotate(torch.autograd.Function):
         cosine, sine = cosine.chunk(2, -1)[1], sine.chunk(2, -1)[1]  # (N, 1, E/2)
         ctx.save_for_backward(cosine, sine)
         ctx.heads = heads
-        return _turned(x, cosine, sine, heads)
+        count, _, width = x.shape
+        # (N, heads, 2, E/2)
+        halves = x[:, :heads].to(torch.float32, copy=True).view(count, heads, 2, width // 2)
+        across = halves * sine[:, :, None]
+        halves.mul_(cosine[:, :, None])
+        halves[:, :, 0].sub_(across[:, :, 1])
+        halves[:, :, 1].add_(across[:, :, 0])
+        out = torch.empty_like(x)
+        out[:, :heads] = halves.view(count, heads, width)
+        out[:, heads:] = x[:, heads:]
+        return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         cosine, sine = ctx.saved_tensors
-        return _turned(grads[0], cosine, -sine, ctx.heads), None, None, None
-
-
-def _turned(x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
-    count, _, width = x.shape
-    # (N, heads, 2, E/2)
-    halves = x[:, :heads].to(torch.float32, copy=True).view(count, heads, 2, width // 2)
-    across = halves * sine[:, :, None]
-    halves.mul_(cosine[:, :, None])
-    halves[:, :, 0].sub_(across[:, :, 1])
-    halves[:, :, 1].add_(across[:, :, 0])
-    out = torch.empty_like(x)
-    out[:, :heads] = halves.view(count, heads, width)
-    out[:, heads:] = x[:, heads:]
-    return out
+        angles = torch.cat((cosine, cosine), -1), torch.cat((sine, -sine), -1)
+        return _Rotate.apply(grads[0], *angles, ctx.heads), None, None, None  # type: ignore[return-value]
 
 
 def plain_rotate(x: Tensor, angles: Angles) -> Tensor:

@@ -115,34 +115,34 @@ class Transformer(nn.Module):
         context = Context(rng=self.rng if self.training else None)
         if source is not None:
             assert source_lengths is not None, "source needs source_lengths"
-            x = self._enter_encoder(source, source_lengths, segments, context)
+            x = self._enter(True, source, source_lengths, context, segments)
             context.memory = self.encoder(x, context, selected_rows)
             context.memory_layout = context.layout
         if target is None:
             assert context.memory is not None, "forward needs a source or a target"
             return context.memory
         assert target_lengths is not None, "target needs target_lengths"
-        x = self._enter_decoder(target, target_lengths, context)
+        x = self._enter(False, target, target_lengths, context)
         return self.decoder(x, context)
 
-    def _enter_encoder(
-        self, source: Tensor, lengths: Tensor, segments: Tensor | None, context: Context
+    def _enter(
+        self,
+        is_source: bool,
+        ids: Tensor,
+        lengths: Tensor,
+        context: Context,
+        segments: Tensor | None = None,
     ) -> Tensor:
-        """Source ids (M,) as vectors (M, D); the context is told where they stand."""
+        """Ids (N,) of the source or the target as vectors (N, D); the context is told where they
+        stand.
+        """
+        stack = self.encoder if is_source else self.decoder
+        enter = self.encoder_entrance if is_source else self.decoder_entrance
+        table = self.source_embedding if is_source else None
         context.layout = layout = PackedLayout(lengths)
-        context.angles = self.encoder.angles(layout.positions)
-        vectors = (self.source_embedding or self.embedding)(source)
-        return self.encoder_entrance(
-            vectors, layout.positions, self.precision, context.rng, segments
-        )
-
-    def _enter_decoder(self, target: Tensor, lengths: Tensor, context: Context) -> Tensor:
-        """Target ids (N,) as vectors (N, D); the context is told where they stand."""
-        context.layout = layout = PackedLayout(lengths)
-        context.angles = self.decoder.angles(layout.positions)
-        return self.decoder_entrance(
-            self.embedding(target), layout.positions, self.precision, context.rng
-        )
+        context.angles = None if stack.rotary is None else stack.rotary.angles(layout.positions)
+        vectors = (self.embedding if table is None else table)(ids)
+        return enter(vectors, layout.positions, self.precision, context.rng, segments)
 
     def output_projection(self) -> tuple[Tensor, Tensor | None]:
         """Weight (V, D) and bias (V,) or None of the vocabulary projection."""
@@ -170,9 +170,8 @@ class Transformer(nn.Module):
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
         """inputs: packed "source" (M,) and "source_lengths" (B,)."""
         context = Context(rng=self.rng if self.training else None)
-        x = self._enter_encoder(
-            inputs["source"], inputs["source_lengths"], inputs.get("segments"), context
-        )
+        source, lengths = inputs["source"], inputs["source_lengths"]
+        x = self._enter(True, source, lengths, context, inputs.get("segments"))
         states = self.encoder(x, context)
         assert context.layout is not None, "the source has a layout"
         return Memory(states, context.layout)
@@ -228,7 +227,8 @@ class Transformer(nn.Module):
             self.embedding(tokens.reshape(-1)), positions, self.precision, None
         )
         bias, compiled = state.extend(steps), self.compiled
-        angles = self.decoder.angles(positions)
+        rotary = self.decoder.rotary
+        angles = None if rotary is None else rotary.angles(positions)
         done = None if compiled is None else compiled(x, angles, bias, state, steps)
         if done is None:
             done = self.decode_layers(x, angles, (count, steps), bias, state)
@@ -244,7 +244,7 @@ class Transformer(nn.Module):
         logits (B * T, V).
 
         angles: of their positions, where these are rotary. cache: a DecoderState that made room for
-        them, or what stands for one (`qkv`, `append`, `cross`).
+        them, or what stands for one (`joined`, `append`, `cross`).
         """
         context = Context(angles=angles, cache=cache, shape=shape, slot_bias=bias)
         x = self.decoder(x, context)
@@ -279,7 +279,7 @@ class Transformer(nn.Module):
         found: list[Tensor] = []
         context = Context(weighed_layers=layers)
         if source is not None and source_lengths is not None:
-            x = self._enter_encoder(source, source_lengths, segments, context)
+            x = self._enter(True, source, source_lengths, context, segments)
             context.weights = found if kind == "encoder" else None
             context.memory = self.encoder(x, context)
             context.memory_layout = context.layout
@@ -287,7 +287,7 @@ class Transformer(nn.Module):
             assert target is not None and target_lengths is not None, (
                 f"attention of kind '{kind}' needs a target"
             )
-            x = self._enter_decoder(target, target_lengths, context)
+            x = self._enter(False, target, target_lengths, context)
             context.weights, context.weighs_memory = found, kind == "cross"
             self.decoder(x, context)
         return torch.stack(found)

@@ -70,7 +70,7 @@ def test_blocks_of_a_causal_sequence_equal_the_plain_form(
     monkeypatch.setattr(kernels, "BLOCK", 4)
     torch.manual_seed(1)
     rows = lengths(*sizes)
-    assert len(kernels._blocks(rows.longest, rows.longest, True)) == -(-rows.longest // 4)
+    assert rows.longest >= kernels.BLOCK
     x = torch.randn(rows.total, heads + 2 * key_heads, 8, dtype=torch.float64, requires_grad=True)
     fast = kernels.attention(x, None, heads, rows, rows, is_causal=True)
     plain, _ = kernels.plain_attention(x, None, heads, rows, rows, is_causal=True)

@@ -48,12 +48,12 @@ def test_what_follows_a_product_is_the_same_in_one_pass(
     residuals = [torch.randn(len(x), 40).to(precision) for x in given]
     with torch.no_grad():
         plain = [
-            (layer.activated(x, activation), layer.added(x, y))
+            (layer(x, activation), layer(x, residual=y))
             for x, y in zip(given, residuals, strict=True)
         ]
         layer.prepack()
         packed = [
-            (layer.activated(x, activation), layer.added(x, y))
+            (layer(x, activation), layer(x, residual=y))
             for x, y in zip(given, residuals, strict=True)
         ]
     atol, rtol = (1e-5, 1e-5) if precision == torch.float32 else (0.05, 0.02)  # one rounding less

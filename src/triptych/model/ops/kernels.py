@@ -10,6 +10,7 @@ new tokens to cached keys;
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,21 +41,31 @@ class DropoutRng:
         self._numpy = np.random.Generator(np.random.SFC64(seed))
         self._torch: torch.Generator | None = None
 
-    def bytes(self, count: int, device: torch.device) -> Tensor:
-        """(count,) uint8, uniform."""
+    def keep(self, x: Tensor, probability: float) -> Tensor:
+        """x's shape and dtype: 0 where dropped, else the factor that keeps the mean. Probabilities
+        move in steps of 1/256.
+
+        Of bf16 on a CPU it is the factor's bit pattern times 0 or 1, in numpy: torch has no fast
+        way from bytes or booleans to 16 bits. Elsewhere comparing into a float tensor avoids
+        boolean operands, which convert at six times the cost of the multiplication.
+        """
+        threshold = max(1, min(255, round(probability * 256)))  # bytes below this are dropped
+        factor, count, device = 256.0 / (256 - threshold), x.numel(), x.device
         if device.type == "cpu":
             words = self._numpy.bit_generator.random_raw((count + 7) // 8)
-            return torch.from_numpy(words.view(np.uint8))[:count]
-        if self._torch is None or self._torch.device != device:
-            self._torch = torch.Generator(device).manual_seed(self._seed)
-        return torch.randint(
-            0, 256, (count,), dtype=torch.uint8, device=device, generator=self._torch
-        )
-
-
-def keep_threshold(probability: float) -> int:
-    """Bytes below this are dropped; dropout probabilities move in steps of 1/256."""
-    return max(1, min(255, round(probability * 256)))
+            drawn = torch.from_numpy(words.view(np.uint8))[:count].view(x.shape)
+        else:
+            if self._torch is None or self._torch.device != device:
+                self._torch = torch.Generator(device).manual_seed(self._seed)
+            drawn = torch.randint(
+                0, 256, x.shape, dtype=torch.uint8, device=device, generator=self._torch
+            )
+        if x.dtype == torch.bfloat16 and device.type == "cpu":
+            bits = torch.tensor(factor, dtype=x.dtype).view(torch.int16).numpy()
+            return torch.from_numpy(
+                np.multiply((drawn.numpy() >= threshold).view(np.int8), bits, dtype=np.int16)
+            ).view(x.dtype)
+        return torch.ge(drawn, threshold, out=torch.empty_like(x)).mul_(factor)
 
 
 class _Dropout(torch.autograd.Function):
@@ -81,38 +92,20 @@ class _DropoutAdd(torch.autograd.Function):
         return grads[0], grads[0] * keep, None
 
 
-def _keep(x: Tensor, probability: float, rng: DropoutRng) -> Tensor:
-    """x's shape and dtype: 0 where dropped, else the factor that keeps the mean.
-
-    Of bf16 on a CPU it is the factor's bit pattern times 0 or 1, in numpy: torch has no fast way
-    from bytes or booleans to 16 bits. Elsewhere comparing into a float tensor avoids boolean
-    operands, which convert at six times the cost of the multiplication.
-    """
-    threshold = keep_threshold(probability)
-    factor = 256.0 / (256 - threshold)
-    drawn = rng.bytes(x.numel(), x.device).view(x.shape)
-    if x.dtype == torch.bfloat16 and x.device.type == "cpu":
-        bits = torch.tensor(factor, dtype=x.dtype).view(torch.int16).numpy()
-        return torch.from_numpy(
-            np.multiply((drawn.numpy() >= threshold).view(np.int8), bits, dtype=np.int16)
-        ).view(x.dtype)
-    return torch.ge(drawn, threshold, out=torch.empty_like(x)).mul_(factor)
-
-
 def dropout(x: Tensor, probability: float, rng: DropoutRng | None) -> Tensor:
     """Zero each element with `probability`, scale the others up. `rng` None: nothing is
     dropped.
     """
     if rng is None or probability == 0.0:
         return x
-    return _Dropout.apply(x, _keep(x.detach(), probability, rng))  # type: ignore[return-value]
+    return _Dropout.apply(x, rng.keep(x.detach(), probability))  # type: ignore[return-value]
 
 
 def add_dropped(residual: Tensor, x: Tensor, probability: float, rng: DropoutRng | None) -> Tensor:
     """residual + dropout(x): the residual connection (Vaswani et al. 2017, section 5.4)."""
     if rng is None or probability == 0.0:
         return residual + x
-    return _DropoutAdd.apply(residual, x, _keep(x.detach(), probability, rng))  # type: ignore[return-value]
+    return _DropoutAdd.apply(residual, x, rng.keep(x.detach(), probability))  # type: ignore[return-value]
 
 
 class _Attention(torch.autograd.Function):
@@ -172,7 +165,7 @@ class _Attention(torch.autograd.Function):
             # rows of no token: zero, so that they give nothing to anyone's gradient
             if not queries.dense:
                 weights.view(b, heads, size, seen).mul_(queries.real[:, None, start:end, None])
-            keep = None if rng is None or not probability else _keep(weights, probability, rng)
+            keep = None if rng is None or not probability else rng.keep(weights, probability)
             # (BK, GT, E)
             mixed = torch.bmm(weights if keep is None else weights * keep, v[:, :seen])
             out.append(mixed.view(b * key_heads, groups, size, width))
@@ -219,18 +212,6 @@ class _Attention(torch.autograd.Function):
         into[:, first : first + key_heads] = _ungather(grad_k, keys, key_heads)
         into[:, first + key_heads :] = _ungather(grad_v, keys, key_heads)
         return grad_query, grad_memory, *(9 * (None,))
-
-
-def _blocks(queries: int, keys: int, is_causal: bool) -> list[tuple[int, int, int]]:
-    """(start, end of the queries, number of keys they may see) of parts that are computed one after
-    the other.
-    """
-    if not is_causal or queries != keys or queries <= BLOCK:
-        return [(0, queries, keys)]
-    return [
-        (start, min(start + BLOCK, queries), min(start + BLOCK, queries))
-        for start in range(0, queries, BLOCK)
-    ]
 
 
 def _rows(x: Tensor, start: int, end: int) -> Tensor:
@@ -289,7 +270,12 @@ def attention(
         queries.pack_index(heads),
     )
     mask = allowed(queries, key_layout, is_causal)
-    blocks = _blocks(queries.longest, key_layout.longest, is_causal)
+    # (start, end of the queries, number of keys they may see), computed one after the other
+    queried, seen = queries.longest, key_layout.longest
+    blocks = [(0, queried, seen)]
+    if is_causal and queried == seen and queried > BLOCK:
+        ends = [*range(BLOCK, queried, BLOCK), queried]
+        blocks = [(start, end, end) for start, end in pairwise([0, *ends])]
     return _Attention.apply(  # type: ignore[return-value]
         query.contiguous(),
         keys,
