@@ -43,7 +43,7 @@ def ours(run: Path, work: Path, kind: str, case: tuple[int, int], batch_tokens: 
     import numpy as np
 
     from triptych.cli.predict import DECODING_ARENAS
-    from triptych.data.batches.batching import Encoded
+    from triptych.data.batches.encoded import Encoded
     from triptych.inference.loading import load
     from triptych.runs.allocator import keep_freed_memory
 

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from language_model_speed import train_for
-from triptych.data.batches.batching import Encoded
+from triptych.data.batches.encoded import Encoded
 from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
 from triptych.model.build import build

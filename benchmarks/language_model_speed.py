@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from triptych.data.batches.batching import Encoded
+    from triptych.data.batches.encoded import Encoded
 
 HERE = Path(__file__).resolve().parent
 SHAPES = {
@@ -77,7 +77,7 @@ def train_for(
     """
     import torch
 
-    from triptych.data.batches.batching import MicroBatches
+    from triptych.data.batches.order import MicroBatches
     from triptych.model.heads.tokens import NextToken
     from triptych.runs.run import Run
     from triptych.tasks import language_modelling
@@ -136,7 +136,7 @@ def ours(
     import numpy as np
     import torch
 
-    from triptych.data.batches.batching import Encoded
+    from triptych.data.batches.encoded import Encoded
     from triptych.model.config import ModelConfig, StackConfig
     from triptych.model.transformer import Transformer
 

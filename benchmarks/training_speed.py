@@ -63,7 +63,8 @@ def ours(work: Path, seconds: float, updates: int, precision: str) -> dict[str, 
     import numpy as np
     import torch
 
-    from triptych.data.batches.batching import Encoded, MicroBatches, collate
+    from triptych.data.batches.encoded import Encoded, collate
+    from triptych.data.batches.order import MicroBatches
     from triptych.model.config import ModelConfig, StackConfig
     from triptych.model.heads.tokens import NextToken
     from triptych.model.transformer import Transformer

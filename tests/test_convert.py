@@ -19,7 +19,7 @@ from torch import nn
 
 from toy_folder import CONFIG, WORDS, tensors, write
 from triptych.convert import export_run, import_folder, open_origin
-from triptych.data.batches.batching import Encoded
+from triptych.data.batches.encoded import Encoded
 from triptych.data.example import Example
 from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.errors import RunError, UsageError

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from triptych.convert import export_run, import_folder
-from triptych.data.batches.batching import collate
+from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.inference.loading import load
 from triptych.inference.predictor import Predictor

@@ -7,7 +7,7 @@ import pytest
 import torch
 from toy_classifier import LABELS, TEXTS, predictor
 
-from triptych.data.batches.batching import collate
+from triptych.data.batches.encoded import collate
 from triptych.inspection.attribution import Attribution, attribute, together, vectors_of
 from triptych.inspection.scores import label_score
 

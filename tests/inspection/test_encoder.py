@@ -17,7 +17,7 @@ from toy_classifier import LABELS, TEXTS, predictor
 
 from triptych.cli.inspect import LOOKS
 from triptych.cli.inspect_shown import Options
-from triptych.data.batches.batching import collate
+from triptych.data.batches.encoded import collate
 from triptych.errors import UsageError
 from triptych.inspection import html
 from triptych.model.masks import PackedLayout

@@ -16,7 +16,7 @@ from torch import Tensor
 from toy_classifier import LABELS, task
 from toy_tasks import SPEECH, TEXT, VALUES, example, predictor
 
-from triptych.data.batches.batching import Encoded, collate
+from triptych.data.batches.encoded import Encoded, collate
 from triptych.decoding.chain import Chain, marginals
 from triptych.errors import UsageError
 from triptych.inference.predictor import Predictor

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from toy_folder import word_piece
-from triptych.data.batches.batching import collate
+from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.data.tokenizers.imported import ImportedTokenizer
 from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers

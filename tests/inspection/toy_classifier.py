@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from triptych.data.batches.batching import Batch, Encoded
+from triptych.data.batches.encoded import Batch, Encoded
 from triptych.data.example import Example
 from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.data.batches.batching import Encoded, MicroBatches, collate, joined
+from triptych.data.batches.encoded import Encoded, collate, joined
+from triptych.data.batches.order import MicroBatches
 from triptych.data.example import Example
 from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.data.batches.batching import collate
+from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.settings import DecodingSettings

@@ -10,7 +10,7 @@ import pytest
 import torch
 from toy_trees import blocks
 
-from triptych.data.batches.batching import collate
+from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.data.formats.conllu import examples_of, what_is_wrong
 from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers

@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy_chat import TAGS, network, predictor_of, talk, tokenizers_with
 
-from triptych.data.batches.batching import collate
+from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.data.tokenizers.subwords import Tokenizers
 from triptych.errors import DataError, UsageError

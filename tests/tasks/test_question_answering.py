@@ -17,7 +17,7 @@ import itertools
 
 from toy_reading import predictor, question, tokenizers
 
-from triptych.data.batches.batching import collate
+from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.errors import DataError, UsageError
 from triptych.presets import configure

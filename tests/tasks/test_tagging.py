@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triptych.data.batches.batching import collate
+from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.data.formats import bio
 from triptych.data.segmentation import words as rules

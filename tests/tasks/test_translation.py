@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.data.batches.batching import Encoded, collate
+from triptych.data.batches.encoded import Encoded, collate
 from triptych.data.example import FIELDS, Example
 from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.decoding.hypothesis import Hypothesis

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from triptych.data.batches.batching import Encoded, MicroBatches, collate
+from triptych.data.batches.encoded import Encoded, collate
+from triptych.data.batches.order import MicroBatches
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.heads.tokens import NextToken

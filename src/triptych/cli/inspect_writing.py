@@ -100,7 +100,7 @@ def beam_tree(predictor: Predictor, example: Example, settings: DecodingSettings
     """The tree of the search for the answer to `example`, where it is a beam search; else
     nothing.
     """
-    from ..data.batches.batching import collate
+    from ..data.batches.encoded import collate
     from ..inspection.beam_tree import tree_of_answer, tree_of_writing
     from ..inspection.html import Picture
     from ..inspection.views import beam as beam_svg

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from ..data.batches.batching import Encoded, collate, length_batches
+from ..data.batches.encoded import Encoded, collate
+from ..data.batches.order import length_batches
 from ..data.example import FIELDS, Example, not_texts, texts_of
 from ..data.formats.messages import messages_of
 from ..data.tokenizers.subwords import Tokenizers
@@ -38,9 +39,7 @@ CHUNK = 2000  # examples that are encoded and sorted by length together
 
 @dataclass(kw_only=True)
 class Predictor:
-    """A model with everything that turns text into tensors and back. `decoding` are the run's
-    defaults.
-    """
+    """A model with all that turns text into tensors and back. `decoding`: the run's defaults."""
 
     model: Any
     head: Any

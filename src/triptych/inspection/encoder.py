@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data.batches.batching import Encoded, collate
+from ..data.batches.encoded import Encoded, collate
 from .attribution import attribute, exact, together
 from .scores import Scored, Scorer
 from .trace import Pieces, Trace, cells, regroup

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..data.batches.batching import Encoded
+from ..data.batches.encoded import Encoded
 from ..data.example import Example
 from ..data.formats.bio import OUTSIDE
 from ..data.tokenizers.subwords import Tokenizer

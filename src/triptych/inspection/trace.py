@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from ..data.batches.batching import collate
+from ..data.batches.encoded import collate
 from ..data.example import Example
 from ..data.tokenizers.subwords import Tokenizers
 from ..decoding.hypothesis import Hypothesis

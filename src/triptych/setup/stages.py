@@ -1,6 +1,4 @@
-"""From a Recipe to a Job: data, labels, tokenizers, model, batches, validation, run folder. For
-recipe and cli alone.
-"""
+"""From a Recipe to a Job: data, tokenizers, model, batches, run. For recipe and cli alone."""
 
 from __future__ import annotations
 
@@ -18,7 +16,8 @@ import numpy as np
 import torch
 
 from ..convert import open_origin
-from ..data.batches.batching import Encoded, MicroBatches, collate, length_batches
+from ..data.batches.encoded import Encoded, collate
+from ..data.batches.order import MicroBatches, length_batches
 from ..data.batches.shards import Shards
 from ..data.batches.streaming import Corpus, resolved
 from ..data.example import FIELDS, Example, texts_of

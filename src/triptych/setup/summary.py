@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..data.batches.batching import Encoded
+from ..data.batches.encoded import Encoded
 from ..data.batches.shards import Shards
 from ..data.sets import catalog
 from ..presets import parameter_count

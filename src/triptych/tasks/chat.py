@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batches.batching import Batch, Encoded
+from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.messages import ROLES
 from ..data.tokenizers.subwords import Tokenizers

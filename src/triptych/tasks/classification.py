@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batches.batching import Batch, Encoded
+from ..data.batches.encoded import Batch, Encoded
 from ..data.batches.windows import windows_of_pair, windows_of_text
 from ..data.example import Example
 from ..data.tokenizers.subwords import Tokenizers

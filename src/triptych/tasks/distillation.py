@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..data.batches.batching import Batch
+from ..data.batches.encoded import Batch
 from ..errors import UsageError
 from .task import Labels, Task
 

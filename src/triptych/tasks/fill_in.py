@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data.batches.batching import Encoded
+from ..data.batches.encoded import Encoded
 from ..data.tokenizers.subwords import Tokenizer
 from ..errors import UsageError
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..data.batches.batching import Batch, Encoded
+from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.texts import bounded
 from ..data.tokenizers.subwords import Tokenizers

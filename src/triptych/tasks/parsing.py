@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batches.batching import Batch, Encoded
+from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.conllu import as_text
 from ..data.segmentation.sentences import split_sentences, split_words

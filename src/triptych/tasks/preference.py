@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.batches.batching import Batch, Encoded
+from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.tokenizers.subwords import Tokenizers
 from ..errors import DataError, UsageError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.batches.batching import Batch, Encoded
+from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.squad import standing
 from ..data.tokenizers.subwords import Tokenizer, Tokenizers

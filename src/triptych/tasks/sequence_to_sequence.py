@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batches.batching import Batch, Encoded
+from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.tokenizers.subwords import Tokenizers
 from ..errors import DataError, UsageError, unknown

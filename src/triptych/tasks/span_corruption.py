@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batches.batching import Encoded
+from ..data.batches.encoded import Encoded
 from ..data.example import Example
 from ..data.tokenizers.subwords import Tokenizer, Tokenizers
 from ..errors import DataError, RunError, UsageError, unknown

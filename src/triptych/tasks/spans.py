@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.batches.batching import Batch
+from ..data.batches.encoded import Batch
 from ..data.tokenizers.subwords import Tokenizer
 from .task import Prediction
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..data.batches.batching import Batch, Encoded
+from ..data.batches.encoded import Batch, Encoded
 from ..data.example import FIELDS, Example
 from ..data.tokenizers.subwords import Tokenizers
 

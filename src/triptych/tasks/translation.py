@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batches.batching import Encoded
+from ..data.batches.encoded import Encoded
 from ..data.example import Example
 from ..data.tokenizers.subwords import Tokenizers
 from ..errors import DataError, RunError, UsageError, unknown

@@ -12,7 +12,7 @@ from .settings import TrainingSettings, ValidationSettings
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..data.batches.batching import MicroBatches
+    from ..data.batches.order import MicroBatches
     from ..tasks.task import Task
 
 

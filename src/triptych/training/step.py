@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ..data.batches.batching import Batch, Encoded, collate, halve
+from ..data.batches.encoded import Batch, Encoded, collate, halve
 from ..errors import TrainingError
 from ..model.heads.tokens import output_of
 from ..tasks.distillation import COSINE

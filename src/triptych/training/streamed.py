@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..data.batches.batching import Encoded
+from ..data.batches.encoded import Encoded
 from ..data.batches.shards import Shards
 from ..data.batches.streaming import Corpus
 from ..data.example import Example

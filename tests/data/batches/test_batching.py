@@ -9,7 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from triptych.data.batches.batching import Encoded, MicroBatches, collate, halve, length_batches
+from triptych.data.batches.encoded import Encoded, collate, halve
+from triptych.data.batches.order import MicroBatches, length_batches
 from triptych.errors import DataError
 
 

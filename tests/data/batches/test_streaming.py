@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from triptych.data.batches import streaming
-from triptych.data.batches.batching import Encoded, MicroBatches
+from triptych.data.batches.encoded import Encoded
+from triptych.data.batches.order import MicroBatches
 from triptych.data.batches.shards import INDEX, Shards
 from triptych.data.batches.streaming import Corpus, Thinned, resolved
 from triptych.data.example import Example

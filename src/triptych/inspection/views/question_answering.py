@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...data.batches.batching import Encoded, collate
+from ...data.batches.encoded import Encoded, collate
 from ...data.example import Example
 from ...errors import UsageError
 from ...tasks.spans import Found, trimmed
