@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 
 from triptych.data.example import Example
-from triptych.data.load import DataTable, read_part
+from triptych.data.load import read_part
 from triptych.data.sets import catalog
 from triptych.data.sets.classification import LAYOUTS
+from triptych.data.sets.entry import SPLITS
+from triptych.data.table import DataTable
 from triptych.metrics.classification import accuracy, f1, pearson
 
 # What is tried on the development part: of naive Bayes both, of logistic regression the n-grams.
@@ -148,7 +150,7 @@ def main() -> None:
     for name in given.sets:
         about = catalog.entry(name)
         data = DataTable(set=name, leaks=given.leaks)
-        parts = {part: read_part(data, part, needs=about.fields) for part in catalog.SPLITS}
+        parts = {part: read_part(data, part, needs=about.fields) for part in SPLITS}
         train, test = parts["train"], parts["test"]
         rows = (
             overlap(train, test)

@@ -35,7 +35,8 @@ SETS: dict[str, tuple[str, tuple[str, ...], str]] = {  # name -> kind, fields, s
 
 def export(name: str, folder: Path) -> None:
     """Write each part as JSON for the peer and as a table or CoNLL file for `triptych init`."""
-    from triptych.data.load import DataTable, read_part
+    from triptych.data.load import read_part
+    from triptych.data.table import DataTable
 
     kind, fields, _ = SETS[name]
     folder.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,8 @@ def prepare(folder: Path) -> int:
     """
     import numpy as np
 
-    from triptych.data.load import DataTable, read_part
+    from triptych.data.load import read_part
+    from triptych.data.table import DataTable
 
     data = DataTable(set="tinyshakespeare")
     train, rest = (

@@ -28,7 +28,8 @@ def main() -> int:
     parser.add_argument("--top", type=int, default=5)
     options = parser.parse_args()
 
-    from triptych.data.load import DataTable, read_part
+    from triptych.data.load import read_part
+    from triptych.data.table import DataTable
     from triptych.errors import TriptychError
     from triptych.inference.loading import load
     from triptych.inference.search_index import SearchIndex, as_embedder, best, recall

@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 
 from triptych.data.example import Example
-from triptych.data.load import DataTable, read_part
+from triptych.data.load import read_part
 from triptych.data.segmentation.sentences import split_sentences
+from triptych.data.table import DataTable
 from triptych.metrics.rouge import rouge, rouge_of
 from triptych.tasks.sequence_to_sequence import references_of
 

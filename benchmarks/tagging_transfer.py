@@ -24,7 +24,8 @@ RATES, STEPS = (1e-4, 2e-4, 4e-4), 1760
 
 
 def export(work: Path) -> None:
-    from triptych.data.load import DataTable, read_part
+    from triptych.data.load import read_part
+    from triptych.data.table import DataTable
 
     for part in ("train", "validation", "test"):
         found = read_part(DataTable(set="conll2003"), part, None, ("text", "words", "tags"))
@@ -68,7 +69,8 @@ def ours(source: str, folder: Path, seed: int, rates: list[float]) -> None:
         )
         best = max(best, (score, rate, out, seconds / 60), key=lambda one: one[0])
     score, rate, out, minutes = best
-    from triptych.data.load import DataTable, read_part
+    from triptych.data.load import read_part
+    from triptych.data.table import DataTable
 
     predictor = load(out)
     found = predictor.evaluate(

@@ -34,7 +34,8 @@ def prepare(folder: Path) -> None:
     """data.json in `folder`: Multi30k English-German as ids of one BPE for both, each text with its
     end.
     """
-    from triptych.data.load import DataTable, read_part
+    from triptych.data.load import read_part
+    from triptych.data.table import DataTable
     from triptych.data.tokenizers.subwords import Tokenizer
 
     data = DataTable(set="multi30k", source="en", target="de")

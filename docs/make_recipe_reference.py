@@ -29,7 +29,7 @@ NO_KEYS = {
 }
 
 TABLES = (  # heading, file, class, what its docstring does not say
-    ("data", "data/load.py", "DataTable", ""),
+    ("data", "data/table.py", "DataTable", ""),
     ("tokenizer", "recipe/schema.py", "TokenizerTable", ""),
     (
         "model",

@@ -14,7 +14,7 @@ import pytest
 
 from triptych.api import train
 from triptych.data.example import Example
-from triptych.data.load import DataTable
+from triptych.data.table import DataTable
 from triptych.errors import RunError, UsageError
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run

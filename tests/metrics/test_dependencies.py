@@ -108,8 +108,8 @@ def test_a_sentence_without_an_answer_has_nothing_right() -> None:
 def test_real_trees_with_faults_put_in() -> None:
     if not os.environ.get("TRIPTYCH_DATA"):
         pytest.skip("TRIPTYCH_DATA is not set: the public sets are not at hand")
-    from triptych.data.load import DataTable
     from triptych.data.sets import catalog
+    from triptych.data.table import DataTable
 
     name = "ud-english-ewt"
     examples = catalog.load_other(

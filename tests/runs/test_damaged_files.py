@@ -15,7 +15,7 @@ import pytest
 from toy_folder import write
 from triptych.api import train
 from triptych.convert import import_folder
-from triptych.data.load import DataTable
+from triptych.data.table import DataTable
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.errors import RunError, UsageError
 from triptych.inference.loading import load

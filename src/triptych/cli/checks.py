@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..data.sets.entry import SPLITS
+from ..data.table import DataTable
 from ..errors import DataError
 from .console import talk
 
 if TYPE_CHECKING:
     from ..data.example import Example
-    from ..data.load import DataTable
     from ..data.validation.pairs import Report
 
 What = tuple[str, ...]
@@ -92,8 +93,8 @@ def _others(what: What) -> Report | None:
     told.
     """
     from ..data.example import texts_of
-    from ..data.load import DataTable, aligned, read_part
-    from ..data.sets.catalog import SPLITS, entries
+    from ..data.load import aligned, read_part
+    from ..data.sets.catalog import entries
     from ..data.split import sentence_key
     from ..data.validation.pairs import Problem, Report
     from ..recipe.schema import Recipe
@@ -136,8 +137,8 @@ def _others(what: What) -> Report | None:
 
 def _reading(what: What) -> Report | None:
     """The report on passages with questions, where that is what the words mean."""
-    from ..data.load import DataTable, read_part, refuse_idle_columns
-    from ..data.sets.catalog import SPLITS, entries
+    from ..data.load import read_part, refuse_idle_columns
+    from ..data.sets.catalog import entries
     from ..data.validation.pairs import Report
     from ..data.validation.squad import check, check_examples, is_squad
     from ..recipe.schema import Recipe
@@ -171,7 +172,8 @@ def _reading(what: What) -> Report | None:
 def _tagged(what: What) -> Report | None:
     """The report on words with tags, where that is what the words on the command line mean."""
     from ..data.load import names_of, refuse_idle_columns
-    from ..data.sets.catalog import SPLITS, entries, locate
+    from ..data.sets.catalog import entry
+    from ..data.sets.files import locate
     from ..data.sets.tagging import SPLIT_FILES
     from ..data.validation.conll import check, is_conll
     from ..recipe.schema import Recipe
@@ -194,9 +196,10 @@ def _tagged(what: What) -> Report | None:
             return check({part: names_of(names) for part, names in given.items()}, fields)
     if name not in SPLIT_FILES:
         return None
-    files = {file.name: file for file in entries()[name].files}
+    about = entry(name)
+    files = {file.name: file for file in about.files}
     return check(
-        {part: [str(locate(name, files[file], talk))] for part, file in SPLIT_FILES[name].items()},
+        {part: [str(locate(about, files[file], talk))] for part, file in SPLIT_FILES[name].items()},
         fields,
     )
 
@@ -238,7 +241,6 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
     None where it is something else.
     """
     from ..data.formats.columns import LEARNT, needs_of
-    from ..data.load import DataTable
     from ..data.sets.catalog import entries
     from ..recipe.schema import Recipe
 
@@ -279,7 +281,6 @@ def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Ex
 
     from ..data.formats.columns import read as read_columns
     from ..data.load import read_part
-    from ..data.sets.catalog import SPLITS
 
     data, needs = found
     if data.set is not None:
@@ -294,8 +295,8 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
     """Examples by part of words with tags, trees, questions, conversations or plain texts; None
     where the words mean something else.
     """
-    from ..data.load import DataTable, read_part, reader_of
-    from ..data.sets.catalog import SPLITS, entries
+    from ..data.load import read_part, reader_of
+    from ..data.sets.catalog import entries
     from ..data.validation.chats import needs_of as chats_of
     from ..data.validation.conll import is_conll
     from ..data.validation.conllu import is_conllu
@@ -355,7 +356,6 @@ def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
 
 def named_files(data: DataTable) -> dict[str, list[str]]:
     """Part -> its files."""
-    from ..data.sets.catalog import SPLITS
 
     given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
     return {

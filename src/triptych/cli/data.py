@@ -27,11 +27,12 @@ def list_sets(*, json_: Json = False) -> int:
     json_
         One JSON object a line instead of a table.
     """
-    from ..data.sets.catalog import entries, find
+    from ..data.sets.catalog import entries
+    from ..data.sets.files import find
 
     rows = [["set", "languages", "at hand", "licence", "what it is"]]
     for name, entry in entries().items():
-        found = [find(name, file) for file in entry.files]
+        found = [find(entry, file) for file in entry.files]
         hand = "built in" if not entry.files else "yes" if all(found) else "no"
         if json_:
             put(
@@ -62,12 +63,13 @@ def fetch(*sets: str) -> int:
     sets
         Names, as `triptych data list` shows them.
     """
-    from ..data.sets import catalog
+    from ..data.sets.catalog import entries, entry
+    from ..data.sets.files import fetch as fetch_files
 
     if not sets:
-        raise UsageError(f"Name a set to fetch: {', '.join(catalog.entries())}.")
+        raise UsageError(f"Name a set to fetch: {', '.join(entries())}.")
     for name in sets:
-        paths = catalog.fetch(name, talk)
+        paths = fetch_files(entry(name), talk)
         if not paths:
             talk(f"{name} is built in; there is nothing to fetch.")
         for path in paths:
@@ -206,8 +208,10 @@ def _text(value: Any) -> str:
 def _files(what: tuple[str, ...], source: str | None, target: str | None,
            ) -> tuple[dict[str, Files] | None, dict[str, list[Example]] | None]:  # fmt: skip
     """What the words mean: files by part, or a set's Examples by part."""
-    from ..data.load import DataTable, files_of, read_part
-    from ..data.sets.catalog import SPLITS, entries
+    from ..data.load import files_of, read_part
+    from ..data.sets.catalog import entries
+    from ..data.sets.entry import SPLITS
+    from ..data.table import DataTable
     from ..recipe.schema import Recipe
 
     if source is not None or target is not None:

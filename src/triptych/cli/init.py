@@ -15,7 +15,7 @@ from .console import field, put, talk
 
 if TYPE_CHECKING:
     from ..data.example import Example
-    from ..data.load import DataTable
+    from ..data.table import DataTable
     from .measured import Measured
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -187,7 +187,7 @@ def _pairs(
 ) -> DataTable:
     """The data table of a translation, with the columns of one file that has both sides."""
     from ..data.formats.pairs import FIELDS
-    from ..data.load import DataTable
+    from ..data.table import DataTable
 
     files = [str(path.resolve()) for path in (source, target) if path is not None]
     data = DataTable(

@@ -14,7 +14,7 @@ from .console import talk
 
 if TYPE_CHECKING:
     from ..data.example import Example
-    from ..data.load import DataTable
+    from ..data.table import DataTable
 
 FEWEST = 20  # texts
 
@@ -52,7 +52,8 @@ def recipe_for(
 ) -> str:
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
     from ..data.formats.columns import needs_of
-    from ..data.load import DataTable, read_part
+    from ..data.load import read_part
+    from ..data.table import DataTable
 
     needs = needs_of(train, columns)
     if needs is None:

@@ -17,7 +17,7 @@ from .init_classification import FEWEST, files_of_recipe
 
 if TYPE_CHECKING:
     from ..data.example import Example
-    from ..data.load import DataTable
+    from ..data.table import DataTable
     from ..data.validation.pairs import Report
 
 
@@ -72,7 +72,8 @@ def recipe_for(
     columns: dict[str, str | int] | None = None,
 ) -> str:
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
-    from ..data.load import DataTable, read_part, refuse_idle_columns
+    from ..data.load import read_part, refuse_idle_columns
+    from ..data.table import DataTable
     from .checks import named_files
 
     plan = PLANS[task]

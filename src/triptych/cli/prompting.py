@@ -269,7 +269,8 @@ def _data(
     split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str]
 ) -> tuple[list[Example], list[Example], str]:
     """(texts to judge, examples for the prompt, what the texts are called)."""
-    from ..data.load import DataTable, read_part, reader_of
+    from ..data.load import read_part, reader_of
+    from ..data.table import DataTable
     from ..inference.few_shot import drawn, read_examples
     from ..recipe.schema import nested
 

@@ -5,91 +5,34 @@ torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from ..errors import UsageError, unknown
 from .example import Example
+from .formats import chats, columns, conll, conllu, references, squad, texts
 from .formats.pairs import FIELDS, Files, Format, read, sniff
 from .formats.references import to_score
 from .formats.texts import finer
 from .sets import catalog
 from .split import by_input, by_source
+from .table import DataTable, Names
 
-Names = str | list[str]
 Report = Callable[[str], None]
-# What is learnt from -> module:function(file names, data table, needs, report) -> Examples. Asked
-# in this order.
-READERS: dict[str, str] = {
-    "references": "references:read",
-    "answers": "squad:read",
-    "relations": "conllu:read",
-    "tags": "conll:read",
-    "label": "columns:read",
-    "labels": "columns:read",
-    "value": "columns:read",
-    "chosen": "chats:read_preferences",
-    "messages": "chats:read",
-    "text": "texts:read",
+Reader = Callable[[list[str], DataTable, Sequence[str], Report | None], list[Example]]
+# What is learnt from -> the reader of files(names, data table, needs, report). Asked in this order.
+READERS: dict[str, Reader] = {
+    "references": references.read,
+    "answers": squad.read,
+    "relations": conllu.read,
+    "tags": conll.read,
+    "label": columns.read,
+    "labels": columns.read,
+    "value": columns.read,
+    "chosen": chats.read_preferences,
+    "messages": chats.read,
+    "text": texts.read,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataTable:
-    """What to learn from: a public set by name, or files."""
-
-    set: str | None = None  # see `triptych data list`
-    source: str | None = None  # language, "en"
-    target: Names | None = None  # language, or several: one model for all, chosen by a tag
-    # of a set that mixes both; tagged: chosen with --to
-    script: Literal["zh-Hans", "zh-Hant", "tagged"] | None = None
-    # files beside the recipe: two aligned texts ["a.en", "a.de"], TSV, JSONL, what the task reads
-    train: Names | None = None
-    # unset: 2.5 % of `train`, kept out by a hash of the source sentence; test likewise
-    validation: Names | None = None
-    test: Names | None = None  # read by triptych evaluate and compare, never by training
-    # field -> column or key, by name or number: {source = "English", target = "Deutsch"}
-    columns: dict[str, str | int] | None = None
-    # the same as a list, in the order in which the task reads them; columns counts before it
-    fields: list[str] | None = None
-    examples: int | None = None  # train on so many of them, spread evenly
-    # from where texts are taken that stand in training and in test or validation
-    leaks: Literal["train", "test", "keep"] = "train"
-    # of a set that is scored by cross-validation: the fold that is the test, from 1
-    fold: int | None = None
-    # plain text: a file is one document, its lines and spaces as they are (code, verse); code
-    # always is
-    verbatim: bool = False
-    # plain text: read one by one and kept as token shards; unset: what has more than about 1 GB
-    stream: bool | None = None
-    # of a streamed set: what is shuffled at a time, and what memory holds
-    shard_tokens: int = 1 << 24
-    longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
-
-    def named(self, needs: Sequence[str]) -> dict[str, str | int] | None:
-        """Field -> column or key, as `columns` or `fields` say. Raises DataError where `fields` has
-        not one for each of `needs`.
-        """
-        from .formats.choosing import of_fields
-
-        return self.columns or (
-            None if self.fields is None else dict(of_fields(self.fields, needs))
-        )
-
-    def listed(self, needs: Sequence[str]) -> list[str] | None:
-        """The columns of all `needs` in their order, for readers without a header. Raises
-        UsageError where `columns` lacks one.
-        """
-        if not self.columns:
-            return self.fields
-        missing = [need for need in needs if need not in self.columns]
-        if missing:
-            raise UsageError(
-                f"data.columns (--columns) names no column for {' and '.join(missing)}."
-            )
-        return [str(self.columns[need]) for need in needs]
 
 
 def read_part(
@@ -179,14 +122,11 @@ def learnt_field(needs: Sequence[str]) -> str:
     return next((name for name in READERS if name in needs), "text")
 
 
-def reader_of(
-    needs: Sequence[str],
-) -> Callable[[list[str], DataTable, Sequence[str], Report | None], list[Example]]:
+def reader_of(needs: Sequence[str]) -> Reader:
     """The reader of files whose Examples have the fields `needs`, by the field that is learnt
     from.
     """
-    module, name = READERS[learnt_field(needs)].split(":")
-    return getattr(import_module(f".formats.{module}", __package__), name)
+    return READERS[learnt_field(needs)]
 
 
 def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:

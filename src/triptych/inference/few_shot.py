@@ -15,7 +15,8 @@ import numpy as np
 
 from ..data.example import Example
 from ..data.formats.pairs import sniff
-from ..data.load import DataTable, reader_of
+from ..data.load import reader_of
+from ..data.table import DataTable
 from ..decoding.scoring import answer_log_probabilities
 from ..errors import DataError, UsageError
 

@@ -21,7 +21,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..data.load import DataTable
+from ..data.table import DataTable
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError, unknown
 from ..model.config import ModelConfig, RecurrentConfig, StackConfig

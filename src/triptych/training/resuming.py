@@ -17,7 +17,8 @@ from typing import Any
 from ..data.batches.shards import Shards
 from ..data.example import Example
 from ..data.formats.texts import files_in
-from ..data.load import DataTable, names_of
+from ..data.load import names_of
+from ..data.table import DataTable
 from ..errors import DataError, RunError, UsageError
 from ..runs.run import Run
 from . import streamed

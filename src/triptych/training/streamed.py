@@ -12,7 +12,8 @@ from ..data.batches.encoded import Encoded
 from ..data.batches.shards import Shards
 from ..data.batches.streaming import Corpus
 from ..data.example import Example
-from ..data.load import DataTable, read_part
+from ..data.load import read_part
+from ..data.table import DataTable
 from ..data.tokenizers.subwords import Tokenizers
 from ..errors import UsageError
 from ..runs.run import Run

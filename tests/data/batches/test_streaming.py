@@ -21,7 +21,8 @@ from triptych.data.batches.shards import INDEX, Shards
 from triptych.data.batches.streaming import Corpus, Thinned, resolved
 from triptych.data.example import Example
 from triptych.data.formats import texts
-from triptych.data.load import DataTable, read_part
+from triptych.data.load import read_part
+from triptych.data.table import DataTable
 from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
 from triptych.errors import DataError, UsageError
 from triptych.tasks.language_modelling import build

@@ -12,11 +12,13 @@ import pytest
 
 from triptych.data.example import Example, texts_of
 from triptych.data.formats.chats import read, read_preferences
-from triptych.data.load import DataTable, other_part, reader_of
+from triptych.data.load import other_part, reader_of
 from triptych.data.sets import catalog
 from triptych.data.sets import chat as sets_chat
 from triptych.data.sets.chat import asked, said, tidied
+from triptych.data.sets.entry import SPLITS
 from triptych.data.split import by_input
+from triptych.data.table import DataTable
 from triptych.errors import DataError, UsageError
 
 DATA = Path(os.environ.get("TRIPTYCH_DATA", "missing"))
@@ -175,7 +177,7 @@ def test_own_files_are_split_by_the_first_question(tmp_path: Path) -> None:
         for n in range(400)
     ]
     data = DataTable(train=written(tmp_path, given))
-    sizes = {part: len(other_part(data, part, ("messages",), None)) for part in catalog.SPLITS}
+    sizes = {part: len(other_part(data, part, ("messages",), None)) for part in SPLITS}
     assert sum(sizes.values()) == 400 and 0 < sizes["validation"] < 40 and 0 < sizes["test"] < 40
     again = Example(messages=[{"role": "user", "content": "question 7!"}])
     parts = by_input([again, *(Example(messages=one["messages"]) for one in given[7:8])])
@@ -192,7 +194,7 @@ def test_dailydialog_keeps_its_parts_and_leaks_nothing() -> None:
     told: list[str] = []
     parts = {
         part: catalog.load_other("dailydialog", part, DataTable(), ("messages",), told.append)
-        for part in catalog.SPLITS
+        for part in SPLITS
     }
     keys = {name: {said(one) for one in part} for name, part in parts.items()}
     assert (
@@ -217,7 +219,7 @@ def test_instruct_1100_has_its_authors_split() -> None:
     told: list[str] = []
     parts = {
         part: catalog.load_other("instruct-1100", part, DataTable(), ("messages",), told.append)
-        for part in catalog.SPLITS
+        for part in SPLITS
     }
     assert (len(parts["test"]), len(parts["validation"])) == (110, 55) and len(
         parts["train"]

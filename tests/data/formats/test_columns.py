@@ -9,7 +9,8 @@ import pytest
 
 from triptych.data.example import Example
 from triptych.data.formats.columns import needs_of, read
-from triptych.data.load import DataTable, read_part, reader_of
+from triptych.data.load import read_part, reader_of
+from triptych.data.table import DataTable
 from triptych.data.validation.columns import check, check_examples, refuse_unseen
 from triptych.errors import DataError
 

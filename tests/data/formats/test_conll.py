@@ -12,8 +12,11 @@ import pytest
 
 from triptych.data.example import Example
 from triptych.data.formats.conll import examples_of, read
-from triptych.data.load import DataTable, read_part, reader_of
+from triptych.data.load import read_part, reader_of
 from triptych.data.sets import catalog
+from triptych.data.sets.entry import SPLITS, Entry, File
+from triptych.data.sets.files import find
+from triptych.data.table import DataTable
 from triptych.data.validation.conll import check
 from triptych.errors import DataError, UsageError
 
@@ -112,7 +115,7 @@ def test_own_files_gzipped_or_not_are_split(tmp_path: Path) -> None:
     text = "".join(f"word{number} B-X\nend O\n\n" for number in range(400))
     (tmp_path / "a.conll.gz").write_bytes(gzip.compress(text.encode()))
     table = DataTable(train=str(tmp_path / "a.conll.gz"))
-    parts = {part: read_part(table, part, None, NEEDS) for part in catalog.SPLITS}
+    parts = {part: read_part(table, part, None, NEEDS) for part in SPLITS}
     assert sum(map(len, parts.values())) == 400 and all(parts.values())
     assert reader_of(NEEDS) is read
 
@@ -193,32 +196,29 @@ def test_stray_tags_of_universal_ner_are_outside() -> None:
 def test_parts_of_speech_of_a_treebank_are_its_tags(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from triptych.data.sets import tagging as sets_tagging
-
     def load(*_: object) -> list[Example]:
         return [Example(text="a", words=[(0, 1)], upos=["DET"])]
 
-    file = catalog.File("train.conllu", "", "")
-    entry = catalog.Entry(
+    file = File("train.conllu", "", "")
+    entry = Entry(
         "trees",
         "",
         "",
         (),
         (file,),
         fields=("text", "words", "upos"),
-        loader="tagging:load",
+        loader=load,
         folder="trees-v1",
     )
-    monkeypatch.setitem(sets_tagging.ENTRIES, "trees", entry)
-    monkeypatch.setattr(sets_tagging, "load", load)
+    monkeypatch.setitem(catalog.ENTRIES, "trees", entry)
     assert read_part(DataTable(set="trees"), "train", None, NEEDS)[0].tags == ["DET"]
     with pytest.raises(UsageError, match="has no heads"):
         read_part(DataTable(set="trees"), "train", None, ("text", "heads"))
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
-    assert catalog.find("trees", file) is None
+    assert find(entry, file) is None
     (tmp_path / "trees-v1").mkdir()
     (tmp_path / "trees-v1" / "train.conllu").touch()
-    assert catalog.find("trees", file) == tmp_path / "trees-v1" / "train.conllu"
+    assert find(entry, file) == tmp_path / "trees-v1" / "train.conllu"
 
 
 COUNTED = (

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from triptych.data.formats import conllu
-from triptych.data.load import DataTable, read_part
+from triptych.data.load import read_part
 from triptych.data.sets import catalog
+from triptych.data.table import DataTable
 from triptych.data.validation import conllu as check_conllu
 from triptych.errors import DataError, UsageError
 

@@ -12,7 +12,8 @@ from triptych.data.formats.columns import needs_of
 from triptych.data.formats.columns import read as read_columns
 from triptych.data.formats.headers import header_verdict, meaning, sides_of
 from triptych.data.formats.pairs import Files, read
-from triptych.data.load import DataTable, files_of, fitting, read_part
+from triptych.data.load import files_of, fitting, read_part
+from triptych.data.table import DataTable
 from triptych.data.validation.columns import check as check_labels
 from triptych.data.validation.pairs import check
 from triptych.errors import DataError, UsageError

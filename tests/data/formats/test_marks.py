@@ -13,7 +13,8 @@ import pytest
 from triptych.data.batches.streaming import Corpus
 from triptych.data.example import Example
 from triptych.data.formats.pairs import lines_of, read
-from triptych.data.load import DataTable, files_of, reader_of
+from triptych.data.load import files_of, reader_of
+from triptych.data.table import DataTable
 from triptych.data.validation.pairs import readable
 
 MARK = "\ufeff"

@@ -12,7 +12,7 @@ from triptych.data.formats.columns import needs_of
 from triptych.data.formats.columns import read as read_columns
 from triptych.data.formats.pairs import Files, read, sniff
 from triptych.data.formats.quoting import quoting
-from triptych.data.load import DataTable
+from triptych.data.table import DataTable
 from triptych.data.validation.columns import check
 
 PAIRS = [

@@ -13,10 +13,12 @@ import pytest
 
 from triptych.data.example import Example
 from triptych.data.formats.references import written
-from triptych.data.load import DataTable, read_part
+from triptych.data.load import read_part
 from triptych.data.sets import catalog
+from triptych.data.sets.entry import SPLITS
 from triptych.data.sets.text_to_text import ENTRIES
 from triptych.data.split import sentence_key
+from triptych.data.table import DataTable
 from triptych.errors import DataError, UsageError
 
 SUMMARIES = ("source", "target", "references")
@@ -251,7 +253,7 @@ def part(name: str, split: str, needs: tuple[str, ...], **table: Any) -> list[Ex
     ("name", "counts"), [("samsum", (14638, 814, 819)), ("scitldr", (1989, 618, 618))]
 )
 def test_summaries_without_leaks(real: None, name: str, counts: tuple[int, ...]) -> None:
-    parts = {split: part(name, split, SUMMARIES) for split in catalog.SPLITS}
+    parts = {split: part(name, split, SUMMARIES) for split in SPLITS}
     assert tuple(map(len, parts.values())) == counts
     keys = {
         split: {sentence_key(one.source or "") for one in examples}
@@ -273,8 +275,8 @@ def test_summaries_without_leaks(real: None, name: str, counts: tuple[int, ...])
 
 
 def test_questions_are_trained_where_xquad_does_not_stand(real: None) -> None:
-    parts = {split: part("squad-qg", split, QUESTIONS) for split in catalog.SPLITS}
-    assert [len(parts[split]) for split in catalog.SPLITS] == [11395, 271, 6795]
+    parts = {split: part("squad-qg", split, QUESTIONS) for split in SPLITS}
+    assert [len(parts[split]) for split in SPLITS] == [11395, 271, 6795]
     assert sum(len(one.references or []) for one in parts["test"]) == 10570
     assert (
         len(parts["train"]) + sum(len(one.references or []) for one in parts["validation"]) == 11877

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from triptych.data.formats.squad import ELSEWHERE, locate, questions, read, standing
-from triptych.data.load import DataTable
+from triptych.data.table import DataTable
 from triptych.errors import DataError
 
 PASSAGE = "Ada wrote notes. Ada met Babbage in London. 日本の首都は東京です。"

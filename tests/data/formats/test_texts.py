@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,12 @@ from triptych.data.batches.streaming import Corpus
 from triptych.data.example import Example
 from triptych.data.formats import texts
 from triptych.data.formats.texts import PIECE, documents, joined, read
-from triptych.data.load import DataTable, read_part
-from triptych.data.sets import catalog
+from triptych.data.load import read_part
+from triptych.data.sets import catalog, composed
 from triptych.data.sets import text as sets_text
+from triptych.data.sets.entry import Entry
+from triptych.data.sets.files import find
+from triptych.data.table import DataTable
 from triptych.errors import DataError, UsageError
 
 
@@ -187,7 +191,8 @@ def test_the_union_holds_no_held_out_text(monkeypatch: pytest.MonkeyPatch) -> No
     held = {"validation": ["A dev text!", "shared"], "test": ["a test text"]}
     train = {"war-and-peace": ["prose", "a test text"], "stsb": ["first", "prose"]}
 
-    def load(name: str, split: str, *_: object) -> list[Example]:
+    def load(about: Entry, split: str, *_: object) -> list[Example]:
+        name = about.name
         texts = train[name] if split == "train" else held[split] if name == "stsb" else ["war dev"]
         return [
             Example(
@@ -198,39 +203,32 @@ def test_the_union_holds_no_held_out_text(monkeypatch: pytest.MonkeyPatch) -> No
             for text in texts
         ]
 
-    pair = catalog.Entry(
-        "stsb", "", "", ("en",), fields=("text", "text_pair", "value"), loader="x:y"
-    )
-    monkeypatch.setattr(
-        catalog,
-        "entries",
-        lambda: {"war-and-peace": sets_text.ENTRIES["war-and-peace"], "stsb": pair},
-    )
-    monkeypatch.setattr(catalog, "load_other", load)
-    about = sets_text.ENTRIES["pretraining-en"]
+    monkeypatch.setattr(composed, "PRETRAINING_EN", ("war-and-peace", "stsb"))
+    for name in composed.PRETRAINING_EN:
+        monkeypatch.setitem(composed.PARTS, name, replace(composed.PARTS[name], loader=load))
+    about = composed.TEXTS["pretraining-en"]
     said: list[str] = []
-    found = sets_text.pretraining_en(about, "train", DataTable(), said.append)
+    found = composed.pretraining_en(about, "train", DataTable(), said.append)
     assert [(one.text, one.place) for one in found] == [
         ("prose", "war-and-peace/f:1"),
         ("first", "stsb/f:1"),
         ("second one", "stsb/f:1"),
     ]
     assert "1 stand in a held-out part" in said[0]
-    assert [one.text for one in sets_text.pretraining_en(about, "test", DataTable())] == ["war dev"]
+    assert [one.text for one in composed.pretraining_en(about, "test", DataTable())] == ["war dev"]
 
 
 def test_passages_are_those_of_the_questions_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(
-        name: str, split: str, data: DataTable, needs: tuple[str, ...], report: object = None
-    ) -> list[Example]:
-        assert (name, data.set, needs) == ("jaquad", "jaquad", ("question", "passage", "answers"))
+    def load(about: Entry, split: str, data: DataTable, report: object = None) -> list[Example]:
+        assert (about.name, data.set) == ("jaquad", "jaquad")
         return [
             Example(question=f"{number}?", passage=f"{split} {number // 2}", place=f"f:{number}")
             for number in range(5)
         ]
 
-    monkeypatch.setattr(catalog, "load_other", load)
-    found = sets_text.passages(sets_text.ENTRIES["jaquad-passages"], "test", DataTable())
+    jaquad = replace(composed.PARTS["jaquad"], loader=load)
+    monkeypatch.setitem(composed.PARTS, "jaquad", jaquad)
+    found = composed.passages(composed.TEXTS["jaquad-passages"], "test", DataTable())
     assert [(one.text, one.place) for one in found] == [
         ("test 0", "jaquad/f:0"),
         ("test 1", "jaquad/f:2"),
@@ -256,7 +254,7 @@ def test_no_passage_stands_in_two_parts(name: str, passages: tuple[int, ...]) ->
 
 def has(name: str) -> bool:
     return bool(os.environ.get("TRIPTYCH_DATA")) and all(
-        catalog.find(name, file) for file in catalog.entry(name).files
+        find(catalog.entry(name), file) for file in catalog.entry(name).files
     )
 
 

@@ -18,6 +18,8 @@ import pytest
 from triptych.data.example import Example
 from triptych.data.segmentation.chinese import HANS, HANT, in_script, script_of, to_script
 from triptych.data.sets import catalog
+from triptych.data.sets.entry import SPLITS, Entry, File
+from triptych.data.sets.files import fetch
 from triptych.data.split import by_source, sentence_key
 from triptych.errors import DataError, UsageError
 
@@ -31,7 +33,7 @@ needs_data = pytest.mark.skipif(
 def test_multi30k_has_its_published_sizes_and_digests() -> None:
     for split, size in (("train", 29_000), ("validation", 1_014), ("test", 1_000)):
         assert len(catalog.load("multi30k", split, target=["de", "fr"])) == 2 * size
-    assert len(catalog.fetch("multi30k")) == 12
+    assert len(fetch(catalog.entry("multi30k"))) == 12
 
 
 def keys_of(part: list[Example], side: str) -> set[str]:
@@ -43,7 +45,7 @@ def keys_of(part: list[Example], side: str) -> set[str]:
 def test_tatoeba_splits_share_no_sentence(name: str) -> None:
     if name.endswith("zh"):
         pytest.importorskip("opencc")
-    parts = {split: catalog.load(name, split) for split in catalog.SPLITS}
+    parts = {split: catalog.load(name, split) for split in SPLITS}
     for side in ("source", "target"):
         keys = {split: keys_of(part, side) for split, part in parts.items()}
         assert not keys["test"] & keys["train"]
@@ -61,11 +63,7 @@ def test_tatoeba_splits_share_no_sentence(name: str) -> None:
 def test_tatoeba_mixes_no_scripts() -> None:
     pytest.importorskip("opencc")
     simplified, traditional, tagged = (
-        [
-            one
-            for split in catalog.SPLITS
-            for one in catalog.load("tatoeba-en-zh", split, script=script)
-        ]
+        [one for split in SPLITS for one in catalog.load("tatoeba-en-zh", split, script=script)]
         for script in (None, HANT, "tagged")
     )
     assert {one.target_language for one in simplified} == {HANS} and {
@@ -169,7 +167,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "tatoeba-en-de" / "deu.txt").write_text("Hi.\tHallo.\n", encoding="utf-8")
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
     with pytest.raises(DataError, match=r"deu\.txt is not the expected file: its SHA-256"):
-        catalog.fetch("tatoeba-en-de")
+        fetch(catalog.entry("tatoeba-en-de"))
     with pytest.raises(DataError, match=r"deu\.txt is not the expected file"):
         catalog.load("tatoeba-en-de", "train")
 
@@ -178,13 +176,11 @@ class Answer(io.BytesIO):
     """What a server sends."""
 
 
-def serve(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes, file: catalog.File
-) -> None:
+def serve(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes, file: File) -> None:
     monkeypatch.delenv("TRIPTYCH_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     monkeypatch.setattr(urllib.request, "urlopen", lambda address, timeout: Answer(content))
-    monkeypatch.setitem(catalog.ENTRIES, "toy", catalog.Entry("toy", "", "", ("en",), (file,)))
+    monkeypatch.setitem(catalog.ENTRIES, "toy", Entry("toy", "", "", ("en",), (file,)))
 
 
 def zipped(content: bytes) -> bytes:
@@ -201,14 +197,14 @@ def test_a_fetched_file_is_unpacked_checked_and_kept(
     content = b"Hi.\tHallo.\n"
     sent = {"txt": content, "txt.gz": gzip.compress(content), "zip": zipped(content)}[kind]
     member = "a.txt" if kind == "zip" else None
-    file = catalog.File(
+    file = File(
         "a.txt", hashlib.sha256(content).hexdigest(), f"https://example.org/a.{kind}", member
     )
     serve(monkeypatch, tmp_path, sent, file)
-    (path,) = catalog.fetch("toy")
+    (path,) = fetch(catalog.entry("toy"))
     assert path.read_bytes() == content and [one.name for one in path.parent.iterdir()] == ["a.txt"]
     monkeypatch.setattr(urllib.request, "urlopen", None)  # the second time nothing is fetched
-    assert catalog.fetch("toy") == [path]
+    assert fetch(catalog.entry("toy")) == [path]
 
 
 @pytest.mark.parametrize(
@@ -222,10 +218,10 @@ def test_what_a_wrong_server_sends_is_not_kept(
         monkeypatch,
         tmp_path,
         sent,
-        catalog.File("a.txt", "0" * 64, f"https://example.org/a.{kind}", member),
+        File("a.txt", "0" * 64, f"https://example.org/a.{kind}", member),
     )
     with pytest.raises(DataError, match=r"is not the expected (archive|file)"):
-        catalog.fetch("toy")
+        fetch(catalog.entry("toy"))
     assert not list(tmp_path.rglob("*.*"))
 
 
@@ -237,9 +233,9 @@ def test_a_full_disk_leaves_nothing_torn(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch,
         tmp_path,
         b"x",
-        catalog.File("a.txt", hashlib.sha256(b"x").hexdigest(), "https://example.org/a.txt"),
+        File("a.txt", hashlib.sha256(b"x").hexdigest(), "https://example.org/a.txt"),
     )
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match=r"a\.txt cannot be written: No space left"):
-        catalog.fetch("toy")
+        fetch(catalog.entry("toy"))
     assert not list((tmp_path / "triptych" / "toy").iterdir())

@@ -11,9 +11,10 @@ import pytest
 
 from triptych.data.example import Example
 from triptych.data.formats.texts import read
-from triptych.data.load import DataTable, read_part
+from triptych.data.load import read_part
 from triptych.data.sets import catalog
 from triptych.data.sets import code as sets_code
+from triptych.data.table import DataTable
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.errors import DataError
 

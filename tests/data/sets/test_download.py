@@ -21,8 +21,9 @@ import pytest
 
 from triptych.data.formats.pairs import LONGEST_LINE_BYTES, lines_of, read_bytes
 from triptych.data.formats.squad import contents
-from triptych.data.sets import catalog
+from triptych.data.sets import catalog, files
 from triptych.data.sets import sizes as catalog_sizes
+from triptych.data.sets.entry import Entry, File
 from triptych.data.validation.pairs import readable
 from triptych.errors import DataError
 
@@ -33,7 +34,8 @@ LITTLE = f"""
 import resource
 from pathlib import Path
 from triptych.data.formats import pairs
-from triptych.data.sets import catalog
+from triptych.data.sets import files
+from triptych.data.sets.entry import Entry, File
 from triptych.errors import DataError
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + {SOME}, used + {SOME}))
@@ -108,8 +110,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPServ
 
 def known(monkeypatch: pytest.MonkeyPatch, address: str, member: str | None = None) -> None:
     """The set "toy" of one file, a.txt, that holds CONTENT."""
-    file = catalog.File("a.txt", hashlib.sha256(CONTENT).hexdigest(), address, member)
-    monkeypatch.setitem(catalog.ENTRIES, "toy", catalog.Entry("toy", "", "", ("en",), (file,)))
+    file = File("a.txt", hashlib.sha256(CONTENT).hexdigest(), address, member)
+    monkeypatch.setitem(catalog.ENTRIES, "toy", Entry("toy", "", "", ("en",), (file,)))
     monkeypatch.setitem(catalog_sizes.BYTES, "toy", {"a.txt": len(CONTENT)})
 
 
@@ -124,7 +126,7 @@ def test_a_file_is_fetched_as_it_is(
 ) -> None:
     sent = {"txt": CONTENT, "txt.gz": gzip.compress(CONTENT), "zip": zipped(CONTENT)}[kind]
     known(monkeypatch, at(server, f"/a.{kind}", sent), "a.txt" if kind == "zip" else None)
-    (path,) = catalog.fetch("toy")
+    (path,) = files.fetch(catalog.entry("toy"))
     assert path.read_bytes() == CONTENT
     assert [one.name for one in path.parent.iterdir()] == ["a.txt"]
 
@@ -137,7 +139,7 @@ def test_an_endless_answer_is_left(
     with pytest.raises(
         DataError, match=r"/endless.* sends more than the [\d,]+ bytes that are expected"
     ):
-        catalog.fetch("toy")
+        files.fetch(catalog.entry("toy"))
     assert server.left.wait(5)  # type: ignore[attr-defined]
     assert not list(tmp_path.rglob("a.txt*"))
 
@@ -145,13 +147,12 @@ def test_an_endless_answer_is_left(
 def test_an_archive_that_unpacks_to_more_is_left(server: HTTPServer, tmp_path: Path) -> None:
     """The content has 128 MiB; the process may take 96 MiB more than Python does."""
     packed = {"gz": bomb(8), "zip": zipped(ZEROS * 8)}
-    assert all(len(sent) < catalog.ARCHIVE_BYTES for sent in packed.values())
-    code = f"catalog.BYTES['toy'] = {{'a.txt': {len(CONTENT)}}}\n"
+    assert all(len(sent) < files.ARCHIVE_BYTES for sent in packed.values())
+    code = f"files.BYTES['toy'] = {{'a.txt': {len(CONTENT)}}}\n"
     for kind, sent in packed.items():
         address, member = at(server, f"/a.{kind}", sent), "a.txt" if kind == "zip" else None
-        code += f"file = catalog.File('a.txt', '', {address!r}, {member!r})\n"
-        code += "catalog.ENTRIES['toy'] = catalog.Entry('toy', '', '', (), (file,))\n"
-        code += "tried(catalog.fetch, 'toy')\n"
+        code += f"file = File('a.txt', '', {address!r}, {member!r})\n"
+        code += "tried(files.fetch, Entry('toy', '', '', (), (file,)))\n"
     said = limited(code)
     assert len(said) == 2
     for one in said:
@@ -167,7 +168,7 @@ def test_a_zip_packed_in_another_way_is_refused(
     """
     known(monkeypatch, at(server, "/a.zip", zipped(ZEROS, zipfile.ZIP_BZIP2)), "a.txt")
     with pytest.raises(DataError, match=r"a\.txt is packed by method 12"):
-        catalog.fetch("toy")
+        files.fetch(catalog.entry("toy"))
 
 
 def test_an_answer_that_breaks_off_is_not_kept(
@@ -178,7 +179,7 @@ def test_an_answer_that_breaks_off_is_not_kept(
         DataError,
         match=r"could not be fetched from .*/cut \(IncompleteRead\(.* 11000 more expected",
     ):
-        catalog.fetch("toy")
+        files.fetch(catalog.entry("toy"))
     assert not list(tmp_path.rglob("a.txt*"))
 
 
@@ -190,8 +191,8 @@ def test_a_file_at_hand_is_read_no_further_than_it_should_go(
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "a.txt.gz").write_bytes(bomb(1))
     for read in (
-        lambda: catalog.fetch("toy"),
-        lambda: catalog.file_bytes(catalog.entry("toy"), "a.txt"),
+        lambda: files.fetch(catalog.entry("toy")),
+        lambda: files.file_bytes(catalog.entry("toy"), "a.txt"),
     ):
         with pytest.raises(
             DataError,
@@ -199,7 +200,10 @@ def test_a_file_at_hand_is_read_no_further_than_it_should_go(
         ):
             read()
     (tmp_path / "toy" / "a.txt.gz").write_bytes(gzip.compress(CONTENT))
-    assert catalog.fetch("toy") and catalog.file_bytes(catalog.entry("toy"), "a.txt") == CONTENT
+    assert (
+        files.fetch(catalog.entry("toy"))
+        and files.file_bytes(catalog.entry("toy"), "a.txt") == CONTENT
+    )
 
 
 def test_every_file_of_every_set_has_its_size() -> None:
@@ -207,9 +211,9 @@ def test_every_file_of_every_set_has_its_size() -> None:
     for name, about in catalog.entries().items():
         assert {file.name for file in about.files} == set(catalog_sizes.BYTES.get(name, ())), name
         for file in about.files if os.environ.get("TRIPTYCH_DATA") else ():
-            path = catalog.find(name, file)
+            path = files.find(about, file)
             if path is not None and path.suffix != ".gz":
-                assert path.stat().st_size == catalog.most_bytes(name, file), path
+                assert path.stat().st_size == files.most_bytes(about, file), path
 
 
 def test_a_line_without_end_stops_the_reader(tmp_path: Path) -> None:

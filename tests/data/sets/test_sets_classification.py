@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from triptych.data.load import DataTable
 from triptych.data.sets import catalog
 from triptych.data.sets import classification as sets_classification
-from triptych.data.sets.catalog import Entry, File
 from triptych.data.sets.classification import LAYOUTS, Layout, key_of, load
+from triptych.data.sets.entry import SPLITS, Entry, File
+from triptych.data.sets.files import fetch
+from triptych.data.table import DataTable
 from triptych.errors import UsageError
 
 DATA = os.environ.get("TRIPTYCH_DATA")
@@ -43,9 +44,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
         labels={"1": "odd"},
     )
     monkeypatch.setitem(LAYOUTS, "toy", layout)
-    return Entry(
-        "toy", "", "", ("en",), tuple(files), (), ("text", "label"), "sets_classification:load"
-    )
+    return Entry("toy", "", "", ("en",), tuple(files), (), ("text", "label"), load)
 
 
 def parts(about: Entry, leaks: str) -> dict[str, list]:
@@ -100,13 +99,13 @@ def test_every_entry_has_its_files_and_address() -> None:
 @needs_data
 def test_the_real_files_are_the_expected_ones() -> None:
     for name in ("sms-spam", "banking77", "stsb"):
-        assert len(catalog.fetch(name)) == len(catalog.entry(name).files)
+        assert len(fetch(catalog.entry(name))) == len(catalog.entry(name).files)
 
 
 @needs_data
 def test_messages_are_split_by_distinct_text() -> None:
     about = catalog.entry("sms-spam")
-    found = {part: load(about, part, DataTable(set="sms-spam")) for part in catalog.SPLITS}
+    found = {part: load(about, part, DataTable(set="sms-spam")) for part in SPLITS}
     keys = [key_of(one) for part in found.values() for one in part]
     assert len(keys) == len(set(keys)) == 5131
     assert {one.label for one in found["test"]} == {"ham", "spam"} and sum(
@@ -117,9 +116,7 @@ def test_messages_are_split_by_distinct_text() -> None:
 @needs_data
 def test_repeated_messages_can_be_left_in_and_leak() -> None:
     about = catalog.entry("sms-spam")
-    found = {
-        part: load(about, part, DataTable(set="sms-spam", leaks="keep")) for part in catalog.SPLITS
-    }
+    found = {part: load(about, part, DataTable(set="sms-spam", leaks="keep")) for part in SPLITS}
     places = [one.place for part in found.values() for one in part]
     assert len(places) == len(set(places)) == 5574
     learnt = {key_of(one) for one in found["train"]}
@@ -147,7 +144,7 @@ def test_a_pair_with_its_texts_swapped_is_the_same_pair() -> None:
         part: {
             frozenset((one.text, one.text_pair)) for one in load(about, part, DataTable(set="stsb"))
         }
-        for part in catalog.SPLITS
+        for part in SPLITS
     }
     kept = {
         frozenset((one.text, one.text_pair))

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from triptych.data.load import DataTable, read_part
+from triptych.data.load import read_part
 from triptych.data.sets import catalog
+from triptych.data.sets.entry import SPLITS
 from triptych.data.sets.reading import ENTRIES, FOLDS
+from triptych.data.table import DataTable
 from triptych.errors import DataError, UsageError
 
 NEEDS = ("question", "passage", "answers")
@@ -32,9 +34,7 @@ def load(part: str, **table: object) -> list:
 def test_folds_of_xquad_are_whole_and_apart(real: None, language: str) -> None:
     tested: list[str] = []
     for fold in range(1, FOLDS + 1):
-        parts = {
-            part: load(part, set="xquad", source=language, fold=fold) for part in catalog.SPLITS
-        }
+        parts = {part: load(part, set="xquad", source=language, fold=fold) for part in SPLITS}
         passages = {part: {one.passage for one in examples} for part, examples in parts.items()}
         assert sum(map(len, parts.values())) == 1190
         assert len(passages["test"]) == 48 and len(passages["validation"]) == 20
@@ -66,7 +66,7 @@ def test_xquad_without_a_fold_is_all_test(real: None) -> None:
 
 
 def test_cmrc2018(real: None) -> None:
-    counts = {part: load(part, set="cmrc2018") for part in catalog.SPLITS}
+    counts = {part: load(part, set="cmrc2018") for part in SPLITS}
     assert len(counts["train"]) + len(counts["validation"]) == 3219
     assert len(counts["test"]) == 1000  # two questions of the file are empty
     assert not {one.passage for one in counts["train"]} & {

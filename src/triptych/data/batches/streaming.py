@@ -25,12 +25,12 @@ from ...errors import DataError, UsageError
 from ..example import Example
 from ..formats.pairs import MARK, missing, not_utf8, tell_marks
 from ..formats.texts import as_it_is, bounded, files_in, texts_of
-from ..sets.catalog import cache_folder
+from ..sets.files import cache_folder
 from ..split import sentence_key, split_of
 from .shards import INDEX, VERSION, Shards, Writer
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
     from ..tokenizers.subwords import Tokenizer
 
 Report = Callable[[str], None]

@@ -20,7 +20,7 @@ from .messages import Messages, messages_of, text_of
 from .pairs import lines_of
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 Report = Callable[[str], None]
 BETWEEN = re.compile(r"\s*(,?)\s*")  # two items of a JSON list

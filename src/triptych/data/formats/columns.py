@@ -19,7 +19,7 @@ from .json_lines import brief, object_of, text_of
 from .pairs import Format, body_of, chosen_of, lines_of, sniffed, stop, with_header
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 Wrong = Callable[[str, str], None]
 LEARNT = ("label", "labels", "value")

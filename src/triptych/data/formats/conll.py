@@ -22,7 +22,7 @@ from .conll_layout import DOCUMENT, NUMBER, NUMBERED, Layout, sniff
 from .pairs import lines_of, stop
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 Wrong = Callable[[str, str], None]  # ("file:line", reason); `stop` raises DataError
 MISC = 9

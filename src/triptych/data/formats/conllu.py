@@ -18,7 +18,7 @@ from ..example import Example
 from .pairs import lines_of, stop
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 COLUMNS = 10
 ID, FORM, _, UPOS, _, _, HEAD, RELATION, _, MISC = range(COLUMNS)

@@ -20,7 +20,7 @@ from ..validation.squad import is_squad
 from . import columns, squad
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 _sentences = lru_cache(maxsize=4096)(split_sentences)  # a passage has several questions
 

@@ -27,7 +27,7 @@ from .json_lines import brief
 from .pairs import LONGEST_DOCUMENT_BYTES, read_bytes, stop
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 # characters; how far from its offset an answer is looked for where it stands in the passage more
 # than once

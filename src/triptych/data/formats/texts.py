@@ -22,7 +22,7 @@ from ..example import Example
 from .pairs import lines_of, stop
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
     from ..tokenizers.subwords import Tokenizer
 
 Report = Callable[[str], None]

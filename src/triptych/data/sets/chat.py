@@ -12,10 +12,11 @@ from ..example import Example, texts_of
 from ..formats.chats import conversation, records
 from ..formats.messages import messages_of
 from ..split import by_input, sentence_key
-from .catalog import SPLITS, Entry, File, file_bytes, file_lines
+from .entry import SPLITS, Entry, File
+from .files import file_bytes, file_lines
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 Report = Callable[[str], None]
 _ENGRAM = "https://raw.githubusercontent.com/kent-ai-dev/engram/9874fe15199f13692201faa5b530a78786192b5f/dailydialog_raw/EMNLP_dataset/"
@@ -39,72 +40,6 @@ _FIELDS = ("messages",)
 TURN = "__eou__"  # ends every turn of DailyDialog
 # of instruct-1100, in its order: training, test; what is left is for validation
 SHARES_1100 = (0.85, 0.10)
-
-ENTRIES: dict[str, Entry] = {
-    "dailydialog": Entry(
-        "dailydialog",
-        "13,118 everyday English dialogues of 7.9 turns, in its own three parts (Li et al. 2017)",
-        "CC BY-NC-SA 4.0 (authors' release)",
-        ("en",),
-        tuple(
-            File(
-                f"{part}/dialogues_{part}.txt",
-                digest,
-                f"{_ENGRAM}{part}.zip",
-                f"{part}/dialogues_{part}.txt",
-            )
-            for part, digest in _DIALOGUES.items()
-        ),
-        (
-            "turns alternate: the first is the user's, the second the assistant's",
-            "signs are set as people type them: no space before a comma, don't for don ’ t, one "
-            "after a full stop",
-            "training dialogues that stand in validation or test (case and signs aside), and "
-            "validation's that stand in test, are left out; data.leaks = 'keep' leaves them in",
-        ),
-        _FIELDS,
-        "chat:dailydialog",
-    ),
-    "alpaca": Entry(
-        "alpaca",
-        "52,002 English instructions with answers written by a language model (Taori et al. 2023)",
-        "CC BY-NC 4.0",
-        ("en",),
-        (_ALPACA,),
-        (
-            "no split of its own: 2.5 % test, 2.5 % validation, by the hash of the instruction "
-            "with its input",
-            "28 records have no answer and are left out",
-        ),
-        _FIELDS,
-        "chat:alpaca",
-    ),
-    "instruct-1100": Entry(
-        "instruct-1100",
-        "1,100 short English instructions with answers (Raschka, Build a Large Language Model, "
-        "chapter 7)",
-        "Apache-2.0",
-        ("en",),
-        (_INSTRUCT,),
-        (
-            "split as its author does, in its order: 935 training, 110 test, 55 validation",
-            "training records that stand in validation or test are left out; data.leaks = 'keep' "
-            "leaves them in",
-        ),
-        _FIELDS,
-        "chat:instruct_1100",
-    ),
-    "alpaca-instruct-1100": Entry(
-        "alpaca-instruct-1100",
-        "alpaca to train and validate, the test part of instruct-1100 to be scored on",
-        "those of its parts",
-        ("en",),
-        (),
-        ("training instructions that stand in that test part are left out",),
-        _FIELDS,
-        "chat:alpaca_instruct_1100",
-    ),
-}
 
 
 def dailydialog(
@@ -226,3 +161,70 @@ def said(example: Example) -> str:
 def asked(example: Example) -> str:
     """What makes two instructions the same: what is asked."""
     return sentence_key(next(texts_of(example.messages), ""))
+
+
+ENTRIES: dict[str, Entry] = {
+    "dailydialog": Entry(
+        "dailydialog",
+        "13,118 everyday English dialogues of 7.9 turns, in its own three parts (Li et al. 2017)",
+        "CC BY-NC-SA 4.0 (authors' release)",
+        ("en",),
+        tuple(
+            File(
+                f"{part}/dialogues_{part}.txt",
+                digest,
+                f"{_ENGRAM}{part}.zip",
+                f"{part}/dialogues_{part}.txt",
+            )
+            for part, digest in _DIALOGUES.items()
+        ),
+        (
+            "turns alternate: the first is the user's, the second the assistant's",
+            "signs are set as people type them: no space before a comma, don't for don ’ t, one "
+            "after a full stop",
+            "training dialogues that stand in validation or test (case and signs aside), and "
+            "validation's that stand in test, are left out; data.leaks = 'keep' leaves them in",
+        ),
+        _FIELDS,
+        dailydialog,
+    ),
+    "alpaca": Entry(
+        "alpaca",
+        "52,002 English instructions with answers written by a language model (Taori et al. 2023)",
+        "CC BY-NC 4.0",
+        ("en",),
+        (_ALPACA,),
+        (
+            "no split of its own: 2.5 % test, 2.5 % validation, by the hash of the instruction "
+            "with its input",
+            "28 records have no answer and are left out",
+        ),
+        _FIELDS,
+        alpaca,
+    ),
+    "instruct-1100": Entry(
+        "instruct-1100",
+        "1,100 short English instructions with answers (Raschka, Build a Large Language Model, "
+        "chapter 7)",
+        "Apache-2.0",
+        ("en",),
+        (_INSTRUCT,),
+        (
+            "split as its author does, in its order: 935 training, 110 test, 55 validation",
+            "training records that stand in validation or test are left out; data.leaks = 'keep' "
+            "leaves them in",
+        ),
+        _FIELDS,
+        instruct_1100,
+    ),
+    "alpaca-instruct-1100": Entry(
+        "alpaca-instruct-1100",
+        "alpaca to train and validate, the test part of instruct-1100 to be scored on",
+        "those of its parts",
+        ("en",),
+        (),
+        ("training instructions that stand in that test part are left out",),
+        _FIELDS,
+        alpaca_instruct_1100,
+    ),
+}

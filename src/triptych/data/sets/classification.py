@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 from ...errors import DataError
 from ..example import Example
 from ..split import sentence_key, split_of
-from .catalog import Entry, File, Split, file_lines
+from .entry import Entry, File, Split
+from .files import file_lines
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 _RAW = "https://raw.githubusercontent.com/"
 _BERTORCH = f"{_RAW}zejunwang1/bertorch/cd2075223142ad3d21dc4221e8a12ed8c730b052/data/"
@@ -94,6 +95,118 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
+def load(
+    about: Entry, split: Split, data: DataTable, report: Callable[[str], None] | None = None
+) -> list[Example]:
+    """One part, without leaks as `data.leaks` says; `report` is told how many texts were left
+    out.
+    """
+    layout = LAYOUTS[about.name]
+    # what stands elsewhere does not matter
+    alone = data.leaks == "keep" or (data.leaks == "train" and split == "test")
+    parts = published(about, report, only=split if alone else None, repeated=data.leaks == "keep")
+    others: set[str] = set()
+    for name in _against(split, data.leaks, layout):
+        others |= {key for key, _ in parts[name]}
+    kept = [example for key, example in parts[split] if key not in others]
+    if report is not None and len(kept) < len(parts[split]):
+        where = "validation or test" if data.leaks == "train" else "training"
+        report(
+            f"{about.name}: {len(parts[split]) - len(kept):,} texts of {split} that stand in "
+            f"{where} too are left out (data.leaks)."
+        )
+    return kept
+
+
+def _against(split: Split, leaks: str, layout: Layout) -> list[Split]:
+    """The parts whose texts are taken out of `split`. What is carved out of the training file was
+    training when it leaked.
+    """
+    carved = "validation" in layout.carved
+    if leaks == "train":
+        return {
+            "train": ["validation", "test"],
+            "validation": ["test"] if carved else [],
+            "test": [],
+        }[split]
+    if leaks == "test":
+        return {
+            "train": [],
+            "validation": ["train"],
+            "test": ["train", "validation"] if carved else ["train"],
+        }[split]
+    return []
+
+
+def published(about: Entry, report: Callable[[str], None] | None = None, only: Split | None = None,
+              repeated: bool = False) -> dict[Split, list[tuple[str, Example]]]:  # fmt: skip
+    """(`key_of`, Example) of all parts as they are published, leaks and all; what a set lacks is
+    carved out of training by hash.
+
+    only: the one part that is wanted, where the other files need not be read. repeated: of a
+        `distinct` set every line is a text.
+    """
+    layout = LAYOUTS[about.name]
+    by_line = repeated and layout.distinct
+    parts: dict[Split, list[tuple[str, Example]]] = {"train": [], "validation": [], "test": []}
+    for name, file in layout.parts.items():
+        if only in (None, name) or (name == "train" and only in layout.carved):
+            for key, example in _read(
+                about, file, layout, report, layout.distinct and not repeated
+            ):
+                part = (
+                    split_of(example.place if by_line else key, layout.carved)
+                    if name == "train"
+                    else name
+                )
+                parts[part].append((key, example))  # type: ignore[index]
+    return parts
+
+
+def key_of(example: Example, symmetric: bool = False) -> str:
+    """What makes two texts, or two pairs, the same; symmetric: in either order."""
+    keys = [
+        sentence_key(text) for text in (example.text or "", example.text_pair) if text is not None
+    ]
+    return "\t".join(sorted(keys) if symmetric else keys)
+
+
+def _read(
+    about: Entry, file: str, layout: Layout, report: Callable[[str], None] | None, distinct: bool
+) -> list[tuple[str, Example]]:
+    lines, found, seen = file_lines(about, file, report), [], set()
+    numbered = (
+        _csv(lines)
+        if layout.quoted
+        else ((number, line.split("\t")) for number, line in enumerate(lines, 1))
+    )
+    for number, row in numbered:
+        if number == 1 and layout.header:
+            continue
+        try:
+            cells = {name: row[place].strip() for name, place in layout.columns.items()}
+        except IndexError:
+            raise DataError(
+                f"{file}:{number}: {len(row)} columns; {max(layout.columns.values()) + 1} are "
+                "needed."
+            ) from None
+        value = float(cells.pop("value")) if "value" in cells else None
+        if "label" in cells:
+            cells["label"] = layout.labels.get(cells["label"], cells["label"])
+        example = Example(**cells, value=value, place=f"{file}:{number}")  # type: ignore[arg-type]
+        key = key_of(example, layout.symmetric)
+        if not (distinct and key in seen):
+            found.append((key, example))
+        seen.add(key)
+    return found
+
+
+def _csv(lines: list[str]) -> list[tuple[int, list[str]]]:
+    """(line of its end, cells) of each row; a quoted cell may hold line ends."""
+    reader = csv.reader(io.StringIO("\n".join(lines), newline=""))
+    return [(reader.line_num, row) for row in reader if row]
+
+
 def _entry(
     name: str,
     description: str,
@@ -110,7 +223,7 @@ def _entry(
         files,
         notes,
         tuple(LAYOUTS[name].columns),
-        "classification:load",
+        load,
     )
 
 
@@ -266,115 +379,3 @@ ENTRIES: dict[str, Entry] = {
         f"there; {_LEAKS}",
     ),
 }
-
-
-def load(
-    about: Entry, split: Split, data: DataTable, report: Callable[[str], None] | None = None
-) -> list[Example]:
-    """One part, without leaks as `data.leaks` says; `report` is told how many texts were left
-    out.
-    """
-    layout = LAYOUTS[about.name]
-    # what stands elsewhere does not matter
-    alone = data.leaks == "keep" or (data.leaks == "train" and split == "test")
-    parts = published(about, report, only=split if alone else None, repeated=data.leaks == "keep")
-    others: set[str] = set()
-    for name in _against(split, data.leaks, layout):
-        others |= {key for key, _ in parts[name]}
-    kept = [example for key, example in parts[split] if key not in others]
-    if report is not None and len(kept) < len(parts[split]):
-        where = "validation or test" if data.leaks == "train" else "training"
-        report(
-            f"{about.name}: {len(parts[split]) - len(kept):,} texts of {split} that stand in "
-            f"{where} too are left out (data.leaks)."
-        )
-    return kept
-
-
-def _against(split: Split, leaks: str, layout: Layout) -> list[Split]:
-    """The parts whose texts are taken out of `split`. What is carved out of the training file was
-    training when it leaked.
-    """
-    carved = "validation" in layout.carved
-    if leaks == "train":
-        return {
-            "train": ["validation", "test"],
-            "validation": ["test"] if carved else [],
-            "test": [],
-        }[split]
-    if leaks == "test":
-        return {
-            "train": [],
-            "validation": ["train"],
-            "test": ["train", "validation"] if carved else ["train"],
-        }[split]
-    return []
-
-
-def published(about: Entry, report: Callable[[str], None] | None = None, only: Split | None = None,
-              repeated: bool = False) -> dict[Split, list[tuple[str, Example]]]:  # fmt: skip
-    """(`key_of`, Example) of all parts as they are published, leaks and all; what a set lacks is
-    carved out of training by hash.
-
-    only: the one part that is wanted, where the other files need not be read. repeated: of a
-        `distinct` set every line is a text.
-    """
-    layout = LAYOUTS[about.name]
-    by_line = repeated and layout.distinct
-    parts: dict[Split, list[tuple[str, Example]]] = {"train": [], "validation": [], "test": []}
-    for name, file in layout.parts.items():
-        if only in (None, name) or (name == "train" and only in layout.carved):
-            for key, example in _read(
-                about, file, layout, report, layout.distinct and not repeated
-            ):
-                part = (
-                    split_of(example.place if by_line else key, layout.carved)
-                    if name == "train"
-                    else name
-                )
-                parts[part].append((key, example))  # type: ignore[index]
-    return parts
-
-
-def key_of(example: Example, symmetric: bool = False) -> str:
-    """What makes two texts, or two pairs, the same; symmetric: in either order."""
-    keys = [
-        sentence_key(text) for text in (example.text or "", example.text_pair) if text is not None
-    ]
-    return "\t".join(sorted(keys) if symmetric else keys)
-
-
-def _read(
-    about: Entry, file: str, layout: Layout, report: Callable[[str], None] | None, distinct: bool
-) -> list[tuple[str, Example]]:
-    lines, found, seen = file_lines(about, file, report), [], set()
-    numbered = (
-        _csv(lines)
-        if layout.quoted
-        else ((number, line.split("\t")) for number, line in enumerate(lines, 1))
-    )
-    for number, row in numbered:
-        if number == 1 and layout.header:
-            continue
-        try:
-            cells = {name: row[place].strip() for name, place in layout.columns.items()}
-        except IndexError:
-            raise DataError(
-                f"{file}:{number}: {len(row)} columns; {max(layout.columns.values()) + 1} are "
-                "needed."
-            ) from None
-        value = float(cells.pop("value")) if "value" in cells else None
-        if "label" in cells:
-            cells["label"] = layout.labels.get(cells["label"], cells["label"])
-        example = Example(**cells, value=value, place=f"{file}:{number}")  # type: ignore[arg-type]
-        key = key_of(example, layout.symmetric)
-        if not (distinct and key in seen):
-            found.append((key, example))
-        seen.add(key)
-    return found
-
-
-def _csv(lines: list[str]) -> list[tuple[int, list[str]]]:
-    """(line of its end, cells) of each row; a quoted cell may hold line ends."""
-    reader = csv.reader(io.StringIO("\n".join(lines), newline=""))
-    return [(reader.line_num, row) for row in reader if row]

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from ...errors import DataError
 from ..example import Example
 from ..split import split_of
-from .catalog import Entry
+from .entry import Entry
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 Report = Callable[[str], None]
 SHARES = {"test": 0.08, "validation": 0.04}  # of the modules
@@ -40,26 +40,6 @@ MACHINES_OWN = re.compile(
 RENAMED = {"sre_compile": "re", "sre_parse": "re", "sre_constants": "re"}
 TELLING = 20  # characters from which a line says where it comes from
 COPIED = 0.5  # of a file's telling lines that stand in a held-out part: it is a copy
-
-ENTRIES: dict[str, Entry] = {
-    "python-stdlib": Entry(
-        "python-stdlib",
-        "code: the Python standard library of the interpreter that runs, without its tests, a "
-        "text a file",
-        "PSF-2.0 (Python Software Foundation License)",
-        ("en",),
-        (),
-        (
-            "split: whole modules, by the hash of the module's name, so it is the same for every "
-            "version of Python",
-            "a training file of which over half the lines stand in a held-out module is left out",
-            "nothing is fetched, and the texts are those of the Python at hand: name its version "
-            "beside a score",
-        ),
-        fields=("text",),
-        loader="code:python_stdlib",
-    ),
-}
 
 
 def python_stdlib(
@@ -162,3 +142,24 @@ def is_copy(text: str, texts: set[str], held: set[str]) -> bool:
     """Whether `text` stands among `texts`, or most of its lines among `held`."""
     lines = telling(text)
     return text in texts or (bool(lines) and len(lines & held) > COPIED * len(lines))
+
+
+ENTRIES: dict[str, Entry] = {
+    "python-stdlib": Entry(
+        "python-stdlib",
+        "code: the Python standard library of the interpreter that runs, without its tests, a "
+        "text a file",
+        "PSF-2.0 (Python Software Foundation License)",
+        ("en",),
+        (),
+        (
+            "split: whole modules, by the hash of the module's name, so it is the same for every "
+            "version of Python",
+            "a training file of which over half the lines stand in a held-out module is left out",
+            "nothing is fetched, and the texts are those of the Python at hand: name its version "
+            "beside a score",
+        ),
+        fields=("text",),
+        loader=python_stdlib,
+    ),
+}

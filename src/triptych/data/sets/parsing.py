@@ -7,18 +7,33 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ..example import Example
-from .catalog import Entry, File, Split, file_lines
+from .entry import Entry, File, Split
+from .files import file_lines
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 FIELDS = ("text", "words", "upos", "heads", "relations")
-LOADER = "parsing:load"
 PARTS = {"train": "train.conllu", "validation": "dev.conllu", "test": "test.conllu"}
 _UD = "https://raw.githubusercontent.com/UniversalDependencies/"
 _EWT = f"{_UD}UD_English-EWT/15d613d8447b3478787d4c278730a1e48a945efb/en_ewt-ud-"
 _GSD = f"{_UD}UD_Chinese-GSD/9eab5182234b0429e5dd738cfe2a5626fef96e58/zh-ud-"
 _SIMPLIFIED = f"{_UD}UD_Chinese-GSDSimp/eb3aed31ebb170897405ee5cd1db83a1a0b11864/zh_gsdsimp-ud-"
+
+
+def load(
+    about: Entry, split: Split, data: DataTable, report: Callable[[str], None] | None = None
+) -> list[Example]:
+    """One part of a treebank. Raises UsageError for a part that it does not have."""
+    from ..formats.conllu import examples_of
+
+    if split not in about.splits:
+        raise UsageError(
+            f"The set {about.name} has no part '{split}'; it has {', '.join(about.splits)}."
+        )
+    file = PARTS[split]
+    return examples_of(file_lines(about, file, report), f"{about.name}/{file}")
+
 
 ENTRIES: dict[str, Entry] = {
     "ud-english-ewt": Entry(
@@ -45,7 +60,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         fields=FIELDS,
-        loader=LOADER,
+        loader=load,
     ),
     "ud-chinese-gsd-v1": Entry(
         "ud-chinese-gsd-v1",
@@ -75,7 +90,7 @@ ENTRIES: dict[str, Entry] = {
             "spaces: none stand between Chinese words",
         ),
         fields=FIELDS,
-        loader=LOADER,
+        loader=load,
     ),
     "ud-chinese-gsdsimp": Entry(
         "ud-chinese-gsdsimp",
@@ -95,21 +110,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         fields=FIELDS,
-        loader=LOADER,
+        loader=load,
         splits=("validation", "test"),
     ),
 }
-
-
-def load(
-    about: Entry, split: Split, data: DataTable, report: Callable[[str], None] | None = None
-) -> list[Example]:
-    """One part of a treebank. Raises UsageError for a part that it does not have."""
-    from ..formats.conllu import examples_of
-
-    if split not in about.splits:
-        raise UsageError(
-            f"The set {about.name} has no part '{split}'; it has {', '.join(about.splits)}."
-        )
-    file = PARTS[split]
-    return examples_of(file_lines(about, file, report), f"{about.name}/{file}")

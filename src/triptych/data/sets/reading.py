@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from ...errors import UsageError, unknown
 from ..example import Example
 from ..formats.squad import Found, members, parse, usable
-from .catalog import Entry, File, file_bytes
+from .entry import Entry, File
+from .files import file_bytes
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 FOLDS = 5  # of XQuAD's cross-validation
 XQUAD_HELD = 10  # every tenth of the paragraphs that are trained on is for validation
@@ -31,77 +32,6 @@ _CMRC = "https://raw.githubusercontent.com/ymcui/cmrc2018/c0eb1b6ba2/squad-style
 _JAQUAD = "https://github.com/SkelterLabsInc/JaQuAD/tree/23f5d72cc2/data/"
 _FIELDS = ("question", "passage", "answers")
 Report = Callable[[str], None] | None
-
-ENTRIES: dict[str, Entry] = {
-    "xquad": Entry(
-        "xquad",
-        "1,190 questions on 240 paragraphs of Wikipedia, the same in three languages (Artetxe et "
-        "al. 2020)",
-        "CC BY-SA 4.0",
-        ("en", "de", "zh"),
-        tuple(File(name, digest, f"{_XQUAD}{name}") for name, digest in _XQUAD_FILES.items()),
-        (
-            "data.source chooses the language (en)",
-            "data.fold = 1 to 5: that fold of 48 paragraphs is the test, the others train and "
-            "validate; no fold: all is the test",
-        ),
-        _FIELDS,
-        "reading:load_xquad",
-    ),
-    "cmrc2018": Entry(
-        "cmrc2018",
-        "Chinese questions on Wikipedia (Cui et al. 2019): 3,219 of its dev.json to train on, "
-        "1,002 of trial.json as the test",
-        "CC BY-SA 4.0",
-        ("zh",),
-        (
-            File(
-                "dev.json",
-                "e9ff74231f05c230c6fa88b84441ee334d97234cbb610991cd94b82db00c7f1f",
-                f"{_CMRC}cmrc2018_dev.json",
-            ),
-            File(
-                "trial.json",
-                "f3fae95b57da8e03afb2b57467dd221417060ef4d82db13bf22fc88589f3a6f3",
-                f"{_CMRC}cmrc2018_trial.json",
-            ),
-        ),
-        (
-            "the set's own train.json was not to be had: dev.json trains, so scores are not those "
-            "of the papers",
-            "two questions of trial.json are empty and left out: 1,000 are scored",
-            f"validation: {CMRC_HELD:.0%} of the paragraphs of dev.json, by hash",
-        ),
-        _FIELDS,
-        "reading:load_cmrc2018",
-    ),
-    "jaquad": Entry(
-        "jaquad",
-        "Japanese questions on Wikipedia (So et al. 2022): 31,748 to train on, 3,939 of its "
-        "development part as the test",
-        "CC BY-SA 3.0",
-        ("ja",),
-        (
-            File(
-                "train.tar",
-                "50ec2703a62d920f0d3b2f5206ef01a44674324cd352bdd47b2705c74285e31e",
-                f"{_JAQUAD}train/",
-            ),
-            File(
-                "dev.tar",
-                "abf18f0091fbaee5ea3c3cb07be8caacdcf71aab2b341d90ad9cbf237ddbb53c",
-                f"{_JAQUAD}dev/",
-            ),
-        ),
-        (
-            "each part is a tar of the JSON shards in the folder at its address; it cannot be "
-            "fetched as one file",
-            f"validation: {JAQUAD_HELD:.0%} of the training articles, by hash",
-        ),
-        _FIELDS,
-        "reading:load_jaquad",
-    ),
-}
 
 
 def load_xquad(about: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
@@ -183,3 +113,75 @@ def _one_language(about: Entry, data: DataTable) -> None:
 def _point(key: str) -> float:
     """0 to 1 by the key's hash alone."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+
+
+ENTRIES: dict[str, Entry] = {
+    "xquad": Entry(
+        "xquad",
+        "1,190 questions on 240 paragraphs of Wikipedia, the same in three languages (Artetxe et "
+        "al. 2020)",
+        "CC BY-SA 4.0",
+        ("en", "de", "zh"),
+        tuple(File(name, digest, f"{_XQUAD}{name}") for name, digest in _XQUAD_FILES.items()),
+        (
+            "data.source chooses the language (en)",
+            "data.fold = 1 to 5: that fold of 48 paragraphs is the test, the others train and "
+            "validate; no fold: all is the test",
+        ),
+        _FIELDS,
+        load_xquad,
+    ),
+    "cmrc2018": Entry(
+        "cmrc2018",
+        "Chinese questions on Wikipedia (Cui et al. 2019): 3,219 of its dev.json to train on, "
+        "1,002 of trial.json as the test",
+        "CC BY-SA 4.0",
+        ("zh",),
+        (
+            File(
+                "dev.json",
+                "e9ff74231f05c230c6fa88b84441ee334d97234cbb610991cd94b82db00c7f1f",
+                f"{_CMRC}cmrc2018_dev.json",
+            ),
+            File(
+                "trial.json",
+                "f3fae95b57da8e03afb2b57467dd221417060ef4d82db13bf22fc88589f3a6f3",
+                f"{_CMRC}cmrc2018_trial.json",
+            ),
+        ),
+        (
+            "the set's own train.json was not to be had: dev.json trains, so scores are not those "
+            "of the papers",
+            "two questions of trial.json are empty and left out: 1,000 are scored",
+            f"validation: {CMRC_HELD:.0%} of the paragraphs of dev.json, by hash",
+        ),
+        _FIELDS,
+        load_cmrc2018,
+    ),
+    "jaquad": Entry(
+        "jaquad",
+        "Japanese questions on Wikipedia (So et al. 2022): 31,748 to train on, 3,939 of its "
+        "development part as the test",
+        "CC BY-SA 3.0",
+        ("ja",),
+        (
+            File(
+                "train.tar",
+                "50ec2703a62d920f0d3b2f5206ef01a44674324cd352bdd47b2705c74285e31e",
+                f"{_JAQUAD}train/",
+            ),
+            File(
+                "dev.tar",
+                "abf18f0091fbaee5ea3c3cb07be8caacdcf71aab2b341d90ad9cbf237ddbb53c",
+                f"{_JAQUAD}dev/",
+            ),
+        ),
+        (
+            "each part is a tar of the JSON shards in the folder at its address; it cannot be "
+            "fetched as one file",
+            f"validation: {JAQUAD_HELD:.0%} of the training articles, by hash",
+        ),
+        _FIELDS,
+        load_jaquad,
+    ),
+}

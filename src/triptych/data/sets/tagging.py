@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..example import Example
-from .catalog import Entry, File, file_lines
+from .entry import Entry, File
+from .files import file_lines
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 _GITHUB = "https://raw.githubusercontent.com/"
 _CONLL = f"{_GITHUB}Franck-Dernoncourt/NeuroNER/3817feaf29/neuroner/data/conll2003/en/"
@@ -22,7 +23,7 @@ _UNER_TRAIN, _UNER_REST = (
     "8ed072de2fd24022cc62458997fe96a8fe191ea4",
 )
 _GSD = f"{_GITHUB}UniversalDependencies/UD_Chinese-GSD/9eab518223/zh-ud-"
-FIELDS, LOADER = ("text", "words", "tags"), "tagging:load"
+FIELDS = ("text", "words", "tags")
 SPLIT_FILES: dict[str, dict[str, str]] = {
     "conll2003": {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"},
     "wnut17": {"train": "train.conll", "validation": "dev.conll", "test": "test.conll"},
@@ -33,6 +34,30 @@ SPLIT_FILES: dict[str, dict[str, str]] = {
     },
     "ud-chinese-gsd": {"train": "train.conllu", "validation": "dev.conllu", "test": "test.conllu"},
 }
+
+CHANGED = {"uner-english-ewt": {"B-OTH": "O", "I-OTH": "O", "B-O": "O"}}
+
+
+def load(
+    about: Entry, split: str, data: DataTable, report: Callable[[str], None] | None = None
+) -> list[Example]:
+    """One part of a set. data.fields chooses other columns, of CoNLL-U by name: ["form",
+    "xpos"].
+    """
+    from ..formats.conll import examples_of
+
+    file = SPLIT_FILES[about.name][split]
+    found = examples_of(
+        file_lines(about, file, report),
+        file,
+        data.listed(("words", "tags")),
+        changed=CHANGED.get(about.name),
+        spaceless="zh-Hant" in about.languages,
+    )
+    for one in found:
+        one.place = f"{about.name}/{one.place}"
+    return found
+
 
 ENTRIES: dict[str, Entry] = {
     "conll2003": Entry(
@@ -63,7 +88,7 @@ ENTRIES: dict[str, Entry] = {
             "chunks",
         ),
         fields=FIELDS,
-        loader=LOADER,
+        loader=load,
         folder="conll2003-en",
     ),
     "wnut17": Entry(
@@ -89,7 +114,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         fields=FIELDS,
-        loader=LOADER,
+        loader=load,
     ),
     "uner-english-ewt": Entry(
         "uner-english-ewt",
@@ -119,7 +144,7 @@ ENTRIES: dict[str, Entry] = {
             "B-O are read as O; entity counts then differ from the final release by under 1 %",
         ),
         fields=FIELDS,
-        loader=LOADER,
+        loader=load,
         folder="uner-en-ewt",
     ),
     "ud-chinese-gsd": Entry(
@@ -150,29 +175,7 @@ ENTRIES: dict[str, Entry] = {
             "letters or digits",
         ),
         fields=FIELDS,
-        loader=LOADER,
+        loader=load,
         folder="ud-chinese-gsd-v1",
     ),
 }
-CHANGED = {"uner-english-ewt": {"B-OTH": "O", "I-OTH": "O", "B-O": "O"}}
-
-
-def load(
-    about: Entry, split: str, data: DataTable, report: Callable[[str], None] | None = None
-) -> list[Example]:
-    """One part of a set. data.fields chooses other columns, of CoNLL-U by name: ["form",
-    "xpos"].
-    """
-    from ..formats.conll import examples_of
-
-    file = SPLIT_FILES[about.name][split]
-    found = examples_of(
-        file_lines(about, file, report),
-        file,
-        data.listed(("words", "tags")),
-        changed=CHANGED.get(about.name),
-        spaceless="zh-Hant" in about.languages,
-    )
-    for one in found:
-        one.place = f"{about.name}/{one.place}"
-    return found

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from ..example import Example
 from ..formats.texts import documents, joined, pieces
 from ..split import sentence_key, split_of
-from . import catalog
-from .catalog import Entry, File
+from .entry import Entry, File
+from .files import file_bytes, file_lines
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 Report = Callable[[str], None]
 _RNNLM = "https://raw.githubusercontent.com/timbmg/RNNLM/4e5bddfd042beb3e1aa1f282954cc31567294c83/data/wap."
@@ -27,146 +27,6 @@ _BEGINS = re.compile(
     r"Once\b|One day, (there|an?) |[A-Z]\w+ and [A-Z]\w+ (are friends|(like|love)d? to )"
 )
 _ENDS = re.compile(r"the end[.!]?$", re.IGNORECASE)
-# What `pretraining-en` is made of, of the sets that are known: running text first, then the texts
-# of labelled sets.
-PRETRAINING_EN = (
-    "war-and-peace",
-    "ag-news",
-    "sst2",
-    "banking77",
-    "sms-spam",
-    "stsb",
-    "conll2003",
-    "wnut17",
-    "uner-english-ewt",
-    "ud-english-ewt",
-)
-
-ENTRIES: dict[str, Entry] = {
-    "war-and-peace": Entry(
-        "war-and-peace",
-        "Tolstoy's novel in the Maudes' English (36,000 lines of text; single lines were drawn "
-        "for validation and test)",
-        "unstated; the text is in the public domain",
-        ("en",),
-        (
-            File(
-                "train.txt",
-                "8ebb39059034fd00517e25fb2d5ca1a75f37d39a156762c51f146ff988f4bd41",
-                f"{_RNNLM}train.txt",
-            ),
-            File(
-                "valid.txt",
-                "f07f149651ba86619d97483c35f83841a964486328ca43e2a92877426a6d6a1e",
-                f"{_RNNLM}valid.txt",
-            ),
-            File(
-                "test.txt",
-                "bdf3aada8ee2f91b2988a616fa25414d846fda6855749023016954739b6689d8",
-                f"{_RNNLM}test.txt",
-            ),
-        ),
-        fields=("text",),
-        loader="text:war_and_peace",
-    ),
-    "tinyshakespeare": Entry(
-        "tinyshakespeare",
-        "1.1 million characters of Shakespeare's plays",
-        "unstated; the text is in the public domain",
-        ("en",),
-        (
-            File(
-                "input.txt",
-                "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-                f"{_CHAR_RNN}input.txt",
-            ),
-        ),
-        (
-            "split: the last tenth of the characters is validation and test alike, as nanoGPT has "
-            "it",
-        ),
-        fields=("text",),
-        loader="text:tinyshakespeare",
-    ),
-    "tinystories-sample": Entry(
-        "tinystories-sample",
-        "1.3 MB of the validation part of TinyStories: about 1,400 stories in a small child's "
-        "words",
-        "MIT (repository); TinyStories itself is CDLA-Sharing-1.0",
-        ("en",),
-        (
-            File(
-                "valid_sample.txt",
-                "29a5afac65144b28b13ded6aa7121836746f3020e782b3f3f7358e21e9f81eeb",
-                f"{_ENGRAM}tinystories_val.txt",
-            ),
-        ),
-        (
-            "borders of stories are not marked: one begins at a paragraph that begins as stories "
-            "do (Once ..., One day, a ..., NAME and NAME are friends) and after The end.; a story "
-            "that begins in other words stays with the one before",
-            "split by story: 5 % test, 5 % validation, by the story's hash",
-        ),
-        fields=("text",),
-        loader="text:tinystories",
-    ),
-    "wikitext-2": Entry(
-        "wikitext-2",
-        "Wikipedia articles in WikiText's tokenised form, for validation and test alone",
-        "CC BY-SA 3.0",
-        ("en",),
-        (
-            File(
-                "valid.txt",
-                "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
-                f"{_EXAMPLES.format('37ce9402ff0cae48d764d7788810fd2ed8238b25')}valid.txt",
-            ),
-            File(
-                "test.txt",
-                "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
-                f"{_EXAMPLES.format('cada773327ba94a5970e0d57c17c847d69dbbb8f')}test.txt",
-            ),
-        ),
-        fields=("text",),
-        loader="text:wikitext",
-        splits=("validation", "test"),
-    ),
-    "pretraining-en": Entry(
-        "pretraining-en",
-        "War and Peace and the training texts, without labels, of the English sets that are "
-        "classified and tagged",
-        "those of its parts",
-        ("en",),
-        (),
-        (
-            f"made of {', '.join(PRETRAINING_EN)}: training parts only, without texts that stand "
-            "in a validation or test part of any",
-            "validation and test: those of war-and-peace",
-        ),
-        fields=("text",),
-        loader="text:pretraining_en",
-    ),
-    "jaquad-passages": Entry(
-        "jaquad-passages",
-        "The Wikipedia passages of JaQuAD as plain text, without the questions",
-        "CC BY-SA 3.0",
-        ("ja",),
-        (),
-        ("made of jaquad, its parts as they are there",),
-        fields=("text",),
-        loader="text:passages",
-    ),
-    "cmrc2018-passages": Entry(
-        "cmrc2018-passages",
-        "The Wikipedia passages of CMRC 2018 as plain text, without the questions",
-        "CC BY-SA 4.0",
-        ("zh",),
-        (),
-        ("made of cmrc2018, its parts as they are there",),
-        fields=("text",),
-        loader="text:passages",
-    ),
-}
 
 
 def war_and_peace(
@@ -174,14 +34,14 @@ def war_and_peace(
 ) -> list[Example]:
     """Lines of a book, joined into texts."""
     file = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}[split]
-    return list(pieces(documents(catalog.file_lines(about, file, report)), file))
+    return list(pieces(documents(file_lines(about, file, report)), file))
 
 
 def tinyshakespeare(
     about: Entry, split: str, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """A part as one text, its characters as they are."""
-    text = catalog.file_bytes(about, "input.txt", report).decode()
+    text = file_bytes(about, "input.txt", report).decode()
     cut = len(text) * 9 // 10
     return [
         Example(
@@ -197,7 +57,7 @@ def tinystories(
     """Stories, an empty line between their paragraphs."""
     file = about.files[0].name
     told = [Example(text="\n\n".join(text for _, text in story), place=f"{file}:{story[0][0]}")
-            for story in stories(documents(catalog.file_lines(about, file, report)))]  # fmt: skip
+            for story in stories(documents(file_lines(about, file, report)))]  # fmt: skip
     shares = {"test": 0.05, "validation": 0.05}
     return [one for one in told if split_of(sentence_key(one.text or ""), shares) == split]
 
@@ -229,7 +89,7 @@ def wikitext(
             "triptych evaluate RUN --data, or train on another set: triptych data list."
         )
     file = {"validation": "valid.txt", "test": "test.txt"}[split]
-    return list(pieces(_articles(catalog.file_lines(about, file, report)), file))
+    return list(pieces(_articles(file_lines(about, file, report)), file))
 
 
 def _articles(lines: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
@@ -245,70 +105,93 @@ def _articles(lines: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
         yield article
 
 
-def pretraining_en(
-    about: Entry, split: str, data: DataTable, report: Report | None = None
-) -> list[Example]:
-    """The union of the training texts of PRETRAINING_EN; no text, case and signs aside, that a
-    held-out part of any holds.
-    """
-    from ..load import DataTable
-
-    known = catalog.entries()
-    if split != "train":
-        return catalog.load_other("war-and-peace", split, DataTable(), ("text",), report)
-    names = [name for name in PRETRAINING_EN if name in known and "text" in known[name].fields]
-    held = {
-        sentence_key(text)
-        for name in names
-        for part in known[name].splits
-        if part != "train"
-        for example in catalog.load_other(name, part, DataTable(set=name), ("text",))
-        for text in _texts(example)
-    }
-    found: list[Example] = []
-    seen: set[str] = set()
-    for name in names:
-        kept = dropped = 0
-        for example in catalog.load_other(name, "train", DataTable(set=name), ("text",)):
-            for text in _texts(example):
-                key = sentence_key(text)
-                if key in held:
-                    dropped += 1
-                elif key not in seen:
-                    seen.add(key)
-                    kept += 1
-                    found.append(
-                        Example(
-                            text=text,
-                            place=f"{name}/{example.place}",
-                            begins=example.begins,
-                            ends=example.ends,
-                        )
-                    )
-        if report is not None:
-            left = f"; {dropped:,} stand in a held-out part and are left out" if dropped else ""
-            report(f"{name}: {kept:,} distinct training texts{left}")
-    return found
-
-
-def passages(
-    about: Entry, split: str, data: DataTable, report: Report | None = None
-) -> list[Example]:
-    """The distinct passages that a part of a set of questions asks about."""
-    from ..load import DataTable
-
-    name = about.name.removesuffix("-passages")
-    # of the answers nothing is to be told
-    asked = catalog.load_other(name, split, DataTable(set=name), ("question", "passage", "answers"))
-    first: dict[str, Example] = {}
-    for example in asked:
-        first.setdefault(
-            example.passage or "", Example(text=example.passage, place=f"{name}/{example.place}")
-        )
-    return list(first.values())
-
-
-def _texts(example: Example) -> list[str]:
-    return [
-        text for given in (example.text, example.text_pair) if given and (text := joined([given]))
-    ]
+ENTRIES: dict[str, Entry] = {
+    "war-and-peace": Entry(
+        "war-and-peace",
+        "Tolstoy's novel in the Maudes' English (36,000 lines of text; single lines were drawn "
+        "for validation and test)",
+        "unstated; the text is in the public domain",
+        ("en",),
+        (
+            File(
+                "train.txt",
+                "8ebb39059034fd00517e25fb2d5ca1a75f37d39a156762c51f146ff988f4bd41",
+                f"{_RNNLM}train.txt",
+            ),
+            File(
+                "valid.txt",
+                "f07f149651ba86619d97483c35f83841a964486328ca43e2a92877426a6d6a1e",
+                f"{_RNNLM}valid.txt",
+            ),
+            File(
+                "test.txt",
+                "bdf3aada8ee2f91b2988a616fa25414d846fda6855749023016954739b6689d8",
+                f"{_RNNLM}test.txt",
+            ),
+        ),
+        fields=("text",),
+        loader=war_and_peace,
+    ),
+    "tinyshakespeare": Entry(
+        "tinyshakespeare",
+        "1.1 million characters of Shakespeare's plays",
+        "unstated; the text is in the public domain",
+        ("en",),
+        (
+            File(
+                "input.txt",
+                "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+                f"{_CHAR_RNN}input.txt",
+            ),
+        ),
+        (
+            "split: the last tenth of the characters is validation and test alike, as nanoGPT has "
+            "it",
+        ),
+        fields=("text",),
+        loader=tinyshakespeare,
+    ),
+    "tinystories-sample": Entry(
+        "tinystories-sample",
+        "1.3 MB of the validation part of TinyStories: about 1,400 stories in a small child's "
+        "words",
+        "MIT (repository); TinyStories itself is CDLA-Sharing-1.0",
+        ("en",),
+        (
+            File(
+                "valid_sample.txt",
+                "29a5afac65144b28b13ded6aa7121836746f3020e782b3f3f7358e21e9f81eeb",
+                f"{_ENGRAM}tinystories_val.txt",
+            ),
+        ),
+        (
+            "borders of stories are not marked: one begins at a paragraph that begins as stories "
+            "do (Once ..., One day, a ..., NAME and NAME are friends) and after The end.; a story "
+            "that begins in other words stays with the one before",
+            "split by story: 5 % test, 5 % validation, by the story's hash",
+        ),
+        fields=("text",),
+        loader=tinystories,
+    ),
+    "wikitext-2": Entry(
+        "wikitext-2",
+        "Wikipedia articles in WikiText's tokenised form, for validation and test alone",
+        "CC BY-SA 3.0",
+        ("en",),
+        (
+            File(
+                "valid.txt",
+                "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
+                f"{_EXAMPLES.format('37ce9402ff0cae48d764d7788810fd2ed8238b25')}valid.txt",
+            ),
+            File(
+                "test.txt",
+                "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
+                f"{_EXAMPLES.format('cada773327ba94a5970e0d57c17c847d69dbbb8f')}test.txt",
+            ),
+        ),
+        fields=("text",),
+        loader=wikitext,
+        splits=("validation", "test"),
+    ),
+}

@@ -1,5 +1,4 @@
-"""Texts with what is to be written from them: the public sets of summaries and questions, and a
-corpus to pretrain for them.
+"""Texts with what is to be written from them: the public sets of summaries and questions.
 
 A source that stands in two parts is a leak; `data.leaks` says where it is taken out: of training
 ("train"), of validation and test ("test"), or nowhere ("keep"). Sources are the same where
@@ -15,11 +14,11 @@ from typing import TYPE_CHECKING
 from ..example import Example
 from ..formats.references import grouped
 from ..split import sentence_key, split_of
-from . import catalog
-from .catalog import Entry, File, file_bytes, file_lines
+from .entry import Entry, File
+from .files import file_bytes, file_lines
 
 if TYPE_CHECKING:
-    from ..load import DataTable
+    from ..table import DataTable
 
 Report = Callable[[str], None] | None
 _RAW = "https://raw.githubusercontent.com/"
@@ -29,130 +28,9 @@ _NQG = f"{_RAW}xinyadu/nqg/8211129a3e/data/processed/"
 _LEAKS = "data.leaks = 'keep' leaves them in, 'test' takes them out of validation and test instead"
 _SUMMARIES = ("source", "target", "references")
 QUESTIONS_HELD = {"validation": 0.04}  # share of the sentences of squad-qg that are trained on
-# whose training sources are in `pretraining-en-sources`
-SOURCES = ("samsum", "scitldr", "squad-qg")
 FILES = {
     "samsum": {"train": "train.json", "validation": "val.json", "test": "test.json"},
     "scitldr": {"train": "train.jsonl", "validation": "dev.jsonl", "test": "test.jsonl"},
-}
-
-ENTRIES: dict[str, Entry] = {
-    "samsum": Entry(
-        "samsum",
-        "conversations in a messenger with their summaries: 14,732, 818 and 819 (Gliwa et al. "
-        "2019)",
-        "CC BY-NC-ND 4.0",
-        ("en",),
-        (
-            File(
-                "train.json",
-                "c0df0898ad4322462cb73959f0ca820b31c4dc27e44b1ef64fbc34f7e12f1cb5",
-                _SAMSUM,
-                "samsum/train.json",
-            ),
-            File(
-                "val.json",
-                "f291b34ea2a851c4fd67bc9e1c05003f0dde2c2ae1a501ba733b9d97b6166349",
-                _SAMSUM,
-                "samsum/val.json",
-            ),
-            File(
-                "test.json",
-                "eb5ac232d04982fdf70766b10bd07223732d8de0b817a0ab2a30a79ea99a693a",
-                _SAMSUM,
-                "samsum/test.json",
-            ),
-        ),
-        (
-            "one conversation of the training part is empty; some stand in validation or test "
-            f"too, and are left out there; {_LEAKS}",
-        ),
-        _SUMMARIES,
-        "text_to_text:summaries",
-    ),
-    "scitldr": Entry(
-        "scitldr",
-        "abstracts of papers with summaries of one sentence: 1,992, 619 and 618 (SciTLDR-A, "
-        "Cachola et al. 2020)",
-        "Apache-2.0",
-        ("en",),
-        (
-            File(
-                "train.jsonl",
-                "b222771d387be585cfdf5ae957b36757138415a352e0a3e3b23f73f87c3b1119",
-                f"{_SCITLDR}train.jsonl",
-            ),
-            File(
-                "dev.jsonl",
-                "3191fa98ccc09521332b7a1cd63b1930be4e8df125a235ccd31e40329709525e",
-                f"{_SCITLDR}dev.jsonl",
-            ),
-            File(
-                "test.jsonl",
-                "fb42dd6cd4f4a1928ae8a01a189456fbfe994a07e938bd49f68653933f6503c9",
-                f"{_SCITLDR}test.jsonl",
-            ),
-        ),
-        (
-            "up to four summaries in validation and test: the best counts",
-            f"three abstracts stand in training and elsewhere, and are left out there; {_LEAKS}",
-        ),
-        _SUMMARIES,
-        "text_to_text:summaries",
-        folder="scitldr-a",
-    ),
-    "squad-qg": Entry(
-        "squad-qg",
-        "sentences of Wikipedia and questions on them, small letters, cut into tokens: 11,877 and "
-        "10,570 (Du et al. 2017)",
-        "MIT (code); the text is SQuAD's, CC BY-SA 4.0",
-        ("en",),
-        (
-            File(
-                "test.sentence.txt",
-                "5714e36b9f3ef884f4e109e876f4e507d61f58a1241b4fb0403866dfdeef315d",
-                f"{_NQG}src-test.txt",
-            ),
-            File(
-                "test.question.txt",
-                "e75710df557c2432925c8f2ca17e9b490235ce3c647c857fceaea6c401203a76",
-                f"{_NQG}tgt-test.txt",
-            ),
-            File(
-                "dev.sentence.txt",
-                "d540a569619c0bd68b46f9eb3d59351206bcdd1d15eeed8dc5a4fd4815a0d872",
-                f"{_NQG}src-dev.txt",
-            ),
-            File(
-                "dev.question.txt",
-                "68e293bd31cd223ac95ed3090726c8b83041f99984961bbc4164250dac304782",
-                f"{_NQG}tgt-dev.txt",
-            ),
-        ),
-        (
-            "train: their test part, but for validation; test: their dev part, in which all "
-            "questions of XQuAD in English stand: a model that is trained here may be scored on "
-            "XQuAD; their training part was not to be had",
-            f"validation: {QUESTIONS_HELD['validation']:.0%} of the sentences, by hash",
-            "validation and test have one example a sentence, with every question on it as a "
-            "reference, as Du et al. score",
-        ),
-        ("passage", "target", "references"),
-        "text_to_text:questions",
-    ),
-    "pretraining-en-sources": Entry(
-        "pretraining-en-sources",
-        f"pretraining-en and the training sources, without targets, of {', '.join(SOURCES)}",
-        "those of its parts",
-        ("en",),
-        (),
-        (
-            "no text that stands in a validation or test part of any; validation and test: those "
-            "of pretraining-en and the sources there",
-        ),
-        fields=("text",),
-        loader="text_to_text:pretraining_en_sources",
-    ),
 }
 
 
@@ -238,42 +116,108 @@ def questions(about: Entry, split: str, data: DataTable, report: Report = None) 
     return grouped(kept) if split == "validation" else kept
 
 
-def pretraining_en_sources(
-    about: Entry, split: str, data: DataTable, report: Report = None
-) -> list[Example]:
-    """The training texts of pretraining-en and the distinct sources of SOURCES, none that a
-    held-out part of theirs holds.
-    """
-    from ..load import DataTable
-
-    found = catalog.load_other("pretraining-en", split, DataTable(), ("text",), report)
-    held = {
-        sentence_key(text)
-        for part in ("validation", "test")
-        for name in SOURCES
-        for text, _ in _sources(name, part)
-    }
-    if split == "train":
-        found = [one for one in found if sentence_key(one.text or "") not in held]
-    seen: set[str] = set()
-    for name in SOURCES:
-        before = len(found)
-        for text, place in _sources(name, split):
-            key = sentence_key(text)
-            if key not in seen and not (split == "train" and key in held):
-                seen.add(key)
-                found.append(Example(text=text, place=f"{name}/{place}"))
-        if report is not None:
-            report(f"{name}: {len(found) - before:,} distinct sources")
-    return found
-
-
-def _sources(name: str, split: str) -> list[tuple[str, str]]:
-    """(text, place) of what is read, not of what is written."""
-    from ..load import DataTable
-
-    needs = catalog.entry(name).fields
-    return [
-        (one.source or one.passage or "", one.place)
-        for one in catalog.load_other(name, split, DataTable(), needs)
-    ]
+ENTRIES: dict[str, Entry] = {
+    "samsum": Entry(
+        "samsum",
+        "conversations in a messenger with their summaries: 14,732, 818 and 819 (Gliwa et al. "
+        "2019)",
+        "CC BY-NC-ND 4.0",
+        ("en",),
+        (
+            File(
+                "train.json",
+                "c0df0898ad4322462cb73959f0ca820b31c4dc27e44b1ef64fbc34f7e12f1cb5",
+                _SAMSUM,
+                "samsum/train.json",
+            ),
+            File(
+                "val.json",
+                "f291b34ea2a851c4fd67bc9e1c05003f0dde2c2ae1a501ba733b9d97b6166349",
+                _SAMSUM,
+                "samsum/val.json",
+            ),
+            File(
+                "test.json",
+                "eb5ac232d04982fdf70766b10bd07223732d8de0b817a0ab2a30a79ea99a693a",
+                _SAMSUM,
+                "samsum/test.json",
+            ),
+        ),
+        (
+            "one conversation of the training part is empty; some stand in validation or test "
+            f"too, and are left out there; {_LEAKS}",
+        ),
+        _SUMMARIES,
+        summaries,
+    ),
+    "scitldr": Entry(
+        "scitldr",
+        "abstracts of papers with summaries of one sentence: 1,992, 619 and 618 (SciTLDR-A, "
+        "Cachola et al. 2020)",
+        "Apache-2.0",
+        ("en",),
+        (
+            File(
+                "train.jsonl",
+                "b222771d387be585cfdf5ae957b36757138415a352e0a3e3b23f73f87c3b1119",
+                f"{_SCITLDR}train.jsonl",
+            ),
+            File(
+                "dev.jsonl",
+                "3191fa98ccc09521332b7a1cd63b1930be4e8df125a235ccd31e40329709525e",
+                f"{_SCITLDR}dev.jsonl",
+            ),
+            File(
+                "test.jsonl",
+                "fb42dd6cd4f4a1928ae8a01a189456fbfe994a07e938bd49f68653933f6503c9",
+                f"{_SCITLDR}test.jsonl",
+            ),
+        ),
+        (
+            "up to four summaries in validation and test: the best counts",
+            f"three abstracts stand in training and elsewhere, and are left out there; {_LEAKS}",
+        ),
+        _SUMMARIES,
+        summaries,
+        folder="scitldr-a",
+    ),
+    "squad-qg": Entry(
+        "squad-qg",
+        "sentences of Wikipedia and questions on them, small letters, cut into tokens: 11,877 and "
+        "10,570 (Du et al. 2017)",
+        "MIT (code); the text is SQuAD's, CC BY-SA 4.0",
+        ("en",),
+        (
+            File(
+                "test.sentence.txt",
+                "5714e36b9f3ef884f4e109e876f4e507d61f58a1241b4fb0403866dfdeef315d",
+                f"{_NQG}src-test.txt",
+            ),
+            File(
+                "test.question.txt",
+                "e75710df557c2432925c8f2ca17e9b490235ce3c647c857fceaea6c401203a76",
+                f"{_NQG}tgt-test.txt",
+            ),
+            File(
+                "dev.sentence.txt",
+                "d540a569619c0bd68b46f9eb3d59351206bcdd1d15eeed8dc5a4fd4815a0d872",
+                f"{_NQG}src-dev.txt",
+            ),
+            File(
+                "dev.question.txt",
+                "68e293bd31cd223ac95ed3090726c8b83041f99984961bbc4164250dac304782",
+                f"{_NQG}tgt-dev.txt",
+            ),
+        ),
+        (
+            "train: their test part, but for validation; test: their dev part, in which all "
+            "questions of XQuAD in English stand: a model that is trained here may be scored on "
+            "XQuAD; their training part was not to be had",
+            f"validation: {QUESTIONS_HELD['validation']:.0%} of the sentences, by hash",
+            "validation and test have one example a sentence, with every question on it as a "
+            "reference, as Du et al. score",
+        ),
+        ("passage", "target", "references"),
+        questions,
+    ),
+}

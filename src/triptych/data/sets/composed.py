@@ -1,0 +1,193 @@
+"""Texts to pretrain on that are made of other sets: their texts, their passages, their sources."""
+
+from __future__ import annotations
+
+from ..example import Example
+from ..formats.texts import joined
+from ..split import sentence_key
+from ..table import DataTable
+from . import classification, parsing, reading, tagging, text_to_text
+from . import text as running_text
+from .entry import Entry, Report, Split
+
+# What `pretraining-en` is made of: running text first, then the texts
+# of labelled sets.
+PRETRAINING_EN = (
+    "war-and-peace",
+    "ag-news",
+    "sst2",
+    "banking77",
+    "sms-spam",
+    "stsb",
+    "conll2003",
+    "wnut17",
+    "uner-english-ewt",
+    "ud-english-ewt",
+)
+# whose training sources are in `pretraining-en-sources`
+SOURCES = ("samsum", "scitldr", "squad-qg")
+# the sets of which those here are made
+PARTS: dict[str, Entry] = {
+    **classification.ENTRIES,
+    **tagging.ENTRIES,
+    **parsing.ENTRIES,
+    **reading.ENTRIES,
+    **running_text.ENTRIES,
+    **text_to_text.ENTRIES,
+}
+
+
+def _read(name: str, split: Split, data: DataTable, report: Report | None = None) -> list[Example]:
+    about = PARTS[name]
+    assert about.loader is not None, f"{name} holds pairs, of which nothing is made"
+    return about.loader(about, split, data, report)
+
+
+def pretraining_en(
+    about: Entry, split: Split, data: DataTable, report: Report | None = None
+) -> list[Example]:
+    """The union of the training texts of PRETRAINING_EN; no text, case and signs aside, that a
+    held-out part of any holds.
+    """
+    if split != "train":
+        return _read("war-and-peace", split, DataTable(), report)
+    held = {
+        sentence_key(text)
+        for name in PRETRAINING_EN
+        for part in PARTS[name].splits
+        if part != "train"
+        for example in _read(name, part, DataTable(set=name))
+        for text in _texts(example)
+    }
+    found: list[Example] = []
+    seen: set[str] = set()
+    for name in PRETRAINING_EN:
+        kept = dropped = 0
+        for example in _read(name, "train", DataTable(set=name)):
+            for text in _texts(example):
+                key = sentence_key(text)
+                if key in held:
+                    dropped += 1
+                elif key not in seen:
+                    seen.add(key)
+                    kept += 1
+                    found.append(
+                        Example(
+                            text=text,
+                            place=f"{name}/{example.place}",
+                            begins=example.begins,
+                            ends=example.ends,
+                        )
+                    )
+        if report is not None:
+            left = f"; {dropped:,} stand in a held-out part and are left out" if dropped else ""
+            report(f"{name}: {kept:,} distinct training texts{left}")
+    return found
+
+
+def _texts(example: Example) -> list[str]:
+    return [
+        text for given in (example.text, example.text_pair) if given and (text := joined([given]))
+    ]
+
+
+def passages(
+    about: Entry, split: Split, data: DataTable, report: Report | None = None
+) -> list[Example]:
+    """The distinct passages that a part of a set of questions asks about."""
+    name = about.name.removesuffix("-passages")
+    # of the answers nothing is to be told
+    asked = _read(name, split, DataTable(set=name))
+    first: dict[str, Example] = {}
+    for example in asked:
+        first.setdefault(
+            example.passage or "", Example(text=example.passage, place=f"{name}/{example.place}")
+        )
+    return list(first.values())
+
+
+def pretraining_en_sources(
+    about: Entry, split: Split, data: DataTable, report: Report | None = None
+) -> list[Example]:
+    """The training texts of pretraining-en and the distinct sources of SOURCES, none that a
+    held-out part of theirs holds.
+    """
+    found = pretraining_en(TEXTS["pretraining-en"], split, DataTable(), report)
+    held = {
+        sentence_key(text)
+        for part in ("validation", "test")
+        for name in SOURCES
+        for text, _ in _sources(name, part)
+    }
+    if split == "train":
+        found = [one for one in found if sentence_key(one.text or "") not in held]
+    seen: set[str] = set()
+    for name in SOURCES:
+        before = len(found)
+        for text, place in _sources(name, split):
+            key = sentence_key(text)
+            if key not in seen and not (split == "train" and key in held):
+                seen.add(key)
+                found.append(Example(text=text, place=f"{name}/{place}"))
+        if report is not None:
+            report(f"{name}: {len(found) - before:,} distinct sources")
+    return found
+
+
+def _sources(name: str, split: Split) -> list[tuple[str, str]]:
+    """(text, place) of what is read, not of what is written."""
+    return [(one.source or one.passage or "", one.place) for one in _read(name, split, DataTable())]
+
+
+TEXTS: dict[str, Entry] = {
+    "pretraining-en": Entry(
+        "pretraining-en",
+        "War and Peace and the training texts, without labels, of the English sets that are "
+        "classified and tagged",
+        "those of its parts",
+        ("en",),
+        (),
+        (
+            f"made of {', '.join(PRETRAINING_EN)}: training parts only, without texts that stand "
+            "in a validation or test part of any",
+            "validation and test: those of war-and-peace",
+        ),
+        fields=("text",),
+        loader=pretraining_en,
+    ),
+    "jaquad-passages": Entry(
+        "jaquad-passages",
+        "The Wikipedia passages of JaQuAD as plain text, without the questions",
+        "CC BY-SA 3.0",
+        ("ja",),
+        (),
+        ("made of jaquad, its parts as they are there",),
+        fields=("text",),
+        loader=passages,
+    ),
+    "cmrc2018-passages": Entry(
+        "cmrc2018-passages",
+        "The Wikipedia passages of CMRC 2018 as plain text, without the questions",
+        "CC BY-SA 4.0",
+        ("zh",),
+        (),
+        ("made of cmrc2018, its parts as they are there",),
+        fields=("text",),
+        loader=passages,
+    ),
+}
+SOURCE_TEXTS: dict[str, Entry] = {
+    "pretraining-en-sources": Entry(
+        "pretraining-en-sources",
+        f"pretraining-en and the training sources, without targets, of {', '.join(SOURCES)}",
+        "those of its parts",
+        ("en",),
+        (),
+        (
+            "no text that stands in a validation or test part of any; validation and test: those "
+            "of pretraining-en and the sources there",
+        ),
+        fields=("text",),
+        loader=pretraining_en_sources,
+    ),
+}

@@ -1,0 +1,138 @@
+"""The files of public sets: looked for in $TRIPTYCH_DATA, then in the user cache, then fetched and
+checked against a SHA-256.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ...errors import DataError
+from ..formats.pairs import decode_lines, readable
+from .download import aside, pieces, received, rename, unpacked, write_pieces
+from .entry import Entry, File
+from .sizes import BYTES
+
+MOST_BYTES = 256 << 20  # of a file whose size is not in `sizes`
+ARCHIVE_BYTES = 1 << 20  # what an archive may have beside the files that are known of it
+
+
+def file_lines(about: Entry, file: str, report: Callable[[str], None] | None = None) -> list[str]:
+    """The lines of one file of a set, checked against its digest."""
+    return decode_lines(file_bytes(about, file, report), file)
+
+
+def file_bytes(about: Entry, file: str, report: Callable[[str], None] | None = None) -> bytes:
+    """One file of a set, decompressed, checked against its digest."""
+    one = next(one for one in about.files if one.name == file)
+    path = locate(about, one, report)
+    found = b"".join(_read(about, one, path))
+    _check(one, hashlib.sha256(found).hexdigest(), str(path))
+    return found
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych"
+
+
+def find(about: Entry, file: File) -> Path | None:
+    """Where a file of the set lies, perhaps gzipped: $TRIPTYCH_DATA, then the cache. None where it
+    is in neither.
+    """
+    given = os.environ.get("TRIPTYCH_DATA")
+    names = [about.name, *([about.folder] if about.folder else [])]
+    for folder in [
+        root / one for root in ([Path(given)] if given else []) + [cache_folder()] for one in names
+    ]:
+        for path in (folder / file.name, folder / f"{file.name}.gz"):
+            if path.exists():
+                return path
+    return None
+
+
+def locate(about: Entry, file: File, report: Callable[[str], None] | None = None) -> Path:
+    """The file's path; fetched into the cache where it is not at hand. Raises DataError where it
+    cannot be had.
+    """
+    return find(about, file) or _fetch(about, file, report or (lambda message: None))
+
+
+def fetch(about: Entry, report: Callable[[str], None] | None = None) -> list[Path]:
+    """All files of a set, each checked against its digest."""
+    paths = []
+    for file in about.files:
+        path = locate(about, file, report)
+        digest = hashlib.sha256()
+        for piece in _read(about, file, path):
+            digest.update(piece)
+        _check(file, digest.hexdigest(), str(path))
+        paths.append(path)
+    return paths
+
+
+def most_bytes(about: Entry, file: File) -> int:
+    """How many bytes a file of a set may have, decompressed: as many as it has."""
+    return BYTES.get(about.name, {}).get(file.name, MOST_BYTES)
+
+
+def _sent_bytes(about: Entry, file: File) -> int:
+    """How many bytes its address may send: an archive may hold other files of the set too, and has
+    headers of its own.
+    """
+    if file.member is None and not file.address.endswith(".gz"):
+        return most_bytes(about, file)
+    beside = [one for one in about.files if one.address == file.address]
+    return sum(most_bytes(about, one) for one in beside) + ARCHIVE_BYTES
+
+
+def _read(about: Entry, file: File, path: Path) -> Iterator[bytes]:
+    """The pieces of a file that is at hand, decompressed. Raises DataError where it is longer than
+    it should be.
+    """
+    most = most_bytes(about, file)
+    too_long = (
+        f"{path} is not the expected file: it has more than {most:,} bytes. Delete it and fetch "
+        "again."
+    )
+    with (
+        readable(path),
+        gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as content,
+    ):
+        yield from pieces(content, most, too_long)
+
+
+def _check(file: File, digest: str, where: str) -> None:
+    if digest != file.sha256:
+        raise DataError(
+            f"{where} is not the expected file: its SHA-256 is {digest}, expected {file.sha256}. "
+            "Delete it and fetch again."
+        )
+
+
+def _fetch(about: Entry, file: File, report: Callable[[str], None]) -> Path:
+    name = about.name
+    if file.address.endswith("/"):
+        raise DataError(
+            f"{name}/{file.name} is not at hand and cannot be fetched as one file: it is a tar of "
+            f"what lies in the folder {file.address}. Put it into $TRIPTYCH_DATA/{name}/ or "
+            f"{cache_folder() / name}/, plain or as {file.name}.gz."
+        )
+    report(f"Fetching {file.name} of {name} from {file.address}")
+    advice = (
+        f"{name}/{file.name} is not at hand and could not be fetched from {file.address} "
+        f"({{reason}}). Put it into $TRIPTYCH_DATA/{name}/ or {cache_folder() / name}/, or go "
+        "online and try again."
+    )
+    path = cache_folder() / name / file.name
+    with aside(path, "sent") as sent, aside(path, "part") as part:
+        digest = write_pieces(sent, received(file.address, _sent_bytes(about, file), advice), path)
+        if file.member is not None or file.address.endswith(".gz"):
+            digest = write_pieces(
+                part, unpacked(sent, file.member, most_bytes(about, file), file.address), path
+            )
+        _check(file, digest, file.address)
+        rename(part if part.exists() else sent, path)
+    return path
