@@ -12,7 +12,7 @@ import pytest
 
 from triptych.cli.main import run as run_command
 from triptych.data.formats.conllu import examples_of
-from triptych.data.formats.pairs import lines_of
+from triptych.data.formats.lines import lines_of
 
 TINY = [
     "--model.width",

@@ -17,7 +17,7 @@ from .console import ask, is_terminal, table, talk
 
 if TYPE_CHECKING:
     from ..data.formats.choosing import Choice, Columns
-    from ..data.formats.pairs import Format
+    from ..data.formats.table_format import Format
 
 FIELD = re.compile(r",(?=\s*[a-z_]+\s*=)")  # a comma between two columns, not within a name
 CELL = 30  # characters of a cell that is shown
@@ -70,7 +70,8 @@ def settled(
         UsageError: there is doubt and nobody to ask. Its text lists the columns.
     """
     from ..data.formats.columns import layout_of
-    from ..data.formats.pairs import Files, lines_of
+    from ..data.formats.lines import lines_of
+    from ..data.formats.pairs import Files
     from ..data.formats.pairs import layout_of as layout_of_pairs
 
     path, kept = Path(name), dict(columns) if columns else None
@@ -208,7 +209,7 @@ def _samples(form: Format, lines: list[str]) -> list[list[str]]:
     from itertools import islice
 
     from ..data.formats.json_lines import object_of
-    from ..data.formats.pairs import rows_of
+    from ..data.formats.table_format import rows_of
 
     if form.kind != "jsonl":
         return [row for _, row in islice(rows_of(lines, form), SAMPLES + 1)]

@@ -186,7 +186,7 @@ def _pairs(
     columns: str | None,
 ) -> DataTable:
     """The data table of a translation, with the columns of one file that has both sides."""
-    from ..data.formats.pairs import FIELDS
+    from ..data.formats.table_format import FIELDS
     from ..data.table import DataTable
 
     files = [str(path.resolve()) for path in (source, target) if path is not None]

@@ -79,7 +79,8 @@ def _asked(train: Path) -> dict[str, str | int]:
     """The columns of text and label of a file that does not name them. Raises UsageError where
     nobody can be asked.
     """
-    from ..data.formats.pairs import lines_of, sniffed
+    from ..data.formats.lines import lines_of
+    from ..data.formats.table_format import sniffed
 
     lines = lines_of(train)
     form = sniffed(train, lines, [])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def read_passage(given: str | None) -> str | None:
     """--passage: the content of a file of that name, else the text itself."""
-    from ..data.formats.pairs import decode_lines
+    from ..data.formats.lines import decode_lines
 
     if given is None:
         return None

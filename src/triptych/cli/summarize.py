@@ -42,7 +42,7 @@ def summarize(
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
-    from ..data.formats.pairs import lines_of
+    from ..data.formats.lines import lines_of
     from ..runs.run import Run
 
     task = Run.open(run).read_config().task

@@ -11,8 +11,9 @@ from pathlib import Path
 from ..errors import UsageError, unknown
 from .example import Example
 from .formats import chats, columns, conll, conllu, references, squad, texts
-from .formats.pairs import FIELDS, Files, Format, read, sniff
+from .formats.pairs import Files, read
 from .formats.references import to_score
+from .formats.table_format import FIELDS, Format, sniff
 from .formats.texts import finer
 from .sets import catalog
 from .split import by_input, by_source

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..data.example import Example
-from ..data.formats.pairs import sniff
+from ..data.formats.table_format import sniff
 from ..data.load import reader_of
 from ..data.table import DataTable
 from ..decoding.scoring import answer_log_probabilities

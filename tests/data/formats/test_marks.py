@@ -12,7 +12,8 @@ import pytest
 
 from triptych.data.batches.streaming import Corpus
 from triptych.data.example import Example
-from triptych.data.formats.pairs import lines_of, read
+from triptych.data.formats.lines import lines_of
+from triptych.data.formats.pairs import read
 from triptych.data.load import files_of, reader_of
 from triptych.data.table import DataTable
 from triptych.data.validation.pairs import readable

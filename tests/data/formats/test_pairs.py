@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from triptych.data.formats.pairs import Files, read, sniff
+from triptych.data.formats.pairs import Files, read
+from triptych.data.formats.table_format import sniff
 from triptych.errors import DataError
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from triptych.data.formats.columns import needs_of
 from triptych.data.formats.columns import read as read_columns
-from triptych.data.formats.pairs import Files, read, sniff
+from triptych.data.formats.pairs import Files, read
 from triptych.data.formats.quoting import quoting
+from triptych.data.formats.table_format import sniff
 from triptych.data.table import DataTable
 from triptych.data.validation.columns import check
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.data.formats.pairs import LONGEST_LINE_BYTES, lines_of, read_bytes
+from triptych.data.formats.lines import LONGEST_LINE_BYTES, lines_of, read_bytes
 from triptych.data.formats.squad import contents
 from triptych.data.sets import catalog, files
 from triptych.data.sets import sizes as catalog_sizes
@@ -33,7 +33,7 @@ SOME = 96 << 20  # bytes beside what Python itself takes
 LITTLE = f"""
 import resource
 from pathlib import Path
-from triptych.data.formats import pairs
+from triptych.data.formats import lines
 from triptych.data.sets import files
 from triptych.data.sets.entry import Entry, File
 from triptych.errors import DataError
@@ -221,7 +221,7 @@ def test_a_line_without_end_stops_the_reader(tmp_path: Path) -> None:
     path = tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress(b"one\ntwo\n") + bomb(16))
     paths = (str(path), "/dev/zero")
-    said = limited("".join(f"tried(pairs.lines_of, {one!r})\n" for one in paths))
+    said = limited("".join(f"tried(lines.lines_of, {one!r})\n" for one in paths))
     assert [one.split(" If ")[0] for one in said] == [
         f"{path}:3: the line has over {LONGEST_LINE_BYTES:,} bytes.",
         f"/dev/zero:1: the line has over {LONGEST_LINE_BYTES:,} bytes.",

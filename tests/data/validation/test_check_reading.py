@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from triptych.data.example import Example
-from triptych.data.formats.pairs import missing
+from triptych.data.formats.lines import missing
 from triptych.data.validation.squad import check, check_examples, is_squad
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, UsageError
 from ..example import Example
-from ..formats.pairs import MARK, missing, not_utf8, tell_marks
+from ..formats.lines import MARK, missing, not_utf8, tell_marks
 from ..formats.texts import as_it_is, bounded, files_in, texts_of
 from ..sets.files import cache_folder
 from ..split import sentence_key, split_of
@@ -113,7 +113,7 @@ class Corpus:
         self._missing = [name for name in ("validation", "test") if getattr(data, name) is None]
 
     def texts(self, report: Report | None = None) -> Iterator[tuple[int, Example]]:
-        """(number of its file, text), one after the other. report: gets what `sources.lines_of`
+        """(number of its file, text), one after the other. report: gets what `formats.lines`
         says of byte order marks.
         """
         for number, path in enumerate(self.paths):

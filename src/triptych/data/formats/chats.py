@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
 from ..example import Example
+from .lines import lines_of
 from .messages import Messages, messages_of, text_of
-from .pairs import lines_of
 
 if TYPE_CHECKING:
     from ..table import DataTable

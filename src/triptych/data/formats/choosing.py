@@ -18,8 +18,8 @@ from typing import Literal
 from ...errors import DataError, UsageError, unknown
 from .headers import ROWS, header_verdict, numbers_alone, sides_of
 from .json_lines import object_of
-from .pairs import Format, chosen_of, rows_of
 from .quoting import is_number
+from .table_format import Format, chosen_of, rows_of
 
 HEADER = "header"  # the key of data.columns that is no field
 COUNTERS = ("id", "ids", "idx", "index", "no", "nr", "key", "uid", "guid")
@@ -192,16 +192,7 @@ def _places(
     ]
     remarks += _alone(form, needs, alone, {need: taken[need] + 1 for need in needs}, not open_)
     remarks += _again(form, lines) if header else []
-    if form.odd:
-        reason = (
-            "quotation marks: the lines before are quoted as CSV is, and this one is not; all "
-            "marks are read as text"
-        )
-        remarks.append(
-            Remark(
-                f"{form.path}:{form.odd}", reason, "Close them here, or double those within a text"
-            )
-        )
+    remarks += _odd(form)
     return Choice(tuple(taken[need] for need in needs), header, not open_ and not noted, remarks)
 
 
@@ -342,6 +333,18 @@ def _again(form: Format, lines: list[str]) -> list[Remark]:
         if again
         else []
     )
+
+
+def _odd(form: Format) -> list[Remark]:
+    """A line whose quotation marks are at odds with those before it."""
+    if not form.odd:
+        return []
+    reason = (
+        "quotation marks: the lines before are quoted as CSV is, and this one is not; all marks "
+        "are read as text"
+    )
+    way = "Close them here, or double those within a text"
+    return [Remark(f"{form.path}:{form.odd}", reason, way)]
 
 
 def _no_column(form: Format, missing: Sequence[str]) -> DataError:

@@ -16,7 +16,9 @@ from ..example import Example
 from .choosing import HEADER, Choice, Columns, Remark, choose, sample_of
 from .headers import NAMES
 from .json_lines import brief, object_of, text_of
-from .pairs import Format, body_of, chosen_of, lines_of, sniffed, stop, with_header
+from .lines import lines_of, stop
+from .pairs import body_of
+from .table_format import Format, chosen_of, sniffed, with_header
 
 if TYPE_CHECKING:
     from ..table import DataTable

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ..example import Example
 from . import bio
 from .conll_layout import DOCUMENT, NUMBER, NUMBERED, Layout, sniff
-from .pairs import lines_of, stop
+from .lines import lines_of, stop
 
 if TYPE_CHECKING:
     from ..table import DataTable

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ..example import Example
-from .pairs import lines_of, stop
+from .lines import lines_of, stop
 
 if TYPE_CHECKING:
     from ..table import DataTable

@@ -1,62 +1,21 @@
-"""Users' files to Examples: two aligned text files, TSV, CSV or JSONL, plain or gzipped; sniffed,
-and echoed back.
-
-A line ends at "\\n" and nowhere else: U+2028 and its kin are text. What is wrong is said with file
-and line. A byte order mark (U+FEFF) at the beginning of a line is what files that were put together
-leave behind: it is no text.
+"""Users' files of pairs to Examples: two aligned text files, TSV, CSV or JSONL, plain or gzipped;
+sniffed, and echoed back.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
 
 from ...errors import DataError
 from ..example import Example
-from .json_lines import first_object, is_object, object_of, text_of
-from .quoting import quoting
+from .choosing import Choice, Remark, choose, of_fields
+from .json_lines import object_of, text_of
+from .lines import lines_of, stop
+from .table_format import FIELDS, Format, is_header, rows_of, sniffed, with_header
 
-if TYPE_CHECKING:
-    from .choosing import Choice, Remark
-
-Kind = Literal["text", "tsv", "csv", "jsonl"]
-FIELDS = ("source", "target")  # of columns and keys, unless told otherwise
-MARK = "\ufeff"  # the byte order mark
 LONGEST_LINE = 20_000  # characters; a longer line is no sentence (`data check` lists them)
-LONGEST_LINE_BYTES = 64 << 20  # of a compressed file; of a file that is one document, the next
-LONGEST_DOCUMENT_BYTES = 1 << 30
-PIECE_BYTES = 1 << 20
-csv.field_size_limit(1_000_000_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """What a file turned out to be."""
-
-    path: Path
-    kind: Kind
-    lines: int
-    columns: tuple[str, ...]  # names where there is a header or keys, else numbers
-    header: bool = False
-    # the columns or keys that hold what is wanted, where their names say so
-    chosen: tuple[str, ...] | None = None
-    first: tuple[str, ...] = ()  # cells of the first row, or keys of the first object
-    begins: int = 1  # the line of the first row
-    quoted: bool = False  # a TSV quoted as CSV is
-    odd: int = 0  # the line whose quotation marks are at odds with those before it
-
-    def __str__(self) -> str:
-        names = {"text": "plain text", "tsv": "TSV", "csv": "CSV", "jsonl": "JSONL"}[self.kind]
-        names += " quoted as CSV is" if self.quoted else ""
-        columns = "" if self.kind == "text" else f", columns {', '.join(self.columns)}"
-        return f"{self.path.name}: {names}{columns}, {self.lines:,} lines, UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,205 +33,6 @@ class Files:
     fields: tuple[str, str] = FIELDS
     columns: Mapping[str, str | int] | None = None
     languages: tuple[str | None, str | None] = (None, None)
-
-
-def read_bytes(
-    path: str | Path, longest: int = LONGEST_LINE_BYTES, gzipped: bool | None = None
-) -> bytes:
-    """Read a file, decompressed where it ends in .gz.
-
-    Args:
-        longest: The most bytes of one line of what is decompressed, or of what is no regular file
-            (a pipe, a device): a few bytes of gzip can stand for gigabytes, and a device never
-            ends. A regular file is as large as its owner sees.
-        gzipped: Whether it is compressed, where its name does not say so.
-
-    Raises:
-        DataError: It cannot be read, or one of its lines is too long.
-    """
-    path = Path(path)
-    gzipped = path.suffix == ".gz" if gzipped is None else gzipped
-    with readable(path):
-        if not gzipped and (path.is_file() or path.is_dir()):
-            return path.read_bytes()
-        with gzip.open(path, "rb") if gzipped else open(path, "rb") as file:
-            return _bounded(file, path, longest)
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Raise DataError for what the system, or a damaged gzip file, raises while `path` is read."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise missing(path) from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder; name a file in it.") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
-        raise DataError(f"{path} is not a whole gzip file ({problem}). Copy it again.") from None
-    except OSError as problem:
-        raise DataError(f"{path} cannot be read: {problem.strerror or problem}.") from None
-
-
-def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path, longest: int) -> bytes:
-    """Everything in `file`, read in pieces. Raises DataError at the first line that is longer than
-    `longest` bytes.
-    """
-    parts: list[bytes] = []
-    held = 0  # bytes of the line that is being read
-    while part := file.read(PIECE_BYTES):
-        parts.append(part)
-        first = part.find(b"\n")
-        held += len(part) if first < 0 else first
-        if held > longest:
-            number = sum(one.count(b"\n") for one in parts[:-1]) + 1
-            raise DataError(
-                f"{path}:{number}: the line has over {longest:,} bytes. If that is right, "
-                "decompress the file first (gunzip); otherwise it is damaged or made to fill the "
-                "memory."
-            )
-        if first >= 0:
-            held = len(part) - part.rfind(b"\n") - 1
-    return b"".join(parts)
-
-
-def missing(path: Path) -> DataError:
-    """What is said of a file that is not there."""
-    return DataError(
-        f"There is no file {path}. Check the path; it is taken from the folder you are in, in a "
-        "recipe from its own."
-    )
-
-
-def lines_of(path: str | Path, report: Callable[[str], None] | None = None) -> list[str]:
-    """Read the lines of a UTF-8 text file, without their ends.
-
-    Args:
-        path: The file, plain or gzipped.
-        report: Gets a sentence on byte order marks inside the file, if there are any.
-
-    Raises:
-        DataError: Names the first line that is not UTF-8.
-    """
-    return decode_lines(read_bytes(path), str(path), report)
-
-
-def marked_lines(raw: bytes) -> list[int]:
-    """Return the numbers of the lines after the first that begin with a byte order mark."""
-    mark = MARK.encode()
-    if mark not in raw[1:]:
-        return []
-    return [
-        number
-        for number, line in enumerate(raw.split(b"\n"), 1)
-        if number > 1 and line.startswith(mark)
-    ]
-
-
-def not_utf8(place: str, byte: int, utf16: bool = False) -> DataError:
-    """What is said of a byte that is no UTF-8."""
-    return DataError(
-        f"{place}: byte 0x{byte:02X} is not UTF-8. Convert the file (for example: iconv -f "
-        f"{'utf-16' if utf16 else 'latin1'} -t utf-8), or list all such lines with: triptych data "
-        "check."
-    )
-
-
-def decode_lines(raw: bytes, where: str, report: Callable[[str], None] | None = None) -> list[str]:
-    """The lines of a file's content; `where` is what an error calls it, `report` gets what
-    `lines_of` says of marks.
-    """
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = raw.count(b"\n", 0, problem.start) + 1
-        raise not_utf8(
-            f"{where}:{line}", raw[problem.start], raw[:2] in (b"\xff\xfe", b"\xfe\xff")
-        ) from None
-    lines = text.split("\n")
-    if MARK in text:
-        lines = [line.lstrip(MARK) for line in lines]
-        tell_marks(where, marked_lines(raw) if report is not None else [], report)
-    if lines and lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
-
-
-def tell_marks(where: str, marked: Sequence[int], report: Callable[[str], None] | None) -> None:
-    """Report the lines that begin with a byte order mark."""
-    if report is not None and marked:
-        several = f"{len(marked):,} byte order marks" if len(marked) > 1 else "a byte order mark"
-        first = f"the first in line {marked[0]:,}" if len(marked) > 1 else f"in line {marked[0]:,}"
-        report(
-            f"{where}: {several} inside the file ({first}), where files were put together; left "
-            "out."
-        )
-
-
-def sniff(path: str | Path, names: Sequence[tuple[str, ...]] = (FIELDS,)) -> Format:
-    """What kind of file this is: by its name, then by its first lines. names: of columns or keys to
-    look for, in turn.
-    """
-    return sniffed(Path(path), lines_of(path), names)
-
-
-def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> Format:
-    """`sniff` of a file that has been read."""
-    suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
-    first = next((line for line in lines if line.strip()), "")
-    kind: Kind = "text"
-    if suffix in (".jsonl", ".ndjson") or (
-        suffix not in (".tsv", ".csv") and first.startswith("{") and is_object(first)
-    ):
-        kind = "jsonl"
-    elif suffix == ".csv":
-        kind = "csv"
-    elif suffix in (".tsv", ".tab") or _all_tabs(lines[:50]):
-        kind = "tsv"
-    if kind == "text":
-        return Format(path, kind, len(lines), ())
-    other = next(
-        (sign for sign in (";", "\t") if kind == "csv" and "," not in first and sign in first), None
-    )
-    if other is not None:
-        found, way = (
-            ("semicolons", "Save it with commas, or as TSV")
-            if other == ";"
-            else ("tabs", "Call it .tsv, or save it with commas")
-        )
-        raise DataError(
-            f"{path}:1: not CSV: {found} stand between the columns, where commas should: "
-            f"{first[:60]!r}. {way}."
-        )
-    if kind == "jsonl":
-        keys = tuple(first_object(lines))
-        return Format(path, kind, len(lines), keys, chosen=chosen_of(keys, names), first=keys)
-    quoted, odd = quoting(lines) if kind == "tsv" else (False, 0)
-    form = Format(path, kind, len(lines), (), quoted=quoted, odd=odd)
-    begins, row = next(rows_of(lines if form.quoted else lines[:50], form), (1, []))
-    cells = tuple(cell.strip() for cell in row)
-    chosen = chosen_of(cells, names)
-    return replace(with_header(form, cells, chosen is not None), chosen=chosen, begins=begins)
-
-
-def with_header(form: Format, first: tuple[str, ...], header: bool) -> Format:
-    """The Format of a file whose first row is a header, or is not."""
-    columns = first if header else tuple(str(number + 1) for number in range(len(first)))
-    lines = form.lines + form.header - header
-    return replace(form, columns=columns, header=header, first=first, lines=lines)
-
-
-def chosen_of(columns: Sequence[str], names: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
-    """The first of `names` that are all there, as they are written there."""
-    written = {column.lower(): column for column in columns}
-    return next(
-        (
-            tuple(written[one.lower()] for one in several)
-            for several in names
-            if {one.lower() for one in several} <= set(written)
-        ),
-        None,
-    )
 
 
 def read(files: Files, source_language: str | None = None, target_language: str | None = None,
@@ -304,11 +64,6 @@ def read(files: Files, source_language: str | None = None, target_language: str 
             "characters are left out."
         )
     return examples
-
-
-def stop(place: str, reason: str) -> None:
-    """What a reader does about something wrong, unless told to go on."""
-    raise DataError(f"{place}: {reason}")
 
 
 def records(
@@ -364,8 +119,6 @@ def layout_of(
     files: Files, lines: list[str], languages: tuple[str | None, str | None] = (None, None)
 ) -> tuple[Format, Choice]:
     """What one file with both sides is, and which of its columns or keys are read."""
-    from .choosing import Choice, choose, of_fields
-
     given, path = languages[0] or files.languages[0], Path(files.source)
     spoken = given, languages[1] or files.languages[1]
     columns = (
@@ -421,34 +174,3 @@ def body_of(
             )
         else:
             yield number, [row[place] for place in places]
-
-
-def is_header(row: Sequence[str], form: Format) -> bool:
-    """Whether a row is the first one, or the same once more."""
-    return len(row) == len(form.first) and all(
-        cell.strip() == name for cell, name in zip(row, form.first, strict=True)
-    )
-
-
-def rows_of(lines: list[str], form: Format) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of every row of a TSV or CSV."""
-    if form.kind == "tsv" and not form.quoted:  # a tab never stands inside a text
-        yield from ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line)
-        return
-    sign = "\t" if form.kind == "tsv" else ","
-    reader = csv.reader(io.StringIO("\n".join(lines)), strict=True, delimiter=sign)
-    number = 1
-    try:
-        for row in reader:
-            if row:
-                yield number, row
-            number = reader.line_num + 1
-    except csv.Error as problem:
-        raise DataError(
-            f"{form.path}:{number}: not CSV ({problem}). Quote texts that hold commas or quotes."
-        ) from None
-
-
-def _all_tabs(lines: list[str]) -> bool:
-    counts = {line.count("\t") for line in lines if line}
-    return bool(counts) and min(counts) >= 1

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from ...errors import DataError
 from ..example import Example
 from .json_lines import brief
-from .pairs import LONGEST_DOCUMENT_BYTES, read_bytes, stop
+from .lines import LONGEST_DOCUMENT_BYTES, read_bytes, stop
 
 if TYPE_CHECKING:
     from ..table import DataTable

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import DataError
 from ..example import Example
-from .pairs import lines_of, stop
+from .lines import lines_of, stop
 
 if TYPE_CHECKING:
     from ..table import DataTable

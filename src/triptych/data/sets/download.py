@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from ...errors import DataError
-from ..formats.pairs import PIECE_BYTES
+from ..formats.lines import PIECE_BYTES
 
 _NETWORK = (urllib.error.URLError, OSError, http.client.HTTPException)
 _DAMAGED = (zipfile.BadZipFile, KeyError, OSError, EOFError, zlib.error, ValueError, struct.error)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...errors import DataError
-from ..formats.pairs import decode_lines, readable
+from ..formats.lines import decode_lines, readable
 from .download import aside, pieces, received, rename, unpacked, write_pieces
 from .entry import Entry, File
 from .sizes import BYTES

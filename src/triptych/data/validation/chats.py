@@ -14,7 +14,7 @@ from ...errors import DataError, UsageError
 from ..example import texts_of
 from ..formats.chats import conversation, preference, records
 from ..formats.json_lines import first_object
-from ..formats.pairs import lines_of
+from ..formats.lines import lines_of
 from ..split import sentence_key
 from .pairs import Problem, Report, readable
 

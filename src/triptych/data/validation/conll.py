@@ -9,7 +9,7 @@ from pathlib import Path
 from ...errors import DataError
 from ..formats import bio
 from ..formats.conll import Sentence, check_tags, sentences, sniff
-from ..formats.pairs import lines_of
+from ..formats.lines import lines_of
 from .pairs import Problem, Report, as_problem, readable
 
 SUFFIXES = (".conll", ".conll03", ".iob", ".iob2", ".bio", ".bioes")

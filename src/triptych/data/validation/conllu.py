@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..formats.conllu import Sentence, aligned, sentences, surface_tokens, tree_of
-from ..formats.pairs import lines_of
+from ..formats.lines import lines_of
 from ..split import sentence_key
 from .pairs import Problem, Report, readable
 

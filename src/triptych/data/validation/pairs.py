@@ -15,7 +15,8 @@ from pathlib import Path
 from ...errors import DataError
 from ..example import FIELDS, Example, texts_of
 from ..formats.choosing import Remark
-from ..formats.pairs import LONGEST_LINE, Files, marked_lines, read_bytes, records
+from ..formats.lines import marked_lines, read_bytes
+from ..formats.pairs import LONGEST_LINE, Files, records
 from ..split import sentence_key
 
 RATIO = 3.0  # characters of one side to the other, after the set's own mean ratio is taken out

@@ -12,7 +12,8 @@ from ...errors import DataError
 from ..example import Example
 from ..formats.choosing import Columns
 from ..formats.columns import records, usual_names
-from ..formats.pairs import chosen_of, lines_of, sniffed
+from ..formats.lines import lines_of
+from ..formats.table_format import chosen_of, sniffed
 from ..split import sentence_key
 from .pairs import Problem, Report, of_remarks, readable
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ...errors import DataError
 from ..example import Example
 from ..formats.json_lines import first_object
-from ..formats.pairs import lines_of
+from ..formats.lines import lines_of
 from ..formats.squad import Found, questions
 from ..split import sentence_key
 from .pairs import Problem, Report, as_problem

@@ -8,7 +8,8 @@ from pathlib import Path
 from ...errors import DataError
 from ..example import FIELDS
 from ..formats.columns import needs_of
-from ..formats.pairs import lines_of, read_bytes, sniff
+from ..formats.lines import lines_of, read_bytes
+from ..formats.table_format import sniff
 from ..formats.texts import CODE, as_it_is, files_in, texts_of
 from ..split import SHARES, sentence_key
 from .pairs import Problem, Report, as_problem, readable

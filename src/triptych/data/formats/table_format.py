@@ -1,0 +1,141 @@
+"""The form of a user's file, sniffed: plain text, TSV, CSV or JSONL, its columns or keys; and its
+rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from ...errors import DataError
+from .json_lines import first_object, is_object
+from .lines import lines_of
+from .quoting import quoting
+
+Kind = Literal["text", "tsv", "csv", "jsonl"]
+FIELDS = ("source", "target")  # of columns and keys, unless told otherwise
+csv.field_size_limit(1_000_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a file turned out to be."""
+
+    path: Path
+    kind: Kind
+    lines: int
+    columns: tuple[str, ...]  # names where there is a header or keys, else numbers
+    header: bool = False
+    # the columns or keys that hold what is wanted, where their names say so
+    chosen: tuple[str, ...] | None = None
+    first: tuple[str, ...] = ()  # cells of the first row, or keys of the first object
+    begins: int = 1  # the line of the first row
+    quoted: bool = False  # a TSV quoted as CSV is
+    odd: int = 0  # the line whose quotation marks are at odds with those before it
+
+    def __str__(self) -> str:
+        names = {"text": "plain text", "tsv": "TSV", "csv": "CSV", "jsonl": "JSONL"}[self.kind]
+        names += " quoted as CSV is" if self.quoted else ""
+        columns = "" if self.kind == "text" else f", columns {', '.join(self.columns)}"
+        return f"{self.path.name}: {names}{columns}, {self.lines:,} lines, UTF-8"
+
+
+def sniff(path: str | Path, names: Sequence[tuple[str, ...]] = (FIELDS,)) -> Format:
+    """What kind of file this is: by its name, then by its first lines. names: of columns or keys to
+    look for, in turn.
+    """
+    return sniffed(Path(path), lines_of(path), names)
+
+
+def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> Format:
+    """`sniff` of a file that has been read."""
+    suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+    first = next((line for line in lines if line.strip()), "")
+    kind: Kind = "text"
+    if suffix in (".jsonl", ".ndjson") or (
+        suffix not in (".tsv", ".csv") and first.startswith("{") and is_object(first)
+    ):
+        kind = "jsonl"
+    elif suffix == ".csv":
+        kind = "csv"
+    elif suffix in (".tsv", ".tab") or _all_tabs(lines[:50]):
+        kind = "tsv"
+    if kind == "text":
+        return Format(path, kind, len(lines), ())
+    other = next(
+        (sign for sign in (";", "\t") if kind == "csv" and "," not in first and sign in first), None
+    )
+    if other is not None:
+        found, way = (
+            ("semicolons", "Save it with commas, or as TSV")
+            if other == ";"
+            else ("tabs", "Call it .tsv, or save it with commas")
+        )
+        raise DataError(
+            f"{path}:1: not CSV: {found} stand between the columns, where commas should: "
+            f"{first[:60]!r}. {way}."
+        )
+    if kind == "jsonl":
+        keys = tuple(first_object(lines))
+        return Format(path, kind, len(lines), keys, chosen=chosen_of(keys, names), first=keys)
+    quoted, odd = quoting(lines) if kind == "tsv" else (False, 0)
+    form = Format(path, kind, len(lines), (), quoted=quoted, odd=odd)
+    begins, row = next(rows_of(lines if form.quoted else lines[:50], form), (1, []))
+    cells = tuple(cell.strip() for cell in row)
+    chosen = chosen_of(cells, names)
+    return replace(with_header(form, cells, chosen is not None), chosen=chosen, begins=begins)
+
+
+def with_header(form: Format, first: tuple[str, ...], header: bool) -> Format:
+    """The Format of a file whose first row is a header, or is not."""
+    columns = first if header else tuple(str(number + 1) for number in range(len(first)))
+    lines = form.lines + form.header - header
+    return replace(form, columns=columns, header=header, first=first, lines=lines)
+
+
+def chosen_of(columns: Sequence[str], names: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The first of `names` that are all there, as they are written there."""
+    written = {column.lower(): column for column in columns}
+    return next(
+        (
+            tuple(written[one.lower()] for one in several)
+            for several in names
+            if {one.lower() for one in several} <= set(written)
+        ),
+        None,
+    )
+
+
+def is_header(row: Sequence[str], form: Format) -> bool:
+    """Whether a row is the first one, or the same once more."""
+    return len(row) == len(form.first) and all(
+        cell.strip() == name for cell, name in zip(row, form.first, strict=True)
+    )
+
+
+def rows_of(lines: list[str], form: Format) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of every row of a TSV or CSV."""
+    if form.kind == "tsv" and not form.quoted:  # a tab never stands inside a text
+        yield from ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line)
+        return
+    sign = "\t" if form.kind == "tsv" else ","
+    reader = csv.reader(io.StringIO("\n".join(lines)), strict=True, delimiter=sign)
+    number = 1
+    try:
+        for row in reader:
+            if row:
+                yield number, row
+            number = reader.line_num + 1
+    except csv.Error as problem:
+        raise DataError(
+            f"{form.path}:{number}: not CSV ({problem}). Quote texts that hold commas or quotes."
+        ) from None
+
+
+def _all_tabs(lines: list[str]) -> bool:
+    counts = {line.count("\t") for line in lines if line}
+    return bool(counts) and min(counts) >= 1
