@@ -137,10 +137,11 @@ def _others(what: What) -> Report | None:
 
 def _reading(what: What) -> Report | None:
     """The report on passages with questions, where that is what the words mean."""
-    from ..data.load import read_part, refuse_idle_columns
+    from ..data.formats.squad import is_squad
+    from ..data.load import names_of, read_part, refuse_idle_columns
     from ..data.sets.catalog import entries
     from ..data.validation.pairs import Report
-    from ..data.validation.squad import check, check_examples, is_squad
+    from ..data.validation.squad import check, check_examples
     from ..recipe.schema import Recipe
 
     needs = ("question", "passage", "answers")
@@ -159,9 +160,7 @@ def _reading(what: What) -> Report | None:
     refuse_idle_columns(data, needs)
     if data.set is None:
         given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
-        return check(
-            {part: [names] if isinstance(names, str) else names for part, names in given.items()}
-        )
+        return check({part: names_of(names) for part, names in given.items()})
     splits = ("test",) if data.set == "xquad" and data.fold is None else SPLITS
     found: dict[str, Sequence[Example]] = {
         part: read_part(data, part, talk, needs) for part in splits
@@ -206,6 +205,7 @@ def _tagged(what: What) -> Report | None:
 
 def _written(what: What) -> Report | None:
     """A file of texts and what is to be written from them."""
+    from ..data.formats.squad import is_squad
     from ..data.validation import references as check_written
     from ..data.validation import squad as check_reading
 
@@ -216,7 +216,7 @@ def _written(what: What) -> Report | None:
             own[2],
             lambda name: (
                 check_reading.check({"train": [name]})
-                if check_reading.is_squad(name)
+                if is_squad(name)
                 else check_written.check(name, wanted, data.named(wanted))
             ),
         )
@@ -295,13 +295,13 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
     """Examples by part of words with tags, trees, questions, conversations or plain texts; None
     where the words mean something else.
     """
+    from ..data.formats.squad import is_squad
     from ..data.load import read_part, reader_of
     from ..data.sets.catalog import entries
     from ..data.validation.chats import needs_of as chats_of
     from ..data.validation.conll import is_conll
     from ..data.validation.conllu import is_conllu
     from ..data.validation.references import needs_of
-    from ..data.validation.squad import is_squad
     from ..data.validation.texts import is_plain_text
     from ..recipe.schema import Recipe
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
-from ..data.formats.squad import standing
+from ..data.formats.answers import standing
 from ..data.tokenizers.subwords import Tokenizer, Tokenizers
 from ..errors import DataError, UsageError, unknown
 from .spans import Found, Window, apart, best_prediction, fit_threshold, folded, runs, spans_of

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from triptych.data.formats.squad import ELSEWHERE, locate, questions, read, standing
+from triptych.data.formats.answers import ELSEWHERE, locate, standing
+from triptych.data.formats.squad import questions, read
 from triptych.data.table import DataTable
 from triptych.errors import DataError
 

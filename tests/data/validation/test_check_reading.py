@@ -7,7 +7,8 @@ from pathlib import Path
 
 from triptych.data.example import Example
 from triptych.data.formats.lines import missing
-from triptych.data.validation.squad import check, check_examples, is_squad
+from triptych.data.formats.squad import is_squad
+from triptych.data.validation.squad import check, check_examples
 
 
 def test_every_kind_of_problem_is_listed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from itertools import islice
+from typing import TypeGuard
 
 FIRST_LINES = 50  # that say what a file holds
 
@@ -62,3 +63,10 @@ def text_of(values: dict[str, object], key: str) -> str:
             "UTF-8 text can."
         )
     return value
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """A text without halves of characters, which no tokenizer can read."""
+    return isinstance(value, str) and not any(
+        "\ud800" <= character <= "\udfff" for character in value
+    )

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from ...errors import UsageError
 from ..example import Example
 from ..segmentation.sentences import split_sentences
-from ..validation.squad import is_squad
 from . import columns, squad
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def read(
     """
     found: list[Example] = []
     for name in names:
-        if is_squad(name):
+        if squad.is_squad(name):
             if "passage" not in needs:
                 raise UsageError(
                     f"{name} holds questions on passages (by its name); this task reads "

@@ -13,30 +13,24 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import tarfile
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
 from ..example import Example
-from .json_lines import brief
-from .lines import LONGEST_DOCUMENT_BYTES, read_bytes, stop
+from .answers import located, standing
+from .json_lines import brief, first_object, is_text
+from .lines import LONGEST_DOCUMENT_BYTES, lines_of, read_bytes, stop
 
 if TYPE_CHECKING:
     from ..table import DataTable
 
-# characters; how far from its offset an answer is looked for where it stands in the passage more
-# than once
-NEAR = 50
-# the start of a reference that does not stand in the passage: scored against, not learnt from
-ELSEWHERE = -1
 NAMED = 3  # places that a notice names
 Wrong = Callable[[str, str], None]  # (place, reason)
-_DIGITS = re.compile(r"\s*([+-]?\d{1,18})(?:\.0*)?\s*")  # an offset written as a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +106,22 @@ def usable(
     return examples
 
 
-def standing(example: Example) -> list[tuple[str, int]]:
-    """The answers that stand in the passage."""
-    return [(text, start) for text, start in example.answers or [] if start != ELSEWHERE]
+def is_squad(name: str) -> bool:
+    """Whether a file's name says that it holds SQuAD JSON, or its first object is a question with a
+    passage (JSONL).
+    """
+    plain = Path(name).name.removesuffix(".gz").lower()
+    if plain.endswith((".jsonl", ".ndjson")) and Path(name).is_file():
+        try:
+            first = first_object(lines_of(name))
+        except DataError:
+            return False
+        return (
+            "question" in first
+            and "answers" in first
+            and bool({"passage", "context"} & first.keys())
+        )
+    return plain.endswith((".json", ".tar", ".tgz"))
 
 
 def questions(
@@ -229,7 +236,7 @@ def _line(
         )
         return
     passage = values.get("passage", values.get("context"))
-    if not _is_text(passage):
+    if not is_text(passage):
         wrong(
             f"{where}:{number}",
             "the passage (key 'passage' or 'context') is missing or is no text.",
@@ -251,7 +258,7 @@ def _paragraph(
     paragraph: Any, where: str, at: str, title: str, language: str | None, wrong: Wrong
 ) -> Iterator[Found]:
     passage = paragraph.get("context") if isinstance(paragraph, dict) else None
-    if not _is_text(passage):
+    if not is_text(passage):
         wrong(f"{where}: {at}", "the passage (key 'context') is missing or is no text.")
         return
     for number, one in enumerate(_list(paragraph, "qas", where, at, wrong)):
@@ -277,7 +284,7 @@ def _question(
     name = values.get("id")
     place = place or (f"{where}#{name}" if name not in (None, "") else f"{where}: {at}")
     question, answers = values.get("question"), values.get("answers")
-    if not _is_text(question):
+    if not is_text(question):
         wrong(place, "the question is missing or is no text.")
         return
     impossible = _truth(values.get("is_impossible"))
@@ -287,26 +294,9 @@ def _question(
         )
         return
     if isinstance(answers, dict) and isinstance(answers.get("text"), list):
-        starts = answers.get("answer_start", answers.get("start"))
-        if starts is not None and (
-            not isinstance(starts, list) or len(starts) != len(answers["text"])
-        ):
-            has = (
-                f"{len(starts):,} offsets"
-                if isinstance(starts, list)
-                else "offsets that are not a list"
-            )
-            wrong(
-                place,
-                f"the answers have {len(answers['text']):,} texts and {has}; every text needs its "
-                "own.",
-            )
+        answers = _listed(answers, place, wrong)
+        if answers is None:
             return
-        starts = starts or [None] * len(answers["text"])
-        answers = [
-            {"text": text, "start": start}
-            for text, start in zip(answers["text"], starts, strict=True)
-        ]
     if answers is None and impossible:
         answers = []
     if not isinstance(answers, list):
@@ -316,24 +306,7 @@ def _question(
             "has an empty list.",
         )
         return
-    kept, moved, lost = [], [], []
-    for one in [] if impossible else answers:
-        # a text alone is found where it stands
-        text = one.get("text") if isinstance(one, dict) else one
-        given = one.get("answer_start", one.get("start")) if isinstance(one, dict) else None
-        if not _is_text(text) or not text.strip():
-            lost.append("an answer has no text")
-            continue
-        start = _offset(given)
-        found = locate(text, start, passage)
-        if found is None:
-            lost.append(_why_lost(text, given, start, passage))
-        elif found != start and given is not None:
-            moved.append(
-                f"'{_short(text)}' stands at {found}, not at offset "
-                f"{brief(given if start is None else start)}"
-            )
-        kept.append((text, ELSEWHERE if found is None else found))
+    kept, moved, lost = located([] if impossible else answers, passage)
     yield Found(
         Example(
             question=question, passage=passage, answers=kept, source_language=language, place=place
@@ -344,15 +317,26 @@ def _question(
     )
 
 
-def _offset(given: Any) -> int | None:
-    """The whole number that an offset is, also where it is written as a text or as 27.0; None where
-    it is something else.
+def _listed(answers: dict[str, Any], place: str, wrong: Wrong) -> list[dict[str, Any]] | None:
+    """The answers of an object of lists. None where it has not as many offsets as texts, which
+    `wrong` is told.
     """
-    if isinstance(given, str) and (found := _DIGITS.fullmatch(given)):
-        return int(found[1])
-    if isinstance(given, float) and given.is_integer():
-        return int(given)
-    return given if isinstance(given, int) and not isinstance(given, bool) else None
+    starts = answers.get("answer_start", answers.get("start"))
+    if starts is not None and (not isinstance(starts, list) or len(starts) != len(answers["text"])):
+        has = (
+            f"{len(starts):,} offsets"
+            if isinstance(starts, list)
+            else "offsets that are not a list"
+        )
+        wrong(
+            place,
+            f"the answers have {len(answers['text']):,} texts and {has}; every text needs its own.",
+        )
+        return None
+    starts = starts or [None] * len(answers["text"])
+    return [
+        {"text": text, "start": start} for text, start in zip(answers["text"], starts, strict=True)
+    ]
 
 
 def _truth(given: Any) -> bool | None:
@@ -368,65 +352,12 @@ def _truth(given: Any) -> bool | None:
     return None
 
 
-def _why_lost(text: str, given: Any, start: int | None, passage: str) -> str:
-    """The reason why an answer cannot be found in its passage."""
-    if given is not None and start is None:
-        asked = f"offset {brief(given)}, which is not a whole number"
-    else:
-        asked = f"offset {brief(start)}" if start is not None else "no offset is given"
-    several = _places(text, passage)
-    if not several:
-        return (
-            f"'{_short(text)}' does not stand in the "
-            f"passage{'' if given is None else f' ({asked})'}"
-        )
-    none = f"none at {asked}" if start is not None else asked
-    return f"'{_short(text)}' stands {several} times in the passage, {none}"
-
-
-def _places(text: str, passage: str) -> int:
-    """How often `text` stands in the passage, also overlapping itself."""
-    count, at = 0, passage.find(text)
-    while at >= 0:
-        count, at = count + 1, passage.find(text, at + 1)
-    return count
-
-
-def locate(text: str, start: int | None, passage: str) -> int | None:
-    """Where `text` stands: at `start`; else where it stands only once in the passage, or once near
-    `start`; else None.
-    """
-    if start is not None and start >= 0 and passage.startswith(text, start):
-        return start
-    first = passage.find(text)
-    if first < 0 or passage.find(text, first + 1) < 0:
-        return first if first >= 0 else None
-    if start is None or start < 0:
-        return None
-    low = max(0, start - NEAR)
-    near = passage.find(text, low, start + NEAR + len(text))
-    return (
-        near if near >= 0 and passage.find(text, near + 1, start + NEAR + len(text)) < 0 else None
-    )
-
-
 def _list(values: Any, key: str, where: str, at: str, wrong: Wrong) -> list[Any]:
     found = values.get(key) if isinstance(values, dict) else None
     if not isinstance(found, list):
         wrong(f"{where}: {at}", f"no list under '{key}'.")
         return []
     return found
-
-
-def _is_text(value: Any) -> TypeGuard[str]:
-    """A text without halves of characters, which no tokenizer can read."""
-    return isinstance(value, str) and not any(
-        "\ud800" <= character <= "\udfff" for character in value
-    )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _some(places: Sequence[str]) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from ...errors import DataError
 from ..example import Example
-from ..formats.json_lines import first_object
-from ..formats.lines import lines_of
 from ..formats.squad import Found, questions
 from ..split import sentence_key
 from .pairs import Problem, Report, as_problem
@@ -88,21 +85,3 @@ def _one(one: Found) -> list[Problem]:
         Problem(example.place, f"moved answer: {reason}", "warning") for reason in one.moved
     ]
     return problems
-
-
-def is_squad(name: str) -> bool:
-    """Whether a file's name says that it holds SQuAD JSON, or its first object is a question with a
-    passage (JSONL).
-    """
-    plain = Path(name).name.removesuffix(".gz").lower()
-    if plain.endswith((".jsonl", ".ndjson")) and Path(name).is_file():
-        try:
-            first = first_object(lines_of(name))
-        except DataError:
-            return False
-        return (
-            "question" in first
-            and "answers" in first
-            and bool({"passage", "context"} & first.keys())
-        )
-    return plain.endswith((".json", ".tar", ".tgz"))

@@ -1,0 +1,111 @@
+"""Where answers stand in their passage. An offset that does not fit is put right where the text
+stands near it, or only once in the passage.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ..example import Example
+from .json_lines import brief, is_text
+
+# characters; how far from its offset an answer is looked for where it stands in the passage more
+# than once
+NEAR = 50
+# the start of a reference that does not stand in the passage: scored against, not learnt from
+ELSEWHERE = -1
+_DIGITS = re.compile(r"\s*([+-]?\d{1,18})(?:\.0*)?\s*")  # an offset written as a text
+
+
+def standing(example: Example) -> list[tuple[str, int]]:
+    """The answers that stand in the passage."""
+    return [(text, start) for text, start in example.answers or [] if start != ELSEWHERE]
+
+
+def located(
+    answers: Sequence[Any], passage: str
+) -> tuple[list[tuple[str, int]], list[str], list[str]]:
+    """Find each answer, an object with text and offset or its text alone, in the passage.
+
+    Returns:
+        (text, start) of each, ELSEWHERE where it is not found; in words each that does not stand at
+        its offset, and each that is not found or has no text.
+    """
+    kept, moved, lost = [], [], []
+    for one in answers:
+        # a text alone is found where it stands
+        text = one.get("text") if isinstance(one, dict) else one
+        given = one.get("answer_start", one.get("start")) if isinstance(one, dict) else None
+        if not is_text(text) or not text.strip():
+            lost.append("an answer has no text")
+            continue
+        start = _offset(given)
+        found = locate(text, start, passage)
+        if found is None:
+            lost.append(_why_lost(text, given, start, passage))
+        elif found != start and given is not None:
+            moved.append(
+                f"'{_short(text)}' stands at {found}, not at offset "
+                f"{brief(given if start is None else start)}"
+            )
+        kept.append((text, ELSEWHERE if found is None else found))
+    return kept, moved, lost
+
+
+def locate(text: str, start: int | None, passage: str) -> int | None:
+    """Where `text` stands: at `start`; else where it stands only once in the passage, or once near
+    `start`; else None.
+    """
+    if start is not None and start >= 0 and passage.startswith(text, start):
+        return start
+    first = passage.find(text)
+    if first < 0 or passage.find(text, first + 1) < 0:
+        return first if first >= 0 else None
+    if start is None or start < 0:
+        return None
+    low = max(0, start - NEAR)
+    near = passage.find(text, low, start + NEAR + len(text))
+    return (
+        near if near >= 0 and passage.find(text, near + 1, start + NEAR + len(text)) < 0 else None
+    )
+
+
+def _offset(given: Any) -> int | None:
+    """The whole number that an offset is, also where it is written as a text or as 27.0; None where
+    it is something else.
+    """
+    if isinstance(given, str) and (found := _DIGITS.fullmatch(given)):
+        return int(found[1])
+    if isinstance(given, float) and given.is_integer():
+        return int(given)
+    return given if isinstance(given, int) and not isinstance(given, bool) else None
+
+
+def _why_lost(text: str, given: Any, start: int | None, passage: str) -> str:
+    """The reason why an answer cannot be found in its passage."""
+    if given is not None and start is None:
+        asked = f"offset {brief(given)}, which is not a whole number"
+    else:
+        asked = f"offset {brief(start)}" if start is not None else "no offset is given"
+    several = _places(text, passage)
+    if not several:
+        return (
+            f"'{_short(text)}' does not stand in the "
+            f"passage{'' if given is None else f' ({asked})'}"
+        )
+    none = f"none at {asked}" if start is not None else asked
+    return f"'{_short(text)}' stands {several} times in the passage, {none}"
+
+
+def _places(text: str, passage: str) -> int:
+    """How often `text` stands in the passage, also overlapping itself."""
+    count, at = 0, passage.find(text)
+    while at >= 0:
+        count, at = count + 1, passage.find(text, at + 1)
+    return count
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}..."
