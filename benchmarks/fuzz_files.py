@@ -298,7 +298,8 @@ def srt() -> list[Seed]:
         lines += [str(one + 1), times, *spoken, ""]
 
     def read() -> None:
-        from triptych.data.formats.subtitles import read_subtitles, translated, units
+        from triptych.data.formats.subtitle_units import translated, units
+        from triptych.data.formats.subtitles import read_subtitles
 
         subtitles = read_subtitles("a.srt")
         parts = [unit for number, cue in enumerate(subtitles.cues) for unit in units(cue, number)]

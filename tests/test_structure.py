@@ -53,7 +53,6 @@ LONG: dict[str, int] = {
     "cli/init.py": 436,
     "data/sets/catalog.py": 429,
     "data/tokenizers/imported.py": 417,
-    "data/formats/subtitles.py": 469,
     "data/tokenizers/subwords.py": 478,
     "decoding/compiled.py": 457,
     "decoding/writing.py": 442,

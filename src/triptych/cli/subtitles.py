@@ -22,7 +22,7 @@ from .predict import (
 )
 
 if TYPE_CHECKING:
-    from ..data.formats.subtitles import Unit
+    from ..data.formats.subtitle_units import Unit
     from ..inference.predictor import Predictor
 
 MOST_LINES = 2  # of a cue, before a notice names it
@@ -109,8 +109,8 @@ def translate_subtitles(
     """Write the translation to stdout, and to stderr what could not be kept or translated. 1 where
     a cue could not.
     """
+    from ..data.formats.subtitle_units import translated, units
     from ..data.formats.subtitles import names as names_of
-    from ..data.formats.subtitles import translated, units
 
     for cue in names_of(subtitles):
         talk(

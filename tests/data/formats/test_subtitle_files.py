@@ -10,15 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.data.formats.subtitles import (
-    Cue,
-    balanced,
-    names,
-    read_subtitles,
-    set_lines,
-    translated,
-    units,
-)
+from triptych.data.formats.line_breaking import balanced
+from triptych.data.formats.subtitle_units import set_lines, translated, units
+from triptych.data.formats.subtitles import Cue, names, read_subtitles
 from triptych.errors import DataError
 
 ONE, TWO = "00:00:01,000 --> 00:00:02,500", "00:00:02,000 --> 00:00:04,000 X1:10 X2:20"
