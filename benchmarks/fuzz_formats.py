@@ -154,7 +154,7 @@ def imported() -> list[Seed]:
 
 def _import_and_use() -> None:
     """Import, take up as a start, and cut some texts."""
-    from triptych.data.tokenizers.subwords import Tokenizers
+    from triptych.data.tokenizers.sides import Tokenizers
     from triptych.runs.run import Run
 
     run(("import", "theirs", "out"))

@@ -21,7 +21,8 @@ from toy_folder import CONFIG, WORDS, tensors, write
 from triptych.convert import export_run, import_folder, open_origin
 from triptych.data.batches.encoded import Encoded
 from triptych.data.example import Example
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.errors import RunError, UsageError
 from triptych.inference.loading import load
 from triptych.model.build import build

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 import toy_llama
 from triptych.convert import export_run, import_folder, open_origin
+from triptych.data.tokenizers import loading
 from triptych.data.tokenizers.imported import ImportedTokenizer
 from triptych.errors import RunError, UsageError
 from triptych.inference.loading import load
@@ -48,7 +49,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def tokenizer_of(run: Path) -> ImportedTokenizer:
-    found = ImportedTokenizer.load(run / "tokenizer.json")
+    found = loading.load(run / "tokenizer.json")
     assert isinstance(found, ImportedTokenizer)
     return found
 

@@ -20,7 +20,8 @@ from typing import Any
 
 from .data.tokenizers.imported import ImportedTokenizer
 from .data.tokenizers.scored_pieces import tokenizer_json
-from .data.tokenizers.subwords import Tokenizer, Tokenizers
+from .data.tokenizers.sides import Tokenizers
+from .data.tokenizers.subwords import Tokenizer
 from .decoding.settings import DecodingSettings
 from .errors import RunError, UsageError, brief, unknown
 from .interchange import bert, gpt2, huggingface, llama
@@ -515,9 +516,7 @@ def _labels_of(labels: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
 
 
 def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> dict[str, Any]:
-    """Enough for AutoTokenizer. Our own tokenizers have no padding: the end serves, since a mask
-    hides it.
-    """
+    """Enough for AutoTokenizer. Ours have no padding: the end serves, since a mask hides it."""
     begin, end = tokenizer.pieces([tokenizer.begin_id, tokenizer.end_id])
     if config.encoder is None:
         return {

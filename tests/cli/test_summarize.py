@@ -13,7 +13,7 @@ import pytest
 from small_run import TINY
 
 from triptych.cli.main import run as run_command
-from triptych.data.tokenizers.subwords import Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
 from triptych.runs.run import Run
 from triptych.runs.storage import read_tensors
 

@@ -196,10 +196,11 @@ def test_a_draft_of_other_tokens_is_refused(
 ) -> None:
     import shutil
 
+    from triptych.data.tokenizers import loading
     from triptych.data.tokenizers.subwords import Tokenizer
 
     other = shutil.copytree(trained, tmp_path / "other")
-    size = Tokenizer.load(trained / "tokenizer.json").vocabulary_size
+    size = loading.load(trained / "tokenizer.json").vocabulary_size
     Tokenizer.train(["other texts with other words"] * 9, "bpe", size).save(
         other / "tokenizer.json"
     )

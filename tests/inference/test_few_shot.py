@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from triptych.data.example import Example
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.scoring import answer_log_probabilities
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, TriptychError, UsageError

@@ -13,7 +13,7 @@ from toy_tasks import LABELS, QUESTION, SPEECH, TEXT, VALUES, example, predictor
 
 from triptych.cli.inspect import LOOKS, look_of
 from triptych.cli.inspect_shown import Options, Shown
-from triptych.data.tokenizers.subwords import Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
 from triptych.errors import UsageError
 from triptych.inference.predictor import Predictor
 from triptych.inspection import html

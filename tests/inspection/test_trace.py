@@ -16,7 +16,8 @@ from toy_folder import word_piece
 from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.data.tokenizers.imported import ImportedTokenizer
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
 from triptych.inspection.trace import Cell, cells, label_of, labels_at, regroup, trace, trace_tokens

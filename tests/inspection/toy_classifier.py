@@ -11,7 +11,8 @@ from torch import nn
 
 from triptych.data.batches.encoded import Batch, Encoded
 from triptych.data.example import Example
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.inference.predictor import Predictor
 from triptych.model.config import ModelConfig, StackConfig

@@ -14,7 +14,7 @@ from test_writers import FAMILIES, own_run
 from tokenizers import processors
 
 from triptych.convert import export_run, import_folder
-from triptych.data.tokenizers.subwords import Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
 from triptych.inference.loading import load
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run

@@ -13,7 +13,7 @@ import torch
 from toy_chat import TAGS, network, predictor_of, talk, tokenizers_with
 
 from triptych.data.batches.encoded import collate
-from triptych.data.tokenizers.subwords import Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
 from triptych.errors import DataError, UsageError
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.tasks.chat import build

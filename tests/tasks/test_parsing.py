@@ -13,7 +13,8 @@ from toy_trees import blocks
 from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.data.formats.conllu import examples_of, what_is_wrong
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor

@@ -11,7 +11,7 @@ from toy_chat import TAGS, network, predictor_of, talk, tokenizers_with
 
 from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
-from triptych.data.tokenizers.subwords import Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
 from triptych.errors import DataError, UsageError
 from triptych.tasks import chat
 from triptych.tasks.preference import answer_log_probabilities, build

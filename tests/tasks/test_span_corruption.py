@@ -11,7 +11,8 @@ import torch
 
 from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, RunError, UsageError
 from triptych.inference.predictor import Predictor

@@ -19,7 +19,8 @@ from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.data.formats import bio
 from triptych.data.segmentation import words as rules
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor

@@ -13,7 +13,8 @@ import torch
 
 from triptych.data.batches.encoded import Encoded, collate
 from triptych.data.example import FIELDS, Example
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.hypothesis import Hypothesis
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, RunError, UsageError

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from triptych.data.example import Example
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.inference.predictor import Predictor
 from triptych.model.config import ModelConfig, StackConfig

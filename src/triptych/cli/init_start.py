@@ -18,7 +18,7 @@ from .measured import measured_speed
 
 if TYPE_CHECKING:
     from ..data.example import Example
-    from ..data.tokenizers.subwords import Tokenizers
+    from ..data.tokenizers.sides import Tokenizers
     from ..model.config import ModelConfig, RecurrentConfig
     from ..runs.run import Run
     from ..tasks.task import Task
@@ -61,7 +61,7 @@ def begin(start: Path, task: str, options: dict[str, Any], examples: Sequence[Ex
     Raises UsageError where the task cannot start from it, RunError where it cannot be read.
     """
     from ..convert import open_origin
-    from ..data.tokenizers.subwords import Tokenizers
+    from ..data.tokenizers.sides import Tokenizers
     from ..presets import parameter_count
 
     if not start.is_dir():

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..errors import RunError, brief
 from ..runs.files import lacking_labels
 from ..runs.run import Run, RunConfig

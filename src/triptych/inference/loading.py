@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..decoding.drafts import Drafted, ModelDraft, NgramDraft
 from ..decoding.settings import DecodingSettings
 from ..errors import RunError, UsageError

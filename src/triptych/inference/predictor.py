@@ -15,7 +15,7 @@ from ..data.batches.encoded import Encoded, collate
 from ..data.batches.order import length_batches
 from ..data.example import FIELDS, Example, not_texts, texts_of
 from ..data.formats.messages import messages_of
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..decoding.drafts import Drafted
 from ..decoding.settings import DecodingSettings
 from ..decoding.workers import Workers

@@ -20,7 +20,7 @@ import torch
 
 from ..data.batches.encoded import collate
 from ..data.example import Example
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..decoding.hypothesis import Hypothesis
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError

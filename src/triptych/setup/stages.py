@@ -23,7 +23,8 @@ from ..data.batches.streaming import Corpus, resolved
 from ..data.example import FIELDS, Example, texts_of
 from ..data.load import read_part, spread
 from ..data.tokenizers.bpe_dropout import KINDS, Drawing
-from ..data.tokenizers.subwords import Tokenizer, Tokenizers
+from ..data.tokenizers.sides import Tokenizers
+from ..data.tokenizers.subwords import Tokenizer
 from ..data.validation.columns import refuse_unseen
 from ..errors import DataError, RunError, UsageError
 from ..inference.predictor import LONGEST_SOURCE, Predictor, encode_all

@@ -18,7 +18,7 @@ import numpy as np
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.messages import ROLES
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from . import language_modelling as writing
 from .task import Labels, Prediction, Purpose, Scores, Task

@@ -15,7 +15,7 @@ import numpy as np
 from ..data.batches.encoded import Batch, Encoded
 from ..data.batches.windows import windows_of_pair, windows_of_text
 from ..data.example import Example
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from ..metrics import classification as metrics
 from .calibration import FEWEST, fit_temperature, fit_thresholds, sigmoid, softmax

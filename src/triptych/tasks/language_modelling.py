@@ -15,7 +15,7 @@ import numpy as np
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.texts import bounded
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from . import fill_in
 from .task import Labels, Prediction, Purpose, Scores, Task

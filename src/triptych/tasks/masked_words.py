@@ -22,7 +22,8 @@ import numpy as np
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.texts import UNSPACED
-from ..data.tokenizers.subwords import Tokenizer, Tokenizers
+from ..data.tokenizers.sides import Tokenizers
+from ..data.tokenizers.subwords import Tokenizer
 from ..errors import DataError, UsageError, unknown
 from .task import Labels, Prediction, Purpose, Scores, Task
 
@@ -212,9 +213,7 @@ def even_cuts(length: int, window: int) -> list[tuple[int, int]]:
 
 
 def fixed(ids: np.ndarray) -> np.random.Generator:
-    """A generator that is seeded by the window itself: what is drawn for an evaluation is always
-    the same.
-    """
+    """A generator that is seeded by the window: an evaluation always draws the same."""
     return np.random.default_rng(
         int.from_bytes(hashlib.blake2b(ids.tobytes(), digest_size=8).digest(), "little")
     )

@@ -21,7 +21,8 @@ from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.conllu import as_text
 from ..data.segmentation.sentences import split_sentences, split_words
-from ..data.tokenizers.subwords import Tokenizer, Tokenizers
+from ..data.tokenizers.sides import Tokenizers
+from ..data.tokenizers.subwords import Tokenizer
 from ..errors import DataError, UsageError, unknown
 from .tagging_pieces import hidden
 from .task import Labels, Prediction, Purpose, Scores, Task
@@ -70,9 +71,7 @@ class Parsed:
 
 
 def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
+    """The task with its options checked. Raises UsageError for a wrong key or value."""
     for key in options:
         if key not in OPTIONS:
             raise unknown(

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, UsageError
 from . import chat
 from . import language_modelling as writing

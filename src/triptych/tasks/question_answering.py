@@ -14,7 +14,8 @@ import numpy as np
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.answers import standing
-from ..data.tokenizers.subwords import Tokenizer, Tokenizers
+from ..data.tokenizers.sides import Tokenizers
+from ..data.tokenizers.subwords import Tokenizer
 from ..errors import DataError, UsageError, unknown
 from .spans import Found, Window, apart, best_prediction, fit_threshold, folded, runs, spans_of
 from .task import Labels, Prediction, Purpose, Scores, Task

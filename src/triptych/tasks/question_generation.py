@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..data.example import Example
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from .sequence_to_sequence import language_of, one_text, references_of, with_loss, written_task
 from .task import Labels, Prediction, Scores, Task
 

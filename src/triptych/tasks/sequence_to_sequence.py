@@ -13,7 +13,7 @@ import numpy as np
 
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from .task import Labels, Prediction, Purpose, Scores, Task
 

@@ -21,7 +21,8 @@ import numpy as np
 
 from ..data.batches.encoded import Encoded
 from ..data.example import Example
-from ..data.tokenizers.subwords import Tokenizer, Tokenizers
+from ..data.tokenizers.sides import Tokenizers
+from ..data.tokenizers.subwords import Tokenizer
 from ..errors import DataError, RunError, UsageError, unknown
 from .masked_words import MARK, even_cuts, fixed
 from .sequence_to_sequence import checked, read, slots, with_loss

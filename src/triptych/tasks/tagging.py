@@ -21,7 +21,7 @@ from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats import bio
 from ..data.segmentation import words as rules
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..decoding.chain import NEVER, Chain, best_path, marginals
 from ..errors import DataError, UsageError, unknown
 from .tagging_pieces import Place, central, hidden, spelt, windows

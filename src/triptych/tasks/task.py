@@ -12,7 +12,7 @@ import numpy as np
 
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import FIELDS, Example
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 
 Purpose = Literal["train", "use"]
 Labels = dict[str, Any]

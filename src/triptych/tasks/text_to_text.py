@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from ..data.example import Example
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, RunError, UsageError, unknown
 from . import sequence_to_sequence as shared
 from .task import Labels, Prediction, Scores, Task

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..data.batches.encoded import Encoded
 from ..data.example import Example
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, RunError, UsageError, unknown
 from .sequence_to_sequence import LEARNING, checked, pair, slots, with_loss
 from .task import Labels, Prediction, Purpose, Scores, Task

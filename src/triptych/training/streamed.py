@@ -14,7 +14,7 @@ from ..data.batches.streaming import Corpus
 from ..data.example import Example
 from ..data.load import read_part
 from ..data.table import DataTable
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..errors import UsageError
 from ..runs.run import Run
 from ..tasks.task import Task

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.tokenizers.subwords import Tokenizers
+from ..data.tokenizers.sides import Tokenizers
 from ..errors import UsageError, unknown
 from ..model.build import build
 from ..model.config import ModelConfig, RecurrentConfig

@@ -23,7 +23,8 @@ from triptych.data.example import Example
 from triptych.data.formats import texts
 from triptych.data.load import read_part
 from triptych.data.table import DataTable
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.errors import DataError, UsageError
 from triptych.tasks.language_modelling import build
 from triptych.training.streamed import cutter

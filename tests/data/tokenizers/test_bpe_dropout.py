@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from triptych.data.tokenizers.bpe_dropout import Drawing, Segmentations
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.errors import UsageError
 
 TEXTS = ["the cats sat on the mats", "a cat and the other cat", "seated cats, matted hats"] * 20

@@ -11,7 +11,8 @@ import pytest
 
 from toy_folder import WORDS, word_piece
 from triptych.data.tokenizers.imported import ImportedTokenizer
-from triptych.data.tokenizers.subwords import Tokenizer, Tokenizers
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.errors import DataError, RunError
 
 TEXT = "The  Unhappy CAFÉ, 貓坐! xyz cats"

@@ -15,7 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triptych.data.tokenizers.subwords import BYTES, Tokenizer, Tokenizers
+from triptych.data.tokenizers import loading
+from triptych.data.tokenizers.byte_pieces import BYTES
+from triptych.data.tokenizers.sides import Tokenizers
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.data.tokenizers.unigram import Lattice
 from triptych.errors import DataError, RunError, UsageError
 
@@ -144,10 +147,10 @@ def test_a_saved_tokenizer_gives_the_same_ids(kind: str, tmp_path: Path) -> None
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     with pytest.raises(RunError, match=r"tokenizer\.json is missing"):
-        Tokenizer.load(path)
+        loading.load(path)
     path.write_text(trained("bpe").to_json()[:500], encoding="utf-8")
     with pytest.raises(RunError, match=r"tokenizer\.json is not a whole tokenizer"):
-        Tokenizer.load(path)
+        loading.load(path)
 
 
 def test_words_signs_digits_and_chinese_stand_apart() -> None:

@@ -14,7 +14,8 @@ import random
 import numpy as np
 
 from ...errors import UsageError
-from .subwords import Tokenizer, Tokenizers
+from .sides import Tokenizers
+from .subwords import Tokenizer
 
 KINDS = ("bpe", "code")  # of tokenizers whose merges can be left out
 VARIANTS = 32  # segmentations drawn of each word

@@ -16,10 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tokenizers
-from tokenizers import models
 
-from ...errors import RunError, brief, is_failure
+from ...errors import RunError, brief
+from .byte_pieces import spelt
 from .subwords import Tokenizer
+from .tokenizer_file import encoded, put_before, read, spare_rows, token_of
 
 KIND = "imported"
 WITHOUT_SPACES = ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
@@ -85,15 +86,15 @@ class ImportedTokenizer(Tokenizer):
         Raises RunError where it is no such file, has more tokens than rows or puts nothing around a
         text.
         """
-        values, backend = _read(text, where, rows)
-        around = _encoded(backend, "", where).tokens
+        values, backend = read(text, where, rows)
+        around = encoded(backend, "", where).tokens
         if len(around) != 2:
             raise RunError(
                 f"{where} puts {len(around)} special tokens around a text "
                 f"({' '.join(around) or 'none'}); an encoder needs two, like [CLS] and [SEP]: its "
                 "post_processor should say so."
             )
-        named = _token(backend, (config or {}).get("mask_token"))
+        named = token_of(backend, (config or {}).get("mask_token"))
         mask = next(
             (
                 token
@@ -102,7 +103,7 @@ class ImportedTokenizer(Tokenizer):
             ),
             None,
         )
-        return cls(values, around[0], around[1], mask, _spare(backend, rows))
+        return cls(values, around[0], around[1], mask, spare_rows(backend, rows))
 
     @classmethod
     def take_writer(
@@ -113,12 +114,12 @@ class ImportedTokenizer(Tokenizer):
         that is learnt and each ends an answer; they may be the same. Raises RunError where one of
         them is not given or is not a token.
         """
-        values, backend = _read(text, where, rows)
+        values, backend = read(text, where, rows)
         found: list[list[int]] = []
         for name, given in (("begin (bos_token_id)", begin), ("end (eos_token_id)", end)):
             numbers = []
             for place, one in enumerate(given if isinstance(given, list) and given else [given]):
-                token = _token(backend, one)
+                token = token_of(backend, one)
                 number = None if token is None else backend.token_to_id(token)
                 if number is None and place and type(one) is int and 0 <= one < (rows or 0):
                     number = one  # a row of the embedding that the tokenizer has no name for
@@ -135,7 +136,13 @@ class ImportedTokenizer(Tokenizer):
             found.append(numbers)
         first, last = (backend.id_to_token(numbers[0]) or "" for numbers in found)
         return cls(
-            values, first, last, None, _spare(backend, rows), found[1], _put_before(backend, where)
+            values,
+            first,
+            last,
+            None,
+            spare_rows(backend, rows),
+            found[1],
+            put_before(backend, where),
         )
 
     def _id(self, token: str) -> int:
@@ -222,7 +229,7 @@ class ImportedTokenizer(Tokenizer):
         characters, or `<0xE8>` for a part.
         """
         shown = [self._names.get(number, "") for number in ids]
-        return [_spelt(token) for token in shown] if self._byte_level else shown
+        return [spelt(token) for token in shown] if self._byte_level else shown
 
     def to_json(self) -> str:
         several = {"ends": list(self._ends)} if len(self._ends) > 1 else {}
@@ -259,7 +266,7 @@ class ImportedTokenizer(Tokenizer):
         """The tokenizer.json as it came; with end=False, for a model that writes on, it puts before
         a text what `prompt` does.
         """
-        if end or self._before is not None or _put_before(self._backend) == [self.begin_id]:
+        if end or self._before is not None or put_before(self._backend) == [self.begin_id]:
             return self._values
         begin = self.specials["begin"]
         mark, first, second = (
@@ -287,114 +294,6 @@ def _cutter(values: Mapping[str, Any]) -> str | None:
     found = values.get("pre_tokenizer") or {}
     inner = found.get("pretokenizers") or [found]
     return inner[0].get("type") if inner else None
-
-
-def _read(text: str, where: str, rows: int | None) -> tuple[dict[str, Any], tokenizers.Tokenizer]:
-    try:
-        values, backend = json.loads(text), tokenizers.Tokenizer.from_str(text)
-        backend.no_padding()
-        backend.no_truncation()
-        names = backend.get_vocab(with_added_tokens=True)
-        json.dumps(values, ensure_ascii=False).encode()
-    except BaseException as problem:
-        # for a broken file the library raises plain Exception, or panics
-        if not is_failure(problem):
-            raise
-        raise RunError(
-            f"{where} is not a tokenizer.json that the library tokenizers reads ({brief(problem)})."
-        ) from None
-    size, last = len(names), max(names, key=names.__getitem__, default="")
-    if rows is not None and size > rows:
-        raise RunError(
-            f"{where} has {size:,} tokens and the model's embedding {rows:,} rows: these files "
-            "are not of one model."
-        )
-    if rows is not None and names and names[last] >= rows:
-        raise RunError(
-            f"{where} gives the token {last[:40]!r} the number {names[last]:,}, and the model's "
-            f"embedding has {rows:,} rows: these files are not of one model."
-        )
-    unknown = (
-        backend.model.unk_token
-        if isinstance(backend.model, (models.WordPiece, models.WordLevel))
-        else None
-    )
-    if unknown is not None and unknown not in names:
-        raise RunError(
-            f"{where} has no token {unknown[:40]!r}, which is to stand for unknown words. Add it "
-            "to the vocabulary."
-        )
-    return values, backend
-
-
-def _spare(backend: tokenizers.Tokenizer, rows: int | None) -> int | None:
-    """The rows of the embedding where it has more than the tokenizer has numbers."""
-    numbers = backend.get_vocab(with_added_tokens=True).values()
-    return None if rows == max(numbers, default=-1) + 1 else rows
-
-
-def _token(backend: tokenizers.Tokenizer, given: Any) -> str | None:
-    """The token that a config.json or tokenizer_config.json means by a number, a text or an object
-    with its content.
-    """
-    given = given.get("content") if isinstance(given, Mapping) else given
-    if type(given) is int:
-        return backend.id_to_token(given) if 0 <= given < 1 << 32 else None
-    if not isinstance(given, str) or any("\ud800" <= character <= "\udfff" for character in given):
-        return None
-    return given if backend.token_to_id(given) is not None else None
-
-
-def _encoded(backend: tokenizers.Tokenizer, text: str, where: str) -> tokenizers.Encoding:
-    """A text with what the post-processor puts around it. Raises RunError where the library
-    fails.
-    """
-    try:
-        return backend.encode(text, add_special_tokens=True)
-    except BaseException as problem:
-        if not is_failure(problem):
-            raise
-        raise RunError(
-            f"{where} cannot cut even the text {text!r} into tokens ({brief(problem)}). Copy it "
-            "again."
-        ) from None
-
-
-def _put_before(backend: tokenizers.Tokenizer, where: str = "The tokenizer") -> list[int]:
-    """The tokens that the post-processor puts before a text. The library transformers (5) follows
-    it alone: add_bos_token beside a tokenizer.json means nothing there.
-    """
-    encoding = _encoded(backend, "a", where)
-    place = next((place for place, side in enumerate(encoding.sequence_ids) if side is not None), 0)
-    return encoding.ids[:place]
-
-
-def _byte_values() -> dict[str, int]:
-    """The character that stands for each byte in a byte-level piece (Radford et al. 2019, section
-    2.2): itself where it can be seen.
-    """
-    seen = [
-        *range(ord("!"), ord("~") + 1),
-        *range(ord("¡"), ord("¬") + 1),
-        *range(ord("®"), ord("ÿ") + 1),
-    ]
-    others = [byte for byte in range(256) if byte not in seen]
-    return {chr(byte): byte for byte in seen} | {
-        chr(256 + place): byte for place, byte in enumerate(others)
-    }
-
-
-SEEN = _byte_values()
-
-
-def _spelt(token: str) -> str:
-    if any(character not in SEEN for character in token):
-        return token
-    data = bytes(SEEN[character] for character in token)
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return "".join(f"<0x{byte:02X}>" for byte in data)
 
 
 def _keeping_spaces(decoder: Mapping[str, Any] | None) -> tuple[dict[str, Any] | None, bool]:

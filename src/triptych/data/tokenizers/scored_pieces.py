@@ -9,10 +9,10 @@ piece's rank.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from .subwords import BYTE_VALUE
+from .byte_pieces import BYTE_VALUE
 
 
 def tokenizer_json(
@@ -22,17 +22,6 @@ def tokenizer_json(
     the first what is unknown, the second what stands before a text.
     """
     unknown, begin, *_ = specials
-    left_out = {*specials, *BYTE_VALUE}
-    texts = {piece for piece in pieces if piece not in left_out}
-    merges: list[tuple[float, int, tuple[str, str]]] = []
-    for piece, score in zip(pieces, scores, strict=True):
-        if piece in texts:
-            cuts = ((piece[:place], piece[place:]) for place in range(1, len(piece)))
-            merges += [
-                (-score, len(first), (first, rest))
-                for first, rest in cuts
-                if first in texts and rest in texts
-            ]
     numbers = {piece: number for number, piece in enumerate(pieces)}
     before = {"SpecialToken": {"id": begin, "type_id": 0}}
     first, second = ({"Sequence": {"id": side, "type_id": 0}} for side in "AB")
@@ -78,6 +67,23 @@ def tokenizer_json(
             "byte_fallback": True,
             "ignore_merges": False,
             "vocab": numbers,
-            "merges": [list(pair) for _, _, pair in sorted(merges, key=lambda one: one[:2])],
+            "merges": _merges(pieces, scores, {*specials, *BYTE_VALUE}),
         },
     }
+
+
+def _merges(
+    pieces: Sequence[str], scores: Sequence[float], left_out: Collection[str]
+) -> list[list[str]]:
+    """Every cut of a piece in two others, those of the highest score first. left_out: no texts."""
+    texts = {piece for piece in pieces if piece not in left_out}
+    merges: list[tuple[float, int, tuple[str, str]]] = []
+    for piece, score in zip(pieces, scores, strict=True):
+        if piece in texts:
+            cuts = ((piece[:place], piece[place:]) for place in range(1, len(piece)))
+            merges += [
+                (-score, len(first), (first, rest))
+                for first, rest in cuts
+                if first in texts and rest in texts
+            ]
+    return [list(pair) for _, _, pair in sorted(merges, key=lambda one: one[:2])]

@@ -10,36 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from ...errors import DataError, RunError, UsageError, brief, is_failure, unknown
-from . import unigram
+from ...errors import DataError, brief, is_failure, unknown
+from .byte_pieces import BYTE_VALUE, show_bytes
+from .learning import learn
 
 Kind = Literal["bpe", "code", "unigram", "characters", "bytes"]
 KINDS = ("bpe", "code", "unigram", "characters", "bytes")
 BEGIN, END, MASK = "<begin>", "<end>", "<mask>"
-BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
-BYTE_VALUE = {token: byte for byte, token in enumerate(BYTES)}
-ALONE = "<"  # never joined to anything, so that no piece can spell a special
-# written without spaces; U+30FC, the long vowel, belongs to no script
-EAST = r"\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}"
-# A run of Chinese or Japanese, a word, a run of digits or one sign, each with the space before it;
-# "<"; white space.
-WORDS = (
-    rf"<| ?[{EAST}]+| ?[[\p{{L}}\p{{M}}]&&[^{EAST}]]+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{M}}\p{{N}}<]|\s+"
-)
-# The same, but signs that stand together may be one piece ("):", "()", three quotes): 12 % more
-# bytes a token of Python.
-CODE_WORDS = WORDS.replace(r"\p{N}<]|\s+", r"\p{N}<]+|\s+")
-CONTINUED = ""  # shown for a piece whose character is shown by the piece before
 
 
 class Tokenizer:
@@ -84,31 +68,9 @@ class Tokenizer:
             raise unknown("tokenizer kind", kind, KINDS)
         assert len(set(tags)) == len(tags), "a tag given twice would shift the ids of all others"
         specials = [BEGIN, END, *(f"<to:{tag}>" for tag in tags), *([MASK] if mask else [])]
-        room = vocabulary_size - len(specials) - len(BYTES)
-        if kind == "bytes":
-            return cls(
-                _assemble({"vocabulary": [], "merges": []}, "bpe", specials), kind, tags, mask
-            )
-        if room < 1:
-            raise UsageError(
-                f"tokenizer.vocabulary_size is {vocabulary_size}; specials, tags and bytes alone "
-                f"take {len(specials) + len(BYTES)}. Give at least "
-                f"{len(specials) + len(BYTES) + 100}."
-            )
-        corpus = [text for text in texts if text]
-        alphabet = _alphabet(corpus, room if kind == "characters" else max(1, room // 2))
-        if kind == "characters":
-            return cls(
-                _assemble({"vocabulary": alphabet, "merges": []}, "bpe", specials), kind, tags, mask
-            )
-        corpus = _without_others(corpus, alphabet)
-        learnt = (
-            _learn_unigram(corpus, alphabet, room)
-            if kind == "unigram"
-            else _learn_bpe(corpus, alphabet, room, kind)
-        )
-        tokenizer = cls(_assemble(learnt, kind, specials), kind, tags, mask)
-        tokenizer.requested_size = vocabulary_size
+        tokenizer = cls(learn(texts, kind, vocabulary_size, specials), kind, tags, mask)
+        if kind not in ("bytes", "characters"):
+            tokenizer.requested_size = vocabulary_size
         return tokenizer
 
     def encode(self, text: str) -> list[int]:
@@ -208,7 +170,7 @@ class Tokenizer:
             while run < len(shown) and ids[run] >= self._first_text and shown[run] in BYTE_VALUE:
                 run += 1
             if run > place:
-                shown[place:run] = _show_bytes([BYTE_VALUE[token] for token in shown[place:run]])
+                shown[place:run] = show_bytes([BYTE_VALUE[token] for token in shown[place:run]])
             place = max(run, place + 1)
         return shown
 
@@ -261,12 +223,9 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
+        """Read what `to_json` of this class wrote; `loading.from_json` reads every tokenizer."""
         values = json.loads(text)
         own = values["triptych"]
-        if own["kind"] == "imported":
-            from .imported import ImportedTokenizer
-
-            return ImportedTokenizer.from_json(text)
         if not all(isinstance(tag, str) for tag in own["tags"]):
             raise ValueError("a tag is not a text")
         return cls(
@@ -278,175 +237,6 @@ class Tokenizer:
 
     def save(self, path: str | Path) -> None:
         Path(path).write_text(self.to_json(), encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: str | Path) -> Tokenizer:
-        """Raises RunError where the file is missing, truncated or not a tokenizer."""
-        try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise RunError(
-                f"{path} is missing. Copy it back from where the run was trained, or train again."
-            ) from None
-        except BaseException as problem:
-            # for a broken file the library raises plain Exception, or panics
-            if not is_failure(problem):
-                raise
-            raise RunError(
-                f"{path} is not a whole tokenizer file ({brief(problem)}). Copy it again or train "
-                "again."
-            ) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Tokenizers:
-    """The two sides' tokenizers; the same object twice when they share one vocabulary."""
-
-    source: Tokenizer
-    target: Tokenizer
-
-    @property
-    def shared(self) -> bool:
-        return self.source is self.target
-
-    def files(self) -> dict[str, str]:
-        """Side ("shared", or "source" and "target") -> file name in a run folder."""
-        return (
-            {"shared": "tokenizer.json"}
-            if self.shared
-            else {side: f"tokenizer.{side}.json" for side in ("source", "target")}
-        )
-
-    def with_begin(self) -> Tokenizers:
-        """See `Tokenizer.with_begin`."""
-        source = self.source.with_begin()
-        return Tokenizers(source, source if self.shared else self.target.with_begin())
-
-    def save(self, folder: str | Path) -> None:
-        for side, name in self.files().items():
-            (self.target if side == "target" else self.source).save(Path(folder) / name)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Tokenizers:
-        folder = Path(folder)
-        if (folder / "tokenizer.source.json").exists():
-            return cls(
-                Tokenizer.load(folder / "tokenizer.source.json"),
-                Tokenizer.load(folder / "tokenizer.target.json"),
-            )
-        one = Tokenizer.load(folder / "tokenizer.json")
-        return cls(one, one)
-
-
-def _alphabet(corpus: Sequence[str], room: int) -> list[str]:
-    """The most frequent characters, at most `room`; ties by code point. Others are spelt in
-    bytes.
-    """
-    counts: Counter[str] = Counter()
-    for text in corpus:
-        counts.update(text)
-    usable = [
-        (-count, character)
-        for character, count in counts.items()
-        if not 0xD800 <= ord(character) <= 0xDFFF
-    ]
-    return sorted(character for _, character in sorted(usable)[:room])
-
-
-def _without_others(corpus: Sequence[str], alphabet: Sequence[str]) -> list[str]:
-    """Characters outside the alphabet become "<", which joins to nothing: their neighbours are not
-    learnt as neighbours.
-    """
-    others = set().union(*corpus).difference(alphabet)
-    table = {ord(character): ALONE for character in others}
-    return [text.translate(table) for text in corpus] if table else list(corpus)
-
-
-def _words(kind: str = "bpe") -> pre_tokenizers.PreTokenizer:
-    return pre_tokenizers.Split(
-        tokenizers.Regex(CODE_WORDS if kind == "code" else WORDS), "isolated"
-    )
-
-
-def _learn_bpe(corpus: Sequence[str], alphabet: list[str], room: int, kind: str = "bpe") -> dict:
-    """{"vocabulary": pieces in order, "merges": pairs}."""
-    learner = tokenizers.Tokenizer(models.BPE())
-    learner.pre_tokenizer = _words(kind)  # type: ignore[assignment]
-    # each merge joins two characters or more of the texts; the library takes memory for as many
-    # pieces as it is told
-    trainer = trainers.BpeTrainer(
-        vocab_size=min(room, len(alphabet) + sum(map(len, corpus))),
-        initial_alphabet=alphabet,
-        limit_alphabet=len(alphabet),
-        show_progress=False,
-        min_frequency=2,
-    )
-    learner.train_from_iterator(corpus, trainer)
-    model = json.loads(learner.to_str())["model"]
-    return {
-        "vocabulary": sorted(model["vocab"], key=model["vocab"].__getitem__),
-        "merges": model["merges"],
-    }
-
-
-def _learn_unigram(corpus: Sequence[str], alphabet: list[str], room: int) -> dict:
-    """{"vocabulary": pieces in order, "scores": log-probabilities}. Candidates are the pieces of a
-    larger BPE.
-    """
-    words: Counter[str] = Counter()
-    splitter, known = _words(), set(alphabet)
-    for text in corpus:
-        words.update(word for word, _ in splitter.pre_tokenize_str(text))
-    if ALONE not in known:
-        del words[ALONE]
-    candidates = [
-        *alphabet,
-        *_learn_bpe(corpus, alphabet, max(room, len(alphabet)) * 4)["vocabulary"],
-    ]
-    learnt = unigram.learn(words, candidates, room)
-    # scores in steps of 1/1024 survive being written and read to the last bit, so a loaded
-    # tokenizer breaks ties alike
-    return {
-        "vocabulary": list(learnt),
-        "scores": [round(score * 1024) / 1024 for score in learnt.values()],
-    }
-
-
-def _assemble(learnt: dict, kind: str, specials: list[str]) -> tokenizers.Tokenizer:
-    reserved = [*specials, *BYTES]
-    taken = set(reserved)
-    pieces = [piece for piece in learnt["vocabulary"] if piece not in taken]
-    if kind != "unigram":
-        vocabulary = {token: number for number, token in enumerate([*reserved, *pieces])}
-        merges = [tuple(pair) for pair in learnt["merges"]]
-        model = models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True)
-    else:
-        scores = dict(zip(learnt["vocabulary"], learnt["scores"], strict=True))
-        lowest = min(scores.values(), default=-10.0)
-        table = [(token, lowest - 10.0) for token in reserved] + [
-            (piece, scores[piece]) for piece in pieces
-        ]
-        model = models.Unigram(table, unk_id=0, byte_fallback=True)
-    backend = tokenizers.Tokenizer(model)
-    backend.pre_tokenizer = _words(kind)  # type: ignore[assignment]
-    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])  # type: ignore[assignment]
-    return backend
-
-
-def _show_bytes(values: list[int]) -> list[str]:
-    """One string a byte: a character stands at its first byte, bytes that make none as `<0xE8>`."""
-    shown: list[str] = []
-    while len(shown) < len(values):
-        rest = bytes(values[len(shown) : len(shown) + 4])
-        for size in range(1, 5):
-            try:
-                shown += [rest[:size].decode(), *[CONTINUED] * (size - 1)]
-                break
-            except UnicodeDecodeError:
-                continue
-        else:
-            shown.append(BYTES[rest[0]])
-    return shown
 
 
 def _unreadable(problem: BaseException, text: str) -> BaseException:

@@ -18,7 +18,7 @@ from ..html import Language, Picture, in_words
 from .bars import escaped
 
 if TYPE_CHECKING:
-    from ...data.tokenizers.subwords import Tokenizers
+    from ...data.tokenizers.sides import Tokenizers
     from ...decoding.settings import DecodingSettings
     from ...tasks.task import Prediction, Task
 

@@ -1,0 +1,54 @@
+"""Pieces that are bytes: `<0xE8>` for one, or a character for each, as GPT-2 has it; and how they
+are shown.
+"""
+
+from __future__ import annotations
+
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+BYTE_VALUE = {token: byte for byte, token in enumerate(BYTES)}
+CONTINUED = ""  # shown for a piece whose character is shown by the piece before
+
+
+def show_bytes(values: list[int]) -> list[str]:
+    """One string a byte: a character stands at its first byte, bytes that make none as `<0xE8>`."""
+    shown: list[str] = []
+    while len(shown) < len(values):
+        rest = bytes(values[len(shown) : len(shown) + 4])
+        for size in range(1, 5):
+            try:
+                shown += [rest[:size].decode(), *[CONTINUED] * (size - 1)]
+                break
+            except UnicodeDecodeError:
+                continue
+        else:
+            shown.append(BYTES[rest[0]])
+    return shown
+
+
+def _byte_values() -> dict[str, int]:
+    """The character that stands for each byte in a byte-level piece (Radford et al. 2019, section
+    2.2): itself where it can be seen.
+    """
+    seen = [
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    ]
+    others = [byte for byte in range(256) if byte not in seen]
+    return {chr(byte): byte for byte in seen} | {
+        chr(256 + place): byte for place, byte in enumerate(others)
+    }
+
+
+SEEN = _byte_values()
+
+
+def spelt(token: str) -> str:
+    """The characters of a byte-level piece, or `<0xE8>` for each byte where it is part of one."""
+    if any(character not in SEEN for character in token):
+        return token
+    data = bytes(SEEN[character] for character in token)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return "".join(f"<0x{byte:02X}>" for byte in data)

@@ -1,0 +1,150 @@
+"""Learn the pieces of a tokenizer from texts, the same for the same texts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from ...errors import UsageError
+from . import unigram
+from .byte_pieces import BYTES
+
+ALONE = "<"  # never joined to anything, so that no piece can spell a special
+# written without spaces; U+30FC, the long vowel, belongs to no script
+EAST = r"\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}"
+# A run of Chinese or Japanese, a word, a run of digits or one sign, each with the space before it;
+# "<"; white space.
+WORDS = (
+    rf"<| ?[{EAST}]+| ?[[\p{{L}}\p{{M}}]&&[^{EAST}]]+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{M}}\p{{N}}<]|\s+"
+)
+# The same, but signs that stand together may be one piece ("):", "()", three quotes): 12 % more
+# bytes a token of Python.
+CODE_WORDS = WORDS.replace(r"\p{N}<]|\s+", r"\p{N}<]+|\s+")
+
+
+def learn(
+    texts: Iterable[str], kind: str, vocabulary_size: int, specials: list[str]
+) -> tokenizers.Tokenizer:
+    """Learn the pieces of a tokenizer, as `Tokenizer.train` says. specials: the first ids, by name.
+
+    Raises UsageError for a size that leaves no room.
+    """
+    room = vocabulary_size - len(specials) - len(BYTES)
+    if kind == "bytes":
+        return _assemble({"vocabulary": [], "merges": []}, "bpe", specials)
+    if room < 1:
+        raise UsageError(
+            f"tokenizer.vocabulary_size is {vocabulary_size}; specials, tags and bytes alone "
+            f"take {len(specials) + len(BYTES)}. Give at least "
+            f"{len(specials) + len(BYTES) + 100}."
+        )
+    corpus = [text for text in texts if text]
+    alphabet = _alphabet(corpus, room if kind == "characters" else max(1, room // 2))
+    if kind == "characters":
+        return _assemble({"vocabulary": alphabet, "merges": []}, "bpe", specials)
+    corpus = _without_others(corpus, alphabet)
+    learnt = (
+        _learn_unigram(corpus, alphabet, room)
+        if kind == "unigram"
+        else _learn_bpe(corpus, alphabet, room, kind)
+    )
+    return _assemble(learnt, kind, specials)
+
+
+def _alphabet(corpus: Sequence[str], room: int) -> list[str]:
+    """The most frequent characters, at most `room`; ties by code point. Others are spelt in
+    bytes.
+    """
+    counts: Counter[str] = Counter()
+    for text in corpus:
+        counts.update(text)
+    usable = [
+        (-count, character)
+        for character, count in counts.items()
+        if not 0xD800 <= ord(character) <= 0xDFFF
+    ]
+    return sorted(character for _, character in sorted(usable)[:room])
+
+
+def _without_others(corpus: Sequence[str], alphabet: Sequence[str]) -> list[str]:
+    """Characters outside the alphabet become "<", which joins to nothing: their neighbours are not
+    learnt as neighbours.
+    """
+    others = set().union(*corpus).difference(alphabet)
+    table = {ord(character): ALONE for character in others}
+    return [text.translate(table) for text in corpus] if table else list(corpus)
+
+
+def _words(kind: str = "bpe") -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Split(
+        tokenizers.Regex(CODE_WORDS if kind == "code" else WORDS), "isolated"
+    )
+
+
+def _learn_bpe(corpus: Sequence[str], alphabet: list[str], room: int, kind: str = "bpe") -> dict:
+    """{"vocabulary": pieces in order, "merges": pairs}."""
+    learner = tokenizers.Tokenizer(models.BPE())
+    learner.pre_tokenizer = _words(kind)  # type: ignore[assignment]
+    # each merge joins two characters or more of the texts; the library takes memory for as many
+    # pieces as it is told
+    trainer = trainers.BpeTrainer(
+        vocab_size=min(room, len(alphabet) + sum(map(len, corpus))),
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        show_progress=False,
+        min_frequency=2,
+    )
+    learner.train_from_iterator(corpus, trainer)
+    model = json.loads(learner.to_str())["model"]
+    return {
+        "vocabulary": sorted(model["vocab"], key=model["vocab"].__getitem__),
+        "merges": model["merges"],
+    }
+
+
+def _learn_unigram(corpus: Sequence[str], alphabet: list[str], room: int) -> dict:
+    """{"vocabulary": pieces in order, "scores": log-probabilities}. Candidates are the pieces of a
+    larger BPE.
+    """
+    words: Counter[str] = Counter()
+    splitter, known = _words(), set(alphabet)
+    for text in corpus:
+        words.update(word for word, _ in splitter.pre_tokenize_str(text))
+    if ALONE not in known:
+        del words[ALONE]
+    candidates = [
+        *alphabet,
+        *_learn_bpe(corpus, alphabet, max(room, len(alphabet)) * 4)["vocabulary"],
+    ]
+    learnt = unigram.learn(words, candidates, room)
+    # scores in steps of 1/1024 survive being written and read to the last bit, so a loaded
+    # tokenizer breaks ties alike
+    return {
+        "vocabulary": list(learnt),
+        "scores": [round(score * 1024) / 1024 for score in learnt.values()],
+    }
+
+
+def _assemble(learnt: dict, kind: str, specials: list[str]) -> tokenizers.Tokenizer:
+    reserved = [*specials, *BYTES]
+    taken = set(reserved)
+    pieces = [piece for piece in learnt["vocabulary"] if piece not in taken]
+    if kind != "unigram":
+        vocabulary = {token: number for number, token in enumerate([*reserved, *pieces])}
+        merges = [tuple(pair) for pair in learnt["merges"]]
+        model = models.BPE(vocab=vocabulary, merges=merges, byte_fallback=True)
+    else:
+        scores = dict(zip(learnt["vocabulary"], learnt["scores"], strict=True))
+        lowest = min(scores.values(), default=-10.0)
+        table = [(token, lowest - 10.0) for token in reserved] + [
+            (piece, scores[piece]) for piece in pieces
+        ]
+        model = models.Unigram(table, unk_id=0, byte_fallback=True)
+    backend = tokenizers.Tokenizer(model)
+    backend.pre_tokenizer = _words(kind)  # type: ignore[assignment]
+    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])  # type: ignore[assignment]
+    return backend

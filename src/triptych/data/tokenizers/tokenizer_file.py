@@ -1,0 +1,98 @@
+"""The tokenizer.json of the library tokenizers, read and checked against a model; and what it makes
+of a text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import tokenizers
+from tokenizers import models
+
+from ...errors import RunError, brief, is_failure
+
+
+def read(text: str, where: str, rows: int | None) -> tuple[dict[str, Any], tokenizers.Tokenizer]:
+    """The values of a file, and the tokenizer that the library makes of them.
+
+    Raises RunError where it is no such file, or not one for an embedding of `rows` rows.
+    """
+    try:
+        values, backend = json.loads(text), tokenizers.Tokenizer.from_str(text)
+        backend.no_padding()
+        backend.no_truncation()
+        names = backend.get_vocab(with_added_tokens=True)
+        json.dumps(values, ensure_ascii=False).encode()
+    except BaseException as problem:
+        # for a broken file the library raises plain Exception, or panics
+        if not is_failure(problem):
+            raise
+        raise RunError(
+            f"{where} is not a tokenizer.json that the library tokenizers reads ({brief(problem)})."
+        ) from None
+    size, last = len(names), max(names, key=names.__getitem__, default="")
+    if rows is not None and size > rows:
+        raise RunError(
+            f"{where} has {size:,} tokens and the model's embedding {rows:,} rows: these files "
+            "are not of one model."
+        )
+    if rows is not None and names and names[last] >= rows:
+        raise RunError(
+            f"{where} gives the token {last[:40]!r} the number {names[last]:,}, and the model's "
+            f"embedding has {rows:,} rows: these files are not of one model."
+        )
+    unknown = (
+        backend.model.unk_token
+        if isinstance(backend.model, (models.WordPiece, models.WordLevel))
+        else None
+    )
+    if unknown is not None and unknown not in names:
+        raise RunError(
+            f"{where} has no token {unknown[:40]!r}, which is to stand for unknown words. Add it "
+            "to the vocabulary."
+        )
+    return values, backend
+
+
+def spare_rows(backend: tokenizers.Tokenizer, rows: int | None) -> int | None:
+    """The rows of the embedding where it has more than the tokenizer has numbers."""
+    numbers = backend.get_vocab(with_added_tokens=True).values()
+    return None if rows == max(numbers, default=-1) + 1 else rows
+
+
+def token_of(backend: tokenizers.Tokenizer, given: Any) -> str | None:
+    """The token that a config.json or tokenizer_config.json means by a number, a text or an object
+    with its content.
+    """
+    given = given.get("content") if isinstance(given, Mapping) else given
+    if type(given) is int:
+        return backend.id_to_token(given) if 0 <= given < 1 << 32 else None
+    if not isinstance(given, str) or any("\ud800" <= character <= "\udfff" for character in given):
+        return None
+    return given if backend.token_to_id(given) is not None else None
+
+
+def encoded(backend: tokenizers.Tokenizer, text: str, where: str) -> tokenizers.Encoding:
+    """A text with what the post-processor puts around it. Raises RunError where the library
+    fails.
+    """
+    try:
+        return backend.encode(text, add_special_tokens=True)
+    except BaseException as problem:
+        if not is_failure(problem):
+            raise
+        raise RunError(
+            f"{where} cannot cut even the text {text!r} into tokens ({brief(problem)}). Copy it "
+            "again."
+        ) from None
+
+
+def put_before(backend: tokenizers.Tokenizer, where: str = "The tokenizer") -> list[int]:
+    """The tokens that the post-processor puts before a text. The library transformers (5) follows
+    it alone: add_bos_token beside a tokenizer.json means nothing there.
+    """
+    encoding = encoded(backend, "a", where)
+    place = next((place for place, side in enumerate(encoding.sequence_ids) if side is not None), 0)
+    return encoding.ids[:place]
