@@ -95,7 +95,6 @@ class Attention(nn.Module):
             if cache is not None:
                 sizes = (self.heads, self.key_heads, self.key_heads)
                 query, *new = query.view(*context.shape, sum(sizes), -1).split(sizes, 2)
-                query = query.contiguous()  # (B, T, H, E)
                 held = cache.append(context.layer, *new)
                 keys = CachedKeys(held[0], held[1], context.slot_bias)
         else:  # queries of some rows to keys of others

@@ -259,7 +259,7 @@ def attention(
     (B, T, H, E) -> (B, T, H, E).
     """
     if isinstance(keys, CachedKeys):
-        return attend_cached(query, *keys)
+        return attend_cached(query.contiguous(), *keys)
     assert queries is not None and key_layout is not None, "packed rows have a layout"
     total, first = (query.shape[1], heads) if keys is None else (keys.shape[1], 0)
     key_heads = (total - first) // 2
