@@ -96,5 +96,5 @@ def _loss(model: Any, states: Any, ids: Any, projects: bool) -> Any:
 
     if not projects:
         return states.float().square().mean()
-    weight, offset = model.readout()
+    weight, offset = model.output_projection()
     return projected_cross_entropy(states, weight, offset, ids, 0.1)[0] / len(ids)

@@ -81,9 +81,7 @@ class Attention(nn.Module):
         self.prepacked_self: PrepackedLinear | None = None
 
     def forward(self, x: Tensor, context: Context, residual: Tensor | None = None) -> Tensor:
-        """Mix what rows see: x (N, D) -> (N, D), of selected rows alone (K, D); with `residual`
-        added to it where that is given.
-        """
+        """Mix what rows see: x (N, D) -> (N, D), of selected rows (K, D), plus `residual`."""
         cache, angles, selected = context.cache, context.angles, context.selected_rows
         layout = key_layout = context.layout
         keys: Tensor | CachedKeys | None = None
@@ -119,6 +117,8 @@ class Attention(nn.Module):
         mixed = attention(
             query, keys, self.heads, layout, key_layout, self.is_causal, self.dropout, context.rng
         )
+        if residual is not None and selected is not None:
+            residual = residual.index_select(0, selected)
         return self.output(mixed.reshape(-1, self.heads * self.head_width), residual=residual)
 
     def _weigh(

@@ -54,9 +54,8 @@ class Block(nn.Module):
         the others are never computed.
         """
         rng, selected, branch = context.rng, context.selected_rows, self.self_attention_norm
-        residual = x if selected is None else x.index_select(0, selected)
-        y = self.self_attention(branch.before(x), context, residual if rng is None else None)
-        x = branch(residual, y, rng)
+        y = self.self_attention(branch.before(x), context, x if rng is None else None)
+        x = branch(x if selected is None or rng is None else x.index_select(0, selected), y, rng)
         branch = self.cross_attention_norm
         if branch is not None and self.cross_attention is not None:
             y = self.cross_attention(branch.before(x), context, x if rng is None else None)
