@@ -92,9 +92,6 @@ class Transformer(nn.Module):
         """All dropout until the next call draws from `seed`."""
         self.rng.seed(seed)
 
-    def _drawing(self) -> DropoutRng | None:
-        return self.rng if self.training else None
-
     def forward(
         self,
         source: Tensor | None = None,
@@ -155,7 +152,8 @@ class Transformer(nn.Module):
         self.prepacked_output = PrepackedLinear(weight, offset)
 
     def project(self, states: Tensor) -> Tensor:
-        """(..., D) -> logits (..., V), in fp32 where the vocabulary has fewer than FEW tokens."""
+        """(..., D) -> logits (..., V), in fp32 where the vocabulary has fewer than
+        EXACT_LOGITS_MAX_VOCABULARY tokens."""
         if self.config.vocabulary_size < EXACT_LOGITS_MAX_VOCABULARY:
             states = states.float()
         if self.prepacked_output is not None and self.prepacked_output.fits(states):
