@@ -21,7 +21,7 @@ from triptych.data.batches.encoded import collate
 from triptych.errors import UsageError
 from triptych.inspection import html
 from triptych.model.masks import PackedLayout
-from triptych.model.positions import plain_rotate
+from triptych.model.ops.reference import plain_rotate
 from triptych.presets.bert import PRESETS
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -24,7 +24,7 @@ from triptych.data.batches.order import MicroBatches
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.heads.tokens import NextToken
-from triptych.model.ops.kernels import projected_cross_entropy
+from triptych.model.ops.cross_entropy import projected_cross_entropy
 from triptych.runs.run import Run
 from triptych.training.distributed import world
 from triptych.training.job import Job

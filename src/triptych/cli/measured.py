@@ -92,7 +92,7 @@ def _loss(model: Any, states: Any, ids: Any, projects: bool) -> Any:
     """A loss whose gradient costs what training's does: with the projection to the vocabulary where
     a text is written.
     """
-    from ..model.ops.kernels import projected_cross_entropy
+    from ..model.ops.cross_entropy import projected_cross_entropy
 
     if not projects:
         return states.float().square().mean()

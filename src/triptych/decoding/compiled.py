@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from .. import model as model_package
 from ..errors import TriptychWarning, UsageError
 from ..model.cache import CrossKeys, DecoderState, whole_lanes
-from ..model.positions import Angles
+from ..model.ops.rotary import Angles
 from ..model.transformer import Transformer
 from .settings import DecodingSettings
 

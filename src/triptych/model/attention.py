@@ -14,9 +14,11 @@ from torch.nn import functional
 from .config import StackConfig
 from .linear import Linear
 from .masks import PackedLayout
-from .ops.kernels import CachedKeys, DropoutRng, attention, plain_attention
+from .ops.attention import CachedKeys, attention
+from .ops.dropout import DropoutRng
 from .ops.onednn import PrepackedLinear
-from .positions import Angles, Rotary, rotate
+from .ops.reference import plain_attention
+from .ops.rotary import Angles, Rotary, rotate
 
 # several projections of one input, as one product
 Fused = tuple[Tensor, Tensor | None] | PrepackedLinear

@@ -15,8 +15,8 @@ from .attention import Attention, Context
 from .config import StackConfig
 from .feed_forward import FeedForward
 from .linear import norm
-from .ops.kernels import DropoutRng, add_dropped
-from .positions import Rotary
+from .ops.dropout import DropoutRng, add_dropped
+from .ops.rotary import Rotary
 
 
 class ResidualBranch(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .masks import PackedLayout
-from .ops.kernels import CachedKeys
+from .ops.attention import CachedKeys
 
 # of a vector register: softmax over rows that are not whole multiples takes several times as long
 LANE_BYTES = 64

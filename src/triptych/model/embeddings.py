@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from .config import StackConfig
 from .linear import norm
-from .ops.kernels import DropoutRng, dropout
+from .ops.dropout import DropoutRng, dropout
 from .positions import Learned, Sinusoidal
 
 

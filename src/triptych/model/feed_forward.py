@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from .config import StackConfig
 from .linear import Linear
-from .ops.kernels import DropoutRng, dropout
+from .ops.dropout import DropoutRng, dropout
 
 
 class FeedForward(nn.Module):

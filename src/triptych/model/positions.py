@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-Angles = tuple[Tensor, Tensor]  # cosines and sines (N, 1, E)
 
 
 class Sinusoidal(nn.Module):
@@ -56,71 +52,3 @@ class Learned(nn.Module):
                 "(max_positions)."
             )
         return functional.embedding(positions, self.weight)
-
-
-class Rotary(nn.Module):
-    """Rotation of pairs (e, e + E/2) by an angle that grows with the position (Su et al. 2021,
-    section 3.2.2).
-    """
-
-    def __init__(self, width: int, base: float) -> None:
-        super().__init__()
-        frequencies = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
-        # of a pair's two members: against and with the clock
-        self.frequencies = torch.cat((-frequencies, frequencies))
-
-    def angles(self, positions: Tensor) -> Angles:
-        """(N,) -> cosines and sines (N, 1, E), fp32; the sines of the first half are negative."""
-        angle = positions.float()[:, None, None] * self.frequencies.to(positions.device)
-        return angle.cos(), angle.sin()
-
-
-def rotate(x: Tensor, angles: Angles, heads: int | None = None) -> Tensor:
-    """The first `heads` (all where None) of x (N, heads, E) turned by `angles` (N, 1, E), in fp32;
-    same dtype out.
-    """
-    heads = x.shape[1] if heads is None else heads
-    if torch.is_grad_enabled():
-        return _Rotate.apply(x, *angles, heads)  # type: ignore[return-value]
-    own = x[:, :heads]
-    turned = own * angles[0]  # the few rows of a decoding step: as few operations as can be
-    turned.addcmul_(own.roll(x.shape[2] // 2, 2), angles[1])
-    return torch.cat((turned.to(x.dtype), x[:, heads:]), 1)
-
-
-class _Rotate(torch.autograd.Function):
-    """With its derivative written out, which is the rotation back: half the passes over memory of
-    the plain formula.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
-        cosine, sine = cosine.chunk(2, -1)[1], sine.chunk(2, -1)[1]  # (N, 1, E/2)
-        ctx.save_for_backward(cosine, sine)
-        ctx.heads = heads
-        count, _, width = x.shape
-        # (N, heads, 2, E/2)
-        halves = x[:, :heads].to(torch.float32, copy=True).view(count, heads, 2, width // 2)
-        across = halves * sine[:, :, None]
-        halves.mul_(cosine[:, :, None])
-        halves[:, :, 0].sub_(across[:, :, 1])
-        halves[:, :, 1].add_(across[:, :, 0])
-        out = torch.empty_like(x)
-        out[:, :heads] = halves.view(count, heads, width)
-        out[:, heads:] = x[:, heads:]
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        cosine, sine = ctx.saved_tensors
-        angles = torch.cat((cosine, cosine), -1), torch.cat((sine, -sine), -1)
-        return _Rotate.apply(grads[0], *angles, ctx.heads), None, None, None  # type: ignore[return-value]
-
-
-def plain_rotate(x: Tensor, angles: Angles) -> Tensor:
-    """The reference of `rotate`."""
-    first, second = x.float().chunk(2, -1)
-    cosine, sine = (part.chunk(2, -1)[1] for part in angles)
-    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1).to(
-        x.dtype
-    )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .ops.kernels import CHUNK_LOGITS
+from .ops.cross_entropy import CHUNK_LOGITS
 
 
 class _AgreeingCrossEntropy(torch.autograd.Function):

@@ -22,9 +22,9 @@ from .config import ModelConfig
 from .embeddings import InputEmbedding, TokenEmbedding
 from .linear import Linear
 from .masks import PackedLayout
-from .ops.kernels import DropoutRng
+from .ops.dropout import DropoutRng
 from .ops.onednn import PrepackedLinear
-from .positions import Angles
+from .ops.rotary import Angles
 
 EXACT_LOGITS_MAX_VOCABULARY = (
     1024  # tokens of a vocabulary whose logits cost so little that they need not be rounded

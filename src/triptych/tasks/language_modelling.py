@@ -219,7 +219,7 @@ def loss(
     """loss: cross-entropy, smoothed where asked for; nll: without smoothing. Sums in nats over
     tokens.
     """
-    from ..model.ops.kernels import projected_cross_entropy
+    from ..model.ops.cross_entropy import projected_cross_entropy
 
     smoothed, plain = projected_cross_entropy(
         output.states, output.weight, output.bias, batch.targets["tokens"], label_smoothing

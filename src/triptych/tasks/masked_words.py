@@ -294,7 +294,7 @@ def loss(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
     """
     import torch
 
-    from ..model.ops.kernels import projected_cross_entropy
+    from ..model.ops.cross_entropy import projected_cross_entropy
 
     tokens, count = batch.targets["tokens"], batch.counts["tokens"]
     total, _ = projected_cross_entropy(output.states, output.weight, output.bias, tokens)

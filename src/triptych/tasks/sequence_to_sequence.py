@@ -213,7 +213,7 @@ def loss(
     Where the batch holds two passes, their disagreement is part of the loss (`model/r_drop.py`),
     and is reported too.
     """
-    from ..model.ops.kernels import projected_cross_entropy
+    from ..model.ops.cross_entropy import projected_cross_entropy
     from ..model.r_drop import agreeing_cross_entropy
 
     if batch.passes == 2:

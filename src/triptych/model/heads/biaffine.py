@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ..linear import Linear
 from ..masks import PackedLayout
-from ..ops.kernels import DropoutRng, dropout
+from ..ops.dropout import DropoutRng, dropout
 from .tokens import initialize
 
 

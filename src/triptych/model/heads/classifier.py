@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..linear import Linear
 from ..masks import PackedLayout
-from ..ops.kernels import DropoutRng, dropout
+from ..ops.dropout import DropoutRng, dropout
 from .tokens import ZERO_INIT_GAIN, initialize, pair_weights, rows_of
 
 Pooling = Literal["mean", "first", "max", "compare"]

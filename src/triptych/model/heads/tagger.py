@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..linear import Linear
 from ..masks import PackedLayout
-from ..ops.kernels import dropout
+from ..ops.dropout import dropout
 from .tokens import initialize, pair_weights, rows_of
 
 NEVER = -1e4

@@ -1,1 +1,1 @@
-"""Operations whose implementation depends on the device."""
+"""Operations whose implementation depends on the device, each beside its plain reference."""

@@ -25,7 +25,7 @@ from ..config import RecurrentConfig
 from ..embeddings import TokenEmbedding
 from ..linear import Linear
 from ..masks import PackedLayout
-from ..ops.kernels import DropoutRng, dropout
+from ..ops.dropout import DropoutRng, dropout
 from .recurrence import TimeMajor, attend_recur, gate, recur, take
 from .state import RecurrentState
 

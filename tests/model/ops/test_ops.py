@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from triptych.model.masks import PackedLayout, allowed, causal
-from triptych.model.ops import kernels
+from triptych.model.ops import attention, cross_entropy, dropout, reference
 
 
 def lengths(*values: int) -> PackedLayout:
@@ -24,8 +24,8 @@ def test_self_attention_equals_the_plain_form(
     torch.manual_seed(1)
     rows = lengths(*sizes)
     x = torch.randn(rows.total, heads + 2 * key_heads, 8, dtype=torch.float64, requires_grad=True)
-    fast = kernels.attention(x, None, heads, rows, rows, is_causal=is_causal)
-    plain, weights = kernels.plain_attention(x, None, heads, rows, rows, is_causal=is_causal)
+    fast = attention.attention(x, None, heads, rows, rows, is_causal=is_causal)
+    plain, weights = reference.plain_attention(x, None, heads, rows, rows, is_causal=is_causal)
     torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
     upstream = torch.randn_like(fast)
     torch.testing.assert_close(
@@ -40,8 +40,8 @@ def test_attention_to_a_memory_equals_the_plain_form() -> None:
     rows, memory_rows = lengths(5, 3, 7), lengths(2, 6, 1)
     query = torch.randn(15, 4, 8, dtype=torch.float64, requires_grad=True)
     memory = torch.randn(9, 4, 8, dtype=torch.float64, requires_grad=True)
-    fast = kernels.attention(query, memory, 4, rows, memory_rows)
-    plain, _ = kernels.plain_attention(query, memory, 4, rows, memory_rows)
+    fast = attention.attention(query, memory, 4, rows, memory_rows)
+    plain, _ = reference.plain_attention(query, memory, 4, rows, memory_rows)
     torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
     upstream = torch.randn_like(fast)
     for a, b in zip(
@@ -55,9 +55,9 @@ def test_attention_dropout_has_the_derivative_of_what_it_computed() -> None:
     x = torch.randn(5, 6, 4, dtype=torch.float64, requires_grad=True)
 
     def run(value: torch.Tensor) -> torch.Tensor:
-        rng = kernels.DropoutRng()
+        rng = dropout.DropoutRng()
         rng.seed(3)
-        return kernels.attention(value, None, 2, rows, rows, probability=0.3, rng=rng)
+        return attention.attention(value, None, 2, rows, rows, probability=0.3, rng=rng)
 
     assert torch.autograd.gradcheck(run, (x,))
 
@@ -67,13 +67,13 @@ def test_attention_dropout_has_the_derivative_of_what_it_computed() -> None:
 def test_blocks_of_a_causal_sequence_equal_the_plain_form(
     heads: int, key_heads: int, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, "BLOCK", 4)
+    monkeypatch.setattr(attention, "BLOCK", 4)
     torch.manual_seed(1)
     rows = lengths(*sizes)
-    assert rows.longest >= kernels.BLOCK
+    assert rows.longest >= attention.BLOCK
     x = torch.randn(rows.total, heads + 2 * key_heads, 8, dtype=torch.float64, requires_grad=True)
-    fast = kernels.attention(x, None, heads, rows, rows, is_causal=True)
-    plain, _ = kernels.plain_attention(x, None, heads, rows, rows, is_causal=True)
+    fast = attention.attention(x, None, heads, rows, rows, is_causal=True)
+    plain, _ = reference.plain_attention(x, None, heads, rows, rows, is_causal=True)
     torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
     upstream = torch.randn_like(fast)
     torch.testing.assert_close(
@@ -84,14 +84,14 @@ def test_blocks_of_a_causal_sequence_equal_the_plain_form(
 def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kernels, "BLOCK", 2)
+    monkeypatch.setattr(attention, "BLOCK", 2)
     rows = lengths(5, 2)
     x = torch.randn(7, 6, 4, dtype=torch.float64, requires_grad=True)
 
     def run(value: torch.Tensor) -> torch.Tensor:
-        rng = kernels.DropoutRng()
+        rng = dropout.DropoutRng()
         rng.seed(3)
-        return kernels.attention(
+        return attention.attention(
             value, None, 2, rows, rows, is_causal=True, probability=0.3, rng=rng
         )
 
@@ -102,7 +102,7 @@ def test_a_fully_masked_row_gives_zeros() -> None:
     """The first sequence has a memory of no token."""
     query = torch.randn(4, 2, 4, requires_grad=True)
     keys = torch.randn(2, 4, 4, requires_grad=True)
-    mixed = kernels.attention(query, keys, 2, lengths(2, 2), lengths(0, 2))
+    mixed = attention.attention(query, keys, 2, lengths(2, 2), lengths(0, 2))
     assert mixed[:2].abs().max() == 0 and mixed[2:].abs().min() > 0
     mixed.sum().backward()
     assert query.grad is not None and keys.grad is not None
@@ -130,7 +130,7 @@ def test_rows_pad_and_pack_are_inverse() -> None:
 def test_projected_cross_entropy_equals_the_plain_form(
     smoothing: float, with_bias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernels, "CHUNK_LOGITS", 400)  # several chunks
+    monkeypatch.setattr(cross_entropy, "CHUNK_LOGITS", 400)  # several chunks
     torch.manual_seed(4)
     states, weight = (
         torch.randn(30, 16, requires_grad=True),
@@ -139,8 +139,10 @@ def test_projected_cross_entropy_equals_the_plain_form(
     bias = torch.randn(50, requires_grad=True) if with_bias else None
     targets = torch.randint(0, 50, (30,))
     inputs = [x for x in (states, weight, bias) if x is not None]
-    fast, fast_plain = kernels.projected_cross_entropy(states, weight, bias, targets, smoothing)
-    plain, plain_plain = kernels.plain_projected_cross_entropy(
+    fast, fast_plain = cross_entropy.projected_cross_entropy(
+        states, weight, bias, targets, smoothing
+    )
+    plain, plain_plain = reference.plain_projected_cross_entropy(
         states, weight, bias, targets, smoothing
     )
     torch.testing.assert_close(fast, plain)
@@ -150,37 +152,37 @@ def test_projected_cross_entropy_equals_the_plain_form(
 
 
 def test_dropout_draws_only_from_its_seed_and_keeps_the_mean() -> None:
-    rng = kernels.DropoutRng()
+    rng = dropout.DropoutRng()
     x = torch.ones(200, 300)
     rng.seed(5)
-    first = kernels.dropout(x, 0.25, rng)
+    first = dropout.dropout(x, 0.25, rng)
     torch.manual_seed(99)
     rng.seed(5)
-    assert torch.equal(first, kernels.dropout(x, 0.25, rng))
-    assert not torch.equal(first, kernels.dropout(x, 0.25, rng))
+    assert torch.equal(first, dropout.dropout(x, 0.25, rng))
+    assert not torch.equal(first, dropout.dropout(x, 0.25, rng))
     assert abs(float(first.mean()) - 1) < 0.01
     assert abs(float((first == 0).float().mean()) - 0.25) < 0.01
-    assert kernels.dropout(x, 0.25, None) is x
+    assert dropout.dropout(x, 0.25, None) is x
 
 
 @pytest.mark.parametrize("probability", [0.003, 0.1, 0.5, 0.9])
 def test_dropout_in_bf16_drops_what_it_drops_in_fp32(probability: float) -> None:
-    rng, x = kernels.DropoutRng(), torch.ones(6, 5, 9)
+    rng, x = dropout.DropoutRng(), torch.ones(6, 5, 9)
     rng.seed(3)
-    wide = kernels.dropout(x, probability, rng)
+    wide = dropout.dropout(x, probability, rng)
     rng.seed(3)
-    narrow = kernels.dropout(x.bfloat16(), probability, rng)
+    narrow = dropout.dropout(x.bfloat16(), probability, rng)
     assert narrow.dtype == torch.bfloat16 and torch.equal(narrow, wide.bfloat16())
 
 
 def test_residual_dropout_has_the_right_gradient() -> None:
-    rng = kernels.DropoutRng()
+    rng = dropout.DropoutRng()
     residual = torch.randn(4, 8, dtype=torch.float64, requires_grad=True)
     x = torch.randn(4, 8, dtype=torch.float64, requires_grad=True)
 
     def run(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         rng.seed(6)
-        return kernels.add_dropped(a, b, 0.5, rng)
+        return dropout.add_dropped(a, b, 0.5, rng)
 
     assert torch.autograd.gradcheck(run, (residual, x))
 
@@ -188,7 +190,7 @@ def test_residual_dropout_has_the_right_gradient() -> None:
 def test_cached_attention_shares_a_source_among_its_beams() -> None:
     query = torch.randn(6, 1, 4, 8)  # two sources, three beams each
     keys, values = torch.randn(2, 2, 5, 8), torch.randn(2, 2, 5, 8)
-    shared = kernels.attend_cached(query, keys, values, None)
+    shared = attention.attend_cached(query, keys, values, None)
     for row in range(6):
         k, v = (x[row // 3].repeat_interleave(2, 0) for x in (keys, values))  # (H, S, E)
         weights = (query[row, 0, :, None] @ k.transpose(1, 2) / math.sqrt(8)).softmax(-1)
@@ -197,7 +199,8 @@ def test_cached_attention_shares_a_source_among_its_beams() -> None:
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_rotations_are_the_plain_formula_to_the_bit(precision: torch.dtype) -> None:
-    from triptych.model.positions import Rotary, plain_rotate, rotate
+    from triptych.model.ops.reference import plain_rotate
+    from triptych.model.ops.rotary import Rotary, rotate
 
     torch.manual_seed(3)
     angles = Rotary(8, 10000.0).angles(torch.arange(11))

@@ -1,11 +1,4 @@
-"""The few places where the hardware decides how a formula is computed, each beside its plain
-reference.
-
-`DropoutRng` draws dropout bits; `attention` is scaled dot-product attention over packed rows, or of
-new tokens to cached keys;
-`projected_cross_entropy` is the vocabulary projection and its loss in one pass. Plain references
-(`plain_*`) compute the same formulas with ordinary operations; tests hold the pairs together.
-"""
+"""Scaled dot-product attention over packed rows, or of new tokens to cached keys."""
 
 from __future__ import annotations
 
@@ -13,99 +6,13 @@ import math
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..masks import PackedLayout, allowed
+from .dropout import DropoutRng
 
 BLOCK = 128  # queries of a causal sequence that are computed together
-# logits computed at a time: rows x vocabulary that stay in the last-level cache
-CHUNK_LOGITS = 8_000_000
-
-
-class DropoutRng:
-    """Dropout's only source of chance: seeded anew for every micro-batch, so nothing depends on
-    what ran before.
-
-    On a CPU the bytes come from numpy's SFC64 (about ten times faster than `torch.bernoulli`);
-    elsewhere from torch.
-    """
-
-    def __init__(self) -> None:
-        self.seed(0)
-
-    def seed(self, seed: int) -> None:
-        self._seed = seed
-        self._numpy = np.random.Generator(np.random.SFC64(seed))
-        self._torch: torch.Generator | None = None
-
-    def keep(self, x: Tensor, probability: float) -> Tensor:
-        """x's shape and dtype: 0 where dropped, else the factor that keeps the mean. Probabilities
-        move in steps of 1/256.
-
-        Of bf16 on a CPU it is the factor's bit pattern times 0 or 1, in numpy: torch has no fast
-        way from bytes or booleans to 16 bits. Elsewhere comparing into a float tensor avoids
-        boolean operands, which convert at six times the cost of the multiplication.
-        """
-        threshold = max(1, min(255, round(probability * 256)))  # bytes below this are dropped
-        factor, count, device = 256.0 / (256 - threshold), x.numel(), x.device
-        if device.type == "cpu":
-            words = self._numpy.bit_generator.random_raw((count + 7) // 8)
-            drawn = torch.from_numpy(words.view(np.uint8))[:count].view(x.shape)
-        else:
-            if self._torch is None or self._torch.device != device:
-                self._torch = torch.Generator(device).manual_seed(self._seed)
-            drawn = torch.randint(
-                0, 256, x.shape, dtype=torch.uint8, device=device, generator=self._torch
-            )
-        if x.dtype == torch.bfloat16 and device.type == "cpu":
-            bits = torch.tensor(factor, dtype=x.dtype).view(torch.int16).numpy()
-            return torch.from_numpy(
-                np.multiply((drawn.numpy() >= threshold).view(np.int8), bits, dtype=np.int16)
-            ).view(x.dtype)
-        return torch.ge(drawn, threshold, out=torch.empty_like(x)).mul_(factor)
-
-
-class _Dropout(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, keep: Tensor) -> Tensor:
-        ctx.save_for_backward(keep)
-        return x * keep
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (keep,) = ctx.saved_tensors
-        return grads[0] * keep, None
-
-
-class _DropoutAdd(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, residual: Tensor, x: Tensor, keep: Tensor) -> Tensor:
-        ctx.save_for_backward(keep)
-        return torch.addcmul(residual, x, keep)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        (keep,) = ctx.saved_tensors
-        return grads[0], grads[0] * keep, None
-
-
-def dropout(x: Tensor, probability: float, rng: DropoutRng | None) -> Tensor:
-    """Zero each element with `probability`, scale the others up. `rng` None: nothing is
-    dropped.
-    """
-    if rng is None or probability == 0.0:
-        return x
-    return _Dropout.apply(x, rng.keep(x.detach(), probability))  # type: ignore[return-value]
-
-
-def add_dropped(residual: Tensor, x: Tensor, probability: float, rng: DropoutRng | None) -> Tensor:
-    """residual + dropout(x): the residual connection (Vaswani et al. 2017, section 5.4)."""
-    if rng is None or probability == 0.0:
-        return residual + x
-    return _DropoutAdd.apply(residual, x, rng.keep(x.detach(), probability))  # type: ignore[return-value]
 
 
 class _Attention(torch.autograd.Function):
@@ -289,145 +196,6 @@ def attention(
         probability,
         rng,
     )
-
-
-def plain_attention(
-    query: Tensor,
-    memory: Tensor | None,
-    heads: int,
-    queries: PackedLayout,
-    keys: PackedLayout,
-    is_causal: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """The reference of `attention` without dropout: (N, H, E) and the weights (B, H, T, S), zero
-    outside real tokens.
-    """
-    source = query if memory is None else memory
-    first = heads if memory is None else 0
-    key_heads = (source.shape[1] - first) // 2
-    q = queries.pad(query[:, :heads]).transpose(1, 2)  # (B, H, T, E)
-    k = (
-        keys.pad(source[:, first : first + key_heads])
-        .transpose(1, 2)
-        .repeat_interleave(heads // key_heads, 1)
-    )
-    v = (
-        keys.pad(source[:, first + key_heads :])
-        .transpose(1, 2)
-        .repeat_interleave(heads // key_heads, 1)
-    )
-    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])  # (B, H, T, S)
-    mask = allowed(queries, keys, is_causal)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    weights = scores.softmax(-1).nan_to_num(nan=0.0) * queries.real[:, None, :, None]
-    return queries.pack((weights @ v).transpose(1, 2)), weights
-
-
-class _ProjectedCrossEntropy(torch.autograd.Function):
-    """Loss and gradient chunk by chunk: the (N, V) logits never exist at once.
-
-    The gradient of the logits is softmax - (1 - smoothing) onehot - smoothing / V; its last term
-    has rank one, so it reaches states and weight as a row and a column sum and costs no pass over
-    the logits.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        states: Tensor,
-        weight: Tensor,
-        offset: Tensor | None,
-        targets: Tensor,
-        smoothing: float,
-    ) -> tuple[Tensor, Tensor]:
-        count, vocabulary = states.shape[0], weight.shape[0]
-        compute, spread = weight.to(states.dtype), smoothing / vocabulary
-        weight_sum = weight.float().sum(0)  # (D,)
-        wanted, learnt = any(ctx.needs_input_grad[:3]), ctx.needs_input_grad[1]
-        grad_states = torch.empty_like(states)
-        # of a frozen table: none
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if learnt else None
-        grad_offset = None if offset is None else torch.zeros_like(offset, dtype=torch.float32)
-        nll = states.new_zeros((), dtype=torch.float32)
-        target_sum = states.new_zeros((), dtype=torch.float32)
-        rows = max(1, CHUNK_LOGITS // vocabulary)
-        for start in range(0, count, rows):
-            chunk, wants = states[start : start + rows], targets[start : start + rows]
-            # scatter_ copies all logits on a CPU
-            places = torch.arange(wants.numel(), device=wants.device) * vocabulary + wants
-            # (n, V)
-            logits = functional.linear(
-                chunk, compute, None if offset is None else offset.to(states.dtype)
-            )
-            target_sum += logits.view(-1)[places].float().sum()
-            probabilities = torch.softmax(logits, -1)
-            of_targets = probabilities.view(-1)[places]
-            nll -= of_targets.float().clamp_min(1e-30).log_().sum()
-            if not wanted:
-                continue
-            probabilities.view(-1).index_copy_(0, places, of_targets - (1 - smoothing))
-            grad_states[start : start + rows] = probabilities @ compute
-            if grad_weight is not None:
-                grad_weight += probabilities.T @ chunk
-            if grad_offset is not None:
-                grad_offset += probabilities.float().sum(0)
-        # sum over rows of (log norm - mean logit), from sums that are at hand
-        states_sum = states.float().sum(0)  # (D,)
-        mean_logits = (
-            states_sum @ weight_sum + (0.0 if offset is None else count * offset.float().sum())
-        ) / vocabulary
-        smoothed = (1 - smoothing) * nll + smoothing * (nll + target_sum - mean_logits)
-        if wanted:
-            grad_states.sub_((spread * weight_sum).to(states.dtype))
-            if grad_weight is not None:
-                grad_weight.sub_(spread * states_sum)
-            if grad_offset is not None:
-                grad_offset.sub_(spread * count)
-        ctx.save_for_backward(grad_states, grad_weight, grad_offset)
-        ctx.mark_non_differentiable(nll)
-        return smoothed, nll
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        grad_states, grad_weight, grad_offset = ctx.saved_tensors
-        factor = grads[0]
-        return (
-            grad_states * factor.to(grad_states.dtype),
-            None if grad_weight is None else grad_weight * factor,
-            None if grad_offset is None else grad_offset * factor,
-            None,
-            None,
-        )
-
-
-def projected_cross_entropy(
-    states: Tensor,
-    weight: Tensor,
-    offset: Tensor | None,
-    targets: Tensor,
-    smoothing: float = 0.0,
-) -> tuple[Tensor, Tensor]:
-    """Sum over N of the label-smoothed cross-entropy, and of the plain one, of softmax(states W^T +
-    offset).
-
-    states (N, D), weight (V, D), offset (V,) or None, targets (N,) int64; both results are scalars
-    in nats (fp32). Only the first carries a gradient. Label smoothing as in Szegedy et al. 2016,
-    section 7.
-    """
-    return _ProjectedCrossEntropy.apply(states, weight, offset, targets, smoothing)  # type: ignore[return-value]
-
-
-def plain_projected_cross_entropy(
-    states: Tensor, weight: Tensor, offset: Tensor | None, targets: Tensor, smoothing: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """The reference of `projected_cross_entropy`."""
-    log_probabilities = functional.linear(states, weight.to(states.dtype)).float()
-    if offset is not None:
-        log_probabilities = log_probabilities + offset
-    log_probabilities = log_probabilities.log_softmax(-1)
-    nll = -log_probabilities.gather(1, targets[:, None]).sum()
-    return (1 - smoothing) * nll - smoothing * log_probabilities.mean(1).sum(), nll.detach()
 
 
 def attend_cached(query: Tensor, keys: Tensor, values: Tensor, mask_bias: Tensor | None) -> Tensor:

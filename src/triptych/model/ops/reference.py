@@ -1,0 +1,69 @@
+"""Plain references: the formulas of the other files with ordinary operations.
+
+Tests hold the pairs together.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..masks import PackedLayout, allowed
+from .rotary import Angles
+
+
+def plain_attention(
+    query: Tensor,
+    memory: Tensor | None,
+    heads: int,
+    queries: PackedLayout,
+    keys: PackedLayout,
+    is_causal: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The reference of `attention` without dropout: (N, H, E) and the weights (B, H, T, S), zero
+    outside real tokens.
+    """
+    source = query if memory is None else memory
+    first = heads if memory is None else 0
+    key_heads = (source.shape[1] - first) // 2
+    q = queries.pad(query[:, :heads]).transpose(1, 2)  # (B, H, T, E)
+    k = (
+        keys.pad(source[:, first : first + key_heads])
+        .transpose(1, 2)
+        .repeat_interleave(heads // key_heads, 1)
+    )
+    v = (
+        keys.pad(source[:, first + key_heads :])
+        .transpose(1, 2)
+        .repeat_interleave(heads // key_heads, 1)
+    )
+    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])  # (B, H, T, S)
+    mask = allowed(queries, keys, is_causal)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    weights = scores.softmax(-1).nan_to_num(nan=0.0) * queries.real[:, None, :, None]
+    return queries.pack((weights @ v).transpose(1, 2)), weights
+
+
+def plain_projected_cross_entropy(
+    states: Tensor, weight: Tensor, offset: Tensor | None, targets: Tensor, smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The reference of `projected_cross_entropy`."""
+    log_probabilities = functional.linear(states, weight.to(states.dtype)).float()
+    if offset is not None:
+        log_probabilities = log_probabilities + offset
+    log_probabilities = log_probabilities.log_softmax(-1)
+    nll = -log_probabilities.gather(1, targets[:, None]).sum()
+    return (1 - smoothing) * nll - smoothing * log_probabilities.mean(1).sum(), nll.detach()
+
+
+def plain_rotate(x: Tensor, angles: Angles) -> Tensor:
+    """The reference of `rotate`."""
+    first, second = x.float().chunk(2, -1)
+    cosine, sine = (part.chunk(2, -1)[1] for part in angles)
+    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1).to(
+        x.dtype
+    )
