@@ -20,7 +20,7 @@ from triptych.cli.inspect_shown import Options
 from triptych.data.batches.encoded import collate
 from triptych.errors import UsageError
 from triptych.inspection import html
-from triptych.model.masks import PackedLayout
+from triptych.model.layout import PackedLayout
 from triptych.model.ops.reference import plain_rotate
 from triptych.presets.bert import PRESETS
 

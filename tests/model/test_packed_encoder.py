@@ -14,8 +14,8 @@ from torch import Tensor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
 from triptych.model.heads.tokens import initialize
+from triptych.model.layout import PackedLayout
 from triptych.model.linear import Linear
-from triptych.model.masks import PackedLayout
 from triptych.presets.bert import PRESETS
 
 VOCABULARY = 50

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.model.masks import PackedLayout
+from triptych.model.layout import PackedLayout
 from triptych.model.transformer import Transformer
 
 SMALL = {

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import StackConfig
+from .layout import PackedLayout
 from .linear import Linear
-from .masks import PackedLayout
 from .ops.attention import CachedKeys, attention
 from .ops.dropout import DropoutRng
 from .ops.onednn import PrepackedLinear

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .masks import PackedLayout
+from .layout import PackedLayout
 from .ops.attention import CachedKeys
 
 # of a vector register: softmax over rows that are not whole multiples takes several times as long

@@ -20,8 +20,8 @@ from .block import Stack
 from .cache import CrossKeys, DecoderState, KVPool, Memory, length_bias, whole_lanes
 from .config import ModelConfig
 from .embeddings import InputEmbedding, TokenEmbedding
+from .layout import PackedLayout
 from .linear import Linear
-from .masks import PackedLayout
 from .ops.dropout import DropoutRng
 from .ops.onednn import PrepackedLinear
 from .ops.rotary import Angles

@@ -104,7 +104,7 @@ def test_a_comparison_sees_what_the_texts_share() -> None:
 
 
 def _rows(*lengths: int) -> object:
-    from triptych.model.masks import PackedLayout
+    from triptych.model.layout import PackedLayout
 
     return PackedLayout(torch.tensor(lengths))
 

@@ -14,7 +14,7 @@ import torch
 from triptych.decoding.chain import NEVER, Chain, marginals
 from triptych.model.heads.tagger import Tagger, TagOutput, chain_loss, mean_of_words
 from triptych.model.heads.tokens import HASH, ZERO_INIT_GAIN
-from triptych.model.masks import PackedLayout
+from triptych.model.layout import PackedLayout
 
 MODEL = SimpleNamespace(rng=None)
 

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from triptych.model.masks import PackedLayout, allowed, causal
+from triptych.model.layout import PackedLayout
+from triptych.model.masks import allowed
 from triptych.model.ops import attention, cross_entropy, dropout, reference
 
 
@@ -110,7 +111,9 @@ def test_a_fully_masked_row_gives_zeros() -> None:
 
 
 def test_masks_come_from_lengths() -> None:
-    assert causal(2, 3).tolist() == [[True, False, False], [True, True, False]]
+    mask = allowed(lengths(2), lengths(3), True)
+    assert mask is not None
+    assert mask[0, 0].tolist() == [[True, False, False], [True, True, False]]
     assert allowed(lengths(2, 2), lengths(3, 3), False) is None
     mask = allowed(lengths(2, 2), lengths(1, 2), False)
     assert mask is not None and mask[:, 0, 0].tolist() == [[True, False], [True, True]]

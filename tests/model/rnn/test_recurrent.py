@@ -15,7 +15,7 @@ from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
 from triptych.model.build import build
 from triptych.model.config import RecurrentConfig
-from triptych.model.masks import PackedLayout
+from triptych.model.layout import PackedLayout
 from triptych.model.rnn.recurrence import (
     TimeMajor,
     attend_recur,

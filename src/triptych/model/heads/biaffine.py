@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..layout import PackedLayout
 from ..linear import Linear
-from ..masks import PackedLayout
 from ..ops.dropout import DropoutRng, dropout
 from .tokens import initialize
 

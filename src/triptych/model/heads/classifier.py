@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..layout import PackedLayout
 from ..linear import Linear
-from ..masks import PackedLayout
 from ..ops.dropout import DropoutRng, dropout
 from .tokens import ZERO_INIT_GAIN, initialize, pair_weights, rows_of
 

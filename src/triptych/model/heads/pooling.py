@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..masks import PackedLayout
+from ..layout import PackedLayout
 
 
 class Pooled(nn.Module):

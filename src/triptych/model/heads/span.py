@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..masks import PackedLayout
+from ..layout import PackedLayout
 
 
 class Spans(nn.Module):

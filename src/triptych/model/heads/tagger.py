@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..layout import PackedLayout
 from ..linear import Linear
-from ..masks import PackedLayout
 from ..ops.dropout import dropout
 from .tokens import initialize, pair_weights, rows_of
 

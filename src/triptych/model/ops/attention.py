@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..masks import PackedLayout, allowed
+from ..layout import PackedLayout
+from ..masks import allowed
 from .dropout import DropoutRng
 
 BLOCK = 128  # queries of a causal sequence that are computed together

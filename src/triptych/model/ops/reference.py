@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..masks import PackedLayout, allowed
+from ..layout import PackedLayout
+from ..masks import allowed
 from .rotary import Angles
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..masks import PackedLayout
+from ..layout import PackedLayout
 
 
 class TimeMajor:

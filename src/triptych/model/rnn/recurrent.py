@@ -23,8 +23,8 @@ from ...errors import UsageError
 from ..cache import CrossKeys, Memory, length_bias
 from ..config import RecurrentConfig
 from ..embeddings import TokenEmbedding
+from ..layout import PackedLayout
 from ..linear import Linear
-from ..masks import PackedLayout
 from ..ops.dropout import DropoutRng, dropout
 from .recurrence import TimeMajor, attend_recur, gate, recur, take
 from .state import RecurrentState
