@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..model.rnn.recurrent import RecurrentTranslator
+    from ..model.transformer import Transformer
     from ..training.settings import TrainingSettings
 
 MEASURED_SECONDS = 5.0  # how long the short measurement may take
@@ -88,7 +90,7 @@ def measured_speed(
     return Measured(done * len(sides) * len(ids) / seconds, (time.monotonic() - clock) / seconds)
 
 
-def _loss(model: Any, states: Any, ids: Any, projects: bool) -> Any:
+def _loss(model: Transformer | RecurrentTranslator, states: Any, ids: Any, projects: bool) -> Any:
     """A loss whose gradient costs what training's does: with the projection to the vocabulary where
     a text is written.
     """
