@@ -1,5 +1,5 @@
 # make demo: sets itself up, trains the embedded phrasebook, translates.   make test: sets itself up, runs the tests.
-# make check: linter, formatter, types.   make bench: the slow proofs (hours; see RESULTS.md).
+# make check: linter, formatter, types.   make wheel: the wheel, in dist/.   make bench: the slow proofs (hours; see RESULTS.md).
 # A supported Python (3.11 to 3.14) is picked from PATH; name another with `make demo PYTHON=/path/to/python3.12`.
 SHELL := /bin/bash
 VENV := .venv
@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 	&& { command -v $$name; break; }; done)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench setup setup-dev clean
+.PHONY: demo test check bench wheel setup setup-dev clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -40,6 +40,14 @@ check: setup-dev
 
 bench: setup-dev
 	$(BIN)/python benchmarks/run_all.py
+
+# Built by the environment's own setuptools (torch requires one that is new enough), so without a network; by pip's choice otherwise.
+# An earlier build/ would put files that have gone since into the wheel.
+wheel: setup
+	rm -rf build dist/triptych-*.whl
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist . $$($(BIN)/python -c \
+		'import setuptools as s; int(s.__version__.split(".")[0]) >= 77 and print("--no-build-isolation")' 2>/dev/null)
+	@ls dist/triptych-*.whl
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
