@@ -164,6 +164,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not [link for link in links if link and not (page.parent / link).exists()]
 
 
+def test_hooks_use_the_versions_of_continuous_integration() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    pinned = re.findall(r'"([\w-]+==[^"]+)"', hooks)
+    assert len(pinned) == hooks.count("- id: ") == hooks.count("language: python")
+    assert set(pinned) <= set((ROOT / "constraints.txt").read_text(encoding="utf-8").split("\n"))
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
