@@ -22,7 +22,9 @@ SCRIPT = Path(__file__).with_name("toy_training.py")
 GIVEN = {"steps": 12, "accumulate": 3, "epsilon": 1e-4, "average": 0.0}
 
 
-def start(path: Path, rank: int, port: int, **given: object) -> subprocess.Popen[str]:
+def start(
+    path: Path, rank: int, port: int, script: Path = SCRIPT, **given: object
+) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
@@ -35,7 +37,7 @@ def start(path: Path, rank: int, port: int, **given: object) -> subprocess.Popen
     }
     command = [
         sys.executable,
-        str(SCRIPT),
+        str(script),
         str(path),
         *(f"{name}={value}" for name, value in given.items()),
     ]
