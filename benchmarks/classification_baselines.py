@@ -148,14 +148,14 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{'set':14}{'train':>8}{'test':>8}  {'model':30}{'scores':84}{'seconds':>8}")
     for name in given.sets:
-        about = catalog.entry(name)
+        entry = catalog.entry(name)
         data = DataTable(set=name, leaks=given.leaks)
-        parts = {part: read_part(data, part, needs=about.fields) for part in SPLITS}
+        parts = {part: read_part(data, part, needs=entry.fields) for part in SPLITS}
         train, test = parts["train"], parts["test"]
         rows = (
             overlap(train, test)
-            if "value" in about.fields
-            else classify(name, parts, "zh" in about.languages, given.only)
+            if "value" in entry.fields
+            else classify(name, parts, "zh" in entry.languages, given.only)
         )  # type: ignore[arg-type]
         for title, text, seconds in rows:
             print(

@@ -251,8 +251,8 @@ def main() -> None:
     held, train = (read_part(data, part, print, ("text",)) for part in (given.split, "train"))
     if not held:
         parser.error(f"{given.run} has no {given.split} part")
-    about = {"run": given.run, "split": given.split, "python": platform.python_version()}
-    found = {**about, **measure(predictor, held, train, given.lines, given.functions, given.seed)}
+    details = {"run": given.run, "split": given.split, "python": platform.python_version()}
+    found = {**details, **measure(predictor, held, train, given.lines, given.functions, given.seed)}
     print(
         f"{found['modules']} modules, {found['files']} files, {found['bytes']:,} bytes, "
         f"{found['bytes_per_token']:.2f} bytes a token"

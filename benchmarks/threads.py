@@ -258,9 +258,9 @@ def main() -> None:
                     for shape in options.shapes:
                         for work in options.work:
                             for way in options.ways:
-                                about = {"load": kind, "shape": shape, "work": work, "way": way}
+                                details = {"load": kind, "shape": shape, "work": work, "way": way}
                                 found.append(
-                                    {**about, **call(folder, shape, work, way, options.seconds)}
+                                    {**details, **call(folder, shape, work, way, options.seconds)}
                                 )
                                 print(json.dumps(found[-1]), file=sys.stderr, flush=True)
                                 if options.json:

@@ -53,8 +53,8 @@ def prepare(folder: Path) -> None:
         part: [[[*tokenizer.encode(text), tokenizer.end_id] for text in pair] for pair in found]
         for part, found in texts.items()
     }
-    about = {"vocabulary": VOCABULARY, "begin": tokenizer.begin_id, "end": tokenizer.end_id}
-    (folder / "data.json").write_text(json.dumps({**about, **pairs}))
+    details = {"vocabulary": VOCABULARY, "begin": tokenizer.begin_id, "end": tokenizer.end_id}
+    (folder / "data.json").write_text(json.dumps({**details, **pairs}))
 
 
 def ours(work: Path, seconds: float, updates: int, precision: str) -> dict[str, float]:

@@ -59,11 +59,11 @@ def overrides(
     if side == "start":
         changes |= {"model.start": start.resolve(), "batches.bpe_dropout": 0.0}
     else:
-        about = json.loads((start / "config.json").read_text())["model"]
-        changes |= {f"model.encoder.{dial}": about["encoder"][dial] for dial in SHAPE}
+        config = json.loads((start / "config.json").read_text())["model"]
+        changes |= {f"model.encoder.{dial}": config["encoder"][dial] for dial in SHAPE}
         changes |= {
             "model.preset": "encoder-small",
-            "tokenizer.vocabulary_size": about["vocabulary_size"],
+            "tokenizer.vocabulary_size": config["vocabulary_size"],
         }
     return [
         part

@@ -99,7 +99,7 @@ class Key(NamedTuple):
     name: str
     kind: str
     default: Any
-    about: str
+    description: str
 
 
 class Source:
@@ -128,7 +128,7 @@ class Source:
             if isinstance(target, ast.Name) and isinstance(node, ast.Assign | ast.AnnAssign):
                 self.named[target.id] = node.value
 
-    def about(self, node: Any) -> str:
+    def description(self, node: Any) -> str:
         """Return the comment beside an entry or, where there is none, the lines above it."""
         if (beside := self.comments.get(node.end_lineno)) is not None:
             return beside
@@ -150,7 +150,7 @@ class Source:
                 key,
                 self.kind(line.annotation),
                 value(line.value),
-                self.about(line),
+                self.description(line),
             )
             for key, line in lines.items()
             if key not in NO_KEYS.get(name, ())
@@ -170,7 +170,7 @@ class Source:
                         value(key),
                         PLAIN[type(default).__name__],
                         default,
-                        self.about(entry),
+                        self.description(entry),
                     )
                 )
         return found
@@ -199,13 +199,13 @@ def table(keys: list[Key]) -> str:
     rows = ["| key | type | default | |", "|---|---|---|---|"]
     for one in keys:
         default = "unset" if one.default is None else f"`{json.dumps(one.default)}`"
-        about = (
-            re.sub(r"\bNone\b", "unset", one.about)
+        description = (
+            re.sub(r"\bNone\b", "unset", one.description)
             .replace("False", "false")
             .replace("|", "\\|")
             .replace("<", "&lt;")
         )
-        rows.append(f"| `{one.name}` | {one.kind} | {default} | {about} |")
+        rows.append(f"| `{one.name}` | {one.kind} | {default} | {description} |")
     return "\n".join(rows)
 
 
@@ -218,8 +218,8 @@ def page(before: str) -> str:
     parts = [before.split(MARK)[0].rstrip(), MARK, "## Tables"]
     for heading, file, name, more in TABLES:
         source = Source(file)
-        about = f"{first_paragraph(source.named[name])} {more}".strip()
-        parts += [f"### {heading}", about, table(source.fields(name))]
+        description = f"{first_paragraph(source.named[name])} {more}".strip()
+        parts += [f"### {heading}", description, table(source.fields(name))]
     modules: dict[str, str] = value(Source("tasks/specs.py").named["MODULES"])
     assert sorted(modules) == sorted(name for names in GROUPS.values() for name in names), (
         "a task stands in no group, or in two"

@@ -64,7 +64,7 @@ class Import:
     names: NameMap = field(repr=False)
     files: dict[str, dict[str, Any]]
     # its config, tokenizer_config and generation_config
-    about: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def import_folder(
@@ -102,7 +102,7 @@ def import_folder(
         run.write_text("tokenizer.json", found.tokenizer.to_json())
         run.write_labels(found.labels)
         run.write_recipe(_recipe(found.kind, found.config, chosen, name))
-        run.write_json(IMPORT, {**certificate.to_json(), **found.about})
+        run.write_json(IMPORT, {**certificate.to_json(), **found.metadata})
         run.write_card(_card_of_import(certificate, found.config, found.task, found.path))
         run.write_model(tensors)
         run.write_config(
@@ -391,7 +391,7 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
         "casts"
     ):
         values["dtype"] = str(next(iter(theirs.values())).dtype).removeprefix("torch.")
-    about = before.get("tokenizer_config") or _tokenizer_config(tokenizer, out.kind, config.model)
+    extra = before.get("tokenizer_config") or _tokenizer_config(tokenizer, out.kind, config.model)
     card = _card_of_export(run, config, out.architecture)
     generation = (
         {**before.get("generation_config", {}), **_ends(tokenizer)}
@@ -400,7 +400,7 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
     )
     with whole_folder(dest) as aside:
         huggingface.write_folder(
-            aside, values, theirs, tokenizer.to_huggingface(end=not writes), about, card, generation
+            aside, values, theirs, tokenizer.to_huggingface(end=not writes), extra, card, generation
         )
         if config.task == "embedding":
             write_pooling(aside, config)

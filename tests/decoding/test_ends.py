@@ -118,9 +118,9 @@ def test_one_token_that_is_no_begin_is_a_prompt(model: Transformer) -> None:
 
 
 def test_where_only_ends_are_left_a_repetition_may_come() -> None:
-    survey = LogitsView(torch.zeros(2, 4))
-    survey.forbid_each(torch.tensor([0, 0, 1]), torch.tensor([0, 2, 0]), ends=2)
-    assert survey.logits[0].tolist() == [0.0] * 4 and survey.logits[1].tolist() == [
+    view = LogitsView(torch.zeros(2, 4))
+    view.forbid_each(torch.tensor([0, 0, 1]), torch.tensor([0, 2, 0]), ends=2)
+    assert view.logits[0].tolist() == [0.0] * 4 and view.logits[1].tolist() == [
         float("-inf"),
         0.0,
         0.0,

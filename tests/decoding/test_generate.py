@@ -367,25 +367,25 @@ def test_choices_by_blocks_are_those_of_topk(vocabulary: int, dtype: torch.dtype
     logits = (torch.randn(12, vocabulary, generator=generator) * 4).to(dtype)
     logits[3, vocabulary - 1] = logits[4, 0] = 40.0
     offsets = torch.randn(12, generator=generator)
-    survey = LogitsView(logits)
-    best, values = survey.best()
+    view = LogitsView(logits)
+    best, values = view.best()
     assert torch.equal(logits.gather(1, best[:, None])[:, 0], logits.amax(-1)) and torch.equal(
         values, logits.amax(-1).float()
     )
-    assert survey.norms is not None
-    for norms in (survey.norms, log_norms(logits)):
+    assert view.norms is not None
+    for norms in (view.norms, log_norms(logits)):
         torch.testing.assert_close(norms, logits.float().logsumexp(-1), atol=1e-5, rtol=0)
-    survey.forbid(0, torch.arange(12) == 4)
-    assert survey.best()[0][4] != 0 and logits[4, 0] == float("-inf")
+    view.forbid(0, torch.arange(12) == 4)
+    assert view.best()[0][4] != 0 and logits[4, 0] == float("-inf")
     peaks = logits.float().topk(3)[1]  # the best of a row are what is worth forbidding
-    survey.forbid_each(torch.arange(12).repeat_interleave(2), peaks[:, :2].flatten())
+    view.forbid_each(torch.arange(12).repeat_interleave(2), peaks[:, :2].flatten())
     assert bool((logits.gather(1, peaks[:, :2]) == float("-inf")).all())
-    best, values = survey.best()
+    best, values = view.best()
     assert torch.equal(values, logits.amax(-1).float()) and torch.equal(
         logits.gather(1, best[:, None])[:, 0].float(), values
     )
     for beams in (1, 3, 4):
-        totals, rows, tokens, values = survey.best_of_beams(offsets, beams, 6)
+        totals, rows, tokens, values = view.best_of_beams(offsets, beams, 6)
         expected = (logits.float() + offsets[:, None]).view(12 // beams, -1).topk(6)[0]
         assert torch.equal(totals, expected)
         assert torch.equal(logits[rows, tokens].float() + offsets[rows], totals)

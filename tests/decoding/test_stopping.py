@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from triptych.decoding.stopping import dedent_at, without_open_lines
-from triptych.decoding.writing import _news, _sure, cut_at
+from triptych.decoding.writing import _delta, _stable, cut_at
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_a_block_ends_before_a_dedent(head: str, text: str, block: str | None) -
 
 def test_a_stream_tells_nothing_of_what_is_cut() -> None:
     whole = "    x = 1\n\n    y = 2\n\n\ndef g():\n"
-    told = ""
+    sent = ""
     for size in range(1, len(whole) + 1):
-        news = "".join(_news(whole[:size], told, None, "", final=False))
-        told = _sure(whole[:size], told, None, "")
-        assert (cut_at(whole, None, "")).startswith(told) and told.endswith(news)
-    assert told == "    x = 1\n\n    y = 2"
+        news = "".join(_delta(whole[:size], sent, None, "", final=False))
+        sent = _stable(whole[:size], sent, None, "")
+        assert (cut_at(whole, None, "")).startswith(sent) and sent.endswith(news)
+    assert sent == "    x = 1\n\n    y = 2"
 
 
 def test_open_lines() -> None:

@@ -103,14 +103,14 @@ def test_what_is_settled_stands_in_every_later_answer(model: Transformer) -> Non
         other = Transformer(model.config).eval()
         decoding = decoding_of(other, begin=0, end=1)
         decoding.admit({}, settings(beams=5, max_length=25), prefixes=[[]], max_lengths=[25])
-        told: list[list[int]] = []
+        sent: list[list[int]] = []
         while decoding.live:
-            told.append(decoding.groups[0].settled(0))
+            sent.append(decoding.groups[0].settled(0))
             decoding.step()
         answer = decoding.answers[0][0].tokens
-        assert all(answer[: len(one)] == one for one in told)
-        assert all(later[: len(one)] == one for one, later in pairwise(told))
-        early += len(answer) - 5 > len(told[-1]) > 0 or len(told[len(told) // 2]) > 0
+        assert all(answer[: len(one)] == one for one in sent)
+        assert all(later[: len(one)] == one for one, later in pairwise(sent))
+        early += len(answer) - 5 > len(sent[-1]) > 0 or len(sent[len(sent) // 2]) > 0
     assert early > 0  # some of it was known before the end
 
 
@@ -378,10 +378,10 @@ def test_the_least_length_is_that_of_what_is_written(model: Transformer, dials: 
         eager, [prompt], settings(max_length=60, min_length=45, **dials), Bytes(), context=40
     )[0]
     assert past.finished and len(past.tokens) == 45
-    told = "".join(
+    sent = "".join(
         stream(eager, prompt, settings(max_length=9, min_length=5, **dials), Bytes(), context=64)
     )
-    assert told == one.text
+    assert sent == one.text
 
 
 def test_an_answer_of_many_contexts(model: Transformer) -> None:

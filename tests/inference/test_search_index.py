@@ -147,7 +147,7 @@ def test_a_passage_that_shares_nothing_with_the_question_is_not_read() -> None:
     documents = {"a.txt": "Ada met Babbage in London.", "b.txt": "The cat of Turing slept."}
     unseen: list[int] = []
     assert SearchIndex(documents).answer(
-        reader_of("Turing"), "Whom did Ada meet?", told=unseen.append
+        reader_of("Turing"), "Whom did Ada meet?", on_truncated=unseen.append
     ) == [] and unseen == [0]
     # no word anywhere: all are read
     assert SearchIndex(documents).answer(reader_of("Turing"), "Qui?")[0].score == 0.5

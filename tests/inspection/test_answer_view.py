@@ -114,7 +114,7 @@ def test_the_window_of_the_answer_holds_it() -> None:
     windows = run.task.encode(
         Example(question="Who met Ada?", passage=passage), run.tokenizers, run.labels, "use", None
     )
-    offsets = windows[found.window - 1].about.offsets
+    offsets = windows[found.window - 1].metadata.offsets
     assert offsets[0, 0] <= best["start"] and best["end"] <= offsets[-1, 1]
 
 

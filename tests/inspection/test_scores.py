@@ -31,7 +31,7 @@ Chosen = Callable[[Any], Tensor]
 
 def span(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
     """By hand: every pair of places that can be a span."""
-    first, count = encoded.about.first, len(encoded.about.offsets)
+    first, count = encoded.metadata.first, len(encoded.metadata.offsets)
     chances = output.log_softmax(0)
     pairs = [
         (start, end)
@@ -39,7 +39,7 @@ def span(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
         for end in range(start, min(first + count, start + 48))
     ]
     start, end = max(pairs, key=lambda pair: float(chances[pair[0], 0] + chances[pair[1], 1]))
-    offsets = encoded.about.offsets
+    offsets = encoded.metadata.offsets
     name = TEXT[offsets[start - first, 0] : offsets[end - first, 1]].strip()
     return lambda given: given.log_softmax(0)[start, 0] + given.log_softmax(0)[end, 1], name
 
@@ -186,8 +186,8 @@ def test_words_that_are_all_outside_count() -> None:
 def test_a_window_without_a_place_for_a_span_has_the_score_of_none() -> None:
     logits = torch.full((4, 2), float("-inf"))
     logits[0] = 1.0
-    about = SimpleNamespace(first=3, offsets=np.zeros((0, 2), dtype=np.int32))
-    found = span_score(logits.requires_grad_(), Encoded({}, about=about), passage="", longest=8)
+    window = SimpleNamespace(first=3, offsets=np.zeros((0, 2), dtype=np.int32))
+    found = span_score(logits.requires_grad_(), Encoded({}, metadata=window), passage="", longest=8)
     assert found.value.item() == 0 and found.of == "" and found.value.requires_grad
 
 

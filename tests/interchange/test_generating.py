@@ -57,13 +57,13 @@ def folder_of(
             single=f"{name} $A", pair=f"{name} $A $B", special_tokens=[(name, number)]
         )
     tokenizer.save(str(path / "tokenizer.json"))
-    about = {
+    tokenizer_config = {
         "bos_token": name,
         "eos_token": name,
         "add_bos_token": not marked,
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
-    (path / "tokenizer_config.json").write_text(json.dumps(about))
+    (path / "tokenizer_config.json").write_text(json.dumps(tokenizer_config))
     return path
 
 

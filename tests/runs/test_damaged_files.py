@@ -139,7 +139,7 @@ def test_a_shape_that_no_tensor_has(tmp_path: Path, size: float) -> None:
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
-    next(about for name, about in header.items() if "shape" in about)["shape"] = [size]
+    next(info for name, info in header.items() if "shape" in info)["shape"] = [size]
     text = json.dumps(header).encode()  # Infinity too
     path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
     with pytest.raises(RunError, match=r"model\.safetensors .*is cut off or damaged"):

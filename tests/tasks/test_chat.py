@@ -140,7 +140,7 @@ def test_a_history_is_cut_by_whole_turns_and_keeps_the_system_text(tokenizers: T
     )
     shown = "".join(tokenizers.target.pieces(one.inputs["target"].tolist()))
     assert shown == "<begin><to:system>好<to:user>fine<to:assistant>you<to:user>how<to:assistant>"
-    assert one.about == len("hello there") + len("very well") + 2 and one.length <= 20
+    assert one.metadata == len("hello there") + len("very well") + 2 and one.length <= 20
     predictor = predictor_of(task, labels, tokenizers)
     (cut,) = predictor.predict(
         [{"messages": talk("hello there", "very well", "fine", "you", "how").messages}]
@@ -160,9 +160,9 @@ def test_a_turn_longer_than_the_context_loses_its_beginning(tokenizers: Tokenize
         and shown.startswith("<begin><to:user>y")
     )
     assert (
-        one.about == 53 + 4 - 20 - 1 + 0
+        one.metadata == 53 + 4 - 20 - 1 + 0
         and predictor_of(task, labels, tokenizers).predict(["y" * 53])[0].truncated_input_tokens
-        == one.about
+        == one.metadata
     )
 
 
@@ -170,7 +170,9 @@ def test_a_long_system_text_keeps_its_beginning(tokenizers: Tokenizers) -> None:
     task, labels = parts(tokenizers, context=40)
     (one,) = task.encode(talk("how", system="hello" + "y" * 80), tokenizers, labels, "use", None)
     shown = "".join(tokenizers.target.pieces(one.inputs["target"].tolist()))
-    assert shown == "<begin><to:system>helloyyyy<to:user>how<to:assistant>" and one.about == 85 - 9
+    assert (
+        shown == "<begin><to:system>helloyyyy<to:user>how<to:assistant>" and one.metadata == 85 - 9
+    )
 
 
 def test_what_a_person_gives(tokenizers: Tokenizers) -> None:
@@ -280,19 +282,21 @@ def test_the_template_comes_from_the_run_it_starts_from(tokenizers: Tokenizers) 
     without = tokenizers_with([])
     task, labels = parts(tokenizers)
     text = {**labels, "template": TEMPLATES["text"], "tags": []}
-    assert task.adopt is not None
-    assert task.adopt(labels, {}, without) == text  # a run that learnt to write has no marks
-    assert task.adopt(labels, {}, tokenizers) == labels
+    assert task.inherit_labels is not None
+    assert (
+        task.inherit_labels(labels, {}, without) == text
+    )  # a run that learnt to write has no marks
+    assert task.inherit_labels(labels, {}, tokenizers) == labels
     own = {"template": {**TEMPLATES["text"], "user": "Q: {content}\n"}}
-    assert task.adopt(labels, own, tokenizers)["template"] == own["template"]
+    assert task.inherit_labels(labels, own, tokenizers)["template"] == own["template"]
     asked = build({"template": "marks"})
-    assert asked.adopt is not None
+    assert asked.inherit_labels is not None
     with pytest.raises(
         UsageError, match=r'special tokens <assistant>, <system>, <user>.*task\.template = "text"'
     ):
-        asked.adopt(labels, {}, without)
+        asked.inherit_labels(labels, {}, without)
     said = build({"template": "text"})
-    assert said.adopt is not None and said.adopt(text, labels, tokenizers) == text
+    assert said.inherit_labels is not None and said.inherit_labels(text, labels, tokenizers) == text
 
 
 def test_nothing_to_learn_is_said(tokenizers: Tokenizers) -> None:
@@ -320,4 +324,6 @@ def test_marks_cannot_be_typed(tokenizers: Tokenizers) -> None:
 
 
 def test_a_conversation_is_no_stream_of_tokens() -> None:
-    assert build({}).cut is None  # so that a large file of conversations is not read as plain text
+    assert (
+        build({}).encode_ids is None
+    )  # so that a large file of conversations is not read as plain text

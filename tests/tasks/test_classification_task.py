@@ -342,8 +342,8 @@ def test_words_that_few_texts_have_weigh_more_in_a_comparison() -> None:
         vocabulary_size=both.source.vocabulary_size,
     )
     head = built.head(config, labels)
-    assert built.survey is not None and bool((head.importance == 1).all())
-    built.survey(head, [built.encode(one, both, labels, "train", None) for one in shown])
+    assert built.fit_head is not None and bool((head.importance == 1).all())
+    built.fit_head(head, [built.encode(one, both, labels, "train", None) for one in shown])
     weight = {
         name: head.importance[both.source.encode(name)[-1]].item()
         for name in ("a film", "a good", "a bad")
@@ -357,4 +357,4 @@ def test_words_that_few_texts_have_weigh_more_in_a_comparison() -> None:
     ]
     plain = task().head(config, {"labels": ["a", "b"]})
     assert plain.importance is None
-    built.survey(plain, [])
+    built.fit_head(plain, [])

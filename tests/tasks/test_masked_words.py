@@ -129,10 +129,10 @@ def test_the_draw_depends_on_seed_epoch_and_index_alone(tokenizers: Tokenizers) 
     def draw(*key: int) -> list[list[int]]:
         task = build({})
         pieces = task.encode(Example(text=TEXT), tokenizers, {}, "train", None)
-        assert task.redraw is not None
+        assert task.remask is not None
         return [
             one.inputs["source"].tolist()
-            for one in task.redraw(pieces, tokenizers, np.random.default_rng(key))
+            for one in task.remask(pieces, tokenizers, np.random.default_rng(key))
         ]
 
     assert draw(1, 0, 5) == draw(1, 0, 5)
@@ -143,8 +143,8 @@ def test_the_draw_depends_on_seed_epoch_and_index_alone(tokenizers: Tokenizers) 
 def test_drawing_anew_is_encoding_anew(tokenizers: Tokenizers, whole_words: bool) -> None:
     task = build({"whole_words": whole_words})
     before = task.encode(Example(text=TEXT), tokenizers, {}, "train", np.random.default_rng(3))
-    assert task.redraw is not None
-    again = task.redraw(before, tokenizers, np.random.default_rng(9))
+    assert task.remask is not None
+    again = task.remask(before, tokenizers, np.random.default_rng(9))
     wanted = task.encode(Example(text=TEXT), tokenizers, {}, "train", np.random.default_rng(9))
     for one, other in zip(again, wanted, strict=True):
         assert one.inputs["source"].tolist() == other.inputs["source"].tolist()
@@ -259,7 +259,7 @@ def test_a_long_text_is_filled_in_windows_around_its_places(tokenizers: Tokenize
     one = predictor(tokenizers)
     text = f"the [MASK] prince {TEXT * 30} the [MASK] prince {TEXT} [MASK]"
     pieces = one.task.encode(Example(text=text), tokenizers, one.labels, "use", None)
-    assert [[place.number for place in piece.about] for piece in pieces] == [[0], [1], [2]]
+    assert [[place.number for place in piece.metadata] for piece in pieces] == [[0], [1], [2]]
     assert all(piece.length <= 130 and piece.inputs["masked"].sum() == 1 for piece in pieces)
     assert len(one.predict([text])[0].details["masks"]) == 3
 

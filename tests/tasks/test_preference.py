@@ -29,7 +29,7 @@ def tokenizers() -> Tokenizers:
 
 def labels_of(task: Any, tokenizers: Tokenizers) -> dict[str, Any]:
     of_chat = chat.build({"context": 64}).prepare([talk("hello", "hi")])
-    return task.adopt(task.prepare(PAIRS), of_chat, tokenizers)
+    return task.inherit_labels(task.prepare(PAIRS), of_chat, tokenizers)
 
 
 def frozen(seed: int, tokenizers: Tokenizers) -> Any:
@@ -64,7 +64,7 @@ def test_the_loss_is_the_papers(tokenizers: Tokenizers) -> None:
     task = build({"context": 64, "beta": 0.3})
     labels = labels_of(task, tokenizers)
     model, reference = network(tokenizers.target.vocabulary_size, 1), frozen(2, tokenizers)
-    task = task.referred(reference[1]) if task.referred else task
+    task = task.with_teacher(reference[1]) if task.with_teacher else task
     batch = collate(
         [
             one
@@ -101,7 +101,7 @@ def test_it_begins_at_log_two_and_prefers_the_chosen(tokenizers: Tokenizers) -> 
     task = build({"context": 64})
     labels = labels_of(task, tokenizers)
     model, (_, reference) = network(tokenizers.target.vocabulary_size, 2), frozen(2, tokenizers)
-    task = task.referred(reference) if task.referred else task
+    task = task.with_teacher(reference) if task.with_teacher else task
     batch = collate(
         [
             one
@@ -156,7 +156,7 @@ def test_it_answers_and_scores_like_a_chat(tokenizers: Tokenizers) -> None:
     labels = labels_of(task, tokenizers)
     same = chat.build({"context": 64})
     theirs = predictor_of(same, labels, tokenizers).predict(["how are you"])[0]
-    task = task.referred(frozen(5, tokenizers)[1]) if task.referred else task
+    task = task.with_teacher(frozen(5, tokenizers)[1]) if task.with_teacher else task
     predictor = predictor_of(task, labels, tokenizers)
     assert predictor.predict(["how are you"])[0].tokens == theirs.tokens
     scores = predictor.evaluate(PAIRS).scores.values
@@ -170,9 +170,9 @@ def test_what_cannot_be_is_refused(tokenizers: Tokenizers) -> None:
         with pytest.raises(UsageError, match="task"):
             build(wrong)
     task = build({"context": 64})
-    assert task.adopt is not None
+    assert task.inherit_labels is not None
     with pytest.raises(UsageError, match="starts from a run that can chat"):
-        task.adopt(task.prepare(PAIRS), {"tags": []}, tokenizers)
+        task.inherit_labels(task.prepare(PAIRS), {"tags": []}, tokenizers)
     with pytest.raises(DataError, match="no preference"):
         task.prepare([])
     with pytest.raises(DataError, match="no chosen and no rejected"):

@@ -281,7 +281,7 @@ def test_the_fitted_threshold_parts_what_can_be_parted() -> None:
             logits, first = torch.zeros(len(inputs["source"]), 2), 0
             for one, length in zip(batch.encoded, inputs["source_lengths"].tolist(), strict=True):
                 # says "none" too often by itself
-                logits[first, :] = 3.0 if one.about.answerable else 4.0
+                logits[first, :] = 3.0 if one.metadata.answerable else 4.0
                 logits[first + int(one.targets["start"][0]), 0] += 2.0
                 logits[first + int(one.targets["end"][0]), 1] += 2.0
                 first += length
@@ -318,8 +318,10 @@ def test_a_document_of_200_000_characters_is_read_whole() -> None:
     document = ("Ada met Babbage in London. " * 8000)[:199_990] + " met Who? "
     reader = predictor({"window": 384, "stride": 32})
     windows = reader.task.encode(question(document), reader.tokenizers, reader.labels, "use", None)
-    seen = sum(int(one.about.offsets[-1, 1]) - int(one.about.offsets[0, 0]) for one in windows)
-    assert windows[-1].about.offsets[-1, 1] == len(document) and seen >= len(document)
+    seen = sum(
+        int(one.metadata.offsets[-1, 1]) - int(one.metadata.offsets[0, 0]) for one in windows
+    )
+    assert windows[-1].metadata.offsets[-1, 1] == len(document) and seen >= len(document)
     one = reader.predict([{"question": "Who met Ada?", "passage": document}])[0]
     assert (
         one.text

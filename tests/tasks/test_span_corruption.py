@@ -107,8 +107,8 @@ def test_the_whole_text_is_told_where_that_is_asked_for(tokenizers: Tokenizers) 
     assert whole.inputs["target"].tolist() == [tokenizer.begin_id, *ids]
     task, made = build({"target": "whole"}), model(tokenizers)
     again = (
-        task.redraw([whole], tokenizers, np.random.default_rng(2))
-        if task.redraw is not None
+        task.remask([whole], tokenizers, np.random.default_rng(2))
+        if task.remask is not None
         else []
     )
     assert again[0].targets["tokens"].tolist() == whole.targets["tokens"].tolist()
@@ -168,14 +168,15 @@ def test_a_text_of_one_token_is_no_window(tokenizers: Tokenizers) -> None:
 
 def test_every_epoch_draws_anew_and_an_evaluation_does_not(tokenizers: Tokenizers) -> None:
     task, first = build({"window": 64}), encoded(tokenizers, window=64)
-    assert task.redraw is not None
-    again = task.redraw(first, tokenizers, np.random.default_rng(9))
+    assert task.remask is not None
+    again = task.remask(first, tokenizers, np.random.default_rng(9))
     assert any(
         a.inputs["source"].tolist() != b.inputs["source"].tolist()
         for a, b in zip(first, again, strict=True)
     )
     assert all(
-        (a.about == b.about).all() and a.index == b.index for a, b in zip(first, again, strict=True)
+        (a.metadata == b.metadata).all() and a.index == b.index
+        for a, b in zip(first, again, strict=True)
     )
     fixed = [
         [one.inputs["source"].tolist() for one in encoded(tokenizers, seed=None, window=64)]
@@ -186,8 +187,8 @@ def test_every_epoch_draws_anew_and_an_evaluation_does_not(tokenizers: Tokenizer
 
 def test_one_word_of_ten_thousand_characters(tokenizers: Tokenizers) -> None:
     pieces = encoded(tokenizers, "ab" * 5000)
-    assert sum(len(one.about) for one in pieces) == len(tokenizers.source.encode("ab" * 5000))
-    assert max(len(one.about) for one in pieces) <= 256
+    assert sum(len(one.metadata) for one in pieces) == len(tokenizers.source.encode("ab" * 5000))
+    assert max(len(one.metadata) for one in pieces) <= 256
 
 
 def model(tokenizers: Tokenizers, positions: Any = "rotary") -> Any:

@@ -84,7 +84,7 @@ class Conversation:
         self.reset()
 
     def reset(self) -> None:
-        self.messages, self.told = list(self.head), False
+        self.messages, self.warned = list(self.head), False
 
     def say(self, text: str, show: Callable[[str], None]) -> str:
         """The answer to a turn, shown piece by piece. An interrupt stops it: what was said until
@@ -115,13 +115,13 @@ class Conversation:
             "use",
             None,
         )
-        if encoded.about and not self.told:
+        if encoded.metadata and not self.warned:
             context = predictor.task.options["context"]
             talk(
                 f"The conversation is longer than half the context of {context:,} tokens: "
-                f"{encoded.about:,} of its oldest are not seen."
+                f"{encoded.metadata:,} of its oldest are not seen."
             )
-            self.told = True
+            self.warned = True
         # the same words can be answered anew
         dials = {**self.changes, "seed": self.settings.seed + self.answered}
         self.answered += 1

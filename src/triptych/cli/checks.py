@@ -195,12 +195,10 @@ def _tagged(what: What) -> Report | None:
             return check({part: names_of(names) for part, names in given.items()}, fields)
     if name not in SPLIT_FILES:
         return None
-    about = entry(name)
-    files = {file.name: file for file in about.files}
-    return check(
-        {part: [str(locate(about, files[file], talk))] for part, file in SPLIT_FILES[name].items()},
-        fields,
-    )
+    dataset = entry(name)
+    files = {file.name: file for file in dataset.files}
+    paths = {part: locate(dataset, files[file], talk) for part, file in SPLIT_FILES[name].items()}
+    return check({part: [str(path)] for part, path in paths.items()}, fields)
 
 
 def _written(what: What) -> Report | None:

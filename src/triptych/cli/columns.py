@@ -195,12 +195,12 @@ def shown(form: Format, lines: list[str], needs: Sequence[str], choice: Choice |
     for place, name in enumerate(first):
         cells = [row[place] if place < len(row) else "" for row in samples]
         part = taken.get(name if keys else place, "-")
-        about = [
+        details = [
             name if keys else str(place + 1),
             *([name] if header else []),
             *([part] if taken else []),
         ]
-        listed.append([*map(_short, about), *map(_short, cells)])
+        listed.append([*map(_short, details), *map(_short, cells)])
     # every line as deep: `talk` would indent all but the first
     return indent(table(listed, right=False), "  ")
 

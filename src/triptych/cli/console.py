@@ -170,12 +170,12 @@ class Display:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 TaskProgressColumn(),
-                TextColumn("{task.fields[about]}"),
+                TextColumn("{task.fields[details]}"),
                 console=Console(stderr=True),
                 transient=True,
             )
             self.bar.start()
-            self.task = self.bar.add_task("Training", total=1.0, about="")
+            self.task = self.bar.add_task("Training", total=1.0, details="")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -188,11 +188,11 @@ class Display:
         if progress.message and progress.event != "checkpoint":
             self._say(progress.message)
         if self.bar is not None:
-            self.bar.update(self.task, completed=progress.fraction, about=self._about(progress))
+            self.bar.update(self.task, completed=progress.fraction, details=self._details(progress))
         elif progress.event == "step" and (
             progress.step == 1 or progress.step % self.every_steps == 0
         ):
-            talk(self._about(progress))
+            talk(self._details(progress))
 
     def _count(self, progress: Progress) -> None:
         passed, self.before = progress.seconds - self.before, progress.seconds
@@ -200,7 +200,7 @@ class Display:
         self.speed = keep * self.speed + (1 - keep) * speed
         self.loss = keep * self.loss + (1 - keep) * (progress.loss or 0.0)
 
-    def _about(self, progress: Progress) -> str:
+    def _details(self, progress: Progress) -> str:
         steps = f"{progress.step:,}" + (f"/{self.steps:,}" if self.steps else "")
         known = progress.fraction > 0.002  # before that a guess would be wild
         left = (

@@ -163,8 +163,8 @@ def _tokens(
 
     sample = spread(list(examples), SAMPLE)
     labels = task.prepare(sample)
-    if task.adopt is not None:
-        labels = task.adopt(labels, origin.read_labels(), tokenizers)
+    if task.inherit_labels is not None:
+        labels = task.inherit_labels(labels, origin.read_labels(), tokenizers)
     lengths = [
         one.length
         for example in sample

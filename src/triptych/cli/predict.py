@@ -153,14 +153,14 @@ def complete(run: str, /, *text: str, **dials: Any) -> int:
         return _complete(run, *text, **dials)
     demand(run, "language-modelling")
     prompting = dials.get("prompting", NOTHING)
-    told = (
+    others = (
         prompting.examples,
         prompting.template,
         dials.get("to"),
         dials.get("passage"),
         dials.get("words") or None,
     )
-    if any(one is not None for one in told):
+    if any(one is not None for one in others):
         return predict(run, *text, **dials)
     return print_as_written(run, text[0], dials)
 
@@ -311,10 +311,10 @@ def _answer(
     for place, (text, prediction) in enumerate(zip(block, predictions, strict=True)):
         if jsonl:
             name = predictor.task.input
-            told = prediction.to_json()
+            item = prediction.to_json()
             # "text" is the answer
-            asked_for = {"input" if name in told else name: getattr(examples[place], name) or text}
-            values = {**asked_for, **({"to": to} if to else {}), **told}
+            asked_for = {"input" if name in item else name: getattr(examples[place], name) or text}
+            values = {**asked_for, **({"to": to} if to else {}), **item}
             values |= {"error": problems[place]} if place in problems else {}
             put(json.dumps(values, ensure_ascii=False))
         elif predictor.task.block:

@@ -48,9 +48,9 @@ def read_part(
     Raises DataError or UsageError.
     """
     refuse_idle_columns(data, needs)
-    about = catalog.entry(data.set) if data.set is not None else None
+    entry = catalog.entry(data.set) if data.set is not None else None
     if not aligned(needs) or (
-        about is not None and about.loader is not None and "source" in about.fields
+        entry is not None and entry.loader is not None and "source" in entry.fields
     ):
         return other_part(data, part, needs, report)
     if data.set is not None:

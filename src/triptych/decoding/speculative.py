@@ -163,18 +163,18 @@ def _best(
     """The most probable token of each place. A draft is accepted while it is that."""
     shape, own, places = logits.shape[:2], logits.flatten(0, 1), _places(group, logits)
     used = _less_repeated(group, own, drafted, places)
-    survey = LogitsView(used, group.settings.scores and used is own)
+    view = LogitsView(used, group.settings.scores and used is own)
     if group.early:
         young = _young(group, places)
         for end in group.ends:
-            survey.forbid(end, young)
+            view.forbid(end, young)
     states = getattr(state, "last", None)
     if states is not None and used is own:
-        survey.refine(lambda tokens: model.exact_logits(states, tokens), RERANK_TOP_K)
-    chosen, values = survey.best()
+        view.refine(lambda tokens: model.exact_logits(states, tokens), RERANK_TOP_K)
+    chosen, values = view.best()
     scores = None
-    if survey.norms is not None:
-        scores = (values - survey.norms).view(shape)
+    if view.norms is not None:
+        scores = (values - view.norms).view(shape)
     elif group.settings.scores:
         scores = (own.gather(1, chosen[:, None])[:, 0].float() - log_norms(own)).view(shape)
     chosen = chosen.view(shape)

@@ -171,7 +171,7 @@ def stream(
     itself.
     """
     tokenizer = reader(tokenizer, prompt)
-    new, told, tokens, shown = (
+    new, sent, tokens, shown = (
         settings.max_length or NEW_TOKENS,
         "",
         [],
@@ -208,8 +208,8 @@ def stream(
             if isinstance(answer, Hypothesis):
                 break
             text = tokenizer.decode(tokens + answer[len(prefix) :])
-            yield from _news(text, told, settings.stop, head, final=False)
-            told = _sure(text, told, settings.stop, head)
+            yield from _delta(text, sent, settings.stop, head, final=False)
+            sent = _stable(text, sent, settings.stop, head)
         assert isinstance(answer, Hypothesis), "the last of the steps"
         tokens = tokens + answer.tokens[len(prefix) :]
         if answer.finished or len(tokens) >= new:
@@ -218,7 +218,7 @@ def stream(
     text = tokenizer.decode(tokens)
     # beams are not asked in the last step
     finished = answer.finished or cut_at(text, settings.stop, head) != text
-    yield from _news(told_of(text, finished), told, settings.stop, head, final=True)
+    yield from _delta(trimmed(text, finished), sent, settings.stop, head, final=True)
     return finished
 
 
@@ -232,7 +232,7 @@ def stream_answer(
     index: int = 0,
 ) -> Generator[str, None, bool]:
     """The answer to one source of an encoder-decoder model, in the manner of `stream`."""
-    told, answer = "", None
+    sent, answer = "", None
     for answer in _steps(
         model,
         inputs,
@@ -242,11 +242,11 @@ def stream_answer(
         indices=[index],
     ):
         if isinstance(answer, Hypothesis):
-            text = told_of(tokenizer.decode(answer.tokens), answer.finished)
+            text = trimmed(tokenizer.decode(answer.tokens), answer.finished)
         else:
             text = tokenizer.decode(answer)
-        yield from _news(text, told, None, None, final=isinstance(answer, Hypothesis))
-        told = _sure(text, told, None, None)
+        yield from _delta(text, sent, None, None, final=isinstance(answer, Hypothesis))
+        sent = _stable(text, sent, None, None)
     assert isinstance(answer, Hypothesis), "the last of the steps"
     return answer.finished
 
@@ -343,7 +343,7 @@ def _head(settings: DecodingSettings, prompt: list[int], tokenizer: Decoder) -> 
     )
 
 
-def told_of(text: str, finished: bool) -> str:
+def trimmed(text: str, finished: bool) -> str:
     """The text of an answer: one that was cut may have been cut inside a character, of whose up to
     three bytes nothing is shown.
     """
@@ -376,7 +376,7 @@ def _written(
     stopped = cut_at(text, settings.stop, head)
     score = total / max(1, len(each)) ** settings.length_penalty
     finished = one.finished or stopped != text
-    return Written(told_of(stopped, finished), tokens, total, score, each, finished, unread)
+    return Written(trimmed(stopped, finished), tokens, total, score, each, finished, unread)
 
 
 def _longer(
@@ -409,7 +409,7 @@ def _longer(
         text = cut_at(whole, settings.stop, head)
         score = sum(each) / max(1, len(each)) ** settings.length_penalty
         finished = more[0].finished or text != whole
-        one = Written(told_of(text, finished), tokens, sum(each), score, each, finished, one.unread)
+        one = Written(trimmed(text, finished), tokens, sum(each), score, each, finished, one.unread)
     return one
 
 
@@ -420,7 +420,7 @@ def _left(settings: DecodingSettings, new: int, written: int) -> DecodingSetting
     )
 
 
-def _sure(text: str, told: str, stops: Sequence[str] | None, head: str | None) -> str:
+def _stable(text: str, sent: str, stops: Sequence[str] | None, head: str | None) -> str:
     """What can be told of `text`: no half character, nothing that may turn out to be a stop string
     or to stand before a dedent.
     """
@@ -431,12 +431,12 @@ def _sure(text: str, told: str, stops: Sequence[str] | None, head: str | None) -
             if text.endswith(stop[:size]):
                 text = text[:-size]
                 break
-    return text if len(text) > len(told) else told
+    return text if len(text) > len(sent) else sent
 
 
-def _news(
-    text: str, told: str, stops: Sequence[str] | None, head: str | None, final: bool
+def _delta(
+    text: str, sent: str, stops: Sequence[str] | None, head: str | None, final: bool
 ) -> Iterator[str]:
-    whole = cut_at(text, stops, head) if final else _sure(text, told, stops, head)
-    if len(whole) > len(told):
-        yield whole[len(told) :]
+    whole = cut_at(text, stops, head) if final else _stable(text, sent, stops, head)
+    if len(whole) > len(sent):
+        yield whole[len(sent) :]

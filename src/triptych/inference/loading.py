@@ -17,7 +17,7 @@ from ..runs.sizes import refuse_unlike
 from ..tasks.specs import TASKS
 from ..training.precision import choose_device, choose_precision
 from ..training.settings import TrainingSettings
-from ..training.transfer import referred
+from ..training.transfer import with_teacher
 from .heads import head_of
 from .predictor import Device, Precision, Predictor
 
@@ -51,8 +51,8 @@ def load(
             f"{where} has options that a run for {config.task} does not have ({problem}). Copy it "
             "again."
         ) from None
-    if task.referred is not None:
-        task = referred(
+    if task.with_teacher is not None:
+        task = with_teacher(
             task,
             str(config.options["reference"]),
             TrainingSettings(precision="float32", device=device),

@@ -272,7 +272,7 @@ class Predictor:
                 f"A run for {self.task.name} does not write on from a prompt. Use predict."
             )
         prompt, context = one.inputs["target"].tolist(), self.task.options["context"]
-        if isinstance(one.about, fill_in.Sides):
+        if isinstance(one.metadata, fill_in.Sides):
             prompt, settings, unread = fill_in.ready(one, settings, context)
         else:
             unread = len(prompt) - len(fitting(prompt, settings.max_length or NEW_TOKENS, context))

@@ -286,13 +286,13 @@ class SearchIndex:
         question: str,
         count: int = TOP,
         settings: DecodingSettings | None = None,
-        told: Callable[[int], object] | None = None,
+        on_truncated: Callable[[int], object] | None = None,
     ) -> list[Hit]:
         """The reader's answers over the `count` best passages, the likeliest first; none where it
         finds none.
 
-        A passage whose share is nothing is not read. told: is given how many tokens of the question
-        were not seen.
+        A passage whose share is nothing is not read. on_truncated: called with the number of tokens
+        of the question that were not seen.
         """
         from ..data.example import Example
 
@@ -309,8 +309,8 @@ class SearchIndex:
             for passage, _ in shared
         ]
         predictions = list(reader.answer(examples, settings))
-        if told is not None:
-            told(max(one.truncated_input_tokens for one in predictions))
+        if on_truncated is not None:
+            on_truncated(max(one.truncated_input_tokens for one in predictions))
         hits: dict[tuple[str, int, int], Hit] = {}
         for (passage, share), one in zip(shared, predictions, strict=True):
             if not one.text:

@@ -16,7 +16,7 @@ from ..decoding.generate import search
 from ..decoding.hypothesis import Step
 from ..decoding.settings import DecodingSettings
 from ..decoding.writing import write
-from .trace import MOST_BYTES, Pieces, label_of, told_apart
+from .trace import MOST_BYTES, Pieces, distinct_labels, label_of
 
 ROOT = -1
 
@@ -200,7 +200,7 @@ def _apart(tokenizer: Pieces, branches: Sequence[Branch]) -> list[Branch]:
         labels |= dict(
             zip(
                 several,
-                told_apart([branches[place].label for place in several], texts),
+                distinct_labels([branches[place].label for place in several], texts),
                 strict=True,
             )
         )

@@ -111,7 +111,7 @@ def span_score(logits: Tensor, encoded: Encoded, *, passage: str, longest: int) 
     for score, start, end in zip(scores, starts, ends, strict=True):
         if score == float("-inf"):
             break
-        offsets, first = encoded.about.offsets, encoded.about.first
+        offsets, first = encoded.metadata.offsets, encoded.metadata.first
         low, high = trimmed(passage, int(offsets[start - first, 0]), int(offsets[end - first, 1]))
         if low < high:
             return Scored(chances[0, start, 0] + chances[0, end, 1], "answer", passage[low:high])
@@ -165,7 +165,7 @@ def filling_score(output: Any, encoded: Encoded, *, tokenizer: Tokenizer) -> Sco
     """
     chances = output.logits.float().log_softmax(-1)  # (K, V)
     chosen, names = [], []
-    for row, place in zip(chances.detach(), encoded.about, strict=True):
+    for row, place in zip(chances.detach(), encoded.metadata, strict=True):
         likeliest = row.topk(min(CANDIDATES, len(row))).indices.tolist()
         rank, text = next(
             fitting(likeliest, place, tokenizer), (0, tokenizer.decode(likeliest[:1]))

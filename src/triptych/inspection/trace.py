@@ -231,13 +231,13 @@ def labels_at(tokenizer: Pieces, numbers: Sequence[int], before: str = "") -> li
     """What to print for tokens that may stand at one place after the text `before`: of those that
     would look alike spaces are shown.
     """
-    return told_apart(
+    return distinct_labels(
         [label_of(tokenizer, number, before) for number in numbers],
         [tokenizer.decode([number]) for number in numbers],
     )
 
 
-def told_apart(labels: Sequence[str], texts: Sequence[str]) -> list[str]:
+def distinct_labels(labels: Sequence[str], texts: Sequence[str]) -> list[str]:
     """`labels`; where several are the same, those whose text begins with a space have a mark for
     it.
     """

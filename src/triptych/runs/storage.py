@@ -51,8 +51,8 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(size)) if size <= path.stat().st_size - 8 else {}
         shapes = {
-            name: tuple(int(one) for one in about["shape"])
-            for name, about in header.items()
+            name: tuple(int(one) for one in info["shape"])
+            for name, info in header.items()
             if name != "__metadata__"
         }
         return (
@@ -106,11 +106,11 @@ def parsed(text: str, path: Path | str, way_out: str) -> Any:
 
 
 def write_tensors(
-    path: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """A safetensors file, whole or not at all. about: its metadata."""
+    """A safetensors file, whole or not at all."""
     with whole(path) as aside:
-        save_tensors(aside, tensors, about)
+        save_tensors(aside, tensors, metadata)
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -174,7 +174,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def save_tensors(
-    path: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
     """Write a safetensors file where it stands; what the disk refuses is an OSError."""
     from safetensors import SafetensorError
@@ -184,7 +184,7 @@ def save_tensors(
         save_file(
             {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()},
             path,
-            about,
+            metadata,
         )
         path.chmod(path.parent.stat().st_mode & 0o666)  # the library lets nobody else read it
     except SafetensorError as error:  # the library wraps what the system says into its own text

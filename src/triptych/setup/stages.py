@@ -49,11 +49,11 @@ from ..training.resuming import (
 from ..training.trainer import train
 from ..training.transfer import (
     adapt_with,
-    referred,
     refuse_other_reference,
     shape_from,
     start_from,
     taught,
+    with_teacher,
 )
 from .summary import describe, facts, refuse_oversized
 
@@ -146,7 +146,7 @@ def prepare(
     if not dry and processes.leads and out.is_dir():
         _refuse_held(out, resume)
     recipe = dataclasses.replace(
-        recipe, data=resolved(recipe.data, recipe.build_task().cut is not None)
+        recipe, data=resolved(recipe.data, recipe.build_task().encode_ids is not None)
     )
     before = Run(out) if resume and (out / "config.json").is_file() else None
     if before is not None:
@@ -155,7 +155,7 @@ def prepare(
     elif resume:
         tell(f"There is nothing to resume in {out}; training starts anew.")
     task = recipe.build_task()
-    if task.referred is not None and recipe.model.start is None:
+    if task.with_teacher is not None and recipe.model.start is None:
         raise UsageError(
             f"{task.name.capitalize()} tuning changes a run that can chat: name it with "
             "model.start (--model.start RUN)."
@@ -246,8 +246,8 @@ def _labels(
     resumed run's must be the same.
     """
     labels = task.prepare(examples)
-    if task.adopt is not None and origin is not None:
-        labels = task.adopt(labels, origin.read_labels(), Tokenizers.load(origin.path))
+    if task.inherit_labels is not None and origin is not None:
+        labels = task.inherit_labels(labels, origin.read_labels(), Tokenizers.load(origin.path))
     if before is not None and before.read_labels() != labels:
         raise RunError(
             f"The data of {before.path} has changed since it was trained: its labels differ. "
@@ -384,8 +384,8 @@ def _encoder(
 
     def encode(epoch: int, index: int) -> list[Encoded]:
         generator = np.random.default_rng((seed, epoch, index))
-        if drawing is None and task.redraw is not None:
-            return task.redraw(encoded[index], tokenizers, generator)
+        if drawing is None and task.remask is not None:
+            return task.remask(encoded[index], tokenizers, generator)
         drawn = tokenizers if drawing is None else drawing.tokenizers(generator)
         pieces = task.encode(examples[index], drawn, labels, "train", generator)
         for one in pieces:
@@ -498,10 +498,10 @@ def _model(
     if recipe.training.teacher is not None:
         task = taught(task, recipe.training, tokenizers, labels, config)
         tell(f"The teacher is {recipe.training.teacher}.")
-    if task.referred is not None:
+    if task.with_teacher is not None:
         path = task.options.get("reference") or table.start or ""
         refuse_other_reference(path, tokenizers)
-        task = referred(task, path, recipe.training)
+        task = with_teacher(task, path, recipe.training)
     torch.manual_seed(recipe.training.seed)
     model, head = build(config), task.head(config, labels)
     # else a checkpoint holds the weights
@@ -519,8 +519,8 @@ def _model(
         )
     if table.lora_rank is not None:
         tell(adapt_with(model, table.lora_rank, table.lora_alpha, table.lora_targets))
-    if task.survey is not None:
-        task.survey(head, encoded)
+    if task.fit_head is not None:
+        task.fit_head(head, encoded)
     return config, task, model, head
 
 

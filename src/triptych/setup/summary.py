@@ -123,8 +123,8 @@ def facts(prepared: Prepared, progress: Progress) -> CardFacts:
     validations = [line for line in lines if line.get("split") == "validation"]
     best = next((line for line in reversed(validations) if line.get("best")), {})
     if recipe.data.set is not None:
-        about = catalog.entry(recipe.data.set)
-        data = [f"{about.name}: {about.description}", f"Licence of the data: {about.licence}"]
+        entry = catalog.entry(recipe.data.set)
+        data = [f"{entry.name}: {entry.description}", f"Licence of the data: {entry.licence}"]
     else:
         files = recipe.data.train
         data = [f"Own files: {files if isinstance(files, str) else ', '.join(files or ())}"]

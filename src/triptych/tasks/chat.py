@@ -55,7 +55,7 @@ def build(options: Mapping[str, Any]) -> Task:
             prepare=partial(prepare, forms=forms),
             encode=partial(encode, context=chosen["context"]),
             loss=partial(loss, plain=plain.loss),
-            adopt=partial(adopt, explicit=explicit),
+            inherit_labels=partial(inherit_labels, explicit=explicit),
             score=score,
         ),
         chosen["context"],
@@ -73,7 +73,7 @@ def conversing(plain: Task, task: Task, context: int) -> Task:
         draws=False,
         empty=False,
         window=None,
-        cut=None,
+        encode_ids=None,
     )
 
 
@@ -114,7 +114,9 @@ def prepare(examples: Sequence[Example], forms: Mapping[str, str]) -> Labels:
     return {"template": dict(forms), "tags": Template(forms).tags, "roles": sorted(roles)}
 
 
-def adopt(labels: Labels, started: Labels, tokenizers: Tokenizers, explicit: bool) -> Labels:
+def inherit_labels(
+    labels: Labels, started: Labels, tokenizers: Tokenizers, explicit: bool
+) -> Labels:
     """The template of the run that it starts from; of one that has none, text, where its tokenizer
     lacks the marks.
     """
@@ -149,12 +151,12 @@ def encode(
     context: int,
 ) -> list[Encoded]:
     """To learn from: windows of whole turns, told the assistant's words and ends; `unseen` of the
-    last says how many of these no window has room for. In use: the turns to answer; `about` says
+    last says how many of these no window has room for. In use: the turns to answer; `metadata` says
     how many tokens were left out of them. Nothing is drawn.
     """
     conversation = turned(example, tokenizers, labels, context)
     if purpose == "train":
-        windows = [told(*window) for window in conversation.windows()]
+        windows = [encode_window(*window) for window in conversation.windows()]
         for last in windows[-1:]:
             said = sum(len(turn.content) + 1 for turn in conversation.turns if turn.learnt)
             last.unseen = said - sum(one.weight for one in windows)
@@ -165,10 +167,10 @@ def encode(
             "is nothing to answer."
         )
     ids, unread = conversation.prompt()
-    return [Encoded({"target": np.array(ids, dtype=np.int64)}, about=unread)]
+    return [Encoded({"target": np.array(ids, dtype=np.int64)}, metadata=unread)]
 
 
-def told(ids: Sequence[int], words: Sequence[int]) -> Encoded:
+def encode_window(ids: Sequence[int], words: Sequence[int]) -> Encoded:
     """words: what is told at each place, or NONE."""
     wanted = np.array(words, dtype=np.int64)
     learnt = wanted != NONE
@@ -220,7 +222,7 @@ def answer(
     """
     found = write(model, head, batch, settings, tokenizers)
     return [
-        [replace(one, unread=one.unread + (encoded.about or 0)) for one in several]
+        [replace(one, unread=one.unread + (encoded.metadata or 0)) for one in several]
         for encoded, several in zip(batch.encoded, found, strict=True)
     ]
 

@@ -77,7 +77,7 @@ def build(options: Mapping[str, Any]) -> Task:
         calibrate=partial(calibrate, kind=kind)
         if chosen["calibrate"] and kind != "value"
         else None,
-        survey=survey,
+        fit_head=fit_head,
     )
 
 
@@ -212,7 +212,7 @@ def encode(
         inputs = {"source": np.concatenate(([tokenizer.begin_id], *parts)).astype(np.int64)}
         if options["pair"]:
             inputs["segments"] = np.repeat(np.arange(2), (len(parts[0]) + 1, len(parts[1])))
-        found.append(Encoded(inputs, dict(targets), about=max(1, sum(map(len, window)))))
+        found.append(Encoded(inputs, dict(targets), metadata=max(1, sum(map(len, window)))))
     return found
 
 
@@ -262,7 +262,7 @@ def head(config: Any, labels: Labels, options: Mapping[str, Any] = OPTIONS) -> A
     )
 
 
-def survey(head: Any, encoded: Sequence[list[Encoded]]) -> None:
+def fit_head(head: Any, encoded: Sequence[list[Encoded]]) -> None:
     """Set how heavy each token is where two texts are compared: log((1 + N) / (1 + texts that have
     it)), of begin and end nothing.
     """
@@ -322,7 +322,7 @@ def answer(
         logits = (output.logits / output.temperature.float()).cpu().numpy().astype(float)
     thresholds = head.thresholds.float().cpu().numpy()
     return [
-        (one.about, row, head.names, thresholds, head.scale)
+        (one.metadata, row, head.names, thresholds, head.scale)
         for one, row in zip(batch.encoded, logits, strict=True)
     ]
 
@@ -457,7 +457,7 @@ def calibrate(model: Any, head: Any, batches: Sequence[Batch], kind: str = "labe
             output_of(model, head, inputs).logits.cpu().numpy().astype(float),
             strict=True,
         ):
-            rows.setdefault(one.index, []).append((one.about, logits, one.targets[kind]))
+            rows.setdefault(one.index, []).append((one.metadata, logits, one.targets[kind]))
     kept = [row for row in rows.values() if kind == "labels" or row[0][2][0] >= 0]
     if len(kept) < FEWEST:
         return (

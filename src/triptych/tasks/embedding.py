@@ -85,7 +85,7 @@ def encode(
     window: int,
     stride: int,
 ) -> list[Encoded]:
-    """Windows of `[begin] text [end]` that share `stride` tokens. about: a weight for each of a
+    """Windows of `[begin] text [end]` that share `stride` tokens. metadata: a weight for each of a
     window's tokens (S,), one over the windows that it stands in, so that all weights of a text add
     up to its N + 2 tokens. Raises DataError where there is no text.
     """
@@ -105,7 +105,7 @@ def encode(
             np.int64
         )
         weights = 1 / np.concatenate(([len(places)], often[first:last], [len(places)]))
-        found.append(Encoded({"source": source}, about=weights.astype(np.float32)))
+        found.append(Encoded({"source": source}, metadata=weights.astype(np.float32)))
     return found
 
 
@@ -144,12 +144,13 @@ def answer(
     with torch.inference_mode():
         states = model(source=batch.inputs["source"], source_lengths=lengths)
         # (N,)
-        weights = torch.from_numpy(np.concatenate([one.about for one in batch.encoded])).to(
+        weights = torch.from_numpy(np.concatenate([one.metadata for one in batch.encoded])).to(
             states.device
         )
         vectors = pooled(states, lengths, pooling, weights).cpu().numpy()
     return [
-        (vector, float(one.about.sum())) for vector, one in zip(vectors, batch.encoded, strict=True)
+        (vector, float(one.metadata.sum()))
+        for vector, one in zip(vectors, batch.encoded, strict=True)
     ]
 
 

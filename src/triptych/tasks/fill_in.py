@@ -48,17 +48,17 @@ def windows(
     As for plain windows the first is shorter by chance. What follows a rearranged window is told
     anew from its last token on.
     """
-    told, place, found = len(ids) - 1, 0, []
-    last_of_text = told if ids[-1] == tokenizer.end_id else told + 1
-    room = int(generator.integers(1, context + 1)) if told > context else context
-    while place < told:
+    length, place, found = len(ids) - 1, 0, []
+    last_of_text = length if ids[-1] == tokenizer.end_id else length + 1
+    room = int(generator.integers(1, context + 1)) if length > context else context
+    while place < length:
         made = (
             rearranged(ids[place + 1 : last_of_text], tokenizer, room, generator)
             if generator.random() < share
             else None
         )
         if made is None:
-            last = min(place + room, told)
+            last = min(place + room, length)
             found.append(
                 Encoded({"target": ids[place:last]}, {"tokens": ids[place + 1 : last + 1]})
             )
@@ -113,12 +113,12 @@ class Sides(NamedTuple):
 
 
 def asked(prefix: Sequence[int], suffix: Sequence[int], tokenizer: Tokenizer) -> Encoded:
-    """The beginning of such a window, up to where the middle is to be written; `about` holds the
+    """The beginning of such a window, up to where the middle is to be written; `metadata` holds the
     lengths of both sides.
     """
     marks = sentinels(tokenizer)
     ids = np.array([marks[0], *prefix, marks[1], *suffix, marks[2]], dtype=np.int64)
-    return Encoded({"target": ids}, about=Sides(len(prefix), len(suffix)))
+    return Encoded({"target": ids}, metadata=Sides(len(prefix), len(suffix)))
 
 
 def ready(one: Encoded, settings: Any, context: int) -> tuple[list[int], Any, int]:
@@ -127,7 +127,7 @@ def ready(one: Encoded, settings: Any, context: int) -> tuple[list[int], Any, in
     The middle may have half a context. Of a prefix too long the end is kept, of a suffix too long
     the beginning, of both half the room.
     """
-    ids, (before, after) = one.inputs["target"].tolist(), one.about
+    ids, (before, after) = one.inputs["target"].tolist(), one.metadata
     new = max(1, min(settings.max_length or NEW_TOKENS, context // 2))
     room = max(2, context - new - len(SENTINELS))
     kept_after = min(after, max(room - before, room // 2))

@@ -108,7 +108,7 @@ def build(options: Mapping[str, Any]) -> Task:
         by_losses=True,
         empty=True,
         window=context if documents == "together" else None,
-        cut=partial(cut, context=context, documents=documents, share=float(share)),
+        encode_ids=partial(encode_ids, context=context, documents=documents, share=float(share)),
     )
 
 
@@ -147,7 +147,7 @@ def encode(
             ]
         prompt = np.array(tokenizer.prompt(example.text), dtype=np.int64)
         return [Encoded({"target": prompt})]
-    return cut(
+    return encode_ids(
         ids.of(example, tokenizers),
         tokenizers,
         generator,
@@ -157,7 +157,7 @@ def encode(
     )
 
 
-def cut(
+def encode_ids(
     found: np.ndarray,
     tokenizers: Tokenizers,
     generator: np.random.Generator | None = None,
@@ -235,10 +235,12 @@ def answer(
     from ..decoding.writing import write
 
     between = [
-        place for place, one in enumerate(batch.encoded) if isinstance(one.about, fill_in.Sides)
+        place for place, one in enumerate(batch.encoded) if isinstance(one.metadata, fill_in.Sides)
     ]
     plain = [
-        place for place, one in enumerate(batch.encoded) if not isinstance(one.about, fill_in.Sides)
+        place
+        for place, one in enumerate(batch.encoded)
+        if not isinstance(one.metadata, fill_in.Sides)
     ]
     found: list[Any] = [None] * len(batch.encoded)
     for places, sides in ((plain, False), (between, True)):

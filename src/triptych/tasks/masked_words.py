@@ -120,7 +120,7 @@ def build(options: Mapping[str, Any]) -> Task:
         read=read,
         score=score,
         draws=True,
-        redraw=partial(redraw, dials=dials),
+        remask=partial(remask, dials=dials),
         windows=True,
         by_losses=True,
     )
@@ -169,7 +169,7 @@ def encode(
     return found
 
 
-def redraw(
+def remask(
     pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.Generator, *, dials: Dials
 ) -> list[Encoded]:
     """The same windows with other places hidden."""
@@ -177,7 +177,7 @@ def redraw(
     for one in pieces:
         ids = one.inputs["source"].copy()
         ids[one.inputs["masked"] == 1] = one.targets["tokens"]
-        drawn = hide(ids[1:-1], one.about, tokenizers.source, dials, generator)
+        drawn = hide(ids[1:-1], one.metadata, tokenizers.source, dials, generator)
         found.append(replace(drawn, index=one.index))
     return found
 
@@ -203,7 +203,7 @@ def hide(ids: np.ndarray, units: np.ndarray | None, tokenizer: Tokenizer, dials:
     )
     masked = np.zeros(len(ids) + 2, dtype=np.int64)
     masked[1 + places] = 1
-    return Encoded({"source": source, "masked": masked}, {"tokens": ids[places]}, about=units)
+    return Encoded({"source": source, "masked": masked}, {"tokens": ids[places]}, metadata=units)
 
 
 def even_cuts(length: int, window: int) -> list[tuple[int, int]]:
@@ -323,7 +323,7 @@ def score(
 
 
 def _marked(example: Example, tokenizer: Tokenizer, window: int) -> list[Encoded]:
-    """Windows with a marked place in each; about: its Places, in order. A place stands as far
+    """Windows with a marked place in each; metadata: its Places, in order. A place stands as far
     inside its window as can be.
     """
     text, mask = example.text or "", tokenizer.mask_id
@@ -353,7 +353,7 @@ def _marked(example: Example, tokenizer: Tokenizer, window: int) -> list[Encoded
         masked[[1 + place - first for place in inside]] = 1
         source = np.array([tokenizer.begin_id, *own, tokenizer.end_id], dtype=np.int64)
         found.append(
-            Encoded({"source": source, "masked": masked}, about=[places[place] for place in inside])
+            Encoded({"source": source, "masked": masked}, metadata=[places[i] for i in inside])
         )
     return found
 
@@ -370,7 +370,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     rows = iter(zip(best.values.tolist(), best.indices.tolist(), strict=True))
     most, tokenizer = max(FILLINGS, settings.n_best), tokenizers.source
     return [
-        [(place, _fillings(*next(rows), place, tokenizer, most)) for place in one.about]
+        [(place, _fillings(*next(rows), place, tokenizer, most)) for place in one.metadata]
         for one in batch.encoded
     ]
 

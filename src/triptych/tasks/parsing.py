@@ -248,7 +248,7 @@ def _encoded(part: Part, pieces: Sequence[Sequence[int]], tokenizer: Tokenizer) 
             "source": np.array(source, dtype=np.int64),
             "word_starts": np.array(starts, dtype=np.int64),
         },
-        about=part,
+        metadata=part,
     )
 
 
@@ -327,7 +327,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
         last = first + len(tree)
         found.append(
             Parsed(
-                one.about,
+                one.metadata,
                 tree,
                 [names[k] for k in chosen[first:last]],
                 [head.upos_names[k] for k in upos[first:last]],

@@ -56,10 +56,10 @@ def build(options: Mapping[str, Any]) -> Task:
             needs=("messages", "chosen", "rejected"),
             prepare=prepare,
             encode=partial(encode, context=context),
-            adopt=adopt,
+            inherit_labels=inherit_labels,
             loss=partial(loss, beta=float(beta), reference=None),
             score=score,
-            referred=lambda reference: replace(
+            with_teacher=lambda reference: replace(
                 build(chosen), loss=partial(loss, beta=float(beta), reference=reference)
             ),
         ),
@@ -78,7 +78,7 @@ def prepare(examples: Sequence[Example]) -> Labels:
     }
 
 
-def adopt(labels: Labels, started: Labels, tokenizers: Tokenizers) -> Labels:
+def inherit_labels(labels: Labels, started: Labels, tokenizers: Tokenizers) -> Labels:
     """The template of the run that it starts from. Raises UsageError where that has none."""
     if "template" not in started:
         raise UsageError(
@@ -120,7 +120,7 @@ def encode(
         name: np.concatenate([one.inputs[name] for one in sides]) for name in ("target", "learnt")
     }
     sizes = [np.array([one.weight], dtype=np.int64) for one in sides]
-    unseen = (asked.about or 0) + sum(one.unseen for one in sides)
+    unseen = (asked.metadata or 0) + sum(one.unseen for one in sides)
     return [
         Encoded(
             {**inputs, "target_lengths": np.array([one.length for one in sides], dtype=np.int64)},
@@ -147,7 +147,7 @@ def _answered(
     (turn,) = chat.turned(said, tokenizers, labels, context).turns
     ids, words = list(prompt), [NONE] * len(prompt)
     put(ids, words, replace(turn, lead=[], after=[]), tokenizers.target.end_id)
-    found = chat.told(ids[:context], words[:context])
+    found = chat.encode_window(ids[:context], words[:context])
     found.unseen = len(turn.content) + 1 - found.weight
     return found
 

@@ -153,13 +153,13 @@ def encode(
         segments = np.ones(len(source), dtype=np.int64)
         segments[:first] = 0
         segments[first : first + len(inside)] += levels[start : start + room]
-        about = Window(
+        metadata = Window(
             first,
             offsets[start : start + room] if purpose == "use" else None,
             unseen,
             bool(example.answers),
         )
-        found.append(Encoded({"source": source, "segments": segments}, about=about))
+        found.append(Encoded({"source": source, "segments": segments}, metadata=metadata))
         if purpose == "train":
             place = _place(gold, start, len(inside), first)
             found[-1].targets = {"start": np.array([place[0]]), "end": np.array([place[1]])}

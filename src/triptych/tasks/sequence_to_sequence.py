@@ -251,12 +251,12 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
     """A source is never cut into windows, so there is one raw result: its n best."""
-    from ..decoding.writing import told_of
+    from ..decoding.writing import trimmed
 
     assert len(raw) == 1, "a source has one raw result"
     best, *others = [
         Prediction(
-            text=told_of(tokenizers.target.decode(one.tokens), one.finished),
+            text=trimmed(tokenizers.target.decode(one.tokens), one.finished),
             score=one.score,
             log_probability=one.log_probability,
             tokens=one.tokens,

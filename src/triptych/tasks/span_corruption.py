@@ -86,7 +86,7 @@ def build(options: Mapping[str, Any]) -> Task:
         encode=partial(encode, dials=dials),
         score=partial(score, dials=dials),
         draws=True,
-        redraw=partial(redraw, dials=dials),
+        remask=partial(remask, dials=dials),
         by_losses=True,
         **(
             slots({})
@@ -125,8 +125,8 @@ def encode(
     *,
     dials: Dials,
 ) -> list[Encoded]:
-    """Windows of a text with runs hidden; `about` keeps the window as it was. A text of one token
-    has nothing to go by, so no window.
+    """Windows of a text with runs hidden; `metadata` keeps the window as it was. A text of one
+    token has nothing to go by, so no window.
     """
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
@@ -140,12 +140,12 @@ def encode(
     return [corrupt(one, tokenizer, dials, generator) for one in windows]
 
 
-def redraw(
+def remask(
     pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.Generator, *, dials: Dials
 ) -> list[Encoded]:
     """The same windows with other runs hidden."""
     return [
-        replace(corrupt(one.about, tokenizers.source, dials, generator), index=one.index)
+        replace(corrupt(one.metadata, tokenizers.source, dials, generator), index=one.index)
         for one in pieces
     ]
 
@@ -178,7 +178,7 @@ def corrupt(
         "target": np.array([tokenizer.begin_id, *target], dtype=np.int64),
     }
     return Encoded(
-        inputs, {"tokens": np.array([*target, tokenizer.end_id], dtype=np.int64)}, about=ids
+        inputs, {"tokens": np.array([*target, tokenizer.end_id], dtype=np.int64)}, metadata=ids
     )
 
 
@@ -295,7 +295,7 @@ def score(
 ) -> Scores:
     """loss (nats per target token, sentinels counted) and perplexity."""
     found = with_loss(losses)
-    told = (
+    which = (
         "all tokens" if dials.target == "whole" else "the tokens of hidden runs and their sentinels"
     )
-    return Scores(found, dict.fromkeys(found, f"over {told}, by a fixed draw of each window"))
+    return Scores(found, dict.fromkeys(found, f"over {which}, by a fixed draw of each window"))

@@ -99,18 +99,18 @@ def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> li
     scores, starts, ends = (values.tolist() for values in best_spans(chances, longest, PER_WINDOW))
     found = []
     for row, one in enumerate(batch.encoded):
-        about: Window = one.about
-        assert about.offsets is not None, "windows that are answered know their characters"
+        metadata: Window = one.metadata
+        assert metadata.offsets is not None, "windows that are answered know their characters"
         spans = [
             (
                 value,
-                int(about.offsets[start - about.first, 0]),
-                int(about.offsets[end - about.first, 1]),
+                int(metadata.offsets[start - metadata.first, 0]),
+                int(metadata.offsets[end - metadata.first, 1]),
             )
             for value, start, end in zip(scores[row], starts[row], ends[row], strict=True)
             if value > -math.inf
         ]
-        found.append(Found(spans, none[row], threshold, about.unseen))
+        found.append(Found(spans, none[row], threshold, metadata.unseen))
     return found
 
 
@@ -177,7 +177,7 @@ def fit_threshold(model: Any, head: Any, batches: Sequence[Batch], longest: int)
         chances = log_probabilities(logits, batch.inputs["source_lengths"])
         scores, starts, ends = best_spans(chances, longest, 1)
         for row, (index, one) in enumerate(zip(batch.examples, batch.encoded, strict=True)):
-            answerable[index] = one.about.answerable
+            answerable[index] = one.metadata.answerable
             none[index] = min(none.get(index, math.inf), float(chances[row, 0].sum()))
             wanted = int(one.targets["start"][0]), int(one.targets["end"][0])
             overlap = (

@@ -235,9 +235,8 @@ def encode(
             targets["tags"] = np.array(
                 [names.get(tag, -1) for tag in tags[first:last]], dtype=np.int64
             )
-        found.append(
-            Encoded(inputs, targets, about=Place(first, last, words, unseen if first == 0 else 0))
-        )
+        place = Place(first, last, words, unseen if first == 0 else 0)
+        found.append(Encoded(inputs, targets, metadata=place))
     return found
 
 
@@ -370,7 +369,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     chain = Chain(*parts) if learnt else None
     cuts = np.cumsum(output.words.tolist())[:-1]
     return [
-        Raw(one, encoded.about, chain, head.labels)
+        Raw(one, encoded.metadata, chain, head.labels)
         for one, encoded in zip(np.split(scores, cuts), batch.encoded, strict=True)
     ]
 

@@ -107,25 +107,24 @@ class Task:
     answer(model, head, batch, decoding settings, tokenizers) -> one raw result for each Encoded of
     the batch. read(raw results of one Example, Example, tokenizers) -> Prediction; merges windows.
     score(predictions, examples, losses) -> Scores; the task's first metric stands first. losses:
-    means of the loss slot's sums. redraw(encoded pieces of an Example, tokenizers, generator) ->
+    means of the loss slot's sums. remask(encoded pieces of an Example, tokenizers, generator) ->
     the same drawn anew, so that a text is cut into subwords once.
         Optional.
-    cut(ids of a text with begin and end, tokenizers, generator) -> Encoded, as `encode` does once a
-    text is ids: a task that has it
+    encode_ids(ids of a text with begin and end, tokenizers, generator) -> Encoded, as `encode` does
+    once a text is ids: a task that has it
         can read sets larger than memory from shards of ids. Optional.
     empty: an empty input has an answer (a text that is written from its beginning).
     window: texts are joined, one after the other, and cut into windows of so many tokens.
-    by_losses: scored by its losses alone, so an evaluation answers nothing. adopt(labels, labels of
-    the run that a training starts from, its tokenizers) -> labels: what is taken over from there,
-    like a
-        chat's template. Optional.
+    by_losses: scored by its losses alone, so an evaluation answers nothing.
+    inherit_labels(labels, labels of the run that a training starts from, its tokenizers) -> labels:
+        what is taken over from there, like a chat's template. Optional.
     check(encoded pieces of each training example, tokenizers): raises, before training, where what
     must be learnt is not there.
         Optional.
-    survey(head, encoded pieces of each training example): sets buffers of a new head from the
+    fit_head(head, encoded pieces of each training example): sets buffers of a new head from the
     training data, like how rare a token
         is. Optional.
-    referred(frozen model) -> the task with that model's answers in its loss: the run that a
+    with_teacher(frozen model) -> the task with that model's answers in its loss: the run that a
     training starts from. Optional. calibrate(model, head, batches of the development data) -> what
     was set, in a sentence: sets buffers of the head, like a
         temperature, once training has ended. Optional.
@@ -151,12 +150,14 @@ class Task:
     window: int | None = None
     empty: bool = False
     calibrate: Callable[[Any, Any, Sequence[Batch]], str | None] | None = None
-    adopt: Callable[[Labels, Labels, Tokenizers], Labels] | None = None
+    inherit_labels: Callable[[Labels, Labels, Tokenizers], Labels] | None = None
     check: Callable[[Sequence[list[Encoded]], Tokenizers], None] | None = None
-    survey: Callable[[Any, Sequence[list[Encoded]]], None] | None = None
-    referred: Callable[[Any], Task] | None = None
-    cut: Callable[[np.ndarray, Tokenizers, np.random.Generator | None], list[Encoded]] | None = None
-    redraw: Callable[[list[Encoded], Tokenizers, np.random.Generator], list[Encoded]] | None = None
+    fit_head: Callable[[Any, Sequence[list[Encoded]]], None] | None = None
+    with_teacher: Callable[[Any], Task] | None = None
+    encode_ids: (
+        Callable[[np.ndarray, Tokenizers, np.random.Generator | None], list[Encoded]] | None
+    ) = None
+    remask: Callable[[list[Encoded], Tokenizers, np.random.Generator], list[Encoded]] | None = None
 
     @property
     def input(self) -> str:

@@ -145,31 +145,31 @@ class Conversation:
             turns.pop()
         while first < len(turns):
             ids = [*self.head, *_last(turns[:first], self.context // 2 - len(self.head))[0]]
-            told, begun = [NONE] * len(ids), first
+            targets, begun = [NONE] * len(ids), first
             while first < len(turns) and (
                 first == begun or len(ids) + len(turns[first]) <= self.context
             ):
-                put(ids, told, turns[first], self.end)
+                put(ids, targets, turns[first], self.end)
                 first += 1
             if first < len(turns) and not turns[first - 1].learnt and first - begun > 1:
                 first -= 1  # a question goes with its answer
-            if any(one != NONE for one in told[: self.context]):
-                found.append((ids[: self.context], told[: self.context]))
+            if any(one != NONE for one in targets[: self.context]):
+                found.append((ids[: self.context], targets[: self.context]))
         return found
 
 
-def put(ids: list[int], told: list[int], turn: Turn, end: int) -> None:
+def put(ids: list[int], targets: list[int], turn: Turn, end: int) -> None:
     """A turn after what is there; of one that is learnt, every word and the end are told at the
     place before.
     """
     ids += turn.lead
-    told += [NONE] * len(turn.lead)
+    targets += [NONE] * len(turn.lead)
     if turn.learnt:
-        told[-1:] = [*turn.content, end]
+        targets[-1:] = [*turn.content, end]
     else:
-        told += [NONE] * len(turn.content)
+        targets += [NONE] * len(turn.content)
     ids += [*turn.content, *turn.after]
-    told += [NONE] * len(turn.after)
+    targets += [NONE] * len(turn.after)
 
 
 def _last(turns: Sequence[Turn], room: int) -> tuple[list[int], int]:

@@ -78,9 +78,9 @@ class World:
         if self.size == 1:
             return seconds, asked
         own = [seconds if self.leads else 0.0, *(float(asked == one) for one in STOPPING)]
-        told = torch.tensor(own, dtype=torch.float64)
-        distributed.all_reduce(told)
-        clock, *counts = told.tolist()
+        sums = torch.tensor(own, dtype=torch.float64)
+        distributed.all_reduce(sums)
+        clock, *counts = sums.tolist()
         signals = [one for one, count in zip(STOPPING, counts, strict=True) if count]
         return clock, signals[0] if signals else None
 
@@ -91,13 +91,13 @@ class World:
         text = json.dumps(value).encode() if self.leads else b""
         length = torch.tensor([len(text)], dtype=torch.int64)
         distributed.broadcast(length, 0)
-        told = (
+        payload = (
             torch.frombuffer(bytearray(text), dtype=torch.uint8)
             if self.leads
             else torch.empty(int(length), dtype=torch.uint8)
         )
-        distributed.broadcast(told, 0)
-        return json.loads(bytes(told.tolist()))
+        distributed.broadcast(payload, 0)
+        return json.loads(bytes(payload.tolist()))
 
     def share_weights(self, tensors: Iterable[Tensor]) -> None:
         """All start from the first process's weights."""

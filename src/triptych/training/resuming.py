@@ -76,8 +76,8 @@ def _marks(data: DataTable, part: str, examples: Sequence[Example]) -> Iterator[
 
 def _mark_of_file(path: Path, streamed: bool) -> Mark:
     if streamed:
-        about = path.stat()
-        return {"bytes": about.st_size, "modified": about.st_mtime_ns}
+        status = path.stat()
+        return {"bytes": status.st_size, "modified": status.st_mtime_ns}
     digest, size = hashlib.sha256(), 0
     with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):

@@ -38,7 +38,7 @@ def begin(data: DataTable, corpus: Corpus, origin: Run | None, task: Task,
         return [
             Example(text=known.decode(shards.ids(0).tolist()), place=shards[0].place)
         ], validation
-    return corpus.survey["train"].kept, validation
+    return corpus.samples["train"].kept, validation
 
 
 def shards(corpus: Corpus, tokenizers: Tokenizers, before: Run | None, dropout: float,
@@ -75,11 +75,13 @@ def cutter(
     found: Shards, task: Task, tokenizers: Tokenizers, seed: int
 ) -> Callable[[int, int], list[Encoded]]:
     """(epoch, index) -> a text's Encoded out of its shard, drawn as if the text lay in memory."""
-    cut = task.cut
-    assert cut is not None, "this task reads no shards"
+    encode_ids = task.encode_ids
+    assert encode_ids is not None, "this task reads no shards"
 
     def encode(epoch: int, index: int) -> list[Encoded]:
-        pieces = cut(found.ids(index), tokenizers, np.random.default_rng((seed, epoch, index)))
+        pieces = encode_ids(
+            found.ids(index), tokenizers, np.random.default_rng((seed, epoch, index))
+        )
         for one in pieces:
             one.index = index
         return pieces

@@ -457,7 +457,7 @@ class Loop:
         )
 
     def _tell(self, event: Event, **more: Any) -> Progress:
-        told = Progress(
+        progress = Progress(
             event, self.state.step, self.state.fraction, self._seconds(), self.state.epoch
         )
-        return replace(told, **more)
+        return replace(progress, **more)

@@ -183,11 +183,11 @@ def taught(
     answer the same questions.
     """
     run = Run.open(settings.teacher or "")
-    about = run.read_config()
-    if about.task != task.name:
+    teacher_config = run.read_config()
+    if teacher_config.task != task.name:
         raise UsageError(
-            f"The teacher {run.path} is a run for {about.task}, and this is one for {task.name}. "
-            "Take one for the same task."
+            f"The teacher {run.path} is a run for {teacher_config.task}, and this is one "
+            f"for {task.name}. Take one for the same task."
         )
     prints = [
         (one.source.fingerprint, one.target.fingerprint)
@@ -202,7 +202,7 @@ def taught(
         raise UsageError(
             f"The teacher {run.path} has other labels than this data. Train both on the same."
         )
-    widths = [_states_width(one) for one in (about.model, config)]
+    widths = [_states_width(one) for one in (teacher_config.model, config)]
     if settings.cosine_weight and widths[0] != widths[1]:
         raise UsageError(
             f"The teacher's states have width {widths[0]} and the student's {widths[1]}, so they "
@@ -227,15 +227,15 @@ def _states_width(config: Config) -> int:
     )
 
 
-def referred(task: Task, path: str, settings: TrainingSettings) -> Task:
+def with_teacher(task: Task, path: str, settings: TrainingSettings) -> Task:
     """`task`, which compares its model with a frozen run, with that run; it is read when it is
     first asked. Its path is saved as the option `reference`, so that a finished run can be
     scored.
     """
-    assert task.referred is not None, f"task {task.name} compares with no other run"
+    assert task.with_teacher is not None, f"task {task.name} compares with no other run"
     frozen = cache(lambda: _teacher(Run.open(path), settings, cast=False))
     return dataclasses.replace(
-        task.referred(lambda inputs: frozen()(inputs)),
+        task.with_teacher(lambda inputs: frozen()(inputs)),
         options={**task.options, "reference": str(path)},
     )
 

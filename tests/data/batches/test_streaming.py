@@ -268,7 +268,7 @@ def test_memory_stays_bounded(
         "".join(f"{number} {line}\n" + "\n" * (number % 9 == 0) for number in range(6_000))
     )
     corpus = Corpus(DataTable(train=str(tmp_path / "a.txt"), stream=True, shard_tokens=5_000))
-    assert sum(len(one.text or "") for one in corpus.survey["train"].kept) <= 50_000
+    assert sum(len(one.text or "") for one in corpus.samples["train"].kept) <= 50_000
     tracemalloc.start()
     try:
         found = corpus.shards(tokenizer)

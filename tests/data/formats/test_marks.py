@@ -86,7 +86,7 @@ def test_marks_in_a_streamed_set(tmp_path: Path) -> None:
     path, said = tmp_path / "a.txt", list[str]()
     path.write_text(f"one\n\n{MARK}two\n", encoding="utf-8")
     corpus = Corpus(DataTable(train=str(path), validation="v", test="t"), said.append)
-    assert [one.text for one in corpus.survey["train"].kept] == ["one", "two"]
+    assert [one.text for one in corpus.samples["train"].kept] == ["one", "two"]
     assert "a byte order mark inside the file (in line 3)" in said[0]
 
 

@@ -73,9 +73,9 @@ def test_gzip_and_tar_read_alike(tmp_path: Path) -> None:
                 ("readme.txt", "no JSON"),
             ):
                 content = json.dumps(values).encode()
-                about = tarfile.TarInfo(member)
-                about.size = len(content)
-                tar.addfile(about, io.BytesIO(content))
+                info = tarfile.TarInfo(member)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
         found = read([str(tmp_path / name)], DataTable())
         assert [one.place.rsplit(":", 1)[1] for one in found] == ["a.json#q1", "z.json#q2"]
 

@@ -165,7 +165,7 @@ def test_of_a_text_that_would_be_held_out_alone_nothing_is(tmp_path: Path) -> No
         DataError,
         match=r"all texts \(1\) fall to what is held out. Name data.validation and data.test",
     ):
-        _ = Corpus(DataTable(train=str(tmp_path / "a.txt"), stream=True)).survey
+        _ = Corpus(DataTable(train=str(tmp_path / "a.txt"), stream=True)).samples
 
 
 def test_of_one_file_as_it_is_written_some_is_held_out(tmp_path: Path) -> None:
@@ -191,8 +191,8 @@ def test_the_union_holds_no_held_out_text(monkeypatch: pytest.MonkeyPatch) -> No
     held = {"validation": ["A dev text!", "shared"], "test": ["a test text"]}
     train = {"war-and-peace": ["prose", "a test text"], "stsb": ["first", "prose"]}
 
-    def load(about: Entry, split: str, *_: object) -> list[Example]:
-        name = about.name
+    def load(entry: Entry, split: str, *_: object) -> list[Example]:
+        name = entry.name
         texts = train[name] if split == "train" else held[split] if name == "stsb" else ["war dev"]
         return [
             Example(
@@ -206,21 +206,21 @@ def test_the_union_holds_no_held_out_text(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(composed, "PRETRAINING_EN", ("war-and-peace", "stsb"))
     for name in composed.PRETRAINING_EN:
         monkeypatch.setitem(composed.PARTS, name, replace(composed.PARTS[name], loader=load))
-    about = composed.TEXTS["pretraining-en"]
+    entry = composed.TEXTS["pretraining-en"]
     said: list[str] = []
-    found = composed.pretraining_en(about, "train", DataTable(), said.append)
+    found = composed.pretraining_en(entry, "train", DataTable(), said.append)
     assert [(one.text, one.place) for one in found] == [
         ("prose", "war-and-peace/f:1"),
         ("first", "stsb/f:1"),
         ("second one", "stsb/f:1"),
     ]
     assert "1 stand in a held-out part" in said[0]
-    assert [one.text for one in composed.pretraining_en(about, "test", DataTable())] == ["war dev"]
+    assert [one.text for one in composed.pretraining_en(entry, "test", DataTable())] == ["war dev"]
 
 
 def test_passages_are_those_of_the_questions_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(about: Entry, split: str, data: DataTable, report: object = None) -> list[Example]:
-        assert (about.name, data.set) == ("jaquad", "jaquad")
+    def load(entry: Entry, split: str, data: DataTable, report: object = None) -> list[Example]:
+        assert (entry.name, data.set) == ("jaquad", "jaquad")
         return [
             Example(question=f"{number}?", passage=f"{split} {number // 2}", place=f"f:{number}")
             for number in range(5)

@@ -208,12 +208,12 @@ def test_a_file_at_hand_is_read_no_further_than_it_should_go(
 
 def test_every_file_of_every_set_has_its_size() -> None:
     """Also held against the files where they are."""
-    for name, about in catalog.entries().items():
-        assert {file.name for file in about.files} == set(catalog_sizes.BYTES.get(name, ())), name
-        for file in about.files if os.environ.get("TRIPTYCH_DATA") else ():
-            path = files.find(about, file)
+    for name, info in catalog.entries().items():
+        assert {file.name for file in info.files} == set(catalog_sizes.BYTES.get(name, ())), name
+        for file in info.files if os.environ.get("TRIPTYCH_DATA") else ():
+            path = files.find(info, file)
             if path is not None and path.suffix != ".gz":
-                assert path.stat().st_size == files.most_bytes(about, file), path
+                assert path.stat().st_size == files.most_bytes(info, file), path
 
 
 def test_a_line_without_end_stops_the_reader(tmp_path: Path) -> None:
@@ -271,16 +271,16 @@ def test_a_member_that_is_mostly_holes_is_refused(tmp_path: Path) -> None:
     """A sparse member: a block in the tar, a terabyte when it is read."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        about = tarfile.TarInfo("a.json")
-        about.size = 512
-        about.pax_headers = {
+        info = tarfile.TarInfo("a.json")
+        info.size = 512
+        info.pax_headers = {
             "GNU.sparse.major": "0",
             "GNU.sparse.minor": "1",
             "GNU.sparse.size": str(1 << 40),
             "GNU.sparse.map": "0,512",
             "GNU.sparse.name": "a.json",
         }
-        tar.addfile(about, io.BytesIO(b" " * 512))
+        tar.addfile(info, io.BytesIO(b" " * 512))
     (tmp_path / "a.tar").write_bytes(buffer.getvalue())
     with pytest.raises(DataError, match=r"a\.json claims 1,099,511,627,776 bytes in a tar of"):
         contents(tmp_path / "a.tar")

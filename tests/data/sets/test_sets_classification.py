@@ -47,9 +47,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
     return Entry("toy", "", "", ("en",), tuple(files), (), ("text", "label"), load)
 
 
-def parts(about: Entry, leaks: str) -> dict[str, list]:
+def parts(entry: Entry, leaks: str) -> dict[str, list]:
     return {
-        part: load(about, part, DataTable(set="toy", leaks=leaks))  # type: ignore[arg-type]
+        part: load(entry, part, DataTable(set="toy", leaks=leaks))  # type: ignore[arg-type]
         for part in ("train", "validation", "test")
     }
 
@@ -87,9 +87,9 @@ def test_a_set_without_the_wanted_field_is_refused() -> None:
 
 
 def test_every_entry_has_its_files_and_address() -> None:
-    for name, about in sets_classification.ENTRIES.items():
-        assert set(LAYOUTS[name].parts.values()) <= {file.name for file in about.files}
-        for file in about.files:
+    for name, entry in sets_classification.ENTRIES.items():
+        assert set(LAYOUTS[name].parts.values()) <= {file.name for file in entry.files}
+        for file in entry.files:
             assert len(file.sha256) == 64 and file.address.startswith(
                 "https://raw.githubusercontent.com/"
             )
@@ -104,8 +104,8 @@ def test_the_real_files_are_the_expected_ones() -> None:
 
 @needs_data
 def test_messages_are_split_by_distinct_text() -> None:
-    about = catalog.entry("sms-spam")
-    found = {part: load(about, part, DataTable(set="sms-spam")) for part in SPLITS}
+    entry = catalog.entry("sms-spam")
+    found = {part: load(entry, part, DataTable(set="sms-spam")) for part in SPLITS}
     keys = [key_of(one) for part in found.values() for one in part]
     assert len(keys) == len(set(keys)) == 5131
     assert {one.label for one in found["test"]} == {"ham", "spam"} and sum(
@@ -115,8 +115,8 @@ def test_messages_are_split_by_distinct_text() -> None:
 
 @needs_data
 def test_repeated_messages_can_be_left_in_and_leak() -> None:
-    about = catalog.entry("sms-spam")
-    found = {part: load(about, part, DataTable(set="sms-spam", leaks="keep")) for part in SPLITS}
+    entry = catalog.entry("sms-spam")
+    found = {part: load(entry, part, DataTable(set="sms-spam", leaks="keep")) for part in SPLITS}
     places = [one.place for part in found.values() for one in part]
     assert len(places) == len(set(places)) == 5574
     learnt = {key_of(one) for one in found["train"]}
@@ -127,8 +127,8 @@ def test_repeated_messages_can_be_left_in_and_leak() -> None:
 
 @needs_data
 def test_pairs_have_numbers_and_no_quoting() -> None:
-    about = catalog.entry("stsb")
-    test = load(about, "test", DataTable(set="stsb"))
+    entry = catalog.entry("stsb")
+    test = load(entry, "test", DataTable(set="stsb"))
     assert len(test) == 1379 and all(0 <= (one.value or 0) <= 5 for one in test)
     assert (test[0].text, test[0].text_pair, test[0].value) == (
         "A girl is styling her hair.",
@@ -139,16 +139,16 @@ def test_pairs_have_numbers_and_no_quoting() -> None:
 
 @needs_data
 def test_a_pair_with_its_texts_swapped_is_the_same_pair() -> None:
-    about = catalog.entry("stsb")
+    entry = catalog.entry("stsb")
     either = {
         part: {
-            frozenset((one.text, one.text_pair)) for one in load(about, part, DataTable(set="stsb"))
+            frozenset((one.text, one.text_pair)) for one in load(entry, part, DataTable(set="stsb"))
         }
         for part in SPLITS
     }
     kept = {
         frozenset((one.text, one.text_pair))
-        for one in load(about, "train", DataTable(set="stsb", leaks="keep"))
+        for one in load(entry, "train", DataTable(set="stsb", leaks="keep"))
     }
     assert len(kept & either["test"]) >= 12 and not either["train"] & (
         either["test"] | either["validation"]

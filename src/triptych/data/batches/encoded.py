@@ -28,7 +28,7 @@ class Encoded:
     targets: {"tokens": (T,)}; the first array's length is what the loss is a mean over (words,
         masked tokens, one a text).
     index: of its Example. offsets: characters [start, end) of each source token, where asked for.
-    about: what its task wants to find again when it reads the answer, like the place of a window.
+    metadata: what its task finds again when it reads the answer, like the place of a window.
     unseen: input tokens that its task left out because there were too many.
     """
 
@@ -36,7 +36,7 @@ class Encoded:
     targets: dict[str, np.ndarray] = field(default_factory=dict)
     index: int = 0
     offsets: list[tuple[int, int]] | None = None
-    about: Any = None
+    metadata: Any = None
     unseen: int = 0
 
     @property

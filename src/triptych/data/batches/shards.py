@@ -202,8 +202,8 @@ class Writer:
         self.shards.append({"texts": len(self._places), "tokens": self._tokens, "files": files})
         self._begin()
 
-    def finish(self, held: Sequence[Example], **about: Any) -> None:
-        """The last shard, the held-out texts and, after all else, the index. about: what it says
+    def finish(self, held: Sequence[Example], **values: Any) -> None:
+        """The last shard, the held-out texts and, after all else, the index. values: what it says
         besides.
         """
         self._flush()
@@ -216,7 +216,7 @@ class Writer:
         sums = [mark["sha256"] for shard in self.shards for mark in shard["files"].values()]
         index = {
             "format_version": VERSION,
-            **about,
+            **values,
             "number": np.dtype(self._kind).name,
             "longest": self.longest,
             "digest": hashlib.sha256(" ".join(sums).encode()).hexdigest(),

@@ -128,7 +128,7 @@ class Corpus:
         return part if part in self._missing else "train"
 
     @cached_property
-    def survey(self) -> dict[str, Thinned]:
+    def samples(self) -> dict[str, Thinned]:
         """From one reading of all texts: of each part an even sample that memory holds."""
         found = {
             part: Thinned(SAMPLE_CHARACTERS if part == "train" else HELD_CHARACTERS)
@@ -152,7 +152,7 @@ class Corpus:
 
     def held(self, part: str) -> list[Example]:
         """Of a part that has no file of its own, what is kept for it."""
-        held = self.survey[part]
+        held = self.samples[part]
         if len(held.kept) < held.seen:
             self._tell(f"{part}: {len(held.kept):,} of {held.seen:,} texts, evenly spread.")
         return held.kept
@@ -161,7 +161,7 @@ class Corpus:
         """Where the shards belong: another text, tokenizer or size of shards gives another
         folder.
         """
-        about = [
+        key = [
             VERSION,
             _marks(self.paths),
             self._key,
@@ -170,9 +170,7 @@ class Corpus:
             self._data.verbatim,
             tokenizer.fingerprint,
         ]
-        return (
-            cache_folder() / "shards" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
-        )
+        return cache_folder() / "shards" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
     def find(self, tokenizer: Tokenizer) -> Shards | None:
         """The shards where they are already written."""
@@ -212,7 +210,7 @@ class Corpus:
         held = self.held("validation") if "validation" in self._missing else []
         writer = Writer(folder, tokenizer.vocabulary_size, self._data.shard_tokens)
         training = ((number, one) for number, one in self.texts() if self.part(one) == "train")
-        told = time.monotonic()
+        reported_at = time.monotonic()
         texts = 0
         for batch in _batches(training):
             for (number, one), ids in zip(
@@ -220,8 +218,8 @@ class Corpus:
             ):
                 writer.add(bounded(ids, one, tokenizer), number, int(one.place.rsplit(":", 1)[1]))
             texts += len(batch)
-            if time.monotonic() - told > 30:
-                told = time.monotonic()
+            if time.monotonic() - reported_at > 30:
+                reported_at = time.monotonic()
                 self._tell(
                     f"Cutting into tokens: {texts:,} texts, {len(writer.shards):,} shards written."
                 )
@@ -260,10 +258,10 @@ def _marks(paths: list[Path]) -> list[tuple[str, int, int]]:
     found: list[tuple[str, int, int]] = []
     for path in paths:
         try:
-            about = path.stat()
+            key = path.stat()
         except OSError:
             raise missing(path) from None
-        found.append((str(path.resolve()), about.st_size, about.st_mtime_ns))
+        found.append((str(path.resolve()), key.st_size, key.st_mtime_ns))
     return found
 
 

@@ -63,23 +63,23 @@ def load_other(
     """One part of a set that holds no pairs. Raises UsageError where it lacks a field that the task
     needs.
     """
-    about = entry(name)
+    dataset = entry(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, f"of {name}")
-    parts_of_speech = "tags" in needs and "tags" not in about.fields and "upos" in about.fields
+    parts_of_speech = "tags" in needs and "tags" not in dataset.fields and "upos" in dataset.fields
     # passages with questions, as what is to be written
-    in_words = "references" in needs and "answers" in about.fields
+    in_words = "references" in needs and "answers" in dataset.fields
     made = (
         {"passage", "target", "references"} if in_words else {"tags"} if parts_of_speech else set()
     )
-    missing = [field for field in needs if field not in about.fields and field not in made]
-    if missing or about.loader is None:
+    missing = [field for field in needs if field not in dataset.fields and field not in made]
+    if missing or dataset.loader is None:
         raise UsageError(
             f"The set {name} has no {', '.join(missing) or 'such fields'}, which this task needs; "
-            f"it has {', '.join(about.fields)}. triptych data list shows the sets and their "
+            f"it has {', '.join(dataset.fields)}. triptych data list shows the sets and their "
             "fields."
         )
-    found = about.loader(about, split, data, report)
+    found = dataset.loader(dataset, split, data, report)
     for one in found if parts_of_speech else ():  # of a treebank they are what tagging learns
         one.tags = one.upos
     return written(found, needs, together=split != "train") if in_words else found
@@ -100,12 +100,12 @@ def load(
     Raises UsageError for a language, script or split that the set does not have, DataError where
     its files cannot be had.
     """
-    about = entry(name)
+    dataset = entry(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, f"of {name}")
-    if about.loader is not None:
+    if dataset.loader is not None:
         raise UsageError(
-            f"The set {name} holds no pairs of source and target but {', '.join(about.fields)}. "
+            f"The set {name} holds no pairs of source and target but {', '.join(dataset.fields)}. "
             "Choose a task that reads them."
         )
-    return pairs.load(about, split, source=source, target=target, script=script, report=report)
+    return pairs.load(dataset, split, source=source, target=target, script=script, report=report)

@@ -43,13 +43,13 @@ SHARES_1100 = (0.85, 0.10)
 
 
 def dailydialog(
-    about: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """Dialogues of one part, a line each."""
 
     def part(name: str) -> list[Example]:
         file = f"{name}/dialogues_{name}.txt"
-        lines = enumerate(file_lines(about, file, report), 1)
+        lines = enumerate(file_lines(entry, file, report), 1)
         return [
             _dialogue(line, f"{file.split('/')[-1]}:{number}")
             for number, line in lines
@@ -57,7 +57,7 @@ def dailydialog(
         ]
 
     return _without_leaks(
-        about, split, {name: part(name) for name in _compared(split, data)}, said, report
+        entry, split, {name: part(name) for name in _compared(split, data)}, said, report
     )
 
 
@@ -79,17 +79,17 @@ def tidied(text: str) -> str:
 
 
 def alpaca(
-    about: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """Instructions by the hash of what is asked."""
-    return by_input(_instructions(about, _ALPACA, report))[split]
+    return by_input(_instructions(entry, _ALPACA, report))[split]
 
 
 def instruct_1100(
-    about: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """Instructions in the author's split."""
-    found = _instructions(about, _INSTRUCT, report)
+    found = _instructions(entry, _INSTRUCT, report)
     train, test = (int(len(found) * share) for share in SHARES_1100)
     parts = {
         "train": found[:train],
@@ -97,19 +97,19 @@ def instruct_1100(
         "validation": found[train + test :],
     }
     return _without_leaks(
-        about, split, {name: parts[name] for name in _compared(split, data)}, asked, report
+        entry, split, {name: parts[name] for name in _compared(split, data)}, asked, report
     )
 
 
 def alpaca_instruct_1100(
-    about: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """Alpaca, and another set's test."""
     test = instruct_1100(ENTRIES["instruct-1100"], "test", data, report)
     if split == "test":
         return test
     return _without_leaks(
-        about,
+        entry,
         split,
         {split: alpaca(ENTRIES["alpaca"], split, data, report), "test": test},
         asked,
@@ -117,8 +117,8 @@ def alpaca_instruct_1100(
     )
 
 
-def _instructions(about: Entry, file: File, report: Report | None) -> list[Example]:
-    text = file_bytes(about, file.name, report).decode()
+def _instructions(entry: Entry, file: File, report: Report | None) -> list[Example]:
+    text = file_bytes(entry, file.name, report).decode()
     return [
         one
         for place, values in records(text, file.name)
@@ -136,7 +136,7 @@ def _compared(split: str, data: DataTable) -> list[str]:
 
 
 def _without_leaks(
-    about: Entry,
+    entry: Entry,
     split: str,
     parts: dict[str, list[Example]],
     key: Callable[[Example], str],
@@ -147,7 +147,7 @@ def _without_leaks(
     if report is not None and len(kept) < len(parts[split]):
         others = " or ".join(name for name in parts if name != split)
         report(
-            f"{about.name}: {len(parts[split]) - len(kept):,} conversations of {split} that stand "
+            f"{entry.name}: {len(parts[split]) - len(kept):,} conversations of {split} that stand "
             f"in {others} too are left out."
         )
     return kept

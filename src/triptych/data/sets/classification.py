@@ -96,15 +96,15 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def load(
-    about: Entry, split: Split, data: DataTable, report: Callable[[str], None] | None = None
+    entry: Entry, split: Split, data: DataTable, report: Callable[[str], None] | None = None
 ) -> list[Example]:
     """One part, without leaks as `data.leaks` says; `report` is told how many texts were left
     out.
     """
-    layout = LAYOUTS[about.name]
+    layout = LAYOUTS[entry.name]
     # what stands elsewhere does not matter
     alone = data.leaks == "keep" or (data.leaks == "train" and split == "test")
-    parts = published(about, report, only=split if alone else None, repeated=data.leaks == "keep")
+    parts = published(entry, report, only=split if alone else None, repeated=data.leaks == "keep")
     others: set[str] = set()
     for name in _against(split, data.leaks, layout):
         others |= {key for key, _ in parts[name]}
@@ -112,7 +112,7 @@ def load(
     if report is not None and len(kept) < len(parts[split]):
         where = "validation or test" if data.leaks == "train" else "training"
         report(
-            f"{about.name}: {len(parts[split]) - len(kept):,} texts of {split} that stand in "
+            f"{entry.name}: {len(parts[split]) - len(kept):,} texts of {split} that stand in "
             f"{where} too are left out (data.leaks)."
         )
     return kept
@@ -138,7 +138,7 @@ def _against(split: Split, leaks: str, layout: Layout) -> list[Split]:
     return []
 
 
-def published(about: Entry, report: Callable[[str], None] | None = None, only: Split | None = None,
+def published(entry: Entry, report: Callable[[str], None] | None = None, only: Split | None = None,
               repeated: bool = False) -> dict[Split, list[tuple[str, Example]]]:  # fmt: skip
     """(`key_of`, Example) of all parts as they are published, leaks and all; what a set lacks is
     carved out of training by hash.
@@ -146,13 +146,13 @@ def published(about: Entry, report: Callable[[str], None] | None = None, only: S
     only: the one part that is wanted, where the other files need not be read. repeated: of a
         `distinct` set every line is a text.
     """
-    layout = LAYOUTS[about.name]
+    layout = LAYOUTS[entry.name]
     by_line = repeated and layout.distinct
     parts: dict[Split, list[tuple[str, Example]]] = {"train": [], "validation": [], "test": []}
     for name, file in layout.parts.items():
         if only in (None, name) or (name == "train" and only in layout.carved):
             for key, example in _read(
-                about, file, layout, report, layout.distinct and not repeated
+                entry, file, layout, report, layout.distinct and not repeated
             ):
                 part = (
                     split_of(example.place if by_line else key, layout.carved)
@@ -172,9 +172,9 @@ def key_of(example: Example, symmetric: bool = False) -> str:
 
 
 def _read(
-    about: Entry, file: str, layout: Layout, report: Callable[[str], None] | None, distinct: bool
+    entry: Entry, file: str, layout: Layout, report: Callable[[str], None] | None, distinct: bool
 ) -> list[tuple[str, Example]]:
-    lines, found, seen = file_lines(about, file, report), [], set()
+    lines, found, seen = file_lines(entry, file, report), [], set()
     numbered = (
         _csv(lines)
         if layout.quoted

@@ -43,7 +43,7 @@ COPIED = 0.5  # of a file's telling lines that stand in a held-out part: it is a
 
 
 def python_stdlib(
-    about: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """One part, a text a file as it is written; the line ends are "\\n".
 
@@ -58,14 +58,14 @@ def python_stdlib(
     size = sum(example.bytes for example in found)
     version = f"{platform.python_implementation()} {platform.python_version()}"
     tell(
-        f"{about.name}: {version}, {split}: {len(modules):,} modules, {len(found):,} files, "
+        f"{entry.name}: {version}, {split}: {len(modules):,} modules, {len(found):,} files, "
         f"{size / 1e6:.2f} MB"
     )
     if unreadable:
-        tell(f"{about.name}: not UTF-8 and left out: {', '.join(unreadable)}")
+        tell(f"{entry.name}: not UTF-8 and left out: {', '.join(unreadable)}")
     own = [place for place, part in copies if part == split]
     if own:
-        tell(f"{about.name}: copies of what is held out, left out of {split}: {', '.join(own)}")
+        tell(f"{entry.name}: copies of what is held out, left out of {split}: {', '.join(own)}")
     return found
 
 

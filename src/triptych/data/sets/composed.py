@@ -38,13 +38,13 @@ PARTS: dict[str, Entry] = {
 
 
 def _read(name: str, split: Split, data: DataTable, report: Report | None = None) -> list[Example]:
-    about = PARTS[name]
-    assert about.loader is not None, f"{name} holds pairs, of which nothing is made"
-    return about.loader(about, split, data, report)
+    entry = PARTS[name]
+    assert entry.loader is not None, f"{name} holds pairs, of which nothing is made"
+    return entry.loader(entry, split, data, report)
 
 
 def pretraining_en(
-    about: Entry, split: Split, data: DataTable, report: Report | None = None
+    entry: Entry, split: Split, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """The union of the training texts of PRETRAINING_EN; no text, case and signs aside, that a
     held-out part of any holds.
@@ -92,10 +92,10 @@ def _texts(example: Example) -> list[str]:
 
 
 def passages(
-    about: Entry, split: Split, data: DataTable, report: Report | None = None
+    entry: Entry, split: Split, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """The distinct passages that a part of a set of questions asks about."""
-    name = about.name.removesuffix("-passages")
+    name = entry.name.removesuffix("-passages")
     # of the answers nothing is to be told
     asked = _read(name, split, DataTable(set=name))
     first: dict[str, Example] = {}
@@ -107,7 +107,7 @@ def passages(
 
 
 def pretraining_en_sources(
-    about: Entry, split: Split, data: DataTable, report: Report | None = None
+    entry: Entry, split: Split, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """The training texts of pretraining-en and the distinct sources of SOURCES, none that a
     held-out part of theirs holds.

@@ -77,10 +77,10 @@ def unpacked(archive: Path, member: str | None, most: int, address: str) -> Iter
                 yield from pieces(content, most, too_long)
             return
         with zipfile.ZipFile(archive) as held:
-            about = held.getinfo(member)
-            if about.compress_type not in _PACKED:
-                raise zipfile.BadZipFile(f"{member} is packed by method {about.compress_type}")
-            with held.open(about) as content:
+            info = held.getinfo(member)
+            if info.compress_type not in _PACKED:
+                raise zipfile.BadZipFile(f"{member} is packed by method {info.compress_type}")
+            with held.open(info) as content:
                 yield from pieces(content, most, too_long)
     except (*_DAMAGED, *_LOCKED) as problem:
         raise DataError(

@@ -20,16 +20,16 @@ MOST_BYTES = 256 << 20  # of a file whose size is not in `sizes`
 ARCHIVE_BYTES = 1 << 20  # what an archive may have beside the files that are known of it
 
 
-def file_lines(about: Entry, file: str, report: Callable[[str], None] | None = None) -> list[str]:
+def file_lines(entry: Entry, file: str, report: Callable[[str], None] | None = None) -> list[str]:
     """The lines of one file of a set, checked against its digest."""
-    return decode_lines(file_bytes(about, file, report), file)
+    return decode_lines(file_bytes(entry, file, report), file)
 
 
-def file_bytes(about: Entry, file: str, report: Callable[[str], None] | None = None) -> bytes:
+def file_bytes(entry: Entry, file: str, report: Callable[[str], None] | None = None) -> bytes:
     """One file of a set, decompressed, checked against its digest."""
-    one = next(one for one in about.files if one.name == file)
-    path = locate(about, one, report)
-    found = b"".join(_read(about, one, path))
+    one = next(one for one in entry.files if one.name == file)
+    path = locate(entry, one, report)
+    found = b"".join(_read(entry, one, path))
     _check(one, hashlib.sha256(found).hexdigest(), str(path))
     return found
 
@@ -38,12 +38,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych"
 
 
-def find(about: Entry, file: File) -> Path | None:
+def find(entry: Entry, file: File) -> Path | None:
     """Where a file of the set lies, perhaps gzipped: $TRIPTYCH_DATA, then the cache. None where it
     is in neither.
     """
     given = os.environ.get("TRIPTYCH_DATA")
-    names = [about.name, *([about.folder] if about.folder else [])]
+    names = [entry.name, *([entry.folder] if entry.folder else [])]
     for folder in [
         root / one for root in ([Path(given)] if given else []) + [cache_folder()] for one in names
     ]:
@@ -53,46 +53,46 @@ def find(about: Entry, file: File) -> Path | None:
     return None
 
 
-def locate(about: Entry, file: File, report: Callable[[str], None] | None = None) -> Path:
+def locate(entry: Entry, file: File, report: Callable[[str], None] | None = None) -> Path:
     """The file's path; fetched into the cache where it is not at hand. Raises DataError where it
     cannot be had.
     """
-    return find(about, file) or _fetch(about, file, report or (lambda message: None))
+    return find(entry, file) or _fetch(entry, file, report or (lambda message: None))
 
 
-def fetch(about: Entry, report: Callable[[str], None] | None = None) -> list[Path]:
+def fetch(entry: Entry, report: Callable[[str], None] | None = None) -> list[Path]:
     """All files of a set, each checked against its digest."""
     paths = []
-    for file in about.files:
-        path = locate(about, file, report)
+    for file in entry.files:
+        path = locate(entry, file, report)
         digest = hashlib.sha256()
-        for piece in _read(about, file, path):
+        for piece in _read(entry, file, path):
             digest.update(piece)
         _check(file, digest.hexdigest(), str(path))
         paths.append(path)
     return paths
 
 
-def most_bytes(about: Entry, file: File) -> int:
+def most_bytes(entry: Entry, file: File) -> int:
     """How many bytes a file of a set may have, decompressed: as many as it has."""
-    return BYTES.get(about.name, {}).get(file.name, MOST_BYTES)
+    return BYTES.get(entry.name, {}).get(file.name, MOST_BYTES)
 
 
-def _sent_bytes(about: Entry, file: File) -> int:
+def _sent_bytes(entry: Entry, file: File) -> int:
     """How many bytes its address may send: an archive may hold other files of the set too, and has
     headers of its own.
     """
     if file.member is None and not file.address.endswith(".gz"):
-        return most_bytes(about, file)
-    beside = [one for one in about.files if one.address == file.address]
-    return sum(most_bytes(about, one) for one in beside) + ARCHIVE_BYTES
+        return most_bytes(entry, file)
+    beside = [one for one in entry.files if one.address == file.address]
+    return sum(most_bytes(entry, one) for one in beside) + ARCHIVE_BYTES
 
 
-def _read(about: Entry, file: File, path: Path) -> Iterator[bytes]:
+def _read(entry: Entry, file: File, path: Path) -> Iterator[bytes]:
     """The pieces of a file that is at hand, decompressed. Raises DataError where it is longer than
     it should be.
     """
-    most = most_bytes(about, file)
+    most = most_bytes(entry, file)
     too_long = (
         f"{path} is not the expected file: it has more than {most:,} bytes. Delete it and fetch "
         "again."
@@ -112,8 +112,8 @@ def _check(file: File, digest: str, where: str) -> None:
         )
 
 
-def _fetch(about: Entry, file: File, report: Callable[[str], None]) -> Path:
-    name = about.name
+def _fetch(entry: Entry, file: File, report: Callable[[str], None]) -> Path:
+    name = entry.name
     if file.address.endswith("/"):
         raise DataError(
             f"{name}/{file.name} is not at hand and cannot be fetched as one file: it is a tar of "
@@ -128,10 +128,10 @@ def _fetch(about: Entry, file: File, report: Callable[[str], None]) -> Path:
     )
     path = cache_folder() / name / file.name
     with aside(path, "sent") as sent, aside(path, "part") as part:
-        digest = write_pieces(sent, received(file.address, _sent_bytes(about, file), advice), path)
+        digest = write_pieces(sent, received(file.address, _sent_bytes(entry, file), advice), path)
         if file.member is not None or file.address.endswith(".gz"):
             digest = write_pieces(
-                part, unpacked(sent, file.member, most_bytes(about, file), file.address), path
+                part, unpacked(sent, file.member, most_bytes(entry, file), file.address), path
             )
         _check(file, digest, file.address)
         rename(part if part.exists() else sent, path)

@@ -87,7 +87,7 @@ ENTRIES: dict[str, Entry] = {
 
 
 def load(
-    about: Entry,
+    entry: Entry,
     split: str,
     *,
     source: str | None = None,
@@ -98,23 +98,23 @@ def load(
     """One part of a set, as `catalog.load` says."""
     targets = [target] if isinstance(target, str) else list(dict.fromkeys(target or []))
     for language in [source] * bool(source) + targets:
-        if language not in about.languages:
-            raise unknown("language", str(language), about.languages, f"in the set {about.name}")
+        if language not in entry.languages:
+            raise unknown("language", str(language), entry.languages, f"in the set {entry.name}")
     if source in targets:
         raise UsageError(
             f"Source and target are both '{source}'; choose two languages of "
-            f"{', '.join(about.languages)}."
+            f"{', '.join(entry.languages)}."
         )
-    if about.name == "phrasebook":
+    if entry.name == "phrasebook":
         return _phrasebook(split, source, targets, script)
-    if script is not None and about.name != "tatoeba-en-zh":
+    if script is not None and entry.name != "tatoeba-en-zh":
         raise UsageError(
-            f"The set {about.name} has no Chinese whose script could be chosen: leave out "
+            f"The set {entry.name} has no Chinese whose script could be chosen: leave out "
             f"data.script = '{script}'."
         )
-    if about.name == "multi30k":
-        return _multi30k(about, split, source or "en", targets, report)
-    return _tatoeba(about, split, source, targets, script, report)
+    if entry.name == "multi30k":
+        return _multi30k(entry, split, source or "en", targets, report)
+    return _tatoeba(entry, split, source, targets, script, report)
 
 
 def _phrasebook(
@@ -130,7 +130,7 @@ def _phrasebook(
 
 
 def _multi30k(
-    about: Entry,
+    entry: Entry,
     split: str,
     source: str,
     targets: Sequence[str],
@@ -140,12 +140,12 @@ def _multi30k(
     if source in targets:
         raise UsageError(
             f"Source and target are both '{source}'; choose two languages of "
-            f"{', '.join(about.languages)}."
+            f"{', '.join(entry.languages)}."
         )
     stem = {"train": "train", "validation": "val", "test": "test_2016_flickr"}[split]
-    files = {file.name: file for file in about.files}
+    files = {file.name: file for file in entry.files}
     sides = {
-        language: file_lines(about, files[f"{stem}.{language}"].name, report)
+        language: file_lines(entry, files[f"{stem}.{language}"].name, report)
         for language in (source, *targets)
     }
     return [
@@ -157,15 +157,15 @@ def _multi30k(
 
 
 def _tatoeba(
-    about: Entry,
+    entry: Entry,
     split: str,
     source: str | None,
     targets: Sequence[str],
     script: str | None,
     report: Callable[[str], None] | None,
 ) -> list[Example]:
-    file, other = about.files[0], about.languages[1]
-    rows = [line.split("\t") for line in file_lines(about, file.name, report)]
+    file, other = entry.files[0], entry.languages[1]
+    rows = [line.split("\t") for line in file_lines(entry, file.name, report)]
     pairs = [
         Example(row[0].strip(), row[1].strip(), "en", other, f"{file.name}:{number}")
         for number, row in enumerate(rows, 1)

@@ -22,17 +22,17 @@ _SIMPLIFIED = f"{_UD}UD_Chinese-GSDSimp/eb3aed31ebb170897405ee5cd1db83a1a0b11864
 
 
 def load(
-    about: Entry, split: Split, data: DataTable, report: Callable[[str], None] | None = None
+    entry: Entry, split: Split, data: DataTable, report: Callable[[str], None] | None = None
 ) -> list[Example]:
     """One part of a treebank. Raises UsageError for a part that it does not have."""
     from ..formats.conllu import examples_of
 
-    if split not in about.splits:
+    if split not in entry.splits:
         raise UsageError(
-            f"The set {about.name} has no part '{split}'; it has {', '.join(about.splits)}."
+            f"The set {entry.name} has no part '{split}'; it has {', '.join(entry.splits)}."
         )
     file = PARTS[split]
-    return examples_of(file_lines(about, file, report), f"{about.name}/{file}")
+    return examples_of(file_lines(entry, file, report), f"{entry.name}/{file}")
 
 
 ENTRIES: dict[str, Entry] = {

@@ -34,15 +34,15 @@ _FIELDS = ("question", "passage", "answers")
 Report = Callable[[str], None] | None
 
 
-def load_xquad(about: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
+def load_xquad(entry: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
     """One language, data.source. Paragraphs are dealt to the folds in the order of a hash, the same
     in every language.
     """
     language = data.source or "en"
-    if language not in about.languages:
-        raise unknown("language", language, about.languages, "in the set xquad (data.source)")
+    if language not in entry.languages:
+        raise unknown("language", language, entry.languages, "in the set xquad (data.source)")
     file = f"xquad.{language}.json"
-    found = list(parse(file_bytes(about, file, report), file, language))
+    found = list(parse(file_bytes(entry, file, report), file, language))
     if data.fold is None:
         if split != "test":
             raise UsageError(
@@ -74,11 +74,11 @@ def _first_questions(found: Sequence[Found]) -> dict[str, str]:
 
 
 def load_cmrc2018(
-    about: Entry, split: str, data: DataTable, report: Report = None
+    entry: Entry, split: str, data: DataTable, report: Report = None
 ) -> list[Example]:
-    _one_language(about, data)
+    _one_language(entry, data)
     file = "trial.json" if split == "test" else "dev.json"
-    found = list(parse(file_bytes(about, file, report), file, "zh"))
+    found = list(parse(file_bytes(entry, file, report), file, "zh"))
     if split != "test":
         found = [
             one
@@ -88,12 +88,12 @@ def load_cmrc2018(
     return usable(found, report, file)
 
 
-def load_jaquad(about: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
-    _one_language(about, data)
+def load_jaquad(entry: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
+    _one_language(entry, data)
     file = "dev.tar" if split == "test" else "train.tar"
     found = [
         one
-        for name, raw in members(file_bytes(about, file, report), file)
+        for name, raw in members(file_bytes(entry, file, report), file)
         for one in parse(raw, name.split(":")[-1], "ja")
     ]
     if split != "test":
@@ -103,10 +103,10 @@ def load_jaquad(about: Entry, split: str, data: DataTable, report: Report = None
     return usable(found, report, file)
 
 
-def _one_language(about: Entry, data: DataTable) -> None:
-    if data.source not in (None, *about.languages):
+def _one_language(entry: Entry, data: DataTable) -> None:
+    if data.source not in (None, *entry.languages):
         raise unknown(
-            "language", data.source, about.languages, f"in the set {about.name} (data.source)"
+            "language", data.source, entry.languages, f"in the set {entry.name} (data.source)"
         )
 
 

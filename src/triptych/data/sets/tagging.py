@@ -39,23 +39,23 @@ CHANGED = {"uner-english-ewt": {"B-OTH": "O", "I-OTH": "O", "B-O": "O"}}
 
 
 def load(
-    about: Entry, split: str, data: DataTable, report: Callable[[str], None] | None = None
+    entry: Entry, split: str, data: DataTable, report: Callable[[str], None] | None = None
 ) -> list[Example]:
     """One part of a set. data.fields chooses other columns, of CoNLL-U by name: ["form",
     "xpos"].
     """
     from ..formats.conll import examples_of
 
-    file = SPLIT_FILES[about.name][split]
+    file = SPLIT_FILES[entry.name][split]
     found = examples_of(
-        file_lines(about, file, report),
+        file_lines(entry, file, report),
         file,
         data.listed(("words", "tags")),
-        changed=CHANGED.get(about.name),
-        spaceless="zh-Hant" in about.languages,
+        changed=CHANGED.get(entry.name),
+        spaceless="zh-Hant" in entry.languages,
     )
     for one in found:
-        one.place = f"{about.name}/{one.place}"
+        one.place = f"{entry.name}/{one.place}"
     return found
 
 

@@ -30,18 +30,18 @@ _ENDS = re.compile(r"the end[.!]?$", re.IGNORECASE)
 
 
 def war_and_peace(
-    about: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """Lines of a book, joined into texts."""
     file = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}[split]
-    return list(pieces(documents(file_lines(about, file, report)), file))
+    return list(pieces(documents(file_lines(entry, file, report)), file))
 
 
 def tinyshakespeare(
-    about: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """A part as one text, its characters as they are."""
-    text = file_bytes(about, "input.txt", report).decode()
+    text = file_bytes(entry, "input.txt", report).decode()
     cut = len(text) * 9 // 10
     return [
         Example(
@@ -52,14 +52,14 @@ def tinyshakespeare(
 
 
 def tinystories(
-    about: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """Stories, an empty line between their paragraphs."""
-    file = about.files[0].name
-    told = [Example(text="\n\n".join(text for _, text in story), place=f"{file}:{story[0][0]}")
-            for story in stories(documents(file_lines(about, file, report)))]  # fmt: skip
+    file = entry.files[0].name
+    examples = [Example(text="\n\n".join(text for _, text in story), place=f"{file}:{story[0][0]}")
+            for story in stories(documents(file_lines(entry, file, report)))]  # fmt: skip
     shares = {"test": 0.05, "validation": 0.05}
-    return [one for one in told if split_of(sentence_key(one.text or ""), shares) == split]
+    return [one for one in examples if split_of(sentence_key(one.text or ""), shares) == split]
 
 
 def stories(paragraphs: Iterable[Sequence[tuple[int, str]]]) -> Iterator[list[tuple[int, str]]]:
@@ -78,7 +78,7 @@ def stories(paragraphs: Iterable[Sequence[tuple[int, str]]]) -> Iterator[list[tu
 
 
 def wikitext(
-    about: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Report | None = None
 ) -> list[Example]:
     """Articles; the part for training is not to be had."""
     from ...errors import UsageError
@@ -89,7 +89,7 @@ def wikitext(
             "triptych evaluate RUN --data, or train on another set: triptych data list."
         )
     file = {"validation": "valid.txt", "test": "test.txt"}[split]
-    return list(pieces(_articles(file_lines(about, file, report)), file))
+    return list(pieces(_articles(file_lines(entry, file, report)), file))
 
 
 def _articles(lines: Sequence[str]) -> Iterator[list[tuple[int, str]]]:

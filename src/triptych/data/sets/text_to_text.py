@@ -34,9 +34,9 @@ FILES = {
 }
 
 
-def summaries(about: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
+def summaries(entry: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
     """One part of samsum or scitldr, without leaks as `data.leaks` says."""
-    found = _published(about, split, report)
+    found = _published(entry, split, report)
     others = {"train": ("validation", "test"), "validation": ("test",), "test": ()}
     if data.leaks == "test":
         others = {"train": (), "validation": ("train",), "test": ("train", "validation")}
@@ -45,27 +45,27 @@ def summaries(about: Entry, split: str, data: DataTable, report: Report = None) 
     held = {
         sentence_key(one.source or "")
         for name in others[split]
-        for one in _published(about, name, None)
+        for one in _published(entry, name, None)
     }
     kept = [one for one in found if sentence_key(one.source or "") not in held]
     if report is not None and len(kept) < len(found):
         where = " or ".join(others[split])
         report(
-            f"{about.name}: {len(found) - len(kept):,} sources of {split} that stand in {where} "
+            f"{entry.name}: {len(found) - len(kept):,} sources of {split} that stand in {where} "
             "too are left out (data.leaks)."
         )
     return kept
 
 
-def _published(about: Entry, split: str, report: Report) -> list[Example]:
+def _published(entry: Entry, split: str, report: Report) -> list[Example]:
     """A part as it is published, but for what is empty."""
-    file = FILES[about.name][split]
-    read = _conversations if about.name == "samsum" else _abstracts
-    return [one for one in read(about, file, report) if one.source and one.target]
+    file = FILES[entry.name][split]
+    read = _conversations if entry.name == "samsum" else _abstracts
+    return [one for one in read(entry, file, report) if one.source and one.target]
 
 
-def _conversations(about: Entry, file: str, report: Report) -> list[Example]:
-    values = json.loads(file_bytes(about, file, report))
+def _conversations(entry: Entry, file: str, report: Report) -> list[Example]:
+    values = json.loads(file_bytes(entry, file, report))
     return [
         Example(
             source="\n".join(one["dialogue"].split("\r\n")).strip(),
@@ -77,9 +77,9 @@ def _conversations(about: Entry, file: str, report: Report) -> list[Example]:
     ]
 
 
-def _abstracts(about: Entry, file: str, report: Report) -> list[Example]:
+def _abstracts(entry: Entry, file: str, report: Report) -> list[Example]:
     found = []
-    for number, line in enumerate(file_lines(about, file, report), 1):
+    for number, line in enumerate(file_lines(entry, file, report), 1):
         values = json.loads(line)
         texts = [text.strip() for text in values["target"] if text.strip()]
         source = " ".join(sentence.strip() for sentence in values["source"])
@@ -95,10 +95,10 @@ def _abstracts(about: Entry, file: str, report: Report) -> list[Example]:
     return found
 
 
-def questions(about: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
+def questions(entry: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
     """Pairs of sentence and question to train on; one Example a sentence to score on."""
     part = "dev" if split == "test" else "test"
-    sides = [file_lines(about, f"{part}.{side}.txt", report) for side in ("sentence", "question")]
+    sides = [file_lines(entry, f"{part}.{side}.txt", report) for side in ("sentence", "question")]
     found = [
         Example(
             passage=sentence.strip(),

@@ -103,12 +103,12 @@ def _repeated(found: Mapping[str, Sequence[Found]]) -> list[Problem]:
 def _unseen(found: Mapping[str, Sequence[Found]]) -> list[Problem]:
     """The first line of every label that training never shows."""
     known = Counter(tag for _, one in found.get("train", ()) for tag in one.tags)
-    problems, told = [], set(known)
+    problems, reported = [], set(known)
     for part, sentences_ in found.items():
         for name, one in sentences_ if part != "train" and known else ():
             for line, tag in zip(one.lines, one.tags, strict=True):
-                if tag not in told:
-                    told.add(tag)
+                if tag not in reported:
+                    reported.add(tag)
                     problems.append(
                         Problem(
                             f"{name}:{line}",

@@ -79,12 +79,12 @@ class BeamPolicy:
         """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep,
         sources done.
         """
-        survey = LogitsView(logits)
+        view = LogitsView(logits)
         if self.early:
             young = self.written < self.uncounted[self.sources] + self.settings.min_length
             self.early = bool(young.any())
             for end in self.ends:
-                survey.forbid(
+                view.forbid(
                     end, torch.from_numpy(young).to(logits.device).repeat_interleave(self.width)
                 )
         if self.settings.no_repeat_ngram_size:
@@ -94,13 +94,13 @@ class BeamPolicy:
             again = repeats(
                 written, first, so_far, self.settings.no_repeat_ngram_size, self.ends, self.before
             )
-            survey.forbid_each(*again, len(self.ends))
+            view.forbid_each(*again, len(self.ends))
         wide = min((1 + len(self.ends)) * self.settings.beams, self.width * logits.shape[1])
         if exact is not None:  # of one row at most K go on and one ends with each end token
-            survey.refine(exact, wide if self.width == 1 else self.settings.beams + len(self.ends))
-        norms = survey.norms
+            view.refine(exact, wide if self.width == 1 else self.settings.beams + len(self.ends))
+        norms = view.norms
         assert norms is not None, "asked for"
-        totals, rows, tokens, values = survey.best_of_beams(
+        totals, rows, tokens, values = view.best_of_beams(
             self.totals.view(-1) - norms, self.width, wide
         )
         return self._advance(totals, rows, tokens, values - norms[rows])

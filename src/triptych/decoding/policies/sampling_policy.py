@@ -89,7 +89,7 @@ class SamplingPolicy:
         # decides what is written, not how probable the model holds it
         if settings.repetition_penalty != 1:
             own, logits, exact = logits, self._repeat_less(logits), None
-        survey, places = (
+        view, places = (
             LogitsView(logits, settings.scores and own is None),
             self.written[self.alive],
         )
@@ -97,7 +97,7 @@ class SamplingPolicy:
             young = places < self.least[self.alive]
             self.early = bool(young.any())
             for end in self.ends:
-                survey.forbid(end, torch.from_numpy(young).to(device))
+                view.forbid(end, torch.from_numpy(young).to(device))
         if settings.no_repeat_ngram_size:
             own_first, so_far = (
                 torch.from_numpy(each).to(device) for each in (self.uncounted[self.alive], places)
@@ -106,20 +106,20 @@ class SamplingPolicy:
             again = repeats(
                 written, own_first, so_far, settings.no_repeat_ngram_size, self.ends, self.before
             )
-            survey.forbid_each(*again, len(self.ends))
+            view.forbid_each(*again, len(self.ends))
         if settings.temperature > 0:
             chosen = draw(logits, settings, uniform(settings.seed, self.names[self.alive], places))
             values = logits.gather(1, chosen[:, None])[:, 0].float()
         else:
             if exact is not None:
-                survey.refine(exact, RERANK_TOP_K)
-            chosen, values = survey.best()
+                view.refine(exact, RERANK_TOP_K)
+            chosen, values = view.best()
         at = (alive.to(device), torch.from_numpy(places).to(device))
         self.tokens[at] = chosen
         if own is not None and settings.scores:
             self.scores[at] = own.gather(1, chosen[:, None])[:, 0].float() - log_norms(own)
-        if survey.norms is not None:
-            self.scores[at] = values - survey.norms
+        if view.norms is not None:
+            self.scores[at] = values - view.norms
         return self._close(chosen)
 
     def _repeat_less(self, logits: Tensor) -> Tensor:

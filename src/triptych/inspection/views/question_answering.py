@@ -136,7 +136,7 @@ def _bars(
     window: Encoded, chances: list[list[float]], passage: str, best: tuple[int, int]
 ) -> list[Bar]:
     """The tokens near the likeliest span; the bytes of one character are one bar."""
-    first, offsets = window.about.first, window.about.offsets.tolist()
+    first, offsets = window.metadata.first, window.metadata.offsets.tolist()
     bars: list[Bar] = []
     for (start, end), (begins, ends) in zip(
         offsets, chances[first : first + len(offsets)], strict=True
