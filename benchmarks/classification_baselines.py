@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from triptych.data.example import Example
-from triptych.data.load import read_part
+from triptych.data.load import load_split
 from triptych.data.sets import catalog
 from triptych.data.sets.classification import LAYOUTS
 from triptych.data.sets.entry import SPLITS
@@ -150,7 +150,7 @@ def main() -> None:
     for name in given.sets:
         entry = catalog.entry(name)
         data = DataTable(set=name, leaks=given.leaks)
-        parts = {part: read_part(data, part, needs=entry.fields) for part in SPLITS}
+        parts = {part: load_split(data, part, needs=entry.fields) for part in SPLITS}
         train, test = parts["train"], parts["test"]
         rows = (
             overlap(train, test)

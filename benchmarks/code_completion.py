@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from triptych.data.example import Example
-from triptych.data.load import read_part
+from triptych.data.load import load_split
 from triptych.data.sets.code import module_of
 from triptych.inference.loading import load
 from triptych.inference.predictor import Predictor
@@ -248,7 +248,7 @@ def main() -> None:
             f"{given.run} is a run for {predictor.task.name}; this measures runs that write text"
         )
     data = Recipe.load(given.run).data
-    held, train = (read_part(data, part, print, ("text",)) for part in (given.split, "train"))
+    held, train = (load_split(data, part, print, ("text",)) for part in (given.split, "train"))
     if not held:
         parser.error(f"{given.run} has no {given.split} part")
     details = {"run": given.run, "split": given.split, "python": platform.python_version()}

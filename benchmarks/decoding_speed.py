@@ -45,10 +45,10 @@ def ours(run: Path, work: Path, kind: str, case: tuple[int, int], batch_tokens: 
     from triptych.cli.predict import DECODING_ARENAS
     from triptych.data.batches.encoded import Encoded
     from triptych.inference.loading import load
-    from triptych.runs.allocator import keep_freed_memory
+    from triptych.runs.allocator import keep_freed_pages
 
     precision, _, compiled = kind.partition(" ")
-    keep_freed_memory(arenas=DECODING_ARENAS)
+    keep_freed_pages(arenas=DECODING_ARENAS)
     predictor = load(run, precision)  # type: ignore[arg-type]
     sources = json.loads((work / "sources.json").read_text())
     encoded = [

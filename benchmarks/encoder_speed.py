@@ -80,7 +80,7 @@ def our_training(folder: Path, seconds: float) -> None:
     """One window of the product's own loop; leaves a run in `folder`, and beside it what the peers
     need.
     """
-    from triptych.data.load import read_part
+    from triptych.data.load import load_split
     from triptych.inference.predictor import encode_all
     from triptych.runs.run import weights_of
     from triptych.setup.stages import prepare
@@ -101,7 +101,7 @@ def our_training(folder: Path, seconds: float) -> None:
     print(json.dumps({"who": "triptych", "steps": steps, "tokens_per_second": rate}), flush=True)
     pieces = encode_all(prepared.job.task, prepared.examples, prepared.tokenizers, prepared.labels)
     rows = [[one.inputs["source"].tolist(), int(one.targets["label"][0])] for one in pieces]
-    test = read_part(prepared.recipe.data, "test", None, prepared.job.task.needs)
+    test = load_split(prepared.recipe.data, "test", None, prepared.job.task.needs)
     (folder.parent / "train.json").write_text(json.dumps(rows))
     (folder.parent / "test.json").write_text(json.dumps([[one.text, one.label] for one in test]))
     (folder.parent / "labels.json").write_text(json.dumps(prepared.labels["labels"]))
@@ -111,9 +111,9 @@ def our_inference(folder: Path, precision: str, count: int) -> None:
     """One window of the product's predictor: a JSON line for each order of the texts."""
     from triptych.cli.predict import DECODING_ARENAS
     from triptych.inference.loading import load
-    from triptych.runs.allocator import keep_freed_memory
+    from triptych.runs.allocator import keep_freed_pages
 
-    keep_freed_memory(arenas=DECODING_ARENAS)
+    keep_freed_pages(arenas=DECODING_ARENAS)
     predictor = load(folder, precision)  # type: ignore[arg-type]
     texts = [text for text, _ in json.loads((folder.parent / "test.json").read_text())[:count]]
     for order in ("given", "sorted"):

@@ -35,7 +35,7 @@ SETS: dict[str, tuple[str, tuple[str, ...], str]] = {  # name -> kind, fields, s
 
 def export(name: str, folder: Path) -> None:
     """Write each part as JSON for the peer and as a table or CoNLL file for `triptych init`."""
-    from triptych.data.load import read_part
+    from triptych.data.load import load_split
     from triptych.data.table import DataTable
 
     kind, fields, _ = SETS[name]
@@ -43,7 +43,7 @@ def export(name: str, folder: Path) -> None:
     for part in PARTS:
         if (folder / f"{part}.json").exists():
             continue
-        examples = read_part(DataTable(set=name), part, None, fields)
+        examples = load_split(DataTable(set=name), part, None, fields)
         if kind == "tags":
             rows: list[Any] = [
                 [[one.text[a:b] for a, b in one.words or ()], one.tags]

@@ -80,13 +80,13 @@ def in_tree(tree: Any, rng: random.Random) -> Any:
     if what == 7:
         value = _at(tree, _chosen(tree, rng))
         return _replaced(tree, path, json.loads(json.dumps(value)))
-    holder = _at(tree, path[:-1])
-    if isinstance(holder, list):
+    owner = _at(tree, path[:-1])
+    if isinstance(owner, list):
         many = rng.choice((1, 1, 2000)) if len(json.dumps(here)) < 500 else 1
-        holder[path[-1] : path[-1]] = [here] * many
+        owner[path[-1] : path[-1]] = [here] * many
     else:
         name = rng.choice((str(path[-1]).upper(), "", f"{path[-1]} ", "x", rng.choice(TEXTS[:60])))
-        holder[name] = here if what == 8 else holder.pop(path[-1])
+        owner[name] = here if what == 8 else owner.pop(path[-1])
     return tree
 
 

@@ -45,9 +45,9 @@ def ours(kind: str, streams: int, new: int, threads: int, is_compiled: bool) -> 
     from triptych.model.build import build
     from triptych.model.ops.onednn import prepack
     from triptych.presets.gpt import PRESETS
-    from triptych.runs.allocator import keep_freed_memory
+    from triptych.runs.allocator import keep_freed_pages
 
-    keep_freed_memory(arenas=DECODING_ARENAS)  # as the command line does
+    keep_freed_pages(arenas=DECODING_ARENAS)  # as the command line does
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     precision = getattr(torch, kind)

@@ -46,12 +46,12 @@ def prepare(folder: Path) -> int:
     """
     import numpy as np
 
-    from triptych.data.load import read_part
+    from triptych.data.load import load_split
     from triptych.data.table import DataTable
 
     data = DataTable(set="tinyshakespeare")
     train, rest = (
-        "".join(one.text or "" for one in read_part(data, part, None, ("text",)))
+        "".join(one.text or "" for one in load_split(data, part, None, ("text",)))
         for part in ("train", "validation")
     )
     numbers = {character: number for number, character in enumerate(sorted(set(train + rest)))}

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from triptych.data.example import Example
-from triptych.data.load import read_part
+from triptych.data.load import load_split
 from triptych.inference.loading import load
 from triptych.metrics import bootstrap
 from triptych.metrics.answers import word_f1
@@ -92,7 +92,7 @@ def main() -> None:
         parser.error(
             f"{given.run} is a run for {predictor.task.name}; this measures runs that chat"
         )
-    examples = read_part(Recipe.load(given.run).data, given.split, print, ("messages",))
+    examples = load_split(Recipe.load(given.run).data, given.split, print, ("messages",))
     pairs = asked(examples, given.conversations, given.seed)
     if not pairs:
         parser.error(f"{given.run} has no conversation with an answer in its {given.split} part")

@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--top", type=int, default=5)
     options = parser.parse_args()
 
-    from triptych.data.load import read_part
+    from triptych.data.load import load_split
     from triptych.data.table import DataTable
     from triptych.errors import TriptychError
     from triptych.inference.loading import load
@@ -36,8 +36,10 @@ def main() -> int:
 
     needs = ("question", "passage", "answers")
     try:
-        everything = read_part(DataTable(set="xquad", source=options.language), "test", None, needs)
-        asked = read_part(
+        everything = load_split(
+            DataTable(set="xquad", source=options.language), "test", None, needs
+        )
+        asked = load_split(
             DataTable(set="xquad", source=options.language, fold=options.fold), "test", None, needs
         )
         embedder = as_embedder(load(options.retriever)) if options.retriever else None

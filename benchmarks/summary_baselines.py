@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 
 from triptych.data.example import Example
-from triptych.data.load import read_part
+from triptych.data.load import load_split
 from triptych.data.segmentation.sentences import split_sentences
 from triptych.data.table import DataTable
 from triptych.metrics.rouge import rouge, rouge_of
@@ -75,7 +75,7 @@ def main() -> None:
     for name in given.sets or KINDS:
         if name not in KINDS:
             parser.error(f"there is no baseline for {name}; there is one for {' and '.join(KINDS)}")
-        examples = read_part(DataTable(set=name), given.split, None, NEEDS)
+        examples = load_split(DataTable(set=name), given.split, None, NEEDS)
         print(f"{name}, {given.split}: {len(examples):,} examples")
         for title, texts in KINDS[name](examples).items():
             scores = rouge(texts, [references_of(example) for example in examples])

@@ -24,11 +24,11 @@ RATES, STEPS = (1e-4, 2e-4, 4e-4), 1760
 
 
 def export(work: Path) -> None:
-    from triptych.data.load import read_part
+    from triptych.data.load import load_split
     from triptych.data.table import DataTable
 
     for part in ("train", "validation", "test"):
-        found = read_part(DataTable(set="conll2003"), part, None, ("text", "words", "tags"))
+        found = load_split(DataTable(set="conll2003"), part, None, ("text", "words", "tags"))
         rows = [[[one.text[first:last] for first, last in one.words], one.tags] for one in found]  # type: ignore[index,union-attr]
         (work / f"{part}.json").write_text(json.dumps(rows))
 
@@ -69,12 +69,12 @@ def ours(source: str, folder: Path, seed: int, rates: list[float]) -> None:
         )
         best = max(best, (score, rate, out, seconds / 60), key=lambda one: one[0])
     score, rate, out, minutes = best
-    from triptych.data.load import read_part
+    from triptych.data.load import load_split
     from triptych.data.table import DataTable
 
     predictor = load(out)
     found = predictor.evaluate(
-        read_part(DataTable(set="conll2003"), "test", None, predictor.task.needs)
+        load_split(DataTable(set="conll2003"), "test", None, predictor.task.needs)
     ).scores.values
     print(
         json.dumps(

@@ -112,9 +112,9 @@ def train(recipe: Path, out: Path, seconds: float) -> tuple[float, float]:
 def predict(run: Path, pairs: Path, seconds: float) -> tuple[float, float]:
     """(answers a second, processor seconds a second) of prediction."""
     import triptych
-    from triptych.runs.allocator import keep_freed_memory
+    from triptych.runs.allocator import keep_freed_pages
 
-    keep_freed_memory(4)
+    keep_freed_pages(4)
     predictor = triptych.load(run)
     texts = [line.split("\t")[0] for line in pairs.read_text().split("\n")[1 : 1 + TEXTS]]
     dials: dict[str, Any] = {"beams": 4, "max_length": 16, "min_length": 15, "batch_tokens": 400}

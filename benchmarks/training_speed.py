@@ -34,13 +34,13 @@ def prepare(folder: Path) -> None:
     """data.json in `folder`: Multi30k English-German as ids of one BPE for both, each text with its
     end.
     """
-    from triptych.data.load import read_part
+    from triptych.data.load import load_split
     from triptych.data.table import DataTable
     from triptych.data.tokenizers.subwords import Tokenizer
 
     data = DataTable(set="multi30k", source="en", target="de")
     parts = {
-        part: read_part(data, part, None, ("source", "target")) for part in ("train", "validation")
+        part: load_split(data, part, None, ("source", "target")) for part in ("train", "validation")
     }
     texts = {
         part: [(one.source or "", one.target or "") for one in found]

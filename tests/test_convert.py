@@ -246,7 +246,7 @@ def examples(monkeypatch: pytest.MonkeyPatch) -> list[Example]:
         Example(text=text, label=label, place=text)
         for text, label in (("the cat sat", "good"), ("unhappy cats", "bad")) * 4
     ]
-    monkeypatch.setattr("triptych.setup.stages.read_part", lambda data, part, tell, needs: found)
+    monkeypatch.setattr("triptych.setup.stages.load_split", lambda data, part, tell, needs: found)
     return found
 
 

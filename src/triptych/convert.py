@@ -138,7 +138,7 @@ def _from_huggingface(source: str | Path, task: str | None) -> Import:
         "config": config,
         "tensors": tensors,
         "files": files,
-        "about": {
+        "metadata": {
             "config": values,
             "tokenizer_config": folder.tokenizer_config,
             "generation_config": folder.generation_config,

@@ -93,7 +93,7 @@ def _others(what: What) -> Report | None:
     told.
     """
     from ..data.example import texts_of
-    from ..data.load import aligned, read_part
+    from ..data.load import aligned, load_split
     from ..data.sets.catalog import entries
     from ..data.split import sentence_key
     from ..data.validation.pairs import Problem, Report
@@ -110,7 +110,7 @@ def _others(what: What) -> Report | None:
     if table is None or aligned(needs):
         return None
     splits = entries()[table.set].splits if table.set is not None else SPLITS
-    named = {split: read_part(table, split, talk, needs) for split in splits}
+    named = {split: load_split(table, split, talk, needs) for split in splits}
     report, held = Report(pairs={name: len(part) for name, part in named.items()}), {}
     for name, part in named.items():
         for example in part:
@@ -138,7 +138,7 @@ def _others(what: What) -> Report | None:
 def _reading(what: What) -> Report | None:
     """The report on passages with questions, where that is what the words mean."""
     from ..data.formats.squad import is_squad
-    from ..data.load import names_of, read_part, refuse_idle_columns
+    from ..data.load import load_split, names_of, refuse_idle_columns
     from ..data.sets.catalog import entries
     from ..data.validation.pairs import Report
     from ..data.validation.squad import check, check_examples
@@ -163,7 +163,7 @@ def _reading(what: What) -> Report | None:
         return check({part: names_of(names) for part, names in given.items()})
     splits = ("test",) if data.set == "xquad" and data.fold is None else SPLITS
     found: dict[str, Sequence[Example]] = {
-        part: read_part(data, part, talk, needs) for part in splits
+        part: load_split(data, part, talk, needs) for part in splits
     }
     return Report(check_examples(found), {part: len(examples) for part, examples in found.items()})
 
@@ -278,12 +278,12 @@ def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Ex
     import dataclasses
 
     from ..data.formats.columns import read as read_columns
-    from ..data.load import read_part
+    from ..data.load import load_split
 
     data, needs = found
     if data.set is not None:
         data = dataclasses.replace(data, leaks="keep")
-        return {part: read_part(data, part, talk, needs) for part in SPLITS}
+        return {part: load_split(data, part, talk, needs) for part in SPLITS}
     return {
         part: read_columns(names, data, needs, talk) for part, names in named_files(data).items()
     }
@@ -294,7 +294,7 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
     where the words mean something else.
     """
     from ..data.formats.squad import is_squad
-    from ..data.load import read_part, reader_of
+    from ..data.load import load_split, reader_of
     from ..data.sets.catalog import entries
     from ..data.validation.chats import needs_of as chats_of
     from ..data.validation.conll import is_conll
@@ -336,7 +336,7 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
     if needs[0] == "source":
         return None
     splits = entries()[data.set].splits if data.set is not None else SPLITS
-    return {part: read_part(data, part, talk, needs) for part in splits}
+    return {part: load_split(data, part, talk, needs) for part in splits}
 
 
 def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:

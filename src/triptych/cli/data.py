@@ -208,7 +208,7 @@ def _text(value: Any) -> str:
 def _files(what: tuple[str, ...], source: str | None, target: str | None,
            ) -> tuple[dict[str, Files] | None, dict[str, list[Example]] | None]:  # fmt: skip
     """What the words mean: files by part, or a set's Examples by part."""
-    from ..data.load import files_of, read_part
+    from ..data.load import files_of, load_split
     from ..data.sets.catalog import entries
     from ..data.sets.entry import SPLITS
     from ..data.table import DataTable
@@ -236,4 +236,4 @@ def _files(what: tuple[str, ...], source: str | None, target: str | None,
         data = DataTable(set=first)
     else:
         return {"train": files_of(list(what))}, None
-    return None, {part: read_part(data, part, talk) for part in SPLITS}
+    return None, {part: load_split(data, part, talk) for part in SPLITS}

@@ -163,7 +163,7 @@ def chosen_examples(
     """
     from ..data.formats.pairs import read
     from ..data.formats.references import to_score
-    from ..data.load import aligned, files_of, fitting, read_part, reader_of
+    from ..data.load import aligned, files_of, fitting, load_split, reader_of
     from ..errors import unknown
     from ..recipe.schema import Recipe
 
@@ -188,7 +188,7 @@ def chosen_examples(
             target = to or (targets[0] if targets else None)
             examples = read(files_of(names, table), source[0] if source else None, target, talk)
     else:
-        examples, name = read_part(recipe.data, split, talk, needs), split
+        examples, name = load_split(recipe.data, split, talk, needs), split
     if to is not None and not (data and aligned(needs)):
         examples = [example for example in examples if example.target_language == to]
     if not examples:

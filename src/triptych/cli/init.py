@@ -98,7 +98,7 @@ def init(
         A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the library transformers: the recipe
         fine-tunes that model.
     """
-    from ..data.load import read_part
+    from ..data.load import load_split
 
     sides = {
         "source": source,
@@ -139,7 +139,7 @@ def init(
         columns,
     )
     _check(data, others)
-    examples = read_part(data, "train", talk)
+    examples = load_split(data, "train", talk)
     if len(examples) < 20:
         raise DataError(
             f"{len(examples)} usable pairs are too few to learn from; give some thousands."

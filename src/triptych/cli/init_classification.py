@@ -52,7 +52,7 @@ def recipe_for(
 ) -> str:
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
     from ..data.formats.columns import needs_of
-    from ..data.load import read_part
+    from ..data.load import load_split
     from ..data.table import DataTable
 
     needs = needs_of(train, columns)
@@ -61,7 +61,7 @@ def recipe_for(
     columns = settled(train, needs, columns)
     data = DataTable(train=str(train.resolve()), columns=columns, **others)  # type: ignore[arg-type]
     _check(data, needs)
-    examples = read_part(data, "train", talk, needs)
+    examples = load_split(data, "train", talk, needs)
     if len(examples) < FEWEST:
         raise DataError(
             f"{len(examples)} usable texts are too few to learn from; give some hundreds for each "

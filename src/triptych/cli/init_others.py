@@ -72,7 +72,7 @@ def recipe_for(
     columns: dict[str, str | int] | None = None,
 ) -> str:
     """The text of a recipe. Raises DataError naming file and line where training would fail."""
-    from ..data.load import read_part, refuse_idle_columns
+    from ..data.load import load_split, refuse_idle_columns
     from ..data.table import DataTable
     from .checks import named_files
 
@@ -85,7 +85,7 @@ def recipe_for(
     refuse_idle_columns(data, plan.needs)
     names = named_files(data)
     _refuse(plan.check(names, data), names["train"][0])
-    examples = read_part(data, "train", talk, plan.needs)
+    examples = load_split(data, "train", talk, plan.needs)
     if len(examples) < plan.fewest:
         raise DataError(
             f"{train} holds {len(examples)} {plan.records}, too few to learn from; give some "

@@ -159,9 +159,9 @@ def _tokens(
     """(input tokens of all examples, tokens of what is read at once), estimated from a sample
     spread over them.
     """
-    from ..data.load import spread
+    from ..data.load import evenly_spaced
 
-    sample = spread(list(examples), SAMPLE)
+    sample = evenly_spaced(list(examples), SAMPLE)
     labels = task.prepare(sample)
     if task.inherit_labels is not None:
         labels = task.inherit_labels(labels, origin.read_labels(), tokenizers)

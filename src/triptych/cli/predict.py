@@ -199,9 +199,9 @@ def load_run(run: str, precision: Precision, draft: str | None = None) -> Predic
     a run, or "ngram".
     """
     from ..inference.loading import load
-    from ..runs.allocator import keep_freed_memory
+    from ..runs.allocator import keep_freed_pages
 
-    keep_freed_memory(arenas=DECODING_ARENAS)
+    keep_freed_pages(arenas=DECODING_ARENAS)
     return load(run, precision, draft)
 
 

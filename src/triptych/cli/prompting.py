@@ -269,7 +269,7 @@ def _data(
     split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str]
 ) -> tuple[list[Example], list[Example], str]:
     """(texts to judge, examples for the prompt, what the texts are called)."""
-    from ..data.load import read_part, reader_of
+    from ..data.load import load_split, reader_of
     from ..data.table import DataTable
     from ..inference.few_shot import drawn, read_examples
     from ..recipe.schema import nested
@@ -287,7 +287,7 @@ def _data(
         examples, called = reader_of(needs)(names, data, needs, talk), ", ".join(names)
     else:
         examples, called = (
-            read_part(data, split, talk, needs),
+            load_split(data, split, talk, needs),
             split if data.set is None else f"{data.set} {split}",
         )
     if not examples:
@@ -302,7 +302,7 @@ def _data(
         )
     return (
         examples,
-        drawn(read_part(data, "train", None, needs), int(count)) if int(count) else [],
+        drawn(load_split(data, "train", None, needs), int(count)) if int(count) else [],
         called,
     )
 

@@ -36,9 +36,9 @@ READERS: dict[str, Reader] = {
 }
 
 
-def read_part(
+def load_split(
     data: DataTable,
-    part: str,
+    split: str,
     report: Report | None = None,
     needs: Sequence[str] = ("source", "target"),
 ) -> list[Example]:
@@ -52,11 +52,11 @@ def read_part(
     if not aligned(needs) or (
         entry is not None and entry.loader is not None and "source" in entry.fields
     ):
-        return other_part(data, part, needs, report)
+        return load_other_split(data, split, needs, report)
     if data.set is not None:
         return catalog.load(
             data.set,
-            part,
+            split,
             source=data.source,
             target=data.target,
             script=data.script,
@@ -68,13 +68,13 @@ def read_part(
             'data.train with your own files, for example ["a.en", "a.de"]; triptych init writes '
             "such a recipe."
         )
-    given = getattr(data, part)
+    given = getattr(data, split)
     missing = [name for name in ("validation", "test") if getattr(data, name) is None]
-    if given is not None and not (part == "train" and missing):
+    if given is not None and not (split == "train" and missing):
         return _files(data, given, report)
-    parts = by_source(_files(data, data.train, report if part == "train" else None))
-    if part != "train":
-        return parts[part]
+    parts = by_source(_files(data, data.train, report if split == "train" else None))
+    if split != "train":
+        return parts[split]
     return parts["train"] + [
         example for name in ("validation", "test") if name not in missing for example in parts[name]
     ]
@@ -85,34 +85,36 @@ def aligned(needs: Sequence[str]) -> bool:
     return tuple(needs) == ("source", "target")
 
 
-def other_part(
-    data: DataTable, part: str, needs: Sequence[str], report: Report | None
+def load_other_split(
+    data: DataTable, split: str, needs: Sequence[str], report: Report | None
 ) -> list[Example]:
     """The same for tasks that do not read pairs: a set of the catalogue, or files in the form that
     the fields ask for.
     """
     if data.set is not None:
-        return catalog.load_other(data.set, part, data, needs, report)
+        return catalog.load_other(data.set, split, data, needs, report)
     if data.train is None:
         raise UsageError(
             "The recipe names no data. Give data.set (see triptych data list), or data.train with "
             "your own file; triptych init writes such a recipe."
         )
-    given = getattr(data, part)
+    given = getattr(data, split)
     missing = [name for name in ("validation", "test") if getattr(data, name) is None]
-    if given is not None and not (part == "train" and missing):
+    if given is not None and not (split == "train" and missing):
         found = reader_of(needs)(names_of(given), data, needs, report)
-        return found if part == "train" else to_score(found, needs)
-    if data.stream and part != "train":
+        return found if split == "train" else to_score(found, needs)
+    if data.stream and split != "train":
         from .batches.streaming import Corpus
 
-        return Corpus(data, report).held(part)
-    found = reader_of(needs)(names_of(data.train), data, needs, report if part == "train" else None)
+        return Corpus(data, report).held(split)
+    found = reader_of(needs)(
+        names_of(data.train), data, needs, report if split == "train" else None
+    )
     parts = by_input(found)
     if tuple(needs) == ("text",) and not (parts["validation"] and parts["test"]):
         parts = by_input(finer(found))
-    if part != "train":
-        return to_score(parts[part], needs)
+    if split != "train":
+        return to_score(parts[split], needs)
     return parts["train"] + [
         example for name in ("validation", "test") if name not in missing for example in parts[name]
     ]
@@ -233,7 +235,7 @@ def _files(data: DataTable, names: str | Sequence[str], report: Report | None) -
     return read(files_of(names, data), data.source, target, report)  # type: ignore[arg-type]
 
 
-def spread(examples: list[Example], count: int | None) -> list[Example]:
+def evenly_spaced(examples: list[Example], count: int | None) -> list[Example]:
     """`count` of the examples, evenly over all of them, so that every language has its share."""
     if count is None or count >= len(examples):
         return examples

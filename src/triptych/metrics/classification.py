@@ -59,8 +59,8 @@ def mcc(predicted: Sequence[str], gold: Sequence[str]) -> float:
     count = len(gold)
     right = float((ours == theirs).sum())
     p, t = (np.bincount(side, minlength=len(places)).astype(float) for side in (ours, theirs))
-    spread = math.sqrt((count**2 - p @ p) * (count**2 - t @ t))
-    return 100.0 * (right * count - float(p @ t)) / spread if spread else 0.0
+    norm = math.sqrt((count**2 - p @ p) * (count**2 - t @ t))
+    return 100.0 * (right * count - float(p @ t)) / norm if norm else 0.0
 
 
 def label_sets(
@@ -87,8 +87,8 @@ def pearson(predicted: Sequence[float], gold: Sequence[float]) -> float:
     if len(gold) < 2:
         return 0.0
     ours, theirs = (np.asarray(side, dtype=float) - np.mean(side) for side in (predicted, gold))
-    spread = math.sqrt(float(ours @ ours) * float(theirs @ theirs))
-    return 100.0 * float(ours @ theirs) / spread if spread else 0.0
+    norm = math.sqrt(float(ours @ ours) * float(theirs @ theirs))
+    return 100.0 * float(ours @ theirs) / norm if norm else 0.0
 
 
 def spearman(predicted: Sequence[float], gold: Sequence[float]) -> float:

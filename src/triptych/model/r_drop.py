@@ -17,7 +17,7 @@ from torch.nn import functional
 from .ops.cross_entropy import CHUNK_LOGITS
 
 
-class _AgreeingCrossEntropy(torch.autograd.Function):
+class _RDropCrossEntropy(torch.autograd.Function):
     """Chunk by chunk, as `kernels.projected_cross_entropy`: row i of the first half beside row i of
     the second.
 
@@ -38,7 +38,7 @@ class _AgreeingCrossEntropy(torch.autograd.Function):
         alpha: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
         count, vocabulary = states.shape[0], weight.shape[0]
-        half, compute, spread = count // 2, weight.to(states.dtype), smoothing / vocabulary
+        half, compute, uniform = count // 2, weight.to(states.dtype), smoothing / vocabulary
         shift = None if offset is None else offset.to(states.dtype)
         weight_sum, grad_states = weight.float().sum(0), torch.empty_like(states)
         grad_weight = torch.zeros_like(weight, dtype=torch.float32)
@@ -74,10 +74,10 @@ class _AgreeingCrossEntropy(torch.autograd.Function):
             states_sum @ weight_sum + (0.0 if offset is None else count * offset.float().sum())
         ) / vocabulary
         smoothed = (1 - smoothing) * nll + smoothing * (nll + target_sum - mean_logits)
-        grad_states.sub_((spread * weight_sum).to(states.dtype))
-        grad_weight.sub_(spread * states_sum)
+        grad_states.sub_((uniform * weight_sum).to(states.dtype))
+        grad_weight.sub_(uniform * states_sum)
         if grad_offset is not None:
-            grad_offset.sub_(spread * count)
+            grad_offset.sub_(uniform * count)
         ctx.save_for_backward(grad_states, grad_weight, grad_offset)
         ctx.mark_non_differentiable(nll, divergence)
         return smoothed + beta * divergence, nll, divergence
@@ -96,7 +96,7 @@ class _AgreeingCrossEntropy(torch.autograd.Function):
         )
 
 
-def agreeing_cross_entropy(
+def r_drop_cross_entropy(
     states: Tensor,
     weight: Tensor,
     offset: Tensor | None,
@@ -112,10 +112,10 @@ def agreeing_cross_entropy(
     (fp32), sums; only the first carries a gradient.
     """
     assert not states.shape[0] % 2, "two passes have two halves"
-    return _AgreeingCrossEntropy.apply(states, weight, offset, targets, smoothing, alpha)  # type: ignore[return-value]
+    return _RDropCrossEntropy.apply(states, weight, offset, targets, smoothing, alpha)  # type: ignore[return-value]
 
 
-def plain_agreeing_cross_entropy(
+def plain_r_drop_cross_entropy(
     states: Tensor,
     weight: Tensor,
     offset: Tensor | None,
@@ -123,7 +123,7 @@ def plain_agreeing_cross_entropy(
     smoothing: float,
     alpha: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The reference of `agreeing_cross_entropy`."""
+    """The reference of `r_drop_cross_entropy`."""
     logits = functional.linear(
         states, weight.to(states.dtype), None if offset is None else offset.to(states.dtype)
     )

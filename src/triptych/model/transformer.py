@@ -152,8 +152,7 @@ class Transformer(nn.Module):
         self.prepacked_output = PrepackedLinear(weight, offset)
 
     def project(self, states: Tensor) -> Tensor:
-        """(..., D) -> logits (..., V), in fp32 where the vocabulary has fewer than
-        EXACT_LOGITS_MAX_VOCABULARY tokens."""
+        """(..., D) -> logits (..., V), in fp32 where the vocabulary is small."""
         if self.config.vocabulary_size < EXACT_LOGITS_MAX_VOCABULARY:
             states = states.float()
         if self.prepacked_output is not None and self.prepacked_output.fits(states):

@@ -10,7 +10,7 @@ import sys
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX, ARENA_MAX = -1, -2, -4, -8  # glibc's malloc.h
 
 
-def keep_freed_memory(arenas: int = 1) -> bool:
+def keep_freed_pages(arenas: int = 1) -> bool:
     """Tell glibc to reuse freed blocks instead of giving every large one back to the system; False
     where there is no glibc.
 

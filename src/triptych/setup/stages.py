@@ -21,8 +21,8 @@ from ..data.batches.order import MicroBatches, length_batches
 from ..data.batches.shards import Shards
 from ..data.batches.streaming import Corpus, resolved
 from ..data.example import FIELDS, Example, texts_of
-from ..data.load import read_part, spread
-from ..data.tokenizers.bpe_dropout import KINDS, Drawing
+from ..data.load import evenly_spaced, load_split
+from ..data.tokenizers.bpe_dropout import KINDS, BpeDropout
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..data.validation.columns import refuse_unseen
@@ -165,16 +165,16 @@ def prepare(
     corpus = Corpus(recipe.data, tell) if recipe.data.stream else None
     if corpus is None:
         examples, validation = (
-            read_part(recipe.data, part, tell, task.needs) for part in ("train", "validation")
+            load_split(recipe.data, part, tell, task.needs) for part in ("train", "validation")
         )
-        examples = spread(examples, recipe.data.examples)
+        examples = evenly_spaced(examples, recipe.data.examples)
     else:
         examples, validation = streamed.begin(
             recipe.data, corpus, None if dry else origin, task, tell
         )
     marks = marks_of(recipe.data, {"train": examples, "validation": validation})
     refuse_other_data(before, marks, data_changed, tell)
-    validation = spread(validation, recipe.validation.examples)
+    validation = evenly_spaced(validation, recipe.validation.examples)
     labels = _labels(task, examples, origin, before)
     refuse_unseen(examples, validation)
     tokenizers = _tokenizers(recipe, labels, examples, origin, tell)
@@ -380,13 +380,13 @@ def _encoder(
         raise UsageError(f"batches.bpe_dropout is {dropout}; it must be from 0 (off) to below 1.")
     if not dropout and not task.draws:
         return lambda epoch, index: encoded[index]
-    drawing = Drawing(tokenizers, dropout, seed) if dropout else None
+    bpe_dropout = BpeDropout(tokenizers, dropout, seed) if dropout else None
 
     def encode(epoch: int, index: int) -> list[Encoded]:
         generator = np.random.default_rng((seed, epoch, index))
-        if drawing is None and task.remask is not None:
+        if bpe_dropout is None and task.remask is not None:
             return task.remask(encoded[index], tokenizers, generator)
-        drawn = tokenizers if drawing is None else drawing.tokenizers(generator)
+        drawn = tokenizers if bpe_dropout is None else bpe_dropout.tokenizers(generator)
         pieces = task.encode(examples[index], drawn, labels, "train", generator)
         for one in pieces:
             one.index = index

@@ -147,8 +147,8 @@ def prepare(
             raise DataError(f"{example.place or 'An example'} has no {kind} to learn from.")
     if kind == "value":
         values = np.array([example.value for example in examples], dtype=float)
-        spread = float(values.std())
-        if not spread:
+        deviation = float(values.std())
+        if not deviation:
             raise DataError(
                 f"All {len(values):,} training texts have the value {values[0]:g}: there is "
                 "nothing to tell apart."
@@ -156,7 +156,7 @@ def prepare(
         return {
             "value": {
                 "mean": float(values.mean()),
-                "deviation": spread,
+                "deviation": deviation,
                 "low": float(values.min()),
                 "high": float(values.max()),
             }
@@ -299,7 +299,7 @@ def loss(
     )
     found = {"loss": (learnt, count, 1.0), "nll": (plain.detach(), count, 0.0)}
     if r_drop and batch.passes == 2:
-        apart = classifier_loss.disagreement(output.logits, kind)
+        apart = classifier_loss.r_drop_divergence(output.logits, kind)
         found |= {
             "loss": (learnt + r_drop * apart, count, 1.0),
             "disagreement": (apart.detach(), count, 0.0),

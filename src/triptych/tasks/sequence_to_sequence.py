@@ -214,10 +214,10 @@ def loss(
     and is reported too.
     """
     from ..model.ops.cross_entropy import projected_cross_entropy
-    from ..model.r_drop import agreeing_cross_entropy
+    from ..model.r_drop import r_drop_cross_entropy
 
     if batch.passes == 2:
-        total, plain, apart = agreeing_cross_entropy(
+        total, plain, apart = r_drop_cross_entropy(
             output.states,
             output.weight,
             output.bias,

@@ -12,7 +12,7 @@ from ..data.batches.encoded import Encoded
 from ..data.batches.shards import Shards
 from ..data.batches.streaming import Corpus
 from ..data.example import Example
-from ..data.load import read_part
+from ..data.load import load_split
 from ..data.table import DataTable
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import UsageError
@@ -31,7 +31,7 @@ def begin(data: DataTable, corpus: Corpus, origin: Run | None, task: Task,
     known = None if origin is None else Tokenizers.load(origin.path).target
     shards = None if known is None else corpus.find(known)
     if data.validation is not None:
-        validation = read_part(data, "validation", report, task.needs)
+        validation = load_split(data, "validation", report, task.needs)
     else:
         validation = corpus.held("validation") if shards is None else shards.held()
     if known is not None and shards is not None:

@@ -21,7 +21,7 @@ import torch
 
 from ..errors import RunError, TrainingError, UsageError
 from ..model.lora import merged
-from ..runs.allocator import keep_freed_memory
+from ..runs.allocator import keep_freed_pages
 from ..runs.run import MODEL, weights_of
 from ..runs.storage import read_tensors
 from . import checkpoint
@@ -108,7 +108,7 @@ class Loop:
         self.world.refuse_fewer(job.accumulate)
         self.device = choose_device(self.settings.device)
         if self.device.type == "cpu":
-            keep_freed_memory()
+            keep_freed_pages()
         for module in (job.model, job.head):
             module.to(self.device)
         job.model.precision = choose_precision(self.settings.precision, self.device)  # type: ignore[assignment]

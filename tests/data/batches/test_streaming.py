@@ -18,10 +18,10 @@ from triptych.data.batches import streaming
 from triptych.data.batches.encoded import Encoded
 from triptych.data.batches.order import MicroBatches
 from triptych.data.batches.shards import INDEX, Shards
-from triptych.data.batches.streaming import Corpus, Thinned, resolved
+from triptych.data.batches.streaming import Corpus, ReservoirSample, resolved
 from triptych.data.example import Example
 from triptych.data.formats import texts
-from triptych.data.load import read_part
+from triptych.data.load import load_split
 from triptych.data.table import DataTable
 from triptych.data.tokenizers.sides import Tokenizers
 from triptych.data.tokenizers.subwords import Tokenizer
@@ -96,7 +96,7 @@ def in_memory(
     table: DataTable, tokenizer: Tokenizer, documents: str = "apart", buffer: int = 8
 ) -> MicroBatches:
     task, both = build({"context": 24, "documents": documents}), Tokenizers(tokenizer, tokenizer)
-    examples = read_part(
+    examples = load_split(
         DataTable(train=table.train, validation=table.validation, test=table.test),
         "train",
         needs=("text",),
@@ -185,7 +185,7 @@ def test_a_position_restores_exactly_and_processes_share_one_order(
 
 def test_places_and_texts_come_back(table: DataTable, tokenizer: Tokenizer) -> None:
     found = Corpus(table).shards(tokenizer)
-    examples = read_part(
+    examples = load_split(
         DataTable(train=table.train, validation=table.validation, test=table.test),
         "train",
         needs=("text",),
@@ -347,14 +347,14 @@ def test_what_is_held_out_says_where_it_begins(
 
 
 def test_thinned_is_even_and_bounded() -> None:
-    thinned = Thinned(100)
+    sample = ReservoirSample(100)
     for number in range(1000):
-        thinned.add(Example(text="0123456789", place=str(number)))
-    places = [int(one.place) for one in thinned.kept]
+        sample.add(Example(text="0123456789", place=str(number)))
+    places = [int(one.place) for one in sample.kept]
     assert (
         5 <= len(places) <= 10
-        and places == list(range(0, 1000, thinned.step))
-        and thinned.seen == 1000
+        and places == list(range(0, 1000, sample.step))
+        and sample.seen == 1000
     )
 
 
@@ -366,15 +366,15 @@ def test_held_out_by_hash_as_in_memory(
     table = DataTable(train=[str(tmp_path / "a.txt")], stream=True)
     whole = DataTable(train=table.train)
     for part in ("validation", "test"):
-        assert [one.text for one in read_part(table, part, needs=("text",))] == [
-            one.text for one in read_part(whole, part, needs=("text",))
+        assert [one.text for one in load_split(table, part, needs=("text",))] == [
+            one.text for one in load_split(whole, part, needs=("text",))
         ]
     found = Corpus(table).shards(tokenizer)
     assert [tokenizer.decode(found.ids(index).tolist()) for index in range(len(found))] == [
-        one.text for one in read_part(whole, "train", needs=("text",))
+        one.text for one in load_split(whole, "train", needs=("text",))
     ]
     assert [one.text for one in found.held()] == [
-        one.text for one in read_part(whole, "validation", needs=("text",))
+        one.text for one in load_split(whole, "validation", needs=("text",))
     ]
 
 

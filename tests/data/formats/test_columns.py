@@ -9,7 +9,7 @@ import pytest
 
 from triptych.data.example import Example
 from triptych.data.formats.columns import needs_of, read
-from triptych.data.load import read_part, reader_of
+from triptych.data.load import load_split, reader_of
 from triptych.data.table import DataTable
 from triptych.data.validation.columns import check, check_examples, refuse_unseen
 from triptych.errors import DataError
@@ -139,7 +139,7 @@ def test_the_reader_goes_by_what_is_learnt(tmp_path: Path) -> None:
         tmp_path, "a.tsv", "".join(f"text {number}\t{number % 2}\n" for number in range(400))
     )
     parts = {
-        part: read_part(DataTable(train=path), part, needs=SINGLE)
+        part: load_split(DataTable(train=path), part, needs=SINGLE)
         for part in ("train", "validation", "test")
     }
     assert all(parts.values()) and sum(map(len, parts.values())) == 400

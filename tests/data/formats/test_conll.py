@@ -12,7 +12,7 @@ import pytest
 
 from triptych.data.example import Example
 from triptych.data.formats.conll import examples_of, read
-from triptych.data.load import read_part, reader_of
+from triptych.data.load import load_split, reader_of
 from triptych.data.sets import catalog
 from triptych.data.sets.entry import SPLITS, Entry, File
 from triptych.data.sets.files import find
@@ -115,7 +115,7 @@ def test_own_files_gzipped_or_not_are_split(tmp_path: Path) -> None:
     text = "".join(f"word{number} B-X\nend O\n\n" for number in range(400))
     (tmp_path / "a.conll.gz").write_bytes(gzip.compress(text.encode()))
     table = DataTable(train=str(tmp_path / "a.conll.gz"))
-    parts = {part: read_part(table, part, None, NEEDS) for part in SPLITS}
+    parts = {part: load_split(table, part, None, NEEDS) for part in SPLITS}
     assert sum(map(len, parts.values())) == 400 and all(parts.values())
     assert reader_of(NEEDS) is read
 
@@ -172,7 +172,7 @@ def test_check_stops_at_nothing(tmp_path: Path) -> None:
 )
 def test_public_sets_have_their_sizes(name: str, part: str, sentences: int, kinds: int) -> None:
     said: list[str] = []
-    found = read_part(DataTable(set=name), part, said.append, NEEDS)
+    found = load_split(DataTable(set=name), part, said.append, NEEDS)
     assert (
         len(found) == sentences and len({tag for one in found for tag in one.tags or ()}) == kinds
     )
@@ -187,7 +187,7 @@ def test_public_sets_have_their_sizes(name: str, part: str, sentences: int, kind
 def test_stray_tags_of_universal_ner_are_outside() -> None:
     tags = [
         tag
-        for one in read_part(DataTable(set="uner-english-ewt"), "train", None, NEEDS)
+        for one in load_split(DataTable(set="uner-english-ewt"), "train", None, NEEDS)
         for tag in one.tags or ()
     ]
     assert {tag[2:] for tag in tags} == {"", "PER", "LOC", "ORG"} and tags.count("B-PER") == 2873
@@ -211,9 +211,9 @@ def test_parts_of_speech_of_a_treebank_are_its_tags(
         folder="trees-v1",
     )
     monkeypatch.setitem(catalog.ENTRIES, "trees", entry)
-    assert read_part(DataTable(set="trees"), "train", None, NEEDS)[0].tags == ["DET"]
+    assert load_split(DataTable(set="trees"), "train", None, NEEDS)[0].tags == ["DET"]
     with pytest.raises(UsageError, match="has no heads"):
-        read_part(DataTable(set="trees"), "train", None, ("text", "heads"))
+        load_split(DataTable(set="trees"), "train", None, ("text", "heads"))
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
     assert find(entry, file) is None
     (tmp_path / "trees-v1").mkdir()

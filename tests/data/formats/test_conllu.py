@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from triptych.data.formats import conllu
-from triptych.data.load import read_part
+from triptych.data.load import load_split
 from triptych.data.sets import catalog
 from triptych.data.table import DataTable
 from triptych.data.validation import conllu as check_conllu
@@ -149,7 +149,7 @@ def test_own_files_gzipped_too_and_a_part_kept_out(tmp_path: Path) -> None:
     said: list[str] = []
     data = DataTable(train=str(tmp_path / "a.conllu.gz"))
     parts = {
-        part: read_part(data, part, said.append, NEEDS) for part in ("train", "validation", "test")
+        part: load_split(data, part, said.append, NEEDS) for part in ("train", "validation", "test")
     }
     assert (
         sum(map(len, parts.values())) == 200

@@ -12,7 +12,7 @@ from triptych.data.formats.columns import needs_of
 from triptych.data.formats.columns import read as read_columns
 from triptych.data.formats.headers import header_verdict, meaning, sides_of
 from triptych.data.formats.pairs import Files, read
-from triptych.data.load import files_of, fitting, read_part
+from triptych.data.load import files_of, fitting, load_split
 from triptych.data.table import DataTable
 from triptych.data.validation.columns import check as check_labels
 from triptych.data.validation.pairs import check
@@ -243,10 +243,10 @@ def test_columns_where_they_mean_nothing_are_refused(tmp_path: Path) -> None:
         ),
     ):
         with pytest.raises(UsageError, match=said):
-            read_part(data, "train", None, needs)
+            load_split(data, "train", None, needs)
     (tmp_path / "a.conll").write_text("x\tNN\tA\tO\ny\tVB\tB\tO\n\n" * 30)
     data = DataTable(train=str(tmp_path / "a.conll"), columns={"words": "1", "tags": "3"})
-    assert read_part(data, "train", None, ("text", "words", "tags"))[0].tags == ["A", "B"]
+    assert load_split(data, "train", None, ("text", "words", "tags"))[0].tags == ["A", "B"]
 
 
 def test_the_columns_of_a_run_apply_to_files_that_have_them(tmp_path: Path) -> None:

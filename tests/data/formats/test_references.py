@@ -13,7 +13,7 @@ import pytest
 
 from triptych.data.example import Example
 from triptych.data.formats.references import written
-from triptych.data.load import read_part
+from triptych.data.load import load_split
 from triptych.data.sets import catalog
 from triptych.data.sets.entry import SPLITS
 from triptych.data.sets.text_to_text import ENTRIES
@@ -31,7 +31,7 @@ def read(
     path: Path, content: str, needs: tuple[str, ...] = SUMMARIES, report: Any = None, **table: Any
 ) -> list[Example]:
     path.write_text(content, encoding="utf-8")
-    return read_part(
+    return load_split(
         DataTable(train=str(path), validation=str(path), test=str(path), **table),
         "train",
         report,
@@ -205,9 +205,9 @@ def test_own_questions_are_scored_with_all_on_their_passage(tmp_path: Path) -> N
         )
     )
     table = DataTable(train=str(path), validation=str(path), test=str(path))
-    assert len(read_part(table, "train", None, QUESTIONS)) == 3
+    assert len(load_split(table, "train", None, QUESTIONS)) == 3
     for part in ("validation", "test"):
-        found = read_part(table, part, None, QUESTIONS)
+        found = load_split(table, part, None, QUESTIONS)
         assert [(one.target, one.references) for one in found] == [
             ("Whom?", ["Whom?", "Who met Bob?", "Who met?"]),
             ("Who?", ["Who?", "Who sang?"]),
@@ -246,7 +246,7 @@ def real() -> None:
 
 
 def part(name: str, split: str, needs: tuple[str, ...], **table: Any) -> list[Example]:
-    return read_part(DataTable(set=name, **table), split, None, needs)
+    return load_split(DataTable(set=name, **table), split, None, needs)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_questions_are_trained_where_xquad_does_not_stand(real: None) -> None:
     )
     passages = [{one.passage for one in examples} for examples in parts.values()]
     assert not passages[0] & passages[1] and not passages[0] & passages[2]
-    scored = read_part(DataTable(set="xquad"), "test", None, ("question", "passage", "answers"))
+    scored = load_split(DataTable(set="xquad"), "test", None, ("question", "passage", "answers"))
     xquad = {"".join((one.question or "").lower().split()) for one in scored}
     asked = {
         split: {

@@ -211,7 +211,7 @@ def test_broken_archives_are_said(tmp_path: Path) -> None:
 
 
 def test_questions_on_one_passage_stay_in_one_part(tmp_path: Path) -> None:
-    from triptych.data.load import read_part
+    from triptych.data.load import load_split
 
     paragraphs = [
         {
@@ -229,7 +229,7 @@ def test_questions_on_one_passage_stay_in_one_part(tmp_path: Path) -> None:
     ]
     table = DataTable(train=str(write(tmp_path / "a.json", {"data": [{"paragraphs": paragraphs}]})))
     parts = [
-        {one.passage for one in read_part(table, part, None, ("question", "passage", "answers"))}
+        {one.passage for one in load_split(table, part, None, ("question", "passage", "answers"))}
         for part in ("train", "validation", "test")
     ]
     assert all(parts)

@@ -14,7 +14,7 @@ from triptych.data.batches.streaming import Corpus
 from triptych.data.example import Example
 from triptych.data.formats import texts
 from triptych.data.formats.texts import PIECE, documents, joined, read
-from triptych.data.load import read_part
+from triptych.data.load import load_split
 from triptych.data.sets import catalog, composed
 from triptych.data.sets import text as sets_text
 from triptych.data.sets.entry import Entry
@@ -144,7 +144,7 @@ def test_own_files_are_split_by_their_texts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n\n".join(f"text number {number}" for number in range(800)))
     table = DataTable(train=[str(tmp_path / "a.txt")])
     parts = {
-        part: {one.text for one in read_part(table, part, needs=("text",))}
+        part: {one.text for one in load_split(table, part, needs=("text",))}
         for part in ("train", "validation", "test")
     }
     assert (
@@ -157,7 +157,7 @@ def test_own_files_are_split_by_their_texts(tmp_path: Path) -> None:
 def test_of_a_text_that_would_be_held_out_alone_nothing_is(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one line number 93\n")  # by its hash no text to train on
     parts = {
-        part: read_part(DataTable(train=str(tmp_path / "a.txt")), part, needs=("text",))
+        part: load_split(DataTable(train=str(tmp_path / "a.txt")), part, needs=("text",))
         for part in ("train", "validation", "test")
     }
     assert [len(parts[part]) for part in ("train", "validation", "test")] == [1, 0, 0]
@@ -173,7 +173,7 @@ def test_of_one_file_as_it_is_written_some_is_held_out(tmp_path: Path) -> None:
     (tmp_path / "verse.txt").write_text(text)
     data = DataTable(train=str(tmp_path / "verse.txt"), verbatim=True)
     parts = {
-        part: read_part(data, part, needs=("text",)) for part in ("train", "validation", "test")
+        part: load_split(data, part, needs=("text",)) for part in ("train", "validation", "test")
     }
     assert all(parts.values()) and len(parts["train"]) > 100
     found = sorted(
@@ -244,7 +244,7 @@ def test_no_passage_stands_in_two_parts(name: str, passages: tuple[int, ...]) ->
     if not has(name):
         pytest.skip(f"{name} is not in TRIPTYCH_DATA")
     parts = [
-        [one.text for one in read_part(DataTable(set=f"{name}-passages"), split, None, ("text",))]
+        [one.text for one in load_split(DataTable(set=f"{name}-passages"), split, None, ("text",))]
         for split in ("train", "validation", "test")
     ]
     assert tuple(map(len, parts)) == passages and len(

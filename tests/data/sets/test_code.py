@@ -11,7 +11,7 @@ import pytest
 
 from triptych.data.example import Example
 from triptych.data.formats.texts import read
-from triptych.data.load import read_part
+from triptych.data.load import load_split
 from triptych.data.sets import catalog
 from triptych.data.sets import code as sets_code
 from triptych.data.table import DataTable
@@ -162,7 +162,7 @@ def test_own_files_are_held_out_whole(tmp_path: Path) -> None:
     library(tmp_path, {f"{number}.py": lines(f"file{number}") for number in range(200)})
     data = DataTable(train=str(tmp_path))
     parts = {
-        part: read_part(data, part, needs=("text",)) for part in ("train", "validation", "test")
+        part: load_split(data, part, needs=("text",)) for part in ("train", "validation", "test")
     }
     assert sum(map(len, parts.values())) == 200 and all(parts.values())
     assert all((one.text or "").count("\n") == 6 for part in parts.values() for one in part)

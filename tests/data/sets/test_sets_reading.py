@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.data.load import read_part
+from triptych.data.load import load_split
 from triptych.data.sets import catalog
 from triptych.data.sets.entry import SPLITS
 from triptych.data.sets.reading import ENTRIES, FOLDS
@@ -27,7 +27,7 @@ def real() -> None:
 
 
 def load(part: str, **table: object) -> list:
-    return read_part(DataTable(**table), part, None, NEEDS)  # type: ignore[arg-type]
+    return load_split(DataTable(**table), part, None, NEEDS)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

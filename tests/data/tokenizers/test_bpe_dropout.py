@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from triptych.data.tokenizers.bpe_dropout import Drawing, Segmentations
+from triptych.data.tokenizers.bpe_dropout import BpeDropout, Segmentations
 from triptych.data.tokenizers.sides import Tokenizers
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.errors import UsageError
@@ -23,17 +23,17 @@ def test_without_dropout_it_is_the_plain_encoding() -> None:
     plain = tokenizer()
     segmentations = Segmentations(plain, 0.0, 1)
     for text in [*TEXTS[:3], "", "unseen wörds 貓 and <begin>"]:
-        assert segmentations.draw(text, np.random.default_rng(1)) == plain.encode(text)
+        assert segmentations.sample(text, np.random.default_rng(1)) == plain.encode(text)
 
 
 def test_epochs_differ_seeds_repeat_and_nothing_is_lost() -> None:
     plain = tokenizer()
-    drawing = Drawing(Tokenizers(plain, plain), 0.3, 1)
-    again = Drawing(Tokenizers(plain, plain), 0.3, 1)
-    other = Drawing(Tokenizers(plain, plain), 0.3, 2)
+    bpe_dropout = BpeDropout(Tokenizers(plain, plain), 0.3, 1)
+    again = BpeDropout(Tokenizers(plain, plain), 0.3, 1)
+    other = BpeDropout(Tokenizers(plain, plain), 0.3, 2)
     text = "the cats sat on the mats 貓"
     drawn = [
-        drawing.tokenizers(np.random.default_rng((1, epoch, 0))).source.encode(text)
+        bpe_dropout.tokenizers(np.random.default_rng((1, epoch, 0))).source.encode(text)
         for epoch in range(20)
     ]
     assert drawn == [
@@ -51,7 +51,7 @@ def test_epochs_differ_seeds_repeat_and_nothing_is_lost() -> None:
 
 def test_a_drawn_tokenizer_is_otherwise_the_plain_one() -> None:
     plain = Tokenizer.train(TEXTS, "bpe", 330, ("de", "fr"))
-    both = Drawing(Tokenizers(plain, plain), 0.3, 1).tokenizers(np.random.default_rng(1))
+    both = BpeDropout(Tokenizers(plain, plain), 0.3, 1).tokenizers(np.random.default_rng(1))
     assert (
         both.shared
         and both.source.tags == plain.tags

@@ -145,13 +145,13 @@ def test_losses_by_hand() -> None:
 def test_two_passes_that_agree_have_no_disagreement() -> None:
     logits = torch.randn(3, 4)
     for kind in ("label", "labels", "value"):
-        assert classifier_loss.disagreement(torch.cat([logits, logits]), kind) == 0
-        assert classifier_loss.disagreement(torch.cat([logits, logits.flip(1)]), kind) > 0
+        assert classifier_loss.r_drop_divergence(torch.cat([logits, logits]), kind) == 0
+        assert classifier_loss.r_drop_divergence(torch.cat([logits, logits.flip(1)]), kind) > 0
     p, q = torch.softmax(logits, -1), torch.softmax(logits.flip(1), -1)
     # half the symmetric divergence, over both halves
     wanted = (p * (p / q).log()).sum() + (q * (q / p).log()).sum()
     assert torch.allclose(
-        classifier_loss.disagreement(torch.cat([logits, logits.flip(1)]), "label"),
+        classifier_loss.r_drop_divergence(torch.cat([logits, logits.flip(1)]), "label"),
         wanted,
         rtol=1e-4,
     )

@@ -43,7 +43,7 @@ TOGETHER = 1_000_000  # characters that are cut into tokens side by side
 
 
 @dataclass(slots=True)
-class Thinned:
+class ReservoirSample:
     """Of a stream of texts as many as fit, evenly spread over it: every text at first, then every
     second, every fourth, ...
     """
@@ -128,10 +128,10 @@ class Corpus:
         return part if part in self._missing else "train"
 
     @cached_property
-    def samples(self) -> dict[str, Thinned]:
+    def samples(self) -> dict[str, ReservoirSample]:
         """From one reading of all texts: of each part an even sample that memory holds."""
         found = {
-            part: Thinned(SAMPLE_CHARACTERS if part == "train" else HELD_CHARACTERS)
+            part: ReservoirSample(SAMPLE_CHARACTERS if part == "train" else HELD_CHARACTERS)
             for part in ("train", *self._missing)
         }
         for _, example in self.texts(self._tell):

@@ -13,7 +13,7 @@ from .json_lines import brief, is_text
 
 # characters; how far from its offset an answer is looked for where it stands in the passage more
 # than once
-NEAR = 50
+SEARCH_RADIUS = 50
 # the start of a reference that does not stand in the passage: scored against, not learnt from
 ELSEWHERE = -1
 _DIGITS = re.compile(r"\s*([+-]?\d{1,18})(?:\.0*)?\s*")  # an offset written as a text
@@ -65,10 +65,12 @@ def locate(text: str, start: int | None, passage: str) -> int | None:
         return first if first >= 0 else None
     if start is None or start < 0:
         return None
-    low = max(0, start - NEAR)
-    near = passage.find(text, low, start + NEAR + len(text))
+    low = max(0, start - SEARCH_RADIUS)
+    near = passage.find(text, low, start + SEARCH_RADIUS + len(text))
     return (
-        near if near >= 0 and passage.find(text, near + 1, start + NEAR + len(text)) < 0 else None
+        near
+        if near >= 0 and passage.find(text, near + 1, start + SEARCH_RADIUS + len(text)) < 0
+        else None
     )
 
 

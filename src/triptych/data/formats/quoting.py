@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^\t\n"]*))(\t|\n|\Z)')
 NUMBER = re.compile(r"\s*[-+−]?[\d.,\u00a0 ]*\d\s*%?\s*|\s*[-+]?\d*\.?\d+[eE][-+]?\d+\s*")
-FEW = 3  # quoted cells in a column below which its quoting may be chance
+MIN_QUOTED_CELLS = 3  # quoted cells in a column below which its quoting may be chance
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ def quoting(lines: Sequence[str]) -> tuple[bool, int]:
     found, odd = _count("\n".join(lines))
     whole = (
         all(not found.plain[column] for column in found.quoted)
-        and max(found.quoted.values(), default=0) >= FEW
+        and max(found.quoted.values(), default=0) >= MIN_QUOTED_CELLS
     )
     if odd:
         return False, odd if found.doubled or whole else 0

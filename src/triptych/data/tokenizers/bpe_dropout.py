@@ -39,13 +39,13 @@ class Segmentations:
         self.tokenizer, self.dropout, self.seed = tokenizer, dropout, seed
         self._known: dict[str, list[list[int] | None]] = {}
         # short texts to words: where each word is encoded by itself they come again and again
-        self._cut: dict[str, list[str]] = {}
+        self._words: dict[str, list[str]] = {}
 
-    def draw(self, text: str, generator: np.random.Generator) -> list[int]:
+    def sample(self, text: str, generator: np.random.Generator) -> list[int]:
         """Ids of `text`, segmented by chance."""
-        words = self._cut.get(text) or self.tokenizer.words(text)
+        words = self._words.get(text) or self.tokenizer.words(text)
         if len(text) <= LONGEST_REMEMBERED:
-            self._cut[text] = words
+            self._words[text] = words
         ids: list[int] = []
         for word, pick in zip(
             words, generator.integers(0, VARIANTS, len(words)).tolist(), strict=True
@@ -64,13 +64,13 @@ class Segmentations:
         # spelt in bytes: nothing to merge in another way
         if any(symbol not in self.ids for symbol in symbols):
             return self.tokenizer.encode(word)
-        chance = random.Random(f"{self.seed} {number} {word}")
+        rng = random.Random(f"{self.seed} {number} {word}")
         while len(symbols) > 1:
             pairs = [
                 (rank, place)
                 for place in range(len(symbols) - 1)
                 if (rank := self.ranks.get((symbols[place], symbols[place + 1]))) is not None
-                and chance.random() >= self.dropout
+                and rng.random() >= self.dropout
             ]
             if not pairs:
                 break
@@ -79,7 +79,7 @@ class Segmentations:
         return [self.ids[symbol] for symbol in symbols]
 
 
-class DrawnTokenizer(Tokenizer):
+class BpeDropoutTokenizer(Tokenizer):
     """A tokenizer whose `encode` draws; all else is the plain one's."""
 
     def __init__(self, segmentations: Segmentations, generator: np.random.Generator) -> None:
@@ -87,10 +87,10 @@ class DrawnTokenizer(Tokenizer):
         self._segmentations, self._generator = segmentations, generator
 
     def encode(self, text: str) -> list[int]:
-        return self._segmentations.draw(text, self._generator)
+        return self._segmentations.sample(text, self._generator)
 
 
-class Drawing:
+class BpeDropout:
     """Tokenizers for training with a probability of dropping merges."""
 
     def __init__(self, tokenizers: Tokenizers, dropout: float, seed: int) -> None:
@@ -100,7 +100,8 @@ class Drawing:
         )
 
     def tokenizers(self, generator: np.random.Generator) -> Tokenizers:
-        source = DrawnTokenizer(self.source, generator)
+        source = BpeDropoutTokenizer(self.source, generator)
         return Tokenizers(
-            source, source if self.target is self.source else DrawnTokenizer(self.target, generator)
+            source,
+            source if self.target is self.source else BpeDropoutTokenizer(self.target, generator),
         )

@@ -15,7 +15,7 @@ from ..split import SHARES, sentence_key
 from .pairs import Problem, Report, as_problem, readable
 
 LONG_LINE = 100_000  # characters
-FEW = 40  # texts; of fewer none may fall to a part of 2.5 %
+SMALL_SET = 40  # texts; of fewer none may fall to a part of 2.5 %
 
 
 def is_plain_text(name: str) -> bool:
@@ -95,7 +95,7 @@ def check(
     report.pairs = {"train": count}
     if (
         is_split
-        and count < FEW
+        and count < SMALL_SET
         and not any(problem.severity == "error" for problem in report.problems)
     ):
         share = f"{100 * SHARES['validation']:g} % are held out"

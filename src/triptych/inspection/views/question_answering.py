@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...decoding.settings import DecodingSettings
     from ...tasks.task import Prediction, Task
 
-NEAR = 12  # tokens on either side of the answer that have bars
+CONTEXT_TOKENS = 12  # tokens on either side of the answer that have bars
 AROUND = 800  # characters of the passage on either side of the answer
 STEP, HEIGHT, TOP, BAR = 46, 90, 8, 14  # pixels: between tokens, of a full bar, above it, its width
 LONGEST = 7  # characters of a token that are shown below its bars
@@ -148,7 +148,7 @@ def _bars(
     inside = [
         place for place, bar in enumerate(bars) if bar.end > best[0] and bar.start < best[1]
     ] or [0]
-    return bars[max(0, inside[0] - NEAR) : inside[-1] + NEAR + 1]
+    return bars[max(0, inside[0] - CONTEXT_TOKENS) : inside[-1] + CONTEXT_TOKENS + 1]
 
 
 def pictures(shown: AnswerView) -> list[Picture]:

@@ -151,7 +151,7 @@ class Classifier(nn.Module):
         self, words: Tensor, rows: PackedLayout, inputs: dict[str, Tensor]
     ) -> Tensor | None:
         """(B, 2): the cosine of the two texts' mean rows, and that of their weighted bags of
-        tokens; times LOUDNESS, so that weights which begin at zero soon count.
+        tokens; times ZERO_INIT_GAIN, so that weights which begin at zero soon count.
         """
         if self.importance is None:
             return None

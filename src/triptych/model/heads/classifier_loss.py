@@ -34,7 +34,7 @@ def losses(
     )  # type: ignore[return-value]
 
 
-def disagreement(logits: Tensor, kind: str) -> Tensor:
+def r_drop_divergence(logits: Tensor, kind: str) -> Tensor:
     """R-Drop (Liang et al. 2021, section 2): half the symmetric divergence of two passes, summed
     over both halves' texts.
     """

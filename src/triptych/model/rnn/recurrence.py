@@ -205,7 +205,7 @@ class _AttendRecur(torch.autograd.Function):
             kept.new_empty(kept.shape[0], weight.shape[0]),
             kept.new_empty(kept.shape[0], 3 * width),
         )
-        spread = grad_x.new_zeros(count, len(ctx.steps), 3 * width)  # grad_x, padded
+        padded = grad_x.new_zeros(count, len(ctx.steps), 3 * width)  # grad_x, padded
         carried, grad_keys = kept.new_zeros(count, width), torch.zeros_like(keys)
         grad_scores, grad_score = kept.new_zeros(count, length), torch.zeros_like(score)
         turned = values.transpose(1, 2)
@@ -221,7 +221,7 @@ class _AttendRecur(torch.autograd.Function):
             )
             into_x[:, : 2 * width] = into_u[:, inner : inner + 2 * width]
             torch.mul(grad, slope_n[start:end], out=into_x[:, 2 * width :])
-            spread[:rows, step] = into_x
+            padded[:rows, step] = into_x
             alpha = weights[:rows, step]
             grad_alpha = torch.bmm(into_x[:, None], turned[:rows])[:, 0].add_(grads[1][:rows, step])
             # through the softmax
@@ -244,7 +244,7 @@ class _AttendRecur(torch.autograd.Function):
             grad_u.T @ previous,
             carried,
             grad_keys,
-            torch.bmm(weights.transpose(1, 2), spread),
+            torch.bmm(weights.transpose(1, 2), padded),
             grad_score,
             None,
             None,

@@ -137,7 +137,7 @@ class Decoder(nn.Module):
         cells = time.rank[memory_rows.sequence] * memory_rows.longest + memory_rows.positions
         table = (memory_rows.count, memory_rows.longest)
 
-        def spread(rows: Tensor) -> Tensor:  # (M, .) -> (B sorted, S, .)
+        def padded(rows: Tensor) -> Tensor:  # (M, .) -> (B sorted, S, .)
             return (
                 rows.new_zeros(table[0] * table[1], rows.shape[1])
                 .index_copy(0, cells, rows)
@@ -148,11 +148,11 @@ class Decoder(nn.Module):
         weight = torch.cat((attention.query.weight.float(), recurrent))
         hidden = length_bias(memory_rows.lengths[time.order], memory_rows.longest, torch.float32)
         hidden = None if hidden is None else hidden[:, 0, 0, 0]  # (B, S)
-        keys, values = spread(attention.key(low).float()), spread(self.context(low).float())
+        keys, values = padded(attention.key(low).float()), padded(self.context(low).float())
         states, weights = attend_recur(
             gates, weight, initial, keys, values, attention.score.float(), hidden, time.steps
         )
-        contexts = torch.bmm(weights.to(precision), spread(low)).flatten(0, 1)
+        contexts = torch.bmm(weights.to(precision), padded(low)).flatten(0, 1)
         return states, take(contexts, time.cells), weights
 
     def read(self, states: Tensor, x: Tensor, contexts: Tensor) -> Tensor:
