@@ -27,8 +27,11 @@ from triptych.cli.main import main
 
 Precision = Literal["float32", "bfloat16"]
 Values = dict[str, Any]
-# Keys that tell how long something took.
-TIMES = re.compile(r"second|minute|speed|duration|date|^time$|hardware|^finished$")
+# Keys, and values, that tell how long something took or when it was.
+TIMES = re.compile(
+    r"second|minute|speed|duration|equal_cost|(^|_)date(_|$)|^time$|^modified$|^finished$"
+)
+DURATION = re.compile(r"[0-9.]+ (minutes|seconds)")
 STEPS = {"float32": 30, "bfloat16": 8}
 FEW = {"float32": 12, "bfloat16": 6}  # more than the steps after which averaged weights move
 TINY = {"model.width": 32, "model.heads": 2, "model.inner_width": 48, "batches.batch_tokens": 256}
@@ -125,7 +128,7 @@ class Bench:
 
     def cli(self, *arguments: str | Path, stdin: str = "") -> Values:
         """Call a verb in this process. Return its code and its stdout, as JSON where it is that."""
-        out, err = io.StringIO(), io.StringIO()
+        out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
         before, code = sys.stdin, 0
         sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
         try:
@@ -138,7 +141,8 @@ class Bench:
         if code and not (arguments[0] == "data" and code == 1):  # which says that data has faults
             said = err.getvalue().strip()
             raise RuntimeError(f"triptych {arguments[0]} ended with {code}: {said}")
-        lines = out.getvalue().splitlines()
+        out.seek(0)
+        lines = out.read().splitlines()
         with contextlib.suppress(ValueError):
             return {
                 "code": code,
@@ -153,7 +157,7 @@ class Bench:
                 one.name: self.plain(getattr(value, one.name)) for one in dataclasses.fields(value)
             }
         if isinstance(value, Mapping):
-            return {str(key): self.plain(one) for key, one in value.items()}
+            return {self.plain(str(key)): self.plain(one) for key, one in value.items()}
         if isinstance(value, list | tuple):
             return [self.plain(one) for one in value]
         if isinstance(value, np.ndarray | torch.Tensor):
@@ -190,10 +194,8 @@ class Bench:
                 ".model",
             ):
                 found[name] = digest(path.read_bytes())
-            elif path.name in ("config.json", "labels.json", "data.json", "import.json") or (
-                path.suffix == ".json" and "checkpoints" not in name
-            ):
-                found[name] = self.plain(json.loads(path.read_text("utf-8")))
+            elif path.suffix == ".json" and "checkpoints" not in name:
+                found[name] = self.plain(without_times(json.loads(path.read_text("utf-8"))))
             elif path.name == "recipe.toml":
                 found[name] = self.plain(path.read_text("utf-8").splitlines())
             elif path.name == "metrics.jsonl":
@@ -281,4 +283,6 @@ def without_times(value: Any) -> Any:
     """Return JSON without times, speeds and dates, which differ from run to run."""
     if isinstance(value, dict):
         return {key: without_times(one) for key, one in value.items() if not TIMES.search(key)}
-    return [without_times(one) for one in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [without_times(one) for one in value]
+    return "..." if isinstance(value, str) and DURATION.fullmatch(value) else value

@@ -31,6 +31,15 @@ DRAFTED: Values = {
     "sampled": {"temperature": 0.9, "top_p": 0.9, "seed": 7},
     "ranked": WRITTEN["ranked"],
 }
+SUBTITLES = f"""1
+00:00:01,000 --> 00:00:03,000
+{SOURCES[0]}
+
+2
+00:00:04,000 --> 00:00:06,500
+- {SOURCES[1]}
+- {SOURCES[2]}
+"""
 STREAMED: Values = {"greedy": {}, "beams": {"beams": 3}, "sampled": {"temperature": 0.8, "seed": 2}}
 
 
@@ -132,6 +141,8 @@ def translator(text: str, overrides: Mapping[str, Any], drafts: bool = True) -> 
         if bench.precision == "float32":
             found["page"] = bench.page(run, SOURCES[0], "--decoding.beams", "3")
             found["lines"] = bench.cli("translate", run, "--jsonl", *SOURCES)
+            (bench.work / "film.srt").write_text(SUBTITLES, encoding="utf-8")
+            found["subtitles"] = bench.cli("translate", run, "--srt", bench.work / "film.srt")
             found["resumed"] = resumed(bench, text, "pairs", given, run)
             other = bench.work / "broken"
             found["compared"] = bench.cli("compare", run, other, "--json", "--bootstrap", "20")

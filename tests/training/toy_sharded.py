@@ -21,7 +21,7 @@ from triptych.model.cache import Memory
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.heads.tokens import MaskedWords, NextToken, output_of
 from triptych.model.masks import PackedLayout
-from triptych.model.ops.kernels import projected_cross_entropy
+from triptych.model.ops.cross_entropy import projected_cross_entropy
 from triptych.model.transformer import Transformer
 from triptych.training.distributed import World
 from triptych.training.optimizer import Optimizers
