@@ -96,6 +96,8 @@ PLAIN = {
 
 
 class Key(NamedTuple):
+    """One key of a recipe, as its row in the reference has it."""
+
     name: str
     kind: str
     default: Any

@@ -100,7 +100,7 @@ def flat(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 
 def writer() -> ModuleType:
-    """docs/make_recipe_reference.py"""
+    """Import docs/make_recipe_reference.py, which is in no package."""
     spec = importlib.util.spec_from_file_location(
         "make_recipe_reference", ROOT / "docs" / "make_recipe_reference.py"
     )

@@ -177,7 +177,7 @@ def test_flipped_bit_is_found(tmp_path: Path) -> None:
 
 
 def test_micro_batches_are_one_batch(tmp_path: Path) -> None:
-    """k micro-batches give the gradient of one batch with the same examples, whatever their
+    """Several micro-batches give the gradient of one batch with the same examples, whatever their
     sizes.
     """
     whole, split = (
@@ -222,8 +222,9 @@ def test_lack_of_memory_halves_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_lack_of_memory_changes_no_result(tmp_path: Path) -> None:
-    """Without dropout the halves add up to the whole. (A large epsilon: Adam blows up what is zero
-    but for rounding.)
+    """Without dropout the halves add up to the whole.
+
+    The large epsilon is for Adam, which blows up what is zero but for rounding.
     """
     runs = []
     for name in ("plain", "scarce"):

@@ -354,7 +354,6 @@ def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
 
 def named_files(data: DataTable) -> dict[str, list[str]]:
     """Part -> its files."""
-
     given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
     return {
         part: [names] if isinstance(names, str) else list(names) for part, names in given.items()

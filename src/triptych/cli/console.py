@@ -1,10 +1,10 @@
-"""Everything that the verbs print: answers on stdout, sentences and the progress of a training on
+r"""Everything that the verbs print: answers on stdout, sentences and the progress of a training on
 stderr.
 
 No other module of the command line prints a text that is not its own (a test checks it), because a
 terminal obeys control
 characters: a label or an answer could rename the window, fill the clipboard or turn the text
-around. On a terminal they are written as escapes, for example \\u001b, which JSON and TOML read
+around. On a terminal they are written as escapes, for example \u001b, which JSON and TOML read
 back as the same character. Elsewhere every byte stays as it is.
 """
 

@@ -370,7 +370,7 @@ def _stem(path: Path) -> str:
 
 
 def _language(path: Path | None) -> str | None:
-    """ "a.en" -> "en"; None where the ending is no language."""
+    """Map "a.en" -> "en"; None where the ending is not a language."""
     if path is None:
         return None
     ending = path.name.removesuffix(".gz").rsplit(".", 1)[-1]

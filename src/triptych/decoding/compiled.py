@@ -127,10 +127,10 @@ class Step(nn.Module):
         values: list[Tensor],
         cross: tuple[list[Tensor], list[Tensor], Tensor] | None,
     ) -> tuple[Tensor, Tensor]:
-        """x (R, beams, D); cosine and sine of the positions (R, beams, E), E 0 where they are not
-        rotary; mask (R, 1, beams, 1, C); slots (beams,); keys and values of every layer (R, K, C,
-        E), which are written to; of the memory (R, K, S, E) and its bias. Returns last states (R *
-        beams, D), logits (R * beams, V).
+        """Compute one step for x (R, beams, D); cosine and sine of the positions (R, beams, E), E 0
+        where they are not rotary; mask (R, 1, beams, 1, C); slots (beams,); keys and values of
+        every layer (R, K, C, E), which are written to; of the memory (R, K, S, E) and its bias.
+        Returns last states (R * beams, D), logits (R * beams, V).
         """
         rows = x.shape[0] * x.shape[1]
         seen = None if cross is None else CrossKeys(cross[0], cross[1], slots, cross[2])
@@ -165,8 +165,8 @@ class CompiledStep:
     def __call__(
         self, x: Tensor, angles: Angles | None, mask: Tensor, state: DecoderState, steps: int
     ) -> tuple[Tensor, Tensor] | None:
-        """x (R * beams, D), angles two of (R * beams, 1, E) or None, mask (R, 1, beams, 1, C) ->
-        last states, logits; None where no program serves this step.
+        """Step x (R * beams, D), angles two of (R * beams, 1, E) or None, mask (R, 1, beams, 1, C)
+        -> last states, logits; None where no program serves this step.
         """
         sources, beams = state.pool.keys[0].shape[0], state.beams
         kind = (sources == 1, beams, torch.get_num_threads())

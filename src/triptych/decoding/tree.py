@@ -15,10 +15,10 @@ LOWEST = -1e6  # stands for minus infinity, so that sums stay finite
 
 
 def best_tree(scores: np.ndarray) -> list[int]:
-    """scores (W, W + 1): of each word's candidates for its head, the root first, then the words.
-    Larger is better; minus infinity forbids, not a number counts as that. Returns the head of each
-    word, 0 for the root: a tree with one root whose sum of scores is the largest there is (ties:
-    any). A word is never its own head. Time O(W^3), usually O(W^2).
+    """Find the best tree for scores (W, W + 1) of each word's candidates for its head, the root
+    first, then the words. Larger is better; minus infinity forbids, not a number counts as that.
+    Returns the head of each word, 0 for the root: a tree with one root whose sum of scores is the
+    largest there is (ties: any). A word is never its own head. Time O(W^3), usually O(W^2).
     """
     count = len(scores)
     if count == 0:
@@ -37,8 +37,8 @@ def best_tree(scores: np.ndarray) -> list[int]:
 
 
 def _arborescence(scores: np.ndarray) -> np.ndarray:
-    """heads (W + 1,), -1 for the root 0, of the maximum arborescence. scores [dependent, head],
-    minus infinity: no arc.
+    """Return heads (W + 1,), -1 for the root 0, of the maximum arborescence. scores [dependent,
+    head], minus infinity: no arc.
 
     A cycle of best arcs becomes one of its nodes, whose arcs are the best that enter or leave the
     cycle; when none is left, the cycles are opened again in reverse order, each where its arc

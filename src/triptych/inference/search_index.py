@@ -64,6 +64,8 @@ class Hit:
 
 
 class Retriever(Protocol):
+    """What ranks passages by a question."""
+
     def scores(self, question: str) -> np.ndarray:
         """(P,) how well each passage fits the question; more is better."""
         ...

@@ -108,7 +108,7 @@ def best(
 
 
 def counting(language: str | None, texts: Sequence[str] = ()) -> str:
-    """ "squad", "zh" or "ja": by the language's code, else by the script of the texts."""
+    """Return "squad", "zh" or "ja": by the language's code, else by the script of the texts."""
     if language is not None:
         base = language.lower().split("-")[0]
         return base if base in CHARACTER_LANGUAGES else "squad"

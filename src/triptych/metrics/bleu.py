@@ -123,8 +123,8 @@ def bleu_tokenized_lowercased(
 
 
 def tokens_of(language: str) -> str:
-    """sacreBLEU's tokenizer for a language: `zh` for Chinese, `char` for Japanese, Korean and Thai,
-    else `13a`.
+    """Name sacreBLEU's tokenizer for a language: `zh` for Chinese, `char` for Japanese, Korean and
+    Thai, else `13a`.
     """
     code = language.lower().split("-")[0]
     return "zh" if code in ("zh", "cmn", "yue") else "char" if code in ("ja", "ko", "th") else "13a"

@@ -92,7 +92,7 @@ def tokens(text: str) -> list[str]:
 
 @cache
 def _token() -> re.Pattern[str]:
-    """A mark, like a vowel sign or an accent, belongs to the letter before it; Python's \\w has
+    r"""A mark, like a vowel sign or an accent, belongs to the letter before it; Python's \w has
     none of them.
     """
     marks = "".join(

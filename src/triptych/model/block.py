@@ -50,8 +50,8 @@ class Block(nn.Module):
         self.feed_forward_norm = ResidualBranch(config)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
-        """x (N, D) -> (N, D). Of selected rows alone -> (K, D): queries, output and feed-forward of
-        the others are never computed.
+        """Map x (N, D) -> (N, D). Of selected rows alone -> (K, D): queries, output and
+        feed-forward of the others are never computed.
         """
         rng, selected, branch = context.rng, context.selected_rows, self.self_attention_norm
         y = self.self_attention(branch.before(x), context, x if rng is None else None)

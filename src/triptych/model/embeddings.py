@@ -56,8 +56,8 @@ class InputEmbedding(nn.Module):
         rng: DropoutRng | None,
         segments: Tensor | None = None,
     ) -> Tensor:
-        """vectors (..., D), positions (...), segments (...) -> (..., D) in `precision`. No segments
-        given: all are the first.
+        """Map vectors (..., D), positions (...), segments (...) -> (..., D) in `precision`. No
+        segments given: all are the first.
         """
         x = vectors if self.scale == 1.0 else vectors * self.scale
         if self.positions is not None:

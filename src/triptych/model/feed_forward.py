@@ -23,7 +23,7 @@ class FeedForward(nn.Module):
         self.dropout = config.inner_dropout
 
     def forward(self, x: Tensor, rng: DropoutRng | None, residual: Tensor | None = None) -> Tensor:
-        """x (N, D) -> (N, D), with `residual` added to it where that is given."""
+        """Map x (N, D) -> (N, D), with `residual` added to it where that is given."""
         if self.gate is None:
             hidden = self.inner(x, self.activation)  # (N, F)
         else:

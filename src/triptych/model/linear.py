@@ -44,7 +44,7 @@ class Linear(nn.Module):
     def forward(
         self, x: Tensor, activation: str | None = None, residual: Tensor | None = None
     ) -> Tensor:
-        """x (..., inputs) -> activation(y) or residual + y (..., outputs); activation: one of
+        """Map x (..., inputs) -> activation(y) or residual + y (..., outputs); activation: one of
         ACTIVATIONS.
         """
         prepacked = self.prepacked

@@ -210,8 +210,8 @@ class Transformer(nn.Module):
         )
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is extended
-        in place.
+        """Map tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is
+        extended in place.
         """
         count, steps = tokens.shape
         positions = (

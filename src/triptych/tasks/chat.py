@@ -237,8 +237,8 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, plain:
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """loss (nats a token of the assistant's, ends of turns counted), perplexity, bits_per_byte of
-    its words' UTF-8.
+    """Return loss (nats a token of the assistant's, ends of turns counted), perplexity,
+    bits_per_byte of its words' UTF-8.
 
     What an answer longer than the context loses is told by nothing; among the bits it counts as the
     rest does on average.

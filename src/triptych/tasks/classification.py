@@ -186,8 +186,8 @@ def encode(
     *,
     options: Mapping[str, Any] = OPTIONS,
 ) -> list[Encoded]:
-    """source = begin text end, and of a pair begin first end second end with segments 0 and 1; a
-    window each.
+    """Encode as source = begin text end, and of a pair begin first end second end with segments 0
+    and 1; a window each.
 
     targets: {"text": (1,) that a mean counts, "label": (1,) number | "labels": (C,) of 0 and 1 |
     "value": (1,) in standard deviations from the mean}. A label that training did not know is -1:

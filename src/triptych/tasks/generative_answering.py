@@ -30,8 +30,8 @@ def build(options: Mapping[str, Any]) -> Task:
 def source(
     example: Example, tokenizers: Tokenizers, labels: Labels, longest: int
 ) -> tuple[list[int], int]:
-    """question end passage end. The passage gives way first; a question takes at most half of the
-    room.
+    """Return question end passage end. The passage gives way first; a question takes at most half
+    of the room.
     """
     for field in ("question", "passage"):
         if getattr(example, field) is None:

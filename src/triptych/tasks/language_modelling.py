@@ -286,8 +286,8 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """loss (nats per token, ends of texts counted), perplexity, and bits_per_byte of the texts'
-    UTF-8.
+    """Return loss (nats per token, ends of texts counted), perplexity, and bits_per_byte of the
+    texts' UTF-8.
 
     The first token of a text that goes on from another is told by nothing; among the bits it counts
     as the others do on average.

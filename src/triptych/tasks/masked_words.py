@@ -57,9 +57,7 @@ class Dials:
 
 
 class Place(NamedTuple):
-    """A place to fill: its number in the text, and whether a space stood before it, or a letter or
-    digit.
-    """
+    """A place to fill: its number in the text, and whether a space, letter or digit precedes it."""
 
     number: int
     spaced: bool
@@ -67,6 +65,8 @@ class Place(NamedTuple):
 
 
 class Filling(NamedTuple):
+    """A text for a masked place, with its probability."""
+
     text: str
     probability: float
 
@@ -145,8 +145,8 @@ def encode(
     *,
     dials: Dials,
 ) -> list[Encoded]:
-    """source = [begin] window [end], masked = 0 or 1 for each; tokens = what stood at the masked
-    places, as `hide` chose them.
+    """Encode as source = [begin] window [end], masked = 0 or 1 for each; tokens = what stood at the
+    masked places, as `hide` chose them.
 
     In use the masked places are those that the text marks; the windows around them overlap. Raises
     DataError for a text that marks none.
@@ -307,7 +307,7 @@ def loss(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """loss (nats per masked token), perplexity, and accuracy of the masked tokens."""
+    """Return loss (nats per masked token), perplexity, and accuracy of the masked tokens."""
     if not losses:
         return Scores({})
     values = {

@@ -142,8 +142,8 @@ def encode(
     word_pieces: int,
     word_dropout: float = 0.0,
 ) -> list[Encoded]:
-    """source = begin, pieces, end; word_starts follows it; targets heads, relations, upos (W,), -1
-    for a label unseen in training.
+    """Encode as source = begin, pieces, end; word_starts follows it; targets heads, relations, upos
+    (W,), -1 for a label unseen in training.
 
     A training sentence over the window gives nothing: its tree cannot be cut. Raises DataError
         where a tree does not fit its words.

@@ -193,8 +193,8 @@ def answer_log_probabilities(logits: Tensor, batch: Batch) -> Tensor:
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """loss (nats a preference; log 2 where nothing was learnt), accuracy (percent), margin (nats,
-    times beta).
+    """Return loss (nats a preference; log 2 where nothing was learnt), accuracy (percent), margin
+    (nats, times beta).
     """
     values = {
         "loss": losses["loss"],

@@ -23,15 +23,15 @@ def build(options: Mapping[str, Any]) -> Task:
 def source(
     example: Example, tokenizers: Tokenizers, labels: Labels, longest: int
 ) -> tuple[list[int], int]:
-    """pieces end; the beginning of a passage that is too long."""
+    """Return pieces end; the beginning of a passage that is too long."""
     return one_text(example, "passage", tokenizers, longest)
 
 
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """bleu (with every question on the sentence as a reference), rougeL, then loss (nats per target
-    token) and perplexity.
+    """Return bleu (with every question on the sentence as a reference), rougeL, then loss (nats per
+    target token) and perplexity.
     """
     from ..metrics.bleu import bleu_of_several
     from ..metrics.rouge import rouge

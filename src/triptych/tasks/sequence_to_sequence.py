@@ -107,7 +107,7 @@ def written_task(
 
 
 def prepare(examples: Sequence[Example]) -> Labels:
-    """{"languages": {"source": [...], "targets": []}}"""
+    """Return {"languages": {"source": [...], "targets": []}}."""
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable example.")
     return {
@@ -273,7 +273,7 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
 
 
 def with_loss(losses: Mapping[str, float]) -> dict[str, float]:
-    """loss (nats per target token, not smoothed) and perplexity, where losses are known."""
+    """Return loss (nats per target token, not smoothed) and perplexity, where losses are known."""
     if not losses:
         return {}
     value = losses["nll"] if "nll" in losses else losses["loss"]

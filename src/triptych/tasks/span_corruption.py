@@ -96,7 +96,7 @@ def build(options: Mapping[str, Any]) -> Task:
 
 
 def prepare(examples: Sequence[Example], *, dials: Dials) -> Labels:
-    """{"tags": the sentinels' names, which the tokenizer holds}"""
+    """Return {"tags": the sentinels' names, which the tokenizer holds}."""
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no text.")
     return {"tags": [f"span-{number}" for number in range(dials.sentinels)]}
@@ -293,7 +293,7 @@ def score(
     *,
     dials: Dials,
 ) -> Scores:
-    """loss (nats per target token, sentinels counted) and perplexity."""
+    """Return loss (nats per target token, sentinels counted) and perplexity."""
     found = with_loss(losses)
     which = (
         "all tokens" if dials.target == "whole" else "the tokens of hidden runs and their sentinels"

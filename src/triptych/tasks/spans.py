@@ -91,7 +91,7 @@ def runs(keys: np.ndarray, length: int) -> np.ndarray:
 
 
 def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> list[Found]:
-    """logits (N, 2) -> what each window of the batch found."""
+    """Map logits (N, 2) -> what each window of the batch found."""
     from ..model.heads.span import best_spans, log_probabilities
 
     chances = log_probabilities(logits, batch.inputs["source_lengths"])  # (B, T, 2)

@@ -23,7 +23,7 @@ def build(options: Mapping[str, Any]) -> Task:
 def source(
     example: Example, tokenizers: Tokenizers, labels: Labels, longest: int
 ) -> tuple[list[int], int]:
-    """pieces end; the beginning of a text that is too long."""
+    """Return pieces end; the beginning of a text that is too long."""
     return one_text(example, "source", tokenizers, longest)
 
 

@@ -195,8 +195,8 @@ def encode(
     *,
     dials: Mapping[str, Any],
 ) -> list[Encoded]:
-    """source = begin pieces end, word_starts (S,); tags (W,), -1 for one not seen in training.
-    Several where words do not fit a window.
+    """Encode as source = begin pieces end, word_starts (S,); tags (W,), -1 for one not seen in
+    training. Several where words do not fit a window.
     """
     text = example.text
     if text is None:

@@ -65,8 +65,8 @@ def prepare(examples: Sequence[Example], *, options: Mapping[str, Any]) -> Label
 def source(
     example: Example, tokenizers: Tokenizers, labels: Labels, *, options: Mapping[str, Any]
 ) -> tuple[list[int], int]:
-    """prefix pieces end. Raises UsageError for a task that the run does not know, or where none is
-    named and there are several.
+    """Return prefix pieces end. Raises UsageError for a task that the run does not know, or where
+    none is named and there are several.
     """
     tasks = labels["languages"]["targets"]
     wanted = (

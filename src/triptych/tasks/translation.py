@@ -84,8 +84,8 @@ def encode(
     *,
     default_target: str | None = None,
 ) -> list[Encoded]:
-    """source = [tag] pieces end; target = begin pieces; tokens = pieces end. In use there is no
-    target. Nothing is drawn.
+    """Encode as source = [tag] pieces end; target = begin pieces; tokens = pieces end. In use there
+    is no target. Nothing is drawn.
 
     Raises UsageError for a target language that the run does not know, naming those it does.
     """

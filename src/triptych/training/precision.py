@@ -12,8 +12,8 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def choose_device(wanted: str, name: str = "training.device") -> torch.device:
-    """auto takes an accelerator where there is one; of several processes each takes its own. name:
-    of the dial, for a refusal.
+    """Choose a device: `auto` takes an accelerator where there is one; of several processes each
+    takes its own. name: of the dial, for a refusal.
     """
     if wanted not in DEVICES:
         raise unknown("device", wanted, DEVICES, f"for {name}")

@@ -72,8 +72,8 @@ def test_a_neighbour_changes_nothing() -> None:
 
 @torch.no_grad()
 def test_the_plain_formula() -> None:
-    """s = d' U h + u' h for arcs; for relations d' U_k h + w_k d + v_k h + b_k (equations 6 to
-    9).
+    """Compare s = d' U h + u' h for arcs; for relations d' U_k h + w_k d + v_k h + b_k (equations 6
+    to 9).
     """
     torch.manual_seed(0)
     made, states = head(), torch.randn(5, 16)

@@ -70,6 +70,9 @@ def choose(
     """Choose the columns or keys of `needs` in a file that is no plain text.
 
     Args:
+        form: how the file is laid out.
+        lines: the file's lines.
+        needs: the fields that are looked for.
         names: usual names of all needs together, in the order in which they are looked for.
         columns: field -> column or key, by name or number; `header`: "yes" or "no".
         languages: of source and target, which a header may name.

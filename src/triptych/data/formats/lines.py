@@ -1,6 +1,6 @@
-"""The bytes and lines of users' files, plain or gzipped.
+r"""The bytes and lines of users' files, plain or gzipped.
 
-A line ends at "\\n" and nowhere else: U+2028 and its kin are text. What is wrong is said with file
+A line ends at "\n" and nowhere else: U+2028 and its kin are text. What is wrong is said with file
 and line. A byte order mark (U+FEFF) at the beginning of a line is what files that were put together
 leave behind: it is no text.
 """
@@ -28,6 +28,7 @@ def read_bytes(
     """Read a file, decompressed where it ends in .gz.
 
     Args:
+        path: The file.
         longest: The most bytes of one line of what is decompressed, or of what is no regular file
             (a pipe, a device): a few bytes of gzip can stand for gigabytes, and a device never
             ends. A regular file is as large as its owner sees.

@@ -137,7 +137,7 @@ class Actions(NounPhrases):
         return ask(english, subject.chinese, time, "在", verb.chinese, thing.chinese, "嗎")
 
     def liking(self) -> Phrase:
-        """ "I like dogs." """
+        """Make a sentence such as "I like dogs"."""
         kind = self.number(5)
         subject = self.subject(0.6, asked=kind == 0)
         verb = self.likes[0] if self.maybe(0.85) else self.likes[1]

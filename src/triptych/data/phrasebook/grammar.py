@@ -74,7 +74,7 @@ class Grammar(Actions, States):
         return self.pick(self.patterns)()
 
     def motion(self) -> Phrase:
-        """ "Tom goes to the park every day." """
+        """Make a sentence such as "Tom goes to the park every day"."""
         subject = self.subject()
         place = self.pick(self.goals)
         kind = self.number(5 if subject.chinese[0][0] == "我" else 7)
@@ -124,7 +124,7 @@ class Grammar(Actions, States):
         )
 
     def origin(self) -> Phrase:
-        """ "He lives in Beijing.", "She comes from China." """
+        """Make a sentence such as "He lives in Beijing" or "She comes from China"."""
         subject = self.subject()
         verb = self.lexicon.special[self.pick(("live", "come"))]
         preposition = "in" if verb.english == "live" else "from"
@@ -153,7 +153,7 @@ class Grammar(Actions, States):
         )
 
     def pair(self) -> Phrase:
-        """ "I like cats and dogs." """
+        """Make a sentence such as "I like cats and dogs"."""
         subject = self.subject()
         verb = self.pick([verb for verb in self.usable["h"] if len(self.objects[verb.english]) > 3])
         nouns = self.objects[verb.english]
@@ -276,7 +276,9 @@ class Grammar(Actions, States):
         return ask(english, subject.chinese, "為什麼", denied, verb.chinese, thing.chinese)
 
     def clock(self) -> Phrase:
-        """ "It is three o'clock.", "Tom gets up at seven o'clock every day." """
+        """Make a sentence such as "It is three o'clock" or "Tom gets up at seven o'clock every
+        day".
+        """
         hours = list(self.lexicon.hours.items())
         hour, atom = self.pick(hours)
         if self.maybe(0.1):

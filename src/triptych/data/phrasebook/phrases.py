@@ -65,7 +65,7 @@ class Subject(NamedTuple):
 
 
 def article(following: str) -> str:
-    """ "a" or "an" and the words that follow."""
+    """Return "a" or "an" and the words that follow."""
     vowel = following.startswith(VOWELS) and not following.startswith(A_IN_SPITE_OF_VOWEL)
     return f"{'an' if vowel else 'a'} {following}"
 
@@ -186,7 +186,7 @@ class NounPhrases(Chance):
     # words that several sentences share
 
     def no(self, word: str) -> str:
-        """ "do not" or "don't" """
+        """Return, for example, "do not" or "don't"."""
         return f"{word}n't" if self.maybe(0.25) else f"{word} not"
 
     # who
@@ -273,7 +273,7 @@ class NounPhrases(Chance):
         return self.deal(f"before {noun.english}", suited) if suited else None
 
     def described(self, noun: Noun, probability: float) -> tuple[str, str, Atoms]:
-        """ "red car", "red cars", (紅色, 的, 車)."""
+        """Return, for example, "red car", "red cars", (紅色, 的, 車)."""
         adjective = self.adjective(noun) if self.maybe(probability) else None
         if adjective is None:
             return noun.english, noun.plural, (noun.chinese,)
@@ -285,7 +285,7 @@ class NounPhrases(Chance):
         )
 
     def counted(self, noun: Noun, described: float = 0.25) -> Phrase:
-        """ "a cat", "two red cars", "some apples", "a cup of tea"."""
+        """Make a phrase such as "a cat", "two red cars", "some apples" or "a cup of tea"."""
         if noun.containers:
             container = self.deal(f"container of {noun.english}", noun.containers)
             plural, measure = self.lexicon.containers[container]
@@ -309,7 +309,7 @@ class NounPhrases(Chance):
         return Phrase(f"{word} {noun.plural}", (chinese, noun.chinese), True)
 
     def definite(self, noun: Noun) -> Phrase:
-        """ "this book" or "my book"; a mass noun is bare."""
+        """Make a phrase such as "this book" or "my book"; a mass noun is bare."""
         if not noun.plural:
             return self.generic(noun)
         return self.pointed(noun) if self.maybe(0.5) else self.owned(noun)

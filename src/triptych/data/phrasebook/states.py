@@ -92,7 +92,7 @@ class States(NounPhrases):
         return ask(english, subject.chinese, chinese, "幾", noun.measure, noun.chinese)
 
     def possession(self) -> Phrase:
-        """ "This is my book.", "Those are not Tom's cats.", "Is that your father?" """
+        """Make "This is my book", "Those are not Tom's cats", "Is that your father?" or such."""
         if self.maybe(0.12):
             thing, many = self.relative(), False
         else:
@@ -157,7 +157,7 @@ class States(NounPhrases):
         return self.quality_of(self.subject(0.45), self.deal("feeling", self.human))
 
     def quality_of(self, subject: Subject, adjective: Adjective) -> Phrase:
-        """ "is red", "is (very, too) big", "is not big", "is ... big?" """
+        """Say that it "is red", "is (very, too) big", "is not big", or ask "is ... big?"."""
         if adjective.color:
             chinese = (adjective.chinese, "的")
             return self.being(subject, adjective.english, ("是", *chinese), ("不", "是", *chinese))
@@ -210,7 +210,7 @@ class States(NounPhrases):
         )
 
     def specimen(self) -> Phrase:
-        """ "This is a dangerous river." """
+        """Make a sentence such as "This is a dangerous river"."""
         adjective = self.deal("specimen", self.attributive)
         described = (*self.lexicon.nouns, *self.lexicon.people)
         suiting = [noun for noun in described if noun.classes & adjective.classes and noun.plural]
@@ -221,7 +221,7 @@ class States(NounPhrases):
         return tell(f"{word} is {thing}", pointer, "是", "一", noun.measure, chinese, noun.chinese)
 
     def comparison(self) -> Phrase:
-        """ "Tom is taller than Mary." """
+        """Make a sentence such as "Tom is taller than Mary"."""
         if self.maybe(0.4):
             first = self.subject(0.3)
             second = self.person()
@@ -257,7 +257,7 @@ class States(NounPhrases):
     # where people and things are
 
     def side(self) -> tuple[str, Atoms, Noun]:
-        """ "under the table", (桌子, 下面), the table."""
+        """Return, for example, "under the table", (桌子, 下面), the table."""
         preposition, (atom, landmarks) = self.pick(list(self.lexicon.sides.items()))
         landmark = self.pick(landmarks)
         return f"{preposition} the {landmark.english}", (landmark.chinese, atom), landmark
@@ -297,7 +297,7 @@ class States(NounPhrases):
         )
 
     def whereabouts(self) -> Phrase:
-        """ "Tom is at school." """
+        """Make a sentence such as "Tom is at school"."""
         subject = self.subject()
         place = self.pick(self.lexicon.places)
         if self.maybe(0.1) and subject.chinese not in (("我",), ("我們",)):

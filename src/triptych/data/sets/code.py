@@ -45,7 +45,7 @@ COPIED = 0.5  # of a file's telling lines that stand in a held-out part: it is a
 def python_stdlib(
     entry: Entry, split: str, data: DataTable, report: Report | None = None
 ) -> list[Example]:
-    """One part, a text a file as it is written; the line ends are "\\n".
+    r"""One part, a text a file as it is written; the line ends are "\n".
 
     `report` is told the version, how much there is, and what is left out. Raises DataError where
     there is no source.

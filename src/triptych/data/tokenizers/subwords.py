@@ -253,7 +253,7 @@ def _unreadable(problem: BaseException, text: str) -> BaseException:
 
 
 def _half_character(texts: Sequence[str]) -> DataError:
-    """Python can hold half a surrogate pair (from JSON's "\\ud800"); UTF-8, and so any file,
+    r"""Python can hold half a surrogate pair (from JSON's "\ud800"); UTF-8, and so any file,
     cannot.
     """
     for text in texts:

@@ -76,8 +76,8 @@ class BeamPolicy:
     def choose(
         self, logits: Tensor, exact: Exact | None = None
     ) -> tuple[Tensor, Tensor | None, list[int]]:
-        """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep,
-        sources done.
+        """Map logits (count, V), which are changed -> tokens to feed next (count after), rows to
+        keep, sources done.
         """
         view = LogitsView(logits)
         if self.early:

@@ -30,8 +30,8 @@ def uniform(seed: int, rows: np.ndarray, step: int | np.ndarray) -> np.ndarray:
 
 
 def draw(logits: Tensor, settings: DecodingSettings, chance: np.ndarray) -> Tensor:
-    """logits (B, V), chance (B,) in [0, 1) -> token ids (B,). Filters apply to the probabilities
-    after the temperature.
+    """Draw from logits (B, V), chance (B,) in [0, 1) -> token ids (B,). Filters apply to the
+    probabilities after the temperature.
 
     A token is drawn by inverting the cumulative distribution: in the order of ids, or, under top-k
         and top-p, of probability.
@@ -65,7 +65,7 @@ def draw(logits: Tensor, settings: DecodingSettings, chance: np.ndarray) -> Tens
 
 
 def distribution(logits: Tensor, settings: DecodingSettings) -> Tensor:
-    """logits (B, V) -> (B, V) fp32: the probabilities with which `draw` draws each token."""
+    """Map logits (B, V) -> (B, V) fp32: the probabilities with which `draw` draws each token."""
     scaled = _scaled(logits, settings)
     if settings.top_k == 0 and settings.top_p == 1:
         probabilities = scaled.softmax(-1)

@@ -81,8 +81,8 @@ class SamplingPolicy:
     def choose(
         self, logits: Tensor, exact: Exact | None = None
     ) -> tuple[Tensor, Tensor | None, list[int]]:
-        """logits (count, V), which are changed -> tokens to feed next (count after), rows to keep
-        (None: all), sources done.
+        """Map logits (count, V), which are changed -> tokens to feed next (count after), rows to
+        keep (None: all), sources done.
         """
         settings, alive, device = self.settings, torch.from_numpy(self.alive), logits.device
         own = None

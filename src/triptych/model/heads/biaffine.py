@@ -38,8 +38,8 @@ class Arcs:
     head: Biaffine
 
     def relations(self, heads: Tensor) -> Tensor:
-        """heads (n,) from 0, the root, to the number of words -> scores of the relations (n, K),
-        fp32.
+        """Map heads (n,) from 0, the root, to the number of words -> scores of the relations (n,
+        K), fp32.
         """
         return self.head.relate(self.dependents, self.governors[self.first + heads])
 
@@ -87,7 +87,7 @@ class Biaffine(nn.Module):
             nn.init.zeros_(product.weight)
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> Arcs:
-        """states (M, D) of pieces; inputs: "word_starts" (M,), 1 where a word begins, and
+        """Score states (M, D) of pieces; inputs: "word_starts" (M,), 1 where a word begins, and
         "source_lengths" (B,).
         """
         rng: DropoutRng | None = model.rng if self.training else None

@@ -94,7 +94,7 @@ class Classifier(nn.Module):
         return PackedLayout(inputs["source_lengths"]).starts if self.pooling == "first" else None
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> ClassOutput:
-        """states (N, D), or of the rows that it selects (B, D) -> logits (B, C)."""
+        """Map states (N, D), or of the rows that it selects (B, D) -> logits (B, C)."""
         rng: DropoutRng | None = model.rng if self.training else None
         likeness: Tensor | None = None
         rows = PackedLayout(inputs["source_lengths"])

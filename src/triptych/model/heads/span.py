@@ -31,8 +31,8 @@ class Spans(nn.Module):
         self.register_buffer("can_abstain", torch.tensor(can_abstain))
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> Tensor:
-        """states (N, D), inputs["segments"] (N,) and ["source_lengths"] (B,) -> logits (N, 2) fp32,
-        -inf where no span can be.
+        """Map states (N, D), inputs["segments"] (N,) and ["source_lengths"] (B,) -> logits (N, 2)
+        fp32, -inf where no span can be.
         """
         lengths = inputs["source_lengths"]
         # (N, 2)

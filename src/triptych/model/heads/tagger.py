@@ -73,7 +73,7 @@ class Tagger(nn.Module):
         return inputs["word_starts"].nonzero().squeeze(1) if self.pooling == "first" else None
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TagOutput:
-        """states (S, D), or of the rows that it selects (W, D) -> scores (W, L)."""
+        """Map states (S, D), or of the rows that it selects (W, D) -> scores (W, L)."""
         selected_rows = self.selected_rows(inputs)
         starts, rows = inputs["word_starts"], PackedLayout(inputs["source_lengths"])
         words = rows.lengths.new_zeros(rows.count).index_add(0, rows.sequence, starts)  # (B,)

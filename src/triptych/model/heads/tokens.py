@@ -92,7 +92,9 @@ class LearntTokens(nn.Module):
     """
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
-        """states (N, D), inputs["learnt"] (N,) 0 or 1 -> K rows: states (K, D), to be projected."""
+        """Map states (N, D), inputs["learnt"] (N,) 0 or 1 -> K rows: states (K, D), to be
+        projected.
+        """
         return TokenOutput(
             states.index_select(0, inputs["learnt"].nonzero().squeeze(1)),
             *model.output_projection(),
@@ -117,8 +119,8 @@ class MaskedWords(nn.Module):
         return inputs["masked"].nonzero().squeeze(1)
 
     def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
-        """states (N, D), or of the rows that it selects (K, D) -> K masked rows: states (K, D), to
-        be projected.
+        """Map states (N, D), or of the rows that it selects (K, D) -> K masked rows: states (K, D),
+        to be projected.
         """
         picked = rows_of(states, self.selected_rows(inputs))  # (K, D)
         picked = self.norm(functional.gelu(self.transform(picked)))  # (K, D)

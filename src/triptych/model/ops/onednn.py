@@ -51,7 +51,7 @@ class PrepackedLinear:
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, activation, [], form)
 
     def added(self, x: Tensor, residual: Tensor) -> Tensor:
-        """residual + x W^T + b in one pass; residual (..., outputs)."""
+        """Return residual + x W^T + b in one pass; residual (..., outputs)."""
         if not x.numel():
             return residual
         return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.weight, self.bias, "add")

@@ -77,7 +77,7 @@ class AdditiveAttention(nn.Module):
         self.score = nn.Parameter(torch.zeros(inner_width))
 
     def step(self, hidden: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
-        """hidden (R, beams, W), keys (R, 1, S, A), bias (R, 1, S) -> weights (R, beams, S)."""
+        """Map hidden (R, beams, W), keys (R, 1, S, A), bias (R, 1, S) -> weights (R, beams, S)."""
         scores = torch.tanh(self.query(hidden).unsqueeze(2) + keys) @ self.score.to(hidden.dtype)
         return torch.softmax(scores if bias is None else scores + bias, -1)
 
@@ -292,8 +292,8 @@ class RecurrentTranslator(nn.Module):
         )
 
     def step(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
-        """tokens (B, T) at each row's own next positions -> logits (B, T, V) and the state after
-        them.
+        """Map tokens (B, T) at each row's own next positions -> logits (B, T, V) and the state
+        after them.
         """
         x = self._embed(self.embedding, tokens)  # (B, T, E)
         gates = self.decoder.cell.input(x).float()
@@ -316,8 +316,8 @@ class RecurrentTranslator(nn.Module):
         return self.project(read), after
 
     def _step(self, gates: Tensor, hidden: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor]:
-        """gates (B, 3W) from the tokens, hidden (B, W) -> the next hidden state and the context (B,
-        2W).
+        """Map gates (B, 3W) from the tokens, hidden (B, W) -> the next hidden state and the context
+        (B, 2W).
         """
         attention, cross, beams = self.decoder.attention, state.cross, state.beams
         keys, values, bias = cross.keys[0], cross.values[0], cross.bias
