@@ -26,8 +26,9 @@ class DropoutRng:
         self._torch: torch.Generator | None = None
 
     def keep(self, x: Tensor, probability: float) -> Tensor:
-        """x's shape and dtype: 0 where dropped, else the factor that keeps the mean. Probabilities
-        move in steps of 1/256.
+        """Draw in x's shape and dtype: 0 where dropped, else the factor that keeps the mean.
+
+        Probabilities move in steps of 1/256.
 
         Of bf16 on a CPU it is the factor's bit pattern times 0 or 1, in numpy: torch has no fast
         way from bytes or booleans to 16 bits. Elsewhere comparing into a float tensor avoids
@@ -86,7 +87,7 @@ def dropout(x: Tensor, probability: float, rng: DropoutRng | None) -> Tensor:
 
 
 def add_dropped(residual: Tensor, x: Tensor, probability: float, rng: DropoutRng | None) -> Tensor:
-    """residual + dropout(x): the residual connection (Vaswani et al. 2017, section 5.4)."""
+    """Return residual + dropout(x): the residual connection (Vaswani et al. 2017, section 5.4)."""
     if rng is None or probability == 0.0:
         return residual + x
     return _DropoutAdd.apply(residual, x, rng.keep(x.detach(), probability))  # type: ignore[return-value]
