@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from triptych.decoding import compiled
-from triptych.decoding.compiled import CompiledStep, Step, can_compile, compile_step, contents
+from triptych.decoding.compiled import CompiledStep, StepModule, can_compile, compile_step, contents
 from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.workers import Workers
@@ -60,7 +60,7 @@ class Plainly:
     """
 
     def __init__(self, model: Transformer) -> None:
-        self.step, self.layers, self.calls = Step(model), len(model.decoder.blocks), 0
+        self.step, self.layers, self.calls = StepModule(model), len(model.decoder.blocks), 0
 
     def __call__(self, given: list[torch.Tensor]) -> list[torch.Tensor]:
         assert all(one.is_contiguous() for one in given), "a program asks nothing about strides"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from toy_model import BEGIN, END, Toy, inputs
 
 from triptych.decoding.generate import search
-from triptych.decoding.hypothesis import Hypothesis, Step
+from triptych.decoding.hypothesis import Hypothesis, SearchStep
 from triptych.decoding.policies.beam import BeamPolicy
 from triptych.decoding.policies.choose import LogitsView, log_norms, repeats
 from triptych.decoding.policies.distribution import draw, uniform
@@ -225,7 +225,7 @@ def test_seeds_and_draws_differ() -> None:
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_events_tell_the_same_story(beams: int) -> None:
-    steps: list[Step] = []
+    steps: list[SearchStep] = []
     model = Toy(seed=7)
     answers = run(model, [2, 4], beams=beams, n_best=beams, on_event=steps.append)
     assert [step.number for step in steps] == list(range(len(steps)))

@@ -13,7 +13,14 @@ from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.scoring import answer_log_probabilities
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, TriptychError, UsageError
-from triptych.inference.few_shot import TEMPLATE, FewShot, Template, drawn, judge, read_examples
+from triptych.inference.few_shot import (
+    TEMPLATE,
+    FewShot,
+    PromptTemplate,
+    drawn,
+    judge,
+    read_examples,
+)
 from triptych.inference.predictor import Predictor
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.transformer import Transformer
@@ -28,7 +35,7 @@ CHOICES = {"good": "good", "bad": "bad", "so": "neither good nor bad", "好": "�
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    texts = [Template.parse(TEMPLATE).shown(one) for one in SHOTS] * 5 + ["很好 電影"]
+    texts = [PromptTemplate.parse(TEMPLATE).shown(one) for one in SHOTS] * 5 + ["很好 電影"]
     one = Tokenizer.train(texts, "bpe", 360)
     torch.manual_seed(7)
     stack = StackConfig(
@@ -126,14 +133,14 @@ def test_what_does_not_fit_drops_whole_examples_oldest_first(predictor: Predicto
 
 
 def test_templates() -> None:
-    one = Template.parse("Review: {text} -> {label}.\n")
+    one = PromptTemplate.parse("Review: {text} -> {label}.\n")
     assert one.shown(SHOTS[1]) == "Review: a film number 1 -> good.\n"
     assert one.question("x") == "Review: x ->" and one.answer("good") == " good"
-    assert Template.parse("{text}\n標籤:{label}").answer("好") == "好"
-    assert Template.parse("{text}{}|{label}").question("{label}") == "{label}{}|"
+    assert PromptTemplate.parse("{text}\n標籤:{label}").answer("好") == "好"
+    assert PromptTemplate.parse("{text}{}|{label}").question("{label}") == "{label}{}|"
     for wrong in ("{text}", "{label} {text}", "{text} {label} {label}", "no", "{text}{label}", ""):
         with pytest.raises(UsageError, match="template"):
-            Template.parse(wrong)
+            PromptTemplate.parse(wrong)
 
 
 def test_an_answer_ends_where_an_example_does(predictor: Predictor) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from toy_writer import predictor
 
-from triptych.decoding.hypothesis import Step
+from triptych.decoding.hypothesis import SearchStep
 from triptych.decoding.settings import DecodingSettings
 from triptych.inspection.beam_tree import ROOT, BeamTree, grow, tree_of_answer, tree_of_writing
 from triptych.inspection.views import beam as beam_svg
@@ -103,7 +103,7 @@ def test_fates_by_hand() -> None:
     toy = predictor().tokenizers.target
     a, b, c = toy.encode("the")
     events = [
-        Step(
+        SearchStep(
             0,
             [0, 0, 1, 0, 0],
             [0, 0, 0, 0, 0],
@@ -111,7 +111,7 @@ def test_fates_by_hand() -> None:
             [-1.0, -2.0, -9.0, -3.0, -4.0],
             ["kept", "kept", "kept", "pruned", "pruned"],
         ),
-        Step(
+        SearchStep(
             1,
             [0, 0, 0, 0],
             [1, 0, 0, 1],
@@ -146,7 +146,7 @@ def test_siblings_that_differ_by_a_space_are_told_apart() -> None:
         def pieces(self, ids: list[int]) -> list[str]:
             return [texts[one] for one in ids]
 
-    step = Step(
+    step = SearchStep(
         0, [0, 0, 0], [0, 0, 0], [5, 6, 7], [-1.0, -2.0, -3.0], ["kept", "pruned", "pruned"]
     )
     assert [one.label for one in grow([step], Spaced(), [5])[0]] == ["cat", "␣cat", "dog"]
@@ -158,7 +158,10 @@ def test_bytes_of_one_character_show_it_at_the_last() -> None:
     toy = predictor().tokenizers.target
     ids = toy.encode("貓")
     branches, _ = grow(
-        [Step(place, [0], [0], [number], [-1.0], ["kept"]) for place, number in enumerate(ids)],
+        [
+            SearchStep(place, [0], [0], [number], [-1.0], ["kept"])
+            for place, number in enumerate(ids)
+        ],
         toy,
         ids,
     )

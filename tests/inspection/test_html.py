@@ -18,19 +18,19 @@ import pytest
 
 from triptych.errors import RunError
 from triptych.inspection import html
-from triptych.inspection.trace import Cell, Trace
+from triptych.inspection.trace import TokenCell, Trace
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def example(label: str = "Transformer", word: str = "Katzen") -> Trace:
     source = [
-        Cell("I", "I", 0, 1, (0,), ("I",)),
-        Cell(f" {word}", word, 1, 2 + len(word), (1,), (f" {word}",)),
+        TokenCell("I", "I", 0, 1, (0,), ("I",)),
+        TokenCell(f" {word}", word, 1, 2 + len(word), (1,), (f" {word}",)),
     ]
     target = [
-        Cell("我", "我", 0, 1, (0, 1, 2), ("<0xE6>", "<0x88>", "<0x91>")),
-        Cell("", "<end>", None, None, (3,), ("<end>",)),
+        TokenCell("我", "我", 0, 1, (0, 1, 2), ("<0xE6>", "<0x88>", "<0x91>")),
+        TokenCell("", "<end>", None, None, (3,), ("<end>",)),
     ]
     weights = np.array([[[[0.25, 0.75], [0.5, 0.5]]]], dtype=np.float32)
     return Trace(f"I {word}", "我", source, target, {"cross": weights}, [-0.1, -0.2], label)

@@ -20,7 +20,15 @@ from triptych.data.tokenizers.sides import Tokenizers
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
-from triptych.inspection.trace import Cell, cells, label_of, labels_at, regroup, trace, trace_tokens
+from triptych.inspection.trace import (
+    TokenCell,
+    cells,
+    label_of,
+    labels_at,
+    regroup,
+    trace,
+    trace_tokens,
+)
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.tasks.specs import TASKS
@@ -143,8 +151,8 @@ def test_tokens_that_differ_by_a_space_are_told_apart() -> None:
 
 def test_regrouping_adds_columns_and_averages_rows() -> None:
     weights = np.array([[[[0.2, 0.3, 0.5], [0.4, 0.4, 0.2]]]], dtype=np.float32)
-    column = [Cell("a", "a", 0, 1, (0, 1), ()), Cell("b", "b", 1, 2, (2,), ())]
-    row = [Cell("c", "c", 0, 1, (0, 1), ())]
+    column = [TokenCell("a", "a", 0, 1, (0, 1), ()), TokenCell("b", "b", 1, 2, (2,), ())]
+    row = [TokenCell("c", "c", 0, 1, (0, 1), ())]
     np.testing.assert_allclose(regroup(weights, row, column), [[[[0.65, 0.35]]]], rtol=1e-6)
 
 

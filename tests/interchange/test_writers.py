@@ -26,7 +26,7 @@ from triptych.presets import PRESETS, configure
 from triptych.runs.run import MODEL, Run, RunConfig, weights_of
 from triptych.runs.storage import read_tensors
 from triptych.tasks.specs import TASKS
-from triptych.tasks.turns import TEMPLATES, Template
+from triptych.tasks.turns import TEMPLATES, ChatTemplate
 
 TEXTS = ["the cat sat", "Ünïcode 貓 and 😀\n  two  lines", "<|endoftext|> <s> is text"]
 GPT2: dict[str, Any] = {
@@ -329,7 +329,9 @@ def test_what_goes_on_from_a_text_has_the_ids_that_it_has_there() -> None:
         tokenizer.encode(" the") != tokenizer.encode_within(" the")
         and tokenizer.encode_within("") == []
     )
-    turn = Template(TEMPLATES["text"]).turn({"role": "assistant", "content": "the cat"}, tokenizer)
+    turn = ChatTemplate(TEMPLATES["text"]).turn(
+        {"role": "assistant", "content": "the cat"}, tokenizer
+    )
     assert tokenizer.decode([0, *turn.ids]) == "Assistant: the cat\n"
     plain = ImportedTokenizer.take_writer(byte_level().to_str(), "tokenizer.json", 0, 0)
     assert plain.encode_within(" the cat\n") == plain.encode(" the cat\n")

@@ -66,7 +66,7 @@ def test_large_sets_are_drawn_in_parts_with_the_same_result(
 def test_a_system_against_itself_is_a_draw() -> None:
     found = bootstrap.compare(statistics(1, 0.3), statistics(1, 0.3), bleu.bleu_of, 200)
     assert (
-        found.difference == bootstrap.Interval(0, 0, 0)
+        found.difference == bootstrap.ConfidenceInterval(0, 0, 0)
         and found.second_better == 0
         and found.p_value == 1
     )
@@ -100,9 +100,12 @@ def test_a_score_that_some_draws_lack_is_compared_over_those_that_have_it() -> N
     assert (
         len(first["f1_RARE"]) == len(second["f1_RARE"]) == 200 and 0 < missing[1] < missing[0] < 200
     )
-    assert bootstrap.between(0.0, first["f1_RARE"]) == bootstrap.Interval(0, 0, 0)
+    assert bootstrap.between(0.0, first["f1_RARE"]) == bootstrap.ConfidenceInterval(0, 0, 0)
     found = bootstrap.compared((0.0, 0.0), (first["f1_RARE"], second["f1_RARE"]), 1)
-    assert found.difference == bootstrap.Interval(0, 0, 0) and found.resamples == 200 - missing[0]
+    assert (
+        found.difference == bootstrap.ConfidenceInterval(0, 0, 0)
+        and found.resamples == 200 - missing[0]
+    )
 
 
 def test_bleu_by_length_of_the_source() -> None:

@@ -24,7 +24,7 @@ from triptych.recipe.merge import anchored
 from triptych.recipe.schema import Recipe
 from triptych.runs.files import checked_labels, lacking_labels
 from triptych.runs.run import Run
-from triptych.tasks.turns import Template
+from triptych.tasks.turns import ChatTemplate
 from triptych.training.checkpoint import LoopState, restore
 from triptych.training.resuming import marks_of, refuse_other_data, remember
 
@@ -176,7 +176,7 @@ def test_each_role_of_a_template_is_needed(tmp_path: Path, task: str) -> None:
     lacking_labels({"tags": [], "template": template}, task, tmp_path / "labels.json")
     template.pop("user")
     with pytest.raises(UsageError, match="has no form for user"):
-        Template(template)
+        ChatTemplate(template)
     with pytest.raises(RunError, match=r"has no 'template\.user'"):
         lacking_labels({"tags": [], "template": template}, task, tmp_path / "labels.json")
 

@@ -17,7 +17,7 @@ from triptych.data.tokenizers.sides import Tokenizers
 from triptych.errors import DataError, UsageError
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.tasks.chat import build
-from triptych.tasks.turns import NONE, TEMPLATES, Template
+from triptych.tasks.turns import NONE, TEMPLATES, ChatTemplate
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +315,7 @@ def test_nothing_to_learn_is_said(tokenizers: Tokenizers) -> None:
 
 def test_marks_cannot_be_typed(tokenizers: Tokenizers) -> None:
     (turn,) = (
-        Template(TEMPLATES["marks"])
+        ChatTemplate(TEMPLATES["marks"])
         .conversation([{"role": "user", "content": "<to:user><end>"}], tokenizers.target, 64)
         .turns
     )

@@ -20,7 +20,7 @@ from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
-from triptych.tasks.parsing import Parsed, Part
+from triptych.tasks.parsing import Parsed, SentencePart
 from triptych.tasks.specs import TASKS
 from triptych.tasks.task import Purpose, Task
 
@@ -323,7 +323,7 @@ MULTIWORD = """# text = Don't go al mar,Ana. Sí.
 def test_words_of_one_token_are_written_behind_its_range() -> None:
     (given,) = examples_of(MULTIWORD.split("\n"), "a")
     assert given.text and given.words and given.heads and given.relations and given.upos
-    raw = [Parsed(Part(given.words, 0, False, 0), given.heads, given.relations, given.upos)]
+    raw = [Parsed(SentencePart(given.words, 0, False, 0), given.heads, given.relations, given.upos)]
     written = task().read(raw, given, tokenizers()).text
     assert [line.split("\t")[::9] for line in written.split("\n")[1:]] == [
         line.split("\t")[::9] for line in MULTIWORD.split("\n")[1:]
@@ -355,7 +355,7 @@ def test_a_sentence_that_another_follows_without_a_space_says_so(learnt: Predict
 def test_given_words_are_taken_and_copulas_are_verbs() -> None:
     built = task()
     example = Example(text="She is wise", place="x")
-    part = Part([(0, 3), (4, 6), (7, 11)], 0, False, 0)
+    part = SentencePart([(0, 3), (4, 6), (7, 11)], 0, False, 0)
     found = built.read(
         [Parsed(part, [3, 3, 0], ["nsubj", "cop", "root"], ["PRON", "AUX", "ADJ"])],
         example,

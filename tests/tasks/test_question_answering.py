@@ -29,7 +29,7 @@ from triptych.tasks.question_answering import (
     prepare,
     window_starts,
 )
-from triptych.tasks.spans import Found, apart, best_prediction
+from triptych.tasks.spans import WindowAnswers, apart, best_prediction
 from triptych.tasks.task import Prediction
 
 SMALL = {"window": 40, "stride": 8, "longest_question": 12}
@@ -217,8 +217,8 @@ def test_a_neighbour_in_the_batch_changes_nothing() -> None:
 
 def test_windows_are_merged_and_the_likelier_of_equal_spans_counts() -> None:
     raw = [
-        Found([(-2.0, 0, 3), (-3.0, 4, 7)], -1.0, math.inf),
-        Found([(-0.5, 4, 8)], -2.0, math.inf),
+        WindowAnswers([(-2.0, 0, 3), (-3.0, 4, 7)], -1.0, math.inf),
+        WindowAnswers([(-0.5, 4, 8)], -2.0, math.inf),
     ]
     found = best_prediction(raw, "Ada met Babbage", 5)
     assert (found.text, found.details["start"], found.details["end"]) == ("met", 4, 7)
@@ -229,10 +229,10 @@ def test_windows_are_merged_and_the_likelier_of_equal_spans_counts() -> None:
 
 
 def test_above_the_threshold_there_is_no_answer() -> None:
-    found = best_prediction([Found([(-2.0, 0, 3)], -0.5, 1.0)], "Ada met", 5)
+    found = best_prediction([WindowAnswers([(-2.0, 0, 3)], -0.5, 1.0)], "Ada met", 5)
     assert (found.text, found.details["start"], found.details["end"]) == ("", None, None)
-    assert best_prediction([Found([(-2.0, 0, 3)], -0.5, 2.0)], "Ada met", 5).text == "Ada"
-    assert best_prediction([Found([], -0.0, math.inf)], "", 5).text == ""
+    assert best_prediction([WindowAnswers([(-2.0, 0, 3)], -0.5, 2.0)], "Ada met", 5).text == "Ada"
+    assert best_prediction([WindowAnswers([], -0.0, math.inf)], "", 5).text == ""
 
 
 def test_the_threshold_is_fitted_where_there_are_questions_without_an_answer() -> None:

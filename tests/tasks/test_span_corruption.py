@@ -18,7 +18,14 @@ from triptych.errors import DataError, RunError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build as build_model
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.span_corruption import Dials, build, most_spans, rebuilt, sentinels_of, spans
+from triptych.tasks.span_corruption import (
+    CorruptionOptions,
+    build,
+    most_spans,
+    rebuilt,
+    sentinels_of,
+    spans,
+)
 
 WORDS = [
     "the",
@@ -128,7 +135,7 @@ def test_the_whole_text_is_told_where_that_is_asked_for(tokenizers: Tokenizers) 
 @pytest.mark.parametrize(("rate", "mean"), [(0.15, 3.0), (0.5, 3.0), (0.15, 1.0), (0.3, 5.0)])
 @pytest.mark.parametrize("length", [64, 101])
 def test_rate_and_mean_length_are_as_asked(rate: float, mean: float, length: int) -> None:
-    dials, generator = Dials(rate, mean, 128, 200), np.random.default_rng(3)
+    dials, generator = CorruptionOptions(rate, mean, 128, 200), np.random.default_rng(3)
     found = [spans(length, dials, generator) for _ in range(1500)]
     hidden = sum(int((ends - starts).sum()) for starts, ends in found) / len(found)
     count = sum(len(starts) for starts, _ in found) / len(found)
@@ -145,7 +152,11 @@ def test_rate_and_mean_length_are_as_asked(rate: float, mean: float, length: int
 
 
 def test_every_place_is_hidden_about_equally_often() -> None:
-    dials, generator, times = Dials(0.2, 2.0, 40, 32), np.random.default_rng(5), np.zeros(40)
+    dials, generator, times = (
+        CorruptionOptions(0.2, 2.0, 40, 32),
+        np.random.default_rng(5),
+        np.zeros(40),
+    )
     for _ in range(4000):
         for start, end in zip(*spans(40, dials, generator), strict=True):
             times[start:end] += 1
@@ -158,7 +169,7 @@ def test_short_windows_hide_something_and_show_something(length: int) -> None:
     generator = np.random.default_rng(length)
     for rate in (0.01, 0.15, 0.9):
         for _ in range(50):
-            starts, ends = spans(length, Dials(rate, 3.0, 128, 128), generator)
+            starts, ends = spans(length, CorruptionOptions(rate, 3.0, 128, 128), generator)
             assert 1 <= (ends - starts).sum() < length
 
 

@@ -28,7 +28,7 @@ from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.tasks.specs import TASKS
 from triptych.tasks.tagging import Raw, constraints, read
-from triptych.tasks.tagging_pieces import MOST_PIECES, Place, central, spelt, windows
+from triptych.tasks.tagging_pieces import MOST_PIECES, WordWindow, central, spelt, windows
 from triptych.tasks.task import Prediction, Purpose, Task
 
 NAMES = {"Ann": "PER", "Bob": "PER", "Rome": "LOC", "York": "LOC"}
@@ -190,7 +190,7 @@ def test_windows_hold_every_word_and_overlap(counts: list[int], room: int, strid
 
 def test_a_word_is_taken_where_it_stands_most_central() -> None:
     words = [(place, place + 1) for place in range(10)]
-    left, right = Place(0, 6, words, 0), Place(4, 10, words, 0)
+    left, right = WordWindow(0, 6, words, 0), WordWindow(4, 10, words, 0)
     merged = central([(right, np.full((6, 1), 2.0)), (left, np.full((6, 1), 1.0))])
     assert merged[:, 0].tolist() == [1, 1, 1, 1, 1, 2, 2, 2, 2, 2]
 
@@ -215,7 +215,7 @@ def test_no_broken_span_ever_comes_out(
     text = "w " * count
     words = rules.split(text)
     cut = count // 2 if two_windows and count > 1 else count
-    places = [Place(0, cut, words, 0), Place(cut, count, words, 0)][: 1 + (cut < count)]
+    places = [WordWindow(0, cut, words, 0), WordWindow(cut, count, words, 0)][: 1 + (cut < count)]
     raw = [
         Raw(draw(size=(one.last - one.first, len(names))) * 5, one, None, labels) for one in places
     ]

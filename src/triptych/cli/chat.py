@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..data.example import Notify
 from ..errors import DataError, TriptychError, UsageError
 from .console import put, talk
 from .predict import Overrides, Precision, decoding_changes, load_run, tell_drafts, tell_undrawn
@@ -56,14 +57,14 @@ def chat(
         )
     changes = decoding_changes(overrides)
     predictor = load_run(run, precision, draft)
-    conversation = Conversation(predictor, changes, system)
+    conversation = ChatSession(predictor, changes, system)
     tell_undrawn(changes, conversation.settings)
     code = in_terminal(conversation) if sys.stdin.isatty() else on_pipe(conversation)
     tell_drafts(predictor)
     return code
 
 
-class Conversation:
+class ChatSession:
     """What was said so far, and how it goes on. Raises UsageError for a dial of decoding or a
     system text that cannot be.
     """
@@ -86,7 +87,7 @@ class Conversation:
     def reset(self) -> None:
         self.messages, self.warned = list(self.head), False
 
-    def say(self, text: str, show: Callable[[str], None]) -> str:
+    def say(self, text: str, show: Notify) -> str:
         """The answer to a turn, shown piece by piece. An interrupt stops it: what was said until
         then is kept, and raised on.
 
@@ -131,7 +132,7 @@ class Conversation:
             yield from predictor.stream(given, **dials)
 
 
-def in_terminal(conversation: Conversation) -> int:
+def in_terminal(conversation: ChatSession) -> int:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  lines can be edited and found again
     talk(f"Say something. {RESET} begins anew, Ctrl-C stops an answer, Ctrl-D ends.")
@@ -160,7 +161,7 @@ def in_terminal(conversation: Conversation) -> int:
                 talk(f"triptych: {problem}")
 
 
-def on_pipe(conversation: Conversation) -> int:
+def on_pipe(conversation: ChatSession) -> int:
     for number, raw in enumerate(sys.stdin.buffer, 1):
         try:
             text = raw.removeprefix(BOM_UTF8).decode().strip()

@@ -16,7 +16,7 @@ from ..errors import UsageError
 from .console import ask, is_terminal, table, talk
 
 if TYPE_CHECKING:
-    from ..data.formats.choosing import Choice, Columns
+    from ..data.formats.choosing import ColumnChoice, Columns
     from ..data.formats.table_format import Format
 
 FIELD = re.compile(r",(?=\s*[a-z_]+\s*=)")  # a comma between two columns, not within a name
@@ -102,7 +102,7 @@ def asked(
     form: Format,
     lines: list[str],
     needs: Sequence[str],
-    choice: Choice | None,
+    choice: ColumnChoice | None,
     doubts: Sequence[str],
 ) -> dict[str, str | int]:
     """The columns as a person names them on a terminal. Raises UsageError where there is none."""
@@ -167,7 +167,7 @@ def _answer(question: str) -> str:
     return said
 
 
-def shown(form: Format, lines: list[str], needs: Sequence[str], choice: Choice | None) -> str:
+def shown(form: Format, lines: list[str], needs: Sequence[str], choice: ColumnChoice | None) -> str:
     """The columns of a file, a line each: number, name, what it is taken for, three samples."""
     rows, first = _samples(form, lines), form.first
     header = choice is not None and choice.header and form.kind != "jsonl"

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from ..errors import UsageError
 from .console import field, put, table, talk
-from .evaluate import Split, chosen_examples, line_statistics, scored_anew
+from .evaluate import SplitName, chosen_examples, line_statistics, scored_anew
 from .predict import decoding_changes
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Side:
 
 def compare(
     *runs: str,
-    split: Split = "test",
+    split: SplitName = "test",
     data: list[str] | None = None,
     to: str | None = None,
     bootstrap: int = 1000,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from ..data.sets.entry import SplitName
 from ..errors import DataError, UsageError
 from .console import field, put, table, talk
 from .predict import Precision, decoding_changes, load_run
-from .prompting import UNJUDGED, Judging, Report, judge_run, write_answers
+from .prompting import UNJUDGED, JudgementOutput, Judging, judge_run, write_answers
 from .threads import said
 
 if TYPE_CHECKING:
@@ -21,14 +22,12 @@ if TYPE_CHECKING:
     from ..data.example import Example
     from ..inference.predictor import Evaluation, Predictor
 
-Split = Literal["train", "validation", "test"]
-
 
 def evaluate(
     run: str,
     /,
     *,
-    split: Split = "test",
+    split: SplitName = "test",
     data: list[str] | None = None,
     to: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
@@ -66,9 +65,8 @@ def evaluate(
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
     predictor = load_run(run, precision)
     if judging.as_ is not None:
-        return judge_run(
-            predictor, split, data, judging, overrides or {}, Report(json_, bootstrap, predictions)
-        )
+        output = JudgementOutput(json_, bootstrap, predictions)
+        return judge_run(predictor, split, data, judging, overrides or {}, output)
     if judging != UNJUDGED:
         raise UsageError(
             "--examples, --template, --choices and --normalise say how a run that writes is "

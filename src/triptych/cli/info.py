@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from .console import clock, put, table, talk
 
 if TYPE_CHECKING:
-    from ..presets import Config
+    from ..model.config import AnyConfig
 
 # shared, of the 2017 English-German models: with it presets are counted that were published with
 # none
@@ -99,7 +99,7 @@ def _here() -> dict[str, Any]:
     }
 
 
-def _preset(name: str, config: Config) -> dict[str, Any]:
+def _preset(name: str, config: AnyConfig) -> dict[str, Any]:
     from ..presets import parameter_count
     from ..presets.estimate import size_of
 

@@ -22,7 +22,7 @@ LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 @dataclass(frozen=True)
-class Size:
+class PairsSize:
     """What fits so many pairs."""
 
     pairs: int  # up to
@@ -37,11 +37,11 @@ class Size:
 
 # Judgement, not measurement: fewer pairs need fewer pieces, more dropout and more epochs.
 SIZES = (
-    Size(3_000, "transformer-tiny", 1_000, 80, 0.3, 1024, 100),
-    Size(15_000, "transformer-tiny", 3_000, 40, 0.25, 2048, 200),
-    Size(60_000, "transformer-small", 6_000, 25, 0.25, 4096, 400),
-    Size(400_000, "transformer-small", 10_000, 12, 0.15, 4096, 1000),
-    Size(10**12, "transformer-base", 24_000, 6, 0.1, 8192, 4000, 7e-4),
+    PairsSize(3_000, "transformer-tiny", 1_000, 80, 0.3, 1024, 100),
+    PairsSize(15_000, "transformer-tiny", 3_000, 40, 0.25, 2048, 200),
+    PairsSize(60_000, "transformer-small", 6_000, 25, 0.25, 4096, 400),
+    PairsSize(400_000, "transformer-small", 10_000, 12, 0.15, 4096, 1000),
+    PairsSize(10**12, "transformer-base", 24_000, 6, 0.1, 8192, 4000, 7e-4),
 )
 
 
@@ -304,7 +304,7 @@ class Forecast:
 
     pairs: int
     tokens: float  # of one epoch, source and target
-    size: Size
+    size: PairsSize
     measured: Measured
     minutes: float
     memory: float  # bytes

@@ -20,7 +20,7 @@ FEWEST = 20  # texts
 
 
 @dataclass(frozen=True)
-class Size:
+class TextsSize:
     """What fits so many texts."""
 
     texts: int  # up to
@@ -35,10 +35,10 @@ class Size:
 
 # Judgement, not measurement: fewer texts need fewer pieces, more dropout and more epochs.
 SIZES = (
-    Size(3_000, 1_500, 128, 2, 0.3, 0.2, 60),
-    Size(15_000, 4_000, 128, 2, 0.3, 0.2, 40),
-    Size(100_000, 8_000, 192, 3, 0.25, 0.1, 15),
-    Size(10**12, 16_000, 256, 6, 0.1, 0.0, 4, 1e-3),
+    TextsSize(3_000, 1_500, 128, 2, 0.3, 0.2, 60),
+    TextsSize(15_000, 4_000, 128, 2, 0.3, 0.2, 40),
+    TextsSize(100_000, 8_000, 192, 3, 0.25, 0.1, 15),
+    TextsSize(10**12, 16_000, 256, 6, 0.1, 0.0, 4, 1e-3),
 )
 
 
@@ -159,7 +159,7 @@ def _check(data: DataTable, needs: tuple[str, ...]) -> None:
 
 
 def forecast(
-    examples: list[Example], size: Size, needs: tuple[str, ...], minutes: float | None
+    examples: list[Example], size: TextsSize, needs: tuple[str, ...], minutes: float | None
 ) -> tuple[str, float]:
     """(in words, minutes), from a few training steps on made-up texts of the usual length."""
     from ..data.validation.columns import label_counts
@@ -185,7 +185,7 @@ def forecast(
     ), minutes
 
 
-def _dials(size: Size) -> dict[str, Any]:
+def _dials(size: TextsSize) -> dict[str, Any]:
     return {
         "layers": size.layers,
         "width": size.width,
@@ -195,7 +195,9 @@ def _dials(size: Size) -> dict[str, Any]:
     }
 
 
-def text_of(data: DataTable, needs: tuple[str, ...], size: Size, words: str, minutes: float) -> str:
+def text_of(
+    data: DataTable, needs: tuple[str, ...], size: TextsSize, words: str, minutes: float
+) -> str:
     pair, learn, dials = "text_pair" in needs, needs[-1], _dials(size)
     files, held = files_of_recipe(data, "texts")
     smoothing = (

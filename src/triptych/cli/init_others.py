@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Size:
+class TokensSize:
     """What fits so many tokens."""
 
     tokens: float  # up to
@@ -34,13 +34,13 @@ class Size:
 
 # Judgement, not measurement: fewer tokens need fewer pieces, more dropout and more epochs.
 SIZES = (
-    Size(1e5, 2_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.3, 60),
-    Size(1e6, 6_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.2, 30),
-    Size(1e12, 8_000, ("encoder-small", "decoder-small", "transformer-small"), 0.1, 8),
+    TokensSize(1e5, 2_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.3, 60),
+    TokensSize(1e6, 6_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.2, 30),
+    TokensSize(1e12, 8_000, ("encoder-small", "decoder-small", "transformer-small"), 0.1, 8),
 )
 # problems that training goes on after
 LEFT_OUT = ("leak", "wrong offset", "empty question", "empty passage")
-ENCODER, DECODER, BOTH = range(3)  # places in Size.presets
+ENCODER, DECODER, BOTH = range(3)  # places in TokensSize.presets
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _refuse(report: Report | None, name: str) -> None:
 
 def forecast(
     task: str, plan: Plan, examples: Sequence[Example], minutes: float | None
-) -> tuple[str, Size, float]:
+) -> tuple[str, TokensSize, float]:
     """(in words, size, minutes), from a few training steps on made-up texts of the usual length."""
     from ..presets import configure, parameter_count
     from ..setup.forecast import estimated_tokens
@@ -192,7 +192,7 @@ def text_of(
     task: str,
     plan: Plan,
     data: DataTable,
-    size: Size,
+    size: TokensSize,
     words: str,
     minutes: float,
     examples: Sequence[Example],

@@ -87,10 +87,10 @@ def _said(predictor: Predictor, answer: str) -> list[int]:
     """The tokens of an answer as the assistant's turn, which begins where the prompt of a
     conversation ends.
     """
-    from ..tasks.turns import Template
+    from ..tasks.turns import ChatTemplate
 
     return (
-        Template(predictor.labels["template"])
+        ChatTemplate(predictor.labels["template"])
         .turn({"role": "assistant", "content": answer}, predictor.tokenizers.target)
         .content
     )

@@ -171,7 +171,7 @@ def notice(dropped: Sequence[int], count: int, context: int) -> None:
 
 
 @dataclass(frozen=True)
-class Report:
+class JudgementOutput:
     """What becomes of a judgement beside being printed."""
 
     as_json: bool
@@ -193,7 +193,7 @@ def judge_run(
     files: list[str] | None,
     judging: Judging,
     overrides: dict[str, str],
-    report: Report,
+    report: JudgementOutput,
 ) -> int:
     """`evaluate --as classification`: prints accuracy beside the largest label's share."""
     from ..inference.few_shot import TEMPLATE, FewShot, judge

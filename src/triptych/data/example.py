@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+Notify = Callable[[str], None]  # called with a sentence for the user
+OnProblem = Callable[[str, str], None]  # called with ("file:line", reason)
 
 
 @dataclass(frozen=True, slots=True)

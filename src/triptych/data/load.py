@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UsageError, unknown
-from .example import Example
+from .example import Example, Notify
 from .formats import chats, columns, conll, conllu, references, squad, texts
 from .formats.pairs import Files, read
 from .formats.references import to_score
@@ -19,8 +19,7 @@ from .sets import catalog
 from .split import by_input, by_source
 from .table import DataTable, Names
 
-Report = Callable[[str], None]
-Reader = Callable[[list[str], DataTable, Sequence[str], Report | None], list[Example]]
+Reader = Callable[[list[str], DataTable, Sequence[str], Notify | None], list[Example]]
 # What is learnt from -> the reader of files(names, data table, needs, report). Asked in this order.
 READERS: dict[str, Reader] = {
     "references": references.read,
@@ -39,7 +38,7 @@ READERS: dict[str, Reader] = {
 def load_split(
     data: DataTable,
     split: str,
-    report: Report | None = None,
+    report: Notify | None = None,
     needs: Sequence[str] = ("source", "target"),
 ) -> list[Example]:
     """The Examples of "train", "validation" or "test" that a recipe means. needs: the fields that
@@ -86,7 +85,7 @@ def aligned(needs: Sequence[str]) -> bool:
 
 
 def load_other_split(
-    data: DataTable, split: str, needs: Sequence[str], report: Report | None
+    data: DataTable, split: str, needs: Sequence[str], report: Notify | None
 ) -> list[Example]:
     """The same for tasks that do not read pairs: a set of the catalogue, or files in the form that
     the fields ask for.
@@ -167,7 +166,7 @@ def names_of(given: Names) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
-def fitting(data: DataTable, names: Sequence[str], report: Report | None = None) -> DataTable:
+def fitting(data: DataTable, names: Sequence[str], report: Notify | None = None) -> DataTable:
     """The data table for files that need not be laid out as those learnt from: without `columns`
     where the files have none of them.
     """
@@ -226,7 +225,7 @@ def files_of(names: str | Sequence[str], data: DataTable | None = None) -> Files
     )  # fmt: skip
 
 
-def _files(data: DataTable, names: str | Sequence[str], report: Report | None) -> list[Example]:
+def _files(data: DataTable, names: str | Sequence[str], report: Notify | None) -> list[Example]:
     if isinstance(data.target, list) and len(data.target) > 1:
         raise UsageError(
             "Own files have one target language: give data.target as one text, for example 'de'."

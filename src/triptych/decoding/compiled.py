@@ -44,7 +44,7 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 BUILDER = Path(__file__).with_name("compiled_build.py")
 LOCK = threading.Lock()  # two threads that decode side by side need the same program
 
-Kind = tuple[bool, int, int]  # of a program: whether for a single source, beams, threads
+ProgramKey = tuple[bool, int, int]  # of a program: whether for a single source, beams, threads
 
 
 def can_compile() -> bool:
@@ -107,7 +107,7 @@ class Slots:
         return keys, values
 
 
-class Step(nn.Module):
+class StepModule(nn.Module):
     """What is compiled: one token in each of R x `beams` rows. A module, so that its weights are
     constants and can be laid out anew.
     """
@@ -142,16 +142,16 @@ class Step(nn.Module):
 
 
 class CompiledStep:
-    """`Step` of a model, built when first needed: for one source or many, a number of beams, a
-    number of threads.
+    """`StepModule` of a model, built when first needed: for one source or many, a number of beams,
+    a number of threads.
     """
 
     def __init__(self, model: Transformer, folder: Path) -> None:
-        self.step, self.folder, self.contents = Step(model), folder, ""
+        self.step, self.folder, self.contents = StepModule(model), folder, ""
         # rows of a source that are asked for; other numbers of rows come and go within a search
         self.beams: set[int] = set()
-        self.idle: dict[Kind, list[Any]] = {}  # loaded programs; one runs for one thread at a time
-        self.plain: set[Kind] = set()  # what no program serves
+        self.idle: dict[ProgramKey, list[Any]] = {}  # loaded programs; each serves one thread
+        self.plain: set[ProgramKey] = set()  # what no program serves
         self.built = 0
 
     def fits(self, state: DecoderState, steps: int) -> bool:
@@ -210,7 +210,7 @@ class CompiledStep:
         idle.append(program)
         return states, logits
 
-    def _program(self, kind: Kind, x: Tensor) -> Any:
+    def _program(self, kind: ProgramKey, x: Tensor) -> Any:
         """A program of this kind, loaded once more; built where there is none yet; None where there
         can be none.
         """
@@ -240,11 +240,11 @@ class CompiledStep:
                 )
                 return None
 
-    def _path(self, kind: Kind, precision: torch.dtype) -> Path:
+    def _path(self, kind: ProgramKey, precision: torch.dtype) -> Path:
         name = hashlib.sha256(repr((self.contents, kind, str(precision))).encode()).hexdigest()[:32]
         return self.folder / f"{name}.pt2"
 
-    def _give_up(self, kind: Kind, why: str) -> None:
+    def _give_up(self, kind: ProgramKey, why: str) -> None:
         """Take steps of this kind plainly from now on, and say so."""
         self.plain.add(kind)
         single, beams, threads = kind
@@ -258,7 +258,7 @@ class CompiledStep:
         )
         warnings.warn(message, TriptychWarning, stacklevel=2)
 
-    def _make(self, kind: Kind, path: Path, precision: torch.dtype) -> bool:
+    def _make(self, kind: ProgramKey, path: Path, precision: torch.dtype) -> bool:
         """Build a program and keep it; whether that could be done. What failed once is not tried
         again.
         """
@@ -290,7 +290,7 @@ class CompiledStep:
         )
         return False
 
-    def _build(self, kind: Kind, place: Path, precision: torch.dtype) -> str:
+    def _build(self, kind: ProgramKey, place: Path, precision: torch.dtype) -> str:
         """Trace the step here, build `step.pt2` in `place` and try it in another process. Returns
         what went wrong, or "".
         """
@@ -361,8 +361,8 @@ class CompiledStep:
         return found
 
     def _example(self, sources: int, beams: int, room: int = SLOTS) -> tuple[Any, ...]:
-        """Arguments of `Step.forward` to trace or to try it with: `room` slots, more where the
-        beams need them.
+        """Arguments of `StepModule.forward` to trace or to try it with: `room` slots, more where
+        the beams need them.
         """
         model = self.step.model
         dials, precision = model.config.decoder, model.precision

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .hypothesis import Hypothesis, Step
+from .hypothesis import Hypothesis, SearchStep
 from .policies.choose import Ends, log_norms
 from .policies.sampling_policy import Stop
 from .settings import DecodingSettings
@@ -37,7 +37,7 @@ def search(
     prefixes: Sequence[Sequence[int]] | None = None,
     stop: Stop | None = None,
     indices: Sequence[int] | None = None,
-    on_event: Callable[[Step], None] | None = None,
+    on_event: Callable[[SearchStep], None] | None = None,
     counted: bool = True,
     before: Sequence[int] = (),
     begins: Sequence[int] | None = None,

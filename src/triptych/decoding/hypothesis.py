@@ -22,7 +22,7 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SearchStep:
     """One step of a search, for a trace: row for row what was looked at.
 
     source: index in the batch of each candidate; parent: the beam it grew from; token;

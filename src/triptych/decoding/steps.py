@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .compiled import compile_step
-from .hypothesis import Hypothesis, Step
+from .hypothesis import Hypothesis, SearchStep
 from .policies.beam import BeamPolicy
 from .policies.choose import Ends, Exact, log_norms
 from .policies.sampling_policy import SamplingPolicy, Stop
@@ -53,7 +53,7 @@ class Decoding:
         prefixes: Sequence[Sequence[int]] | None = None,
         stop: Stop | None = None,
         indices: Sequence[int] | None = None,
-        on_event: Callable[[Step], None] | None = None,
+        on_event: Callable[[SearchStep], None] | None = None,
         counted: bool = True,
         before: Sequence[int] = (),
         begins: Sequence[int] | None = None,

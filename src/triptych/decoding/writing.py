@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from .generate import decoding_of, search
-from .hypothesis import Hypothesis, Step
+from .hypothesis import Hypothesis, SearchStep
 from .settings import DecodingSettings
 from .stopping import dedent_at, without_open_lines
 
@@ -27,7 +27,7 @@ REPREFILL_SEED_STRIDE = 7919
 NEXT = 1 << 20
 
 
-class Decoder(Protocol):
+class TokenDecoder(Protocol):
     """What writing needs of a tokenizer. end_ids: all tokens that end an answer."""
 
     begin_id: int
@@ -43,7 +43,7 @@ class FromTheBeginning:
     the first word of a text.
     """
 
-    tokenizer: Decoder
+    tokenizer: TokenDecoder
     begin_id: int
     end_ids: Sequence[int]
 
@@ -72,11 +72,11 @@ def write(
     model: Any,
     prompts: Sequence[Sequence[int]],
     settings: DecodingSettings,
-    tokenizer: Decoder,
+    tokenizer: TokenDecoder,
     *,
     context: int,
     indices: Sequence[int] | None = None,
-    on_event: Callable[[Step], None] | None = None,
+    on_event: Callable[[SearchStep], None] | None = None,
 ) -> list[list[Written]]:
     """The n best continuations of each prompt, best first. prompts: ids, at least one: begin first,
     or the first of a text before which its tokenizer puts none. indices: what identifies each for a
@@ -111,10 +111,10 @@ def _within(
     model: Any,
     prompts: Sequence[Sequence[int]],
     settings: DecodingSettings,
-    tokenizer: Decoder,
+    tokenizer: TokenDecoder,
     context: int,
     names: Sequence[int],
-    on_event: Callable[[Step], None] | None = None,
+    on_event: Callable[[SearchStep], None] | None = None,
     before: Sequence[int] = (),
     head: str | None = None,
 ) -> list[list[Written]]:
@@ -162,7 +162,7 @@ def stream(
     model: Any,
     prompt: Sequence[int],
     settings: DecodingSettings,
-    tokenizer: Decoder,
+    tokenizer: TokenDecoder,
     *,
     context: int,
 ) -> Generator[str, None, bool]:
@@ -226,7 +226,7 @@ def stream_answer(
     model: Any,
     inputs: dict[str, Tensor],
     settings: DecodingSettings,
-    tokenizer: Decoder,
+    tokenizer: TokenDecoder,
     *,
     begin: int,
     index: int = 0,
@@ -286,7 +286,7 @@ def from_first_word(pieces: Generator[str, None, bool]) -> Generator[str, None, 
             yield piece
 
 
-def reader(tokenizer: Decoder, prompt: Sequence[int]) -> Decoder:
+def reader(tokenizer: TokenDecoder, prompt: Sequence[int]) -> TokenDecoder:
     """What decodes the ids written after `prompt`."""
     return (
         FromTheBeginning(tokenizer, prompt[0], tokenizer.end_ids)
@@ -295,7 +295,7 @@ def reader(tokenizer: Decoder, prompt: Sequence[int]) -> Decoder:
     )
 
 
-def _is_bare(tokenizer: Decoder, prompt: Sequence[int]) -> bool:
+def _is_bare(tokenizer: TokenDecoder, prompt: Sequence[int]) -> bool:
     """Whether a prompt holds nothing but begin."""
     return len(prompt) == 1 and prompt[0] == tokenizer.begin_id
 
@@ -311,7 +311,7 @@ def fitting(prompt: Sequence[int], new: int, context: int) -> list[int]:
 def stopper(
     stops: Sequence[str] | None,
     prefixes: Sequence[Sequence[int]],
-    tokenizer: Decoder,
+    tokenizer: TokenDecoder,
     before: Sequence[int] = (),
     heads: Sequence[str | None] = (),
 ) -> Callable[[int, list[int]], bool] | None:
@@ -332,7 +332,7 @@ def stopper(
     return stop
 
 
-def _head(settings: DecodingSettings, prompt: list[int], tokenizer: Decoder) -> str | None:
+def _head(settings: DecodingSettings, prompt: list[int], tokenizer: TokenDecoder) -> str | None:
     """The last line of a prompt, where a dedent is to be told from it. Its first token may be
     begin, which is no text.
     """
@@ -366,7 +366,7 @@ def _written(
     first: int,
     given: int,
     settings: DecodingSettings,
-    tokenizer: Decoder,
+    tokenizer: TokenDecoder,
     unread: int,
 ) -> Written:
     tokens, each = one.tokens[given:], one.token_log_probabilities[given:]
@@ -384,7 +384,7 @@ def _longer(
     one: Written,
     prompt: Sequence[int],
     settings: DecodingSettings,
-    tokenizer: Decoder,
+    tokenizer: TokenDecoder,
     context: int,
     name: int,
 ) -> Written:

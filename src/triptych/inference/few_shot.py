@@ -29,7 +29,7 @@ Normalise = Literal["sum", "token", "byte", "prior"]
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class PromptTemplate:
     """How an example is written: what stands before the text, between it and the label, after the
     label.
     """
@@ -39,7 +39,7 @@ class Template:
     after: str
 
     @classmethod
-    def parse(cls, given: str) -> Template:
+    def parse(cls, given: str) -> PromptTemplate:
         """From a text with {text} and then {label}, each once. Raises UsageError for others."""
         parts = re.split(r"\{(text|label)\}", given)
         if parts[1::2] != ["text", "label"]:
@@ -84,7 +84,7 @@ class FewShot:
                 f"{predictor.task.name}."
             )
         self.template, self.examples, self.predictor = (
-            Template.parse(template),
+            PromptTemplate.parse(template),
             list(examples),
             predictor,
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ..data.example import Notify
 from ..errors import DataError, UsageError
 from ..tasks.spans import EAST, apart
 
@@ -74,7 +75,7 @@ class Retriever(Protocol):
 # Documents ----------------------------------------------------------------------------------------
 
 
-def read_documents(folder: str | Path, wrong: Callable[[str], None]) -> dict[str, str]:
+def read_documents(folder: str | Path, wrong: Notify) -> dict[str, str]:
     """File (as named from the folder) -> text, of every .txt and .md below it, in the order of
     their names.
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-Score = Callable[[Any], Tensor]  # output of a head -> one number
+ScoreFunction = Callable[[Any], Tensor]  # output of a head -> one number
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def vectors_of(model: Any, change: Callable[[Tensor], Tensor]) -> Iterator[None]
 
 
 def attribute(
-    model: Any, head: nn.Module, inputs: Mapping[str, Tensor], score: Score
+    model: Any, head: nn.Module, inputs: Mapping[str, Tensor], score: ScoreFunction
 ) -> Attribution:
     """Gradient times input of `score(head(model, states, inputs))`, one number a source token, in
     fp32.

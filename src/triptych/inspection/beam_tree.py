@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..decoding.generate import search
-from ..decoding.hypothesis import Step
+from ..decoding.hypothesis import SearchStep
 from ..decoding.settings import DecodingSettings
 from ..decoding.writing import write
-from .trace import MOST_BYTES, Pieces, distinct_labels, label_of
+from .trace import MOST_BYTES, PieceDecoder, distinct_labels, label_of
 
 ROOT = -1
 
@@ -25,7 +25,7 @@ ROOT = -1
 class Branch:
     """One candidate. parent: the place of what it grew from among the branches, ROOT for none;
     depth: from 1; log_probability: of all from the root to it, nats; score: what the search ranks
-    whole answers by, of a finished or cut one; fate: as in `Step`.
+    whole answers by, of a finished or cut one; fate: as in `SearchStep`.
     """
 
     parent: int
@@ -51,12 +51,12 @@ class BeamTree:
 
 
 def tree_of_answer(
-    model: Any, inputs: dict[str, Any], settings: DecodingSettings, tokenizer: Pieces
+    model: Any, inputs: dict[str, Any], settings: DecodingSettings, tokenizer: PieceDecoder
 ) -> BeamTree:
     """Search for the answer to one source of an encoder-decoder model. inputs: packed "source" with
     "source_lengths" (1,).
     """
-    events: list[Step] = []
+    events: list[SearchStep] = []
     (answers,) = search(
         model,
         inputs,
@@ -79,12 +79,16 @@ def tree_of_answer(
 
 
 def tree_of_writing(
-    model: Any, prompt: Sequence[int], settings: DecodingSettings, tokenizer: Pieces, context: int
+    model: Any,
+    prompt: Sequence[int],
+    settings: DecodingSettings,
+    tokenizer: PieceDecoder,
+    context: int,
 ) -> BeamTree:
     """Write on from `prompt`, begin first, with a model that only writes. Of what goes past the
     context the tree shows the first part.
     """
-    events: list[Step] = []
+    events: list[SearchStep] = []
     (answers,) = write(
         model, [prompt], settings, tokenizer, context=context, on_event=events.append
     )
@@ -102,8 +106,8 @@ def tree_of_writing(
 
 
 def _grown(
-    events: Sequence[Step],
-    tokenizer: Pieces,
+    events: Sequence[SearchStep],
+    tokenizer: PieceDecoder,
     tokens: Sequence[int],
     each: Sequence[float],
     text: str,
@@ -146,7 +150,7 @@ def _score(branch: Branch, before: float, settings: DecodingSettings) -> float |
 
 
 def grow(
-    events: Sequence[Step], tokenizer: Pieces, answer: Sequence[int], before: str = ""
+    events: Sequence[SearchStep], tokenizer: PieceDecoder, answer: Sequence[int], before: str = ""
 ) -> tuple[list[Branch], list[int]]:
     """The branches of the first source, and the places of those on the path of `answer`, as far as
     it goes. before: the text that the answer goes on from.
@@ -187,7 +191,7 @@ def grow(
     return branches, path
 
 
-def _apart(tokenizer: Pieces, branches: Sequence[Branch]) -> list[Branch]:
+def _apart(tokenizer: PieceDecoder, branches: Sequence[Branch]) -> list[Branch]:
     """The branches, of which no two that grow from the same one are printed alike for want of a
     space.
     """
@@ -208,7 +212,7 @@ def _apart(tokenizer: Pieces, branches: Sequence[Branch]) -> list[Branch]:
 
 
 def _label(
-    tokenizer: Pieces, branches: Sequence[Branch], parent: int, token: int, before: str
+    tokenizer: PieceDecoder, branches: Sequence[Branch], parent: int, token: int, before: str
 ) -> str:
     """Of a token; the last byte of a character shows the whole character."""
     ids, at = [token], parent

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..data.batches.encoded import Encoded, collate
 from .attribution import attribute, exact, together
 from .scores import Scored, Scorer
-from .trace import Pieces, Trace, cells, regroup
+from .trace import PieceDecoder, Trace, cells, regroup
 
 
 @torch.no_grad()
@@ -28,7 +28,7 @@ def self_attention(model: Any, inputs: Mapping[str, Tensor]) -> np.ndarray:
 def trace_encoder(
     model: Any,
     head: nn.Module,
-    tokenizer: Pieces,
+    tokenizer: PieceDecoder,
     encoded: Encoded,
     *,
     answer: str = "",

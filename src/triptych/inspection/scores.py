@@ -27,7 +27,7 @@ from ..tasks.spans import PER_WINDOW, trimmed
 from ..tasks.task import Labels, Task
 
 LEAST = 1e-12  # of a probability whose logarithm is taken
-Kind = Literal["label", "value", "answer", "tags", "entity_tags", "tree", "filling"]
+OutputKind = Literal["label", "value", "answer", "tags", "entity_tags", "tree", "filling"]
 
 
 class Scored(NamedTuple):
@@ -36,7 +36,7 @@ class Scored(NamedTuple):
     """
 
     value: Tensor
-    kind: Kind
+    kind: OutputKind
     of: str = ""
 
 

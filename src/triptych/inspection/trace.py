@@ -38,7 +38,7 @@ OPENING, JOINING = "([{", "'’-/"
 MOST_WEIGHTS = 4_000_000
 
 
-class Pieces(Protocol):
+class PieceDecoder(Protocol):
     """What is needed of a tokenizer."""
 
     begin_id: int
@@ -51,7 +51,7 @@ class Pieces(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TokenCell:
     """One thing to show: a token, or the tokens (bytes) that together make one character.
 
     text: exactly what it stands for ("" for a special token); label: what to print; start, end: its
@@ -86,8 +86,8 @@ class Trace:
 
     source_text: str
     target_text: str
-    source: list[Cell]
-    target: list[Cell]
+    source: list[TokenCell]
+    target: list[TokenCell]
     attention: dict[str, np.ndarray]
     log_probabilities: list[float]
     label: str = ""
@@ -147,7 +147,7 @@ def _attribution_json(found: Attribution | None) -> dict[str, Any] | None:
     return {"kind": found.kind, "of": found.of, "value": round(found.value, 6), **lists}
 
 
-def _cell_json(cell: Cell) -> dict[str, Any]:
+def _cell_json(cell: TokenCell) -> dict[str, Any]:
     return {
         "text": cell.text,
         "label": cell.label,
@@ -157,7 +157,7 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
     }
 
 
-def cells(tokenizer: Pieces, ids: Sequence[int]) -> list[Cell]:
+def cells(tokenizer: PieceDecoder, ids: Sequence[int]) -> list[TokenCell]:
     """Tokens as they may be shown: a run of byte tokens that makes one character becomes one cell.
     Of a tokenizer that drops spaces (WordPiece) words stand apart again, as far as signs tell
     how.
@@ -171,7 +171,7 @@ def cells(tokenizer: Pieces, ids: Sequence[int]) -> list[Cell]:
         span = (place, place + len(text)) if text else (None, None)
         pieces = tuple(raw[at : at + count])
         found.append(
-            Cell(
+            TokenCell(
                 text,
                 _label(text, before) if text else pieces[0],
                 *span,
@@ -219,7 +219,7 @@ def _label(text: str, before: str) -> str:
     return f"·{shown}" if goes_on else shown
 
 
-def label_of(tokenizer: Pieces, number: int, before: str = "") -> str:
+def label_of(tokenizer: PieceDecoder, number: int, before: str = "") -> str:
     """What to print for one token after the text `before`; a piece of a character and a special
     token by their raw form.
     """
@@ -227,7 +227,7 @@ def label_of(tokenizer: Pieces, number: int, before: str = "") -> str:
     return _label(text, before) if text and "\ufffd" not in text else tokenizer.pieces([number])[0]
 
 
-def labels_at(tokenizer: Pieces, numbers: Sequence[int], before: str = "") -> list[str]:
+def labels_at(tokenizer: PieceDecoder, numbers: Sequence[int], before: str = "") -> list[str]:
     """What to print for tokens that may stand at one place after the text `before`: of those that
     would look alike spaces are shown.
     """
@@ -251,7 +251,7 @@ def _in_word(character: str) -> bool:
     return character.isalpha() and ord(character) < 0x2E80
 
 
-def regroup(weights: np.ndarray, rows: list[Cell], columns: list[Cell]) -> np.ndarray:
+def regroup(weights: np.ndarray, rows: list[TokenCell], columns: list[TokenCell]) -> np.ndarray:
     """(L, H, T tokens, S tokens) -> (L, H, T cells, S cells): what goes to a cell adds up, what
     comes from one is averaged.
     """
@@ -342,8 +342,8 @@ def trace_tokens(
     model: Any,
     source: Sequence[int],
     target: Sequence[int],
-    source_tokenizer: Pieces,
-    target_tokenizer: Pieces,
+    source_tokenizer: PieceDecoder,
+    target_tokenizer: PieceDecoder,
     *,
     label: str = "",
     kinds: Sequence[str] = ("cross",),

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from .attribution import exact
-from .trace import Cell, Pieces, Trace, cells, labels_at, regroup
-from .views.expected import Choice, Expected, Total, ranked
+from .trace import PieceDecoder, TokenCell, Trace, cells, labels_at, regroup
+from .views.expected import Expected, TokenChoice, Total, ranked
 
 MOST_CHOICES = 10  # next tokens shown at a place
 CHUNK = 512  # positions whose logits are held at a time
@@ -46,7 +46,7 @@ class _Read:
 
 def trace_writer(
     model: Any,
-    tokenizer: Pieces,
+    tokenizer: PieceDecoder,
     script: Script,
     *,
     context: int,
@@ -133,8 +133,12 @@ def _attention(model: Any, ids: Sequence[int]) -> np.ndarray:
 
 
 def _choices(
-    tokenizer: Pieces, shown: Sequence[Cell], start: int, read: _Read, follows: Sequence[int | None]
-) -> list[list[Choice]]:
+    tokenizer: PieceDecoder,
+    shown: Sequence[TokenCell],
+    start: int,
+    read: _Read,
+    follows: Sequence[int | None],
+) -> list[list[TokenChoice]]:
     found = []
     for place, cell in enumerate(shown):
         at = start + cell.tokens[-1]
@@ -161,7 +165,7 @@ def _choices(
     return found
 
 
-def _bytes_of(tokenizer: Pieces, ids: Sequence[int]) -> int:
+def _bytes_of(tokenizer: PieceDecoder, ids: Sequence[int]) -> int:
     """Of UTF-8; of a character that is cut off the bytes that are there, and not those of U+FFFD,
     as which they show.
     """

@@ -22,7 +22,7 @@ SIGNATURES = {
     "zh": "CMRC 2018, characters and longest common run",
     "ja": "CMRC 2018 with kana as characters too, longest common run",
 }
-Score = Callable[[str, str], float]
+Similarity = Callable[[str, str], float]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-Scorer = Callable[[np.ndarray], np.ndarray]  # statistics summed over lines (..., S) -> scores (...)
+StatisticsScorer = Callable[
+    [np.ndarray], np.ndarray
+]  # statistics summed over lines (..., S) -> scores (...)
 CHUNK = 4_000_000  # drawn line numbers held at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class ConfidenceInterval:
     """The score on the whole set, and where 95 % of the scores on drawn sets lie."""
 
     value: float
@@ -35,9 +37,9 @@ class Comparison:
     together, as sacreBLEU's paired bootstrap counts it; 1 for systems that never differ.
     """
 
-    first: Interval
-    second: Interval
-    difference: Interval
+    first: ConfidenceInterval
+    second: ConfidenceInterval
+    difference: ConfidenceInterval
     second_better: float
     p_value: float
     resamples: int
@@ -48,8 +50,8 @@ class Comparison:
 
 
 def interval(
-    statistics: np.ndarray, score: Scorer, resamples: int = 1000, seed: int = 12345
-) -> Interval:
+    statistics: np.ndarray, score: StatisticsScorer, resamples: int = 1000, seed: int = 12345
+) -> ConfidenceInterval:
     """The 95 % interval of one system. statistics (lines, S): what each line adds, like
     `bleu.bleu_statistics`.
     """
@@ -57,7 +59,11 @@ def interval(
 
 
 def compare(
-    first: np.ndarray, second: np.ndarray, score: Scorer, resamples: int = 1000, seed: int = 12345
+    first: np.ndarray,
+    second: np.ndarray,
+    score: StatisticsScorer,
+    resamples: int = 1000,
+    seed: int = 12345,
 ) -> Comparison:
     """Paired bootstrap of two systems' statistics (lines, S), line by line of the same test set."""
     assert first.shape == second.shape, "both systems answered the same lines"
@@ -113,12 +119,12 @@ def exact_statistics(hypotheses: list[str], references: list[str]) -> np.ndarray
     )
 
 
-def between(value: float, drawn: np.ndarray) -> Interval:
+def between(value: float, drawn: np.ndarray) -> ConfidenceInterval:
     """`value` and the ends of the 95 % of `drawn` (resamples,) around the middle, of those that are
     numbers.
     """
     low, high = np.nanquantile(drawn, (0.025, 0.975))
-    return Interval(value, float(low), float(high))
+    return ConfidenceInterval(value, float(low), float(high))
 
 
 def _sums(systems: list[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bleu import bleu_of, bleu_statistics
-from .bootstrap import Interval, interval
+from .bootstrap import ConfidenceInterval, interval
 
 EDGES = (8, 12, 16, 20, 25)  # words: 1-8, 9-12, ..., 26 and more
 
@@ -24,7 +24,7 @@ class Bucket:
     first: int
     last: int | None
     lines: int
-    bleu: Interval
+    bleu: ConfidenceInterval
 
     @property
     def name(self) -> str:

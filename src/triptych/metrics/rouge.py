@@ -31,14 +31,14 @@ _FULL_WIDTH = {number: number - 0xFEE0 for number in range(0xFF01, 0xFF5F)}
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class RougeScore:
     """A value from 0 to 100, and how it was computed."""
 
     value: float
     signature: str
 
 
-def rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, Score]:
+def rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, RougeScore]:
     """rouge1, rouge2, rougeL: means of F1 over the texts. references: of each text, one or several.
 
     Raises DataError where there is nothing to score or a text has no reference.
@@ -61,7 +61,7 @@ def rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dic
         "tok:words-and-unspaced-characters"
     )
     return {
-        name: Score(100.0 * total / len(references), f"ROUGE-{name[5:]}-F1|{how}")
+        name: RougeScore(100.0 * total / len(references), f"ROUGE-{name[5:]}-F1|{how}")
         for name, total in zip(NAMES, sums, strict=True)
     }
 

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Span = tuple[str, int, int]  # type, first word, word after the last
+TypedSpan = tuple[str, int, int]  # type, first word, word after the last
 Reading = Literal["conlleval", "strict"]
 SIGNATURE = "spans, type and both ends right, micro-averaged, read as {}"
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class SpanCounts:
     """right, found, given: spans in both, in the answers, in the references."""
 
     right: int = 0
@@ -43,13 +43,13 @@ class Counts:
 class SpanScores:
     """Over all types, and by type in order of name."""
 
-    all: Counts
-    by_type: dict[str, Counts] = field(default_factory=dict)
+    all: SpanCounts
+    by_type: dict[str, SpanCounts] = field(default_factory=dict)
 
 
 def spans(
     tags: Sequence[str], reading: Reading = "conlleval", closed: bool | None = None
-) -> list[Span]:
+) -> list[TypedSpan]:
     """The spans of one sentence, in order. closed: the scheme is BIOES (strict reading); None:
     where E or S occur it is.
     """
@@ -64,11 +64,11 @@ def _split(tag: str) -> tuple[str, str]:
     return letter[:1], kind or ("" if letter == "O" else "_")
 
 
-def _lenient(tags: Sequence[str]) -> list[Span]:
+def _lenient(tags: Sequence[str]) -> list[TypedSpan]:
     """As conlleval.pl: a span ends before B or S, after E or S, and where type or "outside"
     changes.
     """
-    found: list[Span] = []
+    found: list[TypedSpan] = []
     start, before, kind_before = 0, "O", ""
     for place, tag in enumerate([*tags, "O"]):
         letter, kind = _split(tag)
@@ -85,9 +85,9 @@ def _lenient(tags: Sequence[str]) -> list[Span]:
     return found
 
 
-def _strict(tags: Sequence[str], closed: bool) -> list[Span]:
+def _strict(tags: Sequence[str], closed: bool) -> list[TypedSpan]:
     """Only B I* (BIO) or, where spans are closed, B I* E and S (BIOES)."""
-    found: list[Span] = []
+    found: list[TypedSpan] = []
     start, open_kind = 0, ""
     for place, tag in enumerate([*tags, "O"]):
         letter, kind = _split(tag)
@@ -123,7 +123,9 @@ def span_scores(
     )
 
 
-def compare(answers: Sequence[Iterable[Span]], references: Sequence[Iterable[Span]]) -> SpanScores:
+def compare(
+    answers: Sequence[Iterable[TypedSpan]], references: Sequence[Iterable[TypedSpan]]
+) -> SpanScores:
     """Spans of texts, in words or in characters, against spans of the same texts."""
     counts: dict[str, list[int]] = {}
     for answer, reference in zip(answers, references, strict=True):
@@ -132,7 +134,9 @@ def compare(answers: Sequence[Iterable[Span]], references: Sequence[Iterable[Spa
             for kind, _, _ in group:
                 counts.setdefault(kind, [0, 0, 0])[place] += 1
     total = [sum(column) for column in zip(*counts.values(), strict=True)] or [0, 0, 0]
-    return SpanScores(Counts(*total), {kind: Counts(*counts[kind]) for kind in sorted(counts)})
+    return SpanScores(
+        SpanCounts(*total), {kind: SpanCounts(*counts[kind]) for kind in sorted(counts)}
+    )
 
 
 def tag_accuracy(answers: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> float:

@@ -77,3 +77,6 @@ class RecurrentConfig:
     dropout: float = 0.0  # on embeddings and before the output projection
     vocabulary_size: int = 0
     source_vocabulary_size: int | None = None
+
+
+AnyConfig = ModelConfig | RecurrentConfig

@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import UsageError, unknown
-from ..model.config import ModelConfig, RecurrentConfig, StackConfig
+from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
 from ..runs.sizes import parameter_count as parameter_count
 from . import bert, gpt, recurrent, transformer
 
-Config = ModelConfig | RecurrentConfig
-
-PRESETS: dict[str, Config] = {
+PRESETS: dict[str, AnyConfig] = {
     **transformer.PRESETS,
     **bert.PRESETS,
     **gpt.PRESETS,
@@ -27,14 +25,14 @@ PRESETS: dict[str, Config] = {
 FROM_TOKENIZER = frozenset({"vocabulary_size", "source_vocabulary_size"})
 
 
-def preset(name: str) -> Config:
+def preset(name: str) -> AnyConfig:
     """Raises UsageError naming the nearest preset."""
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     return PRESETS[name]
 
 
-def configure(name: str, dials: Mapping[str, Any]) -> Config:
+def configure(name: str, dials: Mapping[str, Any]) -> AnyConfig:
     """The preset `name` with `dials` changed: {"encoder": {"layers": 4}, "dropout": 0.2,
     "tied_embeddings": False}.
 
@@ -44,7 +42,7 @@ def configure(name: str, dials: Mapping[str, Any]) -> Config:
     return changed(preset(name), dials, f"preset {name}")
 
 
-def changed(base: Config, dials: Mapping[str, Any], of: str) -> Config:
+def changed(base: AnyConfig, dials: Mapping[str, Any], of: str) -> AnyConfig:
     """`base` with `dials` changed; `of` names it in errors. See `configure`."""
     dials_of_stacks = names(StackConfig)
     if isinstance(base, RecurrentConfig):

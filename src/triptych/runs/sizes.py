@@ -12,26 +12,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import RunError, UsageError
-from ..model.config import ModelConfig, RecurrentConfig, StackConfig
+from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
 from .storage import read_tensors, tensor_shapes
 
-Config = ModelConfig | RecurrentConfig
 FLOAT_BYTES = 4
 LAYER_BYTES = 40_000  # Python objects of a block's modules, measured over 2,000 blocks of width 2
 
 
-def parameter_count(config: Config) -> int:
+def parameter_count(config: AnyConfig) -> int:
     """Count the numbers that the model learns. Tied matrices count once."""
     return _recurrent(config) if isinstance(config, RecurrentConfig) else _transformer(config)
 
 
-def layer_count(config: Config) -> int:
+def layer_count(config: AnyConfig) -> int:
     """Count the blocks of all stacks."""
     stacks = () if isinstance(config, RecurrentConfig) else (config.encoder, config.decoder)
     return sum(stack.layers for stack in stacks if stack is not None)
 
 
-def bytes_needed(config: Config, a_weight: int = FLOAT_BYTES, tokens: int = 0) -> int:
+def bytes_needed(config: AnyConfig, a_weight: int = FLOAT_BYTES, tokens: int = 0) -> int:
     """Sum weights, what goes with each of them, modules, and the largest activation (in bfloat16):
     less than what is really taken.
 
@@ -56,7 +55,7 @@ def bytes_needed(config: Config, a_weight: int = FLOAT_BYTES, tokens: int = 0) -
     )
 
 
-def refuse_unlike(config: Config, where: str | Path, weights: Sequence[Path]) -> None:
+def refuse_unlike(config: AnyConfig, where: str | Path, weights: Sequence[Path]) -> None:
     """Raise RunError where the files of weights cannot hold the model, or the memory cannot hold
     the model.
 
@@ -102,7 +101,9 @@ def refuse_unlike(config: Config, where: str | Path, weights: Sequence[Path]) ->
         )
 
 
-def refuse_too_large(config: Config, a_weight: int, tokens: int, free: int | None = None) -> None:
+def refuse_too_large(
+    config: AnyConfig, a_weight: int, tokens: int, free: int | None = None
+) -> None:
     """Raise UsageError where a model to be trained needs more memory than there is.
 
     Args:

@@ -20,7 +20,7 @@ from ..data.batches.encoded import Encoded, collate
 from ..data.batches.order import MicroBatches, length_batches
 from ..data.batches.shards import Shards
 from ..data.batches.streaming import Corpus, resolved
-from ..data.example import FIELDS, Example, texts_of
+from ..data.example import FIELDS, Example, Notify, texts_of
 from ..data.load import evenly_spaced, load_split
 from ..data.tokenizers.bpe_dropout import KINDS, BpeDropout
 from ..data.tokenizers.sides import Tokenizers
@@ -60,7 +60,6 @@ from .summary import describe, facts, refuse_oversized
 if TYPE_CHECKING:
     from ..tasks.task import Task
 
-Report = Callable[[str], None]
 CALIBRATION_TOKENS = 4096  # a batch
 
 
@@ -130,7 +129,7 @@ def prepare(
     out: str | Path,
     resume: bool = False,
     dry: bool = False,
-    report: Report | None = None,
+    report: Notify | None = None,
     data_changed: bool = False,
 ) -> Prepared:
     """Read the data, learn or take the tokenizers, build the model. Unless `dry`, the run folder
@@ -262,7 +261,7 @@ def _encode(
     tokenizers: Tokenizers,
     labels: dict[str, Any],
     longest: int,
-    tell: Report,
+    tell: Notify,
 ) -> tuple[list[Example], list[list[Encoded]]]:
     """All examples as ids, once; those with a side over `longest` tokens are left out and named,
     and those that give nothing.
@@ -398,7 +397,7 @@ def _encoder(
 # Tokenizers and model -----------------------------------------------------------------------------
 
 
-def _without_drawing(recipe: Recipe, origin: Run | None, tell: Report) -> Recipe:
+def _without_drawing(recipe: Recipe, origin: Run | None, tell: Notify) -> Recipe:
     """Without `batches.bpe_dropout` where the tokenizer comes from a model of another library,
     whose merges are its own affair.
     """
@@ -420,7 +419,7 @@ def _tokenizers(
     labels: dict[str, Any],
     examples: list[Example],
     origin: Run | None,
-    tell: Report,
+    tell: Notify,
 ) -> Tokenizers:
     tags = tuple(labels.get("tags", ()))
     if origin is not None:
@@ -479,7 +478,7 @@ def _model(
     tokenizers: Tokenizers,
     encoded: Sequence[list[Encoded]],
     before: Run | None,
-    tell: Report,
+    tell: Notify,
 ) -> tuple[Any, Task, Any, Any]:
     """(configuration, the task with its teacher, model, head): new, or with what is taken from
     another run.

@@ -22,7 +22,7 @@ from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from . import language_modelling as writing
 from .task import Labels, Prediction, Purpose, Scores, Task
-from .turns import NONE, TEMPLATES, Conversation, Template
+from .turns import NONE, TEMPLATES, ChatTemplate, Conversation
 
 OPTIONS: dict[str, Any] = {
     "context": 256,  # tokens that the model sees at once
@@ -43,7 +43,7 @@ def build(options: Mapping[str, Any]) -> Task:
     """
     chosen = check_options(options, OPTIONS)
     forms, explicit = forms_of(chosen)
-    Template(forms)
+    ChatTemplate(forms)
     plain = writing.build({key: chosen[key] for key in ("context", "label_smoothing")})
     return conversing(
         plain,
@@ -111,7 +111,7 @@ def prepare(examples: Sequence[Example], forms: Mapping[str, str]) -> Labels:
             "There is nothing to train on: in no conversation of the training data does the "
             "assistant speak."
         )
-    return {"template": dict(forms), "tags": Template(forms).tags, "roles": sorted(roles)}
+    return {"template": dict(forms), "tags": ChatTemplate(forms).tags, "roles": sorted(roles)}
 
 
 def inherit_labels(
@@ -131,14 +131,16 @@ def inherit_labels(
     if explicit or not (lacking or "template" in started):
         return labels
     forms = started.get("template", TEMPLATES["text"])
-    return {**labels, "template": forms, "tags": Template(forms).tags}
+    return {**labels, "template": forms, "tags": ChatTemplate(forms).tags}
 
 
 def turned(example: Example, tokenizers: Tokenizers, labels: Labels, context: int) -> Conversation:
     """The Example's messages as turns. Raises DataError where there are none."""
     if not example.messages:
         raise DataError(f"{example.place or 'An example'} has no messages.")
-    return Template(labels["template"]).conversation(example.messages, tokenizers.target, context)
+    return ChatTemplate(labels["template"]).conversation(
+        example.messages, tokenizers.target, context
+    )
 
 
 def encode(

@@ -46,7 +46,7 @@ CANDIDATES = 200  # of which the fillings are taken
 
 
 @dataclass(frozen=True)
-class Dials:
+class Masking:
     """The options, checked."""
 
     rate: float
@@ -56,7 +56,7 @@ class Dials:
     window: int
 
 
-class Place(NamedTuple):
+class Blank(NamedTuple):
     """A place to fill: its number in the text, and whether a space, letter or digit precedes it."""
 
     number: int
@@ -107,7 +107,7 @@ def build(options: Mapping[str, Any]) -> Task:
         raise UsageError(
             f"task.window is {chosen['window']!r}; it must be a whole number of tokens, 8 or more."
         )
-    dials = Dials(**chosen)
+    dials = Masking(**chosen)
     return Task(
         name="masked-words",
         options=chosen,
@@ -143,7 +143,7 @@ def encode(
     purpose: Purpose,
     generator: np.random.Generator | None = None,
     *,
-    dials: Dials,
+    dials: Masking,
 ) -> list[Encoded]:
     """Encode as source = [begin] window [end], masked = 0 or 1 for each; tokens = what stood at the
     masked places, as `hide` chose them.
@@ -170,7 +170,7 @@ def encode(
 
 
 def remask(
-    pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.Generator, *, dials: Dials
+    pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.Generator, *, dials: Masking
 ) -> list[Encoded]:
     """The same windows with other places hidden."""
     found = []
@@ -182,7 +182,7 @@ def remask(
     return found
 
 
-def hide(ids: np.ndarray, units: np.ndarray | None, tokenizer: Tokenizer, dials: Dials,
+def hide(ids: np.ndarray, units: np.ndarray | None, tokenizer: Tokenizer, dials: Masking,
          generator: np.random.Generator | None) -> Encoded:  # fmt: skip
     """A window with a share of its tokens hidden. units: (n,) a number for each token, the same
     where tokens stay together.
@@ -270,7 +270,7 @@ def word_units(text: str, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]
 # What is learnt -----------------------------------------------------------------------------------
 
 
-def head(config: Any, labels: Labels, dials: Dials) -> Any:
+def head(config: Any, labels: Labels, dials: Masking) -> Any:
     from ..model.heads.tokens import MaskedWords
 
     encoder = getattr(config, "encoder", None)
@@ -323,7 +323,7 @@ def score(
 
 
 def _marked(example: Example, tokenizer: Tokenizer, window: int) -> list[Encoded]:
-    """Windows with a marked place in each; metadata: its Places, in order. A place stands as far
+    """Windows with a marked place in each; metadata: its Blanks, in order. A place stands as far
     inside its window as can be.
     """
     text, mask = example.text or "", tokenizer.mask_id
@@ -334,13 +334,13 @@ def _marked(example: Example, tokenizer: Tokenizer, window: int) -> list[Encoded
             "missing."
         )
     ids: list[int] = []
-    places: dict[int, Place] = {}
+    places: dict[int, Blank] = {}
     for number, part in enumerate((before, *after)):
         spaced = part.endswith(" ") and number < len(after)
         # a piece holds its word's leading space
         ids += tokenizer.encode(part[:-1] if spaced else part)
         if number < len(after):
-            places[len(ids)] = Place(number, spaced, part[-1:].isalnum())
+            places[len(ids)] = Blank(number, spaced, part[-1:].isalnum())
             ids.append(mask)  # type: ignore[arg-type]
     stride, windows = max(1, window // 4), {}
     for place in places:
@@ -375,7 +375,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     ]
 
 
-def fitting(ids: Sequence[int], place: Place, tokenizer: Tokenizer) -> Iterator[tuple[int, str]]:
+def fitting(ids: Sequence[int], place: Blank, tokenizer: Tokenizer) -> Iterator[tuple[int, str]]:
     """(which of `ids`, its text) of those that can stand at a place: pieces that begin a word where
     a space was typed, and none that do elsewhere; no special, no half a character. Of a tokenizer
     that drops spaces: pieces that go on a word where one was begun, and none that do elsewhere.
@@ -392,7 +392,7 @@ def fitting(ids: Sequence[int], place: Place, tokenizer: Tokenizer) -> Iterator[
 
 
 def _fillings(
-    probabilities: list[float], ids: list[int], place: Place, tokenizer: Tokenizer, most: int
+    probabilities: list[float], ids: list[int], place: Blank, tokenizer: Tokenizer, most: int
 ) -> list[Filling]:
     return [
         Filling(text, probabilities[which])

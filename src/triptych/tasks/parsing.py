@@ -45,7 +45,7 @@ HEAD_PIECES = 3 / 4  # share of a long word's pieces that come from its beginnin
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SentencePart:
     """What an Encoded stands for. words: [start, end) in the text; sentence: its number; goes_on:
     not its first part.
 
@@ -64,7 +64,7 @@ class Parsed:
     relation and part of speech.
     """
 
-    part: Part
+    part: SentencePart
     heads: list[int]
     relations: list[str]
     upos: list[str]
@@ -172,7 +172,7 @@ def encode(
         return []
     if word_dropout and generator is not None and tokenizer.mask_id is not None:
         pieces = hidden(pieces, word_dropout, tokenizer.mask_id, generator)
-    one = _encoded(Part(words, 0, False, 0), pieces, tokenizer)
+    one = _encoded(SentencePart(words, 0, False, 0), pieces, tokenizer)
     one.targets = {
         "heads": np.array(example.heads, dtype=np.int64),
         "relations": _numbers(example.relations, labels["relations"]),
@@ -202,7 +202,7 @@ def pieces_of(
 
 
 def _parts(text: str, given: list[tuple[int, int]] | None, tokenizer: Tokenizer, window: int,
-           word_pieces: int) -> Iterator[tuple[Part, list[list[int]]]]:  # fmt: skip
+           word_pieces: int) -> Iterator[tuple[SentencePart, list[list[int]]]]:  # fmt: skip
     """A text in parts that fit the window. given: its words, one sentence; None: sentences and
     words by rule.
     """
@@ -224,7 +224,7 @@ def _parts(text: str, given: list[tuple[int, int]] | None, tokenizer: Tokenizer,
                 pieces.append(ids)
                 unseen, total = unseen + left_out, total + len(ids)
             count = len(pieces) if len(pieces) == len(words) else _cut(text, words[: len(pieces)])
-            yield Part(words[:count], number, goes_on, unseen), pieces[:count]
+            yield SentencePart(words[:count], number, goes_on, unseen), pieces[:count]
             words, goes_on = words[count:], given is not None
             number += given is None
 
@@ -240,7 +240,7 @@ def _cut(text: str, words: Sequence[tuple[int, int]]) -> int:
     return len(words)
 
 
-def _encoded(part: Part, pieces: Sequence[Sequence[int]], tokenizer: Tokenizer) -> Encoded:
+def _encoded(part: SentencePart, pieces: Sequence[Sequence[int]], tokenizer: Tokenizer) -> Encoded:
     source = [tokenizer.begin_id, *(piece for word in pieces for piece in word), tokenizer.end_id]
     starts = [0, *(int(place == 0) for word in pieces for place in range(len(word))), 0]
     return Encoded(

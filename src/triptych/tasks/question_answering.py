@@ -17,7 +17,16 @@ from ..data.formats.answers import standing
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..errors import DataError, UsageError, unknown
-from .spans import Found, Window, apart, best_prediction, fit_threshold, folded, runs, spans_of
+from .spans import (
+    Window,
+    WindowAnswers,
+    apart,
+    best_prediction,
+    fit_threshold,
+    folded,
+    runs,
+    spans_of,
+)
 from .task import Labels, Prediction, Purpose, Scores, Task
 
 if TYPE_CHECKING:
@@ -297,7 +306,7 @@ def answer(
     tokenizers: Tokenizers,
     *,
     longest_answer: int,
-) -> list[Found]:
+) -> list[WindowAnswers]:
     """For each window its best spans with log-probabilities, in characters of the passage."""
     import torch
 

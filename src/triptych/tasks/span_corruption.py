@@ -38,7 +38,7 @@ OPTIONS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Dials:
+class CorruptionOptions:
     """The options, checked."""
 
     rate: float
@@ -70,7 +70,7 @@ def build(options: Mapping[str, Any]) -> Task:
             raise UsageError(f"task.{name} is {value!r}; it must be {allowed}.")
     if chosen["target"] not in ("runs", "whole"):
         raise unknown("choice", str(chosen["target"]), ["runs", "whole"], "for task.target")
-    dials = Dials(**chosen)
+    dials = CorruptionOptions(**chosen)
     most = most_spans(dials.window, dials)
     if most > dials.sentinels:
         raise UsageError(
@@ -95,14 +95,14 @@ def build(options: Mapping[str, Any]) -> Task:
     )
 
 
-def prepare(examples: Sequence[Example], *, dials: Dials) -> Labels:
+def prepare(examples: Sequence[Example], *, dials: CorruptionOptions) -> Labels:
     """Return {"tags": the sentinels' names, which the tokenizer holds}."""
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no text.")
     return {"tags": [f"span-{number}" for number in range(dials.sentinels)]}
 
 
-def head(config: Any, labels: Labels, *, dials: Dials) -> Any:
+def head(config: Any, labels: Labels, *, dials: CorruptionOptions) -> Any:
     from .sequence_to_sequence import head as next_token
 
     return next_token(config, labels, dials.window + 1)
@@ -123,7 +123,7 @@ def encode(
     purpose: Purpose,
     generator: np.random.Generator | None = None,
     *,
-    dials: Dials,
+    dials: CorruptionOptions,
 ) -> list[Encoded]:
     """Windows of a text with runs hidden; `metadata` keeps the window as it was. A text of one
     token has nothing to go by, so no window.
@@ -141,7 +141,11 @@ def encode(
 
 
 def remask(
-    pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.Generator, *, dials: Dials
+    pieces: list[Encoded],
+    tokenizers: Tokenizers,
+    generator: np.random.Generator,
+    *,
+    dials: CorruptionOptions,
 ) -> list[Encoded]:
     """The same windows with other runs hidden."""
     return [
@@ -151,7 +155,10 @@ def remask(
 
 
 def corrupt(
-    ids: np.ndarray, tokenizer: Tokenizer, dials: Dials, generator: np.random.Generator | None
+    ids: np.ndarray,
+    tokenizer: Tokenizer,
+    dials: CorruptionOptions,
+    generator: np.random.Generator | None,
 ) -> Encoded:
     """A window (n,) of two tokens or more as source and target. generator None: one that is seeded
     by the window itself.
@@ -183,7 +190,7 @@ def corrupt(
 
 
 def spans(
-    length: int, dials: Dials, generator: np.random.Generator
+    length: int, dials: CorruptionOptions, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """(starts, ends) of the hidden runs of a window: all lengths and gaps that add up are equally
     likely; no two runs touch.
@@ -202,7 +209,7 @@ def spans(
     return starts, starts + lengths
 
 
-def most_spans(window: int, dials: Dials) -> int:
+def most_spans(window: int, dials: CorruptionOptions) -> int:
     """The most runs that a window of so many tokens can have."""
     hidden = min(window - 1, max(1, int(dials.rate * window) + 1))
     return max(1, int(hidden / dials.mean_span) + 1)
@@ -260,7 +267,7 @@ def _marked(example: Example, tokenizer: Tokenizer) -> Encoded:
 
 
 def written_in(
-    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, dials: Dials
+    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, dials: CorruptionOptions
 ) -> Prediction:
     """The text with its most probable runs; details: what was written at each mark, and the other
     answers of an n-best list. Of a run that writes the whole text, that, without details.
@@ -291,7 +298,7 @@ def score(
     examples: Sequence[Example],
     losses: Mapping[str, float],
     *,
-    dials: Dials,
+    dials: CorruptionOptions,
 ) -> Scores:
     """Return loss (nats per target token, sentinels counted) and perplexity."""
     found = with_loss(losses)

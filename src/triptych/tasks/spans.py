@@ -39,7 +39,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WindowAnswers:
     """What one window says: spans (log-probability, first character, end character), best first;
     no_answer: log-probability that the answer is not in it; threshold: of the head; unseen:
     question tokens that were not read.
@@ -90,7 +90,7 @@ def runs(keys: np.ndarray, length: int) -> np.ndarray:
     return found * whole
 
 
-def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> list[Found]:
+def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> list[WindowAnswers]:
     """Map logits (N, 2) -> what each window of the batch found."""
     from ..model.heads.span import best_spans, log_probabilities
 
@@ -110,11 +110,11 @@ def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> li
             for value, start, end in zip(scores[row], starts[row], ends[row], strict=True)
             if value > -math.inf
         ]
-        found.append(Found(spans, none[row], threshold, metadata.unseen))
+        found.append(WindowAnswers(spans, none[row], threshold, metadata.unseen))
     return found
 
 
-def best_prediction(raw: Sequence[Found], passage: str, candidates: int) -> Prediction:
+def best_prediction(raw: Sequence[WindowAnswers], passage: str, candidates: int) -> Prediction:
     """One answer from all windows. Windows share tokens, so a span can be found twice: the likelier
     counts.
 

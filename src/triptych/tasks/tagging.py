@@ -24,7 +24,7 @@ from ..data.segmentation import words as rules
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.chain import NEVER, Chain, best_path, marginals
 from ..errors import DataError, UsageError, unknown
-from .tagging_pieces import Place, central, hidden, spelt, windows
+from .tagging_pieces import WordWindow, central, hidden, spelt, windows
 from .tagging_scores import score
 from .task import Labels, Prediction, Purpose, Task
 
@@ -235,7 +235,7 @@ def encode(
             targets["tags"] = np.array(
                 [names.get(tag, -1) for tag in tags[first:last]], dtype=np.int64
             )
-        place = Place(first, last, words, unseen if first == 0 else 0)
+        place = WordWindow(first, last, words, unseen if first == 0 else 0)
         found.append(Encoded(inputs, targets, metadata=place))
     return found
 
@@ -344,7 +344,7 @@ class Raw(NamedTuple):
     """
 
     scores: np.ndarray
-    place: Place
+    place: WordWindow
     chain: Chain | None
     labels: Labels
 

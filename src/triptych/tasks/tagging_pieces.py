@@ -16,7 +16,7 @@ MOST_PIECES = 32  # of a word; of a longer one its first and its last are read
 MOST_CHARACTERS = 256  # of a word, before it is cut into pieces
 
 
-class Place(NamedTuple):
+class WordWindow(NamedTuple):
     """Where a window stands: words [first, last) of `words`; unseen: tokens of its text that no
     window holds.
     """
@@ -90,7 +90,7 @@ def windows(counts: Sequence[int], room: int, stride: int) -> list[tuple[int, in
     return found
 
 
-def central(parts: Sequence[tuple[Place, np.ndarray]]) -> np.ndarray:
+def central(parts: Sequence[tuple[WordWindow, np.ndarray]]) -> np.ndarray:
     """(W, L): each word's scores from the window where it is farthest from a border that cuts the
     text.
     """

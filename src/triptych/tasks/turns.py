@@ -67,7 +67,7 @@ class Form:
     space: bool
 
 
-class Template:
+class ChatTemplate:
     """forms: role -> form. Raises UsageError for one without content, and for an assistant's that
     has no end mark.
     """

@@ -17,7 +17,7 @@ MOST = 1 << 53  # from here on not every whole number is a float
 
 
 @dataclass
-class Interval:
+class IntervalSums:
     """Sums since the last line of metrics.jsonl."""
 
     steps: int = 0
@@ -53,7 +53,7 @@ class LoopState:
     stale: int = 0  # validations since the best
     stopped_early: bool = False
     metrics_bytes: int = 0
-    interval: Interval = field(default_factory=Interval)
+    interval: IntervalSums = field(default_factory=IntervalSums)
 
 
 def save(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages) -> Checkpoint:
@@ -154,7 +154,7 @@ def _recalled(
 def _loop_of(values: dict[str, Any], step: int) -> LoopState:
     """Read what the loop remembers. Raise an error of Python's for what it does not."""
     loop = dict(values["loop"])
-    interval = Interval(**loop["interval"])
+    interval = IntervalSums(**loop["interval"])
     state = LoopState(**{**loop, "interval": interval})
     for held in (state, interval):
         for name, wanted in get_type_hints(type(held)).items():
@@ -173,7 +173,7 @@ def _fits(value: Any, wanted: Any) -> bool:
     if get_origin(wanted) is dict:
         lists = value.values() if isinstance(value, dict) else [None]
         return all(isinstance(one, list) and all(_fits(n, float) for n in one) for one in lists)
-    if value is None or isinstance(value, (bool, str, Interval)):
+    if value is None or isinstance(value, (bool, str, IntervalSums)):
         return type(value) in parts
     if isinstance(value, int):
         return bool({int, float}.intersection(parts)) and 0 <= value < MOST

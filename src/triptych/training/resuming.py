@@ -9,13 +9,13 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from ..data.batches.shards import Shards
-from ..data.example import Example
+from ..data.example import Example, Notify
 from ..data.formats.texts import files_in
 from ..data.load import names_of
 from ..data.table import DataTable
@@ -30,7 +30,6 @@ HELD_OUT = "the texts held out of data.train"
 CHUNK_BYTES = 1 << 20
 CONTENT = tuple(field.name for field in dataclasses.fields(Example) if field.name != "place")
 
-Report = Callable[[str], None]
 Mark = dict[str, Any]  # by what a file or a set is known again
 Marks = dict[str, dict[str, Mark]]  # part -> name of the file or set
 
@@ -119,7 +118,7 @@ def refuse_other_data(
     run: Run | None,
     now: Marks,
     allowed: bool,
-    tell: Report,
+    tell: Notify,
     other_shards: bool = False,
 ) -> None:
     """Refuse to go on with a run on other data than it was trained on.

@@ -19,11 +19,11 @@ from .distributed import World
 from .guards import FirstBadModule, is_finite, is_out_of_memory
 from .job import Job
 
-Pieces = list[tuple[int, list[Encoded]]]  # micro-batches by their number in the run
+NumberedPieces = list[tuple[int, list[Encoded]]]  # micro-batches by their number in the run
 
 
 @dataclass
-class Part:
+class MicroBatch:
     """A micro-batch or a piece of one, and the seed of everything that is drawn while it runs."""
 
     number: int
@@ -55,9 +55,9 @@ class Stepper:
     parameters: dict[str, nn.Parameter]
     token_limit: int | None = None
     notices: list[str] = field(default_factory=list)
-    _running: Part | None = None
+    _running: MicroBatch | None = None
 
-    def gradient(self, step: int, pieces: Pieces) -> Gradient:
+    def gradient(self, step: int, pieces: NumberedPieces) -> Gradient:
         """Put the step's gradient on the parameters. For lack of memory the whole step is done
         again in smaller parts.
         """
@@ -71,13 +71,13 @@ class Stepper:
                     raise
             self._shrink(step)  # outside of `except`, so that what the failed step held is freed
 
-    def _parts(self, step: int, pieces: Pieces) -> list[Part]:
+    def _parts(self, step: int, pieces: NumberedPieces) -> list[MicroBatch]:
         parts = []
         for number, encoded in pieces:
             for index, members in enumerate(self._fitting(encoded)):
                 batch = collate(members, self.job.task.passes)
                 parts.append(
-                    Part(
+                    MicroBatch(
                         number, members, batch, seed_of(self.job.settings.seed, step, number, index)
                     )
                 )
@@ -90,7 +90,7 @@ class Stepper:
         return self._fitting(first) + self._fitting(second)
 
     def _backward(
-        self, parts: list[Part]
+        self, parts: list[MicroBatch]
     ) -> tuple[dict[str, Tensor], dict[str, int], dict[str, float]]:
         """Counts come first, so that every sum is divided by the count of the whole step before it
         goes backward.
@@ -116,7 +116,7 @@ class Stepper:
             total.backward()
         return sums, counts, weights
 
-    def _losses(self, part: Part) -> dict[str, tuple[Tensor, int, float]]:
+    def _losses(self, part: MicroBatch) -> dict[str, tuple[Tensor, int, float]]:
         job = self.job
         job.model.reseed(part.seed)  # type: ignore[operator]
         inputs = {name: tensor.to(self.device) for name, tensor in part.batch.inputs.items()}
@@ -129,7 +129,7 @@ class Stepper:
 
     def _reduce(
         self,
-        parts: list[Part],
+        parts: list[MicroBatch],
         sums: dict[str, Tensor],
         counts: dict[str, int],
         weights: dict[str, float],
@@ -168,7 +168,7 @@ class Stepper:
             "(batches.batch_tokens). The result is the same."
         )
 
-    def explain(self, step: int, pieces: Pieces) -> str:
+    def explain(self, step: int, pieces: NumberedPieces) -> str:
         """Where the first NaN or infinity of a step arises: layer and batch."""
         bad = next(
             (

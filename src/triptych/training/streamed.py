@@ -11,7 +11,7 @@ import numpy as np
 from ..data.batches.encoded import Encoded
 from ..data.batches.shards import Shards
 from ..data.batches.streaming import Corpus
-from ..data.example import Example
+from ..data.example import Example, Notify
 from ..data.load import load_split
 from ..data.table import DataTable
 from ..data.tokenizers.sides import Tokenizers
@@ -23,7 +23,7 @@ CORPUS = "corpus.json"  # in a run: by what its shards are known again
 
 
 def begin(data: DataTable, corpus: Corpus, origin: Run | None, task: Task,
-          report: Callable[[str], None]) -> tuple[list[Example], list[Example]]:  # fmt: skip
+          report: Notify) -> tuple[list[Example], list[Example]]:  # fmt: skip
     """(a sample to train the tokenizer on, texts to validate on). Where the shards for the
     tokenizer of `origin` are at hand, nothing is read but them, and the sample is their first
     text.

@@ -26,7 +26,7 @@ from ..runs.run import MODEL, weights_of
 from ..runs.storage import read_tensors
 from . import checkpoint
 from .averages import Averages
-from .checkpoint import Interval, LoopState, last_good
+from .checkpoint import IntervalSums, LoopState, last_good
 from .distributed import World, world
 from .guards import Interrupt
 from .job import Event, Job, Progress
@@ -34,7 +34,7 @@ from .optimizer import Optimizers, clip, gradient_norm
 from .precision import choose_device, choose_precision
 from .schedule import fraction_done, rate
 from .settings import better
-from .step import Gradient, Pieces, Stepper
+from .step import Gradient, NumberedPieces, Stepper
 from .transfer import freeze
 
 __all__ = ["Job", "Progress", "train"]
@@ -312,7 +312,7 @@ class Loop:
                 "tokens_per_second": round(interval.tokens / max(1e-9, interval.seconds), 1),
             }
         )
-        state.interval = Interval()
+        state.interval = IntervalSums()
 
     def _validation_is_due(self) -> bool:
         state, wanted = self.state, self.job.validation
@@ -441,7 +441,7 @@ class Loop:
             yield self._tell("notice", message=notice)
 
     def _not_finite(
-        self, step: int, pieces: Pieces, gradient: Gradient, norm: float
+        self, step: int, pieces: NumberedPieces, gradient: Gradient, norm: float
     ) -> TrainingError:
         what = (
             f"the loss is {gradient.loss}"

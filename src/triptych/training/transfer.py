@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import UsageError, unknown
 from ..model.build import build
-from ..model.config import ModelConfig, RecurrentConfig
+from ..model.config import AnyConfig, ModelConfig, RecurrentConfig
 from ..model.lora import adapt, merged
 from ..runs.run import Run, load_weights, weights_of
 from ..runs.sizes import refuse_unlike
@@ -28,13 +28,12 @@ from .precision import choose_device, choose_precision
 from .settings import TrainingSettings
 
 BLOCK = re.compile(r"(?:^|\.)encoder\.blocks\.(\d+)\.")
-Config = ModelConfig | RecurrentConfig
 
 
 # Starting from a run ------------------------------------------------------------------------------
 
 
-def shape_from(origin: Run, named: str, layers: Sequence[int] | None) -> Config:
+def shape_from(origin: Run, named: str, layers: Sequence[int] | None) -> AnyConfig:
     """The configuration of a run, which a person calls `named`; with `layers`, an encoder of only
     so many. Raises UsageError for layers that it lacks.
     """
@@ -177,7 +176,7 @@ def taught(
     settings: TrainingSettings,
     tokenizers: Tokenizers,
     labels: dict[str, Any],
-    config: Config,
+    config: AnyConfig,
 ) -> Task:
     """`task` with the teacher's part of the loss. Raises UsageError where the teacher does not
     answer the same questions.
@@ -215,7 +214,7 @@ def taught(
     )
 
 
-def _states_width(config: Config) -> int:
+def _states_width(config: AnyConfig) -> int:
     """Of the states that the head is given."""
     last = (config.decoder or config.encoder) if isinstance(config, ModelConfig) else None
     return (

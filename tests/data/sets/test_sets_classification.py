@@ -12,7 +12,7 @@ import pytest
 
 from triptych.data.sets import catalog
 from triptych.data.sets import classification as sets_classification
-from triptych.data.sets.classification import LAYOUTS, Layout, key_of, load
+from triptych.data.sets.classification import LAYOUTS, SetLayout, key_of, load
 from triptych.data.sets.entry import SPLITS, Entry, File
 from triptych.data.sets.files import fetch
 from triptych.data.table import DataTable
@@ -37,7 +37,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
         (tmp_path / "toy" / name).write_text(content)
         files.append(File(name, hashlib.sha256(content.encode()).hexdigest(), ""))
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
-    layout = Layout(
+    layout = SetLayout(
         {"train": "train.tsv", "test": "test.tsv"},
         {"text": 0, "label": 1},
         {"validation": 0.1},

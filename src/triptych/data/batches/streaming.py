@@ -15,14 +15,14 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, UsageError
-from ..example import Example
+from ..example import Example, Notify
 from ..formats.lines import MARK, missing, not_utf8, tell_marks
 from ..formats.texts import as_it_is, bounded, files_in, texts_of
 from ..sets.files import cache_folder
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ..table import DataTable
     from ..tokenizers.subwords import Tokenizer
 
-Report = Callable[[str], None]
 AUTOMATIC_BYTES = 1_000_000_000  # of text; more is streamed where the recipe does not say
 GZIP_RATIO = 3  # how much larger a text is than its .gz, about
 SAMPLE_CHARACTERS = 50_000_000  # what the tokenizer learns from
@@ -106,13 +105,13 @@ def resolved(data: DataTable, can_stream: bool) -> DataTable:
 class Corpus:
     """The training texts of a recipe that are too many for memory."""
 
-    def __init__(self, data: DataTable, report: Report | None = None) -> None:
+    def __init__(self, data: DataTable, report: Notify | None = None) -> None:
         self._data, self._tell = data, report or (lambda message: None)
         self.paths = files_in(_names(data.train or []), data.verbatim)
         self._key = (data.listed(("text",)) or ["text"])[0]
         self._missing = [name for name in ("validation", "test") if getattr(data, name) is None]
 
-    def texts(self, report: Report | None = None) -> Iterator[tuple[int, Example]]:
+    def texts(self, report: Notify | None = None) -> Iterator[tuple[int, Example]]:
         """(number of its file, text), one after the other. report: gets what `formats.lines`
         says of byte order marks.
         """
@@ -265,7 +264,7 @@ def _marks(paths: list[Path]) -> list[tuple[str, int, int]]:
     return found
 
 
-def _lines(path: Path, report: Report | None = None) -> Iterator[str]:
+def _lines(path: Path, report: Notify | None = None) -> Iterator[str]:
     """The lines of a UTF-8 file, plain or gzipped, one at a time. Raises DataError naming the line
     that cannot be read.
     """

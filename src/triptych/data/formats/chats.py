@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
-from ..example import Example
+from ..example import Example, Notify
 from .lines import lines_of
 from .messages import Messages, messages_of, text_of
 
 if TYPE_CHECKING:
     from ..table import DataTable
 
-Report = Callable[[str], None]
 BETWEEN = re.compile(r"\s*(,?)\s*")  # two items of a JSON list
 
 
 def read(
-    names: Sequence[str], data: DataTable, needs: Sequence[str], report: Report | None = None
+    names: Sequence[str], data: DataTable, needs: Sequence[str], report: Notify | None = None
 ) -> list[Example]:
     """The conversations of several files, each with a turn of the assistant; Alpaca's records
     without an answer are left out.
@@ -39,7 +38,7 @@ def read(
 
 
 def read_preferences(
-    names: Sequence[str], data: DataTable, needs: Sequence[str], report: Report | None = None
+    names: Sequence[str], data: DataTable, needs: Sequence[str], report: Notify | None = None
 ) -> list[Example]:
     """Prompts with a chosen and a rejected answer. Raises as `read`."""
     return _read(names, preference, "preferences", report)
@@ -49,7 +48,7 @@ def _read(
     names: Sequence[str],
     make: Callable[[dict[str, Any], str], Example | None],
     what: str,
-    report: Report | None,
+    report: Notify | None,
 ) -> list[Example]:
     found: list[Example] = []
     for name in names:

@@ -48,7 +48,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ColumnChoice:
     """Which columns are read. columns: places from 0, of JSONL keys; named: not by their order or
     by a guess.
     """
@@ -66,7 +66,7 @@ def choose(
     names: Sequence[tuple[str, ...]],
     columns: Columns | None = None,
     languages: tuple[str | None, str | None] = (None, None),
-) -> Choice:
+) -> ColumnChoice:
     """Choose the columns or keys of `needs` in a file that is no plain text.
 
     Args:
@@ -91,7 +91,7 @@ def choose(
             f"header={decided} in data.columns (--columns) must be header=yes or header=no."
         )
     if not form.first:  # an empty file
-        return Choice(tuple(range(len(needs))) if form.kind != "jsonl" else tuple(needs))
+        return ColumnChoice(tuple(range(len(needs))) if form.kind != "jsonl" else tuple(needs))
     if form.kind == "jsonl":
         return _keys(form, lines, needs, names, given, languages)
     return _places(form, lines, needs, names, given, decided, languages)
@@ -111,7 +111,8 @@ def of_fields(fields: Sequence[str], needs: Sequence[str]) -> dict[str, str]:
 
 
 def _keys(form: Format, lines: list[str], needs: Sequence[str], names: Sequence[tuple[str, ...]],
-          given: dict[str, str], languages: tuple[str | None, str | None]) -> Choice:  # fmt: skip
+          given: dict[str, str], languages: tuple[str | None, str | None],
+          ) -> ColumnChoice:  # fmt: skip
     remarks: list[Remark] = []
     found = _named(form, needs, names, given, languages, remarks)
     missing = [name for name in given.values() if name not in form.first]
@@ -135,7 +136,7 @@ def _keys(form: Format, lines: list[str], needs: Sequence[str], names: Sequence[
         remarks += _alone(form, needs, alone, keys, True)
     usual = dict(zip(needs, names[0], strict=True)) if names else {}
     chosen = tuple(keys.get(need, usual.get(need, need)) for need in needs)
-    return Choice(chosen, True, not remarks, remarks)
+    return ColumnChoice(chosen, True, not remarks, remarks)
 
 
 def _values(lines: list[str], key: str) -> Iterator[str]:
@@ -153,7 +154,7 @@ def _places(
     given: dict[str, str],
     decided: str | None,
     languages: tuple[str | None, str | None],
-) -> Choice:
+) -> ColumnChoice:
     first, remarks, noted = form.first, [], []
     numbered = {need: int(name) - 1 for need, name in given.items() if name.isdecimal()}
     by_name = {need: name for need, name in given.items() if need not in numbered}
@@ -196,7 +197,9 @@ def _places(
     remarks += _alone(form, needs, alone, {need: taken[need] + 1 for need in needs}, not open_)
     remarks += _again(form, lines) if header else []
     remarks += _odd(form)
-    return Choice(tuple(taken[need] for need in needs), header, not open_ and not noted, remarks)
+    return ColumnChoice(
+        tuple(taken[need] for need in needs), header, not open_ and not noted, remarks
+    )
 
 
 def _column(lines: list[str], form: Format, place: int, header: bool) -> Iterator[str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
-from ..example import Example
-from .choosing import HEADER, Choice, Columns, Remark, choose, sample_of
+from ..example import Example, Notify, OnProblem
+from .choosing import HEADER, ColumnChoice, Columns, Remark, choose, sample_of
 from .headers import NAMES
 from .json_lines import brief, object_of, text_of
 from .lines import lines_of, stop
@@ -23,7 +23,6 @@ from .table_format import Format, chosen_of, sniffed, with_header
 if TYPE_CHECKING:
     from ..table import DataTable
 
-Wrong = Callable[[str, str], None]
 LEARNT = ("label", "labels", "value")
 
 
@@ -31,7 +30,7 @@ def read(
     names: Sequence[str],
     data: DataTable,
     needs: Sequence[str],
-    report: Callable[[str], None] | None = None,
+    report: Notify | None = None,
 ) -> list[Example]:
     """The Examples of one or several files. data.columns, or data.fields in the order of `needs`:
     the columns or keys.
@@ -61,8 +60,8 @@ def records(
     name: str | Path,
     columns: Columns | None,
     needs: Sequence[str],
-    tell: Callable[[str], None] = lambda message: None,
-    wrong: Wrong = stop,
+    tell: Notify = lambda message: None,
+    wrong: OnProblem = stop,
     remark: Callable[[Remark], None] | None = None,
 ) -> Iterator[Example]:
     """Every line as an Example, also those without text; `wrong` gets the place and reason of what
@@ -102,11 +101,11 @@ def records(
 
 def layout_of(
     path: Path, lines: list[str], columns: Columns | None, needs: Sequence[str]
-) -> tuple[Format, Choice]:
+) -> tuple[Format, ColumnChoice]:
     """What a file is, and which of its columns or keys hold `needs`."""
     form = sniffed(path, lines, [])
     if form.kind == "text":
-        return form, Choice(())
+        return form, ColumnChoice(())
     known = usual_names(needs)
     if not columns and form.kind != "jsonl" and chosen_of(form.first, known) is None:
         _refuse_half_a_header(form, needs)
@@ -143,8 +142,8 @@ def _refuse_half_a_header(form: Format, needs: Sequence[str]) -> None:
         )
 
 
-def _of_objects(lines: list[str], form: Format, choice: Choice, needs: Sequence[str], wrong: Wrong,
-                ) -> Iterator[tuple[int, dict[str, Any]]]:  # fmt: skip
+def _of_objects(lines: list[str], form: Format, choice: ColumnChoice, needs: Sequence[str],
+                wrong: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:  # fmt: skip
     keys = dict(zip(needs, map(str, choice.columns), strict=True))
     for number, line in enumerate(lines, 1):
         if line.strip():

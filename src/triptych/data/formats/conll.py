@@ -11,20 +11,19 @@ was written, and so does SpaceAfter=No of CoNLL-U; elsewhere the words are joine
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..example import Example
+from ..example import Example, Notify, OnProblem
 from . import bio
-from .conll_layout import DOCUMENT, NUMBER, NUMBERED, Layout, sniff
+from .conll_layout import DOCUMENT, NUMBER, NUMBERED, ColumnLayout, sniff
 from .lines import lines_of, stop
 
 if TYPE_CHECKING:
     from ..table import DataTable
 
-Wrong = Callable[[str, str], None]  # ("file:line", reason); `stop` raises DataError
 MISC = 9
 NAMED = 3  # places that a notice names
 _RANGE, _EMPTY = re.compile(r"(\d{1,9})-(\d{1,9})"), re.compile(r"\d+\.\d+")
@@ -33,7 +32,7 @@ _COMMENT = re.compile(r"# (?:id|sent_id|newdoc|newpar|text)\b")
 
 
 @dataclass(slots=True)
-class Sentence:
+class TaggedSentence:
     """One block of a file. lines: the line number of each word; joined: (first word, word after the
     last, form) of tokens that hold several words; glued: numbers of words with no space behind
     them, None where nothing says so.
@@ -52,7 +51,7 @@ def read(
     names: Sequence[str],
     data: DataTable,
     needs: Sequence[str],
-    report: Callable[[str], None] | None = None,
+    report: Notify | None = None,
 ) -> list[Example]:
     """Examples with text, words and tags of own files. data.columns or data.fields: those of words
     and tags, "1" and "4" or, of CoNLL-U, "form" and "upos".
@@ -75,7 +74,7 @@ def examples_of(
     *,
     changed: Mapping[str, str] | None = None,
     spaceless: bool = False,
-    report: Callable[[str], None] | None = None,
+    report: Notify | None = None,
 ) -> list[Example]:
     """The Examples of a file's lines. changed: tags to be read as others; spaceless: no spaces
     between words of Chinese.
@@ -114,9 +113,11 @@ def examples_of(
     return examples
 
 
-def sentences(lines: Sequence[str], where: str, layout: Layout, wrong: Wrong) -> Iterator[Sentence]:
+def sentences(
+    lines: Sequence[str], where: str, layout: ColumnLayout, wrong: OnProblem
+) -> Iterator[TaggedSentence]:
     """The blocks that hold a word. What cannot be read is told to `wrong` and left out."""
-    one, begun, fine, joined = Sentence(), False, True, 0
+    one, begun, fine, joined = TaggedSentence(), False, True, 0
     for number, line in enumerate([*lines, ""], 1):
         if not line.strip():
             if fine and one.joined and one.joined[-1][1] > len(one.words):
@@ -129,7 +130,7 @@ def sentences(lines: Sequence[str], where: str, layout: Layout, wrong: Wrong) ->
                 yield one
             elif begun:
                 wrong(f"{where}:{number}", "empty sentence: comments, but no word.")
-            one, begun, fine = Sentence(), False, True
+            one, begun, fine = TaggedSentence(), False, True
         elif _is_comment(line, one, layout):
             begun = begun or layout.ids > 0
             if line.startswith("# text = "):
@@ -145,7 +146,7 @@ def sentences(lines: Sequence[str], where: str, layout: Layout, wrong: Wrong) ->
                 fine = False
 
 
-def _is_comment(line: str, one: Sentence, layout: Layout) -> bool:
+def _is_comment(line: str, one: TaggedSentence, layout: ColumnLayout) -> bool:
     """Whether a line is a comment: any with "#" where words are numbered, else one before a
     sentence that cannot be a word.
     """
@@ -156,7 +157,7 @@ def _is_comment(line: str, one: Sentence, layout: Layout) -> bool:
     )
 
 
-def _add(one: Sentence, number: int, cells: list[str], layout: Layout) -> str | None:
+def _add(one: TaggedSentence, number: int, cells: list[str], layout: ColumnLayout) -> str | None:
     """A line into its sentence; what is wrong with it, if anything is."""
     if cells[0].startswith(DOCUMENT):
         return None
@@ -182,7 +183,9 @@ def _add(one: Sentence, number: int, cells: list[str], layout: Layout) -> str | 
     return None
 
 
-def _add_token(one: Sentence, given: str, cells: list[str], layout: Layout) -> str | None:
+def _add_token(
+    one: TaggedSentence, given: str, cells: list[str], layout: ColumnLayout
+) -> str | None:
     """A token of several words, which follow, into its sentence; an empty node, "8.1", stands for
     no word of the text.
     """
@@ -206,12 +209,12 @@ def _add_token(one: Sentence, given: str, cells: list[str], layout: Layout) -> s
     return None
 
 
-def _glue(one: Sentence, cells: list[str], word: int) -> None:
+def _glue(one: TaggedSentence, cells: list[str], word: int) -> None:
     if any("SpaceAfter=No" in cell.split("|") for cell in cells[MISC:]):
         one.glued = {*(one.glued or ()), word}
 
 
-def check_tags(one: Sentence, where: str, scheme: bio.Scheme, wrong: Wrong) -> None:
+def check_tags(one: TaggedSentence, where: str, scheme: bio.Scheme, wrong: OnProblem) -> None:
     for line, tag in zip(one.lines, one.tags, strict=True):
         if not bio.is_tag(tag):
             wrong(
@@ -221,7 +224,7 @@ def check_tags(one: Sentence, where: str, scheme: bio.Scheme, wrong: Wrong) -> N
             )
 
 
-def text_of(one: Sentence, spaceless: bool = False) -> tuple[str, list[tuple[int, int]]]:
+def text_of(one: TaggedSentence, spaceless: bool = False) -> tuple[str, list[tuple[int, int]]]:
     """The text, and [start, end) of each word in it: as the file gives it where the words are found
     in it, else put together.
     """
@@ -245,7 +248,7 @@ def text_of(one: Sentence, spaceless: bool = False) -> tuple[str, list[tuple[int
     return text, _of_words(one, tokens, places)
 
 
-def _tokens(one: Sentence) -> list[tuple[str, int, int]]:
+def _tokens(one: TaggedSentence) -> list[tuple[str, int, int]]:
     """(form, first word, word after the last) of everything that stands in the text."""
     tokens, at, ranges = [], 0, {first: (last, form) for first, last, form in one.joined}
     while at < len(one.words):
@@ -256,7 +259,7 @@ def _tokens(one: Sentence) -> list[tuple[str, int, int]]:
     return tokens
 
 
-def _close(one: Sentence, word: int, spaceless: bool) -> bool:
+def _close(one: TaggedSentence, word: int, spaceless: bool) -> bool:
     """Whether no space stands before a word."""
     if spaceless:
         return not (_latin(one.words[word - 1][-1]) and _latin(one.words[word][0]))
@@ -268,7 +271,7 @@ def _latin(character: str) -> bool:
 
 
 def _of_words(
-    one: Sentence, tokens: list[tuple[str, int, int]], places: list[tuple[int, int]]
+    one: TaggedSentence, tokens: list[tuple[str, int, int]], places: list[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """Words of one token stand one after the other where their forms make it up; else each has all
     its characters.

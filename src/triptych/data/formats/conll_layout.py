@@ -21,7 +21,7 @@ NUMBERED = re.compile(r"(.*?)(\d{1,9})([.:)\]]?)")  # w1, 1.1, 3)
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ColumnLayout:
     """Where a file keeps what, columns from 0. columns: how many every line has, None where they
     may differ.
     """
@@ -53,7 +53,7 @@ class Layout:
         )
 
 
-def sniff(lines: Sequence[str], where: str, fields: Sequence[str] | None = None) -> Layout:
+def sniff(lines: Sequence[str], where: str, fields: Sequence[str] | None = None) -> ColumnLayout:
     """Find the columns, by `fields` or by the first rows.
 
     A tag stands in the last column; behind words that are numbered from 1 in the next one, or in
@@ -70,12 +70,12 @@ def sniff(lines: Sequence[str], where: str, fields: Sequence[str] | None = None)
             "between sentences."
         )
     tabs = _has_tabs(blocks[0])
-    bare_layout = Layout(0, 1, tabs)
+    bare_layout = ColumnLayout(0, 1, tabs)
     cut = [[_without_end(bare_layout.cells(line)) for line in block] for block in blocks]
     width = Counter(len(cells) for block in cut for cells in block).most_common(1)[0][0]
     ids, bare, from_one = _numbering(_whole(cut, width))
     treebank = bool(ids) and width == len(NAMES)
-    layout = Layout(
+    layout = ColumnLayout(
         word=ids,
         tag=NAMES.index("upos") if treebank else ids + 1 if from_one else width - 1,
         tabs=tabs,
@@ -125,7 +125,7 @@ def _blocks(lines: Sequence[str]) -> list[list[str]]:
             continue
         word = next((one for one in block if not one.startswith("#")), None)
         if word is not None:
-            layout = Layout(0, 1, "\t" in word)
+            layout = ColumnLayout(0, 1, "\t" in word)
             while block[0].startswith("#") and len(layout.cells(block[0])) != len(
                 layout.cells(word)
             ):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from ..example import Example
+from ..example import Example, Notify, OnProblem
 from .lines import lines_of, stop
 
 if TYPE_CHECKING:
@@ -25,11 +25,10 @@ ID, FORM, _, UPOS, _, _, HEAD, RELATION, _, MISC = range(COLUMNS)
 _WORD = re.compile(r"[1-9][0-9]{0,8}")
 _RANGE = re.compile(r"([1-9][0-9]{0,8})-([1-9][0-9]{0,8})")
 _EMPTY = re.compile(r"[0-9]+\.[1-9][0-9]*")
-Wrong = Callable[[str, str], None]  # (place "file:line", reason)
 
 
 @dataclass(slots=True)
-class Sentence:
+class ParsedSentence:
     """One block as it stands in the file. words: rows of ten columns; lines: the line number of
     each word, or of each range.
     """
@@ -46,7 +45,7 @@ def read(
     names: Sequence[str],
     data: DataTable,
     needs: Sequence[str],
-    report: Callable[[str], None] | None = None,
+    report: Notify | None = None,
 ) -> list[Example]:
     """Examples of own files, plain or gzipped, with text, words, upos and, where `needs` asks for
     them, heads and relations.
@@ -80,14 +79,14 @@ def stop_with_advice(place: str, reason: str) -> None:
 
 
 def examples_of(
-    lines: Sequence[str], where: str, wrong: Wrong = stop_with_advice, trees: bool = True
+    lines: Sequence[str], where: str, wrong: OnProblem = stop_with_advice, trees: bool = True
 ) -> list[Example]:
     """The sentences of a file's lines that are as they should be. `wrong` is told of every other
     thing; it may raise.
 
     trees: heads and relations are demanded and given; without, their columns are not read.
     """
-    found: list[tuple[Sentence, list[int] | None]] = []
+    found: list[tuple[ParsedSentence, list[int] | None]] = []
     for sentence in sentences(lines, where, wrong):
         heads = tree_of(sentence, where, wrong) if trees else None
         if heads is not None or not trees:
@@ -116,7 +115,7 @@ def examples_of(
 # Lines to sentences -------------------------------------------------------------------------------
 
 
-def sentences(lines: Sequence[str], where: str, wrong: Wrong) -> Iterator[Sentence]:
+def sentences(lines: Sequence[str], where: str, wrong: OnProblem) -> Iterator[ParsedSentence]:
     """Blocks between blank lines whose rows and ids are right; of the others `wrong` is told and
     they are left out.
     """
@@ -131,9 +130,9 @@ def sentences(lines: Sequence[str], where: str, wrong: Wrong) -> Iterator[Senten
             block = []
 
 
-def _sentence(block: list[tuple[int, str]], where: str, wrong: Wrong) -> Sentence | None:
+def _sentence(block: list[tuple[int, str]], where: str, wrong: OnProblem) -> ParsedSentence | None:
     """None where something in the block is wrong, or where it holds comments alone."""
-    one, fine = Sentence(0), True
+    one, fine = ParsedSentence(0), True
     for number, line in block:
         if line.startswith("#"):
             name, sign, value = line[1:].partition("=")
@@ -162,7 +161,7 @@ def _sentence(block: list[tuple[int, str]], where: str, wrong: Wrong) -> Sentenc
     return one if fine and one.words else None
 
 
-def _take(one: Sentence, line: str, number: int) -> str | None:
+def _take(one: ParsedSentence, line: str, number: int) -> str | None:
     """Add one row to the sentence; what is wrong with it."""
     columns = line.split("\t")
     if len(columns) != COLUMNS:
@@ -194,7 +193,7 @@ def _take(one: Sentence, line: str, number: int) -> str | None:
 # Trees --------------------------------------------------------------------------------------------
 
 
-def tree_of(sentence: Sentence, where: str, wrong: Wrong) -> list[int] | None:
+def tree_of(sentence: ParsedSentence, where: str, wrong: OnProblem) -> list[int] | None:
     """The heads, where they make a tree with one root; otherwise `wrong` is told, and None."""
     heads, fine, count = [], True, len(sentence.words)
     for row, number in zip(sentence.words, sentence.lines, strict=True):
@@ -258,7 +257,7 @@ def what_is_wrong(heads: Sequence[int]) -> tuple[int, str] | None:
 # Text and places ----------------------------------------------------------------------------------
 
 
-def layout(sentence: Sentence, spaces: bool = True) -> tuple[str, list[tuple[int, int]]]:
+def layout(sentence: ParsedSentence, spaces: bool = True) -> tuple[str, list[tuple[int, int]]]:
     """The sentence's text and each word's [start, end) in it: `# text` where its words stand in it
     in order, else words put together with a space but after SpaceAfter=No.
 
@@ -286,7 +285,7 @@ def layout(sentence: Sentence, spaces: bool = True) -> tuple[str, list[tuple[int
     return text, words
 
 
-def surface_tokens(sentence: Sentence) -> list[tuple[str, list[str], int, int]]:
+def surface_tokens(sentence: ParsedSentence) -> list[tuple[str, list[str], int, int]]:
     """Surface tokens: form, row, and the words [first, last) that they stand for."""
     tokens, place = [], 0
     ranges = {first - 1: (last, row) for first, last, row, _ in sentence.ranges}

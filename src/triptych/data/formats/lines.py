@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from ...errors import DataError
+from ..example import Notify
 
 MARK = "\ufeff"  # the byte order mark
 LONGEST_LINE_BYTES = 64 << 20  # of a compressed file; of a file that is one document, the next
@@ -91,7 +92,7 @@ def missing(path: Path) -> DataError:
     )
 
 
-def lines_of(path: str | Path, report: Callable[[str], None] | None = None) -> list[str]:
+def lines_of(path: str | Path, report: Notify | None = None) -> list[str]:
     """Read the lines of a UTF-8 text file, without their ends.
 
     Args:
@@ -125,7 +126,7 @@ def not_utf8(place: str, byte: int, utf16: bool = False) -> DataError:
     )
 
 
-def decode_lines(raw: bytes, where: str, report: Callable[[str], None] | None = None) -> list[str]:
+def decode_lines(raw: bytes, where: str, report: Notify | None = None) -> list[str]:
     """The lines of a file's content; `where` is what an error calls it, `report` gets what
     `lines_of` says of marks.
     """
@@ -145,7 +146,7 @@ def decode_lines(raw: bytes, where: str, report: Callable[[str], None] | None = 
     return [line.removesuffix("\r") for line in lines]
 
 
-def tell_marks(where: str, marked: Sequence[int], report: Callable[[str], None] | None) -> None:
+def tell_marks(where: str, marked: Sequence[int], report: Notify | None) -> None:
     """Report the lines that begin with a byte order mark."""
     if report is not None and marked:
         several = f"{len(marked):,} byte order marks" if len(marked) > 1 else "a byte order mark"

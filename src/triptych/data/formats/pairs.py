@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError
-from ..example import Example
-from .choosing import Choice, Remark, choose, of_fields
+from ..example import Example, Notify, OnProblem
+from .choosing import ColumnChoice, Remark, choose, of_fields
 from .json_lines import object_of, text_of
 from .lines import lines_of, stop
 from .table_format import FIELDS, Format, is_header, rows_of, sniffed, with_header
@@ -36,7 +36,7 @@ class Files:
 
 
 def read(files: Files, source_language: str | None = None, target_language: str | None = None,
-         report: Callable[[str], None] | None = None) -> list[Example]:  # fmt: skip
+         report: Notify | None = None) -> list[Example]:  # fmt: skip
     """All pairs that have text on both sides. `report` is told what the files are and how many
     lines were passed over.
 
@@ -68,7 +68,7 @@ def read(files: Files, source_language: str | None = None, target_language: str 
 
 def records(
     files: Files, source_language: str | None = None, target_language: str | None = None,
-    tell: Callable[[str], None] = lambda message: None, wrong: Callable[[str, str], None] = stop,
+    tell: Notify = lambda message: None, wrong: OnProblem = stop,
     remark: Callable[[Remark], None] | None = None,
 ) -> Iterator[tuple[str, str, str]]:  # fmt: skip
     """(place, source, target) of every line, also of empty ones; `wrong` gets the place and reason
@@ -117,7 +117,7 @@ def records(
 
 def layout_of(
     files: Files, lines: list[str], languages: tuple[str | None, str | None] = (None, None)
-) -> tuple[Format, Choice]:
+) -> tuple[Format, ColumnChoice]:
     """What one file with both sides is, and which of its columns or keys are read."""
     given, path = languages[0] or files.languages[0], Path(files.source)
     spoken = given, languages[1] or files.languages[1]
@@ -129,7 +129,9 @@ def layout_of(
     names = [FIELDS, *([(spoken[0], spoken[1])] if spoken[0] and spoken[1] else [])]
     form = sniffed(path, lines, [])
     choice = (
-        choose(form, lines, FIELDS, names, columns, spoken) if form.kind != "text" else Choice(())
+        choose(form, lines, FIELDS, names, columns, spoken)
+        if form.kind != "text"
+        else ColumnChoice(())
     )
     return with_header(form, form.first, choice.header) if form.kind in (
         "tsv",
@@ -138,7 +140,7 @@ def layout_of(
 
 
 def _objects(
-    lines: list[str], form: Format, choice: Choice, wrong: Callable[[str, str], None]
+    lines: list[str], form: Format, choice: ColumnChoice, wrong: OnProblem
 ) -> Iterator[tuple[int, list[str]]]:
     first, second = map(str, choice.columns)
     for number, line in enumerate(lines, 1):
@@ -155,9 +157,9 @@ def _objects(
 def body_of(
     lines: list[str],
     form: Format,
-    choice: Choice,
+    choice: ColumnChoice,
     needs: Sequence[str],
-    wrong: Callable[[str, str], None],
+    wrong: OnProblem,
 ) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells of the chosen columns) of every row but the header, wherever it is."""
     places = [int(place) for place in choice.columns]

@@ -8,13 +8,13 @@ learnt, scores take the best of all. SQuAD's JSON serves where questions are ask
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
-from ..example import Example
+from ..example import Example, Notify
 from ..segmentation.sentences import split_sentences
 from . import columns, squad
 
@@ -28,7 +28,7 @@ def read(
     names: Sequence[str],
     data: DataTable,
     needs: Sequence[str],
-    report: Callable[[str], None] | None = None,
+    report: Notify | None = None,
 ) -> list[Example]:
     """The Examples of one or several files; those with an empty field are left out, and counted.
 

@@ -15,13 +15,13 @@ import io
 import json
 import tarfile
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
-from ..example import Example
+from ..example import Example, Notify, OnProblem
 from .answers import located, standing
 from .json_lines import brief, first_object, is_text
 from .lines import LONGEST_DOCUMENT_BYTES, lines_of, read_bytes, stop
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from ..table import DataTable
 
 NAMED = 3  # places that a notice names
-Wrong = Callable[[str, str], None]  # (place, reason)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LocatedQuestion:
     """One question, the article that its passage is from, and the answers that were not where their
     offset says.
     """
@@ -46,7 +45,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Counts:
+class QuestionCounts:
     """What was passed over while reading, by place."""
 
     moved: list[str] = field(default_factory=list)
@@ -58,7 +57,7 @@ def read(
     names: Sequence[str],
     data: DataTable,
     needs: Sequence[str] = (),
-    report: Callable[[str], None] | None = None,
+    report: Notify | None = None,
 ) -> list[Example]:
     """The questions of files with passages, each with `place` = file#question-id and
     `source_language` = data.source.
@@ -71,14 +70,14 @@ def read(
 
 
 def usable(
-    found: Sequence[Found], report: Callable[[str], None] | None, what: str, is_span: bool = True
+    found: Sequence[LocatedQuestion], report: Notify | None, what: str, is_span: bool = True
 ) -> list[Example]:
     """The Examples that can be learnt from; `report` is told of answers that moved and of questions
     that are left out.
 
     is_span: an answer must stand in its passage; else it needs words alone.
     """
-    counts, examples = Counts(), []
+    counts, examples = QuestionCounts(), []
     for one in found:
         example = one.example
         counts.moved += [example.place] * bool(one.moved and is_span)
@@ -125,8 +124,8 @@ def is_squad(name: str) -> bool:
 
 
 def questions(
-    path: str | Path, language: str | None = None, wrong: Wrong = stop
-) -> Iterator[Found]:
+    path: str | Path, language: str | None = None, wrong: OnProblem = stop
+) -> Iterator[LocatedQuestion]:
     """Every question of a file, also of one that is empty; `wrong` gets the place and reason of
     what is no SQuAD JSON.
     """
@@ -173,8 +172,8 @@ def members(raw: bytes, where: str) -> list[tuple[str, bytes]]:
 
 
 def parse(
-    raw: bytes, where: str, language: str | None = None, wrong: Wrong = stop
-) -> Iterator[Found]:
+    raw: bytes, where: str, language: str | None = None, wrong: OnProblem = stop
+) -> Iterator[LocatedQuestion]:
     """The questions in a file's content; `where` is what messages call it."""
     if where.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
         for number, line in enumerate(raw.split(b"\n"), 1):
@@ -201,7 +200,7 @@ def parse(
             )
 
 
-def _loaded(raw: bytes, where: str, line: int, wrong: Wrong) -> Any:
+def _loaded(raw: bytes, where: str, line: int, wrong: OnProblem) -> Any:
     try:
         return json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as problem:
@@ -223,8 +222,8 @@ def _loaded(raw: bytes, where: str, line: int, wrong: Wrong) -> Any:
 
 
 def _line(
-    raw: bytes, where: str, number: int, language: str | None, wrong: Wrong
-) -> Iterator[Found]:
+    raw: bytes, where: str, number: int, language: str | None, wrong: OnProblem
+) -> Iterator[LocatedQuestion]:
     values = _loaded(raw, where, number, wrong)
     if values is None:
         return
@@ -255,8 +254,8 @@ def _line(
 
 
 def _paragraph(
-    paragraph: Any, where: str, at: str, title: str, language: str | None, wrong: Wrong
-) -> Iterator[Found]:
+    paragraph: Any, where: str, at: str, title: str, language: str | None, wrong: OnProblem
+) -> Iterator[LocatedQuestion]:
     passage = paragraph.get("context") if isinstance(paragraph, dict) else None
     if not is_text(passage):
         wrong(f"{where}: {at}", "the passage (key 'context') is missing or is no text.")
@@ -275,9 +274,9 @@ def _question(
     at: str,
     title: str,
     language: str | None,
-    wrong: Wrong,
+    wrong: OnProblem,
     place: str | None = None,
-) -> Iterator[Found]:
+) -> Iterator[LocatedQuestion]:
     """One question. Its answers: a list of objects, or an object of lists as `datasets` writes it;
     none or impossible: no answer.
     """
@@ -307,7 +306,7 @@ def _question(
         )
         return
     kept, moved, lost = located([] if impossible else answers, passage)
-    yield Found(
+    yield LocatedQuestion(
         Example(
             question=question, passage=passage, answers=kept, source_language=language, place=place
         ),
@@ -317,7 +316,7 @@ def _question(
     )
 
 
-def _listed(answers: dict[str, Any], place: str, wrong: Wrong) -> list[dict[str, Any]] | None:
+def _listed(answers: dict[str, Any], place: str, wrong: OnProblem) -> list[dict[str, Any]] | None:
     """The answers of an object of lists. None where it has not as many offsets as texts, which
     `wrong` is told.
     """
@@ -352,7 +351,7 @@ def _truth(given: Any) -> bool | None:
     return None
 
 
-def _list(values: Any, key: str, where: str, at: str, wrong: Wrong) -> list[Any]:
+def _list(values: Any, key: str, where: str, at: str, wrong: OnProblem) -> list[Any]:
     found = values.get(key) if isinstance(values, dict) else None
     if not isinstance(found, list):
         wrong(f"{where}: {at}", f"no list under '{key}'.")

@@ -16,7 +16,7 @@ from .json_lines import first_object, is_object
 from .lines import lines_of
 from .quoting import quoting
 
-Kind = Literal["text", "tsv", "csv", "jsonl"]
+FileKind = Literal["text", "tsv", "csv", "jsonl"]
 FIELDS = ("source", "target")  # of columns and keys, unless told otherwise
 csv.field_size_limit(1_000_000_000)
 
@@ -26,7 +26,7 @@ class Format:
     """What a file turned out to be."""
 
     path: Path
-    kind: Kind
+    kind: FileKind
     lines: int
     columns: tuple[str, ...]  # names where there is a header or keys, else numbers
     header: bool = False
@@ -55,7 +55,7 @@ def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> F
     """`sniff` of a file that has been read."""
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     first = next((line for line in lines if line.strip()), "")
-    kind: Kind = "text"
+    kind: FileKind = "text"
     if suffix in (".jsonl", ".ndjson") or (
         suffix not in (".tsv", ".csv") and first.startswith("{") and is_object(first)
     ):

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import DataError
-from ..example import Example
+from ..example import Example, Notify, OnProblem
 from .lines import lines_of, stop
 
 if TYPE_CHECKING:
     from ..table import DataTable
     from ..tokenizers.subwords import Tokenizer
 
-Report = Callable[[str], None]
 # characters after which a long document goes on in a new Example, at the end of a line
 PIECE = 4000
 WHOLE = 1_000_000  # the same of a file whose lines stay as they are
@@ -57,7 +56,7 @@ UNSPACED = re.compile(
 
 
 def read(
-    names: Sequence[str], data: DataTable, needs: Sequence[str], report: Report | None = None
+    names: Sequence[str], data: DataTable, needs: Sequence[str], report: Notify | None = None
 ) -> list[Example]:
     """The documents of several files or folders, a long one in pieces. `data.columns` or
     `data.fields` names the key of a JSONL's text.
@@ -80,7 +79,7 @@ def read(
 
 
 def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False,
-             wrong: Callable[[str, str], None] = stop) -> Iterator[Example]:  # fmt: skip
+             wrong: OnProblem = stop) -> Iterator[Example]:  # fmt: skip
     """The texts of one file, JSONL or plain text by its name; of the lines no more is held than
     those of one text. whole: `as_it_is`;
     wrong: gets the place and reason of what is not a text.
@@ -240,7 +239,7 @@ def files_in(names: Sequence[str], code_too: bool = False) -> list[Path]:
 
 
 def _objects(
-    lines: Iterable[str], path: Path, key: str, whole: bool, wrong: Callable[[str, str], None]
+    lines: Iterable[str], path: Path, key: str, whole: bool, wrong: OnProblem
 ) -> Iterator[Example]:
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -67,7 +67,7 @@ class Adjective:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """`english` as after "to"; `preposition` is the one of "He is ... "."""
 
     english: str
@@ -98,7 +98,7 @@ class Lexicon:
     activities: list[Verb] = field(default_factory=list)
     adjectives: list[Adjective] = field(default_factory=list)
     weather: dict[str, str] = field(default_factory=dict)
-    places: list[Place] = field(default_factory=list)
+    places: list[Location] = field(default_factory=list)
     sides: dict[str, tuple[str, list[Noun]]] = field(default_factory=dict)
     times: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -208,7 +208,7 @@ def _circumstances(lexicon: Lexicon, table: dict[str, Any]) -> None:
     for english, (preposition, hant, hans, groups) in table["places"].items():
         lexicon.word("noun", english)
         lexicon.places.append(
-            Place(english, preposition, lexicon.chinese(hant, hans), frozenset(groups.split()))
+            Location(english, preposition, lexicon.chinese(hant, hans), frozenset(groups.split()))
         )
     by_name = {noun.english: noun for noun in lexicon.nouns}
     for english, (hant, hans, landmarks) in table["sides"].items():

@@ -90,7 +90,7 @@ def ask(english: str, *chinese: str | Atoms) -> Phrase:
     return sentence("?", english, *chinese)
 
 
-class Chance:
+class StableRandom:
     """Draws that are the same on every version of Python: only `Random.random` is promised to
     be.
     """
@@ -121,7 +121,7 @@ class Chance:
         return int(self._random() * below)
 
 
-class NounPhrases(Chance):
+class NounPhrases(StableRandom):
     """Subjects, objects and circumstances."""
 
     def __init__(self, lexicon: Lexicon, seed: int) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-Span = tuple[int, int]
+CharacterSpan = tuple[int, int]
 
 _ENDS = re.compile(  # possessive, and begun only where a run begins: linear in the text
     r"(?P<stop>(?<![.!?…])[.!?…]++[\"'”’)\]»]*+)(?=\s)"  # needs space after it
@@ -53,7 +53,7 @@ _TAILS = frozenset(("s", "re", "ve", "ll", "d", "m"))  # of English, after an ap
 _REPEATED = frozenset(".!?-*=~_…—。！？")
 
 
-def split_sentences(text: str) -> list[Span]:
+def split_sentences(text: str) -> list[CharacterSpan]:
     """[start, end) of each sentence, without the space around it; nothing but space lies between
     two.
     """
@@ -80,7 +80,7 @@ def _ends_sentence(text: str, stop: int, after: int) -> bool:
     return not (before.lower() in _ABBREVIATIONS or (len(before) == 1 and before.isupper()))
 
 
-def _trimmed(text: str, start: int, end: int) -> Span:
+def _trimmed(text: str, start: int, end: int) -> CharacterSpan:
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
@@ -88,9 +88,9 @@ def _trimmed(text: str, start: int, end: int) -> Span:
     return start, end
 
 
-def split_words(text: str) -> list[Span]:
+def split_words(text: str) -> list[CharacterSpan]:
     """[start, end) of each word and sign; whatever is not space belongs to one of them."""
-    spans: list[Span] = []
+    spans: list[CharacterSpan] = []
     place = 0
     for found in _ADDRESS.finditer(text):
         spans += _words(text, place, found.start())
@@ -99,9 +99,9 @@ def split_words(text: str) -> list[Span]:
     return spans + _words(text, place, len(text))
 
 
-def _words(text: str, start: int, end: int) -> list[Span]:
+def _words(text: str, start: int, end: int) -> list[CharacterSpan]:
     classes = "".join(map(_class, text[start:end]))
-    spans: list[Span] = []
+    spans: list[CharacterSpan] = []
     for found in _WORD.finditer(classes):
         first, last = found.start() + start, found.end() + start
         previous = spans[-1] if spans and spans[-1][1] == first else None
@@ -121,7 +121,7 @@ def _words(text: str, start: int, end: int) -> list[Span]:
     return spans
 
 
-def _clitic(text: str, spans: list[Span], first: int, last: int) -> None:
+def _clitic(text: str, spans: list[CharacterSpan], first: int, last: int) -> None:
     """A word after an apostrophe: "it's" -> it 's, "don't" -> do n't; any other keeps its
     apostrophe apart.
     """

@@ -6,10 +6,10 @@ they split.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ...errors import UsageError, unknown
-from ..example import Example
+from ..example import Example, Notify
 from ..formats.references import written
 from ..table import DataTable
 from . import (
@@ -58,7 +58,7 @@ def load_other(
     split: str,
     data: DataTable,
     needs: Sequence[str],
-    report: Callable[[str], None] | None = None,
+    report: Notify | None = None,
 ) -> list[Example]:
     """One part of a set that holds no pairs. Raises UsageError where it lacks a field that the task
     needs.
@@ -92,7 +92,7 @@ def load(
     source: str | None = None,
     target: str | Sequence[str] | None = None,
     script: str | None = None,
-    report: Callable[[str], None] | None = None,
+    report: Notify | None = None,
 ) -> list[Example]:
     """One part of a set. target: one language or several (the union, each Example with its own).
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..example import Example, texts_of
+from ..example import Example, Notify, texts_of
 from ..formats.chats import conversation, records
 from ..formats.messages import messages_of
 from ..split import by_input, sentence_key
@@ -18,7 +18,6 @@ from .files import file_bytes, file_lines
 if TYPE_CHECKING:
     from ..table import DataTable
 
-Report = Callable[[str], None]
 _ENGRAM = "https://raw.githubusercontent.com/kent-ai-dev/engram/9874fe15199f13692201faa5b530a78786192b5f/dailydialog_raw/EMNLP_dataset/"
 _DIALOGUES = {
     "train": "71633bd5fdb0b09dd82215b131b56432cf7329a0fe50bc8adec168713d350d1a",
@@ -43,7 +42,7 @@ SHARES_1100 = (0.85, 0.10)
 
 
 def dailydialog(
-    entry: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """Dialogues of one part, a line each."""
 
@@ -79,14 +78,14 @@ def tidied(text: str) -> str:
 
 
 def alpaca(
-    entry: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """Instructions by the hash of what is asked."""
     return by_input(_instructions(entry, _ALPACA, report))[split]
 
 
 def instruct_1100(
-    entry: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """Instructions in the author's split."""
     found = _instructions(entry, _INSTRUCT, report)
@@ -102,7 +101,7 @@ def instruct_1100(
 
 
 def alpaca_instruct_1100(
-    entry: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """Alpaca, and another set's test."""
     test = instruct_1100(ENTRIES["instruct-1100"], "test", data, report)
@@ -117,7 +116,7 @@ def alpaca_instruct_1100(
     )
 
 
-def _instructions(entry: Entry, file: File, report: Report | None) -> list[Example]:
+def _instructions(entry: Entry, file: File, report: Notify | None) -> list[Example]:
     text = file_bytes(entry, file.name, report).decode()
     return [
         one
@@ -140,7 +139,7 @@ def _without_leaks(
     split: str,
     parts: dict[str, list[Example]],
     key: Callable[[Example], str],
-    report: Report | None,
+    report: Notify | None,
 ) -> list[Example]:
     held = {key(one) for name, part in parts.items() if name != split for one in part}
     kept = [one for one in parts[split] if key(one) not in held]

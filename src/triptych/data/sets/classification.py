@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ...errors import DataError
-from ..example import Example
+from ..example import Example, Notify
 from ..split import sentence_key, split_of
-from .entry import Entry, File, Split
+from .entry import Entry, File, SplitName
 from .files import file_lines
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ _LEAKS = "data.leaks = 'keep' leaves them in, 'test' takes them out of the score
 
 
 @dataclass(frozen=True)
-class Layout:
+class SetLayout:
     """How the files of a set are read. parts: the file of each part; carved: shares taken out of
     the training file by hash.
     """
 
-    parts: Mapping[Split, str]
+    parts: Mapping[SplitName, str]
     columns: Mapping[str, int]  # field -> place
     carved: Mapping[str, float] = field(default_factory=dict)
     header: bool = False
@@ -63,31 +63,35 @@ class Layout:
 
 
 _PLAIN = {"text": 0, "label": 1}
-LAYOUTS: dict[str, Layout] = {
-    "ag-news": Layout({"train": "train10k.tsv", "test": "test.tsv"}, _PLAIN, {"validation": 0.05}),
-    "sst2": Layout(
+LAYOUTS: dict[str, SetLayout] = {
+    "ag-news": SetLayout(
+        {"train": "train10k.tsv", "test": "test.tsv"}, _PLAIN, {"validation": 0.05}
+    ),
+    "sst2": SetLayout(
         {"train": "train.tsv", "validation": "dev.tsv", "test": "test-labeled.tsv"},
         _PLAIN,
         header=True,
         labels={"0": "negative", "1": "positive"},
     ),
-    "sms-spam": Layout(
+    "sms-spam": SetLayout(
         {"train": "SMSSpamCollection.tsv"},
         {"text": 1, "label": 0},
         {"test": 0.2, "validation": 0.1},
         header=True,
         distinct=True,
     ),
-    "banking77": Layout(
+    "banking77": SetLayout(
         {"train": "train.csv", "test": "test.csv"},
         _PLAIN,
         {"validation": 0.05},
         header=True,
         quoted=True,
     ),
-    "chnsenticorp": Layout({"train": "train.tsv", "test": "dev.tsv"}, _PLAIN, {"validation": 0.05}),
-    "tnews": Layout({"train": "train.tsv", "test": "dev.tsv"}, _PLAIN, {"validation": 0.05}),
-    "stsb": Layout(
+    "chnsenticorp": SetLayout(
+        {"train": "train.tsv", "test": "dev.tsv"}, _PLAIN, {"validation": 0.05}
+    ),
+    "tnews": SetLayout({"train": "train.tsv", "test": "dev.tsv"}, _PLAIN, {"validation": 0.05}),
+    "stsb": SetLayout(
         {"train": "sts-train.csv", "validation": "sts-dev.csv", "test": "sts-test.csv"},
         {"text": 5, "text_pair": 6, "value": 4},
         symmetric=True,
@@ -96,7 +100,7 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def load(
-    entry: Entry, split: Split, data: DataTable, report: Callable[[str], None] | None = None
+    entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """One part, without leaks as `data.leaks` says; `report` is told how many texts were left
     out.
@@ -118,7 +122,7 @@ def load(
     return kept
 
 
-def _against(split: Split, leaks: str, layout: Layout) -> list[Split]:
+def _against(split: SplitName, leaks: str, layout: SetLayout) -> list[SplitName]:
     """The parts whose texts are taken out of `split`. What is carved out of the training file was
     training when it leaked.
     """
@@ -138,8 +142,8 @@ def _against(split: Split, leaks: str, layout: Layout) -> list[Split]:
     return []
 
 
-def published(entry: Entry, report: Callable[[str], None] | None = None, only: Split | None = None,
-              repeated: bool = False) -> dict[Split, list[tuple[str, Example]]]:  # fmt: skip
+def published(entry: Entry, report: Notify | None = None, only: SplitName | None = None,
+              repeated: bool = False) -> dict[SplitName, list[tuple[str, Example]]]:  # fmt: skip
     """(`key_of`, Example) of all parts as they are published, leaks and all; what a set lacks is
     carved out of training by hash.
 
@@ -148,7 +152,7 @@ def published(entry: Entry, report: Callable[[str], None] | None = None, only: S
     """
     layout = LAYOUTS[entry.name]
     by_line = repeated and layout.distinct
-    parts: dict[Split, list[tuple[str, Example]]] = {"train": [], "validation": [], "test": []}
+    parts: dict[SplitName, list[tuple[str, Example]]] = {"train": [], "validation": [], "test": []}
     for name, file in layout.parts.items():
         if only in (None, name) or (name == "train" and only in layout.carved):
             for key, example in _read(
@@ -172,7 +176,7 @@ def key_of(example: Example, symmetric: bool = False) -> str:
 
 
 def _read(
-    entry: Entry, file: str, layout: Layout, report: Callable[[str], None] | None, distinct: bool
+    entry: Entry, file: str, layout: SetLayout, report: Notify | None, distinct: bool
 ) -> list[tuple[str, Example]]:
     lines, found, seen = file_lines(entry, file, report), [], set()
     numbered = (

@@ -8,20 +8,19 @@ import os
 import platform
 import re
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import DataError
-from ..example import Example
+from ..example import Example, Notify
 from ..split import split_of
 from .entry import Entry
 
 if TYPE_CHECKING:
     from ..table import DataTable
 
-Report = Callable[[str], None]
 SHARES = {"test": 0.08, "validation": 0.04}  # of the modules
 # Folders that hold tests, other people's packages, compiled code or the marks of one machine.
 PASSED_OVER = {
@@ -43,7 +42,7 @@ COPIED = 0.5  # of a file's telling lines that stand in a held-out part: it is a
 
 
 def python_stdlib(
-    entry: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     r"""One part, a text a file as it is written; the line ends are "\n".
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..example import Example
+from ..example import Example, Notify
 from ..formats.texts import joined
 from ..split import sentence_key
 from ..table import DataTable
 from . import classification, parsing, reading, tagging, text_to_text
 from . import text as running_text
-from .entry import Entry, Report, Split
+from .entry import Entry, SplitName
 
 # What `pretraining-en` is made of: running text first, then the texts
 # of labelled sets.
@@ -37,14 +37,16 @@ PARTS: dict[str, Entry] = {
 }
 
 
-def _read(name: str, split: Split, data: DataTable, report: Report | None = None) -> list[Example]:
+def _read(
+    name: str, split: SplitName, data: DataTable, report: Notify | None = None
+) -> list[Example]:
     entry = PARTS[name]
     assert entry.loader is not None, f"{name} holds pairs, of which nothing is made"
     return entry.loader(entry, split, data, report)
 
 
 def pretraining_en(
-    entry: Entry, split: Split, data: DataTable, report: Report | None = None
+    entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """The union of the training texts of PRETRAINING_EN; no text, case and signs aside, that a
     held-out part of any holds.
@@ -92,7 +94,7 @@ def _texts(example: Example) -> list[str]:
 
 
 def passages(
-    entry: Entry, split: Split, data: DataTable, report: Report | None = None
+    entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """The distinct passages that a part of a set of questions asks about."""
     name = entry.name.removesuffix("-passages")
@@ -107,7 +109,7 @@ def passages(
 
 
 def pretraining_en_sources(
-    entry: Entry, split: Split, data: DataTable, report: Report | None = None
+    entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """The training texts of pretraining-en and the distinct sources of SOURCES, none that a
     held-out part of theirs holds.
@@ -134,7 +136,7 @@ def pretraining_en_sources(
     return found
 
 
-def _sources(name: str, split: Split) -> list[tuple[str, str]]:
+def _sources(name: str, split: SplitName) -> list[tuple[str, str]]:
     """(text, place) of what is read, not of what is written."""
     return [(one.source or one.passage or "", one.place) for one in _read(name, split, DataTable())]
 

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..example import Example
+from ..example import Example, Notify
 from ..table import DataTable
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-Report = Callable[[str], None]
-Loader = Callable[["Entry", Split, DataTable, Report | None], list[Example]]
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+Loader = Callable[["Entry", SplitName, DataTable, Notify | None], list[Example]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,6 @@ class Entry:
     fields: tuple[str, ...] = ("source", "target")  # what its Examples hold
     # reads one part; None: the set holds pairs of source and target, which `sets.pairs` reads
     loader: Loader | None = None
-    splits: tuple[Split, ...] = SPLITS  # the parts that it has; others are said not to be there
+    splits: tuple[SplitName, ...] = SPLITS  # the parts that it has; others are said not to be there
     # in $TRIPTYCH_DATA and the cache, where it is not called by the set's name
     folder: str | None = None

@@ -7,10 +7,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import DataError
+from ..example import Notify
 from ..formats.lines import decode_lines, readable
 from .download import aside, pieces, received, rename, unpacked, write_pieces
 from .entry import Entry, File
@@ -20,12 +21,12 @@ MOST_BYTES = 256 << 20  # of a file whose size is not in `sizes`
 ARCHIVE_BYTES = 1 << 20  # what an archive may have beside the files that are known of it
 
 
-def file_lines(entry: Entry, file: str, report: Callable[[str], None] | None = None) -> list[str]:
+def file_lines(entry: Entry, file: str, report: Notify | None = None) -> list[str]:
     """The lines of one file of a set, checked against its digest."""
     return decode_lines(file_bytes(entry, file, report), file)
 
 
-def file_bytes(entry: Entry, file: str, report: Callable[[str], None] | None = None) -> bytes:
+def file_bytes(entry: Entry, file: str, report: Notify | None = None) -> bytes:
     """One file of a set, decompressed, checked against its digest."""
     one = next(one for one in entry.files if one.name == file)
     path = locate(entry, one, report)
@@ -53,14 +54,14 @@ def find(entry: Entry, file: File) -> Path | None:
     return None
 
 
-def locate(entry: Entry, file: File, report: Callable[[str], None] | None = None) -> Path:
+def locate(entry: Entry, file: File, report: Notify | None = None) -> Path:
     """The file's path; fetched into the cache where it is not at hand. Raises DataError where it
     cannot be had.
     """
     return find(entry, file) or _fetch(entry, file, report or (lambda message: None))
 
 
-def fetch(entry: Entry, report: Callable[[str], None] | None = None) -> list[Path]:
+def fetch(entry: Entry, report: Notify | None = None) -> list[Path]:
     """All files of a set, each checked against its digest."""
     paths = []
     for file in entry.files:
@@ -112,7 +113,7 @@ def _check(file: File, digest: str, where: str) -> None:
         )
 
 
-def _fetch(entry: Entry, file: File, report: Callable[[str], None]) -> Path:
+def _fetch(entry: Entry, file: File, report: Notify) -> Path:
     name = entry.name
     if file.address.endswith("/"):
         raise DataError(

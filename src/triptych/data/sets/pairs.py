@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ...errors import UsageError, unknown
-from ..example import Example
+from ..example import Example, Notify
 from ..segmentation.chinese import in_script
 from ..split import by_source
 from .entry import Entry, File
@@ -93,7 +93,7 @@ def load(
     source: str | None = None,
     target: str | Sequence[str] | None = None,
     script: str | None = None,
-    report: Callable[[str], None] | None = None,
+    report: Notify | None = None,
 ) -> list[Example]:
     """One part of a set, as `catalog.load` says."""
     targets = [target] if isinstance(target, str) else list(dict.fromkeys(target or []))
@@ -134,7 +134,7 @@ def _multi30k(
     split: str,
     source: str,
     targets: Sequence[str],
-    report: Callable[[str], None] | None,
+    report: Notify | None,
 ) -> list[Example]:
     targets = targets or (["de"] if source == "en" else ["en"])
     if source in targets:
@@ -162,7 +162,7 @@ def _tatoeba(
     source: str | None,
     targets: Sequence[str],
     script: str | None,
-    report: Callable[[str], None] | None,
+    report: Notify | None,
 ) -> list[Example]:
     file, other = entry.files[0], entry.languages[1]
     rows = [line.split("\t") for line in file_lines(entry, file.name, report)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError
-from ..example import Example
-from .entry import Entry, File, Split
+from ..example import Example, Notify
+from .entry import Entry, File, SplitName
 from .files import file_lines
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _SIMPLIFIED = f"{_UD}UD_Chinese-GSDSimp/eb3aed31ebb170897405ee5cd1db83a1a0b11864
 
 
 def load(
-    entry: Entry, split: Split, data: DataTable, report: Callable[[str], None] | None = None
+    entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """One part of a treebank. Raises UsageError for a part that it does not have."""
     from ..formats.conllu import examples_of

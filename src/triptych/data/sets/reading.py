@@ -5,12 +5,12 @@ read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError, unknown
-from ..example import Example
-from ..formats.squad import Found, members, parse, usable
+from ..example import Example, Notify
+from ..formats.squad import LocatedQuestion, members, parse, usable
 from .entry import Entry, File
 from .files import file_bytes
 
@@ -31,10 +31,11 @@ _XQUAD_FILES = {
 _CMRC = "https://raw.githubusercontent.com/ymcui/cmrc2018/c0eb1b6ba2/squad-style-data/"
 _JAQUAD = "https://github.com/SkelterLabsInc/JaQuAD/tree/23f5d72cc2/data/"
 _FIELDS = ("question", "passage", "answers")
-Report = Callable[[str], None] | None
 
 
-def load_xquad(entry: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
+def load_xquad(
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
+) -> list[Example]:
     """One language, data.source. Paragraphs are dealt to the folds in the order of a hash, the same
     in every language.
     """
@@ -54,7 +55,7 @@ def load_xquad(entry: Entry, split: str, data: DataTable, report: Report = None)
         raise UsageError(
             f"data.fold is {data.fold}; the set xquad is cut into {FOLDS} folds, 1 to {FOLDS}."
         )
-    parts: dict[str, list[Found]] = {"train": [], "validation": [], "test": []}
+    parts: dict[str, list[LocatedQuestion]] = {"train": [], "validation": [], "test": []}
     first = _first_questions(found)
     ranks = {name: rank for rank, name in enumerate(sorted(set(first.values()), key=_point))}
     for one in found:
@@ -65,7 +66,7 @@ def load_xquad(entry: Entry, split: str, data: DataTable, report: Report = None)
     return usable(parts[split], report, file)
 
 
-def _first_questions(found: Sequence[Found]) -> dict[str, str]:
+def _first_questions(found: Sequence[LocatedQuestion]) -> dict[str, str]:
     """Passage -> the id of its first question, which is the same in every language."""
     first: dict[str, str] = {}
     for one in found:
@@ -74,7 +75,7 @@ def _first_questions(found: Sequence[Found]) -> dict[str, str]:
 
 
 def load_cmrc2018(
-    entry: Entry, split: str, data: DataTable, report: Report = None
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     _one_language(entry, data)
     file = "trial.json" if split == "test" else "dev.json"
@@ -88,7 +89,9 @@ def load_cmrc2018(
     return usable(found, report, file)
 
 
-def load_jaquad(entry: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
+def load_jaquad(
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
+) -> list[Example]:
     _one_language(entry, data)
     file = "dev.tar" if split == "test" else "train.tar"
     found = [

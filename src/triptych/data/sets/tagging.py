@@ -4,10 +4,9 @@ is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..example import Example
+from ..example import Example, Notify
 from .entry import Entry, File
 from .files import file_lines
 
@@ -38,9 +37,7 @@ SPLIT_FILES: dict[str, dict[str, str]] = {
 CHANGED = {"uner-english-ewt": {"B-OTH": "O", "I-OTH": "O", "B-O": "O"}}
 
 
-def load(
-    entry: Entry, split: str, data: DataTable, report: Callable[[str], None] | None = None
-) -> list[Example]:
+def load(entry: Entry, split: str, data: DataTable, report: Notify | None = None) -> list[Example]:
     """One part of a set. data.fields chooses other columns, of CoNLL-U by name: ["form",
     "xpos"].
     """

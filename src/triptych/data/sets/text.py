@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..example import Example
+from ..example import Example, Notify
 from ..formats.texts import documents, joined, pieces
 from ..split import sentence_key, split_of
 from .entry import Entry, File
@@ -15,7 +15,6 @@ from .files import file_bytes, file_lines
 if TYPE_CHECKING:
     from ..table import DataTable
 
-Report = Callable[[str], None]
 _RNNLM = "https://raw.githubusercontent.com/timbmg/RNNLM/4e5bddfd042beb3e1aa1f282954cc31567294c83/data/wap."
 _CHAR_RNN = "https://raw.githubusercontent.com/karpathy/char-rnn/d1d7aa34fdb3626174bce1d753e6cc6845ce7087/data/tinyshakespeare/"
 _EXAMPLES = (
@@ -30,7 +29,7 @@ _ENDS = re.compile(r"the end[.!]?$", re.IGNORECASE)
 
 
 def war_and_peace(
-    entry: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """Lines of a book, joined into texts."""
     file = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}[split]
@@ -38,7 +37,7 @@ def war_and_peace(
 
 
 def tinyshakespeare(
-    entry: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """A part as one text, its characters as they are."""
     text = file_bytes(entry, "input.txt", report).decode()
@@ -52,7 +51,7 @@ def tinyshakespeare(
 
 
 def tinystories(
-    entry: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """Stories, an empty line between their paragraphs."""
     file = entry.files[0].name
@@ -78,7 +77,7 @@ def stories(paragraphs: Iterable[Sequence[tuple[int, str]]]) -> Iterator[list[tu
 
 
 def wikitext(
-    entry: Entry, split: str, data: DataTable, report: Report | None = None
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     """Articles; the part for training is not to be had."""
     from ...errors import UsageError

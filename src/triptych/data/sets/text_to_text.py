@@ -8,10 +8,9 @@ A source that stands in two parts is a leak; `data.leaks` says where it is taken
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..example import Example
+from ..example import Example, Notify
 from ..formats.references import grouped
 from ..split import sentence_key, split_of
 from .entry import Entry, File
@@ -20,7 +19,6 @@ from .files import file_bytes, file_lines
 if TYPE_CHECKING:
     from ..table import DataTable
 
-Report = Callable[[str], None] | None
 _RAW = "https://raw.githubusercontent.com/"
 _SAMSUM = f"{_RAW}vishnusharma-lab/datasets/6279d61d4c881efde9a1dde4cdd44f477023b818/samsum.zip"
 _SCITLDR = f"{_RAW}allenai/scitldr/5ccad9c00a/SciTLDR-Data/SciTLDR-A/"
@@ -34,7 +32,9 @@ FILES = {
 }
 
 
-def summaries(entry: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
+def summaries(
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
+) -> list[Example]:
     """One part of samsum or scitldr, without leaks as `data.leaks` says."""
     found = _published(entry, split, report)
     others = {"train": ("validation", "test"), "validation": ("test",), "test": ()}
@@ -57,14 +57,14 @@ def summaries(entry: Entry, split: str, data: DataTable, report: Report = None) 
     return kept
 
 
-def _published(entry: Entry, split: str, report: Report) -> list[Example]:
+def _published(entry: Entry, split: str, report: Notify | None) -> list[Example]:
     """A part as it is published, but for what is empty."""
     file = FILES[entry.name][split]
     read = _conversations if entry.name == "samsum" else _abstracts
     return [one for one in read(entry, file, report) if one.source and one.target]
 
 
-def _conversations(entry: Entry, file: str, report: Report) -> list[Example]:
+def _conversations(entry: Entry, file: str, report: Notify | None) -> list[Example]:
     values = json.loads(file_bytes(entry, file, report))
     return [
         Example(
@@ -77,7 +77,7 @@ def _conversations(entry: Entry, file: str, report: Report) -> list[Example]:
     ]
 
 
-def _abstracts(entry: Entry, file: str, report: Report) -> list[Example]:
+def _abstracts(entry: Entry, file: str, report: Notify | None) -> list[Example]:
     found = []
     for number, line in enumerate(file_lines(entry, file, report), 1):
         values = json.loads(line)
@@ -95,7 +95,9 @@ def _abstracts(entry: Entry, file: str, report: Report) -> list[Example]:
     return found
 
 
-def questions(entry: Entry, split: str, data: DataTable, report: Report = None) -> list[Example]:
+def questions(
+    entry: Entry, split: str, data: DataTable, report: Notify | None = None
+) -> list[Example]:
     """Pairs of sentence and question to train on; one Example a sentence to score on."""
     part = "dev" if split == "test" else "test"
     sides = [file_lines(entry, f"{part}.{side}.txt", report) for side in ("sentence", "question")]

@@ -21,7 +21,7 @@ from ...errors import DataError, brief, is_failure, unknown
 from .byte_pieces import BYTE_VALUE, show_bytes
 from .learning import learn
 
-Kind = Literal["bpe", "code", "unigram", "characters", "bytes"]
+TokenizerKind = Literal["bpe", "code", "unigram", "characters", "bytes"]
 KINDS = ("bpe", "code", "unigram", "characters", "bytes")
 BEGIN, END, MASK = "<begin>", "<end>", "<mask>"
 
@@ -54,7 +54,7 @@ class Tokenizer:
         self._tokens: list[str] = [token or "" for token in tokens]
 
     @classmethod
-    def train(cls, texts: Iterable[str], kind: Kind = "bpe", vocabulary_size: int = 8000,
+    def train(cls, texts: Iterable[str], kind: TokenizerKind = "bpe", vocabulary_size: int = 8000,
               tags: Sequence[str] = (), mask: bool = False) -> Tokenizer:  # fmt: skip
         """Learn subwords (BPE: Sennrich et al. 2016; unigram: Kudo 2018) from `texts`, the same for
         the same texts; or take the characters that occur in them ("characters"), or bytes alone

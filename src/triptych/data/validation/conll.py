@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..formats import bio
-from ..formats.conll import Sentence, check_tags, sentences, sniff
+from ..formats.conll import TaggedSentence, check_tags, sentences, sniff
 from ..formats.lines import lines_of
 from .pairs import Problem, Report, as_problem, readable
 
 SUFFIXES = (".conll", ".conll03", ".iob", ".iob2", ".bio", ".bioes")
-Found = tuple[str, Sentence]  # its file, and what stands there
+FiledSentence = tuple[str, TaggedSentence]  # its file, and what stands there
 
 
 def is_conll(path: str) -> bool:
@@ -39,7 +39,7 @@ def check(parts: Mapping[str, Sequence[str]], fields: Sequence[str] | None = Non
     return report
 
 
-def _file(name: str, fields: Sequence[str] | None, problems: list[Problem]) -> list[Found]:
+def _file(name: str, fields: Sequence[str] | None, problems: list[Problem]) -> list[FiledSentence]:
     def wrong(place: str, reason: str) -> None:
         problems.append(Problem(place, reason))
 
@@ -53,7 +53,7 @@ def _file(name: str, fields: Sequence[str] | None, problems: list[Problem]) -> l
         return []
 
 
-def _spans(found: Iterable[Found]) -> list[Problem]:
+def _spans(found: Iterable[FiledSentence]) -> list[Problem]:
     found, problems = list(found), []
     scheme = bio.scheme_of(tag for _, one in found for tag in one.tags)
     if scheme == "plain":
@@ -77,7 +77,7 @@ def _spans(found: Iterable[Found]) -> list[Problem]:
     return problems
 
 
-def _repeated(found: Mapping[str, Sequence[Found]]) -> list[Problem]:
+def _repeated(found: Mapping[str, Sequence[FiledSentence]]) -> list[Problem]:
     problems: list[Problem] = []
     seen: dict[tuple[str, ...], tuple[str, str]] = {}
     for part, sentences_ in found.items():
@@ -100,7 +100,7 @@ def _repeated(found: Mapping[str, Sequence[Found]]) -> list[Problem]:
     return problems
 
 
-def _unseen(found: Mapping[str, Sequence[Found]]) -> list[Problem]:
+def _unseen(found: Mapping[str, Sequence[FiledSentence]]) -> list[Problem]:
     """The first line of every label that training never shows."""
     known = Counter(tag for _, one in found.get("train", ()) for tag in one.tags)
     problems, reported = [], set(known)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..formats.conllu import Sentence, aligned, sentences, surface_tokens, tree_of
+from ..formats.conllu import ParsedSentence, aligned, sentences, surface_tokens, tree_of
 from ..formats.lines import lines_of
 from ..split import sentence_key
 from .pairs import Problem, Report, readable
@@ -70,7 +70,7 @@ def check(path: str) -> Report:
     return report
 
 
-def _oddities(sentence: Sentence, path: str) -> list[Problem]:
+def _oddities(sentence: ParsedSentence, path: str) -> list[Problem]:
     found = []
     for row, line in zip(sentence.words, sentence.lines, strict=True):
         if row[3] not in UPOS:

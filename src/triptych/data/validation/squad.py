@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ...errors import DataError
 from ..example import Example
-from ..formats.squad import Found, questions
+from ..formats.squad import LocatedQuestion, questions
 from ..split import sentence_key
 from .pairs import Problem, Report, as_problem
 
@@ -35,7 +35,7 @@ def _problem(place: str, reason: str) -> Problem:
     return Problem(place, f"not SQuAD JSON: {reason}")
 
 
-def check_questions(parts: Mapping[str, Sequence[Found]]) -> list[Problem]:
+def check_questions(parts: Mapping[str, Sequence[LocatedQuestion]]) -> list[Problem]:
     """Empty texts, answers that do not stand where they should, questions that stand twice,
     passages of two parts.
     """
@@ -62,11 +62,11 @@ def check_questions(parts: Mapping[str, Sequence[Found]]) -> list[Problem]:
 def check_examples(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
     """The same for Examples that were read."""
     return check_questions(
-        {name: [Found(example) for example in part] for name, part in parts.items()}
+        {name: [LocatedQuestion(example) for example in part] for name, part in parts.items()}
     )
 
 
-def _one(one: Found) -> list[Problem]:
+def _one(one: LocatedQuestion) -> list[Problem]:
     example, problems = one.example, []
     for name in ("question", "passage"):
         if not (getattr(example, name) or "").strip():

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..hypothesis import Hypothesis, Step
+from ..hypothesis import Hypothesis, SearchStep
 from ..settings import DecodingSettings
 from .choose import Ends, Exact, LogitsView, is_end, repeats
 from .sampling_policy import Stop
@@ -37,7 +37,7 @@ class BeamPolicy:
         prefix_scores: Tensor,
         names: np.ndarray,
         stop: Stop | None,
-        on_event: Callable[[Step], None] | None,
+        on_event: Callable[[SearchStep], None] | None,
         uncounted: np.ndarray,
         before: Sequence[int] = (),
     ) -> None:
@@ -248,7 +248,7 @@ class BeamPolicy:
         sources = np.repeat(self.sources, tokens.shape[1]).tolist()
         parents = rows - torch.arange(0, self.count, self.width, device=rows.device)[:, None]
         parent, token, total = (x.reshape(-1).tolist() for x in (parents, tokens, totals))
-        self.on_event(Step(self.number, sources, parent, token, total, fate))
+        self.on_event(SearchStep(self.number, sources, parent, token, total, fate))
 
     def answer(self, source: int) -> list[Hypothesis]:
         """The n best, best first. An answer that ended comes before one that was cut."""

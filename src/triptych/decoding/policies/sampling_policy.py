@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..hypothesis import Hypothesis, Step
+from ..hypothesis import Hypothesis, SearchStep
 from ..settings import DecodingSettings
 from .choose import Ends, Exact, LogitsView, is_end, log_norms, repeat_less, repeats
 from .distribution import draw, uniform
@@ -35,7 +35,7 @@ class SamplingPolicy:
         prefix_scores: Tensor,
         names: np.ndarray,
         stop: Stop | None,
-        on_event: Callable[[Step], None] | None,
+        on_event: Callable[[SearchStep], None] | None,
         uncounted: np.ndarray,
         before: Sequence[int] = (),
     ) -> None:
@@ -189,7 +189,9 @@ class SamplingPolicy:
         parent = (shown % self.width).tolist()
         tokens = chosen[torch.from_numpy(going)].tolist()
         self.on_event(
-            Step(self.number, self.source[shown].tolist(), parent, tokens, total.tolist(), fate)
+            SearchStep(
+                self.number, self.source[shown].tolist(), parent, tokens, total.tolist(), fate
+            )
         )
 
     def answer(self, source: int) -> list[Hypothesis]:

@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class TokenChoice:
     """One next token: what to print for it, its probability, and whether it is the one that
     came.
     """
@@ -62,7 +62,7 @@ class Expected:
     """
 
     nats: list[float | None]
-    choices: list[list[Choice]]
+    choices: list[list[TokenChoice]]
     written: int
     given: Total
     own: Total
@@ -89,7 +89,7 @@ def ranked(
     actual: tuple[int, float] | None,
     labels: Callable[[Sequence[int]], Sequence[str]],
     actual_label: str | None = None,
-) -> list[Choice]:
+) -> list[TokenChoice]:
     """The likeliest next tokens with the one that came. ids, probabilities: likeliest first;
     actual: that token and its probability;
     labels: what to print for tokens side by side; actual_label: what to print for it instead of its
@@ -99,10 +99,10 @@ def ranked(
     if actual is not None and actual[0] not in ids:
         shown.append(actual)
     printed = labels([number for number, _ in shown])
-    found = [Choice(label, probability, actual is not None and number == actual[0])
+    found = [TokenChoice(label, probability, actual is not None and number == actual[0])
              for label, (number, probability) in zip(printed, shown, strict=True)]  # fmt: skip
     return [
-        Choice(f"{one.label} → {actual_label}", one.probability, True)
+        TokenChoice(f"{one.label} → {actual_label}", one.probability, True)
         if one.is_actual and actual_label
         else one
         for one in found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...data.batches.encoded import Encoded, collate
 from ...data.example import Example
 from ...errors import UsageError
-from ...tasks.spans import Found, trimmed
+from ...tasks.spans import WindowAnswers, trimmed
 from ..html import Language, Picture, in_words
 from .bars import escaped
 
@@ -105,7 +105,7 @@ def view(
         task.encode(example, tokenizers, labels, "use", None),
         next(model.parameters()).device,
     )
-    raw: list[Found] = []
+    raw: list[WindowAnswers] = []
     for one in windows:  # one at a time: a picture is of one text
         raw += task.answer(model, head, collate([one]).to(device), settings, tokenizers)
     prediction = task.read(raw, example, tokenizers)

@@ -30,7 +30,7 @@ from .recurrence import TimeMajor, attend_recur, gate, recur, take
 from .state import RecurrentState
 
 
-class Cell(nn.Module):
+class GRUCell(nn.Module):
     """Weights of one gated recurrent unit; rows of every matrix stand in the order reset, update,
     new.
     """
@@ -41,13 +41,13 @@ class Cell(nn.Module):
         self.recurrent = Linear(width, 3 * width, bias=False)
 
 
-class Encoder(nn.Module):
+class RecurrentEncoder(nn.Module):
     """Two readers, one from each end (2015, appendix A.2.1)."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
-        self.forward_cell = Cell(inputs, width)
-        self.backward_cell = Cell(inputs, width)
+        self.forward_cell = GRUCell(inputs, width)
+        self.backward_cell = GRUCell(inputs, width)
 
     def forward(self, x: Tensor, rows: PackedLayout) -> Tensor:
         """Packed (N, inputs) -> packed (N, 2W) fp32: the state after reading up to each token from
@@ -82,7 +82,7 @@ class AdditiveAttention(nn.Module):
         return torch.softmax(scores if bias is None else scores + bias, -1)
 
 
-class Decoder(nn.Module):
+class RecurrentDecoder(nn.Module):
     """One GRU fed with the previous token and a context, and a maxout readout (2015, appendix
     A.2.2).
     """
@@ -91,7 +91,7 @@ class Decoder(nn.Module):
         super().__init__()
         width = config.width
         self.initial = Linear(width, width)
-        self.cell = Cell(config.embedding_width, width)
+        self.cell = GRUCell(config.embedding_width, width)
         self.context = Linear(2 * width, 3 * width, bias=False)
         self.attention = (
             AdditiveAttention(width, 2 * width, config.attention_width)
@@ -178,8 +178,8 @@ class RecurrentTranslator(nn.Module):
         self.source_embedding = (
             None if separate is None else TokenEmbedding(separate, config.embedding_width)
         )
-        self.encoder = Encoder(config.embedding_width, config.width)
-        self.decoder = Decoder(config)
+        self.encoder = RecurrentEncoder(config.embedding_width, config.width)
+        self.decoder = RecurrentDecoder(config)
         self.output = Linear(config.readout_width, config.vocabulary_size)
         self.precision = torch.float32
         self.rng = DropoutRng()
