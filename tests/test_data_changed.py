@@ -19,7 +19,7 @@ from triptych.errors import RunError, UsageError
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run
 from triptych.setup.stages import Prepared, prepare
-from triptych.training.resuming import DATA, marks_of
+from triptych.training.resuming import DATA, fingerprints_of
 
 TOY = """
 [task]
@@ -154,7 +154,7 @@ def test_marks_are_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(b"a\tb\n")
     (tmp_path / "a.tsv.gz").write_bytes(gzip.compress(b"a\tb\n", 1))
     files = [DataTable(train=str(tmp_path / name)) for name in ("a.tsv", "a.tsv.gz")]
-    plain, packed = (marks_of(table, {"train": [], "validation": []}) for table in files)
+    plain, packed = (fingerprints_of(table, {"train": [], "validation": []}) for table in files)
     assert list(plain["train"].values()) == list(packed["train"].values())
     assert plain["validation"] == {}
 
@@ -167,7 +167,8 @@ def test_a_set_is_known_by_its_examples_without_their_places() -> None:
         Example(text="good", label="no"),
     ]
     marks = [
-        marks_of(table, {"train": [text], "validation": []})["train"]["sst2"] for text in texts
+        fingerprints_of(table, {"train": [text], "validation": []})["train"]["sst2"]
+        for text in texts
     ]
     assert marks[0] == marks[1] != marks[2] and marks[0]["examples"] == 1
 
@@ -175,7 +176,7 @@ def test_a_set_is_known_by_its_examples_without_their_places() -> None:
 def test_marks_cost_little(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"x" * 20_000_000)
     began = time.process_time()
-    marks_of(DataTable(train=str(tmp_path / "a.txt")), {"train": [], "validation": []})
+    fingerprints_of(DataTable(train=str(tmp_path / "a.txt")), {"train": [], "validation": []})
     assert time.process_time() - began < 0.5  # a second for 100 MB would be 0.2
 
 

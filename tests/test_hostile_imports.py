@@ -23,8 +23,8 @@ from triptych.inference.loading import load
 from triptych.runs.run import Run
 from triptych.runs.sizes import (
     _group_limits,
+    available_memory,
     bytes_needed,
-    memory_at_hand,
     parameter_count,
     refuse_too_large,
 )
@@ -284,7 +284,7 @@ def test_the_bound_is_arithmetic() -> None:
         ),
     ):
         refuse_too_large(small, 16, 4096, needed - 1)
-    assert 0 < (memory_at_hand() or 1) < 1 << 60
+    assert 0 < (available_memory() or 1) < 1 << 60
 
 
 def test_the_memory_of_a_control_group_is_heeded(tmp_path: Path) -> None:

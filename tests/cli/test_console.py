@@ -19,7 +19,7 @@ import pytest
 
 import triptych.cli
 from triptych.cli import chat, console
-from triptych.cli.main import run, said
+from triptych.cli.main import message_of, run
 from triptych.cli.predict import one_line, print_as_written
 from triptych.inference.predictor import Predictor
 
@@ -234,7 +234,7 @@ def test_the_advice_where_memory_ends_fits_the_verb(verb: str, there: str, not_t
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
     ):
-        sentence = said(error, verb)
+        sentence = message_of(error, verb)
         assert sentence.startswith("triptych: ") and there in sentence and not_there not in sentence
 
 

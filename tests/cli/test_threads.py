@@ -87,7 +87,7 @@ def test_who_waits_sleeps_where_others_run(surroundings: pytest.MonkeyPatch) -> 
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE" and "GOMP_SPINCOUNT" not in os.environ
     surroundings.setattr(torch, "get_num_threads", lambda: 2)
     assert (
-        threads.said()[0]
+        threads.thread_notes()[0]
         == "Threads: 2 (--threads 2); they wait asleep, because other programs run."
     )
     surroundings.delenv("OMP_WAIT_POLICY")
@@ -126,13 +126,13 @@ def test_the_number_given_computes_and_is_said(surroundings: pytest.MonkeyPatch)
     threads.settle("3")
     # the flag goes before the environment
     assert [os.environ[name] for name in POOLS] == ["3", "3", "3"]
-    assert threads.said()[0] == "Threads: 3 (--threads 3)."
+    assert threads.thread_notes()[0] == "Threads: 3 (--threads 3)."
     surroundings.setenv("TRIPTYCH_THREADS", "2")
     threads.settle()
-    assert threads.said()[0] == "Threads: 2 (TRIPTYCH_THREADS=2)."
+    assert threads.thread_notes()[0] == "Threads: 2 (TRIPTYCH_THREADS=2)."
     surroundings.delenv("TRIPTYCH_THREADS")
     threads.settle()
-    assert threads.said()[0] == "Threads: 2 (OMP_NUM_THREADS=2)."
+    assert threads.thread_notes()[0] == "Threads: 2 (OMP_NUM_THREADS=2)."
 
 
 def test_that_others_keep_the_machine_busy_is_said(surroundings: pytest.MonkeyPatch) -> None:
@@ -143,12 +143,12 @@ def test_that_others_keep_the_machine_busy_is_said(surroundings: pytest.MonkeyPa
     surroundings.setattr(threads, "_counters", lambda: counters["now"])
     threads.settle()
     counters["now"] = (110.0, 516.0, 36.0)  # in ten seconds 16 of all, 6 of them ours
-    assert threads.said()[1] == (
+    assert threads.thread_notes()[1] == (
         "Other programs keep 1.0 of 4 cores busy: it takes longer than on a quiet machine; "
         "--threads 3 may be faster."
     )
     counters["now"] = (110.0, 507.0, 36.0)
-    assert len(threads.said()) == 1
+    assert len(threads.thread_notes()) == 1
     counters["now"] = (100.1, 500.1, 30.0)  # too short a time to tell
     assert threads.others((100.0, 500.0, 30.0)) is None
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from toy_tasks import LABELS, QUESTION, SPEECH, TEXT, VALUES, example, predictor
 
-from triptych.cli.inspect import LOOKS, look_of
+from triptych.cli.inspect import LOOKS, view_of
 from triptych.cli.inspect_shown import Options, Shown
 from triptych.data.tokenizers.sides import Tokenizers
 from triptych.errors import UsageError
@@ -22,7 +22,7 @@ from triptych.inspection import html
 def look(run: Predictor, text: str | None = None, kinds: str = "cross") -> Shown:
     passage = TEXT if run.task.name == "question-answering" else None
     given = example(run)
-    return look_of(run)(
+    return view_of(run)(
         run, text or given.question or given.text or "", Options(passage=passage, kinds=(kinds,))
     )
 

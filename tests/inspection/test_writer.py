@@ -17,7 +17,7 @@ import pytest
 import torch
 from toy_writer import TEXT, predictor
 
-from triptych.cli.inspect import look_of, writing
+from triptych.cli.inspect import view_of, writing
 from triptych.cli.inspect_shown import Options
 from triptych.data.example import Example
 from triptych.errors import UsageError
@@ -145,7 +145,7 @@ def test_what_is_not_shown_is_said() -> None:
         writing(predictor(), "", Options(target=""))
     with pytest.raises(UsageError, match="has a text alone"):
         writing(predictor(), "a", Options(to="de"))
-    assert look_of(toy) is writing and toy.task.name == "language-modelling"
+    assert view_of(toy) is writing and toy.task.name == "language-modelling"
 
 
 def test_an_end_that_was_written_counts() -> None:

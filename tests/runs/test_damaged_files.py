@@ -26,7 +26,7 @@ from triptych.runs.files import checked_labels, lacking_labels
 from triptych.runs.run import Run
 from triptych.tasks.turns import ChatTemplate
 from triptych.training.checkpoint import LoopState, restore
-from triptych.training.resuming import marks_of, refuse_other_data, remember
+from triptych.training.resuming import fingerprints_of, refuse_other_data, remember
 
 STATE = {
     "version": 1,
@@ -231,7 +231,7 @@ def test_a_mark_of_data_without_content_differs(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one")
     table = DataTable(train=str(tmp_path / "a.txt"))
     run = Run.create(tmp_path / "run")
-    marks = marks_of(table, {"train": [], "validation": []})
+    marks = fingerprints_of(table, {"train": [], "validation": []})
     remember(run, marks, [])
     refuse_other_data(run, marks, False, print)
     run.write_json("data.json", {"train": {"a": {}}})

@@ -91,9 +91,9 @@ def test_configs_of_another_shape(run: Run, change: dict[str, Any], said: str) -
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(Exception, match=said) as caught:
         load(run.path)
-    assert main.said(caught.value).startswith(
+    assert main.message_of(caught.value).startswith(
         "triptych: "
-    ) and "error of triptych itself" not in main.said(caught.value)
+    ) and "error of triptych itself" not in main.message_of(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from toy_training import loss, make_job
 
 from triptych.errors import RunError, TrainingError, UsageError
 from triptych.runs.run import Run, read_tensors
-from triptych.runs.storage import mark
+from triptych.runs.storage import fingerprint
 from triptych.training import guards, trainer
 from triptych.training.job import Job, Progress
 from triptych.training.trainer import train
@@ -417,7 +417,7 @@ def test_ties_after_a_resumption(tmp_path: Path) -> None:
                 del values["loop"]["best_loss"], values["data"]
                 state.write_text(json.dumps(values))
                 marks = json.loads((state.parent / "COMPLETE").read_text())
-                marks["state.json"] = mark(state)
+                marks["state.json"] = fingerprint(state)
                 (state.parent / "COMPLETE").write_text(json.dumps(marks))
         assert [progress.step for progress in told if progress.best] == ([] if forgets else [30])
 

@@ -116,7 +116,7 @@ def _search(
             put(
                 json.dumps(_json(line, hits, unseen[-1]), ensure_ascii=False)
                 if jsonl
-                else _said(hits, folder)
+                else _summary(hits, folder)
             )
             missed += [
                 f"{'text ' if questions else 'stdin:'}{number} ({unseen[-1]:,} tokens)"
@@ -137,7 +137,7 @@ def _json(question: str, hits: list[Hit], unseen: int) -> dict[str, Any]:
     }
 
 
-def _said(hits: list[Hit], folder: Path) -> str:
+def _summary(hits: list[Hit], folder: Path) -> str:
     """The answer, its place, and the words around it, between tabs."""
     if not hits:
         return "\t\t"

@@ -94,17 +94,17 @@ class ChatSession:
         A turn that gets no answer, or that cannot be read, is forgotten.
         """
         self.messages.append({"role": "user", "content": text})
-        said = ""
+        reply = ""
         try:
             for piece in self._pieces():
-                said += piece
+                reply += piece
                 show(piece)
         finally:
-            if said.strip():
-                self.messages.append({"role": "assistant", "content": said.strip()})
+            if reply.strip():
+                self.messages.append({"role": "assistant", "content": reply.strip()})
             else:
                 self.messages.pop()
-        return said
+        return reply
 
     def _pieces(self) -> Iterator[str]:
         """Whole where the answer is chosen among several, else as it is written."""
@@ -173,6 +173,6 @@ def on_pipe(conversation: ChatSession) -> int:
         if text == RESET:
             conversation.reset()
         else:
-            said = conversation.say(text, lambda piece: None) if text else ""
-            put(" ".join(said.split("\n")).strip(), flush=True)
+            reply = conversation.say(text, lambda piece: None) if text else ""
+            put(" ".join(reply.split("\n")).strip(), flush=True)
     return 0

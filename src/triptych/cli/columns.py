@@ -49,10 +49,10 @@ def line_of(columns: Mapping[str, str | int] | None) -> str:
     """The recipe's line `columns = {...}`; nothing where there are none."""
     if not columns:
         return ""
-    said = ", ".join(
+    mapping = ", ".join(
         f"{field} = {json.dumps(str(name), ensure_ascii=False)}" for field, name in columns.items()
     )
-    return f"columns = {{{said}}}\n"
+    return f"columns = {{{mapping}}}\n"
 
 
 def settled(
@@ -141,30 +141,30 @@ def asked(
 
 def _ask(question: str, answers: Mapping[str, bool]) -> bool:
     while True:
-        said = _answer(question).casefold()
-        if said in answers:
-            return answers[said]
+        reply = _answer(question).casefold()
+        if reply in answers:
+            return answers[reply]
 
 
 def _ask_column(need: str, form: Format) -> int:
     """The number of a column, from 1, given as a number or by name."""
     count = len(form.first)
     while True:
-        said = _answer(f"Which column is {PARTS.get(need, need)}? [1-{count} or its name] ")
-        if said.isdecimal() and 1 <= int(said) <= count:
-            return int(said)
-        if said in form.first:
-            return form.first.index(said) + 1
+        reply = _answer(f"Which column is {PARTS.get(need, need)}? [1-{count} or its name] ")
+        if reply.isdecimal() and 1 <= int(reply) <= count:
+            return int(reply)
+        if reply in form.first:
+            return form.first.index(reply) + 1
 
 
 def _answer(question: str) -> str:
-    said = ask(question)
-    if said is None:
+    reply = ask(question)
+    if reply is None:
         raise UsageError(
             "The question was not answered. Name the columns with --columns, for example "
             "--columns source=2,target=3."
         )
-    return said
+    return reply
 
 
 def shown(form: Format, lines: list[str], needs: Sequence[str], choice: ColumnChoice | None) -> str:

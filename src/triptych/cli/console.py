@@ -90,8 +90,8 @@ def talk(*lines: str) -> None:
 def ask(question: str) -> str | None:
     """Ask on stderr. Returns the line of stdin that answers, None where there is no more."""
     print(shown(question, sys.stderr), end="", file=sys.stderr, flush=True)
-    said = sys.stdin.readline()
-    return said.strip() if said else None
+    line = sys.stdin.readline()
+    return line.strip() if line else None
 
 
 def remember(arguments: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from ..errors import DataError, UsageError
 from .console import field, put, table, talk
 from .predict import Precision, decoding_changes, load_run
 from .prompting import UNJUDGED, JudgementOutput, Judging, judge_run, write_answers
-from .threads import said
+from .threads import thread_notes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def evaluate(
     how = f" with {settings.beams} beams" if settings.beams > 1 and not by_losses else ""
     talk(
         f"{'Scoring' if by_losses else 'Answering'} {len(examples):,} examples of {name}{how}. "
-        f"{' '.join(said())}"
+        f"{' '.join(thread_notes())}"
     )
     began = time.monotonic()
     evaluation = predictor.evaluate(examples, settings)

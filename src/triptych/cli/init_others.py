@@ -173,7 +173,7 @@ def forecast(
 
 def _texts(example: Example) -> list[str]:
     """What is learnt from."""
-    said = [one["content"] for one in example.messages or ()]
+    contents = [one["content"] for one in example.messages or ()]
     return [
         text
         for text in (
@@ -182,7 +182,7 @@ def _texts(example: Example) -> list[str]:
             example.passage,
             example.source,
             example.target,
-            *said,
+            *contents,
         )
         if text
     ]

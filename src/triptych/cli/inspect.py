@@ -90,7 +90,7 @@ def inspect(
         words=words,
         decoding=decoding_changes(overrides),
     )
-    shown = look_of(predictor)(predictor, text, options)
+    shown = view_of(predictor)(predictor, text, options)
     put(one_line(predictor, shown.answer))
     if html is not None:
         write(html, shown.traces, shown.pictures, title=shown.title, language=language)
@@ -104,7 +104,7 @@ def inspect(
     return 0
 
 
-def look_of(predictor: Predictor) -> Callable[[Predictor, str, Options], Shown]:
+def view_of(predictor: Predictor) -> Callable[[Predictor, str, Options], Shown]:
     """By the task, else by the stacks of the model."""
     only_writes = (
         getattr(predictor.model.config, "encoder", None) is None
@@ -302,15 +302,15 @@ def _encoder(
         example, options.target, answer=answer, windows=range(1, MOST_WINDOWS + 1)
     )
     found = traces[0].attribution
-    said = "Attention a token receives, last layer, mean over heads"
+    summary = "Attention a token receives, last layer, mean over heads"
     if found is None:
-        said += ". It is not proof of a cause."
+        summary += ". It is not proof of a cause."
     else:
-        said += (
+        summary += (
             f"; gradient x input of {ATTRIBUTED[found.kind].format(of=found.of)}. Neither is "
             "proof of a cause."
         )
-    note = f"{said} All layers and heads: --html FILE."
+    note = f"{summary} All layers and heads: --html FILE."
     return Shown(
         answer=prediction.text, rows=_received(traces[0]), note=note, traces=traces
     ), prediction

@@ -49,7 +49,7 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
         predictor.tokenizers.target,
         predictor.task.options["context"],
     )
-    ids += _said(predictor, options.target) if talks and options.target else []
+    ids += _answer_ids(predictor, options.target) if talks and options.target else []
     if forced and ids == [tokenizer.begin_id]:
         raise UsageError("There is nothing to look at: text and --target are empty.")
     prediction = None if forced else next(iter(predictor.answer([example], settings)))
@@ -83,7 +83,7 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
     )
 
 
-def _said(predictor: Predictor, answer: str) -> list[int]:
+def _answer_ids(predictor: Predictor, answer: str) -> list[int]:
     """The tokens of an answer as the assistant's turn, which begins where the prompt of a
     conversation ends.
     """
@@ -163,7 +163,7 @@ def _rows(traces: list[Trace]) -> list[list[str]]:
 
 def _note(trace: Trace, unread: int, has_tree: bool) -> str:
     assert trace.expected is not None, "a trace of what writes has it"
-    said = []
+    parts = []
     for name, total in (
         ("The text", trace.expected.given),
         ("What was written", trace.expected.own),
@@ -178,17 +178,17 @@ def _note(trace: Trace, unread: int, has_tree: bool) -> str:
             figures += (
                 [f"perplexity {total.perplexity:.2f}"] if total.perplexity is not None else []
             )
-            said.append(f"{name}: {', '.join(figures)}.")
+            parts.append(f"{name}: {', '.join(figures)}.")
     if trace.window[1] > 1:
-        said.append(
+        parts.append(
             f"The text is read in {trace.window[1]} windows, each without what stands before it."
         )
     if "not_shown" in trace.notes:
-        said.append("What was written does not fit the context with the text and is not shown.")
+        parts.append("What was written does not fit the context with the text and is not shown.")
     if unread:
-        said.append(
+        parts.append(
             f"Before it wrote, the model read only the end of the text: {unread:,} tokens were "
             "dropped."
         )
     more = " and the beam tree" if has_tree else ""
-    return " ".join([*said, f"Attention, next tokens{more}: --html FILE."])
+    return " ".join([*parts, f"Attention, next tokens{more}: --html FILE."])

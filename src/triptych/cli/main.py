@@ -140,7 +140,7 @@ def run(arguments: list[str]) -> int:
     except BaseException as error:
         if debug or not is_failure(error):
             raise
-        talk(said(error, next((one for one in arguments if not one.startswith("-")), "")))
+        talk(message_of(error, next((one for one in arguments if not one.startswith("-")), "")))
         return (
             error.exit_code
             if isinstance(error, TriptychError)
@@ -170,7 +170,7 @@ def _open_closed() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # to the end of the process
 
 
-def said(error: BaseException, verb: str = "") -> str:
+def message_of(error: BaseException, verb: str = "") -> str:
     """Say what went wrong in one sentence, and the way out of it, which differs from verb to
     verb.
     """

@@ -128,7 +128,7 @@ def translate_subtitles(
         talk(f"triptych: {problem} It is left as it was.")
     tall = [name for name, cue, before in zip(names, result.cues, subtitles.cues, strict=True)
             if len(cue.lines) > max(MOST_LINES, len(before.lines))]  # fmt: skip
-    for said, cues in (
+    for message, cues in (
         ("More than two lines are needed for cue", tall),
         ("Not all was seen of cue", [names[place] for place in unseen]),
         (
@@ -137,7 +137,7 @@ def translate_subtitles(
         ),
     ):
         if cues:
-            talk(f"{said} {some(cues)}.")
+            talk(f"{message} {some(cues)}.")
     tell_drafts(predictor)
     return int(bool(problems))
 

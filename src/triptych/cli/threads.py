@@ -90,7 +90,7 @@ def settle(given: str | None = None) -> None:
     settled = Settled(why, sleeps, _counters())
 
 
-def said() -> list[str]:
+def thread_notes() -> list[str]:
     """The number of threads and why; and that others keep the machine busy, where they do. Loads
     torch.
     """

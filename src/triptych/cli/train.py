@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from .columns import parsed
 from .console import Display, field, put, talk
-from .threads import said
+from .threads import thread_notes
 
 if TYPE_CHECKING:
     from ..setup.stages import Prepared
@@ -70,14 +70,14 @@ def train(
     prepared = prepare(
         loaded, folder, resume=resume, dry=dry_run, report=talk, data_changed=data_changed
     )
-    if prepared.leads:
-        for line in [*prepared.describe(), *said()]:
+    if prepared.is_main:
+        for line in [*prepared.describe(), *thread_notes()]:
             talk(line)
     if dry_run:
         talk("Dry run: nothing was trained and nothing written.")
         return 0
     code = _watched(prepared, loaded.training)
-    if code == 0 and prepared.leads:
+    if code == 0 and prepared.is_main:
         put(field(folder))
     return code
 
@@ -92,10 +92,10 @@ def _watched(prepared: Prepared, training: TrainingSettings) -> int:
         with stoppable(), contextlib.closing(prepared.train()) as course, display:
             for progress in course:
                 event = progress.event
-                if prepared.leads:
+                if prepared.is_main:
                     display.show(progress)
     except (KeyboardInterrupt, SystemExit) as stop:
-        if prepared.leads and event != "interrupted":
+        if prepared.is_main and event != "interrupted":
             talk(_stopped(prepared.job))
         return 130 if isinstance(stop, KeyboardInterrupt) else 143
     return 0

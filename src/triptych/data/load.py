@@ -182,9 +182,9 @@ def fitting(data: DataTable, names: Sequence[str], report: Notify | None = None)
     ):
         return data
     if report is not None:
-        said = ", ".join(f"{need}={name}" for need, name in wanted.items())
+        listed = ", ".join(f"{need}={name}" for need, name in wanted.items())
         report(
-            f"{', '.join(names)}: the columns of the run ({said}) are not there; they are found "
+            f"{', '.join(names)}: the columns of the run ({listed}) are not there; they are found "
             "as in any file."
         )
     return replace(data, columns=None)

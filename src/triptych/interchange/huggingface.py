@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, brief
-from ..runs.storage import mark, parsed, read_tensors, write_file, write_tensors, writing
+from ..runs.storage import fingerprint, parsed, read_tensors, write_file, write_tensors, writing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +71,7 @@ class Folder:
                 f"{self.path / INDEX} does not fit its files: {'; '.join(problems)}. Copy the "
                 "whole folder."
             )
-        return tensors, {path.name: mark(path) for path in self.weights}
+        return tensors, {path.name: fingerprint(path) for path in self.weights}
 
 
 def is_folder(path: str | Path) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
 from ..model.config import ModelConfig, StackConfig
-from ..runs.storage import mark
+from ..runs.storage import fingerprint
 from . import llama
 from .name_map import Ignore, NameMap, Rename, Rule
 
@@ -96,7 +96,7 @@ def read_folder(path: str | Path) -> LlamaFile:
         )
     config, tensors = _read_model(models[0])
     pieces, scores = _read_tokenizer(tokenizers[0], config.vocabulary_size)
-    files = {one.name: mark(one) for one in (models[0], tokenizers[0])}
+    files = {one.name: fingerprint(one) for one in (models[0], tokenizers[0])}
     return LlamaFile(
         path=path, config=config, tensors=tensors, pieces=pieces, scores=scores, files=files
     )
@@ -168,9 +168,9 @@ def _sizes(path: Path, header: tuple[int, ...]) -> tuple[ModelConfig, dict[str, 
     shared, vocabulary = vocabulary > 0, abs(vocabulary)
     fits = min(width, inner, layers, heads, key_heads, vocabulary, context) > 0
     if not fits or width % (2 * heads) or heads % key_heads:
-        said = ", ".join(f"{name} {value}" for name, value in zip(FIELDS, header, strict=True))
+        listed = ", ".join(f"{name} {value}" for name, value in zip(FIELDS, header, strict=True))
         raise RunError(
-            f"{path} is no model of the format of llama2.c: by its header it has {said}."
+            f"{path} is no model of the format of llama2.c: by its header it has {listed}."
         )
     head = width // heads
     keys = key_heads * head

@@ -91,8 +91,8 @@ def with_depth(
     found = sizes(
         model["depth"], model.get("preset") or below["model"]["preset"], batches.get("batch_tokens")
     )
-    said = {key: model.pop(key) for key in found["decoder"] if key in model}
-    model["decoder"] = {**found["decoder"], **said, **model.get("decoder", {})}
+    dials = {key: model.pop(key) for key in found["decoder"] if key in model}
+    model["decoder"] = {**found["decoder"], **dials, **model.get("decoder", {})}
     tables = {name: {**found[name], **level.get(name, {})} for name in ("batches", "training")}
     return {**level, **tables, "model": model}
 
@@ -119,9 +119,9 @@ def describe(
         f"{key} {now[table].get(key)}" for table, key, value in keys if now[table].get(key) != value
     ]
     tokens = TOKENS_A_PARAMETER * parameters
-    said = f"; said otherwise: {', '.join(other)}" if other else ""
+    note = f"; said otherwise: {', '.join(other)}" if other else ""
     return [
-        f"model.depth {depth} sets {', '.join(follow) or 'nothing'}{said}.",
+        f"model.depth {depth} sets {', '.join(follow) or 'nothing'}{note}.",
         (
             f"Compute is spent best on about {tokens:,} tokens, 20 for each of {parameters:,} "
             f"parameters (Hoffmann et al. 2022): {-(-tokens // step_tokens):,} steps of "

@@ -92,9 +92,9 @@ def merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         "model", {}
     ).get("preset"):
         values = {**values, "model": {}}  # dials of one preset mean nothing for another
-    said = given.get("model", {})
+    stated = given.get("model", {})
     model = {
-        key: {dial: one for dial, one in value.items() if dial not in said}
+        key: {dial: one for dial, one in value.items() if dial not in stated}
         if isinstance(value, dict)
         else value
         for key, value in values.get("model", {}).items()
@@ -120,18 +120,18 @@ def _other_source(values: dict[str, Any], given: dict[str, Any]) -> dict[str, An
                 f"data.set = {data['set']!r} and data.train both say what to learn from. Remove "
                 "one or the other."
             )
-    data, said = values.get("data", {}), given.get("data", {})
+    data, stated = values.get("data", {}), given.get("data", {})
     # the columns given last are all of them
-    if said.get("columns") is not None or said.get("fields") is not None:
+    if stated.get("columns") is not None or stated.get("fields") is not None:
         data = {key: value for key, value in data.items() if key not in ("columns", "fields")}
         values = {**values, "data": data}
-    if said.get("train") is not None and data.get("set") is not None:
+    if stated.get("train") is not None and data.get("set") is not None:
         of_the_set = ("set", "script", "fold", "leaks")
         return {
             **values,
             "data": {key: value for key, value in data.items() if key not in of_the_set},
         }
-    if said.get("set") is not None and data.get("train") is not None:
+    if stated.get("set") is not None and data.get("train") is not None:
         files = ("train", "validation", "test", "fields", "columns")
         return {**values, "data": {key: value for key, value in data.items() if key not in files}}
     return values

@@ -34,8 +34,8 @@ from .files import (
 )
 from .storage import (
     alone,
+    fingerprint,
     flush,
-    mark,
     parsed,
     read_tensors,
     replace_folder,
@@ -334,7 +334,7 @@ class Run:
                     if values:
                         save_tensors(aside / name, values)
                 (aside / STATE).write_text(json.dumps(state))
-                marks = {path.name: mark(path) for path in sorted(aside.iterdir())}
+                marks = {path.name: fingerprint(path) for path in sorted(aside.iterdir())}
                 for path in aside.iterdir():
                     flush(path)
                 (aside / COMPLETE).write_text(json.dumps(marks, indent=1))
@@ -386,7 +386,7 @@ class Checkpoint:
                     return f"{path} is missing"
                 if path.stat().st_size != wanted["bytes"]:
                     return f"{path} has {path.stat().st_size} bytes instead of {wanted['bytes']}"
-                if mark(path) != wanted:
+                if fingerprint(path) != wanted:
                     return f"{path} does not have its SHA-256"
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             return f"{self.path / COMPLETE} cannot be used ({error})"

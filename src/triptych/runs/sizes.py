@@ -76,7 +76,7 @@ def refuse_unlike(config: AnyConfig, where: str | Path, weights: Sequence[Path])
         sum(map(_product, shapes)),
         parameter_count(config),
         layer_count(config),
-        memory_at_hand(),
+        available_memory(),
     )
     names = " and ".join(path.name for path in weights[:2]) + (
         f" and {len(weights) - 2:,} more" if len(weights) > 2 else ""
@@ -113,7 +113,7 @@ def refuse_too_large(
         tokens: Of a micro-batch.
         free: Bytes of the device; None: of this machine.
     """
-    free = memory_at_hand() if free is None else free
+    free = available_memory() if free is None else free
     needed = bytes_needed(config, a_weight, tokens)
     if free is not None and needed > free:
         raise UsageError(
@@ -124,7 +124,7 @@ def refuse_too_large(
         )
 
 
-def memory_at_hand() -> int | None:
+def available_memory() -> int | None:
     """Return the bytes that this process may still take, swap included; None where the system does
     not tell.
 

@@ -39,9 +39,9 @@ from ..training import streamed
 from ..training.distributed import world
 from ..training.job import Job, Progress
 from ..training.resuming import (
-    Marks,
+    Fingerprints,
     digests_of,
-    marks_of,
+    fingerprints_of,
     refuse_other_data,
     refuse_other_recipe,
     remember,
@@ -52,7 +52,7 @@ from ..training.transfer import (
     refuse_other_reference,
     shape_from,
     start_from,
-    taught,
+    with_distillation,
     with_teacher,
 )
 from .summary import describe, facts, refuse_oversized
@@ -74,9 +74,9 @@ class Prepared:
     examples: Sequence[Example]  # of a streamed set only their places
     validation: list[Example]
     encoded: list[list[Encoded]] = field(repr=False)  # none of a streamed set
-    leads: bool = True
+    is_main: bool = True
     resumed: bool = False  # the run folder holds a recipe already
-    marks: Marks = field(default_factory=dict)  # by what the data is known again
+    fingerprints: Fingerprints = field(default_factory=dict)  # by what the data is known again
 
     def describe(self) -> list[str]:
         """Model size, estimated memory and the first batch decoded, a line each."""
@@ -87,17 +87,17 @@ class Prepared:
 
     def train(self) -> Generator[Progress, None, None]:
         """Train, yielding progress; a finished run gets its MODEL_CARD.md."""
-        recipe = self.recipe.to_toml() if self.resumed and self.leads else None
+        recipe = self.recipe.to_toml() if self.resumed and self.is_main else None
         with contextlib.closing(train(self.job)) as course:  # however this ends, it saves then
             for progress in course:
                 if recipe is not None:  # only now is it known that the checkpoint goes on with it
                     self.job.run.write_recipe(recipe)
-                    remember(self.job.run, self.marks, self.examples)
+                    remember(self.job.run, self.fingerprints, self.examples)
                     recipe = None
-                if progress.event == "finished" and self.leads:
-                    said = self._calibrate()
-                    if said:
-                        yield dataclasses.replace(progress, event="notice", message=said)
+                if progress.event == "finished" and self.is_main:
+                    note = self._calibrate()
+                    if note:
+                        yield dataclasses.replace(progress, event="notice", message=note)
                     self.job.run.write_card(model_card(facts(self, progress)))
                 yield progress
 
@@ -119,9 +119,9 @@ class Prepared:
             for places in length_batches(encoded, CALIBRATION_TOKENS)
         ]
         with torch.no_grad():
-            said = task.calibrate(job.model, job.head, batches)
+            note = task.calibrate(job.model, job.head, batches)
         job.run.write_model(weights_of(job.model, job.head))
-        return said
+        return note
 
 
 def prepare(
@@ -141,15 +141,15 @@ def prepare(
     _check(recipe, resume, data_changed)
     processes, out = world(), Path(out)
     processes.refuse_fewer(recipe.batches.accumulate)
-    tell = report if report is not None and processes.leads else (lambda message: None)
-    if not dry and processes.leads and out.is_dir():
+    tell = report if report is not None and processes.is_main else (lambda message: None)
+    if not dry and processes.is_main and out.is_dir():
         _refuse_held(out, resume)
     recipe = dataclasses.replace(
         recipe, data=resolved(recipe.data, recipe.build_task().encode_ids is not None)
     )
     before = Run(out) if resume and (out / "config.json").is_file() else None
     if before is not None:
-        recipe = _without_drawing(recipe, before, tell)
+        recipe = _without_bpe_dropout(recipe, before, tell)
         refuse_other_recipe(before, Recipe.load(before.path).to_values(), recipe.to_values())
     elif resume:
         tell(f"There is nothing to resume in {out}; training starts anew.")
@@ -160,7 +160,7 @@ def prepare(
             "model.start (--model.start RUN)."
         )
     origin = before or (open_origin(recipe.model.start, task.name) if recipe.model.start else None)
-    recipe = recipe if before is not None else _without_drawing(recipe, origin, tell)
+    recipe = recipe if before is not None else _without_bpe_dropout(recipe, origin, tell)
     corpus = Corpus(recipe.data, tell) if recipe.data.stream else None
     if corpus is None:
         examples, validation = (
@@ -171,7 +171,7 @@ def prepare(
         examples, validation = streamed.begin(
             recipe.data, corpus, None if dry else origin, task, tell
         )
-    marks = marks_of(recipe.data, {"train": examples, "validation": validation})
+    marks = fingerprints_of(recipe.data, {"train": examples, "validation": validation})
     refuse_other_data(before, marks, data_changed, tell)
     validation = evenly_spaced(validation, recipe.validation.examples)
     labels = _labels(task, examples, origin, before)
@@ -202,8 +202,8 @@ def prepare(
         if validation
         else None
     )
-    run = Run.create(out, resume) if not dry and processes.leads else Run(out)
-    if not dry and processes.leads and before is None:
+    run = Run.create(out, resume) if not dry and processes.is_main else Run(out)
+    if not dry and processes.is_main and before is None:
         remember(run, marks, examples)
         _write(run, recipe, task, labels, tokenizers, config)
     job = Job(
@@ -229,9 +229,9 @@ def prepare(
         examples=examples,
         validation=validation,
         encoded=encoded,
-        leads=processes.leads,
+        is_main=processes.is_main,
         resumed=before is not None,
-        marks=marks,
+        fingerprints=marks,
     )
 
 
@@ -397,7 +397,7 @@ def _encoder(
 # Tokenizers and model -----------------------------------------------------------------------------
 
 
-def _without_drawing(recipe: Recipe, origin: Run | None, tell: Notify) -> Recipe:
+def _without_bpe_dropout(recipe: Recipe, origin: Run | None, tell: Notify) -> Recipe:
     """Without `batches.bpe_dropout` where the tokenizer comes from a model of another library,
     whose merges are its own affair.
     """
@@ -495,7 +495,7 @@ def _model(
     config = with_vocabulary(config, tokenizers)
     refuse_oversized(recipe, config)
     if recipe.training.teacher is not None:
-        task = taught(task, recipe.training, tokenizers, labels, config)
+        task = with_distillation(task, recipe.training, tokenizers, labels, config)
         tell(f"The teacher is {recipe.training.teacher}.")
     if task.with_teacher is not None:
         path = task.options.get("reference") or table.start or ""
@@ -570,9 +570,9 @@ def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
         if (stack := getattr(recipe.model.config(), side, None)) is not None
     }
     if recipe.model.start is None and recipe.tokenizer.shared and len(set(widths.values())) > 1:
-        said = " and ".join(f"model.{side}.width {width}" for side, width in widths.items())
+        listed = " and ".join(f"model.{side}.width {width}" for side, width in widths.items())
         raise UsageError(
-            f"{said} need a vocabulary each: give tokenizer.shared = false, or both one width."
+            f"{listed} need a vocabulary each: give tokenizer.shared = false, or both one width."
         )
     for name in ("batch_tokens", "batch_examples", "accumulate", "buffer"):
         value = getattr(recipe.batches, name)

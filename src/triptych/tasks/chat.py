@@ -160,8 +160,8 @@ def encode(
     if purpose == "train":
         windows = [encode_window(*window) for window in conversation.windows()]
         for last in windows[-1:]:
-            said = sum(len(turn.content) + 1 for turn in conversation.turns if turn.learnt)
-            last.unseen = said - sum(one.weight for one in windows)
+            learnt = sum(len(turn.content) + 1 for turn in conversation.turns if turn.learnt)
+            last.unseen = learnt - sum(one.weight for one in windows)
         return windows
     if (example.messages or [])[-1]["role"] != "user":
         raise DataError(

@@ -34,7 +34,7 @@ class Weights:
     cosine: float
 
 
-class Seen(NamedTuple):
+class HeadOutput(NamedTuple):
     """A head's output in training, with what the teacher is to see."""
 
     output: Any
@@ -52,13 +52,13 @@ def distilled(task: Task, teacher: Teacher, weights: Weights) -> Task:
         made.is_seen_whole = True  # all states are held against the teacher's
         made.register_forward_hook(
             lambda module, given, output: (
-                Seen(output, given[1], given[2]) if module.training else None
+                HeadOutput(output, given[1], given[2]) if module.training else None
             )
         )
         return made
 
     def loss(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
-        if not isinstance(output, Seen):
+        if not isinstance(output, HeadOutput):
             return task.loss(output, batch)
         return {**task.loss(output.output, batch), **_taught(output, batch, teacher, weights, task)}
 
@@ -66,7 +66,7 @@ def distilled(task: Task, teacher: Teacher, weights: Weights) -> Task:
 
 
 def _taught(
-    seen: Seen, batch: Batch, teacher: Teacher, weights: Weights, task: Task
+    seen: HeadOutput, batch: Batch, teacher: Teacher, weights: Weights, task: Task
 ) -> dict[str, tuple[Any, int, float]]:
     """soft: T^2 KL(teacher || student), a mean over targets; cosine_distance: 1 - cos of the last
     states, a mean over them.

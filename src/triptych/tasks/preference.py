@@ -143,8 +143,8 @@ def _answered(
     context: int,
 ) -> Encoded:
     """An answer after its prompt, which ends with the assistant's mark already."""
-    said = replace(example, messages=[{"role": "assistant", "content": text}])
-    (turn,) = chat.turned(said, tokenizers, labels, context).turns
+    reply = replace(example, messages=[{"role": "assistant", "content": text}])
+    (turn,) = chat.turned(reply, tokenizers, labels, context).turns
     ids, words = list(prompt), [NONE] * len(prompt)
     put(ids, words, replace(turn, lead=[], after=[]), tokenizers.target.end_id)
     found = chat.encode_window(ids[:context], words[:context])

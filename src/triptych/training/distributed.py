@@ -29,7 +29,7 @@ class World:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes files and validates."""
         return self.rank == 0
 
@@ -77,23 +77,23 @@ class World:
         """
         if self.size == 1:
             return seconds, asked
-        own = [seconds if self.leads else 0.0, *(float(asked == one) for one in STOPPING)]
+        own = [seconds if self.is_main else 0.0, *(float(asked == one) for one in STOPPING)]
         sums = torch.tensor(own, dtype=torch.float64)
         distributed.all_reduce(sums)
         clock, *counts = sums.tolist()
         signals = [one for one, count in zip(STOPPING, counts, strict=True) if count]
         return clock, signals[0] if signals else None
 
-    def tell(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """The first process's JSON value, everywhere."""
         if self.size == 1:
             return value
-        text = json.dumps(value).encode() if self.leads else b""
+        text = json.dumps(value).encode() if self.is_main else b""
         length = torch.tensor([len(text)], dtype=torch.int64)
         distributed.broadcast(length, 0)
         payload = (
             torch.frombuffer(bytearray(text), dtype=torch.uint8)
-            if self.leads
+            if self.is_main
             else torch.empty(int(length), dtype=torch.uint8)
         )
         distributed.broadcast(payload, 0)

@@ -30,8 +30,8 @@ HELD_OUT = "the texts held out of data.train"
 CHUNK_BYTES = 1 << 20
 CONTENT = tuple(field.name for field in dataclasses.fields(Example) if field.name != "place")
 
-Mark = dict[str, Any]  # by what a file or a set is known again
-Marks = dict[str, dict[str, Mark]]  # part -> name of the file or set
+Fingerprint = dict[str, Any]  # by what a file or a set is known again
+Fingerprints = dict[str, dict[str, Fingerprint]]  # part -> name of the file or set
 
 
 def refuse_other_recipe(run: Run, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -47,7 +47,7 @@ def refuse_other_recipe(run: Run, saved: Mapping[str, Any], now: Mapping[str, An
                 )
 
 
-def marks_of(data: DataTable, parts: Mapping[str, Sequence[Example]]) -> Marks:
+def fingerprints_of(data: DataTable, parts: Mapping[str, Sequence[Example]]) -> Fingerprints:
     """Return by what the training and validation data are known again.
 
     Of a file these are its bytes and the SHA-256 of its content, decompressed; of a set of the
@@ -55,25 +55,27 @@ def marks_of(data: DataTable, parts: Mapping[str, Sequence[Example]]) -> Marks:
     this: their size and the time of their last change only tell which one has changed, once the
     shards differ.
     """
-    return {part: dict(_marks(data, part, parts[part])) for part in PARTS}
+    return {part: dict(_fingerprints(data, part, parts[part])) for part in PARTS}
 
 
-def _marks(data: DataTable, part: str, examples: Sequence[Example]) -> Iterator[tuple[str, Mark]]:
+def _fingerprints(
+    data: DataTable, part: str, examples: Sequence[Example]
+) -> Iterator[tuple[str, Fingerprint]]:
     given = getattr(data, part)
     if data.set is not None:
-        yield data.set, _mark_of_examples(examples)
+        yield data.set, _fingerprint_of_examples(examples)
     elif given is not None:
         for path in files_in(names_of(given), data.verbatim):
             try:
-                yield str(path), _mark_of_file(path, data.stream is True and part == "train")
+                yield str(path), _fingerprint_of_file(path, data.stream is True and part == "train")
             except (OSError, EOFError, zlib.error) as problem:
                 reason = getattr(problem, "strerror", None) or problem
                 raise DataError(f"{path} cannot be read: {reason}.") from None
     elif data.stream:
-        yield HELD_OUT, _mark_of_examples(examples)
+        yield HELD_OUT, _fingerprint_of_examples(examples)
 
 
-def _mark_of_file(path: Path, streamed: bool) -> Mark:
+def _fingerprint_of_file(path: Path, streamed: bool) -> Fingerprint:
     if streamed:
         status = path.stat()
         return {"bytes": status.st_size, "modified": status.st_mtime_ns}
@@ -85,7 +87,7 @@ def _mark_of_file(path: Path, streamed: bool) -> Mark:
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
-def _mark_of_examples(examples: Sequence[Example]) -> Mark:
+def _fingerprint_of_examples(examples: Sequence[Example]) -> Fingerprint:
     digest, values = hashlib.sha256(), attrgetter(*CONTENT)
     for one in examples:
         known = [pair for pair in zip(CONTENT, values(one), strict=True) if pair[1] is not None]
@@ -93,7 +95,7 @@ def _mark_of_examples(examples: Sequence[Example]) -> Mark:
     return {"examples": len(examples), "sha256": digest.hexdigest()}
 
 
-def digests_of(marks: Marks, examples: Sequence[Example]) -> dict[str, str]:
+def digests_of(marks: Fingerprints, examples: Sequence[Example]) -> dict[str, str]:
     """Return one digest for each part, which checkpoints remember.
 
     examples: what is trained on; shards have a digest of their own.
@@ -107,7 +109,7 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def remember(run: Run, marks: Marks, examples: Sequence[Example]) -> None:
+def remember(run: Run, marks: Fingerprints, examples: Sequence[Example]) -> None:
     """Write down which data the run is trained on."""
     run.write_json(DATA, marks)
     if isinstance(examples, Shards):
@@ -116,7 +118,7 @@ def remember(run: Run, marks: Marks, examples: Sequence[Example]) -> None:
 
 def refuse_other_data(
     run: Run | None,
-    now: Marks,
+    now: Fingerprints,
     allowed: bool,
     tell: Notify,
     other_shards: bool = False,
@@ -148,8 +150,8 @@ def refuse_other_data(
         for name in sorted({*old, *new}):
             if old.get(name) != new.get(name):
                 only_hints = "modified" in (old.get(name) or new.get(name, {}))
-                said = _difference(name, old.get(name), new.get(name))
-                (perhaps if only_hints else surely).append(said)
+                difference = _difference(name, old.get(name), new.get(name))
+                (perhaps if only_hints else surely).append(difference)
     if not surely and not other_shards:
         return
     which = "; ".join(dict.fromkeys(perhaps + surely)) or "its texts"
@@ -162,7 +164,7 @@ def refuse_other_data(
     tell(changed)
 
 
-def _read(run: Run) -> Marks | None:
+def _read(run: Run) -> Fingerprints | None:
     if not (run.path / DATA).is_file():
         return None
     found = run.read_json(DATA)
@@ -178,7 +180,7 @@ def _read(run: Run) -> Marks | None:
     return found
 
 
-def _difference(name: str, old: Mark | None, new: Mark | None) -> str:
+def _difference(name: str, old: Fingerprint | None, new: Fingerprint | None) -> str:
     if old is None or new is None:
         return f"{name} is {'new' if old is None else 'no longer there'}"
     unit = "bytes" if "bytes" in new else "examples"

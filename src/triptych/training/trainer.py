@@ -62,7 +62,7 @@ def train(job: Job) -> Generator[Progress, None, None]:
     """
     job.settings.check()
     job.validation.check()
-    with job.run.alone() if world().leads else contextlib.nullcontext():
+    with job.run.alone() if world().is_main else contextlib.nullcontext():
         yield from _guarded(Loop(job, Interrupt()))
 
 
@@ -174,7 +174,7 @@ class Loop:
             return None
         state.saved_step, state.saved_seconds = state.step, state.seconds
         state.seconds = self._seconds()
-        if not self.world.leads:
+        if not self.world.is_main:
             return None
         saved = checkpoint.save(self.job, state, self.optimizers, self.averages)
         return self._tell("checkpoint", message=f"Saved {saved.path}.")
@@ -254,7 +254,7 @@ class Loop:
             )
             if best is not None and best.problem() is None:
                 chosen, source = best.step, best.weights()
-        if self.world.leads:
+        if self.world.is_main:
             try:
                 job.run.write_model(merged(weights if source is None else read_tensors(source)))
             except (TrainingError, RunError) as error:
@@ -349,7 +349,7 @@ class Loop:
         """Score the development data; nothing comes of it where it was broken off."""
         job, state = self.job, self.state
         found: dict[str, Any] | None = {}
-        if self.world.leads:
+        if self.world.is_main:
             for module in (job.model, job.head):
                 module.eval()
             with self.averages.in_place(), torch.no_grad():
@@ -358,7 +358,7 @@ class Loop:
                 module.train()
         if found is None:
             return
-        scores: dict[str, Any] = self.world.tell(found)
+        scores: dict[str, Any] = self.world.broadcast(found)
         metric = job.validation.metric or next(iter(scores))
         if metric not in scores:
             raise UsageError(
@@ -427,7 +427,7 @@ class Loop:
         return self.lasting + time.monotonic() - self.started
 
     def _write(self, record: dict[str, Any]) -> None:
-        if self.world.leads:
+        if self.world.is_main:
             try:
                 self.job.run.append_metrics(record)
             except (TrainingError, RunError) as error:

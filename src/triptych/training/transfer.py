@@ -171,7 +171,7 @@ def _under(name: str, prefix: str) -> bool:
 # A teacher ----------------------------------------------------------------------------------------
 
 
-def taught(
+def with_distillation(
     task: Task,
     settings: TrainingSettings,
     tokenizers: Tokenizers,

@@ -15,7 +15,7 @@ from triptych.data.formats.chats import read, read_preferences
 from triptych.data.load import load_other_split, reader_of
 from triptych.data.sets import catalog
 from triptych.data.sets import chat as sets_chat
-from triptych.data.sets.chat import asked, said, tidied
+from triptych.data.sets.chat import instruction_key, tidied, words_key
 from triptych.data.sets.entry import SPLITS
 from triptych.data.split import by_input
 from triptych.data.table import DataTable
@@ -196,7 +196,7 @@ def test_dailydialog_keeps_its_parts_and_leaks_nothing() -> None:
         part: catalog.load_other("dailydialog", part, DataTable(), ("messages",), told.append)
         for part in SPLITS
     }
-    keys = {name: {said(one) for one in part} for name, part in parts.items()}
+    keys = {name: {words_key(one) for one in part} for name, part in parts.items()}
     assert (
         not keys["train"] & (keys["validation"] | keys["test"])
         and not keys["validation"] & keys["test"]
@@ -224,8 +224,8 @@ def test_instruct_1100_has_its_authors_split() -> None:
     assert (len(parts["test"]), len(parts["validation"])) == (110, 55) and len(
         parts["train"]
     ) == 928
-    assert not {asked(one) for one in parts["train"]} & {
-        asked(one) for name in ("validation", "test") for one in parts[name]
+    assert not {instruction_key(one) for one in parts["train"]} & {
+        instruction_key(one) for name in ("validation", "test") for one in parts[name]
     }
     assert told == [
         "instruct-1100: 7 conversations of train that stand in validation or test too are left out."
@@ -237,9 +237,11 @@ def test_alpaca_is_split_by_what_is_asked() -> None:
     parts = by_input(sets_chat._instructions(catalog.entry("alpaca"), sets_chat._ALPACA, None))
     assert sum(map(len, parts.values())) == 52_002 - 28
     assert all(0.02 < len(parts[name]) / 52_002 < 0.03 for name in ("validation", "test"))
-    keys = {name: {asked(one) for one in part} for name, part in parts.items()}
+    keys = {name: {instruction_key(one) for one in part} for name, part in parts.items()}
     assert not keys["train"] & keys["test"] and not keys["train"] & keys["validation"]
     test = catalog.load_other("alpaca-instruct-1100", "test", DataTable(), ("messages",))
     train = catalog.load_other("alpaca-instruct-1100", "train", DataTable(), ("messages",))
-    assert len(test) == 110 and not {asked(one) for one in train} & {asked(one) for one in test}
+    assert len(test) == 110 and not {instruction_key(one) for one in train} & {
+        instruction_key(one) for one in test
+    }
     assert len(parts["train"]) - 3 < len(train) < len(parts["train"])

@@ -233,12 +233,12 @@ def _named(
     sides = sides_of(first, *languages) if tuple(needs) == PAIR else None
     if sides is None or not places:
         return None
-    said = " and ".join(
+    listed = " and ".join(
         f"{first[place]!r} is taken for the {need}"
         for need, place in zip(needs, sides, strict=True)
         if need not in given
     )
-    remarks.append(Remark(f"{form.path}:{form.begins}", f"columns: {said}", severity="note"))
+    remarks.append(Remark(f"{form.path}:{form.begins}", f"columns: {listed}", severity="note"))
     return {need: place for need, place in zip(needs, sides, strict=True) if need not in given}
 
 

@@ -86,9 +86,9 @@ def _cues(lines: list[str], path: Path) -> list[Cue]:
     first = heads[0][0] if heads else len(lines)
     for place in range(first):
         if not _is_blank(lines[place]):
-            said = lines[place].strip()[:60]
+            line = lines[place].strip()[:60]
             raise DataError(
-                f"{path}:{place + 1}: '{said}' belongs to no cue. A cue begins with a number and "
+                f"{path}:{place + 1}: '{line}' belongs to no cue. A cue begins with a number and "
                 "a line of times."
             )
     if not heads:

@@ -56,7 +56,7 @@ def dailydialog(
         ]
 
     return _without_leaks(
-        entry, split, {name: part(name) for name in _compared(split, data)}, said, report
+        entry, split, {name: part(name) for name in _compared(split, data)}, words_key, report
     )
 
 
@@ -96,7 +96,11 @@ def instruct_1100(
         "validation": found[train + test :],
     }
     return _without_leaks(
-        entry, split, {name: parts[name] for name in _compared(split, data)}, asked, report
+        entry,
+        split,
+        {name: parts[name] for name in _compared(split, data)},
+        instruction_key,
+        report,
     )
 
 
@@ -111,7 +115,7 @@ def alpaca_instruct_1100(
         entry,
         split,
         {split: alpaca(ENTRIES["alpaca"], split, data, report), "test": test},
-        asked,
+        instruction_key,
         report,
     )
 
@@ -152,12 +156,12 @@ def _without_leaks(
     return kept
 
 
-def said(example: Example) -> str:
+def words_key(example: Example) -> str:
     """What makes two dialogues the same: all their words, case and signs aside."""
     return sentence_key(" ".join(texts_of(example.messages)))
 
 
-def asked(example: Example) -> str:
+def instruction_key(example: Example) -> str:
     """What makes two instructions the same: what is asked."""
     return sentence_key(next(texts_of(example.messages), ""))
 

@@ -37,7 +37,7 @@ MACHINES_OWN = re.compile(
 )
 # parts of `re` until 3.11
 RENAMED = {"sre_compile": "re", "sre_parse": "re", "sre_constants": "re"}
-TELLING = 20  # characters from which a line says where it comes from
+LONG_LINE = 20  # characters from which a line says where it comes from
 COPIED = 0.5  # of a file's telling lines that stand in a held-out part: it is a copy
 
 
@@ -102,7 +102,7 @@ def divided(folder: Path) -> tuple[dict[str, list[Example]], list[str], list[tup
             (example.place, name) for example in own if is_copy(example.text or "", texts, held)
         ]
         texts |= {example.text or "" for example in own}
-        held |= {line for example in own for line in telling(example.text or "")}
+        held |= {line for example in own for line in long_lines(example.text or "")}
     return parts, unreadable, copies
 
 
@@ -132,14 +132,14 @@ def part_of(module: str) -> str:
     return split_of(f"python-stdlib:{RENAMED.get(plain, plain)}", SHARES)
 
 
-def telling(text: str) -> set[str]:
+def long_lines(text: str) -> set[str]:
     """The lines of a text that are long enough to say where they come from, without indentation."""
-    return {line for one in text.split("\n") if len(line := one.strip()) >= TELLING}
+    return {line for one in text.split("\n") if len(line := one.strip()) >= LONG_LINE}
 
 
 def is_copy(text: str, texts: set[str], held: set[str]) -> bool:
     """Whether `text` stands among `texts`, or most of its lines among `held`."""
-    lines = telling(text)
+    lines = long_lines(text)
     return text in texts or (bool(lines) and len(lines & held) > COPIED * len(lines))
 
 

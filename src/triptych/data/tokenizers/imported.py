@@ -124,13 +124,13 @@ class ImportedTokenizer(Tokenizer):
                 if number is None and place and type(one) is int and 0 <= one < (rows or 0):
                     number = one  # a row of the embedding that the tokenizer has no name for
                 if number is None:
-                    said = (
+                    why = (
                         "is not said in config.json"
                         if one is None
                         else f"is {brief(repr(one))}, which is no token of its own"
                     )
                     raise RunError(
-                        f"{where}: the token of the {name} {said}. Name one that the tokenizer has."
+                        f"{where}: the token of the {name} {why}. Name one that the tokenizer has."
                     )
                 numbers.append(number)
             found.append(numbers)

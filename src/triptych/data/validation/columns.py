@@ -104,7 +104,7 @@ def check_examples(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
                 )
             if _learnt(first) != _learnt(example) and example.value is None:
                 reason = (
-                    f"two labels: {_said(example)} here, {_said(first)} for the same text at "
+                    f"two labels: {_label(example)} here, {_label(first)} for the same text at "
                     f"{first.place}"
                 )
                 found.append(Problem(example.place, reason, "warning"))
@@ -185,7 +185,7 @@ def _learnt(example: Example) -> object:
     return example.value if example.value is not None else sorted(_names(example))
 
 
-def _said(example: Example) -> str:
+def _label(example: Example) -> str:
     return ", ".join(f"'{name}'" for name in _names(example)) or "none"
 
 

@@ -70,13 +70,13 @@ def bars(
         + 10
     )
     width, height = round(left + TRACK + NUMBER), max(1, len(rows)) * ROW
-    said = escaped(
+    aria = escaped(
         "; ".join(
             f"{label if name is None else sign[name] + name} {text}"
             for name, label, _, text in rows
         )
     )
-    lines = [_opening("bars", width, height, said)]
+    lines = [_opening("bars", width, height, aria)]
     for place, (name, label, value, text) in enumerate(rows):
         y = place * ROW
         weight = ' font-weight="600"' if name is not None and name in chosen else ""
@@ -156,10 +156,10 @@ def scale(value: float, low: float, high: float, mean: float) -> str:
     )
 
 
-def _opening(name: str, width: int, height: int, said: str) -> str:
+def _opening(name: str, width: int, height: int, aria: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" width="{width}" '
-        f'height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{said}" '
+        f'height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{aria}" '
         f'font-family="system-ui, sans-serif" font-size="{SIZE}">'
     )
 

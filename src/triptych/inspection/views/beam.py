@@ -33,11 +33,11 @@ def svg(tree: BeamTree) -> str:
     height = MARGIN * 2 + ROW * (max(rows.values(), default=0) + 1)
     legend = _legend(MARGIN, height + 6, left_out)
     width = round(max(width + MARGIN, 640))
-    said = escaped(f"beam search, {tree.beams} beams: {tree.text} ({tree.score:.3f})")
+    aria = escaped(f"beam search, {tree.beams} beams: {tree.text} ({tree.score:.3f})")
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tree" '
         f'width="{width}" height="{height + 62}" '
-        f'viewBox="0 0 {width} {height + 62}" role="img" aria-label="{said}" '
+        f'viewBox="0 0 {width} {height + 62}" role="img" aria-label="{aria}" '
         f'data-left-out="{left_out}" '
         "font-family=\"system-ui, 'Noto Sans TC', 'Noto Sans CJK TC', sans-serif\" "
         f'font-size="{SIZE}">',
@@ -216,7 +216,7 @@ def _node(branch: Branch, place: int, x: float, y: int, is_best: bool) -> str:
 
 def _legend(x: int, y: int, left_out: int) -> list[str]:
     """What lines and numbers mean, in both languages."""
-    said = [
+    entries = [
         ("the answer 答案", f'class="edge best" stroke="{HEAT}" stroke-width="2.5"'),
         ("kept, then given up 保留過", f'class="edge kept" stroke="{SOFT}" stroke-width="1.3"'),
         (
@@ -225,7 +225,7 @@ def _legend(x: int, y: int, left_out: int) -> list[str]:
         ),
     ]
     lines, at = [], float(x)
-    for text, style in said:
+    for text, style in entries:
         lines.append(f'<path fill="none" {style} d="M{at:.1f} {y + 8}h22"/>')
         lines.append(
             f'<text class="soft" fill="{SOFT}" font-size="12" x="{at + 28:.1f}" '

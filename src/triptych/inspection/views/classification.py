@@ -51,6 +51,6 @@ def picture(details: Mapping[str, Any], thresholds: Mapping[str, float] | None =
     )
 
 
-def _legend(said: Mapping[Language, str]) -> str:
+def _legend(texts: Mapping[Language, str]) -> str:
     """What the line in the picture is."""
-    return f'<p class="legend"><span class="key end"></span>{in_words(said)}</p>'
+    return f'<p class="legend"><span class="key end"></span>{in_words(texts)}</p>'

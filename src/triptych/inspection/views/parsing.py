@@ -81,7 +81,7 @@ def svg(words: Sequence[Mapping[str, Any]]) -> str:
     highest = max(height_of.values(), default=0) + 1
     baseline = MARGIN + SMALL + BASE + highest * LEVEL
     legend = baseline + SIZE + SMALL + 34
-    said = escape(
+    aria = escape(
         "; ".join(
             f"{_clean(word['text'])} {word['relation']} {_head_text(words, word['head'])}"
             for word in words
@@ -94,7 +94,7 @@ def svg(words: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="arcs" width="{width}" '
-            f'height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{said}" '
+            f'height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{aria}" '
             "font-family=\"system-ui, 'Noto Sans TC', 'Noto Sans CJK TC', sans-serif\" "
             'text-anchor="middle">'
         )

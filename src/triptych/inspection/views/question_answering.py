@@ -153,30 +153,32 @@ def _bars(
 
 def pictures(shown: AnswerView) -> list[Picture]:
     """The answer in its passage, the bars of tokens near it, the table of candidates."""
-    said = {name: in_words(texts) for name, texts in WORDS.items()}
+    words = {name: in_words(texts) for name, texts in WORDS.items()}
     details = shown.prediction.details
-    answer = html.escape(shown.prediction.text) or said["none"]
+    answer = html.escape(shown.prediction.text) or words["none"]
     place = (
-        f"<dl><dt>{said['question']}</dt><dd>{html.escape(shown.question)}</dd><dt>{said['answer']}</dt>"
-        f'<dd class="answer">{answer}</dd></dl>{_passage(shown, said)}'
+        f"<dl><dt>{words['question']}</dt><dd>{html.escape(shown.question)}</dd><dt>{words['answer']}</dt>"
+        f'<dd class="answer">{answer}</dd></dl>{_passage(shown, words)}'
     )
     keys = "".join(
-        f'<span class="key {name}">{said[word]}</span> '
+        f'<span class="key {name}">{words[word]}</span> '
         for name, word in (("start", "begins"), ("end", "ends"))
     )
-    bars = f'<p class="legend">{said["window"]} {keys}</p>{_svg(shown.bars, details["candidates"])}'
+    bars = (
+        f'<p class="legend">{words["window"]} {keys}</p>{_svg(shown.bars, details["candidates"])}'
+    )
     rows = "".join(
         f'<tr><th scope="row">{html.escape(one["text"])}</th><td>{one["start"]}–{one["end"]}</td>'
         f"<td>{100 * one['probability']:.1f} %</td></tr>"
         for one in details["candidates"]
     )
     columns = "".join(
-        f'<th scope="col">{said[name]}</th>' for name in ("text", "place", "probability")
+        f'<th scope="col">{words[name]}</th>' for name in ("text", "place", "probability")
     )
     score = details["no_answer_score"]
     table = (
         f'<table class="candidates"><thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table>'
-        f'<p class="legend">{said["no_answer"]} {"–" if score is None else f"{score:.2f}"}</p>'
+        f'<p class="legend">{words["no_answer"]} {"–" if score is None else f"{score:.2f}"}</p>'
     )
     return [
         Picture(WORDS["title"], place),
@@ -185,7 +187,7 @@ def pictures(shown: AnswerView) -> list[Picture]:
     ]
 
 
-def _passage(shown: AnswerView, said: dict[str, str]) -> str:
+def _passage(shown: AnswerView, words: dict[str, str]) -> str:
     """The passage with the answer marked; of a long one what is near it."""
     text, start, end = (
         shown.passage,
@@ -197,7 +199,7 @@ def _passage(shown: AnswerView, said: dict[str, str]) -> str:
     low, high = max(0, start - AROUND), min(len(text), end + AROUND)
     marked = f'<mark class="answer">{html.escape(text[start:end])}</mark>' if end > start else ""
     dots = ["…" if low > 0 else "", "…" if high < len(text) else ""]
-    note = f'<p class="legend">{said["cut"]}</p>' if any(dots) else ""
+    note = f'<p class="legend">{words["cut"]}</p>' if any(dots) else ""
     return (
         "<p "
         f'class="text">{dots[0]}{html.escape(text[low:start])}{marked}{html.escape(text[end:high])}{dots[1]}</p>{note}'
@@ -208,7 +210,7 @@ def _svg(bars: Sequence[Bar], spans: Sequence[dict[str, Any]]) -> str:
     """Two bars a token, on one line."""
     low, high = (spans[0]["start"], spans[0]["end"]) if spans else (0, 0)
     width, height, floor = STEP * len(bars), TOP + HEIGHT + 30, TOP + HEIGHT
-    said = escaped(
+    aria = escaped(
         "; ".join(
             f"{bar.text.strip()} {100 * bar.begins:.1f} %, {100 * bar.ends:.1f} %" for bar in bars
         )
@@ -216,7 +218,7 @@ def _svg(bars: Sequence[Bar], spans: Sequence[dict[str, Any]]) -> str:
     parts = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="answer-bars" width="{width}" '
-            f'height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{said}" '
+            f'height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{aria}" '
             'font-family="system-ui, sans-serif" font-size="12" text-anchor="middle">'
         ),
         f'<rect class="track" fill="{LINE}" x="0" y="{floor}" width="{width}" height="1"/>',

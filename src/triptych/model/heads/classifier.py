@@ -126,9 +126,9 @@ class Classifier(nn.Module):
         divided by the root of their number.
         """
         own = rows.sequence[1:] == rows.sequence[:-1]
-        said = dropout(pair_weights(weights, tokens[:-1][own], tokens[1:][own]), self.drop, rng)
-        sums = said.new_zeros(rows.count, weights.shape[1]).index_add(
-            0, rows.sequence[1:][own], said
+        bigrams = dropout(pair_weights(weights, tokens[:-1][own], tokens[1:][own]), self.drop, rng)
+        sums = bigrams.new_zeros(rows.count, weights.shape[1]).index_add(
+            0, rows.sequence[1:][own], bigrams
         )
         return sums / (rows.lengths - 1).clamp_min(1).to(sums.dtype).sqrt()[:, None]
 

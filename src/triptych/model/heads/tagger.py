@@ -89,10 +89,10 @@ class Tagger(nn.Module):
             tokens = inputs["source"]  # a begin stands before the first word, an end after the last
             places = starts.nonzero().squeeze(1) if selected_rows is None else selected_rows
             before, after = self.bigrams.chunk(2, 1)
-            said = pair_weights(before, tokens[places - 1], tokens[places]) + pair_weights(
+            bigrams = pair_weights(before, tokens[places - 1], tokens[places]) + pair_weights(
                 after, tokens[places], tokens[places + 1]
             )
-            scores = scores + dropout(said, self.dropout, rng)
+            scores = scores + dropout(bigrams, self.dropout, rng)
         if self.pairs is None:
             return TagOutput(scores, words, None, None, None)
         chain = [
