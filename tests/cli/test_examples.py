@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,28 @@ def example(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "triptych.load",
+        "triptych.train",
+        "triptych.Recipe",
+        "triptych.Predictor",
+        "triptych.recipe.Recipe",
+        "triptych.cli.threads.settle",
+        "triptych.cli.measured.measured_speed",
+        "triptych.inspection.html.write",
+        "triptych.inspection.trace.Trace",
+    ],
+)
+def test_names_of_earlier_examples_stay(name: str) -> None:
+    """Programs that were copied from examples/ when version 0.1.0 was new still find what they
+    import.
+    """
+    module, attribute = name.rsplit(".", 1)
+    assert callable(getattr(importlib.import_module(module), attribute))
 
 
 @pytest.mark.parametrize(
