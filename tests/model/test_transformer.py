@@ -219,3 +219,12 @@ def test_untied_and_separate_embeddings() -> None:
 def test_widths_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="heads must divide"):
         Transformer(ModelConfig(encoder=StackConfig(width=30, heads=4), vocabulary_size=5))
+
+
+def test_an_unknown_input_is_an_error() -> None:
+    """A misspelt name must not give other states silently."""
+    model, inputs = make("one-key-head", "encoder"), batch("encoder")
+    model(**inputs, masked=torch.zeros(1))
+    for call in (model, lambda **given: model.attention_weights("encoder", **given)):
+        with pytest.raises(TypeError, match="no input 'segment'"):
+            call(**inputs, segment=torch.zeros_like(inputs["source"]))

@@ -9,7 +9,8 @@ shares.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,20 @@ from .ops.rotary import Angles
 EXACT_LOGITS_MAX_VOCABULARY = (
     1024  # tokens of a vocabulary whose logits cost so little that they need not be rounded
 )
+
+
+class HeadInputs(TypedDict, total=False):
+    """Arrays of a batch that heads read and the model does not."""
+
+    masked: Tensor
+    learnt: Tensor
+    word_starts: Tensor
+
+
+def _refuse_unknown(inputs: Mapping[str, Any]) -> None:
+    """Raise TypeError for a name that neither the model nor a head reads."""
+    if unknown := sorted(inputs.keys() - HeadInputs.__annotations__.keys()):
+        raise TypeError(f"The model has no input {unknown[0]!r}.")
 
 
 class Transformer(nn.Module):
@@ -100,15 +115,16 @@ class Transformer(nn.Module):
         target_lengths: Tensor | None = None,
         segments: Tensor | None = None,
         selected_rows: Tensor | None = None,
-        **of_the_head: Tensor,
+        **of_heads: Unpack[HeadInputs],
     ) -> Tensor:
         """Packed ids (M,) with lengths (B,), packed target ids (N,) with lengths -> states of the
         last stack (N or M, D).
 
         segments (M,): which text of the input a source token belongs to. selected_rows (K,) int64,
         rising: the source rows whose states are asked for, of a model without a decoder -> (K, D).
-        Arrays that only the head reads are passed over.
+        Arrays that only heads read are passed over; any other name is a TypeError.
         """
+        _refuse_unknown(of_heads)
         context = Context(rng=self.rng if self.training else None)
         if source is not None:
             assert source_lengths is not None, "source needs source_lengths"
@@ -268,11 +284,12 @@ class Transformer(nn.Module):
         target: Tensor | None = None,
         target_lengths: Tensor | None = None,
         segments: Tensor | None = None,
-        **of_the_head: Tensor,
+        **of_heads: Unpack[HeadInputs],
     ) -> Tensor:
         """(L, B, H, T, S) of `kind` "encoder", "decoder" or "cross", recomputed exactly from
         queries and keys.
         """
+        _refuse_unknown(of_heads)
         found: list[Tensor] = []
         context = Context(weighed_layers=layers)
         if source is not None and source_lengths is not None:
