@@ -110,14 +110,9 @@ def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
 
     kept = {key: value for key, value in options.items() if key not in FROM_NOTHING}
     options = {**TASKS[task]({}).options, **kept}
-    for key, side in (("window", "encoder"), ("context", "decoder"), ("longest_source", "encoder")):
-        stack = getattr(config, side, None)
-        # begin and end
-        room = (
-            stack.max_positions - 2
-            if stack is not None and stack.positions == "learned"
-            else math.inf
-        )
+    for key, side in (("window", "source"), ("context", "target"), ("longest_source", "source")):
+        most = config.context(side)
+        room = math.inf if most is None else most - 2  # begin and end
         if options.get(key) is not None and options[key] > room:
             kept[key] = room
             shares = {"stride": 3, "longest_question": 3} if key == "window" else {}
@@ -133,23 +128,21 @@ def _built(task: str, options: dict[str, Any], config: Any, start: Path) -> Task
     """The task; refused where the model in `start` is not of its kind."""
     from ..recipe.schema import task_from
 
-    stacks = (
-        getattr(config, "encoder", None) is not None,
-        getattr(config, "decoder", None) is not None,
-    )
     wanted = {
-        "translation": (True, True),
-        "summarization": (True, True),
-        "language-modelling": (False, True),
-        "chat": (False, True),
-    }.get(task, (True, False))
-    if hasattr(config, "encoder") and stacks != wanted:
+        "translation": "encoder-decoder",
+        "summarization": "encoder-decoder",
+        "language-modelling": "decoder",
+        "chat": "decoder",
+    }.get(task, "encoder")
+    if config.stacks and config.architecture != wanted:
         kinds = {
-            (True, False): "an encoder alone",
-            (False, True): "a decoder alone",
-            (True, True): "an encoder and a decoder",
+            "encoder": "an encoder alone",
+            "decoder": "a decoder alone",
+            "encoder-decoder": "an encoder and a decoder",
         }
-        raise UsageError(f"--start {start} is {kinds[stacks]}; {task} needs {kinds[wanted]}.")
+        raise UsageError(
+            f"--start {start} is {kinds[config.architecture]}; {task} needs {kinds[wanted]}."
+        )
     return task_from({"name": task, **options})
 
 
@@ -175,8 +168,7 @@ def _tokens(
 
 
 def _width(config: Any) -> int:
-    stack = getattr(config, "encoder", None) or getattr(config, "decoder", None)
-    return stack.width if stack is not None else config.width
+    return next(iter(config.stacks.values()), config).width
 
 
 def text_of(

@@ -106,10 +106,7 @@ def inspect(
 
 def view_of(predictor: Predictor) -> Callable[[Predictor, str, Options], Shown]:
     """By the task, else by the stacks of the model."""
-    only_writes = (
-        getattr(predictor.model.config, "encoder", None) is None
-        and getattr(predictor.model.config, "decoder", None) is not None
-    )
+    only_writes = predictor.model.config.architecture == "decoder"
     return LOOKS.get(predictor.task.name, writing if only_writes else encoder)
 
 

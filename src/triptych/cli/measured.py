@@ -58,8 +58,8 @@ def measured_speed(
     settings = settings or TrainingSettings()
     sides = [
         name
-        for name, stack in (("source", "encoder"), ("target", "decoder"))
-        if getattr(config, stack, config) is not None
+        for name, other in (("source", "decoder"), ("target", "encoder"))
+        if config.architecture != other
     ]
     side = max(2, round(length / len(sides)))
     count = max(1, batch_tokens // (len(sides) * side))

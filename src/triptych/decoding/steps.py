@@ -207,8 +207,8 @@ def read(
 
 def positions(model: Any) -> int | None:
     """How many positions a model's decoder has a place for; None: no end."""
-    decoder = getattr(getattr(model, "config", None), "decoder", None)
-    return decoder.max_positions if decoder is not None and decoder.positions == "learned" else None
+    config = getattr(model, "config", None)  # a model of one's own may have none
+    return None if config is None else config.context("target")
 
 
 def _longest(model: Any, settings: DecodingSettings, lengths: list[int], prefixes: list[list[int]],

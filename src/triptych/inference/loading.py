@@ -129,7 +129,7 @@ def with_draft(
             f"{draft} is a run for {other.task.name}, which writes nothing. Name a run that "
             "writes, or ngram."
         )
-    if not hasattr(other.model.config, "decoder"):
+    if not other.model.config.stacks:
         raise UsageError(
             f"{draft} is an RNN, which cannot take back what it has read, as a draft must. Name a "
             "Transformer, or ngram."
@@ -155,4 +155,4 @@ def with_draft(
 
 
 def _has_encoder(predictor: Predictor) -> bool:
-    return getattr(predictor.model.config, "encoder", predictor) is not None
+    return predictor.model.config.architecture != "decoder"

@@ -284,9 +284,7 @@ class Predictor:
     @property
     def writes(self) -> bool:
         """Whether answers are written token by token."""
-        return (
-            hasattr(self.model, "start") and getattr(self.model.config, "decoder", self) is not None
-        )
+        return self.model.config.architecture != "encoder"
 
     def raw(
         self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0
@@ -342,13 +340,7 @@ class Predictor:
 
     def longest_source(self) -> int:
         """The most tokens of a source that the model can be given."""
-        encoder = getattr(self.model.config, "encoder", None)
-        learned = encoder is not None and encoder.positions == "learned"
-        return (
-            min(LONGEST_SOURCE, encoder.max_positions)
-            if learned and encoder is not None
-            else LONGEST_SOURCE
-        )
+        return min(LONGEST_SOURCE, self.model.config.context("source") or LONGEST_SOURCE)
 
     def evaluate(
         self, examples: Sequence[Example], settings: DecodingSettings | None = None
@@ -408,10 +400,7 @@ class Predictor:
         from ..inspection.trace import trace
 
         example = self.example(text, "text", to)
-        if (
-            getattr(self.model.config, "encoder", True) is None
-            or getattr(self.model.config, "decoder", True) is None
-        ):
+        if self.model.config.architecture != "encoder-decoder":
             return self.traces(example, target, label, windows=[1])[0]
         if not (getattr(example, self.task.input) or "").strip():
             raise UsageError(f"There is nothing to look at: the {self.task.input} is empty.")
@@ -444,7 +433,7 @@ class Predictor:
         from ..inspection.encoder import trace_encoder
         from ..inspection.scores import score_of
 
-        if getattr(self.model.config, "encoder", None) is None or self.task.input == "source":
+        if "encoder" not in self.model.config.stacks or self.task.input == "source":
             raise UsageError(
                 f"A run for {self.task.name} has no encoder of its own to look into. Use `trace`."
             )

@@ -215,17 +215,12 @@ def as_embedder(predictor: Predictor) -> Predictor:
     if predictor.task.name == "embedding":
         return predictor
     config = predictor.model.config
-    encoder = getattr(config, "encoder", None)
-    if encoder is None or config.decoder is not None:
+    if config.architecture != "encoder":
         raise UsageError(
             f"A run for {predictor.task.name} has no encoder alone, whose states could stand for "
             "a text."
         )
-    window = (
-        OPTIONS["window"]
-        if encoder.positions != "learned"
-        else min(OPTIONS["window"], encoder.max_positions)
-    )
+    window = min(OPTIONS["window"], config.context("source") or OPTIONS["window"])
     task = build({"window": window})
     return dataclasses.replace(predictor, task=task, head=task.head(config, {}), labels={})
 

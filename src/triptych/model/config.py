@@ -12,6 +12,8 @@ from typing import Literal
 
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
 Positions = Literal["sinusoidal", "learned", "rotary"]
+Architecture = Literal["encoder", "decoder", "encoder-decoder"]
+Side = Literal["source", "target"]  # of a pair: what the encoder reads, what the decoder writes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,24 @@ class ModelConfig:
     embedding_scale: bool = True  # multiply embeddings by sqrt(width) (2017, section 3.4)
     output_bias: bool = False  # one number for each entry of the vocabulary, added to its logit
 
+    @property
+    def stacks(self) -> dict[str, StackConfig]:
+        """Return the stacks that there are, by name."""
+        both = {"encoder": self.encoder, "decoder": self.decoder}
+        return {name: stack for name, stack in both.items() if stack is not None}
+
+    @property
+    def architecture(self) -> Architecture:
+        """Return which of the three architectures this is."""
+        if self.encoder is None:
+            return "decoder"
+        return "encoder" if self.decoder is None else "encoder-decoder"
+
+    def context(self, side: Side) -> int | None:
+        """Return how many tokens of a side the model has positions for; None: no end."""
+        stack = self.encoder if side == "source" else self.decoder
+        return stack.max_positions if stack and stack.positions == "learned" else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentConfig:
@@ -77,6 +97,20 @@ class RecurrentConfig:
     dropout: float = 0.0  # on embeddings and before the output projection
     vocabulary_size: int = 0
     source_vocabulary_size: int | None = None
+
+    @property
+    def stacks(self) -> dict[str, StackConfig]:
+        """Return the stacks of Transformer blocks, of which an RNN has none."""
+        return {}
+
+    @property
+    def architecture(self) -> Architecture:
+        """Return which of the three architectures this is: it reads and it writes."""
+        return "encoder-decoder"
+
+    def context(self, side: Side) -> int | None:
+        """Return how many tokens of a side the model has positions for: there is no end."""
+        return None
 
 
 AnyConfig = ModelConfig | RecurrentConfig

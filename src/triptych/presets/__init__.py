@@ -57,9 +57,7 @@ def changed(base: AnyConfig, dials: Mapping[str, Any], of: str) -> AnyConfig:
         )
         return found
     own = names(ModelConfig) - {"encoder", "decoder"}
-    stacks = {
-        side: stack for side in ("encoder", "decoder") if (stack := getattr(base, side)) is not None
-    }
+    stacks = base.stacks
     _refuse_others(dials, own | dials_of_stacks | set(stacks), of)
     both = {key: value for key, value in dials.items() if key in dials_of_stacks}
     others = {

@@ -40,7 +40,7 @@ def sizes(depth: int, name: str, batch_tokens: int | None = None) -> dict[str, d
     Raises UsageError for a depth that cannot be, or a preset that is not decoder-only.
     """
     base = preset(name)
-    if not isinstance(base, ModelConfig) or base.decoder is None or base.encoder is not None:
+    if not isinstance(base, ModelConfig) or base.architecture != "decoder" or not base.decoder:
         raise UsageError(
             f"model.depth sizes decoder-only models, and the preset {name} is none. Take "
             "model.preset decoder-small or gpt2."

@@ -19,14 +19,12 @@ def size_of(config: ModelConfig | RecurrentConfig) -> str:
     if isinstance(config, RecurrentConfig):
         attention = "additive attention" if config.attention else "no attention"
         return f"GRU encoder-decoder, width {config.width}, {attention}"
-    sides = {"encoder": config.encoder, "decoder": config.decoder}
     parts = [
         (
             f"{side} {stack.layers} layers, width {stack.width}, {stack.heads} heads, inner "
             f"{stack.inner_width}"
         )
-        for side, stack in sides.items()
-        if stack is not None
+        for side, stack in config.stacks.items()
     ]
     return "; ".join(parts)
 

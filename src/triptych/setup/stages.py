@@ -313,12 +313,7 @@ def _refuse_too_long(
         for one, (name, side) in itertools.product(
             pieces, (("source", "encoder"), ("target", "decoder"))
         ):
-            stack, length = getattr(config, side, None), len(one.inputs.get(name, ()))
-            room = (
-                stack.max_positions
-                if stack is not None and stack.positions == "learned"
-                else math.inf
-            )
+            length, room = len(one.inputs.get(name, ())), config.context(name) or math.inf
             limit = min(room, most if name == "source" else math.inf)
             if length > limit:
                 why = (
@@ -564,11 +559,7 @@ def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
     recipe.validation.check()
     recipe.decoding.check()
     refuse_oversized(recipe)
-    widths = {
-        side: stack.width
-        for side in ("encoder", "decoder")
-        if (stack := getattr(recipe.model.config(), side, None)) is not None
-    }
+    widths = {side: stack.width for side, stack in recipe.model.config().stacks.items()}
     if recipe.model.start is None and recipe.tokenizer.shared and len(set(widths.values())) > 1:
         listed = " and ".join(f"model.{side}.width {width}" for side, width in widths.items())
         raise UsageError(

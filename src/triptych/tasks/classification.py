@@ -238,8 +238,8 @@ def _targets(example: Example, labels: Labels, kind: str) -> dict[str, np.ndarra
 def head(config: Any, labels: Labels, options: Mapping[str, Any] = OPTIONS) -> Any:
     from ..model.heads.classifier import Classifier
 
-    encoder = getattr(config, "encoder", None)
-    if encoder is None or config.decoder is not None:
+    encoder = config.encoder if config.architecture == "encoder" else None
+    if encoder is None:
         raise UsageError(
             "Classification needs a model with an encoder alone, like model.preset = "
             "'encoder-tiny'."

@@ -118,8 +118,8 @@ def head(config: Any, labels: Labels, *, window: int) -> Any:
     """
     from ..model.heads.pooling import Pooled
 
-    encoder = getattr(config, "encoder", None)
-    if encoder is None or config.decoder is not None:
+    encoder = config.encoder if config.architecture == "encoder" else None
+    if encoder is None:
         raise UsageError(
             "task embedding needs an encoder-only model, for example model.preset = "
             "'encoder-small'."

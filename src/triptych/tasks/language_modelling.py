@@ -200,16 +200,15 @@ def refuse_others(config: Any, context: int, what: str) -> None:
     """Raises UsageError for a model that does not only write, or that has fewer positions than the
     context.
     """
-    decoder = getattr(config, "decoder", None)
-    if decoder is None or getattr(config, "encoder", None) is not None:
+    if config.architecture != "decoder":
         raise UsageError(
             f"{what} is for a model that only writes: take a preset like decoder-small, or start "
             "from a run of one."
         )
-    if decoder.positions == "learned" and decoder.max_positions < context:
+    most = config.context("target")
+    if most is not None and most < context:
         raise UsageError(
-            f"task.context is {context}, and the model has {decoder.max_positions} positions. "
-            "Give at most so many."
+            f"task.context is {context}, and the model has {most} positions. Give at most so many."
         )
 
 

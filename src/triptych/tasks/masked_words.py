@@ -273,8 +273,8 @@ def word_units(text: str, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]
 def head(config: Any, labels: Labels, dials: Masking) -> Any:
     from ..model.heads.tokens import MaskedWords
 
-    encoder = getattr(config, "encoder", None)
-    if encoder is None or config.decoder is not None:
+    encoder = config.encoder if config.architecture == "encoder" else None
+    if encoder is None:
         raise UsageError(
             "The task masked-words needs a model with an encoder alone: give model.preset, for "
             'example "encoder-small".'

@@ -261,8 +261,8 @@ def head(config: Any, labels: Labels, options: Mapping[str, Any]) -> Any:
     """
     from ..model.heads.biaffine import Biaffine
 
-    encoder = getattr(config, "encoder", None)
-    if encoder is None or config.decoder is not None:
+    encoder = config.encoder if config.architecture == "encoder" else None
+    if encoder is None:
         raise UsageError(
             "Parsing needs a model with an encoder alone: choose model.preset = 'encoder-small', "
             "for example."

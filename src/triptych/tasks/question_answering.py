@@ -267,8 +267,8 @@ def head(config: Any, labels: Labels, *, options: Mapping[str, Any]) -> Any:
     from ..model.heads.span import Spans
     from ..model.heads.tokens import initialize
 
-    encoder = getattr(config, "encoder", None)
-    if encoder is None or config.decoder is not None:
+    encoder = config.encoder if config.architecture == "encoder" else None
+    if encoder is None:
         raise UsageError(
             "task question-answering needs an encoder-only model, for example model.preset = "
             "'encoder-small'."

@@ -182,25 +182,19 @@ def head(config: Any, labels: Labels, longest: int | None = None) -> Any:
     """Next tokens. Raises UsageError for a model that lacks a stack, or positions for the longest
     source.
     """
-    from ..model.config import ModelConfig
     from ..model.heads.tokens import NextToken
 
-    if isinstance(config, ModelConfig):
-        if config.encoder is None or config.decoder is None:
-            raise UsageError(
-                "This task needs an encoder and a decoder: give model.preset, for example "
-                "'transformer-small', or start from a run of one."
-            )
-        if (
-            longest is not None
-            and config.encoder.positions == "learned"
-            and longest > config.encoder.max_positions
-        ):
-            raise UsageError(
-                f"task.longest_source is {longest}, and this model has "
-                f"{config.encoder.max_positions} positions. Give {config.encoder.max_positions} "
-                "or less."
-            )
+    if config.architecture != "encoder-decoder":
+        raise UsageError(
+            "This task needs an encoder and a decoder: give model.preset, for example "
+            "'transformer-small', or start from a run of one."
+        )
+    most = config.context("source")
+    if longest is not None and most is not None and longest > most:
+        raise UsageError(
+            f"task.longest_source is {longest}, and this model has {most} positions. Give {most} "
+            "or less."
+        )
     return NextToken()
 
 

@@ -275,8 +275,8 @@ def head(config: Any, labels: Labels, dials: Mapping[str, Any]) -> Any:
     """
     from ..model.heads.tagger import Tagger
 
-    encoder = getattr(config, "encoder", None)
-    if encoder is None or config.decoder is not None:
+    encoder = config.encoder if config.architecture == "encoder" else None
+    if encoder is None:
         raise UsageError(
             "Tagging needs a model with an encoder alone: give model.preset = 'encoder-small', "
             "for example."

@@ -40,7 +40,7 @@ def shape_from(origin: Run, named: str, layers: Sequence[int] | None) -> AnyConf
     config = origin.read_config().model
     if layers is None:
         return config
-    encoder = getattr(config, "encoder", None)
+    encoder = config.stacks.get("encoder")
     if encoder is None:
         raise UsageError(
             f"model.start_layers chooses layers of an encoder, and {named} has no Transformer "
@@ -245,7 +245,7 @@ def refuse_other_reference(path: str, tokenizers: Tokenizers) -> None:
     """
     run = Run.open(path)
     config = run.read_config().model
-    if not isinstance(config, ModelConfig) or config.decoder is None or config.encoder is not None:
+    if config.architecture != "decoder":
         raise UsageError(
             f"task.reference is {path}, a run that does not only write. Name one that the "
             "training could start from."
