@@ -138,7 +138,7 @@ class StepModule(nn.Module):
         angles = (
             (cosine.reshape(rows, 1, -1), sine.reshape(rows, 1, -1)) if cosine.shape[2] else None
         )
-        return self.model.decode_layers(x.reshape(rows, -1), angles, (rows, 1), mask, past)
+        return self.model.decode_layers(x.reshape(rows, -1), angles, (rows, 1), (mask,), past)
 
 
 class CompiledStep:
@@ -163,14 +163,19 @@ class CompiledStep:
         return usual and (sources > 1 or sources == state.began == 1)
 
     def __call__(
-        self, x: Tensor, angles: Angles | None, mask: Tensor, state: DecoderState, steps: int
+        self,
+        x: Tensor,
+        angles: Angles | None,
+        masks: tuple[Tensor, ...],
+        state: DecoderState,
+        steps: int,
     ) -> tuple[Tensor, Tensor] | None:
-        """Step x (R * beams, D), angles two of (R * beams, 1, E) or None, mask (R, 1, beams, 1, C)
-        -> last states, logits; None where no program serves this step.
+        """Step x (R * beams, D), angles two of (R * beams, 1, E) or None, masks one of (R, 1,
+        beams, 1, C) -> last states, logits; None where no program serves this step.
         """
         sources, beams = state.pool.keys[0].shape[0], state.beams
         kind = (sources == 1, beams, torch.get_num_threads())
-        if kind in self.plain or not self.fits(state, steps):
+        if kind in self.plain or len(masks) > 1 or not self.fits(state, steps):
             return None
         idle = self.idle.setdefault(kind, [])
         try:
@@ -192,7 +197,7 @@ class CompiledStep:
             x.view(sources, beams, -1),
             cosine.view(sources, beams, -1),
             sine.view(sources, beams, -1),
-            mask,
+            masks[0],
             slots,
         ]
         # they are written to, so a copy would not do
@@ -367,17 +372,13 @@ class CompiledStep:
         model = self.step.model
         dials, precision = model.config.decoder, model.precision
         assert dials is not None
-        heads, width, rows = (
-            dials.key_heads or dials.heads,
-            dials.width // dials.heads,
-            (sources, beams),
-        )
-
+        blocks, width, rows = model.decoder.each, dials.size_of_head, (sources, beams)
         room = max(room, whole_lanes(5 + beams, precision))
 
         def cache(slots: int) -> list[Tensor]:
             return [
-                torch.randn(sources, heads, slots, width).to(precision) for _ in range(dials.layers)
+                torch.randn(sources, one.self_attention.key_heads, slots, width).to(precision)
+                for one in blocks
             ]
 
         seen = None
@@ -388,7 +389,8 @@ class CompiledStep:
                 torch.zeros(sources, 1, 1, 1, room + 16, dtype=precision),
             )
         x = torch.randn(*rows, dials.width).to(precision)
-        mask = torch.zeros(sources, 1, beams, 1, room, dtype=precision)
+        heads = 1 if model.decoder.position_bias is None else dials.heads
+        mask = torch.zeros(sources, heads, beams, 1, room, dtype=precision)
         angle = torch.randn(*rows, width if dials.positions == "rotary" else 0)
         return (
             x,

@@ -5,23 +5,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .config import StackConfig
 from .layout import PackedLayout
-from .linear import Linear
-from .ops.attention import CachedKeys, attention
+from .linear import Linear, Product, join, prepack_joined
+from .masks import FULL, Mask
+from .ops import attention as ops
+from .ops.attention import CachedKeys
 from .ops.dropout import DropoutRng
 from .ops.onednn import PrepackedLinear
 from .ops.reference import plain_attention
-from .ops.rotary import Angles, Rotary, rotate
+from .ops.rotary import Angles, rotate
 
-# several projections of one input, as one product
-Fused = tuple[Tensor, Tensor | None] | PrepackedLinear
+# queries, keys, heads, how both stand, mask, bias and scale of the scores
+Scored = tuple[
+    Tensor, Tensor | None, int, PackedLayout, PackedLayout, Mask, Tensor | None, float | None
+]
+
+
+class CrossCache(Protocol):
+    """Keys and values of a memory, for every layer."""
+
+    def of_layer(self, layer: int) -> CachedKeys:
+        """Return those of one layer."""
+        ...
+
+
+class KeyCache(Protocol):
+    """What made room for new tokens: a DecoderState, or what stands for one in a program."""
+
+    @property
+    def cross(self) -> CrossCache | None:
+        """The memory's keys, where there is a memory."""
+        ...
+
+    def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:
+        """Return the product of x with a layer's query, key and value, put together once."""
+        ...
+
+    def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write new ones (B, T, K, E) and return all of this layer, two (R, K, C, E)."""
+        ...
 
 
 @dataclass(slots=True)
@@ -37,14 +65,14 @@ class Context:
     memory: Tensor | None = None  # (M, D) states of the encoder
     memory_layout: PackedLayout | None = None
     angles: Angles | None = None  # of the rows' positions, where these are rotary
+    bias: Tensor | None = None  # added to the scores of self-attention (1, H, T, S)
     rng: DropoutRng | None = None  # None: nothing is dropped
     # (K,) rising: the rows whose states are asked of an encoder's block
     selected_rows: Tensor | None = None
-    # a DecoderState that made room for the new tokens, or what stands for one (`joined`, `append`,
-    # `cross`)
-    cache: Any = None
+    cache: KeyCache | None = None
     shape: tuple[int, int] = (0, 0)
-    slot_bias: Tensor | None = None  # added to the scores of cached keys
+    # added to the scores of cached keys (R, H or 1, B / R, T or 1, C), one for each mask of a stack
+    slot_biases: tuple[Tensor, ...] = ()
     layer: int = 0  # number of the block that runs
     # where attention weights (B, H, T, S) are gathered, one entry a block
     weights: list[Tensor] | None = None
@@ -61,101 +89,112 @@ class Attention(nn.Module):
     """
 
     def __init__(
-        self, config: StackConfig, memory_width: int | None = None, is_causal: bool = False
+        self, config: StackConfig, memory_width: int | None = None, mask: Mask = FULL
     ) -> None:
         super().__init__()
         self.heads, self.key_heads = config.heads, config.key_heads or config.heads
-        if config.width % self.heads or self.heads % self.key_heads:
+        is_uneven = config.head_width is None and config.width % self.heads
+        if is_uneven or self.heads % self.key_heads:
             raise ValueError(
                 f"width {config.width}, heads {self.heads} and key_heads {self.key_heads} do not "
                 "fit: heads must divide width, and key_heads must divide heads."
             )
-        self.head_width = config.width // self.heads  # E
-        self.is_causal, self.has_memory = is_causal, memory_width is not None
-        source, keys = memory_width or config.width, self.key_heads * self.head_width
-        self.query = Linear(config.width, config.width, config.bias)
-        self.key = Linear(source, keys, config.bias)
-        self.value = Linear(source, keys, config.bias)
-        self.output = Linear(config.width, config.width, config.bias)
+        self.head_width = config.size_of_head  # E
+        self.mask, self.has_memory = mask, memory_width is not None
+        self.mask_number = 0  # of this mask among those of the stack
+        self.scale: float | None = None  # of the scores; None: 1 / sqrt(E)
+        source, queries = memory_width or config.width, self.heads * self.head_width
+        keys = self.key_heads * self.head_width
+        biases = (
+            config.bias if one is None else one
+            for one in (
+                config.query_bias,
+                config.key_bias,
+                config.value_bias,
+                config.attention_output_bias,
+            )
+        )
+        self.query = Linear(config.width, queries, next(biases))
+        self.key = Linear(source, keys, next(biases))
+        self.value = Linear(source, keys, next(biases))
+        self.output = Linear(queries, config.width, next(biases))
         self.dropout = config.attention_dropout
-        rotary = config.positions == "rotary" and memory_width is None
-        self.rotary = Rotary(self.head_width, config.rotary_base) if rotary else None
         self.prepacked_self: PrepackedLinear | None = None
 
     def forward(self, x: Tensor, context: Context, residual: Tensor | None = None) -> Tensor:
         """Mix what rows see: x (N, D) -> (N, D), of selected rows (K, D), plus `residual`."""
-        cache, angles, selected = context.cache, context.angles, context.selected_rows
+        cache, selected = context.cache, context.selected_rows
         layout = key_layout = context.layout
+        bias = None if self.has_memory else context.bias
         keys: Tensor | CachedKeys | None = None
-        if selected is None and not self.has_memory:
-            weight = self.joined(x) if cache is None else cache.joined(context.layer, self, x)
-            query = self.project(x, weight)  # (N, H + 2K, E)
-            if self.rotary is not None and angles is not None:
-                query = rotate(query, angles, self.heads + self.key_heads)
+        if selected is not None:
+            query, keys, layout, bias = self._of_selected(x, context, selected)
+            residual = None if residual is None else residual.index_select(0, selected)
+        elif not self.has_memory:
+            product = self.joined(x) if cache is None else cache.joined(context.layer, self, x)
+            query = product(x).view(x.shape[0], -1, self.head_width)  # (N, H + 2K, E)
+            if context.angles is not None:
+                query = rotate(query, context.angles, self.heads + self.key_heads)
             if cache is not None:
                 sizes = (self.heads, self.key_heads, self.key_heads)
                 query, *new = query.view(*context.shape, sum(sizes), -1).split(sizes, 2)
                 held = cache.append(context.layer, *new)
-                keys = CachedKeys(held[0], held[1], context.slot_bias)
-        else:  # queries of some rows to keys of others
-            rows = x if selected is None else x.index_select(0, selected)
-            query = self.query(rows).view(*rows.shape[:-1], self.heads, self.head_width)
-            if selected is not None:
-                keys = self.project(x, self.joined(x, without_query=True))
-                if self.rotary is not None and angles is not None:
-                    query = rotate(query, (angles[0][selected], angles[1][selected]))
-                    keys = rotate(keys, angles, self.key_heads)
-                assert layout is not None, "selected rows are of packed rows"
-                layout = layout.some(selected)
-            elif cache is None:
+                keys = CachedKeys(held[0], held[1], context.slot_biases[self.mask_number])
+        else:
+            query = self.query(x).view(x.shape[0], self.heads, self.head_width)
+            if cache is None:
                 assert context.memory is not None, "a block with attention to a memory needs one"
-                weight = self.joined(context.memory, without_query=True)
-                keys, key_layout = self.project(context.memory, weight), context.memory_layout
+                keys, key_layout = self.memory_keys(context.memory), context.memory_layout
             else:
+                assert cache.cross is not None, "the memory's keys are cached"
                 query = query.view(*context.shape, self.heads, self.head_width)
                 keys = cache.cross.of_layer(context.layer)
-        if context.weights is not None:
-            self._weigh(query, keys, context, layout, key_layout)
-        mixed = attention(
-            query, keys, self.heads, layout, key_layout, self.is_causal, self.dropout, context.rng
-        )
-        if residual is not None and selected is not None:
-            residual = residual.index_select(0, selected)
+        if isinstance(keys, CachedKeys):
+            mixed = ops.attend_cached(query, *keys, self.scale)
+        else:
+            assert layout is not None and key_layout is not None, "packed rows have a layout"
+            scored = query, keys, self.heads, layout, key_layout, self.mask, bias, self.scale
+            if context.weights is not None:
+                self._weigh(context, scored)
+            attend = ops.BY_DEVICE.get(x.device.type, ops.attention)
+            mixed = attend(*scored, self.dropout, context.rng)
         return self.output(mixed.reshape(-1, self.heads * self.head_width), residual=residual)
 
-    def _weigh(
-        self,
-        query: Tensor,
-        keys: Any,
-        context: Context,
-        layout: PackedLayout | None,
-        key_layout: PackedLayout | None,
-    ) -> None:
+    def _of_selected(
+        self, x: Tensor, context: Context, selected: Tensor
+    ) -> tuple[Tensor, Tensor, PackedLayout, Tensor | None]:
+        """Return queries of the rows `selected` (K,) alone, the keys of all rows, how the queries
+        stand, and what is added to their scores.
+        """
+        assert context.layout is not None, "selected rows are of packed rows"
+        query = self.query(x.index_select(0, selected)).view(-1, self.heads, self.head_width)
+        keys, layout, bias = self.memory_keys(x), context.layout.some(selected), context.bias
+        if (angles := context.angles) is not None:
+            query = rotate(query, (angles[0][selected], angles[1][selected]))
+            keys = rotate(keys, angles, self.key_heads)
+        if bias is not None:  # (1, H, T, S) -> (B, H, T of those selected, S)
+            bias = bias[0][:, layout.grid].transpose(0, 1)
+        return query, keys, layout, bias
+
+    def _weigh(self, context: Context, scored: Scored) -> None:
         """Gather this block's attention weights, where they are wanted."""
         wanted = context.weighed_layers is None or context.layer in context.weighed_layers
         if context.weighs_memory == self.has_memory and wanted and context.weights is not None:
-            assert layout is not None and key_layout is not None, "weights are of packed rows"
-            found = plain_attention(query, keys, self.heads, layout, key_layout, self.is_causal)
-            context.weights.append(found[1])
+            context.weights.append(plain_attention(*scored)[1])
 
-    def project(self, x: Tensor, weight: Fused) -> Tensor:
-        """Apply several projections as one product: (N, D) -> (N, heads of the parts, E)."""
-        y = weight(x) if isinstance(weight, PrepackedLinear) else functional.linear(x, *weight)
-        return y.view(x.shape[0], -1, self.head_width)
+    def memory_keys(self, memory: Tensor) -> Tensor:
+        """Map states (M, D) -> their keys and values, (M, 2K, E)."""
+        product = join((self.key, self.value), memory.dtype)
+        return product(memory).view(memory.shape[0], -1, self.head_width)
 
-    def joined(self, x: Tensor, without_query: bool = False) -> Fused:
-        """The weights of query, key and value, or of key and value, as one product's of `x`."""
-        prepacked = None if without_query or torch.is_grad_enabled() else self.prepacked_self
-        if prepacked is not None and prepacked.fits(x):
+    def joined(self, x: Tensor) -> Product:
+        """Return the product of x with query, key and value at once."""
+        prepacked = self.prepacked_self
+        if prepacked is not None and not torch.is_grad_enabled() and prepacked.fits(x):
             return prepacked
-        parts = (self.key, self.value) if without_query else (self.query, self.key, self.value)
-        weight = torch.cat([part.weight for part in parts]).to(x.dtype)
-        biases: list[Tensor] = [part.bias for part in parts if part.bias is not None]
-        return weight, torch.cat(biases).to(x.dtype) if biases else None
+        return join((self.query, self.key, self.value), x.dtype)
 
     def prepack(self) -> None:
-        if self.query.weight.shape[1] == self.key.weight.shape[1]:
-            self.prepacked_self = None
-            weight = self.joined(self.query.weight)
-            assert isinstance(weight, tuple), "nothing is prepacked yet"
-            self.prepacked_self = PrepackedLinear(*weight)
+        """Lay the product of a sequence with itself out for decoding on a CPU."""
+        if not self.has_memory:
+            self.prepacked_self = prepack_joined((self.query, self.key, self.value))

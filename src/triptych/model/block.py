@@ -8,15 +8,20 @@ post-norm (2017), pre-norm (Xiong et al. 2020) and both together share one strai
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from .attention import Attention, Context
+from .cache import DecoderState
 from .config import StackConfig
 from .feed_forward import FeedForward
 from .linear import norm
+from .masks import CAUSAL, masked
 from .ops.dropout import DropoutRng, add_dropped
 from .ops.rotary import Rotary
+from .position_bias import position_bias
 
 
 class ResidualBranch(nn.Module):
@@ -41,8 +46,8 @@ class Block(nn.Module):
 
     def __init__(self, config: StackConfig, is_causal: bool, memory_width: int | None) -> None:
         super().__init__()
-        self.is_causal = is_causal
-        self.self_attention = Attention(config, is_causal=is_causal)
+        mask = masked(is_causal, config.attention_window)
+        self.self_attention = Attention(config, mask=mask)
         self.self_attention_norm = ResidualBranch(config)
         self.cross_attention = None if memory_width is None else Attention(config, memory_width)
         self.cross_attention_norm = None if memory_width is None else ResidualBranch(config)
@@ -67,8 +72,7 @@ class Block(nn.Module):
     def memory_keys(self, memory: Tensor) -> Tensor:
         """Keys and values of a memory, for a cache: (M, D) -> (M, 2K, E)."""
         assert self.cross_attention is not None, "this decoder looks at no memory"
-        part = self.cross_attention
-        return part.project(memory, part.joined(memory, without_query=True))
+        return self.cross_attention.memory_keys(memory)
 
 
 class Stack(nn.Module):
@@ -79,16 +83,51 @@ class Stack(nn.Module):
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            Block(config, is_causal, memory_width) for _ in range(config.layers)
+            Block(config.of_block(layer), is_causal, memory_width) for layer in range(config.layers)
         )
         self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()
-        rotary, width = config.positions == "rotary", config.width // config.heads
-        self.rotary = Rotary(width, config.rotary_base) if rotary else None
+        is_rotary = config.positions == "rotary"
+        self.rotary = Rotary(config.size_of_head, config.rotary_base) if is_rotary else None
+        self.position_bias = position_bias(config, is_causal)
+        attentions = [block.self_attention for block in self.each]
+        self.masks = list(dict.fromkeys(attention.mask for attention in attentions))
+        for attention in attentions:
+            attention.mask_number = self.masks.index(attention.mask)
+
+    @property
+    def each(self) -> list[Block]:
+        """Return the blocks in order."""
+        return cast("list[Block]", list(self.blocks))
 
     def forward(self, x: Tensor, context: Context, selected_rows: Tensor | None = None) -> Tensor:
         """(N, D) -> (N, D), or of `selected_rows` (K,) of an encoder alone (K, D)."""
+        context.bias = None
+        if self.position_bias is not None and context.cache is None:
+            assert context.layout is not None, "packed rows have a layout"
+            places = torch.arange(context.layout.longest, device=x.device)[None]
+            context.bias = self.position_bias(places, places)
         for context.layer, block in enumerate(self.blocks):
             if selected_rows is not None and context.layer == len(self.blocks) - 1:
                 context = dataclasses.replace(context, selected_rows=selected_rows)
             x = block(x, context)
         return self.final_norm(x)
+
+    def slot_biases(self, hidden: Tensor, state: DecoderState, steps: int) -> tuple[Tensor, ...]:
+        """Return what is added to the scores of cached keys, (R, H or 1, B / R, T or 1, C), for
+        each mask of this stack.
+
+        hidden: minus infinity at slots that a new token does not see, (R, 1, B / R, T or 1, C).
+        """
+        if self.position_bias is None and self.masks == [CAUSAL]:
+            return (hidden,)
+        queries, keys = state.positions(steps)  # (B, T), (B, C)
+        whole, shape = hidden, (hidden.shape[0], state.beams)
+        if self.position_bias is not None:
+            added = self.position_bias(queries, keys).to(hidden.dtype)  # (B, H, T, C)
+            whole = hidden + added.unflatten(0, shape).transpose(1, 2)
+        found = []
+        for mask in self.masks:
+            pairs = None if mask is CAUSAL else mask.pairs(queries, keys)  # (B, T, C)
+            unseen = None if pairs is None else ~pairs.unflatten(0, shape)[:, None]
+            found.append(whole if unseen is None else whole.masked_fill(unseen, float("-inf")))
+        return tuple(found)

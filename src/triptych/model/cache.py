@@ -4,14 +4,16 @@ for each source.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .attention import Attention
 from .layout import PackedLayout
+from .linear import Product
 from .ops.attention import CachedKeys
 
 # of a vector register: softmax over rows that are not whole multiples takes several times as long
@@ -41,6 +43,19 @@ class CrossKeys:
     values: list[Tensor]
     lengths: Tensor
     bias: Tensor | None
+
+    @staticmethod
+    def of(memory: Memory, projected: Iterable[Tensor], precision: torch.dtype) -> CrossKeys:
+        """Make them of the memory's keys and values (M, 2K, E) of every layer, padded."""
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
+        longest = whole_lanes(memory.rows.longest, precision)
+        for each in projected:
+            first, second = memory.rows.pad(each, longest).transpose(1, 2).chunk(2, 1)
+            keys.append(first.contiguous())  # (R, K, S, E)
+            values.append(second.contiguous())
+        bias = length_bias(memory.lengths, longest, precision)
+        return CrossKeys(keys, values, memory.lengths, bias)
 
     def of_layer(self, layer: int) -> CachedKeys:
         """Keys and values of one layer (R, K, S, E), and the bias of their scores."""
@@ -104,10 +119,34 @@ class DecoderState:
     lengths: Tensor  # (B,) tokens read
     cross: CrossKeys | None
     beams: int
-    weights: list[Any]  # of each layer, those of query, key and value as one product's
+    # of each layer, the product with query, key and value, once it is put together
+    products: list[Product | None]
     began: int  # sources that it began with, before any of them ended
     # (B * T, D) states behind the last step's logits, where those were rounded
     last: Tensor | None = None
+
+    @staticmethod
+    def empty(
+        attentions: Sequence[Attention],
+        count: int,
+        cross: CrossKeys | None,
+        precision: torch.dtype,
+        device: torch.device,
+    ) -> DecoderState:
+        """Make the state of `count` rows before the first token, of a source each."""
+        keys, values = (
+            [
+                torch.empty(
+                    (count, one.key_heads, 0, one.head_width), dtype=precision, device=device
+                )
+                for one in attentions
+            ]
+            for _ in "kv"
+        )
+        lengths = torch.zeros(count, dtype=torch.int64, device=device)
+        hidden = torch.empty(count, 0, dtype=precision, device=device)
+        products: list[Product | None] = [None for _ in attentions]
+        return DecoderState(KVPool(keys, values), 0, hidden, lengths, cross, 1, products, count)
 
     def select(self, rows: Tensor) -> DecoderState:
         """The state of `rows` (int64), in that order; rows may repeat or be left out."""
@@ -162,7 +201,7 @@ class DecoderState:
             torch.cat((a.lengths, b.lengths)),
             cross,
             a.beams,
-            a.weights,
+            a.products,
             a.began + b.began,
         )
 
@@ -233,11 +272,19 @@ class DecoderState:
         values.narrow(2, self.used, new).copy_(value.reshape(shape).transpose(1, 2))
         return keys, values
 
-    def joined(self, layer: int, attention: Any, x: Tensor) -> Any:
-        """The weights of query, key and value of a layer as one product's, put together once."""
-        if self.weights[layer] is None:
-            self.weights[layer] = attention.joined(x)
-        return self.weights[layer]
+    def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:
+        """Return the product of x with a layer's query, key and value, put together once."""
+        product = self.products[layer]
+        if product is None:
+            product = self.products[layer] = attention.joined(x)
+        return product
+
+    def positions(self, steps: int) -> tuple[Tensor, Tensor]:
+        """Return the positions of the `steps` newest tokens of each row (B, T), and of what stands
+        in the slots (B, C), of those that the row sees; called between `extend` and `advance`.
+        """
+        new = torch.arange(steps, device=self.lengths.device)
+        return self.lengths[:, None] + new, ((self.hidden == 0).cumsum(1) - 1).clamp_min(0)
 
     def advance(self, steps: int) -> None:
         self.lengths = self.lengths + steps

@@ -1,4 +1,4 @@
-"""Every dial of the models, with its reason. Plain frozen dataclasses; imports no torch.
+"""Every dial of the Transformer, with its reason. Plain frozen dataclasses; imports no torch.
 
 `ModelConfig` holds up to two `StackConfig`s: an encoder alone understands, a decoder alone writes,
 both together turn one sequence into another. `RecurrentConfig` is the RNN encoder-decoder behind
@@ -7,13 +7,18 @@ the same face.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .rnn.config import RecurrentConfig as RecurrentConfig
 
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
-Positions = Literal["sinusoidal", "learned", "rotary"]
+Positions = Literal["sinusoidal", "learned", "rotary", "relative", "alibi"]
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 Side = Literal["source", "target"]  # of a pair: what the encoder reads, what the decoder writes
+# dials that may be given block by block
+BY_BLOCK = ("inner_width", "activation", "gated", "key_heads", "attention_window")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +39,10 @@ class StackConfig:
     norm_placement: Literal["post", "pre"] = "post"
     norm_epsilon: float = 1e-5  # added to the variance, so that nothing is divided by 0
     bias: bool = True  # of linear layers; LLaMA has none
-    # fixed (2017, section 3.5), a learned table, or rotated queries and keys (Su et al. 2021)
+    # fixed (2017, section 3.5), a learned table, rotated queries and keys (Su et al. 2021), or
+    # added to scores: relative (Raffel et al. 2020, section 2.1) or alibi (Press et al. 2022)
     positions: Positions = "sinusoidal"
-    max_positions: int = 1024  # rows of the learned table; the other two schemes have no end
+    max_positions: int = 1024  # rows of the learned table; the other schemes have no end
     rotary_base: float = 10000.0  # of the angles (Su et al. 2021, section 3.2.2)
     # rows of the table that tells two texts of one input apart (Devlin et al. 2018); 0: none
     segments: int = 0
@@ -44,6 +50,29 @@ class StackConfig:
     dropout: float = 0.1  # on embeddings and on every residual branch (2017, section 5.4)
     attention_dropout: float = 0.0  # on attention weights
     inner_dropout: float = 0.0  # inside the feed-forward
+    # of each head where it is not width / heads (T5-11B, Gemma, Qwen3)
+    head_width: int | None = None
+    # of one projection of attention, where it is not as `bias` says (Qwen2 has those of query,
+    # key and value alone, Whisper all but that of key)
+    query_bias: bool | None = None
+    key_bias: bool | None = None
+    value_bias: bool | None = None
+    attention_output_bias: bool | None = None
+    # tokens that a query of a decoder sees, itself and those before (Mistral); of an encoder half
+    # of them on either side (ModernBERT)
+    attention_window: int | None = None
+    # values that blocks take in turn, by dial: {"attention_window": [4096, None]} (Gemma 2)
+    by_block: dict[str, list[Any]] | None = field(default=None, hash=False)
+
+    @property
+    def size_of_head(self) -> int:
+        """Return the width of each head of attention."""
+        return self.head_width or self.width // self.heads
+
+    def of_block(self, layer: int) -> StackConfig:
+        """Return the dials of one block, counted from 0."""
+        own = {dial: values[layer % len(values)] for dial, values in (self.by_block or {}).items()}
+        return dataclasses.replace(self, by_block=None, **own) if own else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,39 +107,6 @@ class ModelConfig:
         """Return how many tokens of a side the model has positions for; None: no end."""
         stack = self.encoder if side == "source" else self.decoder
         return stack.max_positions if stack and stack.positions == "learned" else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecurrentConfig:
-    """RNN encoder-decoder: bidirectional GRU encoder, additive attention (Bahdanau et al. 2015,
-    appendix A).
-
-    With `attention=False` the last encoder states alone carry the sentence (Cho et al. 2014;
-    Sutskever et al. 2014).
-    """
-
-    embedding_width: int = 620  # of a token as it enters
-    width: int = 1000  # hidden units of each direction and of the decoder
-    attention_width: int = 1000  # hidden units of the score of a source position
-    readout_width: int = 500  # maxout pairs before the output projection
-    attention: bool = True  # False: the last states alone carry the sentence
-    dropout: float = 0.0  # on embeddings and before the output projection
-    vocabulary_size: int = 0
-    source_vocabulary_size: int | None = None
-
-    @property
-    def stacks(self) -> dict[str, StackConfig]:
-        """Return the stacks of Transformer blocks, of which an RNN has none."""
-        return {}
-
-    @property
-    def architecture(self) -> Architecture:
-        """Return which of the three architectures this is: it reads and it writes."""
-        return "encoder-decoder"
-
-    def context(self, side: Side) -> int | None:
-        """Return how many tokens of a side the model has positions for: there is no end."""
-        return None
 
 
 AnyConfig = ModelConfig | RecurrentConfig

@@ -38,12 +38,11 @@ class InputEmbedding(nn.Module):
     def __init__(self, config: StackConfig, scaled: bool) -> None:
         super().__init__()
         self.scale = math.sqrt(config.width) if scaled else 1.0
-        tables = {
-            "sinusoidal": lambda: Sinusoidal(config.width),
-            "learned": lambda: Learned(config.max_positions, config.width),
-            "rotary": lambda: None,  # rotary positions enter in attention
-        }
-        self.positions = tables[config.positions]()
+        self.positions: Sinusoidal | Learned | None = None  # other kinds enter in attention
+        if config.positions == "sinusoidal":
+            self.positions = Sinusoidal(config.width)
+        elif config.positions == "learned":
+            self.positions = Learned(config.max_positions, config.width)
         self.segments = Learned(config.segments, config.width) if config.segments else None
         self.norm = norm(config) if config.embedding_norm else nn.Identity()
         self.dropout = config.dropout

@@ -34,6 +34,7 @@ class PackedLayout:
         self.positions = torch.arange(self.total, device=device) - self.starts[self.sequence]
         steps = torch.arange(self.longest, device=device)
         self.real = steps[None] < lengths[:, None]  # (B, T) a real token stands here
+        self.grid = steps[None]  # (B or 1, T) position of each padded place
         # (B, T) row at each padded place; a place past the end repeats a real row, which attention
         # masks. The last sequence may have no row at all.
         places = self.starts[:, None] + torch.minimum(steps[None], lengths[:, None] - 1).clamp_min(
@@ -43,8 +44,13 @@ class PackedLayout:
         self._index: dict[tuple[int, int, int], Tensor] = {}
 
     def some(self, selected_rows: Tensor) -> PackedLayout:
-        """The layout of the rows `selected_rows` (K,) alone, which rise."""
-        return PackedLayout(torch.bincount(self.sequence[selected_rows], minlength=self.count))
+        """The layout of the rows `selected_rows` (K,) alone, which rise; masks and biases
+        see them where they stood.
+        """
+        found = PackedLayout(torch.bincount(self.sequence[selected_rows], minlength=self.count))
+        if found.total < self.total:
+            found.grid = found.pad(self.positions[selected_rows])
+        return found
 
     def head_index(self, total: int, first: int, heads: int) -> Tensor:
         """(B * heads * T,) places in a (N * total, E) table that give heads `first`..`first +

@@ -1,10 +1,14 @@
 """Linear maps and norms whose parameters stay in fp32 while the activations decide the precision of
 the arithmetic.
+
+Nobody else reads a `weight`: products go through `Linear.forward` or `join`, and kernels that need
+the matrix itself ask for `matrix`. So a layer of another precision is another `Linear`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +23,7 @@ def _gelu_tanh(x: Tensor) -> Tensor:
     return functional.gelu(x, approximate="tanh")
 
 
+Product = Callable[[Tensor], Tensor]  # (N, inputs) -> (N, outputs)
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "gelu": functional.gelu,
@@ -36,9 +41,15 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.inputs, self.outputs = inputs, outputs
         self.prepacked: PrepackedLinear | None = None
 
+    def matrix(self, dtype: torch.dtype | None = None) -> Tensor:
+        """Return W (outputs, inputs), in `dtype` where that is given."""
+        return self.weight if dtype is None else self.weight.to(dtype)
+
     def prepack(self) -> None:
+        """Lay the weight out for decoding on a CPU."""
         self.prepacked = PrepackedLinear(self.weight, self.bias)
 
     def forward(
@@ -57,6 +68,37 @@ class Linear(nn.Module):
             y = functional.linear(x, self.weight.to(x.dtype), bias)
             y = y if activation is None else ACTIVATIONS[activation](y)
         return y if residual is None else residual + y
+
+
+def join(parts: Sequence[Linear], dtype: torch.dtype) -> Product:
+    """Return the product of one input in `dtype` with several layers, whose outputs stand side by
+    side.
+    """
+    if any(type(part).forward is not Linear.forward for part in parts):
+        return lambda x: torch.cat([part(x) for part in parts], -1)
+    weight, bias = _joined(parts, dtype)
+    return partial(functional.linear, weight=weight, bias=bias)
+
+
+def _joined(parts: Sequence[Linear], dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """Return the weights and the biases of several layers as those of one."""
+    weight = torch.cat([part.weight for part in parts]).to(dtype)
+    if all(part.bias is None for part in parts):
+        return weight, None
+    biases = [
+        weight.new_zeros(part.outputs, dtype=torch.float32) if part.bias is None else part.bias
+        for part in parts
+    ]
+    return weight, torch.cat(biases).to(dtype)
+
+
+def prepack_joined(parts: Sequence[Linear]) -> PrepackedLinear | None:
+    """Return the joined product of several layers of one input, laid out for decoding on a CPU;
+    None where they have none.
+    """
+    if any(type(part).forward is not Linear.forward for part in parts):
+        return None
+    return PrepackedLinear(*_joined(parts, parts[0].weight.dtype))
 
 
 class LayerNorm(nn.Module):

@@ -1,21 +1,66 @@
-"""Who may look at whom. Masks come from lengths and predicates, never from pad ids."""
+"""Who may look at whom, as values. Masks come from lengths and predicates, never from pad ids."""
 
 from __future__ import annotations
 
-import torch
+import functools
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from .layout import PackedLayout
 
 
-def allowed(queries: PackedLayout, keys: PackedLayout, is_causal: bool) -> Tensor | None:
-    """Return (B or 1, 1, T or 1, S) bool of the pairs that may attend, or None when all may.
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Which keys a query may see within its sequence; all conditions that are given hold at once.
 
-    Causal: query t may see key s when s <= t (Vaswani et al. 2017, section 3.2.3).
+    A key stands at most `before` positions before its query and `after` behind it (None: any).
+    blocks (A, B) bool: query t may see key s where blocks[t // block_size, s // block_size].
+    segments: numbers of packed queries (N,) and keys (M,), of which only equal ones see each other.
     """
-    mask = None if keys.dense else keys.real[:, None, None, :]
-    if is_causal:
-        size, device = (queries.longest, keys.longest), keys.lengths.device
-        triangle = torch.ones(size, dtype=torch.bool, device=device).tril()[None, None]
-        mask = triangle if mask is None else mask & triangle
-    return mask
+
+    before: int | None = None
+    after: int | None = None
+    blocks: Tensor | None = None
+    block_size: int = 1
+    segments: tuple[Tensor, Tensor] | None = None
+
+    def pairs(self, queries: Tensor, keys: Tensor) -> Tensor | None:
+        """Return which pairs of positions, (B, T) and (B, S), may attend: (B, T, S) or None."""
+        query, key, found = queries[:, :, None], keys[:, None, :], None
+        if self.after is not None:
+            found = key <= query + self.after
+        if self.before is not None:
+            near = key >= query - self.before
+            found = near if found is None else found & near
+        if self.blocks is not None:
+            block = self.blocks.to(key.device)[query // self.block_size, key // self.block_size]
+            found = block if found is None else found & block
+        return found
+
+
+FULL = Mask()
+CAUSAL = Mask(after=0)  # query t sees key s when s <= t (Vaswani et al. 2017, section 3.2.3)
+
+
+@functools.cache
+def masked(is_causal: bool, window: int | None = None) -> Mask:
+    """Return the mask of a stack's blocks, the same value for the same dials. window: tokens that
+    a query sees, itself and those before; of an encoder half of them on either side.
+    """
+    if window is None:
+        return CAUSAL if is_causal else FULL
+    return Mask(window - 1, 0) if is_causal else Mask(window // 2, window // 2)
+
+
+def allowed(queries: PackedLayout, keys: PackedLayout, mask: Mask) -> Tensor | None:
+    """Return (B or 1, 1, T or 1, S) bool of the pairs that may attend, or None when all may."""
+    found = None if keys.dense else keys.real[:, None, None, :]
+    pairs = None if mask is FULL else mask.pairs(queries.grid, keys.grid)
+    if pairs is not None:
+        found = pairs[:, None] if found is None else found & pairs[:, None]
+    if mask.segments is not None:
+        own, others = queries.pad(mask.segments[0]), keys.pad(mask.segments[1])
+        same = (own[:, :, None] == others[:, None, :])[:, None]
+        found = same if found is None else found & same
+    return found

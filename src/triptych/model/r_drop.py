@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .ops.cross_entropy import CHUNK_LOGITS
+from .ops.cross_entropy import chunks_of
 
 
 class _RDropCrossEntropy(torch.autograd.Function):
-    """Chunk by chunk, as `kernels.projected_cross_entropy`: row i of the first half beside row i of
+    """Chunk by chunk, as `projected_cross_entropy`: row i of the first half beside row i of
     the second.
 
     With p, q the two distributions and d the difference of their logits, the divergences KL(p|q) +
@@ -44,7 +44,7 @@ class _RDropCrossEntropy(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight, dtype=torch.float32)
         grad_offset = None if offset is None else torch.zeros_like(offset, dtype=torch.float32)
         nll, target_sum, divergence = (states.new_zeros((), dtype=torch.float32) for _ in range(3))
-        rows, beta = max(1, CHUNK_LOGITS // (2 * vocabulary)), alpha / 2
+        rows, beta = max(1, chunks_of(states).logits // (2 * vocabulary)), alpha / 2
         for start in range(0, half, rows):
             pair = [slice(first + start, first + min(start + rows, half)) for first in (0, half)]
             logits = [functional.linear(states[part], compute, shift) for part in pair]

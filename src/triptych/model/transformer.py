@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .attention import Context
+from .attention import Context, KeyCache
 from .block import Stack
-from .cache import CrossKeys, DecoderState, KVPool, Memory, length_bias, whole_lanes
+from .cache import CrossKeys, DecoderState, Memory
 from .config import ModelConfig
 from .embeddings import InputEmbedding, TokenEmbedding
 from .layout import PackedLayout
@@ -159,7 +159,8 @@ class Transformer(nn.Module):
 
     def output_projection(self) -> tuple[Tensor, Tensor | None]:
         """Weight (V, D) and bias (V,) or None of the vocabulary projection."""
-        return (self.embedding if self.output is None else self.output).weight, self.output_bias
+        weight = self.embedding.weight if self.output is None else self.output.matrix()
+        return weight, self.output_bias
 
     def prepack(self) -> None:
         weight, offset = self.output_projection()
@@ -173,6 +174,8 @@ class Transformer(nn.Module):
             states = states.float()
         if self.prepacked_output is not None and self.prepacked_output.fits(states):
             return self.prepacked_output(states)
+        if self.output is not None and self.output_bias is None:
+            return self.output(states)
         weight, offset = self.output_projection()
         return functional.linear(
             states, weight.to(states.dtype), None if offset is None else offset.to(states.dtype)
@@ -193,37 +196,17 @@ class Transformer(nn.Module):
         """The state before the first token. rows: (B,) int64, the memory's row that each reads; or
         B without a memory.
         """
-        config = self.config.decoder
-        assert config is not None, "only a model with a decoder can write"
-        device = self.embedding.weight.device
-        count = memory.lengths.numel() if memory is not None else int(rows)
-        shape = (count, config.key_heads or config.heads, 0, config.width // config.heads)
-        keys, values = (
-            [torch.empty(shape, dtype=self.precision, device=device) for _ in range(config.layers)]
-            for _ in "kv"
-        )
-        lengths = torch.zeros(count, dtype=torch.int64, device=device)
-        bias = torch.empty(count, 0, dtype=self.precision, device=device)
-        cross = None if memory is None else self._cross_keys(memory)
-        weights: list[Any] = [None] * config.layers
-        state = DecoderState(KVPool(keys, values), 0, bias, lengths, cross, 1, weights, count)
-        return (
-            state
-            if memory is None
-            else state.select(torch.arange(rows, device=device) if isinstance(rows, int) else rows)
-        )
-
-    def _cross_keys(self, memory: Memory) -> CrossKeys:
-        keys, values, longest = [], [], whole_lanes(memory.rows.longest, self.precision)
-        for block in self.decoder.blocks:
-            projected = block.memory_keys(memory.states)  # type: ignore[operator]
-            padded = memory.rows.pad(projected, longest).transpose(1, 2)  # (R, 2K, S, E)
-            first, second = padded.chunk(2, 1)
-            keys.append(first.contiguous())
-            values.append(second.contiguous())
-        return CrossKeys(
-            keys, values, memory.lengths, length_bias(memory.lengths, longest, self.precision)
-        )
+        assert self.config.decoder is not None, "only a model with a decoder can write"
+        device, blocks = self.embedding.weight.device, self.decoder.each
+        count, cross = int(rows) if memory is None else memory.lengths.numel(), None
+        if memory is not None:
+            projected = (block.memory_keys(memory.states) for block in blocks)
+            cross = CrossKeys.of(memory, projected, self.precision)
+        attentions = [block.self_attention for block in blocks]
+        state = DecoderState.empty(attentions, count, cross, self.precision, device)
+        if memory is None:
+            return state
+        return state.select(torch.arange(rows, device=device) if isinstance(rows, int) else rows)
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Map tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is
@@ -239,27 +222,33 @@ class Transformer(nn.Module):
         x = self.decoder_entrance(
             self.embedding(tokens.reshape(-1)), positions, self.precision, None
         )
-        bias, compiled = state.extend(steps), self.compiled
+        biases = self.decoder.slot_biases(state.extend(steps), state, steps)
+        compiled = self.compiled
         rotary = self.decoder.rotary
         angles = None if rotary is None else rotary.angles(positions)
-        done = None if compiled is None else compiled(x, angles, bias, state, steps)
+        done = None if compiled is None else compiled(x, angles, biases, state, steps)
         if done is None:
-            done = self.decode_layers(x, angles, (count, steps), bias, state)
+            done = self.decode_layers(x, angles, (count, steps), biases, state)
         x, logits = done
         state.advance(steps)
         state.last = None if logits.dtype == torch.float32 else x
         return logits.view(count, steps, -1), state
 
     def decode_layers(
-        self, x: Tensor, angles: Angles | None, shape: tuple[int, int], bias: Tensor, cache: Any
+        self,
+        x: Tensor,
+        angles: Angles | None,
+        shape: tuple[int, int],
+        biases: tuple[Tensor, ...],
+        cache: KeyCache,
     ) -> tuple[Tensor, Tensor]:
         """New tokens (B * T, D) of `shape` (B, T) through the decoder -> last states (B * T, D),
         logits (B * T, V).
 
         angles: of their positions, where these are rotary. cache: a DecoderState that made room for
-        them, or what stands for one (`joined`, `append`, `cross`).
+        them, or what stands for one. biases: of `Stack.slot_biases`.
         """
-        context = Context(angles=angles, cache=cache, shape=shape, slot_bias=bias)
+        context = Context(angles=angles, cache=cache, shape=shape, slot_biases=biases)
         x = self.decoder(x, context)
         return x, self.project(x)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from triptych.model.layout import PackedLayout
-from triptych.model.masks import allowed
-from triptych.model.ops import attention, cross_entropy, dropout, reference
+from triptych.model.masks import CAUSAL, FULL, allowed, masked
+from triptych.model.ops import attention, cpu, cross_entropy, dropout, reference
 
 
 def lengths(*values: int) -> PackedLayout:
@@ -25,8 +25,8 @@ def test_self_attention_equals_the_plain_form(
     torch.manual_seed(1)
     rows = lengths(*sizes)
     x = torch.randn(rows.total, heads + 2 * key_heads, 8, dtype=torch.float64, requires_grad=True)
-    fast = attention.attention(x, None, heads, rows, rows, is_causal=is_causal)
-    plain, weights = reference.plain_attention(x, None, heads, rows, rows, is_causal=is_causal)
+    fast = attention.attention(x, None, heads, rows, rows, mask=masked(is_causal))
+    plain, weights = reference.plain_attention(x, None, heads, rows, rows, mask=masked(is_causal))
     torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
     upstream = torch.randn_like(fast)
     torch.testing.assert_close(
@@ -68,13 +68,13 @@ def test_attention_dropout_has_the_derivative_of_what_it_computed() -> None:
 def test_blocks_of_a_causal_sequence_equal_the_plain_form(
     heads: int, key_heads: int, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attention, "BLOCK", 4)
+    monkeypatch.setattr(cpu, "BLOCK", 4)
     torch.manual_seed(1)
     rows = lengths(*sizes)
-    assert rows.longest >= attention.BLOCK
+    assert rows.longest >= cpu.BLOCK
     x = torch.randn(rows.total, heads + 2 * key_heads, 8, dtype=torch.float64, requires_grad=True)
-    fast = attention.attention(x, None, heads, rows, rows, is_causal=True)
-    plain, _ = reference.plain_attention(x, None, heads, rows, rows, is_causal=True)
+    fast = attention.attention(x, None, heads, rows, rows, mask=CAUSAL)
+    plain, _ = reference.plain_attention(x, None, heads, rows, rows, mask=CAUSAL)
     torch.testing.assert_close(fast, plain, atol=1e-12, rtol=0)
     upstream = torch.randn_like(fast)
     torch.testing.assert_close(
@@ -85,7 +85,7 @@ def test_blocks_of_a_causal_sequence_equal_the_plain_form(
 def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attention, "BLOCK", 2)
+    monkeypatch.setattr(cpu, "BLOCK", 2)
     rows = lengths(5, 2)
     x = torch.randn(7, 6, 4, dtype=torch.float64, requires_grad=True)
 
@@ -93,7 +93,7 @@ def test_dropout_in_blocks_has_the_derivative_of_what_it_computed(
         rng = dropout.DropoutRng()
         rng.seed(3)
         return attention.attention(
-            value, None, 2, rows, rows, is_causal=True, probability=0.3, rng=rng
+            value, None, 2, rows, rows, mask=CAUSAL, probability=0.3, rng=rng
         )
 
     assert torch.autograd.gradcheck(run, (x,))
@@ -111,11 +111,11 @@ def test_a_fully_masked_row_gives_zeros() -> None:
 
 
 def test_masks_come_from_lengths() -> None:
-    mask = allowed(lengths(2), lengths(3), True)
+    mask = allowed(lengths(2), lengths(3), CAUSAL)
     assert mask is not None
     assert mask[0, 0].tolist() == [[True, False, False], [True, True, False]]
-    assert allowed(lengths(2, 2), lengths(3, 3), False) is None
-    mask = allowed(lengths(2, 2), lengths(1, 2), False)
+    assert allowed(lengths(2, 2), lengths(3, 3), FULL) is None
+    mask = allowed(lengths(2, 2), lengths(1, 2), FULL)
     assert mask is not None and mask[:, 0, 0].tolist() == [[True, False], [True, True]]
 
 

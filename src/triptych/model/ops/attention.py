@@ -1,144 +1,18 @@
-"""Scaled dot-product attention over packed rows, or of new tokens to cached keys."""
+"""Scaled dot-product attention (Vaswani et al. 2017, section 3.2): one signature, by device.
+
+`reference.plain_attention` is the formula; tests hold every entry of the table against it.
+"""
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
 from ..layout import PackedLayout
-from ..masks import allowed
+from ..masks import FULL, Mask
+from . import cpu, cuda
 from .dropout import DropoutRng
-
-BLOCK = 128  # queries of a causal sequence that are computed together
-
-
-class _Attention(torch.autograd.Function):
-    """softmax(scale Q K^T + bias) V over packed rows, with its derivative written out.
-
-    Padding exists only inside. Gathers go both ways by index, so the backward needs no scattered
-    additions. Of long causal
-    sequences the queries go in blocks, each against the keys up to its own end: half of all scores
-        are never computed.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        query: Tensor,
-        memory: Tensor | None,
-        heads: int,
-        key_heads: int,
-        queries: PackedLayout,
-        keys: PackedLayout,
-        places: tuple[Tensor, ...],
-        mask: Tensor | None,
-        blocks: list[tuple[int, int, int]],
-        probability: float,
-        rng: DropoutRng | None,
-    ) -> Tensor:
-        source = (query if memory is None else memory).reshape(-1, query.shape[2])
-        (b, t, s), width = (queries.count, queries.longest, keys.longest), query.shape[2]
-        groups = heads // key_heads
-        # (BK, G, T, E), (BK, S, E), (BK, S, E)
-        q = (
-            query.reshape(-1, width)
-            .index_select(0, places[0])
-            .view(b * key_heads, groups, t, width)
-        )
-        k = source.index_select(0, places[1]).view(b * key_heads, s, width)
-        v = source.index_select(0, places[2]).view(b * key_heads, s, width)
-        factor, kept, out = 1.0 / math.sqrt(width), [], []
-        for start, end, seen in blocks:
-            size = end - start
-            # (BK, GT, S)
-            scores = torch.baddbmm(
-                q.new_empty(()),
-                q[:, :, start:end].reshape(b * key_heads, groups * size, width),
-                k[:, :seen].transpose(1, 2),
-                beta=0,
-                alpha=factor,
-            )
-            if mask is not None:
-                shown = mask[:, :, start:end, :seen] if mask.shape[2] > 1 else mask
-                bias = torch.zeros(shown.shape, dtype=q.dtype, device=q.device)
-                bias.masked_fill_(~shown, float("-inf"))
-                scores.view(b, key_heads, groups, size, seen).add_(bias[:, :, None])
-            weights = torch.softmax(scores, -1)
-            if mask is not None and not bool(shown.any(-1).all()):
-                weights = weights.nan_to_num_(nan=0.0)  # a fully masked row gives zeros
-            # rows of no token: zero, so that they give nothing to anyone's gradient
-            if not queries.dense:
-                weights.view(b, heads, size, seen).mul_(queries.real[:, None, start:end, None])
-            keep = None if rng is None or not probability else rng.keep(weights, probability)
-            # (BK, GT, E)
-            mixed = torch.bmm(weights if keep is None else weights * keep, v[:, :seen])
-            out.append(mixed.view(b * key_heads, groups, size, width))
-            kept += [weights, keep]
-        ctx.save_for_backward(q, k, v, *kept)
-        ctx.sizes = (heads, key_heads, queries, keys, query.shape, blocks)
-        ctx.memory_shape = None if memory is None else memory.shape
-        whole = (out[0] if len(out) == 1 else torch.cat(out, 2)).reshape(-1, width)
-        return whole.index_select(0, places[3]).view(queries.total, heads, width)  # (N, H, E)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        q, k, v, *kept = ctx.saved_tensors
-        heads, key_heads, queries, keys, query_shape, blocks = ctx.sizes
-        grad = _gather(grads[0].contiguous(), queries, 0, heads).view(q.shape)
-        parts, grad_k, grad_v = [], torch.empty(0), torch.empty(0)
-        # the last block sees all keys
-        for number, (start, end, seen) in reversed(list(enumerate(blocks))):
-            weights, keep = kept[2 * number : 2 * number + 2]
-            own_q, own_grad = _rows(q, start, end), _rows(grad, start, end)
-            dropped = weights if keep is None else weights * keep
-            more_v = torch.bmm(dropped.transpose(1, 2), own_grad)
-            grad_weights = torch.bmm(own_grad, v[:, :seen].transpose(1, 2))
-            if keep is not None:
-                grad_weights = grad_weights.mul_(keep)
-            factor = 1.0 / math.sqrt(q.shape[-1])
-            grad_scores = torch._softmax_backward_data(
-                grad_weights, weights, -1, weights.dtype
-            ).mul_(factor)
-            more_k = torch.bmm(grad_scores.transpose(1, 2), own_q)
-            parts.append(
-                torch.bmm(grad_scores, k[:, :seen]).view(q.shape[0], q.shape[1], end - start, -1)
-            )
-            if len(parts) == 1:
-                grad_k, grad_v = more_k, more_v
-            else:
-                grad_k[:, :seen] += more_k
-                grad_v[:, :seen] += more_v
-        grad_q = parts[0] if len(parts) == 1 else torch.cat(parts[::-1], 2)
-        grad_query = grad_q.new_empty(query_shape)
-        grad_query[:, :heads] = _ungather(grad_q, queries, heads)
-        grad_memory = None if ctx.memory_shape is None else grad_q.new_empty(ctx.memory_shape)
-        into, first = (grad_query, heads) if grad_memory is None else (grad_memory, 0)
-        into[:, first : first + key_heads] = _ungather(grad_k, keys, key_heads)
-        into[:, first + key_heads :] = _ungather(grad_v, keys, key_heads)
-        return grad_query, grad_memory, *(9 * (None,))
-
-
-def _rows(x: Tensor, start: int, end: int) -> Tensor:
-    """(BK, G, T, E) -> (BK, G * (end - start), E)."""
-    return x[:, :, start:end].reshape(x.shape[0], -1, x.shape[3])
-
-
-def _gather(x: Tensor, rows: PackedLayout, first: int, heads: int) -> Tensor:
-    """(N, total heads, E) packed -> (B, heads, T, E) padded."""
-    return x.reshape(-1, x.shape[2]).index_select(0, rows.head_index(x.shape[1], first, heads))
-
-
-def _ungather(x: Tensor, rows: PackedLayout, heads: int) -> Tensor:
-    """(B, heads, T, E) padded, in any view -> (N, heads, E) packed."""
-    return (
-        x.reshape(-1, x.shape[-1])
-        .index_select(0, rows.pack_index(heads))
-        .view(rows.total, heads, x.shape[-1])
-    )
 
 
 class CachedKeys(NamedTuple):
@@ -149,89 +23,43 @@ class CachedKeys(NamedTuple):
     bias: Tensor | None
 
 
-def attention(
-    query: Tensor,
-    keys: Tensor | CachedKeys | None,
-    heads: int,
-    queries: PackedLayout | None = None,
-    key_layout: PackedLayout | None = None,
-    is_causal: bool = False,
-    probability: float = 0.0,
-    rng: DropoutRng | None = None,
-) -> Tensor:
-    """Mix values by scaled dot-product attention (Vaswani et al. 2017, section 3.2).
+class PackedAttention(Protocol):
+    """What a device brings: attention over packed rows, with a gradient."""
 
-    Self-attention over packed rows: query (N, H + 2K, E) holds queries, keys and values, keys is
-    None and both layouts are the same. Attention to a memory: query (N, H, E), keys (M, 2K, E)
-    holds keys and values. Returns (N, H, E). Fully masked rows give zeros. To cached keys: query
-    (B, T, H, E) -> (B, T, H, E).
-    """
-    if isinstance(keys, CachedKeys):
-        return attend_cached(query.contiguous(), *keys)
-    assert queries is not None and key_layout is not None, "packed rows have a layout"
-    total, first = (query.shape[1], heads) if keys is None else (keys.shape[1], 0)
-    key_heads = (total - first) // 2
-    places = (
-        queries.head_index(query.shape[1], 0, heads),
-        key_layout.head_index(total, first, key_heads),
-        key_layout.head_index(total, first + key_heads, key_heads),
-        queries.pack_index(heads),
-    )
-    mask = allowed(queries, key_layout, is_causal)
-    # (start, end of the queries, number of keys they may see), computed one after the other
-    queried, seen = queries.longest, key_layout.longest
-    blocks = [(0, queried, seen)]
-    if is_causal and queried == seen and queried > BLOCK:
-        ends = [*range(BLOCK, queried, BLOCK), queried]
-        blocks = [(start, end, end) for start, end in pairwise([0, *ends])]
-    return _Attention.apply(  # type: ignore[return-value]
-        query.contiguous(),
-        keys,
-        heads,
-        key_heads,
-        queries,
-        key_layout,
-        places,
-        mask,
-        blocks,
-        probability,
-        rng,
-    )
+    def __call__(
+        self,
+        query: Tensor,
+        keys: Tensor | None,
+        heads: int,
+        queries: PackedLayout,
+        key_layout: PackedLayout,
+        mask: Mask = FULL,
+        bias: Tensor | None = None,
+        scale: float | None = None,
+        probability: float = 0.0,
+        rng: DropoutRng | None = None,
+    ) -> Tensor:
+        """Mix values by what queries and keys have in common.
+
+        Args:
+            query: of self-attention (N, H + 2K, E), queries, keys and values side by side, as one
+                product gives them; of attention to others (N, H, E).
+            keys: None of self-attention, else keys and values (M, 2K, E).
+            heads: H.
+            queries: how the N rows stand.
+            key_layout: how the M rows stand; of self-attention the same value.
+            mask: which keys a query may see. A query that sees none gets zeros.
+            bias: added to the scores, (B or 1, H, T, S), with a gradient.
+            scale: of the scores; None: 1 / sqrt(E).
+            probability: with which a weight is dropped.
+            rng: what dropout draws from; None: nothing is dropped.
+
+        Returns:
+            (N, H, E).
+        """
+        ...
 
 
-def attend_cached(query: Tensor, keys: Tensor, values: Tensor, mask_bias: Tensor | None) -> Tensor:
-    """Attention of new tokens to cached keys while decoding.
-
-    query (B, T, H, E); keys, values (R, K, S, E), where each of the R sources serves B / R
-    consecutive rows (the beams of a sentence), so that nothing is copied for them; mask_bias None
-    or (R, 1, B / R or 1, T or 1, S). Returns (B, T, H, E).
-    """
-    (count, steps, heads, width), (sources, key_heads, length) = query.shape, keys.shape[:3]
-    beams, groups = count // sources, heads // key_heads
-    single = beams * steps == 1  # the heads of a row stand in order already
-    q = (
-        query
-        if single
-        else query.view(sources, beams, steps, key_heads, groups, width).permute(0, 3, 1, 4, 2, 5)
-    )
-    q = q.reshape(sources * key_heads, beams * groups * steps, width)
-    k, v = keys.view(-1, length, width), values.view(-1, length, width)
-    # a compiled program has passes of its own that cost less than a product's call
-    fused = torch.compiler.is_compiling() and sources == 1
-    if fused:
-        scores = (q[:, :, None].float() * k[:, None]).sum(-1) * (1.0 / math.sqrt(width))
-    else:
-        scores = torch.baddbmm(
-            q.new_empty(()), q, k.transpose(1, 2), beta=0, alpha=1.0 / math.sqrt(width)
-        )
-    if mask_bias is not None:
-        scores.view(sources, key_heads, beams, groups, steps, length).add_(mask_bias.unsqueeze(3))
-    weights = torch.softmax(scores, -1)
-    mixed = (weights[..., None] * v[:, None]).sum(2).to(v.dtype) if fused else torch.bmm(weights, v)
-    if single:
-        return mixed.view(count, 1, heads, width)
-    return (
-        mixed.view(sources, key_heads, beams, groups, steps, width)
-        .permute(0, 2, 4, 1, 3, 5)
-        .reshape(count, steps, heads, width)
-    )
+# others than these do as a CPU does
+BY_DEVICE: dict[str, PackedAttention] = {"cpu": cpu.attention, "cuda": cuda.attention}
+attention, attend_cached = cpu.attention, cpu.attend_cached

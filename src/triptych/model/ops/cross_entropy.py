@@ -1,15 +1,42 @@
-"""The vocabulary projection and its loss in one pass."""
+"""The vocabulary projection and its loss in one pass, in chunks that a device takes well."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from . import cuda
+
 # logits computed at a time: rows x vocabulary that stay in the last-level cache
 CHUNK_LOGITS = 8_000_000
+
+
+class Chunks(NamedTuple):
+    """How a device takes the loss: logits computed at a time, and what the vocabulary of the
+    weight's copy is made a multiple of.
+    """
+
+    logits: int
+    multiple: int = 1
+
+
+def _of_cuda(states: Tensor) -> Chunks:
+    memory = torch.cuda.get_device_properties(states.device).total_memory
+    return Chunks(cuda.chunk_logits(memory, states.element_size()), cuda.MULTIPLE)
+
+
+# others than these do as a CPU does
+BY_DEVICE: dict[str, Callable[[Tensor], Chunks]] = {"cuda": _of_cuda}
+
+
+def chunks_of(states: Tensor) -> Chunks:
+    """Return how the device of `states` takes the loss."""
+    of_device = BY_DEVICE.get(states.device.type)
+    return Chunks(CHUNK_LOGITS) if of_device is None else of_device(states)
 
 
 class _ProjectedCrossEntropy(torch.autograd.Function):
@@ -28,9 +55,15 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         offset: Tensor | None,
         targets: Tensor,
         smoothing: float,
+        chunks: Chunks,
     ) -> tuple[Tensor, Tensor]:
         count, vocabulary = states.shape[0], weight.shape[0]
         compute, spread = weight.to(states.dtype), smoothing / vocabulary
+        bias = None if offset is None else offset.to(states.dtype)
+        columns = -(-vocabulary // chunks.multiple) * chunks.multiple
+        if columns > vocabulary:  # entries that no word has: of no weight, and never likely
+            compute = functional.pad(compute, (0, 0, 0, columns - vocabulary))
+            bias = None if bias is None else functional.pad(bias, (0, columns - vocabulary))
         weight_sum = weight.float().sum(0)  # (D,)
         wanted, learnt = any(ctx.needs_input_grad[:3]), ctx.needs_input_grad[1]
         grad_states = torch.empty_like(states)
@@ -39,15 +72,14 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         grad_offset = None if offset is None else torch.zeros_like(offset, dtype=torch.float32)
         nll = states.new_zeros((), dtype=torch.float32)
         target_sum = states.new_zeros((), dtype=torch.float32)
-        rows = max(1, CHUNK_LOGITS // vocabulary)
+        rows = max(1, chunks.logits // vocabulary)
         for start in range(0, count, rows):
             chunk, wants = states[start : start + rows], targets[start : start + rows]
             # scatter_ copies all logits on a CPU
-            places = torch.arange(wants.numel(), device=wants.device) * vocabulary + wants
-            # (n, V)
-            logits = functional.linear(
-                chunk, compute, None if offset is None else offset.to(states.dtype)
-            )
+            places = torch.arange(wants.numel(), device=wants.device) * columns + wants
+            logits = functional.linear(chunk, compute, bias)  # (n, V)
+            if columns > vocabulary:
+                logits[:, vocabulary:] = float("-inf")
             target_sum += logits.view(-1)[places].float().sum()
             probabilities = torch.softmax(logits, -1)
             of_targets = probabilities.view(-1)[places]
@@ -57,9 +89,9 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             probabilities.view(-1).index_copy_(0, places, of_targets - (1 - smoothing))
             grad_states[start : start + rows] = probabilities @ compute
             if grad_weight is not None:
-                grad_weight += probabilities.T @ chunk
+                grad_weight += (probabilities.T @ chunk)[:vocabulary]
             if grad_offset is not None:
-                grad_offset += probabilities.float().sum(0)
+                grad_offset += probabilities.float().sum(0)[:vocabulary]
         # sum over rows of (log norm - mean logit), from sums that are at hand
         states_sum = states.float().sum(0)  # (D,)
         mean_logits = (
@@ -86,6 +118,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             None if grad_offset is None else grad_offset * factor,
             None,
             None,
+            None,
         )
 
 
@@ -95,12 +128,14 @@ def projected_cross_entropy(
     offset: Tensor | None,
     targets: Tensor,
     smoothing: float = 0.0,
+    chunks: Chunks | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sum over N of the label-smoothed cross-entropy, and of the plain one, of softmax(states W^T +
     offset).
 
     states (N, D), weight (V, D), offset (V,) or None, targets (N,) int64; both results are scalars
     in nats (fp32). Only the first carries a gradient. Label smoothing as in Szegedy et al. 2016,
-    section 7.
+    section 7. chunks: those of the states' device, where they are not given.
     """
-    return _ProjectedCrossEntropy.apply(states, weight, offset, targets, smoothing)  # type: ignore[return-value]
+    chunks = chunks or chunks_of(states)
+    return _ProjectedCrossEntropy.apply(states, weight, offset, targets, smoothing, chunks)  # type: ignore[return-value]

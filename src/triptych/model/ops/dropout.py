@@ -24,6 +24,20 @@ class DropoutRng:
         self._seed = seed
         self._numpy = np.random.Generator(np.random.SFC64(seed))
         self._torch: torch.Generator | None = None
+        self._default: torch.device | None = None  # whose default generator has our seed
+
+    def seed_default(self, device: torch.device) -> None:
+        """Seed torch's default generator of a device once for each seed of ours: fused kernels draw
+        from no other.
+        """
+        if self._default != device:
+            self._default = device
+            if device.type == "cpu":
+                torch.manual_seed(self._seed)
+            else:
+                torch.get_device_module(device).default_generators[device.index or 0].manual_seed(
+                    self._seed
+                )
 
     def keep(self, x: Tensor, probability: float) -> Tensor:
         """Draw in x's shape and dtype: 0 where dropped, else the factor that keeps the mean.

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..layout import PackedLayout
-from ..masks import allowed
+from ..masks import FULL, Mask, allowed
 from .rotary import Angles
 
 
@@ -22,10 +22,12 @@ def plain_attention(
     heads: int,
     queries: PackedLayout,
     keys: PackedLayout,
-    is_causal: bool = False,
+    mask: Mask = FULL,
+    bias: Tensor | None = None,
+    scale: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The reference of `attention` without dropout: (N, H, E) and the weights (B, H, T, S), zero
-    outside real tokens.
+    """Compute what `attention` does without dropout: (N, H, E) and the weights (B, H, T, S), zero
+    outside real tokens. scale: 1 / sqrt(E) where it is not given.
     """
     source = query if memory is None else memory
     first = heads if memory is None else 0
@@ -41,10 +43,13 @@ def plain_attention(
         .transpose(1, 2)
         .repeat_interleave(heads // key_heads, 1)
     )
-    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])  # (B, H, T, S)
-    mask = allowed(queries, keys, is_causal)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
+    scores = q @ k.transpose(2, 3)  # (B, H, T, S)
+    scores = scores / math.sqrt(q.shape[-1]) if scale is None else scores * scale
+    if bias is not None:
+        scores = scores + bias.to(scores.dtype)
+    pairs = allowed(queries, keys, mask)
+    if pairs is not None:
+        scores = scores.masked_fill(~pairs, float("-inf"))
     weights = scores.softmax(-1).nan_to_num(nan=0.0) * queries.real[:, None, :, None]
     return queries.pack((weights @ v).transpose(1, 2)), weights
 
@@ -52,7 +57,7 @@ def plain_attention(
 def plain_projected_cross_entropy(
     states: Tensor, weight: Tensor, offset: Tensor | None, targets: Tensor, smoothing: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """The reference of `projected_cross_entropy`."""
+    """Compute what `projected_cross_entropy` does."""
     log_probabilities = functional.linear(states, weight.to(states.dtype)).float()
     if offset is not None:
         log_probabilities = log_probabilities + offset
@@ -62,7 +67,7 @@ def plain_projected_cross_entropy(
 
 
 def plain_rotate(x: Tensor, angles: Angles) -> Tensor:
-    """The reference of `rotate`."""
+    """Compute what `rotate` does."""
     first, second = x.float().chunk(2, -1)
     cosine, sine = (part.chunk(2, -1)[1] for part in angles)
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1).to(

@@ -23,7 +23,9 @@ class Rotary(nn.Module):
 
     def angles(self, positions: Tensor) -> Angles:
         """(N,) -> cosines and sines (N, 1, E), fp32; the sines of the first half are negative."""
-        angle = positions.float()[:, None, None] * self.frequencies.to(positions.device)
+        if self.frequencies.device != positions.device:
+            self.frequencies = self.frequencies.to(positions.device)
+        angle = positions.float()[:, None, None] * self.frequencies
         return angle.cos(), angle.sin()
 
 

@@ -1,0 +1,81 @@
+"""Where tokens stand to each other, as a number added to their score: learned by bucket, or
+falling with the distance.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .config import StackConfig
+
+BUCKETS, FARTHEST = 32, 128  # of all published T5s
+
+
+class RelativeBuckets(nn.Module):
+    """A learned number for each head and bucket of distances (Raffel et al. 2020, section 2.1).
+
+    Half of the buckets hold one distance each; the others widen up to FARTHEST, and the last holds
+    all beyond. Where queries see what follows, half of each kind are for that.
+    """
+
+    def __init__(self, heads: int, is_causal: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(BUCKETS, heads))
+        self.is_causal = is_causal
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Map positions (B, T) and (B, S) -> what is added to scores (B, H, T, S), fp32."""
+        buckets = self.buckets(keys[:, None, :] - queries[:, :, None])
+        return functional.embedding(buckets, self.weight.float()).permute(0, 3, 1, 2)
+
+    def buckets(self, distances: Tensor) -> Tensor:
+        """Map key minus query -> the bucket, of the same shape."""
+        count, first = BUCKETS, torch.zeros_like(distances)
+        if self.is_causal:
+            far = (-distances).clamp_min(0)
+        else:
+            count = count // 2
+            first, far = (distances > 0).long() * count, distances.abs()
+        exact = count // 2
+        scale = (count - exact) / math.log(FARTHEST / exact)
+        wide = exact + ((far.float() / exact).log() * scale).long().clamp(0, count - exact - 1)
+        return first + torch.where(far < exact, far, wide)
+
+
+class Alibi(nn.Module):
+    """Minus slope times distance, a slope for each head (Press et al. 2022, section 3). No
+    parameter.
+    """
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.slopes = torch.tensor(slopes(heads))
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Map positions (B, T) and (B, S) -> what is added to scores (B, H, T, S), fp32."""
+        if self.slopes.device != keys.device:
+            self.slopes = self.slopes.to(keys.device)
+        distances = (keys[:, None, :] - queries[:, :, None]).abs().float()
+        return distances[:, None] * -self.slopes[:, None, None]
+
+
+def slopes(heads: int) -> list[float]:
+    """Return 2^(-8/n), 2^(-16/n), ... for n heads; where n is no power of 2, the slopes of the
+    power below, and every other one of the power above.
+    """
+    power = 2 ** int(math.log2(heads))
+    found = [2 ** (-8 * (head + 1) / power) for head in range(power)]
+    return found if power == heads else found + slopes(2 * power)[::2][: heads - power]
+
+
+def position_bias(config: StackConfig, is_causal: bool) -> RelativeBuckets | Alibi | None:
+    """Make what a stack adds to the scores of self-attention, where its positions are of that
+    kind.
+    """
+    if config.positions == "relative":
+        return RelativeBuckets(config.heads, is_causal)
+    return Alibi(config.heads) if config.positions == "alibi" else None

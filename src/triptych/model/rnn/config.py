@@ -1,0 +1,42 @@
+"""Dials of the RNN encoder-decoder. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..config import Architecture, Side, StackConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentConfig:
+    """RNN encoder-decoder: bidirectional GRU encoder, additive attention (Bahdanau et al. 2015,
+    appendix A).
+
+    With `attention=False` the last encoder states alone carry the sentence (Cho et al. 2014;
+    Sutskever et al. 2014).
+    """
+
+    embedding_width: int = 620  # of a token as it enters
+    width: int = 1000  # hidden units of each direction and of the decoder
+    attention_width: int = 1000  # hidden units of the score of a source position
+    readout_width: int = 500  # maxout pairs before the output projection
+    attention: bool = True  # False: the last states alone carry the sentence
+    dropout: float = 0.0  # on embeddings and before the output projection
+    vocabulary_size: int = 0
+    source_vocabulary_size: int | None = None
+
+    @property
+    def stacks(self) -> dict[str, StackConfig]:
+        """Return the stacks of Transformer blocks, of which an RNN has none."""
+        return {}
+
+    @property
+    def architecture(self) -> Architecture:
+        """Return which of the three architectures this is: it reads and it writes."""
+        return "encoder-decoder"
+
+    def context(self, side: Side) -> int | None:
+        """Return how many tokens of a side the model has positions for: there is no end."""
+        return None
