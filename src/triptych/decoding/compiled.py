@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from .. import model as model_package
 from ..errors import TriptychWarning, UsageError
-from ..model.cache import CrossKeys, DecoderState, whole_lanes
+from ..model.cache import CrossKeys, TransformerState, whole_lanes
 from ..model.ops.rotary import Angles
 from ..model.transformer import Transformer
 from .settings import DecodingSettings
@@ -95,11 +95,11 @@ class Slots:
         self.slots, self.keys, self.values, self.cross = slots, keys, values, cross
 
     def joined(self, layer: int, attention: Any, x: Tensor) -> Any:
-        """As `DecoderState.joined`, put together inside the program."""
+        """As `TransformerState.joined`, put together inside the program."""
         return attention.joined(x)
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """As `DecoderState.append`."""
+        """As `TransformerState.append`."""
         keys, values = self.keys[layer], self.values[layer]
         shape = (keys.shape[0], -1, *key.shape[2:])
         keys.index_copy_(2, self.slots, key.reshape(shape).transpose(1, 2))
@@ -154,7 +154,7 @@ class CompiledStep:
         self.plain: set[ProgramKey] = set()  # what no program serves
         self.built = 0
 
-    def fits(self, state: DecoderState, steps: int) -> bool:
+    def fits(self, state: TransformerState, steps: int) -> bool:
         """Whether this step is one for a program: one token a row after the first step, all rows of
         a source there, and not the last rows of a batch that has shrunk to one.
         """
@@ -167,7 +167,7 @@ class CompiledStep:
         x: Tensor,
         angles: Angles | None,
         masks: tuple[Tensor, ...],
-        state: DecoderState,
+        state: TransformerState,
         steps: int,
     ) -> tuple[Tensor, Tensor] | None:
         """Step x (R * beams, D), angles two of (R * beams, 1, E) or None, masks one of (R, 1,

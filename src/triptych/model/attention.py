@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from .config import StackConfig
+from .interface import KeyCache
 from .layout import PackedLayout
 from .linear import Linear, Product, join, prepack_joined
 from .masks import FULL, Mask
@@ -25,31 +25,6 @@ from .ops.rotary import Angles, rotate
 Scored = tuple[
     Tensor, Tensor | None, int, PackedLayout, PackedLayout, Mask, Tensor | None, float | None
 ]
-
-
-class CrossCache(Protocol):
-    """Keys and values of a memory, for every layer."""
-
-    def of_layer(self, layer: int) -> CachedKeys:
-        """Return those of one layer."""
-        ...
-
-
-class KeyCache(Protocol):
-    """What made room for new tokens: a DecoderState, or what stands for one in a program."""
-
-    @property
-    def cross(self) -> CrossCache | None:
-        """The memory's keys, where there is a memory."""
-        ...
-
-    def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:
-        """Return the product of x with a layer's query, key and value, put together once."""
-        ...
-
-    def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write new ones (B, T, K, E) and return all of this layer, two (R, K, C, E)."""
-        ...
 
 
 @dataclass(slots=True)
@@ -144,7 +119,9 @@ class Attention(nn.Module):
             query = self.query(x).view(x.shape[0], self.heads, self.head_width)
             if cache is None:
                 assert context.memory is not None, "a block with attention to a memory needs one"
-                keys, key_layout = self.memory_keys(context.memory), context.memory_layout
+                keys = self.joined(context.memory, without_query=True)(context.memory)
+                keys = keys.view(keys.shape[0], -1, self.head_width)  # (M, 2K, E)
+                key_layout = context.memory_layout
             else:
                 assert cache.cross is not None, "the memory's keys are cached"
                 query = query.view(*context.shape, self.heads, self.head_width)
@@ -168,7 +145,8 @@ class Attention(nn.Module):
         """
         assert context.layout is not None, "selected rows are of packed rows"
         query = self.query(x.index_select(0, selected)).view(-1, self.heads, self.head_width)
-        keys, layout, bias = self.memory_keys(x), context.layout.some(selected), context.bias
+        keys = self.joined(x, without_query=True)(x).view(x.shape[0], -1, self.head_width)
+        layout, bias = context.layout.some(selected), context.bias
         if (angles := context.angles) is not None:
             query = rotate(query, (angles[0][selected], angles[1][selected]))
             keys = rotate(keys, angles, self.key_heads)
@@ -182,13 +160,10 @@ class Attention(nn.Module):
         if context.weighs_memory == self.has_memory and wanted and context.weights is not None:
             context.weights.append(plain_attention(*scored)[1])
 
-    def memory_keys(self, memory: Tensor) -> Tensor:
-        """Map states (M, D) -> their keys and values, (M, 2K, E)."""
-        product = join((self.key, self.value), memory.dtype)
-        return product(memory).view(memory.shape[0], -1, self.head_width)
-
-    def joined(self, x: Tensor) -> Product:
-        """Return the product of x with query, key and value at once."""
+    def joined(self, x: Tensor, without_query: bool = False) -> Product:
+        """Return the product of x with query, key and value at once, or with key and value."""
+        if without_query:
+            return join((self.key, self.value), x.dtype)
         prepacked = self.prepacked_self
         if prepacked is not None and not torch.is_grad_enabled() and prepacked.fits(x):
             return prepacked

@@ -10,16 +10,14 @@ from __future__ import annotations
 import dataclasses
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from .attention import Attention, Context
-from .cache import DecoderState
 from .config import StackConfig
 from .feed_forward import FeedForward
 from .linear import norm
-from .masks import CAUSAL, masked
-from .ops.dropout import DropoutRng, add_dropped
+from .masks import masked
+from .ops.dropout import DropoutRng, dropout
 from .ops.rotary import Rotary
 from .position_bias import position_bias
 
@@ -38,7 +36,7 @@ class ResidualBranch(nn.Module):
         """Join a branch to its residual, both (N, D): after(residual + dropout(y)). Without `rng`
         the part has added the residual already, in one pass with its last product.
         """
-        return self.after(y if rng is None else add_dropped(residual, y, self.dropout, rng))
+        return self.after(y if rng is None else dropout(y, self.dropout, rng, residual))
 
 
 class Block(nn.Module):
@@ -72,7 +70,8 @@ class Block(nn.Module):
     def memory_keys(self, memory: Tensor) -> Tensor:
         """Keys and values of a memory, for a cache: (M, D) -> (M, 2K, E)."""
         assert self.cross_attention is not None, "this decoder looks at no memory"
-        return self.cross_attention.memory_keys(memory)
+        keys = self.cross_attention.joined(memory, without_query=True)(memory)
+        return keys.view(memory.shape[0], -1, self.cross_attention.head_width)
 
 
 class Stack(nn.Module):
@@ -104,30 +103,9 @@ class Stack(nn.Module):
         context.bias = None
         if self.position_bias is not None and context.cache is None:
             assert context.layout is not None, "packed rows have a layout"
-            places = torch.arange(context.layout.longest, device=x.device)[None]
-            context.bias = self.position_bias(places, places)
+            context.bias = self.position_bias(context.layout.grid, context.layout.grid)
         for context.layer, block in enumerate(self.blocks):
             if selected_rows is not None and context.layer == len(self.blocks) - 1:
                 context = dataclasses.replace(context, selected_rows=selected_rows)
             x = block(x, context)
         return self.final_norm(x)
-
-    def slot_biases(self, hidden: Tensor, state: DecoderState, steps: int) -> tuple[Tensor, ...]:
-        """Return what is added to the scores of cached keys, (R, H or 1, B / R, T or 1, C), for
-        each mask of this stack.
-
-        hidden: minus infinity at slots that a new token does not see, (R, 1, B / R, T or 1, C).
-        """
-        if self.position_bias is None and self.masks == [CAUSAL]:
-            return (hidden,)
-        queries, keys = state.positions(steps)  # (B, T), (B, C)
-        whole, shape = hidden, (hidden.shape[0], state.beams)
-        if self.position_bias is not None:
-            added = self.position_bias(queries, keys).to(hidden.dtype)  # (B, H, T, C)
-            whole = hidden + added.unflatten(0, shape).transpose(1, 2)
-        found = []
-        for mask in self.masks:
-            pairs = None if mask is CAUSAL else mask.pairs(queries, keys)  # (B, T, C)
-            unseen = None if pairs is None else ~pairs.unflatten(0, shape)[:, None]
-            found.append(whole if unseen is None else whole.masked_fill(unseen, float("-inf")))
-        return tuple(found)

@@ -14,7 +14,9 @@ from torch.nn import functional
 from .attention import Attention
 from .layout import PackedLayout
 from .linear import Product
+from .masks import CAUSAL, Mask
 from .ops.attention import CachedKeys
+from .position_bias import PositionBias
 
 # of a vector register: softmax over rows that are not whole multiples takes several times as long
 LANE_BYTES = 64
@@ -103,7 +105,7 @@ class KVPool:
 
 
 @dataclass(slots=True)
-class DecoderState:
+class TransformerState:
     """A decoder's state of B rows. `step` of the model appends to it in place and hands it back.
 
     Row b belongs to source b // beams. All rows of a source write into one pool, and `hidden` (B,
@@ -132,7 +134,7 @@ class DecoderState:
         cross: CrossKeys | None,
         precision: torch.dtype,
         device: torch.device,
-    ) -> DecoderState:
+    ) -> TransformerState:
         """Make the state of `count` rows before the first token, of a source each."""
         keys, values = (
             [
@@ -146,9 +148,9 @@ class DecoderState:
         lengths = torch.zeros(count, dtype=torch.int64, device=device)
         hidden = torch.empty(count, 0, dtype=precision, device=device)
         products: list[Product | None] = [None for _ in attentions]
-        return DecoderState(KVPool(keys, values), 0, hidden, lengths, cross, 1, products, count)
+        return TransformerState(KVPool(keys, values), 0, hidden, lengths, cross, 1, products, count)
 
-    def select(self, rows: Tensor) -> DecoderState:
+    def select(self, rows: Tensor) -> TransformerState:
         """The state of `rows` (int64), in that order; rows may repeat or be left out."""
         own = rows // self.beams
         sources, counts = torch.unique_consecutive(own, return_counts=True)
@@ -173,7 +175,7 @@ class DecoderState:
             last=None,
         )
 
-    def join(self, other: DecoderState) -> DecoderState:
+    def join(self, other: TransformerState) -> TransformerState:
         """Both states' rows, self's first."""
         a, b = (self, other) if self.beams == other.beams else (self._apart(), other._apart())
         slots = max(a.hidden.shape[1], b.hidden.shape[1])
@@ -194,7 +196,7 @@ class DecoderState:
             ]
         )
         cross = None if a.cross is None or b.cross is None else join_cross(a.cross, b.cross)
-        return DecoderState(
+        return TransformerState(
             pool,
             pool.used,
             hidden,
@@ -205,13 +207,13 @@ class DecoderState:
             a.began + b.began,
         )
 
-    def _apart(self) -> DecoderState:
+    def _apart(self) -> TransformerState:
         """The same rows, each with a copy of its own of what its source's rows share."""
         sources = torch.arange(self.lengths.numel(), device=self.lengths.device) // self.beams
         cross = None if self.cross is None else self.cross.select(sources)
         return replace(self, pool=self.pool.select(sources, self.used), cross=cross, beams=1)
 
-    def truncate(self, lengths: Tensor, alone: bool = False) -> DecoderState:
+    def truncate(self, lengths: Tensor, alone: bool = False) -> TransformerState:
         """Forget what stands past `lengths` (B,) in each row: rejected drafts, padding of prompts.
 
         alone: no other state is used on that shares this one's pool, so its slots are written over
@@ -285,6 +287,28 @@ class DecoderState:
         """
         new = torch.arange(steps, device=self.lengths.device)
         return self.lengths[:, None] + new, ((self.hidden == 0).cumsum(1) - 1).clamp_min(0)
+
+    def biases(
+        self, hidden: Tensor, steps: int, masks: Sequence[Mask], bias: PositionBias | None
+    ) -> tuple[Tensor, ...]:
+        """Return what is added to the scores of all slots, (R, H or 1, beams, T or 1, C), for each
+        of a stack's masks.
+
+        hidden: of `extend`. bias: by positions, where the stack has one.
+        """
+        if bias is None and masks == [CAUSAL]:  # which `hidden` is already
+            return (hidden,)
+        queries, keys = self.positions(steps)  # (B, T), (B, C)
+        shape = hidden.shape[0], self.beams
+        if bias is not None:
+            added = bias(queries, keys).to(hidden.dtype)  # (B, H, T, C)
+            hidden = hidden + added.unflatten(0, shape).transpose(1, 2)
+        found: list[Tensor] = []
+        for mask in masks:
+            pairs = None if mask is CAUSAL else mask.pairs(queries, keys)  # (B, T, C)
+            unseen = None if pairs is None else ~pairs.unflatten(0, shape)[:, None]
+            found.append(hidden if unseen is None else hidden.masked_fill(unseen, float("-inf")))
+        return tuple(found)
 
     def advance(self, steps: int) -> None:
         self.lengths = self.lengths + steps

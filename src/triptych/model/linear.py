@@ -76,29 +76,24 @@ def join(parts: Sequence[Linear], dtype: torch.dtype) -> Product:
     """
     if any(type(part).forward is not Linear.forward for part in parts):
         return lambda x: torch.cat([part(x) for part in parts], -1)
-    weight, bias = _joined(parts, dtype)
-    return partial(functional.linear, weight=weight, bias=bias)
-
-
-def _joined(parts: Sequence[Linear], dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-    """Return the weights and the biases of several layers as those of one."""
     weight = torch.cat([part.weight for part in parts]).to(dtype)
     if all(part.bias is None for part in parts):
-        return weight, None
+        return partial(functional.linear, weight=weight, bias=None)
     biases = [
         weight.new_zeros(part.outputs, dtype=torch.float32) if part.bias is None else part.bias
         for part in parts
     ]
-    return weight, torch.cat(biases).to(dtype)
+    return partial(functional.linear, weight=weight, bias=torch.cat(biases).to(dtype))
 
 
 def prepack_joined(parts: Sequence[Linear]) -> PrepackedLinear | None:
-    """Return the joined product of several layers of one input, laid out for decoding on a CPU;
-    None where they have none.
+    """Return the product of several layers of one input, laid out for decoding on a CPU; None where
+    it is more than one product.
     """
-    if any(type(part).forward is not Linear.forward for part in parts):
+    product = join(parts, parts[0].weight.dtype)
+    if not isinstance(product, partial):
         return None
-    return PrepackedLinear(*_joined(parts, parts[0].weight.dtype))
+    return PrepackedLinear(product.keywords["weight"], product.keywords["bias"])
 
 
 class LayerNorm(nn.Module):

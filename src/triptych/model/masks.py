@@ -56,7 +56,11 @@ def masked(is_causal: bool, window: int | None = None) -> Mask:
 def allowed(queries: PackedLayout, keys: PackedLayout, mask: Mask) -> Tensor | None:
     """Return (B or 1, 1, T or 1, S) bool of the pairs that may attend, or None when all may."""
     found = None if keys.dense else keys.real[:, None, None, :]
-    pairs = None if mask is FULL else mask.pairs(queries.grid, keys.grid)
+    pairs = None
+    if mask is CAUSAL:
+        pairs = keys.grid[:, None, :] <= queries.grid[:, :, None]
+    elif mask is not FULL:
+        pairs = mask.pairs(queries.grid, keys.grid)
     if pairs is not None:
         found = pairs[:, None] if found is None else found & pairs[:, None]
     if mask.segments is not None:

@@ -63,6 +63,9 @@ class Alibi(nn.Module):
         return distances[:, None] * -self.slopes[:, None, None]
 
 
+PositionBias = RelativeBuckets | Alibi
+
+
 def slopes(heads: int) -> list[float]:
     """Return 2^(-8/n), 2^(-16/n), ... for n heads; where n is no power of 2, the slopes of the
     power below, and every other one of the power above.
@@ -72,7 +75,7 @@ def slopes(heads: int) -> list[float]:
     return found if power == heads else found + slopes(2 * power)[::2][: heads - power]
 
 
-def position_bias(config: StackConfig, is_causal: bool) -> RelativeBuckets | Alibi | None:
+def position_bias(config: StackConfig, is_causal: bool) -> PositionBias | None:
     """Make what a stack adds to the scores of self-attention, where its positions are of that
     kind.
     """

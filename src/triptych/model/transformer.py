@@ -9,18 +9,19 @@ shares.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, TypedDict, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .attention import Context, KeyCache
+from .attention import Context
+from .attention_weights import attention_weights
 from .block import Stack
-from .cache import CrossKeys, DecoderState, Memory
+from .cache import CrossKeys, Memory, TransformerState
 from .config import ModelConfig
 from .embeddings import InputEmbedding, TokenEmbedding
+from .interface import CompiledStep, HeadInputs, Inputs, KeyCache
 from .layout import PackedLayout
 from .linear import Linear
 from .ops.dropout import DropoutRng
@@ -30,20 +31,6 @@ from .ops.rotary import Angles
 EXACT_LOGITS_MAX_VOCABULARY = (
     1024  # tokens of a vocabulary whose logits cost so little that they need not be rounded
 )
-
-
-class HeadInputs(TypedDict, total=False):
-    """Arrays of a batch that heads read and the model does not."""
-
-    masked: Tensor
-    learnt: Tensor
-    word_starts: Tensor
-
-
-def _refuse_unknown(inputs: Mapping[str, Any]) -> None:
-    """Raise TypeError for a name that neither the model nor a head reads."""
-    if unknown := sorted(inputs.keys() - HeadInputs.__annotations__.keys()):
-        raise TypeError(f"The model has no input {unknown[0]!r}.")
 
 
 class Transformer(nn.Module):
@@ -86,7 +73,7 @@ class Transformer(nn.Module):
         self.precision = torch.float32
         self.prepacked_output: PrepackedLinear | None = None
         # one program for a whole step, where there is one that fits (decoding/compiled.py)
-        self.compiled: Any = None
+        self.compiled: CompiledStep | None = None
         self.rng = DropoutRng()
         self.initialize()
 
@@ -124,21 +111,22 @@ class Transformer(nn.Module):
         rising: the source rows whose states are asked for, of a model without a decoder -> (K, D).
         Arrays that only heads read are passed over; any other name is a TypeError.
         """
-        _refuse_unknown(of_heads)
+        if unknown := sorted(of_heads.keys() - HeadInputs.__annotations__.keys()):
+            raise TypeError(f"The model has no input {unknown[0]!r}.")
         context = Context(rng=self.rng if self.training else None)
         if source is not None:
             assert source_lengths is not None, "source needs source_lengths"
-            x = self._enter(True, source, source_lengths, context, segments)
+            x = self.enter(True, source, source_lengths, context, segments)
             context.memory = self.encoder(x, context, selected_rows)
             context.memory_layout = context.layout
         if target is None:
             assert context.memory is not None, "forward needs a source or a target"
             return context.memory
         assert target_lengths is not None, "target needs target_lengths"
-        x = self._enter(False, target, target_lengths, context)
+        x = self.enter(False, target, target_lengths, context)
         return self.decoder(x, context)
 
-    def _enter(
+    def enter(
         self,
         is_source: bool,
         ids: Tensor,
@@ -187,12 +175,12 @@ class Transformer(nn.Module):
         """inputs: packed "source" (M,) and "source_lengths" (B,)."""
         context = Context(rng=self.rng if self.training else None)
         source, lengths = inputs["source"], inputs["source_lengths"]
-        x = self._enter(True, source, lengths, context, inputs.get("segments"))
+        x = self.enter(True, source, lengths, context, inputs.get("segments"))
         states = self.encoder(x, context)
         assert context.layout is not None, "the source has a layout"
         return Memory(states, context.layout)
 
-    def start(self, memory: Memory | None, rows: Tensor | int) -> DecoderState:
+    def start(self, memory: Memory | None, rows: Tensor | int) -> TransformerState:
         """The state before the first token. rows: (B,) int64, the memory's row that each reads; or
         B without a memory.
         """
@@ -203,12 +191,12 @@ class Transformer(nn.Module):
             projected = (block.memory_keys(memory.states) for block in blocks)
             cross = CrossKeys.of(memory, projected, self.precision)
         attentions = [block.self_attention for block in blocks]
-        state = DecoderState.empty(attentions, count, cross, self.precision, device)
+        state = TransformerState.empty(attentions, count, cross, self.precision, device)
         if memory is None:
             return state
         return state.select(torch.arange(rows, device=device) if isinstance(rows, int) else rows)
 
-    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+    def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         """Map tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is
         extended in place.
         """
@@ -222,8 +210,8 @@ class Transformer(nn.Module):
         x = self.decoder_entrance(
             self.embedding(tokens.reshape(-1)), positions, self.precision, None
         )
-        biases = self.decoder.slot_biases(state.extend(steps), state, steps)
-        compiled = self.compiled
+        decoder, compiled, hidden = self.decoder, self.compiled, state.extend(steps)
+        biases = state.biases(hidden, steps, decoder.masks, decoder.position_bias)
         rotary = self.decoder.rotary
         angles = None if rotary is None else rotary.angles(positions)
         done = None if compiled is None else compiled(x, angles, biases, state, steps)
@@ -245,8 +233,8 @@ class Transformer(nn.Module):
         """New tokens (B * T, D) of `shape` (B, T) through the decoder -> last states (B * T, D),
         logits (B * T, V).
 
-        angles: of their positions, where these are rotary. cache: a DecoderState that made room for
-        them, or what stands for one. biases: of `Stack.slot_biases`.
+        angles: of their positions, where these are rotary. biases: of `TransformerState.biases`.
+        cache: the state that made room for them, or what stands for one.
         """
         context = Context(angles=angles, cache=cache, shape=shape, slot_biases=biases)
         x = self.decoder(x, context)
@@ -262,38 +250,15 @@ class Transformer(nn.Module):
 
     # Looking inside -------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def attention_weights(
-        self,
-        kind: str = "cross",
-        layers: list[int] | None = None,
-        *,
-        source: Tensor | None = None,
-        source_lengths: Tensor | None = None,
-        target: Tensor | None = None,
-        target_lengths: Tensor | None = None,
-        segments: Tensor | None = None,
-        **of_heads: Unpack[HeadInputs],
+        self, kind: str = "cross", layers: list[int] | None = None, **inputs: Unpack[Inputs]
     ) -> Tensor:
         """(L, B, H, T, S) of `kind` "encoder", "decoder" or "cross", recomputed exactly from
         queries and keys.
         """
-        _refuse_unknown(of_heads)
-        found: list[Tensor] = []
-        context = Context(weighed_layers=layers)
-        if source is not None and source_lengths is not None:
-            x = self._enter(True, source, source_lengths, context, segments)
-            context.weights = found if kind == "encoder" else None
-            context.memory = self.encoder(x, context)
-            context.memory_layout = context.layout
-        if kind != "encoder":
-            assert target is not None and target_lengths is not None, (
-                f"attention of kind '{kind}' needs a target"
-            )
-            x = self._enter(False, target, target_lengths, context)
-            context.weights, context.weighs_memory = found, kind == "cross"
-            self.decoder(x, context)
-        return torch.stack(found)
+        if unknown := sorted(inputs.keys() - Inputs.__annotations__.keys()):
+            raise TypeError(f"The model has no input {unknown[0]!r}.")
+        return attention_weights(self, kind, layers, inputs)
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -68,40 +68,27 @@ class DropoutRng:
 
 
 class _Dropout(torch.autograd.Function):
+    """Drop, and add what is left to a residual where there is one."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, keep: Tensor) -> Tensor:
+    def forward(ctx: Any, residual: Tensor | None, x: Tensor, keep: Tensor) -> Tensor:
         ctx.save_for_backward(keep)
-        return x * keep
+        ctx.is_added = residual is not None
+        return x * keep if residual is None else torch.addcmul(residual, x, keep)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, None]:
         (keep,) = ctx.saved_tensors
-        return grads[0] * keep, None
+        return grads[0] if ctx.is_added else None, grads[0] * keep, None
 
 
-class _DropoutAdd(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, residual: Tensor, x: Tensor, keep: Tensor) -> Tensor:
-        ctx.save_for_backward(keep)
-        return torch.addcmul(residual, x, keep)
+def dropout(
+    x: Tensor, probability: float, rng: DropoutRng | None, residual: Tensor | None = None
+) -> Tensor:
+    """Zero each element with `probability`, scale the others up; `rng` None: nothing is dropped.
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        (keep,) = ctx.saved_tensors
-        return grads[0], grads[0] * keep, None
-
-
-def dropout(x: Tensor, probability: float, rng: DropoutRng | None) -> Tensor:
-    """Zero each element with `probability`, scale the others up. `rng` None: nothing is
-    dropped.
+    residual: what the rest is added to, the residual connection (Vaswani et al. 2017, section 5.4).
     """
     if rng is None or probability == 0.0:
-        return x
-    return _Dropout.apply(x, rng.keep(x.detach(), probability))  # type: ignore[return-value]
-
-
-def add_dropped(residual: Tensor, x: Tensor, probability: float, rng: DropoutRng | None) -> Tensor:
-    """Return residual + dropout(x): the residual connection (Vaswani et al. 2017, section 5.4)."""
-    if rng is None or probability == 0.0:
-        return residual + x
-    return _DropoutAdd.apply(residual, x, rng.keep(x.detach(), probability))  # type: ignore[return-value]
+        return x if residual is None else residual + x
+    return _Dropout.apply(residual, x, rng.keep(x.detach(), probability))  # type: ignore[return-value]
