@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 from .. import model as model_package
 from ..errors import TriptychWarning, UsageError
+from ..model.attention import Attention, Context
 from ..model.cache import CrossKeys, TransformerState, whole_lanes
-from ..model.ops.rotary import Angles
+from ..model.linear import Product
 from ..model.transformer import Transformer
 from .settings import DecodingSettings
 
@@ -94,7 +95,7 @@ class Slots:
     ) -> None:
         self.slots, self.keys, self.values, self.cross = slots, keys, values, cross
 
-    def joined(self, layer: int, attention: Any, x: Tensor) -> Any:
+    def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:
         """As `TransformerState.joined`, put together inside the program."""
         return attention.joined(x)
 
@@ -138,7 +139,8 @@ class StepModule(nn.Module):
         angles = (
             (cosine.reshape(rows, 1, -1), sine.reshape(rows, 1, -1)) if cosine.shape[2] else None
         )
-        return self.model.decode_layers(x.reshape(rows, -1), angles, (rows, 1), (mask,), past)
+        context = Context(angles=angles, cache=past, shape=(rows, 1), slot_biases=(mask,))
+        return self.model.decode_layers(x.reshape(rows, -1), context)
 
 
 class CompiledStep:
@@ -163,16 +165,12 @@ class CompiledStep:
         return usual and (sources > 1 or sources == state.began == 1)
 
     def __call__(
-        self,
-        x: Tensor,
-        angles: Angles | None,
-        masks: tuple[Tensor, ...],
-        state: TransformerState,
-        steps: int,
+        self, x: Tensor, context: Context, state: TransformerState
     ) -> tuple[Tensor, Tensor] | None:
-        """Step x (R * beams, D), angles two of (R * beams, 1, E) or None, masks one of (R, 1,
-        beams, 1, C) -> last states, logits; None where no program serves this step.
+        """Step x (R * beams, D) -> last states, logits; None where no program serves this step: its
+        angles are two of (R * beams, 1, E) or None, its mask is one of (R, 1 or H, beams, 1, C).
         """
+        angles, masks, steps = context.angles, context.slot_biases, context.shape[1]
         sources, beams = state.pool.keys[0].shape[0], state.beams
         kind = (sources == 1, beams, torch.get_num_threads())
         if kind in self.plain or len(masks) > 1 or not self.fits(state, steps):

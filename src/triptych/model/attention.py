@@ -21,16 +21,10 @@ from .ops.onednn import PrepackedLinear
 from .ops.reference import plain_attention
 from .ops.rotary import Angles, rotate
 
-# queries, keys, heads, how both stand, mask, bias and scale of the scores
-Scored = tuple[
-    Tensor, Tensor | None, int, PackedLayout, PackedLayout, Mask, Tensor | None, float | None
-]
-
 
 @dataclass(slots=True)
 class Context:
-    """What the blocks of one pass share: where rows stand, where keys come from, what dropout
-    draws.
+    """What the blocks of a pass share: how rows stand, where keys come from, what dropout draws.
 
     Over packed rows `layout` says which rows are one sequence. While decoding `cache` holds the
     keys and values of earlier tokens, and the rows are the new tokens of `shape` (B, T).
@@ -53,6 +47,11 @@ class Context:
     weights: list[Tensor] | None = None
     weighs_memory: bool = False  # those of attention to the memory, else those of self-attention
     weighed_layers: list[int] | None = None  # None: all
+
+    def weighs(self, has_memory: bool) -> bool:
+        """Whether the weights of this block's attention, to a memory or not, are gathered."""
+        wanted = self.weighed_layers is None or self.layer in self.weighed_layers
+        return wanted and self.weighs_memory == has_memory
 
 
 class Attention(nn.Module):
@@ -80,19 +79,11 @@ class Attention(nn.Module):
         self.scale: float | None = None  # of the scores; None: 1 / sqrt(E)
         source, queries = memory_width or config.width, self.heads * self.head_width
         keys = self.key_heads * self.head_width
-        biases = (
-            config.bias if one is None else one
-            for one in (
-                config.query_bias,
-                config.key_bias,
-                config.value_bias,
-                config.attention_output_bias,
-            )
-        )
-        self.query = Linear(config.width, queries, next(biases))
-        self.key = Linear(source, keys, next(biases))
-        self.value = Linear(source, keys, next(biases))
-        self.output = Linear(queries, config.width, next(biases))
+        bias = config.projection_biases
+        self.query = Linear(config.width, queries, bias[0])
+        self.key = Linear(source, keys, bias[1])
+        self.value = Linear(source, keys, bias[2])
+        self.output = Linear(queries, config.width, bias[3])
         self.dropout = config.attention_dropout
         self.prepacked_self: PrepackedLinear | None = None
 
@@ -104,15 +95,14 @@ class Attention(nn.Module):
         keys: Tensor | CachedKeys | None = None
         if selected is not None:
             query, keys, layout, bias = self._of_selected(x, context, selected)
-            residual = None if residual is None else residual.index_select(0, selected)
         elif not self.has_memory:
             product = self.joined(x) if cache is None else cache.joined(context.layer, self, x)
             query = product(x).view(x.shape[0], -1, self.head_width)  # (N, H + 2K, E)
             if context.angles is not None:
                 query = rotate(query, context.angles, self.heads + self.key_heads)
             if cache is not None:
-                sizes = (self.heads, self.key_heads, self.key_heads)
-                query, *new = query.view(*context.shape, sum(sizes), -1).split(sizes, 2)
+                sizes = [self.heads, self.key_heads, self.key_heads]
+                query, *new = torch.split(query.view(*context.shape, sum(sizes), -1), sizes, 2)
                 held = cache.append(context.layer, *new)
                 keys = CachedKeys(held[0], held[1], context.slot_biases[self.mask_number])
         else:
@@ -131,10 +121,12 @@ class Attention(nn.Module):
         else:
             assert layout is not None and key_layout is not None, "packed rows have a layout"
             scored = query, keys, self.heads, layout, key_layout, self.mask, bias, self.scale
-            if context.weights is not None:
-                self._weigh(context, scored)
+            if context.weights is not None and context.weighs(self.has_memory):
+                context.weights.append(plain_attention(*scored)[1])
             attend = ops.BY_DEVICE.get(x.device.type, ops.attention)
             mixed = attend(*scored, self.dropout, context.rng)
+        if residual is not None and selected is not None:  # last, as gradients are added in order
+            residual = residual.index_select(0, selected)
         return self.output(mixed.reshape(-1, self.heads * self.head_width), residual=residual)
 
     def _of_selected(
@@ -153,12 +145,6 @@ class Attention(nn.Module):
         if bias is not None:  # (1, H, T, S) -> (B, H, T of those selected, S)
             bias = bias[0][:, layout.grid].transpose(0, 1)
         return query, keys, layout, bias
-
-    def _weigh(self, context: Context, scored: Scored) -> None:
-        """Gather this block's attention weights, where they are wanted."""
-        wanted = context.weighed_layers is None or context.layer in context.weighed_layers
-        if context.weighs_memory == self.has_memory and wanted and context.weights is not None:
-            context.weights.append(plain_attention(*scored)[1])
 
     def joined(self, x: Tensor, without_query: bool = False) -> Product:
         """Return the product of x with query, key and value at once, or with key and value."""

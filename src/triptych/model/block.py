@@ -1,8 +1,5 @@
 """One block of either stack: self-attention, attention to a memory where there is one,
 feed-forward.
-
-Every part is a residual branch with a norm slot before and one after; slots default to identity, so
-post-norm (2017), pre-norm (Xiong et al. 2020) and both together share one straight forward.
 """
 
 from __future__ import annotations
@@ -15,28 +12,10 @@ from torch import Tensor, nn
 from .attention import Attention, Context
 from .config import StackConfig
 from .feed_forward import FeedForward
-from .linear import norm
 from .masks import masked
-from .ops.dropout import DropoutRng, dropout
+from .normalization import ResidualBranch, norm
 from .ops.rotary import Rotary
 from .position_bias import position_bias
-
-
-class ResidualBranch(nn.Module):
-    """The slots around one part: after(x + dropout(part(before(x))))."""
-
-    def __init__(self, config: StackConfig) -> None:
-        super().__init__()
-        pre = config.norm_placement == "pre"
-        self.before = norm(config) if pre else nn.Identity()
-        self.after = nn.Identity() if pre else norm(config)
-        self.dropout = config.dropout
-
-    def forward(self, residual: Tensor, y: Tensor, rng: DropoutRng | None) -> Tensor:
-        """Join a branch to its residual, both (N, D): after(residual + dropout(y)). Without `rng`
-        the part has added the residual already, in one pass with its last product.
-        """
-        return self.after(y if rng is None else dropout(y, self.dropout, rng, residual))
 
 
 class Block(nn.Module):

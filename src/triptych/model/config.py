@@ -17,8 +17,6 @@ Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
 Positions = Literal["sinusoidal", "learned", "rotary", "relative", "alibi"]
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
 Side = Literal["source", "target"]  # of a pair: what the encoder reads, what the decoder writes
-# dials that may be given block by block
-BY_BLOCK = ("inner_width", "activation", "gated", "key_heads", "attention_window")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +66,12 @@ class StackConfig:
     def size_of_head(self) -> int:
         """Return the width of each head of attention."""
         return self.head_width or self.width // self.heads
+
+    @property
+    def projection_biases(self) -> list[bool]:
+        """Return whether attention's query, key, value and output have a bias."""
+        own = self.query_bias, self.key_bias, self.value_bias, self.attention_output_bias
+        return [self.bias if one is None else one for one in own]
 
     def of_block(self, layer: int) -> StackConfig:
         """Return the dials of one block, counted from 0."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import StackConfig
-from .linear import norm
+from .normalization import norm
 from .ops.dropout import DropoutRng, dropout
 from .positions import Learned, Sinusoidal
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from typing import Self
 
-    from .attention import Attention
-    from .cache import Memory
+    from .attention import Attention, Context
+    from .cache import Memory, TransformerState
     from .config import AnyConfig
     from .linear import Product
     from .ops.attention import CachedKeys
@@ -154,12 +154,7 @@ class CompiledStep(Protocol):
     """A program for a whole step of a decoder."""
 
     def __call__(
-        self,
-        x: Tensor,
-        angles: tuple[Tensor, Tensor] | None,
-        biases: tuple[Tensor, ...],
-        state: Any,
-        steps: int,
+        self, x: Tensor, context: Context, state: TransformerState
     ) -> tuple[Tensor, Tensor] | None:
         """Return last states and logits; None where no program serves this step."""
         ...

@@ -1,5 +1,5 @@
-"""Linear maps and norms whose parameters stay in fp32 while the activations decide the precision of
-the arithmetic.
+"""Linear maps whose parameters stay in fp32 while the activations decide the precision of the
+arithmetic.
 
 Nobody else reads a `weight`: products go through `Linear.forward` or `join`, and kernels that need
 the matrix itself ask for `matrix`. So a layer of another precision is another `Linear`.
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .config import StackConfig
 from .ops.onednn import ACTIVATIONS as PREPACKED
 from .ops.onednn import PrepackedLinear
 
@@ -94,40 +93,3 @@ def prepack_joined(parts: Sequence[Linear]) -> PrepackedLinear | None:
     if not isinstance(product, partial):
         return None
     return PrepackedLinear(product.keywords["weight"], product.keywords["bias"])
-
-
-class LayerNorm(nn.Module):
-    """Layer normalisation (Ba et al. 2016) over the last axis; statistics in fp32."""
-
-    def __init__(self, width: int, epsilon: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
-        self.epsilon = epsilon
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.weight, self.bias
-        if weight.dtype != x.dtype:
-            weight, bias = weight.to(x.dtype), bias.to(x.dtype)
-        return functional.layer_norm(x, x.shape[-1:], weight, bias, self.epsilon)
-
-
-class RMSNorm(nn.Module):
-    """Root mean square normalisation (Zhang & Sennrich 2019); statistics in fp32."""
-
-    def __init__(self, width: int, epsilon: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.epsilon = epsilon
-
-    def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
-        return (
-            wide
-            * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
-            * self.weight.float()
-        ).to(x.dtype)
-
-
-def norm(config: StackConfig) -> nn.Module:
-    return (LayerNorm if config.norm == "layer" else RMSNorm)(config.width, config.norm_epsilon)

@@ -8,7 +8,6 @@ shares.
 
 from __future__ import annotations
 
-import math
 from typing import Unpack
 
 import torch
@@ -21,16 +20,14 @@ from .block import Stack
 from .cache import CrossKeys, Memory, TransformerState
 from .config import ModelConfig
 from .embeddings import InputEmbedding, TokenEmbedding
-from .interface import CompiledStep, HeadInputs, Inputs, KeyCache
+from .interface import CompiledStep, HeadInputs, Inputs
 from .layout import PackedLayout
 from .linear import Linear
 from .ops.dropout import DropoutRng
 from .ops.onednn import PrepackedLinear
-from .ops.rotary import Angles
 
-EXACT_LOGITS_MAX_VOCABULARY = (
-    1024  # tokens of a vocabulary whose logits cost so little that they need not be rounded
-)
+# tokens of a vocabulary whose logits cost so little that they need not be rounded
+EXACT_LOGITS_MAX_VOCABULARY = 1024
 
 
 class Transformer(nn.Module):
@@ -44,32 +41,22 @@ class Transformer(nn.Module):
         encoder, decoder = config.encoder, config.decoder
         last = decoder or encoder
         assert last is not None, "a Transformer needs an encoder, a decoder or both"
-        width = last.width
-        self.embedding = TokenEmbedding(config.vocabulary_size, width)
-        separate = (
-            encoder is not None
-            and decoder is not None
-            and config.source_vocabulary_size is not None
-        )
-        self.source_embedding = (
-            TokenEmbedding(config.source_vocabulary_size or 0, encoder.width)
-            if separate and encoder
-            else None
-        )
+        self.embedding = TokenEmbedding(config.vocabulary_size, last.width)
+        self.source_embedding: TokenEmbedding | None = None
+        if encoder and decoder and config.source_vocabulary_size is not None:
+            self.source_embedding = TokenEmbedding(config.source_vocabulary_size, encoder.width)
         if encoder:
             self.encoder_entrance = InputEmbedding(encoder, config.embedding_scale)
             self.encoder = Stack(encoder, is_causal=False)
         if decoder:
             self.decoder_entrance = InputEmbedding(decoder, config.embedding_scale)
-            self.decoder = Stack(
-                decoder, is_causal=True, memory_width=encoder.width if encoder else None
-            )
-        self.output = (
-            None if config.tied_embeddings else Linear(width, config.vocabulary_size, bias=False)
-        )
-        self.output_bias = (
-            nn.Parameter(torch.zeros(config.vocabulary_size)) if config.output_bias else None
-        )
+            self.decoder = Stack(decoder, True, encoder.width if encoder else None)
+        self.output: Linear | None = None
+        if not config.tied_embeddings:
+            self.output = Linear(last.width, config.vocabulary_size, bias=False)
+        self.output_bias: nn.Parameter | None = None
+        if config.output_bias:
+            self.output_bias = nn.Parameter(torch.zeros(config.vocabulary_size))
         self.precision = torch.float32
         self.prepacked_output: PrepackedLinear | None = None
         # one program for a whole step, where there is one that fits (decoding/compiled.py)
@@ -169,8 +156,6 @@ class Transformer(nn.Module):
             states, weight.to(states.dtype), None if offset is None else offset.to(states.dtype)
         )
 
-    # Decoding -------------------------------------------------------------------------------------
-
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
         """inputs: packed "source" (M,) and "source_lengths" (B,)."""
         context = Context(rng=self.rng if self.training else None)
@@ -200,43 +185,27 @@ class Transformer(nn.Module):
         """Map tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is
         extended in place.
         """
-        count, steps = tokens.shape
-        positions = (
-            state.lengths
-            if steps == 1
-            else (state.lengths[:, None] + torch.arange(steps, device=tokens.device)).reshape(-1)
+        (count, steps), decoder, positions = tokens.shape, self.decoder, state.lengths
+        if steps > 1:
+            new = torch.arange(steps, device=tokens.device)
+            positions = (positions[:, None] + new).reshape(-1)
+        vectors = self.embedding(tokens.reshape(-1))  # (BT, D)
+        x = self.decoder_entrance(vectors, positions, self.precision, None)
+        hidden = state.extend(steps)
+        context = Context(
+            angles=None if decoder.rotary is None else decoder.rotary.angles(positions),
+            cache=state,
+            shape=(count, steps),
+            slot_biases=state.biases(hidden, steps, decoder.masks, decoder.position_bias),
         )
-        # (BT, D)
-        x = self.decoder_entrance(
-            self.embedding(tokens.reshape(-1)), positions, self.precision, None
-        )
-        decoder, compiled, hidden = self.decoder, self.compiled, state.extend(steps)
-        biases = state.biases(hidden, steps, decoder.masks, decoder.position_bias)
-        rotary = self.decoder.rotary
-        angles = None if rotary is None else rotary.angles(positions)
-        done = None if compiled is None else compiled(x, angles, biases, state, steps)
-        if done is None:
-            done = self.decode_layers(x, angles, (count, steps), biases, state)
-        x, logits = done
+        done = None if self.compiled is None else self.compiled(x, context, state)
+        x, logits = self.decode_layers(x, context) if done is None else done
         state.advance(steps)
         state.last = None if logits.dtype == torch.float32 else x
         return logits.view(count, steps, -1), state
 
-    def decode_layers(
-        self,
-        x: Tensor,
-        angles: Angles | None,
-        shape: tuple[int, int],
-        biases: tuple[Tensor, ...],
-        cache: KeyCache,
-    ) -> tuple[Tensor, Tensor]:
-        """New tokens (B * T, D) of `shape` (B, T) through the decoder -> last states (B * T, D),
-        logits (B * T, V).
-
-        angles: of their positions, where these are rotary. biases: of `TransformerState.biases`.
-        cache: the state that made room for them, or what stands for one.
-        """
-        context = Context(angles=angles, cache=cache, shape=shape, slot_biases=biases)
+    def decode_layers(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
+        """Map new tokens (B * T, D) -> last states of the decoder (B * T, D), logits (B * T, V)."""
         x = self.decoder(x, context)
         return x, self.project(x)
 
@@ -248,8 +217,6 @@ class Transformer(nn.Module):
         found = torch.bmm(weight[tokens].float(), states.float()[:, :, None])[:, :, 0]
         return found if offset is None else found + offset[tokens].float()
 
-    # Looking inside -------------------------------------------------------------------------------
-
     def attention_weights(
         self, kind: str = "cross", layers: list[int] | None = None, **inputs: Unpack[Inputs]
     ) -> Tensor:
@@ -259,7 +226,3 @@ class Transformer(nn.Module):
         if unknown := sorted(inputs.keys() - Inputs.__annotations__.keys()):
             raise TypeError(f"The model has no input {unknown[0]!r}.")
         return attention_weights(self, kind, layers, inputs)
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(math.prod(parameter.shape) for parameter in module.parameters())

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..linear import LayerNorm, Linear
+from ..linear import Linear
+from ..normalization import LayerNorm
 
 HASH = 1_000_003  # a prime: pairs of tokens fall evenly into any number of rows
 # what weights are multiplied by that begin at zero, move by a learning rate at a time and must soon

@@ -16,6 +16,7 @@ from ..layout import PackedLayout
 from ..masks import FULL, Mask, allowed
 from .dropout import DropoutRng
 
+SOFTMAX_BACKWARD: Any = torch.ops.aten._softmax_backward_data
 BLOCK = 128  # queries of a causal sequence that are computed together
 
 
@@ -97,10 +98,12 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         q, k, v, *kept = ctx.saved_tensors
+        blocks: list[tuple[int, int, int]]
         heads, key_heads, queries, keys, query_shape, blocks, factor = ctx.sizes
         grad_bias = None if ctx.bias_shape is None else q.new_zeros(ctx.bias_shape)
         grad = _gather(grads[0].contiguous(), queries, 0, heads).view(q.shape)
-        parts, grad_k, grad_v = [], torch.empty(0), torch.empty(0)
+        parts: list[Tensor] = []
+        grad_k, grad_v = torch.empty(0), torch.empty(0)
         # the last block sees all keys
         for number, (start, end, seen) in reversed(list(enumerate(blocks))):
             weights, keep = kept[2 * number : 2 * number + 2]
@@ -110,7 +113,7 @@ class _Attention(torch.autograd.Function):
             grad_weights = torch.bmm(own_grad, v[:, :seen].transpose(1, 2))
             if keep is not None:
                 grad_weights = grad_weights.mul_(keep)
-            grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
+            grad_scores = SOFTMAX_BACKWARD(grad_weights, weights, -1, weights.dtype)
             if grad_bias is not None:
                 _add_scores(grad_bias[:, :, start:end, :seen], grad_scores)
             grad_scores = grad_scores.mul_(factor)

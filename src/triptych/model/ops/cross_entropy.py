@@ -25,7 +25,8 @@ class Chunks(NamedTuple):
 
 
 def _of_cuda(states: Tensor) -> Chunks:
-    memory = torch.cuda.get_device_properties(states.device).total_memory
+    device: Any = torch.cuda  # whose functions have no types
+    memory = int(device.get_device_properties(states.device).total_memory)
     return Chunks(cuda.chunk_logits(memory, states.element_size()), cuda.MULTIPLE)
 
 

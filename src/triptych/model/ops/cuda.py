@@ -40,8 +40,8 @@ def attention(
     """
     # (B, T, H, E), (B, S, K, E), (B, S, K, E)
     if keys is None:
-        sizes = heads, (query.shape[1] - heads) // 2, (query.shape[1] - heads) // 2
-        q, k, v = _dense(query, queries).split(sizes, 2)
+        key_heads = (query.shape[1] - heads) // 2
+        q, k, v = torch.split(_dense(query, queries), [heads, key_heads, key_heads], 2)
     else:
         q = _dense(query, queries)
         k, v = _dense(keys, key_layout).chunk(2, 2)

@@ -32,12 +32,13 @@ class DropoutRng:
         """
         if self._default != device:
             self._default = device
-            if device.type == "cpu":
-                torch.manual_seed(self._seed)
-            else:
-                torch.get_device_module(device).default_generators[device.index or 0].manual_seed(
-                    self._seed
-                )
+            generators: Any = torch.get_device_module(device)
+            generator: torch.Generator = (
+                torch.default_generator
+                if device.type == "cpu"
+                else generators.default_generators[device.index or 0]
+            )
+            generator.manual_seed(self._seed)
 
     def keep(self, x: Tensor, probability: float) -> Tensor:
         """Draw in x's shape and dtype: 0 where dropped, else the factor that keeps the mean.
