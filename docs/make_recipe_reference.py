@@ -49,7 +49,7 @@ TABLES = (  # heading, file, class, what its docstring does not say
     ("model: a Transformer", "model/config.py", "ModelConfig", ""),
     (
         "model: an RNN",
-        "model/config.py",
+        "model/rnn/config.py",
         "RecurrentConfig",
         "Presets `rnnsearch-50` (the defaults here) and `recurrent-small`.",
     ),
@@ -89,6 +89,8 @@ PLAIN = {
     "str": "text",
     "NoneType": "text",
     "list[str]": "list of texts",
+    "list[bool]": "list of true or false",
+    "dict[str, list[Any]]": "table of lists",
     "list[int]": "list of whole numbers",
     "dict[str, str | int]": "table",
     "StackConfig": "table",

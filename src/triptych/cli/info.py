@@ -100,6 +100,7 @@ def _here() -> dict[str, Any]:
 
 
 def _preset(name: str, config: AnyConfig) -> dict[str, Any]:
+    from ..model.dials import written
     from ..presets import parameter_count
     from ..presets.estimate import size_of
 
@@ -107,7 +108,7 @@ def _preset(name: str, config: AnyConfig) -> dict[str, Any]:
     sized = dataclasses.replace(config, vocabulary_size=vocabulary)
     dials = {
         key: value
-        for key, value in dataclasses.asdict(config).items()
+        for key, value in written(config).items()
         if key not in ("vocabulary_size", "source_vocabulary_size")
     }
     return {"preset": name, "shape": size_of(config), "parameters": parameter_count(sized),

@@ -30,6 +30,7 @@ from ..errors import TriptychWarning, UsageError
 from ..model.attention import Attention, Context
 from ..model.cache import CrossKeys, TransformerState, whole_lanes
 from ..model.linear import Product
+from ..model.ops.attention import CachedKeys
 from ..model.transformer import Transformer
 from .settings import DecodingSettings
 
@@ -94,6 +95,11 @@ class Slots:
         cross: CrossKeys | None,
     ) -> None:
         self.slots, self.keys, self.values, self.cross = slots, keys, values, cross
+
+    def cross_keys(self, layer: int) -> CachedKeys:
+        """As `TransformerState.cross_keys`."""
+        assert self.cross is not None, "the program was traced with a memory"
+        return CachedKeys(self.cross.keys[layer], self.cross.values[layer], self.cross.bias)
 
     def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:
         """As `TransformerState.joined`, put together inside the program."""

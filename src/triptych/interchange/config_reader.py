@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 from ..errors import RunError, brief
 from ..model.config import Activation, StackConfig
+from ..model.dials import SET_ONLY
 
 TINY = sys.float_info.min  # above 0
 LARGEST = 1 << 63  # what no size of a tensor reaches
@@ -114,6 +115,8 @@ def written_dials(stack: StackConfig, keys: Mapping[str, str]) -> dict[str, Any]
 
 def differences(values: Any, wanted: Mapping[str, Any], side: str = "") -> list[str]:
     """The dials that are not as `wanted`, a part of a sentence each."""
+    if isinstance(values, StackConfig):  # which no format that is written here has a key for
+        wanted = {**wanted, **dict.fromkeys(SET_ONLY)}
     return [
         f"{side}{dial} is {getattr(values, dial)!r} instead of {value!r}"
         for dial, value in wanted.items()

@@ -79,7 +79,7 @@ class Attention(nn.Module):
         self.scale: float | None = None  # of the scores; None: 1 / sqrt(E)
         source, queries = memory_width or config.width, self.heads * self.head_width
         keys = self.key_heads * self.head_width
-        bias = config.projection_biases
+        bias = config.attention_biases or 4 * [config.bias]
         self.query = Linear(config.width, queries, bias[0])
         self.key = Linear(source, keys, bias[1])
         self.value = Linear(source, keys, bias[2])
@@ -108,14 +108,13 @@ class Attention(nn.Module):
         else:
             query = self.query(x).view(x.shape[0], self.heads, self.head_width)
             if cache is None:
-                assert context.memory is not None, "a block with attention to a memory needs one"
+                assert context.memory is not None, "attention to a memory needs one"
                 keys = self.joined(context.memory, without_query=True)(context.memory)
                 keys = keys.view(keys.shape[0], -1, self.head_width)  # (M, 2K, E)
                 key_layout = context.memory_layout
             else:
-                assert cache.cross is not None, "the memory's keys are cached"
                 query = query.view(*context.shape, self.heads, self.head_width)
-                keys = cache.cross.of_layer(context.layer)
+                keys = cache.cross_keys(context.layer)
         if isinstance(keys, CachedKeys):
             mixed = ops.attend_cached(query, *keys, self.scale)
         else:
@@ -125,7 +124,7 @@ class Attention(nn.Module):
                 context.weights.append(plain_attention(*scored)[1])
             attend = ops.BY_DEVICE.get(x.device.type, ops.attention)
             mixed = attend(*scored, self.dropout, context.rng)
-        if residual is not None and selected is not None:  # last, as gradients are added in order
+        if selected is not None and residual is not None:
             residual = residual.index_select(0, selected)
         return self.output(mixed.reshape(-1, self.heads * self.head_width), residual=residual)
 

@@ -8,7 +8,7 @@ the same face.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from .rnn.config import RecurrentConfig as RecurrentConfig
@@ -50,28 +50,19 @@ class StackConfig:
     inner_dropout: float = 0.0  # inside the feed-forward
     # of each head where it is not width / heads (T5-11B, Gemma, Qwen3)
     head_width: int | None = None
-    # of one projection of attention, where it is not as `bias` says (Qwen2 has those of query,
-    # key and value alone, Whisper all but that of key)
-    query_bias: bool | None = None
-    key_bias: bool | None = None
-    value_bias: bool | None = None
-    attention_output_bias: bool | None = None
+    # of query, key, value and output of attention, where they are not all as `bias` says (Qwen2:
+    # true, true, true, false; Whisper: true, false, true, true)
+    attention_biases: list[bool] | None = None
     # tokens that a query of a decoder sees, itself and those before (Mistral); of an encoder half
     # of them on either side (ModernBERT)
     attention_window: int | None = None
     # values that blocks take in turn, by dial: {"attention_window": [4096, None]} (Gemma 2)
-    by_block: dict[str, list[Any]] | None = field(default=None, hash=False)
+    by_block: dict[str, list[Any]] | None = None
 
     @property
     def size_of_head(self) -> int:
         """Return the width of each head of attention."""
         return self.head_width or self.width // self.heads
-
-    @property
-    def projection_biases(self) -> list[bool]:
-        """Return whether attention's query, key, value and output have a bias."""
-        own = self.query_bias, self.key_bias, self.value_bias, self.attention_output_bias
-        return [self.bias if one is None else one for one in own]
 
     def of_block(self, layer: int) -> StackConfig:
         """Return the dials of one block, counted from 0."""

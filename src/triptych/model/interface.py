@@ -125,20 +125,11 @@ class Head(Protocol):
         ...
 
 
-class CrossCache(Protocol):
-    """Keys and values of a memory, for every layer."""
-
-    def of_layer(self, layer: int) -> CachedKeys:
-        """Return those of one layer."""
-        ...
-
-
 class KeyCache(Protocol):
     """What made room for new tokens: a TransformerState, or what stands for one in a program."""
 
-    @property
-    def cross(self) -> CrossCache | None:
-        """The memory's keys, where there is a memory."""
+    def cross_keys(self, layer: int) -> CachedKeys:
+        """Return the memory's keys and values of a layer."""
         ...
 
     def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import StackConfig
-
-BUCKETS, FARTHEST = 32, 128  # of all published T5s
+from .dials import RELATIVE_BUCKETS as BUCKETS
+from .dials import RELATIVE_FARTHEST as FARTHEST
 
 
 class RelativeBuckets(nn.Module):

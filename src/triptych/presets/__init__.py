@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import UsageError, unknown
 from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
+from ..model.dials import misfit
 from ..runs.sizes import parameter_count as parameter_count
 from . import bert, gpt, recurrent, transformer
 
@@ -97,9 +98,17 @@ def _check_dials(config: Any, where: str, counts: Sequence[str], shares: Sequenc
 
 
 def _check_stack(stack: StackConfig, where: str) -> None:
-    counts = ("layers", "width", "heads", "key_heads", "inner_width", "max_positions")
+    counts = (
+        "layers",
+        "width",
+        "heads",
+        "key_heads",
+        "inner_width",
+        "max_positions",
+        "head_width",
+        "attention_window",
+    )
     _check_dials(stack, where, counts, ("dropout", "attention_dropout", "inner_dropout"))
-    key_heads = stack.key_heads or stack.heads
     if stack.segments < 0:
         raise UsageError(f"{where}.segments is {stack.segments}; it must be 0 (none) or more.")
     for dial in ("norm_epsilon", "rotary_base"):
@@ -107,12 +116,6 @@ def _check_stack(stack: StackConfig, where: str) -> None:
             raise UsageError(
                 f"{where}.{dial} is {getattr(stack, dial)}; it must be a number above 0."
             )
-    if stack.width % stack.heads or stack.heads % key_heads:
-        raise UsageError(
-            f"{where}: width {stack.width} must be a multiple of heads {stack.heads}, and heads a "
-            f"multiple of key_heads {key_heads}."
-        )
-    if stack.positions == "rotary" and (stack.width // stack.heads) % 2:
-        raise UsageError(
-            f"{where}: rotary positions need heads of even width, not {stack.width // stack.heads}."
-        )
+    problem = misfit(stack)
+    if problem is not None:
+        raise UsageError(f"{where}: {problem}.")

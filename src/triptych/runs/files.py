@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from ..errors import RunError, brief
 from ..model.config import ModelConfig, RecurrentConfig, StackConfig
+from ..model.dials import misfit
 
 LARGEST = 1 << 63  # what no size of a tensor reaches
 WAY_OUT = "Copy it again, or train the run again."
@@ -36,6 +37,8 @@ COUNTS = (
     "key_heads",
     "inner_width",
     "max_positions",
+    "head_width",
+    "attention_window",
     "embedding_width",
     "attention_width",
     "readout_width",
@@ -86,12 +89,11 @@ def model_config(values: dict[str, Any]) -> ModelConfig | RecurrentConfig:
     for side, stack in stacks.items():
         if stack is not None:
             _check_sizes(stack, f"{side}.")
-            key_heads = stack.key_heads or stack.heads
-            turned = stack.positions == "rotary" and stack.width // stack.heads % 2
-            if stack.width % stack.heads or stack.heads % key_heads or turned:
+            problem = misfit(stack)
+            if problem is not None:
                 raise ValueError(
-                    f"{side} has width {stack.width}, {stack.heads} heads and {key_heads} heads "
-                    "of keys, which do not fit"
+                    f"{side} has width {stack.width}, {stack.heads} heads and "
+                    f"{stack.key_heads or stack.heads} heads of keys, which do not fit: {problem}"
                 )
     return found
 
@@ -105,10 +107,11 @@ def _of_their_types(values: Any, kind: type) -> dict[str, Any]:
         wanted = hints.get(name, type(value))  # the dataclass names an unknown dial
         parts = typing.get_args(wanted) or (wanted,)
         is_choice = typing.get_origin(wanted) is Literal
+        kinds = tuple(typing.get_origin(part) or part for part in parts)
         fits = (
             value in parts
             if is_choice
-            else type(value) in parts or (wanted is float and type(value) is int)
+            else type(value) in kinds or (wanted is float and type(value) is int)
         )
         if not fits:
             raise ValueError(f"{name} is {brief(repr(value))}")

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UsageError
 from ..model.config import ModelConfig, RecurrentConfig
+from ..model.dials import written
 from .files import (
     WAY_OUT,
     checked_import,
@@ -72,12 +73,11 @@ class RunConfig:
     name: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        values = dataclasses.asdict(self)
         kind = "recurrent" if isinstance(self.model, RecurrentConfig) else "transformer"
         return {
             "format_version": FORMAT_VERSION,
-            **values,
-            "model": {"kind": kind, **values["model"]},
+            **dataclasses.asdict(self),
+            "model": {"kind": kind, **written(self.model)},
         }
 
 

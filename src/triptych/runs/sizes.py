@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import RunError, UsageError
 from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
+from ..model.dials import RELATIVE_BUCKETS, pattern
 from .storage import read_tensors, tensor_shapes
 
 FLOAT_BYTES = 4
@@ -218,23 +219,35 @@ def _transformer(config: ModelConfig) -> int:
 
 
 def _stack(stack: StackConfig, memory_width: int | None) -> int:
-    width, bias = stack.width, int(stack.bias)
-    norm = width * (1 + (stack.norm == "layer"))
-    keys = width // stack.heads * (stack.key_heads or stack.heads)
-    attention = 2 * (width * width + bias * width) + 2 * (width * keys + bias * keys)
-    matrices = 3 if stack.gated else 2
-    feed_forward = matrices * width * stack.inner_width + bias * (
-        (matrices - 1) * stack.inner_width + width
-    )
-    layer = attention + feed_forward + 2 * norm
-    if memory_width is not None:
-        layer += 2 * (width * width + bias * width) + 2 * (memory_width * keys + bias * keys) + norm
+    norm = stack.width * (1 + (stack.norm == "layer"))
+    counts = [_block(stack.of_block(layer), memory_width) for layer in range(pattern(stack))]
+    whole, rest = divmod(stack.layers, len(counts))
+    blocks = whole * sum(counts) + sum(counts[:rest])
     table = (stack.max_positions if stack.positions == "learned" else 0) + stack.segments
-    return (
-        stack.layers * layer
-        + table * width
-        + norm * ((stack.norm_placement == "pre") + stack.embedding_norm)
+    relative = RELATIVE_BUCKETS * stack.heads if stack.positions == "relative" else 0
+    ends = norm * ((stack.norm_placement == "pre") + stack.embedding_norm)
+    return blocks + table * stack.width + relative + ends
+
+
+def _block(dials: StackConfig, memory_width: int | None) -> int:
+    width, bias = dials.width, int(dials.bias)
+    norm = width * (1 + (dials.norm == "layer"))
+    keys = dials.size_of_head * (dials.key_heads or dials.heads)
+    queries = dials.size_of_head * dials.heads
+    biases = sum(
+        has * size
+        for has, size in zip(
+            dials.attention_biases or 4 * [dials.bias], (queries, keys, keys, width), strict=True
+        )
     )
+    matrices = 3 if dials.gated else 2
+    feed_forward = matrices * width * dials.inner_width + bias * (
+        (matrices - 1) * dials.inner_width + width
+    )
+    count = 2 * width * queries + 2 * width * keys + biases + feed_forward + 2 * norm
+    if memory_width is not None:
+        count += 2 * width * queries + 2 * memory_width * keys + biases + norm
+    return count
 
 
 def _recurrent(config: RecurrentConfig) -> int:

@@ -24,9 +24,8 @@ class _Attention(torch.autograd.Function):
     """softmax(scale Q K^T + bias) V over packed rows, with its derivative written out.
 
     Padding exists only inside. Gathers go both ways by index, so the backward needs no scattered
-    additions. Of long causal
-    sequences the queries go in blocks, each against the keys up to its own end: half of all scores
-        are never computed.
+    additions. Of long causal sequences the queries go in blocks, each against the keys up to its
+    own end: half of all scores are never computed.
     """
 
     @staticmethod
@@ -48,13 +47,9 @@ class _Attention(torch.autograd.Function):
     ) -> Tensor:
         source = (query if memory is None else memory).reshape(-1, query.shape[2])
         (b, t, s), width = (queries.count, queries.longest, keys.longest), query.shape[2]
-        groups = heads // key_heads
+        groups, flat = heads // key_heads, query.reshape(-1, width)
         # (BK, G, T, E), (BK, S, E), (BK, S, E)
-        q = (
-            query.reshape(-1, width)
-            .index_select(0, places[0])
-            .view(b * key_heads, groups, t, width)
-        )
+        q = flat.index_select(0, places[0]).view(b * key_heads, groups, t, width)
         k = source.index_select(0, places[1]).view(b * key_heads, s, width)
         v = source.index_select(0, places[2]).view(b * key_heads, s, width)
         kept: list[Tensor | None] = []
