@@ -98,8 +98,8 @@ class Slots:
 
     def cross_keys(self, layer: int) -> CachedKeys:
         """As `TransformerState.cross_keys`."""
-        assert self.cross is not None, "the program was traced with a memory"
-        return CachedKeys(self.cross.keys[layer], self.cross.values[layer], self.cross.bias)
+        assert self.cross is not None
+        return self.cross.of_layer(layer)
 
     def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:
         """As `TransformerState.joined`, put together inside the program."""
@@ -173,9 +173,7 @@ class CompiledStep:
     def __call__(
         self, x: Tensor, context: Context, state: TransformerState
     ) -> tuple[Tensor, Tensor] | None:
-        """Step x (R * beams, D) -> last states, logits; None where no program serves this step: its
-        angles are two of (R * beams, 1, E) or None, its mask is one of (R, 1 or H, beams, 1, C).
-        """
+        """Step x (R * beams, D) -> last states, logits; None where no program serves this step."""
         angles, masks, steps = context.angles, context.slot_biases, context.shape[1]
         sources, beams = state.pool.keys[0].shape[0], state.beams
         kind = (sources == 1, beams, torch.get_num_threads())
@@ -197,13 +195,8 @@ class CompiledStep:
                 hidden = torch.zeros(sources, 1, 1, 1, cross.keys[0].shape[2], dtype=x.dtype)
             seen = [*cross.keys, *cross.values, hidden]
         cosine, sine = angles or 2 * (x.new_empty(sources, beams, 0, dtype=torch.float32),)
-        given = [
-            x.view(sources, beams, -1),
-            cosine.view(sources, beams, -1),
-            sine.view(sources, beams, -1),
-            masks[0],
-            slots,
-        ]
+        turned = cosine.view(sources, beams, -1), sine.view(sources, beams, -1)
+        given = [x.view(sources, beams, -1), *turned, masks[0], slots]
         # they are written to, so a copy would not do
         if not all(one.is_contiguous() for one in cache):
             return None

@@ -59,6 +59,10 @@ class CrossKeys:
         bias = length_bias(memory.lengths, longest, precision)
         return CrossKeys(keys, values, memory.lengths, bias)
 
+    def of_layer(self, layer: int) -> CachedKeys:
+        """Return keys and values of one layer (R, K, S, E), and the bias of their scores."""
+        return CachedKeys(self.keys[layer], self.values[layer], self.bias)
+
     def select(self, sources: Tensor) -> CrossKeys:
         lengths = self.lengths[sources]
         longest = whole_lanes(int(lengths.max()) if lengths.numel() else 0, self.keys[0].dtype)
@@ -273,7 +277,7 @@ class TransformerState:
     def cross_keys(self, layer: int) -> CachedKeys:
         """Return the memory's keys and values of a layer (R, K, S, E), and their scores' bias."""
         assert self.cross is not None, "the memory's keys are cached"
-        return CachedKeys(self.cross.keys[layer], self.cross.values[layer], self.cross.bias)
+        return self.cross.of_layer(layer)
 
     def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:
         """Return the product of x with a layer's query, key and value, put together once."""

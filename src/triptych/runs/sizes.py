@@ -234,11 +234,9 @@ def _block(dials: StackConfig, memory_width: int | None) -> int:
     norm = width * (1 + (dials.norm == "layer"))
     keys = dials.size_of_head * (dials.key_heads or dials.heads)
     queries = dials.size_of_head * dials.heads
+    has_bias = dials.attention_biases or 4 * [dials.bias]
     biases = sum(
-        has * size
-        for has, size in zip(
-            dials.attention_biases or 4 * [dials.bias], (queries, keys, keys, width), strict=True
-        )
+        size for size, has in zip((queries, keys, keys, width), has_bias, strict=True) if has
     )
     matrices = 3 if dials.gated else 2
     feed_forward = matrices * width * dials.inner_width + bias * (
