@@ -95,6 +95,18 @@ def test_what_is_handed_to_a_program_is_what_a_step_needs(
 
 
 @pytest.mark.parametrize("settings", [GREEDY, BEAMS], ids=["greedy", "beams"])
+def test_a_bias_by_positions_is_handed_over_for_each_head(
+    settings: DecodingSettings, tmp_path: Path
+) -> None:
+    model = model_of("decoder-tiny", positions="alibi")
+    wanted = written(model, settings, 5)
+    program = plainly_compiled(model, tmp_path, settings.beams)
+    assert written(model, settings, 5) == wanted and program.calls > 3
+    example = CompiledStep(model, tmp_path)._example(2, 3)
+    assert example[3].shape[1] == 4
+
+
+@pytest.mark.parametrize("settings", [GREEDY, BEAMS], ids=["greedy", "beams"])
 def test_many_shapes_are_handed_over_as_they_are_read(
     settings: DecodingSettings, tmp_path: Path
 ) -> None:

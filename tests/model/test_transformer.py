@@ -39,6 +39,27 @@ DIALS: dict[str, dict] = {
         "embedding_norm": True,
     },
     "one-key-head": {"key_heads": 1, "activation": "gelu_tanh"},
+    "relative": {"positions": "relative", "norm_placement": "pre", "norm": "rms", "bias": False},
+    "alibi": {"positions": "alibi", "key_heads": 2, "heads": 6, "head_width": 8},
+    "head-width": {"positions": "rotary", "head_width": 12, "key_heads": 2},
+    "qwen2": {
+        "bias": False,
+        "attention_biases": [True, True, True, False],
+        "positions": "rotary",
+        "norm_placement": "pre",
+    },
+    "whisper": {"attention_biases": [True, False, True, True]},
+    "gemma2": {
+        "positions": "rotary",
+        "head_width": 10,
+        "by_block": {
+            "attention_window": [3, None],
+            "inner_width": [64, 48],
+            "gated": [True, False],
+            "key_heads": [2, 4],
+        },
+    },
+    "window-and-bias": {"positions": "alibi", "attention_window": 3},
 }
 ARCHITECTURES = ["encoder", "decoder", "both"]
 

@@ -28,9 +28,9 @@ class RelativeBuckets(nn.Module):
         self.is_causal = is_causal
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Map positions (B, T) and (B, S) -> what is added to scores (B, H, T, S), fp32."""
+        """Map positions (B, T) and (B, S) -> what is added to scores (B, H, T, S)."""
         buckets = self.buckets(keys[:, None, :] - queries[:, :, None])
-        return functional.embedding(buckets, self.weight.float()).permute(0, 3, 1, 2)
+        return functional.embedding(buckets, self.weight).permute(0, 3, 1, 2)
 
     def buckets(self, distances: Tensor) -> Tensor:
         """Map key minus query -> the bucket, of the same shape."""
@@ -56,7 +56,7 @@ class Alibi(nn.Module):
         self.slopes = torch.tensor(slopes(heads))
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Map positions (B, T) and (B, S) -> what is added to scores (B, H, T, S), fp32."""
+        """Map positions (B, T) and (B, S) -> what is added to scores (B, H, T, S)."""
         if self.slopes.device != keys.device:
             self.slopes = self.slopes.to(keys.device)
         distances = (keys[:, None, :] - queries[:, :, None]).abs().float()

@@ -9,7 +9,7 @@ import torch
 
 from triptych.model.layout import PackedLayout
 from triptych.model.masks import CAUSAL, FULL, allowed, masked
-from triptych.model.ops import attention, cpu, cross_entropy, dropout, reference
+from triptych.model.ops import attention, cpu, cross_entropy, cuda, dropout, reference
 
 
 def lengths(*values: int) -> PackedLayout:
@@ -152,6 +152,40 @@ def test_projected_cross_entropy_equals_the_plain_form(
     torch.testing.assert_close(fast_plain, plain_plain)
     for a, b in zip(*(torch.autograd.grad(0.5 * y, inputs) for y in (fast, plain)), strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("precision", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("logits", [100, 1 << 20])
+def test_padded_vocabulary_is_never_seen(
+    with_bias: bool, precision: torch.dtype, logits: int
+) -> None:
+    """As on CUDA: in large chunks, with a copy of the weight of a multiple of 64 rows."""
+    torch.manual_seed(4)
+    weight = torch.randn(50, 16, dtype=precision, requires_grad=True)
+    states = torch.randn(30, 16, dtype=precision, requires_grad=True)
+    bias = torch.randn(50, dtype=precision, requires_grad=True) if with_bias else None
+    targets, inputs = (
+        torch.randint(0, 50, (30,)),
+        [x for x in (states, weight, bias) if x is not None],
+    )
+    found = []
+    for chunks in (cross_entropy.Chunks(logits, 64), cross_entropy.Chunks(logits)):
+        loss, nll = cross_entropy.projected_cross_entropy(
+            states, weight, bias, targets, 0.1, chunks
+        )
+        found.append((loss, nll, *torch.autograd.grad(loss, inputs)))
+    for padded, plain in zip(*found, strict=True):
+        assert padded.shape == plain.shape
+        close = {} if precision == torch.bfloat16 else {"atol": 1e-6, "rtol": 1e-6}
+        torch.testing.assert_close(padded, plain, **close)
+
+
+def test_chunks_follow_the_whole_memory_of_a_device() -> None:
+    assert cross_entropy.chunks_of(torch.ones(1)) == cross_entropy.Chunks(8_000_000)
+    assert cuda.chunk_logits(150 << 30, 2) == cuda.LOGITS
+    assert cuda.chunk_logits(8 << 30, 4) == 1 << 26
+    assert cuda.chunk_logits(0, 4) == 1
 
 
 def test_dropout_draws_only_from_its_seed_and_keeps_the_mean() -> None:

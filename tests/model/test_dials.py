@@ -1,0 +1,104 @@
+"""Dials: what is written of them, what does not fit, and blocks of one stack that differ."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+import torch
+from test_transformer import DIALS, SMALL, make
+
+from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
+from triptych.model.dials import misfit, pattern, written
+from triptych.model.masks import CAUSAL
+from triptych.model.transformer import Transformer
+from triptych.runs.files import model_config
+from triptych.runs.sizes import parameter_count
+
+
+@pytest.mark.parametrize("dials", DIALS)
+@pytest.mark.parametrize("architecture", ["encoder", "decoder", "both"])
+def test_numbers_are_counted_from_the_dials(dials: str, architecture: str) -> None:
+    model = make(dials, architecture)
+    assert parameter_count(model.config) == sum(one.numel() for one in model.parameters())
+
+
+@pytest.mark.parametrize("dials", DIALS)
+def test_what_is_written_is_read_again(dials: str) -> None:
+    config = make(dials).config
+    values = json.loads(json.dumps({"kind": "transformer", **written(config)}))
+    assert model_config(values) == config
+
+
+def test_dials_that_are_not_set_are_not_written() -> None:
+    config = ModelConfig(decoder=StackConfig())
+    names = {field.name for field in dataclasses.fields(StackConfig)}
+    new = {"head_width", "attention_biases", "attention_window", "by_block"}
+    values = written(config)
+    assert set(values["decoder"]) == names - new and values["decoder"]["key_heads"] is None
+    assert list(values["decoder"])[-1] == "inner_dropout"
+    assert written(RecurrentConfig()) == dataclasses.asdict(RecurrentConfig())
+
+
+@pytest.mark.parametrize(
+    ("dials", "said"),
+    [
+        ({"heads": 3}, "width 32 must be a multiple of heads 3"),
+        ({"key_heads": 3}, "a multiple of key_heads 3"),
+        ({"head_width": 7, "positions": "rotary"}, "even width, not 7"),
+        ({"by_block": {"width": [4]}}, "by_block has 'width'; it may have inner_width"),
+        ({"by_block": {"inner_width": []}}, "it must list a value for each block"),
+        ({"by_block": {"inner_width": 3}}, "it must list a value for each block"),
+        ({"by_block": {"inner_width": [0]}}, "holds 0, which inner_width cannot be"),
+        ({"by_block": {"gated": [1]}}, "holds 1, which gated cannot be"),
+        ({"by_block": {"activation": ["tanh"]}}, "holds 'tanh', which activation cannot be"),
+        ({"by_block": {"key_heads": [4, 3]}}, "a multiple of key_heads 3"),
+        ({"attention_biases": [True]}, "true or false four times"),
+        ({"attention_biases": [True, True, True, None]}, "true or false four times"),
+    ],
+)
+def test_what_does_not_fit(dials: dict[str, Any], said: str) -> None:
+    problem = misfit(StackConfig(**{**SMALL, **dials}))
+    assert problem is not None and said in problem
+
+
+def test_a_hostile_pattern_costs_no_time() -> None:
+    long = {"gated": [True] * 9973, "inner_width": [4] * 10007}
+    stack = StackConfig(layers=1 << 60, by_block=long)
+    assert "begin together" in (misfit(stack) or "")
+    assert pattern(StackConfig(layers=1 << 60)) == 1
+
+
+def test_heads_that_are_wide_need_no_width_to_divide() -> None:
+    stack = StackConfig(**{**SMALL, "width": 30, "heads": 4, "head_width": 16})
+    assert misfit(stack) is None
+    model = Transformer(ModelConfig(encoder=stack, vocabulary_size=5))
+    assert model.encoder.each[0].self_attention.query.matrix().shape == (64, 30)
+
+
+def test_blocks_differ() -> None:
+    blocks = make("gemma2", "decoder").decoder.each
+    assert [one.feed_forward.inner.outputs for one in blocks] == [64, 48]
+    assert [one.feed_forward.gate is None for one in blocks] == [False, True]
+    assert [one.self_attention.mask is CAUSAL for one in blocks] == [False, True]
+    assert [one.self_attention.key_heads for one in blocks] == [2, 4]
+
+
+def test_each_projection_has_its_bias() -> None:
+    attention = make("qwen2", "decoder").decoder.each[0].self_attention
+    parts = attention.query, attention.key, attention.value, attention.output
+    assert [part.bias is not None for part in parts] == [True, True, True, False]
+
+
+def test_a_window_ends_what_is_seen() -> None:
+    """One block sees three tokens, so two blocks see five."""
+    torch.manual_seed(2)
+    model = make("window-and-bias", "decoder")
+    ids = torch.randint(0, 50, (9,))
+    changed = ids.clone()
+    changed[2] = (ids[2] + 1) % 50
+    before, after = (model(target=one, target_lengths=torch.tensor([9])) for one in (ids, changed))
+    differs = (before - after).abs().amax(1) > 1e-6
+    assert differs.tolist() == [False, False, True, True, True, True, True, False, False]
