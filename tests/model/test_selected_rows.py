@@ -12,6 +12,7 @@ from triptych.model.heads.classifier import Classifier
 from triptych.model.heads.tagger import Tagger
 from triptych.model.heads.tokens import MaskedWords, output_of
 from triptych.model.ops.onednn import can_prepack, prepack
+from triptych.model.transformer import Transformer
 
 
 @pytest.mark.parametrize("dials", DIALS)
@@ -69,7 +70,7 @@ def test_heads_that_read_some_rows_give_what_they_gave() -> None:
 
 
 def _alike(
-    model: torch.nn.Module,
+    model: Transformer,
     head: torch.nn.Module,
     given: dict[str, torch.Tensor],
     what: str = "logits",

@@ -29,6 +29,7 @@ from .. import model as model_package
 from ..errors import TriptychWarning, UsageError
 from ..model.attention import Attention, Context
 from ..model.cache import CrossKeys, TransformerState, whole_lanes
+from ..model.interface import AnyModel
 from ..model.linear import Product
 from ..model.ops.attention import CachedKeys
 from ..model.transformer import Transformer
@@ -61,7 +62,7 @@ def programs_folder() -> Path:
     )
 
 
-def compile_step(model: Any, settings: DecodingSettings, folder: Path | None = None) -> None:
+def compile_step(model: AnyModel, settings: DecodingSettings, folder: Path | None = None) -> None:
     """From now on `model` takes a compiled program for a step, where one fits. Raises UsageError
     where that cannot be.
 
@@ -174,10 +175,10 @@ class CompiledStep:
         self, x: Tensor, context: Context, state: TransformerState
     ) -> tuple[Tensor, Tensor] | None:
         """Step x (R * beams, D) -> last states, logits; None where no program serves this step."""
-        angles, masks, steps = context.angles, context.slot_biases, context.shape[1]
+        angles, masks = context.angles, list(context.slot_biases)
         sources, beams = state.pool.keys[0].shape[0], state.beams
         kind = (sources == 1, beams, torch.get_num_threads())
-        if kind in self.plain or len(masks) > 1 or not self.fits(state, steps):
+        if kind in self.plain or len(masks) > 1 or not self.fits(state, context.shape[1]):
             return None
         idle = self.idle.setdefault(kind, [])
         try:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ..errors import UsageError
+from ..model.cache import Memory
+from ..model.interface import AnyModel
 from .compiled import compile_step
 from .hypothesis import Hypothesis, SearchStep
 from .policies.beam import BeamPolicy
@@ -25,7 +27,7 @@ class Decoding:
     answers: what is complete, by the number that `admit` gave; the caller takes it out.
     """
 
-    def __init__(self, model: Any, *, begin: int, end: int | Ends) -> None:
+    def __init__(self, model: AnyModel, *, begin: int, end: int | Ends) -> None:
         self.model, self.begin, self.ends = (
             model,
             begin,
@@ -134,7 +136,8 @@ class Decoding:
         if states is None:
             return None
         own = states[start : start + count]
-        return lambda tokens: self.model.exact_logits(own, tokens)
+        exact: Any = self.model  # of which each that keeps its last states adds up exactly
+        return lambda tokens: exact.exact_logits(own, tokens)
 
     @torch.inference_mode()
     def drop(self, sources: Sequence[int]) -> None:
@@ -180,13 +183,17 @@ class Decoding:
 
 
 def read(
-    model: Any, memory: Any, prefixes: Sequence[Sequence[int]], begin: int | Sequence[int]
+    model: AnyModel,
+    memory: Memory | None,
+    prefixes: Sequence[Sequence[int]],
+    begin: int | Sequence[int],
 ) -> tuple[Tensor, Any, Tensor]:
     """Begin (one, or one for each) and prefixes in one pass: logits (B, V) of what follows, the
     state, the prefixes' log-probabilities (B, P).
     """
     count, width = len(prefixes), max(len(prefix) for prefix in prefixes)
-    device = next(model.parameters()).device if memory is None else memory.lengths.device
+    weights: Any = model
+    device = next(weights.parameters()).device if memory is None else memory.lengths.device
     tokens = torch.zeros(count, width + 1, dtype=torch.int64)
     tokens[:] = torch.tensor([begin] * count if isinstance(begin, int) else begin)[:, None]
     for row, prefix in enumerate(prefixes):

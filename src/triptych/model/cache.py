@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from .position_bias import PositionBias
 
 # of a vector register: softmax over rows that are not whole multiples takes several times as long
 LANE_BYTES = 64
+UNTYPED: Any = torch  # for functions that torch's stubs give no types
 
 
 @dataclass(slots=True)
@@ -153,7 +155,9 @@ class TransformerState:
     def select(self, rows: Tensor) -> TransformerState:
         """The state of `rows` (int64), in that order; rows may repeat or be left out."""
         own = rows // self.beams
-        sources, counts = torch.unique_consecutive(own, return_counts=True)
+        sources, counts = cast(
+            "tuple[Tensor, Tensor]", UNTYPED.unique_consecutive(own, return_counts=True)
+        )
         beams = int(counts[0]) if counts.numel() else 1
         if bool((counts != beams).any()):  # rows in no order: each gets a copy of its own
             sources, beams = own, 1
@@ -307,12 +311,15 @@ class TransformerState:
         shape = hidden.shape[0], self.beams
         if bias is not None:
             added = bias(queries, keys).to(hidden.dtype)  # (B, H, T, C)
-            hidden = hidden + added.unflatten(0, shape).transpose(1, 2)
+            hidden = hidden + added.view(*shape, *added.shape[1:]).transpose(1, 2)
         found: list[Tensor] = []
         for mask in masks:
             pairs = None if mask is CAUSAL else mask.pairs(queries, keys)  # (B, T, C)
-            unseen = None if pairs is None else ~pairs.unflatten(0, shape)[:, None]
-            found.append(hidden if unseen is None else hidden.masked_fill(unseen, float("-inf")))
+            if pairs is None:
+                found.append(hidden)
+            else:
+                unseen = ~pairs.view(*shape, *pairs.shape[1:])[:, None]
+                found.append(hidden.masked_fill(unseen, float("-inf")))
         return tuple(found)
 
     def advance(self, steps: int) -> None:
@@ -341,9 +348,8 @@ def regroup(cross: CrossKeys | None, sources: Tensor) -> tuple[CrossKeys | None,
     """
     if cross is None or not sources.numel():
         return cross, sources, 1
-    used, inverse, counts = torch.unique_consecutive(
-        sources, return_inverse=True, return_counts=True
-    )
+    found = UNTYPED.unique_consecutive(sources, return_inverse=True, return_counts=True)
+    used, inverse, counts = cast("tuple[Tensor, Tensor, Tensor]", found)
     beams = int(counts[0])
     if bool((counts != beams).any()):
         return cross, sources, 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from typing import Any
+from typing import Any, cast
 
 from .config import AnyConfig, StackConfig
 
@@ -24,10 +24,9 @@ BY_BLOCK = ("inner_width", "activation", "gated", "key_heads", "attention_window
 def written(config: AnyConfig) -> dict[str, Any]:
     """Return the dials as config.json holds them."""
     values = dataclasses.asdict(config)
-    for stack in (values, values.get("encoder"), values.get("decoder")):
-        for dial in SET_ONLY if isinstance(stack, dict) else ():
-            if stack.get(dial, ...) is None:
-                del stack[dial]
+    for side, stack in config.stacks.items():
+        unset = {dial for dial in SET_ONLY if getattr(stack, dial) is None}
+        values[side] = {dial: value for dial, value in values[side].items() if dial not in unset}
     return values
 
 
@@ -36,12 +35,13 @@ def misfit(stack: StackConfig) -> str | None:
     biases = stack.attention_biases
     if biases is not None and [type(one) for one in biases] != 4 * [bool]:
         return f"attention_biases is {biases!r}; it must be true or false four times"
-    for dial, values in (stack.by_block or {}).items():
+    given: dict[str, Any] = {**(stack.by_block or {})}
+    for dial, values in given.items():
         if dial not in BY_BLOCK:
             return f"by_block has {dial!r}; it may have {', '.join(BY_BLOCK)}"
         if not isinstance(values, list) or not values:
             return f"by_block.{dial} is {values!r}; it must list a value for each block in turn"
-        for value in values:
+        for value in cast("list[Any]", values):
             if not _is_of_dial(value, dial):
                 return f"by_block.{dial} holds {value!r}, which {dial} cannot be"
     if pattern(stack) > LONGEST_PATTERN:

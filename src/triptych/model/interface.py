@@ -1,13 +1,14 @@
 """The faces that rooms see of each other; the Transformer and the RNN share them.
 
-A `Model` maps packed tokens to states while training; with `encode`, `start` and `step` it writes,
-token by token. Whatever has these methods is one: nothing inherits from here.
+A `Model` writes token by token with `encode`, `start` and `step`; a `Network` is one that also maps
+packed tokens to states, as training does. Whatever has these methods is one: nothing inherits from
+here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from typing import Self
 
-    from .attention import Attention, Context
-    from .cache import Memory, TransformerState
+    from .attention import Attention
+    from .cache import Memory
     from .config import AnyConfig
+    from .embeddings import TokenEmbedding
     from .linear import Product
     from .ops.attention import CachedKeys
+    from .ops.dropout import DropoutRng
 
 
 class HeadInputs(TypedDict, total=False):
@@ -67,19 +70,7 @@ State = TypeVar("State", bound=DecoderState)
 
 
 class Model(Protocol[State]):
-    """The Transformer, the RNN encoder-decoder, and what stands for one."""
-
-    precision: torch.dtype  # of activations
-    training: bool
-
-    @property
-    def config(self) -> AnyConfig:
-        """The dials that it was built from."""
-        ...
-
-    def __call__(self, *args: Any, **inputs: Any) -> Tensor:
-        """Map packed ids with their lengths -> states (N, D)."""
-        ...
+    """What writes token by token: the Transformer, the RNN, and what stands for one."""
 
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
         """Map packed "source" (M,) and "source_lengths" (B,) -> the encoder's output."""
@@ -95,6 +86,28 @@ class Model(Protocol[State]):
         """Map tokens (B, T) at each row's own next positions -> logits (B, T, V) and the state
         after them.
         """
+        ...
+
+
+class Network(Model[State], Protocol[State]):
+    """A model with weights: the Transformer and the RNN encoder-decoder."""
+
+    precision: torch.dtype  # of activations
+    training: bool
+    rng: DropoutRng  # what dropout draws from
+
+    @property
+    def config(self) -> AnyConfig:
+        """The dials that it was built from."""
+        ...
+
+    @property
+    def embedding(self) -> TokenEmbedding:
+        """The table of the (target) vocabulary."""
+        ...
+
+    def __call__(self, *args: Any, **inputs: Any) -> Tensor:
+        """Map packed ids with their lengths -> states (N, D)."""
         ...
 
     def output_projection(self) -> tuple[Tensor, Tensor | None]:
@@ -114,14 +127,25 @@ class Model(Protocol[State]):
         ...
 
 
-AnyModel = Model[Any]  # where a state is only handed back to the model that made it
+# where a state is only handed back to the model that made it
+AnyModel = Model[Any]
+AnyNetwork = Network[Any]
 
 
 class Head(Protocol):
     """What stands on top of a model's states."""
 
-    def __call__(self, model: AnyModel, states: Tensor, inputs: dict[str, Tensor]) -> Any:
+    def __call__(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> Any:
         """Map states (N, D) and the batch's inputs -> what the task's loss and answers read."""
+        ...
+
+
+@runtime_checkable
+class SelectingHead(Head, Protocol):
+    """A head that asks for the states of some rows alone."""
+
+    def selected_rows(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Return the rows (K,) int64, rising."""
         ...
 
 
@@ -138,14 +162,4 @@ class KeyCache(Protocol):
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write new ones (B, T, K, E) and return all of this layer, two (R, K, C, E)."""
-        ...
-
-
-class CompiledStep(Protocol):
-    """A program for a whole step of a decoder."""
-
-    def __call__(
-        self, x: Tensor, context: Context, state: TransformerState
-    ) -> tuple[Tensor, Tensor] | None:
-        """Return last states and logits; None where no program serves this step."""
         ...

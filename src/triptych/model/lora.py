@@ -46,10 +46,9 @@ def adapt(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> 
     Raises UsageError for a target that the blocks do not have, or a rank that is no lower than the
     matrix.
     """
+    named = cast("list[tuple[str, nn.Module]]", list(cast(Any, model).named_modules()))
     layers = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, Linear) and "blocks." in name
+        name: module for name, module in named if isinstance(module, Linear) and "blocks." in name
     }
     kinds = sorted({name.rsplit(".", 1)[-1] for name in layers})
     if not kinds:
@@ -68,7 +67,7 @@ def adapt(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> 
     chosen = [name for name in layers if name.rsplit(".", 1)[-1] in targets]
     for name in chosen:
         layer = layers[name]
-        outputs, inputs = layer.weight.shape
+        outputs, inputs = layer.matrix().shape
         if rank >= min(outputs, inputs):
             raise UsageError(
                 f"model.lora_rank is {rank}; '{name}' is a matrix of {outputs} x {inputs}: take a "

@@ -8,7 +8,7 @@ shares.
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from .block import Stack
 from .cache import CrossKeys, Memory, TransformerState
 from .config import ModelConfig
 from .embeddings import InputEmbedding, TokenEmbedding
-from .interface import CompiledStep, HeadInputs, Inputs
+from .interface import HeadInputs, Inputs
 from .layout import PackedLayout
 from .linear import Linear
 from .ops.dropout import DropoutRng
@@ -60,7 +60,7 @@ class Transformer(nn.Module):
         self.precision = torch.float32
         self.prepacked_output: PrepackedLinear | None = None
         # one program for a whole step, where there is one that fits (decoding/compiled.py)
-        self.compiled: CompiledStep | None = None
+        self.compiled: Any = None
         self.rng = DropoutRng()
         self.initialize()
 

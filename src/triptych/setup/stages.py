@@ -29,7 +29,7 @@ from ..data.validation.columns import refuse_unseen
 from ..errors import DataError, RunError, UsageError
 from ..inference.predictor import LONGEST_SOURCE, Predictor, encode_all
 from ..model.build import build
-from ..model.config import ModelConfig, RecurrentConfig
+from ..model.config import ModelConfig, RecurrentConfig, Side
 from ..model.lora import merge
 from ..presets import parameter_count
 from ..recipe.schema import Recipe
@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     from ..tasks.task import Task
 
 CALIBRATION_TOKENS = 4096  # a batch
+
+
+SIDES: tuple[tuple[Side, str], ...] = (("source", "encoder"), ("target", "decoder"))
 
 
 @dataclass(kw_only=True)
@@ -310,10 +313,11 @@ def _refuse_too_long(
     positions, or than are read at once.
     """
     for example, pieces in () if task.windows else pairs:
-        for one, (name, side) in itertools.product(
-            pieces, (("source", "encoder"), ("target", "decoder"))
-        ):
-            length, room = len(one.inputs.get(name, ())), config.context(name) or math.inf
+        for one, (name, side) in itertools.product(pieces, SIDES):
+            length, room = (
+                len(one.inputs.get(name, ())),
+                config.context(name) or math.inf,
+            )
             limit = min(room, most if name == "source" else math.inf)
             if length > limit:
                 why = (

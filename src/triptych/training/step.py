@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from ..data.batches.encoded import Batch, Encoded, collate, halve
 from ..errors import TrainingError
 from ..model.heads.tokens import output_of
+from ..model.interface import AnyNetwork
 from ..tasks.distillation import COSINE
 from .distributed import World
 from .guards import FirstBadModule, is_finite, is_out_of_memory
@@ -124,7 +126,7 @@ class Stepper:
             part.batch.targets = {
                 name: tensor.to(self.device) for name, tensor in part.batch.targets.items()
             }
-        output = output_of(job.model, job.head, inputs)
+        output = output_of(cast(AnyNetwork, job.model), job.head, inputs)
         return job.task.loss(output, part.batch)
 
     def _reduce(

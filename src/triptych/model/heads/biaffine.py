@@ -8,12 +8,12 @@ token is the root.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..interface import AnyNetwork
 from ..layout import PackedLayout
 from ..linear import Linear
 from ..ops.dropout import DropoutRng, dropout
@@ -86,7 +86,7 @@ class Biaffine(nn.Module):
         for product in (self.arc_product, self.arc_prior, self.relation_product):
             nn.init.zeros_(product.weight)
 
-    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> Arcs:
+    def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> Arcs:
         """Score states (M, D) of pieces; inputs: "word_starts" (M,), 1 where a word begins, and
         "source_lengths" (B,).
         """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ..interface import AnyNetwork
 from ..layout import PackedLayout
 from ..linear import Linear
 from ..ops.dropout import DropoutRng, dropout
@@ -93,7 +94,7 @@ class Classifier(nn.Module):
         """The first token of each sequence (B,), where nothing else is looked at."""
         return PackedLayout(inputs["source_lengths"]).starts if self.pooling == "first" else None
 
-    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> ClassOutput:
+    def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> ClassOutput:
         """Map states (N, D), or of the rows that it selects (B, D) -> logits (B, C)."""
         rng: DropoutRng | None = model.rng if self.training else None
         likeness: Tensor | None = None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from ..interface import AnyNetwork
 from ..layout import PackedLayout
 
 
@@ -19,7 +18,7 @@ class Pooled(nn.Module):
         super().__init__()
         self.pooler = nn.Linear(pooler_width, pooler_width) if pooler_width is not None else None
 
-    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+    def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> Tensor:
         return states
 
 

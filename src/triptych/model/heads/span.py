@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..interface import AnyNetwork
 from ..layout import PackedLayout
+from ..linear import Linear
 
 
 class Spans(nn.Module):
@@ -26,19 +26,18 @@ class Spans(nn.Module):
 
     def __init__(self, width: int, can_abstain: bool) -> None:
         super().__init__()
-        self.span = nn.Linear(width, 2)
+        self.span = Linear(width, 2)
+        self.span.load_state_dict(nn.Linear(width, 2).state_dict())  # begins as torch's layer does
         self.register_buffer("threshold", torch.tensor(0.0 if can_abstain else float("inf")))
         self.register_buffer("can_abstain", torch.tensor(can_abstain))
 
-    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+    def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> Tensor:
         """Map states (N, D), inputs["segments"] (N,) and ["source_lengths"] (B,) -> logits (N, 2)
         fp32, -inf where no span can be.
         """
         lengths = inputs["source_lengths"]
         # (N, 2)
-        logits = functional.linear(
-            states, self.span.weight.to(states.dtype), self.span.bias.to(states.dtype)
-        ).float()
+        logits = self.span(states).float()
         possible = inputs["segments"] > 0
         last = lengths.cumsum(0) - 1
         possible[last] = False

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..interface import AnyNetwork
 from ..layout import PackedLayout
 from ..linear import Linear
 from ..ops.dropout import dropout
@@ -72,7 +73,7 @@ class Tagger(nn.Module):
         """The first pieces of words (W,), where nothing else is looked at."""
         return inputs["word_starts"].nonzero().squeeze(1) if self.pooling == "first" else None
 
-    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TagOutput:
+    def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TagOutput:
         """Map states (S, D), or of the rows that it selects (W, D) -> scores (W, L)."""
         selected_rows = self.selected_rows(inputs)
         starts, rows = inputs["word_starts"], PackedLayout(inputs["source_lengths"])

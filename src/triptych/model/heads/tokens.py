@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..interface import AnyNetwork, Head, SelectingHead
 from ..linear import Linear
 from ..normalization import LayerNorm
 
@@ -35,13 +36,13 @@ class TokenOutput(NamedTuple):
         )
 
 
-def output_of(model: Any, head: Any, inputs: dict[str, Tensor]) -> Any:
+def output_of(model: AnyNetwork, head: Head, inputs: dict[str, Tensor]) -> Any:
     """head(model, model(**inputs), inputs). Of a head that `selected_rows` some rows only, the
     model's last block computes no others, unless its states are for others too (`is_seen_whole`).
     """
     selected_rows = (
         head.selected_rows(inputs)
-        if hasattr(head, "selected_rows") and not getattr(head, "is_seen_whole", False)
+        if isinstance(head, SelectingHead) and not getattr(head, "is_seen_whole", False)
         else None
     )
     states = (
@@ -83,7 +84,7 @@ def initialize(head: nn.Module) -> None:
 class NextToken(nn.Module):
     """Next-word prediction with the model's own vocabulary projection; no parameter of its own."""
 
-    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
+    def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
         return TokenOutput(states, *model.output_projection())
 
 
@@ -92,7 +93,7 @@ class LearntTokens(nn.Module):
     speaker; no parameter of its own.
     """
 
-    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
+    def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
         """Map states (N, D), inputs["learnt"] (N,) 0 or 1 -> K rows: states (K, D), to be
         projected.
         """
@@ -119,7 +120,7 @@ class MaskedWords(nn.Module):
         """inputs["masked"] (N,) 0 or 1 -> (K,) the masked rows."""
         return inputs["masked"].nonzero().squeeze(1)
 
-    def forward(self, model: Any, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
+    def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
         """Map states (N, D), or of the rows that it selects (K, D) -> K masked rows: states (K, D),
         to be projected.
         """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from ..layout import PackedLayout
 from ..masks import FULL, Mask, allowed
 from .dropout import DropoutRng
 
-SOFTMAX_BACKWARD: Any = torch.ops.aten._softmax_backward_data
+SOFTMAX_BACKWARD: Any = cast(Any, torch)._softmax_backward_data
 BLOCK = 128  # queries of a causal sequence that are computed together
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+
+FROM_NUMPY: Callable[[Any], Tensor] = cast(Any, torch).from_numpy  # its stub has no types
 
 
 class DropoutRng:
@@ -53,7 +56,7 @@ class DropoutRng:
         factor, count, device = 256.0 / (256 - threshold), x.numel(), x.device
         if device.type == "cpu":
             words = self._numpy.bit_generator.random_raw((count + 7) // 8)
-            drawn = torch.from_numpy(words.view(np.uint8))[:count].view(x.shape)
+            drawn = FROM_NUMPY(words.view(np.uint8))[:count].view(x.shape)
         else:
             if self._torch is None or self._torch.device != device:
                 self._torch = torch.Generator(device).manual_seed(self._seed)
@@ -62,7 +65,7 @@ class DropoutRng:
             )
         if x.dtype == torch.bfloat16 and device.type == "cpu":
             bits = torch.tensor(factor, dtype=x.dtype).view(torch.int16).numpy()
-            return torch.from_numpy(
+            return FROM_NUMPY(
                 np.multiply((drawn.numpy() >= threshold).view(np.int8), bits, dtype=np.int16)
             ).view(x.dtype)
         return torch.ge(drawn, threshold, out=torch.empty_like(x)).mul_(factor)

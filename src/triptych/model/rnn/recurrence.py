@@ -16,7 +16,7 @@ gates. Weight rows stand in the order r, z, n.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -42,7 +42,8 @@ class TimeMajor:
         positions = layout.positions[self.rows]
         self.reversed_rows = self.rows + (layout.lengths[self.sequence] - 1 - 2 * positions)
         self.cells = self.rank[self.sequence] * layout.longest + positions
-        ends = torch.bincount(positions, minlength=layout.longest).cumsum(0).tolist()
+        counts: Any = torch.bincount(positions, minlength=layout.longest)
+        ends = cast("list[int]", counts.cumsum(0).tolist())
         self.steps = list(zip([0, *ends[:-1]], ends, strict=True))
         self.back = torch.empty_like(self.rows)  # (N,) time-major place of each packed row
         self.back[self.rows] = torch.arange(layout.total, device=self.order.device)
@@ -80,7 +81,7 @@ def gate(
         kept = torch.empty(*x.shape[:-1], 4 * width, dtype=x.dtype, device=x.device)
     torch.add(x[..., : 2 * width], u[..., : 2 * width], out=kept[..., : 2 * width]).sigmoid_()
     kept[..., 3 * width :] = u[..., 2 * width :]
-    r, z, n, candidate = kept.split(width, -1)
+    r, z, n, candidate = torch.split(kept, width, -1)
     torch.addcmul(x[..., 2 * width :], r, candidate, out=n).tanh_()
     return torch.lerp(n, h, z, out=out)
 
@@ -124,7 +125,7 @@ class _Recur(torch.autograd.Function):
             at, now = slice(start, end), carried[:, : end - start]
             grad = torch.add(grads[0][:, at], now, out=grad_states[:, at])
             tripled = torch.mul(
-                slopes[:, at].unflatten(-1, (3, width)), grad.unsqueeze(-2)
+                slopes[:, at].view(*grad.shape[:-1], 3, width), grad.unsqueeze(-2)
             ).flatten(-2)
             grad_u[:, at] = tripled
             now.copy_(torch.baddbmm(grad * z[:, at], tripled, weight))
@@ -144,7 +145,8 @@ def recur(x: Tensor, weight: Tensor, initial: Tensor, steps: list[tuple[int, int
 
 def plain_recur(x: Tensor, weight: Tensor, initial: Tensor, steps: list[tuple[int, int]]) -> Tensor:
     """The reference of `recur`."""
-    h, states = initial, []
+    h = initial
+    states: list[Tensor] = []
     for start, end in steps:
         h = plain_gate(
             x[:, start:end], h[:, : end - start] @ weight.transpose(1, 2), h[:, : end - start]
@@ -284,7 +286,9 @@ def plain_attend_recur(
     steps: list[tuple[int, int]],
 ) -> tuple[Tensor, Tensor]:
     """The reference of `attend_recur`."""
-    h, inner, states, weights = initial, keys.shape[2], [], []
+    h, inner = initial, keys.shape[2]
+    states: list[Tensor] = []
+    weights: list[Tensor] = []
     for start, end in steps:
         rows = end - start
         h = h[:rows]

@@ -59,7 +59,7 @@ class RecurrentEncoder(nn.Module):
         gates = torch.stack(
             (first.input(take(x, time.rows)), second.input(take(x, time.reversed_rows)))
         ).float()
-        weight = torch.stack((first.recurrent.weight, second.recurrent.weight)).float()
+        weight = torch.stack((first.recurrent.matrix(), second.recurrent.matrix())).float()
         # (2, N, W)
         states = recur(gates, weight, gates.new_zeros(2, rows.count, weight.shape[2]), time.steps)
         back = torch.empty_like(time.back)
@@ -126,7 +126,7 @@ class RecurrentDecoder(nn.Module):
         """
         gates = self.cell.input(x).float()
         initial = self.start(memory, memory_rows)[time.order]
-        recurrent, attention = self.cell.recurrent.weight.float(), self.attention
+        recurrent, attention = self.cell.recurrent.matrix().float(), self.attention
         if attention is None:
             summary, sequence = self.summary(memory, memory_rows), time.sequence
             gates = gates + functional.embedding(
@@ -145,7 +145,7 @@ class RecurrentDecoder(nn.Module):
             )
 
         low = memory.to(precision)
-        weight = torch.cat((attention.query.weight.float(), recurrent))
+        weight = torch.cat((attention.query.matrix().float(), recurrent))
         hidden = length_bias(memory_rows.lengths[time.order], memory_rows.longest, torch.float32)
         hidden = None if hidden is None else hidden[:, 0, 0, 0]  # (B, S)
         keys, values = padded(attention.key(low).float()), padded(self.context(low).float())
@@ -244,7 +244,7 @@ class RecurrentTranslator(nn.Module):
 
     def output_projection(self) -> tuple[Tensor, Tensor | None]:
         """Weight (V, R) and bias (V,) of the vocabulary projection."""
-        return self.output.weight, self.output.bias
+        return self.output.matrix(), self.output.bias
 
     def project(self, states: Tensor) -> Tensor:
         """(..., R) -> logits (..., V)."""
@@ -297,7 +297,7 @@ class RecurrentTranslator(nn.Module):
         """
         x = self._embed(self.embedding, tokens)  # (B, T, E)
         gates = self.decoder.cell.input(x).float()
-        recent, contexts = [state.hidden], []
+        recent, contexts = [state.hidden], list[Tensor]()
         for t in range(tokens.shape[1]):
             hidden, context = self._step(gates[:, t], recent[-1], state)
             recent.append(hidden)
