@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -261,7 +261,7 @@ def test_sources_join_and_leave_at_any_step() -> None:
         ([4, 5], DecodingSettings(max_length=9, temperature=1.0, n_best=2)),
         ([5], DecodingSettings(max_length=1)),
     ]
-    decoding = Decoding(model, begin=BEGIN, end=END)
+    decoding = Decoding(cast(Any, model), begin=BEGIN, end=END)
     numbers = []
     for sources, settings in groups:
         numbers.append(decoding.admit(inputs(sources), settings))
