@@ -81,7 +81,7 @@ def our_training(folder: Path, seconds: float) -> None:
     need.
     """
     from triptych.data.load import load_split
-    from triptych.inference.predictor import encode_all
+    from triptych.inference.evaluation import encode_all
     from triptych.runs.run import weights_of
     from triptych.setup.stages import prepare
 

@@ -19,7 +19,7 @@ from cyclopts.exceptions import CycloptsError
 from triptych.cli.main import DATA_VERBS, VERBS, build_app, split_overrides
 from triptych.errors import TriptychError, UsageError
 from triptych.recipe.schema import TABLES, Recipe, key_types, nested
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")])
@@ -73,7 +73,7 @@ def refuse_keys(recipe: str, overrides: Mapping[str, Any]) -> None:
         Recipe.load(recipe, overrides)
         return
     problems = []
-    for task in TASKS:
+    for task in SPECS:
         try:
             nested(overrides, task=task)
             return
@@ -89,7 +89,7 @@ def app() -> Any:
 
 @cache
 def known_keys() -> frozenset[str]:
-    return frozenset(key for task in TASKS for key in flat(key_types(task)))
+    return frozenset(key for task in SPECS for key in flat(key_types(task)))
 
 
 def flat(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:

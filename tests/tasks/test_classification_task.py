@@ -16,10 +16,11 @@ from triptych.data.tokenizers.sides import Tokenizers
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
-from triptych.inference.predictor import Predictor, encode_all
+from triptych.inference.evaluation import encode_all
+from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 from triptych.tasks.task import Prediction, Task
 
 TEXTS = [
@@ -40,7 +41,7 @@ def examples() -> list[Example]:
 
 
 def task(**options: Any) -> Task:
-    return TASKS["classification"](options)
+    return SPECS["classification"].build(options)
 
 
 def tokenizers() -> Tokenizers:

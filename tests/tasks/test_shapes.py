@@ -8,7 +8,7 @@ import pytest
 
 from triptych.errors import UsageError
 from triptych.presets import PRESETS
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 
 SHAPES = {
     "encoder": "encoder-tiny",
@@ -28,7 +28,7 @@ WRITERS = ("language-modelling", "chat", "preference")
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", SPECS)
 def test_a_model_of_another_shape_is_refused(name: str, shape: str) -> None:
     fits = (
         ("both", "recurrent")
@@ -41,4 +41,4 @@ def test_a_model_of_another_shape_is_refused(name: str, shape: str) -> None:
         return
     config = dataclasses.replace(PRESETS[SHAPES[shape]], vocabulary_size=300)
     with pytest.raises(UsageError, match="encoder|writes"):
-        TASKS[name]({}).head(config, {})
+        SPECS[name].build({}).head(config, {})

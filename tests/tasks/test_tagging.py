@@ -26,7 +26,7 @@ from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 from triptych.tasks.tagging import Raw, constraints, read
 from triptych.tasks.tagging_pieces import MOST_PIECES, WordWindow, central, spelt, windows
 from triptych.tasks.task import Prediction, Purpose, Task
@@ -56,7 +56,7 @@ TOKENIZERS = Tokenizers(TOKENIZER, TOKENIZER)
 
 
 def task(**options: Any) -> Task:
-    return TASKS["tagging"](options)
+    return SPECS["tagging"].build(options)
 
 
 def predictor(examples: list[Example] = EXAMPLES, steps: int = 0, **options: Any) -> Predictor:

@@ -184,9 +184,10 @@ def _tagged(what: What) -> Report | None:
     name, fields = what[0], None
     if names_recipe(name):
         recipe = Recipe.load(name)
-        if recipe.task.get("name") != "tagging":
+        needs = recipe.build_task().needs
+        if "tags" not in needs:
             return None
-        refuse_idle_columns(recipe.data, recipe.build_task().needs)
+        refuse_idle_columns(recipe.data, needs)
         name, fields = recipe.data.set or "", recipe.data.listed(("words", "tags"))
         if recipe.data.set is None:
             given = {
@@ -247,9 +248,8 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
     first = what[0]
     if names_recipe(first):
         recipe = Recipe.load(first)
-        if recipe.task.get("name") != "classification":
-            return None
-        return recipe.data, recipe.build_task().needs
+        needs = recipe.build_task().needs
+        return (recipe.data, needs) if needs[0] == "text" and needs[-1] in LEARNT else None
     if first in entries():
         fields = entries()[first].fields
         return (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError, UsageError, unknown
 from ..setup.forecast import estimated_tokens
+from ..tasks import classification, translation
 from .columns import line_of, parsed, settled
 from .console import field, put, talk
 
@@ -110,17 +111,17 @@ def init(
         task,
         [
             name
-            for name, one in ({"train": train} if task == "translation" else sides).items()
+            for name, one in ({"train": train} if _is_of_pairs(task) else sides).items()
             if one is not None
         ],
     )
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes is {minutes}; it must be greater than 0.")
-    given = source if task == "translation" else train
+    given = source if _is_of_pairs(task) else train
     if given is None:
         pairs = "--source a.en --target a.de, or --source and one file with both sides"
         raise UsageError(
-            f"Name what to learn from: {pairs if task == 'translation' else '--train my.tsv'}"
+            f"Name what to learn from: {pairs if _is_of_pairs(task) else '--train my.tsv'}"
         )
     out = out or Path(f"{_stem(given)}.toml")
     _refuse_place(out)
@@ -155,7 +156,7 @@ def _translation(
         return _translation_from(start, data, examples, minutes, out)
     forecast = Forecast.of(examples, minutes)
     talk(f"{forecast.words()} Next: triptych train {out}")
-    return _recipe("translation", data, forecast)
+    return _recipe(translation.SPEC.name, data, forecast)
 
 
 def _translation_from(
@@ -165,7 +166,7 @@ def _translation_from(
     from . import init_start
     from .init_classification import files_of_recipe
 
-    found = init_start.begin(start, "translation", {"label_smoothing": 0.1}, examples)
+    found = init_start.begin(start, translation.SPEC.name, {"label_smoothing": 0.1}, examples)
     talk(f"{found.words} Next: triptych train {out}")
     languages = "".join(
         f'{name} = "{code}"\n'
@@ -174,7 +175,12 @@ def _translation_from(
     )
     files, held = files_of_recipe(data, "pairs")
     return init_start.text_of(
-        "translation", found, languages + files, held, minutes, "\n[decoding]\nbeams = 5\n"
+        translation.SPEC.name,
+        found,
+        languages + files,
+        held,
+        minutes,
+        "\n[decoding]\nbeams = 5\n",
     )
 
 
@@ -204,13 +210,18 @@ def _pairs(
     )
 
 
+def _is_of_pairs(task: str) -> bool:
+    """Tell whether a task learns from two sides, which --source and --target name."""
+    return task == translation.SPEC.name
+
+
 def _refuse_unknown(task: str, idle: list[str]) -> None:
     """Raise UsageError for a task that is none of ours, and for flags of another."""
-    from ..tasks.specs import TASKS
+    from ..tasks.specs import SPECS
     from .init_others import PLANS
 
-    known = ["translation", "classification", *PLANS]
-    if task in TASKS and task not in known:
+    known = [translation.SPEC.name, classification.SPEC.name, *PLANS]
+    if task in SPECS and task not in known:
         raise UsageError(
             f"triptych init knows {', '.join(known)}; start a recipe for {task} from a packaged "
             "one."
@@ -220,7 +231,7 @@ def _refuse_unknown(task: str, idle: list[str]) -> None:
     if idle:
         raise UsageError(
             f"--{idle[0]} means nothing for {task}; it reads "
-            f"{'--source' if task == 'translation' else '--train'}."
+            f"{'--source' if _is_of_pairs(task) else '--train'}."
         )
 
 
@@ -253,7 +264,7 @@ def _other(
     if start is None:
         given = "" if columns is None else f" --columns {shlex.quote(columns)}"
         offer(task, train, f"triptych init {task} --train {train}{given} --out {out}")
-    if task == "classification":
+    if task == classification.SPEC.name:
         return recipe_for(train, others, minutes, out, start, parsed(columns))
     return other_recipe(task, train, others, minutes, out, start, parsed(columns))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, UsageError
+from ..tasks.classification import SPEC
 from .columns import asked, line_of, settled
 from .console import talk
 
@@ -106,9 +107,9 @@ def _from(
     from . import init_start
 
     pair: dict[str, Any] = {"pair": True, "pooling": "compare"} if "text_pair" in needs else {}
-    found = init_start.begin(start, "classification", {"learn": needs[-1], **pair}, examples)
+    found = init_start.begin(start, SPEC.name, {"learn": needs[-1], **pair}, examples)
     talk(f"{found.words} Next: triptych train {out}")
-    return init_start.text_of("classification", found, *files_of_recipe(data, "texts"), minutes)
+    return init_start.text_of(SPEC.name, found, *files_of_recipe(data, "texts"), minutes)
 
 
 def files_of_recipe(data: DataTable, records: str) -> tuple[str, str]:

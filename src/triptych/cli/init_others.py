@@ -11,6 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
+from ..tasks import (
+    chat,
+    language_modelling,
+    masked_words,
+    parsing,
+    question_answering,
+    summarization,
+    tagging,
+)
 from .columns import settled
 from .console import talk
 from .init_classification import FEWEST, files_of_recipe
@@ -77,7 +86,7 @@ def recipe_for(
     from .checks import named_files
 
     plan = PLANS[task]
-    if task == "summarization":
+    if "references" in plan.needs:
         columns = settled(
             train, tuple(need for need in plan.needs if need != "references"), columns
         )
@@ -325,11 +334,13 @@ def _check_questions(names: dict[str, list[str]], data: DataTable) -> Report:
 
 
 PLANS: dict[str, Plan] = {
-    "tagging": Plan("sentences", ("text", "words", "tags"), _tags, _check_tags, batch_tokens=1024),
-    "parsing": Plan(
+    tagging.SPEC.name: Plan(
+        "sentences", ("text", "words", "tags"), _tags, _check_tags, batch_tokens=1024
+    ),
+    parsing.SPEC.name: Plan(
         "sentences", ("text", "words", "upos", "heads", "relations"), _trees, _check_trees
     ),
-    "question-answering": Plan(
+    question_answering.SPEC.name: Plan(
         "questions",
         ("question", "passage", "answers"),
         _questions,
@@ -337,10 +348,10 @@ PLANS: dict[str, Plan] = {
         batch_tokens=4096,
         dials=("segments = 5                    # question, passage, and what both hold",),
     ),
-    "masked-words": Plan(
+    masked_words.SPEC.name: Plan(
         "texts", ("text",), _masked, batch_tokens=4096, fewest=1, is_text_alone=True
     ),
-    "language-modelling": Plan(
+    language_modelling.SPEC.name: Plan(
         "texts",
         ("text",),
         _next_words,
@@ -349,7 +360,7 @@ PLANS: dict[str, Plan] = {
         stacks=DECODER,
         is_text_alone=True,
     ),
-    "chat": Plan(
+    chat.SPEC.name: Plan(
         "conversations",
         ("messages",),
         _talk,
@@ -361,7 +372,7 @@ PLANS: dict[str, Plan] = {
             "max_length = 100                # tokens of an answer",
         ),
     ),
-    "summarization": Plan(
+    summarization.SPEC.name: Plan(
         "texts with summaries",
         ("source", "target", "references"),
         _summaries,

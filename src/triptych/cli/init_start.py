@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..data.tokenizers.sides import Tokenizers
     from ..model.config import ModelConfig, RecurrentConfig
     from ..runs.run import Run
-    from ..tasks.task import Task
+    from ..tasks.task import Architecture, Task
 
 EPOCHS, FEWEST_STEPS, MOST_EPOCHS = 3, 400, 20  # more passes where three are fewer steps
 USUAL_EXAMPLES, FEWEST_EXAMPLES = 32, 8  # of a batch
@@ -31,13 +31,17 @@ HEAD_RATE = 5.0
 SAMPLE = 500  # examples that are encoded to know their length
 # dials meant for a model that is new
 FROM_NOTHING = ("dropout", "token_dropout", "word_dropout", "match_feature")
-# task -> tasks of runs, and model types of other libraries' folders, that it can start from
-PRETRAINED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    **dict.fromkeys(("classification", "tagging", "parsing", "question-answering", "masked-words"),
-                    (("masked-words", "embedding"), ("bert", "distilbert"))),
-    **dict.fromkeys(("language-modelling", "chat"), (("language-modelling",), ("gpt2", "llama"))),
-    **dict.fromkeys(("summarization", "translation"), (("span-corruption",), ())),
-}  # fmt: skip
+# model types of other libraries' folders that a task can start from
+MODEL_TYPES: dict[Architecture, tuple[str, ...]] = {
+    "encoder": ("bert", "distilbert"),
+    "decoder": ("gpt2", "llama"),
+    "encoder-decoder": (),
+}
+STACKS: dict[str, str] = {
+    "encoder": "an encoder alone",
+    "decoder": "a decoder alone",
+    "encoder-decoder": "an encoder and a decoder",
+}
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,10 @@ def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
     """The task's options without what is meant for a new model, and with a window that the model's
     positions hold.
     """
-    from ..tasks.specs import TASKS
+    from ..tasks.specs import build_task
 
     kept = {key: value for key, value in options.items() if key not in FROM_NOTHING}
-    options = {**TASKS[task]({}).options, **kept}
+    options = {**build_task(task, {}).options, **kept}
     for key, side in (("window", "encoder"), ("context", "decoder"), ("longest_source", "encoder")):
         stack = getattr(config, side, None)
         # begin and end
@@ -132,24 +136,14 @@ def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
 def _built(task: str, options: dict[str, Any], config: Any, start: Path) -> Task:
     """The task; refused where the model in `start` is not of its kind."""
     from ..recipe.schema import task_from
+    from ..tasks.specs import SPECS
 
-    stacks = (
-        getattr(config, "encoder", None) is not None,
-        getattr(config, "decoder", None) is not None,
-    )
-    wanted = {
-        "translation": (True, True),
-        "summarization": (True, True),
-        "language-modelling": (False, True),
-        "chat": (False, True),
-    }.get(task, (True, False))
-    if hasattr(config, "encoder") and stacks != wanted:
-        kinds = {
-            (True, False): "an encoder alone",
-            (False, True): "a decoder alone",
-            (True, True): "an encoder and a decoder",
-        }
-        raise UsageError(f"--start {start} is {kinds[stacks]}; {task} needs {kinds[wanted]}.")
+    wanted = SPECS[task].architecture
+    sides = [side for side in ("encoder", "decoder") if getattr(config, side, None) is not None]
+    if hasattr(config, "encoder") and "-".join(sides) != wanted:
+        raise UsageError(
+            f"--start {start} is {STACKS['-'.join(sides)]}; {task} needs {STACKS[wanted]}."
+        )
     return task_from({"name": task, **options})
 
 
@@ -229,7 +223,9 @@ def starts(task: str, train: Path) -> Iterator[tuple[Path, str]]:
     """(folder, what it is) of pretrained models in runs/, beside the training data and in Hugging
     Face's cache.
     """
-    runs, types = PRETRAINED.get(task, ((), ()))
+    from ..tasks.specs import SPECS
+
+    runs, types = SPECS[task].starts, MODEL_TYPES[SPECS[task].architecture]
     cache = Path(
         os.environ.get("HF_HUB_CACHE")
         or Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / "hub"

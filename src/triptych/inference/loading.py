@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -14,12 +15,15 @@ from ..model.build import build
 from ..model.ops.onednn import prepack
 from ..runs.run import WORDS_FOLDER, Run
 from ..runs.sizes import refuse_unlike
-from ..tasks.specs import TASKS
+from ..tasks.specs import SPECS, build_task
 from ..training.precision import choose_device, choose_precision
 from ..training.settings import TrainingSettings
 from ..training.transfer import with_teacher
 from .heads import head_of
-from .predictor import Device, Precision, Predictor
+from .predictor import Predictor
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
 
 
 def load(
@@ -38,14 +42,14 @@ def load(
     """
     run = Run.open(path)
     config = run.read_config()
-    if config.task not in TASKS:
+    if config.task not in SPECS:
         raise RunError(
             f"{run.path / 'config.json'} names the task '{config.task}', which this triptych does "
             "not have. Update it."
         )
     where = run.path / "config.json"
     try:
-        task = TASKS[config.task](config.options)
+        task = build_task(config.task, config.options)
     except (TypeError, ValueError, KeyError, AttributeError) as problem:
         raise RunError(
             f"{where} has options that a run for {config.task} does not have ({problem}). Copy it "
@@ -113,7 +117,7 @@ def with_draft(
     Raises UsageError where one of the two does not write or they are not built alike, RunError
     where their tokens differ.
     """
-    if not predictor.writes:
+    if predictor.task.request is None:
         raise UsageError(
             f"A run for {predictor.task.name} writes nothing, so there is nothing to draft: leave "
             "out --draft."
@@ -124,7 +128,7 @@ def with_draft(
         )
         return
     other = load(draft, precision, device=device)
-    if not other.writes:
+    if other.task.request is None:
         raise UsageError(
             f"{draft} is a run for {other.task.name}, which writes nothing. Name a run that "
             "writes, or ngram."

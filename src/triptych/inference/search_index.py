@@ -212,7 +212,7 @@ def as_embedder(predictor: Predictor) -> Predictor:
 
     from ..tasks.embedding import OPTIONS, build
 
-    if predictor.task.name == "embedding":
+    if predictor.task.spec.head == "pooling":
         return predictor
     config = predictor.model.config
     encoder = getattr(config, "encoder", None)

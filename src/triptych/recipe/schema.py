@@ -208,13 +208,13 @@ class Recipe:
 
 def task_from(table: Mapping[str, Any]) -> Task:
     """The Task that the table `task` names. Raises UsageError for an unknown name or option."""
-    from ..tasks.specs import TASKS
+    from ..tasks.specs import SPECS
 
     options = dict(table)
     name = options.pop("name", "translation")
-    if name not in TASKS:
-        raise unknown("task", name, TASKS)
-    return TASKS[name](options)
+    if name not in SPECS:
+        raise unknown("task", name, SPECS)
+    return SPECS[name].build(options)
 
 
 def packaged() -> list[str]:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import math
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,13 +149,6 @@ OF_LABELS: dict[str, Any] = {
     "pooler": bool,
     "no_answer": bool,
 }
-TEMPLATE = ("template.system", "template.user", "template.assistant", "tags")
-OF_TASKS = {  # what a head or an answer cannot do without
-    "tagging": ("names", "scheme", "written", "unit", "spaces", "words.rules"),
-    "parsing": ("upos", "relations"), "chat": TEMPLATE, "preference": TEMPLATE,
-    "translation": ("languages.targets",),
-    "text-to-text": ("languages.targets",),
-}  # fmt: skip
 OF_IMPORT: dict[str, Any] = {
     "files": dict[str, dict],
     "ignored": dict[str, str],
@@ -177,9 +170,8 @@ def checked_labels(values: Any, path: Path) -> dict[str, Any]:
     return _checked(values, OF_LABELS, path)
 
 
-def lacking_labels(values: Mapping[str, Any], task: str, path: Path) -> None:
-    """Raise RunError where labels.json lacks what a run for `task` needs."""
-    needed = OF_TASKS.get(task, ())
+def lacking_labels(values: Mapping[str, Any], needed: Sequence[str], task: str, path: Path) -> None:
+    """Raise RunError where labels.json lacks one of the dotted keys that a run for `task` needs."""
     if "value" in values:  # the scale of a number that is learnt
         needed = (*needed, *(f"value.{name}" for name in ("mean", "deviation", "low", "high")))
     for name in needed:

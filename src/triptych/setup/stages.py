@@ -27,7 +27,9 @@ from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..data.validation.columns import refuse_unseen
 from ..errors import DataError, RunError, UsageError
-from ..inference.predictor import LONGEST_SOURCE, Predictor, encode_all
+from ..inference.evaluation import encode_all
+from ..inference.loaded import LONGEST_SOURCE
+from ..inference.predictor import Predictor
 from ..model.build import build
 from ..model.config import ModelConfig, RecurrentConfig
 from ..model.lora import merge
@@ -269,7 +271,7 @@ def _encode(
     kept, encoded, passed, nothing = [], [], [], []
     for example in examples:
         pieces = task.encode(example, tokenizers, labels, "train", None)
-        if not task.windows and any(
+        if not task.spec.windows and any(
             len(values) > longest for one in pieces for values in one.inputs.values()
         ):
             passed.append(example.place)
@@ -309,7 +311,7 @@ def _refuse_too_long(
     """Said before training, not in the midst of it: what has more tokens than the model has
     positions, or than are read at once.
     """
-    for example, pieces in () if task.windows else pairs:
+    for example, pieces in () if task.spec.windows else pairs:
         for one, (name, side) in itertools.product(
             pieces, (("source", "encoder"), ("target", "decoder"))
         ):

@@ -130,7 +130,7 @@ def facts(prepared: Prepared, progress: Progress) -> CardFacts:
         data = [f"Own files: {files if isinstance(files, str) else ', '.join(files or ())}"]
     config: Any = job.model.config
     # else nothing is decoded
-    writes = not job.task.by_losses and getattr(config, "decoder", config) is not None
+    writes = not job.task.spec.by_losses and getattr(config, "decoder", config) is not None
     return CardFacts(
         name=recipe.name,
         task=job.task.name,

@@ -19,9 +19,11 @@ from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.messages import ROLES
 from ..data.tokenizers.sides import Tokenizers
+from ..decoding.requests import DecodingRequest
+from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError, unknown
 from . import language_modelling as writing
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 from .turns import NONE, TEMPLATES, ChatTemplate, Conversation
 
 OPTIONS: dict[str, Any] = {
@@ -35,6 +37,7 @@ OPTIONS: dict[str, Any] = {
     "label_smoothing": 0.0,  # Szegedy et al. 2016, section 7; 0: off
 }
 SMALLEST = 16  # tokens of context
+TEMPLATE_LABELS = ("template.system", "template.user", "template.assistant", "tags")
 
 
 def build(options: Mapping[str, Any]) -> Task:
@@ -49,7 +52,7 @@ def build(options: Mapping[str, Any]) -> Task:
         plain,
         replace(
             plain,
-            name="chat",
+            spec=SPEC,
             options=chosen,
             needs=("messages",),
             prepare=partial(prepare, forms=forms),
@@ -67,11 +70,10 @@ def conversing(plain: Task, task: Task, context: int) -> Task:
     return replace(
         task,
         head=partial(head, context=context),
-        answer=partial(answer, write=plain.answer),
+        request=partial(request, context=context),
         read=partial(read, plain=plain.read),
         check=partial(check, context=context),
         draws=False,
-        empty=False,
         window=None,
         encode_ids=None,
     )
@@ -216,17 +218,18 @@ def loss(output: Any, batch: Batch, *, plain: Any) -> dict[str, tuple[Any, int, 
     return {**found, "untold": (lost, batch.counts["tokens"], 0.0)}
 
 
-def answer(
-    model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, write: Any
-) -> list[Any]:
-    """For each conversation what the assistant says next, best first, with how many tokens of it
-    were not read.
-    """
-    found = write(model, head, batch, settings, tokenizers)
-    return [
-        [replace(one, unread=one.unread + (encoded.metadata or 0)) for one in several]
-        for encoded, several in zip(batch.encoded, found, strict=True)
-    ]
+def request(
+    encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers, *, context: int
+) -> DecodingRequest:
+    """Ask for what the assistant says next."""
+    prompt = encoded.inputs["target"].tolist()
+    return DecodingRequest(
+        settings=settings,
+        prompt=prompt,
+        context=context,
+        unread=encoded.metadata or 0,
+        strip=True,
+    )
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, plain: Any) -> Prediction:
@@ -252,3 +255,17 @@ def score(
     )
     found = writing.score(predictions, [Example(text=text) for text in spoken], losses)
     return Scores(found.values, {"loss": "nats a token of the assistant's words and ends of turns"})
+
+
+SPEC = TaskSpec(
+    name="chat",
+    build=build,
+    architecture="decoder",
+    head="tokens",
+    verbs=("chat",),
+    view="next-tokens",
+    labels=TEMPLATE_LABELS,
+    windows=True,
+    by_losses=True,
+    starts=("language-modelling",),
+)

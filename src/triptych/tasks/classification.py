@@ -19,7 +19,7 @@ from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from ..metrics import classification as metrics
 from .calibration import FEWEST, fit_temperature, fit_thresholds, sigmoid, softmax
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 OPTIONS: dict[str, Any] = {
     "learn": "label",  # "label": one of several; "labels": any number of several; "value": a number
@@ -59,7 +59,7 @@ def build(options: Mapping[str, Any]) -> Task:
     chosen = _checked(options)
     kind, pair = chosen["learn"], chosen["pair"]
     return Task(
-        name="classification",
+        spec=SPEC,
         options=chosen,
         needs=("text", *(["text_pair"] if pair else []), kind),
         prepare=partial(prepare, kind=kind, positive=chosen["positive"]),
@@ -73,7 +73,6 @@ def build(options: Mapping[str, Any]) -> Task:
         score=partial(score, kind=kind, positive=chosen["positive"]),
         passes=2 if chosen["r_drop"] else 1,
         draws=chosen["token_dropout"] > 0,
-        windows=True,
         calibrate=partial(calibrate, kind=kind)
         if chosen["calibrate"] and kind != "value"
         else None,
@@ -490,3 +489,15 @@ def _calibration(chances: np.ndarray, targets: np.ndarray) -> float:
     return metrics.calibration_error(
         chances.max(1).tolist(), (chances.argmax(1) == targets).tolist()
     )
+
+
+SPEC = TaskSpec(
+    name="classification",
+    build=build,
+    architecture="encoder",
+    head="classifier",
+    verbs=("classify",),
+    view="labels",
+    windows=True,
+    starts=("masked-words", "embedding"),
+)

@@ -18,7 +18,7 @@ from ..data.batches.windows import starts
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, UsageError, unknown
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 OPTIONS: dict[str, Any] = {
     # of the states of all tokens, begin and end too; or "first": the begin token's state
@@ -57,7 +57,7 @@ def build(options: Mapping[str, Any]) -> Task:
             f"2 = {window - 2}."
         )
     return Task(
-        name="embedding",
+        spec=SPEC,
         options=chosen,
         needs=("text",),
         prepare=prepare,
@@ -67,7 +67,6 @@ def build(options: Mapping[str, Any]) -> Task:
         answer=partial(answer, pooling=chosen["pooling"]),
         read=partial(read, normalize=chosen["normalize"]),
         score=_not_scored,
-        windows=True,
     )
 
 
@@ -188,3 +187,12 @@ def _not_scored(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
     raise _refusal()
+
+
+SPEC = TaskSpec(
+    name="embedding",
+    build=build,
+    architecture="encoder",
+    head="pooling",
+    windows=True,
+)

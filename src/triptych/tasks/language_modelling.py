@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -16,9 +15,11 @@ from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.texts import bounded
 from ..data.tokenizers.sides import Tokenizers
+from ..decoding.requests import DecodingRequest
+from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError, unknown
 from . import fill_in
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec, written_prediction
 
 OPTIONS: dict[str, Any] = {
     "context": 256,  # tokens that the model sees at once
@@ -93,20 +94,17 @@ def build(options: Mapping[str, Any]) -> Task:
             f"a task.context of at least {4 * fill_in.LEAST} tokens."
         )
     return Task(
-        name="language-modelling",
+        spec=SPEC,
         options=chosen,
         needs=("text",),
         prepare=partial(prepare, share=share),
         encode=partial(encode, ids=Ids(), context=context, documents=documents, share=share),
         head=partial(head, context=context),
         loss=partial(loss, label_smoothing=float(smoothing)),
-        answer=partial(answer, context=context),
+        request=partial(request, context=context),
         read=read,
         score=score,
         draws=True,
-        windows=True,
-        by_losses=True,
-        empty=True,
         window=context if documents == "together" else None,
         encode_ids=partial(encode_ids, context=context, documents=documents, share=float(share)),
     )
@@ -228,59 +226,20 @@ def loss(
     return {"loss": (smoothed, count, 1.0), "nll": (plain.detach(), count, 0.0)}
 
 
-def answer(
-    model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, context: int
-) -> list[Any]:
-    """For each prompt its continuations, best first, with how many of its tokens were not read."""
-    from ..decoding.writing import write
-
-    between = [
-        place for place, one in enumerate(batch.encoded) if isinstance(one.metadata, fill_in.Sides)
-    ]
-    plain = [
-        place
-        for place, one in enumerate(batch.encoded)
-        if not isinstance(one.metadata, fill_in.Sides)
-    ]
-    found: list[Any] = [None] * len(batch.encoded)
-    for places, sides in ((plain, False), (between, True)):
-        prompts, own, dropped = (
-            [batch.encoded[place].inputs["target"].tolist() for place in places],
-            settings,
-            [0] * len(places),
-        )
-        for number, place in enumerate(places if sides else ()):
-            prompts[number], own, dropped[number] = fill_in.ready(
-                batch.encoded[place], settings, context
-            )
-        names = [batch.examples[place] for place in places]
-        written = (
-            write(model, prompts, own, tokenizers.target, context=context, indices=names)
-            if places
-            else []
-        )
-        for place, lost, several in zip(places, dropped, written, strict=True):
-            found[place] = [replace(one, unread=one.unread + lost) for one in several]
-    return found
+def request(
+    encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers, *, context: int
+) -> DecodingRequest:
+    """Ask for the continuation of a prompt, or for what stands between two texts."""
+    if isinstance(encoded.metadata, fill_in.Sides):
+        return fill_in.request(encoded, settings, context)
+    prompt = encoded.inputs["target"].tolist()
+    return DecodingRequest(settings=settings, prompt=prompt, context=context)
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
+    """Return the n best continuations, with their tokens as they are shown."""
     assert len(raw) == 1, "a prompt has one raw result"
-    best, *others = [
-        Prediction(
-            text=one.text,
-            score=one.score,
-            log_probability=one.log_probability,
-            tokens=one.tokens,
-            token_log_probabilities=one.token_log_probabilities,
-            cut=not one.finished,
-            truncated_input_tokens=one.unread,
-            pieces=tokenizers.target.pieces(one.tokens),
-        )
-        for one in raw[0]
-    ]
-    best.alternatives = others
-    return best
+    return written_prediction(raw[0], tokenizers.target.pieces)
 
 
 def score(
@@ -299,3 +258,18 @@ def score(
         tokens = losses["count"] + sum(not example.begins for example in examples)
         values["bits_per_byte"] = nll * tokens / math.log(2) / bytes_read
     return Scores(values, {"loss": "nats a token, mean over windows that do not overlap"})
+
+
+SPEC = TaskSpec(
+    name="language-modelling",
+    build=build,
+    architecture="decoder",
+    head="tokens",
+    verbs=("complete",),
+    view="next-tokens",
+    windows=True,
+    by_losses=True,
+    empty=True,
+    continues=True,
+    starts=("language-modelling",),
+)

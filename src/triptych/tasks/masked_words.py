@@ -25,7 +25,7 @@ from ..data.formats.texts import UNSPACED
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..errors import DataError, UsageError, unknown
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 OPTIONS: dict[str, Any] = {
     # the share of a window's tokens that is chosen (2018); more suits large models (Wettig et al.
@@ -109,7 +109,7 @@ def build(options: Mapping[str, Any]) -> Task:
         )
     dials = Masking(**chosen)
     return Task(
-        name="masked-words",
+        spec=SPEC,
         options=chosen,
         needs=("text",),
         prepare=prepare,
@@ -121,8 +121,6 @@ def build(options: Mapping[str, Any]) -> Task:
         score=score,
         draws=True,
         remask=partial(remask, dials=dials),
-        windows=True,
-        by_losses=True,
     )
 
 
@@ -419,3 +417,14 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
     return Prediction(
         text=text + parts[-1], score=math.prod(best) if best else None, details={"masks": masks}
     )
+
+
+SPEC = TaskSpec(
+    name="masked-words",
+    build=build,
+    architecture="encoder",
+    head="masked-tokens",
+    windows=True,
+    by_losses=True,
+    starts=("masked-words", "embedding"),
+)

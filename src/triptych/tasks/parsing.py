@@ -25,7 +25,7 @@ from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..errors import DataError, UsageError, unknown
 from .tagging_pieces import hidden
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 OPTIONS: dict[str, Any] = {
     # of the layers that make a word a dependent or a head; 500 in the paper, for 87 times the words
@@ -96,7 +96,7 @@ def build(options: Mapping[str, Any]) -> Task:
             f"{chosen['window'] - 2}."
         )
     return Task(
-        name="parsing",
+        spec=SPEC,
         options=chosen,
         needs=("text", "words", "upos", "heads", "relations"),
         prepare=partial(prepare, word_dropout=chosen["word_dropout"]),
@@ -112,8 +112,6 @@ def build(options: Mapping[str, Any]) -> Task:
         read=read,
         score=score,
         draws=chosen["word_dropout"] > 0,
-        windows=True,
-        block=True,
     )
 
 
@@ -454,3 +452,18 @@ def score(
         values | ({"loss": losses["loss"]} if losses else {}),
         dict.fromkeys(("las", "uas", "upos"), SIGNATURE),
     )
+
+
+SPEC = TaskSpec(
+    name="parsing",
+    build=build,
+    architecture="encoder",
+    head="biaffine",
+    verbs=("parse",),
+    view="arcs",
+    labels=("upos", "relations"),
+    windows=True,
+    block=True,
+    reads_words=True,
+    starts=("masked-words", "embedding"),
+)

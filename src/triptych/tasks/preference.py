@@ -22,7 +22,7 @@ from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, UsageError
 from . import chat
 from . import language_modelling as writing
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 from .turns import NONE, put
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def build(options: Mapping[str, Any]) -> Task:
         plain,
         replace(
             plain,
-            name="preference",
+            spec=SPEC,
             options=chosen,
             needs=("messages", "chosen", "rejected"),
             prepare=prepare,
@@ -210,3 +210,16 @@ def score(
             )
         },
     )
+
+
+SPEC = TaskSpec(
+    name="preference",
+    build=build,
+    architecture="decoder",
+    head="tokens",
+    verbs=("chat",),
+    view="next-tokens",
+    labels=chat.SPEC.labels,
+    windows=True,
+    by_losses=True,
+)

@@ -27,7 +27,7 @@ from .spans import (
     runs,
     spans_of,
 )
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +87,7 @@ def build(options: Mapping[str, Any]) -> Task:
         if not isinstance(chosen[key], bool):
             raise UsageError(f"task.{key} is {chosen[key]!r}; it must be true or false.")
     return Task(
-        name="question-answering",
+        spec=SPEC,
         options=chosen,
         needs=("question", "passage", "answers"),
         prepare=prepare,
@@ -98,7 +98,6 @@ def build(options: Mapping[str, Any]) -> Task:
         read=read,
         score=score,
         draws=True,
-        windows=True,
         calibrate=partial(calibrate, longest_answer=chosen["longest_answer"]),
     )
 
@@ -354,3 +353,15 @@ def score(
         values | ({"loss": losses["loss"]} if losses else {}),
         {"f1": f1.signature, "exact_match": exact.signature},
     )
+
+
+SPEC = TaskSpec(
+    name="question-answering",
+    build=build,
+    architecture="encoder",
+    head="span",
+    verbs=("answer",),
+    view="spans",
+    windows=True,
+    starts=("masked-words", "embedding"),
+)

@@ -14,8 +14,10 @@ import numpy as np
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
+from ..decoding.requests import DecodingRequest
+from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError, unknown
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec, written_prediction
 
 LEARNING: dict[str, Any] = {
     "label_smoothing": 0.1,  # Szegedy et al. 2016, section 7; 0: off
@@ -79,14 +81,14 @@ def slots(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "head": partial(head, longest=chosen.get("longest_source")),
         "loss": partial(loss, label_smoothing=smoothing, r_drop=r_drop),
-        "answer": answer,
+        "request": request,
         "read": read,
         "passes": 2 if r_drop else 1,
     }
 
 
 def written_task(
-    name: str,
+    spec: TaskSpec,
     needs: tuple[str, ...],
     options: Mapping[str, Any],
     source: Callable[..., tuple[list[int], int]],
@@ -96,7 +98,7 @@ def written_task(
     chosen = checked(options, LONG)
     built = partial(source, longest=chosen["longest_source"])
     return Task(
-        name=name,
+        spec=spec,
         options=chosen,
         needs=needs,
         prepare=prepare,
@@ -238,35 +240,17 @@ def loss(
     return {"loss": (smoothed, count, 1.0), "nll": (plain.detach(), count, 0.0)}
 
 
-def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers) -> list[Any]:
-    """One list of hypotheses, best first, for each source."""
-    from ..decoding.generate import search
-
-    inputs = {name: batch.inputs[name] for name in ("source", "source_lengths")}
-    target = tokenizers.target
-    return search(
-        model, inputs, settings, begin=target.begin_id, end=target.end_ids, indices=batch.examples
-    )
+def request(
+    encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers
+) -> DecodingRequest:
+    """Ask for the answer to a source."""
+    return DecodingRequest(settings=settings, source=encoded.inputs["source"])
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
-    """A source is never cut into windows, so there is one raw result: its n best."""
-    from ..decoding.writing import trimmed
-
+    """Return the n best answers; a source is never cut into windows, so there is one raw result."""
     assert len(raw) == 1, "a source has one raw result"
-    best, *others = [
-        Prediction(
-            text=trimmed(tokenizers.target.decode(one.tokens), one.finished),
-            score=one.score,
-            log_probability=one.log_probability,
-            tokens=one.tokens,
-            token_log_probabilities=one.token_log_probabilities,
-            cut=not one.finished,
-        )
-        for one in raw[0]
-    ]
-    best.alternatives = others
-    return best
+    return written_prediction(raw[0])
 
 
 # Scoring ------------------------------------------------------------------------------------------

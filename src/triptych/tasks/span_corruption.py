@@ -26,7 +26,7 @@ from ..data.tokenizers.subwords import Tokenizer
 from ..errors import DataError, RunError, UsageError, unknown
 from .masked_words import MARK, even_cuts, fixed
 from .sequence_to_sequence import checked, read, slots, with_loss
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 OPTIONS: dict[str, Any] = {
     "rate": 0.15,  # the share of a window's tokens that is hidden (section 3.3.3)
@@ -79,7 +79,7 @@ def build(options: Mapping[str, Any]) -> Task:
             "sentinels."
         )
     return Task(
-        name="span-corruption",
+        spec=SPEC,
         options=chosen,
         needs=("text",),
         prepare=partial(prepare, dials=dials),
@@ -87,7 +87,6 @@ def build(options: Mapping[str, Any]) -> Task:
         score=partial(score, dials=dials),
         draws=True,
         remask=partial(remask, dials=dials),
-        by_losses=True,
         **(
             slots({})
             | {"read": partial(written_in, dials=dials), "head": partial(head, dials=dials)}
@@ -306,3 +305,13 @@ def score(
         "all tokens" if dials.target == "whole" else "the tokens of hidden runs and their sentinels"
     )
     return Scores(found, dict.fromkeys(found, f"over {which}, by a fixed draw of each window"))
+
+
+SPEC = TaskSpec(
+    name="span-corruption",
+    build=build,
+    architecture="encoder-decoder",
+    head="tokens",
+    view="hidden-runs",
+    by_losses=True,
+)

@@ -26,7 +26,7 @@ from ..decoding.chain import NEVER, Chain, best_path, marginals
 from ..errors import DataError, UsageError, unknown
 from .tagging_pieces import WordWindow, central, hidden, spelt, windows
 from .tagging_scores import score
-from .task import Labels, Prediction, Purpose, Task
+from .task import Labels, Prediction, Purpose, Task, TaskSpec
 
 OPTIONS: dict[str, Any] = {
     # "bio", "bioes" or "plain"; None: as the training data is written. bioes: learnt and decoded
@@ -104,10 +104,9 @@ def build(options: Mapping[str, Any]) -> Task:
             "paths. Leave it at 0."
         )
     return Task(
-        name="tagging",
+        spec=SPEC,
         options=chosen,
         needs=("text", "tags"),
-        windows=True,
         draws=chosen["word_dropout"] > 0,
         prepare=partial(prepare, dials=chosen),
         encode=partial(encode, dials=chosen),
@@ -462,3 +461,17 @@ def _tagged(
         at = max(at, end)
     details["entities"] = entities
     return Prediction(text="".join([*shown, text[at:]]), details=details)
+
+
+SPEC = TaskSpec(
+    name="tagging",
+    build=build,
+    architecture="encoder",
+    head="tagger",
+    verbs=("tag",),
+    view="tags",
+    labels=("names", "scheme", "written", "unit", "spaces", "words.rules"),
+    windows=True,
+    reads_words=True,
+    starts=("masked-words", "embedding"),
+)

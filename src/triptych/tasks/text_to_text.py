@@ -16,7 +16,7 @@ from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, RunError, UsageError, unknown
 from . import sequence_to_sequence as shared
-from .task import Labels, Prediction, Scores, Task
+from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 OPTIONS: dict[str, Any] = {
     **shared.LONG,
@@ -40,7 +40,7 @@ def build(options: Mapping[str, Any]) -> Task:
             "tasks, like 'summarize'."
         )
     return Task(
-        name="text-to-text",
+        spec=SPEC,
         options=chosen,
         needs=("source", "target", "target_language", "references"),
         prepare=partial(prepare, options=chosen),
@@ -141,3 +141,15 @@ def score(
             for name, one in by.items()
         }
     return Scores(values | shared.with_loss(losses), signatures)
+
+
+SPEC = TaskSpec(
+    name="text-to-text",
+    build=build,
+    architecture="encoder-decoder",
+    head="tokens",
+    verbs=("summarize",),
+    view="cross-attention",
+    labels=("languages.targets",),
+    targets="tasks",
+)

@@ -15,7 +15,7 @@ from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, RunError, UsageError, unknown
 from .sequence_to_sequence import LEARNING, checked, pair, slots, with_loss
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 OPTIONS: dict[str, Any] = {
     **LEARNING,
@@ -38,7 +38,7 @@ def build(options: Mapping[str, Any]) -> Task:
     if not isinstance(tokenized, bool):
         raise UsageError(f"task.tokenized_bleu is {tokenized!r}; it must be true or false.")
     return Task(
-        name="translation",
+        spec=SPEC,
         options=chosen,
         needs=("source", "target"),
         prepare=partial(prepare, default_target=default, tokenized_bleu=tokenized),
@@ -164,3 +164,16 @@ def score(
             signatures[name] = f"mean over {' '.join(found)} of {signatures[name]}"
             values |= {f"{name}_{language}": one.value for language, one in found.items()}
     return Scores(values | with_loss(losses), signatures)
+
+
+SPEC = TaskSpec(
+    name="translation",
+    build=build,
+    architecture="encoder-decoder",
+    head="tokens",
+    verbs=("translate",),
+    view="cross-attention",
+    labels=("languages.targets",),
+    targets="languages",
+    starts=("span-corruption",),
+)
