@@ -247,12 +247,12 @@ def examples(monkeypatch: pytest.MonkeyPatch) -> list[Example]:
         Example(text=text, label=label, place=text)
         for text, label in (("the cat sat", "good"), ("unhappy cats", "bad")) * 4
     ]
-    monkeypatch.setattr("triptych.setup.stages.load_split", lambda data, part, tell, needs: found)
+    monkeypatch.setattr("triptych.setup.data.load_split", lambda data, part, tell, needs: found)
     return found
 
 
 def trained(start: Path, out: Path) -> tuple[Run, list[str]]:
-    from triptych.setup.stages import prepare
+    from triptych.setup.job import prepare
 
     text = (
         f'[task]\nname = "classification"\n[model]\nstart = "{start}"\n[training]\nsteps = 2\n'
@@ -386,7 +386,7 @@ def own_run(folder: Path, preset: str, task: str = "embedding", **options: Any) 
     config = configure(
         preset, {"encoder": {"layers": 1, "width": 8, "heads": 2, "inner_width": 12}}
     )
-    from triptych.setup.stages import with_vocabulary
+    from triptych.setup.model import with_vocabulary
 
     config = with_vocabulary(config, Tokenizers(tokenizer, tokenizer))
     run, chosen = Run.create(folder), SPECS[task].build(options)

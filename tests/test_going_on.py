@@ -16,7 +16,7 @@ from triptych.inference.loading import load
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run
 from triptych.runs.storage import read_tensors
-from triptych.setup.stages import prepare
+from triptych.setup.job import prepare
 from triptych.training.distributed import World
 
 TOY = """
@@ -292,7 +292,7 @@ def test_what_has_more_tokens_than_positions_is_said_before_training(toy: Path) 
 def test_too_few_micro_batches_are_refused_before_the_folder_is_written(
     toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.setup.stages.world", lambda: World(0, 2))
+    monkeypatch.setattr("triptych.setup.resolve.world", lambda: World(0, 2))
     with pytest.raises(UsageError, match=r"batches\.accumulate 2 or more"):
         prepare(Recipe.load(toy / "toy.toml"), toy / "shared")
     assert not (toy / "shared").exists()

@@ -14,7 +14,6 @@ import tempfile
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -219,20 +218,16 @@ def open_origin(path: str | Path, task: str) -> Run:
     in_one_file = llama_file.is_folder(path)
     if not in_one_file and not huggingface.is_folder(path):
         return Run.open(path)
-    weights = [Path(path) / name for name in (huggingface.WEIGHTS, huggingface.INDEX)]
     writes = (
         in_one_file
         or str(huggingface.read_json(Path(path) / "config.json").get("model_type")) in WRITERS
     )
     wanted = None if writes or task == MASKED else VECTORS
-    return _imported(
-        Path(path).resolve(), wanted, sum(one.stat().st_mtime_ns for one in weights if one.exists())
-    )
+    return _imported(Path(path).resolve(), wanted)
 
 
-@lru_cache(maxsize=1)
-def _imported(path: Path, task: str | None, _: int) -> Run:
-    """Once, however often it is opened while a model is prepared."""
+def _imported(path: Path, task: str | None) -> Run:
+    """Return a folder of another library as a run, whose files are gone with it."""
     held = Path(tempfile.mkdtemp(prefix="triptych-"))
     run = Run(held / path.name)
     weakref.finalize(run, shutil.rmtree, held, True)

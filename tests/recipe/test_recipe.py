@@ -156,7 +156,7 @@ def test_dropouts_beside_a_preset_are_set_aside_with_it_and_those_beside_a_start
 
 
 def test_stacks_of_two_widths_need_two_vocabularies(tmp_path: Path) -> None:
-    from triptych.setup.stages import prepare
+    from triptych.setup.job import prepare
 
     recipe = Recipe.load(
         "multi30k-en-de", {"model.encoder.width": "32", "tokenizer.shared": "true"}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..model.config import ModelConfig, RecurrentConfig
     from ..recipe.schema import Recipe
     from ..training.job import Progress
-    from .stages import Prepared
+    from .job import Prepared
 
 SHOWN_EXAMPLES, SHOWN_TOKENS = 2, 40  # of the first batch
 
