@@ -51,7 +51,6 @@ ALLOWED = {name: _allowed(name) for name in BELOW}
 
 # Longer than the house allows since lines have 100 columns. The list may only get shorter.
 LONG: dict[str, int] = {
-    "cli/init.py": 447,
     "decoding/compiled.py": 453,
     "convert.py": 579,
     "interchange/name_map.py": 452,

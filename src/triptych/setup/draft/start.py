@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
-from .console import talk
-from .measured import measured_speed
+from ...errors import UsageError
+from . import measured as measuring
 
 if TYPE_CHECKING:
-    from ..data.example import Example
-    from ..data.tokenizers.sides import Tokenizers
-    from ..model.config import ModelConfig, RecurrentConfig
-    from ..runs.run import Run
-    from ..tasks.task import Architecture, Task
+    from ...data.example import Example, Notify
+    from ...data.tokenizers.sides import Tokenizers
+    from ...model.config import ModelConfig, RecurrentConfig
+    from ...runs.run import Run
+    from ...tasks.task import Architecture, Task
+    from ...training.settings import TrainingSettings
 
 EPOCHS, FEWEST_STEPS, MOST_EPOCHS = 3, 400, 20  # more passes where three are fewer steps
 USUAL_EXAMPLES, FEWEST_EXAMPLES = 32, 8  # of a batch
@@ -59,14 +59,21 @@ class Start:
     words: str
 
 
-def begin(start: Path, task: str, options: dict[str, Any], examples: Sequence[Example]) -> Start:
+def begin(
+    start: Path,
+    task: str,
+    options: dict[str, Any],
+    examples: Sequence[Example],
+    settings: TrainingSettings,
+) -> Start:
     """Open the model to start from, encode a sample with its tokenizer and time a few steps of it.
 
-    Raises UsageError where the task cannot start from it, RunError where it cannot be read.
+    `settings` say on which device. Raises UsageError where the task cannot start from it, RunError
+    where it cannot be read.
     """
-    from ..convert import open_origin
-    from ..data.tokenizers.sides import Tokenizers
-    from ..presets import parameter_count
+    from ...convert import open_origin
+    from ...data.tokenizers.sides import Tokenizers
+    from ...presets import parameter_count
 
     if not start.is_dir():
         raise UsageError(
@@ -85,7 +92,7 @@ def begin(start: Path, task: str, options: dict[str, Any], examples: Sequence[Ex
     steps = max(1, math.ceil(tokens / batch_tokens))
     epochs = max(EPOCHS, min(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps)))
     rate = float(f"{RATE_BY_WIDTH / _width(config):.1e}")
-    measured = measured_speed(config, max(4, round(usual)), batch_tokens)
+    measured = measuring.measured_speed(config, max(4, round(usual)), batch_tokens, settings)
     minutes = epochs * tokens / measured.speed / 60
     words = (
         f"{len(examples):,} examples, about {tokens:,.0f} tokens; the model in {start.name} "
@@ -110,7 +117,7 @@ def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
     """The task's options without what is meant for a new model, and with a window that the model's
     positions hold.
     """
-    from ..tasks.specs import build_task
+    from ...tasks.specs import build_task
 
     kept = {key: value for key, value in options.items() if key not in FROM_NOTHING}
     options = {**build_task(task, {}).options, **kept}
@@ -135,8 +142,8 @@ def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
 
 def _built(task: str, options: dict[str, Any], config: Any, start: Path) -> Task:
     """The task; refused where the model in `start` is not of its kind."""
-    from ..recipe.schema import task_from
-    from ..tasks.specs import SPECS
+    from ...recipe.schema import task_from
+    from ...tasks.specs import SPECS
 
     wanted = SPECS[task].architecture
     sides = [side for side in ("encoder", "decoder") if getattr(config, side, None) is not None]
@@ -153,7 +160,7 @@ def _tokens(
     """(input tokens of all examples, tokens of what is read at once), estimated from a sample
     spread over them.
     """
-    from ..data.load import evenly_spaced
+    from ...data.load import evenly_spaced
 
     sample = evenly_spaced(list(examples), SAMPLE)
     labels = task.prepare(sample)
@@ -206,14 +213,14 @@ final_rate = 0.0
 {decoding}"""  # noqa: E501
 
 
-def offer(task: str, train: Path, command: str) -> None:
+def offer(task: str, train: Path, command: str, report: Notify) -> None:
     """Say which pretrained models are at hand, if there are any: begun from one, little data goes
     further.
     """
     found = list(starts(task, train))
     if found:
         more = f" (or {', '.join(str(path) for path, _ in found[1:3])})" if len(found) > 1 else ""
-        talk(
+        report(
             f"A pretrained model is in {found[0][0]} ({found[0][1]}){more}. To fine-tune it: "
             f"{command} --start {found[0][0]}"
         )
@@ -223,7 +230,7 @@ def starts(task: str, train: Path) -> Iterator[tuple[Path, str]]:
     """(folder, what it is) of pretrained models in runs/, beside the training data and in Hugging
     Face's cache.
     """
-    from ..tasks.specs import SPECS
+    from ...tasks.specs import SPECS
 
     runs, types = SPECS[task].starts, MODEL_TYPES[SPECS[task].architecture]
     cache = Path(
