@@ -22,7 +22,8 @@ from triptych.recipe.schema import TABLES, Recipe, key_types, nested
 from triptych.tasks.specs import SPECS
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")])
+RESULTS = sorted((ROOT / "docs" / "results").glob("*.md"))
+PAGES = sorted([*ROOT.glob("[A-Z]*.md"), *(ROOT / "docs").glob("*.md"), *RESULTS])
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 SPOKEN = re.compile(r"`(?:triptych )?((?<=triptych )[^`\n]+|init [^`\n]+)`")
 PIPED = re.compile(r" \| | && |; (?:do )?")
@@ -162,6 +163,15 @@ def test_links_lead_somewhere(page: Path) -> None:
         if "://" not in link
     ]
     assert not [link for link in links if link and not (page.parent / link).exists()]
+
+
+def test_figures_of_the_summary_stand_in_the_details() -> None:
+    rows = re.findall(r"^\|.*$", (ROOT / "RESULTS.md").read_text(encoding="utf-8"), re.MULTILINE)
+    figures = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])")
+    details = {
+        figure for page in RESULTS for figure in figures.findall(page.read_text(encoding="utf-8"))
+    }
+    assert set(figures.findall("\n".join(rows))) <= details
 
 
 def test_hooks_use_the_versions_of_continuous_integration() -> None:
