@@ -1,5 +1,5 @@
 # make demo: sets itself up, trains the embedded phrasebook, translates.   make test: sets itself up, runs the tests.
-# make check: linter, formatter, spelling, types.   make wheel: the wheel, in dist/.   make bench: the slow proofs (hours; see RESULTS.md).
+# make check: linter, formatter, spelling, types.   make wheel: the wheel, in dist/.   make bench: the slow benchmarks (hours; see docs/results/).
 # A supported Python (3.11 to 3.14) is picked from PATH; name another with `make demo PYTHON=/path/to/python3.12`.
 SHELL := /bin/bash
 VENV := .venv
