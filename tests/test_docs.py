@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from cyclopts.exceptions import CycloptsError
 
-from triptych.cli.main import DATA_VERBS, VERBS, build_app, split_overrides
+from triptych.cli.main import build_app, split_overrides
+from triptych.cli.verbs import DATA_VERBS, VERBS
 from triptych.errors import TriptychError, UsageError
 from triptych.recipe.schema import TABLES, Recipe, key_types, nested
 from triptych.tasks.specs import SPECS
