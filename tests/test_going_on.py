@@ -330,10 +330,10 @@ def test_a_started_run_may_drop_out_more(toy: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ({"model.dropout": "1"}, "at least 0 and below 1"),
+        ({"model.dropout": "1"}, "from 0 to below 1"),
         ({"model.start_layers": "0,9"}, "from 0 to 3"),
         ({"model.start_layers": "0,0"}, "different layers"),
-        ({"model.lora_rank": "0"}, "rank must be 1 or more"),
+        ({"model.lora_rank": "0"}, "a whole number of at least 1"),
         ({"model.lora_rank": "2", "model.lora_targets": "qery"}, "Did you mean 'query'"),
         ({"model.lora_rank": "2", "model.lora_targets": "[]"}, "names no layer to adapt"),
         ({"model.lora_alpha": "32"}, "give model.lora_rank too"),

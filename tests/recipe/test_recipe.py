@@ -61,7 +61,7 @@ def test_headers_tell_command_hardware_and_score() -> None:
         ("[training]\nstepz = 1", "Did you mean 'training.steps'"),
         (
             '[training]\nsteps = "1"',
-            "training.steps is '1' in my.toml; it must be a whole number or none",
+            "training.steps is '1' in my.toml; it must be a whole number of at least 1 or none",
         ),
         ("[training]\nsteps = true", "it must be a whole number"),
         (
@@ -74,7 +74,7 @@ def test_headers_tell_command_hardware_and_score() -> None:
         ('[task]\nname = "translaton"', "Unknown task 'translaton'"),
         ("[task]\nsmoothing = 0.1", "Did you mean 'task.label_smoothing'"),
         ("[data\n", "my.toml is not valid TOML"),
-        ("[training]\nlearning_rate = nan", "it must be a number"),
+        ("[training]\nlearning_rate = nan", "it must be a finite number above 0"),
         (
             '[model]\nstart = "runs/a"\npreset = "transformer-small"',
             "model.preset cannot be given as well",

@@ -208,6 +208,10 @@ def test_a_head_is_held_against_the_weights(labelled: Path) -> None:
     values = json.loads(path.read_text())
     values["options"]["bigrams"] = 10**20
     path.write_text(json.dumps(values))
+    with pytest.raises(RunError, match=r"config\.json holds .*task\.bigrams is 1000.*64 bits"):
+        load(labelled)
+    values["options"]["bigrams"] = 2**62
+    path.write_text(json.dumps(values))
     with pytest.raises(RunError, match=r"config\.json has options of a head that cannot be"):
         load(labelled)
 

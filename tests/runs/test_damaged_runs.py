@@ -106,7 +106,7 @@ def test_configs_of_another_shape(run: Run, change: dict[str, Any], said: str) -
     [
         ({"layers": -1}, "encoder.layers is -1"),
         ({"heads": 0}, "encoder.heads is 0"),
-        ({"heads": 3}, "encoder has width 8, 3 heads"),
+        ({"heads": 3}, "encoder: width 8 must be a multiple of heads 3"),
         ({"width": 2**63}, "encoder.width is 9223372036854775808"),
         ({"dropout": 2.0}, "encoder.dropout is 2.0"),
         ({"norm_epsilon": float("nan")}, "encoder.norm_epsilon is nan"),

@@ -190,12 +190,12 @@ def test_beams_and_losses_with_any_positions(positions: str, tokenizers: Tokeniz
         (
             "summarization",
             {"longest_source": 4},
-            r"task\.longest_source is 4; it must be a whole number of tokens, 8 or more",
+            r"task\.longest_source is 4; it must be a whole number of at least 8 tokens",
         ),
         ("question-generation", {"longest_source": True}, r"task\.longest_source is True"),
         ("generative-answering", {"label_smoothing": 1}, r"task\.label_smoothing is 1"),
         ("text-to-text", {"r_drop": -1.0}, r"task\.r_drop is -1"),
-        ("text-to-text", {"prefix": "word"}, "'word' for task.prefix.*Allowed: tag, text"),
+        ("text-to-text", {"prefix": "word"}, "task.prefix is 'word'; it must be one of text, tag"),
         ("text-to-text", {"default_task": 1}, "task.default_task is 1"),
     ],
 )

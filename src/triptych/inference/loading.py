@@ -13,9 +13,10 @@ from ..decoding.settings import DecodingSettings
 from ..errors import RunError, UsageError
 from ..model.build import build
 from ..model.ops.onednn import prepack
-from ..runs.run import WORDS_FOLDER, Run
+from ..runs.run import WORDS_FOLDER, Run, RunConfig
 from ..runs.sizes import refuse_unlike
 from ..tasks.specs import SPECS, build_task
+from ..tasks.task import Task
 from ..training.precision import choose_device, choose_precision
 from ..training.settings import TrainingSettings
 from ..training.transfer import with_teacher
@@ -42,19 +43,8 @@ def load(
     """
     run = Run.open(path)
     config = run.read_config()
-    if config.task not in SPECS:
-        raise RunError(
-            f"{run.path / 'config.json'} names the task '{config.task}', which this triptych does "
-            "not have. Update it."
-        )
     where = run.path / "config.json"
-    try:
-        task = build_task(config.task, config.options)
-    except (TypeError, ValueError, KeyError, AttributeError) as problem:
-        raise RunError(
-            f"{where} has options that a run for {config.task} does not have ({problem}). Copy it "
-            "again."
-        ) from None
+    task = _task_of(config, where)
     if task.with_teacher is not None:
         task = with_teacher(
             task,
@@ -103,6 +93,23 @@ def load(
 
 
 NGRAM = "ngram"
+
+
+def _task_of(config: RunConfig, where: Path) -> Task:
+    """Build the task that a config.json names. Raise RunError for one that cannot be built."""
+    if config.task not in SPECS:
+        raise RunError(
+            f"{where} names the task '{config.task}', which this triptych does not have. Update it."
+        )
+    try:
+        return build_task(config.task, config.options)
+    except (TypeError, ValueError, KeyError, AttributeError) as problem:
+        raise RunError(
+            f"{where} has options that a run for {config.task} does not have ({problem}). Copy it "
+            "again."
+        ) from None
+    except UsageError as problem:
+        raise RunError(f"{where} holds a value that cannot be: {problem} Copy it again.") from None
 
 
 def with_draft(

@@ -210,7 +210,8 @@ def as_embedder(predictor: Predictor) -> Predictor:
     """
     import dataclasses
 
-    from ..tasks.embedding import OPTIONS, build
+    from ..tasks.embedding import build
+    from ..tasks.options import EmbeddingOptions
 
     if predictor.task.spec.head == "pooling":
         return predictor
@@ -221,11 +222,9 @@ def as_embedder(predictor: Predictor) -> Predictor:
             f"A run for {predictor.task.name} has no encoder alone, whose states could stand for "
             "a text."
         )
-    window = (
-        OPTIONS["window"]
-        if encoder.positions != "learned"
-        else min(OPTIONS["window"], encoder.max_positions)
-    )
+    window = EmbeddingOptions().window
+    if encoder.positions == "learned":
+        window = min(window, encoder.max_positions)
     task = build({"window": window})
     return dataclasses.replace(predictor, task=task, head=task.head(config, {}), labels={})
 

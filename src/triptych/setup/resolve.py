@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..checking import check_instance
 from ..convert import open_origin
 from ..data.batches.streaming import resolved
 from ..data.example import Notify
@@ -112,6 +113,8 @@ def resolve(
 def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
     if data_changed and not resume:
         raise UsageError("--data-changed is for a run that is resumed. Give --resume as well.")
+    for name in ("data", "tokenizer", "model", "batches"):
+        check_instance(getattr(recipe, name), name)
     recipe.training.check()
     recipe.validation.check()
     recipe.decoding.check()
@@ -126,14 +129,6 @@ def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
         raise UsageError(
             f"{listed} need a vocabulary each: give tokenizer.shared = false, or both one width."
         )
-    for name in ("batch_tokens", "batch_examples", "accumulate", "buffer"):
-        value = getattr(recipe.batches, name)
-        if value is not None and value < 1:
-            raise UsageError(f"batches.{name} is {value}; it must be 1 or more.")
-    for name in ("longest", "examples"):
-        value = getattr(recipe.data, name)
-        if value is not None and value < 1:
-            raise UsageError(f"data.{name} is {value}; it must be 1 or more.")
 
 
 def _refuse_held(out: Path, resume: bool) -> None:

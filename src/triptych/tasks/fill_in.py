@@ -21,9 +21,9 @@ from ..data.tokenizers.subwords import Tokenizer
 from ..decoding.requests import DecodingRequest
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
+from .options import FILL_IN_LEAST
 
 SENTINELS = ("prefix", "suffix", "middle")  # tags of the tokenizer
-LEAST = 8  # tokens of a window; fewer have no middle worth writing
 NEW_TOKENS = 200  # of a middle, where nothing else is asked for
 
 
@@ -85,7 +85,7 @@ def rearranged(
     """
     cuts, prefix_suffix_middle = np.sort(generator.random(2)), sentinels(tokenizer)
     taken = min(len(ids), room - len(SENTINELS))
-    while taken >= LEAST:
+    while taken >= FILL_IN_LEAST:
         # bytes of a character that the window cuts
         text = tokenizer.decode(ids[:taken].tolist()).strip("\ufffd")
         first, second = (int(cut * (len(text) + 1)) for cut in cuts)

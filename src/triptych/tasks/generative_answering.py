@@ -14,14 +14,12 @@ from .sequence_to_sequence import references_of, with_loss, written_task
 from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     return written_task(
         SPEC,
         ("question", "passage", "target", "references"),
-        options,
+        values,
         source,
         score,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal
 
@@ -17,20 +18,10 @@ from ..data.formats.texts import bounded
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.requests import DecodingRequest
 from ..decoding.settings import DecodingSettings
-from ..errors import DataError, UsageError, unknown
+from ..errors import DataError, UsageError
 from . import fill_in
+from .options import LanguageModellingOptions, read_options
 from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec, written_prediction
-
-OPTIONS: dict[str, Any] = {
-    "context": 256,  # tokens that the model sees at once
-    # apart: attention and positions begin anew with each text; together: windows run on over texts'
-    # ends
-    "documents": "apart",
-    "label_smoothing": 0.0,  # Szegedy et al. 2016, section 7; 0: off
-    # the share of windows learnt as prefix, suffix, middle (Bavarian et al. 2022: 0.5 costs
-    # nothing)
-    "fill_in_the_middle": 0.0,
-}
 
 
 class Ids:
@@ -53,60 +44,24 @@ class Ids:
         return held[1]
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    for key in options:
-        if key not in OPTIONS:
-            raise unknown(
-                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
-            )
-    chosen = {**OPTIONS, **options}
-    context, documents, smoothing = (
-        chosen["context"],
-        chosen["documents"],
-        chosen["label_smoothing"],
-    )
-    if isinstance(context, bool) or not isinstance(context, int) or context < 2:
-        raise UsageError(
-            f"task.context is {context!r}; it must be a whole number of at least 2 tokens."
-        )
-    if documents not in ("apart", "together"):
-        raise unknown("choice", str(documents), ["apart", "together"], "for task.documents")
-    if (
-        isinstance(smoothing, bool)
-        or not isinstance(smoothing, int | float)
-        or not 0 <= smoothing < 1
-    ):
-        raise UsageError(
-            f"task.label_smoothing is {smoothing!r}; it must be a number from 0 to below 1."
-        )
-    share = chosen["fill_in_the_middle"]
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise UsageError(
-            f"task.fill_in_the_middle is {share!r}; it must be a share of windows from 0 to 1, "
-            "for example 0.5."
-        )
-    if share and (documents == "together" or context < 4 * fill_in.LEAST):
-        raise UsageError(
-            "task.fill_in_the_middle needs windows of one text each: task.documents = 'apart' and "
-            f"a task.context of at least {4 * fill_in.LEAST} tokens."
-        )
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    options = read_options(LanguageModellingOptions, values)
+    context, documents, share = options.context, options.documents, options.fill_in_the_middle
     return Task(
         spec=SPEC,
-        options=chosen,
+        options=asdict(options),
         needs=("text",),
         prepare=partial(prepare, share=share),
         encode=partial(encode, ids=Ids(), context=context, documents=documents, share=share),
         head=partial(head, context=context),
-        loss=partial(loss, label_smoothing=float(smoothing)),
+        loss=partial(loss, label_smoothing=options.label_smoothing),
         request=partial(request, context=context),
         read=read,
         score=score,
         draws=True,
         window=context if documents == "together" else None,
-        encode_ids=partial(encode_ids, context=context, documents=documents, share=float(share)),
+        encode_ids=partial(encode_ids, context=context, documents=documents, share=share),
     )
 
 

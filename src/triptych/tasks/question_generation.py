@@ -11,11 +11,9 @@ from .sequence_to_sequence import language_of, one_text, references_of, with_los
 from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    return written_task(SPEC, ("passage", "target", "references"), options, source, score)
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    return written_task(SPEC, ("passage", "target", "references"), values, source, score)
 
 
 def source(

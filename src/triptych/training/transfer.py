@@ -119,11 +119,6 @@ def copied(tensors: Mapping[str, Tensor], layers: Sequence[int]) -> dict[str, Te
 
 def adapt_with(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> str:
     """LoRA; how much of the model trains, in a sentence."""
-    if rank < 1 or not alpha > 0:
-        raise UsageError(
-            f"model.lora_rank is {rank} and model.lora_alpha {alpha}; the rank must be 1 or more, "
-            "alpha greater than 0."
-        )
     whole = sum(parameter.numel() for parameter in model.parameters())
     layers = adapt(model, rank, alpha, targets)
     count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
