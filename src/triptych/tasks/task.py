@@ -13,6 +13,7 @@ from ..data.example import FIELDS, Example
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
+from .options import OPTIONS
 
 Purpose = Literal["train", "use"]
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
@@ -138,6 +139,11 @@ class TaskSpec:
     block: bool = False
     by_losses: bool = False
     empty: bool = False
+
+    @property
+    def options(self) -> type:
+        """The dataclass of the task's options."""
+        return OPTIONS[self.name]
 
 
 @dataclass(frozen=True, kw_only=True)
