@@ -70,7 +70,6 @@ LONG: dict[str, int] = {
     "cli/train.py:train": 62,
     "cli/predict.py:predict": 75,
     "decoding/steps.py:admit": 63,
-    "inference/loading.py:load": 63,
     "inspection/views/bars.py:bars": 92,
     "model/r_drop.py:forward": 53,
     "interchange/config_reader.py:read_dials": 64,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import nn
 
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.drafts import Drafted, ModelDraft, NgramDraft
@@ -27,50 +28,36 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
+NGRAM = "ngram"
+
+
 def load(
     path: str | Path,
     precision: Precision = "float32",
     draft: str | Path | None = None,
     device: Device = "auto",
 ) -> Predictor:
-    """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does
-    not fit.
+    """Load a run folder.
 
-    precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it
-    faster. draft: a smaller run with the same tokenizer, or "ngram": proposes tokens for this one
-    to check, which changes no answer. device: "auto" takes an accelerator where there is one;
-    "cpu"; "cuda".
+    Args:
+        path: The run folder.
+        precision: Of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies
+            it faster.
+        draft: A smaller run with the same tokenizer, or "ngram": proposes tokens for this one to
+            check, which changes no answer.
+        device: "auto" takes an accelerator where there is one; "cpu"; "cuda".
+
+    Raises:
+        RunError: A file is missing, damaged or of another run; the error names it.
     """
     run = Run.open(path)
-    config = run.read_config()
-    where = run.path / "config.json"
-    task = _task_of(config, where)
-    if task.with_teacher is not None:
-        task = with_teacher(
-            task,
-            str(config.options["reference"]),
-            TrainingSettings(precision="float32", device=device),
-        )
-    try:
-        decoding = DecodingSettings(**config.decoding)
-    except TypeError as problem:
-        raise RunError(
-            f"{where} does not fit this version of triptych: {problem}. Update triptych."
-        ) from None
-    labels = run.read_labels()
-    tokenizers = Tokenizers.load(run.path)
+    config, where = run.read_config(), run.path / "config.json"
+    task, decoding = _task_of(config, where, device), _decoding_of(config, where)
+    labels, tokenizers = run.read_labels(), Tokenizers.load(run.path)
     refuse_unlike(config.model, where, [run.weights()])
-    model = build(config.model)
-    head = head_of(run, task, config, labels, tokenizers)
+    model, head = build(config.model), head_of(run, task, config, labels, tokenizers)
     run.load_into(model, head)
-    model.eval()
-    head.eval()
-    chosen = choose_device(device, "device")
-    model, head = model.to(chosen), head.to(chosen)
-    model.precision = choose_precision(precision, chosen)  # type: ignore[assignment]
-    if model.precision != torch.float32:  # cast once, not at every product
-        model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
-    prepack(model, model.precision)  # type: ignore[arg-type]
+    model, head = _placed(model, head, precision, device)
     segmenter = (
         load(run.path / WORDS_FOLDER, precision, device=device)
         if labels.get("words", {}).get("rules") == "learned"
@@ -92,17 +79,28 @@ def load(
     return predictor
 
 
-NGRAM = "ngram"
+def _placed(
+    model: nn.Module, head: nn.Module, precision: Precision, device: Device
+) -> tuple[nn.Module, nn.Module]:
+    """Return model and head ready to compute: without dropout, on their device, cast once."""
+    chosen = choose_device(device, "device")
+    model, head = model.eval().to(chosen), head.eval().to(chosen)
+    kind = choose_precision(precision, chosen)
+    model.precision = kind  # type: ignore[assignment]
+    if kind != torch.float32:  # once, not at every product
+        model, head = model.to(kind), head.to(kind)
+    prepack(model, kind)
+    return model, head
 
 
-def _task_of(config: RunConfig, where: Path) -> Task:
+def _task_of(config: RunConfig, where: Path, device: Device) -> Task:
     """Build the task that a config.json names. Raise RunError for one that cannot be built."""
     if config.task not in SPECS:
         raise RunError(
             f"{where} names the task '{config.task}', which this triptych does not have. Update it."
         )
     try:
-        return build_task(config.task, config.options)
+        task = build_task(config.task, config.options)
     except (TypeError, ValueError, KeyError, AttributeError) as problem:
         raise RunError(
             f"{where} has options that a run for {config.task} does not have ({problem}). Copy it "
@@ -110,6 +108,20 @@ def _task_of(config: RunConfig, where: Path) -> Task:
         ) from None
     except UsageError as problem:
         raise RunError(f"{where} holds a value that cannot be: {problem} Copy it again.") from None
+    if task.with_teacher is None:
+        return task
+    settings = TrainingSettings(precision="float32", device=device)
+    return with_teacher(task, str(config.options["reference"]), settings)
+
+
+def _decoding_of(config: RunConfig, where: Path) -> DecodingSettings:
+    """Return the run's decoding defaults. Raise RunError for a key of another version."""
+    try:
+        return DecodingSettings(**config.decoding)
+    except TypeError as problem:
+        raise RunError(
+            f"{where} does not fit this version of triptych: {problem}. Update triptych."
+        ) from None
 
 
 def with_draft(
