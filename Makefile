@@ -1,5 +1,5 @@
 # make demo: sets itself up, trains the embedded phrasebook, translates.   make test: sets itself up, runs the tests.
-# make check: linter, formatter, spelling, types.   make wheel: the wheel, in dist/.   make bench: the slow proofs (hours; see RESULTS.md).
+# make check: linter, formatter, spelling, types.   make wheel: the wheel, in dist/.   make bench: the slow benchmarks (hours; see docs/results/).
 # A supported Python (3.11 to 3.14) is picked from PATH; name another with `make demo PYTHON=/path/to/python3.12`.
 SHELL := /bin/bash
 VENV := .venv
@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	command -v $$name >/dev/null 2>&1 && $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null \
 	&& { command -v $$name; break; }; done)
+# Processes that run the tests; each computes with one thread.
+WORKERS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test check bench wheel setup setup-dev clean
@@ -31,7 +33,7 @@ demo: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
 test: setup-dev
-	$(BIN)/python -m pytest -m "not slow" --durations=10
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --durations=10
 
 check: setup-dev
 	$(BIN)/ruff check .

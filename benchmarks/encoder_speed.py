@@ -81,9 +81,9 @@ def our_training(folder: Path, seconds: float) -> None:
     need.
     """
     from triptych.data.load import load_split
-    from triptych.inference.predictor import encode_all
+    from triptych.inference.evaluation import encode_all
     from triptych.runs.run import weights_of
-    from triptych.setup.stages import prepare
+    from triptych.setup.job import prepare
 
     prepared = prepare(recipe(), folder)
     tokens, steps, started, ended = 0, 0, 0.0, 0.0

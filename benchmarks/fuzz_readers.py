@@ -115,7 +115,7 @@ def _last(error: BaseException) -> str:
 
 def quietly() -> None:
     """Send what the commands print nowhere, and let `init` measure no speed."""
-    import triptych.cli.measured as measured
+    import triptych.setup.draft.measured as measured
 
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)

@@ -10,17 +10,24 @@ this writes.
 from __future__ import annotations
 
 import ast
+import dataclasses
+import importlib
 import io
 import json
 import re
 import tokenize
+import typing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from triptych.checking import allowed, alternatives, bare, fields_of
+from triptych.tasks.options import OPTIONS
+from triptych.tasks.specs import SPECS
 
 PAGE = Path(__file__).with_name("recipe.md")
 MARK = "<!-- written by docs/make_recipe_reference.py from here on -->"
 PACKAGE = Path(__file__).parents[1] / "src" / "triptych"
-SHARED = "tasks/sequence_to_sequence.py"  # the options of tasks that have none of their own
+TASKS = "tasks/options.py"
 NO_KEYS = {
     "ModelTable": ["dials"],
     **dict.fromkeys(
@@ -82,19 +89,6 @@ GROUPS = {
         "span-corruption",
     ),
 }
-PLAIN = {
-    "int": "whole number",
-    "float": "number",
-    "bool": "true or false",
-    "str": "text",
-    "NoneType": "text",
-    "list[str]": "list of texts",
-    "list[bool]": "list of true or false",
-    "dict[str, list[Any]]": "table of lists",
-    "list[int]": "list of whole numbers",
-    "dict[str, str | int]": "table",
-    "StackConfig": "table",
-}
 
 
 class Key(NamedTuple):
@@ -107,32 +101,21 @@ class Key(NamedTuple):
 
 
 class Source:
-    """A file of the package with its comments by line, and its assignments by name."""
+    """A module of the package: its classes, and the comments of its lines."""
 
     def __init__(self, name: str) -> None:
         text = (PACKAGE / name).read_text(encoding="utf-8")
+        self.module = importlib.import_module(
+            f"triptych.{name.removesuffix('.py').replace('/', '.')}"
+        )
         self.tree = ast.parse(text)
-        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
         self.comments, self.above = {}, {}
-        for one in tokens:
+        for one in tokenize.generate_tokens(io.StringIO(text).readline):
             if one.type == tokenize.COMMENT:
                 beside = bool(one.line[: one.start[1]].strip())
                 (self.comments if beside else self.above)[one.start[0]] = one.string.lstrip("# ")
-        self.named: dict[str, Any] = {
-            node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef)
-        }
-        for node in self.tree.body:
-            target = (
-                node.targets[0]
-                if isinstance(node, ast.Assign)
-                else node.target
-                if isinstance(node, ast.AnnAssign)
-                else None
-            )
-            if isinstance(target, ast.Name) and isinstance(node, ast.Assign | ast.AnnAssign):
-                self.named[target.id] = node.value
 
-    def description(self, node: Any) -> str:
+    def description(self, node: ast.stmt) -> str:
         """Return the comment beside an entry or, where there is none, the lines above it."""
         if (beside := self.comments.get(node.end_lineno)) is not None:
             return beside
@@ -142,61 +125,38 @@ class Source:
             number -= 1
         return " ".join(lines)
 
-    def fields(self, name: str) -> list[Key]:
-        """The fields of a dataclass."""
-        lines = {
-            ast.unparse(node.target): node
-            for node in self.named[name].body
-            if isinstance(node, ast.AnnAssign)
-        }
-        return [
-            Key(
-                key,
-                self.kind(line.annotation),
-                value(line.value),
-                self.description(line),
-            )
-            for key, line in lines.items()
-            if key not in NO_KEYS.get(name, ())
-        ]
-
-    def options(self, name: str) -> list[Key]:
-        """The entries of a dictionary of options, those that it takes over first."""
-        found: list[Key] = []
-        for key, entry in zip(self.named[name].keys, self.named[name].values, strict=True):
-            if key is None:  # **LEARNING, **shared.LONG
-                other = entry.id if isinstance(entry, ast.Name) else entry.attr
-                found += (self if other in self.named else Source(SHARED)).options(other)
-            else:
-                default = value(entry)
-                found.append(
-                    Key(
-                        value(key),
-                        PLAIN[type(default).__name__],
-                        default,
-                        self.description(entry),
-                    )
-                )
+    def descriptions(self, kind: type) -> dict[str, str]:
+        """Return field -> description of a dataclass and of those that it extends."""
+        found: dict[str, str] = {}
+        classes = {node.name: node for node in self.tree.body if isinstance(node, ast.ClassDef)}
+        for one in reversed(kind.__mro__[:-1]):
+            found |= {
+                ast.unparse(node.target): self.description(node)
+                for node in classes[one.__name__].body
+                if isinstance(node, ast.AnnAssign)
+            }
         return found
 
-    def kind(self, node: ast.expr) -> str:
-        """A type in words; that a value may be absent is told by its default."""
-        if isinstance(node, ast.BinOp):
-            return " or ".join(
-                self.kind(part) for part in (node.left, node.right) if ast.unparse(part) != "None"
-            )
-        if isinstance(node, ast.Name) and node.id in self.named and node.id not in PLAIN:
-            return self.kind(self.named[node.id])
-        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
-            return " ".join(f"`{json.dumps(one)}`" for one in ast.literal_eval(node.slice))
-        return PLAIN[ast.unparse(node)]
+    def fields(self, kind: type) -> list[Key]:
+        """Return the fields of a dataclass as keys."""
+        described, defaults = self.descriptions(kind), dataclasses.asdict(kind())
+        return [
+            Key(name, in_words(annotation), defaults[name], described[name])
+            for name, annotation in fields_of(kind).items()
+            if name not in NO_KEYS.get(kind.__name__, ())
+        ]
 
 
-def value(node: Any) -> Any:
-    """What an expression of constants is worth; of `field(default_factory=lambda: X)` X."""
-    if isinstance(node, ast.Call):
-        node = node.keywords[0].value.body  # type: ignore[attr-defined]
-    return eval(compile(ast.Expression(node), "default", "eval"), {"__builtins__": {}})
+def in_words(annotation: object) -> str:
+    """Say what a key holds; that a value may be absent is told by its default."""
+    words = []
+    for part in alternatives(annotation):
+        kind, _ = bare(part)
+        if typing.get_origin(kind) is Literal and len(choices := typing.get_args(kind)) > 1:
+            words.append(" ".join(f"`{json.dumps(one)}`" for one in choices))
+        elif kind is not type(None):
+            words.append(re.sub(r"^an? ", "", allowed(part)))
+    return " or ".join(words)
 
 
 def table(keys: list[Key]) -> str:
@@ -213,8 +173,8 @@ def table(keys: list[Key]) -> str:
     return "\n".join(rows)
 
 
-def first_paragraph(node: ast.Module | ast.ClassDef) -> str:
-    return " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
+def first_paragraph(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split())
 
 
 def page(before: str) -> str:
@@ -222,10 +182,10 @@ def page(before: str) -> str:
     parts = [before.split(MARK)[0].rstrip(), MARK, "## Tables"]
     for heading, file, name, more in TABLES:
         source = Source(file)
-        description = f"{first_paragraph(source.named[name])} {more}".strip()
-        parts += [f"### {heading}", description, table(source.fields(name))]
-    modules: dict[str, str] = value(Source("tasks/specs.py").named["MODULES"])
-    assert sorted(modules) == sorted(name for names in GROUPS.values() for name in names), (
+        kind = getattr(source.module, name)
+        description = f"{first_paragraph(kind.__doc__)} {more}".strip()
+        parts += [f"### {heading}", description, table(source.fields(kind))]
+    assert sorted(SPECS) == sorted(name for names in GROUPS.values() for name in names), (
         "a task stands in no group, or in two"
     )
     parts += [
@@ -235,13 +195,9 @@ def page(before: str) -> str:
     for group, names in GROUPS.items():
         parts.append(f"### {group}")
         for name in names:
-            source = Source(f"tasks/{modules[name]}.py")
-            keys = (
-                source.options("OPTIONS")
-                if "OPTIONS" in source.named
-                else Source(SHARED).options("LONG")
-            )
-            parts += [f"#### {name}", first_paragraph(source.tree), table(keys)]
+            about = importlib.import_module(SPECS[name].build.__module__).__doc__
+            keys = Source(TASKS).fields(OPTIONS[name])
+            parts += [f"#### {name}", first_paragraph(about), table(keys)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,9 @@ from triptych.model.build import build
 from triptych.presets import configure
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run, RunConfig, weights_of
+from triptych.tasks import classification, masked_words
 from triptych.tasks.masked_words import word_units
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 from triptych.tasks.task import Prediction, Scores, Task
 
 
@@ -226,7 +226,7 @@ def toy_classification(options: Mapping[str, Any]) -> Task:
             return list(head(model, model(**batch.inputs), batch.inputs))
 
     return Task(
-        name="classification",
+        spec=classification.SPEC,
         needs=("text", "label"),
         options={"pooling": "first", "hidden": True, "shortcut": False, "bigrams": 0, **options},
         prepare=lambda examples: {"labels": sorted({one.label or "" for one in examples})},
@@ -241,17 +241,18 @@ def toy_classification(options: Mapping[str, Any]) -> Task:
 
 @pytest.fixture
 def examples(monkeypatch: pytest.MonkeyPatch) -> list[Example]:
-    monkeypatch.setitem(TASKS, "classification", partial(toy_classification))
+    toy = dataclasses.replace(classification.SPEC, build=toy_classification)
+    monkeypatch.setitem(SPECS, "classification", toy)
     found = [
         Example(text=text, label=label, place=text)
         for text, label in (("the cat sat", "good"), ("unhappy cats", "bad")) * 4
     ]
-    monkeypatch.setattr("triptych.setup.stages.load_split", lambda data, part, tell, needs: found)
+    monkeypatch.setattr("triptych.setup.data.load_split", lambda data, part, tell, needs: found)
     return found
 
 
 def trained(start: Path, out: Path) -> tuple[Run, list[str]]:
-    from triptych.setup.stages import prepare
+    from triptych.setup.job import prepare
 
     text = (
         f'[task]\nname = "classification"\n[model]\nstart = "{start}"\n[training]\nsteps = 2\n'
@@ -336,16 +337,17 @@ class Masked(nn.Module):
 def test_a_head_for_masked_words_goes_in_and_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def masked_words(options: Mapping[str, Any]) -> Task:
+    def toy_masked_words(options: Mapping[str, Any]) -> Task:
         task = toy_classification({})
         return dataclasses.replace(
             task,
-            name="masked-words",
+            spec=masked_words.SPEC,
             options={"window": 128, **options},
             head=lambda config, labels: Masked(config.encoder.width, config.vocabulary_size),
         )
 
-    monkeypatch.setitem(TASKS, "masked-words", masked_words)
+    toy = dataclasses.replace(masked_words.SPEC, build=toy_masked_words)
+    monkeypatch.setitem(SPECS, "masked-words", toy)
     held = tensors(pooler=True, masked=True)
     folder = write(
         tmp_path / "toy",
@@ -384,10 +386,10 @@ def own_run(folder: Path, preset: str, task: str = "embedding", **options: Any) 
     config = configure(
         preset, {"encoder": {"layers": 1, "width": 8, "heads": 2, "inner_width": 12}}
     )
-    from triptych.setup.stages import with_vocabulary
+    from triptych.setup.model import with_vocabulary
 
     config = with_vocabulary(config, Tokenizers(tokenizer, tokenizer))
-    run, chosen = Run.create(folder), TASKS[task](options)
+    run, chosen = Run.create(folder), SPECS[task].build(options)
     run.write_text("tokenizer.json", tokenizer.to_json())
     run.write_labels({})
     run.write_model(weights_of(build(config), chosen.head(config, {})))

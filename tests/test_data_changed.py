@@ -18,7 +18,7 @@ from triptych.data.table import DataTable
 from triptych.errors import RunError, UsageError
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run
-from triptych.setup.stages import Prepared, prepare
+from triptych.setup.job import Prepared, prepare
 from triptych.training.resuming import DATA, fingerprints_of
 
 TOY = """

@@ -16,13 +16,15 @@ from typing import Any
 import pytest
 from cyclopts.exceptions import CycloptsError
 
-from triptych.cli.main import DATA_VERBS, VERBS, build_app, split_overrides
+from triptych.cli.main import build_app, split_overrides
+from triptych.cli.verbs import DATA_VERBS, VERBS
 from triptych.errors import TriptychError, UsageError
 from triptych.recipe.schema import TABLES, Recipe, key_types, nested
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")])
+RESULTS = sorted((ROOT / "docs" / "results").glob("*.md"))
+PAGES = sorted([*ROOT.glob("[A-Z]*.md"), *(ROOT / "docs").glob("*.md"), *RESULTS])
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 SPOKEN = re.compile(r"`(?:triptych )?((?<=triptych )[^`\n]+|init [^`\n]+)`")
 PIPED = re.compile(r" \| | && |; (?:do )?")
@@ -73,7 +75,7 @@ def refuse_keys(recipe: str, overrides: Mapping[str, Any]) -> None:
         Recipe.load(recipe, overrides)
         return
     problems = []
-    for task in TASKS:
+    for task in SPECS:
         try:
             nested(overrides, task=task)
             return
@@ -89,7 +91,7 @@ def app() -> Any:
 
 @cache
 def known_keys() -> frozenset[str]:
-    return frozenset(key for task in TASKS for key in flat(key_types(task)))
+    return frozenset(key for task in SPECS for key in flat(key_types(task)))
 
 
 def flat(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
@@ -162,6 +164,15 @@ def test_links_lead_somewhere(page: Path) -> None:
         if "://" not in link
     ]
     assert not [link for link in links if link and not (page.parent / link).exists()]
+
+
+def test_figures_of_the_summary_stand_in_the_details() -> None:
+    rows = re.findall(r"^\|.*$", (ROOT / "RESULTS.md").read_text(encoding="utf-8"), re.MULTILINE)
+    figures = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])")
+    details = {
+        figure for page in RESULTS for figure in figures.findall(page.read_text(encoding="utf-8"))
+    }
+    assert set(figures.findall("\n".join(rows))) <= details
 
 
 def test_hooks_use_the_versions_of_continuous_integration() -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from triptych.cli.measured import Measured
+from triptych.setup.draft.measured import Measured
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FORMATS = (
@@ -39,7 +39,9 @@ def fuzz() -> Any:
         patch.syspath_prepend(str(BENCHMARKS))
         module = importlib.import_module("fuzz_readers")
         measured = Measured(*module.MEASURED)
-        patch.setattr("triptych.cli.measured.measured_speed", lambda *given, **named: measured)
+        patch.setattr(
+            "triptych.setup.draft.measured.measured_speed", lambda *given, **named: measured
+        )
         yield module
 
 

@@ -16,7 +16,7 @@ from triptych.inference.loading import load
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run
 from triptych.runs.storage import read_tensors
-from triptych.setup.stages import prepare
+from triptych.setup.job import prepare
 from triptych.training.distributed import World
 
 TOY = """
@@ -292,7 +292,7 @@ def test_what_has_more_tokens_than_positions_is_said_before_training(toy: Path) 
 def test_too_few_micro_batches_are_refused_before_the_folder_is_written(
     toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.setup.stages.world", lambda: World(0, 2))
+    monkeypatch.setattr("triptych.setup.resolve.world", lambda: World(0, 2))
     with pytest.raises(UsageError, match=r"batches\.accumulate 2 or more"):
         prepare(Recipe.load(toy / "toy.toml"), toy / "shared")
     assert not (toy / "shared").exists()
@@ -330,10 +330,10 @@ def test_a_started_run_may_drop_out_more(toy: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ({"model.dropout": "1"}, "at least 0 and below 1"),
+        ({"model.dropout": "1"}, "from 0 to below 1"),
         ({"model.start_layers": "0,9"}, "from 0 to 3"),
         ({"model.start_layers": "0,0"}, "different layers"),
-        ({"model.lora_rank": "0"}, "rank must be 1 or more"),
+        ({"model.lora_rank": "0"}, "a whole number of at least 1"),
         ({"model.lora_rank": "2", "model.lora_targets": "qery"}, "Did you mean 'query'"),
         ({"model.lora_rank": "2", "model.lora_targets": "[]"}, "names no layer to adapt"),
         ({"model.lora_alpha": "32"}, "give model.lora_rank too"),

@@ -301,7 +301,7 @@ def test_the_memory_of_a_control_group_is_heeded(tmp_path: Path) -> None:
 
 def test_training_asks_before_it_builds(tmp_path: Path) -> None:
     from triptych.recipe.schema import Recipe
-    from triptych.setup.stages import prepare
+    from triptych.setup.job import prepare
 
     text = (
         '[task]\nname = "language-modelling"\n[model]\npreset = "decoder-tiny"\nlayers = %s\n'

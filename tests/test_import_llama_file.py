@@ -23,7 +23,7 @@ from triptych.inference.predictor import Predictor
 from triptych.interchange.llama2c import read_folder
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run
-from triptych.setup.stages import prepare
+from triptych.setup.job import prepare
 
 STORY = (
     "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. "

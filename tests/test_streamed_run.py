@@ -19,7 +19,7 @@ from triptych.data.batches.shards import Shards
 from triptych.errors import DataError, RunError, UsageError
 from triptych.recipe.schema import Recipe
 from triptych.runs.storage import read_tensors
-from triptych.setup.stages import Prepared, prepare
+from triptych.setup.job import Prepared, prepare
 
 TOY = """
 [task]

@@ -15,21 +15,20 @@ if TYPE_CHECKING:
 __all__ = ["Predictor", "Recipe", "load", "train"]
 __version__ = "0.1.0"
 
-_PLACES = {
-    "Predictor": ".inference.predictor",
-    "load": ".inference.loading",
-    "Recipe": ".recipe.schema",
-    "train": ".api",
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name == "Predictor":
+        from .inference.predictor import Predictor as found
+    elif name == "load":
+        from .inference.loading import load as found
+    elif name == "Recipe":
+        from .recipe.schema import Recipe as found
+    elif name == "train":
+        from .api import train as found
+    else:
         raise AttributeError(f"module 'triptych' has no attribute '{name}'")
-    from importlib import import_module
-
-    return getattr(import_module(_PLACES[name], __name__), name)
+    return found
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PLACES])
+    return sorted([*globals(), *__all__])

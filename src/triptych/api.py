@@ -26,7 +26,7 @@ def train(recipe: Recipe | str | Path, out: str | Path | None = None, resume: bo
         resume: Go on from the newest checkpoint there.
         data_changed: Do so even where the data is not what the run was trained on.
     """
-    from .setup.stages import prepare
+    from .setup.job import prepare
 
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     out = out or Path("runs") / recipe.name

@@ -14,7 +14,6 @@ import tempfile
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,14 @@ from .recipe.schema import ModelTable, Recipe
 from .runs.run import Run, RunConfig
 from .runs.sizes import refuse_unlike
 from .runs.storage import read_tensors, whole_folder
-from .tasks.specs import TASKS
+from .tasks import embedding, language_modelling, masked_words
+from .tasks.specs import SPECS, build_task
 from .tasks.task import Task
 
 IMPORT = "import.json"
-TASKS_OF_IMPORTS = ("embedding", "masked-words")
-TASKS_OF_WRITERS = ("language-modelling", "chat", "preference")
+# what an imported model is for
+VECTORS, MASKED = embedding.SPEC.name, masked_words.SPEC.name
+NEXT_TOKENS = language_modelling.SPEC.name
 WRITERS: dict[str, Any] = {"gpt2": gpt2, "llama": llama}  # model_type -> the family's module
 
 
@@ -86,7 +87,7 @@ def import_folder(
         if llama_file.is_folder(source)
         else _from_huggingface(source, task)
     )
-    chosen, name = TASKS[found.task](found.options), Path(source).resolve().name
+    chosen, name = build_task(found.task, found.options), Path(source).resolve().name
     tensors, certificate = found.names.to_ours(
         found.tensors, shapes(found.config, chosen, found.labels), str(found.path)
     )
@@ -161,13 +162,13 @@ def _from_huggingface(source: str | Path, task: str | None) -> Import:
         folder.tokenizer, where[1], config.vocabulary_size, folder.tokenizer_config
     )
     _refuse_activation(config, name, str(path))
-    labels = {"pooler": bert.has_pooler(tensors)} if name == "embedding" else {"mask": True}
+    labels = {"pooler": bert.has_pooler(tensors)} if name == VECTORS else {"mask": True}
     return Import(
         task=name,
         options=_options(path, name, config),
         labels=labels,
         tokenizer=tokenizer,
-        names=bert.name_map(kind, name, tensors),
+        names=bert.name_map(kind, SPECS[name].head, tensors),
         **rest,
     )
 
@@ -195,12 +196,12 @@ def _from_llama_file(source: str | Path, task: str | None) -> Import:
 
 def _writing(task: str | None) -> str:
     """The task of what writes."""
-    if task not in (None, "language-modelling"):
+    if task not in (None, NEXT_TOKENS):
         raise UsageError(
             f"--task {task} is for an encoder; a model that only writes is imported for "
-            "language-modelling."
+            f"{NEXT_TOKENS}."
         )
-    return "language-modelling"
+    return NEXT_TOKENS
 
 
 def _context(config: ModelConfig) -> dict[str, Any]:
@@ -217,20 +218,16 @@ def open_origin(path: str | Path, task: str) -> Run:
     in_one_file = llama_file.is_folder(path)
     if not in_one_file and not huggingface.is_folder(path):
         return Run.open(path)
-    weights = [Path(path) / name for name in (huggingface.WEIGHTS, huggingface.INDEX)]
     writes = (
         in_one_file
         or str(huggingface.read_json(Path(path) / "config.json").get("model_type")) in WRITERS
     )
-    wanted = None if writes or task == "masked-words" else "embedding"
-    return _imported(
-        Path(path).resolve(), wanted, sum(one.stat().st_mtime_ns for one in weights if one.exists())
-    )
+    wanted = None if writes or task == MASKED else VECTORS
+    return _imported(Path(path).resolve(), wanted)
 
 
-@lru_cache(maxsize=1)
-def _imported(path: Path, task: str | None, _: int) -> Run:
-    """Once, however often it is opened while a model is prepared."""
+def _imported(path: Path, task: str | None) -> Run:
+    """Return a folder of another library as a run, whose files are gone with it."""
     held = Path(tempfile.mkdtemp(prefix="triptych-"))
     run = Run(held / path.name)
     weakref.finalize(run, shutil.rmtree, held, True)
@@ -253,10 +250,10 @@ def shapes(config: ModelConfig, task: Task, labels: dict[str, Any]) -> dict[str,
 def _task_of(path: Path, kind: str, tensors: Mapping[str, Any], task: str | None) -> str:
     has_head = bert.has_masked_words(kind, tensors)
     if task is None:
-        return "masked-words" if has_head else "embedding"
-    if task not in TASKS_OF_IMPORTS:
-        raise unknown("task", task, TASKS_OF_IMPORTS, "for an import")
-    if task == "masked-words" and not has_head:
+        return MASKED if has_head else VECTORS
+    if task not in (VECTORS, MASKED):
+        raise unknown("task", task, (VECTORS, MASKED), "for an import")
+    if task == MASKED and not has_head:
         raise RunError(
             f"{path} has no head that predicts masked words (cls.predictions or vocab_transform). "
             "Import it as embedding."
@@ -266,11 +263,7 @@ def _task_of(path: Path, kind: str, tensors: Mapping[str, Any], task: str | None
 
 def _refuse_activation(config: ModelConfig, task: str, where: str) -> None:
     """The head for masked words has GELU here, and there the activation of the blocks."""
-    if (
-        task == "masked-words"
-        and config.encoder is not None
-        and config.encoder.activation != "gelu"
-    ):
+    if task == MASKED and config.encoder is not None and config.encoder.activation != "gelu":
         raise RunError(
             f"{where} has the activation {config.encoder.activation}; a head for masked words is "
             "exchanged with gelu alone."
@@ -280,8 +273,8 @@ def _refuse_activation(config: ModelConfig, task: str, where: str) -> None:
 def _options(path: Path, task: str, config: ModelConfig) -> dict[str, Any]:
     """Of the run's task: how to pool, and no window longer than the model has positions."""
     assert config.encoder is not None, "a BERT is an encoder"
-    options = read_pooling(path) if task == "embedding" else {}
-    window, room = TASKS[task]({}).options.get("window"), config.encoder.max_positions - 2
+    options = read_pooling(path) if task == VECTORS else {}
+    window, room = build_task(task, {}).options.get("window"), config.encoder.max_positions - 2
     return {**options, "window": room} if window is not None and window > room else options
 
 
@@ -402,7 +395,7 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
         huggingface.write_folder(
             aside, values, theirs, tokenizer.to_huggingface(end=not writes), extra, card, generation
         )
-        if config.task == "embedding":
+        if config.task == VECTORS:
             write_pooling(aside, config)
     return [
         f"{len(theirs):,} tensors as {out.architecture}.",
@@ -427,9 +420,10 @@ def _writer_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
     assert model.decoder is not None, "a model has a stack"
     family = llama if model.decoder.norm == "rms" else gpt2
     problems = family.refusals(model) + _two_tokenizers(config)
-    if config.task not in TASKS_OF_WRITERS:
+    writers = [one.name for one in SPECS.values() if one.architecture == "decoder"]
+    if config.task not in writers:
         problems.append(
-            f"its task is {config.task}, and of what writes there are {', '.join(TASKS_OF_WRITERS)}"
+            f"its task is {config.task}, and of what writes there are {', '.join(writers)}"
         )
     if problems:
         raise _no_like(run, problems, "presets gpt2 to gpt2-xl and those of Llama")
@@ -447,13 +441,13 @@ def _encoder_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
     problems = bert.refusals(model)
     kind = "bert" if model.encoder is not None and model.encoder.segments else "distilbert"
     _refuse_activation(model, config.task, str(run.path))
-    export = bert.EXPORTS.get((kind, config.task))
+    export = bert.EXPORTS.get((kind, SPECS[config.task].head))
     if export is None:
         of = "DistilBERT" if kind == "distilbert" else "BERT"
-        tasks = sorted(task for one, task in bert.EXPORTS if one == kind)
+        tasks = sorted(one.name for one in SPECS.values() if (kind, one.head) in bert.EXPORTS)
         problems.append(f"its task is {config.task}, and of a {of} there are {', '.join(tasks)}")
     else:
-        given = TASKS[config.task](config.options).options  # an older run names fewer
+        given = build_task(config.task, config.options).options  # an older run names fewer
         problems += [
             f"task.{key} is {given[key]!r} instead of {value!r}"
             for key, value in export.options.items()
@@ -495,14 +489,15 @@ def _import_of(run: Run) -> dict[str, Any]:
 
 
 def _labels_of(labels: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
-    if config.task not in ("classification", "tagging"):
+    head = SPECS[config.task].head
+    if head not in ("classifier", "tagger"):
         return {}
-    names = labels.get("names" if config.task == "tagging" else "labels") or ["value"]
+    names = labels.get("names" if head == "tagger" else "labels") or ["value"]
     numbers: dict[str, Any] = {
         "id2label": dict(enumerate(names)),
         "label2id": {name: number for number, name in enumerate(names)},
     }
-    if config.task == "tagging":
+    if head == "tagger":
         return numbers
     several = config.options.get("learn") == "labels"
     kind = (

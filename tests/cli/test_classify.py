@@ -46,7 +46,7 @@ def mine(tmp_path: Path) -> Path:
 def test_from_a_file_to_answers(
     triptych: Command, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.cli.measured.MEASURED_SECONDS", 0.05)
+    monkeypatch.setattr("triptych.setup.draft.measured.MEASURED_SECONDS", 0.05)
     recipe, run = tmp_path / "mine.toml", tmp_path / "run"
     done = triptych("init", "classification", "--train", mine, "--out", recipe)
     assert (

@@ -16,10 +16,11 @@ import pytest
 from small_run import TINY
 
 import toy_folder
-from triptych.cli.columns import line_of, parsed, settled
+from triptych.cli.columns import parsed, settled
 from triptych.cli.console import ask
 from triptych.errors import UsageError
 from triptych.recipe.schema import Recipe
+from triptych.setup.draft.request import columns_line as line_of
 
 Command = Callable[..., SimpleNamespace]
 ROWS = [(f"{n}", f"The dog {n} sleeps.", f"Der Hund {n} schläft.") for n in range(40)]
@@ -27,7 +28,7 @@ ROWS = [(f"{n}", f"The dog {n} sleeps.", f"Der Hund {n} schläft.") for n in ran
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("triptych.cli.measured.MEASURED_SECONDS", 0.05)
+    monkeypatch.setattr("triptych.setup.draft.measured.MEASURED_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from triptych.cli import chat, console
 from triptych.cli.main import message_of, run
 from triptych.cli.predict import one_line, print_as_written
 from triptych.inference.predictor import Predictor
+from triptych.tasks.specs import SPECS
 
 CLIPBOARD = "\x1b]52;c;cm0gLXJmIH4=\x07"  # OSC 52: puts a text into the clipboard
 AS_SHOWN = "\\u001b]52;c;cm0gLXJmIH4=\\u0007"
@@ -164,7 +165,7 @@ def test_what_a_user_types_is_not_echoed_raw(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_labels_stay_on_one_line(task: str, raw: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Screen(monkeypatch)
-    predictor = SimpleNamespace(task=SimpleNamespace(name=task))
+    predictor = SimpleNamespace(task=SimpleNamespace(spec=SPECS[task]))
     console.put(one_line(predictor, "a\nb\tc"))  # type: ignore[arg-type]
     assert screen.read() == ("a\nb\tc\n" if raw else "a\\nb\\tc\n")
 

@@ -16,7 +16,7 @@ Command = Callable[..., SimpleNamespace]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("triptych.cli.measured.MEASURED_SECONDS", 0.05)
+    monkeypatch.setattr("triptych.setup.draft.measured.MEASURED_SECONDS", 0.05)
 
 
 def test_init_writes_a_recipe_that_trains(triptych: Command, files: Path, tmp_path: Path) -> None:

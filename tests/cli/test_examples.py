@@ -29,7 +29,7 @@ def example(name: str) -> ModuleType:
         "triptych.Predictor",
         "triptych.recipe.Recipe",
         "triptych.cli.threads.settle",
-        "triptych.cli.measured.measured_speed",
+        "triptych.setup.draft.measured.measured_speed",
         "triptych.inspection.html.write",
         "triptych.inspection.trace.Trace",
     ],

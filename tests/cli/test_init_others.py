@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from triptych.cli.init_others import PLANS
 from triptych.recipe.schema import Recipe
+from triptych.setup.draft.others import PLANS
 
 Command = Callable[..., SimpleNamespace]
 SMALL = [
@@ -125,7 +125,7 @@ def _files(folder: Path) -> dict[str, Path]:
 def test_a_file_becomes_a_recipe_that_trains(
     task: str, triptych: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triptych.cli.measured.MEASURED_SECONDS", 0.05)
+    monkeypatch.setattr("triptych.setup.draft.measured.MEASURED_SECONDS", 0.05)
     file, recipe = _files(tmp_path)[task], tmp_path / "mine.toml"
     # one document cannot be divided by its hash
     given = ["--validation", file, "--test", file] if "masked" in task else []
@@ -190,7 +190,7 @@ def test_init_goes_on_after_what_training_goes_on_after(
     """Spans that begin with I- are read as conlleval reads them, a question whose answer is nowhere
     is left out; both are told.
     """
-    monkeypatch.setattr("triptych.cli.measured.MEASURED_SECONDS", 0.05)
+    monkeypatch.setattr("triptych.setup.draft.measured.MEASURED_SECONDS", 0.05)
     (tmp_path / "a.conll").write_text(
         "".join(f"Ann I-PER\nsings O\nOslo{n} I-LOC\n\n" for n in range(60)), encoding="utf-8"
     )

@@ -22,7 +22,7 @@ UNDERSTANDS = ("tagging", "parsing", "question-answering", "masked-words")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("triptych.cli.measured.MEASURED_SECONDS", 0.05)
+    monkeypatch.setattr("triptych.setup.draft.measured.MEASURED_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_classifier_starts_from_a_folder_untouched(
 
 
 def test_the_rate_falls_with_the_width() -> None:
-    from triptych.cli.init_start import RATE_BY_WIDTH
+    from triptych.setup.draft.start import RATE_BY_WIDTH
 
     assert RATE_BY_WIDTH / 768 < 1e-4 < RATE_BY_WIDTH / 384 < 3e-4
 

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from triptych.cli.main import DATA_VERBS, VERBS, split_overrides
+from triptych.cli.main import split_overrides
+from triptych.cli.verbs import DATA_VERBS, VERBS
 from triptych.errors import UsageError
 
 Command = Callable[..., SimpleNamespace]

@@ -24,7 +24,7 @@ from triptych.cli.inspect_writing import look
 from triptych.cli.main import run as run_command
 from triptych.data.example import Example
 from triptych.runs.run import Run
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 from triptych.tasks.task import Prediction
 from triptych.tasks.turns import TEMPLATES
 
@@ -119,7 +119,7 @@ def test_an_answer_that_is_given_is_looked_at_as_the_assistant_s(runs: Path, nam
     shown = look(predictor, asked["content"], Options(target=answered["content"]))
     expected = shown.traces[0].expected
     assert expected is not None and shown.answer == answered["content"]
-    talked = TASKS["chat"]({"context": 48})
+    talked = SPECS["chat"].build({"context": 48})
     whole = dataclasses.replace(
         predictor,
         task=talked,
@@ -356,7 +356,7 @@ def test_wrong_runs_bytes_and_dials_are_said(
         and answer.out.count("\n") == 1
     )
     answer = say(triptych, monkeypatch, b"", runs / "lm")
-    assert answer.code == 2 and "a run for language-modelling, which does not chat" in answer.err
+    assert answer.code == 2 and "a run for language-modelling, not for chat" in answer.err
     answer = say(triptych, monkeypatch, b"", runs / "chat", "--decoding.temprature", "1")
     assert answer.code == 2 and "Did you mean" in answer.err
     answer = say(triptych, monkeypatch, b"", runs / "chat", "--system", " ")

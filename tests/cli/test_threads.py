@@ -16,10 +16,10 @@ import torch
 from small_run import TINY
 
 from triptych.cli import threads
-from triptych.cli.measured import Measured, measured_speed
 from triptych.errors import UsageError
 from triptych.model.config import ModelConfig
 from triptych.presets import configure
+from triptych.setup.draft.measured import Measured, measured_speed
 
 Command = Callable[..., SimpleNamespace]
 POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")

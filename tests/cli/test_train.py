@@ -217,7 +217,7 @@ def test_start_beside_a_preset_is_refused(triptych: Command, files: Path, traine
         (["--training.steps", "0"], "training.steps is 0"),
         (["--training.steps"], "--training.steps needs a value"),
         (["--batches.batch_tokens", "0"], "batches.batch_tokens is 0"),
-        (["--batches.bpe_dropout", "1"], "batches.bpe_dropout is 1.0"),
+        (["--batches.bpe_dropout", "1"], "batches.bpe_dropout is 1 on the command line"),
         (["--data.train", "no.en,no.de"], "There is no file"),
         (["--data.set", "multi30"], "Did you mean 'multi30k'"),
         (["--model.heads", "3"], "must be a multiple of heads 3"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from continuing import stream, write
 from toy_model import BEGIN, END, Toy, inputs
 
 from triptych.decoding.drafts import Drafted, NgramDraft
@@ -14,7 +15,6 @@ from triptych.decoding.generate import search
 from triptych.decoding.hypothesis import Hypothesis
 from triptych.decoding.policies.choose import LogitsView
 from triptych.decoding.settings import DecodingSettings
-from triptych.decoding.writing import stream, write
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.transformer import Transformer
 

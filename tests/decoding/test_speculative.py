@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from continuing import stream, write
 from scipy.stats import chisquare
 from test_writing import TEXT, Bytes, model, reciter, settings
 from toy_model import BEGIN, END, ToyState
@@ -19,7 +20,6 @@ from triptych.decoding.drafts import Drafted, ModelDraft, NgramDraft, lookup
 from triptych.decoding.generate import search
 from triptych.decoding.policies.distribution import distribution, draw
 from triptych.decoding.settings import DecodingSettings
-from triptych.decoding.writing import stream, write
 from triptych.errors import UsageError
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.transformer import Transformer

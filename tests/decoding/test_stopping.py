@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from triptych.decoding.stopping import dedent_at, without_open_lines
-from triptych.decoding.writing import _delta, _stable, cut_at
+from triptych.decoding.text import cut_at, delta, stable
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_a_stream_tells_nothing_of_what_is_cut() -> None:
     whole = "    x = 1\n\n    y = 2\n\n\ndef g():\n"
     sent = ""
     for size in range(1, len(whole) + 1):
-        news = "".join(_delta(whole[:size], sent, None, "", final=False))
-        sent = _stable(whole[:size], sent, None, "")
+        news = "".join(delta(whole[:size], sent, None, "", final=False))
+        sent = stable(whole[:size], sent, None, "")
         assert (cut_at(whole, None, "")).startswith(sent) and sent.endswith(news)
     assert sent == "    x = 1\n\n    y = 2"
 

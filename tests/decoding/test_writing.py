@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from continuing import stream, write
 
 from triptych.decoding.generate import decoding_of
 from triptych.decoding.policies.beam import common_prefix
 from triptych.decoding.policies.distribution import distribution, draw
+from triptych.decoding.requests import fitting
 from triptych.decoding.settings import DecodingSettings
-from triptych.decoding.writing import fitting, stream, write
 from triptych.errors import UsageError
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.transformer import Transformer

@@ -8,13 +8,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from toy_writer import predictor
 
 from triptych.decoding.hypothesis import SearchStep
+from triptych.decoding.requests import DecodingRequest
 from triptych.decoding.settings import DecodingSettings
-from triptych.inspection.beam_tree import ROOT, BeamTree, grow, tree_of_answer, tree_of_writing
+from triptych.inspection.beam_tree import ROOT, BeamTree, grow, tree_of
 from triptych.inspection.views import beam as beam_svg
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
@@ -49,7 +51,7 @@ def test_of_a_model_that_writes(prompt: str) -> None:
     toy, chosen = predictor(), settings(beams=3, max_length=7)
     (answer,) = toy.predict([prompt], beams=3, max_length=7)
     ids = [0, *toy.tokenizers.target.encode(prompt)]
-    tree = tree_of_writing(toy.model, ids, chosen, toy.tokenizers.target, 64)
+    tree = continued(toy.model, ids, chosen, toy.tokenizers.target, 64)
     end = [1] if len(answer.token_log_probabilities) > len(answer.tokens) else []
     assert (
         path_of(tree) == [*answer.tokens, *end]
@@ -66,16 +68,21 @@ def test_past_the_context_and_of_a_stop_string() -> None:
     toy = predictor(16)
     ids, tokenizer = [0, *toy.tokenizers.target.encode("the")], toy.tokenizers.target
     answer = toy.predict(["the"], beams=2, max_length=30)[0]
-    tree = tree_of_writing(toy.model, ids, settings(beams=2, max_length=30), tokenizer, 16)
+    tree = continued(toy.model, ids, settings(beams=2, max_length=30), tokenizer, 16)
     assert 0 < len(tree.best) < 30 and path_of(tree) == answer.tokens[: len(tree.best)]
     check(tree, answer.token_log_probabilities[: len(tree.best)])
     toy = predictor(64)
     stop = toy.predict(["the"], beams=2, max_length=12)[0].text[3:5]
     answer = toy.predict(["the"], beams=2, max_length=12, stop=[stop])[0]
-    tree = tree_of_writing(
-        toy.model, ids, settings(beams=2, max_length=12, stop=[stop]), tokenizer, 64
-    )
+    tree = continued(toy.model, ids, settings(beams=2, max_length=12, stop=[stop]), tokenizer, 64)
     assert path_of(tree) == answer.tokens and len(answer.tokens) < 12 and tree.text == answer.text
+
+
+def continued(
+    model: Any, prompt: list[int], chosen: DecodingSettings, tokenizer: Any, context: int
+) -> BeamTree:
+    request = DecodingRequest(settings=chosen, prompt=prompt, context=context)
+    return tree_of(model, request, tokenizer)
 
 
 def test_of_a_model_that_translates() -> None:
@@ -93,7 +100,8 @@ def test_of_a_model_that_translates() -> None:
     inputs = {"source": torch.tensor([5, 9, 260, 1]), "source_lengths": torch.tensor([4])}
     chosen = settings(beams=4, max_length=6)
     best = search(model, inputs, chosen, begin=0, end=1)[0][0]
-    tree = tree_of_answer(model, inputs, chosen, predictor().tokenizers.target)
+    request = DecodingRequest(settings=chosen, source=np.array([5, 9, 260, 1]))
+    tree = tree_of(model, request, predictor().tokenizers.target)
     assert path_of(tree)[: len(best.tokens)] == best.tokens and tree.score == best.score
     check(tree, best.token_log_probabilities)
 
@@ -170,9 +178,7 @@ def test_bytes_of_one_character_show_it_at_the_last() -> None:
 
 def test_the_picture_holds_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     toy = predictor()
-    tree = tree_of_writing(
-        toy.model, [0], settings(beams=3, max_length=7), toy.tokenizers.target, 64
-    )
+    tree = continued(toy.model, [0], settings(beams=3, max_length=7), toy.tokenizers.target, 64)
     picture = beam_svg.svg(tree)
     found = re.findall(
         r'data-branch="(\d+)" data-parent="(-?\d+)" data-fate="(\w+)" data-best="(\d)" '

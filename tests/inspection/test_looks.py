@@ -15,6 +15,7 @@ from triptych.cli.inspect import LOOKS, view_of
 from triptych.cli.inspect_shown import Options, Shown
 from triptych.data.tokenizers.sides import Tokenizers
 from triptych.errors import UsageError
+from triptych.inference.answering import with_words
 from triptych.inference.predictor import Predictor
 from triptych.inspection import html
 
@@ -96,10 +97,14 @@ def test_words_of_another_run_are_what_is_looked_at() -> None:
     run.segmenter.tokenizers = run.tokenizers = Tokenizers(
         run.tokenizers.source, run.tokenizers.source
     )
-    shown = LOOKS["tagging"](run, "Ada met", Options())
+    shown = LOOKS["tags"](run, "Ada met", Options())
     words = run.segmenter.predict(["Ada met"])[0].details["words"]
     (encoded,) = run.task.encode(
-        run._in_words([run.example("Ada met")])[0], run.tokenizers, run.labels, "use", None
+        with_words(run.segmenter, [run.example("Ada met")])[0],
+        run.tokenizers,
+        run.labels,
+        "use",
+        None,
     )
     assert len(words) == int(encoded.inputs["word_starts"].sum()) and shown.pictures[
         0

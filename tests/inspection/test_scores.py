@@ -24,6 +24,7 @@ from triptych.inspection.attribution import vectors_of
 from triptych.inspection.encoder import trace_encoder
 from triptych.inspection.scores import label_score, score_of, span_score, tags_score
 from triptych.model.heads.tagger import TagOutput
+from triptych.tasks.specs import SPECS
 
 # output of a head -> the score of what was chosen once and stays chosen
 Chosen = Callable[[Any], Tensor]
@@ -66,7 +67,10 @@ def tags(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
 
 
 def tree(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
-    (parsed,) = run.task.answer(run.model, run.head, collate([encoded]), None, run.tokenizers)
+    assert run.task.answer is not None
+    (parsed,) = run.task.answer(
+        run.model, run.head, collate([encoded]), run.decoding, run.tokenizers
+    )
     return lambda given: sum(
         (given.arcs[word].log_softmax(-1)[head] for word, head in enumerate(parsed.heads)),
         torch.zeros(()),
@@ -74,6 +78,7 @@ def tree(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
 
 
 def filling(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
+    assert run.task.answer is not None
     (places,) = run.task.answer(
         run.model, run.head, collate([encoded]), run.decoding, run.tokenizers
     )
@@ -194,6 +199,6 @@ def test_a_window_without_a_place_for_a_span_has_the_score_of_none() -> None:
 def test_a_task_without_a_score_says_so() -> None:
     run = predictor("embedding")
     assert score_of(run.task, {}, run.tokenizers.source, example(run)) is None
-    other = dataclasses.replace(task(), name="tagging")
+    other = dataclasses.replace(task(), spec=SPECS["tagging"])
     with pytest.raises(UsageError, match="--target"):
         score_of(other, {}, run.tokenizers.source, example(run), "PER")

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from toy_folder import word_piece
-from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.data.tokenizers.imported import ImportedTokenizer
 from triptych.data.tokenizers.sides import Tokenizers
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
+from triptych.decoding.writing import decode
 from triptych.errors import UsageError
 from triptych.inspection.trace import (
     TokenCell,
@@ -31,7 +31,7 @@ from triptych.inspection.trace import (
 )
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 
 
 class Toy:
@@ -217,7 +217,7 @@ def test_without_attention_the_trace_says_so() -> None:
 def test_from_a_task_and_an_example(name: str) -> None:
     tokenizer = Tokenizer.train(["I like cats.", "我喜欢猫。"] * 3, vocabulary_size=270)
     tokenizers = Tokenizers(tokenizer, tokenizer)
-    task, model = TASKS["translation"]({}), models(tokenizer.vocabulary_size)[name].eval()
+    task, model = SPECS["translation"].build({}), models(tokenizer.vocabulary_size)[name].eval()
     given = [
         Example(
             source="I like 🐈.", target="我喜欢猫。", source_language="en", target_language="zh"
@@ -230,8 +230,9 @@ def test_from_a_task_and_an_example(name: str) -> None:
     free = trace(
         model, task, tokenizers, Example(source="I like 🐈."), labels=labels, settings=settings
     )
-    batch = collate(task.encode(Example(source="I like 🐈."), tokenizers, labels, "use", None))
-    best = task.answer(model, None, batch, settings, tokenizers)[0][0]
+    (encoded,) = task.encode(Example(source="I like 🐈."), tokenizers, labels, "use", None)
+    assert task.request is not None
+    best = decode(model, [task.request(encoded, settings, tokenizers)], tokenizers.target)[0][0]
     assert sum(free.log_probabilities) == pytest.approx(best.log_probability, abs=1e-3)
     assert ("cut" in free.notes) is not best.finished
 

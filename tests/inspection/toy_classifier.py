@@ -19,6 +19,7 @@ from triptych.model.build import build
 from triptych.model.config import ModelConfig
 from triptych.model.heads.tokens import initialize
 from triptych.presets.bert import PRESETS
+from triptych.tasks.classification import SPEC
 from triptych.tasks.task import Prediction, Scores, Task
 
 LABELS = ["World", "Sports", "Business", "Sci/Tech"]
@@ -93,7 +94,7 @@ def loss(output: torch.Tensor, batch: Batch) -> dict[str, Any]:
 
 def task(window: int = 10**6) -> Task:
     return Task(
-        name="classification",
+        spec=SPEC,
         options={},
         needs=("text", "label"),
         prepare=lambda examples: {"labels": LABELS},
@@ -103,7 +104,6 @@ def task(window: int = 10**6) -> Task:
         answer=answer,
         read=read,
         score=lambda *given: Scores({}),
-        windows=True,
     )
 
 

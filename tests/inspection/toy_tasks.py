@@ -16,7 +16,7 @@ from triptych.decoding.settings import DecodingSettings
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 
 SENTENCE = "Ada met Babbage in London."
 TEXT = f"{SENTENCE} The animal was too tired."
@@ -49,7 +49,7 @@ def predictor(
     torch.manual_seed(seed)
     labels = LABELS[name] if labels is None else labels
     tokenizer = Tokenizer.train([TEXT, QUESTION] * 3, "bpe", 340, (), mask=True)
-    task = TASKS[name](
+    task = SPECS[name].build(
         {**({"arc_width": 4, "relation_width": 4} if name == "parsing" else {}), **options}
     )
     stack = StackConfig(

@@ -168,10 +168,10 @@ def test_names_of_2018_and_second_names(pooler: bool) -> None:
         for name, one in held.items()
     }
     assert bert.has_masked_words("bert", held) and bert.has_pooler(held)
-    task = "embedding" if pooler else "masked-words"
+    head = "pooling" if pooler else "masked-tokens"
     shapes = wanted(config, masked=not pooler, pooler=pooler)
-    ours, certificate = bert.name_map("bert", task, held).to_ours(held, shapes)
-    again, _ = bert.name_map("bert", task, old).to_ours(old, shapes)
+    ours, certificate = bert.name_map("bert", head, held).to_ours(held, shapes)
+    again, _ = bert.name_map("bert", head, old).to_ours(old, shapes)
     assert all(torch.equal(ours[name], again[name]) for name in shapes)
     assert "cls.seq_relationship.weight" in certificate.ignored
     assert ("bert.pooler.dense.weight" in certificate.ignored) == (not pooler)
@@ -216,7 +216,7 @@ def test_the_same_states_as_transformers(kind: str, masked: bool) -> None:
         dict(there.state_dict()),
         kind == "Bert" and not masked,
     )
-    names = bert.name_map(kind.lower(), "masked-words" if masked else "embedding", theirs)
+    names = bert.name_map(kind.lower(), "masked-tokens" if masked else "pooling", theirs)
     ours, _ = names.to_ours(theirs, wanted(config, masked, has_pooler))
     model = build(config)
     model.load_state_dict(
@@ -238,7 +238,7 @@ def test_the_same_states_as_transformers(kind: str, masked: bool) -> None:
     expected = (answer.logits if masked else answer.last_hidden_state)[mask.bool()]
     assert (found - expected).abs().max() < 1e-5
     back = bert.export_map(
-        kind.lower(), bert.EXPORTS[kind.lower(), "masked-words" if masked else "embedding"]
+        kind.lower(), bert.EXPORTS[kind.lower(), "masked-tokens" if masked else "pooling"]
     ).to_theirs(ours)
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in back.items())
     assert {name.replace("decoder.weight", "") for name in theirs.keys() - back.keys()} <= {
@@ -249,13 +249,13 @@ def test_the_same_states_as_transformers(kind: str, masked: bool) -> None:
     }
 
 
-@pytest.mark.parametrize(("kind", "task"), bert.EXPORTS)
-def test_an_export_leaves_nothing_out(kind: str, task: str) -> None:
+@pytest.mark.parametrize(("kind", "head"), bert.EXPORTS)
+def test_an_export_leaves_nothing_out(kind: str, head: str) -> None:
     """Every tensor of the architecture is written, but for second names of one and constants."""
     transformers = pytest.importorskip(
         "transformers", reason="transformers, the oracle of imports, is not installed"
     )
-    export, values = bert.EXPORTS[kind, task], CONFIG if kind == "bert" else DISTIL
+    export, values = bert.EXPORTS[kind, head], CONFIG if kind == "bert" else DISTIL
     configuration = transformers.BertConfig if kind == "bert" else transformers.DistilBertConfig
     dials = {
         key: value for key, value in values.items() if key not in ("model_type", "architectures")

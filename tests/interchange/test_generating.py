@@ -18,7 +18,7 @@ from triptych.data.tokenizers.sides import Tokenizers
 from triptych.inference.loading import load
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run
-from triptych.setup.stages import prepare
+from triptych.setup.job import prepare
 
 PROMPTS = ["the cat", "the", "t", "a mat on the cat sat", "貓", ""]
 NAMES = {"gpt2": ("<|endoftext|>", 0), "llama": ("<s>", 1)}

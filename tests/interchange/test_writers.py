@@ -25,7 +25,7 @@ from triptych.model.config import ModelConfig
 from triptych.presets import PRESETS, configure
 from triptych.runs.run import MODEL, Run, RunConfig, weights_of
 from triptych.runs.storage import read_tensors
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 from triptych.tasks.turns import TEMPLATES, ChatTemplate
 
 TEXTS = ["the cat sat", "Ünïcode 貓 and 😀\n  two  lines", "<|endoftext|> <s> is text"]
@@ -249,7 +249,7 @@ def own_run(folder: Path, preset: str, task: str = "language-modelling") -> Path
     config = dataclasses.replace(config, vocabulary_size=tokenizer.vocabulary_size)
     run, chosen = (
         Run.create(folder),
-        TASKS[task]({"context": 64} if task == "language-modelling" else {}),
+        SPECS[task].build({"context": 64} if task == "language-modelling" else {}),
     )
     run.write_text("tokenizer.json", tokenizer.to_json())
     run.write_labels(

@@ -121,7 +121,7 @@ def test_a_dial_goes_to_both_stacks_and_its_own_wins() -> None:
         (
             "transformer-small",
             {"key_heads": -2},
-            "model.encoder.key_heads is -2; it must be 1 or more",
+            "model.encoder.key_heads is -2; it must be a whole number of at least 1",
         ),
         (
             "transformer-small",
@@ -135,11 +135,15 @@ def test_a_dial_goes_to_both_stacks_and_its_own_wins() -> None:
             "norm_epsilon is -1.0; it must be a number above 0",
         ),
         ("transformer-small", {"rotary_base": 0.0}, "rotary_base is 0.0"),
-        ("recurrent-small", {"width": 0}, "model.width is 0; it must be 1 or more"),
+        (
+            "recurrent-small",
+            {"width": 0},
+            "model.width is 0; it must be a whole number of at least 1",
+        ),
         (
             "recurrent-small",
             {"dropout": 2.0},
-            "model.dropout is 2.0; it must be at least 0 and below 1",
+            "model.dropout is 2.0; it must be a number from 0 to below 1",
         ),
     ],
 )

@@ -61,7 +61,7 @@ def test_headers_tell_command_hardware_and_score() -> None:
         ("[training]\nstepz = 1", "Did you mean 'training.steps'"),
         (
             '[training]\nsteps = "1"',
-            "training.steps is '1' in my.toml; it must be a whole number or none",
+            "training.steps is '1' in my.toml; it must be a whole number of at least 1 or none",
         ),
         ("[training]\nsteps = true", "it must be a whole number"),
         (
@@ -74,7 +74,7 @@ def test_headers_tell_command_hardware_and_score() -> None:
         ('[task]\nname = "translaton"', "Unknown task 'translaton'"),
         ("[task]\nsmoothing = 0.1", "Did you mean 'task.label_smoothing'"),
         ("[data\n", "my.toml is not valid TOML"),
-        ("[training]\nlearning_rate = nan", "it must be a number"),
+        ("[training]\nlearning_rate = nan", "it must be a finite number above 0"),
         (
             '[model]\nstart = "runs/a"\npreset = "transformer-small"',
             "model.preset cannot be given as well",
@@ -156,7 +156,7 @@ def test_dropouts_beside_a_preset_are_set_aside_with_it_and_those_beside_a_start
 
 
 def test_stacks_of_two_widths_need_two_vocabularies(tmp_path: Path) -> None:
-    from triptych.setup.stages import prepare
+    from triptych.setup.job import prepare
 
     recipe = Recipe.load(
         "multi30k-en-de", {"model.encoder.width": "32", "tokenizer.shared": "true"}

@@ -24,6 +24,7 @@ from triptych.recipe.merge import anchored
 from triptych.recipe.schema import Recipe
 from triptych.runs.files import checked_labels, lacking_labels
 from triptych.runs.run import Run
+from triptych.tasks.specs import SPECS
 from triptych.tasks.turns import ChatTemplate
 from triptych.training.checkpoint import LoopState, restore
 from triptych.training.resuming import fingerprints_of, refuse_other_data, remember
@@ -56,6 +57,10 @@ def labelled(tmp_path: Path) -> Path:
     for _ in train(recipe, tmp_path / "run"):
         pass
     return tmp_path / "run"
+
+
+def lacking(labels: dict[str, Any], task: str, path: Path) -> None:
+    lacking_labels(labels, SPECS[task].labels, task, path)
 
 
 def restored(run: Run, values: Any) -> LoopState:
@@ -157,15 +162,22 @@ def test_tags_that_the_tokenizer_lacks(tmp_path: Path) -> None:
 def test_the_rules_for_words_are_needed(tmp_path: Path) -> None:
     labels = {"names": [], "scheme": "plain", "written": "plain", "unit": "word", "spaces": "text"}
     with pytest.raises(RunError, match=r"has no 'words\.rules', which a run for tagging needs"):
-        lacking_labels({**labels, "words": {}}, "tagging", tmp_path / "labels.json")
-    lacking_labels({**labels, "words": {"rules": "unicode"}}, "tagging", tmp_path / "labels.json")
+        lacking_labels(
+            {**labels, "words": {}}, SPECS["tagging"].labels, "tagging", tmp_path / "labels.json"
+        )
+    lacking_labels(
+        {**labels, "words": {"rules": "unicode"}},
+        SPECS["tagging"].labels,
+        "tagging",
+        tmp_path / "labels.json",
+    )
 
 
 @pytest.mark.parametrize("task", ["translation", "text-to-text"])
 def test_target_languages_are_needed_and_texts(tmp_path: Path, task: str) -> None:
     path = tmp_path / "labels.json"
     with pytest.raises(RunError, match=r"has no 'languages\.targets'"):
-        lacking_labels({"languages": {"source": []}}, task, path)
+        lacking({"languages": {"source": []}}, task, path)
     with pytest.raises(RunError, match="'languages' is .* not an object of lists"):
         checked_labels({"languages": {"targets": [["de"], "fr"]}}, path)
 
@@ -173,12 +185,16 @@ def test_target_languages_are_needed_and_texts(tmp_path: Path, task: str) -> Non
 @pytest.mark.parametrize("task", ["chat", "preference"])
 def test_each_role_of_a_template_is_needed(tmp_path: Path, task: str) -> None:
     template = {role: "x" for role in ("system", "user", "assistant")}
-    lacking_labels({"tags": [], "template": template}, task, tmp_path / "labels.json")
+    lacking_labels(
+        {"tags": [], "template": template}, SPECS[task].labels, task, tmp_path / "labels.json"
+    )
     template.pop("user")
     with pytest.raises(UsageError, match="has no form for user"):
         ChatTemplate(template)
     with pytest.raises(RunError, match=r"has no 'template\.user'"):
-        lacking_labels({"tags": [], "template": template}, task, tmp_path / "labels.json")
+        lacking_labels(
+            {"tags": [], "template": template}, SPECS[task].labels, task, tmp_path / "labels.json"
+        )
 
 
 def test_a_head_is_held_against_the_weights(labelled: Path) -> None:
@@ -191,6 +207,10 @@ def test_a_head_is_held_against_the_weights(labelled: Path) -> None:
     labels.write_text(before)
     values = json.loads(path.read_text())
     values["options"]["bigrams"] = 10**20
+    path.write_text(json.dumps(values))
+    with pytest.raises(RunError, match=r"config\.json holds .*task\.bigrams is 1000.*64 bits"):
+        load(labelled)
+    values["options"]["bigrams"] = 2**62
     path.write_text(json.dumps(values))
     with pytest.raises(RunError, match=r"config\.json has options of a head that cannot be"):
         load(labelled)
@@ -205,10 +225,17 @@ def test_a_run_for_masked_words_needs_a_mask(labelled: Path) -> None:
 
 def test_the_scale_of_a_number_is_whole(tmp_path: Path) -> None:
     scale = {"mean": 0.0, "deviation": 1, "low": 0.0, "high": 5.0}
-    lacking_labels({"value": scale}, "classification", tmp_path / "labels.json")
+    lacking_labels(
+        {"value": scale}, SPECS["classification"].labels, "classification", tmp_path / "labels.json"
+    )
     scale.pop("high")
     with pytest.raises(RunError, match=r"has no 'value\.high'"):
-        lacking_labels({"value": scale}, "classification", tmp_path / "labels.json")
+        lacking_labels(
+            {"value": scale},
+            SPECS["classification"].labels,
+            "classification",
+            tmp_path / "labels.json",
+        )
 
 
 def test_a_shard_with_a_name_that_no_system_takes(tmp_path: Path) -> None:

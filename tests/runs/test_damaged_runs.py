@@ -21,6 +21,7 @@ from triptych.errors import DataError, RunError
 from triptych.inference.loading import load
 from triptych.runs.files import lacking_labels
 from triptych.runs.run import Run
+from triptych.tasks.specs import SPECS
 from triptych.training.checkpoint import restore
 
 DEEP = "[" * 100_000
@@ -66,10 +67,14 @@ def test_labels_of_another_shape(run: Run, values: Any, said: str) -> None:
         load(run.path)
 
 
+def lacking(labels: dict[str, Any], task: str, path: Path) -> None:
+    lacking_labels(labels, SPECS[task].labels, task, path)
+
+
 def test_labels_that_a_task_needs(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="has no 'relations', which a run for parsing needs"):
-        lacking_labels({"upos": []}, "parsing", tmp_path / "labels.json")
-    lacking_labels({}, "embedding", tmp_path / "labels.json")
+        lacking({"upos": []}, "parsing", tmp_path / "labels.json")
+    lacking({}, "embedding", tmp_path / "labels.json")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,7 @@ def test_configs_of_another_shape(run: Run, change: dict[str, Any], said: str) -
     [
         ({"layers": -1}, "encoder.layers is -1"),
         ({"heads": 0}, "encoder.heads is 0"),
-        ({"heads": 3}, "encoder has width 8, 3 heads"),
+        ({"heads": 3}, "encoder: width 8 must be a multiple of heads 3"),
         ({"width": 2**63}, "encoder.width is 9223372036854775808"),
         ({"dropout": 2.0}, "encoder.dropout is 2.0"),
         ({"norm_epsilon": float("nan")}, "encoder.norm_epsilon is nan"),

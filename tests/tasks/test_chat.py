@@ -263,7 +263,7 @@ def test_a_template_without_an_end_is_refused() -> None:
         ({"user_form": "U: {content}<end>"}, "right after the assistant's"),
         ({"user_form": "U:"}, "must hold {content} once"),
         ({"assistant_form": "{content}<end>"}, "that it is its turn"),
-        ({"template": "plain"}, "Unknown template 'plain'.*marks, text"),
+        ({"template": "plain"}, "task.template is 'plain'; it must be one of marks, text"),
         ({"context": 8}, "at least 16"),
         ({"roles": 1}, "Unknown recipe key"),
     ]:

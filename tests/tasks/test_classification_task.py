@@ -16,10 +16,11 @@ from triptych.data.tokenizers.sides import Tokenizers
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
-from triptych.inference.predictor import Predictor, encode_all
+from triptych.inference.evaluation import encode_all
+from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 from triptych.tasks.task import Prediction, Task
 
 TEXTS = [
@@ -40,7 +41,7 @@ def examples() -> list[Example]:
 
 
 def task(**options: Any) -> Task:
-    return TASKS["classification"](options)
+    return SPECS["classification"].build(options)
 
 
 def tokenizers() -> Tokenizers:
@@ -95,12 +96,15 @@ def single() -> Predictor:
     ("options", "message"),
     [
         ({"smoothing": 0.1}, r"Unknown recipe key 'task\.smoothing'.*label_smoothing"),
-        ({"learn": "tags"}, r"Unknown task\.learn 'tags'.*Allowed: label, labels, value"),
-        ({"pooling": "least"}, r"Unknown task\.pooling 'least'"),
+        (
+            {"learn": "tags"},
+            r"task\.learn is 'tags'; .* one of label, labels, value\.",
+        ),
+        ({"pooling": "least"}, r"task\.pooling is 'least'; it must be one of"),
         ({"pooling": "compare"}, r"needs two texts: set task\.pair = true"),
         ({"dropout": 1.0}, r"task\.dropout is 1\.0.*below 1"),
         ({"token_dropout": -0.1}, r"task\.token_dropout is -0\.1"),
-        ({"window": 8}, r"task\.window is 8.*16 or more"),
+        ({"window": 8}, r"task\.window is 8; it must be a whole number of at least 16 tokens"),
         ({"stride": 400}, r"task\.stride is 400; over task\.window - 2 = 382"),
         ({"pair": 1}, r"task\.pair is 1; it must be true or false"),
         ({"positive": "spam", "learn": "value"}, r"task\.positive is 'spam'"),

@@ -18,7 +18,7 @@ from triptych.inference.predictor import Predictor
 from triptych.inference.search_index import as_embedder, embed
 from triptych.model.build import build as build_model
 from triptych.presets import configure
-from triptych.setup.stages import with_vocabulary
+from triptych.setup.model import with_vocabulary
 from triptych.tasks.embedding import build
 from triptych.tasks.parsing import build as parsing
 

@@ -160,7 +160,8 @@ def predictor(tokenizer: Tokenizer, **options: Any) -> Predictor:
 
 def test_both_sides_are_cut_to_the_context(tokenizer: Tokenizer) -> None:
     one = fill_in.asked(list(range(100, 200)), list(range(200, 300)), tokenizer)
-    ids, settings, dropped = fill_in.ready(one, DecodingSettings(max_length=500), CONTEXT)
+    request = fill_in.request(one, DecodingSettings(max_length=500), CONTEXT)
+    ids, settings, dropped = list(request.prompt), request.settings, request.unread
     assert (
         settings.max_length == CONTEXT // 2
         and len(ids) + settings.max_length <= CONTEXT
@@ -170,9 +171,9 @@ def test_both_sides_are_cut_to_the_context(tokenizer: Tokenizer) -> None:
     # what stands nearest is kept
     assert ids[middle - 1] == 199 and ids[middle + 1] == 200 and ids[-1] == tokenizer.tags["middle"]
     few = fill_in.asked([7] * 3, list(range(200, 300)), tokenizer)
-    assert fill_in.ready(few, DecodingSettings(max_length=4), CONTEXT)[0][1:4] == [7] * 3
+    assert fill_in.request(few, DecodingSettings(max_length=4), CONTEXT).prompt[1:4] == [7] * 3
     one = fill_in.asked([7], [], tokenizer)
-    assert fill_in.ready(one, DecodingSettings(), CONTEXT)[2] == 0
+    assert fill_in.request(one, DecodingSettings(), CONTEXT).unread == 0
 
 
 def test_prompts_of_both_kinds_are_answered_together(tokenizer: Tokenizer) -> None:

@@ -14,7 +14,8 @@ from triptych.data.tokenizers.sides import Tokenizers
 from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import DataError, UsageError
-from triptych.inference.predictor import Predictor, encode_all
+from triptych.inference.evaluation import encode_all
+from triptych.inference.predictor import Predictor
 from triptych.model.build import build as build_model
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.tasks.masked_words import build, word_units

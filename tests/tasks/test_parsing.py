@@ -21,14 +21,14 @@ from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.tasks.parsing import Parsed, SentencePart
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 from triptych.tasks.task import Purpose, Task
 
 EXAMPLES = examples_of("".join(blocks()).split("\n"), "toy.conllu")
 
 
 def task(**options: Any) -> Task:
-    return TASKS["parsing"]({"arc_width": 16, "relation_width": 8, "dropout": 0.0, **options})
+    return SPECS["parsing"].build({"arc_width": 16, "relation_width": 8, "dropout": 0.0, **options})
 
 
 def tokenizers(mask: bool = False) -> Tokenizers:

@@ -21,6 +21,7 @@ from triptych.data.batches.encoded import collate
 from triptych.data.example import Example
 from triptych.errors import DataError, UsageError
 from triptych.presets import configure
+from triptych.tasks.options import QuestionAnsweringOptions
 from triptych.tasks.question_answering import (
     build,
     head,
@@ -145,7 +146,9 @@ def test_matches_are_the_longest_runs_shared_with_the_question() -> None:
 
 def test_match_feature_needs_its_segments() -> None:
     with pytest.raises(UsageError, match="model.segments = 5"):
-        head(configure("encoder-tiny", {}), {}, options=build({"match_feature": True}).options)
+        head(
+            configure("encoder-tiny", {}), {}, options=QuestionAnsweringOptions(match_feature=True)
+        )
     (one,), _ = encode(question("Ada met Babbage."), {"match_feature": True})
     assert one.inputs["segments"].max() > 1
 
@@ -350,7 +353,7 @@ def test_what_is_missing_is_said() -> None:
         ({"window": 100, "stride": 90}, "smaller stride"),
         ({"no_answer_windows": 2}, "from 0 to 1"),
         ({"characters": 1}, "true or false"),
-        ({"longest_answer": 0}, "1 or more"),
+        ({"longest_answer": 0}, "at least 1 token"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict, said: str) -> None:
@@ -359,7 +362,7 @@ def test_options_that_cannot_be_are_refused(options: dict, said: str) -> None:
 
 
 def test_models_that_cannot_read_are_refused() -> None:
-    options = build({}).options
+    options = QuestionAnsweringOptions()
     with pytest.raises(UsageError, match="encoder-only"):
         head(configure("transformer-tiny", {}), {}, options=options)
     with pytest.raises(UsageError, match="smaller window"):

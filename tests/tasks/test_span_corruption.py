@@ -18,14 +18,8 @@ from triptych.errors import DataError, RunError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build as build_model
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.span_corruption import (
-    CorruptionOptions,
-    build,
-    most_spans,
-    rebuilt,
-    sentinels_of,
-    spans,
-)
+from triptych.tasks.options import SpanCorruptionOptions
+from triptych.tasks.span_corruption import build, rebuilt, sentinels_of, spans
 
 WORDS = [
     "the",
@@ -135,7 +129,8 @@ def test_the_whole_text_is_told_where_that_is_asked_for(tokenizers: Tokenizers) 
 @pytest.mark.parametrize(("rate", "mean"), [(0.15, 3.0), (0.5, 3.0), (0.15, 1.0), (0.3, 5.0)])
 @pytest.mark.parametrize("length", [64, 101])
 def test_rate_and_mean_length_are_as_asked(rate: float, mean: float, length: int) -> None:
-    dials, generator = CorruptionOptions(rate, mean, 128, 200), np.random.default_rng(3)
+    dials = SpanCorruptionOptions(rate=rate, mean_span=mean, window=128, sentinels=200)
+    generator = np.random.default_rng(3)
     found = [spans(length, dials, generator) for _ in range(1500)]
     hidden = sum(int((ends - starts).sum()) for starts, ends in found) / len(found)
     count = sum(len(starts) for starts, _ in found) / len(found)
@@ -148,12 +143,12 @@ def test_rate_and_mean_length_are_as_asked(rate: float, mean: float, length: int
             and starts[0] >= 0
             and ends[-1] <= length
         )
-        assert len(starts) <= most_spans(length, dials)
+        assert len(starts) <= dials.most_spans(length)
 
 
 def test_every_place_is_hidden_about_equally_often() -> None:
     dials, generator, times = (
-        CorruptionOptions(0.2, 2.0, 40, 32),
+        SpanCorruptionOptions(rate=0.2, mean_span=2.0, window=40, sentinels=32),
         np.random.default_rng(5),
         np.zeros(40),
     )
@@ -168,8 +163,9 @@ def test_every_place_is_hidden_about_equally_often() -> None:
 def test_short_windows_hide_something_and_show_something(length: int) -> None:
     generator = np.random.default_rng(length)
     for rate in (0.01, 0.15, 0.9):
+        dials = SpanCorruptionOptions(rate=rate, window=128, sentinels=128)
         for _ in range(50):
-            starts, ends = spans(length, CorruptionOptions(rate, 3.0, 128, 128), generator)
+            starts, ends = spans(length, dials, generator)
             assert 1 <= (ends - starts).sum() < length
 
 
@@ -274,13 +270,13 @@ def test_marked_runs_are_written_in(tokenizers: Tokenizers, positions: str) -> N
     ("options", "message"),
     [
         ({"rat": 0.1}, "Did you mean 'task.rate'"),
-        ({"rate": 0}, "task.rate is 0; it must be a number between 0 and 1"),
+        ({"rate": 0}, "task.rate is 0; it must be a number above 0 and below 1"),
         ({"rate": 1.0}, "task.rate is 1.0"),
-        ({"mean_span": 0.5}, "task.mean_span is 0.5; it must be a number, 1 or more"),
-        ({"window": 4}, "task.window is 4; it must be a whole number, 8 or more"),
+        ({"mean_span": 0.5}, "task.mean_span is 0.5; it must be a number of at least 1"),
+        ({"window": 4}, "task.window is 4; it must be a whole number of at least 8 tokens"),
         ({"window": 64.0}, "task.window is 64.0"),
         ({"sentinels": True}, "task.sentinels is True"),
-        ({"target": "all"}, "Unknown choice 'all' for task.target"),
+        ({"target": "all"}, "task.target is 'all'; it must be one of runs, whole"),
         (
             {"window": 1024},
             "A window of 1024 tokens can have 52 hidden runs, and task.sentinels is 32",

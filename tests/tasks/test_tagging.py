@@ -26,7 +26,8 @@ from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.specs import TASKS
+from triptych.tasks.options import TaggingOptions
+from triptych.tasks.specs import SPECS
 from triptych.tasks.tagging import Raw, constraints, read
 from triptych.tasks.tagging_pieces import MOST_PIECES, WordWindow, central, spelt, windows
 from triptych.tasks.task import Prediction, Purpose, Task
@@ -56,7 +57,7 @@ TOKENIZERS = Tokenizers(TOKENIZER, TOKENIZER)
 
 
 def task(**options: Any) -> Task:
-    return TASKS["tagging"](options)
+    return SPECS["tagging"].build(options)
 
 
 def predictor(examples: list[Example] = EXAMPLES, steps: int = 0, **options: Any) -> Predictor:
@@ -106,7 +107,10 @@ def predictor(examples: list[Example] = EXAMPLES, steps: int = 0, **options: Any
     ("options", "message"),
     [
         ({"schema": "bio"}, r"Unknown recipe key 'task\.schema'"),
-        ({"scheme": "iob"}, r"Unknown task\.scheme 'iob'"),
+        (
+            {"scheme": "iob"},
+            r"task\.scheme is 'iob'; .* one of bio, bioes, plain or none\. Did you mean",
+        ),
         ({"decoding": "crff"}, r"Did you mean 'crf'"),
         ({"label_smoothing": 2}, r"task\.label_smoothing is 2"),
         ({"window": 100, "stride": 99}, r"task\.stride 99"),
@@ -219,7 +223,7 @@ def test_no_broken_span_ever_comes_out(
     raw = [
         Raw(draw(size=(one.last - one.first, len(names))) * 5, one, None, labels) for one in places
     ]
-    prediction = read(raw, Example(text=text), TOKENIZERS, dials=task().options)
+    prediction = read(raw, Example(text=text), TOKENIZERS, options=TaggingOptions())
     assert bio.broken(prediction.details["tags"], scheme) == []
     assert [(one["start"], one["end"]) for one in prediction.details["entities"]] == [
         (words[first][0], words[last - 1][1])

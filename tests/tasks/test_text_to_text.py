@@ -17,7 +17,7 @@ from triptych.errors import DataError, RunError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build as build_model
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 from triptych.tasks.task import Prediction, Task
 
 LONG = "Ada: shall we meet at noon?\nBob: yes, by the old bridge.\nAda: see you there! 再見。"
@@ -37,7 +37,7 @@ def tokenizers() -> Tokenizers:
 
 
 def made(name: str, **options: Any) -> tuple[Task, list[Example], dict[str, Any]]:
-    task = TASKS[name](options)
+    task = SPECS[name].build(options)
     found = [Example(**INPUTS[name], target="They meet at noon.", place="a.tsv:1")]  # type: ignore[arg-type]
     if name == "text-to-text":
         found.append(Example(source=LONG, target="Where?", target_language="ask", place="a.tsv:2"))
@@ -190,29 +190,29 @@ def test_beams_and_losses_with_any_positions(positions: str, tokenizers: Tokeniz
         (
             "summarization",
             {"longest_source": 4},
-            r"task\.longest_source is 4; it must be a whole number of tokens, 8 or more",
+            r"task\.longest_source is 4; it must be a whole number of at least 8 tokens",
         ),
         ("question-generation", {"longest_source": True}, r"task\.longest_source is True"),
         ("generative-answering", {"label_smoothing": 1}, r"task\.label_smoothing is 1"),
         ("text-to-text", {"r_drop": -1.0}, r"task\.r_drop is -1"),
-        ("text-to-text", {"prefix": "word"}, "'word' for task.prefix.*Allowed: tag, text"),
+        ("text-to-text", {"prefix": "word"}, "task.prefix is 'word'; it must be one of text, tag"),
         ("text-to-text", {"default_task": 1}, "task.default_task is 1"),
     ],
 )
 def test_wrong_options_are_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        TASKS[name](options)
+        SPECS[name].build(options)
 
 
 def test_a_model_without_a_decoder_or_with_few_positions_is_refused() -> None:
     stack = StackConfig(width=16, heads=2, positions="learned", max_positions=100)
     with pytest.raises(UsageError, match="give model.preset, for example 'transformer-small'"):
-        TASKS["summarization"]({}).head(ModelConfig(encoder=stack), {})
+        SPECS["summarization"].build({}).head(ModelConfig(encoder=stack), {})
     with pytest.raises(
         UsageError,
         match=r"task\.longest_source is 512, and this model has 100 positions\. Give 100 or less",
     ):
-        TASKS["summarization"]({}).head(ModelConfig(encoder=stack, decoder=stack), {})
+        SPECS["summarization"].build({}).head(ModelConfig(encoder=stack, decoder=stack), {})
 
 
 def test_tasks_are_named_or_asked_for(tokenizers: Tokenizers) -> None:
@@ -252,8 +252,10 @@ def test_tasks_are_named_or_asked_for(tokenizers: Tokenizers) -> None:
 
 
 def scored(name: str, texts: list[str], examples: list[Example]) -> Any:
-    return TASKS[name]({}).score(
-        [Prediction(text=text) for text in texts], examples, {"loss": 2.0, "nll": 1.0}
+    return (
+        SPECS[name]
+        .build({})
+        .score([Prediction(text=text) for text in texts], examples, {"loss": 2.0, "nll": 1.0})
     )
 
 
@@ -290,7 +292,10 @@ def test_questions_are_scored_by_all_references() -> None:
 
 
 def test_answers_are_scored_as_the_extractive_reader_is() -> None:
-    extractive, generative = TASKS["question-answering"]({}), TASKS["generative-answering"]({})
+    extractive, generative = (
+        SPECS["question-answering"].build({}),
+        SPECS["generative-answering"].build({}),
+    )
     rows = [
         ("The old bridge", "by the old bridge", "en"),
         ("首都東京", "東京", "ja"),

@@ -15,12 +15,13 @@ from triptych.data.batches.encoded import Encoded, collate
 from triptych.data.example import FIELDS, Example
 from triptych.data.tokenizers.sides import Tokenizers
 from triptych.data.tokenizers.subwords import Tokenizer
-from triptych.decoding.hypothesis import Hypothesis
+from triptych.decoding.requests import DecodedText
 from triptych.decoding.settings import DecodingSettings
+from triptych.decoding.writing import decode
 from triptych.errors import DataError, RunError, UsageError
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.specs import TASKS
+from triptych.tasks.specs import SPECS
 from triptych.tasks.task import Prediction, Task
 
 PAIRS = [
@@ -48,7 +49,7 @@ def examples(*languages: str | None) -> list[Example]:
 
 
 def task(**options: Any) -> Task:
-    return TASKS["translation"](options)
+    return SPECS["translation"].build(options)
 
 
 def tokenizers(*tags: str) -> Tokenizers:
@@ -56,9 +57,9 @@ def tokenizers(*tags: str) -> Tokenizers:
     return Tokenizers(one, one)
 
 
-def test_the_eight_slots_are_there() -> None:
+def test_the_slots_are_there() -> None:
     built = task(label_smoothing=0)
-    for slot in ("prepare", "encode", "head", "loss", "answer", "read", "score"):
+    for slot in ("prepare", "encode", "head", "loss", "request", "read", "score"):
         assert callable(getattr(built, slot))
     assert set(built.needs) <= set(FIELDS) and [
         name for name in built.needs if FIELDS[name].role == "input"
@@ -235,8 +236,8 @@ def test_read_takes_the_best_and_keeps_the_others() -> None:
     ids = [both.target.encode(text) for text in ("Es schneit.", "Kinder")]
     raw = [
         [
-            Hypothesis(ids[0], -0.5, -1.0, [-1.0], True),
-            Hypothesis(ids[1], -0.9, -1.8, [-1.8], False),
+            DecodedText("Es schneit.", ids[0], -1.0, -0.5, [-1.0], True),
+            DecodedText("Kinder", ids[1], -1.8, -0.9, [-1.8], False),
         ]
     ]
     found = task().read(raw, examples()[0], both)
@@ -318,7 +319,9 @@ def test_a_small_model_learns_and_answers() -> None:
     model.eval()
     asked = [built.encode(example, both, labels, "use", None)[0] for example in data]
     for settings in (DecodingSettings(), DecodingSettings(beams=3, n_best=2)):
-        raw = built.answer(model, None, collate(asked), settings, both)
+        assert built.request is not None
+        requests = [built.request(one, settings, both) for one in asked]
+        raw = decode(model, requests, both.target)
         predictions = [
             built.read([one], example, both) for one, example in zip(raw, data, strict=True)
         ]

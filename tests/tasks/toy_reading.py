@@ -14,7 +14,7 @@ from triptych.decoding.settings import DecodingSettings
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build as build_model
 from triptych.presets import configure
-from triptych.setup.stages import with_vocabulary
+from triptych.setup.model import with_vocabulary
 from triptych.tasks.question_answering import build
 
 TEXTS = [

@@ -114,9 +114,8 @@ def test_settings_that_cannot_train(given: dict, named: str) -> None:
 @pytest.mark.parametrize("name", ["every_steps", "every_minutes", "patience", "examples"])
 @pytest.mark.parametrize("value", [0, -3])
 def test_validation_settings_that_cannot_be(name: str, value: int) -> None:
-    with pytest.raises(
-        UsageError, match=rf"validation\.{name} is {value}; it must be greater than 0"
-    ):
+    least = "a number above 0" if name == "every_minutes" else "a whole number of at least 1"
+    with pytest.raises(UsageError, match=rf"validation\.{name} is {value}; it must be {least}"):
         ValidationSettings(**{name: value}).check()  # type: ignore[arg-type]
 
 

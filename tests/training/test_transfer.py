@@ -142,7 +142,7 @@ def test_layer_decay_needs_layers() -> None:
         ({"layer_decay": 1.5}, "layer_decay"),
         ({"head_rate": 0.0}, "head_rate"),
         ({"distill_weight": -1.0}, "distill_weight"),
-        ({"teacher": "x", "distill_weight": 0.0, "cosine_weight": 0.0}, "counts nothing"),
+        ({"teacher": "x", "distill_weight": 0.0, "cosine_weight": 0.0}, "are both 0"),
     ],
 )
 def test_settings_that_cannot_be(given: dict, said: str) -> None:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UsageError
 from .console import put, talk
-from .predict import Overrides, Precision, _blocks, decoding_changes, load_run, predict, some
+from .predict import (
+    Overrides,
+    Precision,
+    _blocks,
+    decoding_changes,
+    demand,
+    load_run,
+    predict,
+    some,
+)
 
 if TYPE_CHECKING:
     from ..inference.search_index import Hit
@@ -55,17 +64,11 @@ def answer(
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
-    from ..runs.run import Run
-
-    task = Run.open(run).read_config().task
-    if task not in ("question-answering", "generative-answering"):
+    spec = demand(run, "answer")
+    if documents is not None and spec.head != "span":
         raise UsageError(
-            f"{run} is a run for {task}, not for question-answering. Use: triptych predict {run}"
-        )
-    if documents is not None and task != "question-answering":
-        raise UsageError(
-            f"{run} writes its answers and knows no place for them: leave out --documents and "
-            "give --passage."
+            f"{run} generates its answers and cannot locate them in documents. Use --passage "
+            "instead of --documents."
         )
     if documents is None:
         if retriever is not None:

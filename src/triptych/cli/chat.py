@@ -9,14 +9,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..data.example import Notify
-from ..errors import DataError, TriptychError, UsageError
+from ..errors import DataError, TriptychError
 from .console import put, talk
-from .predict import Overrides, Precision, decoding_changes, load_run, tell_drafts, tell_undrawn
+from .predict import (
+    Overrides,
+    Precision,
+    decoding_changes,
+    demand,
+    load_run,
+    tell_drafts,
+    tell_undrawn,
+)
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
 
-CHATS = ("chat", "preference")  # tasks whose runs can
 RESET, PROMPT = "/reset", "> "
 
 
@@ -48,13 +55,7 @@ def chat(
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
-    from ..runs.run import Run
-
-    found = Run.open(run).read_config().task
-    if found not in CHATS:
-        raise UsageError(
-            f"{run} is a run for {found}, which does not chat. Use: triptych predict {run}"
-        )
+    demand(run, "chat")
     changes = decoding_changes(overrides)
     predictor = load_run(run, precision, draft)
     conversation = ChatSession(predictor, changes, system)

@@ -35,7 +35,7 @@ def _own_files(what: What, *learnt: str) -> tuple[DataTable, What, dict[str, lis
     """The data table, the fields and the own files by part of the recipe that is named, where its
     task learns from one of `learnt`.
     """
-    from ..data.load import aligned, learnt_field, refuse_idle_columns
+    from ..data.load import aligned, learnt_field, refuse_idle_columns, split_files
     from ..recipe.schema import Recipe
 
     if len(what) != 1 or not names_recipe(what[0]):
@@ -50,7 +50,7 @@ def _own_files(what: What, *learnt: str) -> tuple[DataTable, What, dict[str, lis
     ):
         return None
     refuse_idle_columns(recipe.data, needs)
-    return recipe.data, needs, named_files(recipe.data)
+    return recipe.data, needs, split_files(recipe.data)
 
 
 def _each(parts: dict[str, list[str]], check: Callable[[str], Report]) -> Report:
@@ -184,9 +184,10 @@ def _tagged(what: What) -> Report | None:
     name, fields = what[0], None
     if names_recipe(name):
         recipe = Recipe.load(name)
-        if recipe.task.get("name") != "tagging":
+        needs = recipe.build_task().needs
+        if "tags" not in needs:
             return None
-        refuse_idle_columns(recipe.data, recipe.build_task().needs)
+        refuse_idle_columns(recipe.data, needs)
         name, fields = recipe.data.set or "", recipe.data.listed(("words", "tags"))
         if recipe.data.set is None:
             given = {
@@ -247,9 +248,8 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
     first = what[0]
     if names_recipe(first):
         recipe = Recipe.load(first)
-        if recipe.task.get("name") != "classification":
-            return None
-        return recipe.data, recipe.build_task().needs
+        needs = recipe.build_task().needs
+        return (recipe.data, needs) if needs[0] == "text" and needs[-1] in LEARNT else None
     if first in entries():
         fields = entries()[first].fields
         return (
@@ -278,14 +278,14 @@ def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Ex
     import dataclasses
 
     from ..data.formats.columns import read as read_columns
-    from ..data.load import load_split
+    from ..data.load import load_split, split_files
 
     data, needs = found
     if data.set is not None:
         data = dataclasses.replace(data, leaks="keep")
         return {part: load_split(data, part, talk, needs) for part in SPLITS}
     return {
-        part: read_columns(names, data, needs, talk) for part, names in named_files(data).items()
+        part: read_columns(names, data, needs, talk) for part, names in split_files(data).items()
     }
 
 
@@ -340,24 +340,17 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
 
 
 def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
+    from ..data.load import split_files
     from ..data.validation import columns as check_columns
     from ..data.validation.pairs import Report
 
     data, needs = found
     if data.set is None:
-        return check_columns.check(named_files(data), needs, data.named(needs))
+        return check_columns.check(split_files(data), needs, data.named(needs))
     named = read_labelled(found)
     return Report(
         check_columns.check_examples(named), {name: len(part) for name, part in named.items()}
     )
-
-
-def named_files(data: DataTable) -> dict[str, list[str]]:
-    """Part -> its files."""
-    given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
-    return {
-        part: [names] if isinstance(names, str) else list(names) for part, names in given.items()
-    }
 
 
 def _plain_texts(what: What) -> Report | None:

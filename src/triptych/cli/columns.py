@@ -4,7 +4,6 @@ and asks or demands.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -43,16 +42,6 @@ def parsed(given: str | None) -> dict[str, str | int] | None:
             raise UsageError(f"--columns {given} names two columns for {field}. Name one.")
         found[field] = name
     return found
-
-
-def line_of(columns: Mapping[str, str | int] | None) -> str:
-    """The recipe's line `columns = {...}`; nothing where there are none."""
-    if not columns:
-        return ""
-    mapping = ", ".join(
-        f"{field} = {json.dumps(str(name), ensure_ascii=False)}" for field, name in columns.items()
-    )
-    return f"columns = {{{mapping}}}\n"
 
 
 def settled(

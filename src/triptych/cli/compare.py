@@ -17,7 +17,8 @@ from .predict import decoding_changes
 
 if TYPE_CHECKING:
     from ..data.example import Example
-    from ..inference.predictor import Evaluation, Predictor
+    from ..inference.evaluation import Evaluation
+    from ..inference.predictor import Predictor
 
 
 @dataclass
@@ -108,7 +109,7 @@ def _refuse_different(runs: tuple[str, ...], predictors: list[Predictor]) -> Non
         targets = [one.languages.get("targets", []) for one in (first, other)]
         if any(targets) and not set(targets[0]) & set(targets[1]):
             both = [", ".join(names) or "what has no name" for names in targets]
-            if first.task.name == "translation":
+            if first.task.spec.targets == "languages":
                 raise UsageError(
                     f"{runs[0]} translates to {both[0]} and {run} to {both[1]}: there is no "
                     "language in common."

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..data.example import Example
-    from ..inference.predictor import Evaluation, Predictor
+    from ..inference.evaluation import Evaluation
+    from ..inference.predictor import Predictor
 
 
 def evaluate(
@@ -72,7 +73,7 @@ def evaluate(
             "--examples, --template, --choices and --normalise say how a run that writes is "
             "judged: give --as classification."
         )
-    by_losses = predictor.task.by_losses
+    by_losses = predictor.task.spec.by_losses
     if by_losses and predictions is not None:
         raise UsageError(
             f"A run for {predictor.task.name} is scored by its losses and answers nothing to "
@@ -97,7 +98,7 @@ def evaluate(
         talk(f"Of {unread:,} inputs not all was read: they are longer than this run reads.")
     if predictions is not None:
         write_answers(
-            predictions, [one.text for one in evaluation.predictions], predictor.task.block
+            predictions, [one.text for one in evaluation.predictions], predictor.task.spec.block
         )
     intervals = (
         {
@@ -226,11 +227,11 @@ def scored_anew(
     for all runs. Of a task that is scored by its losses, these; of others, what the answers are
     worth.
     """
-    from ..inference.predictor import means
+    from ..inference.evaluation import means
     from ..metrics.bootstrap import redrawn
 
     task = predictor.task
-    sums = predictor.losses_of_each(examples) if task.by_losses else None
+    sums = predictor.losses_of_each(examples) if task.spec.by_losses else None
 
     def score(places: list[int]) -> dict[str, float]:
         losses = means(*(sums[place] for place in places)) if sums is not None else {}

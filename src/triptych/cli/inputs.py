@@ -33,9 +33,16 @@ def read_passage(given: str | None) -> str | None:
     return raw.decode("utf-8-sig")
 
 
+def refuse_to(predictor: Predictor) -> None:
+    """Raise UsageError where --to would mean nothing."""
+    from ..inference import examples
+
+    examples.refuse_to(predictor.task)
+
+
 def refuse_words(predictor: Predictor) -> None:
     """Raise UsageError where --words would mean nothing."""
-    if predictor.task.name not in ("tagging", "parsing"):
+    if not predictor.task.spec.reads_words:
         raise UsageError(
             f"--words means nothing here: a run for {predictor.task.name} reads the text as it is."
         )
@@ -55,7 +62,7 @@ def example_of(
     their names. Raises DataError or UsageError naming `place`.
     """
     from ..data.example import FIELDS
-    from ..inference.predictor import OPTIONAL_INPUTS
+    from ..inference.examples import OPTIONAL_INPUTS
 
     wanted = [
         name

@@ -17,7 +17,7 @@ from .predict import decoding_changes, one_line
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
     from ..inspection.trace import Trace
-    from ..tasks.task import Prediction
+    from ..tasks.task import Prediction, View
 
 Language = Literal["en", "zh-Hant"]
 MOST = 3  # source words named for a target word
@@ -105,9 +105,8 @@ def inspect(
 
 
 def view_of(predictor: Predictor) -> Callable[[Predictor, str, Options], Shown]:
-    """By the task, else by the stacks of the model."""
-    only_writes = predictor.model.config.architecture == "decoder"
-    return LOOKS.get(predictor.task.name, writing if only_writes else encoder)
+    """Return what shows an answer of the run's task."""
+    return LOOKS[predictor.task.spec.view]
 
 
 # A look for each task: (predictor, text, options) -> what there is to see -------------------------
@@ -270,17 +269,16 @@ def writing(predictor: Predictor, text: str, options: Options) -> Shown:
     return look(predictor, text, options)
 
 
-# task -> what is shown of it; any other: `encoder`
-LOOKS: dict[str, Callable[[Predictor, str, Options], Shown]] = {
-    "translation": translation,
-    "language-modelling": writing,
-    "classification": classification,
-    "parsing": parsing,
-    "tagging": tagging,
-    "question-answering": question_answering,
-    "span-corruption": span_corruption,
-    **dict.fromkeys(("summarization", "question-generation", "text-to-text"), translation),
-    "generative-answering": generative_answering,
+LOOKS: dict[View, Callable[[Predictor, str, Options], Shown]] = {
+    "encoder": encoder,
+    "labels": classification,
+    "tags": tagging,
+    "arcs": parsing,
+    "spans": question_answering,
+    "passage": generative_answering,
+    "cross-attention": translation,
+    "hidden-runs": span_corruption,
+    "next-tokens": writing,
 }
 
 

@@ -57,10 +57,8 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
         ([], options.target or "") if prediction is None else (prediction.tokens, prediction.text)
     )
     ended = prediction is not None and len(prediction.token_log_probabilities) > len(own)
-    script = Script(
-        ids=ids, own=own, ended=ended, bytes=example.bytes if predictor.task.by_losses else None
-    )
-    name = predictor.config.name if predictor.config and predictor.config.name else "model"
+    size = example.bytes if predictor.task.spec.by_losses else None
+    script = Script(ids=ids, own=own, ended=ended, bytes=size)
     traces = trace_writer(
         predictor.model,
         tokenizer,
@@ -68,7 +66,7 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
         context=context,
         most=MOST_WINDOWS,
         answer=answer,
-        label=name,
+        label=predictor.name,
     )
     unread = 0 if prediction is None else prediction.truncated_input_tokens
     for trace in traces if unread else ():
@@ -100,27 +98,15 @@ def beam_tree(predictor: Predictor, example: Example, settings: DecodingSettings
     """The tree of the search for the answer to `example`, where it is a beam search; else
     nothing.
     """
-    from ..data.batches.encoded import collate
-    from ..inspection.beam_tree import tree_of_answer, tree_of_writing
+    from ..inspection.beam_tree import tree_of
     from ..inspection.html import Picture
     from ..inspection.views import beam as beam_svg
 
     if settings.beams < 2:
         return []
     encoded = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)[0]
-    tokenizer: Any = predictor.tokenizers.target
-    if "source" in encoded.inputs:
-        inputs = {
-            name: tensor
-            for name, tensor in collate([encoded]).to(predictor.device).inputs.items()
-            if name in ("source", "source_lengths")
-        }
-        tree = tree_of_answer(predictor.model, inputs, settings, tokenizer)
-    else:
-        ids = encoded.inputs["target"].tolist()
-        tree = tree_of_writing(
-            predictor.model, ids, settings, tokenizer, predictor.task.options["context"]
-        )
+    request, tokenizer = predictor.request(encoded, settings), predictor.tokenizers.target
+    tree = tree_of(predictor.model, request, tokenizer)
     score = f"{tree.score:.3f}".replace("-", "−")
     titles = {
         "en": f"Beam search: {tree.beams} beams; score of the answer {score}",

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 from cyclopts import App, Parameter
@@ -21,55 +22,8 @@ from .. import __version__
 from ..errors import TriptychError, TriptychWarning, UsageError, is_failure
 from .console import remember, talk, uncaught
 from .threads import settle, take_threads
+from .verbs import DATA_VERBS, VERBS
 
-VERBS = {  # verb -> (module:function, what it does)
-    "init": (
-        "init:init",
-        "Write a recipe for your own files, with a forecast of minutes and memory.",
-    ),
-    "train": (
-        "train:train",
-        "Train what a recipe describes: a packaged name, a .toml file or a run folder.",
-    ),
-    "evaluate": ("evaluate:evaluate", "Score a run on its test split or on other data."),
-    "predict": (
-        "predict:predict",
-        "Answer texts, or stdin line for line, with a run for any task.",
-    ),
-    "translate": ("subtitles:translate", "Translate texts, stdin line for line, or subtitles."),
-    "summarize": (
-        "summarize:summarize",
-        "Short texts of long ones: texts, whole files, or stdin line for line.",
-    ),
-    "classify": ("predict:classify", "Labels or a number for texts, or for stdin line for line."),
-    "tag": ("predict:tag", "Tags and entities of texts, or of stdin line for line."),
-    "parse": ("predict:parse", "Dependency trees of sentences, or of stdin line for line."),
-    "answer": (
-        "answer:answer",
-        "Find the answers to questions, in a passage or in a folder of documents.",
-    ),
-    "embed": ("answer:embed", "Texts as vectors, for search."),
-    "complete": ("predict:complete", "Write on from a prompt, for a run that writes text."),
-    "chat": ("chat:chat", "Talk with a run, turn by turn, for a run that chats."),
-    "inspect": ("inspect:inspect", "Show what a run attended to, as one HTML file or as text."),
-    "compare": ("compare:compare", "Runs side by side: scores, lengths, speed, attention."),
-    "import": (
-        "convert:import_",
-        "A folder of the library transformers (BERT, GPT-2, Llama, ...) or a llama2.c file as a "
-        "run.",
-    ),
-    "export": ("convert:export", "A run as a folder that another library loads."),
-    "info": ("info:info", "What a run or a preset is; without a name, what is installed here."),
-}
-DATA_VERBS = {
-    "list": ("data:list_sets", "Public sets that are known by name."),
-    "fetch": ("data:fetch", "Fetch a public set and check it against its SHA-256."),
-    "check": (
-        "data:check",
-        "What is wrong with data, with file and line; exits 1 where something is.",
-    ),
-    "stats": ("data:stats", "Counts, lengths, characters and scripts."),
-}
 ROOM = "Close other programs, or use a machine with more memory."
 MEMORY_ADVICE = {  # verb -> what needs less
     **dict.fromkeys(VERBS, "Give shorter texts, or a smaller --decoding.batch_tokens."),
@@ -90,7 +44,12 @@ NOTE = (
 DOTTED = re.compile(r"--([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)(?:=(.*))?", re.DOTALL)
 
 
-def build_app() -> App:
+def build_app(wanted: Collection[str] | None = None) -> App:
+    """Return the command line. Of verbs that are not `wanted` only name and help are known.
+
+    Args:
+        wanted: Names of verbs whose functions are loaded; None: all.
+    """
     app = App(
         name="triptych",
         help=f"One Transformer, three panels. {NOTE}",
@@ -98,17 +57,21 @@ def build_app() -> App:
         help_format="plaintext",
         default_parameter=Parameter(negative=()),
     )
-    for verb, (place, text) in VERBS.items():
-        app.command(f"triptych.cli.{place}", name=verb, help=text)
     data = App(
         name="data",
         help="Public sets and your own files: list, fetch, check, stats.",
         help_format="plaintext",
     )
-    for verb, (place, text) in DATA_VERBS.items():
-        data.command(f"triptych.cli.{place}", name=verb, help=text)
+    for group, verbs in ((app, VERBS), (data, DATA_VERBS)):
+        for name, verb in verbs.items():
+            loads = wanted is None or name in wanted
+            group.command(verb.load() if loads else _not_loaded, name=name, help=verb.help)
     app.command(data)
     return app
+
+
+def _not_loaded() -> int:
+    raise AssertionError("this verb was not asked for")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -197,7 +160,7 @@ def dispatch(arguments: list[str]) -> int:
         raise UsageError("--threads means nothing for data: nothing is computed there.")
     settle(threads)
     rest, overrides = split_overrides(arguments)
-    app = build_app()
+    app = build_app(rest)
     try:
         command, bound, ignored = app.parse_args(rest, exit_on_error=False, print_error=False)
     except UnknownOptionError as error:

@@ -13,19 +13,19 @@ from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
 from .console import field, put, talk
-from .inputs import examples_of, read_passage, refuse_words
+from .inputs import examples_of, read_passage, refuse_to, refuse_words
 from .prompting import NOTHING, Prompting, shots_ready
 
 if TYPE_CHECKING:
     from ..data.example import Example
     from ..inference.predictor import Predictor
-    from ..tasks.task import Prediction
+    from ..tasks.task import Prediction, TaskSpec, Verb
 
 BLOCK = 2000  # lines of stdin that are sorted by length and answered together
 DECODING_ARENAS = 4  # heaps for the threads that decode
 BETWEEN = "\n----\n"  # answers of several lines
 NAMED = 3  # lines that a notice names
-OF_LABELS = ("classification", "tagging")  # tasks whose answers are labels
+OF_LABELS = ("classifier", "tagger")  # heads of tasks whose answers are labels
 OF_DRAWING = ("top_k", "top_p", "min_p", "seed")  # dials that mean nothing without a temperature
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -78,7 +78,7 @@ def predict(
     settings = predictor.settings(**(changes := decoding_changes(overrides)))
     tell_undrawn(changes, settings)
     if to is not None:
-        predictor.refuse_to()
+        refuse_to(predictor)
     if words:
         refuse_words(predictor)
     inside = read_passage(passage)
@@ -99,7 +99,7 @@ def predict(
             fixed,
             words,
             problems,
-            blank=bool(text) and predictor.task.empty,
+            blank=bool(text) and predictor.task.spec.empty,
         )
         asked, own = (None, settings) if shots is None else shots_ready(shots, examples, settings)
         failed += _answer(
@@ -114,31 +114,34 @@ def check_truncate(truncate: int | None) -> None:
         raise UsageError(f"--truncate is {truncate}; it must be 2 or more.")
 
 
-def _named(verb: str, task: str) -> Callable[..., int]:
-    """`predict` under a task's own name."""
+def _named(verb: Verb) -> Callable[..., int]:
+    """Return `predict` under a task's own name."""
 
     @wraps(predict)
     def run_it(run: str, /, *text: str, **dials: Any) -> int:
-        demand(run, task)
+        demand(run, verb)
         return predict(run, *text, **dials)
 
     run_it.__name__ = verb
     return run_it
 
 
-def demand(run: str, task: str) -> None:
-    """Raise UsageError where `run` is for another task."""
+def demand(run: str, verb: Verb) -> TaskSpec:
+    """Return the task of `run`. Raises UsageError where another verb runs it."""
     from ..runs.run import Run
+    from ..tasks.specs import SPECS, with_verb
 
     found = Run.open(run).read_config().task
-    if found != task:
-        raise UsageError(f"{run} is a run for {found}, not for {task}. Use: triptych predict {run}")
+    if found in SPECS and verb in SPECS[found].verbs:
+        return SPECS[found]
+    wanted = " or ".join(one.name for one in with_verb(verb))
+    raise UsageError(f"{run} is a run for {found}, not for {wanted}. Use: triptych predict {run}")
 
 
-classify = _named("classify", "classification")
-tag = _named("tag", "tagging")
-parse = _named("parse", "parsing")
-_complete = _named("complete", "language-modelling")
+classify = _named("classify")
+tag = _named("tag")
+parse = _named("parse")
+_complete = _named("complete")
 
 
 @wraps(predict)
@@ -151,7 +154,7 @@ def complete(run: str, /, *text: str, **dials: Any) -> int:
         or sys.stdout.closed
     ):
         return _complete(run, *text, **dials)
-    demand(run, "language-modelling")
+    demand(run, "complete")
     prompting = dials.get("prompting", NOTHING)
     others = (
         prompting.examples,
@@ -317,9 +320,9 @@ def _answer(
             values = {**asked_for, **({"to": to} if to else {}), **item}
             values |= {"error": problems[place]} if place in problems else {}
             put(json.dumps(values, ensure_ascii=False))
-        elif predictor.task.block:
+        elif predictor.task.spec.block:
             put(prediction.text, end="\n\n")
-        elif given and predictor.task.name == "language-modelling":
+        elif given and predictor.task.spec.continues:
             put(
                 *(one.text for one in shown(prediction)),
                 sep=BETWEEN,
@@ -343,7 +346,7 @@ def one_line(predictor: Predictor, text: str) -> str:
     """An answer that is made of labels, or of words with their tags, ready for a terminal; any
     other as it is.
     """
-    return field(text) if predictor.task.name in OF_LABELS else text
+    return field(text) if predictor.task.spec.head in OF_LABELS else text
 
 
 def _notices(predictions: list[Prediction], places: list[str]) -> None:

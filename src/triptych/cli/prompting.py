@@ -58,7 +58,7 @@ class Prompting:
         """What is the same for all texts."""
         if self.suffix is None:
             return {}
-        if predictor.task.name != "language-modelling":
+        if not predictor.task.spec.continues:
             raise UsageError(
                 f"--suffix is for a run that writes text; this one is for {predictor.task.name}."
             )
@@ -200,7 +200,7 @@ def judge_run(
     from ..metrics.bootstrap import between, redrawn
     from ..metrics.classification import SIGNATURES, accuracy, f1
 
-    if predictor.task.name != "language-modelling":
+    if not predictor.task.spec.continues:
         raise UsageError(
             f"--as is for a run that writes text; this one is for {predictor.task.name}: leave "
             "out --as."

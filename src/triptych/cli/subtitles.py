@@ -68,7 +68,7 @@ def translate(
     precision
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
-    demand(run, "translation")
+    demand(run, "translate")
     check_truncate(truncate)
     dials: dict[str, Any] = {
         "to": to,

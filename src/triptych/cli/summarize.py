@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import UsageError
-from .predict import Overrides, Precision, predict
-
-TASKS = ("summarization", "text-to-text")
+from .predict import Overrides, Precision, demand, predict
 
 
 def summarize(
@@ -43,13 +40,8 @@ def summarize(
         Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
     """
     from ..data.formats.lines import lines_of
-    from ..runs.run import Run
 
-    task = Run.open(run).read_config().task
-    if task not in TASKS:
-        raise UsageError(
-            f"{run} is a run for {task}, not for {TASKS[0]}. Use: triptych predict {run}"
-        )
+    demand(run, "summarize")
     whole = ["\n".join(lines_of(one)) for one in file or []]
     return predict(
         run,

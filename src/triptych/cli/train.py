@@ -13,7 +13,7 @@ from .console import Display, field, put, talk
 from .threads import thread_notes
 
 if TYPE_CHECKING:
-    from ..setup.stages import Prepared
+    from ..setup.job import Prepared
     from ..training.job import Job
     from ..training.settings import TrainingSettings
 
@@ -65,7 +65,7 @@ def train(
     folder = out or (
         Path(recipe) if (Path(recipe) / "recipe.toml").is_file() else Path("runs") / loaded.name
     )
-    from ..setup.stages import prepare
+    from ..setup.job import prepare
 
     prepared = prepare(
         loaded, folder, resume=resume, dry=dry_run, report=talk, data_changed=data_changed

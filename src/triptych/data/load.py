@@ -16,6 +16,7 @@ from .formats.references import to_score
 from .formats.table_format import FIELDS, Format, sniff
 from .formats.texts import finer
 from .sets import catalog
+from .sets.entry import SPLITS
 from .split import by_input, by_source
 from .table import DataTable, Names
 
@@ -164,6 +165,12 @@ def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:
 def names_of(given: Names) -> list[str]:
     """One file name or several, as a list."""
     return [given] if isinstance(given, str) else list(given)
+
+
+def split_files(data: DataTable) -> dict[str, list[str]]:
+    """Return the files of each split that has some."""
+    given = {split: names for split in SPLITS if (names := getattr(data, split)) is not None}
+    return {split: names_of(names) for split, names in given.items()}
 
 
 def fitting(data: DataTable, names: Sequence[str], report: Notify | None = None) -> DataTable:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_types import Ge
+
+from ..checking import TOKENS, Count
 from ..errors import UsageError
 
 Names = str | list[str]
@@ -29,19 +32,20 @@ class DataTable:
     columns: dict[str, str | int] | None = None
     # the same as a list, in the order in which the task reads them; columns counts before it
     fields: list[str] | None = None
-    examples: int | None = None  # train on so many of them, spread evenly
+    examples: Count | None = None  # train on so many of them, spread evenly
     # from where texts are taken that stand in training and in test or validation
     leaks: Literal["train", "test", "keep"] = "train"
     # of a set that is scored by cross-validation: the fold that is the test, from 1
-    fold: int | None = None
+    fold: Count | None = None
     # plain text: a file is one document, its lines and spaces as they are (code, verse); code
     # always is
     verbatim: bool = False
     # plain text: read one by one and kept as token shards; unset: what has more than about 1 GB
     stream: bool | None = None
     # of a streamed set: what is shuffled at a time, and what memory holds
-    shard_tokens: int = 1 << 24
-    longest: int = 1000  # tokens; a longer side keeps its example out of training, and is named
+    shard_tokens: Count = 1 << 24
+    # tokens; a longer side keeps its example out of training, and is named
+    longest: Annotated[int, Ge(1), TOKENS] = 1000
 
     def named(self, needs: Sequence[str]) -> dict[str, str | int] | None:
         """Field -> column or key, as `columns` or `fields` say. Raises DataError where `fields` has

@@ -9,7 +9,7 @@ that are kept.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -225,3 +225,7 @@ class Drafted:
     model: Any
     draft: NgramDraft | ModelDraft
     tally: Tally = field(default_factory=Tally)
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Yield the parameters of the model that checks."""
+        return self.model.parameters()

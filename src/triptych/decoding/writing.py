@@ -1,5 +1,4 @@
-"""Writing on from a prompt: continuations of a whole batch, or one as a stream of text. For models
-that only write.
+"""Decode requests: the answers to sources and the continuations of prompts, a batch at a time.
 
 A prompt too long for the context loses its beginning, and what is written past the context is
 written after rereading its last half, so an answer may be of any length.
@@ -7,436 +6,303 @@ written after rereading its last half, so an answer may be of any length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+import numpy as np
+import torch
 
-from .generate import decoding_of, search
+from .generate import search
 from .hypothesis import Hypothesis, SearchStep
+from .requests import (
+    NEW_TOKENS,
+    DecodedText,
+    DecodingRequest,
+    TokenDecoder,
+    alike,
+    fitting,
+    remaining,
+)
 from .settings import DecodingSettings
-from .stopping import dedent_at, without_open_lines
+from .text import cut_at, is_bare, last_line, reader, stopper, trimmed
 
-NEW_TOKENS = 200  # written where nothing else is asked for
-# added for each token to what identifies a prompt, so that what is written after rereading is
-# another draw
+if TYPE_CHECKING:
+    from .policies.sampling_policy import Stop
+
+# added for each token to a prompt's index, so that what is written after rereading is another draw
 REPREFILL_SEED_STRIDE = 7919
-# tokens' worth of that: added for each answer of a prompt, so that no two of them are written on by
-# the same draws
-NEXT = 1 << 20
+# tokens' worth of that, added for each answer of a prompt, so that no two share their draws
+ANSWER_STRIDE = 1 << 20
+
+OnEvent = Callable[[SearchStep], None]
 
 
-class TokenDecoder(Protocol):
-    """What writing needs of a tokenizer. end_ids: all tokens that end an answer."""
+def decode(
+    model: Any,
+    requests: Sequence[DecodingRequest],
+    tokenizer: TokenDecoder,
+    on_event: OnEvent | None = None,
+) -> list[list[DecodedText]]:
+    """Return the n best answers of every request, best first.
 
-    begin_id: int
+    Requests with the same settings are searched in one batch. An answer never depends on its
+    neighbours.
 
-    @property
-    def end_ids(self) -> Sequence[int]: ...
-    def decode(self, ids: Sequence[int], /) -> str: ...
-
-
-@dataclass(slots=True)
-class FromTheBeginning:
-    """How ids read where nothing stands before them but begin: a tokenizer may put a space before
-    the first word of a text.
+    Args:
+        model: An encoder-decoder for requests with a source, a decoder-only model for prompts; a
+            `Drafted` for speculative decoding.
+        requests: What is to be decoded, in any order.
+        tokenizer: Of the text that is written.
+        on_event: Receives every step of the first search of each batch, not of what is written
+            past the context.
     """
+    found: list[list[DecodedText]] = [[] for _ in requests]
+    for places in alike(requests):
+        group = [requests[place] for place in places]
+        answer = _continuations if group[0].source is None else _answers
+        for place, several in zip(places, answer(model, group, tokenizer, on_event), strict=True):
+            found[place] = several
+    return found
 
-    tokenizer: TokenDecoder
-    begin_id: int
-    end_ids: Sequence[int]
 
-    def decode(self, ids: Sequence[int]) -> str:
-        return self.tokenizer.decode([self.begin_id, *ids])
+# Answers to sources -------------------------------------------------------------------------------
+
+
+def source_inputs(model: Any, requests: Sequence[DecodingRequest]) -> dict[str, torch.Tensor]:
+    """Return the packed sources of requests on the model's device: "source" (M,) and
+    "source_lengths" (B,).
+    """
+    sources = [np.asarray(one.source, dtype=np.int64) for one in requests]
+    device = next(model.parameters()).device
+    return {
+        "source": torch.from_numpy(np.concatenate(sources)).to(device),
+        "source_lengths": torch.tensor([len(one) for one in sources], device=device),
+    }
+
+
+def _answers(
+    model: Any,
+    requests: Sequence[DecodingRequest],
+    tokenizer: TokenDecoder,
+    on_event: OnEvent | None,
+) -> list[list[DecodedText]]:
+    answers = search(
+        model,
+        source_inputs(model, requests),
+        requests[0].settings,
+        begin=tokenizer.begin_id,
+        end=tokenizer.end_ids,
+        indices=[one.index for one in requests],
+        on_event=on_event,
+    )
+    return [
+        [
+            DecodedText(
+                text=trimmed(tokenizer.decode(one.tokens), one.finished),
+                tokens=one.tokens,
+                log_probability=one.log_probability,
+                score=one.score,
+                token_log_probabilities=one.token_log_probabilities,
+                finished=one.finished,
+                unread=request.unread,
+            )
+            for one in several
+        ]
+        for request, several in zip(requests, answers, strict=True)
+    ]
+
+
+# Continuations of prompts -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """One continuation: its text, its tokens without the prompt's, nats. unread: tokens of the
-    prompt that were dropped.
+class Continuing:
+    """What one search over prompts is given, all with the same settings.
 
-    finished: it ended by itself or at a stop string, not at the maximum length.
+    Args:
+        shown: Ids that the model reads of each prompt.
+        tokenizer: Reads the ids that are written.
+        heads: The last line of each prompt, from which a dedent is measured.
+        before: Of one prompt alone, what was written before and is partly reread.
     """
 
-    text: str
-    tokens: list[int]
-    log_probability: float
-    score: float
-    token_log_probabilities: list[float]
-    finished: bool
-    unread: int = 0
+    shown: Sequence[list[int]]
+    settings: DecodingSettings
+    tokenizer: TokenDecoder
+    context: int
+    indices: Sequence[int]
+    heads: Sequence[str | None]
+    before: Sequence[int] = ()
+
+    @property
+    def prefixes(self) -> list[list[int]]:
+        return [list(ids[1:]) for ids in self.shown]
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `Decoding.admit`."""
+        settings, prefixes = self.settings, self.prefixes
+        new = settings.max_length or NEW_TOKENS
+        stop: Stop | None = stopper(
+            settings.stop, prefixes, self.tokenizer, self.before, self.heads
+        )
+        return {
+            "inputs": {},
+            "settings": replace(
+                settings, max_length=None, max_length_ratio=0.0, max_length_extra=self.context
+            ),
+            "max_lengths": [min(len(prefix) + new, self.context) for prefix in prefixes],
+            "prefixes": prefixes,
+            "begins": [ids[0] for ids in self.shown],
+            "stop": stop,
+            "indices": list(self.indices),
+            "counted": False,
+            "before": self.before,
+        }
 
 
-def write(
+def _continuations(
     model: Any,
-    prompts: Sequence[Sequence[int]],
-    settings: DecodingSettings,
+    requests: Sequence[DecodingRequest],
     tokenizer: TokenDecoder,
-    *,
-    context: int,
-    indices: Sequence[int] | None = None,
-    on_event: Callable[[SearchStep], None] | None = None,
-) -> list[list[Written]]:
-    """The n best continuations of each prompt, best first. prompts: ids, at least one: begin first,
-    or the first of a text before which its tokenizer puts none. indices: what identifies each for a
-    draw.
+    on_event: OnEvent | None,
+) -> list[list[DecodedText]]:
+    """Return the n best continuations of each prompt, best first.
 
-    on_event: is told every step of the first search, not of what is written past the context; nor
-    are those draws written on that were not among the n best when the context was full.
+    Those draws are not continued past the context that were not among the n best when it was full.
     """
-    names = list(range(len(prompts))) if indices is None else list(indices)
-    found = _within(model, prompts, settings, tokenizer, context, names, on_event)
+    found = _within(model, requests, tokenizer, on_event)
     return [
         sorted(
             (
                 _longer(
-                    model,
-                    one,
-                    prompt,
-                    settings,
-                    tokenizer,
-                    context,
-                    name + REPREFILL_SEED_STRIDE * NEXT * rank,
+                    model, one, request, tokenizer, REPREFILL_SEED_STRIDE * ANSWER_STRIDE * rank
                 )
                 for rank, one in enumerate(several)
             ),
             key=lambda one: (not one.finished, -one.score),
         )
-        for prompt, several, name in zip(prompts, found, names, strict=True)
+        for request, several in zip(requests, found, strict=True)
     ]
 
 
 def _within(
     model: Any,
-    prompts: Sequence[Sequence[int]],
-    settings: DecodingSettings,
+    requests: Sequence[DecodingRequest],
     tokenizer: TokenDecoder,
-    context: int,
-    names: Sequence[int],
-    on_event: Callable[[SearchStep], None] | None = None,
-    before: Sequence[int] = (),
-    head: str | None = None,
-) -> list[list[Written]]:
-    """As `write`, up to where the context is full. before: what was written before that, and is
-    reread; head: what it is told a dedent from, where that is no longer the prompt's.
-    """
-    new = settings.max_length or NEW_TOKENS
-    shown = [fitting(prompt, new, context) for prompt in prompts]
-    found: list[list[Written]] = [[] for _ in prompts]
-    bare = [_is_bare(tokenizer, prompt) for prompt in prompts]
+    on_event: OnEvent | None = None,
+) -> list[list[DecodedText]]:
+    """Decode up to where the context is full."""
+    found: list[list[DecodedText]] = [[] for _ in requests]
+    bare = [is_bare(tokenizer, one.prompt) for one in requests]
     for kind in sorted({*bare}):
         members = [place for place, own in enumerate(bare) if own == kind]
-        reads = reader(tokenizer, prompts[members[0]])
-        prefixes = [list(shown[place][1:]) for place in members]
-        room = [min(len(prefix) + new, context) for prefix in prefixes]
-        plain = replace(settings, max_length=None, max_length_ratio=0.0, max_length_extra=context)
-        heads = [
-            _head(settings, shown[place], reads) if head is None else head for place in members
-        ]
-        answers = search(
-            model,
-            {},
-            plain,
-            begin=tokenizer.begin_id,
-            end=tokenizer.end_ids,
-            max_lengths=room,
-            prefixes=prefixes,
-            begins=[shown[place][0] for place in members],
-            stop=stopper(settings.stop, prefixes, reads, before, heads),
-            indices=[names[place] for place in members],
-            on_event=on_event,
-            counted=False,
-            before=before,
+        group = [requests[place] for place in members]
+        reads = reader(tokenizer, group[0].prompt)
+        shown, settings = [one.shown for one in group], group[0].settings
+        one_search = Continuing(
+            shown=shown,
+            settings=settings,
+            tokenizer=reads,
+            context=group[0].context,
+            indices=[one.index for one in group],
+            heads=[last_line(settings, ids, reads) for ids in shown],
         )
-        for place, prefix, several in zip(members, prefixes, answers, strict=True):
-            dropped = len(prompts[place]) - len(shown[place])
+        answers = _searched(model, one_search, tokenizer, on_event)
+        for place, request, head, prefix, several in zip(
+            members, group, one_search.heads, one_search.prefixes, answers, strict=True
+        ):
             found[place] = [
-                _written(one, shown[place][0], len(prefix), settings, reads, dropped)
+                _decoded(one, len(prefix), settings, reads, head, request.truncated)
                 for one in several
             ]
     return found
 
 
-def stream(
-    model: Any,
-    prompt: Sequence[int],
-    settings: DecodingSettings,
-    tokenizer: TokenDecoder,
-    *,
-    context: int,
-) -> Generator[str, None, bool]:
-    """One continuation, piece by piece as it is written: whole characters only, and nothing of a
-    stop string. Of beams, what all that can still win have in common. Returns whether it ended by
-    itself.
-    """
-    tokenizer = reader(tokenizer, prompt)
-    new, sent, tokens, shown = (
-        settings.max_length or NEW_TOKENS,
-        "",
-        [],
-        fitting(prompt, settings.max_length or NEW_TOKENS, context),
-    )
-    head = _head(settings, shown, tokenizer)
-    while True:
-        prefix = list(shown[1:])
-        most = min(len(prefix) + new - len(tokens), context)
-        plain = replace(
-            _left(settings, new, len(tokens)),
-            max_length=None,
-            max_length_ratio=0.0,
-            max_length_extra=context,
-            n_best=1,
-            samples=1 if tokens else settings.samples,
-        )
-        stop = stopper(settings.stop, [prefix], tokenizer, tokens, [head])
-        steps = _steps(
-            model,
-            {},
-            plain,
-            begin=shown[0],
-            end=tokenizer.end_ids,
-            max_lengths=[most],
-            prefixes=[prefix],
-            stop=stop,
-            indices=[REPREFILL_SEED_STRIDE * len(tokens)],
-            counted=False,
-            before=tokens,
-        )
-        answer = None
-        for answer in steps:
-            if isinstance(answer, Hypothesis):
-                break
-            text = tokenizer.decode(tokens + answer[len(prefix) :])
-            yield from _delta(text, sent, settings.stop, head, final=False)
-            sent = _stable(text, sent, settings.stop, head)
-        assert isinstance(answer, Hypothesis), "the last of the steps"
-        tokens = tokens + answer.tokens[len(prefix) :]
-        if answer.finished or len(tokens) >= new:
-            break
-        shown = ([*shown, *answer.tokens[len(prefix) :]])[-(context // 2) :]
-    text = tokenizer.decode(tokens)
-    # beams are not asked in the last step
-    finished = answer.finished or cut_at(text, settings.stop, head) != text
-    yield from _delta(trimmed(text, finished), sent, settings.stop, head, final=True)
-    return finished
-
-
-def stream_answer(
-    model: Any,
-    inputs: dict[str, Tensor],
-    settings: DecodingSettings,
-    tokenizer: TokenDecoder,
-    *,
-    begin: int,
-    index: int = 0,
-) -> Generator[str, None, bool]:
-    """The answer to one source of an encoder-decoder model, in the manner of `stream`."""
-    sent, answer = "", None
-    for answer in _steps(
+def _searched(
+    model: Any, given: Continuing, tokenizer: TokenDecoder, on_event: OnEvent | None = None
+) -> list[list[Hypothesis]]:
+    return search(
         model,
-        inputs,
-        replace(settings, n_best=1),
-        begin=begin,
+        **given.arguments(),
+        begin=tokenizer.begin_id,
         end=tokenizer.end_ids,
-        indices=[index],
-    ):
-        if isinstance(answer, Hypothesis):
-            text = trimmed(tokenizer.decode(answer.tokens), answer.finished)
-        else:
-            text = tokenizer.decode(answer)
-        yield from _delta(text, sent, None, None, final=isinstance(answer, Hypothesis))
-        sent = _stable(text, sent, None, None)
-    assert isinstance(answer, Hypothesis), "the last of the steps"
-    return answer.finished
-
-
-def _steps(
-    model: Any,
-    inputs: dict[str, Tensor],
-    settings: DecodingSettings,
-    *,
-    begin: int,
-    end: Sequence[int],
-    **given: Any,
-) -> Iterator[list[int] | Hypothesis]:
-    """What is settled of one source's answer, step after step; last, the answer. Of several draws
-    only the best is known, at the end.
-    """
-    decoding = decoding_of(model, begin=begin, end=end)
-    (number,) = decoding.admit(inputs, settings, **given)
-    while decoding.live:
-        if settings.samples == 1:
-            yield decoding.groups[0].settled(0)
-        decoding.step()
-    yield decoding.answers.pop(number)[0]
-
-
-def from_first_word(pieces: Generator[str, None, bool]) -> Generator[str, None, bool]:
-    """The pieces of a turn without the white space before it."""
-    begun = False
-    while True:
-        try:
-            piece = next(pieces)
-        except StopIteration as end:
-            return bool(end.value)
-        piece = piece if begun else piece.lstrip()
-        begun = begun or bool(piece)
-        if piece:
-            yield piece
-
-
-def reader(tokenizer: TokenDecoder, prompt: Sequence[int]) -> TokenDecoder:
-    """What decodes the ids written after `prompt`."""
-    return (
-        FromTheBeginning(tokenizer, prompt[0], tokenizer.end_ids)
-        if _is_bare(tokenizer, prompt)
-        else tokenizer
+        on_event=on_event,
     )
 
 
-def _is_bare(tokenizer: TokenDecoder, prompt: Sequence[int]) -> bool:
-    """Whether a prompt holds nothing but begin."""
-    return len(prompt) == 1 and prompt[0] == tokenizer.begin_id
-
-
-def fitting(prompt: Sequence[int], new: int, context: int) -> list[int]:
-    """The prompt, or so much of its end that `new` tokens, or at least half a context of them, have
-    room after it.
-    """
-    room = max(1, context - min(new, context // 2))
-    return list(prompt[-room:]) if len(prompt) > room else list(prompt)
-
-
-def stopper(
-    stops: Sequence[str] | None,
-    prefixes: Sequence[Sequence[int]],
-    tokenizer: TokenDecoder,
-    before: Sequence[int] = (),
-    heads: Sequence[str | None] = (),
-) -> Callable[[int, list[int]], bool] | None:
-    """Whether what was written holds a stop string, wherever the borders of tokens fall. before:
-    tokens written before what is searched for now, of which one may have begun a character; heads:
-    of each prompt its `_head`.
-    """
-    if not stops and all(head is None for head in heads):
-        return None
-
-    def stop(source: int, tokens: list[int]) -> bool:
-        text = tokenizer.decode([*before, *tokens[len(prefixes[source]) :]])
-        head = heads[source] if heads else None
-        return any(one in text for one in stops or ()) or (
-            head is not None and dedent_at(head, text) is not None
-        )
-
-    return stop
-
-
-def _head(settings: DecodingSettings, prompt: list[int], tokenizer: TokenDecoder) -> str | None:
-    """The last line of a prompt, where a dedent is to be told from it. Its first token may be
-    begin, which is no text.
-    """
-    return (
-        tokenizer.decode(prompt[prompt[:1] == [tokenizer.begin_id] :]).rpartition("\n")[2]
-        if settings.stop_at_dedent
-        else None
-    )
-
-
-def trimmed(text: str, finished: bool) -> str:
-    """The text of an answer: one that was cut may have been cut inside a character, of whose up to
-    three bytes nothing is shown.
-    """
-    whole = text.rstrip("\ufffd")
-    return text if finished else text[: max(len(whole), len(text) - 3)]
-
-
-def cut_at(text: str, stops: Sequence[str] | None, head: str | None = None) -> str:
-    """The text before the first stop string, or before a dedent after a prompt whose last line is
-    `head`.
-    """
-    places = [place for one in stops or () if (place := text.find(one)) >= 0]
-    if head is not None and (dedent := dedent_at(head, text)) is not None:
-        places.append(dedent)
-    return text[: min(places)] if places else text
-
-
-def _written(
+def _decoded(
     one: Hypothesis,
-    first: int,
     given: int,
     settings: DecodingSettings,
     tokenizer: TokenDecoder,
+    head: str | None,
     unread: int,
-) -> Written:
-    tokens, each = one.tokens[given:], one.token_log_probabilities[given:]
-    total = sum(each)
-    text = tokenizer.decode(tokens)
-    head = _head(settings, [first, *one.tokens[:given]], tokenizer)
-    stopped = cut_at(text, settings.stop, head)
+) -> DecodedText:
+    """Return the answer that a hypothesis holds after its first `given` tokens."""
+    return _ended(
+        one.tokens[given:],
+        one.token_log_probabilities[given:],
+        one.finished,
+        settings,
+        tokenizer,
+        head,
+        unread,
+    )
+
+
+def _ended(
+    tokens: list[int],
+    each: list[float],
+    finished: bool,
+    settings: DecodingSettings,
+    tokenizer: TokenDecoder,
+    head: str | None,
+    unread: int,
+) -> DecodedText:
+    """Return tokens as an answer, cut at its stop strings and ranked by its own length."""
+    whole, total = tokenizer.decode(tokens), sum(each)
+    text = cut_at(whole, settings.stop, head)
+    finished = finished or text != whole
     score = total / max(1, len(each)) ** settings.length_penalty
-    finished = one.finished or stopped != text
-    return Written(trimmed(stopped, finished), tokens, total, score, each, finished, unread)
+    return DecodedText(trimmed(text, finished), tokens, total, score, each, finished, unread)
 
 
 def _longer(
     model: Any,
-    one: Written,
-    prompt: Sequence[int],
-    settings: DecodingSettings,
+    one: DecodedText,
+    request: DecodingRequest,
     tokenizer: TokenDecoder,
-    context: int,
-    name: int,
-) -> Written:
-    """Write on past the context, rereading its last half each time."""
-    new = settings.max_length or NEW_TOKENS
-    shown, tokenizer = fitting(prompt, new, context), reader(tokenizer, prompt)
-    head = _head(settings, shown, tokenizer)
+    offset: int,
+) -> DecodedText:
+    """Continue an answer past the context, rereading its last half each time."""
+    settings, context, new = request.settings, request.context, request.new_tokens
+    shown, reads = request.shown, reader(tokenizer, request.prompt)
+    head = last_line(settings, shown, reads)
     while not one.finished and len(one.tokens) < new:
-        again = ([*shown, *one.tokens])[-(context // 2) :]
-        left = _left(
+        again = [*shown, *one.tokens][-(context // 2) :]
+        left = remaining(
             replace(settings, n_best=1, samples=1, stop_at_dedent=False), new, len(one.tokens)
         )
-        names = [name + REPREFILL_SEED_STRIDE * len(one.tokens)]
-        (more,) = _within(
-            model, [again], left, tokenizer, context, names, before=one.tokens, head=head
+        given = Continuing(
+            shown=[fitting(again, left.max_length or 1, context)],
+            settings=left,
+            tokenizer=reads,
+            context=context,
+            indices=[request.index + offset + REPREFILL_SEED_STRIDE * len(one.tokens)],
+            heads=[head],
+            before=one.tokens,
         )
-        tokens, each = (
-            one.tokens + more[0].tokens,
-            one.token_log_probabilities + more[0].token_log_probabilities,
+        ((more, *_),) = _searched(model, given, tokenizer)
+        prefix = len(given.prefixes[0])
+        part = _decoded(more, prefix, left, reads, None, 0)
+        one = _ended(
+            one.tokens + part.tokens,
+            one.token_log_probabilities + part.token_log_probabilities,
+            part.finished,
+            settings,
+            reads,
+            head,
+            one.unread,
         )
-        whole = tokenizer.decode(tokens)
-        text = cut_at(whole, settings.stop, head)
-        score = sum(each) / max(1, len(each)) ** settings.length_penalty
-        finished = more[0].finished or text != whole
-        one = Written(trimmed(text, finished), tokens, sum(each), score, each, finished, one.unread)
     return one
-
-
-def _left(settings: DecodingSettings, new: int, written: int) -> DecodingSettings:
-    """What is still asked for when so many of `new` tokens are written."""
-    return replace(
-        settings, max_length=new - written, min_length=max(0, settings.min_length - written)
-    )
-
-
-def _stable(text: str, sent: str, stops: Sequence[str] | None, head: str | None) -> str:
-    """What can be told of `text`: no half character, nothing that may turn out to be a stop string
-    or to stand before a dedent.
-    """
-    text = cut_at(text, stops, head).rstrip("\ufffd")
-    text = text if head is None else without_open_lines(text)
-    for stop in stops or ():
-        for size in range(min(len(stop) - 1, len(text)), 0, -1):
-            if text.endswith(stop[:size]):
-                text = text[:-size]
-                break
-    return text if len(text) > len(sent) else sent
-
-
-def _delta(
-    text: str, sent: str, stops: Sequence[str] | None, head: str | None, final: bool
-) -> Iterator[str]:
-    whole = cut_at(text, stops, head) if final else _stable(text, sent, stops, head)
-    if len(whole) > len(sent):
-        yield whole[len(sent) :]

@@ -78,7 +78,7 @@ class FewShot:
     def __init__(
         self, predictor: Predictor, examples: Sequence[Example], template: str = TEMPLATE
     ) -> None:
-        if predictor.task.name != "language-modelling":
+        if not predictor.task.spec.continues:
             raise UsageError(
                 "Examples in a prompt are for a run that writes text; this one is for "
                 f"{predictor.task.name}."

@@ -26,7 +26,7 @@ def head_of(
         RunError: The labels or the tokenizer lack something that the task needs, or the options
             describe no head, or another one than the file holds.
     """
-    lacking_labels(labels, config.task, run.path / "labels.json")
+    lacking_labels(labels, task.spec.labels, task.name, run.path / "labels.json")
     if labels.get("mask") and tokenizers.source.mask_id is None:
         lacking = "has no mask, which masked words need"
         raise RunError(f"The tokenizer of {run.path} {lacking}. Copy the whole run folder.")

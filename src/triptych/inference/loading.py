@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
+from torch import nn
 
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.drafts import Drafted, ModelDraft, NgramDraft
@@ -12,14 +14,21 @@ from ..decoding.settings import DecodingSettings
 from ..errors import RunError, UsageError
 from ..model.build import build
 from ..model.ops.onednn import prepack
-from ..runs.run import WORDS_FOLDER, Run
+from ..runs.run import WORDS_FOLDER, Run, RunConfig
 from ..runs.sizes import refuse_unlike
-from ..tasks.specs import TASKS
+from ..tasks.specs import SPECS, build_task
+from ..tasks.task import Task
 from ..training.precision import choose_device, choose_precision
 from ..training.settings import TrainingSettings
 from ..training.transfer import with_teacher
 from .heads import head_of
-from .predictor import Device, Precision, Predictor
+from .predictor import Predictor
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+NGRAM = "ngram"
 
 
 def load(
@@ -28,55 +37,27 @@ def load(
     draft: str | Path | None = None,
     device: Device = "auto",
 ) -> Predictor:
-    """A run folder as a Predictor. Raises RunError naming the file that is missing, cut off or does
-    not fit.
+    """Load a run folder.
 
-    precision: of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies it
-    faster. draft: a smaller run with the same tokenizer, or "ngram": proposes tokens for this one
-    to check, which changes no answer. device: "auto" takes an accelerator where there is one;
-    "cpu"; "cuda".
+    Args:
+        path: The run folder.
+        precision: Of weights and arithmetic; "auto" takes bfloat16 where the processor multiplies
+            it faster.
+        draft: A smaller run with the same tokenizer, or "ngram": proposes tokens for this one to
+            check, which changes no answer.
+        device: "auto" takes an accelerator where there is one; "cpu"; "cuda".
+
+    Raises:
+        RunError: A file is missing, damaged or of another run; the error names it.
     """
     run = Run.open(path)
-    config = run.read_config()
-    if config.task not in TASKS:
-        raise RunError(
-            f"{run.path / 'config.json'} names the task '{config.task}', which this triptych does "
-            "not have. Update it."
-        )
-    where = run.path / "config.json"
-    try:
-        task = TASKS[config.task](config.options)
-    except (TypeError, ValueError, KeyError, AttributeError) as problem:
-        raise RunError(
-            f"{where} has options that a run for {config.task} does not have ({problem}). Copy it "
-            "again."
-        ) from None
-    if task.with_teacher is not None:
-        task = with_teacher(
-            task,
-            str(config.options["reference"]),
-            TrainingSettings(precision="float32", device=device),
-        )
-    try:
-        decoding = DecodingSettings(**config.decoding)
-    except TypeError as problem:
-        raise RunError(
-            f"{where} does not fit this version of triptych: {problem}. Update triptych."
-        ) from None
-    labels = run.read_labels()
-    tokenizers = Tokenizers.load(run.path)
+    config, where = run.read_config(), run.path / "config.json"
+    task, decoding = _task_of(config, where, device), _decoding_of(config, where)
+    labels, tokenizers = run.read_labels(), Tokenizers.load(run.path)
     refuse_unlike(config.model, where, [run.weights()])
-    model = build(config.model)
-    head = head_of(run, task, config, labels, tokenizers)
+    model, head = build(config.model), head_of(run, task, config, labels, tokenizers)
     run.load_into(model, head)
-    model.eval()
-    head.eval()
-    chosen = choose_device(device, "device")
-    model, head = model.to(chosen), head.to(chosen)
-    model.precision = choose_precision(precision, chosen)  # type: ignore[assignment]
-    if model.precision != torch.float32:  # cast once, not at every product
-        model, head = model.to(model.precision), head.to(model.precision)  # type: ignore[arg-type]
-    prepack(model, model.precision)  # type: ignore[arg-type]
+    model, head = _placed(model, head, precision, device)
     segmenter = (
         load(run.path / WORDS_FOLDER, precision, device=device)
         if labels.get("words", {}).get("rules") == "learned"
@@ -98,7 +79,49 @@ def load(
     return predictor
 
 
-NGRAM = "ngram"
+def _placed(
+    model: nn.Module, head: nn.Module, precision: Precision, device: Device
+) -> tuple[nn.Module, nn.Module]:
+    """Return model and head ready to compute: without dropout, on their device, cast once."""
+    chosen = choose_device(device, "device")
+    model, head = model.eval().to(chosen), head.eval().to(chosen)
+    kind = choose_precision(precision, chosen)
+    model.precision = kind  # type: ignore[assignment]
+    if kind != torch.float32:  # once, not at every product
+        model, head = model.to(kind), head.to(kind)
+    prepack(model, kind)
+    return model, head
+
+
+def _task_of(config: RunConfig, where: Path, device: Device) -> Task:
+    """Build the task that a config.json names. Raise RunError for one that cannot be built."""
+    if config.task not in SPECS:
+        raise RunError(
+            f"{where} names the task '{config.task}', which this triptych does not have. Update it."
+        )
+    try:
+        task = build_task(config.task, config.options)
+    except (TypeError, ValueError, KeyError, AttributeError) as problem:
+        raise RunError(
+            f"{where} has options that a run for {config.task} does not have ({problem}). Copy it "
+            "again."
+        ) from None
+    except UsageError as problem:
+        raise RunError(f"{where} holds a value that cannot be: {problem} Copy it again.") from None
+    if task.with_teacher is None:
+        return task
+    settings = TrainingSettings(precision="float32", device=device)
+    return with_teacher(task, str(config.options["reference"]), settings)
+
+
+def _decoding_of(config: RunConfig, where: Path) -> DecodingSettings:
+    """Return the run's decoding defaults. Raise RunError for a key of another version."""
+    try:
+        return DecodingSettings(**config.decoding)
+    except TypeError as problem:
+        raise RunError(
+            f"{where} does not fit this version of triptych: {problem}. Update triptych."
+        ) from None
 
 
 def with_draft(
@@ -113,7 +136,7 @@ def with_draft(
     Raises UsageError where one of the two does not write or they are not built alike, RunError
     where their tokens differ.
     """
-    if not predictor.writes:
+    if predictor.task.request is None:
         raise UsageError(
             f"A run for {predictor.task.name} writes nothing, so there is nothing to draft: leave "
             "out --draft."
@@ -124,7 +147,7 @@ def with_draft(
         )
         return
     other = load(draft, precision, device=device)
-    if not other.writes:
+    if other.task.request is None:
         raise UsageError(
             f"{draft} is a run for {other.task.name}, which writes nothing. Name a run that "
             "writes, or ngram."

@@ -210,9 +210,10 @@ def as_embedder(predictor: Predictor) -> Predictor:
     """
     import dataclasses
 
-    from ..tasks.embedding import OPTIONS, build
+    from ..tasks.embedding import build
+    from ..tasks.options import EmbeddingOptions
 
-    if predictor.task.name == "embedding":
+    if predictor.task.spec.head == "pooling":
         return predictor
     config = predictor.model.config
     if config.architecture != "encoder":
@@ -220,7 +221,8 @@ def as_embedder(predictor: Predictor) -> Predictor:
             f"A run for {predictor.task.name} has no encoder alone, whose states could stand for "
             "a text."
         )
-    window = min(OPTIONS["window"], config.context("source") or OPTIONS["window"])
+    longest = EmbeddingOptions().window
+    window = min(longest, config.context("source") or longest)
     task = build({"window": window})
     return dataclasses.replace(predictor, task=task, head=task.head(config, {}), labels={})
 

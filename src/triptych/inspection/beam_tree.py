@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..decoding.generate import search
 from ..decoding.hypothesis import SearchStep
+from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
-from ..decoding.writing import write
+from ..decoding.writing import decode
 from .trace import MOST_BYTES, PieceDecoder, distinct_labels, label_of
 
 ROOT = -1
@@ -50,71 +50,24 @@ class BeamTree:
     beams: int
 
 
-def tree_of_answer(
-    model: Any, inputs: dict[str, Any], settings: DecodingSettings, tokenizer: PieceDecoder
-) -> BeamTree:
-    """Search for the answer to one source of an encoder-decoder model. inputs: packed "source" with
-    "source_lengths" (1,).
+def tree_of(model: Any, request: DecodingRequest, tokenizer: PieceDecoder) -> BeamTree:
+    """Decode a request by beam search and return the tree of the search.
+
+    Of an answer that goes past the context the tree shows the first part.
     """
     events: list[SearchStep] = []
-    (answers,) = search(
-        model,
-        inputs,
-        settings,
-        begin=tokenizer.begin_id,
-        end=tokenizer.end_ids,
-        on_event=events.append,
-    )
-    best = answers[0]
-    return _grown(
-        events,
-        tokenizer,
-        best.tokens,
-        best.token_log_probabilities,
-        tokenizer.decode(best.tokens),
-        best.score,
-        settings,
-        None,
-    )
-
-
-def tree_of_writing(
-    model: Any,
-    prompt: Sequence[int],
-    settings: DecodingSettings,
-    tokenizer: PieceDecoder,
-    context: int,
-) -> BeamTree:
-    """Write on from `prompt`, begin first, with a model that only writes. Of what goes past the
-    context the tree shows the first part.
-    """
-    events: list[SearchStep] = []
-    (answers,) = write(
-        model, [prompt], settings, tokenizer, context=context, on_event=events.append
-    )
-    best = answers[0]
-    return _grown(
-        events,
-        tokenizer,
-        best.tokens,
-        best.token_log_probabilities,
-        best.text,
-        best.score,
-        settings,
-        prompt,
-    )
+    ((answer, *_),) = decode(model, [request], tokenizer, on_event=events.append)
+    return _grown(events, tokenizer, answer, request)
 
 
 def _grown(
     events: Sequence[SearchStep],
     tokenizer: PieceDecoder,
-    tokens: Sequence[int],
-    each: Sequence[float],
-    text: str,
-    score: float,
-    settings: DecodingSettings,
-    prompt: Sequence[int] | None,
+    answer: DecodedText,
+    request: DecodingRequest,
 ) -> BeamTree:
+    tokens, each = answer.tokens, answer.token_log_probabilities
+    prompt, settings = request.prompt, request.settings
     branches, best = grow(
         events, tokenizer, tokens, tokenizer.decode([prompt[-1]]) if prompt else ""
     )
@@ -129,18 +82,14 @@ def _grown(
             ends, key=lambda place: abs(branches[place].log_probability - nats - each[-1])
         )[:1]
     # the search counts a prompt's probability too, the tree does not
-    before = (
-        branches[best[-1]].log_probability - sum(each[: len(best)])
-        if best and prompt is not None
-        else 0.0
-    )
+    before = branches[best[-1]].log_probability - sum(each[: len(best)]) if best and prompt else 0.0
     branches = [
         replace(
             one, log_probability=one.log_probability - before, score=_score(one, before, settings)
         )
         for one in branches
     ]
-    return BeamTree(branches, best, text, score, settings.beams)
+    return BeamTree(branches, best, answer.text, answer.score, settings.beams)
 
 
 def _score(branch: Branch, before: float, settings: DecodingSettings) -> float | None:

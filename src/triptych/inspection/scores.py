@@ -50,7 +50,7 @@ def score_of(
     """What is attributed of the answer to `example`. wanted: the label asked about; None of a
     Scorer: nothing is defined for the task.
     """
-    if task.name == "classification":
+    if task.spec.head == "classifier":
         kind = task.options.get("learn", "label")
         return lambda output, _: label_score(
             output, labels.get("labels", []), wanted, kind, labels.get("value")
@@ -59,15 +59,15 @@ def score_of(
         raise UsageError(
             f"--target names a label or a translation; a run for {task.name} has neither."
         )
-    if task.name == "question-answering":
+    if task.spec.head == "span":
         return partial(
             span_score, passage=example.passage or "", longest=task.options["longest_answer"]
         )
-    if task.name == "tagging":
+    if task.spec.head == "tagger":
         return lambda output, _: tags_score(output, labels["names"])
-    if task.name == "parsing":
+    if task.spec.head == "biaffine":
         return lambda output, _: tree_score(output.arcs)
-    if task.name == "masked-words":
+    if task.spec.head == "masked-tokens":
         return partial(filling_score, tokenizer=tokenizer)
     return None
 

@@ -18,11 +18,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from ..data.batches.encoded import collate
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
-from ..decoding.hypothesis import Hypothesis
 from ..decoding.settings import DecodingSettings
+from ..decoding.writing import decode
 from ..errors import UsageError
 from ..model.config import RecurrentConfig
 from ..tasks.masked_words import GOES_ON
@@ -322,13 +321,9 @@ def trace(
     if example.target:
         answer = encoded.targets["tokens"].tolist()
     else:
-        best: Hypothesis = task.answer(
-            model,
-            None,
-            collate([encoded]).to(next(model.parameters()).device),
-            settings,
-            tokenizers,
-        )[0][0]
+        assert task.request is not None, "what has a decoder writes"
+        request = task.request(encoded, settings, tokenizers)
+        best = decode(model, [request], tokenizers.target)[0][0]
         answer = [*best.tokens, tokenizers.target.end_id] if best.finished else best.tokens
     source = encoded.inputs["source"].tolist()
     found = trace_tokens(

@@ -217,13 +217,13 @@ _ABSTENTION: tuple[Rule, ...] = (
     Withhold("head.can_abstain", "that architecture has none"),
 )
 EXPORTS: dict[tuple[str, str], Export] = {
-    ("bert", "embedding"): Export(architecture="BertModel", prefix=False, rules=POOLER),
-    ("distilbert", "embedding"): Export(architecture="DistilBertModel", prefix=False),
-    ("bert", "masked-words"): Export(architecture="BertForMaskedLM", rules=MASKED_WORDS["bert"]),
-    ("distilbert", "masked-words"): Export(
+    ("bert", "pooling"): Export(architecture="BertModel", prefix=False, rules=POOLER),
+    ("distilbert", "pooling"): Export(architecture="DistilBertModel", prefix=False),
+    ("bert", "masked-tokens"): Export(architecture="BertForMaskedLM", rules=MASKED_WORDS["bert"]),
+    ("distilbert", "masked-tokens"): Export(
         architecture="DistilBertForMaskedLM", rules=MASKED_WORDS["distilbert"]
     ),
-    ("bert", "classification"): Export(
+    ("bert", "classifier"): Export(
         architecture="BertForSequenceClassification",
         rules=(
             *_both("bert.pooler.dense", "head.dense"),
@@ -232,20 +232,20 @@ EXPORTS: dict[tuple[str, str], Export] = {
         ),
         options={"pooling": "first", "hidden": True, "shortcut": False, "bigrams": 0},
     ),
-    ("bert", "question-answering"): Export(
+    ("bert", "span"): Export(
         architecture="BertForQuestionAnswering",
         rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
     ),
-    ("distilbert", "question-answering"): Export(
+    ("distilbert", "span"): Export(
         architecture="DistilBertForQuestionAnswering",
         rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
     ),
-    ("bert", "tagging"): Export(
+    ("bert", "tagger"): Export(
         architecture="BertForTokenClassification",
         rules=_both("classifier", "head.output"),
         options={"pooling": "first", "bigrams": 0},
     ),
-    ("distilbert", "tagging"): Export(
+    ("distilbert", "tagger"): Export(
         architecture="DistilBertForTokenClassification",
         rules=_both("classifier", "head.output"),
         options={"pooling": "first", "bigrams": 0},
@@ -265,25 +265,25 @@ def has_pooler(names: Collection[str]) -> bool:
     return any(name.endswith("pooler.dense.weight") for name in names)
 
 
-def name_map(kind: str, task: str, names: Collection[str]) -> NameMap:
-    """The rules by which a file with tensors of these `names` is read as a run for `task`,
-    embedding or masked-words.
+def name_map(kind: str, head: str, names: Collection[str]) -> NameMap:
+    """Return the rules by which a file with tensors of these `names` is read as a run with a
+    `head`, pooling or masked-tokens.
     """
     prefix = f"{kind}." if any(name.startswith(f"{kind}.") for name in names) else ""
     body, masked = BODIES[kind], MASKED_WORDS[kind]
     if kind == "bert":
         body += (
             POOLER
-            if task == "embedding"
+            if head == "pooling"
             else _left_out(POOLER, "a run for masked words has no pooler")
         )
-    head = masked if task == "masked-words" else _left_out(masked, "the head of another task")
+    own = masked if head == "masked-tokens" else _left_out(masked, "the head of another task")
     others = tuple(
         Ignore(f"{one}.{part}", "the head of another task")
         for one in OTHER_HEADS
         for part in ("weight", "bias")
     )
-    rules = (*prefixed(prefix, body), *head, *others)
+    rules = (*prefixed(prefix, body), *own, *others)
     return NameMap(
         respelt(rules, OLD_NORMS)
         if any(name.endswith("LayerNorm.gamma") for name in names)

@@ -8,9 +8,14 @@ the same face.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge
+
+from ..checking import Count, Note, Positive, Probability
+from .dials import misfit
 from .rnn.config import RecurrentConfig as RecurrentConfig
 
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
@@ -23,39 +28,39 @@ Side = Literal["source", "target"]  # of a pair: what the encoder reads, what th
 class StackConfig:
     """One stack of Transformer blocks (Vaswani et al. 2017, section 3.1)."""
 
-    layers: int = 6  # blocks, one after the other
-    width: int = 512  # of the states between blocks; a multiple of heads
-    heads: int = 8  # of attention, each width / heads wide (2017, section 3.2.2)
+    layers: Count = 6  # blocks, one after the other
+    width: Count = 512  # of the states between blocks; a multiple of heads
+    heads: Count = 8  # of attention, each width / heads wide (2017, section 3.2.2)
     # fewer key/value heads than query heads (Ainslie et al. 2023); None = heads
-    key_heads: int | None = None
-    inner_width: int = 2048  # of the feed-forward between its two matrices (2017, section 3.3)
+    key_heads: Count | None = None
+    inner_width: Count = 2048  # of the feed-forward between its two matrices (2017, section 3.3)
     # of the feed-forward; gelu is the exact form, gelu_tanh that of GPT-2
     activation: Activation = "relu"
     gated: bool = False  # gated feed-forward (Shazeer 2020)
     norm: Literal["layer", "rms"] = "layer"  # rms: no mean is taken out (Zhang & Sennrich 2019)
     # post as in 2017; pre (Xiong et al. 2020) trains without care
     norm_placement: Literal["post", "pre"] = "post"
-    norm_epsilon: float = 1e-5  # added to the variance, so that nothing is divided by 0
+    norm_epsilon: Positive = 1e-5  # added to the variance, so that nothing is divided by 0
     bias: bool = True  # of linear layers; LLaMA has none
     # fixed (2017, section 3.5), a learned table, rotated queries and keys (Su et al. 2021), or
     # added to scores: relative (Raffel et al. 2020, section 2.1) or alibi (Press et al. 2022)
     positions: Positions = "sinusoidal"
-    max_positions: int = 1024  # rows of the learned table; the other schemes have no end
-    rotary_base: float = 10000.0  # of the angles (Su et al. 2021, section 3.2.2)
+    max_positions: Count = 1024  # rows of the learned table; the other schemes have no end
+    rotary_base: Positive = 10000.0  # of the angles (Su et al. 2021, section 3.2.2)
     # rows of the table that tells two texts of one input apart (Devlin et al. 2018); 0: none
-    segments: int = 0
+    segments: Annotated[int, Ge(0), Note("0: none")] = 0
     embedding_norm: bool = False  # a norm after the sum of the embeddings (Devlin et al. 2018)
-    dropout: float = 0.1  # on embeddings and on every residual branch (2017, section 5.4)
-    attention_dropout: float = 0.0  # on attention weights
-    inner_dropout: float = 0.0  # inside the feed-forward
+    dropout: Probability = 0.1  # on embeddings and on every residual branch (2017, section 5.4)
+    attention_dropout: Probability = 0.0  # on attention weights
+    inner_dropout: Probability = 0.0  # inside the feed-forward
     # of each head where it is not width / heads (T5-11B, Gemma, Qwen3)
-    head_width: int | None = None
+    head_width: Count | None = None
     # of query, key, value and output of attention, where they are not all as `bias` says (Qwen2:
     # true, true, true, false; Whisper: true, false, true, true)
     attention_biases: list[bool] | None = None
     # tokens that a query of a decoder sees, itself and those before (Mistral); of an encoder half
     # of them on either side (ModernBERT)
-    attention_window: int | None = None
+    attention_window: Count | None = None
     # values that blocks take in turn, by dial: {"attention_window": [4096, None]} (Gemma 2)
     by_block: dict[str, list[Any]] | None = None
 
@@ -69,6 +74,12 @@ class StackConfig:
         own = {dial: values[layer % len(values)] for dial, values in (self.by_block or {}).items()}
         return dataclasses.replace(self, by_block=None, **own) if own else self
 
+    def contradictions(self, table: str) -> Iterator[str]:
+        """Yield a sentence where dials do not fit each other."""
+        problem = misfit(self)
+        if problem is not None:
+            yield f"{table}: {problem}."
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -77,9 +88,10 @@ class ModelConfig:
     # reads the source; a table of the stack's dials, where the preset has one
     encoder: StackConfig | None = None
     decoder: StackConfig | None = None  # writes, token by token; the same
-    vocabulary_size: int = 0  # filled in from the tokenizer when the model is built
+    # filled in from the tokenizer when the model is built
+    vocabulary_size: Annotated[int, Ge(0)] = 0
     # None: one vocabulary and one embedding for both sides
-    source_vocabulary_size: int | None = None
+    source_vocabulary_size: Count | None = None
     # the output projection is the (target) embedding (Press & Wolf 2017)
     tied_embeddings: bool = True
     embedding_scale: bool = True  # multiply embeddings by sqrt(width) (2017, section 3.4)

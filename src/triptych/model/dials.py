@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from .config import AnyConfig, StackConfig
+if TYPE_CHECKING:
+    from .config import AnyConfig, StackConfig
 
 # dials that are written where they are set, so that a configuration without them stays as it was
 SET_ONLY = (
@@ -42,7 +43,7 @@ def misfit(stack: StackConfig) -> str | None:
         if not isinstance(values, list) or not values:
             return f"by_block.{dial} is {values!r}; it must list a value for each block in turn"
         for value in cast("list[Any]", values):
-            if not _is_of_dial(value, dial):
+            if not _is_of_dial(value, dial, type(stack)):
                 return f"by_block.{dial} holds {value!r}, which {dial} cannot be"
     if pattern(stack) > LONGEST_PATTERN:
         return f"by_block has lists that begin together only every {pattern(stack):,} blocks"
@@ -58,8 +59,8 @@ def pattern(stack: StackConfig) -> int:
     return min(stack.layers, math.lcm(*(len(values) for values in (stack.by_block or {}).values())))
 
 
-def _is_of_dial(value: Any, dial: str) -> bool:
-    hint = typing.get_type_hints(StackConfig)[dial]
+def _is_of_dial(value: Any, dial: str, kind: type) -> bool:
+    hint = typing.get_type_hints(kind)[dial]
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)
     kinds = typing.get_args(hint) or (hint,)

@@ -5,13 +5,12 @@ torch.
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ..errors import UsageError, unknown
+from ..checking import check_instance, fields_of, fitted
+from ..errors import unknown
 from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
-from ..model.dials import misfit
 from ..runs.sizes import parameter_count as parameter_count
 from . import bert, gpt, recurrent, transformer
 
@@ -50,12 +49,7 @@ def changed(base: AnyConfig, dials: Mapping[str, Any], of: str) -> AnyConfig:
         allowed = names(RecurrentConfig)
         _refuse_others(dials, allowed, of)
         found = dataclasses.replace(base, **dials)
-        _check_dials(
-            found,
-            "model",
-            ("embedding_width", "width", "attention_width", "readout_width"),
-            ("dropout",),
-        )
+        check_instance(found, "model")
         return found
     own = names(ModelConfig) - {"encoder", "decoder"}
     stacks = base.stacks
@@ -66,10 +60,10 @@ def changed(base: AnyConfig, dials: Mapping[str, Any], of: str) -> AnyConfig:
         for side, stack in stacks.items()
     }
     for side, stack in others.items():
-        _check_stack(stack, f"model.{side}")
-    return dataclasses.replace(
-        base, **others, **{key: value for key, value in dials.items() if key in own}
-    )
+        check_instance(stack, f"model.{side}")
+    kinds = fields_of(ModelConfig)
+    found = {key: fitted(dials[key], kinds[key], f"model.{key}") for key in dials if key in own}
+    return dataclasses.replace(base, **others, **found)
 
 
 def names(kind: type) -> set[str]:
@@ -83,39 +77,3 @@ def _refuse_others(dials: Mapping[str, Any], allowed: set[str], of: str) -> None
             raise unknown(
                 "recipe key", f"model.{key}", (f"model.{dial}" for dial in allowed), f"for {of}"
             )
-
-
-def _check_dials(config: Any, where: str, counts: Sequence[str], shares: Sequence[str]) -> None:
-    for dial in counts:
-        value = getattr(config, dial)
-        if value is not None and value < 1:
-            raise UsageError(f"{where}.{dial} is {value}; it must be 1 or more.")
-    for dial in shares:
-        if not 0 <= getattr(config, dial) < 1:
-            raise UsageError(
-                f"{where}.{dial} is {getattr(config, dial)}; it must be at least 0 and below 1."
-            )
-
-
-def _check_stack(stack: StackConfig, where: str) -> None:
-    counts = (
-        "layers",
-        "width",
-        "heads",
-        "key_heads",
-        "inner_width",
-        "max_positions",
-        "head_width",
-        "attention_window",
-    )
-    _check_dials(stack, where, counts, ("dropout", "attention_dropout", "inner_dropout"))
-    if stack.segments < 0:
-        raise UsageError(f"{where}.segments is {stack.segments}; it must be 0 (none) or more.")
-    for dial in ("norm_epsilon", "rotary_base"):
-        if not 0 < getattr(stack, dial) < math.inf:
-            raise UsageError(
-                f"{where}.{dial} is {getattr(stack, dial)}; it must be a number above 0."
-            )
-    problem = misfit(stack)
-    if problem is not None:
-        raise UsageError(f"{where}: {problem}.")

@@ -37,7 +37,7 @@ def sizes(depth: int, name: str, batch_tokens: int | None = None) -> dict[str, d
     batch_tokens: of a micro-batch, where that is said; a step still has the tokens that the depth
         asks for.
     The preset decides what kind of model it is: its ratios of inner width and of key heads stay.
-    Raises UsageError for a depth that cannot be, or a preset that is not decoder-only.
+    Raises UsageError for a preset that is not decoder-only.
     """
     base = preset(name)
     if not isinstance(base, ModelConfig) or base.architecture != "decoder" or not base.decoder:
@@ -45,8 +45,6 @@ def sizes(depth: int, name: str, batch_tokens: int | None = None) -> dict[str, d
             f"model.depth sizes decoder-only models, and the preset {name} is none. Take "
             "model.preset decoder-small or gpt2."
         )
-    if not 1 <= depth <= DEEPEST:
-        raise UsageError(f"model.depth is {depth}; it must be from 1 to {DEEPEST} layers.")
     width = HEAD_WIDTH * depth
     stack: dict[str, Any] = {
         "layers": depth,

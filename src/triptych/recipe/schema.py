@@ -8,35 +8,32 @@ loaded when `train` is called.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import re
 import tomllib
-import types
-import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from annotated_types import Ge, Le, Unit
+
+from ..checking import Count, Positive, fields_of, fitted
 from ..data.table import DataTable
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError, unknown
 from ..model.config import ModelConfig, RecurrentConfig, StackConfig
 from ..presets import FROM_TOKENIZER, changed, configure
-from ..presets.depth import with_depth
+from ..presets.depth import DEEPEST, with_depth
 from ..training.settings import BatchSettings, TrainingSettings, ValidationSettings
 from .merge import STARTING, anchored, merged
+from .readings import parse_toml, readings_of
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
     from ..tasks.task import Task
 
-# of a list on the command line, quoted or not
-PART = re.compile(r"""\s*(?:"(?:[^"\\]|\\.)*"|'[^']*')\s*(?=,|$)|[^,]+""")
+LAYERS = Unit("layers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +42,7 @@ class TokenizerTable:
 
     # code: BPE that joins signs too
     kind: Literal["bpe", "code", "unigram", "characters", "bytes"] = "bpe"
-    vocabulary_size: int = 8000  # specials, tags and 256 bytes included
+    vocabulary_size: Count = 8000  # specials, tags and 256 bytes included
     shared: bool = True  # one vocabulary for both sides
 
 
@@ -55,15 +52,15 @@ class ModelTable:
 
     preset: str = "transformer-small"  # sizes by name: triptych info PRESET
     # of a decoder-only model: sets width, heads, batch and learning rate (presets/depth.py)
-    depth: int | None = None
+    depth: Annotated[int, Ge(1), Le(DEEPEST), LAYERS] | None = None
     # a run folder: tokenizer, dials and weights come from there; model.dropout and its like may be
     # others
     start: str | None = None
     # of its encoder only these layers, counted from 0 (a student of Sanh et al. 2019)
-    start_layers: list[int] | None = None
+    start_layers: list[Annotated[int, Ge(0)]] | None = None
     # train low-rank adapters in place of the started model's own weights (Hu et al. 2021), say 8
-    lora_rank: int | None = None
-    lora_alpha: float = 16.0  # what the adapters count for: alpha / rank
+    lora_rank: Count | None = None
+    lora_alpha: Positive = 16.0  # what the adapters count for: alpha / rank
     # layers of a block (2021, section 4.2)
     lora_targets: list[str] = field(default_factory=lambda: ["query", "value"])
     dials: dict[str, Any] = field(default_factory=dict)
@@ -131,7 +128,7 @@ class Recipe:
     ) -> Recipe:
         """From TOML text; relative file names in it are meant from `folder`."""
         try:
-            values = _toml(text)
+            values = parse_toml(text)
         except tomllib.TOMLDecodeError as error:
             way = (
                 ""
@@ -208,13 +205,13 @@ class Recipe:
 
 def task_from(table: Mapping[str, Any]) -> Task:
     """The Task that the table `task` names. Raises UsageError for an unknown name or option."""
-    from ..tasks.specs import TASKS
+    from ..tasks.specs import SPECS
 
     options = dict(table)
     name = options.pop("name", "translation")
-    if name not in TASKS:
-        raise unknown("task", name, TASKS)
-    return TASKS[name](options)
+    if name not in SPECS:
+        raise unknown("task", name, SPECS)
+    return SPECS[name].build(options)
 
 
 def packaged() -> list[str]:
@@ -285,37 +282,35 @@ TABLES: dict[str, type] = {
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-@cache
-def _model_keys() -> dict[str, Any]:
+def _model_keys() -> dict[str, object]:
     """Every dial there is; which of them a preset has is said when it is configured."""
-    stack = _hints(StackConfig)
+    stack = fields_of(StackConfig)
     dials = {
-        **_hints(RecurrentConfig),
-        **_hints(ModelConfig),
+        **fields_of(RecurrentConfig),
+        **fields_of(ModelConfig),
         **stack,
         "encoder": stack,
         "decoder": stack,
     }
-    table = {key: wanted for key, wanted in _hints(ModelTable).items() if key != "dials"} | {
-        "start": str
-    }
+    table = {key: wanted for key, wanted in fields_of(ModelTable).items() if key != "dials"}
+    table["start"] = str
     return table | {key: wanted for key, wanted in dials.items() if key not in FROM_TOKENIZER}
 
 
-def key_types(task: Any = "translation") -> dict[str, Any]:
-    """Table -> key -> type; a dict where a key is a table itself."""
-    options = task_from({"name": task}).options if isinstance(task, str) else {}
-    types_of_options = {
-        key: str | None if value is None else type(value) for key, value in options.items()
-    }
+def key_types(task: object = "translation") -> dict[str, dict[str, object]]:
+    """Table -> key -> annotation; a dict where a key is a table itself.
+
+    Raises UsageError for an unknown task; of what is not even a name no option is known.
+    """
+    from ..tasks.options import OPTIONS
+
+    if isinstance(task, str) and task not in OPTIONS:
+        raise unknown("task", task, OPTIONS)
+    options = fields_of(OPTIONS[task]) if isinstance(task, str) else {}
     tables = {
-        key: _model_keys() if key == "model" else dict(_hints(kind)) for key, kind in TABLES.items()
+        key: _model_keys() if key == "model" else fields_of(kind) for key, kind in TABLES.items()
     }
-    return {"task": {"name": str, **types_of_options}, **tables}
+    return {"task": {"name": str, **options}, **tables}
 
 
 def checked(
@@ -349,7 +344,7 @@ def checked(
                 )
             result[key] = checked(value, place, wanted, f"{dotted}.")
         else:
-            result[key] = _fitting([value], wanted, dotted, place)
+            result[key] = _fitted(value, [value], wanted, dotted, f"in {place}")
     return result
 
 
@@ -375,7 +370,10 @@ def nested(
                 _flat(near, f"{tables[0]}." if near is not whole else ""),
                 place,
             )
-        inner[last] = _fitting(_readings(value), tree[last], dotted, place)
+        where = place if place.startswith("on ") else f"in {place}"
+        readings = readings_of(value)
+        number = next((one for one in readings if type(one) in (int, float)), value)
+        inner[last] = _fitted(number, readings, tree[last], dotted, where)
     return result
 
 
@@ -387,102 +385,6 @@ def _flat(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
             yield f"{path}{key}"
 
 
-def _readings(value: Any) -> list[Any]:
-    """What a text on the command line can mean: a TOML value, the text itself, a list with
-    commas.
-    """
-    if not isinstance(value, str):
-        return [value]
-    readings: list[Any] = [value]
-    parts = [part.strip() for part in PART.findall(value) if part.strip()] if "," in value else []
-    if parts:  # commas alone are a text, say one to stop at
-        readings.insert(0, [_unquoted(part) for part in parts])
-        with contextlib.suppress(tomllib.TOMLDecodeError):
-            readings.insert(0, _toml(f"value = [{value}]")["value"])
-    with contextlib.suppress(tomllib.TOMLDecodeError):
-        readings.insert(0, _toml(f"value = {value}")["value"])
-    if value.lower() in ("none", "true", "false"):
-        readings.insert(0, {"none": None, "true": True, "false": False}[value.lower()])
-    return readings
-
-
-def _toml(text: str) -> dict[str, Any]:
-    """Parse TOML. Raise TOMLDecodeError for everything that cannot be read.
-
-    The library itself fails on brackets nested without end and on numbers of thousands of digits.
-    """
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        raise
-    except RecursionError:
-        raise tomllib.TOMLDecodeError("brackets are nested too deeply") from None
-    except ValueError:
-        raise tomllib.TOMLDecodeError("a number has too many digits") from None
-
-
-def _unquoted(part: str) -> str:
-    """A part of a list without the quotes around it, read as in TOML."""
-    with contextlib.suppress(tomllib.TOMLDecodeError):
-        return str(_toml(f"value = {part}")["value"]) if part[0] in "\"'" else part
-    return part
-
-
-def _fitting(readings: list[Any], wanted: Any, key: str, place: str) -> Any:
-    """The first reading of a value that has the type `wanted`."""
-    from pydantic import ValidationError
-
-    adapter = _adapter(wanted)
-    # one value will do where a list is wanted
-    for reading in [*readings, *([one] for one in readings)]:
-        try:
-            value = adapter.validate_python(reading, strict=True)
-        except ValidationError:
-            continue
-        if value == value and not _too_large(value):  # not a number is no number
-            return value
-    where = place if place.startswith("on ") else f"in {place}"
-    raise UsageError(f"{key} is {_shown(readings[-1])} {where}; it must be {_words(wanted)}.")
-
-
-@cache
-def _adapter(wanted: Any) -> TypeAdapter[Any]:
-    """Return what checks values of a type; made once, which takes longer than checking."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(wanted)
-
-
-def _too_large(value: Any) -> bool:
-    """Tell whether a value is, or lists, a whole number that TOML cannot hold (over 64 bits)."""
-    if isinstance(value, list):
-        return any(map(_too_large, value))
-    return isinstance(value, int) and not -(2**63) <= value < 2**63
-
-
-def _shown(value: Any) -> str:
-    """Return a value as it is written, cut where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no number of thousands of digits
-        return "a number of thousands of digits"
-    return text if len(text) <= 200 else f"{text[:200]} ..."
-
-
-def _words(wanted: Any) -> str:
-    """A type in a person's words."""
-    plain = {
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        str: "a text",
-        type(None): "none",
-    }
-    if wanted in plain:
-        return plain[wanted]
-    parts = typing.get_args(wanted)
-    if typing.get_origin(wanted) is Literal:
-        return "one of " + ", ".join(map(str, parts))
-    if typing.get_origin(wanted) in (types.UnionType, typing.Union):
-        return " or ".join(_words(part) for part in parts)
-    return {list: "a list", dict: "a table"}.get(typing.get_origin(wanted), str(wanted))
+def _fitted(value: object, readings: list[Any], wanted: object, key: str, where: str) -> Any:
+    """Return a value as its key wants it; where that is a list, one element will do."""
+    return fitted(value, wanted, key, where, [*readings, *([one] for one in readings)])

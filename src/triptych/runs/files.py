@@ -5,18 +5,18 @@ Imports no torch.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
-import math
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
-from ..errors import RunError, brief
+from ..checking import check_instance
+from ..errors import RunError, UsageError, brief
 from ..model.config import ModelConfig, RecurrentConfig, StackConfig
-from ..model.dials import misfit
 
-LARGEST = 1 << 63  # what no size of a tensor reaches
+Dials = TypeVar("Dials", StackConfig, ModelConfig, RecurrentConfig)
 WAY_OUT = "Copy it again, or train the run again."
 
 # config.json --------------------------------------------------------------------------------------
@@ -30,21 +30,6 @@ OF_CONFIG: dict[str, Any] = {
     "parameters": int,
     "name": str,
 }
-COUNTS = (
-    "layers",
-    "width",
-    "heads",
-    "key_heads",
-    "inner_width",
-    "max_positions",
-    "head_width",
-    "attention_window",
-    "embedding_width",
-    "attention_width",
-    "readout_width",
-)
-FROM_ZERO = ("segments", "vocabulary_size", "source_vocabulary_size")
-SHARES = ("dropout", "attention_dropout", "inner_dropout")
 
 
 def config_values(values: dict[str, Any]) -> dict[str, Any]:
@@ -71,64 +56,28 @@ def model_config(values: dict[str, Any]) -> ModelConfig | RecurrentConfig:
     """
     kind = values.pop("kind")
     if kind == "recurrent":
-        found: ModelConfig | RecurrentConfig = RecurrentConfig(
-            **_of_their_types(values, RecurrentConfig)
-        )
-        _check_sizes(found, "")
-        return found
+        return _dials(values, RecurrentConfig, "model")
     if kind != "transformer":
         raise ValueError(f"model kind {brief(repr(kind))} is neither 'transformer' nor 'recurrent'")
     stacks: dict[str, StackConfig | None] = {}
     for side in ("encoder", "decoder"):
         dials = values.pop(side)
-        stacks[side] = None if dials is None else StackConfig(**_of_their_types(dials, StackConfig))
-    found = ModelConfig(**stacks, **_of_their_types(values, ModelConfig))
-    if found.encoder is None and found.decoder is None:
+        stacks[side] = None if dials is None else _dials(dials, StackConfig, f"model.{side}")
+    if not any(stacks.values()):
         raise ValueError("the model has neither an encoder nor a decoder")
-    _check_sizes(found, "")
-    for side, stack in stacks.items():
-        if stack is not None:
-            _check_sizes(stack, f"{side}.")
-            problem = misfit(stack)
-            if problem is not None:
-                raise ValueError(
-                    f"{side} has width {stack.width}, {stack.heads} heads and "
-                    f"{stack.key_heads or stack.heads} heads of keys, which do not fit: {problem}"
-                )
-    return found
+    return dataclasses.replace(_dials(values, ModelConfig, "model"), **stacks)
 
 
-def _of_their_types(values: Any, kind: type) -> dict[str, Any]:
-    """Raise ValueError for a value that is not what the dial of its name holds."""
+def _dials(values: Any, kind: type[Dials], table: str) -> Dials:
+    """Return dials as they stand. Raise ValueError for a value that no model can have."""
     if not isinstance(values, dict):
         raise ValueError(f"{brief(repr(values))} is not a table of dials")
-    hints = typing.get_type_hints(kind)
-    for name, value in values.items():
-        wanted = hints.get(name, type(value))  # the dataclass names an unknown dial
-        parts = typing.get_args(wanted) or (wanted,)
-        is_choice = typing.get_origin(wanted) is Literal
-        kinds = tuple(typing.get_origin(part) or part for part in parts)
-        fits = (
-            value in parts
-            if is_choice
-            else type(value) in kinds or (wanted is float and type(value) is int)
-        )
-        if not fits:
-            raise ValueError(f"{name} is {brief(repr(value))}")
-    return values
-
-
-def _check_sizes(config: Any, where: str) -> None:
-    """Raise ValueError for a number that no model can have."""
-    for names, least, below in ((COUNTS, 1, LARGEST), (FROM_ZERO, 0, LARGEST), (SHARES, 0, 1)):
-        for name in names:
-            value = getattr(config, name, None)
-            if value is not None and not least <= value < below:
-                raise ValueError(f"{where}{name} is {value}")
-    for name in ("norm_epsilon", "rotary_base"):
-        value = getattr(config, name, 1.0)
-        if not 0 < value < math.inf:
-            raise ValueError(f"{where}{name} is {value}")
+    found = kind(**values)  # the dataclass names an unknown dial
+    try:
+        check_instance(found, table)
+    except UsageError as error:
+        raise ValueError(str(error).removesuffix(".")) from None
+    return found
 
 
 # labels.json and import.json ----------------------------------------------------------------------
@@ -152,13 +101,6 @@ OF_LABELS: dict[str, Any] = {
     "pooler": bool,
     "no_answer": bool,
 }
-TEMPLATE = ("template.system", "template.user", "template.assistant", "tags")
-OF_TASKS = {  # what a head or an answer cannot do without
-    "tagging": ("names", "scheme", "written", "unit", "spaces", "words.rules"),
-    "parsing": ("upos", "relations"), "chat": TEMPLATE, "preference": TEMPLATE,
-    "translation": ("languages.targets",),
-    "text-to-text": ("languages.targets",),
-}  # fmt: skip
 OF_IMPORT: dict[str, Any] = {
     "files": dict[str, dict],
     "ignored": dict[str, str],
@@ -180,9 +122,8 @@ def checked_labels(values: Any, path: Path) -> dict[str, Any]:
     return _checked(values, OF_LABELS, path)
 
 
-def lacking_labels(values: Mapping[str, Any], task: str, path: Path) -> None:
-    """Raise RunError where labels.json lacks what a run for `task` needs."""
-    needed = OF_TASKS.get(task, ())
+def lacking_labels(values: Mapping[str, Any], needed: Sequence[str], task: str, path: Path) -> None:
+    """Raise RunError where labels.json lacks one of the dotted keys that a run for `task` needs."""
     if "value" in values:  # the scale of a number that is learnt
         needed = (*needed, *(f"value.{name}" for name in ("mean", "deviation", "low", "high")))
     for name in needed:

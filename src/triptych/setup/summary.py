@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..model.config import ModelConfig, RecurrentConfig
     from ..recipe.schema import Recipe
     from ..training.job import Progress
-    from .stages import Prepared
+    from .job import Prepared
 
 SHOWN_EXAMPLES, SHOWN_TOKENS = 2, 40  # of the first batch
 
@@ -130,7 +130,7 @@ def facts(prepared: Prepared, progress: Progress) -> CardFacts:
         data = [f"Own files: {files if isinstance(files, str) else ', '.join(files or ())}"]
     config: Any = job.model.config
     # else nothing is decoded
-    writes = not job.task.by_losses and config.architecture != "encoder"
+    writes = not job.task.spec.by_losses and config.architecture != "encoder"
     return CardFacts(
         name=recipe.name,
         task=job.task.name,

@@ -9,7 +9,7 @@ written as tokens is in `turns.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -19,46 +19,39 @@ from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.messages import ROLES
 from ..data.tokenizers.sides import Tokenizers
-from ..errors import DataError, UsageError, unknown
+from ..decoding.requests import DecodingRequest
+from ..decoding.settings import DecodingSettings
+from ..errors import DataError, UsageError
 from . import language_modelling as writing
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .options import ChatOptions, read_options
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 from .turns import NONE, TEMPLATES, ChatTemplate, Conversation
 
-OPTIONS: dict[str, Any] = {
-    "context": 256,  # tokens that the model sees at once
-    # marks or text (turns.py); None: that of the run it starts from, else marks where its tokenizer
-    # can have them
-    "template": None,
-    "system_form": None,  # a role's own form, around {content}
-    "user_form": None,  # the same for the user's turns
-    "assistant_form": None,  # with <end> right after {content}
-    "label_smoothing": 0.0,  # Szegedy et al. 2016, section 7; 0: off
-}
-SMALLEST = 16  # tokens of context
+TEMPLATE_LABELS = ("template.system", "template.user", "template.assistant", "tags")
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key, a value that cannot
-    be, a template without an end.
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key, a value that cannot be, a template
+    without an end.
     """
-    chosen = check_options(options, OPTIONS)
-    forms, explicit = forms_of(chosen)
+    options = read_options(ChatOptions, values)
+    forms, explicit = forms_of(options)
     ChatTemplate(forms)
-    plain = writing.build({key: chosen[key] for key in ("context", "label_smoothing")})
+    plain = writing.build({"context": options.context, "label_smoothing": options.label_smoothing})
     return conversing(
         plain,
         replace(
             plain,
-            name="chat",
-            options=chosen,
+            spec=SPEC,
+            options=asdict(options),
             needs=("messages",),
             prepare=partial(prepare, forms=forms),
-            encode=partial(encode, context=chosen["context"]),
+            encode=partial(encode, context=options.context),
             loss=partial(loss, plain=plain.loss),
             inherit_labels=partial(inherit_labels, explicit=explicit),
             score=score,
         ),
-        chosen["context"],
+        options.context,
     )
 
 
@@ -67,38 +60,21 @@ def conversing(plain: Task, task: Task, context: int) -> Task:
     return replace(
         task,
         head=partial(head, context=context),
-        answer=partial(answer, write=plain.answer),
+        request=partial(request, context=context),
         read=partial(read, plain=plain.read),
         check=partial(check, context=context),
         draws=False,
-        empty=False,
         window=None,
         encode_ids=None,
     )
 
 
-def check_options(options: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with the defaults of those not given."""
-    for key in options:
-        if key not in known:
-            raise unknown(
-                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *known)]
-            )
-    context = options.get("context", known["context"])
-    if isinstance(context, bool) or not isinstance(context, int) or context < SMALLEST:
-        raise UsageError(
-            f"task.context is {context!r}; it must be a whole number of at least {SMALLEST} tokens."
-        )
-    return {**known, **options}
-
-
-def forms_of(chosen: Mapping[str, Any]) -> tuple[dict[str, str], bool]:
+def forms_of(options: ChatOptions) -> tuple[dict[str, str], bool]:
     """(role -> form, whether any of it was asked for)."""
-    own = {role: chosen[f"{role}_form"] for role in ROLES if chosen[f"{role}_form"] is not None}
-    name = chosen["template"] or ("text" if own else "marks")
-    if name not in TEMPLATES:
-        raise unknown("template", str(name), TEMPLATES, "for task.template")
-    return {**TEMPLATES[name], **own}, bool(own or chosen["template"])
+    given = {role: getattr(options, f"{role}_form") for role in ROLES}
+    own = {role: form for role, form in given.items() if form is not None}
+    name = options.template or ("text" if own else "marks")
+    return {**TEMPLATES[name], **own}, bool(own or options.template)
 
 
 def prepare(examples: Sequence[Example], forms: Mapping[str, str]) -> Labels:
@@ -216,17 +192,18 @@ def loss(output: Any, batch: Batch, *, plain: Any) -> dict[str, tuple[Any, int, 
     return {**found, "untold": (lost, batch.counts["tokens"], 0.0)}
 
 
-def answer(
-    model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, write: Any
-) -> list[Any]:
-    """For each conversation what the assistant says next, best first, with how many tokens of it
-    were not read.
-    """
-    found = write(model, head, batch, settings, tokenizers)
-    return [
-        [replace(one, unread=one.unread + (encoded.metadata or 0)) for one in several]
-        for encoded, several in zip(batch.encoded, found, strict=True)
-    ]
+def request(
+    encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers, *, context: int
+) -> DecodingRequest:
+    """Ask for what the assistant says next."""
+    prompt = encoded.inputs["target"].tolist()
+    return DecodingRequest(
+        settings=settings,
+        prompt=prompt,
+        context=context,
+        unread=encoded.metadata or 0,
+        strip=True,
+    )
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, plain: Any) -> Prediction:
@@ -252,3 +229,17 @@ def score(
     )
     found = writing.score(predictions, [Example(text=text) for text in spoken], losses)
     return Scores(found.values, {"loss": "nats a token of the assistant's words and ends of turns"})
+
+
+SPEC = TaskSpec(
+    name="chat",
+    build=build,
+    architecture="decoder",
+    head="tokens",
+    verbs=("chat",),
+    view="next-tokens",
+    labels=TEMPLATE_LABELS,
+    windows=True,
+    by_losses=True,
+    starts=("language-modelling",),
+)

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -19,119 +19,34 @@ from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, UsageError, unknown
 from ..metrics import classification as metrics
 from .calibration import FEWEST, fit_temperature, fit_thresholds, sigmoid, softmax
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .options import ClassificationOptions, read_options
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
-OPTIONS: dict[str, Any] = {
-    "learn": "label",  # "label": one of several; "labels": any number of several; "value": a number
-    "pair": False,  # two texts are judged together: text and text_pair
-    # tokens read at once, begin and end included; a longer text is read in several windows, which
-    # are merged
-    "window": 384,
-    "stride": 256,  # tokens from the start of one window to the start of the next
-    # of the states: "mean", "first", "max", or "compare" for pairs (u, v, |u - v|, u * v)
-    "pooling": "mean",
-    # the mean of the token table's rows beside the states: helps where texts are few
-    "shortcut": False,
-    # so many hashed weights for pairs of neighbouring tokens beside the states, say 65536: helps
-    # the same
-    "bigrams": 0,
-    "hidden": False,  # a dense layer with tanh before the outputs
-    "dropout": 0.1,  # in the head; the model's own stands in the table `model`
-    # the probability that a token is left out of a training text, drawn anew in every epoch
-    "token_dropout": 0.0,
-    "label_smoothing": 0.0,  # Szegedy et al. 2016, section 7
-    "r_drop": 0.0,  # agreement of two passes with different dropout: alpha of Liang et al. 2021
-    # the label whose F1 is the score, like "spam"; without it the score is accuracy and F1 a mean
-    # over labels
-    "positive": None,
-    # fit a temperature (and for several labels thresholds) on the development data after training
-    "calibrate": True,
-}
-KINDS = ("label", "labels", "value")
-# option -> below what it must be
-SHARES = {"dropout": 1.0, "token_dropout": 1.0, "label_smoothing": 1.0, "r_drop": math.inf}
+DEFAULT = ClassificationOptions()
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    chosen = _checked(options)
-    kind, pair = chosen["learn"], chosen["pair"]
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    options = read_options(ClassificationOptions, values)
+    kind = options.learn
     return Task(
-        name="classification",
-        options=chosen,
-        needs=("text", *(["text_pair"] if pair else []), kind),
-        prepare=partial(prepare, kind=kind, positive=chosen["positive"]),
-        encode=partial(encode, options=chosen),
-        head=partial(head, options=chosen),
+        spec=SPEC,
+        options=asdict(options),
+        needs=("text", *(["text_pair"] if options.pair else []), kind),
+        prepare=partial(prepare, kind=kind, positive=options.positive),
+        encode=partial(encode, options=options),
+        head=partial(head, options=options),
         loss=partial(
-            loss, kind=kind, label_smoothing=chosen["label_smoothing"], r_drop=chosen["r_drop"]
+            loss, kind=kind, label_smoothing=options.label_smoothing, r_drop=options.r_drop
         ),
         answer=partial(answer, kind=kind),
         read=partial(read, kind=kind),
-        score=partial(score, kind=kind, positive=chosen["positive"]),
-        passes=2 if chosen["r_drop"] else 1,
-        draws=chosen["token_dropout"] > 0,
-        windows=True,
-        calibrate=partial(calibrate, kind=kind)
-        if chosen["calibrate"] and kind != "value"
-        else None,
+        score=partial(score, kind=kind, positive=options.positive),
+        passes=2 if options.r_drop else 1,
+        draws=options.token_dropout > 0,
+        calibrate=partial(calibrate, kind=kind) if options.calibrate and kind != "value" else None,
         fit_head=fit_head,
     )
-
-
-def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    for key in options:
-        if key not in OPTIONS:
-            raise unknown(
-                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
-            )
-    chosen = {**OPTIONS, **options}
-    if chosen["learn"] not in KINDS:
-        raise unknown("task.learn", str(chosen["learn"]), KINDS)
-    poolings = ("mean", "first", "max", "compare")
-    if chosen["pooling"] not in poolings:
-        raise unknown("task.pooling", str(chosen["pooling"]), poolings)
-    for key in ("pair", "shortcut", "hidden", "calibrate"):
-        if not isinstance(chosen[key], bool):
-            raise UsageError(f"task.{key} is {chosen[key]!r}; it must be true or false.")
-    if chosen["pooling"] == "compare" and not chosen["pair"]:
-        raise UsageError(
-            "task.pooling = 'compare' needs two texts: set task.pair = true, or pool by 'mean'."
-        )
-    if (
-        isinstance(chosen["bigrams"], bool)
-        or not isinstance(chosen["bigrams"], int)
-        or chosen["bigrams"] < 0
-    ):
-        raise UsageError(
-            f"task.bigrams is {chosen['bigrams']!r}; it must be 0 (off) or a whole number of "
-            "weights."
-        )
-    for key, below in SHARES.items():
-        value = chosen[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < below:
-            raise UsageError(
-                f"task.{key} is {value!r}; it must be 0 (off) or "
-                f"more{', and below 1' if below == 1 else ''}."
-            )
-    for key, least in (("window", 16), ("stride", 1)):
-        if isinstance(chosen[key], bool) or not isinstance(chosen[key], int) or chosen[key] < least:
-            raise UsageError(
-                f"task.{key} is {chosen[key]!r}; it must be a whole number, {least} or more."
-            )
-    if chosen["stride"] > chosen["window"] - 2:
-        raise UsageError(
-            f"task.stride is {chosen['stride']}; over task.window - 2 = {chosen['window'] - 2} "
-            "tokens would be passed over."
-        )
-    positive = chosen["positive"]
-    if positive is not None and (not isinstance(positive, str) or chosen["learn"] != "label"):
-        raise UsageError(
-            f"task.positive is {positive!r}; it must be a label, and task.learn must be 'label'."
-        )
-    return chosen
 
 
 def prepare(
@@ -184,7 +99,7 @@ def encode(
     purpose: Purpose,
     generator: np.random.Generator | None = None,
     *,
-    options: Mapping[str, Any] = OPTIONS,
+    options: ClassificationOptions = DEFAULT,
 ) -> list[Encoded]:
     """Encode as source = begin text end, and of a pair begin first end second end with segments 0
     and 1; a window each.
@@ -194,23 +109,23 @@ def encode(
     no loss, and its answer is wrong.
     """
     tokenizer = tokenizers.source
-    texts = [example.text, example.text_pair] if options["pair"] else [example.text]
+    texts = [example.text, example.text_pair] if options.pair else [example.text]
     pieces = []
     for name, text in zip(("text", "text_pair"), texts, strict=False):
         if text is None:
             raise DataError(f"{example.place or 'An example'} has no {name}.")
         ids = np.array(tokenizer.encode(text), dtype=np.int64)
-        if purpose == "train" and generator is not None and options["token_dropout"]:
-            kept = ids[generator.random(len(ids)) >= options["token_dropout"]]
+        if purpose == "train" and generator is not None and options.token_dropout:
+            kept = ids[generator.random(len(ids)) >= options.token_dropout]
             ids = kept if len(kept) else ids
         pieces.append(ids)
-    cut = windows_of_pair if options["pair"] else windows_of_text
-    targets = _targets(example, labels, options["learn"]) if purpose == "train" else {}
+    cut = windows_of_pair if options.pair else windows_of_text
+    targets = _targets(example, labels, options.learn) if purpose == "train" else {}
     found = []
-    for window in cut(*pieces, window=options["window"], stride=options["stride"]):
+    for window in cut(*pieces, window=options.window, stride=options.stride):
         parts = [np.append(part, tokenizer.end_id) for part in window]
         inputs = {"source": np.concatenate(([tokenizer.begin_id], *parts)).astype(np.int64)}
-        if options["pair"]:
+        if options.pair:
             inputs["segments"] = np.repeat(np.arange(2), (len(parts[0]) + 1, len(parts[1])))
         found.append(Encoded(inputs, dict(targets), metadata=max(1, sum(map(len, window)))))
     return found
@@ -235,7 +150,7 @@ def _targets(example: Example, labels: Labels, kind: str) -> dict[str, np.ndarra
     return {**counted, "labels": row}
 
 
-def head(config: Any, labels: Labels, options: Mapping[str, Any] = OPTIONS) -> Any:
+def head(config: Any, labels: Labels, options: ClassificationOptions = DEFAULT) -> Any:
     from ..model.heads.classifier import Classifier
 
     encoder = config.encoder if config.architecture == "encoder" else None
@@ -244,19 +159,19 @@ def head(config: Any, labels: Labels, options: Mapping[str, Any] = OPTIONS) -> A
             "Classification needs a model with an encoder alone, like model.preset = "
             "'encoder-tiny'."
         )
-    if encoder.positions == "learned" and options["window"] > encoder.max_positions:
+    if encoder.positions == "learned" and options.window > encoder.max_positions:
         raise UsageError(
-            f"task.window is {options['window']}; this model has places for "
+            f"task.window is {options.window}; this model has places for "
             f"{encoder.max_positions} tokens at most."
         )
     return Classifier(
         encoder.width,
         labels.get("labels", []),
-        pooling=options["pooling"],
-        hidden=options["hidden"],
-        shortcut=options["shortcut"],
-        bigrams=options["bigrams"],
-        drop=options["dropout"],
+        pooling=options.pooling,
+        hidden=options.hidden,
+        shortcut=options.shortcut,
+        bigrams=options.bigrams,
+        drop=options.dropout,
         scale=labels.get("value"),
         vocabulary=config.source_vocabulary_size or config.vocabulary_size,
     )
@@ -490,3 +405,15 @@ def _calibration(chances: np.ndarray, targets: np.ndarray) -> float:
     return metrics.calibration_error(
         chances.max(1).tolist(), (chances.argmax(1) == targets).tolist()
     )
+
+
+SPEC = TaskSpec(
+    name="classification",
+    build=build,
+    architecture="encoder",
+    head="classifier",
+    verbs=("classify",),
+    view="labels",
+    windows=True,
+    starts=("masked-words", "embedding"),
+)

@@ -8,6 +8,7 @@ Nothing is learnt here: the vectors are those of a run that was imported, or tra
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -17,57 +18,28 @@ from ..data.batches.encoded import Batch, Encoded
 from ..data.batches.windows import starts
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
-from ..errors import DataError, UsageError, unknown
-from .task import Labels, Prediction, Purpose, Scores, Task
-
-OPTIONS: dict[str, Any] = {
-    # of the states of all tokens, begin and end too; or "first": the begin token's state
-    "pooling": "mean",
-    "normalize": True,  # to length 1, so that a scalar product is the cosine
-    # tokens that are read at once, begin and end included; a longer text is read in several windows
-    "window": 256,
-    # tokens of a longer text that two windows share; where only the window is given, a quarter of
-    # it
-    "stride": 64,
-}
-POOLINGS = ("mean", "first")
+from ..errors import DataError, UsageError
+from .options import EmbeddingOptions, read_options
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    for key in options:
-        if key not in OPTIONS:
-            raise unknown(
-                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
-            )
-    chosen = {**OPTIONS, **options}
-    if chosen["pooling"] not in POOLINGS:
-        raise unknown("task.pooling", str(chosen["pooling"]), POOLINGS)
-    if not isinstance(chosen["normalize"], bool):
-        raise UsageError(f"task.normalize is {chosen['normalize']!r}; it must be true or false.")
-    window = chosen["window"]
-    if isinstance(window, bool) or not isinstance(window, int) or window < 3:
-        raise UsageError(f"task.window is {window!r}; it must be a whole number, 3 or more.")
-    chosen["stride"] = stride = options.get("stride", window // 4)
-    if isinstance(stride, bool) or not isinstance(stride, int) or not 0 <= stride < window - 2:
-        raise UsageError(
-            f"task.stride is {stride!r}; it must be a whole number from 0 to below task.window - "
-            f"2 = {window - 2}."
-        )
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    given = dict(values)
+    if "stride" not in given and isinstance(window := given.get("window"), int):
+        given["stride"] = window // 4
+    options = read_options(EmbeddingOptions, given)
     return Task(
-        name="embedding",
-        options=chosen,
+        spec=SPEC,
+        options=asdict(options),
         needs=("text",),
         prepare=prepare,
-        encode=partial(encode, window=window, stride=stride),
-        head=partial(head, window=window),
+        encode=partial(encode, window=options.window, stride=options.stride),
+        head=partial(head, window=options.window),
         loss=_not_learnt,
-        answer=partial(answer, pooling=chosen["pooling"]),
-        read=partial(read, normalize=chosen["normalize"]),
+        answer=partial(answer, pooling=options.pooling),
+        read=partial(read, normalize=options.normalize),
         score=_not_scored,
-        windows=True,
     )
 
 
@@ -188,3 +160,12 @@ def _not_scored(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
     raise _refusal()
+
+
+SPEC = TaskSpec(
+    name="embedding",
+    build=build,
+    architecture="encoder",
+    head="pooling",
+    windows=True,
+)

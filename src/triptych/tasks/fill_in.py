@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..data.batches.encoded import Encoded
 from ..data.tokenizers.subwords import Tokenizer
+from ..decoding.requests import DecodingRequest
+from ..decoding.settings import DecodingSettings
 from ..errors import UsageError
+from .options import FILL_IN_LEAST
 
 SENTINELS = ("prefix", "suffix", "middle")  # tags of the tokenizer
-LEAST = 8  # tokens of a window; fewer have no middle worth writing
 NEW_TOKENS = 200  # of a middle, where nothing else is asked for
 
 
@@ -83,7 +85,7 @@ def rearranged(
     """
     cuts, prefix_suffix_middle = np.sort(generator.random(2)), sentinels(tokenizer)
     taken = min(len(ids), room - len(SENTINELS))
-    while taken >= LEAST:
+    while taken >= FILL_IN_LEAST:
         # bytes of a character that the window cuts
         text = tokenizer.decode(ids[:taken].tolist()).strip("\ufffd")
         first, second = (int(cut * (len(text) + 1)) for cut in cuts)
@@ -121,8 +123,8 @@ def asked(prefix: Sequence[int], suffix: Sequence[int], tokenizer: Tokenizer) ->
     return Encoded({"target": ids}, metadata=Sides(len(prefix), len(suffix)))
 
 
-def ready(one: Encoded, settings: Any, context: int) -> tuple[list[int], Any, int]:
-    """(ids that leave room for the middle, decoding settings, tokens dropped) of what `asked` made.
+def request(one: Encoded, settings: DecodingSettings, context: int) -> DecodingRequest:
+    """Ask for the middle of what `asked` made, with ids that leave room for it.
 
     The middle may have half a context. Of a prefix too long the end is kept, of a suffix too long
     the beginning, of both half the room.
@@ -143,4 +145,6 @@ def ready(one: Encoded, settings: Any, context: int) -> tuple[list[int], Any, in
     plain = replace(
         settings, max_length=new, min_length=min(settings.min_length, new), stop_at_dedent=False
     )
-    return shown, plain, len(ids) - len(shown)
+    return DecodingRequest(
+        settings=plain, prompt=shown, context=context, unread=len(ids) - len(shown)
+    )

@@ -11,17 +11,15 @@ from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError
 from .sequence_to_sequence import references_of, with_loss, written_task
-from .task import Labels, Prediction, Scores, Task
+from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     return written_task(
-        "generative-answering",
+        SPEC,
         ("question", "passage", "target", "references"),
-        options,
+        values,
         source,
         score,
     )
@@ -65,3 +63,13 @@ def score(
     )
     values = {"f1": f1.value, "exact_match": exact.value}
     return Scores(values | with_loss(losses), {"f1": f1.signature, "exact_match": exact.signature})
+
+
+SPEC = TaskSpec(
+    name="generative-answering",
+    build=build,
+    architecture="encoder-decoder",
+    head="tokens",
+    verbs=("answer",),
+    view="passage",
+)

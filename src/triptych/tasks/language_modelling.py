@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal
 
@@ -16,20 +16,12 @@ from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.texts import bounded
 from ..data.tokenizers.sides import Tokenizers
-from ..errors import DataError, UsageError, unknown
+from ..decoding.requests import DecodingRequest
+from ..decoding.settings import DecodingSettings
+from ..errors import DataError, UsageError
 from . import fill_in
-from .task import Labels, Prediction, Purpose, Scores, Task
-
-OPTIONS: dict[str, Any] = {
-    "context": 256,  # tokens that the model sees at once
-    # apart: attention and positions begin anew with each text; together: windows run on over texts'
-    # ends
-    "documents": "apart",
-    "label_smoothing": 0.0,  # Szegedy et al. 2016, section 7; 0: off
-    # the share of windows learnt as prefix, suffix, middle (Bavarian et al. 2022: 0.5 costs
-    # nothing)
-    "fill_in_the_middle": 0.0,
-}
+from .options import LanguageModellingOptions, read_options
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec, written_prediction
 
 
 class Ids:
@@ -52,63 +44,24 @@ class Ids:
         return held[1]
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    for key in options:
-        if key not in OPTIONS:
-            raise unknown(
-                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
-            )
-    chosen = {**OPTIONS, **options}
-    context, documents, smoothing = (
-        chosen["context"],
-        chosen["documents"],
-        chosen["label_smoothing"],
-    )
-    if isinstance(context, bool) or not isinstance(context, int) or context < 2:
-        raise UsageError(
-            f"task.context is {context!r}; it must be a whole number of at least 2 tokens."
-        )
-    if documents not in ("apart", "together"):
-        raise unknown("choice", str(documents), ["apart", "together"], "for task.documents")
-    if (
-        isinstance(smoothing, bool)
-        or not isinstance(smoothing, int | float)
-        or not 0 <= smoothing < 1
-    ):
-        raise UsageError(
-            f"task.label_smoothing is {smoothing!r}; it must be a number from 0 to below 1."
-        )
-    share = chosen["fill_in_the_middle"]
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise UsageError(
-            f"task.fill_in_the_middle is {share!r}; it must be a share of windows from 0 to 1, "
-            "for example 0.5."
-        )
-    if share and (documents == "together" or context < 4 * fill_in.LEAST):
-        raise UsageError(
-            "task.fill_in_the_middle needs windows of one text each: task.documents = 'apart' and "
-            f"a task.context of at least {4 * fill_in.LEAST} tokens."
-        )
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    options = read_options(LanguageModellingOptions, values)
+    context, documents, share = options.context, options.documents, options.fill_in_the_middle
     return Task(
-        name="language-modelling",
-        options=chosen,
+        spec=SPEC,
+        options=asdict(options),
         needs=("text",),
         prepare=partial(prepare, share=share),
         encode=partial(encode, ids=Ids(), context=context, documents=documents, share=share),
         head=partial(head, context=context),
-        loss=partial(loss, label_smoothing=float(smoothing)),
-        answer=partial(answer, context=context),
+        loss=partial(loss, label_smoothing=options.label_smoothing),
+        request=partial(request, context=context),
         read=read,
         score=score,
         draws=True,
-        windows=True,
-        by_losses=True,
-        empty=True,
         window=context if documents == "together" else None,
-        encode_ids=partial(encode_ids, context=context, documents=documents, share=float(share)),
+        encode_ids=partial(encode_ids, context=context, documents=documents, share=share),
     )
 
 
@@ -227,59 +180,20 @@ def loss(
     return {"loss": (smoothed, count, 1.0), "nll": (plain.detach(), count, 0.0)}
 
 
-def answer(
-    model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, context: int
-) -> list[Any]:
-    """For each prompt its continuations, best first, with how many of its tokens were not read."""
-    from ..decoding.writing import write
-
-    between = [
-        place for place, one in enumerate(batch.encoded) if isinstance(one.metadata, fill_in.Sides)
-    ]
-    plain = [
-        place
-        for place, one in enumerate(batch.encoded)
-        if not isinstance(one.metadata, fill_in.Sides)
-    ]
-    found: list[Any] = [None] * len(batch.encoded)
-    for places, sides in ((plain, False), (between, True)):
-        prompts, own, dropped = (
-            [batch.encoded[place].inputs["target"].tolist() for place in places],
-            settings,
-            [0] * len(places),
-        )
-        for number, place in enumerate(places if sides else ()):
-            prompts[number], own, dropped[number] = fill_in.ready(
-                batch.encoded[place], settings, context
-            )
-        names = [batch.examples[place] for place in places]
-        written = (
-            write(model, prompts, own, tokenizers.target, context=context, indices=names)
-            if places
-            else []
-        )
-        for place, lost, several in zip(places, dropped, written, strict=True):
-            found[place] = [replace(one, unread=one.unread + lost) for one in several]
-    return found
+def request(
+    encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers, *, context: int
+) -> DecodingRequest:
+    """Ask for the continuation of a prompt, or for what stands between two texts."""
+    if isinstance(encoded.metadata, fill_in.Sides):
+        return fill_in.request(encoded, settings, context)
+    prompt = encoded.inputs["target"].tolist()
+    return DecodingRequest(settings=settings, prompt=prompt, context=context)
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
+    """Return the n best continuations, with their tokens as they are shown."""
     assert len(raw) == 1, "a prompt has one raw result"
-    best, *others = [
-        Prediction(
-            text=one.text,
-            score=one.score,
-            log_probability=one.log_probability,
-            tokens=one.tokens,
-            token_log_probabilities=one.token_log_probabilities,
-            cut=not one.finished,
-            truncated_input_tokens=one.unread,
-            pieces=tokenizers.target.pieces(one.tokens),
-        )
-        for one in raw[0]
-    ]
-    best.alternatives = others
-    return best
+    return written_prediction(raw[0], tokenizers.target.pieces)
 
 
 def score(
@@ -298,3 +212,18 @@ def score(
         tokens = losses["count"] + sum(not example.begins for example in examples)
         values["bits_per_byte"] = nll * tokens / math.log(2) / bytes_read
     return Scores(values, {"loss": "nats a token, mean over windows that do not overlap"})
+
+
+SPEC = TaskSpec(
+    name="language-modelling",
+    build=build,
+    architecture="decoder",
+    head="tokens",
+    verbs=("complete",),
+    view="next-tokens",
+    windows=True,
+    by_losses=True,
+    empty=True,
+    continues=True,
+    starts=("language-modelling",),
+)

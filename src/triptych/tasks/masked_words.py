@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
@@ -24,36 +24,14 @@ from ..data.example import Example
 from ..data.formats.texts import UNSPACED
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
-from ..errors import DataError, UsageError, unknown
-from .task import Labels, Prediction, Purpose, Scores, Task
+from ..errors import DataError, UsageError
+from .options import MaskedWordsOptions, read_options
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
-OPTIONS: dict[str, Any] = {
-    # the share of a window's tokens that is chosen (2018); more suits large models (Wettig et al.
-    # 2023)
-    "rate": 0.15,
-    # all tokens of a word are chosen together, which is harder; in Chinese and Japanese each token
-    # by itself
-    "whole_words": False,
-    "mask_share": 0.8,  # of the chosen: replaced by the mask (2018)
-    # of the chosen: replaced by any token, so that every place has to be doubted (2018)
-    "random_share": 0.1,
-    "window": 128,  # tokens read at once, begin and end not counted
-}
 GOES_ON = "##"  # WordPiece: before a piece that goes on a word
 MARK = "[MASK]"  # what a person types; never read out of a text while training
 FILLINGS = 5  # answers for a place, unless decoding.n_best asks for more
 CANDIDATES = 200  # of which the fillings are taken
-
-
-@dataclass(frozen=True)
-class Masking:
-    """The options, checked."""
-
-    rate: float
-    whole_words: bool
-    mask_share: float
-    random_share: float
-    window: int
 
 
 class Blank(NamedTuple):
@@ -71,58 +49,22 @@ class Filling(NamedTuple):
     probability: float
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    for key in options:
-        if key not in OPTIONS:
-            raise unknown(
-                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
-            )
-    chosen = {**OPTIONS, **options}
-    for name in ("rate", "mask_share", "random_share"):
-        value = chosen[name]
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not 0 <= value <= 1
-            or (name == "rate" and not 0 < value < 1)
-        ):
-            raise UsageError(f"task.{name} is {value!r}; it must be a share between 0 and 1.")
-    if chosen["mask_share"] + chosen["random_share"] > 1 + 1e-9:
-        raise UsageError(
-            f"task.mask_share {chosen['mask_share']} and task.random_share "
-            f"{chosen['random_share']} are more than 1 together; what is left of 1 stays as it is."
-        )
-    if not isinstance(chosen["whole_words"], bool):
-        raise UsageError(
-            f"task.whole_words is {chosen['whole_words']!r}; it must be true or false."
-        )
-    if (
-        isinstance(chosen["window"], bool)
-        or not isinstance(chosen["window"], int)
-        or chosen["window"] < 8
-    ):
-        raise UsageError(
-            f"task.window is {chosen['window']!r}; it must be a whole number of tokens, 8 or more."
-        )
-    dials = Masking(**chosen)
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    options = read_options(MaskedWordsOptions, values)
     return Task(
-        name="masked-words",
-        options=chosen,
+        spec=SPEC,
+        options=asdict(options),
         needs=("text",),
         prepare=prepare,
-        encode=partial(encode, dials=dials),
-        head=partial(head, dials=dials),
+        encode=partial(encode, options=options),
+        head=partial(head, options=options),
         loss=loss,
         answer=answer,
         read=read,
         score=score,
         draws=True,
-        remask=partial(remask, dials=dials),
-        windows=True,
-        by_losses=True,
+        remask=partial(remask, options=options),
     )
 
 
@@ -143,7 +85,7 @@ def encode(
     purpose: Purpose,
     generator: np.random.Generator | None = None,
     *,
-    dials: Masking,
+    options: MaskedWordsOptions,
 ) -> list[Encoded]:
     """Encode as source = [begin] window [end], masked = 0 or 1 for each; tokens = what stood at the
     masked places, as `hide` chose them.
@@ -156,34 +98,43 @@ def encode(
     tokenizer = tokenizers.source
     assert tokenizer.mask_id is not None, "prepare asks for a mask"
     if purpose == "use":
-        return _marked(example, tokenizer, dials.window)
+        return _marked(example, tokenizer, options.window)
     units = None
-    if dials.whole_words:
+    if options.whole_words:
         ids, units = word_units(example.text, tokenizer)
     else:
         ids = np.array(tokenizer.encode(example.text), dtype=np.int64)
     found = []
-    for first, last in even_cuts(len(ids), dials.window):
+    for first, last in even_cuts(len(ids), options.window):
         own = None if units is None else units[first:last]
-        found.append(hide(ids[first:last], own, tokenizer, dials, generator))
+        found.append(hide(ids[first:last], own, tokenizer, options, generator))
     return found
 
 
 def remask(
-    pieces: list[Encoded], tokenizers: Tokenizers, generator: np.random.Generator, *, dials: Masking
+    pieces: list[Encoded],
+    tokenizers: Tokenizers,
+    generator: np.random.Generator,
+    *,
+    options: MaskedWordsOptions,
 ) -> list[Encoded]:
     """The same windows with other places hidden."""
     found = []
     for one in pieces:
         ids = one.inputs["source"].copy()
         ids[one.inputs["masked"] == 1] = one.targets["tokens"]
-        drawn = hide(ids[1:-1], one.metadata, tokenizers.source, dials, generator)
+        drawn = hide(ids[1:-1], one.metadata, tokenizers.source, options, generator)
         found.append(replace(drawn, index=one.index))
     return found
 
 
-def hide(ids: np.ndarray, units: np.ndarray | None, tokenizer: Tokenizer, dials: Masking,
-         generator: np.random.Generator | None) -> Encoded:  # fmt: skip
+def hide(
+    ids: np.ndarray,
+    units: np.ndarray | None,
+    tokenizer: Tokenizer,
+    options: MaskedWordsOptions,
+    generator: np.random.Generator | None,
+) -> Encoded:
     """A window with a share of its tokens hidden. units: (n,) a number for each token, the same
     where tokens stay together.
 
@@ -192,14 +143,16 @@ def hide(ids: np.ndarray, units: np.ndarray | None, tokenizer: Tokenizer, dials:
     """
     generator = generator or fixed(ids)
     assert tokenizer.mask_id is not None, "prepare asks for a mask"
-    places = _choose(len(ids), units, dials.rate, generator)
+    places = _choose(len(ids), units, options.rate, generator)
     source = np.empty(len(ids) + 2, dtype=np.int64)
     source[0], source[1:-1], source[-1] = tokenizer.begin_id, ids, tokenizer.end_id
     fate = generator.random(len(places))
     drawn = _ordinary(tokenizer, generator, len(places))
-    hidden = np.where(fate < dials.mask_share, tokenizer.mask_id, ids[places])
+    hidden = np.where(fate < options.mask_share, tokenizer.mask_id, ids[places])
     source[1 + places] = np.where(
-        (fate >= dials.mask_share) & (fate < dials.mask_share + dials.random_share), drawn, hidden
+        (fate >= options.mask_share) & (fate < options.mask_share + options.random_share),
+        drawn,
+        hidden,
     )
     masked = np.zeros(len(ids) + 2, dtype=np.int64)
     masked[1 + places] = 1
@@ -270,7 +223,7 @@ def word_units(text: str, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]
 # What is learnt -----------------------------------------------------------------------------------
 
 
-def head(config: Any, labels: Labels, dials: Masking) -> Any:
+def head(config: Any, labels: Labels, options: MaskedWordsOptions) -> Any:
     from ..model.heads.tokens import MaskedWords
 
     encoder = config.encoder if config.architecture == "encoder" else None
@@ -279,9 +232,9 @@ def head(config: Any, labels: Labels, dials: Masking) -> Any:
             "The task masked-words needs a model with an encoder alone: give model.preset, for "
             'example "encoder-small".'
         )
-    if encoder.positions == "learned" and dials.window + 2 > encoder.max_positions:
+    if encoder.positions == "learned" and options.window + 2 > encoder.max_positions:
         raise UsageError(
-            f"task.window is {dials.window}, and this model has {encoder.max_positions} "
+            f"task.window is {options.window}, and this model has {encoder.max_positions} "
             f"positions, two of which begin and end a window. Give {encoder.max_positions - 2} or "
             "less."
         )
@@ -419,3 +372,14 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
     return Prediction(
         text=text + parts[-1], score=math.prod(best) if best else None, details={"masks": masks}
     )
+
+
+SPEC = TaskSpec(
+    name="masked-words",
+    build=build,
+    architecture="encoder",
+    head="masked-tokens",
+    windows=True,
+    by_losses=True,
+    starts=("masked-words", "embedding"),
+)

@@ -11,7 +11,7 @@ later parts hang from the root of the first ("parataxis").
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -23,21 +23,11 @@ from ..data.formats.conllu import as_text
 from ..data.segmentation.sentences import split_sentences, split_words
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
-from ..errors import DataError, UsageError, unknown
+from ..errors import DataError, UsageError
+from .options import ParsingOptions, read_options
 from .tagging_pieces import hidden
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
-OPTIONS: dict[str, Any] = {
-    # of the layers that make a word a dependent or a head; 500 in the paper, for 87 times the words
-    "arc_width": 256,
-    "relation_width": 128,  # the same for relations; 100 in the paper
-    "dropout": 0.33,  # on words and on those layers, as in the paper, section 3.1
-    # the probability that training hides a word, so that its neighbours must speak for it
-    "word_dropout": 0.0,
-    "upos_weight": 1.0,  # of the loss of parts of speech beside those of arcs and relations
-    "window": 384,  # pieces of a sentence that are read at once
-    "word_pieces": 32,  # of one word; of a longer one its beginning and its end are read
-}
 # dobj, ...pass: UD version 1
 SUBJECTS, OBJECTS = ("nsubj", "csubj", "nsubjpass", "csubjpass"), ("obj", "iobj", "dobj")
 JOINED = "parataxis"  # the relation of later parts of a sentence that is too long
@@ -70,50 +60,26 @@ class Parsed:
     upos: list[str]
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for a wrong key or value."""
-    for key in options:
-        if key not in OPTIONS:
-            raise unknown(
-                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
-            )
-    chosen = {**OPTIONS, **options}
-    for key, least in (("arc_width", 1), ("relation_width", 1), ("window", 8), ("word_pieces", 2)):
-        value = chosen[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UsageError(
-                f"task.{key} is {value!r}; it must be a whole number, {least} or more."
-            )
-    for key, most in (("dropout", 1.0), ("word_dropout", 1.0), ("upos_weight", float("inf"))):
-        value = chosen[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < most:
-            raise UsageError(
-                f"task.{key} is {value!r}; it must be a number from 0 to below {most:g}."
-            )
-    if chosen["word_pieces"] > chosen["window"] - 2:
-        raise UsageError(
-            f"task.word_pieces is {chosen['word_pieces']}; a word must fit into task.window - 2 = "
-            f"{chosen['window'] - 2}."
-        )
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    options = read_options(ParsingOptions, values)
     return Task(
-        name="parsing",
-        options=chosen,
+        spec=SPEC,
+        options=asdict(options),
         needs=("text", "words", "upos", "heads", "relations"),
-        prepare=partial(prepare, word_dropout=chosen["word_dropout"]),
+        prepare=partial(prepare, word_dropout=options.word_dropout),
         encode=partial(
             encode,
-            window=chosen["window"],
-            word_pieces=chosen["word_pieces"],
-            word_dropout=chosen["word_dropout"],
+            window=options.window,
+            word_pieces=options.word_pieces,
+            word_dropout=options.word_dropout,
         ),
-        head=partial(head, options=chosen),
-        loss=partial(loss, upos_weight=float(chosen["upos_weight"])),
+        head=partial(head, options=options),
+        loss=partial(loss, upos_weight=options.upos_weight),
         answer=answer,
         read=read,
         score=score,
-        draws=chosen["word_dropout"] > 0,
-        windows=True,
-        block=True,
+        draws=options.word_dropout > 0,
     )
 
 
@@ -255,7 +221,7 @@ def _encoded(part: SentencePart, pieces: Sequence[Sequence[int]], tokenizer: Tok
 # Model --------------------------------------------------------------------------------------------
 
 
-def head(config: Any, labels: Labels, options: Mapping[str, Any]) -> Any:
+def head(config: Any, labels: Labels, options: ParsingOptions) -> Any:
     """Raises UsageError for a model that is no encoder alone, or with fewer positions than a window
     has tokens.
     """
@@ -267,18 +233,18 @@ def head(config: Any, labels: Labels, options: Mapping[str, Any]) -> Any:
             "Parsing needs a model with an encoder alone: choose model.preset = 'encoder-small', "
             "for example."
         )
-    if encoder.positions == "learned" and options["window"] > encoder.max_positions:
+    if encoder.positions == "learned" and options.window > encoder.max_positions:
         raise UsageError(
-            f"task.window is {options['window']}; this model has {encoder.max_positions} "
+            f"task.window is {options.window}; this model has {encoder.max_positions} "
             "positions. Lower task.window."
         )
     return Biaffine(
         encoder.width,
         labels["upos"],
         labels["relations"],
-        options["arc_width"],
-        options["relation_width"],
-        float(options["dropout"]),
+        options.arc_width,
+        options.relation_width,
+        options.dropout,
     )
 
 
@@ -454,3 +420,18 @@ def score(
         values | ({"loss": losses["loss"]} if losses else {}),
         dict.fromkeys(("las", "uas", "upos"), SIGNATURE),
     )
+
+
+SPEC = TaskSpec(
+    name="parsing",
+    build=build,
+    architecture="encoder",
+    head="biaffine",
+    verbs=("parse",),
+    view="arcs",
+    labels=("upos", "relations"),
+    windows=True,
+    block=True,
+    reads_words=True,
+    starts=("masked-words", "embedding"),
+)

@@ -8,9 +8,8 @@ frozen. In use it is a chat.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,8 @@ from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, UsageError
 from . import chat
 from . import language_modelling as writing
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .options import PreferenceOptions, read_options
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 from .turns import NONE, put
 
 if TYPE_CHECKING:
@@ -30,37 +30,26 @@ if TYPE_CHECKING:
 
     from .distillation import Teacher
 
-OPTIONS: dict[str, Any] = {
-    "context": 256,  # tokens that the model sees at once
-    # how dear it is to leave the reference (2023, section 6: 0.1, and 0.5 for summaries)
-    "beta": 0.1,
-    "reference": None,  # a run; None: the one that it starts from (model.start)
-}
 
-
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    chosen = chat.check_options(options, OPTIONS)
-    beta, context = chosen["beta"], chosen["context"]
-    if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 < beta < math.inf:
-        raise UsageError(f"task.beta is {beta!r}; it must be a number above 0, like 0.1.")
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    options = read_options(PreferenceOptions, values)
+    beta, context = options.beta, options.context
     plain = writing.build({"context": context})
     return chat.conversing(
         plain,
         replace(
             plain,
-            name="preference",
-            options=chosen,
+            spec=SPEC,
+            options=asdict(options),
             needs=("messages", "chosen", "rejected"),
             prepare=prepare,
             encode=partial(encode, context=context),
             inherit_labels=inherit_labels,
-            loss=partial(loss, beta=float(beta), reference=None),
+            loss=partial(loss, beta=beta, reference=None),
             score=score,
             with_teacher=lambda reference: replace(
-                build(chosen), loss=partial(loss, beta=float(beta), reference=reference)
+                build(values), loss=partial(loss, beta=beta, reference=reference)
             ),
         ),
         context,
@@ -210,3 +199,16 @@ def score(
             )
         },
     )
+
+
+SPEC = TaskSpec(
+    name="preference",
+    build=build,
+    architecture="decoder",
+    head="tokens",
+    verbs=("chat",),
+    view="next-tokens",
+    labels=chat.SPEC.labels,
+    windows=True,
+    by_losses=True,
+)

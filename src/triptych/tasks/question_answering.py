@@ -6,6 +6,7 @@ answer in this window" points at the begin token (section 4.3).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ from ..data.example import Example
 from ..data.formats.answers import standing
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
-from ..errors import DataError, UsageError, unknown
+from ..errors import DataError, UsageError
+from .options import QuestionAnsweringOptions, read_options
 from .spans import (
     Window,
     WindowAnswers,
@@ -27,79 +29,32 @@ from .spans import (
     runs,
     spans_of,
 )
-from .task import Labels, Prediction, Purpose, Scores, Task
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-OPTIONS: dict[str, Any] = {
-    "window": 384,  # tokens of question and passage together that are read at once
-    # tokens of the passage that two windows share, so that an answer of up to so many stands whole
-    # in one
-    "stride": 128,
-    # tokens; of a longer question the rest is not seen, and the prediction says so
-    "longest_question": 64,
-    "longest_answer": 48,  # tokens
-    # the share of windows without the answer that are learnt from, drawn anew each epoch
-    "no_answer_windows": 0.5,
-    # a Chinese or Japanese character is a token of its own, as in Chinese BERT: an answer can begin
-    # anywhere
-    "characters": False,
-    # passage tokens that also stand in the question are marked by their segment; needs
-    # model.segments = 5
-    "match_feature": False,
-}
 LEVELS = 3  # of match: a run of one token that the question has too, of two, of more
 SEGMENTS = 2 + LEVELS
 CANDIDATES = 5  # other answers that a prediction names
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    for key in options:
-        if key not in OPTIONS:
-            raise unknown(
-                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
-            )
-    chosen = {**OPTIONS, **options}
-    for key, least in (
-        ("window", 32),
-        ("stride", 0),
-        ("longest_question", 1),
-        ("longest_answer", 1),
-    ):
-        if isinstance(chosen[key], bool) or not isinstance(chosen[key], int) or chosen[key] < least:
-            raise UsageError(
-                f"task.{key} is {chosen[key]!r}; it must be a whole number, {least} or more."
-            )
-    if chosen["window"] < chosen["longest_question"] + chosen["stride"] + 4:
-        raise UsageError(
-            f"task.window is {chosen['window']}; it must hold the longest question "
-            f"({chosen['longest_question']}), the stride ({chosen['stride']}) and 4 tokens more. "
-            "Give a larger window or a smaller stride."
-        )
-    rate = chosen["no_answer_windows"]
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
-        raise UsageError(f"task.no_answer_windows is {rate!r}; it must be from 0 to 1.")
-    for key in ("characters", "match_feature"):
-        if not isinstance(chosen[key], bool):
-            raise UsageError(f"task.{key} is {chosen[key]!r}; it must be true or false.")
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    options = read_options(QuestionAnsweringOptions, values)
     return Task(
-        name="question-answering",
-        options=chosen,
+        spec=SPEC,
+        options=asdict(options),
         needs=("question", "passage", "answers"),
         prepare=prepare,
-        encode=partial(encode, options=chosen),
-        head=partial(head, options=chosen),
+        encode=partial(encode, options=options),
+        head=partial(head, options=options),
         loss=loss,
-        answer=partial(answer, longest_answer=chosen["longest_answer"]),
+        answer=partial(answer, longest_answer=options.longest_answer),
         read=read,
         score=score,
         draws=True,
-        windows=True,
-        calibrate=partial(calibrate, longest_answer=chosen["longest_answer"]),
+        calibrate=partial(calibrate, longest_answer=options.longest_answer),
     )
 
 
@@ -127,7 +82,7 @@ def encode(
     purpose: Purpose,
     generator: np.random.Generator | None = None,
     *,
-    options: Mapping[str, Any],
+    options: QuestionAnsweringOptions,
 ) -> list[Encoded]:
     """Windows of `[begin] question [end] passage [end]`; segments 0 for the question, 1 for the
     passage (and 2 to 4: matched).
@@ -135,7 +90,7 @@ def encode(
     Targets start, end (1,): places in the window, 0 where the answer is not in it. Of several
     references one is drawn. Raises DataError where question or passage is missing.
     """
-    tokenizer, by_character = tokenizers.source, options["characters"]
+    tokenizer, by_character = tokenizers.source, options.characters
     if example.question is None or example.passage is None:
         raise DataError(
             f"{example.place or 'An example'} has no "
@@ -143,17 +98,17 @@ def encode(
         )
     question = passage_pieces(tokenizer, example.question.strip(), by_character)[0]
     ids, offsets = passage_pieces(tokenizer, example.passage, by_character)
-    unseen = max(0, len(question) - options["longest_question"])
-    question = question[: options["longest_question"]]
+    unseen = max(0, len(question) - options.longest_question)
+    question = question[: options.longest_question]
     first = len(question) + 2
     gold = _gold(example, offsets, generator) if purpose == "train" else None
     levels = (
         matches(question, ids, tokenizer)
-        if options["match_feature"]
+        if options.match_feature
         else np.zeros(len(ids), dtype=np.int64)
     )
-    room, found = options["window"] - first - 1, []
-    for start in window_starts(len(ids), room, options["stride"]):
+    room, found = options.window - first - 1, []
+    for start in window_starts(len(ids), room, options.stride):
         inside = ids[start : start + room]
         source = np.array(
             [tokenizer.begin_id, *question, tokenizer.end_id, *inside, tokenizer.end_id],
@@ -172,7 +127,7 @@ def encode(
         if purpose == "train":
             place = _place(gold, start, len(inside), first)
             found[-1].targets = {"start": np.array([place[0]]), "end": np.array([place[1]])}
-    return found if generator is None else _drawn(found, generator, options["no_answer_windows"])
+    return found if generator is None else _drawn(found, generator, options.no_answer_windows)
 
 
 def pieces(tokenizer: Tokenizer, text: str, by_character: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -263,7 +218,7 @@ def _drawn(windows: list[Encoded], generator: np.random.Generator, rate: float) 
 # Learning and answering ---------------------------------------------------------------------------
 
 
-def head(config: Any, labels: Labels, *, options: Mapping[str, Any]) -> Any:
+def head(config: Any, labels: Labels, *, options: QuestionAnsweringOptions) -> Any:
     from ..model.heads.span import Spans
     from ..model.heads.tokens import initialize
 
@@ -273,14 +228,14 @@ def head(config: Any, labels: Labels, *, options: Mapping[str, Any]) -> Any:
             "task question-answering needs an encoder-only model, for example model.preset = "
             "'encoder-small'."
         )
-    if options["match_feature"] and encoder.segments < SEGMENTS:
+    if options.match_feature and encoder.segments < SEGMENTS:
         raise UsageError(
             f"task.match_feature marks tokens by {SEGMENTS} segments and this model has "
             f"{encoder.segments}: give model.segments = {SEGMENTS}, or task.match_feature = false."
         )
-    if encoder.positions == "learned" and options["window"] > encoder.max_positions:
+    if encoder.positions == "learned" and options.window > encoder.max_positions:
         raise UsageError(
-            f"task.window is {options['window']}; this model has {encoder.max_positions} "
+            f"task.window is {options.window}; this model has {encoder.max_positions} "
             "positions. Give a smaller window."
         )
     made = Spans(encoder.width, bool(labels.get("no_answer")))
@@ -354,3 +309,15 @@ def score(
         values | ({"loss": losses["loss"]} if losses else {}),
         {"f1": f1.signature, "exact_match": exact.signature},
     )
+
+
+SPEC = TaskSpec(
+    name="question-answering",
+    build=build,
+    architecture="encoder",
+    head="span",
+    verbs=("answer",),
+    view="spans",
+    windows=True,
+    starts=("masked-words", "embedding"),
+)

@@ -8,16 +8,12 @@ from typing import Any
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from .sequence_to_sequence import language_of, one_text, references_of, with_loss, written_task
-from .task import Labels, Prediction, Scores, Task
+from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    return written_task(
-        "question-generation", ("passage", "target", "references"), options, source, score
-    )
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    return written_task(SPEC, ("passage", "target", "references"), values, source, score)
 
 
 def source(
@@ -43,3 +39,12 @@ def score(
     )
     values = {"bleu": bleu.value, "rougeL": longest.value}
     return Scores(values | with_loss(losses), {"bleu": bleu.signature, "rougeL": longest.signature})
+
+
+SPEC = TaskSpec(
+    name="question-generation",
+    build=build,
+    architecture="encoder-decoder",
+    head="tokens",
+    view="cross-attention",
+)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -14,21 +15,12 @@ import numpy as np
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
-from ..errors import DataError, UsageError, unknown
-from .task import Labels, Prediction, Purpose, Scores, Task
+from ..decoding.requests import DecodingRequest
+from ..decoding.settings import DecodingSettings
+from ..errors import DataError, UsageError
+from .options import LongSourceOptions, read_options
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec, written_prediction
 
-LEARNING: dict[str, Any] = {
-    "label_smoothing": 0.1,  # Szegedy et al. 2016, section 7; 0: off
-    # agreement of two passes with different dropout: alpha of Liang et al. 2021, who take 5 for
-    # translation
-    "r_drop": 0.0,
-}
-LONG: dict[str, Any] = {
-    **LEARNING,
-    # tokens, the end included; of a longer source the rest is not seen, and the prediction says so
-    "longest_source": 512,
-}
-SHORTEST = 8  # the least that longest_source may be
 # (ids, how many tokens were left out)
 Source = Callable[[Example, Tokenizers, Labels], tuple[list[int], int]]
 
@@ -36,73 +28,35 @@ Source = Callable[[Example, Tokenizers, Labels], tuple[list[int], int]]
 # Building -----------------------------------------------------------------------------------------
 
 
-def checked(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """`defaults` with `options`. Raises UsageError for an unknown key or a value of the shared
-    options that cannot be.
-    """
-    for key in options:
-        if key not in defaults:
-            raise unknown(
-                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *defaults)]
-            )
-    chosen = {**defaults, **options}
-    smoothing, r_drop, longest = (
-        chosen.get("label_smoothing", 0.0),
-        chosen.get("r_drop", 0.0),
-        chosen.get("longest_source", SHORTEST),
-    )
-    if (
-        isinstance(smoothing, bool)
-        or not isinstance(smoothing, int | float)
-        or not 0 <= smoothing < 1
-    ):
-        raise UsageError(
-            f"task.label_smoothing is {smoothing!r}; it must be a number from 0 to below 1."
-        )
-    if (
-        isinstance(r_drop, bool)
-        or not isinstance(r_drop, int | float)
-        or not 0 <= r_drop < math.inf
-    ):
-        raise UsageError(f"task.r_drop is {r_drop!r}; it must be 0 (off) or more.")
-    if isinstance(longest, bool) or not isinstance(longest, int) or longest < SHORTEST:
-        raise UsageError(
-            f"task.longest_source is {longest!r}; it must be a whole number of tokens, {SHORTEST} "
-            "or more."
-        )
-    return chosen
-
-
-def slots(chosen: Mapping[str, Any]) -> dict[str, Any]:
+def slots(label_smoothing: float, r_drop: float, longest: int | None = None) -> dict[str, Any]:
     """The slots that are the same for all such tasks, by the options they share."""
-    smoothing, r_drop = float(chosen.get("label_smoothing", 0.0)), float(chosen.get("r_drop", 0.0))
     return {
-        "head": partial(head, longest=chosen.get("longest_source")),
-        "loss": partial(loss, label_smoothing=smoothing, r_drop=r_drop),
-        "answer": answer,
+        "head": partial(head, longest=longest),
+        "loss": partial(loss, label_smoothing=label_smoothing, r_drop=r_drop),
+        "request": request,
         "read": read,
         "passes": 2 if r_drop else 1,
     }
 
 
 def written_task(
-    name: str,
+    spec: TaskSpec,
     needs: tuple[str, ...],
-    options: Mapping[str, Any],
+    values: Mapping[str, Any],
     source: Callable[..., tuple[list[int], int]],
     score: Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores],
 ) -> Task:
     """A task whose text is written from `source`, with no options but the shared ones."""
-    chosen = checked(options, LONG)
-    built = partial(source, longest=chosen["longest_source"])
+    options = read_options(LongSourceOptions, values)
+    built = partial(source, longest=options.longest_source)
     return Task(
-        name=name,
-        options=chosen,
+        spec=spec,
+        options=asdict(options),
         needs=needs,
         prepare=prepare,
         encode=partial(encode, source=built),
         score=score,
-        **slots(chosen),
+        **slots(options.label_smoothing, options.r_drop, options.longest_source),
     )
 
 
@@ -232,35 +186,17 @@ def loss(
     return {"loss": (smoothed, count, 1.0), "nll": (plain.detach(), count, 0.0)}
 
 
-def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers) -> list[Any]:
-    """One list of hypotheses, best first, for each source."""
-    from ..decoding.generate import search
-
-    inputs = {name: batch.inputs[name] for name in ("source", "source_lengths")}
-    target = tokenizers.target
-    return search(
-        model, inputs, settings, begin=target.begin_id, end=target.end_ids, indices=batch.examples
-    )
+def request(
+    encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers
+) -> DecodingRequest:
+    """Ask for the answer to a source."""
+    return DecodingRequest(settings=settings, source=encoded.inputs["source"])
 
 
 def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
-    """A source is never cut into windows, so there is one raw result: its n best."""
-    from ..decoding.writing import trimmed
-
+    """Return the n best answers; a source is never cut into windows, so there is one raw result."""
     assert len(raw) == 1, "a source has one raw result"
-    best, *others = [
-        Prediction(
-            text=trimmed(tokenizers.target.decode(one.tokens), one.finished),
-            score=one.score,
-            log_probability=one.log_probability,
-            tokens=one.tokens,
-            token_log_probabilities=one.token_log_probabilities,
-            cut=not one.finished,
-        )
-        for one in raw[0]
-    ]
-    best.alternatives = others
-    return best
+    return written_prediction(raw[0])
 
 
 # Scoring ------------------------------------------------------------------------------------------

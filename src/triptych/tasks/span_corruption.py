@@ -11,9 +11,8 @@ an evaluation always the same. In use `[MASK]` marks a run to be written.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -23,89 +22,43 @@ from ..data.batches.encoded import Encoded
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
-from ..errors import DataError, RunError, UsageError, unknown
+from ..errors import DataError, RunError
 from .masked_words import MARK, even_cuts, fixed
-from .sequence_to_sequence import checked, read, slots, with_loss
-from .task import Labels, Prediction, Purpose, Scores, Task
-
-OPTIONS: dict[str, Any] = {
-    "rate": 0.15,  # the share of a window's tokens that is hidden (section 3.3.3)
-    "mean_span": 3.0,  # tokens of a hidden run, on average (section 3.3.4)
-    "window": 256,  # tokens read at once
-    "sentinels": 32,  # that the tokenizer holds; a model that starts from this one keeps them
-    "target": "runs",  # what is written: the hidden runs, or the whole text
-}
+from .options import SpanCorruptionOptions, read_options
+from .sequence_to_sequence import read, slots, with_loss
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 
-@dataclass(frozen=True)
-class CorruptionOptions:
-    """The options, checked."""
-
-    rate: float
-    mean_span: float
-    window: int
-    sentinels: int
-    target: str = "runs"
-
-
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    chosen = checked(options, OPTIONS)
-    for name, least, whole in (
-        ("rate", 0.0, False),
-        ("mean_span", 1, False),
-        ("window", 8, True),
-        ("sentinels", 1, True),
-    ):
-        value = chosen[name]
-        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if not number or not least <= value < math.inf or (name == "rate" and not 0 < value < 1):
-            allowed = (
-                "a number between 0 and 1"
-                if name == "rate"
-                else f"a {'whole number' if whole else 'number'}, {least} or more"
-            )
-            raise UsageError(f"task.{name} is {value!r}; it must be {allowed}.")
-    if chosen["target"] not in ("runs", "whole"):
-        raise unknown("choice", str(chosen["target"]), ["runs", "whole"], "for task.target")
-    dials = CorruptionOptions(**chosen)
-    most = most_spans(dials.window, dials)
-    if most > dials.sentinels:
-        raise UsageError(
-            f"A window of {dials.window} tokens can have {most} hidden runs, and task.sentinels "
-            f"is {dials.sentinels}. Give a smaller task.window, a larger task.mean_span, or more "
-            "sentinels."
-        )
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    options = read_options(SpanCorruptionOptions, values)
     return Task(
-        name="span-corruption",
-        options=chosen,
+        spec=SPEC,
+        options=asdict(options),
         needs=("text",),
-        prepare=partial(prepare, dials=dials),
-        encode=partial(encode, dials=dials),
-        score=partial(score, dials=dials),
+        prepare=partial(prepare, options=options),
+        encode=partial(encode, options=options),
+        score=partial(score, options=options),
         draws=True,
-        remask=partial(remask, dials=dials),
-        by_losses=True,
+        remask=partial(remask, options=options),
         **(
-            slots({})
-            | {"read": partial(written_in, dials=dials), "head": partial(head, dials=dials)}
+            slots(0.0, 0.0)
+            | {"read": partial(written_in, options=options), "head": partial(head, options=options)}
         ),
     )
 
 
-def prepare(examples: Sequence[Example], *, dials: CorruptionOptions) -> Labels:
+def prepare(examples: Sequence[Example], *, options: SpanCorruptionOptions) -> Labels:
     """Return {"tags": the sentinels' names, which the tokenizer holds}."""
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no text.")
-    return {"tags": [f"span-{number}" for number in range(dials.sentinels)]}
+    return {"tags": [f"span-{number}" for number in range(options.sentinels)]}
 
 
-def head(config: Any, labels: Labels, *, dials: CorruptionOptions) -> Any:
+def head(config: Any, labels: Labels, *, options: SpanCorruptionOptions) -> Any:
     from .sequence_to_sequence import head as next_token
 
-    return next_token(config, labels, dials.window + 1)
+    return next_token(config, labels, options.window + 1)
 
 
 def sentinels_of(tokenizer: Tokenizer) -> list[int]:
@@ -123,7 +76,7 @@ def encode(
     purpose: Purpose,
     generator: np.random.Generator | None = None,
     *,
-    dials: CorruptionOptions,
+    options: SpanCorruptionOptions,
 ) -> list[Encoded]:
     """Windows of a text with runs hidden; `metadata` keeps the window as it was. A text of one
     token has nothing to go by, so no window.
@@ -135,9 +88,9 @@ def encode(
         return [_marked(example, tokenizer)]
     ids = np.array(tokenizer.encode(example.text), dtype=np.int64)
     windows = [
-        ids[first:last] for first, last in even_cuts(len(ids), dials.window) if last - first > 1
+        ids[first:last] for first, last in even_cuts(len(ids), options.window) if last - first > 1
     ]
-    return [corrupt(one, tokenizer, dials, generator) for one in windows]
+    return [corrupt(one, tokenizer, options, generator) for one in windows]
 
 
 def remask(
@@ -145,11 +98,11 @@ def remask(
     tokenizers: Tokenizers,
     generator: np.random.Generator,
     *,
-    dials: CorruptionOptions,
+    options: SpanCorruptionOptions,
 ) -> list[Encoded]:
     """The same windows with other runs hidden."""
     return [
-        replace(corrupt(one.metadata, tokenizers.source, dials, generator), index=one.index)
+        replace(corrupt(one.metadata, tokenizers.source, options, generator), index=one.index)
         for one in pieces
     ]
 
@@ -157,13 +110,13 @@ def remask(
 def corrupt(
     ids: np.ndarray,
     tokenizer: Tokenizer,
-    dials: CorruptionOptions,
+    options: SpanCorruptionOptions,
     generator: np.random.Generator | None,
 ) -> Encoded:
     """A window (n,) of two tokens or more as source and target. generator None: one that is seeded
     by the window itself.
     """
-    starts, ends = spans(len(ids), dials, generator or fixed(ids))
+    starts, ends = spans(len(ids), options, generator or fixed(ids))
     marks = sentinels_of(tokenizer)
     if len(marks) < len(starts):
         raise RunError(
@@ -178,7 +131,7 @@ def corrupt(
         target += [mark, *ids[start:end].tolist()]
         place = end
     source += [*ids[place:].tolist(), tokenizer.end_id]
-    if dials.target == "whole":
+    if options.target == "whole":
         target = ids.tolist()
     inputs = {
         "source": np.array(source, dtype=np.int64),
@@ -190,7 +143,7 @@ def corrupt(
 
 
 def spans(
-    length: int, dials: CorruptionOptions, generator: np.random.Generator
+    length: int, options: SpanCorruptionOptions, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """(starts, ends) of the hidden runs of a window: all lengths and gaps that add up are equally
     likely; no two runs touch.
@@ -198,8 +151,8 @@ def spans(
     So many tokens and runs as rate and mean_span ask for, rounded up or down by chance so that the
     means are kept.
     """
-    hidden = min(length - 1, max(1, int(dials.rate * length + generator.random())))
-    count = max(1, int(hidden / dials.mean_span + generator.random()))
+    hidden = min(length - 1, max(1, int(options.rate * length + generator.random())))
+    count = max(1, int(hidden / options.mean_span + generator.random()))
     count = min(count, hidden, length - hidden + 1)
     lengths = _parts(hidden, count, generator)
     # before, between, after: the first and the last may be empty
@@ -207,12 +160,6 @@ def spans(
     gaps[[0, -1]] -= 1
     starts = np.cumsum(gaps[:-1]) + np.cumsum(lengths) - lengths
     return starts, starts + lengths
-
-
-def most_spans(window: int, dials: CorruptionOptions) -> int:
-    """The most runs that a window of so many tokens can have."""
-    hidden = min(window - 1, max(1, int(dials.rate * window) + 1))
-    return max(1, int(hidden / dials.mean_span) + 1)
 
 
 def _parts(total: int, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -267,13 +214,13 @@ def _marked(example: Example, tokenizer: Tokenizer) -> Encoded:
 
 
 def written_in(
-    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, dials: CorruptionOptions
+    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, options: SpanCorruptionOptions
 ) -> Prediction:
     """The text with its most probable runs; details: what was written at each mark, and the other
     answers of an n-best list. Of a run that writes the whole text, that, without details.
     """
     best, tokenizer = read(raw, example, tokenizers), tokenizers.source
-    if dials.target == "whole":
+    if options.target == "whole":
         return best
     marks, parts = sentinels_of(tokenizer), (example.text or "").split(MARK)
     for one in (best, *best.alternatives):
@@ -298,11 +245,23 @@ def score(
     examples: Sequence[Example],
     losses: Mapping[str, float],
     *,
-    dials: CorruptionOptions,
+    options: SpanCorruptionOptions,
 ) -> Scores:
     """Return loss (nats per target token, sentinels counted) and perplexity."""
     found = with_loss(losses)
     which = (
-        "all tokens" if dials.target == "whole" else "the tokens of hidden runs and their sentinels"
+        "all tokens"
+        if options.target == "whole"
+        else "the tokens of hidden runs and their sentinels"
     )
     return Scores(found, dict.fromkeys(found, f"over {which}, by a fixed draw of each window"))
+
+
+SPEC = TaskSpec(
+    name="span-corruption",
+    build=build,
+    architecture="encoder-decoder",
+    head="tokens",
+    view="hidden-runs",
+    by_losses=True,
+)

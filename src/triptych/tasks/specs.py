@@ -1,41 +1,59 @@
-"""The table of tasks: from a task's name to what builds it."""
+"""The typed table of tasks.
+
+Imports no torch: a task's module imports it where a model is computed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Mapping
 from typing import Any
 
-from .task import Task
+from . import (
+    chat,
+    classification,
+    embedding,
+    generative_answering,
+    language_modelling,
+    masked_words,
+    parsing,
+    preference,
+    question_answering,
+    question_generation,
+    span_corruption,
+    summarization,
+    tagging,
+    text_to_text,
+    translation,
+)
+from .task import Task, TaskSpec, Verb
 
-MODULES = {  # task -> module that builds it
-    "translation": "translation",
-    "embedding": "embedding",
-    "classification": "classification",
-    "parsing": "parsing",
-    "question-answering": "question_answering",
-    "masked-words": "masked_words",
-    "tagging": "tagging",
-    "language-modelling": "language_modelling",
-    "chat": "chat",
-    "preference": "preference",
-    "summarization": "summarization",
-    "question-generation": "question_generation",
-    "generative-answering": "generative_answering",
-    "text-to-text": "text_to_text",
-    "span-corruption": "span_corruption",
+SPECS: dict[str, TaskSpec] = {
+    one.SPEC.name: one.SPEC
+    for one in (
+        translation,
+        embedding,
+        classification,
+        parsing,
+        question_answering,
+        masked_words,
+        tagging,
+        language_modelling,
+        chat,
+        preference,
+        summarization,
+        question_generation,
+        generative_answering,
+        text_to_text,
+        span_corruption,
+    )
 }
 
 
-def _builder(module: str) -> Callable[[Mapping[str, Any]], Task]:
-    """Imports the module when a task is asked for, so that the names are known without it."""
-
-    def build(options: Mapping[str, Any]) -> Task:
-        return import_module(f".{module}", __package__).build(options)
-
-    return build
+def build_task(name: str, options: Mapping[str, Any]) -> Task:
+    """Build a task of the table. Raises UsageError for options that cannot be."""
+    return SPECS[name].build(options)
 
 
-TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {
-    name: _builder(module) for name, module in MODULES.items()
-}
+def with_verb(verb: Verb) -> list[TaskSpec]:
+    """Return the tasks that a command runs by name."""
+    return [one for one in SPECS.values() if verb in one.verbs]

@@ -10,14 +10,12 @@ from typing import Any
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from .sequence_to_sequence import one_text, references_of, with_loss, written_task
-from .task import Labels, Prediction, Scores, Task
+from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    return written_task("summarization", ("source", "target", "references"), options, source, score)
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    return written_task(SPEC, ("source", "target", "references"), values, source, score)
 
 
 def source(
@@ -38,3 +36,14 @@ def score(
     found = rouge([one.text for one in predictions], [references_of(one) for one in examples])
     values = {name: one.value for name, one in found.items()}
     return Scores(values | with_loss(losses), {name: one.signature for name, one in found.items()})
+
+
+SPEC = TaskSpec(
+    name="summarization",
+    build=build,
+    architecture="encoder-decoder",
+    head="tokens",
+    verbs=("summarize",),
+    view="cross-attention",
+    starts=("span-corruption",),
+)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,103 +24,35 @@ from ..data.formats import bio
 from ..data.segmentation import words as rules
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.chain import NEVER, Chain, best_path, marginals
-from ..errors import DataError, UsageError, unknown
+from ..errors import DataError, UsageError
+from .options import TaggingOptions, read_options
 from .tagging_pieces import WordWindow, central, hidden, spelt, windows
 from .tagging_scores import score
-from .task import Labels, Prediction, Purpose, Task
+from .task import Labels, Prediction, Purpose, Task, TaskSpec
 
-OPTIONS: dict[str, Any] = {
-    # "bio", "bioes" or "plain"; None: as the training data is written. bioes: learnt and decoded
-    # so, written as the data
-    "scheme": None,
-    # the best path without a broken span; "crf": a learnt chain (Lafferty et al. 2001); "greedy":
-    # word by word
-    "decoding": "constrained",
-    # a word's state: its first piece's (Devlin et al. 2018, section 5.3), or the "mean" of its
-    # pieces
-    "pooling": "first",
-    "unit": "word",  # or "character": the words of a text without spaces
-    # of raw text: "unicode", "characters" or "spaces" (data/segmentation/words.py), or the folder
-    # of a run with unit = "character"
-    "words": "unicode",
-    "window": 256,  # tokens read at once, begin and end included
-    "stride": 192,  # tokens from the start of one window to the next
-    "label_smoothing": 0.0,  # of constrained and greedy
-    "dropout": 0.1,  # of word states before the last layer
-    # the probability that training hides a word, so that its neighbours must speak for it
-    "word_dropout": 0.0,
-    # so many hashed weights for pairs of neighbouring pieces beside the states, say 65536
-    "bigrams": 0,
-}
-CHOICES = {
-    "scheme": (None, "bio", "bioes", "plain"),
-    "decoding": ("constrained", "crf", "greedy"),
-    "pooling": ("first", "mean"),
-    "unit": ("word", "character"),
-}
 BEGINS, GOES_ON = "B", "I"  # of unit = "character"
 LEARNED = "learned"
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    for key in options:
-        if key not in OPTIONS:
-            raise unknown(
-                "recipe key", f"task.{key}", [f"task.{name}" for name in ("name", *OPTIONS)]
-            )
-    chosen = {**OPTIONS, **options}
-    for key, allowed in CHOICES.items():
-        if chosen[key] not in allowed:
-            raise unknown(f"task.{key}", str(chosen[key]), [name for name in allowed if name])
-    for key in ("label_smoothing", "dropout", "word_dropout"):
-        value = chosen[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            raise UsageError(f"task.{key} is {value!r}; it must be a number from 0 to below 1.")
-    window, stride = chosen["window"], chosen["stride"]
-    if (
-        not isinstance(window, int)
-        or window < 8
-        or not isinstance(stride, int)
-        or not 1 <= stride <= window - 2
-    ):
-        raise UsageError(
-            f"task.window is {window!r} and task.stride {stride!r}; a window has 8 tokens or "
-            "more, a stride at most window - 2."
-        )
-    if (
-        isinstance(chosen["bigrams"], bool)
-        or not isinstance(chosen["bigrams"], int)
-        or chosen["bigrams"] < 0
-    ):
-        raise UsageError(
-            f"task.bigrams is {chosen['bigrams']!r}; it must be 0 (off) or a whole number of "
-            "weights."
-        )
-    if chosen["label_smoothing"] and chosen["decoding"] == "crf":
-        raise UsageError(
-            "task.label_smoothing is for decoding 'constrained' and 'greedy'; a CRF learns whole "
-            "paths. Leave it at 0."
-        )
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    options = read_options(TaggingOptions, values)
     return Task(
-        name="tagging",
-        options=chosen,
+        spec=SPEC,
+        options=asdict(options),
         needs=("text", "tags"),
-        windows=True,
-        draws=chosen["word_dropout"] > 0,
-        prepare=partial(prepare, dials=chosen),
-        encode=partial(encode, dials=chosen),
-        head=partial(head, dials=chosen),
-        loss=partial(loss, label_smoothing=float(chosen["label_smoothing"])),
+        draws=options.word_dropout > 0,
+        prepare=partial(prepare, options=options),
+        encode=partial(encode, options=options),
+        head=partial(head, options=options),
+        loss=partial(loss, label_smoothing=options.label_smoothing),
         answer=answer,
-        read=partial(read, dials=chosen),
+        read=partial(read, options=options),
         score=score,
     )
 
 
-def prepare(examples: Sequence[Example], dials: Mapping[str, Any]) -> Labels:
+def prepare(examples: Sequence[Example], options: TaggingOptions) -> Labels:
     """{"names": labels in order, "scheme": decoded, "written": shown, "words": {"rules": ...},
     "spaces": "text" | "always"}.
 
@@ -136,9 +69,9 @@ def prepare(examples: Sequence[Example], dials: Mapping[str, Any]) -> Labels:
         for one in examples
         for first, second in zip(one.words or (), (one.words or ())[1:], strict=False)
     )
-    labels: Labels = {"words": {"rules": _rule(dials)}, "spaces": "text" if glued else "always"}
-    labels |= {"mask": True} if dials["word_dropout"] else {}
-    if dials["unit"] == "character":
+    labels: Labels = {"words": {"rules": _rule(options)}, "spaces": "text" if glued else "always"}
+    labels |= {"mask": True} if options.word_dropout else {}
+    if options.unit == "character":
         return {
             **labels,
             "names": [BEGINS, GOES_ON],
@@ -148,7 +81,7 @@ def prepare(examples: Sequence[Example], dials: Mapping[str, Any]) -> Labels:
             "spaces": "text",
         }
     written = bio.scheme_of(tag for one in tags for tag in one)
-    scheme = dials["scheme"] or written
+    scheme = options.scheme or written
     if scheme != "plain" and written == "plain":
         raise UsageError(
             f"task.scheme is '{scheme}', but the tags of the training data are no spans (B-PER, "
@@ -165,11 +98,11 @@ def prepare(examples: Sequence[Example], dials: Mapping[str, Any]) -> Labels:
     }
 
 
-def _rule(dials: Mapping[str, Any]) -> str:
+def _rule(options: TaggingOptions) -> str:
     """How raw text becomes words. Raises UsageError for what is neither a rule nor a run."""
-    given = dials["words"]
-    if dials["unit"] == "character" or given in rules.RULES:
-        return "characters" if dials["unit"] == "character" else given
+    given = options.words
+    if options.unit == "character" or given in rules.RULES:
+        return "characters" if options.unit == "character" else given
     if not _finds_words(Path(given) / "config.json"):
         raise UsageError(
             f"task.words is '{given}': neither a rule ({', '.join(rules.RULES)}) nor the folder "
@@ -193,7 +126,7 @@ def encode(
     purpose: Purpose,
     generator: np.random.Generator | None = None,
     *,
-    dials: Mapping[str, Any],
+    options: TaggingOptions,
 ) -> list[Encoded]:
     """Encode as source = begin pieces end, word_starts (S,); tags (W,), -1 for one not seen in
     training. Several where words do not fit a window.
@@ -206,21 +139,21 @@ def encode(
         text,
         words,
         tokenizers.source,
-        dials["window"] - 2,
+        options.window - 2,
         labels["spaces"] == "always",
         generator is None,
     )
     if (
-        dials["word_dropout"]
+        options.word_dropout
         and purpose == "train"
         and generator is not None
         and tokenizers.source.mask_id is not None
     ):
-        spelling = hidden(spelling, dials["word_dropout"], tokenizers.source.mask_id, generator)
+        spelling = hidden(spelling, options.word_dropout, tokenizers.source.mask_id, generator)
     names = {name: number for number, name in enumerate(labels["names"])}
     begin, end, found = tokenizers.source.begin_id, tokenizers.source.end_id, []
     for first, last in windows(
-        [len(pieces) for pieces in spelling], dials["window"] - 2, dials["stride"]
+        [len(pieces) for pieces in spelling], options.window - 2, options.stride
     ):
         ids, starts = [begin], [0]
         for pieces in spelling[first:last]:
@@ -269,7 +202,7 @@ def _words_and_tags(
     return words, bio.converted(tags, labels["scheme"])
 
 
-def head(config: Any, labels: Labels, dials: Mapping[str, Any]) -> Any:
+def head(config: Any, labels: Labels, options: TaggingOptions) -> Any:
     """Raises UsageError for a model without encoder, or with fewer positions than a window has
     tokens.
     """
@@ -281,9 +214,9 @@ def head(config: Any, labels: Labels, dials: Mapping[str, Any]) -> Any:
             "Tagging needs a model with an encoder alone: give model.preset = 'encoder-small', "
             "for example."
         )
-    if encoder.positions == "learned" and encoder.max_positions < dials["window"]:
+    if encoder.positions == "learned" and encoder.max_positions < options.window:
         raise UsageError(
-            f"task.window is {dials['window']}; this model has {encoder.max_positions} positions. "
+            f"task.window is {options.window}; this model has {encoder.max_positions} positions. "
             "Lower task.window and task.stride."
         )
     chain = constraints(labels)
@@ -291,10 +224,10 @@ def head(config: Any, labels: Labels, dials: Mapping[str, Any]) -> Any:
     tagger = Tagger(
         encoder.width,
         len(labels["names"]),
-        pooling=dials["pooling"],
-        dropout_rate=float(dials["dropout"]),
-        bigrams=dials["bigrams"],
-        allowed=may if dials["decoding"] == "crf" else None,
+        pooling=options.pooling,
+        dropout_rate=options.dropout,
+        bigrams=options.bigrams,
+        allowed=may if options.decoding == "crf" else None,
     )
     tagger.labels = labels  # type: ignore[assignment]
     return tagger
@@ -375,7 +308,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
 
 
 def read(
-    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, dials: Mapping[str, Any]
+    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, options: TaggingOptions
 ) -> Prediction:
     """Each word's scores come from the window where it stands most central; the path is found over
     the whole text.
@@ -386,7 +319,7 @@ def read(
         for place, (start, _) in enumerate(words):
             if start and text[start - 1].isspace():  # a space ends a word
                 scores[place, labels["names"].index(GOES_ON)] = NEVER
-    if dials["decoding"] == "greedy":
+    if options.decoding == "greedy":
         path, chances = scores.argmax(1).tolist(), np.exp(scores)
     else:
         chain = raw[0].chain or constraints(labels)
@@ -462,3 +395,17 @@ def _tagged(
         at = max(at, end)
     details["entities"] = entities
     return Prediction(text="".join([*shown, text[at:]]), details=details)
+
+
+SPEC = TaskSpec(
+    name="tagging",
+    build=build,
+    architecture="encoder",
+    head="tagger",
+    verbs=("tag",),
+    view="tags",
+    labels=("names", "scheme", "written", "unit", "spaces", "words.rules"),
+    windows=True,
+    reads_words=True,
+    starts=("masked-words", "embedding"),
+)

@@ -1,6 +1,4 @@
-"""A Task is a value with eight slots; the loop, the predictor and the command line know nothing
-else of it.
-"""
+"""The contract of a task, and what it gives back: predictions and scores."""
 
 from __future__ import annotations
 
@@ -13,8 +11,25 @@ import numpy as np
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import FIELDS, Example
 from ..data.tokenizers.sides import Tokenizers
+from ..decoding.requests import DecodedText, DecodingRequest
+from ..decoding.settings import DecodingSettings
+from .options import OPTIONS
 
 Purpose = Literal["train", "use"]
+Architecture = Literal["encoder", "decoder", "encoder-decoder"]
+HeadKind = Literal["tokens", "masked-tokens", "classifier", "tagger", "biaffine", "span", "pooling"]
+Verb = Literal["translate", "summarize", "classify", "tag", "parse", "answer", "complete", "chat"]
+View = Literal[
+    "encoder",
+    "labels",
+    "tags",
+    "arcs",
+    "spans",
+    "passage",
+    "cross-attention",
+    "hidden-runs",
+    "next-tokens",
+]
 Labels = dict[str, Any]
 
 
@@ -85,52 +100,101 @@ class Scores:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """What to learn from an Example and how to read the answer: a name, the options of the recipe's
-    table `task`, eight slots.
+class TaskSpec:
+    """What is known of a task before its options are: the typed table of tasks is made of these.
 
-    needs: fields of an Example; in use only those whose role is "input" are demanded.
-    draws: encode draws (masks, say), so every epoch encodes anew.
-    windows: a long text is read in windows, so nothing of it need be cut.
-    block: an answer is several lines, which are printed as they are, an empty one after them.
-    passes: how often an example stands in a training batch, each time with other dropout (R-Drop:
-    twice). prepare(examples) -> labels: what must be known before tokenizer and model are built;
-    JSON, saved with the run. Its key
-        "tags" lists the tags that the tokenizers must hold.
-    encode(example, tokenizers, labels, purpose, generator) -> one or more Encoded; the generator is
-    keyed by (seed, epoch,
-        index), None where nothing is drawn. The caller sets each one's `index`.
-    head(model config, labels) -> a module called with (model, states, inputs); its parameters are
-    saved under `head.`. loss(output of the head, batch) -> {name: (sum, count, weight)}: sums over
-    this batch; the loop divides by the whole step's
-        counts, and what has weight 0 is only reported.
-    answer(model, head, batch, decoding settings, tokenizers) -> one raw result for each Encoded of
-    the batch. read(raw results of one Example, Example, tokenizers) -> Prediction; merges windows.
-    score(predictions, examples, losses) -> Scores; the task's first metric stands first. losses:
-    means of the loss slot's sums. remask(encoded pieces of an Example, tokenizers, generator) ->
-    the same drawn anew, so that a text is cut into subwords once.
-        Optional.
-    encode_ids(ids of a text with begin and end, tokenizers, generator) -> Encoded, as `encode` does
-    once a text is ids: a task that has it
-        can read sets larger than memory from shards of ids. Optional.
-    empty: an empty input has an answer (a text that is written from its beginning).
-    window: texts are joined, one after the other, and cut into windows of so many tokens.
-    by_losses: scored by its losses alone, so an evaluation answers nothing.
-    inherit_labels(labels, labels of the run that a training starts from, its tokenizers) -> labels:
-        what is taken over from there, like a chat's template. Optional.
-    check(encoded pieces of each training example, tokenizers): raises, before training, where what
-    must be learnt is not there.
-        Optional.
-    fit_head(head, encoded pieces of each training example): sets buffers of a new head from the
-    training data, like how rare a token
-        is. Optional.
-    with_teacher(frozen model) -> the task with that model's answers in its loss: the run that a
-    training starts from. Optional. calibrate(model, head, batches of the development data) -> what
-    was set, in a sentence: sets buffers of the head, like a
-        temperature, once training has ended. Optional.
+    Code outside this package asks for one of these values, never for the name of a task.
+
+    Args:
+        name: As it is written in a recipe.
+        build: (the options of a recipe's table `task`) -> Task. Raises UsageError for an unknown
+            key or a value that cannot be.
+        architecture: The stacks of the model.
+        head: What is computed from the states, and how its parameters are named.
+        verbs: Commands that run it by name; `predict` runs every task.
+        view: What `inspect` shows beside self-attention, if anything.
+        labels: Dotted keys of labels.json without which it answers nothing.
+        starts: Names of the tasks whose runs are a good start for a small data set.
+        targets: What --to chooses among: target languages, or tasks of the data.
+        continues: A plain prompt is continued, so it can hold worked examples, or a suffix.
+        reads_words: The text may come as words that are split already.
+        windows: A long text is read in windows, so nothing of it needs to be cut.
+        block: An answer has several lines, printed as they are with an empty one after them.
+        by_losses: Scored by its losses alone, so an evaluation answers nothing.
+        empty: An empty input has an answer (a text that is written from its beginning).
     """
 
     name: str
+    build: Callable[[Mapping[str, Any]], Task]
+    architecture: Architecture
+    head: HeadKind
+    verbs: tuple[Verb, ...] = ()
+    view: View = "encoder"
+    labels: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
+    targets: Literal["languages", "tasks"] | None = None
+    continues: bool = False
+    reads_words: bool = False
+    windows: bool = False
+    block: bool = False
+    by_losses: bool = False
+    empty: bool = False
+
+    @property
+    def options(self) -> type:
+        """The dataclass of the task's options."""
+        return OPTIONS[self.name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What to learn from an Example and how to read the answer.
+
+    The training loop, the predictor and the command line know nothing else of a task. A task that
+    writes text gives `request`, any other gives `answer`.
+
+    Args:
+        spec: What is known of the task without its options.
+        options: The recipe's table `task`, without the name.
+        needs: Fields of an Example; in use only those whose role is "input" are required.
+        prepare: (examples) -> labels: what must be known before tokenizer and model are built;
+            JSON, saved with the run. Its key "tags" lists the tags that the tokenizers must hold.
+        encode: (example, tokenizers, labels, purpose, generator) -> one or more Encoded, whose
+            `index` the caller sets. The generator is keyed by (seed, epoch, index), None where
+            nothing is drawn.
+        head: (model config, labels) -> a module called with (model, states, inputs); its parameters
+            are saved under `head.`.
+        loss: (output of the head, batch) -> {name: (sum, count, weight)}: sums over this batch; the
+            loop divides by the whole step's counts, and what has weight 0 is only reported.
+        read: (raw results of one Example, Example, tokenizers) -> Prediction; merges windows.
+        score: (predictions, examples, losses) -> Scores, the task's first metric first. losses:
+            means of the loss slot's sums.
+        request: (encoded, decoding settings, tokenizers) -> what is to be decoded for it; its raw
+            result is a list of DecodedText, best first.
+        answer: (model, head, batch, decoding settings, tokenizers) -> one raw result for each
+            Encoded of the batch.
+        passes: How often an example is in a training batch, each time with other dropout (R-Drop:
+            twice).
+        draws: `encode` draws (masks, for example), so every epoch encodes anew.
+        window: Texts are joined, one after the other, and cut into windows of so many tokens.
+        calibrate: (model, head, batches of the development data) -> a sentence that says what was
+            set: sets buffers of the head, like a temperature, once training has ended.
+        inherit_labels: (labels, labels of the run that a training starts from, its tokenizers) ->
+            labels: what is taken over from there, like a chat's template.
+        check: (encoded pieces of each training example, tokenizers): raises, before training, where
+            what must be learnt is missing.
+        fit_head: (head, encoded pieces of each training example): sets buffers of a new head from
+            the training data, like how rare a token is.
+        with_teacher: (frozen model) -> the task with the answers of that model, the run that a
+            training starts from, in its loss.
+        encode_ids: (ids of a text with begin and end, tokenizers, generator) -> Encoded, as
+            `encode` does once a text is ids: a task that has it can read sets larger than memory
+            from shards of ids.
+        remask: (encoded pieces of an Example, tokenizers, generator) -> the same drawn anew, so
+            that a text is cut into subwords once.
+    """
+
+    spec: TaskSpec
     options: Mapping[str, Any]
     needs: tuple[str, ...]
     prepare: Callable[[Sequence[Example]], Labels]
@@ -139,16 +203,13 @@ class Task:
     ]
     head: Callable[[Any, Labels], Any]
     loss: Callable[[Any, Batch], dict[str, tuple[Any, int, float]]]
-    answer: Callable[[Any, Any, Batch, Any, Tokenizers], list[Any]]
     read: Callable[[Sequence[Any], Example, Tokenizers], Prediction]
     score: Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores]
+    request: Callable[[Encoded, DecodingSettings, Tokenizers], DecodingRequest] | None = None
+    answer: Callable[[Any, Any, Batch, DecodingSettings, Tokenizers], list[Any]] | None = None
     passes: int = 1
     draws: bool = False
-    windows: bool = False
-    block: bool = False
-    by_losses: bool = False
     window: int | None = None
-    empty: bool = False
     calibrate: Callable[[Any, Any, Sequence[Batch]], str | None] | None = None
     inherit_labels: Callable[[Labels, Labels, Tokenizers], Labels] | None = None
     check: Callable[[Sequence[list[Encoded]], Tokenizers], None] | None = None
@@ -159,7 +220,40 @@ class Task:
     ) = None
     remask: Callable[[list[Encoded], Tokenizers, np.random.Generator], list[Encoded]] | None = None
 
+    def __post_init__(self) -> None:
+        assert (self.request is None) != (self.answer is None), "a task writes or answers"
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
     @property
     def input(self) -> str:
         """The field that is given in use: of several, the first."""
         return next(name for name in self.needs if FIELDS[name].role == "input")
+
+
+def written_prediction(
+    answers: Sequence[DecodedText], pieces: Callable[[list[int]], list[str]] | None = None
+) -> Prediction:
+    """Return the first of decoded answers, with the others as alternatives.
+
+    Args:
+        answers: Best first.
+        pieces: Gives the tokens as they are shown, where they are to be.
+    """
+    best, *others = [
+        Prediction(
+            text=one.text,
+            score=one.score,
+            log_probability=one.log_probability,
+            tokens=one.tokens,
+            token_log_probabilities=one.token_log_probabilities,
+            cut=not one.finished,
+            truncated_input_tokens=one.unread,
+            pieces=[] if pieces is None else pieces(one.tokens),
+        )
+        for one in answers
+    ]
+    best.alternatives = others
+    return best

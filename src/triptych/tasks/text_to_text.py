@@ -9,6 +9,7 @@ can spell, as languages do in translation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -16,63 +17,45 @@ from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, RunError, UsageError, unknown
 from . import sequence_to_sequence as shared
-from .task import Labels, Prediction, Scores, Task
-
-OPTIONS: dict[str, Any] = {
-    **shared.LONG,
-    # text: "TASK: " in words, which a model started from another run can read too; tag: a token of
-    # its own
-    "prefix": "text",
-    "default_task": None,  # the one meant where none is named
-}
+from .options import TextToTextOptions, read_options
+from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    chosen = shared.checked(options, OPTIONS)
-    if chosen["prefix"] not in ("text", "tag"):
-        raise unknown("choice", str(chosen["prefix"]), ["text", "tag"], "for task.prefix")
-    if chosen["default_task"] is not None and not isinstance(chosen["default_task"], str):
-        raise UsageError(
-            f"task.default_task is {chosen['default_task']!r}; it must be one of the data's "
-            "tasks, like 'summarize'."
-        )
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    options = read_options(TextToTextOptions, values)
     return Task(
-        name="text-to-text",
-        options=chosen,
+        spec=SPEC,
+        options=asdict(options),
         needs=("source", "target", "target_language", "references"),
-        prepare=partial(prepare, options=chosen),
-        encode=partial(shared.encode, source=partial(source, options=chosen)),
+        prepare=partial(prepare, options=options),
+        encode=partial(shared.encode, source=partial(source, options=options)),
         score=score,
-        **shared.slots(chosen),
+        **shared.slots(options.label_smoothing, options.r_drop, options.longest_source),
     )
 
 
-def prepare(examples: Sequence[Example], *, options: Mapping[str, Any]) -> Labels:
+def prepare(examples: Sequence[Example], *, options: TextToTextOptions) -> Labels:
     """{"languages": {"source", "targets": the tasks}, "tags": the tasks, where they are tags}."""
     labels = shared.prepare(examples)
     tasks = sorted({one.target_language for one in examples if one.target_language})
-    if options["default_task"] is not None and options["default_task"] not in tasks:
-        raise unknown("task of the data", options["default_task"], tasks, "in task.default_task")
+    if options.default_task is not None and options.default_task not in tasks:
+        raise unknown("task of the data", options.default_task, tasks, "in task.default_task")
     return {
         "languages": {**labels["languages"], "targets": tasks},
-        "tags": tasks if options["prefix"] == "tag" else [],
+        "tags": tasks if options.prefix == "tag" else [],
     }
 
 
 def source(
-    example: Example, tokenizers: Tokenizers, labels: Labels, *, options: Mapping[str, Any]
+    example: Example, tokenizers: Tokenizers, labels: Labels, *, options: TextToTextOptions
 ) -> tuple[list[int], int]:
     """Return prefix pieces end. Raises UsageError for a task that the run does not know, or where
     none is named and there are several.
     """
     tasks = labels["languages"]["targets"]
     wanted = (
-        example.target_language
-        or options["default_task"]
-        or (tasks[0] if len(tasks) == 1 else None)
+        example.target_language or options.default_task or (tasks[0] if len(tasks) == 1 else None)
     )
     if wanted is None:
         raise UsageError(
@@ -80,7 +63,7 @@ def source(
         )
     if wanted not in tasks:
         raise unknown("task", wanted, tasks, f"({example.place})" if example.place else "")
-    if options["prefix"] == "text":
+    if options.prefix == "text":
         before = tokenizers.source.encode(f"{wanted}: ")
     elif wanted in tokenizers.source.tags:
         before = [tokenizers.source.tags[wanted]]
@@ -89,12 +72,12 @@ def source(
             f"The tokenizer has no tag for '{wanted}', which labels.json names; these files are "
             "not of one run."
         )
-    if len(before) + 2 > options["longest_source"]:
+    if len(before) + 2 > options.longest_source:
         raise DataError(
             f"The prefix '{wanted}' alone has {len(before)} tokens; raise task.longest_source or "
             "give the task a shorter name."
         )
-    return shared.one_text(example, "source", tokenizers, options["longest_source"], before)
+    return shared.one_text(example, "source", tokenizers, options.longest_source, before)
 
 
 def score(
@@ -141,3 +124,15 @@ def score(
             for name, one in by.items()
         }
     return Scores(values | shared.with_loss(losses), signatures)
+
+
+SPEC = TaskSpec(
+    name="text-to-text",
+    build=build,
+    architecture="encoder-decoder",
+    head="tokens",
+    verbs=("summarize",),
+    view="cross-attention",
+    labels=("languages.targets",),
+    targets="tasks",
+)

@@ -5,6 +5,7 @@ al. 2017, section 3).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -14,37 +15,23 @@ from ..data.batches.encoded import Encoded
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import DataError, RunError, UsageError, unknown
-from .sequence_to_sequence import LEARNING, checked, pair, slots, with_loss
-from .task import Labels, Prediction, Purpose, Scores, Task
-
-OPTIONS: dict[str, Any] = {
-    **LEARNING,
-    "default_target": None,  # of several target languages, the one meant where none is named
-    # report `bleu_tokenized_lowercased` too: Multi30k's published scale (en, de, fr, cs)
-    "tokenized_bleu": False,
-}
+from .options import TranslationOptions, read_options
+from .sequence_to_sequence import pair, slots, with_loss
+from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 
-def build(options: Mapping[str, Any]) -> Task:
-    """The task with its options checked. Raises UsageError for an unknown key or a value that
-    cannot be.
-    """
-    chosen = checked(options, OPTIONS)
-    default, tokenized = chosen["default_target"], chosen["tokenized_bleu"]
-    if default is not None and not isinstance(default, str):
-        raise UsageError(
-            f"task.default_target is {default!r}; it must be a target language, like 'de'."
-        )
-    if not isinstance(tokenized, bool):
-        raise UsageError(f"task.tokenized_bleu is {tokenized!r}; it must be true or false.")
+def build(values: Mapping[str, Any]) -> Task:
+    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    options = read_options(TranslationOptions, values)
+    default, tokenized = options.default_target, options.tokenized_bleu
     return Task(
-        name="translation",
-        options=chosen,
+        spec=SPEC,
+        options=asdict(options),
         needs=("source", "target"),
         prepare=partial(prepare, default_target=default, tokenized_bleu=tokenized),
         encode=partial(encode, default_target=default),
         score=partial(score, tokenized_bleu=tokenized),
-        **slots(chosen),
+        **slots(options.label_smoothing, options.r_drop),
     )
 
 
@@ -164,3 +151,16 @@ def score(
             signatures[name] = f"mean over {' '.join(found)} of {signatures[name]}"
             values |= {f"{name}_{language}": one.value for language, one in found.items()}
     return Scores(values | with_loss(losses), signatures)
+
+
+SPEC = TaskSpec(
+    name="translation",
+    build=build,
+    architecture="encoder-decoder",
+    head="tokens",
+    verbs=("translate",),
+    view="cross-attention",
+    labels=("languages.targets",),
+    targets="languages",
+    starts=("span-corruption",),
+)

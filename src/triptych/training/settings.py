@@ -5,10 +5,22 @@ Imports no torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from ..errors import UsageError
+from annotated_types import Ge, Gt, Le
+
+from ..checking import (
+    LARGEST,
+    Count,
+    Note,
+    NotNegative,
+    Positive,
+    Probability,
+    Share,
+    check_instance,
+)
 
 Schedule = Literal["inverse_square_root", "trapezoid", "linear", "cosine", "constant"]
 
@@ -20,13 +32,14 @@ LOWER_IS_BETTER = frozenset({"loss", "perplexity", "bits_per_byte", "wer", "cer"
 class BatchSettings:
     """How much goes into one step."""
 
-    batch_tokens: int = 4096  # source and target tokens of one micro-batch, without padding
-    batch_examples: int | None = None  # at most so many examples in a micro-batch
-    accumulate: int = 1  # micro-batches a step, over all processes: their number changes no result
-    buffer: int = 100_000  # examples that are sorted by length at a time
+    batch_tokens: Count = 4096  # source and target tokens of one micro-batch, without padding
+    batch_examples: Count | None = None  # at most so many examples in a micro-batch
+    # micro-batches a step, over all processes: their number changes no result
+    accumulate: Count = 1
+    buffer: Count = 100_000  # examples that are sorted by length at a time
     # the probability that a merge of the tokenizer is left out (Provilkov et al. 2020); 0.1 for
     # small sets
-    bpe_dropout: float = 0.0
+    bpe_dropout: Probability = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,130 +48,77 @@ class TrainingSettings:
     must be given.
     """
 
-    steps: int | None = None  # optimizer steps
+    steps: Count | None = None  # optimizer steps
     # time in the loop, validation and checkpoints included, over all resumptions
-    minutes: float | None = None
+    minutes: Positive | None = None
     # passes over the training data; the run ends with the step that completes the last one
-    epochs: float | None = None
-    seed: int = 1  # of first weights, order of the data, dropout and masks
+    epochs: Positive | None = None
+    # of first weights, order of the data, dropout and masks
+    seed: Annotated[int, Ge(0), Le(LARGEST)] = 1
     # muon: for the matrices inside blocks; the rest stays with adamw
     optimizer: Literal["adamw", "muon"] = "adamw"
-    learning_rate: float = 1e-3  # the peak
+    learning_rate: Positive = 1e-3  # the peak
     # how the rate falls after its peak; trapezoid: it stays, then falls in a line
     schedule: Schedule = "inverse_square_root"
-    warmup_steps: int = 400  # steps over which the rate rises from 0 to its peak
+    warmup_steps: Annotated[int, Ge(0)] = 400  # steps over which the rate rises from 0 to its peak
     # the same as a share of the run, say 0.1, in place of warmup_steps
-    warmup_share: float | None = None
-    decay_start: float = 0.4  # trapezoid: the share of the run after which the rate falls
+    warmup_share: Probability | None = None
+    decay_start: Share = 0.4  # trapezoid: the share of the run after which the rate falls
     # linear, cosine, trapezoid: where the rate ends, as a share of the peak
-    final_rate: float = 0.02
+    final_rate: Share = 0.02
     # of matrices, decoupled (Loshchilov & Hutter 2019); embeddings, norms and biases have none
-    weight_decay: float = 0.01
-    beta1: float = 0.9  # Adam: how long the mean of gradients remembers (Kingma & Ba 2015)
-    beta2: float = 0.98  # as in 2017, section 5.3
-    epsilon: float = 1e-9  # Adam, as in 2017, section 5.3
-    muon_momentum: float = 0.95  # of the matrices that Muon moves
+    weight_decay: NotNegative = 0.01
+    beta1: Probability = 0.9  # Adam: how long the mean of gradients remembers (Kingma & Ba 2015)
+    beta2: Probability = 0.98  # as in 2017, section 5.3
+    epsilon: NotNegative = 1e-9  # Adam, as in 2017, section 5.3
+    muon_momentum: Probability = 0.95  # of the matrices that Muon moves
     # parts that stay as they are, by name: "embedding", "encoder.blocks.0"
     freeze: str | list[str] | None = None
     # each layer below the top learns so much slower (Howard & Ruder 2018; Clark et al. 2020 take
     # 0.8)
-    layer_decay: float = 1.0
+    layer_decay: Annotated[float, Gt(0), Le(1), Note("1: all layers alike")] = 1.0
     # the head's learning rate as a multiple of the top layer's: a new head may learn faster
-    head_rate: float = 1.0
+    head_rate: Positive = 1.0
     # a run of the same task whose answers are learnt too (Sanh et al. 2019)
     teacher: str | None = None
     # above 1: what the teacher finds improbable shows (Hinton et al. 2015)
-    distill_temperature: float = 2.0
+    distill_temperature: Positive = 2.0
     # of the teacher's answers; the task's own loss counts 1 (5 to 2 in DistilBERT)
-    distill_weight: float = 2.5
+    distill_weight: NotNegative = 2.5
     # of the angle to the teacher's last states (1 to 2 in DistilBERT); 0: none
-    cosine_weight: float = 0.5
-    clip_norm: float | None = 1.0  # the largest norm of the gradient of one step
+    cosine_weight: NotNegative = 0.5
+    clip_norm: Positive | None = 1.0  # the largest norm of the gradient of one step
     # decay a step of the averaged weights (0: none), e.g. 0.999; validated and kept in their place
-    average: float = 0.0
+    average: Probability = 0.0
     # of activations; auto: bfloat16 where the processor has it
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
-    log_every_steps: int = 50  # steps between two lines of the log and of metrics.jsonl
-    checkpoint_every_steps: int | None = None  # neither given: every 5 minutes
-    checkpoint_every_minutes: float | None = None  # minutes of training between two checkpoints
-    keep_checkpoints: int = 3  # the last so many, and the best
+    log_every_steps: Count = 50  # steps between two lines of the log and of metrics.jsonl
+    checkpoint_every_steps: Count | None = None  # neither given: every 5 minutes
+    checkpoint_every_minutes: Positive | None = None  # minutes of training between two checkpoints
+    keep_checkpoints: Count = 3  # the last so many, and the best
 
     def check(self) -> None:
         """Raise UsageError for values that cannot train."""
+        check_instance(self, "training")
+
+    def contradictions(self, table: str) -> Iterator[str]:
+        """Yield a sentence for a run without an end, and for values that cannot stand together."""
         if self.steps is None and self.minutes is None and self.epochs is None:
-            raise UsageError(
-                "Training needs an end: give training.steps (for example 2000), training.epochs "
-                "(for example 3) or training.minutes (for example 20)."
+            yield (
+                f"Training needs an end: give {table}.steps (for example 2000), {table}.epochs "
+                f"(for example 3) or {table}.minutes (for example 20)."
             )
-        for name in (
-            "steps",
-            "minutes",
-            "epochs",
-            "learning_rate",
-            "log_every_steps",
-            "checkpoint_every_steps",
-            "checkpoint_every_minutes",
-            "keep_checkpoints",
-            "clip_norm",
-            "head_rate",
-            "distill_temperature",
-        ):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(f"training.{name} is {value}; it must be greater than 0.")
-        for name in ("average", "decay_start", "final_rate", "beta1", "beta2", "muon_momentum"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1 or (
-                value == 1 and name in ("average", "beta1", "beta2", "muon_momentum")
-            ):
-                raise UsageError(f"training.{name} is {value}; it must lie between 0 and 1.")
-        if self.warmup_share is not None:
-            if not 0 <= self.warmup_share < 1:
-                raise UsageError(
-                    f"training.warmup_share is {self.warmup_share}; it must be at least 0 and "
-                    "below 1."
-                )
-            if self.schedule == "inverse_square_root":
-                raise UsageError(
-                    "training.schedule 'inverse_square_root' falls from the step where warm-up "
-                    "ends, so it needs training.warmup_steps. Leave out training.warmup_share, or "
-                    "take another schedule (linear, cosine, trapezoid, constant)."
-                )
-        if not 0 < self.layer_decay <= 1:
-            raise UsageError(
-                f"training.layer_decay is {self.layer_decay}; it must be above 0 and at most 1 "
-                "(1: all layers alike)."
+        if self.warmup_share is not None and self.schedule == "inverse_square_root":
+            yield (
+                f"{table}.schedule 'inverse_square_root' falls from the step where warm-up ends, "
+                f"so it needs {table}.warmup_steps. Leave out {table}.warmup_share, or take "
+                "another schedule (linear, cosine, trapezoid, constant)."
             )
         if self.teacher is not None and not self.distill_weight + self.cosine_weight > 0:
-            raise UsageError(
-                "A teacher whose part counts nothing: give training.distill_weight or "
-                "training.cosine_weight, or no teacher."
-            )
-        for name in ("warmup_steps", "weight_decay", "epsilon", "distill_weight", "cosine_weight"):
-            if getattr(self, name) < 0:
-                raise UsageError(
-                    f"training.{name} is {getattr(self, name)}; it must not be negative."
-                )
-        for name in (
-            "minutes",
-            "epochs",
-            "learning_rate",
-            "weight_decay",
-            "epsilon",
-            "head_rate",
-            "distill_weight",
-            "cosine_weight",
-            "distill_temperature",
-            "checkpoint_every_minutes",
-        ):
-            if not math.isfinite(getattr(self, name) or 0):
-                raise UsageError(
-                    f"training.{name} is {getattr(self, name)}; it must be a finite number."
-                )
-        if not 0 <= self.seed < 1 << 63:
-            raise UsageError(
-                f"training.seed is {self.seed}; it must be a whole number from 0 to 2^63 - 1."
+            yield (
+                f"{table}.teacher is set, but {table}.distill_weight and {table}.cosine_weight are "
+                "both 0. Raise one, or remove the teacher."
             )
 
     @property
@@ -171,19 +131,16 @@ class TrainingSettings:
 class ValidationSettings:
     """When the development data is read, and what follows from its score."""
 
-    every_steps: int | None = None  # neither given: every tenth of the run
-    every_minutes: float | None = None  # minutes of training between two validations
+    every_steps: Count | None = None  # neither given: every tenth of the run
+    every_minutes: Positive | None = None  # minutes of training between two validations
     metric: str | None = None  # decides which weights are best; None: the task's first
-    patience: int | None = None  # stop after so many validations that are not better; None: never
+    patience: Count | None = None  # stop after so many validations that are not better; None: never
     keep: Literal["best", "last"] = "best"  # which weights the finished run holds
-    examples: int | None = None  # validate on so many, evenly spread; None: on all
+    examples: Count | None = None  # validate on so many, evenly spread; None: on all
 
     def check(self) -> None:
         """Raise UsageError for values that cannot be."""
-        for name in ("every_steps", "every_minutes", "patience", "examples"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(f"validation.{name} is {value}; it must be greater than 0.")
+        check_instance(self, "validation")
 
 
 def better(

@@ -22,7 +22,7 @@ from ..runs.run import Run, load_weights, weights_of
 from ..runs.sizes import refuse_unlike
 from ..runs.storage import read_tensors
 from ..tasks.distillation import Teacher, Weights, distilled
-from ..tasks.specs import TASKS
+from ..tasks.specs import build_task
 from ..tasks.task import Task
 from .precision import choose_device, choose_precision
 from .settings import TrainingSettings
@@ -119,11 +119,6 @@ def copied(tensors: Mapping[str, Tensor], layers: Sequence[int]) -> dict[str, Te
 
 def adapt_with(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> str:
     """LoRA; how much of the model trains, in a sentence."""
-    if rank < 1 or not alpha > 0:
-        raise UsageError(
-            f"model.lora_rank is {rank} and model.lora_alpha {alpha}; the rank must be 1 or more, "
-            "alpha greater than 0."
-        )
     whole = sum(parameter.numel() for parameter in model.parameters())
     layers = adapt(model, rank, alpha, targets)
     count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -264,7 +259,10 @@ def _teacher(run: Run, settings: TrainingSettings, cast: bool = True) -> Teacher
     """
     config, labels = run.read_config(), run.read_labels()
     refuse_unlike(config.model, run.path / "config.json", [run.weights()])
-    model, head = build(config.model), TASKS[config.task](config.options).head(config.model, labels)
+    model, head = (
+        build(config.model),
+        build_task(config.task, config.options).head(config.model, labels),
+    )
     run.load_into(model, head)
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)

@@ -417,7 +417,6 @@ def test_when_it_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ({"set": "war-and-peace"}, True),
         ({"train": str(path)}, False),
         ({"train": str(path), "examples": 3}, True),
-        ({"train": str(path), "shard_tokens": 0}, True),
     ]
     for values, can in wrong:
         with pytest.raises(UsageError, match="data"):

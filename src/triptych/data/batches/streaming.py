@@ -84,8 +84,6 @@ def resolved(data: DataTable, can_stream: bool) -> DataTable:
                 "data.examples picks from texts that are read at once, and data.stream does not. "
                 "Leave one of them out."
             )
-        if data.shard_tokens < 1:
-            raise UsageError(f"data.shard_tokens is {data.shard_tokens}; it must be 1 or more.")
     elif (
         data.stream is None
         and can_stream

@@ -94,7 +94,7 @@ def view(
 
     from ...model.heads.span import log_probabilities
 
-    if task.name != "question-answering":
+    if task.spec.head != "span" or task.answer is None:
         raise UsageError(
             f"This picture is of an answer in a passage; a run for {task.name} has none."
         )

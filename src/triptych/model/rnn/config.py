@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from ...checking import Count, Probability
 
 if TYPE_CHECKING:
     from ..config import Architecture, Side, StackConfig
@@ -18,14 +22,14 @@ class RecurrentConfig:
     Sutskever et al. 2014).
     """
 
-    embedding_width: int = 620  # of a token as it enters
-    width: int = 1000  # hidden units of each direction and of the decoder
-    attention_width: int = 1000  # hidden units of the score of a source position
-    readout_width: int = 500  # maxout pairs before the output projection
+    embedding_width: Count = 620  # of a token as it enters
+    width: Count = 1000  # hidden units of each direction and of the decoder
+    attention_width: Count = 1000  # hidden units of the score of a source position
+    readout_width: Count = 500  # maxout pairs before the output projection
     attention: bool = True  # False: the last states alone carry the sentence
-    dropout: float = 0.0  # on embeddings and before the output projection
-    vocabulary_size: int = 0
-    source_vocabulary_size: int | None = None
+    dropout: Probability = 0.0  # on embeddings and before the output projection
+    vocabulary_size: Annotated[int, Ge(0)] = 0
+    source_vocabulary_size: Count | None = None
 
     @property
     def stacks(self) -> dict[str, StackConfig]:

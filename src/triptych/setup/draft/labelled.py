@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, UsageError
-from .columns import asked, line_of, settled
-from .console import talk
+from ...errors import DataError, UsageError
+from ...tasks.classification import SPEC
+from . import measured as measuring
+from . import start as starting
+from .request import ColumnChooser, DraftRequest, file_lines, refuse_fatal
 
 if TYPE_CHECKING:
-    from ..data.example import Example
-    from ..data.table import DataTable
+    from ...data.example import Example
+    from ...data.table import DataTable
 
 FEWEST = 20  # texts
+LEFT_OUT = ("empty text", "leak")  # problems that training goes on after
 
 
 @dataclass(frozen=True)
@@ -42,45 +44,44 @@ SIZES = (
 )
 
 
-def recipe_for(
-    train: Path,
-    others: dict[str, list[str]],
-    minutes: float | None,
-    out: Path,
-    start: Path | None = None,
-    columns: dict[str, str | int] | None = None,
-) -> str:
-    """The text of a recipe. Raises DataError naming file and line where training would fail."""
-    from ..data.formats.columns import needs_of
-    from ..data.load import load_split
-    from ..data.table import DataTable
+def recipe_text(request: DraftRequest) -> str:
+    """Return the text of a recipe. Raises DataError naming file and line where training would
+    fail.
+    """
+    from ...data.formats.columns import needs_of
+    from ...data.load import load_split, split_files
+    from ...data.table import DataTable
+    from ...data.validation.columns import check
 
+    train, columns = request.train, request.columns
     needs = needs_of(train, columns)
     if needs is None:
-        columns, needs = _asked(train), ("text", "label")
-    columns = settled(train, needs, columns)
-    data = DataTable(train=str(train.resolve()), columns=columns, **others)  # type: ignore[arg-type]
-    _check(data, needs)
-    examples = load_split(data, "train", talk, needs)
+        columns, needs = _asked(train, request.chooser), ("text", "label")
+    columns = request.chooser.settled(train, needs, columns)
+    data = DataTable(train=str(train.resolve()), columns=columns, **request.others)  # type: ignore[arg-type]
+    names = split_files(data)
+    report = check(names, needs, data.named(needs))
+    refuse_fatal(report, names["train"][0], LEFT_OUT, request.report)
+    examples = load_split(data, "train", request.report, needs)
     if len(examples) < FEWEST:
         raise DataError(
             f"{len(examples)} usable texts are too few to learn from; give some hundreds for each "
             "label."
         )
-    if start is not None:
-        return _from(start, data, needs, examples, minutes, out)
+    if request.start is not None:
+        return _fine_tuned(request, request.start, data, needs, examples)
     size = next(size for size in SIZES if len(examples) <= size.texts)
-    words, found = forecast(examples, size, needs, minutes)
-    talk(f"{words} Next: triptych train {out}")
-    return text_of(data, needs, size, words, found)
+    words, minutes = forecast(examples, size, needs, request)
+    request.report_next(words)
+    return text_of(data, needs, size, words, minutes)
 
 
-def _asked(train: Path) -> dict[str, str | int]:
+def _asked(train: Path, chooser: ColumnChooser) -> dict[str, str | int]:
     """The columns of text and label of a file that does not name them. Raises UsageError where
     nobody can be asked.
     """
-    from ..data.formats.lines import lines_of
-    from ..data.formats.table_format import sniffed
+    from ...data.formats.lines import lines_of
+    from ...data.formats.table_format import sniffed
 
     lines = lines_of(train)
     form = sniffed(train, lines, [])
@@ -91,81 +92,31 @@ def _asked(train: Path) -> dict[str, str | int]:
     )
     if form.kind == "text" or not form.first:
         raise UsageError(doubt)
-    return asked(form, lines, ("text", "label"), None, [doubt])
+    return chooser.asked(form, lines, ("text", "label"), None, [doubt])
 
 
-def _from(
+def _fine_tuned(
+    request: DraftRequest,
     start: Path,
     data: DataTable,
     needs: tuple[str, ...],
     examples: list[Example],
-    minutes: float | None,
-    out: Path,
 ) -> str:
-    """The text of a recipe that fine-tunes a pretrained model."""
-    from . import init_start
-
+    """Return the text of a recipe that fine-tunes a pretrained model."""
     pair: dict[str, Any] = {"pair": True, "pooling": "compare"} if "text_pair" in needs else {}
-    found = init_start.begin(start, "classification", {"learn": needs[-1], **pair}, examples)
-    talk(f"{found.words} Next: triptych train {out}")
-    return init_start.text_of("classification", found, *files_of_recipe(data, "texts"), minutes)
-
-
-def files_of_recipe(data: DataTable, records: str) -> tuple[str, str]:
-    """The lines of the table `data` that name files and their columns, and the remark on what is
-    kept out of training.
-    """
-    names = ("train", "validation", "test")
-    files = "".join(
-        f"{name} = {json.dumps(given, ensure_ascii=False)}\n"
-        for name in names
-        if (given := getattr(data, name))
-    )
-    kept = [name for name in names[1:] if not getattr(data, name)]
-    held = (
-        (
-            f"# {' and '.join(kept)}: 2.5 % of the {records} each, kept out of training by a hash "
-            "of the text\n"
-        )
-        if kept
-        else ""
-    )
-    return files + line_of(data.columns), held
-
-
-def _check(data: DataTable, needs: tuple[str, ...]) -> None:
-    """Say what is wrong with the files; stop where training would fail."""
-    from ..data.validation.columns import check
-    from .checks import named_files
-
-    names = named_files(data)
-    report = check(names, needs, data.named(needs))
-    fatal = [
-        one
-        for one in report.problems
-        if one.severity == "error" and not one.reason.startswith(("empty text", "leak"))
-    ]
-    if fatal:
-        raise DataError(
-            f"{fatal[0]}"
-            + (
-                f" ({len(fatal) - 1:,} more: triptych data check lists all.)"
-                if len(fatal) > 1
-                else ""
-            )
-        )
-    for kind, count in report.counts.items():
-        talk(f"Check: {count:,} x {kind}; triptych data check {names['train'][0]} lists all.")
+    options = {"learn": needs[-1], **pair}
+    found = starting.begin(start, SPEC.name, options, examples, request.training)
+    request.report_next(found.words)
+    return starting.text_of(SPEC.name, found, *file_lines(data, "texts"), request.minutes)
 
 
 def forecast(
-    examples: list[Example], size: TextsSize, needs: tuple[str, ...], minutes: float | None
+    examples: list[Example], size: TextsSize, needs: tuple[str, ...], request: DraftRequest
 ) -> tuple[str, float]:
     """(in words, minutes), from a few training steps on made-up texts of the usual length."""
-    from ..data.validation.columns import label_counts
-    from ..presets import configure, parameter_count
-    from ..setup.forecast import estimated_tokens
-    from .measured import measured_speed
+    from ...data.validation.columns import label_counts
+    from ...presets import configure, parameter_count
+    from .tokens import estimated_tokens
 
     tokens = sum(
         estimated_tokens(example.text or "") + estimated_tokens(example.text_pair or "")
@@ -173,9 +124,11 @@ def forecast(
     )
     config: Any = configure("encoder-tiny", _dials(size))
     config = dataclasses.replace(config, vocabulary_size=size.vocabulary)
-    measured = measured_speed(config, max(4, round(tokens / len(examples))))
+    measured = measuring.measured_speed(
+        config, max(4, round(tokens / len(examples))), settings=request.training
+    )
     speed = measured.speed
-    minutes = minutes or max(1.0, round(size.epochs * tokens / speed / 60, 1))
+    minutes = request.minutes or max(1.0, round(size.epochs * tokens / speed / 60, 1))
     labels = label_counts(examples)
     learnt = f"{len(labels)} labels" if needs[-1] != "value" else "a number each"
     return (
@@ -199,7 +152,7 @@ def text_of(
     data: DataTable, needs: tuple[str, ...], size: TextsSize, words: str, minutes: float
 ) -> str:
     pair, learn, dials = "text_pair" in needs, needs[-1], _dials(size)
-    files, held = files_of_recipe(data, "texts")
+    files, held = file_lines(data, "texts")
     smoothing = (
         ""
         if learn == "value"

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
-from .console import talk
-from .measured import measured_speed
+from ...errors import UsageError
+from . import measured as measuring
 
 if TYPE_CHECKING:
-    from ..data.example import Example
-    from ..data.tokenizers.sides import Tokenizers
-    from ..model.config import ModelConfig, RecurrentConfig
-    from ..runs.run import Run
-    from ..tasks.task import Task
+    from ...data.example import Example, Notify
+    from ...data.tokenizers.sides import Tokenizers
+    from ...model.config import ModelConfig, RecurrentConfig
+    from ...runs.run import Run
+    from ...tasks.task import Architecture, Task
+    from ...training.settings import TrainingSettings
 
 EPOCHS, FEWEST_STEPS, MOST_EPOCHS = 3, 400, 20  # more passes where three are fewer steps
 USUAL_EXAMPLES, FEWEST_EXAMPLES = 32, 8  # of a batch
@@ -31,13 +31,17 @@ HEAD_RATE = 5.0
 SAMPLE = 500  # examples that are encoded to know their length
 # dials meant for a model that is new
 FROM_NOTHING = ("dropout", "token_dropout", "word_dropout", "match_feature")
-# task -> tasks of runs, and model types of other libraries' folders, that it can start from
-PRETRAINED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    **dict.fromkeys(("classification", "tagging", "parsing", "question-answering", "masked-words"),
-                    (("masked-words", "embedding"), ("bert", "distilbert"))),
-    **dict.fromkeys(("language-modelling", "chat"), (("language-modelling",), ("gpt2", "llama"))),
-    **dict.fromkeys(("summarization", "translation"), (("span-corruption",), ())),
-}  # fmt: skip
+# model types of other libraries' folders that a task can start from
+MODEL_TYPES: dict[Architecture, tuple[str, ...]] = {
+    "encoder": ("bert", "distilbert"),
+    "decoder": ("gpt2", "llama"),
+    "encoder-decoder": (),
+}
+STACKS: dict[str, str] = {
+    "encoder": "an encoder alone",
+    "decoder": "a decoder alone",
+    "encoder-decoder": "an encoder and a decoder",
+}
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,21 @@ class Start:
     words: str
 
 
-def begin(start: Path, task: str, options: dict[str, Any], examples: Sequence[Example]) -> Start:
+def begin(
+    start: Path,
+    task: str,
+    options: dict[str, Any],
+    examples: Sequence[Example],
+    settings: TrainingSettings,
+) -> Start:
     """Open the model to start from, encode a sample with its tokenizer and time a few steps of it.
 
-    Raises UsageError where the task cannot start from it, RunError where it cannot be read.
+    `settings` say on which device. Raises UsageError where the task cannot start from it, RunError
+    where it cannot be read.
     """
-    from ..convert import open_origin
-    from ..data.tokenizers.sides import Tokenizers
-    from ..presets import parameter_count
+    from ...convert import open_origin
+    from ...data.tokenizers.sides import Tokenizers
+    from ...presets import parameter_count
 
     if not start.is_dir():
         raise UsageError(
@@ -81,7 +92,7 @@ def begin(start: Path, task: str, options: dict[str, Any], examples: Sequence[Ex
     steps = max(1, math.ceil(tokens / batch_tokens))
     epochs = max(EPOCHS, min(MOST_EPOCHS, math.ceil(FEWEST_STEPS / steps)))
     rate = float(f"{RATE_BY_WIDTH / _width(config):.1e}")
-    measured = measured_speed(config, max(4, round(usual)), batch_tokens)
+    measured = measuring.measured_speed(config, max(4, round(usual)), batch_tokens, settings)
     minutes = epochs * tokens / measured.speed / 60
     words = (
         f"{len(examples):,} examples, about {tokens:,.0f} tokens; the model in {start.name} "
@@ -106,10 +117,10 @@ def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
     """The task's options without what is meant for a new model, and with a window that the model's
     positions hold.
     """
-    from ..tasks.specs import TASKS
+    from ...tasks.specs import build_task
 
     kept = {key: value for key, value in options.items() if key not in FROM_NOTHING}
-    options = {**TASKS[task]({}).options, **kept}
+    options = {**build_task(task, {}).options, **kept}
     for key, side in (("window", "source"), ("context", "target"), ("longest_source", "source")):
         most = config.context(side)
         room = math.inf if most is None else most - 2  # begin and end
@@ -126,22 +137,13 @@ def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
 
 def _built(task: str, options: dict[str, Any], config: Any, start: Path) -> Task:
     """The task; refused where the model in `start` is not of its kind."""
-    from ..recipe.schema import task_from
+    from ...recipe.schema import task_from
+    from ...tasks.specs import SPECS
 
-    wanted = {
-        "translation": "encoder-decoder",
-        "summarization": "encoder-decoder",
-        "language-modelling": "decoder",
-        "chat": "decoder",
-    }.get(task, "encoder")
+    wanted = SPECS[task].architecture
     if config.stacks and config.architecture != wanted:
-        kinds = {
-            "encoder": "an encoder alone",
-            "decoder": "a decoder alone",
-            "encoder-decoder": "an encoder and a decoder",
-        }
         raise UsageError(
-            f"--start {start} is {kinds[config.architecture]}; {task} needs {kinds[wanted]}."
+            f"--start {start} is {STACKS[config.architecture]}; {task} needs {STACKS[wanted]}."
         )
     return task_from({"name": task, **options})
 
@@ -152,7 +154,7 @@ def _tokens(
     """(input tokens of all examples, tokens of what is read at once), estimated from a sample
     spread over them.
     """
-    from ..data.load import evenly_spaced
+    from ...data.load import evenly_spaced
 
     sample = evenly_spaced(list(examples), SAMPLE)
     labels = task.prepare(sample)
@@ -204,14 +206,14 @@ final_rate = 0.0
 {decoding}"""  # noqa: E501
 
 
-def offer(task: str, train: Path, command: str) -> None:
+def offer(task: str, train: Path, command: str, report: Notify) -> None:
     """Say which pretrained models are at hand, if there are any: begun from one, little data goes
     further.
     """
     found = list(starts(task, train))
     if found:
         more = f" (or {', '.join(str(path) for path, _ in found[1:3])})" if len(found) > 1 else ""
-        talk(
+        report(
             f"A pretrained model is in {found[0][0]} ({found[0][1]}){more}. To fine-tune it: "
             f"{command} --start {found[0][0]}"
         )
@@ -221,7 +223,9 @@ def starts(task: str, train: Path) -> Iterator[tuple[Path, str]]:
     """(folder, what it is) of pretrained models in runs/, beside the training data and in Hugging
     Face's cache.
     """
-    runs, types = PRETRAINED.get(task, ((), ()))
+    from ...tasks.specs import SPECS
+
+    runs, types = SPECS[task].starts, MODEL_TYPES[SPECS[task].architecture]
     cache = Path(
         os.environ.get("HF_HUB_CACHE")
         or Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface") / "hub"

@@ -10,15 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError
-from .columns import settled
-from .console import talk
-from .init_classification import FEWEST, files_of_recipe
+from ...errors import DataError
+from ...tasks import (
+    chat,
+    language_modelling,
+    masked_words,
+    parsing,
+    question_answering,
+    summarization,
+    tagging,
+)
+from . import measured as measuring
+from . import start as starting
+from .labelled import FEWEST
+from .request import DraftRequest, file_lines, refuse_fatal
 
 if TYPE_CHECKING:
-    from ..data.example import Example
-    from ..data.table import DataTable
-    from ..data.validation.pairs import Report
+    from ...data.example import Example
+    from ...data.table import DataTable
+    from ...data.validation.pairs import Report
 
 
 @dataclass(frozen=True)
@@ -62,92 +72,61 @@ class Plan:
     decoding: tuple[str, ...] = ()  # lines of that table
 
 
-def recipe_for(
-    task: str,
-    train: Path,
-    others: dict[str, list[str]],
-    minutes: float | None,
-    out: Path,
-    start: Path | None = None,
-    columns: dict[str, str | int] | None = None,
-) -> str:
-    """The text of a recipe. Raises DataError naming file and line where training would fail."""
-    from ..data.load import load_split, refuse_idle_columns
-    from ..data.table import DataTable
-    from .checks import named_files
+def recipe_text(request: DraftRequest) -> str:
+    """Return the text of a recipe. Raises DataError naming file and line where training would
+    fail.
+    """
+    from ...data.load import load_split, refuse_idle_columns, split_files
+    from ...data.table import DataTable
 
-    plan = PLANS[task]
-    if task == "summarization":
-        columns = settled(
-            train, tuple(need for need in plan.needs if need != "references"), columns
-        )
-    data = DataTable(train=str(train.resolve()), columns=columns, **others)  # type: ignore[arg-type]
+    plan, train, columns = PLANS[request.task], request.train, request.columns
+    if "references" in plan.needs:
+        named = tuple(need for need in plan.needs if need != "references")
+        columns = request.chooser.settled(train, named, columns)
+    data = DataTable(train=str(train.resolve()), columns=columns, **request.others)  # type: ignore[arg-type]
     refuse_idle_columns(data, plan.needs)
-    names = named_files(data)
-    _refuse(plan.check(names, data), names["train"][0])
-    examples = load_split(data, "train", talk, plan.needs)
+    names = split_files(data)
+    report = plan.check(names, data)
+    if report is not None:
+        refuse_fatal(report, names["train"][0], LEFT_OUT, request.report)
+    examples = load_split(data, "train", request.report, plan.needs)
     if len(examples) < plan.fewest:
         raise DataError(
             f"{train} holds {len(examples)} {plan.records}, too few to learn from; give some "
             "hundreds."
         )
-    if start is not None:
-        return _from(start, task, plan, data, examples, minutes, out)
-    words, size, found = forecast(task, plan, examples, minutes)
-    talk(f"{words} Next: triptych train {out}")
-    return text_of(task, plan, data, size, words, found, examples)
+    if request.start is not None:
+        return _fine_tuned(request, request.start, plan, data, examples)
+    words, size, minutes = forecast(plan, examples, request)
+    request.report_next(words)
+    return text_of(request.task, plan, data, size, words, minutes, examples)
 
 
-def _from(
-    start: Path,
-    task: str,
-    plan: Plan,
-    data: DataTable,
-    examples: Sequence[Example],
-    minutes: float | None,
-    out: Path,
+def _fine_tuned(
+    request: DraftRequest, start: Path, plan: Plan, data: DataTable, examples: Sequence[Example]
 ) -> str:
-    """The text of a recipe that fine-tunes a pretrained model."""
+    """Return the text of a recipe that fine-tunes a pretrained model."""
     import tomllib
 
-    from . import init_start
-
     options = tomllib.loads("\n".join(plan.options(examples)))
-    found = init_start.begin(start, task, options, examples)
-    talk(f"{found.words} Next: triptych train {out}")
-    decoding = (
+    found = starting.begin(start, request.task, options, examples, request.training)
+    request.report_next(found.words)
+    lines, decoding = file_lines(data, plan.records), _decoding_table(plan)
+    return starting.text_of(request.task, found, *lines, request.minutes, decoding)
+
+
+def _decoding_table(plan: Plan) -> str:
+    return (
         "".join(f"{line}\n" for line in ("\n[decoding]", *plan.decoding)) if plan.decoding else ""
     )
-    return init_start.text_of(task, found, *files_of_recipe(data, plan.records), minutes, decoding)
-
-
-def _refuse(report: Report | None, name: str) -> None:
-    """Say what is wrong with the files; stop where training would fail."""
-    if report is None:
-        return
-    fatal = [
-        one
-        for one in report.problems
-        if one.severity == "error" and not one.reason.startswith(LEFT_OUT)
-    ]
-    if fatal:
-        more = (
-            f" ({len(fatal) - 1:,} more: triptych data check {name} lists all.)"
-            if len(fatal) > 1
-            else ""
-        )
-        raise DataError(f"{fatal[0]}{more}")
-    for kind, count in report.counts.items():
-        talk(f"Check: {count:,} x {kind}; triptych data check {name} lists all.")
 
 
 def forecast(
-    task: str, plan: Plan, examples: Sequence[Example], minutes: float | None
+    plan: Plan, examples: Sequence[Example], request: DraftRequest
 ) -> tuple[str, TokensSize, float]:
     """(in words, size, minutes), from a few training steps on made-up texts of the usual length."""
-    from ..presets import configure, parameter_count
-    from ..setup.forecast import estimated_tokens
-    from .measured import measured_speed
+    from ...presets import configure, parameter_count
+    from .tokens import estimated_tokens
 
     texts = [text for one in examples for text in _texts(one)]
     tokens = sum(map(estimated_tokens, texts))
@@ -155,10 +134,11 @@ def forecast(
     config: Any = configure(size.presets[plan.stacks], {"dropout": size.dropout})
     config = dataclasses.replace(config, vocabulary_size=size.vocabulary)
     usual = min(256, max(4, round(tokens / len(examples))))
-    measured = measured_speed(config, usual, plan.batch_tokens if plan.stacks == BOTH else 4096)
+    batch_tokens = plan.batch_tokens if plan.stacks == BOTH else 4096
+    measured = measuring.measured_speed(config, usual, batch_tokens, request.training)
     speed = measured.speed
     epochs = size.epochs / 2 if plan.is_text_alone else size.epochs
-    minutes = minutes or max(1.0, round(epochs * tokens / speed / 60, 1))
+    minutes = request.minutes or max(1.0, round(epochs * tokens / speed / 60, 1))
     return (
         (
             f"{len(examples):,} {plan.records}, about {tokens:,.0f} tokens; "
@@ -197,7 +177,7 @@ def text_of(
     minutes: float,
     examples: Sequence[Example],
 ) -> str:
-    files, held = files_of_recipe(data, plan.records)
+    files, held = file_lines(data, plan.records)
     preset = size.presets[plan.stacks]
     dials = "".join(f"{line}\n" for line in plan.dials)
     varied = not plan.is_text_alone and plan.stacks != DECODER
@@ -205,9 +185,7 @@ def text_of(
         "bpe_dropout = 0.1               # words by other pieces in every epoch\n" if varied else ""
     )
     options = "\n".join(plan.options(examples))
-    decoding = (
-        "".join(f"{line}\n" for line in ("\n[decoding]", *plan.decoding)) if plan.decoding else ""
-    )
+    decoding = _decoding_table(plan)
     return f"""# Written by triptych init. {words}
 # Any key can be changed here or on the command line, for example: --training.minutes 30
 
@@ -240,7 +218,7 @@ average = 0.99
 
 
 def _tags(examples: Sequence[Example]) -> list[str]:
-    from ..data.formats import bio
+    from ...data.formats import bio
 
     lines = ["dropout = 0.3"]
     if bio.scheme_of(tag for one in examples for tag in one.tags or ()) != "plain":
@@ -297,21 +275,21 @@ def _summaries(examples: Sequence[Example]) -> list[str]:
 
 def _unspaced(texts: Any) -> bool:
     """Whether a good part of the letters belongs to a script that is written without spaces."""
-    from ..data.formats.texts import UNSPACED
+    from ...data.formats.texts import UNSPACED
 
     letters = [letter for text in texts for letter in (text or "")[:200] if letter.isalpha()]
     return 4 * sum(bool(UNSPACED.match(letter)) for letter in letters) > len(letters)
 
 
 def _check_tags(names: dict[str, list[str]], data: DataTable) -> Report:
-    from ..data.validation.conll import check
+    from ...data.validation.conll import check
 
     return check(names, data.listed(("words", "tags")))
 
 
 def _check_trees(names: dict[str, list[str]], data: DataTable) -> Report:
-    from ..data.validation.conllu import check
-    from ..data.validation.pairs import Report
+    from ...data.validation.conllu import check
+    from ...data.validation.pairs import Report
 
     found = {part: check(path) for part, paths in names.items() for path in paths}
     problems = [problem for report in found.values() for problem in report.problems]
@@ -319,17 +297,19 @@ def _check_trees(names: dict[str, list[str]], data: DataTable) -> Report:
 
 
 def _check_questions(names: dict[str, list[str]], data: DataTable) -> Report:
-    from ..data.validation.squad import check
+    from ...data.validation.squad import check
 
     return check(names)
 
 
 PLANS: dict[str, Plan] = {
-    "tagging": Plan("sentences", ("text", "words", "tags"), _tags, _check_tags, batch_tokens=1024),
-    "parsing": Plan(
+    tagging.SPEC.name: Plan(
+        "sentences", ("text", "words", "tags"), _tags, _check_tags, batch_tokens=1024
+    ),
+    parsing.SPEC.name: Plan(
         "sentences", ("text", "words", "upos", "heads", "relations"), _trees, _check_trees
     ),
-    "question-answering": Plan(
+    question_answering.SPEC.name: Plan(
         "questions",
         ("question", "passage", "answers"),
         _questions,
@@ -337,10 +317,10 @@ PLANS: dict[str, Plan] = {
         batch_tokens=4096,
         dials=("segments = 5                    # question, passage, and what both hold",),
     ),
-    "masked-words": Plan(
+    masked_words.SPEC.name: Plan(
         "texts", ("text",), _masked, batch_tokens=4096, fewest=1, is_text_alone=True
     ),
-    "language-modelling": Plan(
+    language_modelling.SPEC.name: Plan(
         "texts",
         ("text",),
         _next_words,
@@ -349,7 +329,7 @@ PLANS: dict[str, Plan] = {
         stacks=DECODER,
         is_text_alone=True,
     ),
-    "chat": Plan(
+    chat.SPEC.name: Plan(
         "conversations",
         ("messages",),
         _talk,
@@ -361,7 +341,7 @@ PLANS: dict[str, Plan] = {
             "max_length = 100                # tokens of an answer",
         ),
     ),
-    "summarization": Plan(
+    summarization.SPEC.name: Plan(
         "texts with summaries",
         ("source", "target", "references"),
         _summaries,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..model.rnn.recurrent import RecurrentTranslator
-    from ..model.transformer import Transformer
-    from ..training.settings import TrainingSettings
+    from ...model.rnn.recurrent import RecurrentTranslator
+    from ...model.transformer import Transformer
+    from ...training.settings import TrainingSettings
 
 MEASURED_SECONDS = 5.0  # how long the short measurement may take
 WARM_STEPS, MOST_STEPS = 2, 40
@@ -43,17 +43,18 @@ def measured_speed(
     """Train a few steps, as `settings` say, on texts of the usual `length` in tokens; with two
     stacks, half of them on each side.
 
-    What counts is the processor time of this thread, which computes or looks for the others as long
-    as it has a core: other programs lengthen the clock's time and not this.
+    On a CPU the processor time of this thread counts, which computes or waits for the others as
+    long as it has a core: other programs lengthen the clock's time and not this. On an accelerator
+    the clock counts.
     """
     import time
 
     import torch
 
-    from ..model.build import build
-    from ..training.optimizer import Optimizers
-    from ..training.precision import choose_device, choose_precision
-    from ..training.settings import TrainingSettings
+    from ...model.build import build
+    from ...training.optimizer import Optimizers
+    from ...training.precision import choose_device, choose_precision
+    from ...training.settings import TrainingSettings
 
     settings = settings or TrainingSettings()
     sides = [
@@ -63,12 +64,13 @@ def measured_speed(
     ]
     side = max(2, round(length / len(sides)))
     count = max(1, batch_tokens // (len(sides) * side))
-    model = build(config)
-    model.precision = choose_precision(settings.precision, choose_device("cpu"))
+    device = choose_device(settings.device)
+    model = build(config).to(device)
+    model.precision = choose_precision(settings.precision, device)
     optimizers = Optimizers(dict(model.named_parameters()), settings)
     ids, lengths = (
-        torch.randint(2, config.vocabulary_size, (count * side,)),
-        torch.full((count,), side),
+        torch.randint(2, config.vocabulary_size, (count * side,), device=device),
+        torch.full((count,), side, device=device),
     )
     batch = {
         f"{name}{ending}": tensor
@@ -78,6 +80,8 @@ def measured_speed(
     clock, used, done = time.monotonic(), time.thread_time(), 0
     for step in range(MOST_STEPS):
         if step == WARM_STEPS:
+            if device.type != "cpu":
+                torch.accelerator.synchronize()
             clock, used, done = time.monotonic(), time.thread_time(), 0
         model.reseed(step)
         _loss(model, model(**batch), ids, len(sides) == 2).backward()
@@ -86,15 +90,18 @@ def measured_speed(
         done += 1
         if step > WARM_STEPS and time.monotonic() - clock > MEASURED_SECONDS:
             break
-    seconds = max(1e-6, time.thread_time() - used)
-    return Measured(done * len(sides) * len(ids) / seconds, (time.monotonic() - clock) / seconds)
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    elapsed = time.monotonic() - clock
+    seconds = max(1e-6, time.thread_time() - used if device.type == "cpu" else elapsed)
+    return Measured(done * len(sides) * len(ids) / seconds, elapsed / seconds)
 
 
 def _loss(model: Transformer | RecurrentTranslator, states: Any, ids: Any, projects: bool) -> Any:
     """A loss whose gradient costs what training's does: with the projection to the vocabulary where
     a text is written.
     """
-    from ..model.ops.cross_entropy import projected_cross_entropy
+    from ...model.ops.cross_entropy import projected_cross_entropy
 
     if not projects:
         return states.float().square().mean()

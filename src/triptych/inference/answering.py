@@ -1,0 +1,83 @@
+"""Answer Examples: encode them, compute raw results in batches, read these as predictions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..data.batches.encoded import Encoded
+from ..data.example import Example
+from ..decoding.settings import DecodingSettings
+from ..errors import DataError
+from ..tasks.task import Prediction
+
+if TYPE_CHECKING:
+    from .loaded import LoadedModel
+    from .predictor import Predictor
+
+
+def answered(
+    loaded: LoadedModel,
+    examples: Sequence[Example],
+    settings: DecodingSettings,
+    truncate: int | None,
+    problems: dict[int, str] | None,
+    start: int,
+    first: int,
+) -> list[Prediction]:
+    """Return the predictions of `examples`, in order; an empty input gets an empty answer.
+
+    Args:
+        loaded: What answers.
+        examples: Only their inputs are read.
+        settings: How answers are decoded.
+        truncate: Read only the first so many tokens of a longer source.
+        problems: Where given, a text that cannot be read is noted there and gets an empty answer.
+        start: Place of the first of `examples` among all that are answered.
+        first: What is added to a place for the draws of sampling.
+    """
+    found = [Prediction(text="", index=start + place) for place in range(len(examples))]
+    encoded: list[Encoded] = []
+    for place, example in enumerate(examples):
+        if loaded.is_empty(example):
+            continue
+        try:
+            pieces, found[place].truncated_input_tokens = loaded.encode(example, truncate)
+        except DataError as error:
+            if problems is None:
+                raise
+            problems[start + place] = str(error)
+            continue
+        for one in pieces:
+            one.index = place
+        encoded += pieces
+    raw: dict[int, list[Any]] = {}
+    for one, answer in zip(encoded, loaded.raw(encoded, settings, first + start), strict=True):
+        raw.setdefault(one.index, []).append(answer)
+    for place, answers in raw.items():
+        prediction = loaded.task.read(answers, examples[place], loaded.tokenizers)
+        prediction.index = start + place
+        prediction.truncated_input_tokens += found[place].truncated_input_tokens
+        found[place] = prediction
+    return found
+
+
+def with_words(segmenter: Predictor | None, examples: Sequence[Example]) -> Sequence[Example]:
+    """Return the examples with the words of their text, found where they are not given."""
+    if segmenter is None:
+        return examples
+    places = [
+        place
+        for place, one in enumerate(examples)
+        if one.words is None and (one.text or "").strip()
+    ]
+    raw = [Example(text=examples[place].text, place=examples[place].place) for place in places]
+    words = {
+        place: [(first, last) for first, last in one.details["offsets"]]
+        for place, one in zip(places, segmenter.answer(raw), strict=True)
+    }
+    return [
+        dataclasses.replace(one, words=words.get(place, one.words))
+        for place, one in enumerate(examples)
+    ]

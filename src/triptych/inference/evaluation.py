@@ -1,0 +1,73 @@
+"""Losses of examples, and the scores of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..data.batches.encoded import Encoded, collate
+from ..data.batches.order import length_batches
+from ..data.example import Example
+from ..data.tokenizers.sides import Tokenizers
+from ..model.heads.tokens import output_of
+from ..tasks.task import Prediction, Scores, Task
+
+if TYPE_CHECKING:
+    from .loaded import LoadedModel
+
+Sums = dict[str, tuple[float, int]]  # of a loss its sum, and over how many it is one
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Answers and their scores.
+
+    Args:
+        seconds: Of answering, without losses and scores; None where the task answers nothing.
+        threads: How many could compute.
+    """
+
+    predictions: list[Prediction]
+    scores: Scores
+    seconds: float | None
+    threads: int
+
+
+def encode_all(
+    task: Task, examples: Sequence[Example], tokenizers: Tokenizers, labels: dict[str, Any]
+) -> list[Encoded]:
+    """Return all examples with their targets, nothing drawn, each with its Example's number."""
+    encoded = []
+    for index, example in enumerate(examples):
+        for one in task.encode(example, tokenizers, labels, "train", None):
+            one.index = index
+            encoded.append(one)
+    return encoded
+
+
+@torch.no_grad()
+def loss_sums(loaded: LoadedModel, examples: Sequence[Example]) -> Sums:
+    """Return every loss of the task over `examples` as a sum, without dropout."""
+    encoded = encode_all(loaded.task, examples, loaded.tokenizers, loaded.labels)
+    sums: Sums = {}
+    for places in length_batches(encoded, 4096):
+        batch = collate([encoded[place] for place in places]).to(loaded.device)
+        output = output_of(loaded.model, loaded.head, batch.inputs)
+        for name, (value, count, _) in loaded.task.loss(output, batch).items():
+            total, whole = sums.get(name, (0.0, 0))
+            sums[name] = total + float(value), whole + count
+    return sums
+
+
+def means(*sums: Sums) -> dict[str, float]:
+    """Return the mean of every loss over all of `sums`; "count": what the first is a mean over."""
+    names = list(dict.fromkeys(name for one in sums for name in one))
+    parts = {name: [one[name] for one in sums if name in one] for name in names}
+    counts = {name: sum(count for _, count in each) for name, each in parts.items()}
+    found = {
+        name: sum(total for total, _ in each) / max(1, counts[name]) for name, each in parts.items()
+    }
+    return {**found, "count": float(next(iter(counts.values()), 0))}

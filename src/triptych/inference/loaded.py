@@ -1,0 +1,159 @@
+"""A model with all that turns text into tensors and back: from Examples to raw results."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..data.batches.encoded import Encoded, collate
+from ..data.batches.order import length_batches
+from ..data.example import Example, texts_of
+from ..data.tokenizers.sides import Tokenizers
+from ..decoding.drafts import Drafted
+from ..decoding.requests import DecodingRequest
+from ..decoding.settings import DecodingSettings
+from ..decoding.workers import Workers
+from ..decoding.writing import decode
+from ..errors import DataError, UsageError
+from ..runs.run import Run, RunConfig
+from ..tasks.task import Task
+
+if TYPE_CHECKING:
+    from .predictor import Predictor
+
+LONGEST_SOURCE = 4096  # tokens read at once: attention needs memory for their square
+
+
+@dataclass(kw_only=True)
+class LoadedModel:
+    """A model with its task.
+
+    Args:
+        decoding: The run's defaults.
+        segmenter: Finds the words of raw text, where the run was trained with such a run.
+        drafted: `model` with what proposes tokens for it to check (see `inference.loading`).
+    """
+
+    model: Any
+    head: Any
+    task: Task
+    tokenizers: Tokenizers
+    labels: dict[str, Any]
+    decoding: DecodingSettings
+    run: Run | None = None
+    config: RunConfig | None = None
+    segmenter: Predictor | None = None
+    drafted: Drafted | None = None
+
+    @property
+    def name(self) -> str:
+        """How pages call the model."""
+        return self.config.name if self.config and self.config.name else "model"
+
+    @property
+    def languages(self) -> dict[str, list[str]]:
+        return self.labels.get("languages", {})
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def longest_source(self) -> int:
+        """Return the most tokens of a source that the model can be given."""
+        return min(LONGEST_SOURCE, self.model.config.context("source") or LONGEST_SOURCE)
+
+    def is_empty(self, example: Example) -> bool:
+        """Tell whether there is nothing to answer."""
+        given = getattr(example, self.task.input)
+        return given is None or not (
+            self.task.spec.empty or any(text.strip() for text in texts_of(given))
+        )
+
+    def encode(self, example: Example, truncate: int | None = None) -> tuple[list[Encoded], int]:
+        """Return an Example in use as tensors, and how many of its tokens are not seen.
+
+        Args:
+            example: Only its inputs are read.
+            truncate: Read only the first so many tokens of a longer source.
+
+        Raises:
+            DataError: The source is longer than can be read at once, and `truncate` is None.
+        """
+        pieces = self.task.encode(example, self.tokenizers, self.labels, "use", None)
+        return pieces, sum(one.unseen + self._shorten(one, example, truncate) for one in pieces)
+
+    def request(self, encoded: Encoded, settings: DecodingSettings) -> DecodingRequest:
+        """Return what is to be decoded for an Encoded. Raises UsageError where nothing is."""
+        if self.task.request is None:
+            raise UsageError(
+                f"A run for {self.task.name} does not write on from a prompt. Use predict."
+            )
+        return self.task.request(encoded, settings, self.tokenizers)
+
+    def raw(
+        self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0
+    ) -> list[Any]:
+        """Return the task's raw result for each of `encoded`.
+
+        On a CPU batches are answered side by side, a thread each
+        (docs/decisions/007-decoding-threads.md).
+
+        Args:
+            encoded: With the place of its Example among those of this call.
+            settings: How answers are decoded.
+            start: Number of the first Example, for what a draw depends on.
+        """
+        batches = length_batches(encoded, settings.batch_tokens)
+        costs = [float(sum(encoded[place].length for place in places)) for places in batches]
+        found: list[Any] = [None] * len(encoded)
+
+        def answer(places: list[int]) -> list[Any]:
+            return self._answered([encoded[place] for place in places], settings, start)
+
+        with Workers(None if self.device.type == "cpu" else 1) as workers:
+            for places, answers in zip(batches, workers.map(answer, batches, costs), strict=True):
+                for place, one in zip(places, answers, strict=True):
+                    found[place] = one
+        return found
+
+    def _answered(
+        self, encoded: list[Encoded], settings: DecodingSettings, start: int
+    ) -> list[Any]:
+        """Return the raw results of one batch."""
+        model = self.drafted or self.model
+        if self.task.answer is None:
+            requests = [
+                dataclasses.replace(self.request(one, settings), index=start + one.index)
+                for one in encoded
+            ]
+            return list(decode(model, requests, self.tokenizers.target))
+        batch = collate(encoded).to(self.device)
+        batch.examples = [start + one.index for one in encoded]
+        return self.task.answer(model, self.head, batch, settings, self.tokenizers)
+
+    def _shorten(self, encoded: Encoded, example: Example, truncate: int | None) -> int:
+        """Cut a source that is too long, where that was asked for; how many tokens are not seen."""
+        if self.task.spec.windows:
+            if truncate is not None:
+                raise UsageError(
+                    f"A run for {self.task.name} reads long texts in windows, so nothing needs to "
+                    "be cut: leave out --truncate."
+                )
+            return 0
+        source = encoded.inputs["source"]
+        most = truncate or self.longest_source()
+        if len(source) <= most:
+            return 0
+        if truncate is None:
+            raise DataError(
+                f"{example.place} has {len(source):,} tokens; at most {most:,} are read at once. "
+                f"Cut it into sentences, or read only its start with --truncate {most}."
+            )
+        # the last one says that it ends
+        encoded.inputs["source"] = np.concatenate((source[: most - 1], source[-1:]))
+        return len(source) - most

@@ -1,0 +1,57 @@
+"""The second stage: the examples of a recipe, and the marks by which they are known again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..data.batches.streaming import Corpus
+from ..data.example import Example
+from ..data.load import evenly_spaced, load_split
+from ..training import streamed
+from ..training.resuming import Fingerprints, fingerprints_of, refuse_other_data
+from .resolve import Resolved
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedData:
+    """What a recipe's table `data` names.
+
+    Args:
+        resolved: The stage before.
+        examples: For training; of a streamed set a sample.
+        validation: As many as are validated on.
+        fingerprints: By what the data is known again.
+        corpus: A streamed set, read while training.
+    """
+
+    resolved: Resolved
+    examples: Sequence[Example]
+    validation: list[Example]
+    fingerprints: Fingerprints
+    corpus: Corpus | None
+
+
+def load_data(resolved: Resolved) -> LoadedData:
+    """Read the examples. Raises DataError or UsageError, and where a resumed run's have changed."""
+    recipe, task, report = resolved.recipe, resolved.task, resolved.report
+    corpus = Corpus(recipe.data, report) if recipe.data.stream else None
+    examples: Sequence[Example]
+    if corpus is None:
+        whole, validation = (
+            load_split(recipe.data, split, report, task.needs) for split in ("train", "validation")
+        )
+        examples = evenly_spaced(whole, recipe.data.examples)
+    else:
+        examples, validation = streamed.begin(
+            recipe.data, corpus, None if resolved.dry else resolved.origin, task, report
+        )
+    marks = fingerprints_of(recipe.data, {"train": examples, "validation": validation})
+    refuse_other_data(resolved.before, marks, resolved.data_changed, report)
+    return LoadedData(
+        resolved=resolved,
+        examples=examples,
+        validation=evenly_spaced(validation, recipe.validation.examples),
+        fingerprints=marks,
+        corpus=corpus,
+    )

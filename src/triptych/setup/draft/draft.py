@@ -1,0 +1,56 @@
+"""From a request to the text of a recipe, by the kind of files that the task learns from."""
+
+from __future__ import annotations
+
+import shlex
+
+from ...errors import UsageError, unknown
+from ...tasks import classification, translation
+from ...tasks.specs import SPECS
+from . import labelled, others, pairs
+from .request import DraftRequest
+from .start import offer
+
+TASKS = (translation.SPEC.name, classification.SPEC.name, *others.PLANS)
+
+
+def is_of_pairs(task: str) -> bool:
+    """Tell whether a task learns from two sides."""
+    return task == translation.SPEC.name
+
+
+def refuse_unknown(task: str) -> None:
+    """Raise UsageError for a task whose recipe is not drafted here."""
+    if task in SPECS and task not in TASKS:
+        raise UsageError(
+            f"triptych init knows {', '.join(TASKS)}; start a recipe for {task} from a packaged "
+            "one."
+        )
+    if task not in TASKS:
+        raise unknown("task", task, TASKS)
+
+
+def draft(request: DraftRequest, columns_given: str | None = None) -> str:
+    """Return the text of a recipe for a person's files.
+
+    Args:
+        request: The task and the files.
+        columns_given: The flag --columns as it was written, for the command that is offered.
+
+    Raises:
+        DataError: Training on the files would fail, with file and line.
+        UsageError: There is doubt that nobody can resolve, or the run to start from does not fit.
+    """
+    if is_of_pairs(request.task):
+        return pairs.recipe_text(request)
+    if request.start is None:
+        given = "" if columns_given is None else f" --columns {shlex.quote(columns_given)}"
+        offer(
+            request.task,
+            request.train,
+            f"triptych init {request.task} --train {request.train}{given} --out {request.out}",
+            request.report,
+        )
+    if request.task == classification.SPEC.name:
+        return labelled.recipe_text(request)
+    return others.recipe_text(request)

@@ -1,0 +1,239 @@
+"""Draft the recipe of a translator from a person's files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...data.formats.table_format import FIELDS
+from ...data.load import files_of, load_split, names_of
+from ...data.table import DataTable
+from ...data.validation.pairs import check
+from ...errors import DataError
+from ...presets import configure, parameter_count
+from ...presets.estimate import estimated_memory
+from ...tasks.translation import SPEC
+from . import measured as measuring
+from . import start as starting
+from .measured import Measured
+from .request import DraftRequest, columns_line, file_lines, refuse_fatal
+from .tokens import estimated_tokens
+
+if TYPE_CHECKING:
+    from ...data.example import Example
+
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+FEWEST = 20  # pairs
+LEFT_OUT = ("empty side", "leak")  # problems of pairs that training leaves out
+DECODING = "\n[decoding]\nbeams = 5\n"
+
+
+@dataclass(frozen=True)
+class PairsSize:
+    """What fits so many pairs."""
+
+    pairs: int  # up to
+    preset: str
+    vocabulary: int
+    epochs: int
+    dropout: float
+    batch_tokens: int
+    warmup: int
+    learning_rate: float = 3e-3
+
+
+# Judgement, not measurement: fewer pairs need fewer pieces, more dropout and more epochs.
+SIZES = (
+    PairsSize(3_000, "transformer-tiny", 1_000, 80, 0.3, 1024, 100),
+    PairsSize(15_000, "transformer-tiny", 3_000, 40, 0.25, 2048, 200),
+    PairsSize(60_000, "transformer-small", 6_000, 25, 0.25, 4096, 400),
+    PairsSize(400_000, "transformer-small", 10_000, 12, 0.15, 4096, 1000),
+    PairsSize(10**12, "transformer-base", 24_000, 6, 0.1, 8192, 4000, 7e-4),
+)
+
+
+def recipe_text(request: DraftRequest) -> str:
+    """Return the text of a recipe. Raises DataError naming file and line where training would
+    fail.
+    """
+    data = _table(request)
+    files = names_of(data.train or [])
+    parts = {"train": files, **request.others}
+    report = check({name: files_of(names, data) for name, names in parts.items()})
+    refuse_fatal(report, " ".join(files), LEFT_OUT, request.report)
+    examples = load_split(data, "train", request.report)
+    if len(examples) < FEWEST:
+        raise DataError(
+            f"{len(examples)} usable pairs are too few to learn from; give some thousands."
+        )
+    if request.start is not None:
+        return _fine_tuned(request, request.start, data, examples)
+    forecast = Forecast.of(examples, request)
+    request.report_next(forecast.words())
+    return _text(data, forecast)
+
+
+def _table(request: DraftRequest) -> DataTable:
+    """Return the data table, with the columns of one file that has both sides."""
+    source, target = request.train, request.target
+    languages = (
+        request.languages[0] or _language(source),
+        request.languages[1] or _language(target),
+    )
+    data = DataTable(
+        source=languages[0],
+        target=languages[1],
+        train=[str(path.resolve()) for path in (source, target) if path is not None],
+        columns=request.columns,
+        **request.others,  # type: ignore[arg-type]
+    )
+    if target is not None:
+        return data
+    columns = request.chooser.settled(source, FIELDS, data.columns, languages)
+    return replace(data, columns=columns)
+
+
+def _fine_tuned(
+    request: DraftRequest, start: Path, data: DataTable, examples: list[Example]
+) -> str:
+    """Return the text of a recipe that goes on with a translator."""
+    found = starting.begin(start, SPEC.name, {"label_smoothing": 0.1}, examples, request.training)
+    request.report_next(found.words)
+    languages = "".join(
+        f'{name} = "{code}"\n'
+        for name, code in (("source", data.source), ("target", data.target))
+        if code
+    )
+    files, held = file_lines(data, "pairs")
+    return starting.text_of(SPEC.name, found, languages + files, held, request.minutes, DECODING)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What training will take here."""
+
+    pairs: int
+    tokens: float  # of one epoch, source and target
+    size: PairsSize
+    measured: Measured
+    minutes: float
+    memory: float  # bytes
+    parameters: int
+    one_script: bool  # both sides share letters
+
+    @classmethod
+    def of(cls, examples: list[Example], request: DraftRequest) -> Forecast:
+        size = next(size for size in SIZES if len(examples) <= size.pairs)
+        tokens = sum(
+            estimated_tokens(example.source or "") + estimated_tokens(example.target or "")
+            for example in examples
+        )
+        config = dataclasses.replace(
+            configure(size.preset, {"dropout": size.dropout}), vocabulary_size=size.vocabulary
+        )
+        measured = measuring.measured_speed(
+            config, tokens / len(examples), size.batch_tokens, request.training
+        )
+        wanted = size.epochs * tokens / measured.speed / 60
+        return cls(
+            len(examples),
+            tokens,
+            size,
+            measured,
+            request.minutes or max(1.0, round(wanted, 1)),
+            estimated_memory(config, size.batch_tokens, len(examples), True),
+            parameter_count(config),
+            one_script(examples),
+        )
+
+    def words(self) -> str:
+        epochs = self.minutes * 60 * self.measured.speed / self.tokens
+        model = f"{self.size.preset} with {self.parameters / 1e6:.1f} M parameters"
+        costs = (
+            f"{epochs:.0f} epochs in {self.minutes:g} minutes, with about {self.memory / 1e9:.1f} "
+            "GB of memory"
+        )
+        return (
+            f"{self.pairs:,} pairs, about {self.tokens:,.0f} tokens; {model} reads about "
+            f"{self.measured.speed:,.0f} tokens/s here {self.measured.words}: {costs}."
+        )
+
+
+def one_script(examples: list[Example]) -> bool:
+    """Whether a good part of one side's distinct letters stands on the other side too."""
+    letters = [
+        {letter for one in examples for letter in getattr(one, side) or "" if letter.isalpha()}
+        for side in ("source", "target")
+    ]
+    return 2 * len(letters[0] & letters[1]) >= min(map(len, letters)) and max(
+        map(len, letters)
+    ) < 5 * min(map(len, letters))
+
+
+def _language(path: Path | None) -> str | None:
+    """Map "a.en" -> "en"; None where the ending is not a language."""
+    if path is None:
+        return None
+    ending = path.name.removesuffix(".gz").rsplit(".", 1)[-1]
+    return (
+        ending
+        if LANGUAGE.fullmatch(ending)
+        and ending not in ("txt", "tsv", "csv", "src", "tgt")
+        and "." in path.name
+        else None
+    )
+
+
+def _text(data: DataTable, forecast: Forecast) -> str:
+    size, get = forecast.size, data.__getattribute__
+
+    def listed(name: str) -> str:
+        names = get(name)
+        return f"{name} = {json.dumps(names, ensure_ascii=False)}\n" if names else ""
+
+    source = f'source = "{get("source")}"\n' if get("source") else ""
+    target = f'target = "{get("target")}"\n' if get("target") else ""
+    kept = [name for name in ("validation", "test") if not get(name)]
+    held = (
+        (
+            f"# {' and '.join(kept)}: 2.5 % of the pairs each, kept out of training by a hash of "
+            "the source sentence\n"
+        )
+        if kept
+        else ""
+    )
+    return f"""# Written by triptych init. {forecast.words()}
+# Any key can be changed here or on the command line, for example: --training.minutes 30
+
+[task]
+name = "{SPEC.name}"
+label_smoothing = 0.1           # 0.1 of the probability is spread over all words: less certainty, better BLEU
+
+[data]
+{source}{target}{listed("train")}{columns_line(data.columns)}{listed("validation")}{listed("test")}{held}
+[tokenizer]
+kind = "bpe"                    # or "unigram"
+vocabulary_size = {size.vocabulary}          # fewer pieces for fewer pairs
+shared = {str(forecast.one_script).lower():5}                  # one vocabulary for both sides; false for two scripts
+
+[model]
+preset = "{size.preset}"    # triptych info {size.preset}
+dropout = {size.dropout}                  # more for fewer pairs
+
+[batches]
+batch_tokens = {size.batch_tokens}             # source and target tokens of a step; less memory with fewer
+
+[training]
+minutes = {forecast.minutes:g}                   # or steps = 5000
+learning_rate = {size.learning_rate}
+schedule = "trapezoid"          # rises, stays, falls to the end
+warmup_steps = {size.warmup}
+average = 0.998                 # the weights used are a running mean over about 500 steps
+
+[decoding]
+beams = 5
+"""  # noqa: E501

@@ -1,0 +1,139 @@
+"""What a person asks `init` for, and what every draft of a recipe shares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from ...data.example import Notify
+from ...data.validation.pairs import Report
+from ...errors import DataError
+from ...training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from ...data.formats.choosing import ColumnChoice, Columns
+    from ...data.formats.table_format import Format
+    from ...data.table import DataTable
+
+
+class ColumnChooser(Protocol):
+    """Decides which columns of a file are read, where its header leaves room for doubt."""
+
+    def settled(
+        self,
+        name: str | Path,
+        needs: Sequence[str],
+        columns: Columns | None = None,
+        languages: tuple[str | None, str | None] | None = None,
+    ) -> dict[str, str | int] | None: ...
+
+    def asked(
+        self,
+        form: Format,
+        lines: list[str],
+        needs: Sequence[str],
+        choice: ColumnChoice | None,
+        doubts: Sequence[str],
+    ) -> dict[str, str | int]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftRequest:
+    """A task and a person's files, from which a recipe is drafted.
+
+    Args:
+        task: A task's name.
+        train: The file or folder that is learnt from; of a translation the source.
+        target: The other side of a translation, where it is a file of its own.
+        languages: Codes of source and target, where they are known.
+        others: Files of "validation" and "test".
+        columns: Which columns or keys are read: field -> name or number.
+        minutes: How long to train; as long as the forecast says where it is None.
+        start: A run, or a folder of another library, that is fine-tuned.
+        out: Where the recipe will be written.
+        device: The device that will train: auto, cpu or cuda.
+        chooser: Decides on columns in doubt.
+        report: Receives sentences for a person.
+    """
+
+    task: str
+    train: Path
+    out: Path
+    chooser: ColumnChooser
+    report: Notify
+    target: Path | None = None
+    languages: tuple[str | None, str | None] = (None, None)
+    others: dict[str, list[str]] = field(default_factory=dict)
+    columns: dict[str, str | int] | None = None
+    minutes: float | None = None
+    start: Path | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @property
+    def training(self) -> TrainingSettings:
+        """What says on which device, and how, is trained."""
+        return TrainingSettings(device=self.device)
+
+    def report_next(self, words: str) -> None:
+        """Say the forecast, and the command that follows."""
+        self.report(f"{words} Next: triptych train {self.out}")
+
+
+def columns_line(columns: Mapping[str, str | int] | None) -> str:
+    """Return the recipe's line `columns = {...}`; nothing where there are none."""
+    if not columns:
+        return ""
+    mapping = ", ".join(
+        f"{field} = {json.dumps(str(name), ensure_ascii=False)}" for field, name in columns.items()
+    )
+    return f"columns = {{{mapping}}}\n"
+
+
+def file_lines(data: DataTable, records: str) -> tuple[str, str]:
+    """Return the lines of the table `data` that name files and their columns, and the remark on
+    what is kept out of training.
+    """
+    names = ("train", "validation", "test")
+    files = "".join(
+        f"{name} = {json.dumps(given, ensure_ascii=False)}\n"
+        for name in names
+        if (given := getattr(data, name))
+    )
+    kept = [name for name in names[1:] if not getattr(data, name)]
+    held = (
+        (
+            f"# {' and '.join(kept)}: 2.5 % of the {records} each, kept out of training by a hash "
+            "of the text\n"
+        )
+        if kept
+        else ""
+    )
+    return files + columns_line(data.columns), held
+
+
+def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], tell: Notify) -> None:
+    """Say what is wrong with the files. Raise DataError where training would fail.
+
+    Args:
+        report: On all files.
+        name: The file that `data check` is to be run on.
+        left_out: How the reasons begin of what training leaves out.
+        tell: Receives the counts of the other problems.
+    """
+    fatal = [
+        one
+        for one in report.problems
+        if one.severity == "error" and not one.reason.startswith(left_out)
+    ]
+    if fatal:
+        more = (
+            f" ({len(fatal) - 1:,} more: triptych data check {name} lists all.)"
+            if len(fatal) > 1
+            else ""
+        )
+        raise DataError(f"{fatal[0]}{more}")
+    for kind, count in report.counts.items():
+        tell(f"Check: {count:,} x {kind}; triptych data check {name} lists all.")

@@ -1,0 +1,241 @@
+"""The last stage: everything one training needs, and the run folder that it writes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.batches.encoded import Encoded, collate
+from ..data.batches.order import length_batches
+from ..data.example import Example, Notify
+from ..data.tokenizers.sides import Tokenizers
+from ..errors import UsageError
+from ..inference.evaluation import encode_all
+from ..inference.loaded import LONGEST_SOURCE
+from ..inference.predictor import Predictor
+from ..model.lora import merge
+from ..presets import parameter_count
+from ..recipe.schema import Recipe
+from ..runs.model_card import model_card
+from ..runs.run import WORDS_FOLDER, Run, RunConfig, weights_of
+from ..training.job import Job, Progress
+from ..training.resuming import digests_of, remember
+from ..training.trainer import train
+from .batches import micro_batches
+from .data import load_data
+from .model import BuiltModel, build_model, refuse_too_long
+from .resolve import resolve
+from .summary import describe, facts
+from .tokenizer import tokenize
+
+CALIBRATION_TOKENS = 4096  # a batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Everything that a recipe stands for, ready to train."""
+
+    built: BuiltModel
+    job: Job
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.built.resolved.recipe
+
+    @property
+    def tokenizers(self) -> Tokenizers:
+        return self.built.tokenized.tokenizers
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        return self.built.tokenized.labels
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """Those that are learnt from; of a streamed set only their places."""
+        return self.built.tokenized.examples
+
+    @property
+    def encoded(self) -> list[list[Encoded]]:
+        """Pieces of each example; none of a streamed set."""
+        return self.built.tokenized.encoded
+
+    @property
+    def validation(self) -> list[Example]:
+        return self.built.tokenized.data.validation
+
+    @property
+    def is_main(self) -> bool:
+        return self.built.resolved.processes.is_main
+
+    def describe(self) -> list[str]:
+        """Return model size, estimated memory and the first batch decoded, a line each."""
+        position = self.job.batches.state()
+        first = self.job.batches.next_batches(self.job.batches.world)[0][1]
+        self.job.batches.restore(position)
+        return describe(self, first)
+
+    def train(self) -> Generator[Progress, None, None]:
+        """Train, yielding progress; a finished run gets its MODEL_CARD.md."""
+        resumed = self.built.resolved.before is not None
+        recipe = self.recipe.to_toml() if resumed and self.is_main else None
+        marks = self.built.tokenized.data.fingerprints
+        with contextlib.closing(train(self.job)) as course:  # however this ends, it saves then
+            for progress in course:
+                if recipe is not None:  # only now is it known that the checkpoint goes on with it
+                    self.job.run.write_recipe(recipe)
+                    remember(self.job.run, marks, self.examples)
+                    recipe = None
+                if progress.event == "finished" and self.is_main:
+                    note = self._calibrate()
+                    if note:
+                        yield dataclasses.replace(progress, event="notice", message=note)
+                    self.job.run.write_card(model_card(facts(self, progress)))
+                yield progress
+
+    def _calibrate(self) -> str | None:
+        """Let the task set what it finds in the development data once the weights are final.
+
+        They are written again with it.
+        """
+        task, job = self.job.task, self.job
+        if task.calibrate is None or not self.validation:
+            return None
+        merge(job.model)
+        job.run.load_into(job.model, job.head)
+        job.model.eval()
+        job.head.eval()
+        encoded = encode_all(task, self.validation, self.tokenizers, self.labels)
+        device = next(job.model.parameters()).device
+        batches = [
+            collate([encoded[place] for place in places]).to(device)
+            for places in length_batches(encoded, CALIBRATION_TOKENS)
+        ]
+        with torch.no_grad():
+            note = task.calibrate(job.model, job.head, batches)
+        job.run.write_model(weights_of(job.model, job.head))
+        return note
+
+
+def prepare(
+    recipe: Recipe,
+    out: str | Path,
+    resume: bool = False,
+    dry: bool = False,
+    report: Notify | None = None,
+    data_changed: bool = False,
+) -> Prepared:
+    """Go through the stages from a recipe to a job. Unless `dry`, the run folder is written.
+
+    Args:
+        recipe: What is to be trained.
+        out: The run folder.
+        resume: Continue from the newest checkpoint there.
+        dry: Only prepare.
+        report: Receives sentences for a person.
+        data_changed: Continue a run whose data is not what it was.
+
+    Raises:
+        UsageError, DataError, RunError: For whatever a person can put right.
+    """
+    resolved = resolve(
+        recipe, Path(out), resume=resume, dry=dry, report=report, data_changed=data_changed
+    )
+    built = build_model(tokenize(load_data(resolved)))
+    return Prepared(built=built, job=job_of(built))
+
+
+def job_of(built: BuiltModel) -> Job:
+    """Return what the training loop is given; the run folder is begun."""
+    resolved, tokenized = built.resolved, built.tokenized
+    recipe, marks, examples = resolved.recipe, tokenized.data.fingerprints, tokenized.examples
+    batches, validate = micro_batches(built), _validator(built)
+    run = Run.create(resolved.out, resolved.resume) if resolved.writes else Run(resolved.out)
+    if resolved.writes and resolved.before is None:
+        remember(run, marks, examples)
+        _write(run, built)
+    return Job(
+        model=built.model,
+        head=built.head,
+        task=built.task,
+        batches=batches,
+        run=run,
+        settings=recipe.training,
+        resume=resolved.resume,
+        accumulate=recipe.batches.accumulate,
+        validation=recipe.validation,
+        places=lambda index: examples[index].place,
+        validate=validate,
+        command=f"triptych train {resolved.out} --resume",
+        data=digests_of(marks, examples),
+    )
+
+
+def _validator(built: BuiltModel) -> Callable[[Any], dict[str, float]] | None:
+    """Return what decodes and scores the development data, greedily for the sake of time.
+
+    Raises UsageError for what cannot be read or is not scored.
+    """
+    tokenized, recipe, task = built.tokenized, built.resolved.recipe, built.task
+    examples = tokenized.data.validation
+    if not examples:
+        return None
+    encoded = (
+        (one, task.encode(one, tokenized.tokenizers, tokenized.labels, "train", None))
+        for one in examples
+    )
+    refuse_too_long(
+        built.config, task, encoded, "Take it out of the validation data.", LONGEST_SOURCE
+    )
+    predictor = Predictor(
+        model=built.model,
+        head=built.head,
+        task=task,
+        tokenizers=tokenized.tokenizers,
+        labels=tokenized.labels,
+        decoding=dataclasses.replace(
+            recipe.decoding, beams=1, n_best=1, samples=1, temperature=0.0
+        ),
+    )
+    metric = recipe.validation.metric
+    if metric is not None and metric not in (
+        known := predictor.evaluate(examples[:4]).scores.values
+    ):
+        raise UsageError(
+            f"validation.metric '{metric}' is not among the scores of this task: "
+            f"{', '.join(known)}."
+        )
+    return lambda _: predictor.evaluate(examples).scores.values
+
+
+def _write(run: Run, built: BuiltModel) -> None:
+    """Write what loading needs; config.json last, so that with it the rest is there too."""
+    tokenized, recipe, task = built.tokenized, built.resolved.recipe, built.task
+    tokenizers, labels = tokenized.tokenizers, tokenized.labels
+    for side, name in tokenizers.files().items():
+        run.write_text(
+            name, (tokenizers.target if side == "target" else tokenizers.source).to_json()
+        )
+    run.write_labels(labels)
+    # the run stays whole without the one that finds its words
+    if labels.get("words", {}).get("rules") == "learned":
+        Run.open(task.options["words"]).copy_to(run.path / WORDS_FOLDER)
+    run.write_recipe(recipe.to_toml())
+    run.write_config(
+        RunConfig(
+            task=task.name,
+            model=built.config,
+            options=dict(task.options),
+            languages=labels.get("languages", {}),
+            tokenizers=tokenizers.files(),
+            decoding=dataclasses.asdict(recipe.decoding),
+            parameters=parameter_count(built.config),
+            name=recipe.name,
+        )
+    )

@@ -1,0 +1,160 @@
+"""The first stage: a recipe that can be trained, with the run that it continues or starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..checking import check_instance
+from ..convert import open_origin
+from ..data.batches.streaming import resolved
+from ..data.example import Notify
+from ..data.tokenizers.bpe_dropout import KINDS
+from ..data.tokenizers.sides import Tokenizers
+from ..errors import UsageError
+from ..recipe.schema import Recipe
+from ..runs.run import Run
+from ..tasks.task import Task
+from ..training.distributed import World, world
+from ..training.resuming import refuse_other_recipe
+from .summary import refuse_oversized
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """What is to be trained, and where from.
+
+    Args:
+        recipe: As it is saved with the run.
+        task: Of that recipe.
+        out: The run folder.
+        before: The run that is resumed, if any.
+        start: The run of model.start, opened where its weights are needed.
+        resume: Whether the newest checkpoint of `out` is wanted.
+        dry: Nothing is written.
+        data_changed: A run is resumed although its data is not what it was.
+        processes: Those that train together.
+        report: Receives sentences for a person.
+    """
+
+    recipe: Recipe
+    task: Task
+    out: Path
+    before: Run | None
+    start: Run | None
+    resume: bool
+    dry: bool
+    data_changed: bool
+    processes: World
+    report: Notify
+
+    @property
+    def origin(self) -> Run | None:
+        """The run that tokenizers and labels are taken from."""
+        return self.before or self.start
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes the run folder."""
+        return not self.dry and self.processes.is_main
+
+
+def resolve(
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool,
+    dry: bool,
+    report: Notify | None,
+    data_changed: bool,
+) -> Resolved:
+    """Check a recipe before time is spent on its data, and open the run that it starts from."""
+    _check(recipe, resume, data_changed)
+    processes = world()
+    processes.refuse_fewer(recipe.batches.accumulate)
+    tell = report if report is not None and processes.is_main else (lambda message: None)
+    if not dry and processes.is_main and out.is_dir():
+        _refuse_held(out, resume)
+    recipe = dataclasses.replace(
+        recipe, data=resolved(recipe.data, recipe.build_task().encode_ids is not None)
+    )
+    before = Run(out) if resume and (out / "config.json").is_file() else None
+    if before is not None:
+        recipe = _without_bpe_dropout(recipe, before, tell)
+        refuse_other_recipe(before, Recipe.load(before.path).to_values(), recipe.to_values())
+    elif resume:
+        tell(f"There is nothing to resume in {out}; training starts anew.")
+    task = recipe.build_task()
+    if task.with_teacher is not None and recipe.model.start is None:
+        raise UsageError(
+            f"{task.name.capitalize()} tuning changes a run that can chat: name it with "
+            "model.start (--model.start RUN)."
+        )
+    start = None
+    # of a run that is resumed a checkpoint holds the weights
+    if recipe.model.start and (before is None or before.latest_checkpoint() is None):
+        start = open_origin(recipe.model.start, task.name)
+    recipe = recipe if before is not None else _without_bpe_dropout(recipe, start, tell)
+    return Resolved(
+        recipe=recipe,
+        task=task,
+        out=out,
+        before=before,
+        start=start,
+        resume=resume,
+        dry=dry,
+        data_changed=data_changed,
+        processes=processes,
+        report=tell,
+    )
+
+
+def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
+    if data_changed and not resume:
+        raise UsageError("--data-changed is for a run that is resumed. Give --resume as well.")
+    for name in ("data", "tokenizer", "model", "batches"):
+        check_instance(getattr(recipe, name), name)
+    recipe.training.check()
+    recipe.validation.check()
+    recipe.decoding.check()
+    refuse_oversized(recipe)
+    widths = {side: stack.width for side, stack in recipe.model.config().stacks.items()}
+    if recipe.model.start is None and recipe.tokenizer.shared and len(set(widths.values())) > 1:
+        listed = " and ".join(f"model.{side}.width {width}" for side, width in widths.items())
+        raise UsageError(
+            f"{listed} need a vocabulary each: give tokenizer.shared = false, or both one width."
+        )
+
+
+def _refuse_held(out: Path, resume: bool) -> None:
+    """Before time is spent on the data: is the folder free?"""
+    with Run(out).alone():
+        pass
+    held = [
+        name
+        for name in ("model.safetensors", "checkpoints", "config.json")
+        if (out / name).exists()
+    ]
+    if held and not resume:
+        raise UsageError(
+            f"{out} already holds a run ({', '.join(held)}). Go on with it by --resume, or name "
+            "another folder with --out."
+        )
+
+
+def _without_bpe_dropout(recipe: Recipe, origin: Run | None, tell: Notify) -> Recipe:
+    """Without `batches.bpe_dropout` where the tokenizer comes from a model of another library,
+    whose merges are its own affair.
+    """
+    if (
+        origin is None
+        or not recipe.batches.bpe_dropout
+        or Tokenizers.load(origin.path).source.kind in KINDS
+    ):
+        return recipe
+    tell(
+        f"batches.bpe_dropout is set aside: the tokenizer of {recipe.model.start or origin.path} "
+        "cuts a word in one way."
+    )
+    return dataclasses.replace(recipe, batches=dataclasses.replace(recipe.batches, bpe_dropout=0.0))
