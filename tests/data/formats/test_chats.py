@@ -95,18 +95,18 @@ def test_both_forms_are_read_from_lines_and_lists(tmp_path: Path, as_list: bool)
             {"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}]},
             r"messages\[1\] is a system message",
         ),
-        ({"messages": {"role": "user"}}, r"a\.jsonl:2: messages is no list but dict"),
-        ({"messages": ["x"]}, r"messages\[0\] is no object but str"),
+        ({"messages": {"role": "user"}}, r"a\.jsonl:2: messages is not a list but dict"),
+        ({"messages": ["x"]}, r"messages\[0\] is not an object but str"),
         (
             {"instruction": "x"},
-            r"a\.jsonl:2: no 'messages', and no 'instruction' with 'output'; the keys are "
+            r"a\.jsonl:2: there is no 'messages', and no 'instruction' with 'output'. The keys are "
             r"instruction",
         ),
         (
             {"instruction": 3, "output": "x"},
             r"a\.jsonl:2: there is no text under the key 'instruction'; it is int",
         ),
-        (["x"], r"a\.jsonl:2: no object but list"),
+        (["x"], r"a\.jsonl:2: expected a JSON object, got list"),
     ],
 )
 def test_what_is_no_conversation_is_named_with_line_and_key(
@@ -158,7 +158,7 @@ def test_preferences(tmp_path: Path) -> None:
         ({"prompt": "x", "chosen": "a"}, "under the key 'rejected'"),
         ({"chosen": "a", "rejected": "b"}, "no 'prompt'"),
         ({"prompt": "x", "chosen": "a", "rejected": " a"}, "the same text"),
-        ({**TALK, "chosen": "a", "rejected": "b"}, "turn of the assistant"),
+        ({**TALK, "chosen": "a", "rejected": "b"}, "is by the assistant"),
     ]:
         with pytest.raises(DataError, match=rf"a\.jsonl:1.*{message}"):
             read_preferences([written(tmp_path, [wrong])], DataTable(), needs)
@@ -228,7 +228,7 @@ def test_instruct_1100_has_its_authors_split() -> None:
         instruction_key(one) for name in ("validation", "test") for one in parts[name]
     }
     assert told == [
-        "instruct-1100: 7 conversations of train that stand in validation or test too are left out."
+        "instruct-1100: 7 conversations of train that are also in validation or test are left out."
     ]
 
 

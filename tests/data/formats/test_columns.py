@@ -99,9 +99,9 @@ def test_several_labels_and_numbers(tmp_path: Path) -> None:
     [
         ("a.tsv", "x\ta\ny\n", SINGLE, r"a\.tsv:2: 1 column"),
         ("a.tsv", "x\ta\ny\t \n", SINGLE, r"a\.tsv:2: the label is missing"),
-        ("a.tsv", "x\ty\tmuch\n", PAIR, r"a\.tsv:1: the value 'much' is no number"),
-        ("a.tsv", "x\ty\tnan\n", PAIR, r"a\.tsv:1: the value 'nan' is no number"),
-        ("a.tsv", 'x\t["a"\n', SEVERAL, r"a\.tsv:1: the labels .* are no JSON list"),
+        ("a.tsv", "x\ty\tmuch\n", PAIR, r"a\.tsv:1: the value 'much' is not a number"),
+        ("a.tsv", "x\ty\tnan\n", PAIR, r"a\.tsv:1: the value 'nan' is not a number"),
+        ("a.tsv", 'x\t["a"\n', SEVERAL, r"a\.tsv:1: the labels .* are not a JSON list"),
         (
             "a.jsonl",
             '{"text": "x", "label": "a"}\n{"text": "x"}\n',
@@ -112,7 +112,7 @@ def test_several_labels_and_numbers(tmp_path: Path) -> None:
             "a.jsonl",
             '{"text": 3, "label": "a"}\n',
             SINGLE,
-            r"a\.jsonl:1: 'text' is no text but int",
+            r"a\.jsonl:1: 'text' is not a text but int",
         ),
         ("a.jsonl", '{"text": "x", "label": null}\n', SINGLE, r"a\.jsonl:1: the label is None"),
         ("a.txt", "only a text\n", SINGLE, r"a\.txt has one text a line"),

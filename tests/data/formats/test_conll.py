@@ -85,7 +85,7 @@ def test_chinese_words_stand_side_by_side() -> None:
 
 def test_what_cannot_be_read_is_named_with_its_line() -> None:
     for text, fields, said in (
-        ("a X O\nb O\n", None, r"f:2.*wrong columns: 2, and 3 are needed"),
+        ("a X O\nb O\n", None, r"f:2.*wrong columns: 2, but 3 are needed"),
         ("a B-X\nb I-X\nc BX\n", None, r"f:3.*impossible tag: 'BX'"),
         ("a\n", None, "has one column"),
         ("\n\n", None, "holds no sentence"),
@@ -284,7 +284,7 @@ def test_words_that_look_like_numbers_stay_words() -> None:
         (["1 a", "2-1 x", "2 b"], r"f:2: wrong range: '2-1'"),
         (["1 a", "100000000000000000000-2 x", "2 b"], r"f:2: wrong number: '1000"),
         (["1 a", f"2-{'9' * 5000} x", "2 b"], r"f:2: wrong number"),
-        (["1 a", "2-999999999 x", "2 b"], r"f:2: wrong range: the token 'x' goes on behind"),
+        (["1 a", "2-999999999 x", "2 b"], r"f:2: wrong range: the token 'x' reaches beyond"),
         (["1 a", "3-4 x", "2 b", "3 c"], r"f:2: wrong range: '3-4'"),
         (["1 a", "2-4 x", "2 b", "3-4 y", "3 c", "4 d"], r"f:4: wrong range: '3-4'"),
         (["1 a", "2-3 x", "2 b", "", "1 a"], r"f:2: wrong range"),
@@ -307,7 +307,7 @@ def test_empty_last_columns_are_none_and_white_space_is_no_word() -> None:
     assert examples_of(["Ann\tB-PER\t", "sings\tO"], "f")[0].tags == ["B-PER", "O"]
     with pytest.raises(
         DataError,
-        match=r"f:2: wrong columns: 1.* begins with white space, where its word should stand",
+        match=r"f:2: wrong columns: 1.* begins with white space where its word should be",
     ):
         examples_of(["Ann B-PER", "\t O"], "f")
 

@@ -104,7 +104,7 @@ def test_chinese_without_any_word_on_spaces_has_none() -> None:
         ([row(1, "a"), "2\tb\t_"], "a:2: wrong column count: 3 instead of 10"),
         (
             ["1 a _ X _ _ 0 root _ _"],
-            "a:1: wrong column count: 1 instead of 10; they stand between tabs",
+            "a:1: wrong column count: 1 instead of 10; columns are separated by tabs",
         ),
         ([row(1, "a"), row(3, "b", head=1)], "a:2: bad id: '3' where word 2 is next"),
         ([row("x", "a")], "a:1: bad id: 'x'"),
@@ -226,7 +226,7 @@ def test_public_treebanks(name: str, split: str, sentences: int, words: int) -> 
 
 def test_a_part_that_a_set_does_not_have() -> None:
     with pytest.raises(
-        UsageError, match="ud-chinese-gsdsimp has no part 'train'; it has validation, test"
+        UsageError, match="ud-chinese-gsdsimp has no split 'train'; it has validation, test"
     ):
         catalog.load_other(
             "ud-chinese-gsdsimp", "train", DataTable(set="ud-chinese-gsdsimp"), NEEDS

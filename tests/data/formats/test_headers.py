@@ -142,7 +142,7 @@ def test_a_header_among_the_data_again_is_left_out_and_named(tmp_path: Path) -> 
     path = write(tmp_path, "a.tsv", [head, *TEXTS, head, ["A last one.", "pos"]])
     assert len(read_columns([str(path)], DataTable(), SINGLE)) == len(TEXTS) + 1
     found = check_labels({"train": [str(path)]}, SINGLE).problems
-    assert [one.place for one in found if "stands here again" in one.reason] == [
+    assert [one.place for one in found if "occurs again here" in one.reason] == [
         f"{path}:{len(TEXTS) + 2}"
     ]
 
@@ -181,7 +181,7 @@ def test_columns_by_name_and_number(tmp_path: Path) -> None:
             pairs(columns=columns)
     for columns, said in (
         ({"surce": "2"}, "Unknown field 'surce'"),
-        ({"source": "Deutsch", "header": "no"}, "Give its number"),
+        ({"source": "Deutsch", "header": "no"}, "Give the column's number"),
         ({"source": "2", "header": "maybe"}, "header=yes or header=no"),
     ):
         with pytest.raises(UsageError, match=said):
@@ -233,9 +233,9 @@ def test_columns_where_they_mean_nothing_are_refused(tmp_path: Path) -> None:
         (
             DataTable(set="sst2", columns={"text": "1"}),
             SINGLE,
-            "columns of your own files, and the data is the set sst2",
+            "columns of your own files, but the data is the set sst2",
         ),
-        (DataTable(train="a.jsonl", columns={"text": "1"}), ("messages",), "means nothing here"),
+        (DataTable(train="a.jsonl", columns={"text": "1"}), ("messages",), "has no effect here"),
         (
             DataTable(train="a.conll", columns={"word": "1"}),
             ("text", "words", "tags"),
@@ -254,4 +254,4 @@ def test_the_columns_of_a_run_apply_to_files_that_have_them(tmp_path: Path) -> N
     same = str(write(tmp_path, "a.tsv", [["kind", "comment"], ["pos", "Fine."]]))
     other = str(write(tmp_path, "b.tsv", [["text", "label"], ["Fine.", "pos"]]))
     assert fitting(data, [same]) is data and fitting(data, [other], said.append).columns is None
-    assert "the columns of the run (text=comment, label=kind) are not there" in said[0]
+    assert "the columns of the run (text=comment, label=kind) are not in this file" in said[0]

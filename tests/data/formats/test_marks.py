@@ -70,7 +70,7 @@ def test_marks_within_a_line_are_text(tmp_path: Path) -> None:
     assert said == [
         (
             f"{tmp_path / 'a.txt'}: a byte order mark inside the file (in line 3), where files "
-            "were put together; left out."
+            "were joined; left out."
         )
     ]
 

@@ -130,7 +130,7 @@ def test_an_answer_that_is_found_elsewhere_is_told_so(tmp_path: Path) -> None:
     assert one.answers == [("Babbage", 25)]
     assert said == [
         (
-            "a.json: answers of 1 question (a.json#moved) do not stand at their offset. They were "
+            "a.json: answers of 1 question (a.json#moved) are not at their offset. They were "
             "found near it, or in the only place of the passage that holds them."
         )
     ]
@@ -141,11 +141,11 @@ def test_an_answer_that_is_nowhere_is_named_and_its_question_left_out(tmp_path: 
     assert read([str(file)], DataTable(), report=said.append) == []
     assert any("lost" in line and "left out" in line for line in said)
     (found,) = questions(file)
-    assert found.lost == ("'Turing' does not stand in the passage (offset 0)",)
+    assert found.lost == ("'Turing' is not in the passage (offset 0)",)
     (found,) = questions(
         write(tmp_path / "a.jsonl", {"question": "Who?", "passage": "Ada.", "answers": ["Turing"]})
     )
-    assert found.lost == ("'Turing' does not stand in the passage",)  # no offset was given
+    assert found.lost == ("'Turing' is not in the passage",)  # no offset was given
 
 
 def test_beside_a_good_answer_a_lost_one_is_only_scored_against(tmp_path: Path) -> None:
@@ -171,11 +171,11 @@ def test_empty_questions_and_passages_are_left_out_and_counted(tmp_path: Path) -
     [
         (b'{"data": [\n{"paragraphs": [}', r"a\.json:2: not valid JSON"),
         (b"\xff\xfe", r"a\.json:1: byte 0xFF is not UTF-8"),
-        (b"{}", r"a\.json:1: no list of articles"),
+        (b"{}", r"a\.json:1: there is no list of articles"),
         (b"", r"a\.json:1: not valid JSON"),
         (b'{"data": [3]}', r"data\[0\].*no list under 'paragraphs'"),
         (b'{"data": [{"paragraphs": [{"qas": []}]}]}', r"data\[0\]\.paragraphs\[0\].*the passage"),
-        (b'{"data": [{"paragraphs": [{"context": "x", "qas": [7]}]}]}', r"qas\[0\].*no object"),
+        (b'{"data": [{"paragraphs": [{"context": "x", "qas": [7]}]}]}', r"qas\[0\].*expected an object"),
         (
             b'{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "q", "answers": []}]}]}]}',
             r"#q: the question is missing",
@@ -183,7 +183,7 @@ def test_empty_questions_and_passages_are_left_out_and_counted(tmp_path: Path) -
         (
             b'{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "q", "question": '
             b'"?"}]}]}]}',
-            r"#q: the answers are no list",
+            r"#q: the answers are not a list",
         ),
         (b'{"data": [{"paragraphs": [{"context": "x\\ud800", "qas": []}]}]}', r"the passage"),
         (b"[" * 100_000, r"a\.json:1: not valid JSON"),
@@ -269,7 +269,7 @@ def test_an_offset_that_is_not_a_whole_number_is_named(
 ) -> None:
     (found,) = questions(write(tmp_path / "a.json", squad(("Ann", offset), passage=TWICE)))
     assert (
-        "'Ann' stands 2 times in the passage, offset " in found.lost[0]
+        "'Ann' occurs 2 times in the passage, offset " in found.lost[0]
         and "which is not a whole number" in found.lost[0]
     )
     assert shown in found.lost[0] and len(found.lost[0]) < 180
@@ -281,7 +281,7 @@ def test_an_offset_that_is_not_a_whole_number_is_named(
 @pytest.mark.parametrize("offset", [26, 10**20, -(10**20), 1e308])
 def test_an_answer_that_stands_twice_is_not_called_absent(tmp_path: Path, offset: Any) -> None:
     (found,) = questions(write(tmp_path / "a.json", squad(("Ann", offset), passage=TWICE)))
-    assert found.lost[0].startswith("'Ann' stands 2 times in the passage, none at offset")
+    assert found.lost[0].startswith("'Ann' occurs 2 times in the passage, none at offset")
 
 
 @pytest.mark.parametrize(

@@ -70,14 +70,14 @@ def test_a_mark_within_a_file_hides_no_number(tmp_path: Path) -> None:
     [
         (
             f"1\n{ONE}\na\n\n2\n00:00:01 --> 00:00:02\nb\n",
-            "in.srt:6: '00:00:01 --> 00:00:02' is no time",
+            "in.srt:6: '00:00:01 --> 00:00:02' is not a time",
         ),
-        (f"1\n{ONE}\na\n\n2\n00:61:01,000 --> 00:62:02,000\nb\n", "in.srt:6: .* is no time"),
-        (f"1\n{ONE}\na\n\n2\n00:00:01,000 -> 00:00:02,000\nb\n", "in.srt:6: .* is no time"),
-        (f"1\n{ONE}\na\n\n00:00:01,000 -> 00:00:02,000\nb\n", "in.srt:5: .* is no time"),
+        (f"1\n{ONE}\na\n\n2\n00:61:01,000 --> 00:62:02,000\nb\n", "in.srt:6: .* is not a time"),
+        (f"1\n{ONE}\na\n\n2\n00:00:01,000 -> 00:00:02,000\nb\n", "in.srt:6: .* is not a time"),
+        (f"1\n{ONE}\na\n\n00:00:01,000 -> 00:00:02,000\nb\n", "in.srt:5: .* is not a time"),
         (
             f"1\n{ONE}\na\n\n2\nno time at all\n",
-            "in.srt:6: 'no time at all' is no time, which must follow number 2 of line 5",
+            "in.srt:6: 'no time at all' is not a time, which must follow number 2 of line 5",
         ),
         (f"some words\n1\n{ONE}\na\n", "in.srt:1: 'some words' belongs to no cue"),
         ("only\nwords\n", "in.srt:1: 'only' belongs to no cue"),
@@ -276,7 +276,7 @@ def test_an_empty_line_after_every_line(tmp_path: Path) -> None:
 def test_an_arrow_without_times_is_text(tmp_path: Path) -> None:
     cues = read(tmp_path, f"1\n{ONE}\nTurn left --> then right.\n\n2\n{TWO}\nThe end.\n").cues
     assert [cue.lines for cue in cues] == [("Turn left --> then right.",), ("The end.",)]
-    with pytest.raises(DataError, match=r"in\.srt:3: '10:20 --> later' is no time"):
+    with pytest.raises(DataError, match=r"in\.srt:3: '10:20 --> later' is not a time"):
         read(tmp_path, f"1\n{ONE}\n10:20 --> later\n")
 
 
@@ -294,5 +294,5 @@ def test_hostile_lines_take_no_time(tmp_path: Path) -> None:
         for unit in units(cue, 0):
             if unit.text:
                 set_lines(unit, unit.text)
-    with pytest.raises(DataError, match=r"in\.srt:1: a cue of 1,000,000 characters"):
+    with pytest.raises(DataError, match=r"in\.srt:1: the cue has 1,000,000 characters"):
         read(tmp_path, f"1\n{ONE}\n{'1:1' * 333_333}x\n")

@@ -119,7 +119,7 @@ def test_jsonl_and_folders(tmp_path: Path) -> None:
     [
         ('{"text": 3}', "bad.jsonl:2: there is no text"),
         ("{", "bad.jsonl:2: not JSON"),
-        ("[1]", "it is no object"),
+        ("[1]", "the line is not an object"),
         ('{"text": "\\ud800"}', "lone surrogate"),
         ('{"body": "x"}', "it has body"),
     ],
@@ -135,7 +135,7 @@ def test_bad_lines_are_named(tmp_path: Path, content: str, said: str) -> None:
 
 def test_a_json_list_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('[{"text": "one"}, {"text": "two"}]')
-    with pytest.raises(DataError, match="a.json is JSON, and no text. Write JSONL"):
+    with pytest.raises(DataError, match="a.json is JSON, not plain text. Write JSONL"):
         read([str(tmp_path / "a.json")], DataTable(), ("text",))
     assert len(read([str(tmp_path / "a.json")], DataTable(verbatim=True), ("text",))) == 1
 
@@ -163,7 +163,7 @@ def test_of_a_text_that_would_be_held_out_alone_nothing_is(tmp_path: Path) -> No
     assert [len(parts[part]) for part in ("train", "validation", "test")] == [1, 0, 0]
     with pytest.raises(
         DataError,
-        match=r"all texts \(1\) fall to what is held out. Name data.validation and data.test",
+        match=r"all texts \(1\) fall to the held-out parts. Name data.validation and data.test",
     ):
         _ = Corpus(DataTable(train=str(tmp_path / "a.txt"), stream=True)).samples
 
@@ -214,7 +214,7 @@ def test_the_union_holds_no_held_out_text(monkeypatch: pytest.MonkeyPatch) -> No
         ("first", "stsb/f:1"),
         ("second one", "stsb/f:1"),
     ]
-    assert "1 stand in a held-out part" in said[0]
+    assert "1 are in a held-out split" in said[0]
     assert [one.text for one in composed.pretraining_en(entry, "test", DataTable())] == ["war dev"]
 
 
@@ -315,5 +315,5 @@ def test_stories_are_split_whole() -> None:
 
 
 def test_wikitext_has_no_training_part() -> None:
-    with pytest.raises(UsageError, match="only a validation and a test part"):
+    with pytest.raises(UsageError, match="only a validation and a test split"):
         catalog.load_other("wikitext-2", "train", DataTable(set="wikitext-2"), ("text",))

@@ -141,8 +141,8 @@ def test_leaks_are_seen_without_case_and_signs() -> None:
         }
     )
     assert [problem.reason.split(" (")[0] for problem in found] == [
-        "leak: this source also stands in train",
-        "leak: this source also stands in validation",
+        "leak: this source is also in train",
+        "leak: this source is also in validation",
     ]
     # apart only by a vowel sign, which belongs to its letter
     letters = part("की बात है", "का बात है")

@@ -1,1 +1,1 @@
-"""Readers, one for each file format."""
+"""Read the supported file formats, one module for each."""

@@ -1,5 +1,6 @@
-"""Where answers stand in their passage. An offset that does not fit is put right where the text
-stands near it, or only once in the passage.
+"""Find answers in their passage, and correct offsets that do not match.
+
+A wrong offset is corrected if the text occurs near it, or only once in the passage.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from typing import Any
 from ..example import Example
 from .json_lines import brief, is_text
 
-# characters; how far from its offset an answer is looked for where it stands in the passage more
-# than once
+# Characters around the given offset that are searched for an answer which the passage holds more
+# than once.
 SEARCH_RADIUS = 50
-# the start of a reference that does not stand in the passage: scored against, not learnt from
+# The start of a reference that is not in the passage: it counts in scores but is not learnt.
 ELSEWHERE = -1
 _DIGITS = re.compile(r"\s*([+-]?\d{1,18})(?:\.0*)?\s*")  # an offset written as a text
 
 
 def standing(example: Example) -> list[tuple[str, int]]:
-    """The answers that stand in the passage."""
+    """Return the answers that are in the passage."""
     return [(text, start) for text, start in example.answers or [] if start != ELSEWHERE]
 
 
@@ -30,12 +31,12 @@ def located(
     """Find each answer, an object with text and offset or its text alone, in the passage.
 
     Returns:
-        (text, start) of each, ELSEWHERE where it is not found; in words each that does not stand at
-        its offset, and each that is not found or has no text.
+        (text, start) of each answer, ELSEWHERE if it is not found; a sentence for each answer that
+        is not at its offset; and one for each that is not found or has no text.
     """
     kept, moved, lost = [], [], []
     for one in answers:
-        # a text alone is found where it stands
+        # An answer given as its text alone is searched for.
         text = one.get("text") if isinstance(one, dict) else one
         given = one.get("answer_start", one.get("start")) if isinstance(one, dict) else None
         if not is_text(text) or not text.strip():
@@ -47,7 +48,7 @@ def located(
             lost.append(_why_lost(text, given, start, passage))
         elif found != start and given is not None:
             moved.append(
-                f"'{_short(text)}' stands at {found}, not at offset "
+                f"'{_short(text)}' is at {found}, not at offset "
                 f"{brief(given if start is None else start)}"
             )
         kept.append((text, ELSEWHERE if found is None else found))
@@ -55,8 +56,9 @@ def located(
 
 
 def locate(text: str, start: int | None, passage: str) -> int | None:
-    """Where `text` stands: at `start`; else where it stands only once in the passage, or once near
-    `start`; else None.
+    """Return the position of `text`: at `start`, else its only place or its only one near `start`.
+
+    None if there is no such place.
     """
     if start is not None and start >= 0 and passage.startswith(text, start):
         return start
@@ -75,9 +77,7 @@ def locate(text: str, start: int | None, passage: str) -> int | None:
 
 
 def _offset(given: Any) -> int | None:
-    """The whole number that an offset is, also where it is written as a text or as 27.0; None where
-    it is something else.
-    """
+    """Return an offset as a whole number, also from "27" or 27.0; None if it is something else."""
     if isinstance(given, str) and (found := _DIGITS.fullmatch(given)):
         return int(found[1])
     if isinstance(given, float) and given.is_integer():
@@ -86,23 +86,20 @@ def _offset(given: Any) -> int | None:
 
 
 def _why_lost(text: str, given: Any, start: int | None, passage: str) -> str:
-    """The reason why an answer cannot be found in its passage."""
+    """Explain why an answer cannot be found in its passage."""
     if given is not None and start is None:
         asked = f"offset {brief(given)}, which is not a whole number"
     else:
         asked = f"offset {brief(start)}" if start is not None else "no offset is given"
     several = _places(text, passage)
     if not several:
-        return (
-            f"'{_short(text)}' does not stand in the "
-            f"passage{'' if given is None else f' ({asked})'}"
-        )
+        return f"'{_short(text)}' is not in the passage{'' if given is None else f' ({asked})'}"
     none = f"none at {asked}" if start is not None else asked
-    return f"'{_short(text)}' stands {several} times in the passage, {none}"
+    return f"'{_short(text)}' occurs {several} times in the passage, {none}"
 
 
 def _places(text: str, passage: str) -> int:
-    """How often `text` stands in the passage, also overlapping itself."""
+    """Count the occurrences of `text` in the passage, also overlapping ones."""
     count, at = 0, passage.find(text)
     while at >= 0:
         count, at = count + 1, passage.find(text, at + 1)

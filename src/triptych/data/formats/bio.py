@@ -1,8 +1,7 @@
-"""Spans written as one tag a word: BIO (Ramshaw & Marcus 1995) and BIOES; what is broken in them,
-repaired and converted.
+"""Read, repair and convert spans that are written as one tag for each word: BIO and BIOES.
 
-A tag is "O", or a letter and a type: "B-PER" begins a span, "I-PER" continues it; in BIOES "E-"
-ends one and "S-" is one alone.
+BIO is from Ramshaw & Marcus 1995. A tag is "O", or a letter and a type: "B-PER" begins a span and
+"I-PER" continues it; in BIOES "E-" ends a span and "S-" is a span of one word.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ def is_tag(tag: str) -> bool:
 
 
 def scheme_of(tags: Iterable[str]) -> Scheme:
-    """What a set of tags is written in: plain where nothing begins or continues a span."""
+    """Return the scheme of a set of tags: plain where no tag begins or continues a span."""
     letters = {tag[0] for tag in tags if _TAG.fullmatch(tag)}
     if not letters & {"B", "I", "S"}:
         return "plain"
@@ -29,13 +28,13 @@ def scheme_of(tags: Iterable[str]) -> Scheme:
 
 
 def parts(tag: str) -> tuple[str, str]:
-    """("B", "PER") of "B-PER"; ("O", "") of what is no part of a span."""
+    """Split "B-PER" into ("B", "PER"); a tag outside all spans gives ("O", "")."""
     found = _TAG.fullmatch(tag)
     return (found[1], found[2]) if found else (OUTSIDE, "")
 
 
 def follows(before: str | None, after: str | None, scheme: Scheme) -> bool:
-    """Whether `after` may stand behind `before`; None: the border of the sentence."""
+    """Tell whether `after` may follow `before`; None is the border of the sentence."""
     if scheme == "plain":
         return True
     left, left_type = parts(before) if before is not None else (OUTSIDE, "")
@@ -48,8 +47,9 @@ def follows(before: str | None, after: str | None, scheme: Scheme) -> bool:
 
 
 def broken(tags: Sequence[str], scheme: Scheme) -> list[int]:
-    """Places of the tags that cannot stand behind the one before; the number of tags where the last
-    leaves a span open.
+    """Return the places of tags that cannot follow the tag before them.
+
+    The number of tags is among them if the last tag leaves a span open.
     """
     line: list[str | None] = [None, *tags, None]
     return [
@@ -58,8 +58,9 @@ def broken(tags: Sequence[str], scheme: Scheme) -> list[int]:
 
 
 def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """(type, first word, word after the last), as conlleval reads them: a tag that nothing leads up
-    to begins a span.
+    """Return (type, first word, word after the last) of each span, read as conlleval reads them.
+
+    A tag that continues no span begins one.
     """
     found: list[tuple[str, int, int]] = []
     start, kind, before = 0, "", OUTSIDE
@@ -75,7 +76,7 @@ def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
 
 
 def written(found: Iterable[tuple[str, int, int]], length: int, scheme: Scheme) -> list[str]:
-    """The tags of `length` words with these spans."""
+    """Write the tags of `length` words with these spans."""
     tags = [OUTSIDE] * length
     for kind, first, last in found:
         tags[first:last] = [f"B-{kind}", *[f"I-{kind}"] * (last - first - 1)]
@@ -85,5 +86,5 @@ def written(found: Iterable[tuple[str, int, int]], length: int, scheme: Scheme) 
 
 
 def converted(tags: Sequence[str], scheme: Scheme) -> list[str]:
-    """The same spans in another scheme, none of them broken; plain tags stay as they are."""
+    """Convert spans to another scheme, repairing broken ones; plain tags stay as they are."""
     return list(tags) if scheme == "plain" else written(spans(tags), len(tags), scheme)

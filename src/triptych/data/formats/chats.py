@@ -1,9 +1,10 @@
-"""Conversations to learn from, and answers of which one is preferred: JSONL, or a JSON list of the
-same objects. Imports no torch.
+"""Read conversations, and pairs of a preferred and a rejected answer, from JSONL or a JSON list.
+
+Imports no torch.
 
 {"messages": [{"role", "content"}, ...]}, or Alpaca's {"instruction", "input", "output"} (Taori et
 al. 2023) as two turns. A preference is {"prompt": text or messages, "chosen": text, "rejected":
-text}; its prompt may stand under "messages" too.
+text}; its prompt may be under "messages" too.
 """
 
 from __future__ import annotations
@@ -22,17 +23,16 @@ from .messages import Messages, messages_of, text_of
 if TYPE_CHECKING:
     from ..table import DataTable
 
-BETWEEN = re.compile(r"\s*(,?)\s*")  # two items of a JSON list
+BETWEEN = re.compile(r"\s*(,?)\s*")  # between two items of a JSON list
 
 
 def read(
     names: Sequence[str], data: DataTable, needs: Sequence[str], report: Notify | None = None
 ) -> list[Example]:
-    """The conversations of several files, each with a turn of the assistant; Alpaca's records
-    without an answer are left out.
+    """Read the conversations of several files, each with a turn of the assistant.
 
-    Raises DataError naming file, line and key of what cannot be read, UsageError for an unknown
-    role.
+    Alpaca records without an answer are left out. Raises DataError naming file, line and key of
+    what cannot be read, UsageError for an unknown role.
     """
     return _read(names, conversation, "conversations", report)
 
@@ -40,7 +40,7 @@ def read(
 def read_preferences(
     names: Sequence[str], data: DataTable, needs: Sequence[str], report: Notify | None = None
 ) -> list[Example]:
-    """Prompts with a chosen and a rejected answer. Raises as `read`."""
+    """Read prompts with a chosen and a rejected answer. Raises as `read`."""
     return _read(names, preference, "preferences", report)
 
 
@@ -71,14 +71,14 @@ def _read(
 
 
 def records(text: str, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file:line, object) of a JSON list's items, or of each line of JSONL."""
+    """Yield (file:line, object) of a JSON list's items, or of each line of JSONL."""
     for place, value in (
         _items(text, where) if text.lstrip().startswith("[") else _lines(text, where)
     ):
         if not isinstance(value, dict):
             raise DataError(
-                f'{place}: no object but {type(value).__name__}. Write {{"messages": [...]}}, one '
-                "a line or as a JSON list."
+                f"{place}: expected a JSON object, got {type(value).__name__}. Write "
+                '{"messages": [...]}, one a line or as a JSON list.'
             )
         yield place, value
 
@@ -95,16 +95,16 @@ def _lines(text: str, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def _items(text: str, where: str) -> Iterator[tuple[str, Any]]:
-    """A list item by item, so that every one has its line."""
+    """Parse a list item by item, so that every item has its line number."""
     decoder, place, line, counted, first = json.JSONDecoder(), text.index("[") + 1, 1, 0, True
     while True:
         gap = BETWEEN.match(text, place)
-        assert gap is not None, "it matches nothing as well"
+        assert gap is not None, "the pattern can match nothing, so it always matches"
         place = gap.end()
         line, counted = line + text.count("\n", counted, place), place
         if not gap[1] and text.startswith("]", place):
             return
-        if bool(gap[1]) == first:  # a comma stands before every item but the first
+        if bool(gap[1]) == first:  # every item but the first follows a comma
             raise DataError(
                 f"{where}:{line}: the JSON list is not closed with ], or a comma is missing. It "
                 "may be cut off; copy it again."
@@ -120,7 +120,7 @@ def _items(text: str, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def conversation(values: dict[str, Any], place: str) -> Example | None:
-    """One record as an Example with `messages`; None for an Alpaca record whose output is empty."""
+    """Read one record as an Example with `messages`; None for an Alpaca record without output."""
     if "messages" in values:
         messages = messages_of(values["messages"], place)
         if not any(one["role"] == "assistant" for one in messages):
@@ -131,7 +131,7 @@ def conversation(values: dict[str, Any], place: str) -> Example | None:
         return Example(messages=messages, place=place)
     if "instruction" not in values or "output" not in values:
         raise DataError(
-            f"{place}: no 'messages', and no 'instruction' with 'output'; the keys are "
+            f"{place}: there is no 'messages', and no 'instruction' with 'output'. The keys are "
             f"{', '.join(values) or 'none'}."
         )
     if isinstance(values["output"], str) and not values["output"].strip():
@@ -140,9 +140,7 @@ def conversation(values: dict[str, Any], place: str) -> Example | None:
 
 
 def instructed(values: dict[str, Any], place: str) -> Messages:
-    """Alpaca's record as two turns: the instruction, with its input after an empty line where it
-    has one, and the output.
-    """
+    """Read an Alpaca record as two turns: instruction (an empty line, input) and output."""
     asked, given = text_of(values, "instruction", place), values.get("input")
     if given is not None and not (isinstance(given, str) and not given.strip()):
         asked += "\n\n" + text_of(values, "input", place)
@@ -153,22 +151,22 @@ def instructed(values: dict[str, Any], place: str) -> Messages:
 
 
 def preference(values: dict[str, Any], place: str) -> Example:
-    """One record as an Example with `messages`, `chosen` and `rejected`."""
+    """Read one record as an Example with `messages`, `chosen` and `rejected`."""
     key = next((name for name in ("messages", "prompt") if name in values), None)
     if key is None:
         raise DataError(
-            f"{place}: there is no 'prompt' (a text) and no 'messages'; the keys are "
+            f"{place}: there is no 'prompt' (a text) and no 'messages'. The keys are "
             f"{', '.join(values) or 'none'}."
         )
     messages = messages_of(values[key], place)
     if messages[-1]["role"] != "user":
         raise DataError(
-            f"{place}: the last of '{key}' is a turn of the {messages[-1]['role']}; the answers "
-            "are to a turn of the user."
+            f"{place}: the last turn of '{key}' is by the {messages[-1]['role']}; the answers "
+            "must follow a turn of the user."
         )
     chosen, rejected = text_of(values, "chosen", place), text_of(values, "rejected", place)
     if chosen == rejected:
         raise DataError(
-            f"{place}: 'chosen' and 'rejected' are the same text, so nothing is preferred."
+            f"{place}: 'chosen' and 'rejected' are the same text, so there is no preference."
         )
     return Example(messages=messages, chosen=chosen, rejected=rejected, place=place)

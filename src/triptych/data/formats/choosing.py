@@ -1,10 +1,9 @@
-"""Choose which columns or keys of a file hold what is wanted: as named, by their usual names, else
-by their order.
+"""Choose the columns or keys of a file: as named, else by usual names, else by their order.
 
 `data.columns` maps fields to columns, `{source = "English", target = "Deutsch"}`, or to numbers
-from 1. A name says that the first row is a header. With numbers alone, `header = "yes"` or `"no"`
-says so; else the row is looked at. What is guessed is remarked on, with its line; what could be
-read in another way is a doubt, at which `triptych init` asks and training goes on.
+from 1. A name implies that the first row is a header. With numbers alone, `header = "yes"` or
+`"no"` decides; without it the row itself does. Every guess is reported with its line. A guess that
+could be wrong is a doubt: `triptych init` asks about it, and training goes on.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from .json_lines import object_of
 from .quoting import is_number
 from .table_format import Format, chosen_of, rows_of
 
-HEADER = "header"  # the key of data.columns that is no field
+HEADER = "header"  # the key of data.columns that is not a field
 COUNTERS = ("id", "ids", "idx", "index", "no", "nr", "key", "uid", "guid")
-LEARNT = ("label", "labels", "value", "tags", "target_language")  # what may be numbers alone
+LEARNT = ("label", "labels", "value", "tags", "target_language")  # may hold numbers alone
 SHOWN = 60  # characters of a row in a message
 PAIR = ("source", "target")
 Columns = Mapping[str, str | int]
@@ -32,9 +31,9 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What is guessed about a file, and the way to say otherwise.
+    """Report a guess about a file, and the way to overrule it.
 
-    doubt: another reading is possible. severity: of `data check`, which passes over a note.
+    doubt: another reading is possible. severity: for `data check`, which leaves out notes.
     """
 
     place: str
@@ -49,8 +48,9 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class ColumnChoice:
-    """Which columns are read. columns: places from 0, of JSONL keys; named: not by their order or
-    by a guess.
+    """Hold the columns that are read.
+
+    columns: places from 0, or keys of JSONL. named: False if order or a guess decided.
     """
 
     columns: tuple[int | str, ...]
@@ -67,19 +67,18 @@ def choose(
     columns: Columns | None = None,
     languages: tuple[str | None, str | None] = (None, None),
 ) -> ColumnChoice:
-    """Choose the columns or keys of `needs` in a file that is no plain text.
+    """Choose the columns or keys of `needs` in a file that is not plain text.
 
     Args:
-        form: how the file is laid out.
+        form: the layout of the file.
         lines: the file's lines.
-        needs: the fields that are looked for.
-        names: usual names of all needs together, in the order in which they are looked for.
+        needs: the fields to find.
+        names: usual names of all needs together, in order of preference.
         columns: field -> column or key, by name or number; `header`: "yes" or "no".
-        languages: of source and target, which a header may name.
+        languages: the languages of source and target, which a header may name.
 
     Raises:
-        DataError: a named column is not there.
-        UsageError: `columns` itself is wrong.
+        DataError: a named column is not in the file.
     """
     given = {need: str(name).strip() for need, name in (columns or {}).items()}
     for need in given:
@@ -98,8 +97,9 @@ def choose(
 
 
 def of_fields(fields: Sequence[str], needs: Sequence[str]) -> dict[str, str]:
-    """`data.fields`, a list in the order of needs, as `data.columns`. Numbers alone mean that there
-    is no header.
+    """Write `data.fields`, a list in the order of needs, as `data.columns`.
+
+    Numbers alone imply that there is no header.
     """
     if len(fields) != len(needs):
         raise DataError(
@@ -140,7 +140,7 @@ def _keys(form: Format, lines: list[str], needs: Sequence[str], names: Sequence[
 
 
 def _values(lines: list[str], key: str) -> Iterator[str]:
-    """The values of a key; a line that is no object is said where it is read."""
+    """Yield the values of a key; lines without an object are reported where they are read."""
     for line in lines:
         with contextlib.suppress(ValueError):
             yield str(object_of(line).get(key, "")) if line.strip() else ""
@@ -160,8 +160,8 @@ def _places(
     by_name = {need: name for need, name in given.items() if need not in numbered}
     if by_name and decided == "no":
         raise UsageError(
-            f"data.columns (--columns) names the column '{next(iter(by_name.values()))}' and says "
-            "header=no. Give its number."
+            f"data.columns (--columns) names the column '{next(iter(by_name.values()))}' but has "
+            "header=no. Give the column's number."
         )
     missing = [name for name in by_name.values() if _place(first, name) is None]
     missing += [given[need] for need, place in numbered.items() if not 0 <= place < len(first)]
@@ -208,7 +208,7 @@ def _column(lines: list[str], form: Format, place: int, header: bool) -> Iterato
 
 
 def _place(first: Sequence[str], name: str) -> int | None:
-    """Where a column of this name is; exactly so written, else in small or capital letters."""
+    """Return the place of a column with this name, spelled exactly so or in another case."""
     exact = [place for place, cell in enumerate(first) if cell == name]
     close = [place for place, cell in enumerate(first) if cell.casefold() == name.casefold()]
     return next(iter(exact or close), None)
@@ -222,9 +222,7 @@ def _named(
     languages: tuple[str | None, str | None],
     remarks: list[Remark],
 ) -> dict[str, int] | None:
-    """Need -> place of what is not given, by the usual names of columns and keys; None where they
-    do not say all of it.
-    """
+    """Map the needs that are not given to places, by usual names; None if some are not found."""
     first, places = form.first, [place for place, need in enumerate(needs) if need not in given]
     wanted = list(dict.fromkeys(tuple(several[place] for place in places) for several in names))
     chosen = chosen_of(first, wanted) if places else None
@@ -243,19 +241,19 @@ def _named(
 
 
 def _seen(form: Format, below: list[list[str]], remarks: list[Remark]) -> bool:
-    """Whether the first row is a header, by what it looks like; said where it is, or may be."""
+    """Tell by its look whether the first row is a header; report it if it is or may be."""
     verdict, place = header_verdict(form.first, below), f"{form.path}:{form.begins}"
     row = _shown(form.first)
     if verdict == "yes":
         reason = f"header: this line ({row}) is taken for a header and not read"
         remarks.append(
-            Remark(place, reason, "If it is data, say so in data.columns: --columns header=no")
+            Remark(place, reason, "If it is data, add to data.columns: --columns header=no")
         )
     elif verdict == "perhaps":
         reason = f"header: this line ({row}) may be a header and is read as data"
         remarks.append(
             Remark(
-                place, reason, "Say which in data.columns: --columns header=yes or header=no", True
+                place, reason, "Decide it in data.columns: --columns header=yes or header=no", True
             )
         )
     return verdict == "yes"
@@ -264,7 +262,7 @@ def _seen(form: Format, below: list[list[str]], remarks: list[Remark]) -> bool:
 def _several(
     form: Format, needs: Sequence[str], open_: Sequence[str], taken: Mapping[str, int], header: bool
 ) -> Remark:
-    """More columns than are needed, and no names: which are taken."""
+    """Report which columns are taken where there are more than needed and no names."""
     row = ", ".join(
         f"{need} {form.first[taken[need]][:30]!r}"
         for need in open_
@@ -274,12 +272,12 @@ def _several(
         f"columns: no columns are called {', '.join(open_)}; the first {len(open_)} of "
         f"{len(form.first)} are taken ({row})"
     )
-    way = f"data.columns names others: --columns {sample_of(needs, form, header)}"
+    way = f"Name others in data.columns: --columns {sample_of(needs, form, header)}"
     return Remark(f"{form.path}:{form.begins}", reason, way, True)
 
 
 def sample_of(needs: Sequence[str], form: Format, header: bool) -> str:
-    """What --columns could say of this file."""
+    """Write a value of --columns that would fit this file."""
     texts = [
         place
         for place, cell in enumerate(form.first)
@@ -300,12 +298,12 @@ def _alone(
     columns: Mapping[str, object],
     named: bool,
 ) -> list[Remark]:
-    """What is to be read as text and holds numbers alone."""
+    """Report columns that are read as text and hold numbers alone."""
     way = (
         ""
         if named
         else (
-            "If that is meant, say so in data.columns, or name another: --columns "
+            "If that is intended, name the column in data.columns, else name another: --columns "
             f"{sample_of(needs, form, False)}"
         )
     )
@@ -323,7 +321,7 @@ def _alone(
 
 
 def _again(form: Format, lines: list[str]) -> list[Remark]:
-    """A header that stands among the data again, as where files were joined."""
+    """Report a header that occurs again among the data, as in joined files."""
     head = lines[form.begins - 1]
     again = [
         number for number, line in enumerate(lines, 1) if line == head and number != form.begins
@@ -333,7 +331,7 @@ def _again(form: Format, lines: list[str]) -> list[Remark]:
         [
             Remark(
                 f"{form.path}:{again[0]}",
-                f"header: the header stands here again{more} and is left out",
+                f"header: the header occurs again here{more} and is left out",
             )
         ]
         if again
@@ -342,7 +340,7 @@ def _again(form: Format, lines: list[str]) -> list[Remark]:
 
 
 def _odd(form: Format) -> list[Remark]:
-    """A line whose quotation marks are at odds with those before it."""
+    """Report a line whose quotation marks do not follow the CSV quoting of the lines before."""
     if not form.odd:
         return []
     reason = (

@@ -1,6 +1,4 @@
-"""Users' texts with what they are to be judged as: TSV, CSV or JSONL with text (and text_pair) and
-label, labels or value.
-"""
+"""Read the user's labelled texts: TSV, CSV or JSONL with text (text_pair) and label or value."""
 
 from __future__ import annotations
 
@@ -32,16 +30,15 @@ def read(
     needs: Sequence[str],
     report: Notify | None = None,
 ) -> list[Example]:
-    """The Examples of one or several files. data.columns, or data.fields in the order of `needs`:
-    the columns or keys.
+    """Read the Examples of one or several files; empty texts are left out and counted.
 
-    Texts that are empty are left out, and counted. Raises DataError naming file and line of the
-    first thing that cannot be read.
+    data.columns, or data.fields in the order of `needs`, names the columns or keys. Raises
+    DataError naming file and line of the first record that cannot be read.
     """
-    tell = report or (lambda message: None)
+    notify = report or (lambda message: None)
     found, empty = [], 0
     for name in names:
-        for example in records(name, data.named(needs), needs, tell):
+        for example in records(name, data.named(needs), needs, notify):
             if all(
                 (getattr(example, field) or "").strip() for field in needs if field not in LEARNT
             ):
@@ -49,7 +46,7 @@ def read(
             else:
                 empty += 1
     if empty:
-        tell(
+        notify(
             f"{', '.join(Path(name).name for name in names)}: {empty:,} lines without text are "
             "left out; triptych data check lists them."
         )
@@ -60,26 +57,26 @@ def records(
     name: str | Path,
     columns: Columns | None,
     needs: Sequence[str],
-    tell: Notify = lambda message: None,
+    notify: Notify = lambda message: None,
     wrong: OnProblem = stop,
     remark: Callable[[Remark], None] | None = None,
 ) -> Iterator[Example]:
-    """Every line as an Example, also those without text; `wrong` gets the place and reason of what
-    cannot be one.
+    """Yield every line as an Example, also lines without text.
 
-    remark: what is guessed of the file; it is told unless another way is given.
+    `wrong` gets the place and reason of each line that is not a record. `remark` gets each guess
+    about the file; without it the guesses go to `notify`.
     """
     path = Path(name)
-    lines = lines_of(path, tell)
+    lines = lines_of(path, notify)
     form, choice = layout_of(path, lines, columns, needs)
-    tell(str(form))
+    notify(str(form))
     if form.kind == "text":
         raise DataError(
             f"{path} has one text a line and no second column. Write "
             f"{' and '.join(called(needs))} with a tab between them, or as JSONL."
         )
     for one in choice.remarks:
-        (remark or (lambda found: tell(str(found))))(one)
+        (remark or (lambda found: notify(str(found))))(one)
     for number, values in (
         _of_objects(lines, form, choice, needs, wrong)
         if form.kind == "jsonl"
@@ -102,7 +99,7 @@ def records(
 def layout_of(
     path: Path, lines: list[str], columns: Columns | None, needs: Sequence[str]
 ) -> tuple[Format, ColumnChoice]:
-    """What a file is, and which of its columns or keys hold `needs`."""
+    """Return the format of a file, and the columns or keys that hold `needs`."""
     form = sniffed(path, lines, [])
     if form.kind == "text":
         return form, ColumnChoice(())
@@ -114,12 +111,12 @@ def layout_of(
 
 
 def called(needs: Sequence[str]) -> list[str]:
-    """The fields as files name them."""
+    """Return the fields under the names that files use."""
     return [NAMES[need][0] for need in needs]
 
 
 def usual_names(needs: Sequence[str]) -> list[tuple[str, ...]]:
-    """All usual names of the fields together, no name twice."""
+    """Return all usual names of the fields together, without repeated names."""
     return [
         one
         for one in itertools.product(*(NAMES[need] for need in needs))
@@ -128,17 +125,18 @@ def usual_names(needs: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _refuse_half_a_header(form: Format, needs: Sequence[str]) -> None:
-    """Raise DataError where the first line names some of the columns of a labelled text and not the
-    others: it is no text.
+    """Raise DataError if the first line names some columns of a labelled text but not the others.
+
+    Such a line is a header, not a text.
     """
     written = {cell.lower() for cell in form.first}
     missing = [need for need in needs if written.isdisjoint(NAMES[need])]
     if needs[-1] in LEARNT and 0 < len(missing) < len(needs):
         raise DataError(
-            f"{form.path}:{form.begins}: this looks like a header ({', '.join(form.first)}), and "
+            f"{form.path}:{form.begins}: this looks like a header ({', '.join(form.first)}), but "
             f"no column is called {' or '.join(missing)}. Rename one, or name the columns in "
-            f"data.columns, by name or number: --columns {sample_of(needs, form, True)}; with "
-            "header=no where this is no header."
+            f"data.columns, by name or number: --columns {sample_of(needs, form, True)}. Add "
+            "header=no if this is not a header."
         )
 
 
@@ -151,7 +149,7 @@ def _of_objects(lines: list[str], form: Format, choice: ColumnChoice, needs: Seq
                 values = object_of(line)
                 for need, key in keys.items():
                     if key not in values or need not in (*LEARNT, "target"):
-                        text_of(values, key)  # says what is wrong
+                        text_of(values, key)  # raises the error that explains the value
             except ValueError as problem:
                 wrong(f"{form.path}:{number}", str(problem))
             else:
@@ -159,9 +157,7 @@ def _of_objects(lines: list[str], form: Format, choice: ColumnChoice, needs: Seq
 
 
 def _value(need: str, given: Any) -> Any:
-    """A cell or a JSON value as the field holds it. Raises ValueError saying what is wrong with
-    it.
-    """
+    """Convert a cell or a JSON value to the field's type. Raises ValueError with the reason."""
     if need == "labels":
         return _labels(given)
     if need == "target":
@@ -172,7 +168,7 @@ def _value(need: str, given: Any) -> Any:
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
-            raise ValueError(f"the value {brief(given)} is no number.")
+            raise ValueError(f"the value {brief(given)} is not a number.")
         return number
     if need == "label":
         if isinstance(given, bool) or not isinstance(given, str | int):
@@ -184,9 +180,7 @@ def _value(need: str, given: Any) -> Any:
 
 
 def _targets(given: Any) -> str | list[str]:
-    """A text, or a list of them: several versions of what is to be written, as texts or as SQuAD's
-    {"text": ...}.
-    """
+    """Return a text, or a list of several versions, given as texts or as SQuAD's {"text": ...}."""
     several = given if isinstance(given, list) else [given]
     texts = [
         text_of({"target": one.get("text") if isinstance(one, dict) else one}, "target").strip()
@@ -197,7 +191,7 @@ def _targets(given: Any) -> str | list[str]:
 
 
 def _labels(given: Any) -> list[str]:
-    """["a", "b"] from a list, from its JSON, or from "a|b"; nothing is no label."""
+    """Read ["a", "b"] from a list, from its JSON, or from "a|b"; empty text gives no labels."""
     if isinstance(given, str):
         given = given.strip()
         if given.startswith("["):
@@ -205,7 +199,7 @@ def _labels(given: Any) -> list[str]:
                 given = json.loads(given)
             except (ValueError, RecursionError) as problem:
                 raise ValueError(
-                    f"the labels {given[:60]!r} are no JSON list ({problem})."
+                    f"the labels {given[:60]!r} are not a JSON list ({problem})."
                 ) from None
         else:
             given = given.split("|") if given else []
@@ -218,10 +212,9 @@ def _labels(given: Any) -> list[str]:
 
 
 def needs_of(name: str | Path, columns: Columns | None = None) -> tuple[str, ...] | None:
-    """Which fields a file seems to hold: by its header or keys, else two columns whose second has
-    few values. None: others.
+    """Guess a file's fields by its header or keys, else by a second column with few values.
 
-    columns: what is known of it; fields that are named there are held.
+    columns: the known columns; fields that are named there are in the file. None: other data.
     """
     path = Path(name)
     lines = lines_of(path)

@@ -1,11 +1,10 @@
-"""Files of one word a line with its tag in a column (CoNLL 2003, CoNLL-U and their kin) to Examples
-with words and tags.
+"""Read files with one word and its tag a line (CoNLL 2003, CoNLL-U and similar) as Examples.
 
-An empty line, or one of white space alone, ends a sentence. Columns stand between tabs where the
-first line has one, else between spaces. Columns before the word may number the sentences and words
-(1 or 0, w1, 1.1, s1 1). In such files lines with "#" are comments, "# text = " gives the text as it
-was written, and so does SpaceAfter=No of CoNLL-U; elsewhere the words are joined by spaces.
-`-DOCSTART-` lines are passed over.
+An empty line, or one of white space alone, ends a sentence. Columns are separated by tabs if the
+first line has one, else by spaces. Columns before the word may number the sentences and words (1
+or 0, w1, 1.1, s1 1). In such files lines with "#" are comments, and "# text = " or CoNLL-U's
+SpaceAfter=No gives the original text; in other files the words are joined by spaces. `-DOCSTART-`
+lines are skipped.
 """
 
 from __future__ import annotations
@@ -27,15 +26,17 @@ if TYPE_CHECKING:
 MISC = 9
 NAMED = 3  # places that a notice names
 _RANGE, _EMPTY = re.compile(r"(\d{1,9})-(\d{1,9})"), re.compile(r"\d+\.\d+")
-# before a sentence, also where it has as many columns as a word's line
+# A comment before a sentence, even if it has as many columns as a word's line.
 _COMMENT = re.compile(r"# (?:id|sent_id|newdoc|newpar|text)\b")
 
 
 @dataclass(slots=True)
 class TaggedSentence:
-    """One block of a file. lines: the line number of each word; joined: (first word, word after the
-    last, form) of tokens that hold several words; glued: numbers of words with no space behind
-    them, None where nothing says so.
+    """Hold one sentence of a file.
+
+    lines: the line number of each word. joined: (first word, word after the last, form) of tokens
+    that hold several words. glued: numbers of words without a space after them, None if the file
+    does not say.
     """
 
     words: list[str] = field(default_factory=list)
@@ -44,7 +45,7 @@ class TaggedSentence:
     joined: list[tuple[int, int, str]] = field(default_factory=list)
     glued: set[int] | None = None
     text: str | None = None
-    number: int | None = None  # the last word's, where words are numbered as in CoNLL-U
+    number: int | None = None  # of the last word, where words are numbered as in CoNLL-U
 
 
 def read(
@@ -53,11 +54,11 @@ def read(
     needs: Sequence[str],
     report: Notify | None = None,
 ) -> list[Example]:
-    """Examples with text, words and tags of own files. data.columns or data.fields: those of words
-    and tags, "1" and "4" or, of CoNLL-U, "form" and "upos".
+    """Read the user's files as Examples with text, words and tags.
 
-    Raises DataError with file and line for a line that lacks a column and a tag that cannot be; a
-    tag that continues no span is read as conlleval reads it, and told.
+    data.columns or data.fields name the columns of words and tags, "1" and "4" or, in CoNLL-U,
+    "form" and "upos". Raises DataError with file and line for a line that lacks a column and for
+    an impossible tag. A tag that continues no span is read as conlleval reads it, and reported.
     """
     found = []
     for name in names:
@@ -76,8 +77,9 @@ def examples_of(
     spaceless: bool = False,
     report: Notify | None = None,
 ) -> list[Example]:
-    """The Examples of a file's lines. changed: tags to be read as others; spaceless: no spaces
-    between words of Chinese.
+    """Read the Examples of a file's lines.
+
+    changed: tags to be read as others; spaceless: no spaces between words of Chinese.
     """
     layout = sniff(lines, where, fields)
     found = list(sentences(lines, where, layout, stop))
@@ -116,14 +118,14 @@ def examples_of(
 def sentences(
     lines: Sequence[str], where: str, layout: ColumnLayout, wrong: OnProblem
 ) -> Iterator[TaggedSentence]:
-    """The blocks that hold a word. What cannot be read is told to `wrong` and left out."""
+    """Yield the sentences that hold a word; `wrong` gets the place and reason of every error."""
     one, begun, fine, joined = TaggedSentence(), False, True, 0
     for number, line in enumerate([*lines, ""], 1):
         if not line.strip():
             if fine and one.joined and one.joined[-1][1] > len(one.words):
                 wrong(
                     f"{where}:{joined}",
-                    f"wrong range: the token '{one.joined.pop()[2]}' goes on behind the "
+                    f"wrong range: the token '{one.joined.pop()[2]}' reaches beyond the "
                     "sentence's last word.",
                 )
             if one.words:
@@ -141,14 +143,16 @@ def sentences(
             joined = number if len(one.joined) > before else joined
             if reason:
                 if not layout.tabs and line[0] in " \t":
-                    reason += " The line begins with white space, where its word should stand."
+                    reason += " The line begins with white space where its word should be."
                 wrong(f"{where}:{number}", reason)
                 fine = False
 
 
 def _is_comment(line: str, one: TaggedSentence, layout: ColumnLayout) -> bool:
-    """Whether a line is a comment: any with "#" where words are numbered, else one before a
-    sentence that cannot be a word.
+    """Tell whether a line is a comment.
+
+    Where words are numbered, any line with "#" is one; else one before a sentence that cannot be a
+    word.
     """
     if not line.startswith("#") or layout.ids:
         return line.startswith("#")
@@ -158,13 +162,13 @@ def _is_comment(line: str, one: TaggedSentence, layout: ColumnLayout) -> bool:
 
 
 def _add(one: TaggedSentence, number: int, cells: list[str], layout: ColumnLayout) -> str | None:
-    """A line into its sentence; what is wrong with it, if anything is."""
+    """Add a line to its sentence; return the reason if it cannot be added."""
     if cells[0].startswith(DOCUMENT):
         return None
     needed = max(layout.word, layout.tag, layout.ids - 1) + 1
     if len(cells) < needed or (layout.columns is not None and len(cells) != layout.columns):
         most = f"at least {needed}" if layout.columns is None else str(layout.columns)
-        return f"wrong columns: {len(cells)}, and {most} are needed ({layout})."
+        return f"wrong columns: {len(cells)}, but {most} are needed ({layout})."
     if not cells[layout.word]:
         return "no word: its column is empty."
     given = cells[layout.ids - 1] if layout.ids else ""
@@ -186,9 +190,7 @@ def _add(one: TaggedSentence, number: int, cells: list[str], layout: ColumnLayou
 def _add_token(
     one: TaggedSentence, given: str, cells: list[str], layout: ColumnLayout
 ) -> str | None:
-    """A token of several words, which follow, into its sentence; an empty node, "8.1", stands for
-    no word of the text.
-    """
+    """Add a token of several words, which follow, to its sentence; skip empty nodes like "8.1"."""
     parts = _RANGE.fullmatch(given)
     if parts is None:
         problem = f"wrong number: '{given[:40]}' in column {layout.ids}, which counts the words."
@@ -201,7 +203,7 @@ def _add_token(
     ):
         after = "the first word" if one.number is None else f"word {one.number}"
         return (
-            f"wrong range: '{given}' behind {after}; it must begin at the next word, after "
+            f"wrong range: '{given}' after {after}; it must begin at the next word, after "
             "earlier ranges, and hold two words or more."
         )
     one.joined.append((words, words + last - first + 1, cells[layout.word]))
@@ -225,8 +227,9 @@ def check_tags(one: TaggedSentence, where: str, scheme: bio.Scheme, wrong: OnPro
 
 
 def text_of(one: TaggedSentence, spaceless: bool = False) -> tuple[str, list[tuple[int, int]]]:
-    """The text, and [start, end) of each word in it: as the file gives it where the words are found
-    in it, else put together.
+    """Return the text and each word's [start, end) in it.
+
+    It is the file's text if that holds the words in order, else the words put together.
     """
     tokens = _tokens(one)
     if one.text is not None:
@@ -249,7 +252,7 @@ def text_of(one: TaggedSentence, spaceless: bool = False) -> tuple[str, list[tup
 
 
 def _tokens(one: TaggedSentence) -> list[tuple[str, int, int]]:
-    """(form, first word, word after the last) of everything that stands in the text."""
+    """Return (form, first word, word after the last) of everything that the text shows."""
     tokens, at, ranges = [], 0, {first: (last, form) for first, last, form in one.joined}
     while at < len(one.words):
         last, form = ranges.get(at, (at + 1, one.words[at]))
@@ -260,7 +263,7 @@ def _tokens(one: TaggedSentence) -> list[tuple[str, int, int]]:
 
 
 def _close(one: TaggedSentence, word: int, spaceless: bool) -> bool:
-    """Whether no space stands before a word."""
+    """Tell whether a word follows the one before it without a space."""
     if spaceless:
         return not (_latin(one.words[word - 1][-1]) and _latin(one.words[word][0]))
     return one.glued is not None and word - 1 in one.glued
@@ -273,8 +276,9 @@ def _latin(character: str) -> bool:
 def _of_words(
     one: TaggedSentence, tokens: list[tuple[str, int, int]], places: list[tuple[int, int]]
 ) -> list[tuple[int, int]]:
-    """Words of one token stand one after the other where their forms make it up; else each has all
-    its characters.
+    """Place the words of each token one after the other if their forms make it up.
+
+    Otherwise each of them has all characters of the token.
     """
     found = []
     for (form, first, last), (start, end) in zip(tokens, places, strict=True):

@@ -1,6 +1,4 @@
-"""Find what stands in which column of a CoNLL file: the word, its tag, and numbers of sentences and
-words before it.
-"""
+"""Find the columns of a CoNLL file: the word, its tag, and numbers of sentences and words."""
 
 from __future__ import annotations
 
@@ -11,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from ...errors import DataError, UsageError, unknown
 
-# of the columns of CoNLL-U
+# The columns of CoNLL-U.
 NAMES = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 DOCUMENT = "-DOCSTART-"
-SEEN = 100  # rows that the columns are found by
+SEEN = 100  # rows from which the columns are found
 MOST_IDS = 4  # columns before the word: document, part, sentence and number
 NUMBER = re.compile(r"\d{1,9}")
 NUMBERED = re.compile(r"(.*?)(\d{1,9})([.:)\]]?)")  # w1, 1.1, 3)
@@ -22,24 +20,25 @@ NUMBERED = re.compile(r"(.*?)(\d{1,9})([.:)\]]?)")  # w1, 1.1, 3)
 
 @dataclass(frozen=True, slots=True)
 class ColumnLayout:
-    """Where a file keeps what, columns from 0. columns: how many every line has, None where they
-    may differ.
+    """Hold the place of each column, from 0.
+
+    columns: how many every line has, None where they may differ.
     """
 
     word: int
     tag: int
     tabs: bool
-    # columns before the word that number sentences and words; the last of them counts the words
+    # Columns before the word that number sentences and words; the last of them counts the words.
     ids: int = 0
-    # the words' numbers stand alone, as in CoNLL-U, so that 1-2 is a token of two words and 8.1 an
-    # empty node
+    # The words' numbers are bare as in CoNLL-U, so that 1-2 is a token of two words and 8.1 an
+    # empty node.
     bare: bool = False
     columns: int | None = None
 
     def cells(self, line: str) -> list[str]:
-        """Cut a line into columns; what is empty behind the last one is no column."""
+        """Cut a line into columns; empty text after the last one is not a column."""
         if not self.tabs:
-            return re.split("[ \t]+", line.strip(" \t"))  # not at other spaces
+            return re.split("[ \t]+", line.strip(" \t"))  # other spaces belong to the words
         found = [cell.strip() for cell in line.split("\t")]
         while self.columns is not None and len(found) > self.columns and not found[-1]:
             found.pop()
@@ -56,18 +55,18 @@ class ColumnLayout:
 def sniff(lines: Sequence[str], where: str, fields: Sequence[str] | None = None) -> ColumnLayout:
     """Find the columns, by `fields` or by the first rows.
 
-    A tag stands in the last column; behind words that are numbered from 1 in the next one, or in
-    that of CoNLL-U's upos.
+    The tag is in the last column; if the words are numbered from 1, it is in the column after the
+    word, or in CoNLL-U's upos.
 
     Raises:
-        UsageError: For columns that cannot be.
-        DataError: For no line of words, and for a first column of numbers that do not count.
+        UsageError: `fields` names impossible columns.
+        DataError: there are no words, or the first column holds numbers that do not count.
     """
     blocks = _blocks(lines)
     if not blocks:
         raise DataError(
-            f"{where} holds no sentence: one word a line with its tag in a column, an empty line "
-            "between sentences."
+            f"{where} holds no sentence. Write one word a line with its tag in a column, and an "
+            "empty line between sentences."
         )
     tabs = _has_tabs(blocks[0])
     bare_layout = ColumnLayout(0, 1, tabs)
@@ -95,7 +94,7 @@ def sniff(lines: Sequence[str], where: str, fields: Sequence[str] | None = None)
             if name not in known:
                 raise unknown("column", name, known, f"of {where} in data.columns or data.fields")
         layout = replace(layout, word=known[fields[0]], tag=known[fields[1]])
-        if layout.word < ids:  # what looked like numbers is the text
+        if layout.word < ids:  # the column that looked like numbers is the text
             layout = replace(layout, ids=0, bare=False)
     elif not ids and width > 2 and _only_numbers(cut):
         first = ", ".join(cells[0] for cells in cut[0][:3])
@@ -114,8 +113,9 @@ def sniff(lines: Sequence[str], where: str, fields: Sequence[str] | None = None)
 
 
 def _blocks(lines: Sequence[str]) -> list[list[str]]:
-    """The first SEEN rows by sentence, without comments: lines with "# ", and those with "#" that
-    have other columns than what follows.
+    """Group the first SEEN rows by sentence, without comments.
+
+    Comments are lines with "# ", and those with "#" that have other columns than the next rows.
     """
     found, block, count = list[list[str]](), list[str](), 0
     for line in [*lines, ""]:
@@ -144,16 +144,14 @@ def _has_tabs(block: Sequence[str]) -> bool:
 
 
 def _without_end(cells: list[str]) -> list[str]:
-    """A row without the empty columns at its end, save where a word alone is left."""
+    """Return a row without empty columns at its end, unless only a word would be left."""
     while len(cells) > 2 and not cells[-1]:
         cells.pop()
     return cells
 
 
 def _whole(blocks: Sequence[list[list[str]]], width: int) -> Sequence[list[list[str]]]:
-    """The sentences whose rows all have the usual columns, without comments; those that there are,
-    where none is like that.
-    """
+    """Return the sentences whose rows all have the usual columns; all of them if there are none."""
     kept = [[cells for cells in block if not cells[0].startswith("#")] for block in blocks]
     return [
         block for block in kept if block and all(len(cells) == width for cells in block)
@@ -161,8 +159,10 @@ def _whole(blocks: Sequence[list[list[str]]], width: int) -> Sequence[list[list[
 
 
 def _numbering(blocks: Sequence[Sequence[list[str]]]) -> tuple[int, bool, bool]:
-    """How many columns before the word number it (0: none do), whether the numbers stand alone, and
-    whether they begin with 1 in the first column, as in CoNLL-U.
+    """Return how many columns before the word number it, and how.
+
+    The flags say whether the numbers are bare, and whether they begin with 1 in the first column
+    as in CoNLL-U.
     """
     rows = [cells for block in blocks for cells in block]
     several, least = any(len(block) > 1 for block in blocks), min(map(len, rows))
@@ -182,9 +182,9 @@ def _numbering(blocks: Sequence[Sequence[list[str]]]) -> tuple[int, bool, bool]:
     if all(map(_counts, numbers)) and _count(
         [[cells[0] for cells in block if NUMBER.fullmatch(cells[0])] for block in blocks]
     ):
-        return 1, True, False  # from 0, or on and on
+        return 1, True, False  # counted from 0, or on over sentences
     words, tags = ({cells[column] for cells in rows} for column in (1, -1))
-    # not words like w1, w2
+    # Words like w1, w2 are not numbers of words.
     lettered = len(words) >= len(tags) and _count(
         [[cells[0] for cells in block] for block in blocks]
     )
@@ -196,8 +196,9 @@ def _counts(cell: str) -> bool:
 
 
 def _count(blocks: Sequence[Sequence[str]]) -> bool:
-    """Whether the cells of most sentences count up by one behind the same letters: from 0, from 1,
-    or on from the sentence before.
+    """Tell whether the cells of most sentences count up by one after the same letters.
+
+    They may begin at 0 or 1, or go on from the sentence before.
     """
     good, long, after = 0, 0, None
     for block in blocks:

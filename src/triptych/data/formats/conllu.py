@@ -1,8 +1,8 @@
-"""CoNLL-U files (universaldependencies.org/format.html) to Examples: syntactic words with their
-place in the text, and trees.
+"""Read CoNLL-U files (universaldependencies.org/format.html) as Examples with words and trees.
 
-A word of a multiword token ("don't") has its own characters where the words' forms make up the
-token's, else the token's. Empty nodes (8.1) belong to enhanced graphs and are passed over.
+Words are syntactic words with their place in the text. A word of a multiword token ("don't") has
+its own characters if the words' forms make up the token, else those of the token. Empty nodes (8.1)
+belong to enhanced graphs and are skipped.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ _EMPTY = re.compile(r"[0-9]+\.[1-9][0-9]*")
 
 @dataclass(slots=True)
 class ParsedSentence:
-    """One block as it stands in the file. words: rows of ten columns; lines: the line number of
-    each word, or of each range.
+    """Hold one sentence of a file.
+
+    words: rows of ten columns; lines: the line number of each word; ranges: (first word, last word,
+    columns, line) of each multiword token.
     """
 
     line: int
     words: list[list[str]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    # first, last, columns, line
     ranges: list[tuple[int, int, list[str], int]] = field(default_factory=list)
     text: str | None = None
 
@@ -47,12 +48,12 @@ def read(
     needs: Sequence[str],
     report: Notify | None = None,
 ) -> list[Example]:
-    """Examples of own files, plain or gzipped, with text, words, upos and, where `needs` asks for
-    them, heads and relations.
+    """Read the user's files, plain or gzipped, as Examples with text, words and upos.
 
-    Raises DataError naming file and line of the first thing that is not as the format wants it.
+    They have heads and relations too if `needs` has them. Raises DataError naming file and line of
+    the first error in the format.
     """
-    tell = report or (lambda message: None)
+    notify = report or (lambda message: None)
     examples = []
     for name in names:
         found = examples_of(
@@ -61,7 +62,7 @@ def read(
             stop_with_advice,
             trees="heads" in needs or "relations" in needs,
         )
-        tell(
+        notify(
             f"{name}: CoNLL-U, {len(found):,} sentences, "
             f"{sum(len(one.words or ()) for one in found):,} words"
         )
@@ -73,7 +74,7 @@ def stop_with_advice(place: str, reason: str) -> None:
     file = place.rsplit(":", 1)[0]
     stop(
         place,
-        f"{reason.rstrip('.')}. Put it right, or list all such lines with: triptych data check "
+        f"{reason.rstrip('.')}. Correct it, or list all such lines with: triptych data check "
         f"{file}",
     )
 
@@ -81,10 +82,9 @@ def stop_with_advice(place: str, reason: str) -> None:
 def examples_of(
     lines: Sequence[str], where: str, wrong: OnProblem = stop_with_advice, trees: bool = True
 ) -> list[Example]:
-    """The sentences of a file's lines that are as they should be. `wrong` is told of every other
-    thing; it may raise.
+    """Return the correct sentences of a file's lines; `wrong` gets every error, and may raise.
 
-    trees: heads and relations are demanded and given; without, their columns are not read.
+    trees: heads and relations are required and returned; without it their columns are not read.
     """
     found: list[tuple[ParsedSentence, list[int] | None]] = []
     for sentence in sentences(lines, where, wrong):
@@ -116,9 +116,7 @@ def examples_of(
 
 
 def sentences(lines: Sequence[str], where: str, wrong: OnProblem) -> Iterator[ParsedSentence]:
-    """Blocks between blank lines whose rows and ids are right; of the others `wrong` is told and
-    they are left out.
-    """
+    """Yield the sentences whose rows and ids are correct; `wrong` gets the errors of the others."""
     block: list[tuple[int, str]] = []
     for number, line in enumerate([*lines, ""], 1):
         if line.strip():
@@ -131,7 +129,7 @@ def sentences(lines: Sequence[str], where: str, wrong: OnProblem) -> Iterator[Pa
 
 
 def _sentence(block: list[tuple[int, str]], where: str, wrong: OnProblem) -> ParsedSentence | None:
-    """None where something in the block is wrong, or where it holds comments alone."""
+    """Read one sentence; None if it has an error, or holds comments alone."""
     one, fine = ParsedSentence(0), True
     for number, line in block:
         if line.startswith("#"):
@@ -145,7 +143,7 @@ def _sentence(block: list[tuple[int, str]], where: str, wrong: OnProblem) -> Par
             wrong(f"{where}:{number}", reason)
             fine = False
             if reason.startswith("bad id"):
-                return None  # the ids that follow would all be wrong as well
+                return None  # all ids after a wrong one would be reported as well
     for first, last, _, number in one.ranges:
         if last > len(one.words) and fine:
             wrong(
@@ -162,11 +160,11 @@ def _sentence(block: list[tuple[int, str]], where: str, wrong: OnProblem) -> Par
 
 
 def _take(one: ParsedSentence, line: str, number: int) -> str | None:
-    """Add one row to the sentence; what is wrong with it."""
+    """Add one row to the sentence; return the reason if it cannot be added."""
     columns = line.split("\t")
     if len(columns) != COLUMNS:
         hint = (
-            "; they stand between tabs, and here are spaces"
+            "; columns are separated by tabs, and this line has spaces"
             if len(columns) == 1 and len(line.split()) >= COLUMNS
             else ""
         )
@@ -194,7 +192,7 @@ def _take(one: ParsedSentence, line: str, number: int) -> str | None:
 
 
 def tree_of(sentence: ParsedSentence, where: str, wrong: OnProblem) -> list[int] | None:
-    """The heads, where they make a tree with one root; otherwise `wrong` is told, and None."""
+    """Return the heads if they form a tree with one root; else report to `wrong`, return None."""
     heads, fine, count = [], True, len(sentence.words)
     for row, number in zip(sentence.words, sentence.lines, strict=True):
         head = int(row[HEAD]) if re.fullmatch(r"[0-9]{1,9}", row[HEAD]) else -1
@@ -221,8 +219,9 @@ def tree_of(sentence: ParsedSentence, where: str, wrong: OnProblem) -> list[int]
 
 
 def what_is_wrong(heads: Sequence[int]) -> tuple[int, str] | None:
-    """(word, reason) why heads from 0 to n are no tree with a single root, or None. heads[0] is the
-    head of word 1.
+    """Return (word, reason) if heads from 0 to n are not a tree with a single root, else None.
+
+    heads[0] is the head of word 1.
     """
     roots = [word for word, head in enumerate(heads, 1) if head == 0]
     if len(roots) > 1:
@@ -258,11 +257,13 @@ def what_is_wrong(heads: Sequence[int]) -> tuple[int, str] | None:
 
 
 def layout(sentence: ParsedSentence, spaces: bool = True) -> tuple[str, list[tuple[int, int]]]:
-    """The sentence's text and each word's [start, end) in it: `# text` where its words stand in it
-    in order, else words put together with a space but after SpaceAfter=No.
+    """Return the sentence's text and each word's [start, end) in it.
 
-    spaces: whether the file says anything about spaces; if not, none stand beside a wide (Chinese,
-        Japanese) character.
+    It is `# text` if that holds the words in order, else the words put together with spaces except
+    after SpaceAfter=No.
+
+    spaces: the file marks where no space follows; if False, no spaces are put beside a wide
+        (Chinese, Japanese) character.
     """
     tokens = surface_tokens(sentence)
     places = (
@@ -286,7 +287,7 @@ def layout(sentence: ParsedSentence, spaces: bool = True) -> tuple[str, list[tup
 
 
 def surface_tokens(sentence: ParsedSentence) -> list[tuple[str, list[str], int, int]]:
-    """Surface tokens: form, row, and the words [first, last) that they stand for."""
+    """Return each surface token: form, row, and the words [first, last) that it holds."""
     tokens, place = [], 0
     ranges = {first - 1: (last, row) for first, last, row, _ in sentence.ranges}
     while place < len(sentence.words):
@@ -297,9 +298,7 @@ def surface_tokens(sentence: ParsedSentence) -> list[tuple[str, list[str], int, 
 
 
 def aligned(text: str, forms: Sequence[str]) -> list[tuple[int, int]] | None:
-    """Where the forms stand in the text, one after the other with nothing but space between; None
-    where they do not.
-    """
+    """Find the forms in the text, one after the other with only spaces between them, else None."""
     places, place = [], 0
     for form in forms:
         while not text.startswith(form, place):
@@ -331,11 +330,11 @@ def _wide(character: str) -> bool:
 
 
 def as_text(rows: Sequence[dict[str, Any]], text: str) -> str:
-    """CoNLL-U of one sentence, without the blank line. rows: {"id", "text", "start", "end", "upos",
-    "head", "relation", "glued"}.
+    """Write one sentence as CoNLL-U, without the blank line after it.
 
-    Words that share their characters are one multiword token, with a line of its own before them
-    (10-11) that says what follows it.
+    rows: {"id", "text", "start", "end", "upos", "head", "relation", "glued"}. Words that share
+    their characters are one multiword token, with a line of its own before them (10-11) that has
+    the SpaceAfter of all.
     """
     lines = [f"# text = {' '.join(text.split())}"]
     for _, words in groupby(rows, key=lambda row: (row["start"], row["end"])):

@@ -1,8 +1,7 @@
-"""Tell what the first row of a table means: the names of its columns, or data like the rows below.
+"""Decide if the first row of a table names its columns, or is data like the rows below.
 
-A row is never taken for a header by one cell alone. What cannot be told is said to be `perhaps`,
-and
-whoever reads the file decides: `init` asks, training reads the row as data and says so.
+No row counts as a header because of one cell alone. An undecided row is `perhaps` a header, and the
+caller decides: `init` asks, training reads the row as data and reports it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Literal
 from .quoting import is_number
 
 Verdict = Literal["yes", "perhaps", "no"]
-# Names that a header or a key may have beside the field's own.
+# Names in headers and keys besides the field's own.
 NAMES: dict[str, tuple[str, ...]] = {
     "text": ("text", "sentence", "sentence1", "text1", "sms", "message", "review", "title"),
     "text_pair": ("text_pair", "sentence2", "text2"),
@@ -27,7 +26,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "passage": ("passage", "context", "sentence", "paragraph"),
     "target_language": ("task", "prefix", "target_language"),
 }
-# Names of columns that nothing is read from, and of columns whose part is not certain.
+# Names of columns that are not read, and of columns whose role is uncertain.
 OTHERS = {
     "id",
     "ids",
@@ -98,8 +97,8 @@ OTHERS = {
     "序號",
     "序号",
 }
-# Code -> other codes and names of a language, in it, in English, German, French and Chinese where a
-# header may have them.
+# Code -> other codes and names of a language: in the language itself, in English, German, French
+# and Chinese where a header may use them.
 LANGUAGES: dict[str, str] = {
     "en": "eng english englisch anglais inglés inglese 英文 英語 英语",
     "de": "deu ger german deutsch allemand alemán tedesco 德文 德語 德语",
@@ -167,25 +166,24 @@ _FILLERS = {
     "lang",
     "language",
 }
-# of a table they are more often a number's column than Indonesian or Norwegian
+# In a table these are more often numbers of rows than Indonesian or Norwegian.
 _NOT_ALONE = {"id", "no"}
 KNOWN = {name for names in NAMES.values() for name in names} | OTHERS
-# characters, words, Chinese characters of a column's name
+# Most characters, words and Chinese characters in a column's name.
 WIDEST, MOST_WORDS, MOST_WIDE_LETTERS = 40, 3, 8
-ROWS = 10_000  # that are looked at below the first
-ENOUGH = 10  # rows from which shares of them say something
+ROWS = 10_000  # rows below the first that are examined
+ENOUGH = 10  # rows below which shares of them mean little
 
 
 def language_of(code: str | None) -> str | None:
-    """The code's first part as the table of languages has it: zh-TW is zh; None for none that is
-    known.
-    """
+    """Return the code's first part if the language is known (zh-TW gives zh), else None."""
     return None if code is None else _CODES.get(re.split(r"[-_]", code.strip().casefold())[0])
 
 
 def meaning(cell: str) -> tuple[str | None, str | None]:
-    """The side and the language that a column's name says, `Source (English)` both; (None, None)
-    where it says more or else.
+    """Return the side and the language that a column's name states: `Source (English)` has both.
+
+    (None, None) if the name states anything else.
     """
     name = cell.strip().casefold()
     code = re.fullmatch(r"([a-z]{2,3})[-_][a-z]{2,4}", name)
@@ -207,11 +205,10 @@ def meaning(cell: str) -> tuple[str | None, str | None]:
 def sides_of(
     names: Sequence[str], source: str | None = None, target: str | None = None
 ) -> tuple[int, int] | None:
-    """The places of source and target among columns' names, where they say so: as sides, or as two
-    languages.
+    """Return the places of source and target among columns' names: by side, or by two languages.
 
-    source, target: the languages wanted; without them two columns that name a language each are
-        taken in their order.
+    source, target: the languages wanted; without them two columns that name one language each are
+        taken in their order. None if the names do not decide it.
     """
     found = [meaning(name) for name in names]
     sides = [
@@ -237,7 +234,7 @@ def sides_of(
         return None
     first, second = spoken
     if (source and wanted[0] is None) or (target and wanted[1] is None):
-        return None  # a language is wanted that no name here is known for
+        return None  # no name here is known for a language that is wanted
     if wanted[0] not in (None, *spoken.values()) or wanted[1] not in (None, *spoken.values()):
         return None
     return (
@@ -248,14 +245,12 @@ def sides_of(
 
 
 def is_known(name: str) -> bool:
-    """Whether a cell is a usual name of a column."""
+    """Tell whether a cell is a usual name of a column."""
     return name.strip().casefold() in KNOWN or meaning(name) != (None, None)
 
 
 def header_verdict(first: Sequence[str], below: Sequence[Sequence[str]]) -> Verdict:
-    """Whether a first row names its columns, by its own cells and by how unlike them the rows below
-    are.
-    """
+    """Decide if the first row names the columns, by its cells and how the rows below differ."""
     below = [row for row in below[:ROWS] if list(row) != list(first)]
     if not _is_short(first):
         return "no"
@@ -294,7 +289,8 @@ def header_verdict(first: Sequence[str], below: Sequence[Sequence[str]]) -> Verd
 
 
 def _is_short(row: Sequence[str]) -> bool:
-    """Whether all cells could be names of columns: short, no sentences, no numbers, all different.
+    """Tell whether all cells could be names of columns: short, not sentences or numbers, distinct.
+
     The first may be empty (an index).
     """
     cells = [cell.strip() for cell in row]
@@ -315,6 +311,6 @@ def _is_long(cell: str) -> bool:
 
 
 def numbers_alone(cells: Iterable[str]) -> bool:
-    """Whether several cells hold numbers and nothing else, and they are not few."""
+    """Tell whether the cells are several and hold numbers only."""
     found = [cell for cell in cells if cell.strip()]
     return len(found) > 1 and all(map(is_number, found))

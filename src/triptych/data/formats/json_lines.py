@@ -1,4 +1,4 @@
-"""Read JSONL: one object a line, and the texts in it."""
+"""Read JSONL (one object a line) and the texts in it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TypeGuard
 
-FIRST_LINES = 50  # that say what a file holds
+FIRST_LINES = 50  # that decide what a file holds
 
 
 def is_object(line: str) -> bool:
-    """Whether a line is a JSON object."""
+    """Tell whether a line is a JSON object."""
     try:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
@@ -19,28 +19,24 @@ def is_object(line: str) -> bool:
 
 
 def first_object(lines: Sequence[str]) -> dict[str, object]:
-    """The first of a file's lines that is a JSON object; none of its keys where there is none among
-    the first that are not empty.
-    """
+    """Return the first JSON object among the first lines that are not empty, else an empty dict."""
     some = (line for line in lines if line.strip())
     return next((object_of(line) for line in islice(some, FIRST_LINES) if is_object(line)), {})
 
 
 def object_of(line: str) -> dict[str, object]:
-    """Read a line. Raises ValueError saying what is wrong with it."""
+    """Parse a line. Raises ValueError with the reason if it is not a JSON object."""
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as problem:
         raise ValueError(f"not JSON ({problem}). JSONL holds one object a line.") from None
     if not isinstance(values, dict):
-        raise ValueError('JSON, but no object. Write {"source": ..., "target": ...}.')
+        raise ValueError('JSON, but not an object. Write {"source": ..., "target": ...}.')
     return values
 
 
 def brief(value: object) -> str:
-    """Show a JSON value in a message: in few characters, and without its inside, which may be
-    nested deeply.
-    """
+    """Shorten a JSON value for a message; nested values are not shown."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     shown = repr(value)
@@ -48,25 +44,25 @@ def brief(value: object) -> str:
 
 
 def text_of(values: dict[str, object], key: str) -> str:
-    """Return the text under a key. Raises ValueError saying what is there instead."""
+    """Return the text under a key. Raises ValueError describing anything else."""
     if key not in values:
         raise ValueError(
-            f"the key '{key}' is missing; there are {', '.join(values)}. Other keys are named "
-            "with data.columns (--columns)."
+            f"the key '{key}' is missing; there are {', '.join(values)}. Name other keys in "
+            "data.columns (--columns)."
         )
     value = values[key]
     if not isinstance(value, str):
-        raise ValueError(f"'{key}' is no text but {type(value).__name__}.")
+        raise ValueError(f"'{key}' is not a text but {type(value).__name__}.")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(
-            f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no "
-            "UTF-8 text can."
+            f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which "
+            "UTF-8 text cannot hold."
         )
     return value
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """A text without halves of characters, which no tokenizer can read."""
+    """Tell whether a value is a text without half characters, which no tokenizer can read."""
     return isinstance(value, str) and not any(
         "\ud800" <= character <= "\udfff" for character in value
     )

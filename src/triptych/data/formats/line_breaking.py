@@ -1,26 +1,33 @@
-"""Cut a text into lines of a given width, as even as they can be."""
+"""Break a text into lines of a given width, as even as possible."""
 
 from __future__ import annotations
 
 import unicodedata
 from functools import cache
 
-MOST_ATOMS = 400  # words of a cue; lines of more are filled one after the other
+MOST_ATOMS = 400  # words of a cue; longer texts are filled line by line
 NOT_FIRST = "，。、；：？！）」』】》〉…～·”’％,.;:?!)]}%"  # a line may not begin with these
-NOT_LAST = "（「『【《〈“‘([{"  # nor end with these
+NOT_LAST = "（「『【《〈“‘([{"  # a line may not end with these
 
 
 def balanced(text: str, width: int, least: int = 1, before: int = 0, after: int = 0) -> list[str]:
-    """`text` (not empty) in the fewest lines of at most `width` characters, at least `least` where
-    it has the words, as even as they can be. A word longer than a line stands alone. before, after:
-    room that is taken in the first line and in the last.
+    """Break `text` (not empty) into the fewest lines of at most `width` characters, evenly.
+
+    A word longer than a line is a line of its own.
+
+    Args:
+        text: The text.
+        width: The most characters of a line.
+        least: The fewest lines, if the text has as many words.
+        before: Room that is taken in the first line, in characters.
+        after: Room that is taken in the last line, in characters.
     """
     atoms = _atoms(text)
     sizes = tuple((len(atom), gap) for atom, gap in atoms)
-    # one that fits nowhere would break all others
+    # A word that fits nowhere would make all other breaks worse.
     if max(size for size, _ in sizes) > width or len(atoms) > MOST_ATOMS:
         return _filled(atoms, width, before)
-    # a space is not shown at a line's end
+    # A space at a line's end is not shown.
     fewest = -(-(sum(map(sum, sizes)) + before + after) // (width + 1))
     for count in range(min(max(least, fewest, 1), len(atoms)), len(atoms) + 1):
         ends, longest = _even(sizes, count, before, after)
@@ -28,14 +35,15 @@ def balanced(text: str, width: int, least: int = 1, before: int = 0, after: int 
             return [
                 _text(atoms[start:end]) for start, end in zip((0, *ends[:-1]), ends, strict=True)
             ]
-    raise AssertionError("a line for each word is the most")
+    raise AssertionError("one line for each word always suffices")
 
 
 def _even(
     atoms: tuple[tuple[int, int], ...], count: int, before: int, after: int
 ) -> tuple[tuple[int, ...], int]:
-    """Where each of `count` lines ends, so that the longest is shortest, then the squares of
-    lengths least; and the longest.
+    """Return the end of each of `count` lines, and the length of the longest line.
+
+    The longest line is as short as possible, then the sum of squared lengths is least.
     """
 
     @cache
@@ -67,7 +75,7 @@ def _even(
 
 
 def _filled(atoms: list[tuple[str, int]], width: int, before: int) -> list[str]:
-    """Line after line as full as it gets."""
+    """Fill line after line."""
     lines: list[list[tuple[str, int]]] = []
     room = width - before
     for atom, gap in atoms:
@@ -85,8 +93,10 @@ def _text(atoms: list[tuple[str, int]]) -> str:
 
 
 def _atoms(text: str) -> list[tuple[str, int]]:
-    """What a line may end after, and whether a space stands before it: words, and single characters
-    of writing without spaces, each with the signs that must not be parted from it.
+    """Return the units that a line may end after, and the spaces (0 or 1) before them.
+
+    They are words, and single characters of scripts without spaces, each with the punctuation that
+    must stay beside it.
     """
     found: list[tuple[str, int]] = []
     for word in text.split():
@@ -112,13 +122,13 @@ def _pieces(word: str) -> list[str]:
 
 
 def is_east(text: str) -> bool:
-    """Whether most letters are of a writing without spaces."""
+    """Tell whether most letters belong to a script without spaces."""
     letters = [character for character in text if character.isalpha()]
     return 2 * sum(map(is_spaceless, letters)) > len(letters)
 
 
 def is_spaceless(character: str) -> bool:
-    """A full-width character that is not Korean, which has spaces."""
+    """Tell whether a character is full-width and not Korean, which is written with spaces."""
     return (
         unicodedata.east_asian_width(character) in "WF" and not 0xAC00 <= ord(character) <= 0xD7A3
     )

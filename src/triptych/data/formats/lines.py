@@ -1,8 +1,7 @@
-r"""The bytes and lines of users' files, plain or gzipped.
+r"""Read the bytes and lines of users' files, plain or gzipped.
 
-A line ends at "\n" and nowhere else: U+2028 and its kin are text. What is wrong is said with file
-and line. A byte order mark (U+FEFF) at the beginning of a line is what files that were put together
-leave behind: it is no text.
+Only "\n" ends a line: U+2028 and similar characters are text. Errors name file and line. A byte
+order mark (U+FEFF) at the beginning of a line is left over from joining files and is not text.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from ...errors import DataError
 from ..example import Notify
 
 MARK = "\ufeff"  # the byte order mark
-LONGEST_LINE_BYTES = 64 << 20  # of a compressed file; of a file that is one document, the next
+LONGEST_LINE_BYTES = 64 << 20  # of a compressed file; the next is for files that are one document
 LONGEST_DOCUMENT_BYTES = 1 << 30
 PIECE_BYTES = 1 << 20
 
@@ -26,14 +25,14 @@ PIECE_BYTES = 1 << 20
 def read_bytes(
     path: str | Path, longest: int = LONGEST_LINE_BYTES, gzipped: bool | None = None
 ) -> bytes:
-    """Read a file, decompressed where it ends in .gz.
+    """Read a file, decompressed if its name ends in .gz.
 
     Args:
         path: The file.
-        longest: The most bytes of one line of what is decompressed, or of what is no regular file
-            (a pipe, a device): a few bytes of gzip can stand for gigabytes, and a device never
-            ends. A regular file is as large as its owner sees.
-        gzipped: Whether it is compressed, where its name does not say so.
+        longest: The most bytes of one line of decompressed data, or of anything but a regular file
+            (a pipe, a device): a few bytes of gzip can expand to gigabytes, and a device never
+            ends. A regular file's size is known to its owner.
+        gzipped: True if it is compressed although its name does not show it.
 
     Raises:
         DataError: It cannot be read, or one of its lines is too long.
@@ -49,7 +48,7 @@ def read_bytes(
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Raise DataError for what the system, or a damaged gzip file, raises while `path` is read."""
+    """Raise DataError for errors of the system or a damaged gzip file while `path` is read."""
     try:
         yield
     except FileNotFoundError:
@@ -63,9 +62,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path, longest: int) -> bytes:
-    """Everything in `file`, read in pieces. Raises DataError at the first line that is longer than
-    `longest` bytes.
-    """
+    """Read `file` in pieces. Raises DataError at the first line longer than `longest` bytes."""
     parts: list[bytes] = []
     held = 0  # bytes of the line that is being read
     while part := file.read(PIECE_BYTES):
@@ -85,10 +82,10 @@ def _bounded(file: IO[bytes] | gzip.GzipFile, path: Path, longest: int) -> bytes
 
 
 def missing(path: Path) -> DataError:
-    """What is said of a file that is not there."""
+    """Return the error for a file that does not exist."""
     return DataError(
-        f"There is no file {path}. Check the path; it is taken from the folder you are in, in a "
-        "recipe from its own."
+        f"There is no file {path}. Check the path; it is relative to the current folder, or in a "
+        "recipe to the recipe's folder."
     )
 
 
@@ -97,7 +94,7 @@ def lines_of(path: str | Path, report: Notify | None = None) -> list[str]:
 
     Args:
         path: The file, plain or gzipped.
-        report: Gets a sentence on byte order marks inside the file, if there are any.
+        report: Receives a sentence on byte order marks inside the file, if there are any.
 
     Raises:
         DataError: Names the first line that is not UTF-8.
@@ -118,7 +115,7 @@ def marked_lines(raw: bytes) -> list[int]:
 
 
 def not_utf8(place: str, byte: int, utf16: bool = False) -> DataError:
-    """What is said of a byte that is no UTF-8."""
+    """Return the error for a byte that is not UTF-8."""
     return DataError(
         f"{place}: byte 0x{byte:02X} is not UTF-8. Convert the file (for example: iconv -f "
         f"{'utf-16' if utf16 else 'latin1'} -t utf-8), or list all such lines with: triptych data "
@@ -127,9 +124,7 @@ def not_utf8(place: str, byte: int, utf16: bool = False) -> DataError:
 
 
 def decode_lines(raw: bytes, where: str, report: Notify | None = None) -> list[str]:
-    """The lines of a file's content; `where` is what an error calls it, `report` gets what
-    `lines_of` says of marks.
-    """
+    """Decode and split a file; `where` is its name in errors, `report` as in `lines_of`."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -151,12 +146,9 @@ def tell_marks(where: str, marked: Sequence[int], report: Notify | None) -> None
     if report is not None and marked:
         several = f"{len(marked):,} byte order marks" if len(marked) > 1 else "a byte order mark"
         first = f"the first in line {marked[0]:,}" if len(marked) > 1 else f"in line {marked[0]:,}"
-        report(
-            f"{where}: {several} inside the file ({first}), where files were put together; left "
-            "out."
-        )
+        report(f"{where}: {several} inside the file ({first}), where files were joined; left out.")
 
 
 def stop(place: str, reason: str) -> None:
-    """What a reader does about something wrong, unless told to go on."""
+    """Raise DataError: the default of readers, which can also go on after an error."""
     raise DataError(f"{place}: {reason}")

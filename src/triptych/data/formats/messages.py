@@ -1,6 +1,4 @@
-"""A conversation as data: messages with a role and a content, checked in one place. Imports no
-torch.
-"""
+"""Check conversations: messages with a role and a content. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,19 +11,18 @@ Messages = list[dict[str, str]]
 
 
 def messages_of(given: Any, where: str) -> Messages:
-    """The messages of a conversation: a text alone is one turn of the user, else a list of {"role",
-    "content"}.
+    """Return the messages of a conversation: one user turn from a text, or a list of them.
 
-    A system message may only stand first. One role may speak several times in a row; each message
-    is a turn of its own. Raises DataError naming `where` and the key, UsageError for an unknown
-    role.
+    A list holds {"role", "content"} objects. A system message may only come first. One role may
+    have several messages in a row; each is a turn of its own. Raises DataError naming `where` and
+    the key, UsageError for an unknown role.
     """
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
     if not isinstance(given, list):
         raise DataError(
-            f'{where}: messages is no list but {type(given).__name__}. Write [{{"role": "user", '
-            '"content": "..."}].'
+            f"{where}: messages is not a list but {type(given).__name__}. Write "
+            '[{"role": "user", "content": "..."}].'
         )
     if not given:
         raise DataError(
@@ -36,22 +33,20 @@ def messages_of(given: Any, where: str) -> Messages:
         at = f"{where}: messages[{number}]"
         if not isinstance(one, dict):
             raise DataError(
-                f'{at} is no object but {type(one).__name__}. Write {{"role": "user", "content": '
-                '"..."}.'
+                f"{at} is not an object but {type(one).__name__}. Write "
+                '{"role": "user", "content": "..."}.'
             )
         role = one.get("role")
         if role not in ROLES:
             raise unknown("role", str(role), ROLES, f"({at}.role)")
         if role == "system" and number:
-            raise DataError(f"{at} is a system message; it may only stand first, as messages[0].")
+            raise DataError(f"{at} is a system message; it may only come first, as messages[0].")
         found.append({"role": role, "content": text_of(one, "content", at)})
     return found
 
 
 def text_of(values: dict[str, Any], key: str, where: str) -> str:
-    """The text under a key, without white space around it. Raises DataError where there is none, or
-    half a character in it.
-    """
+    """Return the stripped text under a key. Raises DataError if it is missing or not valid text."""
     value = values.get(key)
     if not isinstance(value, str):
         there = (
@@ -61,12 +56,12 @@ def text_of(values: dict[str, Any], key: str, where: str) -> str:
         )
         raise DataError(f"{where}: there is no text under the key '{key}'; {there}.")
     if not value.strip():
-        raise DataError(f"{where}.{key} is empty; a turn has words.")
+        raise DataError(f"{where}.{key} is empty; every turn needs text.")
     try:
         value.encode()
     except UnicodeEncodeError:
         raise DataError(
             f"{where}.{key} holds half a character (a lone surrogate, \\ud800 to \\udfff), which "
-            "no UTF-8 text can."
+            "UTF-8 text cannot hold."
         ) from None
     return value.strip()

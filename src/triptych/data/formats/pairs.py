@@ -1,5 +1,6 @@
-"""Users' files of pairs to Examples: two aligned text files, TSV, CSV or JSONL, plain or gzipped;
-sniffed, and echoed back.
+"""Read users' pairs: two aligned text files, or TSV, CSV or JSONL with two columns or keys.
+
+Files may be gzipped. Their format is detected and reported.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from .json_lines import object_of, text_of
 from .lines import lines_of, stop
 from .table_format import FIELDS, Format, is_header, rows_of, sniffed, with_header
 
-LONGEST_LINE = 20_000  # characters; a longer line is no sentence (`data check` lists them)
+LONGEST_LINE = 20_000  # characters; longer lines are not sentences (`data check` lists them)
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """One part of a data set: two aligned files, or one file with two columns or keys.
+    """Name the files of one split: two aligned files, or one file with two columns or keys.
 
     fields: the names of those columns or keys, or their numbers ("1", "2") in a file without a
         header.
-    columns: the same by field, as `data.columns` has them; languages: of the two sides, which a
-        header may name.
+    columns: the same by field, as in `data.columns`; languages: of the two sides, which a header
+        may name.
     """
 
     source: str | Path
@@ -37,14 +38,14 @@ class Files:
 
 def read(files: Files, source_language: str | None = None, target_language: str | None = None,
          report: Notify | None = None) -> list[Example]:  # fmt: skip
-    """All pairs that have text on both sides. `report` is told what the files are and how many
-    lines were passed over.
+    """Read all pairs that have text on both sides.
 
-    Raises DataError naming file and line of the first thing that cannot be read.
+    `report` gets the format of the files and the number of lines left out. Raises DataError naming
+    file and line of the first thing that cannot be read.
     """
-    tell = report or (lambda message: None)
+    notify = report or (lambda message: None)
     examples, empty, long = [], 0, 0
-    for place, source, target in records(files, source_language, target_language, tell):
+    for place, source, target in records(files, source_language, target_language, notify):
         if not source.strip() or not target.strip():
             empty += 1
         elif len(source) > LONGEST_LINE or len(target) > LONGEST_LINE:
@@ -54,12 +55,12 @@ def read(files: Files, source_language: str | None = None, target_language: str 
                 Example(source.strip(), target.strip(), source_language, target_language, place)
             )
     if empty:
-        tell(
+        notify(
             f"{Path(files.source).name}: {empty:,} pairs with an empty side are left out; "
             "triptych data check lists them."
         )
     if long:
-        tell(
+        notify(
             f"{Path(files.source).name}: {long:,} pairs with a line over {LONGEST_LINE:,} "
             "characters are left out."
         )
@@ -68,22 +69,22 @@ def read(files: Files, source_language: str | None = None, target_language: str 
 
 def records(
     files: Files, source_language: str | None = None, target_language: str | None = None,
-    tell: Notify = lambda message: None, wrong: OnProblem = stop,
+    notify: Notify = lambda message: None, wrong: OnProblem = stop,
     remark: Callable[[Remark], None] | None = None,
 ) -> Iterator[tuple[str, str, str]]:  # fmt: skip
-    """(place, source, target) of every line, also of empty ones; `wrong` gets the place and reason
-    of what cannot be one.
+    """Yield (place, source, target) of every line, also of empty ones.
 
-    A header or keys with the two languages' codes ("en", "de") or names serve as well as `source`
-    and `target`. remark: what is guessed; it is told unless another way is given.
+    `wrong` gets the place and reason of each line that is not a pair. A header or keys with the two
+    languages' codes ("en", "de") or names serve as well as `source` and `target`. `remark` gets
+    each guess about the file; without it the guesses go to `notify`.
     """
     path, name = Path(files.source), Path(files.source).name
-    lines = lines_of(path, tell)
+    lines = lines_of(path, notify)
     if files.target is not None:
         other = Path(files.target)
-        others = lines_of(other, tell)
+        others = lines_of(other, notify)
         for one, its in ((path, lines), (other, others)):
-            tell(str(Format(one, "text", len(its), ())))
+            notify(str(Format(one, "text", len(its), ())))
         if len(lines) != len(others):
             wrong(
                 str(path if len(lines) < len(others) else other),
@@ -99,14 +100,14 @@ def records(
         )
         return
     form, choice = layout_of(files, lines, (source_language, target_language))
-    tell(str(form))
+    notify(str(form))
     if form.kind == "text":
         raise DataError(
             f"{path} has one text a line and no second column. Name the other side's file too "
             "(target)."
         )
     for one in choice.remarks:
-        (remark or (lambda found: tell(str(found))))(one)
+        (remark or (lambda found: notify(str(found))))(one)
     pairs = (
         _objects(lines, form, choice, wrong)
         if form.kind == "jsonl"
@@ -118,7 +119,7 @@ def records(
 def layout_of(
     files: Files, lines: list[str], languages: tuple[str | None, str | None] = (None, None)
 ) -> tuple[Format, ColumnChoice]:
-    """What one file with both sides is, and which of its columns or keys are read."""
+    """Return the format of a file with both sides, and the columns or keys that are read."""
     given, path = languages[0] or files.languages[0], Path(files.source)
     spoken = given, languages[1] or files.languages[1]
     columns = (
@@ -161,7 +162,7 @@ def body_of(
     needs: Sequence[str],
     wrong: OnProblem,
 ) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells of the chosen columns) of every row but the header, wherever it is."""
+    """Yield (line number, cells of the chosen columns) of every row except headers."""
     places = [int(place) for place in choice.columns]
     sign = {"tsv": "a tab", "csv": "a comma"}[form.kind]
     for number, row in rows_of(lines, form):

@@ -1,5 +1,6 @@
-"""Tell whether a TSV file is quoted as CSV is, as spreadsheets and pandas write it, or holds
-quotation marks as text.
+"""Decide if a TSV file is quoted as CSV is, or holds quotation marks as text.
+
+Spreadsheets and pandas write TSV files with CSV quoting.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from dataclasses import dataclass, field
 
 CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^\t\n"]*))(\t|\n|\Z)')
 NUMBER = re.compile(r"\s*[-+−]?[\d.,\u00a0 ]*\d\s*%?\s*|\s*[-+]?\d*\.?\d+[eE][-+]?\d+\s*")
-MIN_QUOTED_CELLS = 3  # quoted cells in a column below which its quoting may be chance
+MIN_QUOTED_CELLS = 3  # a column with fewer quoted cells may be quoted by chance
 
 
 @dataclass(slots=True)
 class _Count:
-    """What the cells of a file look like when they are read as quoted."""
+    """Count properties of the cells, read as quoted."""
 
     widths: set[int] = field(default_factory=set)  # cells in a row
     quoted: Counter[int] = field(default_factory=Counter)  # column -> quoted cells
@@ -28,21 +29,20 @@ class _Count:
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell holds a number and nothing else."""
+    """Tell whether a cell holds a number and nothing else."""
     return NUMBER.fullmatch(text) is not None
 
 
 def quoting(lines: Sequence[str]) -> tuple[bool, int]:
     """Decide over the whole file whether the quotation marks of a TSV are those of CSV quoting.
 
-    They are where every cell that begins with one is closed by one, no other cell holds one, and
-    they
-    are there for a reason that writers of such files have: a cell holds a doubled quote, a tab or a
-    line's end, whole columns are quoted, or exactly the cells with a comma are (Excel).
+    They are if every cell that begins with one is closed by one, no other cell holds one, and there
+    is a reason that writers of such files have: a cell holds a doubled quote, a tab or a line's
+    end, whole columns are quoted, or exactly the cells with a comma are (Excel).
 
     Returns:
-        Whether they are; else the line from which on a file that began as a quoted one is at odds
-        with it, 0 where there is none.
+        True if they are quoting; else False and the line from which on a file that began as a
+        quoted one breaks the rules of quoting, 0 if there is none.
     """
     if not any(line.startswith('"') or '\t"' in line for line in lines):
         return False, 0
@@ -56,7 +56,7 @@ def quoting(lines: Sequence[str]) -> tuple[bool, int]:
     if found.spanning:
         regular = len(found.widths) == 1
         plain_regular = len({line.count("\t") for line in lines if line}) == 1
-        # else quotes open in one sentence and close in another
+        # Otherwise quotes may open in one sentence and close in another.
         return regular and not plain_regular, 0
     quoted = found.quoted.total()
     as_excel = quoted > 1 and found.commas == quoted and not found.plain_commas
@@ -64,9 +64,7 @@ def quoting(lines: Sequence[str]) -> tuple[bool, int]:
 
 
 def _count(text: str) -> tuple[_Count, int]:
-    """Count cells by how they are written, up to the line where a quotation mark is at odds with
-    quoting, which is 0 for none.
-    """
+    """Count the cells up to the line that breaks the rules of quoting; return that line, else 0."""
     found, place, column, row = _Count(), 0, 0, 0
     while place < len(text):
         match = CELL.match(text, place)
@@ -80,7 +78,7 @@ def _count(text: str) -> tuple[_Count, int]:
             found.commas += "," in inside
         elif outside:
             found.plain_commas += "," in outside
-            if row and not is_number(outside):  # a header may be written in another way
+            if row and not is_number(outside):  # a header may be quoted differently
                 found.plain[column] += 1
         column += 1
         if end != "\t":

@@ -1,9 +1,8 @@
-"""Texts with what is to be written from them, perhaps in several versions: users' files, and
-passages with questions.
+"""Read source texts with one or several references to be generated, and questions on passages.
 
 TSV, CSV or JSONL with the fields of the task by name or in order (source, target; passage, target;
-question, passage, target; source, target, task). In JSONL a target can be a list: the first is
-learnt, scores take the best of all. SQuAD's JSON serves where questions are asked or answered.
+question, passage, target; source, target, task). In JSONL a target can be a list: the first is for
+training, and scores take the best of all. SQuAD's JSON serves tasks on questions.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ def read(
     needs: Sequence[str],
     report: Notify | None = None,
 ) -> list[Example]:
-    """The Examples of one or several files; those with an empty field are left out, and counted.
+    """Read the Examples of one or several files; those with an empty field are left out.
 
-    data.columns, or data.fields in the order above: the columns or keys. Raises DataError naming
-    file and line of what cannot be read.
+    Their number is reported. data.columns, or data.fields in the order above, names the columns or
+    keys. Raises DataError naming file and line of what cannot be read.
     """
     found: list[Example] = []
     for name in names:
@@ -63,12 +62,14 @@ def _columns(needs: Sequence[str]) -> tuple[str, ...]:
 def written(
     examples: Sequence[Example], needs: Sequence[str], together: bool = False
 ) -> list[Example]:
-    """Passages with questions and answers as texts to be written: the answers, where `needs` has
-    the question, else the questions.
+    """Turn passages with questions and answers into texts to be generated.
 
-    A question is asked of the sentence that its answer stands in (Du et al. 2017), or of the whole
-    passage where there is none.
-    together: the questions on one sentence are references of one Example, as there in evaluation.
+    The targets are the answers if `needs` has the question, else the questions. A question is
+    generated from the sentence that holds its answer (Du et al. 2017), or from the whole passage if
+    it has no answer.
+
+    together: the questions on one sentence become references of one Example, as evaluation there
+        does.
     """
     usable = [
         one for one in examples if (one.question or "").strip() and (one.passage or "").strip()
@@ -80,7 +81,7 @@ def written(
 
 
 def _answered(example: Example) -> Example:
-    """The answer that most references agree on is learnt; nothing where the passage holds none."""
+    """Take the answer that most references agree on as target; no text if there is no answer."""
     texts = [text for text, _ in example.answers or []]
     return Example(
         question=example.question,
@@ -108,8 +109,9 @@ def _asked(example: Example) -> Example:
 
 
 def grouped(examples: Sequence[Example]) -> list[Example]:
-    """One Example for each passage, with all its targets as references; the first of them is its
-    target.
+    """Make one Example for each passage, with all its targets as references.
+
+    The first of them is its target.
     """
     found: dict[str, Example] = {}
     for one in examples:
@@ -120,8 +122,9 @@ def grouped(examples: Sequence[Example]) -> list[Example]:
 
 
 def to_score(examples: list[Example], needs: Sequence[str]) -> list[Example]:
-    """Examples as they are scored: where questions are written, all on one passage or sentence are
-    its references.
+    """Return the Examples as they are scored.
+
+    Generated questions have all questions on one passage or sentence as references.
     """
     return (
         grouped(examples)

@@ -1,12 +1,11 @@
-"""Passages with questions and answers that are spans of them: SQuAD's JSON (Rajpurkar et al. 2016,
-2018), plain, .gz or in a tar.
+"""Read passages with questions and answers that are spans of them, from SQuAD's JSON or JSONL.
 
-{"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers": [{"text",
-"answer_start"}], "is_impossible"}]}]}]}.
-A JSONL file holds one question a line: {"question", "passage" or "context", "answers": [{"text",
-"start" or "answer_start"}]}; there and here an answer may be its text alone. Offsets count
-characters; "27" and 27.0 are read as 27. One that does not fit is found again where the text stands
-near it, or only once in the passage.
+SQuAD (Rajpurkar et al. 2016, 2018), plain, .gz or in a tar, is {"data": [{"title", "paragraphs":
+[{"context", "qas": [{"id", "question", "answers": [{"text", "answer_start"}],
+"is_impossible"}]}]}]}. A JSONL file holds one question a line: {"question", "passage" or "context",
+"answers": [{"text", "start" or "answer_start"}]}. In both an answer may be its text alone. Offsets
+count characters; "27" and 27.0 are read as 27. A wrong offset is corrected if the text occurs near
+it, or only once in the passage.
 """
 
 from __future__ import annotations
@@ -34,19 +33,17 @@ NAMED = 3  # places that a notice names
 
 @dataclass(frozen=True, slots=True)
 class LocatedQuestion:
-    """One question, the article that its passage is from, and the answers that were not where their
-    offset says.
-    """
+    """Hold one question, the article of its passage, and the answers with a wrong offset."""
 
     example: Example
     article: str = ""
-    moved: tuple[str, ...] = ()  # each answer that was found again, in words
-    lost: tuple[str, ...] = ()  # each that was not
+    moved: tuple[str, ...] = ()  # a sentence for each answer that was found elsewhere
+    lost: tuple[str, ...] = ()  # a sentence for each that was not found
 
 
 @dataclass(slots=True)
 class QuestionCounts:
-    """What was passed over while reading, by place."""
+    """Collect the places of questions with moved, lost or empty parts while reading."""
 
     moved: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -59,11 +56,11 @@ def read(
     needs: Sequence[str] = (),
     report: Notify | None = None,
 ) -> list[Example]:
-    """The questions of files with passages, each with `place` = file#question-id and
-    `source_language` = data.source.
+    """Read the questions of files with passages.
 
-    No answers means that the passage holds none. A question none of whose answers can be found in
-    its passage is left out. Raises DataError for what is not SQuAD JSON, with file and line.
+    Each has `place` = file#question-id and `source_language` = data.source. An empty list of
+    answers means that the passage holds none. A question is left out if none of its answers can be
+    found in its passage. Raises DataError with file and line for anything but SQuAD JSON.
     """
     found = [one for name in names for one in questions(name, data.source)]
     return usable(found, report, ", ".join(Path(name).name for name in names))
@@ -72,10 +69,9 @@ def read(
 def usable(
     found: Sequence[LocatedQuestion], report: Notify | None, what: str, is_span: bool = True
 ) -> list[Example]:
-    """The Examples that can be learnt from; `report` is told of answers that moved and of questions
-    that are left out.
+    """Return the Examples that can be learnt from, and report moved and lost answers.
 
-    is_span: an answer must stand in its passage; else it needs words alone.
+    is_span: an answer must be in its passage; else any text will do.
     """
     counts, examples = QuestionCounts(), []
     for one in found:
@@ -87,28 +83,22 @@ def usable(
             counts.lost.append(example.place)
         else:
             examples.append(example)
-    tell = report or (lambda message: None)
+    notify = report or (lambda message: None)
     if counts.moved:
-        tell(
-            f"{what}: answers of {_some(counts.moved)} do not stand at their offset. They were "
+        notify(
+            f"{what}: answers of {_some(counts.moved)} are not at their offset. They were "
             "found near it, or in the only place of the passage that holds them."
         )
     if counts.lost:
-        reason = (
-            "the place of the answer in the passage is not found"
-            if is_span
-            else "the answer has no text"
-        )
-        tell(f"{what}: {_some(counts.lost)} left out: {reason}. triptych data check lists them.")
+        reason = "the answer is not found in the passage" if is_span else "the answer has no text"
+        notify(f"{what}: {_some(counts.lost)} left out: {reason}. triptych data check lists them.")
     if counts.empty:
-        tell(f"{what}: {_some(counts.empty)} left out: the question or the passage is empty.")
+        notify(f"{what}: {_some(counts.empty)} left out: the question or the passage is empty.")
     return examples
 
 
 def is_squad(name: str) -> bool:
-    """Whether a file's name says that it holds SQuAD JSON, or its first object is a question with a
-    passage (JSONL).
-    """
+    """Tell whether a file holds SQuAD JSON by its name, or JSONL questions by its first object."""
     plain = Path(name).name.removesuffix(".gz").lower()
     if plain.endswith((".jsonl", ".ndjson")) and Path(name).is_file():
         try:
@@ -126,18 +116,14 @@ def is_squad(name: str) -> bool:
 def questions(
     path: str | Path, language: str | None = None, wrong: OnProblem = stop
 ) -> Iterator[LocatedQuestion]:
-    """Every question of a file, also of one that is empty; `wrong` gets the place and reason of
-    what is no SQuAD JSON.
-    """
+    """Yield every question of a file, also empty ones; `wrong` gets the errors of the format."""
     path = Path(path)
     for where, raw in contents(path):
         yield from parse(raw, where, language, wrong)
 
 
 def contents(path: Path) -> list[tuple[str, bytes]]:
-    """(name for messages, content) of the file, or of each JSON file in a tar, in the order of
-    their names.
-    """
+    """Return (name for messages, content) of the file, or of each JSON file in a tar, by name."""
     name = path.name.removesuffix(".gz")
     raw = read_bytes(path, LONGEST_DOCUMENT_BYTES, path.suffix in (".gz", ".tgz"))
     if not name.endswith((".tar", ".tgz")):
@@ -146,14 +132,14 @@ def contents(path: Path) -> list[tuple[str, bytes]]:
 
 
 def members(raw: bytes, where: str) -> list[tuple[str, bytes]]:
-    """The JSON files in a tar's content."""
+    """Return the JSON files in a tar's content."""
     try:
         with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as tar:
             files = sorted(
                 (one for one in tar if one.isfile() and one.name.endswith((".json", ".jsonl"))),
                 key=lambda one: one.name,
             )
-            # sparse: holes that are stored as their length
+            # A sparse file stores holes as their length and can expand to any size.
             if large := next((one for one in files if one.size > len(raw)), None):
                 raise DataError(
                     f"{where}:{large.name} claims {large.size:,} bytes in a tar of {len(raw):,}. "
@@ -174,7 +160,7 @@ def members(raw: bytes, where: str) -> list[tuple[str, bytes]]:
 def parse(
     raw: bytes, where: str, language: str | None = None, wrong: OnProblem = stop
 ) -> Iterator[LocatedQuestion]:
-    """The questions in a file's content; `where` is what messages call it."""
+    """Yield the questions in a file's content; `where` is its name in messages."""
     if where.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
         for number, line in enumerate(raw.split(b"\n"), 1):
             if line.removeprefix(BOM_UTF8).strip():
@@ -187,7 +173,7 @@ def parse(
     if not isinstance(articles, list):
         wrong(
             f"{where}:1",
-            'no list of articles under "data"; SQuAD JSON is {"data": [{"paragraphs": '
+            'there is no list of articles under "data"; SQuAD JSON is {"data": [{"paragraphs": '
             '[{"context", "qas"}]}]}.',
         )
         return
@@ -230,15 +216,15 @@ def _line(
     if not isinstance(values, dict):
         wrong(
             f"{where}:{number}",
-            'no object. Write {"question": ..., "passage": ..., "answers": [{"text": ..., '
-            '"start": ...}]}.',
+            'expected a JSON object. Write {"question": ..., "passage": ..., "answers": [{"text": '
+            '..., "start": ...}]}.',
         )
         return
     passage = values.get("passage", values.get("context"))
     if not is_text(passage):
         wrong(
             f"{where}:{number}",
-            "the passage (key 'passage' or 'context') is missing or is no text.",
+            "the passage (key 'passage' or 'context') is missing or is not a text.",
         )
         return
     yield from _question(
@@ -258,11 +244,11 @@ def _paragraph(
 ) -> Iterator[LocatedQuestion]:
     passage = paragraph.get("context") if isinstance(paragraph, dict) else None
     if not is_text(passage):
-        wrong(f"{where}: {at}", "the passage (key 'context') is missing or is no text.")
+        wrong(f"{where}: {at}", "the passage (key 'context') is missing or is not a text.")
         return
     for number, one in enumerate(_list(paragraph, "qas", where, at, wrong)):
         if not isinstance(one, dict):
-            wrong(f"{where}: {at}.qas[{number}]", "no object with question and answers.")
+            wrong(f"{where}: {at}.qas[{number}]", "expected an object with question and answers.")
             continue
         yield from _question(one, passage, where, f"{at}.qas[{number}]", title, language, wrong)
 
@@ -277,14 +263,15 @@ def _question(
     wrong: OnProblem,
     place: str | None = None,
 ) -> Iterator[LocatedQuestion]:
-    """One question. Its answers: a list of objects, or an object of lists as `datasets` writes it;
-    none or impossible: no answer.
+    """Read one question. Its answers may be a list of objects or, as `datasets` writes them, lists.
+
+    An empty list, or a question marked as impossible, has no answer.
     """
     name = values.get("id")
     place = place or (f"{where}#{name}" if name not in (None, "") else f"{where}: {at}")
     question, answers = values.get("question"), values.get("answers")
     if not is_text(question):
-        wrong(place, "the question is missing or is no text.")
+        wrong(place, "the question is missing or is not a text.")
         return
     impossible = _truth(values.get("is_impossible"))
     if impossible is None:
@@ -301,7 +288,7 @@ def _question(
     if not isinstance(answers, list):
         wrong(
             place,
-            'the answers are no list of {"text", "answer_start"}; a question without an answer '
+            'the answers are not a list of {"text", "answer_start"}; a question without an answer '
             "has an empty list.",
         )
         return
@@ -317,9 +304,7 @@ def _question(
 
 
 def _listed(answers: dict[str, Any], place: str, wrong: OnProblem) -> list[dict[str, Any]] | None:
-    """The answers of an object of lists. None where it has not as many offsets as texts, which
-    `wrong` is told.
-    """
+    """Return the answers of an object of lists; report to `wrong` if it lacks offsets or texts."""
     starts = answers.get("answer_start", answers.get("start"))
     if starts is not None and (not isinstance(starts, list) or len(starts) != len(answers["text"])):
         has = (
@@ -329,7 +314,7 @@ def _listed(answers: dict[str, Any], place: str, wrong: OnProblem) -> list[dict[
         )
         wrong(
             place,
-            f"the answers have {len(answers['text']):,} texts and {has}; every text needs its own.",
+            f"the answers have {len(answers['text']):,} texts and {has}; every text needs one.",
         )
         return None
     starts = starts or [None] * len(answers["text"])
@@ -339,9 +324,7 @@ def _listed(answers: dict[str, Any], place: str, wrong: OnProblem) -> list[dict[
 
 
 def _truth(given: Any) -> bool | None:
-    """Whether a JSON value means yes: true, 1 and "true", or false, 0, "false" and nothing; None
-    for anything else.
-    """
+    """Read a JSON value as True (true, 1, "true"), False (false, 0, "false", missing) or None."""
     if isinstance(given, str):
         return {"true": True, "1": True, "false": False, "0": False, "": False}.get(
             given.strip().lower()
@@ -354,7 +337,7 @@ def _truth(given: Any) -> bool | None:
 def _list(values: Any, key: str, where: str, at: str, wrong: OnProblem) -> list[Any]:
     found = values.get(key) if isinstance(values, dict) else None
     if not isinstance(found, list):
-        wrong(f"{where}: {at}", f"no list under '{key}'.")
+        wrong(f"{where}: {at}", f"there is no list under '{key}'.")
         return []
     return found
 

@@ -1,6 +1,4 @@
-"""What of a subtitle is translated as one text; and its lines set again, cut anew where they are
-too long.
-"""
+"""Cut subtitles into units of translation, and put the translated lines back in their place."""
 
 from __future__ import annotations
 
@@ -13,21 +11,22 @@ from .subtitles import Cue, Subtitles
 
 MARK = r"(?:</?[A-Za-z][^<>]*>|\{\\[^{}]*\}|[♪♫])"  # <i>, </font>, {\an8}, notes of music
 EDGES = re.compile(rf"((?:{MARK}|\s)*+)(.*?)((?:{MARK}|\s)*+)", re.DOTALL)
-WIDE_SPACE = re.compile(r"\s{20,}")  # EDGES would take a time that grows with its square
-SPEAKER = re.compile(rf"((?:{MARK}|\s)*)([-‐–—]+\s*)(?=\S)")  # "- ", with what stands before it
+WIDE_SPACE = re.compile(r"\s{20,}")  # EDGES takes time quadratic in its length
+SPEAKER = re.compile(rf"((?:{MARK}|\s)*)([-‐–—]+\s*)(?=\S)")  # "- ", with the marks before it
 TAG = re.compile(r"<(/?)([A-Za-z]\w*)[^<>]*>")
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)  # the end of a line, as a tag
 CLOSED_AND_OPENED = re.compile(r"</(\w+)>(\s*)<\1>", re.IGNORECASE)  # <i>one</i> <i>two</i>
-# characters; the second where most are Chinese, Japanese or Korean
+# Characters; the second if most are Chinese, Japanese or Korean.
 LINE_WIDTH, EAST_LINE_WIDTH = 42, 18
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is translated as one text: a cue, or what one speaker says in it. cue: its place in the
-    file, from 0; lines: as they were;
-    before and after: dashes, tags and notes that stand around the text; lost: tags inside it that
-        have no place.
+    """Hold one text to translate: a cue, or one speaker's part of it.
+
+    cue: its place in the file, from 0; lines: the original lines.
+    before, after: dashes, tags and notes around the text; lost: the number of tags inside it that
+        cannot be placed in the translation.
     """
 
     cue: int
@@ -43,9 +42,7 @@ class Unit:
 
 
 def units(cue: Cue, number: int) -> list[Unit]:
-    """A cue's texts: all its lines joined, or one for each line that begins with a speaker's
-    dash.
-    """
+    """Return a cue's texts: all its lines joined, or one text for each speaker's dash."""
     turns: list[list[str]] = []
     for line in cue.lines:
         if not turns or SPEAKER.match(line):
@@ -67,9 +64,10 @@ def _unit(lines: list[str], cue: int) -> Unit:
 
 
 def _without_halves(before: str, inside: str, after: str) -> tuple[str, str, int]:
-    """What stands around a text without the tags whose other half stands in it, where it is lost;
-    and how many these are. One that opens before and one of its name that closes after are a pair,
-    whatever stood between.
+    """Drop the tags around a text whose other half is inside it and so lost; count the lost tags.
+
+    A tag that opens before the text and one of its name that closes after it are a pair, whatever
+    is between them.
     """
     opened: list[tuple[int, re.Match[str]]] = []
     halves: tuple[list[re.Match[str]], list[re.Match[str]]] = ([], [])  # of `before`, of `after`
@@ -101,14 +99,12 @@ def _cut_out(text: str, tags: list[re.Match[str]]) -> str:
 
 
 def _shown(lines: Sequence[str]) -> list[str]:
-    """The lines as a player shows them, without empty ones."""
+    """Return the lines as a player shows them, without empty ones."""
     return [part.strip() for line in lines for part in BREAK.split(line) if part.strip()]
 
 
 def _joined(lines: list[str]) -> str:
-    """Lines as one text, with a space between them but where both sides are written without
-    spaces.
-    """
+    """Join lines with spaces, except between two characters of scripts without spaces."""
     whole, last = "", ""
     for line in lines:
         shown = re.sub(MARK, "", line).strip()
@@ -122,9 +118,7 @@ def _joined(lines: list[str]) -> str:
 
 
 def set_lines(unit: Unit, text: str, width: int | None = None) -> list[str]:
-    """The lines of a translated unit: as many as it had, more where one would be longer than
-    `width` characters.
-    """
+    """Break a translated unit into as many lines as it had, or more to keep within `width`."""
     limit = width or (EAST_LINE_WIDTH if is_east(text) else LINE_WIDTH)
     before, after = (len(re.sub(MARK, "", part)) for part in (unit.before, unit.after))
     lines = balanced(text, limit, len(_shown(unit.lines)), before, after)
@@ -136,9 +130,7 @@ def set_lines(unit: Unit, text: str, width: int | None = None) -> list[str]:
 def translated(
     subtitles: Subtitles, parts: list[Unit], texts: list[str | None], width: int | None = None
 ) -> Subtitles:
-    """The same cues with `texts` in place of their units' texts. None: the unit stays as it is, and
-    so does an empty cue.
-    """
+    """Replace the texts of units by `texts`. A unit with None and an empty cue stay as they are."""
     lines: dict[int, list[str]] = {}
     for unit, text in zip(parts, texts, strict=True):
         lines.setdefault(unit.cue, []).extend(

@@ -1,7 +1,6 @@
-"""SubRip subtitles (.srt): read, and written back as they were.
+"""Read SubRip subtitles (.srt), and write them back unchanged.
 
-Numbers and times are kept as they stand in the file, whatever their order; nothing of a file is
-left out.
+Numbers and times stay as they are in the file, in any order; nothing of a file is left out.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from ...errors import DataError
 
 STAMP = r"(\d{1,3}):(\d{2}):(\d{2})[,.](\d{1,3})"
 TIMES = re.compile(rf"[\s\ufeff]*{STAMP}\s*-->\s*{STAMP}(?:\s.*)?")
-# meant as a line of times
+# A line that was meant to give times.
 NO_TIMES = re.compile(r"\s*\d+:\d+\S*\s*\S*-?>\s*\d+:\d+.*|\s*\d+:\d+:\d+\S*\s+\S+\s+\d+:\d+:\d+.*")
-# an arrow without a time on either side is text
+# An arrow without a time on either side is text.
 ARROW = re.compile(r"[\s\ufeff]*\d+:\d.*-->|.*?-->\s*\d+:\d")
-# a byte order mark stands within files that were put together
+# Joined files have byte order marks inside.
 NUMBER = re.compile(r"[\s\ufeff]*\d+\s*")
 NUMBER_LIKE = re.compile(r"[\W_]{0,5}\d+[A-Za-z]?[\W_]{0,5}")  # #3, 3., 12a
 LONGEST_TIMES, LONGEST_CUE = 300, 5_000  # characters
@@ -26,9 +25,7 @@ LONGEST_TIMES, LONGEST_CUE = 300, 5_000  # characters
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One subtitle: its number and times as they stand in the file (no number: None), its lines,
-    and where it begins.
-    """
+    """Hold one subtitle: its number (None if missing) and times as written, lines and place."""
 
     number: str | None
     times: str
@@ -38,7 +35,7 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class Subtitles:
-    """A file. newline: how its lines end; mark: it begins with a byte order mark."""
+    """Hold a file. newline: the end of its lines; mark: it begins with a byte order mark."""
 
     cues: list[Cue]
     newline: str = "\n"
@@ -54,7 +51,9 @@ class Subtitles:
 
 
 def read_subtitles(path: str | Path) -> Subtitles:
-    """Raises DataError with file and line: bytes that are not UTF-8, a time that is none, text that
+    """Read a file of subtitles.
+
+    Raises DataError with file and line for bytes that are not UTF-8, an invalid time, and text that
     belongs to no cue.
     """
     path = Path(path)
@@ -107,8 +106,8 @@ def _cues(lines: list[str], path: Path) -> list[Cue]:
             text.pop(0)
         if sum(map(len, text)) > LONGEST_CUE:
             raise DataError(
-                f"{path}:{start + 1}: a cue of {sum(map(len, text)):,} characters, and "
-                f"{LONGEST_CUE:,} are the most."
+                f"{path}:{start + 1}: the cue has {sum(map(len, text)):,} characters; at most "
+                f"{LONGEST_CUE:,} are allowed."
             )
         cues.append(
             Cue(
@@ -122,8 +121,10 @@ def _cues(lines: list[str], path: Path) -> list[Cue]:
 
 
 def _heads(lines: list[str], path: Path) -> list[tuple[int, int]]:
-    """Of every cue the line it begins at and the line of its times. A cue may begin without an
-    empty line before it, and empty lines may stand between its number and its times.
+    """Return the line each cue begins at and the line of its times.
+
+    A cue may begin without an empty line before it, and empty lines may separate its number and
+    times.
     """
     heads: list[tuple[int, int]] = []
     shapes: set[str] = set()
@@ -141,22 +142,21 @@ def _heads(lines: list[str], path: Path) -> list[tuple[int, int]]:
             after = lines[following] if following < len(lines) else ""
             if not _means_times(after):
                 raise DataError(
-                    f"{path}:{following + 1}: '{after.strip()[:60]}' is no time, which must "
-                    f"follow number {line.strip()[:40]} of line {place + 1}; it is written "
+                    f"{path}:{following + 1}: '{after.strip()[:60]}' is not a time, which must "
+                    f"follow number {line.strip()[:40]} of line {place + 1}; times are written "
                     "00:00:01,000 --> 00:00:03,500."
                 )
     return heads
 
 
 def _start(lines: list[str], times: int, taken: int, shapes: set[str]) -> int:
-    """Find the line of a cue's number, or of a name in its place; that of its times where it has
-    none.
+    """Find the line of a cue's number, or of a name in its place, else that of its times.
 
     Args:
         lines: All lines of the file.
-        times: Where the cue's times stand.
-        taken: Where those of the cue before it stand; -1 for the first cue.
-        shapes: How the numbers of the cues before it are written.
+        times: The line of the cue's times.
+        taken: The line of the previous cue's times; -1 for the first cue.
+        shapes: The forms of the numbers of earlier cues.
     """
     place = times - 1
     while place > taken and _is_blank(lines[place]):
@@ -172,19 +172,17 @@ def _start(lines: list[str], times: int, taken: int, shapes: set[str]) -> int:
 
 
 def _shape(line: str) -> str:
-    """How a cue's number is written, whatever the number: "Cue 0"."""
+    """Return the form of a cue's number, the same for every number: "Cue 0"."""
     return re.sub(r"\d+", "0", line.strip("\ufeff \t"))
 
 
 def _is_blank(line: str) -> bool:
-    """Whether a line is empty; a byte order mark alone is what files that were put together leave
-    behind.
-    """
+    """Tell whether a line is empty, or a byte order mark alone, as joined files leave behind."""
     return not line.replace("\ufeff", "").strip()
 
 
 def _means_times(line: str) -> bool:
-    """Whether a line is one of times, also where they are not written as they should be."""
+    """Tell whether a line is meant to give times, correctly written or not."""
     if len(line) > LONGEST_TIMES and "-->" not in line:
         return False
     return ARROW.match(line) is not None or (
@@ -193,7 +191,7 @@ def _means_times(line: str) -> bool:
 
 
 def names(subtitles: Subtitles) -> list[Cue]:
-    """The cues that begin with words in place of a number, where most of the file's do not."""
+    """Return the cues that begin with words instead of a number, if most of the file's do not."""
     found = [
         cue
         for cue in subtitles.cues
@@ -206,6 +204,6 @@ def _check_times(line: str, place: str) -> None:
     found = TIMES.fullmatch(line)
     if found is None or any(int(found[number]) > 59 for number in (2, 3, 6, 7)):
         raise DataError(
-            f"{place}: '{line.strip()[:60]}' is no time; it is written 00:00:01,000 --> "
+            f"{place}: '{line.strip()[:60]}' is not a time; times are written 00:00:01,000 --> "
             "00:00:03,500."
         )

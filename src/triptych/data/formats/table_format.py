@@ -1,6 +1,4 @@
-"""The form of a user's file, sniffed: plain text, TSV, CSV or JSONL, its columns or keys; and its
-rows.
-"""
+"""Detect the format of a user's file (text, TSV, CSV, JSONL), and read its columns and rows."""
 
 from __future__ import annotations
 
@@ -17,25 +15,25 @@ from .lines import lines_of
 from .quoting import quoting
 
 FileKind = Literal["text", "tsv", "csv", "jsonl"]
-FIELDS = ("source", "target")  # of columns and keys, unless told otherwise
+FIELDS = ("source", "target")  # default names of columns and keys
 csv.field_size_limit(1_000_000_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a file turned out to be."""
+    """Describe the detected format of a file."""
 
     path: Path
     kind: FileKind
     lines: int
     columns: tuple[str, ...]  # names where there is a header or keys, else numbers
     header: bool = False
-    # the columns or keys that hold what is wanted, where their names say so
+    # The columns or keys that hold the wanted fields, if their names show it.
     chosen: tuple[str, ...] | None = None
     first: tuple[str, ...] = ()  # cells of the first row, or keys of the first object
     begins: int = 1  # the line of the first row
-    quoted: bool = False  # a TSV quoted as CSV is
-    odd: int = 0  # the line whose quotation marks are at odds with those before it
+    quoted: bool = False  # a TSV with CSV quoting
+    odd: int = 0  # the line that breaks the quoting of those before it
 
     def __str__(self) -> str:
         names = {"text": "plain text", "tsv": "TSV", "csv": "CSV", "jsonl": "JSONL"}[self.kind]
@@ -45,14 +43,15 @@ class Format:
 
 
 def sniff(path: str | Path, names: Sequence[tuple[str, ...]] = (FIELDS,)) -> Format:
-    """What kind of file this is: by its name, then by its first lines. names: of columns or keys to
-    look for, in turn.
+    """Detect the format of a file by its name, then by its first lines.
+
+    names: names of columns or keys to look for, in order of preference.
     """
     return sniffed(Path(path), lines_of(path), names)
 
 
 def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> Format:
-    """`sniff` of a file that has been read."""
+    """Detect the format of a file that has been read. See `sniff`."""
     suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
     first = next((line for line in lines if line.strip()), "")
     kind: FileKind = "text"
@@ -76,7 +75,7 @@ def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> F
             else ("tabs", "Call it .tsv, or save it with commas")
         )
         raise DataError(
-            f"{path}:1: not CSV: {found} stand between the columns, where commas should: "
+            f"{path}:1: not CSV: {found} separate the columns instead of commas: "
             f"{first[:60]!r}. {way}."
         )
     if kind == "jsonl":
@@ -91,14 +90,14 @@ def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> F
 
 
 def with_header(form: Format, first: tuple[str, ...], header: bool) -> Format:
-    """The Format of a file whose first row is a header, or is not."""
+    """Return the Format of a file with or without a header in its first row."""
     columns = first if header else tuple(str(number + 1) for number in range(len(first)))
     lines = form.lines + form.header - header
     return replace(form, columns=columns, header=header, first=first, lines=lines)
 
 
 def chosen_of(columns: Sequence[str], names: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
-    """The first of `names` that are all there, as they are written there."""
+    """Return the first of `names` that are all among the columns, as the columns spell them."""
     written = {column.lower(): column for column in columns}
     return next(
         (
@@ -111,15 +110,15 @@ def chosen_of(columns: Sequence[str], names: Sequence[tuple[str, ...]]) -> tuple
 
 
 def is_header(row: Sequence[str], form: Format) -> bool:
-    """Whether a row is the first one, or the same once more."""
+    """Tell whether a row is the header, or the header repeated."""
     return len(row) == len(form.first) and all(
         cell.strip() == name for cell, name in zip(row, form.first, strict=True)
     )
 
 
 def rows_of(lines: list[str], form: Format) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of every row of a TSV or CSV."""
-    if form.kind == "tsv" and not form.quoted:  # a tab never stands inside a text
+    """Yield (line number, cells) of every row of a TSV or CSV."""
+    if form.kind == "tsv" and not form.quoted:  # no cell contains a tab
         yield from ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line)
         return
     sign = "\t" if form.kind == "tsv" else ","

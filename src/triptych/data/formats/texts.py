@@ -1,11 +1,10 @@
-"""Plain text to learn from: text files, JSONL with a `text`, folders of them, as documents cut into
-pieces. Imports no torch.
+"""Read plain text as documents: text files, JSONL with a `text`, and folders of them.
 
-In a text file an empty line ends a document and the lines of one document are read on: they are
-joined by a space, or by nothing between two characters of a script that is written without spaces.
-In JSONL every object is a document. With `data.verbatim`, and where a file's name says that it is
-code, a file or an object is one document, its lines as they are. A long document goes on in several
-Examples, which say whether it begins and ends with them.
+Imports no torch. In a text file an empty line ends a document, and the lines of a document are
+joined by a space, or by nothing between two characters of a script without spaces. In JSONL every
+object is a document. With `data.verbatim`, and in files whose name is that of code, a file or an
+object is one document and keeps its lines. A long document is cut into several Examples, which
+record whether they begin and end it.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ if TYPE_CHECKING:
     from ..table import DataTable
     from ..tokenizers.subwords import Tokenizer
 
-# characters after which a long document goes on in a new Example, at the end of a line
+# Characters after which a long document continues in a new Example, at the end of a line.
 PIECE = 4000
-WHOLE = 1_000_000  # the same of a file whose lines stay as they are
-FINER = 200  # into how many pieces few long texts are cut where none was kept out of training
-SUFFIXES = (".txt", ".jsonl", ".ndjson")  # what is taken from a folder, each also with .gz
+WHOLE = 1_000_000  # the same for a file that keeps its lines
+FINER = 200  # pieces that few long texts are cut into if the split would hold none out
+SUFFIXES = (".txt", ".jsonl", ".ndjson")  # read from a folder, each also with .gz
 CODE = (
     ".py",
     ".pyi",
@@ -49,7 +48,7 @@ CODE = (
     ".sql",
     ".lua",
 )
-# written without spaces: CJK ideographs with their extensions, kana, full-width signs
+# Characters of scripts without spaces: CJK ideographs with extensions, kana, full-width signs.
 UNSPACED = re.compile(
     r"[\u2E80-\u30FF\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF\uFF00-\uFFEF\U00020000-\U0003FFFF]"
 )
@@ -58,31 +57,31 @@ UNSPACED = re.compile(
 def read(
     names: Sequence[str], data: DataTable, needs: Sequence[str], report: Notify | None = None
 ) -> list[Example]:
-    """The documents of several files or folders, a long one in pieces. `data.columns` or
-    `data.fields` names the key of a JSONL's text.
+    """Read the documents of several files or folders; long ones are cut into pieces.
 
-    Raises DataError naming file and line of what cannot be read.
+    `data.columns` or `data.fields` names the key of the text in JSONL. Raises DataError naming file
+    and line of what cannot be read.
     """
-    tell = report or (lambda message: None)
+    notify = report or (lambda message: None)
     key = (data.listed(("text",)) or ["text"])[0]
     found: list[Example] = []
     for path in files_in(names, data.verbatim):
-        lines, whole = lines_of(path, tell), as_it_is(path, data.verbatim)
+        lines, whole = lines_of(path, notify), as_it_is(path, data.verbatim)
         kept = list(texts_of(lines, path, key, whole))
         kind = "JSONL" if _is_jsonl(path) else "plain text"
         how = (
             "as they are written, " if whole else ""
         ) + f"of at most about {WHOLE if whole else PIECE:,} characters"
-        tell(f"{path.name}: {kind}, {len(lines):,} lines, UTF-8; {len(kept):,} texts {how}")
+        notify(f"{path.name}: {kind}, {len(lines):,} lines, UTF-8; {len(kept):,} texts {how}")
         found += kept
     return found
 
 
 def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False,
              wrong: OnProblem = stop) -> Iterator[Example]:  # fmt: skip
-    """The texts of one file, JSONL or plain text by its name; of the lines no more is held than
-    those of one text. whole: `as_it_is`;
-    wrong: gets the place and reason of what is not a text.
+    """Yield the texts of one file, JSONL or plain text by its name, holding one text at a time.
+
+    whole: see `as_it_is`. wrong: gets the place and reason of each line that is not a text.
 
     Raises DataError for a JSON list, whose brackets and keys would be learnt with its texts.
     """
@@ -90,8 +89,8 @@ def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False,
         return _objects(lines, path, key, whole, wrong)
     if _suffix(path) == ".json" and not whole:
         raise DataError(
-            f"{path} is JSON, and no text. Write JSONL, an object a line, and call it .jsonl; or "
-            "learn from it as it is written with data.verbatim = true."
+            f"{path} is JSON, not plain text. Write JSONL (one object a line) and name it .jsonl, "
+            "or learn from it as it is written with data.verbatim = true."
         )
     return (
         _as_written(enumerate(lines, 1), path.name)
@@ -101,16 +100,15 @@ def texts_of(lines: Iterable[str], path: Path, key: str, whole: bool = False,
 
 
 def bounded(ids: Sequence[int], example: Example, tokenizer: Tokenizer) -> list[int]:
-    """The ids of an Example's text, with begin where its document begins and end where it ends:
-    (N,) to (N + 2,).
+    """Add the begin and end tokens to a text's ids where its document begins and ends.
+
+    Returns (N,) to (N + 2,) ids.
     """
     return [*[tokenizer.begin_id] * example.begins, *ids, *[tokenizer.end_id] * example.ends]
 
 
 def as_it_is(path: Path, verbatim: bool) -> bool:
-    """Whether a file is one document with its lines and spaces: where that is asked for, and
-    code.
-    """
+    """Tell whether a file is one document that keeps its lines: if `verbatim`, and for code."""
     return verbatim or _suffix(path) in CODE
 
 
@@ -123,7 +121,7 @@ def _suffix(path: Path) -> str:
 
 
 def documents(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
-    """Numbered lines of one document after the other; an empty line lies between them."""
+    """Yield the numbered lines of each document; empty lines separate documents."""
     document: list[tuple[int, str]] = []
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -136,15 +134,16 @@ def documents(lines: Iterable[str]) -> Iterator[list[tuple[int, str]]]:
 
 
 def pieces(found: Iterable[Sequence[tuple[int, str]]], name: str) -> Iterator[Example]:
-    """Each document as one Example, or as several of about PIECE characters; its place is its first
-    line.
+    """Make each document one Example, or several of about PIECE characters.
+
+    The place of each is its first line.
     """
     for document in found:
         yield from _flowing(document, name, ends=False)
 
 
 def _flowing(lines: Iterable[tuple[int, str]], name: str, ends: bool = True) -> Iterator[Example]:
-    """Numbered lines as texts of about PIECE characters. ends: an empty line ends a text too."""
+    """Join numbered lines to texts of about PIECE characters. ends: empty lines end a text."""
     held: list[str] = []
     first, length, begins = 0, 0, True
     for number, line in lines:
@@ -164,8 +163,9 @@ def _flowing(lines: Iterable[tuple[int, str]], name: str, ends: bool = True) -> 
 def _as_written(
     lines: Iterable[tuple[int, str]], name: str, size: int | None = None, end: str = "\n"
 ) -> Iterator[Example]:
-    """Numbered lines as one text with its line ends and spaces, in pieces of about `size`
-    characters (WHOLE); of white space, none.
+    """Join numbered lines with their ends and spaces to texts of about `size` characters (WHOLE).
+
+    Nothing is made of white space alone.
     """
     held: list[str] = []
     first, length, begins = 1, 0, True
@@ -181,8 +181,9 @@ def _as_written(
 
 
 def finer(found: list[Example]) -> list[Example]:
-    """Texts as written in about FINER pieces, cut at the ends of lines: of one or two files a hash
-    may keep none out of training.
+    """Cut texts that keep their lines into about FINER pieces, at the ends of lines.
+
+    Of one or two files the hash might hold none out of training.
     """
     size = max(PIECE, sum(len(example.text or "") for example in found) // FINER)
     cut: list[Example] = []
@@ -196,9 +197,7 @@ def finer(found: list[Example]) -> list[Example]:
 
 
 def joined(lines: Iterable[str]) -> str:
-    """Lines as running text: white space becomes one space, and none between characters of Chinese
-    or Japanese.
-    """
+    """Join lines to running text: white space becomes one space, none within Chinese."""
     parts: list[str] = []
     for line in lines:
         text = " ".join(line.split())
@@ -211,8 +210,9 @@ def joined(lines: Iterable[str]) -> str:
 
 
 def files_in(names: Sequence[str], code_too: bool = False) -> list[Path]:
-    """Files as they are named; of a folder all that hold text, by name: code where asked for or
-    where nothing else is there.
+    """List the named files, and of each folder all files that hold text by their names.
+
+    Code is listed if asked for, or if the folder holds nothing else.
     """
     found: list[Path] = []
     for name in names:
@@ -255,19 +255,19 @@ def _objects(
             has = (
                 f"it has {', '.join(values) or 'none'}"
                 if isinstance(values, dict)
-                else "it is no object"
+                else "the line is not an object"
             )
             wrong(
                 place,
-                f"there is no text under the key '{key}'; {has}. Another key is named with "
+                f"there is no text under the key '{key}'; {has}. Name another key in "
                 "data.columns (--columns text=KEY).",
             )
             continue
         if any("\ud800" <= character <= "\udfff" for character in text):
             wrong(
                 place,
-                f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which no "
-                "UTF-8 text can.",
+                f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which "
+                "UTF-8 text cannot hold.",
             )
             continue
         if whole:

@@ -1,1 +1,1 @@
-"""Checkers, one for each file format."""
+"""Check files before training, one module for each format."""

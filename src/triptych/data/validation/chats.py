@@ -1,6 +1,4 @@
-"""What is wrong with conversations and preferences, record by record, before a training is spent on
-them.
-"""
+"""Check conversations and preferences, record by record, before training."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from ..split import sentence_key
 from .pairs import Problem, Report, readable
 
 ENDINGS = (".jsonl", ".ndjson", ".json")
-# fields -> the keys of a record, in one of these ways
+# Fields -> the keys of a record, in one of these forms.
 KINDS: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {
     ("messages", "chosen", "rejected"): (("chosen", "rejected"),),
     ("messages",): (("messages",), ("instruction", "output")),
@@ -27,9 +25,7 @@ KINDS: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {
 
 
 def needs_of(name: str | Path) -> tuple[str, ...] | None:
-    """The fields that a file of JSONL or a JSON list holds, by the keys of its first object; None
-    where it is something else.
-    """
+    """Return the fields of a file of JSONL or a JSON list by its first object's keys, else None."""
     path = Path(name)
     if not path.name.removesuffix(".gz").endswith(ENDINGS) or not path.is_file():
         return None
@@ -50,8 +46,9 @@ def needs_of(name: str | Path) -> tuple[str, ...] | None:
 
 
 def check(name: str, needs: tuple[str, ...]) -> Report:
-    """Stops at nothing but a JSON list that is not whole: what cannot be learnt from, and what
-    stands twice.
+    """List all records that cannot be learnt from and all duplicates.
+
+    Only a damaged JSON list ends the check early.
     """
     report, seen = Report(pairs={"train": 0}), {}
     found = report.problems
@@ -74,14 +71,14 @@ def check(name: str, needs: tuple[str, ...]) -> Report:
             "\n".join(chain(*(texts_of(getattr(example, field)) for field in needs)))
         )
         if key in seen:
-            found.append(Problem(place, f"duplicate: the same stands at {seen[key]}", "warning"))
+            found.append(Problem(place, f"duplicate: the same record is at {seen[key]}", "warning"))
         seen.setdefault(key, place)
         report.inputs.setdefault(sentence_key("\n".join(texts_of(example.messages))), place)
     return report
 
 
 def _each(name: str, found: list[Problem]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file:line, object) of every record; what is none goes to `found`."""
+    """Yield (file:line, object) of every record; lines that are not one go to `found`."""
     lines = lines_of(name)
     if next((line for line in lines if line.strip()), "").lstrip().startswith("["):
         try:
@@ -102,5 +99,8 @@ def _each(name: str, found: list[Problem]) -> Iterator[tuple[str, dict[str, Any]
             yield f"{name}:{number}", value
         elif line.strip():
             found.append(
-                Problem(f"{name}:{number}", f"unreadable: no object but {type(value).__name__}")
+                Problem(
+                    f"{name}:{number}",
+                    f"unreadable: expected a JSON object, got {type(value).__name__}",
+                )
             )

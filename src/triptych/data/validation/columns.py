@@ -1,6 +1,4 @@
-"""What is wrong with texts and their labels, line by line; and what the labels look like in
-numbers.
-"""
+"""Check texts and their labels line by line, and count the labels."""
 
 from __future__ import annotations
 
@@ -21,8 +19,9 @@ PARTS = ("train", "validation", "test")
 def check(
     parts: Mapping[str, Sequence[str]], needs: Sequence[str], columns: Columns | None = None
 ) -> Report:
-    """parts: "train", "validation", "test" -> files; columns: where the fields are. Reads
-    everything and stops at nothing.
+    """Check all files and collect every problem.
+
+    parts: "train", "validation", "test" -> files; columns: the place of the fields.
     """
     report, examples = Report(), {}
     for part, names in parts.items():
@@ -42,7 +41,7 @@ def check(
 def _examples(
     name: str, columns: Columns | None, needs: Sequence[str], found: list[Problem]
 ) -> list[Example]:
-    """What training would read; what it would pass over or stop at is added to `found`."""
+    """Return the Examples that training would read; add what it would skip or refuse to `found`."""
     examples, folder = [], Path(name).parent
 
     def wrong(place: str, reason: str) -> None:
@@ -70,7 +69,7 @@ def _examples(
 
 
 def _kind(reason: str) -> str:
-    """A reader's reason under the name of its kind."""
+    """Put the name of its kind before a reader's reason."""
     kinds = {"column(s)": "too few columns", "the label": "bad label", "the value": "bad value"}
     return (
         f"{next((kind for word, kind in kinds.items() if word in reason), 'unreadable')}: {reason}"
@@ -78,8 +77,9 @@ def _kind(reason: str) -> str:
 
 
 def check_examples(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
-    """Repeated texts, texts with two labels, leaks between parts, labels of validation and test
-    that training lacks.
+    """List repeated texts, texts with two labels, leaks between parts, and unseen labels.
+
+    Unseen are labels of validation and test that training lacks.
     """
     found: list[Problem] = []
     held: dict[str, tuple[str, Example]] = {}
@@ -92,13 +92,13 @@ def check_examples(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
             part, first = held[key]
             if part != name:
                 found.append(
-                    Problem(example.place, f"leak: this text also stands in {part} ({first.place})")
+                    Problem(example.place, f"leak: this text is also in {part} ({first.place})")
                 )
             elif _learnt(first) == _learnt(example):
                 found.append(
                     Problem(
                         example.place,
-                        f"duplicate: the same text stands at {first.place}",
+                        f"duplicate: the same text is at {first.place}",
                         "warning",
                     )
                 )
@@ -118,15 +118,13 @@ def _labels(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
         rare = [label for label in _names(example) if train[label] == 1]
         if rare and len(train) > 1:
             found.append(
-                Problem(example.place, f"rare label: '{rare[0]}' has this text alone", "warning")
+                Problem(example.place, f"rare label: only this text has '{rare[0]}'", "warning")
             )
     for name in PARTS[1:]:
         for example in parts.get(name, ()) if train else ():
             for label in _names(example):
                 if label not in train:
-                    found.append(
-                        Problem(example.place, f"unseen label: '{label}' does not stand in train")
-                    )
+                    found.append(Problem(example.place, f"unseen label: '{label}' is not in train"))
     if len(train) == 1:
         found.append(
             Problem(
@@ -138,9 +136,7 @@ def _labels(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
 
 
 def refuse_unseen(train: Sequence[Example], validation: Sequence[Example]) -> None:
-    """Raise DataError naming the first text of the development data whose label no training text
-    has.
-    """
+    """Raise DataError for the first development text whose label no training text has."""
     known = {label for example in train for label in _names(example)}
     for example in validation:
         for label in _names(example):
@@ -149,19 +145,20 @@ def refuse_unseen(train: Sequence[Example], validation: Sequence[Example]) -> No
                 hint = f" Did you mean '{close}'?" if close else ""
                 raise DataError(
                     f"{example.place or 'A validation text'} has the label '{label}', which no "
-                    f"training text has.{hint} Training knows {len(known):,} labels; correct the "
+                    f"training text has.{hint} Training has {len(known):,} labels. Correct the "
                     "label, or take the line out. triptych data check lists all."
                 )
 
 
 def label_counts(examples: Sequence[Example]) -> dict[str, int]:
-    """Label -> texts, most frequent first; nothing for numbers."""
+    """Count the texts of each label, most frequent first; empty for numbers."""
     return dict(Counter(label for example in examples for label in _names(example)).most_common())
 
 
 def counted(examples: Sequence[Example]) -> dict[str, dict[str, int]]:
-    """What is learnt, kind -> name -> how often, most frequent first; kinds that there are: labels,
-    tags, upos, relations, questions.
+    """Count what is learnt: kind -> name -> how often, most frequent first.
+
+    Kinds are labels, tags, upos, relations and questions; those without any are left out.
     """
     found = {"labels": label_counts(examples)}
     for kind in ("tags", "upos", "relations"):

@@ -1,4 +1,4 @@
-"""What is wrong with files of words and tags, line by line, before a training is spent on them."""
+"""Check files of words and tags line by line before training."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from ..formats.lines import lines_of
 from .pairs import Problem, Report, as_problem, readable
 
 SUFFIXES = (".conll", ".conll03", ".iob", ".iob2", ".bio", ".bioes")
-FiledSentence = tuple[str, TaggedSentence]  # its file, and what stands there
+FiledSentence = tuple[str, TaggedSentence]  # a file, and a sentence in it
 
 
 def is_conll(path: str) -> bool:
-    """By its name: a file of words and tags."""
+    """Tell by its name whether a file holds words and tags."""
     return Path(path.removesuffix(".gz")).suffix in SUFFIXES
 
 
 def check(parts: Mapping[str, Sequence[str]], fields: Sequence[str] | None = None) -> Report:
-    """parts: "train", "validation", "test" -> file names. Reads everything and stops at nothing.
+    """Check all files and collect every problem.
 
-    Errors: lines that cannot be read, sentences of the development and test parts that stand in
+    parts: "train", "validation", "test" -> file names.
+
+    Errors: lines that cannot be read, sentences of the development and test parts that are also in
         another part.
-    Warnings: broken spans, which training reads as conlleval does; repeated sentences, labels that
-        training never shows.
+    Warnings: broken spans, which training reads as conlleval does; repeated sentences; labels that
+        are not in the training part.
     """
     report, found = Report(), {}
     for part, names in parts.items():
@@ -87,21 +89,19 @@ def _repeated(found: Mapping[str, Sequence[FiledSentence]]) -> list[Problem]:
                 seen[key] = part, place
             elif seen[key][0] == part:
                 problems.append(
-                    Problem(
-                        place, f"duplicate: the same sentence stands at {seen[key][1]}", "warning"
-                    )
+                    Problem(place, f"duplicate: the same sentence is at {seen[key][1]}", "warning")
                 )
-            elif len(key) > 3:  # "Thank you ." stands everywhere, and tells nothing
+            elif len(key) > 3:  # short sentences like "Thank you ." occur everywhere
                 problems.append(
                     Problem(
-                        place, f"leak: this sentence also stands in {seen[key][0]} ({seen[key][1]})"
+                        place, f"leak: this sentence is also in {seen[key][0]} ({seen[key][1]})"
                     )
                 )
     return problems
 
 
 def _unseen(found: Mapping[str, Sequence[FiledSentence]]) -> list[Problem]:
-    """The first line of every label that training never shows."""
+    """Report the first line of every label that is not in the training part."""
     known = Counter(tag for _, one in found.get("train", ()) for tag in one.tags)
     problems, reported = [], set(known)
     for part, sentences_ in found.items():
@@ -112,7 +112,7 @@ def _unseen(found: Mapping[str, Sequence[FiledSentence]]) -> list[Problem]:
                     problems.append(
                         Problem(
                             f"{name}:{line}",
-                            f"unseen label: '{tag}' does not stand in the training part",
+                            f"unseen label: '{tag}' is not in the training part",
                             "warning",
                         )
                     )

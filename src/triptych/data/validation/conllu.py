@@ -1,6 +1,4 @@
-"""What is wrong with a CoNLL-U file, line by line: columns, ids, heads, relations, trees, text,
-repeated sentences.
-"""
+"""Check a CoNLL-U file line by line: columns, ids, heads, relations, trees, text, duplicates."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ UPOS = frozenset(
         "VERB",
         "X",
     ]
-)  # CONJ: version 1
+)  # CONJ is from version 1
 
 
 def is_conllu(path: str) -> bool:
@@ -40,8 +38,9 @@ def is_conllu(path: str) -> bool:
 
 
 def check(path: str) -> Report:
-    """Reads everything and stops at nothing. Errors: what training would stop at; warnings: worth a
-    look.
+    """Check a file and collect every problem.
+
+    Errors are what training would refuse; warnings deserve a second look.
     """
     report = Report(pairs={"sentences": 0})
     if not readable(path, report.problems):
@@ -59,7 +58,7 @@ def check(path: str) -> Report:
             report.problems.append(
                 Problem(
                     f"{path}:{sentence.line}",
-                    f"duplicate: the same words stand at {path}:{seen[forms]}",
+                    f"duplicate: the same words are at {path}:{seen[forms]}",
                     "warning",
                 )
             )
@@ -77,7 +76,7 @@ def _oddities(sentence: ParsedSentence, path: str) -> list[Problem]:
             found.append(
                 Problem(
                     f"{path}:{line}",
-                    f"unknown part of speech: '{row[3]}' is none of Universal Dependencies",
+                    f"unknown part of speech: '{row[3]}' is not one of Universal Dependencies",
                     "warning",
                 )
             )

@@ -1,6 +1,4 @@
-"""What is wrong with parallel data, line by line, before a training is spent on it; and what it
-looks like in numbers.
-"""
+"""Check parallel data line by line before training, and compute its statistics."""
 
 from __future__ import annotations
 
@@ -19,13 +17,13 @@ from ..formats.lines import marked_lines, read_bytes
 from ..formats.pairs import LONGEST_LINE, Files, records
 from ..split import sentence_key
 
-RATIO = 3.0  # characters of one side to the other, after the set's own mean ratio is taken out
-SHORT = 20  # characters; below this a ratio says nothing
+RATIO = 3.0  # characters of one side to the other, relative to the set's own mean ratio
+SHORT = 20  # characters; for shorter texts the ratio means nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """severity "error": training would fail or leak; "warning": worth a look."""
+    """Describe a problem. "error": training would fail or leak; "warning": worth a second look."""
 
     place: str
     reason: str
@@ -37,8 +35,10 @@ class Problem:
 
 @dataclass(slots=True)
 class Report:
-    """What was found. pairs: how many records each part has; inputs: key of a record's input -> its
-    first place, to find leaks.
+    """Collect the problems of a check.
+
+    pairs: the number of records of each part. inputs: the key of a record's input -> its first
+    place, to find leaks.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -47,12 +47,12 @@ class Report:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Kind of problem (its reason up to the colon) -> how often."""
+        """Count the problems of each kind (the reason up to the colon)."""
         return dict(Counter(problem.reason.split(":")[0] for problem in self.problems))
 
 
 def check(parts: dict[str, Files]) -> Report:
-    """parts: "train", "validation", "test" -> files. Reads everything and stops at nothing."""
+    """Check all files and collect every problem. parts: "train", "validation", "test" -> files."""
     report, examples = Report(), {}
     for name, files in parts.items():
         found: list[Problem] = []
@@ -70,7 +70,7 @@ def check(parts: dict[str, Files]) -> Report:
 
 
 def of_remarks(*remarks: Remark) -> list[Problem]:
-    """What is guessed about a file, as problems of it; notes are none."""
+    """Turn guesses about a file into problems; notes are left out."""
     return [
         Problem(one.place, str(one).removeprefix(f"{one.place}: "), one.severity)
         for one in remarks
@@ -79,9 +79,7 @@ def of_remarks(*remarks: Remark) -> list[Problem]:
 
 
 def together(parts: Mapping[str, Sequence[Report]]) -> Report:
-    """Join the reports on the files of each part, and add the records whose input stands in two
-    parts.
-    """
+    """Join the reports on all files of each part, and add records whose input is in two parts."""
     report, held = Report(), dict[str, tuple[str, str]]()
     for part, found in parts.items():
         report.pairs[part] = sum(count for one in found for count in one.pairs.values())
@@ -91,7 +89,7 @@ def together(parts: Mapping[str, Sequence[Report]]) -> Report:
                 if key in held and held[key][0] != part:
                     report.problems.append(
                         Problem(
-                            place, f"leak: this text also stands in {held[key][0]} ({held[key][1]})"
+                            place, f"leak: this text is also in {held[key][0]} ({held[key][1]})"
                         )
                     )
                 held.setdefault(key, (part, place))
@@ -99,7 +97,7 @@ def together(parts: Mapping[str, Sequence[Report]]) -> Report:
 
 
 def as_problem(error: DataError, path: str | Path) -> Problem:
-    """An error that stopped the reading of a file, with file and line where it names them."""
+    """Turn an error that stopped the reading of a file into a problem with its file and line."""
     where = re.match(r"(.+?:\d+): ", str(error))
     return Problem(
         where[1] if where else str(path),
@@ -108,9 +106,7 @@ def as_problem(error: DataError, path: str | Path) -> Problem:
 
 
 def readable(path: str | Path, found: list[Problem]) -> bool:
-    """Whether all lines are UTF-8. Every other one is added to `found`, and so are byte order marks
-    inside the file.
-    """
+    """Tell whether all lines are UTF-8; add the others, and byte order marks inside, to `found`."""
     raw, fine = read_bytes(path), True
     for number, line in enumerate(raw.split(b"\n"), 1):
         try:
@@ -125,14 +121,14 @@ def readable(path: str | Path, found: list[Problem]) -> bool:
             )
     for number in marked_lines(raw):
         reason = (
-            "byte order mark: one begins this line, where files were put together; it is left out"
+            "byte order mark: this line begins with one, where files were joined; it is left out"
         )
         found.append(Problem(f"{path}:{number}", reason, "warning"))
     return fine
 
 
 def _examples(files: Files, found: list[Problem]) -> list[Example]:
-    """What training would read; what it would pass over or stop at is added to `found`."""
+    """Return the Examples that training would read; add what it would skip or refuse to `found`."""
     examples = []
 
     def wrong(place: str, reason: str) -> None:
@@ -147,8 +143,8 @@ def _examples(files: Files, found: list[Problem]) -> list[Example]:
             examples.append(Example(source, target, place=place))
         elif source and target:
             reason = (
-                f"too long: {max(len(source), len(target)):,} characters; over {LONGEST_LINE:,} "
-                "it is left out"
+                f"too long: {max(len(source), len(target)):,} characters; lines over "
+                f"{LONGEST_LINE:,} are left out"
             )
             found.append(Problem(place, reason, "warning"))
         elif source or target:
@@ -162,7 +158,7 @@ def _examples(files: Files, found: list[Problem]) -> list[Example]:
 
 
 def check_examples(parts: dict[str, Sequence[Example]]) -> list[Problem]:
-    """Length, ratio, sides that are the same, duplicates within a part and across parts."""
+    """Check lengths, ratios, equal sides, and duplicates within a part and across parts."""
     found: list[Problem] = []
     for examples in parts.values():
         found += _lengths(examples)
@@ -171,9 +167,7 @@ def check_examples(parts: dict[str, Sequence[Example]]) -> list[Problem]:
             key = (example.source or "", example.target or "")
             if key in seen:
                 found.append(
-                    Problem(
-                        example.place, f"duplicate: the same pair stands at {seen[key]}", "warning"
-                    )
+                    Problem(example.place, f"duplicate: the same pair is at {seen[key]}", "warning")
                 )
             seen.setdefault(key, example.place)
     held: dict[str, tuple[str, str]] = {}
@@ -184,7 +178,7 @@ def check_examples(parts: dict[str, Sequence[Example]]) -> list[Problem]:
                 found.append(
                     Problem(
                         example.place,
-                        f"leak: this source also stands in {held[key][0]} ({held[key][1]})",
+                        f"leak: this source is also in {held[key][0]} ({held[key][1]})",
                     )
                 )
             held.setdefault(key, (name, example.place))
@@ -225,8 +219,10 @@ def _lengths(examples: Sequence[Example]) -> list[Problem]:
 
 
 def stats(examples: Sequence[Example]) -> dict[str, dict[str, float | int | str]]:
-    """Text field -> lines, characters, words, quantiles of length in characters, distinct
-    characters, the scripts seen most.
+    """Compute statistics of each text field.
+
+    Lines, characters, words, quantiles of length in characters, distinct characters and the most
+    frequent scripts.
     """
     table: dict[str, dict[str, float | int | str]] = {}
     sides = [
@@ -253,9 +249,7 @@ def stats(examples: Sequence[Example]) -> dict[str, dict[str, float | int | str]
 
 
 def _scripts(characters: Counter[str]) -> list[str]:
-    """The first word of the letters' Unicode names ("LATIN", "CJK"), most frequent first, up to
-    three.
-    """
+    """Return up to three scripts by frequency: first words of letters' Unicode names ("CJK")."""
     counts: Counter[str] = Counter()
     for character, count in characters.items():
         if character.isalpha():

@@ -1,6 +1,4 @@
-"""What is wrong with texts and what is to be written from them, line by line, where the names of
-columns or keys say that they are such.
-"""
+"""Check texts and their references line by line, where columns or keys name them as such."""
 
 from __future__ import annotations
 
@@ -23,12 +21,13 @@ KINDS = (
     ("passage", "target"),
     ("source", "target"),
 )
-OTHERS = ("instruction", "messages", "chosen")  # keys of conversations
+OTHERS = ("instruction", "messages", "chosen")  # keys that conversations have
 
 
 def needs_of(name: str | Path) -> tuple[str, ...] | None:
-    """The fields that a file holds; None where its names do not say so, or say pairs of sentences
-    (`source` and `target`, a text each).
+    """Return the fields of a file, by its names of columns or keys.
+
+    None if they do not show it, or show pairs of sentences (`source` and `target`, a text each).
     """
     path = Path(name)
     if not path.is_file():
@@ -49,21 +48,22 @@ def needs_of(name: str | Path) -> tuple[str, ...] | None:
 
 
 def _has_lists(lines: Sequence[str], kind: str) -> bool:
-    """Whether a target is a list of several versions."""
+    """Tell whether a target is a list of several versions."""
     return kind == "jsonl" and any(_has_list(line) for line in lines if "[" in line)
 
 
 def _has_list(line: str) -> bool:
     try:
         values = json.loads(line)
-    except (ValueError, RecursionError):  # told where it is read
+    except (ValueError, RecursionError):  # reported where the line is read
         return False
     return isinstance(values, dict) and isinstance(values.get("target"), list)
 
 
 def check(name: str, needs: Sequence[str], columns: Columns | None = None) -> Report:
-    """Reads everything and stops at nothing: what cannot be read or is empty, and what stands
-    twice. columns: where the fields are.
+    """Check a file and collect every line that is unreadable, empty or a duplicate.
+
+    columns: the place of the fields.
     """
     report = Report(pairs={"train": 0})
     found = report.problems
@@ -92,7 +92,7 @@ def check(name: str, needs: Sequence[str], columns: Columns | None = None) -> Re
         key = "\t".join(sentence_key(getattr(example, need)) for need in needs)
         if key in seen:
             found.append(
-                Problem(example.place, f"duplicate: the same stands at {seen[key]}", "warning")
+                Problem(example.place, f"duplicate: the same text is at {seen[key]}", "warning")
             )
         seen.setdefault(key, example.place)
         report.inputs.setdefault(

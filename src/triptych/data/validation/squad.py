@@ -1,4 +1,4 @@
-"""What is wrong with passages, questions and answers, before a training is spent on them."""
+"""Check passages, questions and answers before training."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from .pairs import Problem, Report, as_problem
 
 
 def check(parts: Mapping[str, Sequence[str]]) -> Report:
-    """parts: "train", "validation", "test" -> names of SQuAD files. Reads everything and stops at
-    nothing.
+    """Check all files and collect every problem.
+
+    parts: "train", "validation", "test" -> names of SQuAD files.
     """
     report, found = Report(), {}
     for name, files in parts.items():
@@ -36,9 +37,7 @@ def _problem(place: str, reason: str) -> Problem:
 
 
 def check_questions(parts: Mapping[str, Sequence[LocatedQuestion]]) -> list[Problem]:
-    """Empty texts, answers that do not stand where they should, questions that stand twice,
-    passages of two parts.
-    """
+    """Report empty texts, misplaced answers, repeated questions, and passages in two parts."""
     problems: list[Problem] = []
     names: dict[str, str] = {}
     passages: dict[str, str] = {}
@@ -54,13 +53,13 @@ def check_questions(parts: Mapping[str, Sequence[LocatedQuestion]]) -> list[Prob
             key = sentence_key(example.passage or "")
             if passages.setdefault(key, part) != part and key:
                 problems.append(
-                    Problem(example.place, f"leak: its passage stands in {passages[key]} too")
+                    Problem(example.place, f"leak: its passage is also in {passages[key]}")
                 )
     return problems
 
 
 def check_examples(parts: Mapping[str, Sequence[Example]]) -> list[Problem]:
-    """The same for Examples that were read."""
+    """Check Examples that were already read, as `check_questions` does."""
     return check_questions(
         {name: [LocatedQuestion(example) for example in part] for name, part in parts.items()}
     )
@@ -73,9 +72,7 @@ def _one(one: LocatedQuestion) -> list[Problem]:
             problems.append(Problem(example.place, f"empty {name}: it is left out"))
     alone = not any(start >= 0 for _, start in example.answers or [])
     for reason in one.lost:
-        more = (
-            "the question is left out" if alone else "another answer of the question is learnt from"
-        )
+        more = "the question is left out" if alone else "its other answers are still learnt from"
         problems.append(
             Problem(
                 example.place, f"wrong offset: {reason}; {more}", "error" if alone else "warning"

@@ -1,4 +1,4 @@
-"""What is wrong with plain text, before a training is spent on it."""
+"""Check plain text before training."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from ..split import SHARES, sentence_key
 from .pairs import Problem, Report, as_problem, readable
 
 LONG_LINE = 100_000  # characters
-SMALL_SET = 40  # texts; of fewer none may fall to a part of 2.5 %
+SMALL_SET = 40  # texts; a part of 2.5 % of fewer may be empty
 
 
 def is_plain_text(name: str) -> bool:
-    """Whether a name is that of a folder, of code, of JSONL with a text and nothing to learn beside
-    it, or of a text file whose first line is no row of a table.
+    """Tell whether a name is that of plain text.
+
+    That is a folder, code, JSONL with a text and no other field, or a text file whose first line is
+    not a row of a table.
     """
     path = Path(name)
     plain = path.name.removesuffix(".gz").lower()
@@ -32,9 +34,7 @@ def is_plain_text(name: str) -> bool:
 
 
 def _is_text_alone(path: Path) -> bool:
-    """Whether the first object of a JSONL file has a `text`, and no key of another kind of
-    record.
-    """
+    """Tell whether a JSONL file's first object has a `text` and no key of other records."""
     try:
         columns = sniff(path).columns
         return (
@@ -49,16 +49,16 @@ def _is_text_alone(path: Path) -> bool:
 def check(
     names: Sequence[str], key: str = "text", verbatim: bool = False, is_split: bool = True
 ) -> Report:
-    """Bytes that are no text, characters that a conversion left behind, endless lines, texts that
-    stand twice, too few of them.
+    """Check plain text and collect every problem.
 
-    Reads everything and stops at nothing.
+    Found are bytes that are not text, characters that a conversion lost, very long lines,
+    duplicates, and sets that are too small.
 
     Args:
         names: Files and folders.
-        key: Of a text in JSONL.
-        verbatim: Whether texts are learnt as they are written.
-        is_split: Whether development and test texts are taken from these, so that few are too few.
+        key: The key of a text in JSONL.
+        verbatim: True if texts are learnt as they are written.
+        is_split: True if development and test texts are taken from these, which needs enough texts.
     """
     report, count = Report(), 0
     first_seen = report.inputs
@@ -87,7 +87,7 @@ def check(
                 report.problems.append(
                     Problem(
                         one.place,
-                        f"duplicate: the same text stands at {first_seen[same]}",
+                        f"duplicate: the same text is at {first_seen[same]}",
                         "warning",
                     )
                 )
@@ -114,13 +114,15 @@ def _lines(lines: Sequence[str], where: str) -> list[Problem]:
             found.append(
                 Problem(
                     f"{where}:{number}",
-                    "lost character: U+FFFD stands where a conversion found none",
+                    "lost character: U+FFFD replaces one that a conversion did not know",
                     "warning",
                 )
             )
         if "\x00" in line:
             found.append(
-                Problem(f"{where}:{number}", "zero byte: this may be no text, or UTF-16", "warning")
+                Problem(
+                    f"{where}:{number}", "zero byte: this may not be text, or be UTF-16", "warning"
+                )
             )
         if len(line) > LONG_LINE:
             found.append(
