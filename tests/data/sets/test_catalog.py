@@ -157,7 +157,7 @@ def test_offline_and_absent_is_one_clear_line(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     with pytest.raises(
-        DataError, match=r"multi30k/.* is not at hand and could not be fetched .*no network"
+        DataError, match=r"multi30k/.* is not on this machine and could not be fetched .*no network"
     ):
         catalog.load("multi30k", "test", target="de")
 

@@ -1,7 +1,7 @@
-"""The public sets by name, and a part of one that is loaded by name.
+"""List the public sets by name, and load their splits.
 
-Each entry is data: files, the address they come from, the digest of their decompressed content, how
-they split.
+Each entry is data: files, their addresses, the digests of their decompressed content, and the way
+they are split.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ ENTRIES: dict[str, Entry] = {
 
 
 def entries() -> dict[str, Entry]:
-    """Every set that is known by name."""
+    """Return every set of the catalogue by name."""
     return dict(ENTRIES)
 
 
 def entry(name: str) -> Entry:
-    """The set of this name. Raises UsageError where there is none."""
+    """Return the set of this name. Raises UsageError if there is none."""
     if name not in ENTRIES:
         raise unknown("data set", name, ENTRIES)
     return ENTRIES[name]
@@ -60,14 +60,15 @@ def load_other(
     needs: Sequence[str],
     report: Notify | None = None,
 ) -> list[Example]:
-    """One part of a set that holds no pairs. Raises UsageError where it lacks a field that the task
-    needs.
+    """Load one split of a set that holds no pairs.
+
+    Raises UsageError if the set lacks a field that the task needs.
     """
     dataset = entry(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, f"of {name}")
     parts_of_speech = "tags" in needs and "tags" not in dataset.fields and "upos" in dataset.fields
-    # passages with questions, as what is to be written
+    # Passages with questions serve as texts to be generated.
     in_words = "references" in needs and "answers" in dataset.fields
     made = (
         {"passage", "target", "references"} if in_words else {"tags"} if parts_of_speech else set()
@@ -80,7 +81,7 @@ def load_other(
             "fields."
         )
     found = dataset.loader(dataset, split, data, report)
-    for one in found if parts_of_speech else ():  # of a treebank they are what tagging learns
+    for one in found if parts_of_speech else ():  # tagging learns a treebank's parts of speech
         one.tags = one.upos
     return written(found, needs, together=split != "train") if in_words else found
 
@@ -94,11 +95,13 @@ def load(
     script: str | None = None,
     report: Notify | None = None,
 ) -> list[Example]:
-    """One part of a set. target: one language or several (the union, each Example with its own).
+    """Load one split of a set.
 
-    script: of Chinese: "zh-Hans" or "zh-Hant" for all, or "tagged" for each sentence in its own.
-    Raises UsageError for a language, script or split that the set does not have, DataError where
-    its files cannot be had.
+    target: one language or several (the union, each Example with its own). script: for Chinese:
+    "zh-Hans" or "zh-Hant" for all, or "tagged" for each sentence in its own.
+
+    Raises UsageError for a language, script or split that the set does not have, DataError if its
+    files are not available.
     """
     dataset = entry(name)
     if split not in SPLITS:
@@ -106,6 +109,6 @@ def load(
     if dataset.loader is not None:
         raise UsageError(
             f"The set {name} holds no pairs of source and target but {', '.join(dataset.fields)}. "
-            "Choose a task that reads them."
+            "Choose a task that reads these fields."
         )
     return pairs.load(dataset, split, source=source, target=target, script=script, report=report)

@@ -1,6 +1,4 @@
-"""Conversations and instructions: the public sets of this kind, and how each is read, split and
-cleared of leaks.
-"""
+"""Load public conversations and instructions: read, split, and remove leaks."""
 
 from __future__ import annotations
 
@@ -37,14 +35,14 @@ _INSTRUCT = File(
 )
 _FIELDS = ("messages",)
 TURN = "__eou__"  # ends every turn of DailyDialog
-# of instruct-1100, in its order: training, test; what is left is for validation
+# Shares of instruct-1100 in its order: training, test; the rest is for validation.
 SHARES_1100 = (0.85, 0.10)
 
 
 def dailydialog(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """Dialogues of one part, a line each."""
+    """Load one split of dialogues, one a line."""
 
     def part(name: str) -> list[Example]:
         file = f"{name}/dialogues_{name}.txt"
@@ -70,7 +68,7 @@ def _dialogue(line: str, place: str) -> Example:
 
 
 def tidied(text: str) -> str:
-    """A text whose signs stand apart, with its signs as people type them."""
+    """Put the separated punctuation of a text back where people type it."""
     text = text.replace("’", "'").replace("。", ".")
     text = re.sub(r" ' (s|t|m|ll|ve|re|d|clock|am)\b", r"'\1", text)
     text = re.sub(r"(?<=[a-z][.?!])(?=[A-Z])", " ", text)
@@ -80,14 +78,14 @@ def tidied(text: str) -> str:
 def alpaca(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """Instructions by the hash of what is asked."""
+    """Load instructions, split by the hash of the instruction with its input."""
     return by_input(_instructions(entry, _ALPACA, report))[split]
 
 
 def instruct_1100(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """Instructions in the author's split."""
+    """Load instructions in the author's split."""
     found = _instructions(entry, _INSTRUCT, report)
     train, test = (int(len(found) * share) for share in SHARES_1100)
     parts = {
@@ -107,7 +105,7 @@ def instruct_1100(
 def alpaca_instruct_1100(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """Alpaca, and another set's test."""
+    """Load Alpaca for training, and the test split of another set."""
     test = instruct_1100(ENTRIES["instruct-1100"], "test", data, report)
     if split == "test":
         return test
@@ -130,7 +128,7 @@ def _instructions(entry: Entry, file: File, report: Notify | None) -> list[Examp
 
 
 def _compared(split: str, data: DataTable) -> list[str]:
-    """The part, and those whose records it must not hold."""
+    """Return the split, and those whose records it must not contain."""
     if data.leaks == "keep":
         return [split]
     if data.leaks == "test":
@@ -150,26 +148,26 @@ def _without_leaks(
     if report is not None and len(kept) < len(parts[split]):
         others = " or ".join(name for name in parts if name != split)
         report(
-            f"{entry.name}: {len(parts[split]) - len(kept):,} conversations of {split} that stand "
-            f"in {others} too are left out."
+            f"{entry.name}: {len(parts[split]) - len(kept):,} conversations of {split} that are "
+            f"also in {others} are left out."
         )
     return kept
 
 
 def words_key(example: Example) -> str:
-    """What makes two dialogues the same: all their words, case and signs aside."""
+    """Return the words that identify a dialogue, without case and punctuation."""
     return sentence_key(" ".join(texts_of(example.messages)))
 
 
 def instruction_key(example: Example) -> str:
-    """What makes two instructions the same: what is asked."""
+    """Return the request that identifies an instruction."""
     return sentence_key(next(texts_of(example.messages), ""))
 
 
 ENTRIES: dict[str, Entry] = {
     "dailydialog": Entry(
         "dailydialog",
-        "13,118 everyday English dialogues of 7.9 turns, in its own three parts (Li et al. 2017)",
+        "13,118 everyday English dialogues of 7.9 turns, in its own three splits (Li et al. 2017)",
         "CC BY-NC-SA 4.0 (authors' release)",
         ("en",),
         tuple(
@@ -183,10 +181,11 @@ ENTRIES: dict[str, Entry] = {
         ),
         (
             "turns alternate: the first is the user's, the second the assistant's",
-            "signs are set as people type them: no space before a comma, don't for don ’ t, one "
+            "punctuation is set as people type it: no space before a comma, don't for don ’ t, one "
             "after a full stop",
-            "training dialogues that stand in validation or test (case and signs aside), and "
-            "validation's that stand in test, are left out; data.leaks = 'keep' leaves them in",
+            "training dialogues that are also in validation or test (without case and "
+            "punctuation), and validation's that are in test, are left out; data.leaks = 'keep' "
+            "keeps them",
         ),
         _FIELDS,
         dailydialog,
@@ -214,19 +213,19 @@ ENTRIES: dict[str, Entry] = {
         (_INSTRUCT,),
         (
             "split as its author does, in its order: 935 training, 110 test, 55 validation",
-            "training records that stand in validation or test are left out; data.leaks = 'keep' "
-            "leaves them in",
+            "training records that are also in validation or test are left out; data.leaks = "
+            "'keep' keeps them",
         ),
         _FIELDS,
         instruct_1100,
     ),
     "alpaca-instruct-1100": Entry(
         "alpaca-instruct-1100",
-        "alpaca to train and validate, the test part of instruct-1100 to be scored on",
+        "alpaca for training and validation, and the test split of instruct-1100",
         "those of its parts",
         ("en",),
         (),
-        ("training instructions that stand in that test part are left out",),
+        ("training instructions that are also in that test split are left out",),
         _FIELDS,
         alpaca_instruct_1100,
     ),

@@ -1,10 +1,9 @@
-"""Texts and pairs of texts with a label or a number: the public sets of this kind, how each is
-read, split and cleared of leaks.
+"""Load public sets of labelled texts and pairs of texts: read, split, and remove leaks.
 
-A text that stands in training and in test (or validation) is a leak. `data.leaks` says where it is
-taken out: of training ("train"), of test and validation ("test"), or nowhere ("keep"). Texts are
-the same where `split.sentence_key` is. Of a file with repeated texts and without parts, each text
-goes once; "keep" leaves the repetitions in and draws the parts line by line.
+A text that is in training and in test (or validation) is a leak. `data.leaks` decides where it is
+removed: from training ("train"), from test and validation ("test"), or nowhere ("keep"). Texts are
+equal if their `split.sentence_key` is. A file with repeated texts and without splits gives each
+text once; "keep" keeps the repetitions and splits line by line.
 """
 
 from __future__ import annotations
@@ -41,14 +40,15 @@ _SMS = (
     "SMSSpamCollection"
 )
 _CARVED = "validation: 5 % of the training texts, by their hash"
-_DEV_IS_TEST = "test: the published development part, for its test part has no labels"
-_LEAKS = "data.leaks = 'keep' leaves them in, 'test' takes them out of the scored part instead"
+_DEV_IS_TEST = "test: the published development split, because its test split has no labels"
+_LEAKS = "data.leaks = 'keep' keeps them, 'test' removes them from the scored split instead"
 
 
 @dataclass(frozen=True)
 class SetLayout:
-    """How the files of a set are read. parts: the file of each part; carved: shares taken out of
-    the training file by hash.
+    """Describe the files of a set.
+
+    parts: the file of each split; carved: shares taken out of the training file by hash.
     """
 
     parts: Mapping[SplitName, str]
@@ -56,9 +56,9 @@ class SetLayout:
     carved: Mapping[str, float] = field(default_factory=dict)
     header: bool = False
     quoted: bool = False  # CSV; else TSV without quoting
-    # names of labels that are numbers in the file
+    # Names of labels that are numbers in the file.
     labels: Mapping[str, str] = field(default_factory=dict)
-    distinct: bool = False  # repeated texts go once
+    distinct: bool = False  # repeated texts are read once
     symmetric: bool = False  # a pair is the same with its texts swapped
 
 
@@ -102,11 +102,9 @@ LAYOUTS: dict[str, SetLayout] = {
 def load(
     entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """One part, without leaks as `data.leaks` says; `report` is told how many texts were left
-    out.
-    """
+    """Load one split without the leaks that `data.leaks` removes; `report` gets their number."""
     layout = LAYOUTS[entry.name]
-    # what stands elsewhere does not matter
+    # A text in another split is not a leak for these splits.
     alone = data.leaks == "keep" or (data.leaks == "train" and split == "test")
     parts = published(entry, report, only=split if alone else None, repeated=data.leaks == "keep")
     others: set[str] = set()
@@ -116,15 +114,16 @@ def load(
     if report is not None and len(kept) < len(parts[split]):
         where = "validation or test" if data.leaks == "train" else "training"
         report(
-            f"{entry.name}: {len(parts[split]) - len(kept):,} texts of {split} that stand in "
-            f"{where} too are left out (data.leaks)."
+            f"{entry.name}: {len(parts[split]) - len(kept):,} texts of {split} that are also in "
+            f"{where} are left out (data.leaks)."
         )
     return kept
 
 
 def _against(split: SplitName, leaks: str, layout: SetLayout) -> list[SplitName]:
-    """The parts whose texts are taken out of `split`. What is carved out of the training file was
-    training when it leaked.
+    """Return the splits whose texts are removed from `split`.
+
+    A split carved out of the training file was training when it leaked.
     """
     carved = "validation" in layout.carved
     if leaks == "train":
@@ -144,11 +143,12 @@ def _against(split: SplitName, leaks: str, layout: SetLayout) -> list[SplitName]
 
 def published(entry: Entry, report: Notify | None = None, only: SplitName | None = None,
               repeated: bool = False) -> dict[SplitName, list[tuple[str, Example]]]:  # fmt: skip
-    """(`key_of`, Example) of all parts as they are published, leaks and all; what a set lacks is
-    carved out of training by hash.
+    """Return (`key_of`, Example) of all splits as published, including leaks.
 
-    only: the one part that is wanted, where the other files need not be read. repeated: of a
-        `distinct` set every line is a text.
+    Splits that a set lacks are carved out of training by hash.
+
+    only: the one split that is needed; other files are then not read. repeated: every line of a
+        `distinct` set is kept.
     """
     layout = LAYOUTS[entry.name]
     by_line = repeated and layout.distinct
@@ -168,7 +168,7 @@ def published(entry: Entry, report: Notify | None = None, only: SplitName | None
 
 
 def key_of(example: Example, symmetric: bool = False) -> str:
-    """What makes two texts, or two pairs, the same; symmetric: in either order."""
+    """Return what identifies a text or a pair; symmetric: in either order."""
     keys = [
         sentence_key(text) for text in (example.text or "", example.text_pair) if text is not None
     ]
@@ -191,8 +191,8 @@ def _read(
             cells = {name: row[place].strip() for name, place in layout.columns.items()}
         except IndexError:
             raise DataError(
-                f"{file}:{number}: {len(row)} columns; {max(layout.columns.values()) + 1} are "
-                "needed."
+                f"{file}:{number}: the line has {len(row)} columns, but "
+                f"{max(layout.columns.values()) + 1} are needed."
             ) from None
         value = float(cells.pop("value")) if "value" in cells else None
         if "label" in cells:
@@ -206,7 +206,7 @@ def _read(
 
 
 def _csv(lines: list[str]) -> list[tuple[int, list[str]]]:
-    """(line of its end, cells) of each row; a quoted cell may hold line ends."""
+    """Return (line of its end, cells) of each row; a quoted cell may hold line ends."""
     reader = csv.reader(io.StringIO("\n".join(lines), newline=""))
     return [(reader.line_num, row) for row in reader if row]
 
@@ -251,7 +251,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         _CARVED,
-        f"10 training texts stand in test and are left out; {_LEAKS}",
+        f"10 training texts are also in test and are left out; {_LEAKS}",
     ),
     "sst2": _entry(
         "sst2",
@@ -276,12 +276,12 @@ ENTRIES: dict[str, Entry] = {
                 f"{_SST2}test-labeled.tsv",
             ),
         ),
-        "2 test sentences stand in training word for word, 6 but for signs and case; left out of "
+        "2 test sentences are in training word for word, 6 up to punctuation and case; left out of "
         f"training; {_LEAKS}",
     ),
     "sms-spam": _entry(
         "sms-spam",
-        "5,574 English text messages, ham or spam, 403 of them repetitions (Almeida et al. 2011)",
+        "5,574 English text messages, ham or spam, 403 of them repeated (Almeida et al. 2011)",
         "unstated",
         ("en",),
         (
@@ -292,7 +292,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         "no split of its own: 70 % training, 10 % validation, 20 % test, by the hash of the text; "
-        "repeated texts go once; data.leaks = 'keep' leaves them in and splits by line",
+        "repeated texts are read once; data.leaks = 'keep' keeps them and splits by line",
     ),
     "banking77": _entry(
         "banking77",
@@ -312,7 +312,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         _CARVED,
-        f"25 training texts stand in test (6 word for word) and are left out; {_LEAKS}",
+        f"25 training texts are also in test (6 word for word) and are left out; {_LEAKS}",
     ),
     "chnsenticorp": _entry(
         "chnsenticorp",
@@ -333,7 +333,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         _DEV_IS_TEST,
         _CARVED,
-        f"338 of its 1,200 texts stand in training too, and are left out there; {_LEAKS}",
+        f"338 of its 1,200 texts are also in training, and are left out there; {_LEAKS}",
     ),
     "tnews": _entry(
         "tnews",
@@ -354,11 +354,11 @@ ENTRIES: dict[str, Entry] = {
         ),
         _DEV_IS_TEST,
         _CARVED,
-        f"1,099 of its 10,000 headlines stand in training too, and are left out there; {_LEAKS}",
+        f"1,099 of its 10,000 headlines are also in training, and are left out there; {_LEAKS}",
     ),
     "stsb": _entry(
         "stsb",
-        "how alike two English sentences are, 0 to 5: 5,749, 1,500 and 1,379 pairs (STS "
+        "similarity of two English sentences, 0 to 5: 5,749, 1,500 and 1,379 pairs (STS "
         "benchmark, Cer et al. 2017)",
         "several sources, share-alike and others (LICENSE.txt)",
         ("en",),
@@ -379,7 +379,7 @@ ENTRIES: dict[str, Entry] = {
                 f"{_STSB}sts-test.csv",
             ),
         ),
-        "8 validation and 12 test pairs stand in training, in either order, and are left out "
+        "8 validation and 12 test pairs are also in training, in either order, and are left out "
         f"there; {_LEAKS}",
     ),
 }

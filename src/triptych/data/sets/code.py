@@ -1,6 +1,4 @@
-"""Code to learn from: the Python standard library of the interpreter that runs, whole modules held
-out.
-"""
+"""Load code: the standard library of the running Python, with whole modules held out."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from ..table import DataTable
 
 SHARES = {"test": 0.08, "validation": 0.04}  # of the modules
-# Folders that hold tests, other people's packages, compiled code or the marks of one machine.
+# Folders of tests, bundled packages, compiled code or settings of one machine.
 PASSED_OVER = {
     "test",
     "tests",
@@ -35,43 +33,45 @@ PASSED_OVER = {
 MACHINES_OWN = re.compile(
     r"_sysconfigdata.*|_sysconfig_vars.*|config-.*|sitecustomize|usercustomize"
 )
-# parts of `re` until 3.11
+# These were parts of `re` until 3.11.
 RENAMED = {"sre_compile": "re", "sre_parse": "re", "sre_constants": "re"}
-LONG_LINE = 20  # characters from which a line says where it comes from
-COPIED = 0.5  # of a file's telling lines that stand in a held-out part: it is a copy
+LONG_LINE = 20  # characters from which a line identifies its origin
+COPIED = 0.5  # share of a file's long lines in a held-out split that makes it a copy
 
 
 def python_stdlib(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    r"""One part, a text a file as it is written; the line ends are "\n".
+    r"""Load one split, one text for each file as it is written, with line ends "\n".
 
-    `report` is told the version, how much there is, and what is left out. Raises DataError where
-    there is no source.
+    `report` gets the Python version, the size, and the files left out. Raises DataError if there is
+    no source code.
     """
-    tell = report or (lambda message: None)
+    notify = report or (lambda message: None)
     folder = Path(sysconfig.get_path("stdlib"))
     parts, unreadable, copies = divided(folder)
     found = parts[split]
     modules = {module_of(example.place) for example in found}
     size = sum(example.bytes for example in found)
     version = f"{platform.python_implementation()} {platform.python_version()}"
-    tell(
+    notify(
         f"{entry.name}: {version}, {split}: {len(modules):,} modules, {len(found):,} files, "
         f"{size / 1e6:.2f} MB"
     )
     if unreadable:
-        tell(f"{entry.name}: not UTF-8 and left out: {', '.join(unreadable)}")
+        notify(f"{entry.name}: not UTF-8 and left out: {', '.join(unreadable)}")
     own = [place for place, part in copies if part == split]
     if own:
-        tell(f"{entry.name}: copies of what is held out, left out of {split}: {', '.join(own)}")
+        notify(f"{entry.name}: copies of held-out files, left out of {split}: {', '.join(own)}")
     return found
 
 
 @lru_cache(maxsize=2)
 def divided(folder: Path) -> tuple[dict[str, list[Example]], list[str], list[tuple[str, str]]]:
-    """A library's files as Examples by part, in the order of their names; files that are not UTF-8;
-    copies with their part.
+    """Split a library's files into Examples by name.
+
+    Returns the Examples of each split, the files that are not UTF-8, and the copies of held-out
+    files with their split.
     """
     parts: dict[str, list[Example]] = {"test": [], "validation": [], "train": []}
     unreadable: list[str] = []
@@ -88,7 +88,7 @@ def divided(folder: Path) -> tuple[dict[str, list[Example]], list[str], list[tup
             parts[part_of(module_of(place))].append(Example(text=text, place=place))
     if not parts["train"]:
         raise DataError(
-            f"The Python that runs has no readable standard library in {folder}: there are no .py "
+            f"The running Python has no readable standard library in {folder}: there are no .py "
             "files (a frozen or embedded Python keeps them compiled or in an archive). Run "
             "triptych with a Python from python.org, from your system or from conda."
         )
@@ -107,7 +107,7 @@ def divided(folder: Path) -> tuple[dict[str, list[Example]], list[str], list[tup
 
 
 def files_of(folder: Path) -> Iterator[Path]:
-    """The library's source files, by name."""
+    """Yield the library's source files, by name."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(
             name for name in folders if name not in PASSED_OVER and not MACHINES_OWN.fullmatch(name)
@@ -118,27 +118,26 @@ def files_of(folder: Path) -> Iterator[Path]:
 
 
 def module_of(place: str) -> str:
-    """The module of the top level that a file belongs to: "json" of json/decoder.py, "abc" of
-    abc.py.
-    """
+    """Return the top-level module of a file: "json" for json/decoder.py, "abc" for abc.py."""
     return place.split("/")[0].removesuffix(".py")
 
 
 def part_of(module: str) -> str:
-    """The part of a module, by its name alone. A module and its own inner half (`datetime`,
-    `_pydatetime`) share one.
+    """Return the split of a module, by its name alone.
+
+    A module and its internal part (`datetime`, `_pydatetime`) share one.
     """
     plain = re.sub(r"^_(py_?)?", "", module)
     return split_of(f"python-stdlib:{RENAMED.get(plain, plain)}", SHARES)
 
 
 def long_lines(text: str) -> set[str]:
-    """The lines of a text that are long enough to say where they come from, without indentation."""
+    """Return the lines that are long enough to identify their origin, without indentation."""
     return {line for one in text.split("\n") if len(line := one.strip()) >= LONG_LINE}
 
 
 def is_copy(text: str, texts: set[str], held: set[str]) -> bool:
-    """Whether `text` stands among `texts`, or most of its lines among `held`."""
+    """Tell whether `text` is among `texts`, or most of its long lines are among `held`."""
     lines = long_lines(text)
     return text in texts or (bool(lines) and len(lines & held) > COPIED * len(lines))
 
@@ -146,17 +145,17 @@ def is_copy(text: str, texts: set[str], held: set[str]) -> bool:
 ENTRIES: dict[str, Entry] = {
     "python-stdlib": Entry(
         "python-stdlib",
-        "code: the Python standard library of the interpreter that runs, without its tests, a "
-        "text a file",
+        "code: the standard library of the running Python, without its tests, one text for each "
+        "file",
         "PSF-2.0 (Python Software Foundation License)",
         ("en",),
         (),
         (
             "split: whole modules, by the hash of the module's name, so it is the same for every "
             "version of Python",
-            "a training file of which over half the lines stand in a held-out module is left out",
-            "nothing is fetched, and the texts are those of the Python at hand: name its version "
-            "beside a score",
+            "a training file is left out if over half its lines are in a held-out module",
+            "nothing is fetched, and the texts are those of the installed Python: state its "
+            "version with a score",
         ),
         fields=("text",),
         loader=python_stdlib,

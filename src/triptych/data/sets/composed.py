@@ -1,4 +1,4 @@
-"""Texts to pretrain on that are made of other sets: their texts, their passages, their sources."""
+"""Compose texts for pretraining from other sets: their texts, passages and sources."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from . import classification, parsing, reading, tagging, text_to_text
 from . import text as running_text
 from .entry import Entry, SplitName
 
-# What `pretraining-en` is made of: running text first, then the texts
-# of labelled sets.
+# The sets that make up `pretraining-en`: running text first, then the texts of labelled sets.
 PRETRAINING_EN = (
     "war-and-peace",
     "ag-news",
@@ -24,9 +23,9 @@ PRETRAINING_EN = (
     "uner-english-ewt",
     "ud-english-ewt",
 )
-# whose training sources are in `pretraining-en-sources`
+# The sets whose training sources are in `pretraining-en-sources`.
 SOURCES = ("samsum", "scitldr", "squad-qg")
-# the sets of which those here are made
+# The sets that the sets of this module are made of.
 PARTS: dict[str, Entry] = {
     **classification.ENTRIES,
     **tagging.ENTRIES,
@@ -41,15 +40,16 @@ def _read(
     name: str, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
     entry = PARTS[name]
-    assert entry.loader is not None, f"{name} holds pairs, of which nothing is made"
+    assert entry.loader is not None, f"{name} holds pairs, which cannot be composed"
     return entry.loader(entry, split, data, report)
 
 
 def pretraining_en(
     entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """The union of the training texts of PRETRAINING_EN; no text, case and signs aside, that a
-    held-out part of any holds.
+    """Load the union of the training texts of PRETRAINING_EN, without repetitions.
+
+    A text that a held-out split of any of them holds, up to case and punctuation, is left out.
     """
     if split != "train":
         return _read("war-and-peace", split, DataTable(), report)
@@ -82,7 +82,7 @@ def pretraining_en(
                         )
                     )
         if report is not None:
-            left = f"; {dropped:,} stand in a held-out part and are left out" if dropped else ""
+            left = f"; {dropped:,} are in a held-out split and are left out" if dropped else ""
             report(f"{name}: {kept:,} distinct training texts{left}")
     return found
 
@@ -96,9 +96,9 @@ def _texts(example: Example) -> list[str]:
 def passages(
     entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """The distinct passages that a part of a set of questions asks about."""
+    """Load the distinct passages of one split of a set of questions."""
     name = entry.name.removesuffix("-passages")
-    # of the answers nothing is to be told
+    # Notices about the answers are not reported, since only the passages are read.
     asked = _read(name, split, DataTable(set=name))
     first: dict[str, Example] = {}
     for example in asked:
@@ -111,8 +111,9 @@ def passages(
 def pretraining_en_sources(
     entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """The training texts of pretraining-en and the distinct sources of SOURCES, none that a
-    held-out part of theirs holds.
+    """Load the texts of pretraining-en and the distinct sources of SOURCES for training.
+
+    Those in a held-out split of SOURCES are left out.
     """
     found = pretraining_en(TEXTS["pretraining-en"], split, DataTable(), report)
     held = {
@@ -137,21 +138,21 @@ def pretraining_en_sources(
 
 
 def _sources(name: str, split: SplitName) -> list[tuple[str, str]]:
-    """(text, place) of what is read, not of what is written."""
+    """Return (text, place) of the sources of a set, not of its targets."""
     return [(one.source or one.passage or "", one.place) for one in _read(name, split, DataTable())]
 
 
 TEXTS: dict[str, Entry] = {
     "pretraining-en": Entry(
         "pretraining-en",
-        "War and Peace and the training texts, without labels, of the English sets that are "
-        "classified and tagged",
+        "War and Peace and the training texts, without labels, of the English sets for "
+        "classification and tagging",
         "those of its parts",
         ("en",),
         (),
         (
-            f"made of {', '.join(PRETRAINING_EN)}: training parts only, without texts that stand "
-            "in a validation or test part of any",
+            f"made of {', '.join(PRETRAINING_EN)}: training splits only, without texts that are in "
+            "a validation or test split of any",
             "validation and test: those of war-and-peace",
         ),
         fields=("text",),
@@ -163,7 +164,7 @@ TEXTS: dict[str, Entry] = {
         "CC BY-SA 3.0",
         ("ja",),
         (),
-        ("made of jaquad, its parts as they are there",),
+        ("made of jaquad, with its splits",),
         fields=("text",),
         loader=passages,
     ),
@@ -173,7 +174,7 @@ TEXTS: dict[str, Entry] = {
         "CC BY-SA 4.0",
         ("zh",),
         (),
-        ("made of cmrc2018, its parts as they are there",),
+        ("made of cmrc2018, with its splits",),
         fields=("text",),
         loader=passages,
     ),
@@ -186,8 +187,8 @@ SOURCE_TEXTS: dict[str, Entry] = {
         ("en",),
         (),
         (
-            "no text that stands in a validation or test part of any; validation and test: those "
-            "of pretraining-en and the sources there",
+            "without texts that are in a validation or test split of any; validation and test: "
+            "those of pretraining-en and of the sources",
         ),
         fields=("text",),
         loader=pretraining_en_sources,

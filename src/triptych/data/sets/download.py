@@ -1,5 +1,4 @@
-"""A file from its address to the disk: piece by piece, no longer than it may be, unpacked and
-hashed on the way.
+"""Download a file piece by piece, bound its size, and unpack and hash it on the way.
 
 Memory holds one piece, whatever a server sends and whatever an archive claims to hold.
 """
@@ -25,9 +24,9 @@ from ..formats.lines import PIECE_BYTES
 
 _NETWORK = (urllib.error.URLError, OSError, http.client.HTTPException)
 _DAMAGED = (zipfile.BadZipFile, KeyError, OSError, EOFError, zlib.error, ValueError, struct.error)
-# a zip that asks for a password, or is packed in an unknown way
+# Raised for a zip with a password, or packed by an unknown method.
 _LOCKED = (RuntimeError, NotImplementedError)
-# what Python unpacks in pieces; other ways it unpacks whole
+# The methods that Python unpacks in pieces; others it unpacks whole.
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -42,10 +41,10 @@ def pieces(content: IO[bytes] | gzip.GzipFile, most: int, too_long: str) -> Iter
 
 
 def received(address: str, most: int, advice: str) -> Iterator[bytes]:
-    """Read what an address sends. Raises DataError where it cannot be reached or sends more than
-    `most` bytes.
+    """Yield what an address sends.
 
-    `advice` is what is said where the network fails, with {reason} in it.
+    Raises DataError if it cannot be reached or sends more than `most` bytes. `advice` is the
+    message if the network fails, with {reason} in it.
     """
     too_long = (
         f"{address} sends more than the {most:,} bytes that are expected. Nothing was kept. Try "
@@ -54,7 +53,7 @@ def received(address: str, most: int, advice: str) -> Iterator[bytes]:
     try:
         with urllib.request.urlopen(address, timeout=60) as answer:
             yield from pieces(answer, most, too_long)
-            # reading in pieces, http.client says nothing of it
+            # When reading in pieces, http.client does not report a truncated answer.
             if left := getattr(answer, "length", None):
                 raise http.client.IncompleteRead(b"", left)
     except _NETWORK as problem:
@@ -64,11 +63,12 @@ def received(address: str, most: int, advice: str) -> Iterator[bytes]:
 
 
 def unpacked(archive: Path, member: str | None, most: int, address: str) -> Iterator[bytes]:
-    """Decompress a gzip file, or one member of a zip. Raises DataError where it is damaged or holds
-    more than `most` bytes.
+    """Decompress a gzip file, or one member of a zip.
+
+    Raises DataError if it is damaged or holds more than `most` bytes.
     """
     too_long = (
-        f"What {address} sent is not the expected archive (it holds more than {most:,} bytes). "
+        f"The file from {address} is not the expected archive (it holds more than {most:,} bytes). "
         "Nothing was kept."
     )
     try:
@@ -84,14 +84,14 @@ def unpacked(archive: Path, member: str | None, most: int, address: str) -> Iter
                 yield from pieces(content, most, too_long)
     except (*_DAMAGED, *_LOCKED) as problem:
         raise DataError(
-            f"What {address} sent is not the expected archive ({problem}). Try again, or from "
+            f"The file from {address} is not the expected archive ({problem}). Try again, or from "
             "another network."
         ) from None
 
 
 @contextlib.contextmanager
 def aside(path: Path, kind: str) -> Iterator[Path]:
-    """Name a file beside `path` that is gone afterwards, unless it was renamed."""
+    """Yield a temporary file name beside `path`, and delete the file unless it was renamed."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.{kind}")
     try:
         yield beside
@@ -104,8 +104,8 @@ def write_pieces(beside: Path, content: Iterable[bytes], path: Path) -> str:
     """Write a file and flush it to the disk. Returns its SHA-256.
 
     Raises:
-        DataError: It cannot be written; `path` is what the message calls it. What `content` raises
-            goes on.
+        DataError: It cannot be written; `path` is its name in the message. Errors of `content` are
+            passed on.
     """
     digest = hashlib.sha256()
     with _writing(path):
@@ -123,7 +123,7 @@ def write_pieces(beside: Path, content: Iterable[bytes], path: Path) -> str:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Written aside, flushed, renamed: the file is there whole or not at all."""
+    """Write to a temporary file, flush and rename it: `path` is there whole or not at all."""
     with aside(path, "part") as beside:
         write_pieces(beside, [content], path)
         rename(beside, path)

@@ -1,6 +1,4 @@
-"""What the catalogue says of a public set: its files with their addresses and digests, its parts,
-its fields, and how it is read.
-"""
+"""Define the catalogue's entry of a public set: files, splits, fields, and its loader."""
 
 from __future__ import annotations
 
@@ -18,8 +16,10 @@ Loader = Callable[["Entry", SplitName, DataTable, Notify | None], list[Example]]
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """name: in the set's folder, perhaps with .gz there; sha256: of the decompressed content;
-    member: of a zip at the address.
+    """Describe a file of a set.
+
+    name: in the set's folder, possibly with .gz there; sha256: of the decompressed content; member:
+    its name in a zip at the address.
     """
 
     name: str
@@ -30,7 +30,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One public set."""
+    """Describe one public set."""
 
     name: str
     description: str
@@ -38,9 +38,9 @@ class Entry:
     languages: tuple[str, ...]
     files: tuple[File, ...] = ()
     notes: tuple[str, ...] = field(default=())
-    fields: tuple[str, ...] = ("source", "target")  # what its Examples hold
-    # reads one part; None: the set holds pairs of source and target, which `sets.pairs` reads
+    fields: tuple[str, ...] = ("source", "target")  # of its Examples
+    # Reads one split; None: the set holds pairs of source and target, which `sets.pairs` reads.
     loader: Loader | None = None
-    splits: tuple[SplitName, ...] = SPLITS  # the parts that it has; others are said not to be there
-    # in $TRIPTYCH_DATA and the cache, where it is not called by the set's name
+    splits: tuple[SplitName, ...] = SPLITS  # the splits that it has; others raise UsageError
+    # Its folder in $TRIPTYCH_DATA and the cache, if it does not have the set's name.
     folder: str | None = None

@@ -1,6 +1,4 @@
-"""The files of public sets: looked for in $TRIPTYCH_DATA, then in the user cache, then fetched and
-checked against a SHA-256.
-"""
+"""Find the files of public sets in $TRIPTYCH_DATA or the user cache, else fetch and check them."""
 
 from __future__ import annotations
 
@@ -18,16 +16,16 @@ from .entry import Entry, File
 from .sizes import BYTES
 
 MOST_BYTES = 256 << 20  # of a file whose size is not in `sizes`
-ARCHIVE_BYTES = 1 << 20  # what an archive may have beside the files that are known of it
+ARCHIVE_BYTES = 1 << 20  # allowed in an archive beside its known files
 
 
 def file_lines(entry: Entry, file: str, report: Notify | None = None) -> list[str]:
-    """The lines of one file of a set, checked against its digest."""
+    """Read the lines of one file of a set, checked against its digest."""
     return decode_lines(file_bytes(entry, file, report), file)
 
 
 def file_bytes(entry: Entry, file: str, report: Notify | None = None) -> bytes:
-    """One file of a set, decompressed, checked against its digest."""
+    """Read one file of a set, decompressed, checked against its digest."""
     one = next(one for one in entry.files if one.name == file)
     path = locate(entry, one, report)
     found = b"".join(_read(entry, one, path))
@@ -40,8 +38,9 @@ def cache_folder() -> Path:
 
 
 def find(entry: Entry, file: File) -> Path | None:
-    """Where a file of the set lies, perhaps gzipped: $TRIPTYCH_DATA, then the cache. None where it
-    is in neither.
+    """Return the path of a file of the set, possibly gzipped: $TRIPTYCH_DATA first, then the cache.
+
+    None if it is in neither.
     """
     given = os.environ.get("TRIPTYCH_DATA")
     names = [entry.name, *([entry.folder] if entry.folder else [])]
@@ -55,14 +54,12 @@ def find(entry: Entry, file: File) -> Path | None:
 
 
 def locate(entry: Entry, file: File, report: Notify | None = None) -> Path:
-    """The file's path; fetched into the cache where it is not at hand. Raises DataError where it
-    cannot be had.
-    """
+    """Return the file's path, after fetching it into the cache if needed. Raises DataError."""
     return find(entry, file) or _fetch(entry, file, report or (lambda message: None))
 
 
 def fetch(entry: Entry, report: Notify | None = None) -> list[Path]:
-    """All files of a set, each checked against its digest."""
+    """Fetch all files of a set, each checked against its digest."""
     paths = []
     for file in entry.files:
         path = locate(entry, file, report)
@@ -75,13 +72,14 @@ def fetch(entry: Entry, report: Notify | None = None) -> list[Path]:
 
 
 def most_bytes(entry: Entry, file: File) -> int:
-    """How many bytes a file of a set may have, decompressed: as many as it has."""
+    """Return the most bytes of a decompressed file: its known size, else MOST_BYTES."""
     return BYTES.get(entry.name, {}).get(file.name, MOST_BYTES)
 
 
 def _sent_bytes(entry: Entry, file: File) -> int:
-    """How many bytes its address may send: an archive may hold other files of the set too, and has
-    headers of its own.
+    """Return the most bytes that a file's address may send.
+
+    An archive may hold other files of the set too, and has headers of its own.
     """
     if file.member is None and not file.address.endswith(".gz"):
         return most_bytes(entry, file)
@@ -90,12 +88,10 @@ def _sent_bytes(entry: Entry, file: File) -> int:
 
 
 def _read(entry: Entry, file: File, path: Path) -> Iterator[bytes]:
-    """The pieces of a file that is at hand, decompressed. Raises DataError where it is longer than
-    it should be.
-    """
+    """Yield the pieces of a local file, decompressed. Raises DataError if it is too long."""
     most = most_bytes(entry, file)
     too_long = (
-        f"{path} is not the expected file: it has more than {most:,} bytes. Delete it and fetch "
+        f"{path} is not the expected file: it has more than {most:,} bytes. Delete it and fetch it "
         "again."
     )
     with (
@@ -109,7 +105,7 @@ def _check(file: File, digest: str, where: str) -> None:
     if digest != file.sha256:
         raise DataError(
             f"{where} is not the expected file: its SHA-256 is {digest}, expected {file.sha256}. "
-            "Delete it and fetch again."
+            "Delete it and fetch it again."
         )
 
 
@@ -117,13 +113,13 @@ def _fetch(entry: Entry, file: File, report: Notify) -> Path:
     name = entry.name
     if file.address.endswith("/"):
         raise DataError(
-            f"{name}/{file.name} is not at hand and cannot be fetched as one file: it is a tar of "
-            f"what lies in the folder {file.address}. Put it into $TRIPTYCH_DATA/{name}/ or "
+            f"{name}/{file.name} is not on this machine and cannot be fetched as one file: it is a "
+            f"tar of the folder {file.address}. Put it into $TRIPTYCH_DATA/{name}/ or "
             f"{cache_folder() / name}/, plain or as {file.name}.gz."
         )
     report(f"Fetching {file.name} of {name} from {file.address}")
     advice = (
-        f"{name}/{file.name} is not at hand and could not be fetched from {file.address} "
+        f"{name}/{file.name} is not on this machine and could not be fetched from {file.address} "
         f"({{reason}}). Put it into $TRIPTYCH_DATA/{name}/ or {cache_folder() / name}/, or go "
         "online and try again."
     )

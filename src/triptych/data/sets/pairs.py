@@ -1,4 +1,4 @@
-"""Pairs of sentences in two languages: the public sets of this kind, and how each is read."""
+"""Load public sets of sentence pairs in two languages."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _MULTI30K_FILES = {
 }  # fmt: skip
 _TATOEBA_SPLIT = (
     "split by English sentence: 2.5 % test, 2.5 % validation, by the sentence's hash; no target "
-    "of test stands elsewhere"
+    "of test is in another split"
 )
 
 ENTRIES: dict[str, Entry] = {
     "phrasebook": Entry(
         "phrasebook",
-        "English to Chinese from a small grammar, made on the spot; its test pairs words never "
-        "seen together",
+        "English to Chinese from a small grammar, generated locally; its test combines words that "
+        "training never combines",
         "Apache-2.0, part of Triptych",
         ("en", "zh-Hant", "zh-Hans"),
     ),
@@ -51,7 +51,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "tatoeba-en-zh": Entry(
         "tatoeba-en-zh",
-        "29,155 pairs of English and Chinese sentences, simplified but for a few traditional "
+        "29,155 pairs of English and Chinese sentences, simplified except for a few traditional "
         "characters",
         "CC-BY 2.0 France, tatoeba.org",
         ("en", "zh"),
@@ -65,7 +65,7 @@ ENTRIES: dict[str, Entry] = {
         (
             _TATOEBA_SPLIT,
             "script: zh-Hans or zh-Hant (all converted by OpenCC, the default zh-Hans), or tagged "
-            "(told apart)",
+            "(detected for each sentence)",
         ),
     ),
     "tatoeba-en-de": Entry(
@@ -95,7 +95,7 @@ def load(
     script: str | None = None,
     report: Notify | None = None,
 ) -> list[Example]:
-    """One part of a set, as `catalog.load` says."""
+    """Load one split of a set; see `catalog.load`."""
     targets = [target] if isinstance(target, str) else list(dict.fromkeys(target or []))
     for language in [source] * bool(source) + targets:
         if language not in entry.languages:
@@ -172,7 +172,7 @@ def _tatoeba(
     ]
     if other == "zh":
         pairs = in_script(pairs, script)
-    part = by_source(pairs)[split]  # by the English sentence, in whichever direction
+    part = by_source(pairs)[split]  # by the English sentence, in either direction
     if source == other or (source is None and targets == ["en"]):
         return [
             Example(one.target, one.source, one.target_language, "en", one.place) for one in part

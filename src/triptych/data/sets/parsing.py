@@ -1,4 +1,4 @@
-"""Sentences with their dependency trees: the public sets of this kind, and how each is read."""
+"""Load public sets of sentences with dependency trees."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _SIMPLIFIED = f"{_UD}UD_Chinese-GSDSimp/eb3aed31ebb170897405ee5cd1db83a1a0b11864
 def load(
     entry: Entry, split: SplitName, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """One part of a treebank. Raises UsageError for a part that it does not have."""
+    """Load one split of a treebank. Raises UsageError for a split that it does not have."""
     from ..formats.conllu import examples_of
 
     if split not in entry.splits:
         raise UsageError(
-            f"The set {entry.name} has no part '{split}'; it has {', '.join(entry.splits)}."
+            f"The set {entry.name} has no split '{split}'; it has {', '.join(entry.splits)}."
         )
     file = PARTS[split]
     return examples_of(file_lines(entry, file, report), f"{entry.name}/{file}")
@@ -85,15 +85,15 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         (
-            "relations of version 1 (dobj, nsubjpass, neg, ...); the file says nothing about "
-            "spaces: none stand between Chinese words",
+            "relations of version 1 (dobj, nsubjpass, neg, ...); the file does not mark spaces: "
+            "there are none between Chinese words",
         ),
         fields=FIELDS,
         loader=load,
     ),
     "ud-chinese-gsdsimp": Entry(
         "ud-chinese-gsdsimp",
-        "1,000 Chinese sentences to test on, simplified characters (Universal Dependencies 2)",
+        "1,000 Chinese sentences for testing, simplified characters (Universal Dependencies 2)",
         "CC BY-SA 4.0",
         ("zh-Hans",),
         (

@@ -1,6 +1,4 @@
-"""Passages with questions and the answers in them: the public sets of this kind, and how each is
-read.
-"""
+"""Load public sets of passages with questions and answers in them."""
 
 from __future__ import annotations
 
@@ -18,8 +16,8 @@ if TYPE_CHECKING:
     from ..table import DataTable
 
 FOLDS = 5  # of XQuAD's cross-validation
-XQUAD_HELD = 10  # every tenth of the paragraphs that are trained on is for validation
-# share of the training paragraphs and articles that is for validation
+XQUAD_HELD = 10  # every tenth of the training paragraphs is for validation
+# Shares of the training paragraphs and articles for validation.
 CMRC_HELD, JAQUAD_HELD = 0.06, 0.03
 
 _XQUAD = "https://raw.githubusercontent.com/deepmind/xquad/60cac41164/"
@@ -36,8 +34,9 @@ _FIELDS = ("question", "passage", "answers")
 def load_xquad(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """One language, data.source. Paragraphs are dealt to the folds in the order of a hash, the same
-    in every language.
+    """Load one language, data.source.
+
+    Paragraphs are assigned to the folds in the order of a hash, the same in every language.
     """
     language = data.source or "en"
     if language not in entry.languages:
@@ -47,13 +46,13 @@ def load_xquad(
     if data.fold is None:
         if split != "test":
             raise UsageError(
-                f"The set xquad has no {split} part of its own: give data.fold, 1 to {FOLDS}. "
+                f"The set xquad has no {split} split of its own: give data.fold, 1 to {FOLDS}. "
                 "That fold is then the test, and the model is trained on the others."
             )
         return usable(found, report, file)
     if not 1 <= data.fold <= FOLDS:
         raise UsageError(
-            f"data.fold is {data.fold}; the set xquad is cut into {FOLDS} folds, 1 to {FOLDS}."
+            f"data.fold is {data.fold}; the set xquad has {FOLDS} folds, 1 to {FOLDS}."
         )
     parts: dict[str, list[LocatedQuestion]] = {"train": [], "validation": [], "test": []}
     first = _first_questions(found)
@@ -67,7 +66,7 @@ def load_xquad(
 
 
 def _first_questions(found: Sequence[LocatedQuestion]) -> dict[str, str]:
-    """Passage -> the id of its first question, which is the same in every language."""
+    """Map each passage to the id of its first question, which is the same in every language."""
     first: dict[str, str] = {}
     for one in found:
         first.setdefault(one.example.passage or "", one.example.place.rsplit("#", 1)[-1])
@@ -114,7 +113,7 @@ def _one_language(entry: Entry, data: DataTable) -> None:
 
 
 def _point(key: str) -> float:
-    """0 to 1 by the key's hash alone."""
+    """Return a number from 0 to 1 by the key's hash alone."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
 
 
@@ -136,7 +135,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "cmrc2018": Entry(
         "cmrc2018",
-        "Chinese questions on Wikipedia (Cui et al. 2019): 3,219 of its dev.json to train on, "
+        "Chinese questions on Wikipedia (Cui et al. 2019): 3,219 of its dev.json for training, "
         "1,002 of trial.json as the test",
         "CC BY-SA 4.0",
         ("zh",),
@@ -153,7 +152,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         (
-            "the set's own train.json was not to be had: dev.json trains, so scores are not those "
+            "the set's own train.json was not available: dev.json trains, so scores are not those "
             "of the papers",
             "two questions of trial.json are empty and left out: 1,000 are scored",
             f"validation: {CMRC_HELD:.0%} of the paragraphs of dev.json, by hash",
@@ -163,8 +162,8 @@ ENTRIES: dict[str, Entry] = {
     ),
     "jaquad": Entry(
         "jaquad",
-        "Japanese questions on Wikipedia (So et al. 2022): 31,748 to train on, 3,939 of its "
-        "development part as the test",
+        "Japanese questions on Wikipedia (So et al. 2022): 31,748 for training, 3,939 of its "
+        "development split as the test",
         "CC BY-SA 3.0",
         ("ja",),
         (
@@ -180,7 +179,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         (
-            "each part is a tar of the JSON shards in the folder at its address; it cannot be "
+            "each split is a tar of the JSON shards in the folder at its address; it cannot be "
             "fetched as one file",
             f"validation: {JAQUAD_HELD:.0%} of the training articles, by hash",
         ),

@@ -1,6 +1,6 @@
-"""How many bytes each file of a public set has, decompressed: what is fetched may not be longer.
+"""List the bytes of each file of a public set, decompressed: a download may not be longer.
 
-Measured on the files whose SHA-256 the catalogue holds.
+They were measured on the files whose SHA-256 the catalogue holds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Words with a tag each: entities and parts of speech: the public sets of this kind, and how each
-is read.
-"""
+"""Load public sets of words with tags: entities and parts of speech."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ CHANGED = {"uner-english-ewt": {"B-OTH": "O", "I-OTH": "O", "B-O": "O"}}
 
 
 def load(entry: Entry, split: str, data: DataTable, report: Notify | None = None) -> list[Example]:
-    """One part of a set. data.fields chooses other columns, of CoNLL-U by name: ["form",
-    "xpos"].
-    """
+    """Load one split. data.fields chooses other columns, in CoNLL-U by name: ["form", "xpos"]."""
     from ..formats.conll import examples_of
 
     file = SPLIT_FILES[entry.name][split]
@@ -137,7 +133,7 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         (
-            "the training part is the authors' first, unfinished one: its tags B-OTH, I-OTH and "
+            "the training split is the authors' first, unfinished one: its tags B-OTH, I-OTH and "
             "B-O are read as O; entity counts then differ from the final release by under 1 %",
         ),
         fields=FIELDS,
@@ -168,8 +164,8 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         (
-            "the files say nothing of spaces: none stand between words, save between two of Latin "
-            "letters or digits",
+            "the files do not mark spaces: there are none between words, except between two of "
+            "Latin letters or digits",
         ),
         fields=FIELDS,
         loader=load,

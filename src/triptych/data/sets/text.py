@@ -1,4 +1,4 @@
-"""Plain text to learn from: the public sets of this kind, and how each is read."""
+"""Load public sets of plain text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXAMPLES = (
     "https://raw.githubusercontent.com/pytorch/examples/{}/word_language_model/data/wikitext-2/"
 )
 _ENGRAM = "https://raw.githubusercontent.com/kent-ai-dev/engram/9874fe15199f13692201faa5b530a78786192b5f/corpus/"
-# a story, not a paragraph
+# The beginning of a story, not of another paragraph.
 _BEGINS = re.compile(
     r"Once\b|One day, (there|an?) |[A-Z]\w+ and [A-Z]\w+ (are friends|(like|love)d? to )"
 )
@@ -31,7 +31,7 @@ _ENDS = re.compile(r"the end[.!]?$", re.IGNORECASE)
 def war_and_peace(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """Lines of a book, joined into texts."""
+    """Load the lines of a book, joined into texts."""
     file = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}[split]
     return list(pieces(documents(file_lines(entry, file, report)), file))
 
@@ -39,7 +39,7 @@ def war_and_peace(
 def tinyshakespeare(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """A part as one text, its characters as they are."""
+    """Load a split as one text, its characters unchanged."""
     text = file_bytes(entry, "input.txt", report).decode()
     cut = len(text) * 9 // 10
     return [
@@ -53,7 +53,7 @@ def tinyshakespeare(
 def tinystories(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """Stories, an empty line between their paragraphs."""
+    """Load stories, with an empty line between their paragraphs."""
     file = entry.files[0].name
     examples = [Example(text="\n\n".join(text for _, text in story), place=f"{file}:{story[0][0]}")
             for story in stories(documents(file_lines(entry, file, report)))]  # fmt: skip
@@ -62,9 +62,7 @@ def tinystories(
 
 
 def stories(paragraphs: Iterable[Sequence[tuple[int, str]]]) -> Iterator[list[tuple[int, str]]]:
-    """Paragraphs (numbered lines) that tell one story, each as (its first line's number, its
-    text).
-    """
+    """Join paragraphs (numbered lines) to stories of (number of its first line, text)."""
     story: list[tuple[int, str]] = []
     for paragraph in paragraphs:
         number, text = paragraph[0][0], joined(line for _, line in paragraph)
@@ -79,12 +77,12 @@ def stories(paragraphs: Iterable[Sequence[tuple[int, str]]]) -> Iterator[list[tu
 def wikitext(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """Articles; the part for training is not to be had."""
+    """Load articles; the training split is not available."""
     from ...errors import UsageError
 
     if split == "train":
         raise UsageError(
-            "The set wikitext-2 has only a validation and a test part here. Score on it with "
+            "The set wikitext-2 has only a validation and a test split here. Score on it with "
             "triptych evaluate RUN --data, or train on another set: triptych data list."
         )
     file = {"validation": "valid.txt", "test": "test.txt"}[split]
@@ -92,7 +90,7 @@ def wikitext(
 
 
 def _articles(lines: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
-    """A line ` = Title = ` begins an article; ` = = Section = = ` does not."""
+    """Yield articles: a line ` = Title = ` begins one; ` = = Section = = ` does not."""
     article: list[tuple[int, str]] = []
     for number, line in enumerate(lines, 1):
         if re.fullmatch(r" = [^=].* = \s*", line) and article:
@@ -143,16 +141,13 @@ ENTRIES: dict[str, Entry] = {
                 f"{_CHAR_RNN}input.txt",
             ),
         ),
-        (
-            "split: the last tenth of the characters is validation and test alike, as nanoGPT has "
-            "it",
-        ),
+        ("split: the last tenth of the characters is both validation and test, as in nanoGPT",),
         fields=("text",),
         loader=tinyshakespeare,
     ),
     "tinystories-sample": Entry(
         "tinystories-sample",
-        "1.3 MB of the validation part of TinyStories: about 1,400 stories in a small child's "
+        "1.3 MB of the validation split of TinyStories: about 1,400 stories in a small child's "
         "words",
         "MIT (repository); TinyStories itself is CDLA-Sharing-1.0",
         ("en",),
@@ -164,9 +159,9 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         (
-            "borders of stories are not marked: one begins at a paragraph that begins as stories "
-            "do (Once ..., One day, a ..., NAME and NAME are friends) and after The end.; a story "
-            "that begins in other words stays with the one before",
+            "the borders of stories are not marked: a story begins at a paragraph that begins as "
+            "stories do (Once ..., One day, a ..., NAME and NAME are friends) and after The end.; "
+            "one that begins differently stays with the story before",
             "split by story: 5 % test, 5 % validation, by the story's hash",
         ),
         fields=("text",),
@@ -174,7 +169,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "wikitext-2": Entry(
         "wikitext-2",
-        "Wikipedia articles in WikiText's tokenised form, for validation and test alone",
+        "Wikipedia articles in WikiText's tokenised form, for validation and test only",
         "CC BY-SA 3.0",
         ("en",),
         (

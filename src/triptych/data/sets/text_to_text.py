@@ -1,7 +1,7 @@
-"""Texts with what is to be written from them: the public sets of summaries and questions.
+"""Load public sets of summaries and of questions to be generated.
 
-A source that stands in two parts is a leak; `data.leaks` says where it is taken out: of training
-("train"), of validation and test ("test"), or nowhere ("keep"). Sources are the same where
+A source that is in two splits is a leak; `data.leaks` decides where it is removed: from training
+("train"), from validation and test ("test"), or nowhere ("keep"). Sources are equal if their
 `split.sentence_key` is.
 """
 
@@ -23,9 +23,9 @@ _RAW = "https://raw.githubusercontent.com/"
 _SAMSUM = f"{_RAW}vishnusharma-lab/datasets/6279d61d4c881efde9a1dde4cdd44f477023b818/samsum.zip"
 _SCITLDR = f"{_RAW}allenai/scitldr/5ccad9c00a/SciTLDR-Data/SciTLDR-A/"
 _NQG = f"{_RAW}xinyadu/nqg/8211129a3e/data/processed/"
-_LEAKS = "data.leaks = 'keep' leaves them in, 'test' takes them out of validation and test instead"
+_LEAKS = "data.leaks = 'keep' keeps them, 'test' removes them from validation and test instead"
 _SUMMARIES = ("source", "target", "references")
-QUESTIONS_HELD = {"validation": 0.04}  # share of the sentences of squad-qg that are trained on
+QUESTIONS_HELD = {"validation": 0.04}  # share of the training sentences of squad-qg
 FILES = {
     "samsum": {"train": "train.json", "validation": "val.json", "test": "test.json"},
     "scitldr": {"train": "train.jsonl", "validation": "dev.jsonl", "test": "test.jsonl"},
@@ -35,7 +35,7 @@ FILES = {
 def summaries(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """One part of samsum or scitldr, without leaks as `data.leaks` says."""
+    """Load one split of samsum or scitldr without the leaks that `data.leaks` removes."""
     found = _published(entry, split, report)
     others = {"train": ("validation", "test"), "validation": ("test",), "test": ()}
     if data.leaks == "test":
@@ -51,14 +51,14 @@ def summaries(
     if report is not None and len(kept) < len(found):
         where = " or ".join(others[split])
         report(
-            f"{entry.name}: {len(found) - len(kept):,} sources of {split} that stand in {where} "
-            "too are left out (data.leaks)."
+            f"{entry.name}: {len(found) - len(kept):,} sources of {split} that are also in {where} "
+            "are left out (data.leaks)."
         )
     return kept
 
 
 def _published(entry: Entry, split: str, report: Notify | None) -> list[Example]:
-    """A part as it is published, but for what is empty."""
+    """Load a split as published, without empty records."""
     file = FILES[entry.name][split]
     read = _conversations if entry.name == "samsum" else _abstracts
     return [one for one in read(entry, file, report) if one.source and one.target]
@@ -98,7 +98,7 @@ def _abstracts(entry: Entry, file: str, report: Notify | None) -> list[Example]:
 def questions(
     entry: Entry, split: str, data: DataTable, report: Notify | None = None
 ) -> list[Example]:
-    """Pairs of sentence and question to train on; one Example a sentence to score on."""
+    """Load pairs of sentence and question for training, one Example a sentence for scoring."""
     part = "dev" if split == "test" else "test"
     sides = [file_lines(entry, f"{part}.{side}.txt", report) for side in ("sentence", "question")]
     found = [
@@ -121,8 +121,7 @@ def questions(
 ENTRIES: dict[str, Entry] = {
     "samsum": Entry(
         "samsum",
-        "conversations in a messenger with their summaries: 14,732, 818 and 819 (Gliwa et al. "
-        "2019)",
+        "messenger conversations with their summaries: 14,732, 818 and 819 (Gliwa et al. 2019)",
         "CC BY-NC-ND 4.0",
         ("en",),
         (
@@ -146,8 +145,8 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         (
-            "one conversation of the training part is empty; some stand in validation or test "
-            f"too, and are left out there; {_LEAKS}",
+            "one conversation of the training split is empty; some are also in validation or test, "
+            f"and are left out there; {_LEAKS}",
         ),
         _SUMMARIES,
         summaries,
@@ -177,7 +176,7 @@ ENTRIES: dict[str, Entry] = {
         ),
         (
             "up to four summaries in validation and test: the best counts",
-            f"three abstracts stand in training and elsewhere, and are left out there; {_LEAKS}",
+            f"three training abstracts are also in another split, and are left out; {_LEAKS}",
         ),
         _SUMMARIES,
         summaries,
@@ -185,7 +184,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "squad-qg": Entry(
         "squad-qg",
-        "sentences of Wikipedia and questions on them, small letters, cut into tokens: 11,877 and "
+        "sentences of Wikipedia and questions on them, in lower case, tokenized: 11,877 and "
         "10,570 (Du et al. 2017)",
         "MIT (code); the text is SQuAD's, CC BY-SA 4.0",
         ("en",),
@@ -212,9 +211,9 @@ ENTRIES: dict[str, Entry] = {
             ),
         ),
         (
-            "train: their test part, but for validation; test: their dev part, in which all "
-            "questions of XQuAD in English stand: a model that is trained here may be scored on "
-            "XQuAD; their training part was not to be had",
+            "train: their test split without the validation share; test: their dev split, which "
+            "holds all questions of XQuAD in English: a model that is trained here may be scored "
+            "on XQuAD; their training split was not available",
             f"validation: {QUESTIONS_HELD['validation']:.0%} of the sentences, by hash",
             "validation and test have one example a sentence, with every question on it as a "
             "reference, as Du et al. score",
