@@ -1,1 +1,1 @@
-"""From files to batches. Knows no model and no task."""
+"""Read files into Examples and batches, without knowing models or tasks."""

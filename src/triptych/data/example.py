@@ -1,4 +1,4 @@
-"""One record before tokens."""
+"""Define the Example: one record before tokenization."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ OnProblem = Callable[[str, str], None]  # called with ("file:line", reason)
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a field of an Example is: given in use or only learnt from, and whether its text trains
-    a tokenizer.
+    """Describe one field of an Example: its role, and whether it is text that trains a tokenizer.
+
+    An input is given in use as well; a target is only known in training and evaluation.
     """
 
     role: Literal["input", "target"]
@@ -48,25 +49,24 @@ FIELDS: dict[str, Field] = {
 
 @dataclass(slots=True)
 class Example:
-    """One record from a closed table of fields (`FIELDS`); a field that a task does not need stays
-    None.
+    """Hold one record from a closed table of fields (`FIELDS`); unused fields stay None.
 
     source, target: the two sides of a pair; source_language, target_language: their codes ("en",
         "zh-Hant").
-    text, text_pair: what is classified, embedded or learnt from, and the second text of a pair.
-    words: [start, end) characters of each word in `text`; label, labels, value: of a text, one,
-        several, or a number.
-    tags, upos, relations: one a word; heads: for each word the number of its head, 1 for the first
-    word, 0 for the root. question, passage; answers: (text, first character in the passage), none
-    where the passage holds no answer.
+    text, text_pair: the text to classify, embed or learn from, and the second text of a pair.
+    words: [start, end) characters of each word in `text`.
+    label, labels, value: the target of a text: one label, several labels, or a number.
+    tags, upos, relations: one for each word; heads: for each word the number of its head, 1 for
+        the first word, 0 for the root.
+    question, passage; answers: (text, first character in the passage), an empty list where the
+        passage holds no answer.
     messages: a conversation, {"role": "system", "user" or "assistant", "content": text} each;
-        chosen, rejected: two answers to its end.
-    suffix: what follows the text that is to be written, after `text`; in use alone.
-    references: every text that would do as the target, where there are several; `target` is the one
-        that is learnt.
-    begins, ends: whether the document begins and ends with `text`; of a long one in pieces the
-        first begins it and the last ends it.
-    place: where it came from ("train.en:17"), for messages.
+        chosen, rejected: two answers that could follow it.
+    suffix: the text after the gap that is filled in behind `text`; given in use only.
+    references: all correct targets, where there are several; `target` is the one for training.
+    begins, ends: True if the document begins or ends with `text`; a long document is cut into
+        pieces, of which only the first begins it and only the last ends it.
+    place: the origin ("train.en:17"), for messages.
     """
 
     source: str | None = None
@@ -97,7 +97,7 @@ class Example:
 
     @property
     def bytes(self) -> int:
-        """UTF-8 bytes of its text fields."""
+        """Count the UTF-8 bytes of the text fields."""
         texts = (
             text
             for name, field in FIELDS.items()
@@ -108,7 +108,7 @@ class Example:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """The input fields that are given."""
+        """Return the input fields that are given."""
         return {
             name: value
             for name, one in FIELDS.items()
@@ -117,9 +117,7 @@ class Example:
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """The texts that a field's value holds: itself, or what was said in each message; none of one
-    that is not given.
-    """
+    """Yield the texts in a field's value: the value itself or each message's; nothing for None."""
     if isinstance(value, str):
         yield value
     elif value is not None:
@@ -127,8 +125,9 @@ def texts_of(value: Any) -> Iterator[str]:
 
 
 def not_texts(values: Mapping[str, Any]) -> list[str]:
-    """The names of fields that should hold a text and hold something else; `messages` are read
-    elsewhere.
+    """Name the fields that should hold a text and hold something else.
+
+    `messages` has a check of its own.
     """
     return [
         name

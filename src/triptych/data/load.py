@@ -1,5 +1,6 @@
-"""What a recipe's table `data` means: the Examples for training, validation and test. Imports no
-torch.
+"""Read what a recipe's table `data` names: Examples for training, validation and test.
+
+Imports no torch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .split import by_input, by_source
 from .table import DataTable, Names
 
 Reader = Callable[[list[str], DataTable, Sequence[str], Notify | None], list[Example]]
-# What is learnt from -> the reader of files(names, data table, needs, report). Asked in this order.
+# Field that is learnt from -> reader of files(names, data table, needs, report). First match wins.
 READERS: dict[str, Reader] = {
     "references": references.read,
     "answers": squad.read,
@@ -42,8 +43,9 @@ def load_split(
     report: Notify | None = None,
     needs: Sequence[str] = ("source", "target"),
 ) -> list[Example]:
-    """The Examples of "train", "validation" or "test" that a recipe means. needs: the fields that
-    its task reads.
+    """Return the Examples of the "train", "validation" or "test" split of a recipe.
+
+    needs: the fields that the task reads.
 
     Raises DataError or UsageError.
     """
@@ -81,16 +83,14 @@ def load_split(
 
 
 def aligned(needs: Sequence[str]) -> bool:
-    """Whether a task learns from pairs of lines, which two files can hold."""
+    """Tell whether a task learns from pairs of lines, which two files can hold."""
     return tuple(needs) == ("source", "target")
 
 
 def load_other_split(
     data: DataTable, split: str, needs: Sequence[str], report: Notify | None
 ) -> list[Example]:
-    """The same for tasks that do not read pairs: a set of the catalogue, or files in the form that
-    the fields ask for.
-    """
+    """Return a split for a task that does not read pairs: a public set, or files in its format."""
     if data.set is not None:
         return catalog.load_other(data.set, split, data, needs, report)
     if data.train is None:
@@ -121,19 +121,17 @@ def load_other_split(
 
 
 def learnt_field(needs: Sequence[str]) -> str:
-    """The field that is learnt from, which says how files are read."""
+    """Return the field that is learnt from, which decides how files are read."""
     return next((name for name in READERS if name in needs), "text")
 
 
 def reader_of(needs: Sequence[str]) -> Reader:
-    """The reader of files whose Examples have the fields `needs`, by the field that is learnt
-    from.
-    """
+    """Return the reader for Examples with the fields `needs`, by the field that is learnt from."""
     return READERS[learnt_field(needs)]
 
 
 def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:
-    """Raise UsageError where `data.columns` names what is not read by columns."""
+    """Raise UsageError if `data.columns` is given where nothing is read by columns."""
     if not data.columns:
         return
     learnt = learnt_field(needs)
@@ -149,13 +147,13 @@ def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:
     )
     if data.set is not None and learnt != "tags":
         raise UsageError(
-            "data.columns (--columns) names columns of your own files, and the data is the set "
+            "data.columns (--columns) names columns of your own files, but the data is the set "
             f"{data.set}. Leave it out."
         )
     if not known:
         raise UsageError(
-            f"data.columns (--columns) means nothing here: {', '.join(needs)} are read by the "
-            "keys that their format has."
+            f"data.columns (--columns) has no effect here: {', '.join(needs)} are read by the "
+            "keys of their format. Leave it out."
         )
     idle = [name for name in data.columns if name not in (*known, "header")]
     if idle:
@@ -163,19 +161,20 @@ def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:
 
 
 def names_of(given: Names) -> list[str]:
-    """One file name or several, as a list."""
+    """Return one file name or several as a list."""
     return [given] if isinstance(given, str) else list(given)
 
 
 def split_files(data: DataTable) -> dict[str, list[str]]:
-    """Return the files of each split that has some."""
+    """Return the files of each split that has any."""
     given = {split: names for split in SPLITS if (names := getattr(data, split)) is not None}
     return {split: names_of(names) for split, names in given.items()}
 
 
 def fitting(data: DataTable, names: Sequence[str], report: Notify | None = None) -> DataTable:
-    """The data table for files that need not be laid out as those learnt from: without `columns`
-    where the files have none of them.
+    """Return the data table for files that may be laid out differently from the training files.
+
+    `columns` is dropped where the files have none of them.
     """
     if not data.columns:
         return data
@@ -191,33 +190,34 @@ def fitting(data: DataTable, names: Sequence[str], report: Notify | None = None)
     if report is not None:
         listed = ", ".join(f"{need}={name}" for need, name in wanted.items())
         report(
-            f"{', '.join(names)}: the columns of the run ({listed}) are not there; they are found "
-            "as in any file."
+            f"{', '.join(names)}: the columns of the run ({listed}) are not in this file; its "
+            "columns are detected as for any file."
         )
     return replace(data, columns=None)
 
 
 def _has(form: Format, wanted: Sequence[str]) -> bool:
-    """Whether all columns or keys are there."""
+    """Tell whether all wanted columns or keys are in the file."""
     known = {name.casefold() for name in form.first}
     numbers = () if form.kind == "jsonl" else map(str, range(1, len(form.first) + 1))
     return {name.casefold() for name in wanted} <= known | set(numbers)
 
 
 def files_of(names: str | Sequence[str], data: DataTable | None = None) -> Files:
-    """One file with two columns, or two aligned files. data: what their columns are called, and the
-    languages.
+    """Describe one file with two columns, or two aligned files.
+
+    data: gives the names of the columns, and the languages.
     """
     paths, data = [names] if isinstance(names, str) else list(names), data or DataTable()
     if len(paths) not in (1, 2):
         raise UsageError(
-            f"{len(paths)} files are given ({', '.join(paths)}); name one with two columns, or "
-            "two aligned ones."
+            f"{len(paths)} files are given ({', '.join(paths)}). Name one file with two columns, "
+            "or two aligned files."
         )
     if len(paths) == 2 and data.columns:
         raise UsageError(
-            "data.columns (--columns) means nothing for two aligned files: each has one text a "
-            "line."
+            "data.columns (--columns) has no effect on two aligned files: each has one text a "
+            "line. Leave it out."
         )
     fields = data.fields or list(FIELDS)
     if len(fields) != 2:
@@ -242,7 +242,7 @@ def _files(data: DataTable, names: str | Sequence[str], report: Notify | None) -
 
 
 def evenly_spaced(examples: list[Example], count: int | None) -> list[Example]:
-    """`count` of the examples, evenly over all of them, so that every language has its share."""
+    """Choose `count` examples spaced evenly over all, so that every language has its share."""
     if count is None or count >= len(examples):
         return examples
     return [examples[place * len(examples) // count] for place in range(count)]

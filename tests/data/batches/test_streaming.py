@@ -214,7 +214,7 @@ def test_shards_serve_again_until_something_changes(
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        ("cut", "is torn: it has"),
+        ("cut", "is truncated: it has"),
         ("flip", "is damaged"),
         ("lose", "is missing"),
         ("index", "not a whole index"),

@@ -60,5 +60,5 @@ def test_a_drawn_tokenizer_is_otherwise_the_plain_one() -> None:
 
 
 def test_unigram_has_no_merges_to_drop() -> None:
-    with pytest.raises(UsageError, match=r"batches\.bpe_dropout is for tokenizer\.kind 'bpe'"):
+    with pytest.raises(UsageError, match=r"batches\.bpe_dropout needs tokenizer\.kind 'bpe'"):
         Segmentations(tokenizer("unigram"), 0.1, 1)

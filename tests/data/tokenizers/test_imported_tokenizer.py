@@ -96,7 +96,7 @@ def test_what_is_no_tokenizer_of_an_encoder_is_refused() -> None:
     bare = json.loads(word_piece().to_str()) | {"post_processor": None}
     with pytest.raises(RunError, match="puts 0 special tokens around a text"):
         ImportedTokenizer.take(json.dumps(bare), "a.json")
-    with pytest.raises(RunError, match="21 tokens and the model's embedding 20 rows"):
+    with pytest.raises(RunError, match="21 tokens but the model's embedding has 20 rows"):
         ImportedTokenizer.take(word_piece().to_str(), "a.json", 20)
 
 

@@ -1,1 +1,1 @@
-"""From Examples to batches: encoded arrays, order, windows, token shards, streams."""
+"""Turn Examples into batches: encoded arrays, order, windows, token shards, streams."""

@@ -1,4 +1,4 @@
-"""Encoded examples, and the packed batches that they are put into."""
+"""Define encoded examples and the packed batches made of them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LENGTHS = "_lengths"
-# the arrays that have lengths of their own; every other input follows the source axis
+# The arrays with lengths of their own; every other input follows the source axis.
 AXES = ("source", "target")
 
 
 @dataclass(slots=True)
 class Encoded:
-    """One example as ids. `inputs` are keyed by the model's argument names, `targets` by what the
-    loss wants.
+    """Hold one example as ids, keyed by the model's argument names and the loss's target names.
 
-    inputs: {"source": (S,) int64, "target": (T,) int64}, and what follows the source axis, like
-        {"segments": (S,)}. An Encoded of several sequences that must share a batch gives their
+    inputs: {"source": (S,) int64, "target": (T,) int64}, and arrays that follow the source axis,
+        like {"segments": (S,)}. An Encoded of several sequences that must share a batch gives their
         lengths itself: {"target_lengths": (2,)}.
-    targets: {"tokens": (T,)}; the first array's length is what the loss is a mean over (words,
-        masked tokens, one a text).
-    index: of its Example. offsets: characters [start, end) of each source token, where asked for.
-    metadata: what its task finds again when it reads the answer, like the place of a window.
+    targets: {"tokens": (T,)}; the loss is a mean over the first array's items (words, masked
+        tokens, one for each text).
+    index: of its Example. offsets: characters [start, end) of each source token, if requested.
+    metadata: what its task needs to read the answer, like the place of a window.
     unseen: input tokens that its task left out because there were too many.
     """
 
@@ -41,23 +40,24 @@ class Encoded:
 
     @property
     def length(self) -> int:
-        """All input tokens, what a token budget counts."""
+        """Count all input tokens, as a token budget does."""
         return sum(len(self.inputs[name]) for name in AXES if name in self.inputs)
 
     @property
     def weight(self) -> int:
-        """How much it counts for in a mean loss: the length of its first target."""
+        """Return its weight in a mean loss: the length of its first target."""
         return len(next(iter(self.targets.values()), ()))
 
 
 @dataclass(slots=True)
 class Batch:
-    """Packed tensors: every array of B examples one after the other (N,), and `<axis>_lengths` (B,)
-    beside source and target.
+    """Hold packed tensors: every array of B examples one after the other, (N,).
 
-    examples: indices of the Examples; encoded: what the batch was made of, in the same order.
-    passes: how often the whole stands in it, one copy after the other; more than once only in
-        training, where a task asks for it.
+    `<axis>_lengths` (B,) are beside source and target.
+
+    examples: indices of the Examples; encoded: the Encoded of the batch, in the same order.
+    passes: the number of copies of the whole batch, one after the other; more than one only in
+        training, if a task requests it.
     """
 
     inputs: dict[str, Tensor]
@@ -68,7 +68,7 @@ class Batch:
     encoded: list[Encoded] = field(default_factory=list)
 
     def to(self, device: torch.device) -> Batch:
-        """The same with its tensors on `device`."""
+        """Return the batch with its tensors on `device`."""
         if device.type == "cpu":
             return self
         moved = (
@@ -79,8 +79,10 @@ class Batch:
 
 
 def collate(encoded: Sequence[Encoded], passes: int = 1) -> Batch:
-    """No padding. counts: "tokens" that carry loss, "states" of the last stack, "input_tokens",
-    "examples"; copies count too.
+    """Pack examples into a batch without padding.
+
+    Its counts are "tokens" (those with a loss), "states" (of the last stack), "input_tokens" and
+    "examples", copies included.
     """
     import torch
 
@@ -107,7 +109,7 @@ def collate(encoded: Sequence[Encoded], passes: int = 1) -> Batch:
 
 
 def _together(arrays: Sequence[np.ndarray]) -> Tensor:
-    """One after the other, as int64 or float32."""
+    """Concatenate arrays as int64 or float32."""
     import torch
 
     whole = np.concatenate(arrays)
@@ -117,8 +119,9 @@ def _together(arrays: Sequence[np.ndarray]) -> Tensor:
 
 
 def halve(encoded: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
-    """Two parts of about equal tokens, for a machine that has no memory for the whole; one example
-    is not divided.
+    """Split into two parts of about equal tokens, for a machine without memory for the whole.
+
+    One example is not divided.
     """
     total, run = sum(one.length for one in encoded), 0
     for place, one in enumerate(encoded):
@@ -130,11 +133,10 @@ def halve(encoded: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
 
 
 def joined(encoded: Sequence[Encoded], window: int) -> list[Encoded]:
-    """Texts one after the other, cut into windows of `window` tokens: nothing is wasted, and a
-    window can hold several texts.
+    """Join texts one after the other and cut them into windows of `window` tokens without loss.
 
-    Each `target` is followed by the next text's; the last window may be shorter. A window's index
-    is that of its first text.
+    A window can hold several texts. Each `target` is followed by the next text's; the last window
+    may be shorter. A window's index is that of its first text.
     """
     inputs = np.concatenate([one.inputs["target"] for one in encoded])
     wanted = np.concatenate([one.targets["tokens"] for one in encoded])

@@ -1,6 +1,4 @@
-"""The order of the batches: by token budget, in one global order that any number of processes can
-share.
-"""
+"""Order batches by token budget, in one global order that any number of processes can share."""
 
 from __future__ import annotations
 
@@ -14,20 +12,20 @@ from .encoded import Encoded, joined
 
 
 class MicroBatches:
-    """The endless global order of micro-batches.
+    """Iterate over the endless global order of micro-batches.
 
     Epoch e of seed s shuffles all examples, takes them a bounded buffer at a time, sorts each
-    buffer by length, cuts it by token budget and shuffles the pieces. Nothing of this depends on
-    the number of processes: process r of k is handed every micro-batch whose global number is r
-    modulo k. A position is (epoch, shard, buffer, cursor), JSON, and restores exactly.
+    buffer by length, cuts it by token budget and shuffles the pieces. This does not depend on the
+    number of processes: process r of k gets every micro-batch whose global number is r modulo k. A
+    position is (epoch, shard, buffer, cursor), JSON, and restores exactly.
 
     encode(epoch, index) gives an example's Encoded; one Encoded longer than the budget is a batch
     of its own, never lost.
-    size: how many examples there are; of a set in shards each shard's, whose examples are numbered
-    on. Every epoch takes the shards in another order and shuffles inside each, so no more than one
-    need be at hand; a list is one shard.
-    batch_tokens: input tokens of a micro-batch, source and target, no padding counted. window:
-    texts are joined and cut into windows of so many tokens (`joined`).
+    size: the number of examples, or those of each shard, whose examples are numbered on. Every
+    epoch takes the shards in another order and shuffles inside each, so only one needs to be
+    loaded; a list is one shard.
+    batch_tokens: input tokens of a micro-batch, source and target, without padding. window: texts
+    are joined and cut into windows of so many tokens (`joined`).
     """
 
     def __init__(
@@ -63,7 +61,7 @@ class MicroBatches:
 
     @property
     def epoch(self) -> float:
-        """Passes over the data so far."""
+        """Return the number of passes over the data so far."""
         order, share = self._order(), 0.0
         if self._cut is None and self._cursor:  # restored in the middle of a buffer
             self._cut = self._fill()
@@ -77,8 +75,9 @@ class MicroBatches:
         return self._epoch + (before + self._start + share) / self._size
 
     def next_batches(self, count: int) -> list[tuple[int, list[Encoded]]]:
-        """The next `count` micro-batches of the global order; of them, this process' own as (global
-        number, examples).
+        """Return this process's share of the next `count` micro-batches of the global order.
+
+        Each is (global number, examples).
         """
         own: list[tuple[int, list[Encoded]]] = []
         for _ in range(count):
@@ -110,7 +109,7 @@ class MicroBatches:
         self._cut = None
 
     def _current(self) -> list[list[Encoded]]:
-        """The buffer's batches, of which one at least is left."""
+        """Return the batches of the buffer, refilled if none is left."""
         begun = self._epoch
         while self._epoch < begun + 2:
             if self._cut is None:
@@ -128,7 +127,7 @@ class MicroBatches:
         )
 
     def _order(self) -> list[int]:
-        """This epoch's order of the shards."""
+        """Return this epoch's order of the shards."""
         if len(self._sizes) == 1:
             return [0]
         if self._ordered[0] != self._epoch:
@@ -142,7 +141,7 @@ class MicroBatches:
 
     def _fill(self) -> list[list[Encoded]]:
         shard = self._order()[self._shard]
-        # a list's draws are what they were before there were shards
+        # A list is shuffled with the same seeds as before shards existed.
         own = () if len(self._sizes) == 1 else (shard + 1,)
         order = np.random.default_rng((self._seed, self._epoch, *own)).permutation(
             self._sizes[shard]
@@ -151,14 +150,14 @@ class MicroBatches:
         encoded = [one for index in order.tolist() for one in self._encode(self._epoch, index)]
         if self._window is not None and encoded:
             encoded = joined(encoded, self._window)
-        # windows of one text are neighbours, and should not share a batch
+        # Windows of one text are neighbours and should not share a batch.
         if len(encoded) != len(order):
             apart = np.random.default_rng(
                 (self._seed, self._epoch, self._start, 2, *own)
             ).permutation(len(encoded))
             encoded = [encoded[place] for place in apart.tolist()]
         lengths = np.array([_lengths(one) for one in encoded], dtype=np.int64).reshape(-1, 2)
-        # stable: equal lengths stay in the shuffled order
+        # The sort is stable: equal lengths stay in the shuffled order.
         by_length = np.lexsort((lengths[:, 1], lengths[:, 0]))
         totals = np.array([one.length for one in encoded], dtype=np.int64)[by_length]
         cuts = cut_by_tokens(totals, self._batch_tokens, self._batch_examples)
@@ -172,7 +171,7 @@ class MicroBatches:
 
 
 def _lengths(one: Encoded) -> tuple[int, int]:
-    """Target length first (source length where there is no target), then source length."""
+    """Return target length (or source length without a target), then source length."""
     first = len(next(iter(one.inputs.values())))
     return (len(one.inputs["target"]) if "target" in one.inputs else first), first
 
@@ -180,8 +179,9 @@ def _lengths(one: Encoded) -> tuple[int, int]:
 def cut_by_tokens(
     totals: np.ndarray, batch_tokens: int, batch_examples: int | None = None
 ) -> list[tuple[int, int]]:
-    """[first, last) of consecutive runs whose totals stay within the budget; one too long stands
-    alone.
+    """Return [first, last) of consecutive runs whose totals stay within the budget.
+
+    An item above the budget is a run of its own.
     """
     cuts, first, run = [], 0, 0
     for place, total in enumerate(totals.tolist()):
@@ -196,7 +196,7 @@ def cut_by_tokens(
 
 
 def length_batches(encoded: Sequence[Encoded], batch_tokens: int) -> list[list[int]]:
-    """For evaluation: places in `encoded`, sorted by length, cut by budget; no chance in it."""
+    """Group places in `encoded` for evaluation: sorted by length, cut by budget, deterministic."""
     order = sorted(
         range(len(encoded)),
         key=lambda place: (_lengths(encoded[place])[1], encoded[place].length, place),

@@ -1,16 +1,16 @@
-"""Token shards: a set larger than memory as ids on the disk, mapped into memory a shard at a time.
+"""Store a set larger than memory as token shards on disk, and map one shard at a time.
+
 Imports no torch.
 
     index.json      format version, tokenizer's fingerprint, number type, each shard's sizes and
-    checksums; written last
+                    checksums; written last
     00000.ids.npy   begin, text, end of one text after the other, uint16 or uint32; a piece of a
-    longer text has the begin or the end
-                    where the text has it
-    00000.ends.npy  where each text ends in them, int64
+                    longer text has the begin or the end only where the text has it
+    00000.ends.npy  the end of each text in them, int64
     00000.places.npy  (texts, 2) uint32: number of the file, number of the line
-    held.jsonl      texts that were kept out for validation
+    held.jsonl      texts held out for validation
 
-Plain .npy without objects: nothing is unpickled.
+The files are plain .npy without objects: nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ PARTS = ("ids", "ends", "places")
 
 
 class Shards(Sequence[Example]):
-    """A folder of shards. As a sequence it gives Examples that know their place alone; `ids(index)`
-    gives the tokens.
+    """Read a folder of shards.
 
-    sizes: texts of each shard; tokens: ids in all, begins and ends counted; longest: of a text;
-    digest: of all content. Only the shard that was read last is mapped.
+    As a sequence it gives Examples that have only their place; `ids(index)` gives the tokens.
+
+    sizes: texts of each shard; tokens: all ids with begins and ends; longest: the longest text's
+    length; digest: of all content. Only the shard that was read last is mapped.
     """
 
     def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
@@ -53,7 +54,7 @@ class Shards(Sequence[Example]):
 
     @classmethod
     def open(cls, folder: Path) -> Shards:
-        """Raises DataError naming the file that is missing, cut off or of another version."""
+        """Open a folder. Raises DataError for a missing or truncated file, or another version."""
         path = folder / INDEX
         try:
             index = json.loads(path.read_text("utf-8"))
@@ -94,15 +95,13 @@ class Shards(Sequence[Example]):
         return Example(place=f"{self._index['sources'][file]}:{line}")
 
     def ids(self, index: int) -> np.ndarray:
-        """begin, text, end of one text: (N + 2,), of a piece of a longer one fewer; a view into the
-        mapped file.
-        """
+        """Return begin, text, end of one text: (N + 2,), fewer for a piece; a view of the file."""
         arrays, own = self._find(index)
         ends = arrays["ends"]
         return arrays["ids"][int(ends[own - 1]) if own else 0 : int(ends[own])]
 
     def held(self) -> list[Example]:
-        """The texts that were kept out for validation."""
+        """Return the texts held out for validation."""
         path = self.folder / HELD
         try:
             return [
@@ -110,20 +109,20 @@ class Shards(Sequence[Example]):
             ]
         except (OSError, ValueError, TypeError, RecursionError) as problem:
             raise DataError(
-                f"{path} does not hold the texts that were kept out ({problem}). "
+                f"{path} does not hold the texts held out for validation ({problem}). "
                 f"{_way_out(self.folder)}"
             ) from None
 
     def _find(self, index: int) -> tuple[dict[str, np.ndarray], int]:
-        """The arrays of the shard that holds a text, and the text's number in it."""
+        """Return the arrays of the shard that holds a text, and the text's number in it."""
         shard = int(np.searchsorted(self._firsts, index, "right")) - 1
         if self._mapped[0] != shard:
-            self._mapped = -1, {}  # the old one goes before the new one comes
+            self._mapped = -1, {}  # releases the old mapping before the new one is made
             self._mapped = shard, self._map(shard)
         return self._mapped[1], index - int(self._firsts[shard])
 
     def _map(self, shard: int) -> dict[str, np.ndarray]:
-        """A shard's arrays, its checksums compared the first time."""
+        """Map a shard's arrays, and compare its checksums the first time."""
         for name, mark in self._index["shards"][shard]["files"].items():
             path = self.folder / name
             self._check_size(path, mark["bytes"])
@@ -131,8 +130,8 @@ class Shards(Sequence[Example]):
                 with open(path, "rb") as file:
                     if hashlib.file_digest(file, "sha256").hexdigest() != mark["sha256"]:
                         raise DataError(
-                            f"{path} is damaged: its SHA-256 is not the one that was written "
-                            f"down. {_way_out(self.folder)}"
+                            f"{path} is damaged: its SHA-256 is not the one in the index. "
+                            f"{_way_out(self.folder)}"
                         )
                 self._checked.add(name)
         return {
@@ -148,7 +147,7 @@ class Shards(Sequence[Example]):
             has = (
                 "is missing"
                 if size is None
-                else f"is torn: it has {size:,} bytes, and {wanted:,} were written"
+                else f"is truncated: it has {size:,} bytes, and {wanted:,} were written"
             )
             raise DataError(f"{path} {has}. {_way_out(self.folder)}")
 
@@ -158,8 +157,9 @@ def _way_out(folder: Path) -> str:
 
 
 class Writer:
-    """Texts as ids into shards of at least `shard_tokens` (the last has fewer); no more than one
-    shard is held.
+    """Write texts as ids into shards of at least `shard_tokens` (the last has fewer).
+
+    Memory holds at most one shard.
     """
 
     def __init__(self, folder: Path, vocabulary_size: int, shard_tokens: int) -> None:
@@ -175,7 +175,7 @@ class Writer:
         self._tokens = 0
 
     def add(self, ids: Sequence[int], file: int, line: int) -> None:
-        """One text, with its begin and end, from line `line` of file number `file`."""
+        """Add a text, with its begin and end, from line `line` of file number `file`."""
         self._ids.append(np.array(ids, dtype=self._kind))
         self._places.append((file, line))
         self._tokens += len(ids)
@@ -203,9 +203,7 @@ class Writer:
         self._begin()
 
     def finish(self, held: Sequence[Example], **values: Any) -> None:
-        """The last shard, the held-out texts and, after all else, the index. values: what it says
-        besides.
-        """
+        """Write the last shard, the held-out texts and, last, the index with `values` in it."""
         self._flush()
         kept = ("text", "place", "begins", "ends")
         lines = [

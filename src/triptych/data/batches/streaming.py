@@ -1,8 +1,7 @@
-"""Sets larger than memory: texts are read one by one, cut into tokens once and kept in shards in
-the user's cache.
+"""Stream sets larger than memory: texts are tokenized once into shards in the user's cache.
 
-What is held at any time is bounded: a sample for the tokenizer, the held-out texts, one shard.
-    Imports no torch.
+What memory holds at any time is bounded: a sample for the tokenizer, the held-out texts, one shard.
+Imports no torch.
 """
 
 from __future__ import annotations
@@ -33,18 +32,19 @@ if TYPE_CHECKING:
     from ..table import DataTable
     from ..tokenizers.subwords import Tokenizer
 
-AUTOMATIC_BYTES = 1_000_000_000  # of text; more is streamed where the recipe does not say
-GZIP_RATIO = 3  # how much larger a text is than its .gz, about
-SAMPLE_CHARACTERS = 50_000_000  # what the tokenizer learns from
+AUTOMATIC_BYTES = 1_000_000_000  # of text; larger sets are streamed unless the recipe decides
+GZIP_RATIO = 3  # approximate size of a text relative to its .gz
+SAMPLE_CHARACTERS = 50_000_000  # of the sample that the tokenizer is trained on
 HELD_CHARACTERS = 4_000_000  # of the validation part, and of the test part
-LINE_BYTES = 64_000_000  # a longer line is no line
-TOGETHER = 1_000_000  # characters that are cut into tokens side by side
+LINE_BYTES = 64_000_000  # longer lines are refused
+TOGETHER = 1_000_000  # characters that are tokenized in parallel
 
 
 @dataclass(slots=True)
 class ReservoirSample:
-    """Of a stream of texts as many as fit, evenly spread over it: every text at first, then every
-    second, every fourth, ...
+    """Sample as many texts of a stream as fit, spread evenly over it.
+
+    It keeps every text at first, then every second, every fourth, ...
     """
 
     characters: int
@@ -64,15 +64,15 @@ class ReservoirSample:
 
 
 def resolved(data: DataTable, can_stream: bool) -> DataTable:
-    """The table with `stream` decided: as it says, else true for files of more than
-    AUTOMATIC_BYTES. Raises UsageError where it asks for what cannot be. can_stream: whether the
-    task reads ids from shards.
+    """Return the table with `stream` decided: as given, else true above AUTOMATIC_BYTES.
+
+    can_stream: the task can read ids from shards. Raises UsageError for an impossible request.
     """
     if data.stream:
         if data.set is not None or data.train is None:
             raise UsageError(
                 "data.stream reads your own text files: give data.train. A set of the catalogue "
-                "is read at once."
+                "is always read into memory."
             )
         if not can_stream:
             raise UsageError(
@@ -81,8 +81,8 @@ def resolved(data: DataTable, can_stream: bool) -> DataTable:
             )
         if data.examples is not None:
             raise UsageError(
-                "data.examples picks from texts that are read at once, and data.stream does not. "
-                "Leave one of them out."
+                "data.examples picks from texts in memory, and data.stream does not read them "
+                "into memory. Leave one of them out."
             )
     elif (
         data.stream is None
@@ -101,7 +101,7 @@ def resolved(data: DataTable, can_stream: bool) -> DataTable:
 
 
 class Corpus:
-    """The training texts of a recipe that are too many for memory."""
+    """Read the training texts of a recipe that are too many for memory."""
 
     def __init__(self, data: DataTable, report: Notify | None = None) -> None:
         self._data, self._tell = data, report or (lambda message: None)
@@ -110,9 +110,7 @@ class Corpus:
         self._missing = [name for name in ("validation", "test") if getattr(data, name) is None]
 
     def texts(self, report: Notify | None = None) -> Iterator[tuple[int, Example]]:
-        """(number of its file, text), one after the other. report: gets what `formats.lines`
-        says of byte order marks.
-        """
+        """Yield (number of its file, text); `report` gets notices on byte order marks."""
         for number, path in enumerate(self.paths):
             for example in texts_of(
                 _lines(path, report), path, self._key, as_it_is(path, self._data.verbatim)
@@ -120,13 +118,13 @@ class Corpus:
                 yield number, example
 
     def part(self, example: Example) -> str:
-        """The part that a text belongs to; what has a file of its own takes nothing from here."""
+        """Return the split of a text; a split with files of its own takes nothing from here."""
         part = split_of(sentence_key(example.text or "")) if self._missing else "train"
         return part if part in self._missing else "train"
 
     @cached_property
     def samples(self) -> dict[str, ReservoirSample]:
-        """From one reading of all texts: of each part an even sample that memory holds."""
+        """Sample each split evenly within bounded memory, by one reading of all texts."""
         found = {
             part: ReservoirSample(SAMPLE_CHARACTERS if part == "train" else HELD_CHARACTERS)
             for part in ("train", *self._missing)
@@ -137,27 +135,25 @@ class Corpus:
         if held and not sample.seen:
             files = " and ".join(f"data.{part}" for part in self._missing)
             raise DataError(
-                f"There is nothing to train on: all texts ({held:,}) fall to what is held out. "
+                f"There is nothing to train on: all texts ({held:,}) fall to the held-out parts. "
                 f"Name {files}."
             )
         self._tell(
             f"{len(self.paths):,} files are streamed: {sum(one.seen for one in found.values()):,} "
-            f"texts, {sample.seen:,} to train on; the sample for tokenizer and first look has "
-            f"{len(sample.kept):,} of them, {sample.held:,} characters."
+            f"texts, {sample.seen:,} to train on; the sample for the tokenizer and the first look "
+            f"has {len(sample.kept):,} of them, {sample.held:,} characters."
         )
         return found
 
     def held(self, part: str) -> list[Example]:
-        """Of a part that has no file of its own, what is kept for it."""
+        """Return the texts held out for a split that has no file of its own."""
         held = self.samples[part]
         if len(held.kept) < held.seen:
             self._tell(f"{part}: {len(held.kept):,} of {held.seen:,} texts, evenly spread.")
         return held.kept
 
     def folder(self, tokenizer: Tokenizer) -> Path:
-        """Where the shards belong: another text, tokenizer or size of shards gives another
-        folder.
-        """
+        """Return the shards' folder; it differs for other texts, tokenizers or sizes of shards."""
         key = [
             VERSION,
             _marks(self.paths),
@@ -170,13 +166,14 @@ class Corpus:
         return cache_folder() / "shards" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
 
     def find(self, tokenizer: Tokenizer) -> Shards | None:
-        """The shards where they are already written."""
+        """Return the shards if they are already written."""
         folder = self.folder(tokenizer)
         return Shards.open(folder) if (folder / INDEX).is_file() else None
 
     def shards(self, tokenizer: Tokenizer, writes: bool = True) -> Shards:
-        """The shards, written where they are not there yet. writes: of several processes of a
-        machine one; the others wait.
+        """Return the shards, and write them first if needed.
+
+        writes: this process writes; only one of a machine's processes does, the others wait.
         """
         folder = self.folder(tokenizer)
         while not writes and not (folder / INDEX).is_file():
@@ -190,7 +187,7 @@ class Corpus:
         aside = folder.with_name(f"{folder.name}.{os.getpid()}.writing")
         try:
             self._write(aside, tokenizer)
-            # else another process was faster, and wrote the same
+            # If the index exists now, another process was faster and wrote the same.
             if not (folder / INDEX).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
                 os.rename(aside, folder)
@@ -227,12 +224,12 @@ class Corpus:
         )
         self._tell(
             f"Token shards: {len(writer.shards):,} written to "
-            f"{folder.with_name(self.folder(tokenizer).name)}; they serve again."
+            f"{folder.with_name(self.folder(tokenizer).name)}; later trainings use them again."
         )
 
 
 def _batches(found: Iterator[tuple[int, Example]]) -> Iterator[list[tuple[int, Example]]]:
-    """Texts together that have TOGETHER characters."""
+    """Group texts until they have TOGETHER characters."""
     batch, held = [], 0
     for number, one in found:
         batch.append((number, one))
@@ -249,9 +246,7 @@ def _names(given: str | list[str]) -> list[str]:
 
 
 def _marks(paths: list[Path]) -> list[tuple[str, int, int]]:
-    """By what files are known again without reading them: path, bytes, time of the last change
-    (ns).
-    """
+    """Identify files without reading them: path, bytes, time of the last change (ns)."""
     found: list[tuple[str, int, int]] = []
     for path in paths:
         try:
@@ -263,9 +258,7 @@ def _marks(paths: list[Path]) -> list[tuple[str, int, int]]:
 
 
 def _lines(path: Path, report: Notify | None = None) -> Iterator[str]:
-    """The lines of a UTF-8 file, plain or gzipped, one at a time. Raises DataError naming the line
-    that cannot be read.
-    """
+    """Yield the lines of a UTF-8 file, plain or gzipped. Raises DataError naming a broken line."""
     number, marked = 0, list[int]()
     try:
         with _opened(path) as file:
@@ -273,8 +266,8 @@ def _lines(path: Path, report: Notify | None = None) -> Iterator[str]:
                 number += 1
                 if len(raw) == LINE_BYTES and not raw.endswith(b"\n"):
                     raise DataError(
-                        f"{path}:{number}: the line has over {LINE_BYTES:,} bytes. A set that is "
-                        "streamed is read line by line: cut it into lines, for example with fold "
+                        f"{path}:{number}: the line has over {LINE_BYTES:,} bytes. A streamed set "
+                        "is read line by line: cut it into lines, for example with fold "
                         "-s."
                     )
                 try:

@@ -1,4 +1,4 @@
-"""Long inputs as overlapping windows, so that no token goes unseen."""
+"""Cut long inputs into overlapping windows that cover every token."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 
 
 def starts(length: int, room: int, stride: int) -> list[int]:
-    """Where windows of `room` tokens begin, `stride` apart, until `length` tokens are covered; the
-    last one ends with them.
+    """Return the starts of windows of `room` tokens, `stride` apart, that cover `length` tokens.
+
+    The last window ends at the last token.
     """
-    assert 0 < stride <= room, "a stride longer than the window would pass over tokens"
+    assert 0 < stride <= room, "a stride longer than the window would skip tokens"
     if length <= room:
         return [0]
     count = 1 + math.ceil((length - room) / stride)
@@ -20,7 +21,7 @@ def starts(length: int, room: int, stride: int) -> list[int]:
 
 
 def windows_of_text(ids: np.ndarray, *, window: int, stride: int) -> Iterator[tuple[np.ndarray]]:
-    """Parts of `ids` of at most `window` - 2 tokens: begin and end are added to each."""
+    """Yield parts of `ids` of at most `window` - 2 tokens, which leaves room for begin and end."""
     for first in starts(len(ids), window - 2, min(stride, window - 2)):
         yield (ids[first : first + window - 2],)
 
@@ -28,11 +29,10 @@ def windows_of_text(ids: np.ndarray, *, window: int, stride: int) -> Iterator[tu
 def windows_of_pair(
     one: np.ndarray, other: np.ndarray, *, window: int, stride: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Parts of both texts, at most `window` - 3 tokens together; every token of each stands in one
-    at least.
+    """Yield parts of both texts, at most `window` - 3 tokens together, that cover every token.
 
-    A text that takes less than half of the room is kept whole; else both are walked through side by
-    side, each at the same share of its length.
+    A text that takes less than half of the room is kept whole; else both advance together, each at
+    the same share of its length.
     """
     room = window - 3
     if len(one) + len(other) <= room:

@@ -1,1 +1,1 @@
-"""The embedded data set: English to Chinese from a small grammar."""
+"""Generate the built-in data set: English to Chinese from a small grammar."""

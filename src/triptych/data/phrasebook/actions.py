@@ -1,5 +1,6 @@
-"""Sentences of the phrasebook about what one does, did, wants and asks for. Conventions:
-`phrasebook_grammar`.
+"""Generate sentences about what people do, did, want and ask for.
+
+The conventions are listed in `grammar`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ MODALS = (("want", "想"), ("like", "喜歡"), ("will", "會"), ("can", "會"))
 
 
 class Actions(NounPhrases):
-    """One method a pattern; each draws a sentence."""
+    """Generate one sentence with each method."""
 
     # parts of clauses
 
     def action(
         self, use: str, subject: Subject, kinds: str, verbs: list[Verb] | None = None
     ) -> tuple[Verb, Phrase]:
-        """A verb and its object, with a leading space, or an activity and nothing."""
+        """Pick a verb and its object, with a leading space, or an activity and an empty object."""
         if verbs is None and use in "hpgmc" and self.maybe(0.3):
             return self.deal(f"do {use}", self.doable[use]), Phrase("", ())
         verb = verbs[0] if verbs else self.deal(f"use {use}", self.usable[use])
@@ -81,7 +82,7 @@ class Actions(NounPhrases):
     def past(self) -> Phrase:
         subject = self.subject()
         verb, thing = self.action("p", subject, "ccdg")
-        # "read" and "cut" are past only by the time that stands with them
+        # The past of "read" and "cut" shows only in the time beside them.
         around = self.around(subject, verb, "past", time=1.0 if verb.past == verb.english else 0.7)
         english = f"{subject.english} {verb.past}{thing.english}{around.english}"
         return tell(
@@ -156,7 +157,7 @@ class Actions(NounPhrases):
     def modal_clause(
         self, subject: Subject, kinds: str
     ) -> tuple[str, str, str, Where, Verb, Phrase]:
-        """Modal, its Chinese, verb and object in English, circumstances, verb, object."""
+        """Pick a modal, its Chinese, verb and object in English, circumstances, verb, object."""
         modal, chinese = self.pick(MODALS)
         verb, thing = self.action(
             "c" if modal == "can" else "m", subject, "g" if modal in ("can", "like") else kinds

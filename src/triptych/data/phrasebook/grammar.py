@@ -1,10 +1,10 @@
-"""The grammar of the phrasebook: its questions and journeys, and how often each pattern is drawn.
+"""Generate questions and journeys, and choose patterns by weight.
 
-One convention for each choice, so that an English sentence has exactly one translation: generic
-nouns are bare (cats -> 貓); "a" is 一 + measure word, but bare where having is denied or asked and
-in "is a teacher"; "the" is bare; kin of my, your, his and her takes no 的, every other possession
-does; past is V了, denied 沒V, asked V...了嗎; the order is subject, time, company, place, verb,
-object.
+There is one convention for each choice, so that an English sentence has exactly one translation:
+generic nouns are bare (cats -> 貓); "a" is 一 + measure word, but bare where having is denied or
+asked and in "is a teacher"; "the" is bare; kin of my, your, his and her takes no 的, every other
+possession does; past is V了, denied 沒V, asked V...了嗎; the order is subject, time, company,
+place, verb, object.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ WEIGHTS = {
 
 
 class Grammar(Actions, States):
-    """Draws sentences; `draw()` chooses a pattern by weight."""
+    """Generate sentences; `draw()` chooses a pattern by weight."""
 
     def __init__(self, lexicon: Lexicon, seed: int) -> None:
         super().__init__(lexicon, seed)
@@ -276,9 +276,7 @@ class Grammar(Actions, States):
         return ask(english, subject.chinese, "為什麼", denied, verb.chinese, thing.chinese)
 
     def clock(self) -> Phrase:
-        """Make a sentence such as "It is three o'clock" or "Tom gets up at seven o'clock every
-        day".
-        """
+        """Make "It is three o'clock" or "Tom gets up at seven o'clock every day"."""
         hours = list(self.lexicon.hours.items())
         hour, atom = self.pick(hours)
         if self.maybe(0.1):

@@ -1,5 +1,4 @@
-"""The words of the phrasebook, read from `lexicon.toml`, as nouns, verbs, adjectives and
-the like.
+"""Read the words of the phrasebook from `lexicon.toml`: nouns, verbs, adjectives and others.
 
 Chinese is held as *atoms*: words in Traditional characters. `Lexicon.simplified` gives the
 Simplified form of each, as the lexicon states it; nothing is converted by rule, so an atom that the
@@ -26,7 +25,7 @@ FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """A thing or a person; a mass noun has no plural and is counted in containers."""
+    """Hold a thing or a person; a mass noun has no plural and is counted in containers."""
 
     english: str
     plural: str  # "" for a mass noun
@@ -38,8 +37,9 @@ class Noun:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb or a whole activity, with what it takes: classes of objects, groups of places, uses
-    (letters).
+    """Hold a verb or a whole activity, with the objects, places and uses that it allows.
+
+    objects: classes of nouns; places: groups of places; uses: letters.
     """
 
     english: str
@@ -54,8 +54,9 @@ class Verb:
 
 @dataclass(frozen=True, slots=True)
 class Adjective:
-    """`attributive` is the form before a noun, "" where the adjective only stands in the
-    predicate.
+    """Hold an adjective.
+
+    `attributive` is the form before a noun, "" if the adjective occurs only in the predicate.
     """
 
     english: str
@@ -68,7 +69,7 @@ class Adjective:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """`english` as after "to"; `preposition` is the one of "He is ... "."""
+    """Hold a place: `english` as after "to"; `preposition` as in "He is ... "."""
 
     english: str
     preposition: str
@@ -78,14 +79,14 @@ class Location:
 
 @dataclass(slots=True)
 class Lexicon:
-    """All entries by kind, in the order of the file, and the forms of every word."""
+    """Hold all entries by kind, in the order of the file, and the forms of every word."""
 
     simplified: dict[str, str] = field(default_factory=dict)
     # inflected form -> dictionary form, lower case
     lemmas: dict[str, str] = field(default_factory=dict)
     # dictionary form -> "noun", "verb" or "adjective"
     kinds: dict[str, str] = field(default_factory=dict)
-    together: set[frozenset[str]] = field(default_factory=set)  # pairs that no split may part
+    together: set[frozenset[str]] = field(default_factory=set)  # pairs that stay in training
     numbers: dict[str, str] = field(default_factory=dict)
     hours: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
@@ -103,7 +104,7 @@ class Lexicon:
     times: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def chinese(self, hant: str, hans: str) -> str:
-        """Notes one hand-written pair and returns its atom, the Traditional form."""
+        """Add a pair of forms and return its atom, the Traditional form."""
         if self.simplified.setdefault(hant, hans) != hans:
             raise ValueError(
                 f"The lexicon gives {hant} two Simplified forms: {self.simplified[hant]} and "
@@ -112,9 +113,7 @@ class Lexicon:
         return hant
 
     def word(self, kind: str, english: str, *forms: str) -> str:
-        """Notes the forms of an entry, word by word: "took care of" has "took", a form of
-        "take".
-        """
+        """Add the forms of an entry word by word: "took care of" has "took", a form of "take"."""
         base = [
             self.lemmas.get(token, token)
             for token in english.lower().split()
@@ -225,7 +224,7 @@ def _circumstances(lexicon: Lexicon, table: dict[str, Any]) -> None:
 
 
 def _tie_narrow_words(lexicon: Lexicon, few: int = 5) -> None:
-    """A verb or an adjective that goes with few nouns would hardly be seen without one of them."""
+    """Keep pairs of words with few nouns in training, where they would otherwise hardly occur."""
     for word, classes in (
         *((verb.english, verb.objects) for verb in lexicon.verbs if "PEOPLE" not in verb.objects),
         *((adjective.english, adjective.classes) for adjective in lexicon.adjectives),
@@ -239,7 +238,7 @@ def _tie_narrow_words(lexicon: Lexicon, few: int = 5) -> None:
 
 @cache
 def lexicon() -> Lexicon:
-    """The packaged lexicon, read once."""
+    """Return the packaged lexicon, read once."""
     text = (
         resources.files("triptych.data.phrasebook")
         .joinpath("lexicon.toml")

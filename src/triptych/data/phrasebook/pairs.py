@@ -1,10 +1,9 @@
-"""The embedded data set: English to Chinese from a small grammar, in Traditional and Simplified
-characters.
+"""Generate the built-in data set: English to Chinese in Traditional and Simplified characters.
 
 Nothing is read from the network. A split is made by pairs of content words: a share of all pairs (a
 verb and an object, a name and a verb, an adjective and a noun, ...) is kept for the test and
-another for validation, and no training sentence holds any of them. A model that gets the test right
-has put words together that it never saw together.
+another for validation, and no training sentence holds any of them. A model with a good test score
+has combined words that it never saw together.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ SEED = 2017
 TRAINING_SENTENCES = 13_000
 HELD_OUT_SENTENCES = 500  # in validation and in test
 HELD_OUT_SHARE = 0.04  # of all pairs, for validation and for test each
-LEAST_OCCURRENCES = 8  # in training, of every word of a validation or test sentence
+LEAST_OCCURRENCES = 8  # in training, for every word of a validation or test sentence
 SENTENCES_PER_PAIR = 2
 
 SPLITS = ("train", "validation", "test")
 SCRIPTS = ("zh-Hant", "zh-Hans")
-DEMO_SENTENCES = ("I am a student.", "I like cats.")  # in no split: the demo translates them
+DEMO_SENTENCES = ("I am a student.", "I like cats.")  # in no split, for demonstrations
 
 _WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
 
 
 @cache
 def _lemma(token: str) -> str:
-    """Dictionary form, or "" for a word of the grammar."""
+    """Return the dictionary form, or "" for a word of the grammar."""
     token = token.lower()
     if token not in FUNCTION_WORDS:
         token = token.removesuffix("'s")
@@ -45,7 +44,7 @@ def _lemma(token: str) -> str:
 
 
 def words(english: str) -> list[str]:
-    """The words of a sentence in lower case, without "'s"."""
+    """Return the words of a sentence in lower case, without "'s"."""
     return [
         word if word in FUNCTION_WORDS else word.removesuffix("'s")
         for word in _WORD.findall(english.lower())
@@ -53,16 +52,17 @@ def words(english: str) -> list[str]:
 
 
 def content_words(english: str) -> frozenset[str]:
-    """Dictionary forms of the nouns, names, verbs, adjectives and times of a sentence: not
-    pronouns, articles, numbers, auxiliaries, prepositions and question words. A word outside the
-    lexicon counts as it stands.
+    """Return the dictionary forms of a sentence's nouns, names, verbs, adjectives and times.
+
+    Pronouns, articles, numbers, auxiliaries, prepositions and question words are left out. A word
+    outside the lexicon counts unchanged.
     """
     return frozenset(filter(None, map(_lemma, _WORD.findall(english))))
 
 
 @cache
 def _split_of(pair: tuple[str, str]) -> str:
-    """The split that a pair of content words (in alphabetical order) is kept for, by its hash."""
+    """Return the split for a pair of content words (in alphabetical order), by its hash."""
     first, second = (lexicon().kinds.get(word, "") for word in pair)
     binding = {"noun", "verb", "adjective"}
     if (
@@ -71,7 +71,7 @@ def _split_of(pair: tuple[str, str]) -> str:
         or frozenset(pair) in lexicon().together
     ):
         return "train"
-    if set(pair) == {"cat", "like"}:  # the demo's own pair stays, with other subjects
+    if set(pair) == {"cat", "like"}:  # the demo's pair is trained on, with other subjects
         return "train"
     digest = hashlib.sha256(f"{SEED} {' '.join(pair)}".encode()).digest()
     share = int.from_bytes(digest[:6], "big") / 2**48
@@ -85,17 +85,16 @@ def _split_of(pair: tuple[str, str]) -> str:
 
 
 def held_out_pairs(english: str, split: str) -> list[tuple[str, str]]:
-    """The pairs of content words of a sentence that no training sentence holds, being kept for this
-    split.
-    """
+    """Return the pairs of content words of a sentence that are held out for this split."""
     return [
         pair for pair in combinations(sorted(content_words(english)), 2) if _split_of(pair) == split
     ]
 
 
 def _draw() -> dict[str, list[Phrase]]:
-    """Distinct sentences until training is full, each by the split of its pairs; of two splits:
-    left out.
+    """Sample distinct sentences until training is full, and split them by their pairs.
+
+    Sentences with pairs of two splits are left out.
     """
     grammar = Grammar(lexicon(), SEED)
     seen: set[str] = set(DEMO_SENTENCES)
@@ -141,11 +140,10 @@ def _splits() -> dict[str, tuple[Phrase, ...]]:
 
 
 def examples(split: str, script: str | None = None) -> list[Example]:
-    """All sentences of "train", "validation" or "test", in one script or, without one, in each of
-    both.
+    """Return all sentences of a split, in one script or, without one, in both.
 
-    13,000, 500 and 500 distinct English sentences; always the same. `target_language` is the
-    script's tag.
+    There are 13,000, 500 and 500 distinct English sentences for training, validation and test,
+    always the same. `target_language` is the script's tag.
     """
     if split not in SPLITS:
         raise unknown("split", split, SPLITS, "of the phrasebook")

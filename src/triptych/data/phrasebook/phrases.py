@@ -1,6 +1,6 @@
-"""The phrases of the phrasebook: who, what, when and where, English and Chinese side by side.
+"""Generate phrases in English and Chinese: who, what, when and where.
 
-Conventions are listed in `phrasebook_grammar`.
+The conventions are listed in `grammar`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ POSSESSORS = {"my": "我", "your": "你", "his": "他", "her": "她", "our": "�
 
 
 class Phrase(NamedTuple):
-    """English words and their Chinese atoms; as an object of a verb, `plural` asks for "are" and
-    "these".
+    """Hold English words and their Chinese atoms.
+
+    plural: the phrase as an object takes "are" and "these".
     """
 
     english: str
@@ -32,8 +33,9 @@ class Phrase(NamedTuple):
 
 
 class Where(NamedTuple):
-    """Circumstances: in English behind the verb (with a leading space), in Chinese before it, time
-    first.
+    """Hold circumstances: after the verb in English (with a leading space), before it in Chinese.
+
+    In Chinese the time comes first.
     """
 
     english: str
@@ -42,7 +44,7 @@ class Where(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """A subject and what English agrees with: be is "am", "are" or "is"."""
+    """Hold a subject and its agreement in English: be is "am", "are" or "is"."""
 
     english: str
     chinese: Atoms
@@ -65,13 +67,13 @@ class Subject(NamedTuple):
 
 
 def article(following: str) -> str:
-    """Return "a" or "an" and the words that follow."""
+    """Return "a" or "an" and the words after it."""
     vowel = following.startswith(VOWELS) and not following.startswith(A_IN_SPITE_OF_VOWEL)
     return f"{'an' if vowel else 'a'} {following}"
 
 
 def sentence(end: str, english: str, *chinese: str | Atoms) -> Phrase:
-    """Capital letter and final mark; `end` is "." or "?"."""
+    """Build a sentence with a capital letter and a final mark; `end` is "." or "?"."""
     atoms: list[str] = []
     for part in chinese:
         if isinstance(part, str):
@@ -91,9 +93,7 @@ def ask(english: str, *chinese: str | Atoms) -> Phrase:
 
 
 class StableRandom:
-    """Draws that are the same on every version of Python: only `Random.random` is promised to
-    be.
-    """
+    """Sample the same values on every Python, which promises it of `Random.random` only."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed).random
@@ -103,8 +103,9 @@ class StableRandom:
         return values[int(self._random() * len(values))]
 
     def deal(self, key: str, values: Sequence[T]) -> T:
-        """As `pick`, but from a shuffled deck, so that all values come equally often; a key stands
-        for its values.
+        """Pick from a shuffled deck, so that all values occur equally often.
+
+        Each key must always come with the same values.
         """
         deck = self._decks.setdefault(key, [])
         if not deck:
@@ -122,7 +123,7 @@ class StableRandom:
 
 
 class NounPhrases(StableRandom):
-    """Subjects, objects and circumstances."""
+    """Generate subjects, objects and circumstances."""
 
     def __init__(self, lexicon: Lexicon, seed: int) -> None:
         super().__init__(seed)
@@ -197,7 +198,7 @@ class NounPhrases(StableRandom):
         return Phrase(f"{owner} {english}", (POSSESSORS[owner], chinese))
 
     def person(self) -> Phrase:
-        """One person who is not a pronoun: a name, kin, "the doctor", "my friend", "this boy"."""
+        """Pick one person who is not a pronoun: a name, kin, "the doctor", "my friend"."""
         kind = self.number(10)
         if kind < 4:
             name, chinese = self.pick(self.names)
@@ -212,7 +213,7 @@ class NounPhrases(StableRandom):
         return Phrase(f"the {noun.english}", (noun.chinese,))
 
     def subject(self, pronouns: float = 0.5, asked: bool = False) -> Subject:
-        """Nobody is `asked` about what he himself does."""
+        """Pick a subject; if it is `asked`, not "I" or "we": nobody is asked about himself."""
         if self.maybe(pronouns):
             return self.pick(self.others if asked else self.pronouns)
         if self.maybe(0.12):
@@ -231,7 +232,7 @@ class NounPhrases(StableRandom):
         return Subject(f"{first[0]} and {second[0]}", (first[1], "和", second[1]), "are")
 
     def other_person(self, subject: Subject) -> Phrase:
-        """A person as an object; nobody helps himself here."""
+        """Pick a person as an object, other than the subject."""
         while True:
             if self.maybe(0.4):
                 english, chinese = self.pick(list(OBJECT_PRONOUNS.items()))
@@ -268,7 +269,7 @@ class NounPhrases(StableRandom):
         return Phrase(f"{owner} {noun.english}", (POSSESSORS[owner], "的", noun.chinese))
 
     def adjective(self, noun: Noun) -> Adjective | None:
-        """One that stands before this noun, if there is one."""
+        """Pick an adjective that can come before this noun, if there is one."""
         suited = [adjective for adjective in self.suited[noun.english] if adjective.attributive]
         return self.deal(f"before {noun.english}", suited) if suited else None
 
@@ -315,7 +316,7 @@ class NounPhrases(StableRandom):
         return self.pointed(noun) if self.maybe(0.5) else self.owned(noun)
 
     def object(self, verb: Verb, subject: Subject, kinds: str) -> Phrase:
-        """An object that suits the verb, of one of the kinds: g generic, d definite, c counted."""
+        """Pick an object that suits the verb, of one kind: g generic, d definite, c counted."""
         nouns = self.objects[verb.english]
         if "PEOPLE" in verb.objects and (not nouns or self.maybe(0.4)):
             return self.other_person(subject)
@@ -330,7 +331,7 @@ class NounPhrases(StableRandom):
     def circumstances(
         self, subject: Subject, verb: Verb, times: str, place: float, time: float
     ) -> Where:
-        """Each with its probability; a `times` of "" is none."""
+        """Pick place, time and company by their probabilities; a `times` of "" gives no time."""
         english, around = "", ()
         if "PEOPLE" not in verb.objects and "和" not in subject.chinese and self.maybe(0.08):
             name, atom = self.pick(self.names)

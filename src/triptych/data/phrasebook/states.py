@@ -1,5 +1,6 @@
-"""Sentences of the phrasebook about what people and things are, have and where. Conventions:
-`phrasebook_grammar`.
+"""Generate sentences about what people and things are, have, and where they are.
+
+The conventions are listed in `grammar`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from triptych.data.phrasebook.phrases import (
 
 
 class States(NounPhrases):
-    """One method a pattern; each draws a sentence."""
+    """Generate one sentence with each method."""
 
     def __init__(self, lexicon: Lexicon, seed: int) -> None:
         super().__init__(lexicon, seed)
@@ -34,7 +35,7 @@ class States(NounPhrases):
     # who has, wants, needs what
 
     def belongings(self) -> tuple[str, str, Noun]:
-        """A verb of having in English and Chinese, and a noun that suits it."""
+        """Pick a verb of having in English and Chinese, and a noun that suits it."""
         verb, chinese = self.pick(
             (("have", "有"), ("have", "有"), ("want", "想要"), ("need", "需要"))
         )
@@ -56,7 +57,7 @@ class States(NounPhrases):
         )
 
     def one(self, verb: str, noun: Noun) -> Phrase:
-        """The object of an own that is denied or asked: a bare noun after 有."""
+        """Make the object of "own" that is denied or asked: a bare noun after 有."""
         if verb == "have" and noun.plural:
             return Phrase(article(noun.english), (noun.chinese,))
         return self.generic(noun) if verb == "have" or self.maybe(0.5) else self.definite(noun)
@@ -92,7 +93,7 @@ class States(NounPhrases):
         return ask(english, subject.chinese, chinese, "幾", noun.measure, noun.chinese)
 
     def possession(self) -> Phrase:
-        """Make "This is my book", "Those are not Tom's cats", "Is that your father?" or such."""
+        """Make "This is my book", "Those are not Tom's cats" or "Is that your father?"."""
         if self.maybe(0.12):
             thing, many = self.relative(), False
         else:
@@ -112,7 +113,7 @@ class States(NounPhrases):
         return tell(f"{word} {be} {thing.english}", pointer, "是", thing.chinese)
 
     def many(self, noun: Noun) -> Noun:
-        """The same noun, whose English form is the plural."""
+        """Return the noun with its plural as English form."""
         return Noun(noun.plural or noun.english, "", noun.chinese, "", noun.classes)
 
     def whose(self) -> Phrase:
@@ -145,7 +146,7 @@ class States(NounPhrases):
         return self.being(subject, what, ("是", *chinese), ("不", "是", *chinese))
 
     def being(self, subject: Subject, what: str, chinese: Atoms, denied: Atoms) -> Phrase:
-        """One is, is not, or is one?"""
+        """State, deny or ask what the subject is."""
         kind = self.number(5)
         if kind == 0 and subject.chinese not in (("我",), ("我們",)):
             return ask(f"{subject.be} {subject.english} {what}", subject.chinese, chinese, "嗎")
@@ -196,9 +197,7 @@ class States(NounPhrases):
         )
 
     def topic(self, noun: Noun) -> Subject:
-        """A noun as the subject of a quality: "this car", "those cars", "my car", "my tea",
-        "Chinese".
-        """
+        """Make a noun the subject of a quality: "this car", "those cars", "my tea", "Chinese"."""
         if noun.plural:
             phrase = self.pointed_many(noun) if self.maybe(0.2) else self.definite(noun)
             return Subject(phrase.english, phrase.chinese, "are" if phrase.plural else "is")
@@ -244,7 +243,7 @@ class States(NounPhrases):
 
     def age(self) -> Phrase:
         subject = self.subject(0.5, asked=True)
-        # pronouns and short names: no mother of three years
+        # Only pronouns and short names: a mother is not three years old.
         while subject.be == "is" and len(subject.english) > 7:
             subject = self.subject(0.5, asked=True)
         if self.maybe(0.3):
@@ -263,7 +262,7 @@ class States(NounPhrases):
         return f"{preposition} the {landmark.english}", (landmark.chinese, atom), landmark
 
     def placed(self, landmark: Noun) -> Noun:
-        """Something small or an animal to be found there."""
+        """Pick a small thing or an animal that can be there."""
         while True:
             noun = self.pick(self.by_class[self.pick(("small", "small", "tame", "fruit"))])
             if noun != landmark:

@@ -1,1 +1,1 @@
-"""Words, sentences and scripts of raw text."""
+"""Split raw text into words and sentences, and convert Chinese scripts."""

@@ -1,4 +1,4 @@
-"""The two scripts of Chinese, told apart and converted by OpenCC."""
+"""Detect and convert the two scripts of Chinese with OpenCC."""
 
 from __future__ import annotations
 
@@ -18,20 +18,18 @@ def _converter(name: str) -> Any:
         import opencc
     except ImportError:
         raise UsageError(
-            "Telling Chinese scripts apart needs OpenCC: pip install 'triptych[zh]'"
+            "Detecting Chinese scripts needs OpenCC: pip install 'triptych[zh]'"
         ) from None
     return opencc.OpenCC(name)
 
 
 def to_script(text: str, script: str) -> str:
-    """`text` in traditional (zh-Hant) or simplified (zh-Hans) characters."""
+    """Convert `text` to traditional (zh-Hant) or simplified (zh-Hans) characters."""
     return _converter("t2s" if script == HANS else "s2t").convert(text)
 
 
 def script_of(text: str) -> str | None:
-    """zh-Hant or zh-Hans where a character shows it; None where both write the same, or where the
-    two are mixed.
-    """
+    """Return zh-Hant or zh-Hans if a character decides it; None for neutral or mixed text."""
     traditional, simplified = to_script(text, HANS) != text, to_script(text, HANT) != text
     if traditional == simplified:
         return None
@@ -39,11 +37,10 @@ def script_of(text: str) -> str | None:
 
 
 def in_script(examples: Sequence[Example], script: str | None) -> list[Example]:
-    """Examples with a Chinese target, their target language being its script: all converted to one
-    (unset: zh-Hans), or "tagged".
+    """Set the script of Chinese targets as their language: converted to one, or "tagged".
 
-    Tagged ones keep their characters; where both scripts write the same, or a line mixes the two, a
-    tag would say nothing, and the line is left out.
+    script: "zh-Hans" (also if unset) or "zh-Hant" converts all. "tagged" keeps the characters and
+    leaves out lines where both scripts are equal or mixed, since a tag would mean nothing there.
     """
     if script not in (None, HANS, HANT, "tagged"):
         raise unknown("script", script, (HANS, HANT, "tagged"))

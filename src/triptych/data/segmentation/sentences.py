@@ -1,9 +1,7 @@
-"""Running text to sentences and words by Unicode's classes of characters alone: what a parser needs
-before its first tree.
+"""Split running text into sentences and words by Unicode character classes, for the parser.
 
-Words follow the manner of the English treebank: signs stand alone, "n't" and "'s" are words. Every
-Chinese, Japanese or Korean ideograph or kana is a word by itself here; give words (`--words`) where
-they are known.
+Words follow the English treebank: punctuation is separate, "n't" and "'s" are words. Every Chinese,
+Japanese or Korean ideograph or kana is a word; give words (`--words`) if they are known.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ import unicodedata
 
 CharacterSpan = tuple[int, int]
 
-_ENDS = re.compile(  # possessive, and begun only where a run begins: linear in the text
+_ENDS = re.compile(  # possessive, and starting only at the start of a run: linear in the text
     r"(?P<stop>(?<![.!?…])[.!?…]++[\"'”’)\]»]*+)(?=\s)"  # needs space after it
     r"|(?<![。！？｡؟।॥۔])[。！？｡؟।॥۔]++[”’」』）\"')\]]*+"
     r"|\n[ \t\r]*+\n\s*+"
@@ -46,7 +44,7 @@ _WORD = re.compile(
     r"(?:L\.){2,}"  # U.S.
     r"|d+(?:[.,]d+)+"  # 1,000.5
     r"|[Ld][Ldm]*"
-    r"|[ex]m*(?:z[xe]m*)*z?"  # an ideograph; an emoji with what is joined to it
+    r"|[ex]m*(?:z[xe]m*)*z?"  # an ideograph; an emoji with its joined parts
     r"|[.,'m]|z"
 )
 _TAILS = frozenset(("s", "re", "ve", "ll", "d", "m"))  # of English, after an apostrophe
@@ -54,9 +52,7 @@ _REPEATED = frozenset(".!?-*=~_…—。！？")
 
 
 def split_sentences(text: str) -> list[CharacterSpan]:
-    """[start, end) of each sentence, without the space around it; nothing but space lies between
-    two.
-    """
+    """Return [start, end) of each sentence without the space around it; they cover all text."""
     spans, start = [], 0
     for found in _ENDS.finditer(text):
         if found["stop"] and not _ends_sentence(text, found.start(), found.end()):
@@ -68,8 +64,9 @@ def split_sentences(text: str) -> list[CharacterSpan]:
 
 
 def _ends_sentence(text: str, stop: int, after: int) -> bool:
-    """Whether the signs at `stop` end a sentence: not an initial or an abbreviation, nor where a
-    small letter goes on.
+    """Tell whether the punctuation at `stop` ends a sentence.
+
+    It does not after an initial or an abbreviation, or before a small letter.
     """
     rest = text[after : after + 20].lstrip()
     if rest[:1].islower():
@@ -89,7 +86,7 @@ def _trimmed(text: str, start: int, end: int) -> CharacterSpan:
 
 
 def split_words(text: str) -> list[CharacterSpan]:
-    """[start, end) of each word and sign; whatever is not space belongs to one of them."""
+    """Return [start, end) of each word and sign, which cover everything but space."""
     spans: list[CharacterSpan] = []
     place = 0
     for found in _ADDRESS.finditer(text):
@@ -106,7 +103,7 @@ def _words(text: str, start: int, end: int) -> list[CharacterSpan]:
         first, last = found.start() + start, found.end() + start
         previous = spans[-1] if spans and spans[-1][1] == first else None
         if previous and text[first] in _REPEATED and text[first] == text[previous[0]]:
-            spans[-1] = (previous[0], last)  # "..." and "!!!" are one sign
+            spans[-1] = (previous[0], last)  # "..." and "!!!" are one token
         elif (
             previous
             and text[previous[0] : previous[1]] in "'’"
@@ -122,9 +119,7 @@ def _words(text: str, start: int, end: int) -> list[CharacterSpan]:
 
 
 def _clitic(text: str, spans: list[CharacterSpan], first: int, last: int) -> None:
-    """A word after an apostrophe: "it's" -> it 's, "don't" -> do n't; any other keeps its
-    apostrophe apart.
-    """
+    """Split at an apostrophe: "it's" -> it 's, "don't" -> do n't; others are kept separate."""
     tail, (before, apostrophe) = text[first:last].lower(), spans[-2]
     if tail == "t" and text[apostrophe - 1] in "nN" and apostrophe - before > 1:
         spans[-2:] = [(before, apostrophe - 1), (apostrophe - 1, last)]
@@ -135,8 +130,9 @@ def _clitic(text: str, spans: list[CharacterSpan], first: int, last: int) -> Non
 
 
 def _class(character: str) -> str:
-    """One letter: L letter or number, d digit, e ideograph or kana, m mark, z joiner, space, and
-    signs.
+    """Classify a character by one letter.
+
+    L letter or number, d digit, e ideograph or kana, m mark, z joiner, space, and signs.
     """
     if character.isspace():
         return " "

@@ -1,9 +1,8 @@
-"""Subword regularisation: in every epoch a text is cut into other pieces, so that a model sees
-words by their parts too.
+"""Regularise subwords: cut the words of a text differently in every epoch of training.
 
-BPE-dropout (Provilkov et al. 2020, section 3): each merge is left out with a probability. Only
-training draws; in use a text has one encoding. Of each word a fixed number of segmentations is
-drawn once, and an epoch picks among them.
+A model then sees words by their parts too. BPE-dropout (Provilkov et al. 2020, section 3): each
+merge is left out with a probability. Only training samples; in use a text has one encoding. Each
+word has a fixed number of segmentations that are sampled once, and every epoch picks among them.
 """
 
 from __future__ import annotations
@@ -17,20 +16,21 @@ from ...errors import UsageError
 from .sides import Tokenizers
 from .subwords import Tokenizer
 
-KINDS = ("bpe", "code")  # of tokenizers whose merges can be left out
-VARIANTS = 32  # segmentations drawn of each word
-LONGEST_REMEMBERED = 24  # characters of a text whose words are kept
+KINDS = ("bpe", "code")  # kinds of tokenizers whose merges can be left out
+VARIANTS = 32  # segmentations that are sampled for each word
+LONGEST_REMEMBERED = 24  # characters of the longest text whose words are cached
 
 
 class Segmentations:
-    """Drawn segmentations of words, remembered; the same for the same tokenizer, probability and
-    seed.
+    """Sample and cache segmentations of words.
+
+    They are the same for the same tokenizer, probability and seed.
     """
 
     def __init__(self, tokenizer: Tokenizer, dropout: float, seed: int) -> None:
         if tokenizer.kind not in KINDS:
             raise UsageError(
-                "batches.bpe_dropout is for tokenizer.kind 'bpe', and this one is "
+                "batches.bpe_dropout needs tokenizer.kind 'bpe' or 'code', and this one is "
                 f"'{tokenizer.kind}'. Leave it at 0."
             )
         model = json.loads(tokenizer.to_json())["tokenizer"]["model"]
@@ -38,11 +38,11 @@ class Segmentations:
         self.ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
         self.tokenizer, self.dropout, self.seed = tokenizer, dropout, seed
         self._known: dict[str, list[list[int] | None]] = {}
-        # short texts to words: where each word is encoded by itself they come again and again
+        # Short text -> words. Where words are encoded one by one, the same texts return often.
         self._words: dict[str, list[str]] = {}
 
     def sample(self, text: str, generator: np.random.Generator) -> list[int]:
-        """Ids of `text`, segmented by chance."""
+        """Return the ids of `text` in a random segmentation."""
         words = self._words.get(text) or self.tokenizer.words(text)
         if len(text) <= LONGEST_REMEMBERED:
             self._words[text] = words
@@ -61,7 +61,7 @@ class Segmentations:
 
     def _segment(self, word: str, number: int) -> list[int]:
         symbols = list(word)
-        # spelt in bytes: nothing to merge in another way
+        # A word that is spelt in bytes has no merges to leave out.
         if any(symbol not in self.ids for symbol in symbols):
             return self.tokenizer.encode(word)
         rng = random.Random(f"{self.seed} {number} {word}")
@@ -80,7 +80,7 @@ class Segmentations:
 
 
 class BpeDropoutTokenizer(Tokenizer):
-    """A tokenizer whose `encode` draws; all else is the plain one's."""
+    """Encode with sampled segmentations, and otherwise behave like the plain tokenizer."""
 
     def __init__(self, segmentations: Segmentations, generator: np.random.Generator) -> None:
         self.__dict__.update(segmentations.tokenizer.__dict__)
@@ -91,7 +91,7 @@ class BpeDropoutTokenizer(Tokenizer):
 
 
 class BpeDropout:
-    """Tokenizers for training with a probability of dropping merges."""
+    """Make tokenizers for training that leave out merges with a probability."""
 
     def __init__(self, tokenizers: Tokenizers, dropout: float, seed: int) -> None:
         self.source = Segmentations(tokenizers.source, dropout, seed)

@@ -1,16 +1,14 @@
-"""Pieces that are bytes: `<0xE8>` for one, or a character for each, as GPT-2 has it; and how they
-are shown.
-"""
+"""Handle and display pieces that are bytes: `<0xE8>`, or GPT-2's character for each byte."""
 
 from __future__ import annotations
 
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 BYTE_VALUE = {token: byte for byte, token in enumerate(BYTES)}
-CONTINUED = ""  # shown for a piece whose character is shown by the piece before
+CONTINUED = ""  # displayed for a piece whose character is displayed by the piece before
 
 
 def show_bytes(values: list[int]) -> list[str]:
-    """One string a byte: a character stands at its first byte, bytes that make none as `<0xE8>`."""
+    """Return a string for each byte: the character at its first byte, invalid bytes as `<0xE8>`."""
     shown: list[str] = []
     while len(shown) < len(values):
         rest = bytes(values[len(shown) : len(shown) + 4])
@@ -26,8 +24,9 @@ def show_bytes(values: list[int]) -> list[str]:
 
 
 def _byte_values() -> dict[str, int]:
-    """The character that stands for each byte in a byte-level piece (Radford et al. 2019, section
-    2.2): itself where it can be seen.
+    """Map the character for each byte in a byte-level piece to the byte.
+
+    A visible character stands for itself (Radford et al. 2019, section 2.2).
     """
     seen = [
         *range(ord("!"), ord("~") + 1),
@@ -44,7 +43,7 @@ SEEN = _byte_values()
 
 
 def spelt(token: str) -> str:
-    """The characters of a byte-level piece, or `<0xE8>` for each byte where it is part of one."""
+    """Decode a byte-level piece; bytes that are only part of a character become `<0xE8>`."""
     if any(character not in SEEN for character in token):
         return token
     data = bytes(SEEN[character] for character in token)

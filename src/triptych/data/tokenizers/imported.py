@@ -1,10 +1,9 @@
-"""A tokenizer of another library's tokenizer.json behind the face of ours: WordPiece (BERT), bytes
-(GPT-2), SentencePiece (Llama).
+"""Use another library's tokenizer.json: WordPiece (BERT), bytes (GPT-2), SentencePiece (Llama).
 
-Its file is kept as it came, so that it can be given back. Only its ids count: truncation and
+The file is kept unchanged, so that it can be exported again. Only its ids are used: truncation and
 padding are switched off, and a special token that a user types ("[SEP]") is a text of five
-characters like any other. Some put a space before the first word of a text: it is taken off again
-where the ids begin with the begin token, and kept where a text goes on.
+characters like any other. Some tokenizers put a space before the first word of a text: it is
+removed where the ids begin with the begin token, and kept where a text continues another.
 """
 
 from __future__ import annotations
@@ -25,20 +24,22 @@ from .tokenizer_file import encoded, put_before, read, spare_rows, token_of
 KIND = "imported"
 WITHOUT_SPACES = ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
 MASKS = ("[MASK]", "<mask>")
-# stands before a text that goes on: no word of SentencePiece's holds the end of a line
+# Put before a text that continues another: no SentencePiece word holds the end of a line.
 BEFORE = "\n"
 
 
 class ImportedTokenizer(Tokenizer):
-    """begin_id and end_id are what the other library puts around a text ([CLS] and [SEP]); mask_id
-    is None where there is no mask.
+    """Encode and decode with another library's tokenizer.
 
-    end_ids: all tokens that end an answer, of which published models that talk have several.
-    before: what the other library puts before a text that is written on, which may be nothing;
-    None: begin, as runs that are trained here have it.
+    begin_id and end_id are the tokens that the other library puts around a text ([CLS] and [SEP]);
+    mask_id is None if there is no mask.
 
-    keeps_spaces: pieces hold the space before a word. WordPiece does not: a word on its own and in
-    a sentence have the same ids, and what a text is decoded to has spaces of the decoder's making.
+    end_ids: all tokens that end an answer, of which published chat models have several.
+    before: the tokens that the other library puts before a prompt, which may be none; None means
+    the begin token, as in runs that are trained here.
+
+    keeps_spaces: pieces hold the space before a word. WordPiece's do not: a word has the same ids
+    alone and in a sentence, and the decoder decides about the spaces of a decoded text.
     """
 
     def __init__(
@@ -80,19 +81,20 @@ class ImportedTokenizer(Tokenizer):
     def take(
         cls, text: str, where: str, rows: int | None = None, config: Mapping[str, Any] | None = None
     ) -> ImportedTokenizer:
-        """From the text of a tokenizer.json. rows: of the model's embedding; config: of
-        tokenizer_config.json.
+        """Read the text of a tokenizer.json for an encoder.
 
-        Raises RunError where it is no such file, has more tokens than rows or puts nothing around a
-        text.
+        rows: of the model's embedding; config: the content of tokenizer_config.json.
+
+        Raises RunError if it is not such a file, has more tokens than rows, or does not put two
+        special tokens around a text.
         """
         values, backend = read(text, where, rows)
         around = encoded(backend, "", where).tokens
         if len(around) != 2:
             raise RunError(
                 f"{where} puts {len(around)} special tokens around a text "
-                f"({' '.join(around) or 'none'}); an encoder needs two, like [CLS] and [SEP]: its "
-                "post_processor should say so."
+                f"({' '.join(around) or 'none'}); an encoder needs two, like [CLS] and [SEP]. Set "
+                "them in its post_processor."
             )
         named = token_of(backend, (config or {}).get("mask_token"))
         mask = next(
@@ -109,10 +111,11 @@ class ImportedTokenizer(Tokenizer):
     def take_writer(
         cls, text: str, where: str, begin: Any, end: Any, rows: int | None = None
     ) -> ImportedTokenizer:
-        """The tokenizer of a model that writes. begin, end: id or token, as config.json or
-        tokenizer_config.json name them, or a list, of which the first stands at the end of a text
-        that is learnt and each ends an answer; they may be the same. Raises RunError where one of
-        them is not given or is not a token.
+        """Read the text of a tokenizer.json for a model that generates text.
+
+        begin, end: an id or a token, as config.json or tokenizer_config.json name them, or a list:
+        its first item ends a training text, and each of them ends an answer. Both may be the same.
+        Raises RunError if one of them is missing or not a token.
         """
         values, backend = read(text, where, rows)
         found: list[list[int]] = []
@@ -122,12 +125,12 @@ class ImportedTokenizer(Tokenizer):
                 token = token_of(backend, one)
                 number = None if token is None else backend.token_to_id(token)
                 if number is None and place and type(one) is int and 0 <= one < (rows or 0):
-                    number = one  # a row of the embedding that the tokenizer has no name for
+                    number = one  # a row of the embedding without a name in the tokenizer
                 if number is None:
                     why = (
-                        "is not said in config.json"
+                        "is not given in config.json"
                         if one is None
-                        else f"is {brief(repr(one))}, which is no token of its own"
+                        else f"is {brief(repr(one))}, which is not one token"
                     )
                     raise RunError(
                         f"{where}: the token of the {name} {why}. Name one that the tokenizer has."
@@ -149,7 +152,7 @@ class ImportedTokenizer(Tokenizer):
         number = self._backend.token_to_id(token)
         if number is None:
             raise RunError(
-                f"The tokenizer has no token '{token}', which it is said to put around a text."
+                f"The tokenizer has no token '{token}', which it should put around a text."
             )
         return number
 
@@ -158,8 +161,9 @@ class ImportedTokenizer(Tokenizer):
         return self._ends
 
     def prompt(self, text: str) -> list[int]:
-        """Ids of a text that is to be written on, as the other library gives them to its model; of
-        an empty one begin.
+        """Return the ids of a prompt as the other library would pass them to its model.
+
+        An empty prompt gives the begin token.
         """
         before = [self.begin_id] if self._before is None else self._before
         return [*before, *self.encode(text)] or [self.begin_id]
@@ -171,8 +175,9 @@ class ImportedTokenizer(Tokenizer):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that decides the ids of a text: not what ends an answer, nor what
-        stands before a prompt.
+        """Hash everything that decides the ids of a text with SHA-256.
+
+        The tokens that end an answer or precede a prompt are not part of it.
         """
         return hashlib.sha256(self._as_json({}).encode()).hexdigest()
 
@@ -180,22 +185,21 @@ class ImportedTokenizer(Tokenizer):
         return self._backend.token_to_id(token) is not None
 
     def encode_within(self, text: str) -> list[int]:
-        """Ids of `text` where it goes on from another one: no space is put before its first
-        word.
-        """
+        """Return the ids of `text` as continuation: no space is put before its first word."""
         if not self._space_first:
             return self.encode(text)
         before, ids = self.encode(BEFORE), self.encode(BEFORE + text)
         return ids[len(before) :] if ids[: len(before)] == before else self.encode(text)
 
     def words(self, text: str) -> list[str]:
-        """What `text` is cut into before subwords, in order; without the spaces between, where the
-        tokenizer drops them.
+        """Return the words that `text` is cut into before subwords, in order.
+
+        Spaces between them are left out if the tokenizer drops them.
         """
         return [text[start:end] for start, end in self.word_spans(text)]
 
     def word_spans(self, text: str) -> list[tuple[int, int]]:
-        """The characters [start, end) of `text` that each of `words` is."""
+        """Return the characters [start, end) of `text` of each of `words`."""
         encoding = self._encoding(text)
         spans: dict[int, tuple[int, int]] = {}
         for word, (start, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
@@ -204,15 +208,14 @@ class ImportedTokenizer(Tokenizer):
         return list(spans.values())
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Ids and each one's characters [start, end) of `text` as it was given, before lower-casing
-        and the like.
-        """
+        """Return ids and their characters [start, end) of `text` before any normalisation."""
         encoding = self._encoding(text)
         return encoding.ids, [(start, end) for start, end in encoding.offsets]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """A text with these ids; special tokens are left out. Case, accents and spaces that were
-        dropped do not come back.
+        """Return a text with these ids, without special tokens.
+
+        Case, accents and spaces that the tokenizer dropped are not restored.
         """
         given = list(ids)
         text = self._backend.decode(
@@ -225,8 +228,10 @@ class ImportedTokenizer(Tokenizer):
         )
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """What to show for each id: its token, "##" before one that goes on a word; of bytes the
-        characters, or `<0xE8>` for a part.
+        """Return the display form of each id.
+
+        It is the token, with "##" if it continues a word; byte tokens show characters, or `<0xE8>`
+        for parts of one.
         """
         shown = [self._names.get(number, "") for number in ids]
         return [spelt(token) for token in shown] if self._byte_level else shown
@@ -263,8 +268,9 @@ class ImportedTokenizer(Tokenizer):
         )
 
     def to_huggingface(self, end: bool = True) -> dict[str, Any]:
-        """The tokenizer.json as it came; with end=False, for a model that writes on, it puts before
-        a text what `prompt` does.
+        """Return the original tokenizer.json.
+
+        With end=False, for a model that generates text, it puts before a text what `prompt` does.
         """
         if end or self._before is not None or put_before(self._backend) == [self.begin_id]:
             return self._values
@@ -290,16 +296,14 @@ class ImportedTokenizer(Tokenizer):
 
 
 def _cutter(values: Mapping[str, Any]) -> str | None:
-    """The kind of the pre-tokenizer, of several the first."""
+    """Return the kind of the pre-tokenizer, the first if there are several."""
     found = values.get("pre_tokenizer") or {}
     inner = found.get("pretokenizers") or [found]
     return inner[0].get("type") if inner else None
 
 
 def _keeping_spaces(decoder: Mapping[str, Any] | None) -> tuple[dict[str, Any] | None, bool]:
-    """The decoder without what takes off a text's first space, and whether there was such a
-    thing.
-    """
+    """Return the decoder without the step that strips a text's first space, and if it had one."""
     if decoder is None:
         return None, False
     if decoder.get("type") == "Sequence":

@@ -1,4 +1,4 @@
-"""Learn the pieces of a tokenizer from texts, the same for the same texts."""
+"""Learn the pieces of a tokenizer from texts, reproducibly."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from ...errors import UsageError
 from . import unigram
 from .byte_pieces import BYTES
 
-ALONE = "<"  # never joined to anything, so that no piece can spell a special
-# written without spaces; U+30FC, the long vowel, belongs to no script
+ALONE = "<"  # never joined to anything, so that no piece can spell a special token
+# Scripts without spaces; U+30FC, the long vowel, belongs to no script.
 EAST = r"\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}"
 # A run of Chinese or Japanese, a word, a run of digits or one sign, each with the space before it;
-# "<"; white space.
+# or "<"; or white space.
 WORDS = (
     rf"<| ?[{EAST}]+| ?[[\p{{L}}\p{{M}}]&&[^{EAST}]]+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{M}}\p{{N}}<]|\s+"
 )
-# The same, but signs that stand together may be one piece ("):", "()", three quotes): 12 % more
-# bytes a token of Python.
+# The same, but adjacent signs may be one piece ("):", "()", three quotes): 12 % more bytes a token
+# of Python.
 CODE_WORDS = WORDS.replace(r"\p{N}<]|\s+", r"\p{N}<]+|\s+")
 
 
 def learn(
     texts: Iterable[str], kind: str, vocabulary_size: int, specials: list[str]
 ) -> tokenizers.Tokenizer:
-    """Learn the pieces of a tokenizer, as `Tokenizer.train` says. specials: the first ids, by name.
+    """Learn the pieces of a tokenizer; see `Tokenizer.train`. specials: the first ids, by name.
 
-    Raises UsageError for a size that leaves no room.
+    Raises UsageError if the vocabulary size leaves no room for pieces.
     """
     room = vocabulary_size - len(specials) - len(BYTES)
     if kind == "bytes":
         return _assemble({"vocabulary": [], "merges": []}, "bpe", specials)
     if room < 1:
         raise UsageError(
-            f"tokenizer.vocabulary_size is {vocabulary_size}; specials, tags and bytes alone "
-            f"take {len(specials) + len(BYTES)}. Give at least "
+            f"tokenizer.vocabulary_size is {vocabulary_size}; special tokens, tags and bytes "
+            f"alone take {len(specials) + len(BYTES)}. Give at least "
             f"{len(specials) + len(BYTES) + 100}."
         )
     corpus = [text for text in texts if text]
@@ -56,9 +56,7 @@ def learn(
 
 
 def _alphabet(corpus: Sequence[str], room: int) -> list[str]:
-    """The most frequent characters, at most `room`; ties by code point. Others are spelt in
-    bytes.
-    """
+    """Return the `room` most frequent characters; ties by code point. Others are spelt in bytes."""
     counts: Counter[str] = Counter()
     for text in corpus:
         counts.update(text)
@@ -71,8 +69,9 @@ def _alphabet(corpus: Sequence[str], room: int) -> list[str]:
 
 
 def _without_others(corpus: Sequence[str], alphabet: Sequence[str]) -> list[str]:
-    """Characters outside the alphabet become "<", which joins to nothing: their neighbours are not
-    learnt as neighbours.
+    """Replace characters outside the alphabet by "<", which joins to nothing.
+
+    Their neighbours are then not learnt as neighbours of each other.
     """
     others = set().union(*corpus).difference(alphabet)
     table = {ord(character): ALONE for character in others}
@@ -86,11 +85,11 @@ def _words(kind: str = "bpe") -> pre_tokenizers.PreTokenizer:
 
 
 def _learn_bpe(corpus: Sequence[str], alphabet: list[str], room: int, kind: str = "bpe") -> dict:
-    """{"vocabulary": pieces in order, "merges": pairs}."""
+    """Learn BPE. Returns {"vocabulary": pieces in order, "merges": pairs}."""
     learner = tokenizers.Tokenizer(models.BPE())
     learner.pre_tokenizer = _words(kind)  # type: ignore[assignment]
-    # each merge joins two characters or more of the texts; the library takes memory for as many
-    # pieces as it is told
+    # A merge joins two characters or more of the texts, which bounds the number of pieces; the
+    # library allocates memory for as many as are requested.
     trainer = trainers.BpeTrainer(
         vocab_size=min(room, len(alphabet) + sum(map(len, corpus))),
         initial_alphabet=alphabet,
@@ -107,8 +106,9 @@ def _learn_bpe(corpus: Sequence[str], alphabet: list[str], room: int, kind: str 
 
 
 def _learn_unigram(corpus: Sequence[str], alphabet: list[str], room: int) -> dict:
-    """{"vocabulary": pieces in order, "scores": log-probabilities}. Candidates are the pieces of a
-    larger BPE.
+    """Learn a unigram model. Returns {"vocabulary": pieces in order, "scores": log-probabilities}.
+
+    The candidates are the pieces of a larger BPE.
     """
     words: Counter[str] = Counter()
     splitter, known = _words(), set(alphabet)
@@ -121,8 +121,8 @@ def _learn_unigram(corpus: Sequence[str], alphabet: list[str], room: int) -> dic
         *_learn_bpe(corpus, alphabet, max(room, len(alphabet)) * 4)["vocabulary"],
     ]
     learnt = unigram.learn(words, candidates, room)
-    # scores in steps of 1/1024 survive being written and read to the last bit, so a loaded
-    # tokenizer breaks ties alike
+    # Scores that are multiples of 1/1024 are written and read exactly, so a loaded tokenizer
+    # breaks ties in the same way.
     return {
         "vocabulary": list(learnt),
         "scores": [round(score * 1024) / 1024 for score in learnt.values()],

@@ -1,5 +1,4 @@
-"""A byte-pair encoding that is given by its pieces and their scores, as SentencePiece writes it, as
-a tokenizer.json.
+"""Write SentencePiece's byte-pair encoding, given by pieces and scores, as a tokenizer.json.
 
 A text begins with a space, characters without a piece are spelt in bytes (`<0xE8>`), and of all
 neighbours whose union is a piece those with the highest score join first (Kudo & Richardson 2018).
@@ -18,8 +17,10 @@ from .byte_pieces import BYTE_VALUE
 def tokenizer_json(
     pieces: Sequence[str], scores: Sequence[float], specials: Sequence[str]
 ) -> dict[str, Any]:
-    """The content of a tokenizer.json. pieces: by id, each once; specials: those that are no text,
-    the first what is unknown, the second what stands before a text.
+    """Return the content of a tokenizer.json.
+
+    pieces: by id, each once; specials: pieces that are not text, first the unknown token, then the
+    one before a text.
     """
     unknown, begin, *_ = specials
     numbers = {piece: number for number, piece in enumerate(pieces)}
@@ -75,7 +76,7 @@ def tokenizer_json(
 def _merges(
     pieces: Sequence[str], scores: Sequence[float], left_out: Collection[str]
 ) -> list[list[str]]:
-    """Every cut of a piece in two others, those of the highest score first. left_out: no texts."""
+    """List every cut of a piece in two others, by score. left_out: pieces that are not text."""
     texts = {piece for piece in pieces if piece not in left_out}
     merges: list[tuple[float, int, tuple[str, str]]] = []
     for piece, score in zip(pieces, scores, strict=True):

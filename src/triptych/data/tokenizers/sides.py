@@ -1,4 +1,4 @@
-"""The tokenizers of a model's two sides, as a run folder holds them."""
+"""Hold the tokenizers of a model's two sides, as a run folder stores them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .subwords import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Tokenizers:
-    """The two sides' tokenizers; the same object twice when they share one vocabulary."""
+    """Hold the two sides' tokenizers; both are one object if they share a vocabulary."""
 
     source: Tokenizer
     target: Tokenizer
@@ -21,7 +21,7 @@ class Tokenizers:
         return self.source is self.target
 
     def files(self) -> dict[str, str]:
-        """Side ("shared", or "source" and "target") -> file name in a run folder."""
+        """Map each side ("shared", or "source" and "target") to its file name in a run folder."""
         return (
             {"shared": "tokenizer.json"}
             if self.shared

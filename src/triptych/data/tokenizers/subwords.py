@@ -1,8 +1,8 @@
-"""Text to ids and back: subwords trained in place, nothing lost for any Unicode text.
+"""Train subword tokenizers that lose nothing of any Unicode text.
 
 Pieces hold the characters as they are, a word's leading space included; a character outside the
-alphabet is spelt in its UTF-8 bytes (`<0xE8>`), so every text comes back as it was. A special
-(`<begin>`, `<end>`, `<to:de>`) is never read out of a text: a user who types "<end>" gets the five
+alphabet is spelt in its UTF-8 bytes (`<0xE8>`), so every text is decoded exactly. A special token
+(`<begin>`, `<end>`, `<to:de>`) is never read from a text: a user who types "<end>" gets the five
 characters.
 """
 
@@ -27,13 +27,14 @@ BEGIN, END, MASK = "<begin>", "<end>", "<mask>"
 
 
 class Tokenizer:
-    """Subwords with ids: 0 begin, 1 end, then tags, a mask where wanted, bytes and learnt pieces.
-    No padding and no unknown.
+    """Encode text as subwords: ids 0 begin, 1 end, then tags, an optional mask, bytes and pieces.
+
+    There is no padding token and no unknown token.
     """
 
     begin_id, end_id = 0, 1
-    # a piece holds the space before it, so a word on its own needs one to have the ids it has in a
-    # sentence
+    # A piece holds the space before it, so a word alone needs a space to get the ids that it has
+    # in a sentence.
     keeps_spaces = True
 
     def __init__(
@@ -44,7 +45,7 @@ class Tokenizer:
         self.kind = kind
         self.vocabulary_size: int = backend.get_vocab_size()
         self.tags: dict[str, int] = {tag: 2 + number for number, tag in enumerate(tags)}
-        # by `train`; more than `vocabulary_size` where the texts support no more
+        # Set by `train`; more than `vocabulary_size` if the texts do not support as many.
         self.requested_size: int | None = None
         self.mask_id: int | None = 2 + len(self.tags) if mask else None
         self._first_text = 2 + len(self.tags) + mask
@@ -56,17 +57,18 @@ class Tokenizer:
     @classmethod
     def train(cls, texts: Iterable[str], kind: TokenizerKind = "bpe", vocabulary_size: int = 8000,
               tags: Sequence[str] = (), mask: bool = False) -> Tokenizer:  # fmt: skip
-        """Learn subwords (BPE: Sennrich et al. 2016; unigram: Kudo 2018) from `texts`, the same for
-        the same texts; or take the characters that occur in them ("characters"), or bytes alone
-        ("bytes"). "code" is BPE that joins signs too.
+        """Learn subwords from `texts`, the same for the same texts.
 
-        `vocabulary_size` counts specials, tags and the 256 bytes. A small corpus gives fewer:
+        kind: "bpe" (Sennrich et al. 2016), "code" (BPE that joins signs too), "unigram" (Kudo
+        2018), "characters" (those in the texts) or "bytes".
+
+        `vocabulary_size` counts special tokens, tags and the 256 bytes. A small corpus gives fewer:
         `requested_size` then exceeds the tokenizer's `vocabulary_size`. Raises UsageError for an
         unknown kind or a size that leaves no room.
         """
         if kind not in KINDS:
             raise unknown("tokenizer kind", kind, KINDS)
-        assert len(set(tags)) == len(tags), "a tag given twice would shift the ids of all others"
+        assert len(set(tags)) == len(tags), "a repeated tag would shift the ids of all others"
         specials = [BEGIN, END, *(f"<to:{tag}>" for tag in tags), *([MASK] if mask else [])]
         tokenizer = cls(learn(texts, kind, vocabulary_size, specials), kind, tags, mask)
         if kind not in ("bytes", "characters"):
@@ -74,15 +76,14 @@ class Tokenizer:
         return tokenizer
 
     def encode(self, text: str) -> list[int]:
-        """Ids of `text`, no begin and no end. Raises DataError for half a character (a lone
-        surrogate).
+        """Return the ids of `text` without begin and end.
+
+        Raises DataError for half a character (a lone surrogate).
         """
         return self._encoding(text).ids
 
     def _encoding(self, text: str) -> tokenizers.Encoding:
-        """Raises DataError too where the library fails, as a tokenizer from elsewhere can make
-        it.
-        """
+        """Encode `text`. Raises DataError also if the library fails, as for a broken import."""
         try:
             return self._backend.encode(text, add_special_tokens=False)
         except TypeError:
@@ -92,36 +93,35 @@ class Tokenizer:
 
     @property
     def end_ids(self) -> tuple[int, ...]:
-        """All tokens that end an answer, `end_id` first."""
+        """Return all tokens that end an answer, `end_id` first."""
         return (self.end_id,)
 
     def prompt(self, text: str) -> list[int]:
-        """Ids of a text that is to be written on, what stands before a text included."""
+        """Return the ids of a prompt, including the tokens before a text."""
         return [self.begin_id, *self.encode(text)]
 
     def encode_within(self, text: str) -> list[int]:
-        """Ids of `text` where it goes on from another one: those of `encode`, unless that begins
-        every text with a space of its own.
+        """Return the ids of `text` as continuation of another.
+
+        They equal those of `encode` unless that puts a space before every text.
         """
         return self.encode(text)
 
     def words(self, text: str) -> list[str]:
-        """What `text` is cut into before subwords, in order; together they are the text."""
+        """Return the words that `text` is cut into before subwords; together they are the text."""
         splitter = self._backend.pre_tokenizer
-        assert splitter is not None, "a tokenizer of this package cuts words first"
+        assert splitter is not None, "a tokenizer of this package always has a pre-tokenizer"
         return [word for word, _ in splitter.pre_tokenize_str(text)]
 
     def word_spans(self, text: str) -> list[tuple[int, int]]:
-        """The characters [start, end) of `text` that each of `words` is."""
+        """Return the characters [start, end) of `text` of each of `words`."""
         ends = list(accumulate(len(word) for word in self.words(text)))
         return list(zip([0, *ends], ends, strict=False))
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Ids and each one's characters [start, end) of `text`; the bytes of one character share
-        its place.
-        """
+        """Return ids and their characters [start, end) of `text`, one span for each character."""
         ids, offsets, place = self.encode(text), [], 0
-        # by hand: the library gives a run of several unknown characters one place
+        # Not by the library: it gives a run of several unknown characters one place.
         for number in ids:
             token = self._tokens[number]
             byte = BYTE_VALUE.get(token)
@@ -129,14 +129,12 @@ class Tokenizer:
                 offsets.append((place, place + len(token)))
                 place += len(token)
             else:
-                place += byte & 0xC0 != 0x80  # not one that continues a character
+                place += byte & 0xC0 != 0x80  # not a byte that continues a character
                 offsets.append((place - 1, place))
         return ids, offsets
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """`encode` for many, over all threads of the machine (TOKENIZERS_PARALLELISM=false:
-        one).
-        """
+        """Encode many texts on all threads of the machine (one if TOKENIZERS_PARALLELISM=false)."""
         try:
             return [
                 encoding.ids
@@ -148,9 +146,7 @@ class Tokenizer:
             raise _unreadable(problem, next(iter(texts), "")) from None
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`; specials and tags are left out, bytes that make no character become
-        U+FFFD.
-        """
+        """Return the text of `ids` without special tokens and tags; invalid bytes become U+FFFD."""
         out = bytearray()
         for number in ids:
             if number >= self._first_text:
@@ -160,8 +156,9 @@ class Tokenizer:
         return out.decode("utf-8", "replace")
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """What to show for each id. The first byte of a character shows the whole character, those
-        that follow nothing.
+        """Return the display form of each id.
+
+        The first byte of a character shows the whole character, its other bytes show nothing.
         """
         shown = [self._tokens[number] for number in ids]
         place = 0
@@ -175,14 +172,12 @@ class Tokenizer:
         return shown
 
     def with_begin(self) -> Tokenizer:
-        """The same, with begin before every text that is written on, as models that are trained
-        here read it.
-        """
+        """Return this tokenizer with begin before every prompt, as models trained here do."""
         return self
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that decides the ids."""
+        """Hash everything that decides the ids with SHA-256."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
@@ -200,8 +195,9 @@ class Tokenizer:
         )
 
     def to_huggingface(self, end: bool = True) -> dict[str, Any]:
-        """A tokenizer.json for the library tokenizers alone, which puts begin and end around a text
-        (and between two); with end=False, for a model that writes on, begin alone.
+        """Return a tokenizer.json for the library tokenizers that puts begin and end around texts.
+
+        With end=False, for a model that generates text, it puts begin alone.
         """
         values = json.loads(self._backend.to_str())
         names = {"begin": self._tokens[self.begin_id], "end": self._tokens[self.end_id]}
@@ -223,7 +219,7 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
-        """Read what `to_json` of this class wrote; `loading.from_json` reads every tokenizer."""
+        """Read the output of this class's `to_json`; `loading.from_json` reads every tokenizer."""
         values = json.loads(text)
         own = values["triptych"]
         if not all(isinstance(tag, str) for tag in own["tags"]):
@@ -240,29 +236,25 @@ class Tokenizer:
 
 
 def _unreadable(problem: BaseException, text: str) -> BaseException:
-    """The error to raise where the library stopped at `text`: what is not its failure (Ctrl-C)
-    stays as it is.
-    """
+    """Return the error to raise if the library stopped at `text`; Ctrl-C stays as it is."""
     if not is_failure(problem):
         return problem
     return DataError(
         f"The tokenizer cannot cut {text[:60]!a} into tokens ({brief(problem)}). Its "
-        "tokenizer.json has no token for what the text holds, or a pattern that takes too long: "
-        "give another text, or repair that file."
+        "tokenizer.json has no token for part of the text, or a pattern that takes too long. "
+        "Give another text, or repair that file."
     )
 
 
 def _half_character(texts: Sequence[str]) -> DataError:
-    r"""Python can hold half a surrogate pair (from JSON's "\ud800"); UTF-8, and so any file,
-    cannot.
-    """
+    r"""Describe half a surrogate pair, which Python can hold (JSON's "\ud800") but UTF-8 cannot."""
     for text in texts:
-        assert isinstance(text, str), f"a text is wanted, not {type(text).__name__}"
+        assert isinstance(text, str), f"expected a text, got {type(text).__name__}"
         for place, character in enumerate(text):
             if 0xD800 <= ord(character) <= 0xDFFF:
                 return DataError(
                     f"Character {place + 1} of {text[:60]!a} is half a character "
                     f"(U+{ord(character):04X}, a lone surrogate), which no text file can hold. "
-                    "Write it out anew, with the other half or without it."
+                    "Write it again, with the other half or without it."
                 )
     raise AssertionError("the library refused a text for another reason")

@@ -1,6 +1,4 @@
-"""The tokenizer.json of the library tokenizers, read and checked against a model; and what it makes
-of a text.
-"""
+"""Read a tokenizer.json of the library tokenizers, and check it against a model."""
 
 from __future__ import annotations
 
@@ -15,9 +13,9 @@ from ...errors import RunError, brief, is_failure
 
 
 def read(text: str, where: str, rows: int | None) -> tuple[dict[str, Any], tokenizers.Tokenizer]:
-    """The values of a file, and the tokenizer that the library makes of them.
+    """Return the values of a file, and the library's tokenizer.
 
-    Raises RunError where it is no such file, or not one for an embedding of `rows` rows.
+    Raises RunError if it is not such a file, or does not fit an embedding of `rows` rows.
     """
     try:
         values, backend = json.loads(text), tokenizers.Tokenizer.from_str(text)
@@ -26,7 +24,7 @@ def read(text: str, where: str, rows: int | None) -> tuple[dict[str, Any], token
         names = backend.get_vocab(with_added_tokens=True)
         json.dumps(values, ensure_ascii=False).encode()
     except BaseException as problem:
-        # for a broken file the library raises plain Exception, or panics
+        # For a broken file the library raises plain Exception, or panics.
         if not is_failure(problem):
             raise
         raise RunError(
@@ -35,12 +33,12 @@ def read(text: str, where: str, rows: int | None) -> tuple[dict[str, Any], token
     size, last = len(names), max(names, key=names.__getitem__, default="")
     if rows is not None and size > rows:
         raise RunError(
-            f"{where} has {size:,} tokens and the model's embedding {rows:,} rows: these files "
+            f"{where} has {size:,} tokens but the model's embedding has {rows:,} rows: these files "
             "are not of one model."
         )
     if rows is not None and names and names[last] >= rows:
         raise RunError(
-            f"{where} gives the token {last[:40]!r} the number {names[last]:,}, and the model's "
+            f"{where} gives the token {last[:40]!r} the number {names[last]:,}, but the model's "
             f"embedding has {rows:,} rows: these files are not of one model."
         )
     unknown = (
@@ -50,22 +48,20 @@ def read(text: str, where: str, rows: int | None) -> tuple[dict[str, Any], token
     )
     if unknown is not None and unknown not in names:
         raise RunError(
-            f"{where} has no token {unknown[:40]!r}, which is to stand for unknown words. Add it "
+            f"{where} has no token {unknown[:40]!r}, which it names as the unknown token. Add it "
             "to the vocabulary."
         )
     return values, backend
 
 
 def spare_rows(backend: tokenizers.Tokenizer, rows: int | None) -> int | None:
-    """The rows of the embedding where it has more than the tokenizer has numbers."""
+    """Return the rows of the embedding if it has more than the tokenizer has numbers."""
     numbers = backend.get_vocab(with_added_tokens=True).values()
     return None if rows == max(numbers, default=-1) + 1 else rows
 
 
 def token_of(backend: tokenizers.Tokenizer, given: Any) -> str | None:
-    """The token that a config.json or tokenizer_config.json means by a number, a text or an object
-    with its content.
-    """
+    """Return the token that a config file names by a number, a text or an object with content."""
     given = given.get("content") if isinstance(given, Mapping) else given
     if type(given) is int:
         return backend.id_to_token(given) if 0 <= given < 1 << 32 else None
@@ -75,9 +71,7 @@ def token_of(backend: tokenizers.Tokenizer, given: Any) -> str | None:
 
 
 def encoded(backend: tokenizers.Tokenizer, text: str, where: str) -> tokenizers.Encoding:
-    """A text with what the post-processor puts around it. Raises RunError where the library
-    fails.
-    """
+    """Encode a text with the post-processor's tokens. Raises RunError if the library fails."""
     try:
         return backend.encode(text, add_special_tokens=True)
     except BaseException as problem:
@@ -90,8 +84,9 @@ def encoded(backend: tokenizers.Tokenizer, text: str, where: str) -> tokenizers.
 
 
 def put_before(backend: tokenizers.Tokenizer, where: str = "The tokenizer") -> list[int]:
-    """The tokens that the post-processor puts before a text. The library transformers (5) follows
-    it alone: add_bos_token beside a tokenizer.json means nothing there.
+    """Return the tokens that the post-processor puts before a text.
+
+    The library transformers (5) follows it alone and ignores add_bos_token beside a tokenizer.json.
     """
     encoding = encoded(backend, "a", where)
     place = next((place for place, side in enumerate(encoding.sequence_ids) if side is not None), 0)

@@ -1,4 +1,4 @@
-"""Learning a unigram vocabulary, the same to the last bit for the same texts.
+"""Learn a unigram vocabulary, the same to the last bit for the same texts.
 
 The trainer of the library `tokenizers` walks hash tables whose order changes from process to
 process, so its sums round differently and its prunings end differently. This one sums in a fixed
@@ -14,19 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 
 LONGEST_PIECE = 16  # characters
-# characters; a longer one is learnt from in parts, which keeps products of probabilities in range
+# Characters. Longer words are learnt in parts, which keeps products of probabilities in range.
 LONGEST_WORD = 40
-MOST_WORDS = 200_000  # the most frequent; beyond that they hardly move a count
+MOST_WORDS = 200_000  # the most frequent; rarer words hardly change a count
 KEPT = 0.75  # share of the pieces that survives a pruning, as in SentencePiece
-SMALLEST_COUNT = 0.1  # so that a character nobody needs for now keeps a probability
-# taken out of every piece's probability while summing; about what text costs
+SMALLEST_COUNT = 0.1  # keeps a probability for a character that is not used for now
+# Taken out of every piece's probability while summing; about the cost of text.
 NATS_A_CHARACTER = 3.0
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """Every place of every piece in every word. Edges are (word, start, end, piece); one copy by
-    end, one by start.
+    """Hold every place of every piece in every word as edges (word, start, end, piece).
+
+    The edges are stored twice: by end and by start.
     """
 
     lengths: np.ndarray  # (W,)
@@ -35,8 +36,9 @@ class Lattice:
 
     @classmethod
     def of(cls, words: Sequence[str], pieces: Mapping[str, int], whole: bool = True) -> Lattice:
-        """`whole` False leaves out the edge that is all of a word: in how many other ways can it be
-        made?
+        """Build the lattice of `words`.
+
+        `whole` False leaves out the edge that is a whole word, to count the other ways to spell it.
         """
         edges: list[tuple[int, int, int, int]] = []
         for number, word in enumerate(words):
@@ -55,7 +57,7 @@ class Lattice:
         )
 
     def forward(self, weights: np.ndarray) -> np.ndarray:
-        """(L + 1, W): summed weight of all ways to make a word's first characters."""
+        """Return the summed weight of all ways to spell a word's first characters: (L + 1, W)."""
         count = len(self.lengths)
         sums = np.zeros((len(self.by_end), count))
         sums[0] = 1.0
@@ -65,12 +67,13 @@ class Lattice:
         return sums
 
     def totals(self, weights: np.ndarray) -> np.ndarray:
-        """(W,): summed weight of all segmentations of each word."""
+        """Return the summed weight of all segmentations of each word: (W,)."""
         return self.forward(weights)[self.lengths, np.arange(len(self.lengths))]
 
     def expected(self, weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(P,): how often each piece is used in words that occur `counts` (W,) times, over all
-        segmentations.
+        """Return how often each piece is used, over all segmentations: (P,).
+
+        counts: the occurrences of each word, (W,).
         """
         before = self.forward(weights)
         totals = before[self.lengths, np.arange(len(self.lengths))]
@@ -87,10 +90,10 @@ class Lattice:
 
 
 def learn(words: Mapping[str, int], candidates: Sequence[str], size: int) -> dict[str, float]:
-    """Log-probabilities of the `size` best of `candidates` for `words` (word -> occurrences), best
-    first.
+    """Return the log-probabilities of the `size` best of `candidates`, best first.
 
-    Candidates of one character are never pruned; every character of every word must be among them.
+    words: word -> occurrences. Candidates of one character are never pruned; every character of
+    every word must be among them.
     """
     names = [piece for piece in dict.fromkeys(candidates) if len(piece) <= LONGEST_PIECE]
     pieces = {piece: number for number, piece in enumerate(names)}
@@ -120,8 +123,8 @@ def learn(words: Mapping[str, int], candidates: Sequence[str], size: int) -> dic
         prunable = np.flatnonzero(alive & (sizes > 1))
         if surplus <= 0 or not len(prunable):
             break
-        # what the texts' log-likelihood loses without a piece: each use of it is spelt with the
-        # others
+        # The loss of the texts' log-likelihood without a piece: each use of it is spelt with the
+        # other pieces.
         instead = themselves.totals(probabilities * scale)[prunable]
         loss = used[prunable] * (
             np.log(probabilities[prunable] * scale[prunable]) - np.log(np.maximum(instead, 1e-300))
