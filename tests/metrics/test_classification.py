@@ -84,6 +84,6 @@ def test_calibration_error_by_hand() -> None:
 
 
 def test_sides_of_unequal_length_are_our_own_bug() -> None:
-    with pytest.raises(AssertionError, match="2 answers and 1 references"):
+    with pytest.raises(AssertionError, match="2 answers but 1 references"):
         ours.accuracy(["a", "b"], ["a"])
     assert not math.isnan(ours.mcc([], [])) and ours.pearson([1.0], [1.0]) == 0

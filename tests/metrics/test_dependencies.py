@@ -99,7 +99,7 @@ def test_the_first_is_las_and_subtypes_and_punctuation_count_as_they_should() ->
 def test_a_sentence_without_an_answer_has_nothing_right() -> None:
     gold = Tagged(["X"], [0], ["root"])
     assert attachment([None, gold], [gold, gold]) == {"las": 50.0, "uas": 50.0, "upos": 50.0}
-    with pytest.raises(DataError, match="Sentence 1 has 1 words and its prediction 2"):
+    with pytest.raises(DataError, match="Sentence 1 has 1 words but its prediction has 2"):
         attachment([Tagged(["X"] * 2, [0, 1], ["root", "dep"])], [gold])
     with pytest.raises(DataError, match="no word to score"):
         attachment([], [])

@@ -1,1 +1,4 @@
-"""Plain lists in, named floats out, each with its signature. Percentages run from 0 to 100."""
+"""Compute metrics from plain lists: named floats, each with its signature.
+
+Percentages run from 0 to 100.
+"""

@@ -1,10 +1,10 @@
-"""Exact match and F1 of answers that are spans: as SQuAD's evaluation counts, and for Chinese and
-Japanese as CMRC 2018's.
+"""Compute exact match and F1 of answers that are spans, as SQuAD and CMRC 2018 do.
 
 SQuAD (Rajpurkar et al. 2016, section 6.1; 2018 for no answer): texts in lower case without ASCII
 punctuation, articles and double spaces; F1 over the words that two texts share. CMRC 2018 (Cui et
-al. 2019, section 4): no punctuation; one unit a Chinese character, words elsewhere; F1 over the
-longest run of units that two texts share. Of several references the best counts. 0-100.
+al. 2019, section 4), for Chinese and Japanese: no punctuation; one unit for each Chinese character,
+words elsewhere; F1 over the longest run of units that two texts share. Of several references the
+best counts. 0-100.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 CHARACTER_LANGUAGES = ("zh", "ja")
-NO_ANSWER = ""  # the text of a reference, or of a prediction, that says that there is none
+NO_ANSWER = ""  # the text of a reference or a prediction that there is no answer
 SIGNATURES = {
     "squad": "SQuAD 2.0 normalisation, words",
     "zh": "CMRC 2018, characters and longest common run",
@@ -26,7 +26,7 @@ Similarity = Callable[[str, str], float]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
-# what CMRC 2018 takes for punctuation
+# The punctuation of CMRC 2018.
 _SIGNS = "-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』"
 _NO_SIGNS = str.maketrans("", "", _SIGNS)
 _HAN = "\u4e00-\u9fa5"  # CMRC 2018's range
@@ -43,20 +43,20 @@ _CHARACTER = {
     for language, block in (("zh", _HAN), ("ja", _HAN + _JAPANESE))
 }
 _EAST_ASIAN, _KANA = re.compile(f"[{_JAPANESE}]"), re.compile("[\u3041-\u309f\u30a1-\u30fa]")
-# Words of other scripts as the Penn Treebank cuts them: signs alone, commas and colons unless a
+# Words of other scripts as the Penn Treebank cuts them: single signs, commas and colons unless a
 # digit follows, clitics.
 _ALONE = ';@#$%&?!*()\\[\\]{}<>«»“”‘’„‒–—―"'
 _WORDS = re.compile(
     rf"\.\.+|`+|''|--|(?<!\w)'(?!(?:re|ve|ll|m|t|s|d|n)\b)(?=\w)|[{_ALONE}]|[:,](?!\d)|(?:(?!--|''|\.\.|[:,](?!\d))[^\s`{_ALONE}])+"
 )
-_OPENS = " ([{<«“‘„`"  # a quotation mark after one of these opens
+_OPENS = " ([{<«“‘„`"  # a quotation mark after one of these is an opening one
 _CLITIC = re.compile(r"(?<=[^'\s])(?:'(?:s|m|d|ll|re|ve)|n't|')$", re.IGNORECASE)
 _LAST_PERIOD = re.compile(r"(?<=[^.\s])\.(?=[\])}>\"'»”’ ]*$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A mean over questions, and how it was counted."""
+    """Hold a mean over questions, and how it was counted."""
 
     value: float
     signature: str
@@ -65,8 +65,9 @@ class Counted:
 def exact_match(
     predictions: Sequence[str], references: Sequence[Sequence[str]], languages: Sequence[str | None]
 ) -> Counted:
-    """Share of predictions that are one of their references. references: for each, its texts; none:
-    there is no answer.
+    """Compute the share of predictions that equal one of their references.
+
+    references: the texts for each prediction; an empty list means that there is no answer.
     """
     return _mean(predictions, references, languages, _exact)
 
@@ -74,7 +75,7 @@ def exact_match(
 def f1(
     predictions: Sequence[str], references: Sequence[Sequence[str]], languages: Sequence[str | None]
 ) -> Counted:
-    """Mean over questions of the best F1 with one of the references."""
+    """Compute the mean over questions of the best F1 with one of the references."""
     return _mean(predictions, references, languages, _f1)
 
 
@@ -98,8 +99,9 @@ def _mean(
 def best(
     prediction: str, references: Sequence[str], kind: str, score: Callable[[str, str, str], float]
 ) -> float:
-    """The best score with a reference. A reference of which normalisation leaves nothing is none
-    (SQuAD 2.0).
+    """Return the best score with a reference.
+
+    A reference that normalisation leaves empty counts as no answer (SQuAD 2.0).
     """
     kept = [
         text for text in references if (normalized(text) if kind == "squad" else text.strip())
@@ -136,13 +138,14 @@ def _f1(prediction: str, reference: str, kind: str) -> float:
 
 
 def normalized(text: str) -> str:
-    """Lower case, no ASCII punctuation, no English article, single spaces."""
+    """Normalise a text: lower case, no ASCII punctuation, no English article, single spaces."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
 
 
 def word_f1(prediction: str, reference: str) -> float:
-    """F1 of the words of two normalised texts, each as often as it stands; where one has none,
-    whether both have none.
+    """Compute F1 of the words of two normalised texts, with repetitions.
+
+    If one of them has no words, the score is 1 if neither has, else 0.
     """
     given, wanted = normalized(prediction).split(), normalized(reference).split()
     if not given or not wanted:
@@ -159,8 +162,9 @@ def without_signs(text: str) -> str:
 
 
 def units(text: str, language: str = "zh") -> list[str]:
-    """What F1 is counted over: every Chinese character (kana too in Japanese), and the words
-    between; no punctuation.
+    """Return the units that F1 counts: Chinese characters and the words between, no punctuation.
+
+    In Japanese kana are units too.
     """
     found: list[str] = []
     for piece in _UNITS[language].findall(without_signs(text)):
@@ -169,8 +173,9 @@ def units(text: str, language: str = "zh") -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in an alphabet, by the Penn Treebank's rules; a period is a word only at
-    the end.
+    """Split a text in an alphabet into words by the Penn Treebank's rules.
+
+    A period is a word only at the end.
     """
     found: list[str] = []
     text = _LAST_PERIOD.sub(" . ", text)
@@ -189,14 +194,14 @@ def words(text: str) -> list[str]:
 
 
 def run_f1(prediction: str, reference: str, language: str = "zh") -> float:
-    """F1 where what two texts share is their longest common run of units."""
+    """Compute F1 where two texts share their longest common run of units."""
     given, wanted = units(prediction, language), units(reference, language)
     shared = longest_run(given, wanted)
     return 2 * shared / (len(given) + len(wanted)) if shared else 0.0
 
 
 def longest_run(one: Sequence[str], other: Sequence[str]) -> int:
-    """Length of the longest sequence of units that stands in both without a gap."""
+    """Return the length of the longest run of units that both sequences contain."""
     longest, before = 0, [0] * (len(other) + 1)
     for unit in one:
         row = [0] * (len(other) + 1)

@@ -1,5 +1,6 @@
-"""BLEU, chrF and exact match of translations. sacreBLEU is the engine; two scales of BLEU never
-share a name.
+"""Compute BLEU, chrF and exact match of translations with sacreBLEU.
+
+The two scales of BLEU have different names.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .moses import published_tokens, require
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A value from 0 to 100, and how it was computed."""
+    """Hold a value from 0 to 100, and how it was computed."""
 
     value: float
     signature: str
@@ -31,8 +32,9 @@ Metric = Callable[[Sequence[str], Sequence[str], str], Score]
 
 
 def bleu(hypotheses: Sequence[str], references: Sequence[str], language: str = "") -> Score:
-    """Corpus BLEU (Papineni et al. 2002), cased, on plain text, as sacreBLEU (Post 2018) counts it;
-    `zh` tokens for Chinese.
+    """Compute cased corpus BLEU (Papineni et al. 2002) on plain text with sacreBLEU (Post 2018).
+
+    Chinese is split by its tokenizer `zh`.
     """
     check(hypotheses, references)
     metric = BLEU(tokenize=tokens_of(language))
@@ -43,14 +45,15 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str], language: str = "
 def bleu_of_several(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], language: str = ""
 ) -> Score:
-    """`bleu` where each text has one reference or several: an n-gram counts as often as the
-    reference that has most of it.
+    """Compute `bleu` where each text has one reference or several.
+
+    An n-gram counts as often as in the reference that has most of it.
     """
     check(hypotheses, references)
     if not all(references):
         raise DataError("There is nothing to score: a text has no reference.")
     metric, numbers = BLEU(tokenize=tokens_of(language)), {len(several) for several in references}
-    metric.num_refs = numbers.pop() if len(numbers) == 1 else -1  # what the signature says; -1: var
+    metric.num_refs = numbers.pop() if len(numbers) == 1 else -1  # for the signature; -1: var
     counts = [
         _counts(text, tuple(several), tokens_of(language))
         for text, several in zip(hypotheses, references, strict=True)
@@ -58,9 +61,9 @@ def bleu_of_several(
     return Score(float(bleu_of(np.sum(counts, 0))), f"BLEU|{metric.get_signature()}")
 
 
-@lru_cache(maxsize=1 << 15)  # an interval scores the same texts a thousand times
+@lru_cache(maxsize=1 << 15)  # a bootstrap scores the same texts a thousand times
 def _counts(hypothesis: str, references: tuple[str, ...], tokenize: str) -> tuple[int, ...]:
-    """What one line adds, in the order of `bleu_statistics`."""
+    """Return the statistics of one line, in the order of `bleu_statistics`."""
     score = _metric(tokenize).sentence_score(hypothesis, list(references))
     assert isinstance(score, BLEUScore), "sacreBLEU's sentence score carries its counts"
     return (score.sys_len, score.ref_len, *score.counts, *score.totals)
@@ -72,7 +75,7 @@ def _metric(tokenize: str) -> BLEU:
 
 
 def exact_match_of_several(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
-    """Share of texts equal to one of their references, but for space around them."""
+    """Compute the share of texts equal to one of their references after stripping space."""
     check(hypotheses, references)
     same = sum(
         text.strip() in {one.strip() for one in several}
@@ -86,7 +89,7 @@ def exact_match_of_several(hypotheses: Sequence[str], references: Sequence[Seque
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str], language: str = "") -> Score:
-    """chrF2 (Popović 2015)."""
+    """Compute chrF2 (Popović 2015)."""
     check(hypotheses, references)
     metric = CHRF()
     value = metric.corpus_score(list(hypotheses), [list(references)]).score
@@ -94,7 +97,7 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str], language: str = "
 
 
 def exact_match(hypotheses: Sequence[str], references: Sequence[str], language: str = "") -> Score:
-    """Share of lines equal to the reference, but for space around them."""
+    """Compute the share of lines equal to the reference after stripping space."""
     check(hypotheses, references)
     same = sum(a.strip() == b.strip() for a, b in zip(hypotheses, references, strict=True))
     return Score(100.0 * same / len(references), "exact_match|nrefs:1|case:mixed")
@@ -103,10 +106,10 @@ def exact_match(hypotheses: Sequence[str], references: Sequence[str], language: 
 def bleu_tokenized_lowercased(
     hypotheses: Sequence[str], references: Sequence[str], language: str = ""
 ) -> Score:
-    """BLEU on lower-cased Moses tokens: the scale of published Multi30k figures, several points
-    away from `bleu`.
+    """Compute BLEU on lower-cased Moses tokens, the scale of published Multi30k figures.
 
-    en, de, fr, cs; UsageError for another language. See `metrics.moses` for the tokens.
+    It differs from `bleu` by several points. Languages are en, de, fr and cs; UsageError for
+    another. See `metrics.moses` for the tokens.
     """
     check(hypotheses, references)
     metric = BLEU(tokenize="none", force=True)
@@ -123,19 +126,20 @@ def bleu_tokenized_lowercased(
 
 
 def tokens_of(language: str) -> str:
-    """Name sacreBLEU's tokenizer for a language: `zh` for Chinese, `char` for Japanese, Korean and
-    Thai, else `13a`.
+    """Return sacreBLEU's tokenizer for a language.
+
+    `zh` for Chinese, `char` for Japanese, Korean and Thai, else `13a`.
     """
     code = language.lower().split("-")[0]
     return "zh" if code in ("zh", "cmn", "yue") else "char" if code in ("ja", "ko", "th") else "13a"
 
 
 def check(hypotheses: Sequence[str], references: Sequence[object]) -> None:
-    """Raise DataError where there is nothing to score or the two do not go together."""
+    """Raise DataError if there is nothing to score or the numbers of lines differ."""
     if len(hypotheses) != len(references):
         raise DataError(
-            f"There are {len(hypotheses)} answers but {len(references)} references; both need the "
-            "same lines."
+            f"There are {len(hypotheses)} answers but {len(references)} references; both must have "
+            "the same lines."
         )
     if not references:
         raise DataError("There is nothing to score: the data holds no line with a reference.")
@@ -143,11 +147,10 @@ def check(hypotheses: Sequence[str], references: Sequence[object]) -> None:
 
 def bleu_statistics(hypotheses: Sequence[str], references: Sequence[str], language: str = "", *,
                     tokenized: bool = False) -> np.ndarray:  # fmt: skip
-    """(lines, 10) int64: system length, reference length, matching 1- to 4-grams, all 1- to 4-grams
-    of each line.
+    """Return each line's statistics, (lines, 10) int64.
 
-    BLEU of any choice of lines is `bleu_of` their sum. tokenized: on the scale of
-    `bleu_tokenized_lowercased`.
+    They are system length, reference length, matching 1- to 4-grams, all 1- to 4-grams. BLEU of any
+    choice of lines is `bleu_of` their sum. tokenized: on the scale of `bleu_tokenized_lowercased`.
     """
     check(hypotheses, references)
     metric = BLEU(
@@ -166,8 +169,9 @@ def bleu_statistics(hypotheses: Sequence[str], references: Sequence[str], langua
 
 
 def bleu_of(sums: np.ndarray) -> np.ndarray:
-    """BLEU, 0 to 100, of summed statistics (..., 10) -> (...), with sacreBLEU's default ("exp")
-    smoothing of empty counts.
+    """Compute BLEU, 0 to 100, of summed statistics: (..., 10) -> (...).
+
+    Empty counts are smoothed in sacreBLEU's default way ("exp").
     """
     sums = np.asarray(sums, dtype=np.float64)
     own, wanted, correct, total = sums[..., 0], sums[..., 1], sums[..., 2:6], sums[..., 6:10]
@@ -181,8 +185,9 @@ def bleu_of(sums: np.ndarray) -> np.ndarray:
 
 
 def chrf_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
-    """(lines, 18) int64: own, wanted and shared n-grams of 1 to 6 characters of each line. chrF of
-    any choice of lines is `chrf_of` their sum.
+    """Return each line's own, wanted and shared n-grams of 1 to 6 characters, (lines, 18) int64.
+
+    chrF of any choice of lines is `chrf_of` their sum.
     """
     check(hypotheses, references)
     rows = []
@@ -201,8 +206,9 @@ def chrf_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> np.
 
 
 def chrf_of(sums: np.ndarray) -> np.ndarray:
-    """chrF2, 0 to 100, of summed statistics (..., 18) -> (...): precision and recall are means over
-    the orders that both texts have.
+    """Compute chrF2, 0 to 100, of summed statistics: (..., 18) -> (...).
+
+    Precision and recall are means over the orders that both texts have.
     """
     own, wanted, shared = np.moveaxis(
         np.asarray(sums, dtype=np.float64).reshape(*np.shape(sums)[:-1], -1, 3), -1, 0

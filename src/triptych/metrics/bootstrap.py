@@ -1,6 +1,4 @@
-"""How sure a score is, and whether one system beats another, by drawing the test set again (Koehn
-2004).
-"""
+"""Compute confidence intervals and compare systems by bootstrap resampling (Koehn 2004)."""
 
 from __future__ import annotations
 
@@ -12,12 +10,12 @@ import numpy as np
 StatisticsScorer = Callable[
     [np.ndarray], np.ndarray
 ]  # statistics summed over lines (..., S) -> scores (...)
-CHUNK = 4_000_000  # drawn line numbers held at a time
+CHUNK = 4_000_000  # resampled line numbers in memory at a time
 
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceInterval:
-    """The score on the whole set, and where 95 % of the scores on drawn sets lie."""
+    """Hold the score on the whole set, and the bounds of 95 % of the resampled scores."""
 
     value: float
     low: float
@@ -29,12 +27,12 @@ class ConfidenceInterval:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two systems on the same lines, drawn together.
+    """Compare two systems on the same lines, resampled together.
 
-    difference: second minus first. second_better: share (0-100 %) of the draws in which the second
-        scores higher (Koehn 2004).
-    p_value: how often draws differ by more than their own mean difference and the whole set's
-    together, as sacreBLEU's paired bootstrap counts it; 1 for systems that never differ.
+    difference: second minus first. second_better: share (0-100 %) of the resamples in which the
+        second scores higher (Koehn 2004).
+    p_value: how often resamples differ by more than their own mean difference and the whole set's
+        together, as sacreBLEU's paired bootstrap counts it; 1 for systems that never differ.
     """
 
     first: ConfidenceInterval
@@ -52,8 +50,9 @@ class Comparison:
 def interval(
     statistics: np.ndarray, score: StatisticsScorer, resamples: int = 1000, seed: int = 12345
 ) -> ConfidenceInterval:
-    """The 95 % interval of one system. statistics (lines, S): what each line adds, like
-    `bleu.bleu_statistics`.
+    """Compute the 95 % interval of one system.
+
+    statistics: of each line, (lines, S), like `bleu.bleu_statistics`.
     """
     return between(float(score(statistics.sum(0))), score(_sums([statistics], resamples, seed)[0]))
 
@@ -65,15 +64,16 @@ def compare(
     resamples: int = 1000,
     seed: int = 12345,
 ) -> Comparison:
-    """Paired bootstrap of two systems' statistics (lines, S), line by line of the same test set."""
-    assert first.shape == second.shape, "both systems answered the same lines"
+    """Compare two systems by a paired bootstrap of statistics (lines, S) of the same lines."""
+    assert first.shape == second.shape, "both systems must answer the same lines"
     whole = [float(score(one.sum(0))) for one in (first, second)]
     return compared(whole, [score(sums) for sums in _sums([first, second], resamples, seed)], seed)
 
 
 def compared(whole: Sequence[float], drawn: Sequence[np.ndarray], seed: int) -> Comparison:
-    """Two systems' scores on the whole set, and on the sets drawn (resamples,), the same draws for
-    both: those that score both.
+    """Compare two systems by their scores on the whole set and on the same resamples (resamples,).
+
+    Resamples without a score for one of them are left out.
     """
     gain, gains = whole[1] - whole[0], drawn[1] - drawn[0]
     gains = gains[~np.isnan(gains)]
@@ -93,9 +93,10 @@ def compared(whole: Sequence[float], drawn: Sequence[np.ndarray], seed: int) -> 
 def redrawn(
     score: Callable[[list[int]], Mapping[str, float]], count: int, resamples: int, seed: int = 1
 ) -> dict[str, np.ndarray]:
-    """Metrics that are no sum over lines, (resamples,) each: `score` of the places drawn, with
-    replacement (Efron 1979). Not a number where a draw has no such score, like the F1 of a type
-    that does not stand in it.
+    """Resample metrics that are not a sum over lines, with replacement (Efron 1979).
+
+    `score` gets the resampled places. Returns (resamples,) for each metric; NaN where a resample
+    has no such score, like the F1 of a type that is not in it.
     """
     generator, drawn = np.random.default_rng(seed), dict[str, np.ndarray]()
     for number in range(resamples):
@@ -105,14 +106,12 @@ def redrawn(
 
 
 def mean(sums: np.ndarray) -> np.ndarray:
-    """Scorer of metrics that are a mean over lines: statistics (lines, 2) of [points, 1] -> 0 to
-    100.
-    """
+    """Score a mean over lines from statistics (lines, 2) of [points, 1], as 0 to 100."""
     return 100.0 * sums[..., 0] / sums[..., 1]
 
 
 def exact_statistics(hypotheses: list[str], references: list[str]) -> np.ndarray:
-    """(lines, 2) for `mean`: the statistics of exact match."""
+    """Return the statistics of exact match for `mean`, (lines, 2)."""
     return np.array(
         [[a.strip() == b.strip(), 1] for a, b in zip(hypotheses, references, strict=True)],
         dtype=np.int64,
@@ -120,17 +119,13 @@ def exact_statistics(hypotheses: list[str], references: list[str]) -> np.ndarray
 
 
 def between(value: float, drawn: np.ndarray) -> ConfidenceInterval:
-    """`value` and the ends of the 95 % of `drawn` (resamples,) around the middle, of those that are
-    numbers.
-    """
+    """Return `value` with the bounds of the central 95 % of `drawn` (resamples,), without NaN."""
     low, high = np.nanquantile(drawn, (0.025, 0.975))
     return ConfidenceInterval(value, float(low), float(high))
 
 
 def _sums(systems: list[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:
-    """Sums (resamples, S) over as many lines as there are, drawn with replacement, the same lines
-    for every system.
-    """
+    """Sum each system's lines over resamples: (resamples, S), the same lines for every system."""
     generator, lines = np.random.default_rng(seed), len(systems[0])
     rows = max(1, CHUNK // max(1, lines))
     parts: list[list[np.ndarray]] = [[] for _ in systems]

@@ -1,6 +1,4 @@
-"""BLEU by length of the source: where a model that must carry a sentence in one vector falls
-behind.
-"""
+"""Compute BLEU by length of the source, where models with a bottleneck fall behind."""
 
 from __future__ import annotations
 
@@ -17,8 +15,9 @@ EDGES = (8, 12, 16, 20, 25)  # words: 1-8, 9-12, ..., 26 and more
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Lines whose source has `first` to `last` words (None: no upper end), and their corpus BLEU, 0
-    to 100.
+    """Hold the lines whose source has `first` to `last` words, and their corpus BLEU, 0 to 100.
+
+    last: None if there is no upper end.
     """
 
     first: int
@@ -32,7 +31,7 @@ class Bucket:
 
 
 def length_of(text: str) -> int:
-    """Words; each Chinese or Japanese character counts as one."""
+    """Count words; each Chinese or Japanese character counts as one."""
     ideographs = sum(
         "\u3040" <= character <= "\u30ff" or "\u3400" <= character <= "\u9fff" for character in text
     )
@@ -56,10 +55,11 @@ def bleu_by_length(
     resamples: int = 1000,
     seed: int = 12345,
 ) -> list[Bucket]:
-    """The buckets that hold lines, shortest first, each with its BLEU (same signature as `bleu`)
-    and its 95 % interval.
+    """Compute BLEU and its 95 % interval in each length bucket that has lines, shortest first.
+
+    The signature is that of `bleu`.
     """
-    assert len(sources) == len(references), "one source a reference"
+    assert len(sources) == len(references), "expected one source for each reference"
     statistics = bleu_statistics(hypotheses, references, language)
     place = np.searchsorted(
         np.asarray(edges), [length_of(source) for source in sources], side="left"

@@ -1,8 +1,7 @@
-"""How well texts are classified: accuracy, F1, Matthews' correlation, correlation of numbers,
-calibration. Plain lists in.
+"""Compute metrics of classification and regression from plain lists.
 
-All values are percentages, -100 to 100 for correlations. They equal scikit-learn's and scipy's
-(tests/metrics).
+Accuracy, F1, Matthews' correlation, correlation of numbers, calibration error. All values are
+percentages, -100 to 100 for correlations. They equal scikit-learn's and scipy's (tests/metrics).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ SIGNATURES = {
 
 
 def accuracy(predicted: Sequence[str], gold: Sequence[str]) -> float:
-    """Share of equal labels."""
+    """Compute the share of equal labels."""
     _check(predicted, gold)
     return (
         100.0
@@ -38,9 +37,7 @@ def accuracy(predicted: Sequence[str], gold: Sequence[str]) -> float:
 
 
 def f1(predicted: Sequence[str], gold: Sequence[str], positive: str | None = None) -> float:
-    """F1 of the label `positive`; without one, the mean over all labels that stand on either
-    side.
-    """
+    """Compute F1 of the label `positive`, else the mean over all labels that either side has."""
     _check(predicted, gold)
     names = [positive] if positive is not None else sorted({*predicted, *gold})
     scores = [
@@ -50,7 +47,7 @@ def f1(predicted: Sequence[str], gold: Sequence[str], positive: str | None = Non
 
 
 def mcc(predicted: Sequence[str], gold: Sequence[str]) -> float:
-    """R_K, Matthews' correlation for any number of labels; 0 where one side has a single label."""
+    """Compute R_K, Matthews' correlation of any number of labels; 0 if a side has only one."""
     _check(predicted, gold)
     places = {name: place for place, name in enumerate(sorted({*predicted, *gold}))}
     ours, theirs = (
@@ -66,7 +63,7 @@ def mcc(predicted: Sequence[str], gold: Sequence[str]) -> float:
 def label_sets(
     predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]
 ) -> dict[str, float]:
-    """f1_micro, f1_macro (labels of either side) and exact_match of sets of labels."""
+    """Compute f1_micro, f1_macro (labels of either side) and exact_match of sets of labels."""
     _check(predicted, gold)
     ours, theirs = [set(one) for one in predicted], [set(one) for one in gold]
     names = sorted(set().union(*ours, *theirs))
@@ -82,7 +79,7 @@ def label_sets(
 
 
 def pearson(predicted: Sequence[float], gold: Sequence[float]) -> float:
-    """Pearson's correlation; 0 where one side does not vary."""
+    """Compute Pearson's correlation; 0 if one side does not vary."""
     _check(predicted, gold)
     if len(gold) < 2:
         return 0.0
@@ -92,15 +89,16 @@ def pearson(predicted: Sequence[float], gold: Sequence[float]) -> float:
 
 
 def spearman(predicted: Sequence[float], gold: Sequence[float]) -> float:
-    """Pearson's correlation of the ranks."""
+    """Compute Pearson's correlation of the ranks."""
     return pearson(_ranks(predicted), _ranks(gold))
 
 
 def calibration_error(
     confidences: Sequence[float], right: Sequence[bool], bins: int = BINS
 ) -> float:
-    """Mean distance of confidence (0 to 1) and share of right answers over equally wide bins,
-    weighted by their texts.
+    """Compute the mean distance of confidence (0 to 1) and accuracy over equally wide bins.
+
+    The bins are weighted by their texts.
     """
     _check(confidences, right)
     if not len(right):
@@ -124,4 +122,4 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 
 def _check(predicted: Sequence[object], gold: Sequence[object]) -> None:
-    assert len(predicted) == len(gold), f"{len(predicted)} answers and {len(gold)} references"
+    assert len(predicted) == len(gold), f"{len(predicted)} answers but {len(gold)} references"

@@ -1,9 +1,8 @@
-"""Parts of speech and dependency trees, as the evaluation of the CoNLL 2018 shared task counts them
-on given words.
+"""Score parts of speech and dependency trees on given words as the CoNLL 2018 shared task does.
 
-Zeman et al. 2018, section 5.1: every word counts, punctuation too; UAS asks for the head, LAS for
-head and relation, of which a subtype (what follows ":") is left out. On given words precision and
-recall are one number.
+Zeman et al. 2018, section 5.1: every word counts, punctuation too; UAS compares the head, LAS head
+and relation without its subtype (the part after ":"). On given words precision and recall are
+equal.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ SIGNATURE = "CoNLL 2018|gold words|punctuation counts|subtypes do not"
 
 
 class Tagged(NamedTuple):
-    """One sentence: upos, heads (0: the root) and relations, one a word."""
+    """Hold one sentence: upos, heads (0: the root) and relations, one for each word."""
 
     upos: Sequence[str]
     heads: Sequence[int]
@@ -25,10 +24,10 @@ class Tagged(NamedTuple):
 
 
 def attachment(predicted: Sequence[Tagged | None], gold: Sequence[Tagged]) -> dict[str, float]:
-    """{"las", "uas", "upos"}, percent over all words. A sentence without a prediction (None) has
-    nothing right.
+    """Compute {"las", "uas", "upos"} in percent over all words.
 
-    Raises DataError where a sentence's numbers of words differ, or where there is no word at all.
+    A sentence without a prediction (None) is wrong in every word. Raises DataError if a sentence's
+    numbers of words differ, or if there is no word at all.
     """
     words, upos, heads, both = 0, 0, 0, 0
     for number, (one, right) in enumerate(zip(predicted, gold, strict=True), 1):
@@ -37,8 +36,8 @@ def attachment(predicted: Sequence[Tagged | None], gold: Sequence[Tagged]) -> di
             continue
         if len(one.heads) != len(right.heads):
             raise DataError(
-                f"Sentence {number} has {len(right.heads)} words and its prediction "
-                f"{len(one.heads)}; score the same words."
+                f"Sentence {number} has {len(right.heads)} words but its prediction has "
+                f"{len(one.heads)}; both must have the same words."
             )
         upos += sum(a == b for a, b in zip(one.upos, right.upos, strict=True))
         for place, head in enumerate(right.heads):
@@ -51,5 +50,5 @@ def attachment(predicted: Sequence[Tagged | None], gold: Sequence[Tagged]) -> di
 
 
 def universal(relation: str) -> str:
-    """The relation without its subtype: "acl:relcl" -> "acl"."""
+    """Return the relation without its subtype: "acl:relcl" -> "acl"."""
     return relation.split(":", 1)[0]

@@ -1,10 +1,10 @@
-"""Lower-cased Moses tokens of English, German, French and Czech, for one published scale of BLEU.
-Nothing else uses them.
+"""Tokenize English, German, French and Czech as lower-cased Moses tokens.
 
-`published_tokens` gives what Multi30k's own `lc.norm.tok` files hold: lower-case, normalise
-punctuation, tokenise. Hyphens stay. So the German reference of test_2016_flickr has 12,103 tokens,
-the number beside the published 41.02. Rules: signs stand alone, a comma stays inside a number,
-apostrophes go by language, a full stop stays with an abbreviation (Koehn et al. 2007).
+They serve one published scale of BLEU and nothing else. `published_tokens` reproduces Multi30k's
+own `lc.norm.tok` files: lower-case, normalise punctuation, tokenise. Hyphens stay. So the German
+reference of test_2016_flickr has 12,103 tokens, the number beside the published 41.02. Rules:
+punctuation is separate, a comma stays inside a number, apostrophes go by language, a full stop
+stays with an abbreviation (Koehn et al. 2007).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _QUOTES = str.maketrans(
 
 
 def require(language: str) -> str:
-    """The code of a language that has rules here; a UsageError that lists them for another."""
+    """Return the code of a supported language. Raises UsageError that lists them for another."""
     code = language.lower().split("-")[0]
     if code not in ABBREVIATIONS:
         raise unknown("language", language, ABBREVIATIONS, "for bleu_tokenized_lowercased")
@@ -53,13 +53,14 @@ def require(language: str) -> str:
 
 
 def published_tokens(text: str, language: str) -> list[str]:
-    """Tokens of one line on the scale of Multi30k's published figures."""
+    """Tokenize one line on the scale of Multi30k's published figures."""
     return tokenize(normalize(text.lower(), language), language)
 
 
 def normalize(text: str, language: str) -> str:
-    """One kind of quotation mark, apostrophe, dash and ellipsis; stops and commas on the side of a
-    quote that the language has.
+    """Unify quotation marks, apostrophes, dashes and ellipses.
+
+    Stops and commas go to the side of a quotation mark that the language uses.
     """
     code = require(language)
     text = re.sub(r"(?<=[a-z])[‘’](?=[a-z])", "'", text, flags=re.IGNORECASE)
@@ -75,8 +76,9 @@ def normalize(text: str, language: str) -> str:
 
 
 def tokenize(text: str, language: str, split_hyphens: bool = False) -> list[str]:
-    """Moses tokens of one line, case kept; with `split_hyphens` (Moses' `-a`) a hyphen inside a
-    word becomes ` @-@ `.
+    """Split one line into Moses tokens, keeping its case.
+
+    With `split_hyphens` (Moses' `-a`) a hyphen inside a word becomes ` @-@ `.
     """
     code = require(language)
     text = re.sub(r"[\x00-\x1f]", "", re.sub(r"\s+", " ", text)).strip()
@@ -95,16 +97,15 @@ def tokenize(text: str, language: str, split_hyphens: bool = False) -> list[str]
 
 @cache
 def _in_words(character: str) -> bool:
-    """Letters, decimal digits and numbers written as letters; signs, marks and superscripts stand
-    alone.
+    """Tell whether a character belongs to words: letters, decimal digits, numerals like Roman ones.
+
+    Signs, marks and superscripts are separate tokens.
     """
     return unicodedata.category(character) in ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl")
 
 
 def _apostrophes(text: str, code: str) -> str:
-    """English splits before it ("it 's"), French after it ("l' homme"), the others on both
-    sides.
-    """
+    """Split at apostrophes: before in English ("it 's"), after in French ("l' homme"), or both."""
     if code not in ("en", "fr"):
         return text.replace("'", " ' ")
     letter, other, before = r"[^\W\d]", r"[\W\d]", r"[\W\d]" if code == "fr" else r"\W"
@@ -116,7 +117,8 @@ def _apostrophes(text: str, code: str) -> str:
 
 
 def _full_stops(tokens: list[str], code: str) -> list[str]:
-    """Take a full stop off a word, save from abbreviations, dotted words and before a small letter.
+    """Split a full stop off a word, except abbreviations, dotted words and before a small letter.
+
     Runs of dots stay whole.
     """
     keeps, before_numbers = ABBREVIATIONS[code], ABBREVIATIONS_OF_NUMBERS.get(code, frozenset())

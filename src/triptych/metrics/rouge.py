@@ -1,9 +1,9 @@
-"""ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004, sections 2 and 3.1) of summaries, in any script.
+"""Compute ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004, sections 2 and 3.1) of texts in any script.
 
-Tokens: small letters, runs of letters and digits; in a script that is written without spaces every
-character by itself, so that Chinese and Japanese are counted by characters. F1 of an n-gram's
-counts, or of the longest common subsequence. Texts of ASCII alone score as with the package
-rouge-score without stemming. Of several references each metric takes the best.
+Tokens are runs of letters and digits in lower case; in a script without spaces each character is
+one, so that Chinese and Japanese are counted by characters. F1 of an n-gram's counts, or of the
+longest common subsequence. ASCII texts score as with the package rouge-score without stemming. Of
+several references each metric takes the best.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ _FULL_WIDTH = {number: number - 0xFEE0 for number in range(0xFF01, 0xFF5F)}
 
 @dataclass(frozen=True, slots=True)
 class RougeScore:
-    """A value from 0 to 100, and how it was computed."""
+    """Hold a value from 0 to 100, and how it was computed."""
 
     value: float
     signature: str
 
 
 def rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, RougeScore]:
-    """rouge1, rouge2, rougeL: means of F1 over the texts. references: of each text, one or several.
+    """Compute rouge1, rouge2 and rougeL, the means of F1 over the texts.
 
-    Raises DataError where there is nothing to score or a text has no reference.
+    references: one or several for each text. Raises DataError if there is nothing to score or a
+    text has no reference.
     """
     if len(hypotheses) != len(references):
         raise DataError(
-            f"There are {len(hypotheses)} answers but references for {len(references)}; both need "
-            "the same texts."
+            f"There are {len(hypotheses)} answers but references for {len(references)}; both must "
+            "have the same texts."
         )
     if not references or not all(references):
         raise DataError("There is nothing to score: a text has no reference.")
@@ -67,11 +68,11 @@ def rouge(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> dic
 
 
 def rouge_of(hypothesis: str, references: Sequence[str]) -> tuple[float, ...]:
-    """F1, 0 to 1, of one text in the order of NAMES: of each the best over its references."""
+    """Return F1, 0 to 1, of one text in the order of NAMES, each the best over its references."""
     return _best(hypothesis, tuple(references))
 
 
-@lru_cache(maxsize=1 << 15)  # an interval scores the same texts a thousand times
+@lru_cache(maxsize=1 << 15)  # a bootstrap scores the same texts a thousand times
 def _best(hypothesis: str, references: tuple[str, ...]) -> tuple[float, ...]:
     own = tokens(hypothesis)
     grams = {order: ngrams(own, order) for order in ORDERS}
@@ -84,17 +85,13 @@ def _best(hypothesis: str, references: tuple[str, ...]) -> tuple[float, ...]:
 
 
 def tokens(text: str) -> list[str]:
-    """What ROUGE counts: words in small letters; characters, with the marks on them, of scripts
-    without spaces.
-    """
+    """Split a text into ROUGE's tokens: words in lower case, or characters with their marks."""
     return _token().findall(unicodedata.normalize("NFC", text.translate(_FULL_WIDTH)).lower())
 
 
 @cache
 def _token() -> re.Pattern[str]:
-    r"""A mark, like a vowel sign or an accent, belongs to the letter before it; Python's \w has
-    none of them.
-    """
+    r"""Compile the pattern of a token; marks, which \w lacks, belong to the letter before."""
     marks = "".join(
         chr(number)
         for number in range(0x300, sys.maxunicode + 1)
@@ -104,7 +101,7 @@ def _token() -> re.Pattern[str]:
 
 
 def ngrams(words: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
-    """Every run of `order` tokens -> how often it stands there."""
+    """Count every run of `order` tokens."""
     return Counter(zip(*(words[first:] for first in range(order)), strict=False))
 
 
@@ -113,13 +110,14 @@ def _overlap(one: Counter[tuple[str, ...]], other: Counter[tuple[str, ...]]) -> 
 
 
 def f1(shared: int, own: int, wanted: int) -> float:
-    """Of what two texts share; 0 where one of them has nothing."""
+    """Compute F1 from the counts of two texts; 0 if one of them is empty."""
     return 2 * shared / (own + wanted) if shared else 0.0
 
 
 def longest_common(one: Sequence[str], other: Sequence[str]) -> int:
-    """Length of the longest common subsequence, a row of the table at a time in the bits of one
-    number (Hyyrö 2004).
+    """Return the length of the longest common subsequence.
+
+    A row of the table is kept in the bits of one number (Hyyrö 2004).
     """
     places: dict[str, int] = {}
     for place, word in enumerate(one):

@@ -1,9 +1,8 @@
-"""Spans of words: precision, recall and F1 as CoNLL's evaluation counts them, and how many single
-tags are right.
+"""Score spans of words as CoNLL's evaluation does (precision, recall, F1), and single tags.
 
-Two readings of tags that do not make whole spans: "conlleval" lets any of them begin a span, as
-conlleval and seqeval do by default; "strict" takes only spans that are written as their scheme
-says, as seqeval's strict mode.
+There are two readings of tags that do not make whole spans: with "conlleval" any of them begins a
+span, as conlleval and seqeval do by default; "strict" takes only spans that are correct in their
+scheme, as seqeval's strict mode.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ SIGNATURE = "spans, type and both ends right, micro-averaged, read as {}"
 
 @dataclass(frozen=True, slots=True)
 class SpanCounts:
-    """right, found, given: spans in both, in the answers, in the references."""
+    """Count spans: right (in both), found (in the answers), given (in the references)."""
 
     right: int = 0
     found: int = 0
@@ -27,7 +26,7 @@ class SpanCounts:
 
     @property
     def precision(self) -> float:
-        """0-100; 0 where nothing was found."""
+        """Return precision, 0-100; 0 if nothing was found."""
         return 100.0 * self.right / self.found if self.found else 0.0
 
     @property
@@ -41,7 +40,7 @@ class SpanCounts:
 
 @dataclass(frozen=True, slots=True)
 class SpanScores:
-    """Over all types, and by type in order of name."""
+    """Hold the counts over all types, and by type in order of name."""
 
     all: SpanCounts
     by_type: dict[str, SpanCounts] = field(default_factory=dict)
@@ -50,8 +49,9 @@ class SpanScores:
 def spans(
     tags: Sequence[str], reading: Reading = "conlleval", closed: bool | None = None
 ) -> list[TypedSpan]:
-    """The spans of one sentence, in order. closed: the scheme is BIOES (strict reading); None:
-    where E or S occur it is.
+    """Return the spans of one sentence, in order.
+
+    closed: the scheme is BIOES (strict reading); None: it is if E or S occur.
     """
     if reading == "conlleval":
         return _lenient(tags)
@@ -59,14 +59,15 @@ def spans(
 
 
 def _split(tag: str) -> tuple[str, str]:
-    """Letter and type; "O" and "" for what is outside; a tag without a type has the type "_"."""
+    """Split a tag into letter and type: "O" and "" outside spans; a missing type is "_"."""
     letter, _, kind = tag.partition("-")
     return letter[:1], kind or ("" if letter == "O" else "_")
 
 
 def _lenient(tags: Sequence[str]) -> list[TypedSpan]:
-    """As conlleval.pl: a span ends before B or S, after E or S, and where type or "outside"
-    changes.
+    """Read spans as conlleval.pl does.
+
+    A span ends before B or S, after E or S, and where the type or "outside" changes.
     """
     found: list[TypedSpan] = []
     start, before, kind_before = 0, "O", ""
@@ -86,7 +87,7 @@ def _lenient(tags: Sequence[str]) -> list[TypedSpan]:
 
 
 def _strict(tags: Sequence[str], closed: bool) -> list[TypedSpan]:
-    """Only B I* (BIO) or, where spans are closed, B I* E and S (BIOES)."""
+    """Read only B I* (BIO) or, if spans are closed, B I* E and S (BIOES)."""
     found: list[TypedSpan] = []
     start, open_kind = 0, ""
     for place, tag in enumerate([*tags, "O"]):
@@ -112,8 +113,9 @@ def span_scores(
     reading: Reading = "conlleval",
     closed: bool | None = None,
 ) -> SpanScores:
-    """Tags of sentences against tags of the same sentences. closed: as in `spans`; None: where E or
-    S occur anywhere.
+    """Score tags of sentences against tags of the same sentences.
+
+    closed: as in `spans`; None: it is if E or S occur anywhere.
     """
     if closed is None:
         closed = any(tag[:2] in ("E-", "S-") for tags in [*answers, *references] for tag in tags)
@@ -126,7 +128,7 @@ def span_scores(
 def compare(
     answers: Sequence[Iterable[TypedSpan]], references: Sequence[Iterable[TypedSpan]]
 ) -> SpanScores:
-    """Spans of texts, in words or in characters, against spans of the same texts."""
+    """Score spans of texts, in words or in characters, against spans of the same texts."""
     counts: dict[str, list[int]] = {}
     for answer, reference in zip(answers, references, strict=True):
         found, given = set(answer), set(reference)
@@ -140,7 +142,7 @@ def compare(
 
 
 def tag_accuracy(answers: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> float:
-    """Per cent of words with the right tag."""
+    """Compute the percentage of words with the right tag."""
     right = total = 0
     for answer, reference in zip(answers, references, strict=True):
         total += len(reference)
