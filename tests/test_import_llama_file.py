@@ -221,7 +221,7 @@ def test_broken_files_are_named(source: Path, tmp_path: Path) -> None:
     model.write_bytes(whole + b"1234")
     refused("4 more than the")
     model.write_bytes(struct.pack("<7i", 16, 24, 2, 3, 2, 276, 32) + whole[28:])
-    refused("by its header it has width 16, inner width 24, layers 2, heads 3")
+    refused("its header has width 16, inner width 24, layers 2, heads 3")
     model.write_bytes(struct.pack("<2i", 0x616B3432, 2) + whole[8:])
     refused("is of version 2 of this format; triptych reads version 0")
     model.write_bytes(whole)

@@ -101,7 +101,7 @@ def test_what_a_config_says_that_we_have_not_is_said_at_once() -> None:
         assert part in str(caught.value)
     with pytest.raises(
         RunError,
-        match=r"'roberta'; triptych takes bert and distilbert. RoBERTa counts its positions",
+        match=r"'roberta'; triptych reads bert and distilbert. RoBERTa counts its positions",
     ):
         bert.read_config({"model_type": "roberta"}, "config.json")
 
@@ -129,7 +129,7 @@ def test_sizes_that_cannot_be_are_said_by_their_key(key: str, value: Any) -> Non
 
 def test_heads_that_do_not_divide_the_width_are_said() -> None:
     with pytest.raises(
-        RunError, match="hidden_size 8, 3 heads and 3 of keys: each must be a multiple of the next"
+        RunError, match="hidden_size 8, 3 heads and 3 key heads: each must be a multiple of the next"
     ):
         bert.read_config({**CONFIG, "num_attention_heads": 3}, "config.json")
 
@@ -147,7 +147,7 @@ def test_models_without_a_like_name_their_dials() -> None:
         assert part in text
     whole = configure("transformer-small", {})
     assert isinstance(whole, ModelConfig) and bert.refusals(whole) == [
-        "it has a decoder, and BERT is an encoder alone"
+        "it has a decoder, but BERT has an encoder only"
     ]
     assert not bert.refusals(PRESETS["distilbert-base"])  # type: ignore[arg-type]
 

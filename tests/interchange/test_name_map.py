@@ -150,7 +150,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         "'layer.0.w' has shape (2, 3) instead of (3, 2)",
         "'layer.1.qkv' has no place",
         "'layer.00.w' has no place",
-        "'table' is int64; a floating-point tensor is wanted",
+        "'table' is int64; expected a floating-point tensor",
         "'layer.0.qkv' is missing",
     ):
         assert part in text
@@ -194,7 +194,7 @@ def test_the_way_out_is_strict_too() -> None:
     del ours["blocks.0.key"]
     with pytest.raises(
         RunError,
-        match="'odd' has no name there; 'blocks.0.key' is missing, a part of 'layer.0.qkv'",
+        match="'odd' has no name in the other library; 'blocks.0.key' is missing, a part of 'layer.0.qkv'",
     ):
         RULES.to_theirs({**ours, "odd": torch.ones(1)})
 

@@ -355,7 +355,7 @@ def test_a_tokenizer_without_ends_and_other_models(tmp_path: Path) -> None:
     byte_level().save(str(folder / "tokenizer.json"))
     refused = {
         "end .eos_token_id. is 299": {**GPT2, "eos_token_id": 299},
-        "is not said in config": {**GPT2, "bos_token_id": None},
+        "is not given in config": {**GPT2, "bos_token_id": None},
         "'mamba'; triptych takes bert, distilbert, gpt2, llama": {"model_type": "mamba"},
     }
     for said, values in refused.items():

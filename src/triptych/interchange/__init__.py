@@ -1,1 +1,1 @@
-"""Model folders and files of other libraries, read and written. Imports no torch."""
+"""Read and write model folders and files of other libraries. Imports no torch."""

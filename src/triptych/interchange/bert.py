@@ -1,5 +1,6 @@
-"""BERT and DistilBERT as they are published: config.json and the names of tensors. Their sizes
-stand in `presets/bert.py`.
+"""Read and write BERT and DistilBERT as published: config.json and the names of tensors.
+
+Their sizes are in `presets/bert.py`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from typing import Any
 
 from ..errors import RunError, brief
 from ..model.config import ModelConfig, StackConfig
-from .config_reader import differences, read_dials, written_dials
+from .config_reader import differences, read_settings, written_settings
 from .name_map import Ignore, NameMap, Rename, Rule, Tie, Withhold, prefixed, respelt
 
 # config.json --------------------------------------------------------------------------------------
 
-KEYS: dict[str, dict[str, str]] = {  # model_type -> dial -> key
+KEYS: dict[str, dict[str, str]] = {  # model_type -> setting -> key
     "bert": {
         "layers": "num_hidden_layers",
         "width": "hidden_size",
@@ -39,7 +40,7 @@ KEYS: dict[str, dict[str, str]] = {  # model_type -> dial -> key
         "activation": "activation",
     },
 }
-DEFAULTS: dict[str, Any] = {  # where a config.json says nothing, as in the library that wrote it
+DEFAULTS: dict[str, Any] = {  # for missing keys, as in the library that wrote the config.json
     "segments": 2,
     "dropout": 0.1,
     "attention_dropout": 0.1,
@@ -47,7 +48,7 @@ DEFAULTS: dict[str, Any] = {  # where a config.json says nothing, as in the libr
     "activation": "gelu",
     "max_positions": 512,
 }
-PLAIN: dict[str, Any] = {  # what these models have no key for, so it must be so
+PLAIN: dict[str, Any] = {  # keys without a setting here, with the only value that is supported
     "is_decoder": False,
     "add_cross_attention": False,
     "position_embedding_type": "absolute",
@@ -59,39 +60,38 @@ PLAIN: dict[str, Any] = {  # what these models have no key for, so it must be so
 
 
 def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
-    """The dials of a config.json of model_type bert or distilbert. Raises RunError naming
-    everything that does not fit at once.
+    """Read a config.json of model_type bert or distilbert.
+
+    Raises RunError naming all values that are not supported.
     """
     kind = values.get("model_type")
     if not isinstance(kind, str) or kind not in KEYS:
         raise RunError(
-            f"{where} is of model_type {brief(repr(kind))}; triptych takes "
+            f"{where} is of model_type {brief(repr(kind))}; triptych reads "
             f"{' and '.join(KEYS)}.{why(kind)}"
         )
-    dials = read_dials(values, where, KEYS[kind], DEFAULTS, PLAIN)
+    settings = read_settings(values, where, KEYS[kind], DEFAULTS, PLAIN)
     stack = StackConfig(
-        positions="learned", embedding_norm=True, **{"norm_epsilon": 1e-12, **dials}
+        positions="learned", embedding_norm=True, **{"norm_epsilon": 1e-12, **settings}
     )
     return ModelConfig(encoder=stack, vocabulary_size=values["vocab_size"], embedding_scale=False)
 
 
 def why(kind: Any) -> str:
-    """What more there is to say of a model_type that is not taken."""
+    """Explain why a model_type is not supported, if there is more to say."""
     if kind in ("roberta", "xlm-roberta", "camembert"):
         return (
             " RoBERTa counts its positions from the padding's number on and has no segments, "
-            "which is not done yet."
+            "which is not supported yet."
         )
     return ""
 
 
 def refusals(config: ModelConfig) -> list[str]:
-    """The dials by which a model is neither a BERT nor a DistilBERT, each with what it should
-    be.
-    """
+    """List the settings by which a model is neither BERT nor DistilBERT, with expected values."""
     stack = config.encoder
     if stack is None or config.decoder is not None:
-        return ["it has a decoder, and BERT is an encoder alone"]
+        return ["it has a decoder, but BERT has an encoder only"]
     wanted = {
         "positions": "learned",
         "norm_placement": "post",
@@ -101,7 +101,7 @@ def refusals(config: ModelConfig) -> list[str]:
         "bias": True,
     }
     if stack.segments == 0:
-        wanted["norm_epsilon"] = 1e-12  # DistilBERT's cannot be said in its config.json
+        wanted["norm_epsilon"] = 1e-12  # a DistilBERT config.json has no key for another value
     found = differences(stack, wanted, "encoder.")
     if (stack.key_heads or stack.heads) != stack.heads:
         found.append(f"encoder.key_heads is {stack.key_heads} instead of {stack.heads}")
@@ -112,16 +112,17 @@ def refusals(config: ModelConfig) -> list[str]:
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json of a model of which `refusals` says nothing: a DistilBERT where there are no
-    segments, else a BERT.
+    """Return the config.json of a model without `refusals`.
+
+    It is a DistilBERT if there are no segments, else a BERT.
     """
     stack = config.encoder
-    assert stack is not None and not refusals(config), "only what has a name there can be written"
+    assert stack is not None and not refusals(config), "the model has settings without a key"
     kind = "bert" if stack.segments else "distilbert"
     return {
         "model_type": kind,
         "vocab_size": config.vocabulary_size,
-        **written_dials(stack, KEYS[kind]),
+        **written_settings(stack, KEYS[kind]),
         "dtype": "float32",
     }
 
@@ -138,8 +139,8 @@ _ENTRANCE: tuple[Rule, ...] = (
     Rename("embeddings.word_embeddings.weight", "embedding.weight"),
     Rename("embeddings.position_embeddings.weight", "encoder_entrance.positions.weight"),
     *_both("embeddings.LayerNorm", "encoder_entrance.norm"),
-    Ignore("embeddings.position_ids", "which counts from 0 on and is no weight"),
-    Ignore("embeddings.token_type_ids", "which is zero and no weight"),
+    Ignore("embeddings.position_ids", "which counts from 0 and is not a weight"),
+    Ignore("embeddings.token_type_ids", "which is zero and not a weight"),
 )
 BODIES: dict[str, tuple[Rule, ...]] = {
     "bert": (
@@ -168,7 +169,7 @@ BODIES: dict[str, tuple[Rule, ...]] = {
         *_both("transformer.layer.{i}.output_layer_norm", _BLOCK + "feed_forward_norm.after"),
     ),
 }
-POOLER = _both("pooler.dense", "head.pooler")  # of BERT alone, within the body
+POOLER = _both("pooler.dense", "head.pooler")  # in BERT only, as part of the body
 MASKED_WORDS: dict[str, tuple[Rule, ...]] = {
     "bert": (
         *_both("cls.predictions.transform.dense", "head.transform"),
@@ -185,15 +186,16 @@ MASKED_WORDS: dict[str, tuple[Rule, ...]] = {
     ),
 }
 OTHER_HEADS = ("classifier", "pre_classifier", "qa_outputs", "cls.seq_relationship")
-# files of 2018 and 2019
+# Names in files of 2018 and 2019.
 OLD_NORMS = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """How a run for a task is written: the architecture's name, whether the body has a prefix, the
-    head's rules and the options of the task without which the head computes something else
-    there.
+    """Describe how a run for a task is written.
+
+    architecture: the architecture's name; prefix: the body's names have a prefix; rules: those of
+    the head; options: values of the task's options that the architecture requires.
     """
 
     architecture: str
@@ -203,18 +205,18 @@ class Export:
 
 
 _CALIBRATION: tuple[Rule, ...] = (
-    Withhold("head.temperature", "that architecture has none: divide its logits by it"),
+    Withhold("head.temperature", "the architecture has none: divide its logits by it"),
     Withhold(
         "head.thresholds",
-        "that architecture has none: one probability a label, above which it holds",
+        "the architecture has none: a label holds above its probability",
     ),
 )
 _ABSTENTION: tuple[Rule, ...] = (
     Withhold(
         "head.threshold",
-        "that architecture has none: how much more likely no answer must be, in nats",
+        "the architecture has none: how much more likely no answer must be, in nats",
     ),
-    Withhold("head.can_abstain", "that architecture has none"),
+    Withhold("head.can_abstain", "the architecture has none"),
 )
 EXPORTS: dict[tuple[str, str], Export] = {
     ("bert", "pooling"): Export(architecture="BertModel", prefix=False, rules=POOLER),
@@ -254,20 +256,22 @@ EXPORTS: dict[tuple[str, str], Export] = {
 
 
 def has_masked_words(kind: str, names: Collection[str]) -> bool:
-    """Whether the tensors hold a head that predicts masked words."""
+    """Tell whether the tensors have a head that predicts masked words."""
     return any(isinstance(rule, Rename) and rule.theirs in names for rule in MASKED_WORDS[kind])
 
 
 def has_pooler(names: Collection[str]) -> bool:
-    """Whether the tensors hold the map of the first state that BERT was pretrained with (Devlin et
-    al. 2018, section 3.1).
+    """Tell whether the tensors have BERT's pooler for the first state.
+
+    See Devlin et al. 2018, section 3.1.
     """
     return any(name.endswith("pooler.dense.weight") for name in names)
 
 
 def name_map(kind: str, head: str, names: Collection[str]) -> NameMap:
-    """Return the rules by which a file with tensors of these `names` is read as a run with a
-    `head`, pooling or masked-tokens.
+    """Return the rules that read tensors of these `names` as a run with a `head`.
+
+    head: pooling or masked-tokens.
     """
     prefix = f"{kind}." if any(name.startswith(f"{kind}.") for name in names) else ""
     body, masked = BODIES[kind], MASKED_WORDS[kind]
@@ -292,7 +296,7 @@ def name_map(kind: str, head: str, names: Collection[str]) -> NameMap:
 
 
 def export_map(kind: str, export: Export) -> NameMap:
-    """The rules by which a run is written."""
+    """Return the rules that write a run."""
     return NameMap((*prefixed(f"{kind}." if export.prefix else "", BODIES[kind]), *export.rules))
 
 

@@ -1,6 +1,4 @@
-"""The config.json of another library as dials, and back: what the families share. Imports no
-torch.
-"""
+"""Convert another library's config.json to settings and back. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,8 +11,8 @@ from ..errors import RunError, brief
 from ..model.config import Activation, StackConfig
 from ..model.dials import SET_ONLY
 
-TINY = sys.float_info.min  # above 0
-LARGEST = 1 << 63  # what no size of a tensor reaches
+TINY = sys.float_info.min  # the least value above 0
+LARGEST = 1 << 63  # larger than any size of a tensor
 ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
@@ -25,7 +23,7 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def read_dials(
+def read_settings(
     values: Mapping[str, Any],
     where: str,
     keys: Mapping[str, str],
@@ -33,14 +31,14 @@ def read_dials(
     plain: Mapping[str, Any],
     problems: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Dial -> value. keys: dial -> key; defaults: dial -> what is meant where the key is missing;
-    plain: key -> what it must be where it stands; problems: what was found before. Raises RunError
-    naming everything that does not fit at once.
+    """Return the value of each setting in a config.json. Raises RunError naming all problems.
+
+    keys: setting -> key. defaults: setting -> value of a missing key. plain: key -> only value.
     """
     found = [
         f"{key} is missing"
-        for dial, key in [*keys.items(), ("", "vocab_size")]
-        if key not in values and dial not in defaults
+        for setting, key in [*keys.items(), ("", "vocab_size")]
+        if key not in values and setting not in defaults
     ]
     if "vocab_size" in values and not _fits(values["vocab_size"], int, 1):
         found.append(f"vocab_size is {brief(repr(values['vocab_size']))}")
@@ -49,38 +47,38 @@ def read_dials(
         for key, wanted in plain.items()
         if key in values and values[key] not in (wanted, None)
     ]
-    dials = {dial: values.get(key, defaults.get(dial)) for dial, key in keys.items()}
-    for dial, value in dials.items():
+    settings = {setting: values.get(key, defaults.get(setting)) for setting, key in keys.items()}
+    for setting, value in settings.items():
         wanted: Any = (
             str
-            if dial == "activation"
+            if setting == "activation"
             else (int, float)
-            if isinstance(defaults.get(dial), float)
+            if isinstance(defaults.get(setting), float)
             else int
         )
         least = (
             TINY
-            if dial in ("norm_epsilon", "rotary_base")
+            if setting in ("norm_epsilon", "rotary_base")
             else 0
-            if wanted is not int or dial == "segments"
+            if wanted is not int or setting == "segments"
             else 1
         )
-        below = 1 if dial.endswith("dropout") else math.inf
-        if keys[dial] in values and not _fits(value, wanted, least, below):
-            found.append(f"{keys[dial]} is {brief(repr(value))}")
+        below = 1 if setting.endswith("dropout") else math.inf
+        if keys[setting] in values and not _fits(value, wanted, least, below):
+            found.append(f"{keys[setting]} is {brief(repr(value))}")
     sizes = width, heads, key_heads = (
-        dials["width"],
-        dials["heads"],
-        dials.get("key_heads", dials["heads"]),
+        settings["width"],
+        settings["heads"],
+        settings.get("key_heads", settings["heads"]),
     )
     if all(_fits(one, int, 1) for one in sizes) and (width % heads or heads % key_heads):
         found.append(
-            f"{keys['width']} {width}, {heads} heads and {key_heads} of keys: each must be a "
+            f"{keys['width']} {width}, {heads} heads and {key_heads} key heads: each must be a "
             "multiple of the next"
         )
-    if isinstance(dials["activation"], str) and dials["activation"] not in ACTIVATIONS:
+    if isinstance(settings["activation"], str) and settings["activation"] not in ACTIVATIONS:
         found.append(
-            f"{keys['activation']} is {brief(repr(dials['activation']))}, not one of "
+            f"{keys['activation']} is {brief(repr(settings['activation']))}, not one of "
             f"{', '.join(ACTIVATIONS)}"
         )
     found += problems
@@ -88,13 +86,11 @@ def read_dials(
         raise RunError(
             f"{where} describes a model that triptych does not have: {'; '.join(found)}."
         )
-    return {**dials, "activation": ACTIVATIONS[dials["activation"]]}
+    return {**settings, "activation": ACTIVATIONS[settings["activation"]]}
 
 
 def _fits(value: Any, kind: Any, least: float = 0, below: float = math.inf) -> TypeGuard[Any]:
-    """Whether a value of a config.json is of a kind (a text, a whole number, a number) and in its
-    range.
-    """
+    """Tell whether a value of a config.json has a type (text, integer, number) and is in range."""
     if not isinstance(value, kind) or isinstance(value, bool):
         return False
     if isinstance(value, float) and not math.isfinite(value):
@@ -104,21 +100,21 @@ def _fits(value: Any, kind: Any, least: float = 0, below: float = math.inf) -> T
     )
 
 
-def written_dials(stack: StackConfig, keys: Mapping[str, str]) -> dict[str, Any]:
-    """Key -> value of the dials that have a key there."""
+def written_settings(stack: StackConfig, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings as key -> value, for those that have a key."""
     names = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
     return {
-        key: names[stack.activation] if dial == "activation" else getattr(stack, dial)
-        for dial, key in keys.items()
+        key: names[stack.activation] if setting == "activation" else getattr(stack, setting)
+        for setting, key in keys.items()
     }
 
 
 def differences(values: Any, wanted: Mapping[str, Any], side: str = "") -> list[str]:
-    """The dials that are not as `wanted`, a part of a sentence each."""
-    if isinstance(values, StackConfig):  # which no format that is written here has a key for
+    """List the settings that differ from `wanted`, each as part of a sentence."""
+    if isinstance(values, StackConfig):  # no format that is written here has keys for these
         wanted = {**wanted, **dict.fromkeys(SET_ONLY)}
     return [
-        f"{side}{dial} is {getattr(values, dial)!r} instead of {value!r}"
-        for dial, value in wanted.items()
-        if getattr(values, dial) != value
+        f"{side}{setting} is {getattr(values, setting)!r} instead of {value!r}"
+        for setting, value in wanted.items()
+        if getattr(values, setting) != value
     ]

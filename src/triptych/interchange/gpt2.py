@@ -1,5 +1,6 @@
-"""GPT-2 as it is published: config.json and the names of tensors. Its sizes stand beside those of
-its family in `gpt.py`.
+"""Read and write GPT-2 as published: config.json and the names of tensors.
+
+Its sizes are with those of its family in `presets/gpt.py`.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..model.config import ModelConfig, StackConfig
-from .config_reader import differences, read_dials, written_dials
+from .config_reader import differences, read_settings, written_settings
 from .name_map import Ignore, NameMap, Rename, Rule, Split, Tie, prefixed
 
 KIND, ARCHITECTURE, PRESET, PREFIX = "gpt2", "GPT2LMHeadModel", "gpt2", "transformer."
-KEYS = {  # dial -> key of config.json
+KEYS = {  # setting -> key of config.json
     "layers": "n_layer",
     "width": "n_embd",
     "heads": "n_head",
@@ -29,14 +30,14 @@ DEFAULTS: dict[str, Any] = {
     "norm_epsilon": 1e-5,
     "activation": "gelu_new",
 }
-PLAIN: dict[str, Any] = {  # what has no dial here, so it must be so
+PLAIN: dict[str, Any] = {  # keys without a setting here, with the only value that is supported
     "scale_attn_weights": True,
     "scale_attn_by_inverse_layer_idx": False,
     "add_cross_attention": False,
     "pruned_heads": {},
     "quantization_config": None,
 }
-DIALS: dict[str, Any] = {  # what makes a stack a GPT-2 (Radford et al. 2019, section 2.3)
+SETTINGS: dict[str, Any] = {  # the settings of a GPT-2 (Radford et al. 2019, section 2.3)
     "positions": "learned",
     "norm_placement": "pre",
     "norm": "layer",
@@ -49,8 +50,9 @@ DIALS: dict[str, Any] = {  # what makes a stack a GPT-2 (Radford et al. 2019, se
 
 
 def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
-    """The dials of a config.json of model_type gpt2. Raises RunError naming everything that does
-    not fit at once.
+    """Read a config.json of model_type gpt2.
+
+    Raises RunError naming all values that are not supported.
     """
     width = values.get("n_embd")
     inner = values.get("n_inner") or (4 * width if type(width) is int else 1)
@@ -60,9 +62,9 @@ def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
         if embedded != dropped
         else []
     )
-    dials = read_dials({**values, "n_inner": inner}, where, KEYS, DEFAULTS, PLAIN, problems)
+    settings = read_settings({**values, "n_inner": inner}, where, KEYS, DEFAULTS, PLAIN, problems)
     return ModelConfig(
-        decoder=StackConfig(**DIALS, **dials),
+        decoder=StackConfig(**SETTINGS, **settings),
         vocabulary_size=values["vocab_size"],
         embedding_scale=False,
         tied_embeddings=values.get("tie_word_embeddings") is not False,
@@ -70,23 +72,23 @@ def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
 
 
 def refusals(config: ModelConfig) -> list[str]:
-    """The dials by which a model that writes is no GPT-2, each with what it should be."""
+    """List the settings by which a decoder is not a GPT-2, with the expected values."""
     stack = config.decoder
-    assert stack is not None, "asked of models with a decoder alone"
-    found = differences(stack, DIALS, "decoder.")
+    assert stack is not None, "only decoder-only models are written as GPT-2"
+    found = differences(stack, SETTINGS, "decoder.")
     if (stack.key_heads or stack.heads) != stack.heads:
         found.append(f"decoder.key_heads is {stack.key_heads} instead of {stack.heads}")
     return found + differences(config, {"embedding_scale": False, "output_bias": False})
 
 
 def write_config(config: ModelConfig, context: int) -> dict[str, Any]:
-    """The config.json of a model of which `refusals` says nothing."""
+    """Return the config.json of a model without `refusals`."""
     stack = config.decoder
-    assert stack is not None and not refusals(config), "only what has a name there can be written"
+    assert stack is not None and not refusals(config), "the model has settings without a key"
     return {
         "model_type": KIND,
         "vocab_size": config.vocabulary_size,
-        **written_dials(stack, KEYS),
+        **written_settings(stack, KEYS),
         "embd_pdrop": stack.dropout,
         "tie_word_embeddings": config.tied_embeddings,
         "dtype": "float32",
@@ -105,7 +107,7 @@ def _both(theirs: str, ours: str, transpose: bool = False) -> tuple[Rule, ...]:
     )
 
 
-BODY: tuple[Rule, ...] = (  # its linear maps are written (inputs, outputs)
+BODY: tuple[Rule, ...] = (  # GPT-2 stores its linear maps as (inputs, outputs)
     Rename("wte.weight", "embedding.weight"),
     Rename("wpe.weight", "decoder_entrance.positions.weight"),
     *_both("h.{i}.ln_1", _BLOCK + "self_attention_norm.before"),
@@ -122,7 +124,7 @@ BODY: tuple[Rule, ...] = (  # its linear maps are written (inputs, outputs)
 
 
 def name_map(names: Collection[str], tied: bool) -> NameMap:
-    """The rules for files with tensors of these `names`, of GPT2Model or GPT2LMHeadModel."""
+    """Return the rules for files with tensors of these `names`, of GPT2Model or GPT2LMHeadModel."""
     prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
     head = (
         Tie("lm_head.weight", f"{prefix}wte.weight")
@@ -133,5 +135,5 @@ def name_map(names: Collection[str], tied: bool) -> NameMap:
 
 
 def export_map(tied: bool) -> NameMap:
-    """The rules by which a run is written, as GPT2LMHeadModel."""
+    """Return the rules that write a run as GPT2LMHeadModel."""
     return name_map([PREFIX], tied)

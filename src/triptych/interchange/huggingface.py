@@ -1,5 +1,6 @@
-"""A folder as the library transformers writes it: config.json, model.safetensors (whole or in
-shards), tokenizer.json. No pickle.
+"""Read and write folders of the library transformers, without pickle.
+
+They hold config.json, model.safetensors (whole or in shards) and tokenizer.json.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 @dataclass(kw_only=True)
 class Folder:
-    """What such a folder holds. weights: its files, which are not read yet; places: tensor -> file,
-    of shards.
+    """Hold the content of such a folder.
+
+    weights: its files, not read yet; places: tensor -> file, for shards.
     """
 
     path: Path
@@ -37,13 +39,14 @@ class Folder:
 
     @property
     def kind(self) -> str:
-        """The model_type, of whatever type: a list or a number is no kind that is known."""
+        """Return the model_type as text; a list or a number is an unknown type."""
         return str(self.config.get("model_type"))
 
     def bounds(self) -> tuple[Any, Any]:
-        """What begins a text and all that end one, as the library transformers takes them: of
-        generation_config.json where that names some, else of config.json, else of
-        tokenizer_config.json. The end that config.json names first stays first.
+        """Return the begin token and all end tokens of a text, as the library transformers does.
+
+        They are from generation_config.json, else config.json, else tokenizer_config.json. The
+        first end in config.json stays first.
         """
         values, tokens = self.config, self.tokenizer_config
         begin, end = (
@@ -57,7 +60,7 @@ class Folder:
         return self.generation_config.get("bos_token_id") if begin is None else begin, end
 
     def read_weights(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
-        """All tensors, those of shards together, and size and SHA-256 of each file."""
+        """Read all tensors, of all shards, and the size and SHA-256 of each file."""
         tensors: dict[str, Tensor] = {}
         for path in self.weights:
             tensors |= read_tensors(path)
@@ -75,7 +78,7 @@ class Folder:
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether `path` is a folder of another library: its config.json names a model_type."""
+    """Tell whether `path` is another library's folder: its config.json names a model_type."""
     try:
         values = json.loads((Path(path) / "config.json").read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -84,12 +87,12 @@ def is_folder(path: str | Path) -> bool:
 
 
 def read_folder(path: str | Path) -> Folder:
-    """Raises RunError naming all files that are missing, or the one that cannot be read."""
+    """Read a folder. Raises RunError naming all missing files, or the one that is not readable."""
     path = Path(path)
     if path.is_file():
         raise RunError(
             f"{path} is a file. Name its folder, which must hold the tokenizer too "
-            "(tokenizer.json; of llama2.c tok*.bin)."
+            "(tokenizer.json; for llama2.c tok*.bin)."
         )
     if not path.is_dir():
         raise RunError(
@@ -122,7 +125,7 @@ def _way_out(path: Path, lacking: list[str]) -> str:
     if WEIGHTS in lacking and any((path / name).is_file() for name in PICKLES):
         return (
             f" {PICKLES[0]} is a pickle, which can run any code when it is read, so it is "
-            "refused. Where you trust it, convert it: "
+            "refused. If you trust it, convert it: "
             f'python -c "from transformers import AutoModel; AutoModel.{save}'
         )
     if lacking == ["tokenizer.json"]:
@@ -134,7 +137,7 @@ def _way_out(path: Path, lacking: list[str]) -> str:
 
 
 def _weights(path: Path) -> tuple[list[Path], dict[str, str]]:
-    """The files of weights and, of shards, which tensor is where."""
+    """Return the files of weights and, for shards, tensor -> file."""
     if (path / WEIGHTS).is_file():
         return [path / WEIGHTS], {}
     places = read_json(path / INDEX).get("weight_map")
@@ -145,9 +148,9 @@ def _weights(path: Path) -> tuple[list[Path], dict[str, str]]:
     if outside:
         raise RunError(
             f"{path / INDEX} names files outside its folder ({brief(', '.join(outside))}), which "
-            "are not read."
+            "are not read. Copy the whole folder."
         )
-    held = {one.name for one in path.iterdir()}  # a name may be longer than the system takes
+    held = {one.name for one in path.iterdir()}  # is_file() would fail on names that are too long
     lacking = [name for name in shards if name not in held]
     if lacking:
         raise RunError(
@@ -165,8 +168,9 @@ def write_folder(
     card: str,
     generation: Mapping[str, Any],
 ) -> None:
-    """A folder that AutoModel and AutoTokenizer load; config.json last, so that where it stands the
-    rest does too.
+    """Write a folder that AutoModel and AutoTokenizer load.
+
+    config.json is written last, so that a folder with it is complete.
     """
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)

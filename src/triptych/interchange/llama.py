@@ -1,5 +1,6 @@
-"""Llama as it is published: config.json and the names of tensors. Its sizes stand beside those of
-its family in `gpt.py`.
+"""Read and write Llama as published: config.json and the names of tensors.
+
+Its sizes are with those of its family in `presets/gpt.py`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from typing import Any
 
 from ..errors import brief
 from ..model.config import ModelConfig, StackConfig
-from .config_reader import differences, read_dials, written_dials
+from .config_reader import differences, read_settings, written_settings
 from .name_map import Ignore, NameMap, Rename, Rule, Tie, prefixed
 
 KIND, ARCHITECTURE, PRESET, PREFIX = "llama", "LlamaForCausalLM", "llama-small", "model."
-KEYS = {  # dial -> key of config.json
+KEYS = {  # setting -> key of config.json
     "layers": "num_hidden_layers",
     "width": "hidden_size",
     "heads": "num_attention_heads",
@@ -32,9 +33,9 @@ DEFAULTS: dict[str, Any] = {
     "activation": "silu",
     "rotary_base": 10000.0,
 }
-# what has no dial here, so it must be so
+# Keys without a setting here, with the only value that is supported.
 PLAIN: dict[str, Any] = {"rope_scaling": None, "quantization_config": None}
-DIALS: dict[str, Any] = {  # what makes a stack a Llama (Touvron et al. 2023, section 2.2)
+SETTINGS: dict[str, Any] = {  # the settings of a Llama (Touvron et al. 2023, section 2.2)
     "positions": "rotary",
     "norm_placement": "pre",
     "norm": "rms",
@@ -46,8 +47,9 @@ DIALS: dict[str, Any] = {  # what makes a stack a Llama (Touvron et al. 2023, se
 
 
 def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
-    """The dials of a config.json of model_type llama. Raises RunError naming everything that does
-    not fit at once.
+    """Read a config.json of model_type llama.
+
+    Raises RunError naming all values that are not supported.
     """
     width, heads, turned = (
         values.get("hidden_size"),
@@ -79,9 +81,9 @@ def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
     given = {**values, "num_key_value_heads": values.get("num_key_value_heads") or heads}
     if "rope_theta" in turned:
         given["rope_theta"] = turned["rope_theta"]
-    dials = read_dials(given, where, KEYS, DEFAULTS, PLAIN, problems)
+    settings = read_settings(given, where, KEYS, DEFAULTS, PLAIN, problems)
     return ModelConfig(
-        decoder=StackConfig(**DIALS, **dials, bias=biases[0], dropout=0.0),
+        decoder=StackConfig(**SETTINGS, **settings, bias=biases[0], dropout=0.0),
         vocabulary_size=values["vocab_size"],
         embedding_scale=False,
         tied_embeddings=values.get("tie_word_embeddings") is True,
@@ -89,32 +91,31 @@ def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
 
 
 def _head_fits(given: Any, width: int, heads: int) -> bool:
-    """Whether heads of this width, or of their share of the model's where none is given, make up
-    the model's.
-    """
+    """Tell whether the heads' width, given or derived, times their number is the model's width."""
     return (given if type(given) is int and given else width // heads) * heads == width and (
         given is None or type(given) is int
     )
 
 
 def refusals(config: ModelConfig) -> list[str]:
-    """The dials by which a model that writes is no Llama, each with what it should be."""
-    assert config.decoder is not None, "asked of models with a decoder alone"
-    return differences(config.decoder, DIALS, "decoder.") + differences(
+    """List the settings by which a decoder is not a Llama, with the expected values."""
+    assert config.decoder is not None, "only decoder-only models are written as Llama"
+    return differences(config.decoder, SETTINGS, "decoder.") + differences(
         config, {"embedding_scale": False, "output_bias": False}
     )
 
 
 def write_config(config: ModelConfig, context: int) -> dict[str, Any]:
-    """The config.json of a model of which `refusals` says nothing. context: tokens that it was
-    trained to read.
+    """Return the config.json of a model without `refusals`.
+
+    context: the number of tokens that it was trained to read.
     """
     stack = config.decoder
-    assert stack is not None and not refusals(config), "only what has a name there can be written"
+    assert stack is not None and not refusals(config), "the model has settings without a key"
     return {
         "model_type": KIND,
         "vocab_size": config.vocabulary_size,
-        **written_dials(stack, KEYS),
+        **written_settings(stack, KEYS),
         "num_key_value_heads": stack.key_heads or stack.heads,
         "max_position_embeddings": max(context, stack.max_positions),
         "rope_parameters": {"rope_theta": stack.rotary_base, "rope_type": "default"},
@@ -158,7 +159,7 @@ BODY: tuple[Rule, ...] = (
 
 
 def name_map(names: Collection[str], tied: bool) -> NameMap:
-    """The rules for files with tensors of these `names`, of LlamaModel or LlamaForCausalLM."""
+    """Return the rules for files with tensors of `names`, of LlamaModel or LlamaForCausalLM."""
     prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
     head = (
         Tie("lm_head.weight", f"{prefix}embed_tokens.weight")
@@ -169,5 +170,5 @@ def name_map(names: Collection[str], tied: bool) -> NameMap:
 
 
 def export_map(tied: bool) -> NameMap:
-    """The rules by which a run is written, as LlamaForCausalLM."""
+    """Return the rules that write a run as LlamaForCausalLM."""
     return name_map([PREFIX], tied)

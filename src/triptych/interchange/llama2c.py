@@ -1,9 +1,9 @@
-"""Llama as one binary file, the format of llama2.c (version 0), with its tokenizer in another.
+"""Read Llama models in the format of llama2.c (version 0): a binary file, a tokenizer in another.
 
 The model: seven int32 (width, inner width, layers, heads, key heads, vocabulary, context), then
-float32 tensors in a fixed order; a negative vocabulary says that the output projection stands at
-the end, a positive one that it is the embedding. The tokenizer: int32 longest length, then of every
-token its score (float32), its length (int32) and its bytes. All little-endian.
+float32 tensors in a fixed order. With a negative vocabulary the output projection is at the end;
+with a positive one it is the embedding. The tokenizer: int32 longest length, then for each token
+its score (float32), its length (int32) and its bytes. All are little-endian.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ if TYPE_CHECKING:
 
 HEADER = struct.Struct("<7i")
 FIELDS = ("width", "inner width", "layers", "heads", "key heads", "vocabulary", "context")
-LATER = 0x616B3432  # "ak42", with which files of version 1 and later begin
+LATER = 0x616B3432  # "ak42", the first bytes of files of version 1 and later
 SPECIALS = ("<unk>", "<s>", "</s>")  # ids 0, 1, 2
 TURNED = "which follows from the position and base 10,000"
 
 
 @dataclass(kw_only=True)
 class LlamaFile:
-    """pieces: every token's text by id; scores: what decides which two pieces join first. files:
-    size and SHA-256 of both.
+    """Hold a model and its tokenizer.
+
+    pieces: every token's text by id; scores: they decide which two pieces join first. files: size
+    and SHA-256 of both.
     """
 
     path: Path
@@ -46,11 +48,12 @@ class LlamaFile:
 
     @property
     def names(self) -> NameMap:
-        """The rules by which its tensors are ours. Rotations turn neighbours there and halves of a
-        head here.
+        """Return the rules that rename its tensors.
+
+        Rotary positions turn neighbours in the file, and halves of a head in triptych.
         """
         stack = self.config.decoder
-        assert stack is not None, "a Llama is a decoder"
+        assert stack is not None, "a Llama has a decoder"
         block, head = "decoder.blocks.{i}.", stack.width // stack.heads
         parts: dict[str, tuple[str, int]] = {
             "rms_att_weight": ("self_attention_norm.before", 0),
@@ -78,20 +81,20 @@ class LlamaFile:
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether `path` is a folder with a tokenizer of this format, and so with such a model."""
+    """Tell whether `path` is a folder with a tokenizer, and so a model, of this format."""
     path = Path(path)
     return path.is_dir() and not (path / "config.json").exists() and any(path.glob("tok*.bin"))
 
 
 def read_folder(path: str | Path) -> LlamaFile:
-    """Raises RunError naming the file that is missing, cut off or does not fit the other."""
+    """Read a folder. Raises RunError for a file that is missing, truncated or does not match."""
     path = Path(path)
     tokenizers = sorted(path.glob("tok*.bin"))
     models = sorted(one for one in path.glob("*.bin") if one not in tokenizers)
     if len(tokenizers) != 1 or len(models) != 1:
         found = ", ".join(one.name for one in (*models, *tokenizers)) or "none"
         raise RunError(
-            f"{path} must hold one model and one tokenizer (tok*.bin), both .bin; there are: "
+            f"{path} must hold one model and one tokenizer (tok*.bin), both .bin, but it holds "
             f"{found}. Copy the two to a folder."
         )
     config, tensors = _read_model(models[0])
@@ -125,8 +128,8 @@ def _read_model(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
         end = at + 4 * math.prod(shape)
         if end > len(content):
             raise RunError(
-                f"{path} ({len(content):,} bytes) is cut off within {name} {shape}: by its header "
-                f"it has {needed:,} bytes. Copy it again."
+                f"{path} ({len(content):,} bytes) is cut off within {name} {shape}: by its "
+                f"header it has {needed:,} bytes. Copy it again."
             )
         tensors[name] = torch.frombuffer(bytearray(content[at:end]), dtype=torch.float32).view(
             shape
@@ -144,7 +147,7 @@ def _read_model(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
 
 
 def _layers(name: str, whole: Tensor) -> list[tuple[str, Tensor]]:
-    """Tensors of all layers that stand in one, one by one."""
+    """Split a tensor of all layers into one for each layer."""
     own = name in (
         "token_embedding_table",
         "rms_final_weight",
@@ -158,20 +161,18 @@ def _layers(name: str, whole: Tensor) -> list[tuple[str, Tensor]]:
 
 
 def _sizes(path: Path, header: tuple[int, ...]) -> tuple[ModelConfig, dict[str, tuple[int, ...]]]:
-    """The dials, and the tensors in the order of the file."""
+    """Return the configuration, and the tensors' shapes in the order of the file."""
     if header[0] == LATER:
         raise RunError(
             f"{path} is of version {header[1]} of this format; triptych reads version 0. Export "
-            "the model anew as version 0."
+            "the model again as version 0."
         )
     width, inner, layers, heads, key_heads, vocabulary, context = header
     shared, vocabulary = vocabulary > 0, abs(vocabulary)
     fits = min(width, inner, layers, heads, key_heads, vocabulary, context) > 0
     if not fits or width % (2 * heads) or heads % key_heads:
         listed = ", ".join(f"{name} {value}" for name, value in zip(FIELDS, header, strict=True))
-        raise RunError(
-            f"{path} is no model of the format of llama2.c: by its header it has {listed}."
-        )
+        raise RunError(f"{path} is not a model in the format of llama2.c: its header has {listed}.")
     head = width // heads
     keys = key_heads * head
     shapes: dict[str, tuple[int, ...]] = {
@@ -191,7 +192,7 @@ def _sizes(path: Path, header: tuple[int, ...]) -> tuple[ModelConfig, dict[str, 
         **({} if shared else {"wcls": (vocabulary, width)}),
     }
     stack = StackConfig(
-        **llama.DIALS,
+        **llama.SETTINGS,
         layers=layers,
         width=width,
         heads=heads,
@@ -216,7 +217,7 @@ def _read_tokenizer(path: Path, count: int) -> tuple[list[str], list[float]]:
         if at + 8 > len(content):
             raise RunError(
                 f"{path} ends after {number:,} of the model's {count:,} tokens. It is cut off, or "
-                "of another model."
+                "belongs to another model."
             )
         score, length = struct.unpack_from("<fi", content, at)
         at += 8 + max(0, length)
@@ -236,13 +237,13 @@ def _read_tokenizer(path: Path, count: int) -> tuple[list[str], list[float]]:
         scores.append(score)
     if at != len(content):
         raise RunError(
-            f"{path} goes on for {len(content) - at:,} bytes after the model's {count:,} tokens: "
-            "it is of another model."
+            f"{path} continues for {len(content) - at:,} bytes after the model's {count:,} tokens: "
+            "it belongs to another model."
         )
     twice = sorted(piece for piece, times in Counter(pieces).items() if times > 1)
     if twice:
         raise RunError(
-            f"{path} holds {len(twice):,} tokens twice, first {twice[0]!r}: which one a text "
-            "means cannot be told."
+            f"{path} holds {len(twice):,} tokens twice, first {twice[0]!r}, so their ids are not "
+            "unique. The file is damaged, or belongs to another model."
         )
     return pieces, scores

@@ -1,25 +1,24 @@
-"""A small reversible language that says which tensor of another library is which of ours, and the
-certificate of a load.
+"""Rename tensors between libraries with a small reversible language, and certify each load.
 
-A rule is data, anchored to whole names. `{layer}` and the like stand for a whole number, the same
-on both sides.
+A rule is data, anchored to whole names. `{layer}` and similar placeholders match a whole number,
+the same on both sides. "Theirs" are the other library's tensors, "ours" those of triptych.
 
-    Rename("layer.{i}.query.weight", "blocks.{i}.self_attention.query.weight")      one tensor, two
-    names
+    Rename("layer.{i}.query.weight", "blocks.{i}.self_attention.query.weight")  one tensor
     Rename("h.{i}.mlp.c_fc.weight", "blocks.{i}.feed_forward.inner.weight", transpose=True)
-    (inputs, outputs) there
-    Rename("wq.{i}", "blocks.{i}.self_attention.query.weight", pairs=8)     heads of 8 rows: 0 1 2 3
-    4 5 6 7 there, 0 2 4 6 1 3 5 7 here
-    Split("h.{i}.attn.c_attn.bias", ("blocks.{i}.self_attention.query.bias", ...key.bias,
-    ...value.bias))   one there, several here
-    Tie("lm_head.weight", "wte.weight")       two names there for one tensor: they must be equal,
-    and one is written back
-    Ignore("position_ids", "a constant")      stands in files and holds nothing to learn: left out,
-    and named in the certificate
-    Withhold("head.temperature", "...")       of ours, and has no name there
+        theirs is (inputs, outputs)
+    Rename("wq.{i}", "blocks.{i}.self_attention.query.weight", pairs=8)
+        heads of 8 rows: theirs 0 1 2 3 4 5 6 7, ours 0 2 4 6 1 3 5 7
+    Split("h.{i}.attn.c_attn.bias", ("...query.bias", "...key.bias", "...value.bias"))
+        one of theirs, several of ours
+    Tie("lm_head.weight", "wte.weight")
+        two of their names for one tensor: they must be equal, and one is written back
+    Ignore("position_ids", "a constant")
+        theirs, without learnt values: left out, and named in the certificate
+    Withhold("head.temperature", "...")
+        ours, without a name of theirs
 
-Both ways are strict: a tensor without a rule, one that is missing, one of another shape or kind,
-all are listed at once. Imports no torch until tensors are at hand.
+Both ways are strict: tensors without a rule, missing tensors and wrong shapes or types are all
+listed at once. Imports torch only to handle tensors.
 """
 
 from __future__ import annotations
@@ -42,12 +41,13 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Rename:
-    """One tensor under another name. transpose: the last two axes change places; leading_axis:
-    theirs begins with an axis of one.
+    """Give one tensor another name.
 
-    pairs: the width E of a head whose rows stand there as neighbours (2k, 2k + 1), which rotary
-    positions turn together (Su et al. 2021, section 3.4.2), and here as halves (k, k + E/2); 0: in
-    the same order.
+    transpose: the last two axes change places; leading_axis: theirs begins with an axis of one.
+
+    pairs: the width E of a head. Its rows are neighbours (2k, 2k + 1) in theirs, which rotary
+    positions turn together (Su et al. 2021, section 3.4.2), and halves (k, k + E/2) in ours. 0: the
+    order is the same.
     """
 
     theirs: str
@@ -65,7 +65,8 @@ class Rename:
 
 @dataclass(frozen=True)
 class Split:
-    """One tensor there, several of ours along `axis`, which is counted after the transposition.
+    """Split one tensor of theirs into several of ours along `axis`, after transposing.
+
     Their sizes are those of ours.
     """
 
@@ -83,8 +84,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Tie:
-    """A second name of theirs for the tensor `same_as` of theirs. Either may be missing in a file;
-    only `same_as` is written back.
+    """Declare a second name of theirs for their tensor `same_as`.
+
+    Either may be missing in a file; only `same_as` is written back.
     """
 
     theirs: str
@@ -93,7 +95,7 @@ class Tie:
 
 @dataclass(frozen=True)
 class Ignore:
-    """What stands in their files and has no place here. It is not written back."""
+    """Ignore a tensor of theirs that has no place in ours. It is not written back."""
 
     theirs: str
     reason: str
@@ -101,7 +103,7 @@ class Ignore:
 
 @dataclass(frozen=True)
 class Withhold:
-    """What stands in our files and has no place there. A load never fills it."""
+    """Withhold a tensor of ours that has no place in theirs. A load never fills it."""
 
     ours: str
     reason: str
@@ -112,15 +114,16 @@ Rule = Rename | Split | Tie | Ignore | Withhold
 
 @dataclass(kw_only=True)
 class Certificate:
-    """What a load did. Names are theirs; `casts` holds each tensor's dtype there where it was not
-    float32.
+    """Record the result of a load.
+
+    Names are theirs; `casts` holds the original dtype of each tensor that was not float32.
     """
 
     mapped: int = 0  # tensors of theirs
     filled: int = 0  # tensors of ours
     parameters: int = 0
     tied: dict[str, str] = field(default_factory=dict)
-    ignored: dict[str, str] = field(default_factory=dict)  # name -> why
+    ignored: dict[str, str] = field(default_factory=dict)  # name -> reason
     casts: dict[str, str] = field(default_factory=dict)
     source: str = ""
     model_type: str = ""
@@ -130,7 +133,7 @@ class Certificate:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """The same in sentences."""
+        """Write the certificate as sentences."""
         found = [
             (
                 f"{self.mapped:,} tensors of {self.source or 'the source'} fill {self.filled:,} "
@@ -153,7 +156,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class NameMap:
-    """Rules as one reversible map."""
+    """Apply rules as one reversible map."""
 
     rules: tuple[Rule, ...]
 
@@ -176,18 +179,17 @@ class NameMap:
     def to_ours(
         self, tensors: Mapping[str, Tensor], wanted: Mapping[str, Shape], source: str = "The source"
     ) -> tuple[dict[str, Tensor], Certificate]:
-        """Their tensors under our names, in float32, and what was done. wanted: the name and shape
-        of each of ours.
+        """Return their tensors under our names in float32, and the certificate.
 
-        Raises RunError listing everything missing, unexpected, of a wrong shape or not of floating
-        point.
+        wanted: the name and shape of each of ours. Raises RunError listing everything missing,
+        unexpected, of a wrong shape or not of floating point.
         """
         import torch
 
         certificate = Certificate()
         named, problems = self._without_ties(tensors, certificate)
         ours: dict[str, Tensor] = {}
-        met: set[str] = set()  # names of ours for which there is a tensor, right or wrong
+        met: set[str] = set()  # names of ours that have a tensor, right or wrong
         for name, tensor in named.items():
             rule, numbers = self._rule_for(name)
             if isinstance(rule, Ignore):
@@ -206,7 +208,7 @@ class NameMap:
             if tuple(tensor.shape) != shape:
                 problems.append(f"'{name}' has shape {tuple(tensor.shape)} instead of {shape}")
             elif not tensor.is_floating_point():
-                problems.append(f"'{name}' is {_kind(tensor)}; a floating-point tensor is wanted")
+                problems.append(f"'{name}' is {_kind(tensor)}; expected a floating-point tensor")
             else:
                 if tensor.dtype != torch.float32:
                     certificate.casts[name] = _kind(tensor)
@@ -231,11 +233,12 @@ class NameMap:
 
     def to_theirs(self, tensors: Mapping[str, Tensor], dtypes: Mapping[str, str] | None = None,
                   source: str = "The run") -> dict[str, Tensor]:  # fmt: skip
-        """Our tensors under their names. dtypes: {their name: "float16"}, a certificate's casts, to
-        be undone.
+        """Return our tensors under their names.
 
-        Raises RunError listing every tensor that has no name there and every part of a fused one
-        that is missing.
+        dtypes: {their name: "float16"}, a certificate's casts, which are undone.
+
+        Raises RunError listing every tensor that has no name of theirs and every missing part of a
+        fused one.
         """
         import torch
 
@@ -247,7 +250,7 @@ class NameMap:
             if name in withheld:
                 continue
             if found is None:
-                problems.append(f"'{name}' has no name there")
+                problems.append(f"'{name}' has no name in the other library")
                 continue
             rule, numbers = found
             groups.setdefault(rule.theirs.format(**numbers), (rule, numbers, {}))[2][name] = tensor
@@ -264,9 +267,7 @@ class NameMap:
         return theirs
 
     def refuse_nonfinite(self, tensors: Mapping[str, Tensor], source: str) -> None:
-        """Raise RunError naming the tensors, of ours, that hold what is not a finite number: one of
-        them spoils every answer.
-        """
+        """Raise RunError naming our tensors with NaN or infinity, which spoil every answer."""
         import torch
 
         wrong = {
@@ -281,12 +282,12 @@ class NameMap:
             more = f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else ""
             raise RunError(
                 f"{source} holds weights that are NaN or infinite, in {shown}{more}: the file is "
-                "damaged, or its training failed. Copy it again; to take it as it is, import it "
-                "with --allow-nonfinite."
+                "damaged, or its training failed. Copy it again; to import it unchanged, add "
+                "--allow-nonfinite."
             )
 
     def withheld(self, names: Iterable[str]) -> dict[str, str]:
-        """Those names of ours that are not written there, and why."""
+        """Return our names that are not written, each with the reason."""
         rules = [rule for rule in self.rules if isinstance(rule, Withhold)]
         return {
             name: rule.reason
@@ -298,13 +299,13 @@ class NameMap:
     # Finding the rule -----------------------------------------------------------------------------
 
     def _rule_for(self, name: str) -> tuple[Rule | None, dict[str, str]]:
-        """The one rule that speaks of a name of theirs, and the numbers in it."""
+        """Return the one rule for a name of theirs, and the numbers in the name."""
         found = [
             (rule, match.groupdict())
             for rule in self.rules
             if not isinstance(rule, Withhold) and (match := _pattern(rule.theirs).fullmatch(name))
         ]
-        assert len(found) < 2, f"several rules speak of '{name}': {[rule for rule, _ in found]}"
+        assert len(found) < 2, f"several rules match '{name}': {[rule for rule, _ in found]}"
         return found[0] if found else (None, {})
 
     def _rule_of_ours(self, name: str) -> tuple[Rename | Split, dict[str, str]] | None:
@@ -319,20 +320,18 @@ class NameMap:
         return found[0] if found else None
 
     def their_name(self, ours: str) -> str:
-        """Return the name there of a tensor of ours."""
+        """Return their name of a tensor of ours."""
         found = self._rule_of_ours(ours)
         return (
             found[0].theirs.format(**found[1])
             if found
-            else f"{ours} (of ours, which no rule fills)"
+            else f"{ours} (our name, which no rule fills)"
         )
 
     def _without_ties(
         self, tensors: Mapping[str, Tensor], certificate: Certificate
     ) -> tuple[dict[str, Tensor], list[str]]:
-        """Second names taken out; where only a second name is there, its tensor stands under the
-        first.
-        """
+        """Remove second names; a tensor that has only a second name gets the first."""
         named, problems, second = {}, [], []
         for name, tensor in tensors.items():
             rule, numbers = self._rule_for(name)
@@ -345,17 +344,17 @@ class NameMap:
             if first not in named:
                 named[first] = tensor
             elif not _same(named[first], tensor):
-                problems.append(f"'{name}' differs from '{first}', with which it should be tied")
+                problems.append(f"'{name}' differs from '{first}', but they should be tied")
         return named, problems
 
 
 def prefixed(prefix: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """The same rules for names of theirs that begin with `prefix`."""
+    """Return the rules for names of theirs that begin with `prefix`."""
     return tuple(_with_names(rule, lambda name: prefix + name) for rule in rules)
 
 
 def respelt(rules: Sequence[Rule], spelling: Mapping[str, str]) -> tuple[Rule, ...]:
-    """The same rules where names of theirs that end in a key of `spelling` end in its value."""
+    """Return the rules with another spelling of their names' endings."""
 
     def respell(name: str) -> str:
         return next(
@@ -376,8 +375,9 @@ def _with_names(rule: Rule, change: Any) -> Rule:
 
 @cache
 def _pattern(name: str) -> re.Pattern[str]:
-    """Anchored; a placeholder is a whole number written in one way, the second time the same
-    number.
+    """Compile a name as an anchored pattern.
+
+    A placeholder is a whole number without leading zeros; repeated, it is the same number.
     """
     text, seen = "", set()
     for place, part in enumerate(PLACEHOLDER.split(name)):
@@ -428,13 +428,13 @@ def _put_together(rule: Rename | Split, parts: Sequence[Tensor]) -> Tensor:
 
 
 def _reordered(tensor: Tensor, within: tuple[int, int]) -> Tensor:
-    """Rows of each head, read as a table of shape `within`, column by column."""
+    """Read the rows of each head, a table of shape `within`, column by column."""
     heads = tensor.unflatten(0, (-1, *within))  # (H, a, b, ...)
     return heads.transpose(1, 2).reshape(tensor.shape)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
-    """Bit for bit, so that not-a-number is itself."""
+    """Compare bit for bit, so that NaN equals itself."""
     import torch
 
     alike = one.dtype == other.dtype and one.shape == other.shape

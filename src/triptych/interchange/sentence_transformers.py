@@ -1,6 +1,4 @@
-"""How states become one vector, as the files of the library sentence-transformers beside a model
-say it.
-"""
+"""Read and write how states become one vector, in the files of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ from .huggingface import read_json, write_json
 
 
 def read_pooling(path: Path) -> dict[str, Any]:
-    """Options of the task embedding as the files of sentence-transformers beside the model say
-    them.
-    """
+    """Return the options of the task embedding from the files of sentence-transformers."""
     place = path / "1_Pooling" / "config.json"
     if not place.is_file():
         return {}
@@ -27,8 +23,8 @@ def read_pooling(path: Path) -> dict[str, Any]:
     known = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "first"}
     if len(modes) != 1 or modes[0] not in known:
         raise RunError(
-            f"{place} pools in a way that triptych does not: {', '.join(modes) or 'none'}. It "
-            "knows the mean and the first token."
+            f"{place} uses a pooling that triptych does not support: "
+            f"{', '.join(modes) or 'none'}. Supported are the mean and the first token."
         )
     return {
         "pooling": known[modes[0]],
@@ -45,9 +41,9 @@ def _modules(path: Path) -> str:
 
 
 def write_pooling(dest: Path, config: RunConfig) -> None:
-    """For sentence-transformers: how the states become one vector."""
+    """Write the pooling for sentence-transformers: how the states become one vector."""
     assert isinstance(config.model, ModelConfig) and config.model.encoder is not None, (
-        "a BERT is an encoder"
+        "a BERT has an encoder"
     )
     modules = [
         ("", "Transformer"),
