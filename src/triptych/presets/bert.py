@@ -1,6 +1,4 @@
-"""Sizes of encoder-only Transformers: BERT's, DistilBERT's, and small ones for two processor
-cores.
-"""
+"""Define sizes of encoder-only Transformers: BERT, DistilBERT, and small ones for two CPU cores."""
 
 from __future__ import annotations
 
@@ -8,8 +6,9 @@ from ..model.config import ModelConfig, StackConfig
 
 
 def _bert(layers: int, width: int, heads: int, segments: int = 2) -> ModelConfig:
-    """Devlin et al. 2018, section 3: learned positions, GELU, post-norm, a norm over the
-    embeddings.
+    """Configure BERT (Devlin et al. 2018, section 3).
+
+    Learned positions, GELU, post-norm, a norm over the embeddings.
     """
     stack = StackConfig(
         layers=layers,
@@ -27,7 +26,7 @@ def _bert(layers: int, width: int, heads: int, segments: int = 2) -> ModelConfig
     return ModelConfig(encoder=stack, embedding_scale=False)
 
 
-# Pre-norm and rotary positions: train at high rates from the first minute and read texts of any
+# Pre-norm and rotary positions allow high learning rates from the first step and texts of any
 # length.
 _SMALL = StackConfig(
     layers=6,

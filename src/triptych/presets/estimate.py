@@ -1,6 +1,4 @@
-"""What a model is and what it will need, from its dials alone: shape in words, bytes while
-training. Imports no torch.
-"""
+"""Describe a model's shape, and estimate the memory that training it needs. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,14 +6,14 @@ from ..model.config import ModelConfig, RecurrentConfig
 from . import parameter_count
 
 # Peaks on two cores (glibc, 2026-11-21): 1.6 GB for 1.3 M parameters, 2.6 GB for 5.2 M, both with
-# 4,096 tokens a micro-batch. Most of it is a heap that grows under batches of many sizes, so what
-# one batch needs counts several times.
+# 4,096 tokens a micro-batch. Most of it is a heap that grows under batches of many sizes, so the
+# need of one batch counts several times.
 PROCESS_BYTES = 1.2e9
 HEAP_GROWTH = 4
 
 
 def size_of(config: ModelConfig | RecurrentConfig) -> str:
-    """The shape of a model in a few words."""
+    """Describe the shape of a model in a few words."""
     if isinstance(config, RecurrentConfig):
         attention = "additive attention" if config.attention else "no attention"
         return f"GRU encoder-decoder, width {config.width}, {attention}"
@@ -32,8 +30,9 @@ def size_of(config: ModelConfig | RecurrentConfig) -> str:
 def estimated_memory(
     config: ModelConfig | RecurrentConfig, batch_tokens: int, examples: int, average: bool
 ) -> float:
-    """Bytes, roughly: weights, gradients, optimizer and averages; what backward needs of a
-    micro-batch; the data.
+    """Estimate the bytes that training needs.
+
+    They are weights, gradients, optimizer and averages; the activations of a micro-batch; the data.
     """
     a_weight = 16 + 4 * average
     return (
@@ -45,8 +44,9 @@ def estimated_memory(
 
 
 def _bytes_a_token(config: ModelConfig | RecurrentConfig) -> float:
-    """Activations kept for backward, bf16, and the loss's logits in fp32; a token is in one of the
-    two stacks.
+    """Estimate a token's activations for backward, in bf16, and the loss's logits in fp32.
+
+    A token is in one of the two stacks.
     """
     vocabulary = 8.0 * config.vocabulary_size
     if isinstance(config, RecurrentConfig):

@@ -1,5 +1,6 @@
-"""Sizes of decoder-only Transformers: GPT-2's, GPT-3's, Llama-style, and small ones for two
-processor cores.
+"""Define sizes of decoder-only Transformers: GPT-2, GPT-3, Llama-style, and small ones.
+
+The small ones are for two CPU cores.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from ..model.config import ModelConfig, StackConfig
 
 
 def _gpt(layers: int, width: int, heads: int, positions: int) -> ModelConfig:
-    """Radford et al. 2019, section 2.3: pre-norm, GELU (the tanh form), learned positions, tied
-    embeddings.
+    """Configure GPT-2 (Radford et al. 2019, section 2.3).
+
+    Pre-norm, GELU (the tanh form), learned positions, tied embeddings.
     """
     stack = StackConfig(
         layers=layers,
@@ -26,8 +28,9 @@ def _gpt(layers: int, width: int, heads: int, positions: int) -> ModelConfig:
 
 
 def _llama(layers: int, width: int, heads: int, key_heads: int, inner_width: int) -> ModelConfig:
-    """Touvron et al. 2023, section 2.2: rotary positions, RMS norm, gated feed-forward, no biases;
-    fewer key heads as in Llama 2.
+    """Configure Llama (Touvron et al. 2023, section 2.2).
+
+    Rotary positions, RMS norm, gated feed-forward, no biases; fewer key heads as in Llama 2.
     """
     stack = StackConfig(
         layers=layers,
@@ -46,7 +49,7 @@ def _llama(layers: int, width: int, heads: int, key_heads: int, inner_width: int
     return ModelConfig(decoder=stack, embedding_scale=False, tied_embeddings=False)
 
 
-# for two cores: exact GELU takes a third of the time that its tanh form does there
+# For two cores, where exact GELU takes a third of the time of its tanh form.
 _SMALL = StackConfig(
     layers=6,
     width=384,
@@ -71,8 +74,8 @@ PRESETS: dict[str, ModelConfig] = {
     "gpt2-medium": _gpt(24, 1024, 16, 1024),
     "gpt2-large": _gpt(36, 1280, 20, 1024),
     "gpt2-xl": _gpt(48, 1600, 25, 1024),
-    # Brown et al. 2020, table 2.1; where width and heads do not fit there (XL, 13B) the head's
-    # width of 128 decides
+    # Brown et al. 2020, table 2.1. Where width and heads do not fit there (XL, 13B), the head's
+    # width of 128 decides.
     "gpt3-small": _gpt(12, 768, 12, 2048),
     "gpt3-medium": _gpt(24, 1024, 16, 2048),
     "gpt3-large": _gpt(24, 1536, 16, 2048),

@@ -1,6 +1,4 @@
-"""Sizes of the encoder-decoder Transformer: those of 2017, and small ones for two processor
-cores.
-"""
+"""Define sizes of the encoder-decoder Transformer: those of 2017, and small ones for CPUs."""
 
 from __future__ import annotations
 
@@ -8,12 +6,12 @@ from ..model.config import ModelConfig, StackConfig
 
 _BASE = StackConfig()  # the defaults are the base model of Vaswani et al. 2017, table 3
 _BIG = StackConfig(width=1024, heads=16, inner_width=4096, dropout=0.3)
-# Pre-norm trains at high rates with a short warm-up (Xiong et al. 2020), which is what minutes on
-# two cores allow.
+# Pre-norm trains at high rates with a short warm-up (Xiong et al. 2020), which suits trainings of
+# minutes on two cores.
 _SMALL = StackConfig(layers=3, width=256, heads=4, inner_width=1024, norm_placement="pre")
 _TINY = StackConfig(layers=2, width=128, heads=4, inner_width=256, norm_placement="pre")
-# Lewis et al. 2019, section 3.1: post-norm, GELU, learned positions, a norm on the embeddings; for
-# learning anew, no weights are read.
+# Lewis et al. 2019, section 3.1: post-norm, GELU, learned positions, a norm on the embeddings. It
+# is trained from scratch; no weights are loaded.
 _BART = StackConfig(
     layers=6,
     width=768,
