@@ -232,7 +232,7 @@ def test_check_of_plain_text(triptych: Command, tmp_path: Path) -> None:
     )
     odd = triptych("data", "check", tmp_path / "odd.txt")
     for said in (
-        "odd.txt:101: duplicate: the same text stands at odd.txt:7",
+        "odd.txt:101: duplicate: the same text is at odd.txt:7",
         "odd.txt:103: lost character",
         "odd.txt:105: zero byte",
     ):
@@ -291,9 +291,9 @@ def test_check_and_stats_of_conversations(triptych: Command, tmp_path: Path) -> 
     for line, said in (
         (2, "unreadable: messages hold no turn of the assistant"),
         (3, "unreadable: Unknown role 'usr'"),
-        (4, "unreadable: no object but list"),
+        (4, "unreadable: expected a JSON object, got list"),
         (5, "empty output"),
-        (6, "duplicate: the same stands at"),
+        (6, "duplicate: the same record is at"),
         (7, "unreadable: not JSON"),
     ):
         assert f"chat.jsonl:{line}: {said}" in done.out

@@ -259,10 +259,7 @@ def test_a_leak_is_told_by_what_is_read_and_not_by_its_language(
     )
     done = triptych("data", "check", tmp_path / "a.toml")
     assert done.out.split("\n")[:-1] == [
-        (
-            f"error: {tmp_path}/test.tsv:1: leak: this text also stands in train "
-            f"({tmp_path}/train.tsv:1)"
-        )
+        (f"error: {tmp_path}/test.tsv:1: leak: this text is also in train ({tmp_path}/train.tsv:1)")
     ]
 
 
@@ -308,7 +305,7 @@ def test_own_files_are_checked(triptych: Command, made: Path) -> None:
     # 2 specials, 32 sentinels and 256 bytes are more
     dials = ["280" if one == "330" else one for one in TINY]
     done = triptych("train", made / "spans.toml", "--out", made / "none", *dials, "--dry-run")
-    assert done.code == 2 and "specials, tags and bytes alone take 290" in done.err
+    assert done.code == 2 and "special tokens, tags and bytes alone take 290" in done.err
 
 
 def test_files_of_texts_to_write_from_are_checked_line_by_line(

@@ -1,6 +1,4 @@
-"""The preset bart-base computes what the library transformers computes, at toy size with the
-weights copied by name.
-"""
+"""Test that bart-base at toy size computes what transformers does with the same weights."""
 
 from __future__ import annotations
 
@@ -63,7 +61,7 @@ def test_equal_to_transformers() -> None:
     given = dict(theirs.named_parameters())
     for name, parameter in ours.named_parameters():
         tensor = given.pop(their_name(name))
-        # their first two rows are not read
+        # Their first two rows are not read.
         parameter.data.copy_(tensor[2:] if "embed_positions" in their_name(name) else tensor)
     assert not given
     source, target = torch.tensor([3, 9, 4, 7, 2]), torch.tensor([2, 5, 6, 8])

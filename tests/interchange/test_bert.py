@@ -1,6 +1,4 @@
-"""BERT and DistilBERT as they are published: config.json both ways, tensors under their names, the
-same states.
-"""
+"""Test BERT and DistilBERT: config.json both ways, names of tensors, equal states."""
 
 from __future__ import annotations
 
@@ -129,7 +127,8 @@ def test_sizes_that_cannot_be_are_said_by_their_key(key: str, value: Any) -> Non
 
 def test_heads_that_do_not_divide_the_width_are_said() -> None:
     with pytest.raises(
-        RunError, match="hidden_size 8, 3 heads and 3 key heads: each must be a multiple of the next"
+        RunError,
+        match="hidden_size 8, 3 heads and 3 key heads: each must be a multiple of the next",
     ):
         bert.read_config({**CONFIG, "num_attention_heads": 3}, "config.json")
 
@@ -179,7 +178,7 @@ def test_names_of_2018_and_second_names(pooler: bool) -> None:
 
 
 def masked_logits(model: Any, states: Tensor, held: dict[str, Tensor]) -> Tensor:
-    """(Devlin et al. 2018, section 3.1) transform, GELU, norm, the token table, a bias."""
+    """Compute transform, GELU, norm, token table and bias (Devlin et al. 2018, section 3.1)."""
     x = functional.gelu(
         functional.linear(states, held["head.transform.weight"], held["head.transform.bias"])
     )
@@ -207,7 +206,7 @@ def test_the_same_states_as_transformers(kind: str, masked: bool) -> None:
         )
     ).eval()
     for parameter in there.parameters():
-        # biases and norms that are not what they start as
+        # Biases and norms differ from their initial values.
         parameter.data = torch.randn_like(parameter) * 0.3
     if masked:
         there.tie_weights()  # type: ignore[operator]
@@ -251,7 +250,7 @@ def test_the_same_states_as_transformers(kind: str, masked: bool) -> None:
 
 @pytest.mark.parametrize(("kind", "head"), bert.EXPORTS)
 def test_an_export_leaves_nothing_out(kind: str, head: str) -> None:
-    """Every tensor of the architecture is written, but for second names of one and constants."""
+    """Check that every tensor is written, except for second names and constants."""
     transformers = pytest.importorskip(
         "transformers", reason="transformers, the oracle of imports, is not installed"
     )

@@ -1,6 +1,4 @@
-"""What an imported model writes is what the library transformers writes with the same folder: what
-it puts before a text, what ends it.
-"""
+"""Test that an imported model generates what the library transformers does: prompts and ends."""
 
 from __future__ import annotations
 
@@ -35,8 +33,9 @@ def transformers() -> Any:
 def folder_of(
     transformers: Any, path: Path, kind: str, marked: bool, ends: Any = None, generation: Any = None
 ) -> Path:
-    """A folder whose tokenizer puts the begin token before a text, or does not. What add_bos_token
-    says beside it means nothing.
+    """Write a folder whose tokenizer puts the begin token before a text, or does not.
+
+    add_bos_token beside it has no effect.
     """
     family, values, backend = FAMILIES[kind]
     values = {**values, "eos_token_id": values["eos_token_id"] if ends is None else ends}
@@ -70,8 +69,9 @@ def folder_of(
 def theirs(
     transformers: Any, path: Path, prompts: list[str], new: int
 ) -> list[tuple[list[int], list[int]]]:
-    """Of each prompt its ids and what is written after it, greedily; an empty one begins with bos,
-    as in the library's pipeline.
+    """Return each prompt's ids and its greedy continuation by the library.
+
+    An empty prompt begins with bos, as in the library's pipeline.
     """
     model = transformers.AutoModelForCausalLM.from_pretrained(path).eval()
     tokenizer, found = transformers.AutoTokenizer.from_pretrained(path), []
@@ -108,7 +108,7 @@ def test_greedy_texts_are_theirs_before_and_after_an_export(
             assert (answer.tokens, answer.cut) == (written[:-1] if ended else written, not ended), (
                 prompt
             )
-            # bytes that make no character are shown otherwise once more of them are there
+            # Bytes that make no character are displayed differently when more of them follow.
             if "\ufffd" not in answer.text:
                 assert "".join(predictor.stream(prompt, max_length=12)) == answer.text
 
@@ -119,7 +119,7 @@ def test_every_end_token_of_a_folder_ends_an_answer(
 ) -> None:
     plain = folder_of(transformers, tmp_path / "plain", "llama", True, ends=2)
     written = theirs(transformers, plain, PROMPTS, 12)
-    # what would be written fourth
+    # The fourth token would be this one.
     ends = [2, *dict.fromkeys(tokens[3] for _, tokens in written[:3])]
     of = {"ends": ends} if place == "config" else {"ends": 2, "generation": ends}
     source = folder_of(transformers, tmp_path / "there", "llama", True, **of)

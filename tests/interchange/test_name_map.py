@@ -1,4 +1,4 @@
-"""The name-map language: reversible to the last bit, strict both ways."""
+"""Test the name-map language: reversible to the last bit, strict both ways."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from triptych.interchange.name_map import (
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    """Bit for bit, not-a-number included."""
+    """Compare bit for bit, NaN included."""
     return one.keys() == other.keys() and all(
         one[name].dtype == other[name].dtype
         and one[name].shape == other[name].shape
@@ -34,7 +34,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 @st.composite
 def maps(draw: st.DrawFn) -> tuple[NameMap, dict[str, Tensor], dict[str, Tensor]]:
-    """Random rules, tensors of ours that they cover, and what of theirs is ignored."""
+    """Sample rules, tensors of ours that they cover, and tensors of theirs that are ignored."""
     rules: list[Rule] = []
     ours: dict[str, Tensor] = {}
     ignored: dict[str, Tensor] = {}
@@ -194,7 +194,8 @@ def test_the_way_out_is_strict_too() -> None:
     del ours["blocks.0.key"]
     with pytest.raises(
         RunError,
-        match="'odd' has no name in the other library; 'blocks.0.key' is missing, a part of 'layer.0.qkv'",
+        match="'odd' has no name in the other library; 'blocks.0.key' is missing, a part of "
+        "'layer.0.qkv'",
     ):
         RULES.to_theirs({**ours, "odd": torch.ones(1)})
 

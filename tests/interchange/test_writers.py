@@ -1,6 +1,4 @@
-"""GPT-2 and Llama as the library transformers writes them, in and out: the same logits, the same
-ids, tensors bit for bit.
-"""
+"""Test GPT-2 and Llama in the format of transformers, in and out: equal logits, ids and tensors."""
 
 from __future__ import annotations
 
@@ -59,7 +57,7 @@ LLAMA: dict[str, Any] = {
 
 
 def byte_level() -> tokenizers.Tokenizer:
-    """As GPT-2's."""
+    """Build a tokenizer like GPT-2's."""
     found = tokenizers.Tokenizer(models.BPE())
     found.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
     found.decoder = decoders.ByteLevel()  # type: ignore[assignment]
@@ -74,7 +72,7 @@ def byte_level() -> tokenizers.Tokenizer:
 
 
 def sentence_piece() -> tokenizers.Tokenizer:
-    """As Llama's: a space first, `<0xE8>` for what has no piece."""
+    """Build a tokenizer like Llama's: a space first, `<0xE8>` for bytes without a piece."""
     named = [
         "<unk>",
         "<s>",
@@ -239,7 +237,7 @@ def test_what_a_config_says_that_we_have_not_is_said_at_once() -> None:
 
 
 def own_run(folder: Path, preset: str, task: str = "language-modelling") -> Path:
-    """As training would leave it, with our own characters."""
+    """Write a run as training would leave it, with a tokenizer of ours."""
     from triptych.data.tokenizers.subwords import Tokenizer
 
     tokenizer = Tokenizer.train(["the cat sat on the mat"] * 3, "characters", 400)
@@ -310,9 +308,7 @@ def test_what_talks_is_exported_and_its_template_told(tmp_path: Path, task: str)
 
 
 def test_what_goes_on_from_a_text_has_the_ids_that_it_has_there() -> None:
-    """A tokenizer that begins every text with a space puts none before a turn or a label, which
-    stand inside one.
-    """
+    """Check a tokenizer that begins every text with a space: none is put before a turn or label."""
     text = sentence_piece().to_str()
     tokenizer = ImportedTokenizer.take_writer(text, "tokenizer.json", 1, 2)
     whole, first = "the cat\nUser: the cat 貓", "the cat\nUser:"
@@ -358,7 +354,7 @@ def test_a_tokenizer_without_ends_and_other_models(tmp_path: Path) -> None:
         "is not given in config": {**GPT2, "bos_token_id": None},
         "'mamba'; triptych takes bert, distilbert, gpt2, llama": {"model_type": "mamba"},
     }
-    for said, values in refused.items():
+    for message, values in refused.items():
         (folder / "config.json").write_text(json.dumps(values))
-        with pytest.raises(RunError, match=said):
+        with pytest.raises(RunError, match=message):
             import_folder(folder, tmp_path / "run")

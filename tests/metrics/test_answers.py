@@ -1,6 +1,4 @@
-"""EM and F1 beside the definitions of the official scripts, written here a second time and another
-way, and worked examples.
-"""
+"""Test EM and F1 against a second implementation of the official scripts, and worked examples."""
 
 from __future__ import annotations
 
@@ -74,7 +72,7 @@ def test_squad_worked_examples() -> None:
 
     assert both("The Denver Broncos!", "denver broncos") == (100.0, 100.0)
     assert both("Denver", "Denver Broncos") == (0.0, pytest.approx(200 / 3))
-    # the best reference: 2 of 3 and 2 of 2
+    # The best references share 2 of 3 and 2 of 2 words.
     assert both("in the year 1990", "1990", "the year 1990") == (0.0, pytest.approx(80.0))
     assert both("") == (100.0, 100.0)  # no answer, and none is given
     assert both("Denver") == (0.0, 0.0)
@@ -175,7 +173,7 @@ def test_cmrc_worked_examples() -> None:
     # 光 荣 | 光 荣 和 ωforce: 2 shared of 2 and of 4
     assert both("光荣", "光荣和ω-force") == (0.0, pytest.approx(200 * 2 / 6))
     assert both("北京市", "中国北京", "北京") == (0.0, pytest.approx(80.0))
-    # a run without a gap: one character
+    # The longest run without a gap is one character.
     assert both("甲乙", "甲丙乙") == (0.0, pytest.approx(40.0))
     assert both("てづか", "てづかおさむ", language="ja") == (0.0, pytest.approx(200 / 3))
     assert both("トウキョウタワー", "トウキョウ", language="ja")[1] == pytest.approx(1000 / 13)

@@ -1,4 +1,4 @@
-"""Scores carry their signature, and two scales of BLEU never mix."""
+"""Test that scores carry their signature, and that the two scales of BLEU never mix."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_several_references_count_as_sacrebleu_counts_them(
     def again(*given: object, **more: object) -> None:
         raise AssertionError("counted twice")
 
-    # a thousand draws of an interval count each text once
+    # A thousand resamples of an interval count each text once.
     monkeypatch.setattr(BLEU, "sentence_score", again)
     monkeypatch.setattr(BLEU, "corpus_score", again)
     metrics.bleu_of_several(HYPOTHESES[::-1], several[::-1], language)

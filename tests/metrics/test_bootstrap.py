@@ -1,4 +1,4 @@
-"""Intervals and paired comparison, against sacreBLEU's own bootstrap."""
+"""Test intervals and paired comparison against sacreBLEU's own bootstrap."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS = [*"abcdefghijklmnopqrs"]
 
 
 def lines(seed: int, noise: float, count: int = 120) -> tuple[list[str], list[str]]:
-    """Hypotheses that differ from references by `noise`, a share of the words."""
+    """Return hypotheses that differ from references by `noise`, a share of the words."""
     same, own = np.random.default_rng(7), np.random.default_rng(seed)
     references = [
         [str(word) for word in same.choice(WORDS, same.integers(3, 30))] for _ in range(count)
@@ -85,9 +85,7 @@ def test_the_interval_of_exact_match() -> None:
 
 
 def test_a_score_that_some_draws_lack_is_compared_over_those_that_have_it() -> None:
-    """Of a rare type's F1: one system names the type twice, the other once, and no reference
-    does.
-    """
+    """Compare F1 of a rare type that one system finds twice, the other once, no reference ever."""
 
     def scorer(places_of_type: set[int]) -> Callable[[list[int]], dict[str, float]]:
         return lambda places: {

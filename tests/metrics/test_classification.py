@@ -1,4 +1,4 @@
-"""Our own classification metrics equal scikit-learn's and scipy's."""
+"""Test that our classification metrics equal scikit-learn's and scipy's."""
 
 from __future__ import annotations
 

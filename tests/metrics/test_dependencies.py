@@ -1,6 +1,4 @@
-"""UAS, LAS and UPOS against an independent count in the manner of the CoNLL 2018 evaluation: spans,
-alignment, F1.
-"""
+"""Test UAS, LAS and UPOS against an independent count in the way of the CoNLL 2018 evaluation."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from triptych.metrics.dependencies import Tagged, attachment
 
 @dataclass
 class Word:
-    """As the official evaluation sees a word: its characters, and its parent as a word."""
+    """Hold a word as the official evaluation does: its characters, and its parent as a word."""
 
     span: tuple[int, int]
     columns: tuple[str, str]  # UPOS, DEPREL without its subtype
@@ -26,9 +24,7 @@ class Word:
 
 
 def official(system: list[Tagged], gold: list[Tagged]) -> dict[str, float]:
-    """Words are aligned by span over the whole file; F1 = 2 correct / (system words + gold words),
-    times 100.
-    """
+    """Align words by span over the file; F1 = 2 correct / (system words + gold words) x 100."""
 
     def words(sentences: list[Tagged]) -> list[Word]:
         found, place = [], 0

@@ -1,6 +1,4 @@
-"""The published Multi30k scale: tokens equal to the oracle's and to the set's own tokenised files,
-line for line.
-"""
+"""Test the published Multi30k scale: tokens equal to the oracle's and the set's tokenised files."""
 
 from __future__ import annotations
 
@@ -16,8 +14,8 @@ MULTI30K = Path(os.environ.get("TRIPTYCH_DATA", "missing")) / "multi30k"
 needs_multi30k = pytest.mark.skipif(
     not MULTI30K.is_dir(), reason="TRIPTYCH_DATA names no folder with multi30k"
 )
-# Of the set's own test_2016_flickr.lc.norm.tok files (github.com/multi30k/dataset, data/task1/tok):
-# tokens, and SHA-256 of the content.
+# Tokens and SHA-256 of the set's own test_2016_flickr.lc.norm.tok files
+# (github.com/multi30k/dataset, data/task1/tok).
 PUBLISHED = {
     "en": (12_968, "5b7f32627cf99eced828311b955dae9800bb52bc8b91cf8b6526829e605b29d2"),
     "de": (12_103, "c6a33d39d48f9f510de147651316cd9d918e09ad0219df734a2f16b6baccacc4"),
@@ -92,9 +90,7 @@ def test_equals_sacremoses(language: str, split_hyphens: bool) -> None:
 
 @needs_multi30k
 def test_split_hyphens_would_be_another_scale() -> None:
-    """The published number of German tokens is that of hyphens kept and of text lower-cased before
-    it is tokenised.
-    """
+    """Check that the published number of German tokens keeps hyphens and lower-cases first."""
     lines = lines_of("de")
     assert sum(len(tokenize(line.lower(), "de", split_hyphens=True)) for line in lines) == 12_243
     assert sum(len(tokenize(line, "de")) for line in lines) == 12_102

@@ -1,4 +1,4 @@
-"""ROUGE: equal to rouge-score on English, by hand in other scripts."""
+"""Test ROUGE against rouge-score on English, and by hand in other scripts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from triptych.metrics.rouge import NAMES, longest_common, rouge, rouge_of, token
 
 
 def test_by_hand() -> None:
-    # shared words: the, cat, the; shared pairs: "the cat"; longest common subsequence: the cat the
-    # (or the cat mat)
+    # Shared words are the, cat, the; shared pairs "the cat"; the longest common subsequence is
+    # "the cat the" (or "the cat mat").
     found = rouge_of("the cat saw the mat", ["The cat, under the hat!"])
     assert found == pytest.approx((2 * 3 / 10, 2 * 1 / 8, 2 * 3 / 10))
     scores = rouge(["the cat saw the mat"], [["The cat, under the hat!"]])

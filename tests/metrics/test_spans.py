@@ -1,4 +1,4 @@
-"""Spans: equal to seqeval in both readings, on whole tags and on broken ones."""
+"""Test that span scores equal seqeval's in both readings, on whole and on broken tags."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Nothing is lost or repeated, budgets hold, and the order does not depend on how many share it or
-where it was cut off.
-"""
+"""Test that batches lose nothing, keep budgets, and have one order for any number of processes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Sets larger than memory: the same windows as in memory, bounded, resumed to the bit; torn shards
-and bad files are named.
-"""
+"""Test streamed sets: the same windows as in memory, bounded memory, exact resuming, errors."""
 
 from __future__ import annotations
 
@@ -43,7 +41,7 @@ WORDS = [
 
 
 def write(folder: Path, texts: int = 60) -> DataTable:
-    """Three files, one of them gzipped and one JSONL; nothing is held out by its hash."""
+    """Write three files, one of them gzipped and one JSONL; their hashes hold nothing out."""
     draw = np.random.default_rng(1)
     found = [" ".join(draw.choice(WORDS, int(draw.integers(1, 30)))) for _ in range(texts)]
     third = texts // 3
@@ -139,7 +137,7 @@ def test_one_shard_is_the_list_itself(table: DataTable, tokenizer: Tokenizer) ->
     assert len(found.sizes) == 1 and len(found) == 60
     for documents in ("apart", "together"):
         streamed, listed = order(found, documents), in_memory(table, tokenizer, documents)
-        # several epochs
+        # Several epochs are read.
         assert contents(streamed.next_batches(60)) == contents(listed.next_batches(60))
         assert streamed.state() == listed.state()
 
@@ -158,13 +156,13 @@ def test_many_shards_give_the_same_windows_in_every_epoch(
 
 def test_together_tells_every_token_once(table: DataTable, tokenizer: Tokenizer) -> None:
     found = Corpus(table).shards(tokenizer)
-    told = sorted(
+    learnt = sorted(
         pair
         for given, wanted in epoch(order(found, "together"))
         for pair in zip(given, wanted, strict=True)
     )
     ids = [found.ids(index).tolist() for index in range(len(found))]
-    assert told == sorted(pair for one in ids for pair in itertools.pairwise(one))
+    assert learnt == sorted(pair for one in ids for pair in itertools.pairwise(one))
 
 
 @pytest.mark.parametrize("cut", [1, 17, 40])
@@ -200,9 +198,9 @@ def test_shards_serve_again_until_something_changes(
     table: DataTable, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     first = Corpus(table).shards(tokenizer)
-    said: list[str] = []
-    again = Corpus(table, said.append).shards(tokenizer, writes=False)
-    assert again.folder == first.folder and "Token shards" in said[0]
+    notices: list[str] = []
+    again = Corpus(table, notices.append).shards(tokenizer, writes=False)
+    assert again.folder == first.folder and "Token shards" in notices[0]
     assert Corpus(table).find(Tokenizer.train(["other"], "characters", 400)) is None
     with (tmp_path / "texts" / "a.txt").open("a") as file:
         file.write("\n\nmore\n")
@@ -212,7 +210,7 @@ def test_shards_serve_again_until_something_changes(
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("harm", "message"),
     [
         ("cut", "is truncated: it has"),
         ("flip", "is damaged"),
@@ -221,7 +219,7 @@ def test_shards_serve_again_until_something_changes(
     ],
 )
 def test_a_torn_shard_is_named(
-    table: DataTable, tokenizer: Tokenizer, harm: str, said: str
+    table: DataTable, tokenizer: Tokenizer, harm: str, message: str
 ) -> None:
     folder = Corpus(table).shards(tokenizer).folder
     path = folder / (INDEX if harm == "index" else "00002.ids.npy")
@@ -230,7 +228,7 @@ def test_a_torn_shard_is_named(
         path.unlink()
     else:
         path.write_bytes(raw[:-10] if harm in ("cut", "index") else raw[:-1] + bytes([raw[-1] ^ 1]))
-    with pytest.raises(DataError, match=said) as error:
+    with pytest.raises(DataError, match=message) as error:
         found = Corpus(table).shards(tokenizer)
         epoch(order(found))
     assert path.name in str(error.value) and f"Delete the folder {folder}" in str(error.value)
@@ -253,9 +251,7 @@ def test_an_interrupted_writing_leaves_nothing(
 def test_memory_stays_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Tokenizer
 ) -> None:
-    """800 kB of text in shards of 5,000 tokens: writing them and reading them hold a small part of
-    it.
-    """
+    """Check that writing and reading 800 kB in small shards holds a small part of them."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name, most in (
         ("SAMPLE_CHARACTERS", 50_000),
@@ -285,9 +281,7 @@ def test_memory_stays_bounded(
 def test_a_large_file_as_it_is_written_is_read_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Tokenizer
 ) -> None:
-    """800 kB of one document: no more than a few pieces are held, and its ids are those of one
-    text.
-    """
+    """Check that few pieces of an 800 kB document are held, and its ids are those of one text."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for module, name, most in (
         (streaming, "SAMPLE_CHARACTERS", 50_000),
@@ -379,7 +373,7 @@ def test_held_out_by_hash_as_in_memory(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"fine\n\xff\n", "a.txt:2: byte 0xFF is not UTF-8"),
         (b"", "nothing to train on"),
@@ -388,12 +382,16 @@ def test_held_out_by_hash_as_in_memory(
     ],
 )
 def test_bad_files_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Tokenizer, content: bytes, said: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tokenizer: Tokenizer,
+    content: bytes,
+    message: str,
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(streaming, "LINE_BYTES", 2000)
     (tmp_path / "a.txt").write_bytes(content)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         Corpus(DataTable(train=str(tmp_path / "a.txt"), stream=True)).shards(tokenizer)
 
 

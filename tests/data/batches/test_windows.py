@@ -1,4 +1,4 @@
-"""Windows: nothing unseen, nothing too long."""
+"""Test that windows cover every token and are not too long."""
 
 from __future__ import annotations
 

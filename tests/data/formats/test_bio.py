@@ -1,4 +1,4 @@
-"""Tags of spans: what may follow what, and whatever is broken becomes whole without a span lost."""
+"""Test which tags may follow which, and that repairing broken tags keeps every span."""
 
 from __future__ import annotations
 

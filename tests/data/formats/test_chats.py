@@ -1,6 +1,4 @@
-"""Conversations from files: their forms, their places, and what is refused; the public sets of this
-kind.
-"""
+"""Test conversations from files: their forms, places and errors, and the public sets of them."""
 
 from __future__ import annotations
 
@@ -47,7 +45,7 @@ def written(folder: Path, records: list, name: str = "a.jsonl", as_list: bool = 
 
 @pytest.mark.parametrize("as_list", [False, True])
 def test_both_forms_are_read_from_lines_and_lists(tmp_path: Path, as_list: bool) -> None:
-    told: list[str] = []
+    notices: list[str] = []
     given = [
         TALK,
         TASK,
@@ -55,7 +53,7 @@ def test_both_forms_are_read_from_lines_and_lists(tmp_path: Path, as_list: bool)
         {"instruction": "Silence.", "input": "", "output": ""},
     ]
     name = written(tmp_path, given, "a.json" if as_list else "a.jsonl", as_list)
-    found = read([name], DataTable(), ("messages",), told.append)
+    found = read([name], DataTable(), ("messages",), notices.append)
     assert [len(one.messages or []) for one in found] == [3, 2, 2]
     assert list(texts_of(found[0].messages)) == ["Be kind.", "你好", "Hi"]
     assert (
@@ -69,12 +67,12 @@ def test_both_forms_are_read_from_lines_and_lists(tmp_path: Path, as_list: bool)
         if not as_list
         else [number for number, line in enumerate(lines, 1) if line == "  {"][:3]
     )
-    assert "3 conversations; 1 have an empty output" in told[0]
+    assert "3 conversations; 1 have an empty output" in notices[0]
     assert found[0].bytes == len("Be kind.你好Hi".encode())
 
 
 @pytest.mark.parametrize(
-    ("record", "said"),
+    ("record", "message"),
     [
         ({"messages": []}, r"a\.jsonl:2: messages is empty"),
         ({"messages": "hello"}, r"a\.jsonl:2: messages hold no turn of the assistant"),
@@ -110,14 +108,14 @@ def test_both_forms_are_read_from_lines_and_lists(tmp_path: Path, as_list: bool)
     ],
 )
 def test_what_is_no_conversation_is_named_with_line_and_key(
-    tmp_path: Path, record: object, said: str
+    tmp_path: Path, record: object, message: str
 ) -> None:
-    with pytest.raises((DataError, UsageError), match=said):
+    with pytest.raises((DataError, UsageError), match=message):
         read([written(tmp_path, [TALK, record])], DataTable(), ("messages",))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('[\n{"a": 1}\n{', r"a\.json:3: the JSON list is not closed"),
         ('[{"a": 1},\n x', r"a\.json:2: not JSON"),
@@ -125,9 +123,9 @@ def test_what_is_no_conversation_is_named_with_line_and_key(
         ("[\n,", r"a\.json:2: the JSON list"),
     ],
 )
-def test_broken_files_name_the_line(tmp_path: Path, text: str, said: str) -> None:
+def test_broken_files_name_the_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.json").write_text(text.replace('{"a": 1}', json.dumps(TALK)))
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read([str(tmp_path / "a.json")], DataTable(), ("messages",))
 
 
@@ -191,9 +189,9 @@ def test_signs_are_set_as_people_type_them() -> None:
 
 @needs_data
 def test_dailydialog_keeps_its_parts_and_leaks_nothing() -> None:
-    told: list[str] = []
+    notices: list[str] = []
     parts = {
-        part: catalog.load_other("dailydialog", part, DataTable(), ("messages",), told.append)
+        part: catalog.load_other("dailydialog", part, DataTable(), ("messages",), notices.append)
         for part in SPLITS
     }
     keys = {name: {words_key(one) for one in part} for name, part in parts.items()}
@@ -206,7 +204,7 @@ def test_dailydialog_keeps_its_parts_and_leaks_nothing() -> None:
         "validation": 989,
         "test": 1_000,
     }
-    assert [line.split(": ")[1].split(" ")[0] for line in told] == ["300", "11"]
+    assert [line.split(": ")[1].split(" ")[0] for line in notices] == ["300", "11"]
     assert (
         len(catalog.load_other("dailydialog", "train", DataTable(leaks="keep"), ("messages",)))
         == 11_118
@@ -216,9 +214,9 @@ def test_dailydialog_keeps_its_parts_and_leaks_nothing() -> None:
 
 @needs_data
 def test_instruct_1100_has_its_authors_split() -> None:
-    told: list[str] = []
+    notices: list[str] = []
     parts = {
-        part: catalog.load_other("instruct-1100", part, DataTable(), ("messages",), told.append)
+        part: catalog.load_other("instruct-1100", part, DataTable(), ("messages",), notices.append)
         for part in SPLITS
     }
     assert (len(parts["test"]), len(parts["validation"])) == (110, 55) and len(
@@ -227,7 +225,7 @@ def test_instruct_1100_has_its_authors_split() -> None:
     assert not {instruction_key(one) for one in parts["train"]} & {
         instruction_key(one) for name in ("validation", "test") for one in parts[name]
     }
-    assert told == [
+    assert notices == [
         "instruct-1100: 7 conversations of train that are also in validation or test are left out."
     ]
 

@@ -1,4 +1,4 @@
-"""Users' files with labels: sniffed, read, refused with file and line, checked."""
+"""Test users' labelled files: detected, read, refused with file and line, checked."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def write(folder: Path, name: str, content: str) -> str:
     ],
 )
 def test_columns_are_found_and_echoed(name: str, content: str, tmp_path: Path) -> None:
-    said: list[str] = []
-    found = read([write(tmp_path, name, content)], DataTable(), SINGLE, said.append)
+    notices: list[str] = []
+    found = read([write(tmp_path, name, content)], DataTable(), SINGLE, notices.append)
     assert [(one.text, one.label) for one in found] == [("Good film", "pos"), ("很差", "neg")]
-    assert name in said[0] and ("columns" in said[0]) and found[1].place.split(":")[0] == name
+    assert name in notices[0] and ("columns" in notices[0]) and found[1].place.split(":")[0] == name
     if name == "d.jsonl":
         assert found[1].place == "d.jsonl:3"
 
@@ -95,7 +95,7 @@ def test_several_labels_and_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "needs", "said"),
+    ("name", "content", "needs", "message"),
     [
         ("a.tsv", "x\ta\ny\n", SINGLE, r"a\.tsv:2: 1 column"),
         ("a.tsv", "x\ta\ny\t \n", SINGLE, r"a\.tsv:2: the label is missing"),
@@ -119,18 +119,19 @@ def test_several_labels_and_numbers(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_file_and_line(
-    name: str, content: str, needs: tuple[str, ...], said: str, tmp_path: Path
+    name: str, content: str, needs: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read([write(tmp_path, name, content)], DataTable(), needs)
 
 
 def test_empty_texts_are_counted(tmp_path: Path) -> None:
-    said: list[str] = []
+    notices: list[str] = []
     assert (
-        len(read([write(tmp_path, "a.tsv", "x\ta\n \tb\n")], DataTable(), SINGLE, said.append)) == 1
+        len(read([write(tmp_path, "a.tsv", "x\ta\n \tb\n")], DataTable(), SINGLE, notices.append))
+        == 1
     )
-    assert "1 lines without text" in said[-1]
+    assert "1 lines without text" in notices[-1]
 
 
 def test_the_reader_goes_by_what_is_learnt(tmp_path: Path) -> None:

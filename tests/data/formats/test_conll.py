@@ -1,6 +1,4 @@
-"""Files of words and tags: columns, comments, spacing; what is wrong is named with its line, and
-checked before training.
-"""
+"""Test files of words and tags: columns, comments, spacing, named errors, and the data check."""
 
 from __future__ import annotations
 
@@ -84,15 +82,15 @@ def test_chinese_words_stand_side_by_side() -> None:
 
 
 def test_what_cannot_be_read_is_named_with_its_line() -> None:
-    for text, fields, said in (
+    for text, fields, message in (
         ("a X O\nb O\n", None, r"f:2.*wrong columns: 2, but 3 are needed"),
         ("a B-X\nb I-X\nc BX\n", None, r"f:3.*impossible tag: 'BX'"),
         ("a\n", None, "has one column"),
         ("\n\n", None, "holds no sentence"),
         ("1\ta\tO\nx\tb\tO\n", ["2", "3"], None),
     ):
-        if said is not None:
-            with pytest.raises(DataError, match=said):
+        if message is not None:
+            with pytest.raises(DataError, match=message):
                 examples_of(lines(text), "f", fields)
     with pytest.raises(UsageError, match=r"Unknown column '7' of f in data\.columns"):
         examples_of(["a O"], "f", ["1", "7"])
@@ -101,14 +99,16 @@ def test_what_cannot_be_read_is_named_with_its_line() -> None:
 
 
 def test_broken_spans_are_read_as_conlleval_does_and_told() -> None:
-    said: list[str] = []
-    (one,) = examples_of(["a O", "b I-X", "c I-X", "d B-Y", "e I-X"], "f", report=said.append)
+    notices: list[str] = []
+    (one,) = examples_of(["a O", "b I-X", "c I-X", "d B-Y", "e I-X"], "f", report=notices.append)
     assert one.tags == ["O", "B-X", "I-X", "B-Y", "B-X"]
-    assert "2 tags continue no span (f:2, f:5); they" in said[1] and "data check f" in said[1]
-    examples_of(["a I-X", "b O", ""] * 4, "folder/f", report=said.append)
-    assert "4 tags continue no span (f:1, f:4, f:7, ...); they" in said[-1]
-    examples_of(["a O", "b B-X", "c I-X", "", "d E-X", "e B-X"], "g", report=said.append)
-    assert "BIOES" in said[-2] and "(g:3, g:5, g:6)" in said[-1]  # the last leaves a span open
+    assert "2 tags continue no span (f:2, f:5); they" in notices[1] and "data check f" in notices[1]
+    examples_of(["a I-X", "b O", ""] * 4, "folder/f", report=notices.append)
+    assert "4 tags continue no span (f:1, f:4, f:7, ...); they" in notices[-1]
+    examples_of(["a O", "b B-X", "c I-X", "", "d E-X", "e B-X"], "g", report=notices.append)
+    assert (
+        "BIOES" in notices[-2] and "(g:3, g:5, g:6)" in notices[-1]
+    )  # the last leaves a span open
 
 
 def test_own_files_gzipped_or_not_are_split(tmp_path: Path) -> None:
@@ -171,13 +171,13 @@ def test_check_stops_at_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_public_sets_have_their_sizes(name: str, part: str, sentences: int, kinds: int) -> None:
-    said: list[str] = []
-    found = load_split(DataTable(set=name), part, said.append, NEEDS)
+    notices: list[str] = []
+    found = load_split(DataTable(set=name), part, notices.append, NEEDS)
     assert (
         len(found) == sentences and len({tag for one in found for tag in one.tags or ()}) == kinds
     )
     assert all(len(one.words or ()) == len(one.tags or ()) for one in found) and not any(
-        "continue no span" in one for one in said
+        "continue no span" in one for one in notices
     )
 
 
@@ -251,13 +251,15 @@ def test_numbers_of_words_are_no_words(form: str, ids: int, comment: str, sign: 
             ).split()
             text += sign.join([*numbers, word, "B-X" if word in ("Ann", "Bob") else "O"]) + "\n"
         text += "\n"
-    said: list[str] = []
-    found = examples_of(lines(text), "f", report=said.append)
+    notices: list[str] = []
+    found = examples_of(lines(text), "f", report=notices.append)
     assert [(one.text, one.tags) for one in found] == [
         ("Ann sings", ["B-X", "O"]),
         ("Bob runs fast", ["B-X", "O", "O"]),
     ]
-    assert f"numbers in column {ids}, word in column {ids + 1}, tag in column {ids + 2}" in said[0]
+    assert (
+        f"numbers in column {ids}, word in column {ids + 1}, tag in column {ids + 2}" in notices[0]
+    )
 
 
 def test_words_that_look_like_numbers_stay_words() -> None:
@@ -279,7 +281,7 @@ def test_words_that_look_like_numbers_stay_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         (["1 a", "2-1 x", "2 b"], r"f:2: wrong range: '2-1'"),
         (["1 a", "100000000000000000000-2 x", "2 b"], r"f:2: wrong number: '1000"),
@@ -292,12 +294,12 @@ def test_words_that_look_like_numbers_stay_words() -> None:
         (["1 a", "x y", "2 b"], None),
     ],
 )
-def test_a_range_that_cannot_be_is_named_and_ends(rows: list[str], said: str | None) -> None:
+def test_a_range_that_cannot_be_is_named_and_ends(rows: list[str], message: str | None) -> None:
     text = [f"{row} O" if row else "" for row in rows]
-    if said is None:  # of rows that do not all count, the first column is a word
+    if message is None:  # of rows that do not all count, the first column is a word
         assert examples_of(text, "f")[0].text == "1 x 2"
         return
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         examples_of(text, "f")
 
 

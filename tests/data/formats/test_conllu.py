@@ -1,4 +1,4 @@
-"""CoNLL-U: words with their places, trees, and every fault named with its line."""
+"""Test CoNLL-U: words with their places, trees, and every error with its line."""
 
 from __future__ import annotations
 
@@ -146,15 +146,16 @@ def test_own_files_gzipped_too_and_a_part_kept_out(tmp_path: Path) -> None:
     block = GOOD.replace("go", "{}")
     with gzip.open(tmp_path / "a.conllu.gz", "wt", encoding="utf-8") as file:
         file.write("\n".join(block.replace("{}", f"word{number}") for number in range(200)))
-    said: list[str] = []
+    notices: list[str] = []
     data = DataTable(train=str(tmp_path / "a.conllu.gz"))
     parts = {
-        part: load_split(data, part, said.append, NEEDS) for part in ("train", "validation", "test")
+        part: load_split(data, part, notices.append, NEEDS)
+        for part in ("train", "validation", "test")
     }
     assert (
         sum(map(len, parts.values())) == 200
         and all(parts.values())
-        and "200 sentences, 1,000 words" in said[0]
+        and "200 sentences, 1,000 words" in notices[0]
     )
 
 

@@ -1,6 +1,4 @@
-"""What a first row means, and which columns are read: by name, by number, by language, or not at
-all.
-"""
+"""Test headers, and the choice of columns by name, by number and by language."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ def write(folder: Path, name: str, rows: list[list[str]]) -> Path:
         (["x", "n"], [["a text", "3"], ["b", "4.5"]], "yes"),  # numbers below a word
         (["src_text", "trg_text"], WORDS, "yes"),
         (["english", "german"], WORDS, "yes"),
-        # the index of pandas
+        # the index that pandas writes
         (["", "body", "kind"], [[str(n), *row] for n, row in enumerate(TEXTS)], "yes"),
         (["the note", "its kind"], TEXTS, "perhaps"),
         (["Good film", "pos"], TEXTS, "no"),  # a label that is there below
@@ -59,7 +57,7 @@ def test_a_first_row_is_a_header_or_not(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "expected"),
     [
         ("Source (English)", ("source", "en")),
         ("src", ("source", None)),
@@ -74,8 +72,8 @@ def test_a_first_row_is_a_header_or_not(
         ("", (None, None)),
     ],
 )
-def test_names_of_languages_and_sides(name: str, said: tuple[str | None, str | None]) -> None:
-    assert meaning(name) == said
+def test_names_of_languages_and_sides(name: str, expected: tuple[str | None, str | None]) -> None:
+    assert meaning(name) == expected
 
 
 def test_languages_say_which_columns_are_the_sides() -> None:
@@ -103,22 +101,24 @@ def test_languages_say_which_columns_are_the_sides() -> None:
     [("a.tsv", ["src", "trg"]), ("b.csv", ["english", "german"]), ("c.tsv", ["Frage", "Antwort"])],
 )
 def test_an_unknown_header_is_no_pair(name: str, head: list[str], tmp_path: Path) -> None:
-    said: list[str] = []
+    notices: list[str] = []
     rows = [[f"The dog number {n} sleeps.", f"Der Hund {n} schläft."] for n in range(20)]
-    found = read(Files(write(tmp_path, name, [head, *rows])), report=said.append)
+    found = read(Files(write(tmp_path, name, [head, *rows])), report=notices.append)
     assert [(one.source, one.target) for one in found] == [tuple(row) for row in rows]
-    assert any(f"{name}:1" in one and head[0] in one for one in said)
+    assert any(f"{name}:1" in one and head[0] in one for one in notices)
 
 
 def test_an_unknown_header_is_no_class(tmp_path: Path) -> None:
-    path, said = write(tmp_path, "a.tsv", [["comment", "kind"], *TEXTS]), []
+    path, notices = write(tmp_path, "a.tsv", [["comment", "kind"], *TEXTS]), []
     assert needs_of(path) == SINGLE
-    assert {one.label for one in read_columns([str(path)], DataTable(), SINGLE, said.append)} == {
+    assert {
+        one.label for one in read_columns([str(path)], DataTable(), SINGLE, notices.append)
+    } == {
         "pos",
         "neg",
     }
     assert any(
-        "a.tsv:1: header: this line (comment, kind) is taken for a header" in one for one in said
+        "a.tsv:1: header: this line (comment, kind) is taken for a header" in one for one in notices
     )
     assert (
         len(read_columns([str(path)], DataTable(columns={"header": "no"}), SINGLE))
@@ -127,10 +127,10 @@ def test_an_unknown_header_is_no_class(tmp_path: Path) -> None:
 
 
 def test_what_may_be_a_header_is_read_and_named(tmp_path: Path) -> None:
-    path, said = write(tmp_path, "a.tsv", [["the note", "its kind"], *TEXTS]), []
-    assert len(read_columns([str(path)], DataTable(), SINGLE, said.append)) == len(TEXTS) + 1
+    path, notices = write(tmp_path, "a.tsv", [["the note", "its kind"], *TEXTS]), []
+    assert len(read_columns([str(path)], DataTable(), SINGLE, notices.append)) == len(TEXTS) + 1
     assert any(
-        "a.tsv:1: header: this line (the note, its kind) may be a header" in one for one in said
+        "a.tsv:1: header: this line (the note, its kind) may be a header" in one for one in notices
     )
     assert len(read_columns([str(path)], DataTable(columns={"header": "yes"}), SINGLE)) == len(
         TEXTS
@@ -171,20 +171,20 @@ def test_columns_by_name_and_number(tmp_path: Path) -> None:
         ("English", "Deutsch"),
         *wanted,
     ]
-    # the older key keeps its meaning
+    # The older key keeps its meaning.
     assert pairs(fields=["3", "2"]) == [("English", "Deutsch"), *wanted]
-    for columns, said in (
+    for columns, message in (
         ({"source": "Nix"}, r"a\.csv has no column 'Nix'. Its first line has: ID, Deutsch"),
         ({"source": "9"}, "'9'"),
     ):
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=message):
             pairs(columns=columns)
-    for columns, said in (
+    for columns, message in (
         ({"surce": "2"}, "Unknown field 'surce'"),
         ({"source": "Deutsch", "header": "no"}, "Give the column's number"),
         ({"source": "2", "header": "maybe"}, "header=yes or header=no"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             pairs(columns=columns)
 
 
@@ -228,7 +228,7 @@ def test_a_side_of_numbers_alone_is_an_error_unless_it_is_named(tmp_path: Path) 
 
 def test_columns_where_they_mean_nothing_are_refused(tmp_path: Path) -> None:
     pair = DataTable(train=["a.en", "a.de"], columns={"source": "1"})
-    for data, needs, said in (
+    for data, needs, message in (
         (pair, ("source", "target"), "two aligned files"),
         (
             DataTable(set="sst2", columns={"text": "1"}),
@@ -242,7 +242,7 @@ def test_columns_where_they_mean_nothing_are_refused(tmp_path: Path) -> None:
             "Unknown field 'word'.*Did you mean 'words'",
         ),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             load_split(data, "train", None, needs)
     (tmp_path / "a.conll").write_text("x\tNN\tA\tO\ny\tVB\tB\tO\n\n" * 30)
     data = DataTable(train=str(tmp_path / "a.conll"), columns={"words": "1", "tags": "3"})
@@ -250,8 +250,8 @@ def test_columns_where_they_mean_nothing_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_columns_of_a_run_apply_to_files_that_have_them(tmp_path: Path) -> None:
-    data, said = DataTable(columns={"text": "comment", "label": "kind"}), []
+    data, notices = DataTable(columns={"text": "comment", "label": "kind"}), []
     same = str(write(tmp_path, "a.tsv", [["kind", "comment"], ["pos", "Fine."]]))
     other = str(write(tmp_path, "b.tsv", [["text", "label"], ["Fine.", "pos"]]))
-    assert fitting(data, [same]) is data and fitting(data, [other], said.append).columns is None
-    assert "the columns of the run (text=comment, label=kind) are not in this file" in said[0]
+    assert fitting(data, [same]) is data and fitting(data, [other], notices.append).columns is None
+    assert "the columns of the run (text=comment, label=kind) are not in this file" in notices[0]

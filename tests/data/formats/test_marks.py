@@ -1,6 +1,4 @@
-"""Byte order marks inside files that were put together: no part of a word, a text or a record,
-counted and listed.
-"""
+"""Test that byte order marks inside joined files are not text, and are counted and listed."""
 
 from __future__ import annotations
 
@@ -34,17 +32,17 @@ KINDS: list[tuple[str, tuple[str, ...], str]] = [  # file, what is learnt from i
 ]
 
 
-def read_all(path: Path, needs: Sequence[str], said: list[str]) -> list[Example]:
-    return reader_of(needs)([str(path)], DataTable(train=str(path)), needs, said.append)
+def read_all(path: Path, needs: Sequence[str], notices: list[str]) -> list[Example]:
+    return reader_of(needs)([str(path)], DataTable(train=str(path)), needs, notices.append)
 
 
 @pytest.mark.parametrize(("name", "needs", "record"), KINDS, ids=[name for name, *_ in KINDS])
 def test_every_reader_leaves_marks_out(
     tmp_path: Path, name: str, needs: tuple[str, ...], record: str
 ) -> None:
-    path, said = tmp_path / name, list[str]()
+    path, notices = tmp_path / name, list[str]()
     path.write_text(MARK + record + MARK + record + MARK, encoding="utf-8")
-    first, second = read_all(path, needs, said)
+    first, second = read_all(path, needs, notices)
     assert MARK not in repr((first, second)) and "\\ufeff" not in repr((first, second))
     first.place = second.place = ""
     assert first == second
@@ -52,8 +50,8 @@ def test_every_reader_leaves_marks_out(
     if name != "b.jsonl":
         assert any(
             f"2 byte order marks inside the file (the first in line {lines[0]})" in one
-            for one in said
-        ), said
+            for one in notices
+        ), notices
     found = []
     assert readable(path, found)
     assert [(one.place, one.reason.split(":")[0], one.severity) for one in found] == [
@@ -65,9 +63,9 @@ def test_marks_within_a_line_are_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(
         f"{MARK}{MARK}one\nt{MARK}wo{MARK}\n{MARK}\r\n", encoding="utf-8"
     )
-    said: list[str] = []
-    assert lines_of(tmp_path / "a.txt", said.append) == ["one", f"t{MARK}wo{MARK}", ""]
-    assert said == [
+    notices: list[str] = []
+    assert lines_of(tmp_path / "a.txt", notices.append) == ["one", f"t{MARK}wo{MARK}", ""]
+    assert notices == [
         (
             f"{tmp_path / 'a.txt'}: a byte order mark inside the file (in line 3), where files "
             "were joined; left out."
@@ -83,11 +81,11 @@ def test_marks_part_no_aligned_files(tmp_path: Path) -> None:
 
 
 def test_marks_in_a_streamed_set(tmp_path: Path) -> None:
-    path, said = tmp_path / "a.txt", list[str]()
+    path, notices = tmp_path / "a.txt", list[str]()
     path.write_text(f"one\n\n{MARK}two\n", encoding="utf-8")
-    corpus = Corpus(DataTable(train=str(path), validation="v", test="t"), said.append)
+    corpus = Corpus(DataTable(train=str(path), validation="v", test="t"), notices.append)
     assert [one.text for one in corpus.samples["train"].kept] == ["one", "two"]
-    assert "a byte order mark inside the file (in line 3)" in said[0]
+    assert "a byte order mark inside the file (in line 3)" in notices[0]
 
 
 def test_a_mark_alone_ends_a_sentence(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Users' files: sniffed, read, and refused with file and line."""
+"""Test users' pairs: detected, read, and refused with file and line."""
 
 from __future__ import annotations
 
@@ -53,25 +53,25 @@ def test_every_format_gives_the_same_pairs(tmp_path: Path) -> None:
 
 
 def test_what_was_sniffed_is_echoed(tmp_path: Path) -> None:
-    said: list[str] = []
-    read(Files(write(tmp_path, "a.tsv", "a\tb\n\tc\n")), report=said.append)
-    assert said[0] == "a.tsv: TSV, columns 1, 2, 2 lines, UTF-8"
-    assert "1 pairs with an empty side are left out" in said[1]
+    notices: list[str] = []
+    read(Files(write(tmp_path, "a.tsv", "a\tb\n\tc\n")), report=notices.append)
+    assert notices[0] == "a.tsv: TSV, columns 1, 2, 2 lines, UTF-8"
+    assert "1 pairs with an empty side are left out" in notices[1]
     assert str(sniff(write(tmp_path, "x.txt", "one\ntwo\n"))) == "x.txt: plain text, 2 lines, UTF-8"
 
 
 def test_which_of_more_columns_are_taken_is_said(tmp_path: Path) -> None:
-    said: list[str] = []
-    read(Files(write(tmp_path, "c.csv", "dog,Hund,one\ncat,Katze,two\n")), report=said.append)
+    notices: list[str] = []
+    read(Files(write(tmp_path, "c.csv", "dog,Hund,one\ncat,Katze,two\n")), report=notices.append)
     assert (
         "no columns are called source, target; the first 2 of 3 are taken (source 'dog', "
         "target 'Hund')"
-    ) in said[1]
+    ) in notices[1]
     three = write(tmp_path, "a.csv", "id,English,German\n7,dog,Hund\n")
     assert [(one.source, one.target) for one in read(Files(three))] == [("dog", "Hund")]
-    read(Files(three, fields=("English", "German")), report=said.clear() or said.append)
-    read(Files(write(tmp_path, "b.csv", "dog,Hund\n")), report=said.append)
-    assert len(said) == 2 and not any("taken" in one for one in said)
+    read(Files(three, fields=("English", "German")), report=notices.clear() or notices.append)
+    read(Files(write(tmp_path, "b.csv", "dog,Hund\n")), report=notices.append)
+    assert len(notices) == 2 and not any("taken" in one for one in notices)
 
 
 def test_a_gzip_file_damaged_in_its_middle_is_named(tmp_path: Path) -> None:
@@ -180,10 +180,10 @@ def test_unequal_and_missing_files(tmp_path: Path) -> None:
 
 
 def test_a_line_of_a_hundred_thousand_words_is_left_out_and_said(tmp_path: Path) -> None:
-    said: list[str] = []
+    notices: list[str] = []
     files = Files(
         write(tmp_path, "a.en", "word " * 100_000 + "\nshort\n"),
         write(tmp_path, "a.de", "lang\nkurz\n"),
     )
-    assert [example.source for example in read(files, report=said.append)] == ["short"]
-    assert "1 pairs with a line over 20,000 characters" in said[-1]
+    assert [example.source for example in read(files, report=notices.append)] == ["short"]
+    assert "1 pairs with a line over 20,000 characters" in notices[-1]

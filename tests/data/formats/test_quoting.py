@@ -1,4 +1,4 @@
-"""Quotation marks of a TSV: of a spreadsheet or of the text."""
+"""Test whether the quotation marks of a TSV are a spreadsheet's or the text's."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def test_what_pandas_and_spreadsheets_write_is_read_back(
 ) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(written([*head, *PAIRS], mode).replace("\n", ends).encode())
-    said: list[str] = []
-    found = read(Files(path), report=said.append)
-    assert [(one.source, one.target) for one in found] == PAIRS and "TSV quoted as CSV is" in said[
-        0
-    ]
+    notices: list[str] = []
+    found = read(Files(path), report=notices.append)
+    assert [
+        (one.source, one.target) for one in found
+    ] == PAIRS and "TSV quoted as CSV is" in notices[0]
     assert found[2].place == f"a.tsv:{5 + len(head)}"
 
 

@@ -1,6 +1,4 @@
-"""Users' texts with what is to be written from them, and the public sets of this kind on the real
-files where they are at hand.
-"""
+"""Test users' texts with references, and the public sets of them where their files are present."""
 
 from __future__ import annotations
 
@@ -63,15 +61,17 @@ def test_a_list_of_targets_is_several_references(tmp_path: Path) -> None:
         {"source": "", "target": "f"},
         {"source": "g", "target": " "},
     ]
-    said: list[str] = []
+    notices: list[str] = []
     found = read(
-        tmp_path / "a.jsonl", "".join(json.dumps(line) + "\n" for line in lines), report=said.append
+        tmp_path / "a.jsonl",
+        "".join(json.dumps(line) + "\n" for line in lines),
+        report=notices.append,
     )
     assert [(one.source, one.target, one.references) for one in found] == [
         ("a", "b", ["b", "c"]),
         ("a\nb", "d", None),
     ]
-    assert any("3 lines without text are left out" in line for line in said)
+    assert any("3 lines without text are left out" in line for line in notices)
 
 
 def test_other_tasks_have_their_columns(tmp_path: Path) -> None:
@@ -162,20 +162,20 @@ def test_answers_may_be_texts_alone_and_nothing_is_left_out_unsaid(tmp_path: Pat
             ("When?", [{"start": 0}]),
         )
     ]
-    content, said = "".join(json.dumps(line) + "\n" for line in lines), list[str]()
-    found = read(tmp_path / "a.jsonl", content, ANSWERS, said.append)
+    content, notices = "".join(json.dumps(line) + "\n" for line in lines), list[str]()
+    found = read(tmp_path / "a.jsonl", content, ANSWERS, notices.append)
     assert [(one.target, one.references) for one in found] == [
         ("Ada", ["Ada", "She"]),
         ("Bob", ["Bob"]),
         ("", []),
     ]
     assert (
-        len(said) == 2
-        and "2 questions (a.jsonl:5, a.jsonl:6) left out: the answer has no text" in said[0]
+        len(notices) == 2
+        and "2 questions (a.jsonl:5, a.jsonl:6) left out: the answer has no text" in notices[0]
     )
-    assert "1 question (a.jsonl:4) left out: the question or the passage is empty" in said[1]
+    assert "1 question (a.jsonl:4) left out: the question or the passage is empty" in notices[1]
     spans = read(tmp_path / "a.jsonl", content, ("question", "passage", "answers"))
-    # Bob stands there twice
+    # The passage holds Bob twice.
     assert [one.answers for one in spans] == [[("Ada", 0), ("She", -1)], []]
 
 
@@ -215,7 +215,7 @@ def test_own_questions_are_scored_with_all_on_their_passage(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ('{"source": "a", "target": 3}\n', r"a\.jsonl:1: 'target' is not a text but int"),
         (
@@ -230,8 +230,8 @@ def test_own_questions_are_scored_with_all_on_their_passage(tmp_path: Path) -> N
         ('{"source": "a", "target": ["\\ud800"]}\n', "half a character"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, content: str, said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         read(tmp_path / "a.jsonl", content)
 
 

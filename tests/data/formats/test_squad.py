@@ -1,4 +1,4 @@
-"""SQuAD JSON to Examples: offsets, repairs, archives, and what is wrong with a file."""
+"""Test SQuAD JSON: offsets, repairs, archives, and named errors."""
 
 from __future__ import annotations
 
@@ -125,10 +125,10 @@ def test_near_its_offset_once_is_sure_enough() -> None:
 
 
 def test_an_answer_that_is_found_elsewhere_is_told_so(tmp_path: Path) -> None:
-    file, said = write(tmp_path / "a.json", squad(("Babbage", 3), name="moved")), []
-    (one,) = read([str(file)], DataTable(), report=said.append)
+    file, notices = write(tmp_path / "a.json", squad(("Babbage", 3), name="moved")), []
+    (one,) = read([str(file)], DataTable(), report=notices.append)
     assert one.answers == [("Babbage", 25)]
-    assert said == [
+    assert notices == [
         (
             "a.json: answers of 1 question (a.json#moved) are not at their offset. They were "
             "found near it, or in the only place of the passage that holds them."
@@ -137,9 +137,9 @@ def test_an_answer_that_is_found_elsewhere_is_told_so(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_is_nowhere_is_named_and_its_question_left_out(tmp_path: Path) -> None:
-    file, said = write(tmp_path / "a.json", squad(("Turing", 0), name="lost")), []
-    assert read([str(file)], DataTable(), report=said.append) == []
-    assert any("lost" in line and "left out" in line for line in said)
+    file, notices = write(tmp_path / "a.json", squad(("Turing", 0), name="lost")), []
+    assert read([str(file)], DataTable(), report=notices.append) == []
+    assert any("lost" in line and "left out" in line for line in notices)
     (found,) = questions(file)
     assert found.lost == ("'Turing' is not in the passage (offset 0)",)
     (found,) = questions(
@@ -157,17 +157,17 @@ def test_beside_a_good_answer_a_lost_one_is_only_scored_against(tmp_path: Path) 
 
 
 def test_empty_questions_and_passages_are_left_out_and_counted(tmp_path: Path) -> None:
-    said: list[str] = []
+    notices: list[str] = []
     files = [
         str(write(tmp_path / "a.json", squad(("London", 36), question="  "))),
         str(write(tmp_path / "b.json", squad(passage=""))),
     ]
-    assert read(files, DataTable(), report=said.append) == []
-    assert any("2 questions" in line and "empty" in line for line in said)
+    assert read(files, DataTable(), report=notices.append) == []
+    assert any("2 questions" in line and "empty" in line for line in notices)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b'{"data": [\n{"paragraphs": [}', r"a\.json:2: not valid JSON"),
         (b"\xff\xfe", r"a\.json:1: byte 0xFF is not UTF-8"),
@@ -175,7 +175,10 @@ def test_empty_questions_and_passages_are_left_out_and_counted(tmp_path: Path) -
         (b"", r"a\.json:1: not valid JSON"),
         (b'{"data": [3]}', r"data\[0\].*no list under 'paragraphs'"),
         (b'{"data": [{"paragraphs": [{"qas": []}]}]}', r"data\[0\]\.paragraphs\[0\].*the passage"),
-        (b'{"data": [{"paragraphs": [{"context": "x", "qas": [7]}]}]}', r"qas\[0\].*expected an object"),
+        (
+            b'{"data": [{"paragraphs": [{"context": "x", "qas": [7]}]}]}',
+            r"qas\[0\].*expected an object",
+        ),
         (
             b'{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "q", "answers": []}]}]}]}',
             r"#q: the question is missing",
@@ -190,10 +193,10 @@ def test_empty_questions_and_passages_are_left_out_and_counted(tmp_path: Path) -
     ],
 )
 def test_what_is_no_squad_json_is_said_with_its_place(
-    tmp_path: Path, content: bytes, said: str
+    tmp_path: Path, content: bytes, message: str
 ) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read([str(tmp_path / "a.json")], DataTable())
 
 
@@ -241,9 +244,9 @@ TWICE = "Ann met Bob in Oslo. Later Ann met Cy in Rome."
 
 @pytest.mark.parametrize("offset", ["27", " 27 ", "27.0", 27.0, 27])
 def test_an_offset_is_read_however_it_is_written(tmp_path: Path, offset: Any) -> None:
-    file, said = write(tmp_path / "a.json", squad(("Ann", offset), passage=TWICE)), []
-    (one,) = read([str(file)], DataTable(), report=said.append)
-    assert one.answers == [("Ann", 27)] and said == []
+    file, notices = write(tmp_path / "a.json", squad(("Ann", offset), passage=TWICE)), []
+    (one,) = read([str(file)], DataTable(), report=notices.append)
+    assert one.answers == [("Ann", 27)] and notices == []
     lists = {
         "question": "Who?",
         "passage": TWICE,
@@ -273,7 +276,7 @@ def test_an_offset_that_is_not_a_whole_number_is_named(
         and "which is not a whole number" in found.lost[0]
     )
     assert shown in found.lost[0] and len(found.lost[0]) < 180
-    # there is no doubt where it stands
+    # There is no doubt about its place.
     (found,) = questions(write(tmp_path / "a.json", squad(("Bob", offset), passage=TWICE)))
     assert found.example.answers == [("Bob", 8)] and shown in found.moved[0]
 

@@ -1,6 +1,4 @@
-"""Subtitles: what is written back is what was read, errors name their line, long lines are cut
-evenly and lose nothing.
-"""
+"""Test subtitles: written back as they were read, errors with lines, long lines cut evenly."""
 
 from __future__ import annotations
 
@@ -58,7 +56,7 @@ def test_empty_lines_may_be_missing_or_too_many(tmp_path: Path) -> None:
 
 
 def test_a_mark_within_a_file_hides_no_number(tmp_path: Path) -> None:
-    """Two files with byte order marks, one put behind the other."""
+    """Join two files with byte order marks."""
     content = f"\ufeff1\n{ONE}\na\n\n\ufeff1\n{ONE}\nb\n\n\ufeff{TWO}\nc\n\n"
     subtitles = read(tmp_path, content)
     assert [cue.lines for cue in subtitles.cues] == [("a",), ("b",), ("c",)]
@@ -66,7 +64,7 @@ def test_a_mark_within_a_file_hides_no_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (
             f"1\n{ONE}\na\n\n2\n00:00:01 --> 00:00:02\nb\n",
@@ -87,9 +85,9 @@ def test_a_mark_within_a_file_hides_no_number(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(
-    tmp_path: Path, content: str | bytes, said: str
+    tmp_path: Path, content: str | bytes, message: str
 ) -> None:
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read(tmp_path, content)
 
 
@@ -126,7 +124,7 @@ def test_tags_stay_around_a_text() -> None:
     inner = unit_of("a <b>big</b> dog < 3")
     assert (inner.text, inner.lost) == ("a big dog < 3", 2)
     assert not unit_of("♪ 12 -- ♪").has_words
-    # a tag that ends a line parts words and is a line
+    # A tag that ends a line separates words and ends the line.
     broken = unit_of("Hello<br>there, <BR/>my friend")
     assert (broken.text, broken.lost, len(set_lines(broken, "one two three"))) == (
         "Hello there, my friend",
@@ -251,7 +249,7 @@ def test_words_where_a_number_stands_are_kept_and_told(tmp_path: Path) -> None:
     subtitles = read(tmp_path, f"1\n{ONE}\nHello\n\nGoodbye.\n{TWO}\nyou\n\n3\n{TWO}\nagain\n")
     assert [cue.number for cue in subtitles.cues] == ["1", "Goodbye.", "3"]
     assert [cue.place.rsplit(":")[-1] for cue in names(subtitles)] == ["5"]
-    # no empty line: text
+    # Without an empty line it is text.
     assert read(tmp_path, f"1\n{ONE}\nHello\nGoodbye.\n{TWO}\nyou\n").cues[0].lines == (
         "Hello",
         "Goodbye.",
@@ -286,9 +284,7 @@ def test_a_mark_alone_is_an_empty_line(tmp_path: Path) -> None:
 
 
 def test_hostile_lines_take_no_time(tmp_path: Path) -> None:
-    """Patterns that grow with the square of a line, or a recursion as deep as a cue has words,
-    would not end here.
-    """
+    """Try patterns of quadratic time, and a recursion as deep as a cue has words."""
     for text in ("1:1" + "x" * 4000, "a" + " " * 4900 + "b", "x " * 2400, "<i>" * 1600, "-" * 4900):
         cue = read(tmp_path, f"1\n{ONE}\n{text}\n").cues[0]
         for unit in units(cue, 0):

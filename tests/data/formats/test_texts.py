@@ -1,4 +1,4 @@
-"""Plain text as documents, and the public sets of it."""
+"""Test plain text as documents, and the public sets of it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_jsonl_and_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ('{"text": 3}', "bad.jsonl:2: there is no text"),
         ("{", "bad.jsonl:2: not JSON"),
@@ -124,9 +124,9 @@ def test_jsonl_and_folders(tmp_path: Path) -> None:
         ('{"body": "x"}', "it has body"),
     ],
 )
-def test_bad_lines_are_named(tmp_path: Path, content: str, said: str) -> None:
+def test_bad_lines_are_named(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "bad.jsonl").write_text('{"text": "fine"}\n' + content + "\n")
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read([str(tmp_path / "bad.jsonl")], DataTable(), ("text",))
     with pytest.raises(DataError, match="holds no text file"):
         (tmp_path / "empty").mkdir()
@@ -207,14 +207,14 @@ def test_the_union_holds_no_held_out_text(monkeypatch: pytest.MonkeyPatch) -> No
     for name in composed.PRETRAINING_EN:
         monkeypatch.setitem(composed.PARTS, name, replace(composed.PARTS[name], loader=load))
     entry = composed.TEXTS["pretraining-en"]
-    said: list[str] = []
-    found = composed.pretraining_en(entry, "train", DataTable(), said.append)
+    notices: list[str] = []
+    found = composed.pretraining_en(entry, "train", DataTable(), notices.append)
     assert [(one.text, one.place) for one in found] == [
         ("prose", "war-and-peace/f:1"),
         ("first", "stsb/f:1"),
         ("second one", "stsb/f:1"),
     ]
-    assert "1 are in a held-out split" in said[0]
+    assert "1 are in a held-out split" in notices[0]
     assert [one.text for one in composed.pretraining_en(entry, "test", DataTable())] == ["war dev"]
 
 

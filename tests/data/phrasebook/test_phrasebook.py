@@ -1,6 +1,4 @@
-"""The phrasebook's promises: size, one translation for each sentence, splits by unseen pairs, no
-help from copying.
-"""
+"""Test the phrasebook: size, one translation a sentence, splits by unseen pairs."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ HELD_OUT = ("validation", "test")
 
 
 def pairs_of(split: str) -> list[set[tuple[str, str]]]:
-    """Of every sentence, all pairs of its content words."""
+    """Return all pairs of content words of every sentence."""
     return [
         set(combinations(sorted(content_words(x.source or "")), 2))
         for x in examples(split, "zh-Hant")
@@ -127,7 +125,7 @@ def test_the_demo_sentences_are_new_but_their_words_are_not() -> None:
 
 
 def nearest_by_words(train: list[str], test: list[str]) -> np.ndarray:
-    """Index of the nearest training sentence by cosine of TF-IDF vectors; ties to the first."""
+    """Return the index of the nearest training sentence by cosine of TF-IDF; ties to the first."""
     split = lambda text: text.replace(".", " .").replace("?", " ?").split()  # noqa: E731
     vocabulary = {
         word: i for i, word in enumerate(sorted({w for text in train for w in split(text)}))
@@ -149,9 +147,7 @@ def nearest_by_words(train: list[str], test: list[str]) -> np.ndarray:
 
 
 def nearest_by_edits(train: list[str], test: list[str]) -> list[int]:
-    """Index of the training sentence that differs in fewest words (insert, delete, replace), for
-    all at once.
-    """
+    """Return the index of the training sentence at the smallest edit distance in words."""
     vocabulary: dict[str, int] = {}
     number = lambda text: [vocabulary.setdefault(word, len(vocabulary)) for word in text.split()]  # noqa: E731
     rows = [number(text) for text in train]
@@ -167,7 +163,7 @@ def nearest_by_edits(train: list[str], test: list[str]) -> list[int]:
             current = np.empty_like(previous)
             current[:, 0] = previous[:, 0] + 1
             current[:, 1:] = np.minimum(previous[:, 1:] + 1, previous[:, :-1] + (known != word))
-            # insertions, without a loop
+            # Insertions are computed without a loop.
             previous = np.minimum.accumulate(current - steps, axis=1) + steps
         nearest.append(int(previous[np.arange(len(rows)), lengths].argmin()))
     return nearest

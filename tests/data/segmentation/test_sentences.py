@@ -1,4 +1,4 @@
-"""Sentences and words of raw text by rule."""
+"""Test rule-based sentences and words of raw text."""
 
 from __future__ import annotations
 

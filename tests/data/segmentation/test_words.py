@@ -1,6 +1,4 @@
-"""Words of raw text: English as treebanks cut it, every script, nothing lost, time that stays
-linear.
-"""
+"""Test words of raw text: English as in treebanks, every script, nothing lost, linear time."""
 
 from __future__ import annotations
 

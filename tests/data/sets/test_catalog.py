@@ -1,6 +1,4 @@
-"""Public sets: their splits do not leak, their files are checked, and being offline gives one clear
-line.
-"""
+"""Test public sets: splits without leaks, checked files, and one clear line when offline."""
 
 from __future__ import annotations
 
@@ -173,7 +171,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 class Answer(io.BytesIO):
-    """What a server sends."""
+    """Hold what a server sends."""
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, folder: Path, content: bytes, file: File) -> None:

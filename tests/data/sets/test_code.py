@@ -1,6 +1,4 @@
-"""Code as text: the standard library split by whole modules, own files as they are written, signs
-that join.
-"""
+"""Test code as text: the standard library split by modules, files kept as written, joined signs."""
 
 from __future__ import annotations
 
@@ -68,7 +66,7 @@ def test_the_split_goes_by_names_alone() -> None:
         == sets_code.part_of("re")
         == sets_code.part_of("sre_parse")
     )
-    # written down: what is held out is the same on every Python, and may not change
+    # The held-out modules are written down: they are the same on every Python and may not change.
     held = ["pydoc", "html", "optparse", "ctypes", "platform", "ntpath", "tempfile"]
     assert [sets_code.part_of(name) for name in held] == ["test"] * len(held)
     assert [sets_code.part_of(name) for name in ("inspect", "json", "asyncio", "typing")] == [
@@ -130,16 +128,16 @@ def test_a_python_without_sources_is_a_sentence(
 
 
 def test_the_library_at_hand() -> None:
-    told: list[str] = []
+    notices: list[str] = []
     held = catalog.load_other(
-        "python-stdlib", "test", DataTable(set="python-stdlib"), ("text",), told.append
+        "python-stdlib", "test", DataTable(set="python-stdlib"), ("text",), notices.append
     )
     assert (
         len(held) > 5
         and "\n    " in (held[0].text or "")
         and not any("/test" in one.place for one in held)
     )
-    assert "modules" in told[0] and "Python 3." in told[0]
+    assert "modules" in notices[0] and "Python 3." in notices[0]
 
 
 def test_own_code_is_read_as_it_is_written(tmp_path: Path) -> None:
@@ -147,7 +145,7 @@ def test_own_code_is_read_as_it_is_written(tmp_path: Path) -> None:
     found = read([str(tmp_path)], DataTable(), ("text",))
     assert [(one.text, one.place) for one in found] == [(CODE, "a.py:1"), ("y = 2\n", "b.py:1")]
     library(tmp_path, {"notes.txt": "one\n\n  two  \n", "c.jsonl": '{"text": "a\\n    b\\n"}\n'})
-    # as before: texts alone
+    # As before, only the texts are given.
     assert [one.text for one in read([str(tmp_path)], DataTable(), ("text",))] == [
         "a b",
         "one",

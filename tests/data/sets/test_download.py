@@ -1,6 +1,4 @@
-"""What a server may send and an archive may hold: no more than is known of the file, and memory
-holds a piece of it.
-"""
+"""Test that downloads and archives are bounded by the known size, and that memory holds a piece."""
 
 from __future__ import annotations
 
@@ -48,8 +46,9 @@ def tried(function, *arguments):
 
 
 def limited(code: str) -> list[str]:
-    """The lines that a process with little memory prints; tried(function, ...) in it prints the
-    DataError.
+    """Return the lines that a process with little memory prints.
+
+    tried(function, ...) in its code prints the DataError.
     """
     done = subprocess.run(
         [sys.executable, "-c", LITTLE + code], capture_output=True, text=True, check=False
@@ -59,7 +58,7 @@ def limited(code: str) -> list[str]:
 
 
 def bomb(pieces: int = 256) -> bytes:
-    """A gzip file of a few MB that stands for 16 MiB of zeros so often."""
+    """Build a gzip file of a few MB that expands to `pieces` times 16 MiB of zeros."""
     return gzip.compress(ZEROS) * pieces
 
 
@@ -71,8 +70,9 @@ def zipped(content: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 
 class Sent(BaseHTTPRequestHandler):
-    """Sends what its server holds under a path; under /endless lines without end, under /cut less
-    than it says.
+    """Send what the server holds under a path.
+
+    /endless sends lines without end, /cut less than it announces.
     """
 
     def do_GET(self) -> None:
@@ -109,7 +109,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPServ
 
 
 def known(monkeypatch: pytest.MonkeyPatch, address: str, member: str | None = None) -> None:
-    """The set "toy" of one file, a.txt, that holds CONTENT."""
+    """Register the set "toy" of one file, a.txt, that holds CONTENT."""
     file = File("a.txt", hashlib.sha256(CONTENT).hexdigest(), address, member)
     monkeypatch.setitem(catalog.ENTRIES, "toy", Entry("toy", "", "", ("en",), (file,)))
     monkeypatch.setitem(catalog_sizes.BYTES, "toy", {"a.txt": len(CONTENT)})
@@ -145,7 +145,7 @@ def test_an_endless_answer_is_left(
 
 
 def test_an_archive_that_unpacks_to_more_is_left(server: HTTPServer, tmp_path: Path) -> None:
-    """The content has 128 MiB; the process may take 96 MiB more than Python does."""
+    """Unpack 128 MiB in a process that may take 96 MiB more than Python does."""
     packed = {"gz": bomb(8), "zip": zipped(ZEROS * 8)}
     assert all(len(sent) < files.ARCHIVE_BYTES for sent in packed.values())
     code = f"files.BYTES['toy'] = {{'a.txt': {len(CONTENT)}}}\n"
@@ -153,9 +153,9 @@ def test_an_archive_that_unpacks_to_more_is_left(server: HTTPServer, tmp_path: P
         address, member = at(server, f"/a.{kind}", sent), "a.txt" if kind == "zip" else None
         code += f"file = File('a.txt', '', {address!r}, {member!r})\n"
         code += "tried(files.fetch, Entry('toy', '', '', (), (file,)))\n"
-    said = limited(code)
-    assert len(said) == 2
-    for one in said:
+    notices = limited(code)
+    assert len(notices) == 2
+    for one in notices:
         assert f"is not the expected archive (it holds more than {len(CONTENT):,} bytes)" in one
     assert not list(tmp_path.rglob("a.txt*"))
 
@@ -163,9 +163,7 @@ def test_an_archive_that_unpacks_to_more_is_left(server: HTTPServer, tmp_path: P
 def test_a_zip_packed_in_another_way_is_refused(
     server: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python unpacks bzip2 and LZMA whole, so a bomb would fill the memory before it could be
-    counted.
-    """
+    """Refuse bzip2 and LZMA, which Python unpacks whole, so that a bomb would fill the memory."""
     known(monkeypatch, at(server, "/a.zip", zipped(ZEROS, zipfile.ZIP_BZIP2)), "a.txt")
     with pytest.raises(DataError, match=r"a\.txt is packed by method 12"):
         files.fetch(catalog.entry("toy"))
@@ -207,7 +205,7 @@ def test_a_file_at_hand_is_read_no_further_than_it_should_go(
 
 
 def test_every_file_of_every_set_has_its_size() -> None:
-    """Also held against the files where they are."""
+    """Compare the sizes also with the files that are present."""
     for name, info in catalog.entries().items():
         assert {file.name for file in info.files} == set(catalog_sizes.BYTES.get(name, ())), name
         for file in info.files if os.environ.get("TRIPTYCH_DATA") else ():
@@ -217,12 +215,12 @@ def test_every_file_of_every_set_has_its_size() -> None:
 
 
 def test_a_line_without_end_stops_the_reader(tmp_path: Path) -> None:
-    """A line of 256 MiB after two short ones, and a device that never ends."""
+    """Read a line of 256 MiB after two short ones, and a device that never ends."""
     path = tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress(b"one\ntwo\n") + bomb(16))
     paths = (str(path), "/dev/zero")
-    said = limited("".join(f"tried(lines.lines_of, {one!r})\n" for one in paths))
-    assert [one.split(" If ")[0] for one in said] == [
+    notices = limited("".join(f"tried(lines.lines_of, {one!r})\n" for one in paths))
+    assert [one.split(" If ")[0] for one in notices] == [
         f"{path}:3: the line has over {LONGEST_LINE_BYTES:,} bytes.",
         f"/dev/zero:1: the line has over {LONGEST_LINE_BYTES:,} bytes.",
     ]
@@ -237,7 +235,7 @@ def test_data_check_names_the_line_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", ["lines", "ends", "no end", "empty"])
 def test_what_is_not_too_long_is_read_as_it_is(shape: str, tmp_path: Path) -> None:
-    """Also lines that cross the pieces in which a file is read."""
+    """Read also lines that cross the pieces in which a file is read."""
     raw = {
         "lines": b"".join(b"%d\n" % number for number in range(300_000)),
         "ends": b"\n" * 10 + b"x" * (1 << 20) + b"\n" * 10,
@@ -268,7 +266,7 @@ def test_a_document_without_end_stops_the_reader(
 
 
 def test_a_member_that_is_mostly_holes_is_refused(tmp_path: Path) -> None:
-    """A sparse member: a block in the tar, a terabyte when it is read."""
+    """Read a sparse member: a block in the tar, a terabyte when it is read."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         info = tarfile.TarInfo("a.json")

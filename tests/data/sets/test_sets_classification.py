@@ -1,6 +1,4 @@
-"""The public sets of texts with labels: how they are split, and that no text stands on two
-sides.
-"""
+"""Test public sets of labelled texts: how they are split, and that no text is on two sides."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ needs_data = pytest.mark.skipif(
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
-    """200 training texts, 20 of which stand in test in another spelling; validation is carved
-    out.
-    """
+    """Write 200 texts, 20 of them in test in another spelling, and carve out validation."""
     train = "".join(f"Text number {number}\t{number % 2}\n" for number in range(200))
     test = "".join(f"text NUMBER {number}!\t{number % 2}\n" for number in range(180, 220))
     (tmp_path / "toy").mkdir()
@@ -76,9 +72,9 @@ def test_or_out_of_the_scored_part_or_kept(toy: Entry) -> None:
     found, kept = parts(toy, "test"), parts(toy, "keep")
     assert len(found["test"]) == 20 and len(found["train"]) + len(found["validation"]) == 200
     assert [len(kept[part]) for part in kept] == [len(found["train"]), len(found["validation"]), 40]
-    said: list[str] = []
-    load(toy, "test", DataTable(set="toy", leaks="test"), said.append)
-    assert "20 texts of test" in said[0]
+    notices: list[str] = []
+    load(toy, "test", DataTable(set="toy", leaks="test"), notices.append)
+    assert "20 texts of test" in notices[0]
 
 
 def test_a_set_without_the_wanted_field_is_refused() -> None:

@@ -1,6 +1,4 @@
-"""The public sets with passages: their counts and splits, on the real files where they are at
-hand.
-"""
+"""Test public sets with passages: counts and splits of the files that are present."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Drawn segmentations: the same text, other pieces, nothing lost, and the same again for the same
-seed.
-"""
+"""Test sampled segmentations: other pieces of the same text, nothing lost, the same for a seed."""
 
 from __future__ import annotations
 

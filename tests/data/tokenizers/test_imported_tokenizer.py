@@ -1,6 +1,4 @@
-"""A tokenizer of another library: the same ids, places in the user's own text, and nothing of its
-settings in our way.
-"""
+"""Test imported tokenizers: the same ids, offsets in the user's text, and ignored settings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Nothing is lost between text and ids, a text never becomes a special, and training is the same
-every time.
-"""
+"""Test that tokenizers lose nothing, read no special token from text, and train reproducibly."""
 
 from __future__ import annotations
 
@@ -45,7 +43,7 @@ def test_any_text_comes_back(kind: str, text: str) -> None:
     ids, offsets = tokenizer.encode_with_offsets(text)
     assert tokenizer.decode(ids) == text
     assert "".join(tokenizer.pieces(ids)) == text
-    # places follow one another without a gap; those that share one are the bytes of one character
+    # Offsets follow one another without a gap; equal ones are the bytes of one character.
     assert [
         text[start:end]
         for (start, end), shown in zip(offsets, tokenizer.pieces(ids), strict=True)

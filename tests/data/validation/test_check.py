@@ -1,4 +1,4 @@
-"""The data check: every problem with file, line and reason; good data is passed."""
+"""Test the data check: every problem with file, line and reason, and none in good data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def write(folder: Path, name: str, text: str | bytes) -> Path:
     return path
 
 
-def said(report: Report) -> list[str]:
+def reasons(report: Report) -> list[str]:
     return [str(problem) for problem in report.problems]
 
 
@@ -48,9 +48,9 @@ def test_every_problem_is_listed_with_its_line(tmp_path: Path) -> None:
         "t.en:4: length ratio",
         "e.en:1: leak",
     ):
-        assert any(f"{tmp_path}/{expected}" in line for line in said(report)), (
+        assert any(f"{tmp_path}/{expected}" in line for line in reasons(report)), (
             expected,
-            said(report),
+            reasons(report),
         )
     assert {problem.severity for problem in report.problems if "leak" in problem.reason} == {
         "error"
@@ -62,9 +62,9 @@ def test_every_problem_is_listed_with_its_line(tmp_path: Path) -> None:
 def test_unequal_counts_hide_nothing_else(tmp_path: Path) -> None:
     report = check({"train": pair(tmp_path, "one\ntwo\nthree\n", "eins\n\n")})
     assert any(
-        "a.de: unequal line counts" in line and "has 3 lines" in line for line in said(report)
+        "a.de: unequal line counts" in line and "has 3 lines" in line for line in reasons(report)
     )
-    assert any("a.de:2: empty side" in line for line in said(report))
+    assert any("a.de:2: empty side" in line for line in reasons(report))
 
 
 @pytest.mark.parametrize(
@@ -97,16 +97,16 @@ def test_files_with_columns_are_read_to_their_end(
     report = check({"train": Files(write(tmp_path, name, content))})
     assert len(report.problems) == len(lines)
     for expected in lines:
-        assert any(f"{tmp_path}/{expected}" in line for line in said(report)), (
+        assert any(f"{tmp_path}/{expected}" in line for line in reasons(report)), (
             expected,
-            said(report),
+            reasons(report),
         )
 
 
 def test_what_training_leaves_out_is_listed(tmp_path: Path) -> None:
     files = pair(tmp_path, "word " * 100_000 + "\n\nshort\n", "lang\n\nkurz\n")
     report = check({"train": files})
-    assert [line.split(": ")[1] for line in said(report)] == ["too long", "empty line"]
+    assert [line.split(": ")[1] for line in reasons(report)] == ["too long", "empty line"]
     assert report.pairs == {"train": len(read(files))}
 
 
@@ -123,7 +123,7 @@ def test_missing_and_torn_files_are_problems_not_exceptions(tmp_path: Path) -> N
         }
     )
     for expected in ("There is no file", "no second column", "q.csv:2: not CSV"):
-        assert any(expected in line for line in said(report)), (expected, said(report))
+        assert any(expected in line for line in reasons(report)), (expected, reasons(report))
 
 
 def test_leaks_are_seen_without_case_and_signs() -> None:
@@ -144,7 +144,7 @@ def test_leaks_are_seen_without_case_and_signs() -> None:
         "leak: this source is also in train",
         "leak: this source is also in validation",
     ]
-    # apart only by a vowel sign, which belongs to its letter
+    # They differ only by a vowel sign, which belongs to its letter.
     letters = part("की बात है", "का बात है")
     assert not check_examples({"train": letters[:1], "test": letters[1:]})
 

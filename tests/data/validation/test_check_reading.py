@@ -1,4 +1,4 @@
-"""data check of passages with questions: everything that is wrong is listed, nothing stops it."""
+"""Test the check of passages with questions: it lists every problem and never stops early."""
 
 from __future__ import annotations
 
