@@ -213,6 +213,6 @@ def test_parts_of_a_recipe_are_checked_against_each_other(
         )
         assert (
             "leak: this" in done.out
-            and f"stands in train ({'' if ending == 'txt' else f'{tmp_path}/'}train." in done.out
+            and f"is also in train ({'' if ending == 'txt' else f'{tmp_path}/'}train." in done.out
         ), task
         assert "train 1, validation 0, test 1" in done.err, task

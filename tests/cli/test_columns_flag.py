@@ -129,7 +129,8 @@ def test_columns_given_to_train_are_kept_and_used_by_evaluate(
     other = triptych("evaluate", run, "--data", tmp_path / "plain.tsv")
     assert (
         other.code == 0
-        and "the columns of the run (source=Deutsch, target=English) are not there" in other.err
+        and "the columns of the run (source=Deutsch, target=English) are not in this file"
+        in other.err
     )
     wrong = triptych(
         "train", tmp_path / "my.toml", "--columns", "source=Deutsh", "--out", tmp_path / "no"

@@ -199,7 +199,7 @@ def test_check_of_conversations(triptych: Command, tmp_path: Path) -> None:
             ":5: unreadable: not JSON",
             ":6: unreadable: Unknown",
         ],
-        "alpaca.json": [":7: unreadable: no 'messages'"],
+        "alpaca.json": [":7: unreadable: there is no 'messages'"],
         "best.jsonl": [":3: unreadable: there is no text under the key 'rejected'"],
     }
     for name, text in files.items():

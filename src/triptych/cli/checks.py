@@ -128,7 +128,7 @@ def _others(what: What) -> Report | None:
                 report.problems.append(
                     Problem(
                         example.place,
-                        f"leak: this text also stands in {held[key][0]} ({held[key][1]})",
+                        f"leak: this text is also in {held[key][0]} ({held[key][1]})",
                     )
                 )
             held.setdefault(key, (name, example.place))
