@@ -291,7 +291,7 @@ def test_check_and_stats_of_conversations(triptych: Command, tmp_path: Path) -> 
     for line, said in (
         (2, "unreadable: messages hold no turn of the assistant"),
         (3, "unreadable: Unknown role 'usr'"),
-        (4, "unreadable: expected a JSON object, got list"),
+        (4, "unreadable: expected a JSON object, got a list"),
         (5, "empty output"),
         (6, "duplicate: the same record is at"),
         (7, "unreadable: not JSON"),

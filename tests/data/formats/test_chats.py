@@ -93,8 +93,8 @@ def test_both_forms_are_read_from_lines_and_lists(tmp_path: Path, as_list: bool)
             {"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}]},
             r"messages\[1\] is a system message",
         ),
-        ({"messages": {"role": "user"}}, r"a\.jsonl:2: messages is not a list but dict"),
-        ({"messages": ["x"]}, r"messages\[0\] is not an object but str"),
+        ({"messages": {"role": "user"}}, r"a\.jsonl:2: messages must be a list, got an object"),
+        ({"messages": ["x"]}, r"messages\[0\] must be an object, got 'x'"),
         (
             {"instruction": "x"},
             r"a\.jsonl:2: there is no 'messages', and no 'instruction' with 'output'. The keys are "
@@ -102,9 +102,9 @@ def test_both_forms_are_read_from_lines_and_lists(tmp_path: Path, as_list: bool)
         ),
         (
             {"instruction": 3, "output": "x"},
-            r"a\.jsonl:2: there is no text under the key 'instruction'; it is int",
+            r"a\.jsonl:2: there is no text under the key 'instruction'; it is 3",
         ),
-        (["x"], r"a\.jsonl:2: expected a JSON object, got list"),
+        (["x"], r"a\.jsonl:2: expected a JSON object, got a list"),
     ],
 )
 def test_what_is_no_conversation_is_named_with_line_and_key(

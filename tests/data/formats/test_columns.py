@@ -112,7 +112,7 @@ def test_several_labels_and_numbers(tmp_path: Path) -> None:
             "a.jsonl",
             '{"text": 3, "label": "a"}\n',
             SINGLE,
-            r"a\.jsonl:1: 'text' is not a text but int",
+            r"a\.jsonl:1: 'text' must be a text, got 3",
         ),
         ("a.jsonl", '{"text": "x", "label": null}\n', SINGLE, r"a\.jsonl:1: the label is None"),
         ("a.txt", "only a text\n", SINGLE, r"a\.txt has one text a line"),

@@ -101,11 +101,11 @@ def test_only_newlines_end_lines(tmp_path: Path) -> None:
             '{"source": "a", "text": "b"}\n',
             r"key\.jsonl:1: the key 'target' is missing",
         ),
-        ("list.jsonl", "[1]\n", r"list\.jsonl:1: JSON, but not an object"),
+        ("list.jsonl", "[1]\n", r"list\.jsonl:1: expected a JSON object, got a list"),
         (
             "number.jsonl",
             '{"source": "a", "target": 3}\n',
-            r"number\.jsonl:1: 'target' is not a text but int",
+            r"number\.jsonl:1: 'target' must be a text, got 3",
         ),
         (
             "half.jsonl",

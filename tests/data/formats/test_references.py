@@ -217,10 +217,10 @@ def test_own_questions_are_scored_with_all_on_their_passage(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"source": "a", "target": 3}\n', r"a\.jsonl:1: 'target' is not a text but int"),
+        ('{"source": "a", "target": 3}\n', r"a\.jsonl:1: 'target' must be a text, got 3"),
         (
             '{"source": "a", "target": ["b", null]}\n',
-            r"a\.jsonl:1: 'target' is not a text but NoneType",
+            r"a\.jsonl:1: 'target' must be a text, got None",
         ),
         (
             '{"source": "a", "target": "b"}\n{"source": "a"}\n',

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, UsageError
 from ..example import Example, Notify
-from ..formats.lines import MARK, missing, not_utf8, tell_marks
+from ..formats.lines import MARK, missing, not_utf8, report_marks
 from ..formats.texts import as_it_is, bounded, files_in, texts_of
 from ..sets.files import cache_folder
 from ..split import sentence_key, split_of
@@ -104,7 +104,7 @@ class Corpus:
     """Read the training texts of a recipe that are too many for memory."""
 
     def __init__(self, data: DataTable, report: Notify | None = None) -> None:
-        self._data, self._tell = data, report or (lambda message: None)
+        self._data, self._notify = data, report or (lambda message: None)
         self.paths = files_in(_names(data.train or []), data.verbatim)
         self._key = (data.listed(("text",)) or ["text"])[0]
         self._missing = [name for name in ("validation", "test") if getattr(data, name) is None]
@@ -129,7 +129,7 @@ class Corpus:
             part: ReservoirSample(SAMPLE_CHARACTERS if part == "train" else HELD_CHARACTERS)
             for part in ("train", *self._missing)
         }
-        for _, example in self.texts(self._tell):
+        for _, example in self.texts(self._notify):
             found[self.part(example)].add(example)
         sample, held = found["train"], sum(found[part].seen for part in self._missing)
         if held and not sample.seen:
@@ -138,7 +138,7 @@ class Corpus:
                 f"There is nothing to train on: all texts ({held:,}) fall to the held-out parts. "
                 f"Name {files}."
             )
-        self._tell(
+        self._notify(
             f"{len(self.paths):,} files are streamed: {sum(one.seen for one in found.values()):,} "
             f"texts, {sample.seen:,} to train on; the sample for the tokenizer and the first look "
             f"has {len(sample.kept):,} of them, {sample.held:,} characters."
@@ -149,7 +149,7 @@ class Corpus:
         """Return the texts held out for a split that has no file of its own."""
         held = self.samples[part]
         if len(held.kept) < held.seen:
-            self._tell(f"{part}: {len(held.kept):,} of {held.seen:,} texts, evenly spread.")
+            self._notify(f"{part}: {len(held.kept):,} of {held.seen:,} texts, evenly spread.")
         return held.kept
 
     def folder(self, tokenizer: Tokenizer) -> Path:
@@ -180,7 +180,7 @@ class Corpus:
             time.sleep(0.5)
         found = self.find(tokenizer)
         if found is not None:
-            self._tell(
+            self._notify(
                 f"Token shards: {folder}, {len(found.sizes):,} with {found.tokens:,} tokens."
             )
             return found
@@ -214,7 +214,7 @@ class Corpus:
             texts += len(batch)
             if time.monotonic() - reported_at > 30:
                 reported_at = time.monotonic()
-                self._tell(
+                self._notify(
                     f"Cutting into tokens: {texts:,} texts, {len(writer.shards):,} shards written."
                 )
         if not texts:
@@ -222,7 +222,7 @@ class Corpus:
         writer.finish(
             held, tokenizer=tokenizer.fingerprint, sources=[path.name for path in self.paths]
         )
-        self._tell(
+        self._notify(
             f"Token shards: {len(writer.shards):,} written to "
             f"{folder.with_name(self.folder(tokenizer).name)}; later trainings use them again."
         )
@@ -280,7 +280,7 @@ def _lines(path: Path, report: Notify | None = None) -> Iterator[str]:
                     ) from None
                 marked += [number] * (number > 1 and line.startswith(MARK))
                 yield line.lstrip(MARK)
-        tell_marks(str(path), marked, report)
+        report_marks(str(path), marked, report)
     except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
         raise DataError(f"{path} is not a whole gzip file ({problem}). Copy it again.") from None
     except OSError as problem:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError
 from ..example import Example, Notify
+from .json_lines import brief
 from .lines import lines_of
 from .messages import Messages, messages_of, text_of
 
@@ -77,7 +78,7 @@ def records(text: str, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     ):
         if not isinstance(value, dict):
             raise DataError(
-                f"{place}: expected a JSON object, got {type(value).__name__}. Write "
+                f"{place}: expected a JSON object, got {brief(value)}. Write "
                 '{"messages": [...]}, one a line or as a JSON list.'
             )
         yield place, value

@@ -31,7 +31,9 @@ def object_of(line: str) -> dict[str, object]:
     except (ValueError, RecursionError) as problem:
         raise ValueError(f"not JSON ({problem}). JSONL holds one object a line.") from None
     if not isinstance(values, dict):
-        raise ValueError('JSON, but not an object. Write {"source": ..., "target": ...}.')
+        raise ValueError(
+            f'expected a JSON object, got {brief(values)}. Write {{"source": ..., "target": ...}}.'
+        )
     return values
 
 
@@ -52,7 +54,7 @@ def text_of(values: dict[str, object], key: str) -> str:
         )
     value = values[key]
     if not isinstance(value, str):
-        raise ValueError(f"'{key}' is not a text but {type(value).__name__}.")
+        raise ValueError(f"'{key}' must be a text, got {brief(value)}.")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(
             f"'{key}' holds half a character (a lone surrogate, \\ud800 to \\udfff), which "

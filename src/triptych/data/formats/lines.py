@@ -135,13 +135,13 @@ def decode_lines(raw: bytes, where: str, report: Notify | None = None) -> list[s
     lines = text.split("\n")
     if MARK in text:
         lines = [line.lstrip(MARK) for line in lines]
-        tell_marks(where, marked_lines(raw) if report is not None else [], report)
+        report_marks(where, marked_lines(raw) if report is not None else [], report)
     if lines and lines[-1] == "":
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
 
 
-def tell_marks(where: str, marked: Sequence[int], report: Notify | None) -> None:
+def report_marks(where: str, marked: Sequence[int], report: Notify | None) -> None:
     """Report the lines that begin with a byte order mark."""
     if report is not None and marked:
         several = f"{len(marked):,} byte order marks" if len(marked) > 1 else "a byte order mark"

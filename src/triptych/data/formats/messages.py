@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import DataError, unknown
+from .json_lines import brief
 
 ROLES = ("system", "user", "assistant")
 Messages = list[dict[str, str]]
@@ -21,7 +22,7 @@ def messages_of(given: Any, where: str) -> Messages:
         given = [{"role": "user", "content": given}]
     if not isinstance(given, list):
         raise DataError(
-            f"{where}: messages is not a list but {type(given).__name__}. Write "
+            f"{where}: messages must be a list, got {brief(given)}. Write "
             '[{"role": "user", "content": "..."}].'
         )
     if not given:
@@ -33,7 +34,7 @@ def messages_of(given: Any, where: str) -> Messages:
         at = f"{where}: messages[{number}]"
         if not isinstance(one, dict):
             raise DataError(
-                f"{at} is not an object but {type(one).__name__}. Write "
+                f"{at} must be an object, got {brief(one)}. Write "
                 '{"role": "user", "content": "..."}.'
             )
         role = one.get("role")
@@ -49,11 +50,7 @@ def text_of(values: dict[str, Any], key: str, where: str) -> str:
     """Return the stripped text under a key. Raises DataError if it is missing or not valid text."""
     value = values.get(key)
     if not isinstance(value, str):
-        there = (
-            f"there are {', '.join(values)}"
-            if key not in values
-            else f"it is {type(value).__name__}"
-        )
+        there = f"there are {', '.join(values)}" if key not in values else f"it is {brief(value)}"
         raise DataError(f"{where}: there is no text under the key '{key}'; {there}.")
     if not value.strip():
         raise DataError(f"{where}.{key} is empty; every turn needs text.")

@@ -17,7 +17,7 @@ MODALS = (("want", "想"), ("like", "喜歡"), ("will", "會"), ("can", "會"))
 class Actions(NounPhrases):
     """Generate one sentence with each method."""
 
-    # parts of clauses
+    # Parts of clauses.
 
     def action(
         self, use: str, subject: Subject, kinds: str, verbs: list[Verb] | None = None
@@ -36,7 +36,7 @@ class Actions(NounPhrases):
             return Where("", (), ())
         return self.circumstances(subject, verb, times, place, time)
 
-    # what one does, did, is doing
+    # The present, past and progressive.
 
     def habit(self) -> Phrase:
         subject = self.subject()
@@ -152,7 +152,7 @@ class Actions(NounPhrases):
         english = f"{subject.english} {subject.verb(verb)} {thing.english}"
         return tell(english, subject.chinese, verb.chinese, thing.chinese)
 
-    # what one wants to do, will do, can do
+    # Modal verbs.
 
     def modal_clause(
         self, subject: Subject, kinds: str

@@ -168,7 +168,7 @@ class Grammar(Actions, States):
         english = f"{subject.english} {subject.verb(verb)} {one.english} and {two.english}"
         return tell(english, subject.chinese, verb.chinese, one.chinese, "和", two.chinese)
 
-    # question words
+    # Questions with question words.
 
     def who(self) -> Phrase:
         kind = self.number(6)

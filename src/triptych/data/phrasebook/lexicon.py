@@ -82,9 +82,9 @@ class Lexicon:
     """Hold all entries by kind, in the order of the file, and the forms of every word."""
 
     simplified: dict[str, str] = field(default_factory=dict)
-    # inflected form -> dictionary form, lower case
+    # Inflected form -> dictionary form, in lower case.
     lemmas: dict[str, str] = field(default_factory=dict)
-    # dictionary form -> "noun", "verb" or "adjective"
+    # Dictionary form -> "noun", "verb" or "adjective".
     kinds: dict[str, str] = field(default_factory=dict)
     together: set[frozenset[str]] = field(default_factory=set)  # pairs that stay in training
     numbers: dict[str, str] = field(default_factory=dict)

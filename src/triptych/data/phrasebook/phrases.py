@@ -184,13 +184,13 @@ class NounPhrases(StableRandom):
             use: [verb for verb in lexicon.activities if use in verb.uses] for use in "hpgmc"
         }
 
-    # words that several sentences share
+    # Words that several sentences share.
 
     def no(self, word: str) -> str:
         """Return, for example, "do not" or "don't"."""
         return f"{word}n't" if self.maybe(0.25) else f"{word} not"
 
-    # who
+    # Persons.
 
     def relative(self) -> Phrase:
         english, (chinese, owners) = self.pick(self.kin)
@@ -243,7 +243,7 @@ class NounPhrases(StableRandom):
             if person.chinese[-1] not in subject.chinese:
                 return person
 
-    # what
+    # Objects.
 
     def generic(self, noun: Noun) -> Phrase:
         return Phrase(noun.plural or noun.english, (noun.chinese,), bool(noun.plural))
@@ -326,7 +326,7 @@ class NounPhrases(StableRandom):
         kind = self.pick(kinds)
         return {"g": self.generic, "d": self.definite, "c": self.counted}[kind](noun)
 
-    # when, where, with whom
+    # Circumstances.
 
     def circumstances(
         self, subject: Subject, verb: Verb, times: str, place: float, time: float

@@ -32,7 +32,7 @@ class States(NounPhrases):
         self.attributive = [adjective for adjective in lexicon.adjectives if adjective.attributive]
         self.compared = [adjective for adjective in self.applied if adjective.comparative]
 
-    # who has, wants, needs what
+    # Belongings.
 
     def belongings(self) -> tuple[str, str, Noun]:
         """Pick a verb of having in English and Chinese, and a noun that suits it."""
@@ -131,7 +131,7 @@ class States(NounPhrases):
         word, pointer = self.pick((("this", "這"), ("that", "那")))
         return ask(f"whose {noun.english} is {word}", pointer, "是", "誰", "的", noun.chinese)
 
-    # what one is
+    # Professions and qualities.
 
     def profession(self) -> Phrase:
         subject = self.subject(0.45)
@@ -253,7 +253,7 @@ class States(NounPhrases):
             f"{subject.english} {subject.be} {number} years old", subject.chinese, atom, "歲"
         )
 
-    # where people and things are
+    # Places of people and things.
 
     def side(self) -> tuple[str, Atoms, Noun]:
         """Return, for example, "under the table", (桌子, 下面), the table."""

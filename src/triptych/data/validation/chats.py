@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import DataError, UsageError
 from ..example import texts_of
 from ..formats.chats import conversation, preference, records
-from ..formats.json_lines import first_object
+from ..formats.json_lines import brief, first_object
 from ..formats.lines import lines_of
 from ..split import sentence_key
 from .pairs import Problem, Report, readable
@@ -101,6 +101,6 @@ def _each(name: str, found: list[Problem]) -> Iterator[tuple[str, dict[str, Any]
             found.append(
                 Problem(
                     f"{name}:{number}",
-                    f"unreadable: expected a JSON object, got {type(value).__name__}",
+                    f"unreadable: expected a JSON object, got {brief(value)}",
                 )
             )
