@@ -208,7 +208,7 @@ _CALIBRATION: tuple[Rule, ...] = (
     Withhold("head.temperature", "the architecture has none: divide its logits by it"),
     Withhold(
         "head.thresholds",
-        "the architecture has none: a label holds above its probability",
+        "the architecture has none: the probability above which each label applies",
     ),
 )
 _ABSTENTION: tuple[Rule, ...] = (
