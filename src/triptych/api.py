@@ -1,4 +1,4 @@
-"""The public Python face: train and load. Imports torch only when it is called."""
+"""Train from Python. Imports torch only when a function is called."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def train(recipe: Recipe | str | Path, out: str | Path | None = None, resume: bo
     """Build what `recipe` describes, train it and yield progress.
 
     After Ctrl-C during an update the last event is "interrupted", the state is saved, and the next
-    step of the iterator raises KeyboardInterrupt (of SIGTERM: SystemExit). A break, `close()` or an
-    exception in the body of the loop saves the last whole update too.
+    step of the iterator raises KeyboardInterrupt (after SIGTERM: SystemExit). A break, `close()` or
+    an exception in the body of the loop saves the last whole update too.
 
     Args:
         recipe: A recipe, or what `Recipe.load` takes.
         out: The run folder; runs/NAME by default.
-        resume: Go on from the newest checkpoint there.
-        data_changed: Do so even where the data is not what the run was trained on.
+        resume: Continue from the newest checkpoint there.
+        data_changed: Continue even if the data is not what the run was trained on.
     """
     from .setup.job import prepare
 

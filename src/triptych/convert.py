@@ -1,8 +1,8 @@
-"""Models of another library as runs, and runs as that library's models. For `prepare` and `cli`
-alone.
+"""Turn models of another library into runs, and runs into that library's models.
 
-What came is written to the run folder as import.json: the load certificate, and the config.json and
-tokenizer_config.json as they were, so that an export gives back what an import took.
+Only `setup` and `cli` import this module. What is imported is recorded in the run folder as
+import.json: the load certificate, and the original config.json and tokenizer_config.json, so that
+an export gives back what was imported.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .tasks.specs import SPECS, build_task
 from .tasks.task import Task
 
 IMPORT = "import.json"
-# what an imported model is for
+# The tasks of imported models.
 VECTORS, MASKED = embedding.SPEC.name, masked_words.SPEC.name
 NEXT_TOKENS = language_modelling.SPEC.name
 WRITERS: dict[str, Any] = {"gpt2": gpt2, "llama": llama}  # model_type -> the family's module
@@ -50,8 +50,9 @@ WRITERS: dict[str, Any] = {"gpt2": gpt2, "llama": llama}  # model_type -> the fa
 
 @dataclass(kw_only=True)
 class Import:
-    """A model of another library as it was read: what it will be here, and how its tensors are
-    ours.
+    """Hold a model of another library as it was read, and how its tensors map to ours.
+
+    `metadata` holds its config, tokenizer_config and generation_config.
     """
 
     path: Path
@@ -64,24 +65,24 @@ class Import:
     tensors: dict[str, Any] = field(repr=False)
     names: NameMap = field(repr=False)
     files: dict[str, dict[str, Any]]
-    # its config, tokenizer_config and generation_config
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def import_folder(
     source: str | Path, out: str | Path, task: str | None = None, allow_nonfinite: bool = False
 ) -> Certificate:
-    """Read a folder of the library transformers (BERT, DistilBERT, GPT-2, Llama) or of llama2.c and
-    write it as the run folder `out`.
+    """Read a model of the library transformers or of llama2.c and write it as a run folder.
 
-    task: of an encoder "embedding" or "masked-words"; None: masked words where there is a head for
-    them. What writes is for language-modelling. allow_nonfinite: take weights that are not finite
-    numbers. `out` appears whole or not at all. Raises RunError listing everything that is missing
-    or does not fit, and UsageError where `out` holds something.
+    The former may be BERT, DistilBERT, GPT-2 or Llama; `task` is "embedding" or "masked-words" for
+    an encoder, by default the latter if it has a head for it. `out` appears whole or not at all.
+
+    Raises:
+        RunError: Something is missing or does not fit; the text lists everything.
+        UsageError: `out` is not empty.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already. Name another folder for the run.")
+        raise UsageError(f"{out} already exists. Name another folder for the run.")
     found = (
         _from_llama_file(source, task)
         if llama_file.is_folder(source)
@@ -175,7 +176,7 @@ def _from_huggingface(source: str | Path, task: str | None) -> Import:
 
 def _from_llama_file(source: str | Path, task: str | None) -> Import:
     held = llama_file.read_folder(source)
-    begin = llama_file.SPECIALS[1]  # llama2.c writes until it meets the begin of another text
+    begin = llama_file.SPECIALS[1]  # llama2.c generates until the begin token of another text
     text = json.dumps(tokenizer_json(held.pieces, held.scores, llama_file.SPECIALS))
     tokenizer = ImportedTokenizer.take_writer(
         text, str(held.path), begin, begin, held.config.vocabulary_size
@@ -195,25 +196,24 @@ def _from_llama_file(source: str | Path, task: str | None) -> Import:
 
 
 def _writing(task: str | None) -> str:
-    """The task of what writes."""
+    """Return the task of a decoder."""
     if task not in (None, NEXT_TOKENS):
         raise UsageError(
-            f"--task {task} is for an encoder; a model that only writes is imported for "
-            f"{NEXT_TOKENS}."
+            f"--task {task} is for an encoder; a decoder-only model is imported for {NEXT_TOKENS}."
         )
     return NEXT_TOKENS
 
 
 def _context(config: ModelConfig) -> dict[str, Any]:
-    assert config.decoder is not None, "what writes has a decoder"
+    assert config.decoder is not None, "a decoder-only model has a decoder"
     return {"context": config.decoder.max_positions}
 
 
 def open_origin(path: str | Path, task: str) -> Run:
-    """The run of `model.start`: a run folder, or a folder of another library, imported into one
-    that is gone with the process.
+    """Open the run of `model.start`: a run folder, or an imported folder of another library.
 
-    task: of what is going to be trained; a head for masked words is taken where it is that.
+    The latter is imported into a run that is deleted with the process. `task` is the task to be
+    trained; a head for masked words is imported only for that task.
     """
     in_one_file = llama_file.is_folder(path)
     if not in_one_file and not huggingface.is_folder(path):
@@ -227,7 +227,7 @@ def open_origin(path: str | Path, task: str) -> Run:
 
 
 def _imported(path: Path, task: str | None) -> Run:
-    """Return a folder of another library as a run, whose files are gone with it."""
+    """Import a folder of another library into a run that is deleted with the process."""
     held = Path(tempfile.mkdtemp(prefix="triptych-"))
     run = Run(held / path.name)
     weakref.finalize(run, shutil.rmtree, held, True)
@@ -236,7 +236,7 @@ def _imported(path: Path, task: str | None) -> Run:
 
 
 def shapes(config: ModelConfig, task: Task, labels: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a run, without drawing its weights."""
+    """Return the name and shape of every tensor of a run, without drawing its weights."""
     import torch
 
     from .model.build import build
@@ -262,7 +262,7 @@ def _task_of(path: Path, kind: str, tensors: Mapping[str, Any], task: str | None
 
 
 def _refuse_activation(config: ModelConfig, task: str, where: str) -> None:
-    """The head for masked words has GELU here, and there the activation of the blocks."""
+    """Raise RunError for a masked-words model whose blocks do not use GELU, as our head does."""
     if task == MASKED and config.encoder is not None and config.encoder.activation != "gelu":
         raise RunError(
             f"{where} has the activation {config.encoder.activation}; a head for masked words is "
@@ -271,7 +271,7 @@ def _refuse_activation(config: ModelConfig, task: str, where: str) -> None:
 
 
 def _options(path: Path, task: str, config: ModelConfig) -> dict[str, Any]:
-    """Of the run's task: how to pool, and no window longer than the model has positions."""
+    """Return the task's options: the pooling, and a window that the model's positions hold."""
     assert config.encoder is not None, "a BERT is an encoder"
     options = read_pooling(path) if task == VECTORS else {}
     window, room = build_task(task, {}).options.get("window"), config.encoder.max_positions - 2
@@ -287,7 +287,7 @@ def _recipe(kind: str, config: ModelConfig, task: Task, name: str) -> str:
         else "distilbert-base"
     )
     base, changed = PRESETS[preset], {}
-    assert isinstance(base, ModelConfig), "what is imported is no recurrent network"
+    assert isinstance(base, ModelConfig), "an imported model is not a recurrent network"
     for ours, theirs in ((config.encoder, base.encoder), (config.decoder, base.decoder)):
         if ours is not None and theirs is not None:
             changed |= {
@@ -320,8 +320,7 @@ def _card_of_import(certificate: Certificate, config: ModelConfig, task: str, pa
             "",
             (
                 f"A model for {task} ({size_of(config)}), imported from {certificate.source}. "
-                "Triptych did not train it: what it learnt from and what its limits are stands "
-                "with its source."
+                "Triptych did not train it: see its source for its training data and its limits."
             ),
             "",
             "## Load certificate",
@@ -335,7 +334,7 @@ def _card_of_import(certificate: Certificate, config: ModelConfig, task: str, pa
 
 
 def _licence(path: Path) -> str | None:
-    """As the header of the source's README.md names it."""
+    """Return the licence that the header of the source's README.md names."""
     try:
         lines = (path / "README.md").read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
@@ -352,20 +351,23 @@ def _licence(path: Path) -> str | None:
 
 
 def export_run(path: str | Path, dest: str | Path) -> list[str]:
-    """Write a run as a folder that the library transformers loads. Returns what is worth knowing, a
-    sentence each.
+    """Write a run as a folder that the library transformers loads.
 
-    Raises RunError naming every dial, option and tensor that has no like there.
+    Returns:
+        What is worth knowing about the export, one sentence each.
+
+    Raises:
+        RunError: The text names every setting, option and tensor without a counterpart there.
     """
     from .model.lora import merged
 
     run, dest = Run.open(path), Path(dest)
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise UsageError(f"{dest} is there already. Name another folder to export to.")
+        raise UsageError(f"{dest} already exists. Name another folder to export to.")
     config = run.read_config()
     if not isinstance(config.model, ModelConfig):
         raise RunError(
-            f"{run.path} is a recurrent network; the library transformers has no model like it."
+            f"{run.path} is a recurrent network, for which the library transformers has no model."
         )
     writes = config.model.encoder is None
     out = (
@@ -405,9 +407,7 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Out:
-    """How a run is written: its kind and architecture there, the rules for its tensors, its
-    config.json.
-    """
+    """Hold how a run is written: model_type and class there, rules for tensors, config.json."""
 
     kind: str
     architecture: str
@@ -416,14 +416,14 @@ class Out:
 
 
 def _writer_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
-    """Raises RunError saying all that stands in the way."""
+    """Describe the export of a decoder; raise RunError with everything that prevents it."""
     assert model.decoder is not None, "a model has a stack"
     family = llama if model.decoder.norm == "rms" else gpt2
     problems = family.refusals(model) + _two_tokenizers(config)
     writers = [one.name for one in SPECS.values() if one.architecture == "decoder"]
     if config.task not in writers:
         problems.append(
-            f"its task is {config.task}, and of what writes there are {', '.join(writers)}"
+            f"its task is {config.task}, but decoders are exported for {', '.join(writers)}"
         )
     if problems:
         raise _no_like(run, problems, "presets gpt2 to gpt2-xl and those of Llama")
@@ -437,7 +437,7 @@ def _writer_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
 
 
 def _encoder_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
-    """Raises RunError saying all that stands in the way."""
+    """Describe the export of an encoder; raise RunError with everything that prevents it."""
     problems = bert.refusals(model)
     kind = "bert" if model.encoder is not None and model.encoder.segments else "distilbert"
     _refuse_activation(model, config.task, str(run.path))
@@ -445,9 +445,9 @@ def _encoder_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
     if export is None:
         of = "DistilBERT" if kind == "distilbert" else "BERT"
         tasks = sorted(one.name for one in SPECS.values() if (kind, one.head) in bert.EXPORTS)
-        problems.append(f"its task is {config.task}, and of a {of} there are {', '.join(tasks)}")
+        problems.append(f"its task is {config.task}, but a {of} is exported for {', '.join(tasks)}")
     else:
-        given = build_task(config.task, config.options).options  # an older run names fewer
+        given = build_task(config.task, config.options).options  # an older run has fewer
         problems += [
             f"task.{key} is {given[key]!r} instead of {value!r}"
             for key, value in export.options.items()
@@ -470,8 +470,8 @@ def _two_tokenizers(config: RunConfig) -> list[str]:
 
 def _no_like(run: Run, problems: list[str], presets: str) -> RunError:
     return RunError(
-        f"{run.path} cannot be exported, because the library transformers has no model like it: "
-        f"{'; '.join(problems)}. It has one for {presets}, whatever their sizes."
+        f"{run.path} cannot be exported, because the library transformers has no such model: "
+        f"{'; '.join(problems)}. It has models for {presets}, of any size."
     )
 
 
@@ -484,7 +484,7 @@ def _ends(tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def _import_of(run: Run) -> dict[str, Any]:
-    """import.json, where the run was imported and not trained since."""
+    """Return import.json if the run was imported and not trained since, else nothing."""
     return run.read_import() if (run.path / IMPORT).is_file() else {}
 
 
@@ -511,7 +511,7 @@ def _labels_of(labels: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
 
 
 def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> dict[str, Any]:
-    """Enough for AutoTokenizer. Ours have no padding: the end serves, since a mask hides it."""
+    """Return enough for AutoTokenizer; padding uses the end token, which a mask hides."""
     begin, end = tokenizer.pieces([tokenizer.begin_id, tokenizer.end_id])
     if config.encoder is None:
         return {
@@ -548,13 +548,13 @@ def _notes(
     if not isinstance(tokenizer, ImportedTokenizer):
         begin, end = tokenizer.pieces([tokenizer.begin_id, tokenizer.end_id])
         notes.append(
-            f"There a text that holds {begin} or {end} is read as holding the special token; here "
-            "it is plain text."
+            f"The library reads {begin} or {end} in a text as the special token; in triptych it "
+            "is plain text."
         )
     if labels.get("value"):
         scale = labels["value"]
         notes.append(
-            f"Its number is in standard deviations: times {scale['deviation']:g}, plus "
+            f"Its number is in standard deviations: multiply by {scale['deviation']:g} and add "
             f"{scale['mean']:g}."
         )
     if labels.get("template"):

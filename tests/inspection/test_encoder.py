@@ -15,7 +15,7 @@ import pytest
 import torch
 from toy_classifier import LABELS, TEXTS, predictor
 
-from triptych.cli.inspect import LOOKS
+from triptych.cli.inspect import VIEWS
 from triptych.cli.inspect_shown import Options
 from triptych.data.batches.encoded import collate
 from triptych.errors import UsageError
@@ -69,7 +69,7 @@ def test_weights_are_those_of_the_forward_pass(preset: str) -> None:
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_page_shows_the_models_numbers(text: str) -> None:
     toy = predictor()
-    shown = LOOKS["labels"](toy, text, Options())
+    shown = VIEWS["labels"](toy, text, Options())
     page = html.page(shown.traces, shown.pictures)
     content = json.loads(re.findall(r'id="traces">(.*?)</script>', page, flags=re.DOTALL)[0])[0]
     encoded = toy.task.encode(toy.example(text), toy.tokenizers, toy.labels, "use", None)[0]
@@ -132,11 +132,11 @@ def test_what_cannot_be_looked_at_is_refused() -> None:
     with pytest.raises(UsageError, match="text is empty"):
         toy.trace("  ")
     with pytest.raises(UsageError, match="--to"):
-        LOOKS["labels"](toy, TEXTS[0], Options(to="de"))
+        VIEWS["labels"](toy, TEXTS[0], Options(to="de"))
 
 
 def test_a_terminal_gets_the_strongest_tokens() -> None:
-    shown = LOOKS["labels"](predictor(), "word " * 60, Options())
+    shown = VIEWS["labels"](predictor(), "word " * 60, Options())
     assert len(shown.rows) == 40 and all(len(row) == 3 for row in shown.rows)
 
 
@@ -153,7 +153,7 @@ class Elements(HTMLParser):
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 def test_a_browser_draws_lines_and_columns_of_these_numbers(tmp_path: Path) -> None:
     assert BROWSER is not None
-    shown = LOOKS["labels"](predictor(), "it was </script><b>tired</b>", Options())
+    shown = VIEWS["labels"](predictor(), "it was </script><b>tired</b>", Options())
     path = html.write(tmp_path / "a.html", shown.traces, shown.pictures)
     command = [
         BROWSER,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from toy_tasks import LABELS, QUESTION, SPEECH, TEXT, VALUES, example, predictor
 
-from triptych.cli.inspect import LOOKS, view_of
+from triptych.cli.inspect import VIEWS, view_of
 from triptych.cli.inspect_shown import Options, Shown
 from triptych.data.tokenizers.sides import Tokenizers
 from triptych.errors import UsageError
@@ -97,7 +97,7 @@ def test_words_of_another_run_are_what_is_looked_at() -> None:
     run.segmenter.tokenizers = run.tokenizers = Tokenizers(
         run.tokenizers.source, run.tokenizers.source
     )
-    shown = LOOKS["tags"](run, "Ada met", Options())
+    shown = VIEWS["tags"](run, "Ada met", Options())
     words = run.segmenter.predict(["Ada met"])[0].details["words"]
     (encoded,) = run.task.encode(
         with_words(run.segmenter, [run.example("Ada met")])[0],

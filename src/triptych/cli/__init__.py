@@ -1,1 +1,1 @@
-"""The command line: parses, calls, prints. stdout carries results, stderr carries talk."""
+"""Parse the command line, call the library and print: results to stdout, messages to stderr."""

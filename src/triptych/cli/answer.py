@@ -1,5 +1,6 @@
-"""triptych answer and triptych embed: spans that answer questions, in a passage or in a folder of
-documents; texts as vectors.
+"""Run `triptych answer` and `triptych embed`.
+
+`answer` finds spans in a passage or in a folder of documents; `embed` turns texts into vectors.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def answer(
     precision: Precision = "float32",
     overrides: Overrides = None,
 ) -> int:
-    """Find the answers to questions: in a passage, or in a folder of documents, with their place.
-    Without questions: stdin.
+    """Find the answers to questions in a passage or in a folder of documents, with their place.
+
+    Without questions, they are read from stdin.
 
     Parameters
     ----------
@@ -49,20 +51,20 @@ def answer(
         Folder of a run for question-answering, which finds answers, or for generative-answering,
         which writes them.
     question
-        One or several questions. With neither --passage nor --documents: question and passage with
-        a tab between, or JSON.
+        One or several questions. With neither --passage nor --documents: question and passage
+        separated by a tab, or JSON.
     passage
-        A file or a text in which the answers are to be found.
+        A file or a text in which to find the answers.
     documents
-        A folder whose .txt and .md files are searched for them.
+        A folder whose .txt and .md files are searched for the answers.
     retriever
-        A run whose vectors choose the passages (see triptych embed); without it words do (BM25).
+        A run whose vectors rank the passages (see triptych embed); BM25 ranks them otherwise.
     top
-        So many passages are read for each question.
+        Number of passages that are read for each question.
     jsonl
-        One JSON object a question: the answer, its score and place, and other candidates.
+        Print one JSON object per question: the answer, its score and place, other candidates.
     precision
-        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
+        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """
     spec = demand(run, "answer")
     if documents is not None and spec.head != "span":
@@ -122,11 +124,11 @@ def _search(
                 else _summary(hits, folder)
             )
             missed += [
-                f"{'text ' if questions else 'stdin:'}{number} ({unseen[-1]:,} tokens)"
+                f"{'text ' if questions else 'stdin:'}{number} ({unseen[-1]:,} tokens not read)"
             ] * bool(unseen[-1])
         sys.stdout.flush()
         if missed:
-            talk(f"Not all was seen of {some(missed)}.")
+            talk(f"Truncated: {some(missed)}.")
     return 0
 
 
@@ -141,7 +143,7 @@ def _json(question: str, hits: list[Hit], unseen: int) -> dict[str, Any]:
 
 
 def _summary(hits: list[Hit], folder: Path) -> str:
-    """The answer, its place, and the words around it, between tabs."""
+    """Return the answer, its place and the words around it, separated by tabs."""
     if not hits:
         return "\t\t"
     hit = hits[0]
@@ -159,20 +161,21 @@ def embed(
     precision: Precision = "float32",
     overrides: Overrides = None,
 ) -> int:
-    """Texts as vectors of length 1, whose scalar product is their likeness; without texts, stdin
-    line for line.
+    """Print each text as a vector of length 1, so that a dot product is a cosine similarity.
+
+    Without texts, they are read from stdin, one per line.
 
     Parameters
     ----------
     run
-        Folder of an imported sentence encoder, or of any run with an encoder alone.
+        Folder of an imported sentence encoder, or of any encoder-only run.
     text
         One or several texts.
     npy
-        Write all vectors to this file, a row a text, float32 in NumPy's format, instead of JSON
-        lines.
+        Write all vectors to this file, one row per text, float32 in NumPy's format, instead of
+        JSON lines.
     precision
-        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
+        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """
     import numpy as np
 

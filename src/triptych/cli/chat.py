@@ -1,4 +1,4 @@
-"""triptych chat: a conversation with a run, streamed in a terminal, turn by turn on a pipe."""
+"""Run `triptych chat`: a conversation, streamed in a terminal, turn by turn on a pipe."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .predict import (
     decoding_changes,
     demand,
     load_run,
-    tell_drafts,
-    tell_undrawn,
+    report_drafts,
+    report_unsampled,
 )
 
 if TYPE_CHECKING:
@@ -36,38 +36,39 @@ def chat(
     precision: Precision = "float32",
     overrides: Overrides = None,
 ) -> int:
-    """Talk with a run that was trained to chat. Dials of decoding are given as
-    --decoding.temperature 0.8.
+    """Chat with a run that was trained on conversations.
 
-    In a terminal answers come as they are written; Ctrl-C stops an answer, Ctrl-D ends. On a pipe
-    every line of stdin is a turn and every answer one line of stdout. /reset begins a new
-    conversation.
+    Decoding settings are given as --decoding.temperature 0.8. In a terminal answers appear as they
+    are generated; Ctrl-C stops an answer, Ctrl-D ends. On a pipe every line of stdin is a turn and
+    every answer one line of stdout. /reset begins a new conversation.
 
     Parameters
     ----------
     run
         Folder of a trained run.
     system
-        What the assistant is told before the conversation.
+        The system message at the beginning of the conversation.
     draft
-        A smaller run with the same tokenizer, or ngram: it proposes tokens, several of which the
-            run checks at once.
+        A smaller run with the same tokenizer, or ngram. It proposes tokens, several of which the
+        run checks at once.
     precision
-        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
+        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """
     demand(run, "chat")
     changes = decoding_changes(overrides)
     predictor = load_run(run, precision, draft)
     conversation = ChatSession(predictor, changes, system)
-    tell_undrawn(changes, conversation.settings)
+    report_unsampled(changes, conversation.settings)
     code = in_terminal(conversation) if sys.stdin.isatty() else on_pipe(conversation)
-    tell_drafts(predictor)
+    report_drafts(predictor)
     return code
 
 
 class ChatSession:
-    """What was said so far, and how it goes on. Raises UsageError for a dial of decoding or a
-    system text that cannot be.
+    """Hold a conversation and continue it.
+
+    Raises:
+        UsageError: A decoding setting or the system message is not possible.
     """
 
     def __init__(self, predictor: Predictor, changes: dict[str, Any], system: str | None) -> None:
@@ -81,7 +82,7 @@ class ChatSession:
             else []
         )
         if self.head and "system" not in predictor.labels.get("roles", ()):
-            talk("This run has met no system text in training, so it may make nothing of --system.")
+            talk("This run was trained without system messages, so --system may have no effect.")
         self.answered = 0
         self.reset()
 
@@ -89,10 +90,10 @@ class ChatSession:
         self.messages, self.warned = list(self.head), False
 
     def say(self, text: str, show: Notify) -> str:
-        """The answer to a turn, shown piece by piece. An interrupt stops it: what was said until
-        then is kept, and raised on.
+        """Return the answer to a turn, shown piece by piece.
 
-        A turn that gets no answer, or that cannot be read, is forgotten.
+        An interrupt stops it: what was generated until then is kept, and the interrupt is raised
+        again. A turn that gets no answer, or that cannot be read, is removed.
         """
         self.messages.append({"role": "user", "content": text})
         reply = ""
@@ -108,7 +109,7 @@ class ChatSession:
         return reply
 
     def _pieces(self) -> Iterator[str]:
-        """Whole where the answer is chosen among several, else as it is written."""
+        """Yield the answer piece by piece, or whole where it is chosen among several."""
         predictor, given = self.predictor, {"messages": self.messages}
         (encoded,) = predictor.task.encode(
             predictor.example(given, "the turn"),
@@ -120,23 +121,25 @@ class ChatSession:
         if encoded.metadata and not self.warned:
             context = predictor.task.options["context"]
             talk(
-                f"The conversation is longer than half the context of {context:,} tokens: "
-                f"{encoded.metadata:,} of its oldest are not seen."
+                f"The conversation is longer than half the context of {context:,} tokens: its "
+                f"oldest {encoded.metadata:,} tokens are not read."
             )
             self.warned = True
-        # the same words can be answered anew
-        dials = {**self.changes, "seed": self.settings.seed + self.answered}
+        # A new seed for each turn lets the same words be answered differently.
+        decoding = {**self.changes, "seed": self.settings.seed + self.answered}
         self.answered += 1
         if max(self.settings.samples, self.settings.beams, self.settings.n_best) > 1:
-            yield predictor.predict([given], **dials)[0].text
+            yield predictor.predict([given], **decoding)[0].text
         else:
-            yield from predictor.stream(given, **dials)
+            yield from predictor.stream(given, **decoding)
 
 
 def in_terminal(conversation: ChatSession) -> int:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  lines can be edited and found again
-    talk(f"Say something. {RESET} begins anew, Ctrl-C stops an answer, Ctrl-D ends.")
+    talk(
+        f"Write a message. {RESET} begins a new conversation, Ctrl-C stops an answer, Ctrl-D ends."
+    )
     while True:
         try:
             text = input(PROMPT).strip()
@@ -147,7 +150,7 @@ def in_terminal(conversation: ChatSession) -> int:
             talk("", "Ctrl-D ends.")
             continue
         except UnicodeDecodeError:
-            talk("That was not UTF-8; set the terminal to it.")
+            talk("The input was not UTF-8. Set the terminal to UTF-8.")
             continue
         if text == RESET:
             conversation.reset()

@@ -1,5 +1,6 @@
-"""What `triptych data check` looks at, by kind: labelled texts, words with tags, trees, questions,
-conversations, plain texts.
+"""Run the checks of `triptych data check`, by kind of data.
+
+The kinds are labelled texts, words with tags, trees, questions, conversations and plain texts.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ What = tuple[str, ...]
 
 
 def report_on(what: What) -> tuple[Report, str] | None:
-    """The report on what the words mean and what its records are called; None where they mean pairs
-    of sentences.
+    """Return the report on the data that the arguments name, and what its records are called.
+
+    None where the arguments name sentence pairs.
     """
     for kind, look in CHECKS.items():
         report = look(what)
@@ -32,8 +34,9 @@ def report_on(what: What) -> tuple[Report, str] | None:
 
 
 def _own_files(what: What, *learnt: str) -> tuple[DataTable, What, dict[str, list[str]]] | None:
-    """The data table, the fields and the own files by part of the recipe that is named, where its
-    task learns from one of `learnt`.
+    """Return the data table, the fields and the user's files by part of a recipe.
+
+    None unless the argument names a recipe whose task learns from one of `learnt`.
     """
     from ..data.load import aligned, learnt_field, refuse_idle_columns, split_files
     from ..recipe.schema import Recipe
@@ -54,9 +57,7 @@ def _own_files(what: What, *learnt: str) -> tuple[DataTable, What, dict[str, lis
 
 
 def _each(parts: dict[str, list[str]], check: Callable[[str], Report]) -> Report:
-    """The reports on all files of a recipe, each as the file's own, and what stands in two
-    parts.
-    """
+    """Check all files of a recipe one by one, and find records that are in two parts."""
     from ..data.validation.pairs import Report, as_problem, together
 
     found: dict[str, list[Report]] = {}
@@ -71,7 +72,7 @@ def _each(parts: dict[str, list[str]], check: Callable[[str], Report]) -> Report
 
 
 def _trees(what: What) -> Report | None:
-    """CoNLL-U files."""
+    """Check CoNLL-U files."""
     from ..data.validation import conllu as check_conllu
 
     own = _own_files(what, "relations")
@@ -83,14 +84,15 @@ def _trees(what: What) -> Report | None:
 
 
 def _checked_labels(what: What) -> Report | None:
-    """Texts with a label, several, or a number."""
+    """Check texts with a label, several labels, or a number."""
     found = labelled(what)
     return None if found is None else _check_labelled(found)
 
 
 def _others(what: What) -> Report | None:
-    """A public set's records that are no pairs: all are read, and what stands in two parts is
-    told.
+    """Check a public set whose records are not pairs.
+
+    All records are read, and those in two parts are reported.
     """
     from ..data.example import texts_of
     from ..data.load import aligned, load_split
@@ -136,7 +138,7 @@ def _others(what: What) -> Report | None:
 
 
 def _reading(what: What) -> Report | None:
-    """The report on passages with questions, where that is what the words mean."""
+    """Check passages with questions, where the arguments name such data."""
     from ..data.formats.squad import is_squad
     from ..data.load import load_split, names_of, refuse_idle_columns
     from ..data.sets.catalog import entries
@@ -169,7 +171,7 @@ def _reading(what: What) -> Report | None:
 
 
 def _tagged(what: What) -> Report | None:
-    """The report on words with tags, where that is what the words on the command line mean."""
+    """Check words with tags, where the arguments name such data."""
     from ..data.load import names_of, refuse_idle_columns
     from ..data.sets.catalog import entry
     from ..data.sets.files import locate
@@ -203,7 +205,7 @@ def _tagged(what: What) -> Report | None:
 
 
 def _written(what: What) -> Report | None:
-    """A file of texts and what is to be written from them."""
+    """Check a file of texts and the texts to be generated from them."""
     from ..data.formats.squad import is_squad
     from ..data.validation import references as check_written
     from ..data.validation import squad as check_reading
@@ -224,7 +226,7 @@ def _written(what: What) -> Report | None:
 
 
 def _conversations(what: What) -> Report | None:
-    """A file of conversations, or of answers of which one is preferred."""
+    """Check a file of conversations, or of answers one of which is preferred."""
     from ..data.validation import chats as check_chats
 
     own = _own_files(what, "messages", "chosen")
@@ -236,8 +238,9 @@ def _conversations(what: What) -> Report | None:
 
 
 def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
-    """What the words mean where it is texts with labels or numbers: a data table and the fields;
-    None where it is something else.
+    """Return the data table and the fields of texts with labels or numbers.
+
+    None where the arguments name something else.
     """
     from ..data.formats.columns import LEARNT, needs_of
     from ..data.sets.catalog import entries
@@ -257,13 +260,13 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
         )
     try:
         needs = needs_of(first) if Path(first).is_file() else None
-    except DataError:  # not to be read: the check of any file says where
+    except DataError:  # The check of any file reports where it cannot be read.
         return None
     return None if needs is None else (DataTable(train=first), needs)
 
 
 def names_recipe(name: str) -> bool:
-    """Whether a name is that of a recipe or a run, and not of a folder of texts."""
+    """Tell whether a name is that of a recipe or a run, and not of a folder of texts."""
     from ..recipe.schema import packaged
 
     return (
@@ -274,7 +277,7 @@ def names_recipe(name: str) -> bool:
 
 
 def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Example]]:
-    """Examples by part. A set's leaks are all there: this is to see them."""
+    """Return the examples by part, with all leaks of a set, so that they can be seen."""
     import dataclasses
 
     from ..data.formats.columns import read as read_columns
@@ -290,8 +293,9 @@ def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Ex
 
 
 def read_others(what: What) -> dict[str, list[Example]] | None:
-    """Examples by part of words with tags, trees, questions, conversations or plain texts; None
-    where the words mean something else.
+    """Return the examples by part of tags, trees, questions, conversations or plain texts.
+
+    None where the arguments name something else.
     """
     from ..data.formats.squad import is_squad
     from ..data.load import load_split, reader_of
@@ -310,7 +314,7 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
     elif len(what) == 1 and first in entries():
         data, needs = DataTable(set=first), entries()[first].fields
     else:
-        kinds = {  # fields -> whether a file is of that kind
+        kinds = {  # fields -> a test of whether a file is of that kind
             ("messages",): lambda name: chats_of(name) == ("messages",),
             ("messages", "chosen", "rejected"): lambda name: (
                 chats_of(name) == ("messages", "chosen", "rejected")
@@ -354,7 +358,7 @@ def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
 
 
 def _plain_texts(what: What) -> Report | None:
-    """Text files, or folders of them; two files side by side mean translations."""
+    """Check text files, or folders of them; two aligned files are translations instead."""
     from ..data.sets.catalog import entries
     from ..data.validation import texts as check_texts
     from ..data.validation.pairs import together
@@ -376,7 +380,7 @@ def _plain_texts(what: What) -> Report | None:
     return check_texts.check(what) if check_texts.is_plain_text(first) else None
 
 
-# what the records are called -> the report on them; asked in this order
+# What the records are called -> the check that reports on them, tried in this order.
 CHECKS: dict[str, Callable[[What], Report | None]] = {
     "plain texts": _plain_texts,
     "conversations": _conversations,

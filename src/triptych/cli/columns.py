@@ -1,6 +1,4 @@
-"""The flag --columns, and what `init` does about columns that a file does not name: it shows them,
-and asks or demands.
-"""
+"""Read the flag --columns, and ask `init`'s user about columns that a file does not name."""
 
 from __future__ import annotations
 
@@ -18,15 +16,17 @@ if TYPE_CHECKING:
     from ..data.formats.choosing import ColumnChoice, Columns
     from ..data.formats.table_format import Format
 
-FIELD = re.compile(r",(?=\s*[a-z_]+\s*=)")  # a comma between two columns, not within a name
-CELL = 30  # characters of a cell that is shown
+FIELD = re.compile(r",(?=\s*[a-z_]+\s*=)")  # a comma between two columns, not inside a name
+CELL = 30  # characters of a cell that are shown
 SAMPLES = 3
 PARTS = {"source": "the source", "target": "the target", "text": "the text", "label": "the label"}
 
 
 def parsed(given: str | None) -> dict[str, str | int] | None:
-    """`source=English,target=Deutsch` as a table: field -> name or number. Raises UsageError for
-    what is no such list.
+    """Return `source=English,target=Deutsch` as a table: field -> name or number.
+
+    Raises:
+        UsageError: The text is not such a list.
     """
     if given is None:
         return None
@@ -50,13 +50,21 @@ def settled(
     columns: Columns | None = None,
     languages: tuple[str | None, str | None] | None = None,
 ) -> dict[str, str | int] | None:
-    """Which columns of a file are read: those given, or asked for where the file leaves room for
-    doubt.
+    """Return which columns of a file are read: those given, or the answers to questions.
 
-    A guess is shown as a table of columns with three rows. None: as the file itself says.
+    A guess is shown as a table of columns with three rows.
+
+    Args:
+        name: The file.
+        needs: The fields that the task reads.
+        columns: What --columns gave.
+        languages: Codes of source and target of a translation, which a header may name.
+
+    Returns:
+        Field -> name or number; None where the file itself names its columns.
 
     Raises:
-        UsageError: there is doubt and nobody to ask. Its text lists the columns.
+        UsageError: The columns are in doubt and nobody can be asked. The text lists them.
     """
     from ..data.formats.columns import layout_of
     from ..data.formats.lines import lines_of
@@ -65,7 +73,7 @@ def settled(
 
     path, kept = Path(name), dict(columns) if columns else None
     lines = lines_of(path)
-    if languages is not None:  # a translation, whose header may name them
+    if languages is not None:  # The header of a translation may name its languages.
         form, choice = layout_of_pairs(Files(path, columns=columns, languages=languages), lines)
     else:
         form, choice = layout_of(path, lines, columns, needs)
@@ -83,7 +91,7 @@ def settled(
         and "header" not in kept
         and all(str(one).isdecimal() for one in kept.values())
     ):
-        kept["header"] = "yes"  # as it was found, for every reader of the recipe
+        kept["header"] = "yes"  # The recipe records what was found.
     return kept
 
 
@@ -94,7 +102,11 @@ def asked(
     choice: ColumnChoice | None,
     doubts: Sequence[str],
 ) -> dict[str, str | int]:
-    """The columns as a person names them on a terminal. Raises UsageError where there is none."""
+    """Return the columns as the user names them in a terminal.
+
+    Raises:
+        UsageError: There is no terminal. The text lists the columns.
+    """
     listing = shown(form, lines, needs, choice)
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         from ..data.formats.choosing import sample_of
@@ -136,7 +148,7 @@ def _ask(question: str, answers: Mapping[str, bool]) -> bool:
 
 
 def _ask_column(need: str, form: Format) -> int:
-    """The number of a column, from 1, given as a number or by name."""
+    """Return the number of a column, from 1, given as a number or by name."""
     count = len(form.first)
     while True:
         reply = _answer(f"Which column is {PARTS.get(need, need)}? [1-{count} or its name] ")
@@ -157,7 +169,7 @@ def _answer(question: str) -> str:
 
 
 def shown(form: Format, lines: list[str], needs: Sequence[str], choice: ColumnChoice | None) -> str:
-    """The columns of a file, a line each: number, name, what it is taken for, three samples."""
+    """Return a file's columns, one per line: number, name, the field it may be, three samples."""
     rows, first = _samples(form, lines), form.first
     header = choice is not None and choice.header and form.kind != "jsonl"
     keys = form.kind == "jsonl"
@@ -190,7 +202,7 @@ def shown(form: Format, lines: list[str], needs: Sequence[str], choice: ColumnCh
             *([part] if taken else []),
         ]
         listed.append([*map(_short, details), *map(_short, cells)])
-    # every line as deep: `talk` would indent all but the first
+    # `talk` would indent all lines but the first, so all are indented here.
     return indent(table(listed, right=False), "  ")
 
 
@@ -206,13 +218,13 @@ def _samples(form: Format, lines: list[str]) -> list[list[str]]:
     for line in filter(str.strip, lines[: 2 * SAMPLES]):
         try:
             values = object_of(line)
-        except ValueError:  # said when it is read
+        except ValueError:  # Reading the file raises the error.
             continue
         found.append([str(values.get(key, "")) for key in form.first])
     return found
 
 
 def _short(cell: str) -> str:
-    """A cell of a table, cut: one line, without what a terminal would obey."""
+    """Return a table's cell cut to one short line, without control characters."""
     plain = "".join(one if one.isprintable() else " " for one in cell)
     return plain if len(plain) <= CELL else f"{plain[: CELL - 3]}..."

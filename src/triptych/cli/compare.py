@@ -1,4 +1,4 @@
-"""triptych compare: runs side by side on the same test data."""
+"""Run `triptych compare`: runs side by side on the same test data."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Side:
-    """One run and what it answered."""
+    """Hold one run and its answers."""
 
-    run: str  # as the user named it
-    name: str  # to show: its last part, where that tells the runs apart
+    run: str  # the path as the user gave it
+    name: str  # the name to show: the path's last part where it is unique
     predictor: Predictor
     evaluation: Evaluation
     lines: list[dict[str, Any]]  # metrics.jsonl
@@ -43,11 +43,10 @@ def compare(
     text: str | None = None,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
-    """Metrics with bootstrap intervals, training speed and updates; of translators BLEU by length
-    of the source and attention.
+    """Compare runs on the same data: metrics with bootstrap intervals, training speed, updates.
 
-    Answers a second are of answering alone, without scores and losses, on as many threads as are
-    told.
+    For translators also BLEU by length of the source, and attention. The speed in answers per
+    second covers answering alone, without scores and losses, on the number of threads shown.
 
     Parameters
     ----------
@@ -59,15 +58,15 @@ def compare(
     data
         Another file with two columns, or two aligned files: --data a.en --data a.de.
     to
-        Only this target language, for runs that know several.
+        Only this target language, for runs with several.
     bootstrap
-        How often the test set is drawn again.
+        Number of bootstrap resamples of the test set.
     json_
-        One JSON object as the last line.
+        Print one JSON object as the last line.
     html
         Write the attention of all runs on one sentence as one self-contained page.
     text
-        The sentence for --html; the test sentence of median length where it is not given.
+        The sentence for --html; by default the test sentence of median length.
     """
     from ..inference.loading import load
 
@@ -79,8 +78,8 @@ def compare(
     _refuse_different(runs, predictors)
     if html is not None and not predictors[0].languages:
         raise UsageError(
-            "--html shows attention from an answer to its source; a run for "
-            f"{predictors[0].task.name}: triptych inspect."
+            "compare --html needs a model with source-target attention. For a run for "
+            f"{predictors[0].task.name} use `triptych inspect`."
         )
     examples, name = chosen_examples(predictors[0], split, data, to)
     changes = decoding_changes(overrides)
@@ -103,25 +102,25 @@ def _refuse_different(runs: tuple[str, ...], predictors: list[Predictor]) -> Non
     for run, other in zip(runs[1:], predictors[1:], strict=True):
         if other.task.name != first.task.name:
             raise UsageError(
-                f"{runs[0]} is for {first.task.name} and {run} for {other.task.name}: there is "
+                f"{runs[0]} is for {first.task.name} and {run} for {other.task.name}, so there is "
                 "nothing to compare."
             )
         targets = [one.languages.get("targets", []) for one in (first, other)]
         if any(targets) and not set(targets[0]) & set(targets[1]):
-            both = [", ".join(names) or "what has no name" for names in targets]
+            both = [", ".join(names) or "unnamed" for names in targets]
             if first.task.spec.targets == "languages":
                 raise UsageError(
-                    f"{runs[0]} translates to {both[0]} and {run} to {both[1]}: there is no "
+                    f"{runs[0]} translates to {both[0]} and {run} to {both[1]}. They have no "
                     "language in common."
                 )
             raise UsageError(
-                f"{runs[0]} learnt {both[0]} and {run} learnt {both[1]}: there is no task in "
+                f"{runs[0]} learnt {both[0]} and {run} learnt {both[1]}. They have no task in "
                 "common."
             )
 
 
 def shown_names(runs: tuple[str, ...]) -> list[str]:
-    """The folders' own names, or the paths as given where two folders are called the same."""
+    """Return the folders' own names, or the paths as given where two folders have the same name."""
     names = [Path(run).resolve().name for run in runs]
     return names if len(set(names)) == len(names) else list(runs)
 
@@ -193,7 +192,7 @@ def _report(
 
 
 def _by_length(side: Side, examples: list[Example], resamples: int) -> list[dict[str, Any]]:
-    """BLEU by length of the source; none where several target languages are mixed."""
+    """Return BLEU by length of the source; nothing where several target languages are mixed."""
     from ..metrics.by_length import bleu_by_length
 
     languages = {example.target_language or "" for example in examples}
@@ -228,8 +227,11 @@ def _training(side: Side) -> dict[str, Any]:
 
 
 def _equal_cost(sides: list[Side]) -> list[dict[str, Any]]:
-    """The last validation of each run before the fewest updates, and before the fewest minutes,
-    that any had (1 % later will do).
+    """Compare validations at equal cost.
+
+    Returns:
+        The last validation of each run before the smallest number of updates, and before the
+        smallest number of minutes, that any run had (up to 1 % later is accepted).
     """
     found = []
     for cost, unit, share in (("step", "updates", 1), ("seconds", "minutes", 60)):
@@ -272,7 +274,7 @@ def _print(report: dict[str, Any], sides: list[Side]) -> None:
         if any(key in run.get("against_first", {}) for run in runs[1:]):
             rows.append(
                 [
-                    f"{key}, against the first",
+                    f"{key}, compared with the first",
                     "",
                     *(_difference(run["against_first"].get(key)) for run in runs[1:]),
                 ]

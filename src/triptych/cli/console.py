@@ -1,11 +1,9 @@
-r"""Everything that the verbs print: answers on stdout, sentences and the progress of a training on
-stderr.
+r"""Print everything that the verbs print: answers on stdout, messages and progress on stderr.
 
-No other module of the command line prints a text that is not its own (a test checks it), because a
-terminal obeys control
-characters: a label or an answer could rename the window, fill the clipboard or turn the text
-around. On a terminal they are written as escapes, for example \u001b, which JSON and TOML read
-back as the same character. Elsewhere every byte stays as it is.
+No other module of the command line prints text that is not its own (a test checks it), because a
+terminal obeys control characters: a label or an answer could rename the window, fill the clipboard
+or reverse the direction of the text. On a terminal they are written as escapes, for example \u001b,
+which JSON and TOML read back as the same character. Elsewhere every byte stays as it is.
 """
 
 from __future__ import annotations
@@ -20,20 +18,18 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from ..training.job import Progress
 
-SMOOTHING = 0.9  # of the shown speed and loss
-LAYOUT = "\n\t"  # what an answer may hold
-# C0, DEL, C1, bidirectional
+SMOOTHING = 0.9  # factor of the moving averages of the shown speed and loss
+LAYOUT = "\n\t"  # control characters that an answer may hold
+# C0, DEL, C1 and bidirectional controls.
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-MARGIN = re.compile(r"\n(?!  |\n|$)")  # a break after which the next line would begin at the margin
+MARGIN = re.compile(r"\n(?!  |\n|$)")  # a line break whose next line would begin at the margin
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 _broken: list[str] = []  # names from the command line that hold a line break
 
 
 def shown(text: str, stream: TextIO, keep: str = "") -> str:
-    """Escape the control characters of `text`, except those in `keep`, where `stream` is a
-    terminal.
-    """
+    """Escape the control characters of `text`, except `keep`, if `stream` is a terminal."""
     if not is_terminal(stream):
         return text
     return CONTROLS.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
@@ -46,7 +42,7 @@ def _escape(character: str) -> str:
 def is_terminal(stream: TextIO) -> bool:
     try:
         return stream.isatty()
-    except ValueError:  # it is closed
+    except ValueError:  # the stream is closed
         return False
 
 
@@ -73,31 +69,32 @@ def put_bytes(content: bytes) -> None:
 
 
 def field(text: object, stream: TextIO | None = None) -> str:
-    """Prepare what must stay on one line of stdout: a label, a file name, a cell. Line breaks and
-    tabs are escaped too.
+    """Escape what must stay on one line of stdout: a label, a file name, a cell.
+
+    Line breaks and tabs are escaped too.
     """
     return shown(str(text), stream or sys.stdout)
 
 
 def talk(*lines: str) -> None:
-    """Print sentences on stderr. On a terminal every line but the first of each is indented, so
-    that none passes for another.
+    """Print messages on stderr.
+
+    On a terminal every line of a message but the first is indented, so that a line break in a
+    message cannot imitate another message.
     """
     for line in lines:
         print(_sentence(line), file=sys.stderr, flush=True)
 
 
 def ask(question: str) -> str | None:
-    """Ask on stderr. Returns the line of stdin that answers, None where there is no more."""
+    """Ask a question on stderr and return the next line of stdin, None at its end."""
     print(shown(question, sys.stderr), end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline()
     return line.strip() if line else None
 
 
 def remember(arguments: Iterable[str]) -> None:
-    """Note what the command line named: a name with a line break in it stays on one line of every
-    sentence.
-    """
+    """Note the names from the command line that hold a line break, to print them on one line."""
     names = {part for one in arguments for part in (one, one.rsplit("/", 1)[-1]) if "\n" in part}
     _broken[:] = sorted(names, key=len, reverse=True)
 
@@ -117,8 +114,11 @@ def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackTy
 
 
 def table(rows: Iterable[Sequence[str]], right: bool = True) -> str:
-    """Aligned columns for stdout: the first to the left, the others to the right (or all to the
-    left).
+    """Return aligned columns for stdout.
+
+    Args:
+        rows: The cells.
+        right: Align all columns but the first to the right; all to the left otherwise.
     """
     rows = [[field(cell) for cell in row] for row in rows]
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
@@ -135,7 +135,7 @@ def table(rows: Iterable[Sequence[str]], right: bool = True) -> str:
 
 
 def width(text: str) -> int:
-    """Columns on a terminal: a Chinese character takes two."""
+    """Return the columns that a text takes on a terminal: a Chinese character takes two."""
     from rich.cells import cell_len
 
     return cell_len(text)
@@ -151,7 +151,7 @@ def clock(seconds: float) -> str:
 
 
 class Display:
-    """Shows the progress of one training. Use as a context."""
+    """Show the progress of one training; use it as a context."""
 
     def __init__(self, every_steps: int, steps: int | None) -> None:
         self.every_steps, self.steps = every_steps, steps
@@ -202,7 +202,7 @@ class Display:
 
     def _details(self, progress: Progress) -> str:
         steps = f"{progress.step:,}" + (f"/{self.steps:,}" if self.steps else "")
-        known = progress.fraction > 0.002  # before that a guess would be wild
+        known = progress.fraction > 0.002  # earlier an estimate would be unreliable
         left = (
             clock(progress.seconds * (1 - progress.fraction) / progress.fraction) if known else "?"
         )

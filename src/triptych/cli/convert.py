@@ -1,6 +1,4 @@
-"""triptych import and triptych export: models of another library as runs, and runs as that
-library's models.
-"""
+"""Run `triptych import` and `triptych export`."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ def import_(
     task: Literal["embedding", "masked-words", "language-modelling"] | None = None,
     allow_nonfinite: bool = False,
 ) -> int:
-    """A folder of the library transformers (BERT, DistilBERT, GPT-2, Llama) or of llama2.c as a
-    run. Prints the load certificate, which import.json keeps.
+    """Turn a folder of the library transformers, or of llama2.c, into a run.
+
+    Prints the load certificate, which import.json keeps.
 
     Parameters
     ----------
@@ -31,16 +30,16 @@ def import_(
     run
         The run folder to write.
     task
-        What the run is for: of an encoder masked-words where it has a head for them, else
-        embedding; of what writes language-modelling.
+        The task of the run. By default an encoder is imported for masked-words if it has a head for
+        them, else for embedding, and a decoder for language-modelling.
     allow_nonfinite
-        Take weights that are NaN or infinite, which are refused otherwise.
+        Accept weights that are NaN or infinite, which are refused otherwise.
     """
     from ..convert import import_folder
 
     for line in import_folder(source, run, task, allow_nonfinite).lines():
         talk(line)
-    talk(f"Use it as it is, or go on from it: triptych train RECIPE --model.start {run}")
+    talk(f"Use it as it is, or fine-tune it: triptych train RECIPE --model.start {run}")
     put(field(run))
     return 0
 
@@ -52,7 +51,7 @@ def export(
     *,
     format_: Annotated[Literal["huggingface"], Parameter(name="--format")] = "huggingface",
 ) -> int:
-    """A run as a folder that another library loads.
+    """Write a run as a folder that another library loads.
 
     Parameters
     ----------

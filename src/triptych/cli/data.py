@@ -1,4 +1,4 @@
-"""triptych data list, fetch, check, stats."""
+"""Run `triptych data list`, `fetch`, `check` and `stats`."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from ..data.example import Example
     from ..data.formats.pairs import Files
 
-SHOWN = 20  # problems of one kind
+SHOWN = 20  # problems of one kind that are printed
 Json = Annotated[bool, Parameter(name="--json")]
 
 
 def list_sets(*, json_: Json = False) -> int:
-    """Public sets that are known by name, where each lies, and its licence.
+    """List the public sets known by name, with place and licence.
 
     Parameters
     ----------
     json_
-        One JSON object a line instead of a table.
+        Print one JSON object per line instead of a table.
     """
     from ..data.sets.catalog import entries
     from ..data.sets.files import find
 
-    rows = [["set", "languages", "at hand", "licence", "what it is"]]
+    rows = [["set", "languages", "here", "licence", "what it is"]]
     for name, entry in entries().items():
         found = [find(entry, file) for file in entry.files]
         hand = "built in" if not entry.files else "yes" if all(found) else "no"
@@ -55,8 +55,9 @@ def list_sets(*, json_: Json = False) -> int:
 
 
 def fetch(*sets: str) -> int:
-    """Fetch public sets into the cache and check them against their SHA-256; prints where the files
-    lie.
+    """Fetch public sets into the cache and check them against their SHA-256.
+
+    Prints the folders that hold the files.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def fetch(*sets: str) -> int:
     for name in sets:
         paths = fetch_files(entry(name), talk)
         if not paths:
-            talk(f"{name} is built in; there is nothing to fetch.")
+            talk(f"{name} is built in, so there is nothing to fetch.")
         for path in paths:
             put(field(path))
     return 0
@@ -80,8 +81,7 @@ def fetch(*sets: str) -> int:
 def check(
     *what: str, source: str | None = None, target: str | None = None, json_: Json = False
 ) -> int:
-    """What is wrong with data, with file, line and reason. Exits 1 where there is anything to
-    report.
+    """Report problems of data with file, line and reason; exit with 1 if there are any.
 
     Parameters
     ----------
@@ -91,11 +91,11 @@ def check(
         questions with passages (SQuAD's JSON); conversations or preferences; plain text, JSONL with
         a text alone, code, or a folder of these.
     source
-        The source side's file, beside --target.
+        The source side's file, together with --target.
     target
         The target side's file.
     json_
-        One JSON object a problem.
+        Print one JSON object per problem.
     """
     from ..data.validation.pairs import Problem, Report, check_examples
     from ..data.validation.pairs import check as check_files
@@ -109,12 +109,12 @@ def check(
         if parts is not None:
             report = check_files(parts)
         else:
-            assert named is not None, "either files or examples"
+            assert named is not None, "there are either files or examples"
             report = Report(
                 check_examples(named),  # type: ignore[arg-type]
                 {name: len(part) for name, part in named.items()},
             )
-    if not report.problems:  # else what was wrong has been said
+    if not report.problems:  # Otherwise the problems explain why a part is empty.
         place = ", ".join(what or [file for file in (source, target) if file])
         report.problems += [
             Problem(place, f"empty: no example for {name}")
@@ -136,7 +136,7 @@ def check(
             put(field(f"{problem.severity}: {problem}"))
     hidden = {kind: count - SHOWN for kind, count in seen.items() if count > SHOWN and not json_}
     for kind, count in hidden.items():
-        talk(f"{kind}: {count:,} more; --json prints all.")
+        talk(f"{kind}: {count:,} more; --json prints all of them.")
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
     talk(
@@ -148,7 +148,7 @@ def check(
 def stats(
     *what: str, source: str | None = None, target: str | None = None, json_: Json = False
 ) -> int:
-    """Counts, lengths, characters and scripts of each part.
+    """Print counts, lengths, characters and scripts of each part.
 
     Parameters
     ----------
@@ -157,11 +157,11 @@ def stats(
         aligned files, words with tags, trees, questions with passages, conversations, or plain
         text.
     source
-        The source side's file, beside --target.
+        The source side's file, together with --target.
     target
         The target side's file.
     json_
-        One JSON object a part.
+        Print one JSON object per part.
     """
     from ..data.formats.pairs import read
     from ..data.validation.columns import counted
@@ -177,7 +177,7 @@ def stats(
         parts, named = _files(what, source, target)
         if parts is not None:
             named = {name: read(files, report=talk) for name, files in parts.items()}
-    assert named is not None, "either files or examples"
+    assert named is not None, "there are either files or examples"
     for name, examples in named.items():
         found, counts = stats_of(examples), counted(examples)
         if json_:
@@ -207,7 +207,7 @@ def _text(value: Any) -> str:
 
 def _files(what: tuple[str, ...], source: str | None, target: str | None,
            ) -> tuple[dict[str, Files] | None, dict[str, list[Example]] | None]:  # fmt: skip
-    """What the words mean: files by part, or a set's Examples by part."""
+    """Return what the arguments name: files by part, or a set's Examples by part."""
     from ..data.load import files_of, load_split
     from ..data.sets.catalog import entries
     from ..data.sets.entry import SPLITS
@@ -223,7 +223,7 @@ def _files(what: tuple[str, ...], source: str | None, target: str | None,
         return {"train": files_of([source, *([target] if target else [])])}, None
     if not what:
         raise UsageError(
-            "Name what to look at: a recipe, a public set, one file with two columns, or two "
+            "Name the data: a recipe, a public set, one file with two columns, or two "
             "aligned files."
         )
     first = what[0]

@@ -1,4 +1,4 @@
-"""triptych evaluate: a run's answers against references."""
+"""Run `triptych evaluate`: score a run's answers against references."""
 
 from __future__ import annotations
 
@@ -38,29 +38,29 @@ def evaluate(
     judging: Annotated[Judging, Parameter(name="*")] = UNJUDGED,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
-    """Score a run on its own test split, or on other data. Decodes with the recipe's table
-    [decoding].
+    """Score a run on its own test split, or on other data.
 
-    --data.leaks test leaves out what a public set has in training too.
+    Decodes with the recipe's table [decoding]. --data.leaks test leaves out what a public set also
+    has in training.
 
     Parameters
     ----------
     run
         Folder of a trained run.
     split
-        Which part of the run's data.
+        Which part of the run's data to score.
     data
         Another file with two columns, or two aligned files: --data a.en --data a.de.
     to
-        Score only this target language; the language of --data where the run knows several.
+        Score only this target language; or the language of --data, for a run with several.
     json_
-        One JSON object as the last line.
+        Print one JSON object as the last line.
     bootstrap
-        Draw the test set so often again for 95 % intervals, for example 1000.
+        Number of bootstrap resamples for 95 % intervals, for example 1000.
     predictions
-        Write the answers to this file, a line each; of a run that parses, as CoNLL-U.
+        Write the answers to this file, one per line; those of a parser as CoNLL-U.
     precision
-        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
+        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """
     if bootstrap is not None and bootstrap < 1:
         raise UsageError(f"--bootstrap is {bootstrap}; it must be 1 or more, for example 1000.")
@@ -70,14 +70,14 @@ def evaluate(
         return judge_run(predictor, split, data, judging, overrides or {}, output)
     if judging != UNJUDGED:
         raise UsageError(
-            "--examples, --template, --choices and --normalise say how a run that writes is "
-            "judged: give --as classification."
+            "--examples, --template, --choices and --normalise configure how a language model is "
+            "judged. Give --as classification with them."
         )
     by_losses = predictor.task.spec.by_losses
     if by_losses and predictions is not None:
         raise UsageError(
-            f"A run for {predictor.task.name} is scored by its losses and answers nothing to "
-            "write: leave out --predictions."
+            f"A run for {predictor.task.name} is scored by its losses and gives no answers to "
+            "write. Leave out --predictions."
         )
     leaks = (overrides := dict(overrides or {})).pop("data.leaks", None)
     examples, name = chosen_examples(predictor, split, data, to, leaks)
@@ -92,10 +92,10 @@ def evaluate(
     seconds = time.monotonic() - began
     cut = sum(prediction.cut for prediction in evaluation.predictions)
     if cut:
-        talk(f"{cut:,} answers were cut at the maximum length (see --decoding.max_length).")
+        talk(f"{cut:,} answers were cut off at the maximum length (see --decoding.max_length).")
     unread = sum(prediction.truncated_input_tokens > 0 for prediction in evaluation.predictions)
     if unread:
-        talk(f"Of {unread:,} inputs not all was read: they are longer than this run reads.")
+        talk(f"Truncated: {unread:,} inputs, which are longer than this run reads.")
     if predictions is not None:
         write_answers(
             predictions, [one.text for one in evaluation.predictions], predictor.task.spec.block
@@ -157,8 +157,11 @@ def chosen_examples(
     to: str | None,
     leaks: str | None = None,
 ) -> tuple[list[Example], str]:
-    """The examples to score and what to call them. Raises UsageError or DataError where there are
-    none.
+    """Return the examples to score and a name for them.
+
+    Raises:
+        UsageError: The request does not fit the run.
+        DataError: There are no examples to score.
     """
     from ..data.formats.pairs import read
     from ..data.formats.references import to_score
@@ -175,7 +178,7 @@ def chosen_examples(
     if data:
         if to is None and len(targets) > 1 and aligned(needs):
             raise UsageError(
-                "This run translates to several languages; say which one --data is in with --to: "
+                "This run translates into several languages. Name the one of --data with --to: "
                 f"{', '.join(targets)}."
             )
         names = [name for part in data for name in part.split(",")]
@@ -192,7 +195,7 @@ def chosen_examples(
         examples = [example for example in examples if example.target_language == to]
     if not examples:
         raise DataError(
-            f"There is nothing to score: {name} holds no example with {' and '.join(needs)}."
+            f"There is nothing to score: {name} has no example with {' and '.join(needs)}."
         )
     return examples, name
 
@@ -200,8 +203,10 @@ def chosen_examples(
 def bootstrapped(
     evaluation: Evaluation, examples: list[Example], resamples: int, predictor: Predictor
 ) -> dict[str, tuple[float, float]]:
-    """Metric -> ends of its 95 % interval. Of translations, for what is a sum over lines, where all
-    have one target language; other tasks are scored anew on every draw.
+    """Return the ends of each metric's 95 % interval.
+
+    Translations into one language use sums over lines where a metric is such a sum; everything else
+    is scored again on every resample.
     """
     from ..data.load import aligned
     from ..metrics.bootstrap import between, interval
@@ -223,9 +228,9 @@ def bootstrapped(
 def scored_anew(
     evaluation: Evaluation, examples: list[Example], resamples: int, predictor: Predictor
 ) -> dict[str, np.ndarray]:
-    """Every metric of the task on each draw of the examples (resamples,); the draws are the same
-    for all runs. Of a task that is scored by its losses, these; of others, what the answers are
-    worth.
+    """Return every metric of the task on each resample of the examples (resamples,).
+
+    The resamples are the same for all runs. A task that is scored by its losses gives the losses.
     """
     from ..inference.evaluation import means
     from ..metrics.bootstrap import redrawn
@@ -245,8 +250,10 @@ def scored_anew(
 
 
 def line_statistics(evaluation: Evaluation, examples: list[Example]) -> dict[str, tuple[Any, Any]]:
-    """Metric -> (what each line adds, how the sum becomes a score). With several languages,
-    `bleu_<language>` are left out: a mean over languages is no sum over lines.
+    """Return for each metric what each line adds, and how the sum becomes a score.
+
+    With several languages `bleu_<language>` is left out, because a mean over languages is not a sum
+    over lines.
     """
     from ..metrics.bleu import bleu_of, bleu_statistics, chrf_of, chrf_statistics
     from ..metrics.bootstrap import exact_statistics, mean

@@ -1,4 +1,4 @@
-"""triptych info: a run, a preset, or what is installed here."""
+"""Run `triptych info`: describe a run, a preset, or what is installed here."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .console import clock, put, table, talk
 if TYPE_CHECKING:
     from ..model.config import AnyConfig
 
-# shared, of the 2017 English-German models: with it presets are counted that were published with
-# none
+# The shared vocabulary of the 2017 English-German models, used to count the parameters of presets
+# that were published without one.
 VOCABULARY = 37_000
-# what the others were published with, by the first word of a name
+# Vocabulary sizes that the others were published with, by the first part of the name.
 PUBLISHED = {
     "gpt2": 50_257,
     "gpt3": 50_257,
@@ -27,7 +27,7 @@ PUBLISHED = {
     "distilbert": 30_522,
     "bart": 50_265,
 }
-# an imported run has none
+# Keys that an imported run does not have.
 OF_TRAINING = (
     "recipe",
     "source_languages",
@@ -43,14 +43,14 @@ LIBRARIES = ("torch", "numpy", "tokenizers", "safetensors", "pydantic", "cyclopt
 def info(
     name: str | None = None, /, *, json_: Annotated[bool, Parameter(name="--json")] = False
 ) -> int:
-    """What a run or a preset is; without a name, what is installed here.
+    """Describe a run or a preset; without a name, what is installed here.
 
     Parameters
     ----------
     name
         A run folder or the name of a preset.
     json_
-        One JSON object instead of a table.
+        Print one JSON object instead of a table.
     """
     from ..errors import unknown
     from ..presets import PRESETS, preset
@@ -106,13 +106,13 @@ def _preset(name: str, config: AnyConfig) -> dict[str, Any]:
 
     vocabulary = PUBLISHED.get(name.split("-")[0], VOCABULARY)
     sized = dataclasses.replace(config, vocabulary_size=vocabulary)
-    dials = {
+    values = {
         key: value
         for key, value in written(config).items()
         if key not in ("vocabulary_size", "source_vocabulary_size")
     }
     return {"preset": name, "shape": size_of(config), "parameters": parameter_count(sized),
-            "vocabulary_counted": vocabulary, **dials}  # fmt: skip
+            "vocabulary_counted": vocabulary, **values}  # fmt: skip
 
 
 def _run(folder: str) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _run(folder: str) -> dict[str, Any]:
 
 
 def _import(certificate: dict[str, Any]) -> dict[str, Any]:
-    """What an imported run has to say in place of its training."""
+    """Return the origin of an imported run, in place of facts about its training."""
     hashes = {name: f"SHA-256 {mark['sha256']}" for name, mark in certificate["files"].items()}
     return {
         "imported_from": certificate["source"],

@@ -1,4 +1,4 @@
-"""triptych init: from a person's files to a fitting recipe, with a forecast."""
+"""Run `triptych init`: from a user's files to a fitting recipe, with a forecast."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def init(
     minutes: float | None = None,
     start: Path | None = None,
 ) -> int:
-    """Check the files, choose a size, forecast minutes and memory, write a recipe. Prints the
-    recipe's path.
+    """Check the files, choose a size, forecast minutes and memory, and write a recipe.
+
+    Prints the recipe's path.
 
     Parameters
     ----------
@@ -34,30 +35,30 @@ def init(
         What to learn: translation from --source; classification, tagging, parsing,
         question-answering, masked-words, language-modelling, chat or summarization from --train.
     source
-        Text file, one sentence a line; or one TSV, CSV or JSONL file with both sides.
+        Text file with one sentence per line; or one TSV, CSV or JSONL file with both sides.
     target
-        The other side's file, line for line.
+        The target side's file, aligned line by line.
     train
-        For a task that is no translation: TSV, CSV or JSONL with columns or keys like text and
-        label; words and tags (CoNLL); trees (CoNLL-U); questions with passages (SQuAD's JSON);
-        plain text; conversations (JSONL with messages of role and content); texts with summaries
-        (JSONL with source and target).
+        For all other tasks: TSV, CSV or JSONL with columns or keys like text and label; words and
+        tags (CoNLL); trees (CoNLL-U); questions with passages (SQuAD's JSON); plain text;
+        conversations (JSONL with messages of role and content); texts with summaries (JSONL with
+        source and target).
     validation
-        File or two files for validation; a part of the training data is kept for it otherwise.
+        One or two files for validation; by default a part of the training data is held out.
     test
         The same for the test.
     source_language
-        Code of the source language, like en; read off a file name like a.en otherwise.
+        Code of the source language, like en; by default taken from a file name like a.en.
     target_language
         Code of the target language.
     columns
         Which columns or keys of one file are read, by name or by number from 1:
-        source=English,target=Deutsch or text=3,label=1. header=yes or header=no beside numbers says
+        source=English,target=Deutsch or text=3,label=1. With numbers, header=yes or header=no says
         whether the first line is a header. The recipe keeps them as data.columns.
     out
-        Where the recipe is written; NAME.toml after the source file otherwise. Never overwrites.
+        Where to write the recipe; by default NAME.toml after the source file. Never overwrites.
     minutes
-        Minutes to train; as many as the forecast says otherwise.
+        Minutes to train; by default as many as the forecast says.
     start
         A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the library transformers: the recipe
         fine-tunes that model.
@@ -79,7 +80,7 @@ def init(
     given = source if of_pairs else train
     if given is None:
         pairs = "--source a.en --target a.de, or --source and one file with both sides"
-        raise UsageError(f"Name what to learn from: {pairs if of_pairs else '--train my.tsv'}")
+        raise UsageError(f"Name the files to learn from: {pairs if of_pairs else '--train my.tsv'}")
     out = out or Path(f"{_stem(given)}.toml")
     _refuse_place(out)
     request = DraftRequest(
@@ -107,34 +108,35 @@ def _refuse_idle(task: str, of_pairs: bool, flags: dict[str, object]) -> None:
     idle = [name for name, one in flags.items() if one is not None]
     if idle:
         raise UsageError(
-            f"--{idle[0]} means nothing for {task}; it reads "
+            f"--{idle[0]} has no effect on {task}, which reads "
             f"{'--source' if of_pairs else '--train'}."
         )
 
 
 def _refuse_place(out: Path) -> None:
-    """Before time is spent: can the recipe be written there?"""
+    """Raise UsageError before time is spent if the recipe cannot be written to `out`."""
     if out.exists():
         raise UsageError(
-            f"{out} is there already and is not overwritten. Name another file with --out."
+            f"{out} already exists and is not overwritten. Name another file with --out."
         )
     if not out.parent.is_dir():
         raise UsageError(
-            f"There is no folder {out.parent} for {out.name}. Make it, or name another with --out."
+            f"There is no folder {out.parent} for {out.name}. Create it, or name another file "
+            "with --out."
         )
 
 
 def _write(text: str, out: Path) -> int:
-    """The recipe as a file that is not there yet; prints its path."""
+    """Write the recipe to a new file and print its path."""
     from ..recipe.schema import Recipe
 
-    Recipe.parse(text, place=str(out)).model.config()  # what is written can be read
+    Recipe.parse(text, place=str(out)).model.config()  # Check that the recipe can be read again.
     try:
         with open(out, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise UsageError(
-            f"{out} is there already and is not overwritten. Name another file with --out."
+            f"{out} already exists and is not overwritten. Name another file with --out."
         ) from None
     put(field(out))
     return 0

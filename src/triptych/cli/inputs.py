@@ -1,6 +1,4 @@
-"""What a person gives to be answered, a line each, as Examples: a text, columns between tabs, or a
-JSON object.
-"""
+"""Turn the user's inputs, one per line, into Examples: a text, columns between tabs, or JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def read_passage(given: str | None) -> str | None:
-    """--passage: the content of a file of that name, else the text itself."""
+    """Return the content of the file that --passage names, else the text itself."""
     from ..data.formats.lines import decode_lines
 
     if given is None:
@@ -27,39 +25,49 @@ def read_passage(given: str | None) -> str | None:
         if not path.is_file():
             return given
         raw = path.read_bytes()
-    except (OSError, ValueError):  # too long for a file's name, or with a zero in it: a text
+    except (OSError, ValueError):  # A text too long for a file name, or with a NUL in it.
         return given
-    decode_lines(raw, given)  # says what is wrong with it
+    decode_lines(raw, given)  # It raises an error that names the file.
     return raw.decode("utf-8-sig")
 
 
 def refuse_to(predictor: Predictor) -> None:
-    """Raise UsageError where --to would mean nothing."""
+    """Raise UsageError where --to would have no effect."""
     from ..inference import examples
 
     examples.refuse_to(predictor.task)
 
 
 def refuse_words(predictor: Predictor) -> None:
-    """Raise UsageError where --words would mean nothing."""
+    """Raise UsageError where --words would have no effect."""
     if not predictor.task.spec.reads_words:
         raise UsageError(
-            f"--words means nothing here: a run for {predictor.task.name} reads the text as it is."
+            f"--words has no effect here, because a run for {predictor.task.name} reads the text "
+            "as it is. Leave it out."
         )
     if predictor.labels.get("unit") == "character":
-        raise UsageError(
-            "--words gives the words, and this run is there to find them: leave it out."
-        )
+        raise UsageError("--words gives the words, but this run finds them itself. Leave it out.")
 
 
 def example_of(
     line: str, predictor: Predictor, place: str, to: str | None, fixed: dict[str, Any], split: bool
 ) -> Example:
-    """A line as an Example. fixed: inputs that are the same for all lines; split: words stand
-    between spaces.
+    """Return a line as an Example.
 
-    Several inputs stand between tabs in the order of the task's `needs`, or in a JSON object under
-    their names. Raises DataError or UsageError naming `place`.
+    Several inputs are separated by tabs in the order of the task's `needs`, or are in a JSON object
+    under their names.
+
+    Args:
+        line: One line of input.
+        predictor: The run that will answer.
+        place: Where the line comes from, for errors.
+        to: A target language, or one of the data's tasks.
+        fixed: Inputs that are the same for all lines.
+        split: Words are separated by spaces.
+
+    Raises:
+        DataError: The line cannot be read; the text names `place`.
+        UsageError: An input is missing or given twice.
     """
     from ..data.example import FIELDS
     from ..inference.examples import OPTIONAL_INPUTS
@@ -77,7 +85,7 @@ def example_of(
         if len(parts) != len(wanted):
             raise UsageError(
                 f"{place} has {len(parts)} columns; a run for {predictor.task.name} needs "
-                f"{len(wanted)} between tabs: {', '.join(wanted)}."
+                f"{len(wanted)} separated by tabs: {', '.join(wanted)}."
             )
         values = dict(zip(wanted, parts, strict=True))
     elif wanted == ["messages"] and _is_conversation(line):
@@ -94,8 +102,9 @@ def example_of(
 
 
 def _is_conversation(line: str) -> bool:
-    """Whether a line is an object with messages, also among other keys; or would be, were it
-    whole.
+    """Tell whether a line is a JSON object with messages, perhaps among other keys.
+
+    A line that would be one if it were not cut off counts too.
     """
     if not line.lstrip().startswith("{"):
         return False
@@ -115,8 +124,8 @@ def _object(line: str, place: str) -> dict[str, Any]:
         raise DataError(
             f"{place} is not valid JSON ({error.msg} at column {error.colno})."
         ) from None
-    except (ValueError, RecursionError) as error:  # too many digits, or nested too deeply
-        raise DataError(f"{place} is not JSON that can be read ({error}).") from None
+    except (ValueError, RecursionError) as error:  # Too many digits, or nested too deeply.
+        raise DataError(f"{place} cannot be read as JSON ({error}).") from None
     for name, value in values.items():
         if not isinstance(value, str) and name != "messages":
             raise DataError(f"{place}: '{name}' is {brief(value)}; it must be a text.")
@@ -133,8 +142,17 @@ def examples_of(
     problems: dict[int, str],
     blank: bool = False,
 ) -> list[Example]:
-    """One Example a line; what cannot be one is noted in `problems` by its place in the block, and
-    is empty. blank: a line without a word is a text too, to be written on from.
+    """Return one Example per line, an empty one where the line cannot be read.
+
+    Args:
+        block: The lines.
+        predictor: The run that will answer.
+        places: Where each line comes from, for errors.
+        to: A target language, or one of the data's tasks.
+        fixed: Inputs that are the same for all lines.
+        split: Words are separated by spaces.
+        problems: Receives the error of each line that cannot be read, by its place in the block.
+        blank: A line without a word is an input too, to be continued.
     """
     from ..data.example import Example
 

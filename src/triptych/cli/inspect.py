@@ -1,4 +1,4 @@
-"""triptych inspect: what a run attended to, and what its answer looks like."""
+"""Run `triptych inspect`: what a run attended to, and a picture of its answer."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..tasks.task import Prediction, View
 
 Language = Literal["en", "zh-Hant"]
-MOST = 3  # source words named for a target word
-MOST_SENTENCES = 50  # drawn on one page
+MOST = 3  # source words listed for a target word
+MOST_SENTENCES = 50  # sentences drawn on one page
 ATTRIBUTED = {
     "label": "log p({of})",
     "value": "the number",
@@ -47,10 +47,11 @@ def inspect(
     language: Language = "en",
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
-    """Answer a text and show what the model attended to: words of the source for each word of an
-    answer; for a run that understands, tokens of the text for each token, and what the answer
-    depends on; for a run that writes, how much each token surprised it and what it expected next.
-    With --decoding.beams 5 also the tree of the search.
+    """Answer a text and show what the model attended to.
+
+    A translator shows source words for each word of its answer; an encoder-only run what each token
+    attends to and what the answer depends on; a decoder-only run the surprise of each token and the
+    next tokens expected. With --decoding.beams 5 also the tree of the search.
 
     Parameters
     ----------
@@ -59,18 +60,17 @@ def inspect(
     text
         The text to answer.
     html
-        Write one self-contained page: attention of every layer and head, and a picture of the
-        answer.
+        Write one page: attention of every layer and head, and a picture of the answer.
     to
-        Target language, for a run that knows several.
+        Target language, for a run with several.
     target
-        Look at this text as the answer, instead of searching for one; of a run that writes, as what
-        follows the text; for a run that classifies, at this label.
+        Inspect this text as the answer, instead of searching for one: a decoder-only run's
+        continuation, or a classifier's label.
     kinds
-        Of a run that reads and writes: cross, encoder, decoder, or several with commas. A run that
-        understands shows its encoder's always, one that only writes its decoder's.
+        For an encoder-decoder: cross, encoder, decoder, or several separated by commas. Other runs
+        always show the attention of their only stack.
     passage
-        A file or a text in which the answer is to be found, for a run that answers questions.
+        A file or a text in which to find the answer, for a run that answers questions.
     words
         The text is already split into words by spaces.
     language
@@ -105,20 +105,21 @@ def inspect(
 
 
 def view_of(predictor: Predictor) -> Callable[[Predictor, str, Options], Shown]:
-    """Return what shows an answer of the run's task."""
-    return LOOKS[predictor.task.spec.view]
+    """Return the function that shows an answer of the run's task."""
+    return VIEWS[predictor.task.spec.view]
 
 
-# A look for each task: (predictor, text, options) -> what there is to see -------------------------
+# One view per task: (predictor, text, options) -> Shown -------------------------------------------
 
 
 def translation(predictor: Predictor, text: str | dict[str, Any], options: Options) -> Shown:
-    """Attention from the answer's words to the source's."""
+    """Show the attention from the answer's words to the source's."""
     from .inspect_writing import beam_tree
 
     if options.passage is not None and isinstance(text, str):
         raise UsageError(
-            f"--passage means nothing here: a run for {predictor.task.name} reads one text."
+            f"--passage has no effect here, because a run for {predictor.task.name} reads one "
+            "text. Leave it out."
         )
     trace = predictor.trace(
         text, to=options.to, target=options.target, kinds=options.kinds, **options.decoding
@@ -131,7 +132,7 @@ def translation(predictor: Predictor, text: str | dict[str, Any], options: Optio
         unseen = predictor.task.encode(
             example, predictor.tokenizers, predictor.labels, "use", None
         )[0].unseen
-        talk(f"Not all was seen of the text ({unseen:,} tokens; see task.longest_source).")
+        talk(f"Truncated: the text ({unseen:,} tokens not read; see task.longest_source).")
     pictures = [] if options.target is not None else beam_tree(predictor, example, settings)
     if not trace.attention:
         note = (
@@ -142,7 +143,7 @@ def translation(predictor: Predictor, text: str | dict[str, Any], options: Optio
             answer=trace.target_text, rows=[], note=note, traces=[trace], pictures=pictures
         )
     note = (
-        "Attention weight, mean over layers and heads; it is not proof of a cause. All layers and "
+        "Attention weight, mean over layers and heads; it does not prove a cause. All layers and "
         "heads: --html FILE."
     )
     rows = _strongest(trace) if "cross" in trace.attention else []
@@ -150,28 +151,28 @@ def translation(predictor: Predictor, text: str | dict[str, Any], options: Optio
 
 
 def generative_answering(predictor: Predictor, text: str, options: Options) -> Shown:
-    """The same, where the source is a question and a passage."""
+    """Show a translation's view, whose source is a question with its passage."""
     if options.passage is None:
         raise UsageError(
-            "A question needs a passage in which to look: --passage FILE or --passage TEXT."
+            "A question needs a passage. Give one with --passage FILE or --passage TEXT."
         )
     return translation(predictor, {"question": text, "passage": options.passage}, options)
 
 
 def span_corruption(predictor: Predictor, text: str, options: Options) -> Shown:
-    """The same; the answer is the text with what was written at its marks."""
+    """Show a translation's view; the answer is the text with its marks filled."""
     shown = translation(predictor, text, options)
     shown.answer = predictor.predict([text], **options.decoding)[0].text
     return shown
 
 
 def encoder(predictor: Predictor, text: str, options: Options) -> Shown:
-    """Self-attention over the text: what any run with an encoder of its own can show."""
+    """Show the self-attention of a run with an encoder alone."""
     return _encoder(predictor, text, options)[0]
 
 
 def classification(predictor: Predictor, text: str, options: Options) -> Shown:
-    """The same, and the labels' probabilities as bars, or the number on its scale."""
+    """Show the encoder's view, and label probabilities as bars or the number on its scale."""
     from ..inspection.views.classification import picture
 
     shown, prediction = _encoder(predictor, text, options)
@@ -186,7 +187,7 @@ def classification(predictor: Predictor, text: str, options: Options) -> Shown:
 
 
 def parsing(predictor: Predictor, text: str, options: Options) -> Shown:
-    """The same, and the arcs of each sentence."""
+    """Show the encoder's view, and the arcs of each sentence."""
     from ..inspection.html import Picture
     from ..inspection.views.parsing import sentences_of, svg
 
@@ -200,14 +201,15 @@ def parsing(predictor: Predictor, text: str, options: Options) -> Shown:
 
 
 def question_answering(predictor: Predictor, text: str, options: Options) -> Shown:
-    """Self-attention, the span that answers in its passage, its candidates, and how likely each
-    token begins and ends it.
+    """Show self-attention, and the answer in its passage.
+
+    With it come the other candidates, and how likely each token begins and ends the answer.
     """
     from ..inspection.views.question_answering import pictures, view
 
     if options.passage is None:
         raise UsageError(
-            "A question needs a passage in which to look: --passage FILE or --passage TEXT."
+            "A question needs a passage. Give one with --passage FILE or --passage TEXT."
         )
     _refuse_language(predictor, options)
     example = predictor.example({"question": text, "passage": options.passage}, "The text")
@@ -242,7 +244,7 @@ def question_answering(predictor: Predictor, text: str, options: Options) -> Sho
         answer=found.prediction.text,
         rows=[["candidate", "characters", "probability"], *rows],
         note=(
-            "Where the answer stands, self-attention of every layer and head, gradient x input: "
+            "The answer in its passage, self-attention of every layer and head, gradient x input: "
             "--html FILE."
         ),
         traces=traces,
@@ -252,7 +254,7 @@ def question_answering(predictor: Predictor, text: str, options: Options) -> Sho
 
 
 def tagging(predictor: Predictor, text: str, options: Options) -> Shown:
-    """Self-attention, and entities or tags in place."""
+    """Show the encoder's view, and entities or tags in the text."""
     from ..inspection.views.tagging import picture
 
     shown, prediction = _encoder(predictor, text, options, is_drawn=True)
@@ -261,15 +263,16 @@ def tagging(predictor: Predictor, text: str, options: Options) -> Shown:
 
 
 def writing(predictor: Predictor, text: str, options: Options) -> Shown:
-    """A run that only writes: how much each token surprised it, what it expected next, masked
-    self-attention, the beam tree.
+    """Show each token's surprise, the next tokens expected after it, and masked self-attention.
+
+    With a beam search also its tree.
     """
     from .inspect_writing import look
 
     return look(predictor, text, options)
 
 
-LOOKS: dict[View, Callable[[Predictor, str, Options], Shown]] = {
+VIEWS: dict[View, Callable[[Predictor, str, Options], Shown]] = {
     "encoder": encoder,
     "labels": classification,
     "tags": tagging,
@@ -285,8 +288,13 @@ LOOKS: dict[View, Callable[[Predictor, str, Options], Shown]] = {
 def _encoder(
     predictor: Predictor, text: str, options: Options, is_drawn: bool = False
 ) -> tuple[Shown, Prediction]:
-    """What every run with an encoder shows, and its Prediction for whoever adds a picture of it.
-    is_drawn: the picture has the whole answer, so the page need not write it too.
+    """Return what every run with an encoder shows, and its Prediction for a further picture.
+
+    Args:
+        predictor: The run.
+        text: The text to answer.
+        options: The options of the command.
+        is_drawn: A picture shows the whole answer, so the page does not write it as well.
     """
     _refuse_language(predictor, options)
     fixed = {} if options.passage is None else {"passage": options.passage}
@@ -297,13 +305,13 @@ def _encoder(
         example, options.target, answer=answer, windows=range(1, MOST_WINDOWS + 1)
     )
     found = traces[0].attribution
-    summary = "Attention a token receives, last layer, mean over heads"
+    summary = "Attention that a token receives, last layer, mean over heads"
     if found is None:
-        summary += ". It is not proof of a cause."
+        summary += ". It does not prove a cause."
     else:
         summary += (
-            f"; gradient x input of {ATTRIBUTED[found.kind].format(of=found.of)}. Neither is "
-            "proof of a cause."
+            f"; gradient x input of {ATTRIBUTED[found.kind].format(of=found.of)}. Neither proves "
+            "a cause."
         )
     note = f"{summary} All layers and heads: --html FILE."
     return Shown(
@@ -317,18 +325,18 @@ def _refuse_language(predictor: Predictor, options: Options) -> None:
 
 
 def _left_out(traces: list[Trace]) -> str:
-    """Which windows of a long text the page shows."""
+    """Return a sentence on which windows of a long text the page shows."""
     first, whole, count = *traces[0].window, len(traces)
     which = (
         f"the first {count}"
         if first <= count
-        else f"number {first}, where the answer stands, and of the first {count - 1}"
+        else f"window {first}, which holds the answer, and the first {count - 1}"
     )
     return f"The text is read in {whole} windows; the page shows the attention of {which}."
 
 
 def _strongest(trace: Trace) -> list[list[str]]:
-    """A row a target word: its log-probability and the source words with most weight."""
+    """Return one row per target word: log-probability and the source words with most weight."""
     mean = trace.attention["cross"].mean((0, 1))  # (T, S)
     rows = []
     for cell, weights, chance in zip(trace.target, mean, trace.log_probabilities, strict=True):
@@ -341,8 +349,9 @@ def _strongest(trace: Trace) -> list[list[str]]:
 
 
 def _received(trace: Trace) -> list[list[str]]:
-    """A row a token: the attention that it receives in the last layer, and gradient x input; of a
-    long text the strongest.
+    """Return one row per token: attention received in the last layer, and gradient x input.
+
+    Of a long text only the strongest tokens.
     """
     received = trace.attention["encoder"][-1].mean((0, 1))  # (S,)
     products = None if trace.attribution is None else trace.attribution.gradient_times_input

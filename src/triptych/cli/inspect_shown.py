@@ -1,4 +1,4 @@
-"""What inspect was asked, and what it has to show."""
+"""Hold the options of `triptych inspect` and what it shows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from ..inspection.trace import Trace
 
 
-MOST_ROWS = 40  # tokens named in a terminal
+MOST_ROWS = 40  # tokens listed in a terminal
 
 
-MOST_WINDOWS = 6  # of a long text on one page
+MOST_WINDOWS = 6  # windows of a long text on one page
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What was asked for beside the text."""
+    """Hold the options that go with the text."""
 
     to: str | None = None
     target: str | None = None
@@ -30,8 +30,15 @@ class Options:
 
 @dataclass(kw_only=True)
 class Shown:
-    """What there is to see: the answer, rows for a terminal with a line below them, traces (one at
-    least) and pictures for a page.
+    """Hold what there is to see of an answer.
+
+    Args:
+        answer: The answer in words.
+        rows: A table for a terminal.
+        note: The line below the table.
+        traces: At least one, for a page.
+        pictures: For a page.
+        title: Of the page; its text where None.
     """
 
     answer: str
@@ -39,4 +46,4 @@ class Shown:
     note: str
     traces: list[Trace]
     pictures: list[Picture] = field(default_factory=list)
-    title: str | None = None  # of the page; without one its text
+    title: str | None = None

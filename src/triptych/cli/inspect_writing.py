@@ -1,4 +1,4 @@
-"""What `inspect` shows of a run that only writes, and the beam tree of any run that writes."""
+"""Show a decoder-only run for `inspect`, and the beam tree of any run that generates text."""
 
 from __future__ import annotations
 
@@ -15,25 +15,23 @@ if TYPE_CHECKING:
     from ..inspection.html import Picture
     from ..inspection.trace import Trace
 
-NEW_TOKENS = 32  # written for a picture where nothing else is asked for
-MOST_NAMED = 3  # next tokens named in a terminal
+NEW_TOKENS = 32  # generated for a picture by default
+MOST_NAMED = 3  # next tokens listed in a terminal
 
 
 def look(predictor: Predictor, text: str, options: Options) -> Shown:
-    """Write on from `text` (with --target: look at text and target as they are) and show what the
-    model expected at each token.
-    """
+    """Continue `text`, or with --target read both, and show what was expected at each token."""
     from ..inspection.writer import Script, trace_writer
 
     if options.to is not None or options.passage is not None or options.words:
         raise UsageError(
-            f"--to, --passage and --words are not for a run for {predictor.task.name}; it has a "
-            "text alone."
+            f"--to, --passage and --words have no effect for {predictor.task.name}, which reads a "
+            "text alone. Leave them out."
         )
-    if options.kinds not in (("cross",), ("decoder",)):  # the first is what nobody has asked for
+    if options.kinds not in (("cross",), ("decoder",)):  # "cross" is the default of all runs.
         raise UsageError(
-            f"--kinds is for a run that reads and writes; one for {predictor.task.name} has its "
-            "decoder's attention alone."
+            f"--kinds is for an encoder-decoder; a run for {predictor.task.name} has only its "
+            "decoder's attention. Leave it out."
         )
     settings = predictor.settings(**options.decoding)
     settings = (
@@ -51,7 +49,7 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
     )
     ids += _answer_ids(predictor, options.target) if talks and options.target else []
     if forced and ids == [tokenizer.begin_id]:
-        raise UsageError("There is nothing to look at: text and --target are empty.")
+        raise UsageError("There is nothing to inspect: the text and --target are empty.")
     prediction = None if forced else next(iter(predictor.answer([example], settings)))
     own, answer = (
         ([], options.target or "") if prediction is None else (prediction.tokens, prediction.text)
@@ -82,8 +80,9 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
 
 
 def _answer_ids(predictor: Predictor, answer: str) -> list[int]:
-    """The tokens of an answer as the assistant's turn, which begins where the prompt of a
-    conversation ends.
+    """Return the tokens of an answer as the assistant's turn.
+
+    It begins where the prompt of a conversation ends.
     """
     from ..tasks.turns import ChatTemplate
 
@@ -95,9 +94,7 @@ def _answer_ids(predictor: Predictor, answer: str) -> list[int]:
 
 
 def beam_tree(predictor: Predictor, example: Example, settings: DecodingSettings) -> list[Picture]:
-    """The tree of the search for the answer to `example`, where it is a beam search; else
-    nothing.
-    """
+    """Return the tree of the search for the answer, or nothing without a beam search."""
     from ..inspection.beam_tree import tree_of
     from ..inspection.html import Picture
     from ..inspection.views import beam as beam_svg
@@ -116,11 +113,14 @@ def beam_tree(predictor: Predictor, example: Example, settings: DecodingSettings
 
 
 def _rows(traces: list[Trace]) -> list[list[str]]:
-    """A row a token: its nats and what was expected there; of a long text the most surprising."""
+    """Return one row per token: its nats and the tokens expected there.
+
+    Of a long text only the most surprising tokens.
+    """
     found: list[tuple[float, list[str]]] = []
     for trace in traces:
         expected = trace.expected
-        assert expected is not None, "a trace of what writes has it"
+        assert expected is not None, "a trace of a decoder-only model has them"
         before: list[Any] = []
         for place, (cell, nats, choices) in enumerate(
             zip(trace.source, expected.nats, expected.choices, strict=True)
@@ -148,11 +148,11 @@ def _rows(traces: list[Trace]) -> list[list[str]]:
 
 
 def _note(trace: Trace, unread: int, has_tree: bool) -> str:
-    assert trace.expected is not None, "a trace of what writes has it"
+    assert trace.expected is not None, "a trace of a decoder-only model has them"
     parts = []
     for name, total in (
         ("The text", trace.expected.given),
-        ("What was written", trace.expected.own),
+        ("Generated", trace.expected.own),
     ):
         if total.tokens:
             figures = [f"{total.tokens:,} tokens, {total.nats:.2f} nats"]
@@ -167,14 +167,16 @@ def _note(trace: Trace, unread: int, has_tree: bool) -> str:
             parts.append(f"{name}: {', '.join(figures)}.")
     if trace.window[1] > 1:
         parts.append(
-            f"The text is read in {trace.window[1]} windows, each without what stands before it."
+            f"The text is read in {trace.window[1]} windows, each without the text before it."
         )
     if "not_shown" in trace.notes:
-        parts.append("What was written does not fit the context with the text and is not shown.")
+        parts.append(
+            "The generated text does not fit the context together with the text and is not shown."
+        )
     if unread:
         parts.append(
-            f"Before it wrote, the model read only the end of the text: {unread:,} tokens were "
-            "dropped."
+            f"Truncated: before generating, the model read only the end of the text ({unread:,} "
+            "tokens not read)."
         )
     more = " and the beam tree" if has_tree else ""
     return " ".join([*parts, f"Attention, next tokens{more}: --html FILE."])

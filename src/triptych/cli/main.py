@@ -1,8 +1,7 @@
-"""`triptych VERB ...`: finds the verb, reads dotted overrides, and turns what goes wrong into a
-sentence and an exit code.
+"""Run `triptych VERB ...` and turn failures into a sentence and an exit code.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 training stopped by SIGTERM.
-Nothing here or in the verbs' modules imports torch before it is needed.
+Neither this module nor the verbs' modules import torch before they need it.
 """
 
 from __future__ import annotations
@@ -25,30 +24,29 @@ from .threads import settle, take_threads
 from .verbs import DATA_VERBS, VERBS
 
 ROOM = "Close other programs, or use a machine with more memory."
-MEMORY_ADVICE = {  # verb -> what needs less
+MEMORY_ADVICE = {  # verb -> how to need less memory
     **dict.fromkeys(VERBS, "Give shorter texts, or a smaller --decoding.batch_tokens."),
     "train": (
-        "Take a smaller --batches.batch_tokens or a smaller model, or train on fewer examples: "
+        "Use a smaller --batches.batch_tokens or a smaller model, or train on fewer examples: "
         "--data.examples."
     ),
-    "init": (
-        "Give a smaller part of the files: for a recipe, and for its forecast, a sample suffices."
-    ),
+    "init": ("Give a smaller part of the files: a sample is enough for a recipe and its forecast."),
     "data": "Give smaller files, or one file at a time.",
     **dict.fromkeys(("import", "export", "info"), ROOM),
 }
 NOTE = (
-    "Any key of a recipe can be given as --table.key VALUE, for example --training.minutes 10 or "
-    "--decoding.beams 5. --threads N: so many threads compute, where not one for each core is to."
+    "Set any key of a recipe with --table.key VALUE, for example --training.minutes 10 or "
+    "--decoding.beams 5. --threads N computes with N threads instead of one per core."
 )
 DOTTED = re.compile(r"--([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)(?:=(.*))?", re.DOTALL)
 
 
 def build_app(wanted: Collection[str] | None = None) -> App:
-    """Return the command line. Of verbs that are not `wanted` only name and help are known.
+    """Return the command line.
 
     Args:
-        wanted: Names of verbs whose functions are loaded; None: all.
+        wanted: Names of the verbs whose functions are loaded; of the others only the name and the
+            help are known. None: all verbs.
     """
     app = App(
         name="triptych",
@@ -71,17 +69,17 @@ def build_app(wanted: Collection[str] | None = None) -> App:
 
 
 def _not_loaded() -> int:
-    raise AssertionError("this verb was not asked for")
+    raise AssertionError("a verb that was not loaded cannot run")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The entry point; leaves with the exit code."""
+    """Run the command line and exit with its code."""
     sys.excepthook = uncaught
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:
-    """Do what the arguments say and return the exit code."""
+    """Run the command that the arguments name and return the exit code."""
     _open_closed()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
@@ -91,13 +89,13 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     try:
         return dispatch([argument for argument in arguments if argument != "--debug"])
-    except BrokenPipeError:  # the reader of our output went away
+    except BrokenPipeError:  # Whoever read our output has closed the pipe.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
-        return 130  # what a shell says of a program that Ctrl-C ended
+        return 130  # the exit code that a shell gives to a program ended by Ctrl-C
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except BaseException as error:
@@ -120,23 +118,21 @@ def _warning(
     lineno: int,
     line: str | None = None,
 ) -> str:
-    """A warning of ours without its place in the source; others as Python writes them."""
+    """Format our own warnings without their place in the source, others as Python does."""
     if issubclass(category, TriptychWarning):
         return f"triptych: {message}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n"
 
 
 def _open_closed() -> None:
-    """Where a stream was closed before we began: nothing to read, nobody who reads."""
+    """Replace streams that were closed before we started by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # to the end of the process
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # It stays open until the process ends.
 
 
 def message_of(error: BaseException, verb: str = "") -> str:
-    """Say what went wrong in one sentence, and the way out of it, which differs from verb to
-    verb.
-    """
+    """Return one sentence on what went wrong and what to do, which depends on the verb."""
     if isinstance(error, (TriptychError, CycloptsError)):
         return f"triptych: {error}"
     if isinstance(error, OSError):
@@ -147,17 +143,19 @@ def message_of(error: BaseException, verb: str = "") -> str:
         or "not enough memory" in str(error)
         or "can't allocate memory" in str(error)
     ):
-        return f"triptych: The memory does not suffice. {MEMORY_ADVICE.get(verb, ROOM)}"
+        return f"triptych: There is not enough memory. {MEMORY_ADVICE.get(verb, ROOM)}"
     return (
         f"triptych: This is an error of triptych itself: {type(error).__name__}: {error}. "
-        "The same command with --debug shows where it arose; please report it."
+        "The same command with --debug shows where it occurred; please report it."
     )
 
 
 def dispatch(arguments: list[str]) -> int:
     arguments, threads = take_threads(arguments)
     if threads is not None and arguments[:1] == ["data"]:
-        raise UsageError("--threads means nothing for data: nothing is computed there.")
+        raise UsageError(
+            "--threads has no effect on `triptych data`, which computes nothing. Leave it out."
+        )
     settle(threads)
     rest, overrides = split_overrides(arguments)
     app = build_app(rest)
@@ -170,16 +168,15 @@ def dispatch(arguments: list[str]) -> int:
         extra["overrides"] = overrides
     elif overrides:
         raise UsageError(
-            f"--{next(iter(overrides))} means nothing here: this verb takes no recipe keys."
+            f"--{next(iter(overrides))} has no effect here, because this verb takes no recipe "
+            "keys. Leave it out."
         )
     result = command(*bound.args, **bound.kwargs, **extra)
     return result if isinstance(result, int) else 0
 
 
 def _meant(app: App, rest: list[str], error: UnknownOptionError) -> str:
-    """A hint where an unknown option is the last word of a recipe's key: --steps for
-    --training.steps.
-    """
+    """Suggest recipe keys whose last word is the unknown option: --training.steps for --steps."""
     from ..recipe.schema import TABLES, key_types
 
     option = (error.token.keyword or error.token.value) if error.token is not None else ""
@@ -193,12 +190,16 @@ def _meant(app: App, rest: list[str], error: UnknownOptionError) -> str:
     tables = () if "overrides" not in ignored else TABLES if rest[0] == "train" else ("decoding",)
     keys = key_types(None)
     found = [f"--{table}.{name}" for table in tables if name in keys[table]]
-    return f" A recipe's key is given with its table: {' or '.join(found)}." if found else ""
+    return f" Give a recipe key with its table: {' or '.join(found)}." if found else ""
 
 
 def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """`--table.key value` and `--table.key=value` taken out of the arguments; after `--` everything
-    is text.
+    """Split `--table.key value` and `--table.key=value` off the arguments.
+
+    Everything after `--` is text.
+
+    Returns:
+        The other arguments, and the overrides as {"table.key": value}.
     """
     rest: list[str] = []
     found: dict[str, str] = {}

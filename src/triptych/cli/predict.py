@@ -1,4 +1,4 @@
-"""triptych predict, and the verbs that are it by name: texts, or stdin line for line."""
+"""Run `triptych predict`, and the verbs that call it under a task's name."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from ..tasks.task import Prediction, TaskSpec, Verb
 
 BLOCK = 2000  # lines of stdin that are sorted by length and answered together
-DECODING_ARENAS = 4  # heaps for the threads that decode
-BETWEEN = "\n----\n"  # answers of several lines
-NAMED = 3  # lines that a notice names
+DECODING_ARENAS = 4  # malloc arenas for the threads that decode
+BETWEEN = "\n----\n"  # separates answers of several lines
+NAMED = 3  # names that a notice lists
 OF_LABELS = ("classifier", "tagger")  # heads of tasks whose answers are labels
-OF_DRAWING = ("top_k", "top_p", "min_p", "seed")  # dials that mean nothing without a temperature
+# Settings of sampling, which have no effect at temperature 0.
+OF_SAMPLING = ("top_k", "top_p", "min_p", "seed")
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Overrides = Annotated[dict[str, str] | None, Parameter(parse=False)]
@@ -46,8 +47,9 @@ def predict(
     prompting: Annotated[Prompting, Parameter(name="*")] = NOTHING,
     overrides: Overrides = None,
 ) -> int:
-    """Answer texts; without any, stdin line for line. Dials of decoding are given as
-    --decoding.beams 5.
+    """Answer texts, or stdin line by line.
+
+    Decoding settings are given as --decoding.beams 5.
 
     Parameters
     ----------
@@ -56,33 +58,32 @@ def predict(
     text
         One or several texts.
     to
-        Target language, for a run that knows several.
+        Target language, for a run with several.
     passage
-        A file or a text in which the answer is to be found, for a run that answers questions.
+        A file or a text in which to find the answer, for a run that answers questions.
     words
         The text is already split into words by spaces.
     jsonl
-        One JSON object a line: the answer, its score, how many input tokens were not seen, and what
-            the task knows beside.
+        Print one JSON object per text: the answer, its score, the number of tokens not read, and
+        details that depend on the task.
     truncate
-        Read only the first so many tokens of a longer text, and say so.
+        Read only the first N tokens of a longer text, with a notice.
     draft
-        For a run that writes: a smaller run with the same tokenizer, or ngram. It proposes tokens,
-        several of which the run checks at once (--decoding.draft_tokens); greedy answers stay what
-        they are, and draws as probable as they were.
+        A smaller run with the same tokenizer, or ngram: proposes tokens, several of which the run
+        checks at once (--decoding.draft_tokens). Greedy answers and odds of samples do not change.
     precision
-        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
+        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """
     check_truncate(truncate)
     predictor = load_run(run, precision, draft)
     settings = predictor.settings(**(changes := decoding_changes(overrides)))
-    tell_undrawn(changes, settings)
+    report_unsampled(changes, settings)
     if to is not None:
         refuse_to(predictor)
     if words:
         refuse_words(predictor)
     inside = read_passage(passage)
-    if inside is not None and predictor.task.input == "passage":  # it is what is asked about
+    if inside is not None and predictor.task.input == "passage":  # The passage is the input itself.
         text, inside = (*text, inside), None
     fixed = {**({} if inside is None else {"passage": inside}), **prompting.fixed(predictor)}
     shots = prompting.shots(predictor)
@@ -105,7 +106,7 @@ def predict(
         failed += _answer(
             predictor, own, block, examples, to, jsonl, truncate, problems, asked, bool(text), first
         )
-    tell_drafts(predictor)
+    report_drafts(predictor)
     return int(failed > 0)
 
 
@@ -118,16 +119,20 @@ def _named(verb: Verb) -> Callable[..., int]:
     """Return `predict` under a task's own name."""
 
     @wraps(predict)
-    def run_it(run: str, /, *text: str, **dials: Any) -> int:
+    def run_it(run: str, /, *text: str, **options: Any) -> int:
         demand(run, verb)
-        return predict(run, *text, **dials)
+        return predict(run, *text, **options)
 
     run_it.__name__ = verb
     return run_it
 
 
 def demand(run: str, verb: Verb) -> TaskSpec:
-    """Return the task of `run`. Raises UsageError where another verb runs it."""
+    """Return the task of `run`.
+
+    Raises:
+        UsageError: The task of the run is not one of the verb's.
+    """
     from ..runs.run import Run
     from ..tasks.specs import SPECS, with_verb
 
@@ -145,42 +150,45 @@ _complete = _named("complete")
 
 
 @wraps(predict)
-def complete(run: str, /, *text: str, **dials: Any) -> int:
-    """`predict` for a run that writes; one prompt alone is answered as it is written."""
+def complete(run: str, /, *text: str, **options: Any) -> int:
+    """Call `predict` for a run that generates text.
+
+    The answer to a single prompt is printed while it is generated.
+    """
     if (
         len(text) != 1
-        or dials.get("jsonl")
-        or dials.get("truncate") is not None
+        or options.get("jsonl")
+        or options.get("truncate") is not None
         or sys.stdout.closed
     ):
-        return _complete(run, *text, **dials)
+        return _complete(run, *text, **options)
     demand(run, "complete")
-    prompting = dials.get("prompting", NOTHING)
+    prompting = options.get("prompting", NOTHING)
     others = (
         prompting.examples,
         prompting.template,
-        dials.get("to"),
-        dials.get("passage"),
-        dials.get("words") or None,
+        options.get("to"),
+        options.get("passage"),
+        options.get("words") or None,
     )
     if any(one is not None for one in others):
-        return predict(run, *text, **dials)
-    return print_as_written(run, text[0], dials)
+        return predict(run, *text, **options)
+    return print_as_written(run, text[0], options)
 
 
-def print_as_written(run: str, text: str, dials: dict[str, Any]) -> int:
-    """The answer to one text, piece by piece as it is written, unless several are wanted."""
-    changes = decoding_changes(dials.get("overrides"))
+def print_as_written(run: str, text: str, options: dict[str, Any]) -> int:
+    """Print the answer to one text while it is generated, unless several are wanted."""
+    changes = decoding_changes(options.get("overrides"))
     _refuse_bytes(text, 1)
     if changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1:
-        return predict(run, text, **dials)
-    predictor = load_run(run, dials.get("precision", "float32"), dials.get("draft"))
-    tell_undrawn(changes, predictor.settings(**changes))
-    fixed = dials.get("prompting", NOTHING).fixed(predictor)
+        return predict(run, text, **options)
+    predictor = load_run(run, options.get("precision", "float32"), options.get("draft"))
+    report_unsampled(changes, predictor.settings(**changes))
+    fixed = options.get("prompting", NOTHING).fixed(predictor)
     unread: list[int] = []
     pieces, ended = (
         predictor.stream(
-            {predictor.task.input: text, **fixed}, dials.get("to"), unread.append, **changes
+            {predictor.task.input: text, **fixed}, options.get("to"), unread.append, **changes
         ),
         None,
     )
@@ -190,17 +198,16 @@ def print_as_written(run: str, text: str, dials: dict[str, Any]) -> int:
         except StopIteration as end:
             ended = bool(end.value)
     print()
-    _tell(
-        ["text 1"] if not ended else [], [f"text 1 ({count:,} tokens)" for count in unread if count]
+    _report_cuts(
+        ["text 1"] if not ended else [],
+        [f"text 1 ({count:,} tokens not read)" for count in unread if count],
     )
-    tell_drafts(predictor)
+    report_drafts(predictor)
     return 0
 
 
 def load_run(run: str, precision: Precision, draft: str | None = None) -> Predictor:
-    """A Predictor in a process that is ours alone, so that the allocator may be set for it. draft:
-    a run, or "ngram".
-    """
+    """Load a run, with a draft if given, in a process of our own, whose allocator may be set."""
     from ..inference.loading import load
     from ..runs.allocator import keep_freed_pages
 
@@ -208,24 +215,28 @@ def load_run(run: str, precision: Precision, draft: str | None = None) -> Predic
     return load(run, precision, draft)
 
 
-def tell_undrawn(changes: dict[str, Any], settings: Any) -> None:
-    """Dials of drawing that were given where nothing is drawn."""
-    idle = [f"--decoding.{name}" for name in OF_DRAWING if name in changes]
+def report_unsampled(changes: dict[str, Any], settings: Any) -> None:
+    """Report settings of sampling that have no effect because nothing is sampled."""
+    idle = [f"--decoding.{name}" for name in OF_SAMPLING if name in changes]
     if idle and settings.temperature == 0:
         talk(
-            f"{' and '.join(idle)}: without --decoding.temperature nothing is drawn, so this "
-            "changes nothing."
+            f"No effect: {' and '.join(idle)}, because nothing is sampled without "
+            "--decoding.temperature."
         )
 
 
-def tell_drafts(predictor: Predictor) -> None:
-    """What came of a draft."""
+def report_drafts(predictor: Predictor) -> None:
+    """Report how many proposed tokens were accepted."""
     if predictor.drafted is not None and predictor.drafted.tally.steps:
         talk(f"Draft: {predictor.drafted.tally}.")
 
 
 def decoding_changes(overrides: dict[str, str] | None) -> dict[str, Any]:
-    """Overrides of the table `decoding`, by type. Raises UsageError for those of other tables."""
+    """Return the overrides of the table `decoding`, by type.
+
+    Raises:
+        UsageError: An override is of another table.
+    """
     from ..recipe.schema import nested
 
     given = nested(overrides or {})
@@ -239,8 +250,9 @@ def decoding_changes(overrides: dict[str, str] | None) -> dict[str, Any]:
 
 
 def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
-    """(number of the first line, lines): the texts given, else stdin, line by line where a person
-    types.
+    """Yield blocks of lines with the number of the first: the texts given, else stdin.
+
+    In a terminal each line is a block of its own.
     """
     if texts:
         for number, one in enumerate(texts, 1):
@@ -249,10 +261,11 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
         return
     typing = sys.stdin.isatty()
     if typing:
-        talk("One text a line; Ctrl-D ends.")
+        talk("Write one text per line; Ctrl-D ends.")
     number, block = 1, []
-    for raw in sys.stdin.buffer:  # ends lines at "\n" alone
-        # as in files, where several were put together: it is no part of the text
+    for raw in sys.stdin.buffer:  # only "\n" ends a line
+        # Files that were concatenated may have byte order marks inside; they are no part of the
+        # text.
         raw = raw.removeprefix(BOM_UTF8)
         try:
             block.append(raw.rstrip(b"\r\n").decode())
@@ -294,12 +307,12 @@ def _answer(
     given: bool,
     first: int,
 ) -> int:
-    """Print the answers to a block; how many texts could not be read. asked: the prompts in which
-    the texts stand, if in any. first: the number of the first text, so that the same text is drawn
-    anew in another block.
+    """Print the answers to a block and return how many texts could not be read.
 
-    given: on the command line, so answers need not keep to one line each: what was written in lines
-    stays so, with a line of hyphens between answers, and of one text alone all answers are shown.
+    `asked` are the prompts that contain the texts, if there are any, and `first` is the number of
+    the first text, so that the same text is sampled differently in another block. Answers to texts
+    `given` on the command line may have several lines: a line of hyphens separates them, and a
+    single text shows all its answers.
     """
     alone = given and len(block) == 1
 
@@ -315,7 +328,7 @@ def _answer(
         if jsonl:
             name = predictor.task.input
             item = prediction.to_json()
-            # "text" is the answer
+            # The key "text" is the answer, so a text that was asked about has another key.
             asked_for = {"input" if name in item else name: getattr(examples[place], name) or text}
             values = {**asked_for, **({"to": to} if to else {}), **item}
             values |= {"error": problems[place]} if place in problems else {}
@@ -335,7 +348,7 @@ def _answer(
             )
     sys.stdout.flush()
     if not (jsonl or alone) and any(one.alternatives for one in predictions):
-        talk("Only the best answer to each text is shown; --jsonl tells the others.")
+        talk("Only the best answer to each text is shown; --jsonl prints the others.")
     for problem in problems.values():
         talk(f"triptych: {problem} Its answer is left empty.")
     _notices(predictions, [example.place for example in examples])
@@ -343,8 +356,9 @@ def _answer(
 
 
 def one_line(predictor: Predictor, text: str) -> str:
-    """An answer that is made of labels, or of words with their tags, ready for a terminal; any
-    other as it is.
+    """Escape an answer of labels, or of words with tags, for a terminal.
+
+    Any other answer is returned as it is.
     """
     return field(text) if predictor.task.spec.head in OF_LABELS else text
 
@@ -352,18 +366,18 @@ def one_line(predictor: Predictor, text: str) -> str:
 def _notices(predictions: list[Prediction], places: list[str]) -> None:
     cut = [place for place, one in zip(places, predictions, strict=True) if one.cut]
     unseen = [
-        f"{place} ({one.truncated_input_tokens:,} tokens)"
+        f"{place} ({one.truncated_input_tokens:,} tokens not read)"
         for place, one in zip(places, predictions, strict=True)
         if one.truncated_input_tokens
     ]
-    _tell(cut, unseen)
+    _report_cuts(cut, unseen)
 
 
-def _tell(cut: list[str], unseen: list[str]) -> None:
+def _report_cuts(cut: list[str], unseen: list[str]) -> None:
     if cut:
-        talk(f"Cut at the maximum length (see --decoding.max_length): {some(cut)}.")
+        talk(f"Cut off at the maximum length (see --decoding.max_length): {some(cut)}.")
     if unseen:
-        talk(f"Not all was seen of {some(unseen)}.")
+        talk(f"Truncated: {some(unseen)}.")
 
 
 def some(names: list[str]) -> str:

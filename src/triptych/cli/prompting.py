@@ -1,6 +1,4 @@
-"""Flags of verbs that give a language model its prompt: what follows, worked examples, labels to
-choose from.
-"""
+"""Define the flags that build a language model's prompt: suffix, worked examples, labels."""
 
 from __future__ import annotations
 
@@ -22,19 +20,19 @@ if TYPE_CHECKING:
     from ..inference.few_shot import FewShot, Judgement
     from ..inference.predictor import Predictor
 
-MOST_CHOICES = 200  # labels that are taken from the data
+MOST_CHOICES = 200  # labels that are taken from the data without --choices
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompting:
-    """Beside the texts that are to be written on."""
+    """Hold the flags that go with the texts to be continued."""
 
     suffix: Annotated[
         str | None,
         Parameter(
             help=(
-                "A file or a text that follows: write what stands between, for a run that learnt "
-                "to fill in."
+                "A file or a text that follows: generate what belongs between, for a run trained "
+                "to fill in the middle."
             )
         ),
     ] = None
@@ -42,25 +40,23 @@ class Prompting:
         str | None,
         Parameter(
             help=(
-                "A file of worked examples (TSV or JSONL: text and label, or input and answer), "
-                "put before every text."
+                "A file of worked examples (TSV or JSONL: text and label, or input and answer) "
+                "that is put before every text."
             )
         ),
     ] = None
     template: Annotated[
         str | None,
-        Parameter(
-            help=r'How an example is written: "{text}\nLabel: {label}\n\n" unless said otherwise.'
-        ),
+        Parameter(help=r'How an example is written, by default "{text}\nLabel: {label}\n\n".'),
     ] = None
 
     def fixed(self, predictor: Predictor) -> dict[str, Any]:
-        """What is the same for all texts."""
+        """Return the inputs that are the same for all texts."""
         if self.suffix is None:
             return {}
         if not predictor.task.spec.continues:
             raise UsageError(
-                f"--suffix is for a run that writes text; this one is for {predictor.task.name}."
+                f"--suffix is for a run that generates text; this one is for {predictor.task.name}."
             )
         from ..tasks.fill_in import sentinels
 
@@ -68,7 +64,7 @@ class Prompting:
         return {"suffix": read_passage(self.suffix)}
 
     def shots(self, predictor: Predictor) -> FewShot | None:
-        """The examples in their template, where such are given."""
+        """Return the worked examples in their template, if there are any."""
         if self.examples is None and self.template is None:
             return None
         if self.suffix is not None:
@@ -87,15 +83,15 @@ class Prompting:
 
 @dataclass(frozen=True, kw_only=True)
 class Judging:
-    """A language model tried on a classification set by the likelihood of the labels."""
+    """Hold the flags that judge labels of a classification set by their likelihood."""
 
     as_: Annotated[
         Literal["classification"] | None,
         Parameter(
             name="--as",
             help=(
-                "Try a run that writes text on the set --data.set (or --data FILE) without "
-                "training."
+                "Evaluate a language model on the classification set --data.set (or --data FILE) "
+                "without training."
             ),
         ),
     ] = None
@@ -103,8 +99,8 @@ class Judging:
         str | None,
         Parameter(
             help=(
-                "With --as: worked examples in the prompt, a number to draw from the training "
-                "part or a file."
+                "With --as: worked examples in the prompt, as a number to draw from the training "
+                "part or as a file."
             )
         ),
     ] = None
@@ -116,8 +112,8 @@ class Judging:
         str | None,
         Parameter(
             help=(
-                "With --as: the labels to choose from, a,b or label=words,label=words; else those "
-                "of the data."
+                "With --as: the labels to choose from, a,b or label=words,label=words; by default "
+                "those of the data."
             )
         ),
     ] = None
@@ -125,8 +121,8 @@ class Judging:
         Literal["sum", "token", "byte", "prior"],
         Parameter(
             help=(
-                "With --as: compare a label's log-probability, its mean a token or byte, or what "
-                "the text adds to it (prior)."
+                "With --as: compare a label's log-probability (sum), its mean per token or byte, "
+                "or what the text adds to it (prior)."
             )
         ),
     ] = "sum"
@@ -136,14 +132,14 @@ NOTHING, UNJUDGED = Prompting(), Judging()
 
 
 def unescaped(given: str | None) -> str | None:
-    r"""A template with \n and \t, as a shell gives them, turned into what they mean."""
+    r"""Replace \n and \t in a template, as a shell passes them, by what they mean."""
     return None if given is None else given.replace("\\n", "\n").replace("\\t", "\t")
 
 
 def shots_ready(
     shots: FewShot, examples: Sequence[Example], settings: Any
 ) -> tuple[list[Example], Any]:
-    """The Examples as prompts, and the settings that end an answer where an example's would end."""
+    """Return the Examples as prompts, and settings that end an answer as the template does."""
     from dataclasses import replace
 
     new = settings.max_length or 2 * shots.longest_answer + 8
@@ -157,22 +153,22 @@ def shots_ready(
 
 
 def notice(dropped: Sequence[int], count: int, context: int) -> None:
-    """Say how many prompts lack examples, and how many."""
+    """Report how many prompts lack worked examples, and how many they lack."""
     short = [one for one in dropped if one]
     if not short:
         return
     talk(
         f"{len(short):,} of {len(dropped):,} prompts do not fit the context of {context:,} tokens "
-        f"with all {count:,} examples: whole examples were left out, the first ones first, up to "
+        f"with all {count:,} examples. Whole examples were left out, the first ones first, up to "
         f"{min(count, max(short)):,} of them."
     )
     if max(short) > count:
-        talk(f"Of {sum(one > count for one in short):,} texts even the beginning was left out.")
+        talk(f"{sum(one > count for one in short):,} texts also lost their beginning.")
 
 
 @dataclass(frozen=True)
 class JudgementOutput:
-    """What becomes of a judgement beside being printed."""
+    """Hold where a judgement goes besides being printed."""
 
     as_json: bool
     resamples: int | None
@@ -180,7 +176,10 @@ class JudgementOutput:
 
 
 def write_answers(path: Path, answers: Sequence[str], blocks: bool = False) -> None:
-    """A line each; blocks: of several lines, as they are, an empty one after them."""
+    """Write the answers to a file, one per line.
+
+    With `blocks` answers keep their lines, and an empty line follows each.
+    """
     texts = [
         f"{answer}\n\n" if blocks else " ".join(answer.split("\n")) + "\n" for answer in answers
     ]
@@ -195,14 +194,14 @@ def judge_run(
     overrides: dict[str, str],
     report: JudgementOutput,
 ) -> int:
-    """`evaluate --as classification`: prints accuracy beside the largest label's share."""
+    """Run `evaluate --as classification`: accuracy beside the share of the largest label."""
     from ..inference.few_shot import TEMPLATE, FewShot, judge
     from ..metrics.bootstrap import between, redrawn
     from ..metrics.classification import SIGNATURES, accuracy, f1
 
     if not predictor.task.spec.continues:
         raise UsageError(
-            f"--as is for a run that writes text; this one is for {predictor.task.name}: leave "
+            f"--as is for a run that generates text; this one is for {predictor.task.name}. Leave "
             "out --as."
         )
     examples, worked, name = _data(split, files, judging, overrides)
@@ -268,7 +267,7 @@ def _print(
 def _data(
     split: str, files: list[str] | None, judging: Judging, overrides: dict[str, str]
 ) -> tuple[list[Example], list[Example], str]:
-    """(texts to judge, examples for the prompt, what the texts are called)."""
+    """Return the texts to judge, the examples for the prompt, and a name for the texts."""
     from ..data.load import load_split, reader_of
     from ..data.table import DataTable
     from ..inference.few_shot import drawn, read_examples
@@ -278,8 +277,8 @@ def _data(
     for name in given:
         if name != "data":
             raise UsageError(
-                f"--{next(key for key in overrides if key.startswith(name))} means nothing with "
-                "--as: only --data.KEY does."
+                f"--{next(key for key in overrides if key.startswith(name))} has no effect with "
+                "--as, which reads only --data.KEY."
             )
     data, needs = DataTable(**given.get("data", {})), ("text", "label")
     if files:
@@ -291,13 +290,13 @@ def _data(
             split if data.set is None else f"{data.set} {split}",
         )
     if not examples:
-        raise UsageError(f"There is nothing to judge: {called} holds no text with a label.")
+        raise UsageError(f"There is nothing to judge: {called} has no text with a label.")
     count = judging.examples or "0"
     if not count.isascii() or not count.isdigit():
         return examples, read_examples(count), called
     if int(count) and files and data.set is None and data.train is None:
         raise UsageError(
-            f"--examples {count} draws from a training part, and --data names none. Give a file "
+            f"--examples {count} draws from a training part, but --data names none. Give a file "
             "of examples."
         )
     return (
@@ -308,8 +307,10 @@ def _data(
 
 
 def _choices(given: str | None, labels: Sequence[str]) -> dict[str, str]:
-    """Label -> the words that stand for it. Raises UsageError where a label of the data is
-    missing.
+    """Return the words of each label.
+
+    Raises:
+        UsageError: A label of the data is missing from --choices.
     """
     known = sorted(set(labels))
     if given is None:

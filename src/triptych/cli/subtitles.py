@@ -1,4 +1,4 @@
-"""triptych translate: `predict` for a run that translates, and subtitles with their times."""
+"""Run `triptych translate`: `predict` for a translation run, and subtitles with their times."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .predict import (
     load_run,
     predict,
     print_as_written,
+    report_drafts,
     some,
-    tell_drafts,
 )
 
 if TYPE_CHECKING:
     from ..data.formats.subtitle_units import Unit
     from ..inference.predictor import Predictor
 
-MOST_LINES = 2  # of a cue, before a notice names it
+MOST_LINES = 2  # A cue with more lines is named in a notice.
 
 
 def translate(
@@ -41,8 +41,9 @@ def translate(
     precision: Precision = "float32",
     overrides: Overrides = None,
 ) -> int:
-    """Translate texts; without any, stdin line for line; with --srt a file of subtitles. Dials are
-    given as --decoding.beams 5.
+    """Translate texts, stdin line by line, or with --srt a file of subtitles.
+
+    Decoding settings are given as --decoding.beams 5.
 
     Parameters
     ----------
@@ -51,26 +52,25 @@ def translate(
     text
         One or several texts.
     srt
-        Subtitles (.srt, UTF-8). Each cue is translated, or each line of it that begins with a
-        speaker's dash; numbers and times are kept as they are, and so are the numbers of lines
-        where they suffice. The result is written to stdout.
+        Subtitles (.srt, UTF-8). Each cue is translated, or each line of it with a speaker's dash;
+        numbers and times are kept, and the number of lines if it suffices. Written to stdout.
     line_width
-        With --srt: the most characters of a line. Without it 42, or 18 for Chinese and Japanese.
+        With --srt: the most characters per line; by default 42, or 18 for Chinese and Japanese.
     to
-        Target language, for a run that knows several.
+        Target language, for a run with several.
     jsonl
-        One JSON object a line: the answer, its score, how many input tokens were not seen.
+        Print one JSON object per text: the answer, its score, the number of tokens not read.
     truncate
-        Read only the first so many tokens of a longer text, and say so.
+        Read only the first N tokens of a longer text, with a notice.
     draft
         A smaller run with the same tokenizers, or ngram. It proposes tokens, several of which the
         run checks at once (--decoding.draft_tokens); needs --decoding.beams 1.
     precision
-        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
+        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """
     demand(run, "translate")
     check_truncate(truncate)
-    dials: dict[str, Any] = {
+    options: dict[str, Any] = {
         "to": to,
         "truncate": truncate,
         "draft": draft,
@@ -79,19 +79,19 @@ def translate(
     }
     if srt is None:
         if line_width is not None:
-            raise UsageError("--line-width is for subtitles: give them with --srt FILE.")
+            raise UsageError(
+                "--line-width is for subtitles. Give a file of subtitles with --srt FILE."
+            )
         if len(text) == 1 and not jsonl and truncate is None and is_terminal(sys.stdout):
-            return print_as_written(run, text[0], dials)
-        return predict(run, *text, jsonl=jsonl, **dials)
+            return print_as_written(run, text[0], options)
+        return predict(run, *text, jsonl=jsonl, **options)
     if text or jsonl:
-        raise UsageError(
-            "--srt translates a file of subtitles as one: leave out the texts and --jsonl."
-        )
+        raise UsageError("--srt translates one file of subtitles. Leave out the texts and --jsonl.")
     if line_width is not None and line_width < 8:
         raise UsageError(f"--line-width is {line_width}; it must be 8 characters or more.")
     from ..data.formats.subtitles import read_subtitles
 
-    subtitles = read_subtitles(srt)  # what is wrong with the file is said before a model is loaded
+    subtitles = read_subtitles(srt)  # Errors in the file are raised before a model is loaded.
     predictor = load_run(run, precision, draft)
     return translate_subtitles(
         predictor, subtitles, to, line_width, truncate, **decoding_changes(overrides)
@@ -106,15 +106,17 @@ def translate_subtitles(
     truncate: int | None = None,
     **decoding: Any,
 ) -> int:
-    """Write the translation to stdout, and to stderr what could not be kept or translated. 1 where
-    a cue could not.
+    """Write the translation to stdout, and to stderr what could not be kept or translated.
+
+    Returns:
+        The exit code: 1 where a cue could not be translated.
     """
     from ..data.formats.subtitle_units import translated, units
     from ..data.formats.subtitles import names as names_of
 
     for cue in names_of(subtitles):
         talk(
-            f"{cue.place}: '{(cue.number or '').strip()[:60]}' stands where a cue's number does; "
+            f"{cue.place}: '{(cue.number or '').strip()[:60]}' is in the place of a cue's number; "
             "it is kept as it is, not translated."
         )
     parts = [unit for number, cue in enumerate(subtitles.cues) for unit in units(cue, number)]
@@ -125,20 +127,20 @@ def translate_subtitles(
     put_bytes(result.to_bytes())
     names = [cue.number.strip() if cue.number else cue.place for cue in subtitles.cues]
     for problem in problems:
-        talk(f"triptych: {problem} It is left as it was.")
+        talk(f"triptych: {problem} The cue is left untranslated.")
     tall = [name for name, cue, before in zip(names, result.cues, subtitles.cues, strict=True)
             if len(cue.lines) > max(MOST_LINES, len(before.lines))]  # fmt: skip
     for message, cues in (
-        ("More than two lines are needed for cue", tall),
-        ("Not all was seen of cue", [names[place] for place in unseen]),
+        ("More than two lines were needed for cue", tall),
+        ("Truncated: cue", [names[place] for place in unseen]),
         (
-            "Tags inside a text have no place in its translation and were left out of cue",
+            "Tags inside a text cannot be placed in its translation and were left out of cue",
             list(dict.fromkeys(names[unit.cue] for unit in parts if unit.lost)),
         ),
     ):
         if cues:
             talk(f"{message} {some(cues)}.")
-    tell_drafts(predictor)
+    report_drafts(predictor)
     return int(bool(problems))
 
 
@@ -150,8 +152,11 @@ def _answers(
     truncate: int | None,
     decoding: dict[str, Any],
 ) -> tuple[list[str | None], list[str], list[int]]:
-    """A text for every unit, what could not be translated, and the cues of which not all was read.
-    None stands for what has no letter and for what could not be translated.
+    """Translate every unit.
+
+    Returns:
+        A text for each unit, None where it has no letter or could not be translated; the problems;
+        and the places of the cues that were not read whole.
     """
     spoken = [place for place, unit in enumerate(parts) if unit.has_words]
     examples = [

@@ -1,4 +1,4 @@
-"""triptych summarize: short texts of long ones."""
+"""Run `triptych summarize`."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ def summarize(
     precision: Precision = "float32",
     overrides: Overrides = None,
 ) -> int:
-    """Summaries, a line each; without texts and files, of stdin line for line.
+    """Summarize texts, whole files, or stdin line by line; prints one summary per line.
 
     Parameters
     ----------
     run
         Folder of a run for summarization, or of one for several tasks.
     text
-        One or several texts; they may have several lines.
+        One or several texts; a text may have several lines.
     file
-        A file that is one text, with all its lines; several times for several.
+        A file that is one text, with all its lines; may be given several times.
     to
-        What to do, for a run that knows several tasks.
+        The task, for a run with several.
     jsonl
-        One JSON object a line: the summary, its score, and how many tokens of the text were not
-            seen.
+        Print one JSON object per text: the summary, its score, the number of tokens not read.
     truncate
-        Read only the first so many tokens of a longer text, and say so; the run reads no more than
-        its task.longest_source anyway.
+        Read only the first N tokens of a longer text, with a notice; the run never reads more than
+        its task.longest_source.
     precision
-        Of the arithmetic. auto takes bfloat16 where the processor multiplies it faster.
+        Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """
     from ..data.formats.lines import lines_of
 

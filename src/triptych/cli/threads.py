@@ -1,15 +1,17 @@
-"""How many threads compute, and how they wait for each other. Set before torch is loaded, which
-reads it once; imports no torch.
+"""Set how many threads compute and how they wait for each other.
 
-Threads share every small product out and meet again after it. By default (libgomp) who comes first
-looks for the others up to 300,000
-times, some milliseconds, before he sleeps: where another program has one of the cores, he keeps it
-from the very thread that he waits for, and the whole is several times slower than one thread alone.
-So who waits looks for a shorter while, which costs nothing on a quiet machine, or sleeps at once,
-which costs some hundredths there, where other programs run already (benchmarks/threads.py). The
-number stays what it
-is however busy the machine: with another the sums round otherwise, and the same seed gave other
-    weights.
+This happens before torch is loaded, because torch reads these settings once. The module imports no
+torch.
+
+Threads share every small product and synchronise after it. By default (libgomp) a thread that is
+done spins up to 300,000 times, for some milliseconds, before it sleeps. Where another program
+occupies one of the cores, it thereby keeps the core from the very thread that it waits for, and the
+whole is several times slower than a single thread. Waiting threads therefore spin for a shorter
+time, which costs nothing on a quiet machine, or sleep at once where other programs run already,
+which costs a few hundredths (benchmarks/threads.py).
+
+The number of threads does not depend on how busy the machine is: with another number the sums are
+rounded differently, and the same seed would give other weights.
 """
 
 from __future__ import annotations
@@ -21,30 +23,30 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 
-# looks before a thread sleeps: 5,000 cost 6 % on a quiet machine, these nothing (RESULTS.md)
+# Spins before a thread sleeps: 5,000 cost 6 % on a quiet machine, these cost nothing (RESULTS.md).
 SPINS = "20000"
-# how often, and how many seconds apart, it is asked how many others run
+# How often, and how many seconds apart, the number of running processes is sampled.
 SAMPLES, BETWEEN = 5, 0.004
-WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # a person's own word on it counts
-# of torch, of its products, of the tokenizers
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # Left alone where the user has set them.
+# The thread pools of torch, of its matrix products and of the tokenizers.
 POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
-BUSY_CORES = 0.4  # what other programs may take before it is said
+BUSY_CORES = 0.4  # Cores that other programs may use before a notice is printed.
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What was chosen when the command began."""
+    """Hold what was chosen when the command began."""
 
-    why: str  # who gave the number
-    sleeps: bool  # who waits sleeps at once, because other programs run
-    counters: tuple[float, float, float] | None  # of the processors at that time: see `_counters`
+    why: str  # where the number comes from
+    sleeps: bool  # waiting threads sleep at once, because other programs run
+    counters: tuple[float, float, float] | None  # processor time at that moment, see `_counters`
 
 
 settled = Settled("", False, None)
 
 
 def take_threads(arguments: list[str]) -> tuple[list[str], str | None]:
-    """`--threads N` taken out of the arguments; after `--` everything is text."""
+    """Split `--threads N` off the arguments; everything after `--` is text."""
     rest, given = list(arguments), None
     end = rest.index("--") if "--" in rest else len(rest)
     for place in reversed(range(end)):
@@ -59,8 +61,10 @@ def take_threads(arguments: list[str]) -> tuple[list[str], str | None]:
 
 
 def settle(given: str | None = None) -> None:
-    """Brief waiting, and the number of threads where --threads or $TRIPTYCH_THREADS gives one.
-    Raises UsageError for what is none.
+    """Shorten the threads' waiting, and set their number from --threads or $TRIPTYCH_THREADS.
+
+    Raises:
+        UsageError: The number given is not a whole number from 1.
     """
     global settled
     name, value = (
@@ -76,13 +80,13 @@ def settle(given: str | None = None) -> None:
                 f"{name}{between}1."
             )
         os.environ.update(dict.fromkeys(POOLS, value))
-        if "torch" in sys.modules:  # it has read the environment already
+        if "torch" in sys.modules:  # torch has already read the environment
             sys.modules["torch"].set_num_threads(int(value))
         why = f"{name}{between}{value}"
     elif "OMP_NUM_THREADS" in os.environ:
         why = f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}"
     else:
-        why = "one for each core; --threads N takes another number"
+        why = "one per core; set another number with --threads N"
     sleeps = False
     if not any(name in os.environ for name in WAITING):
         sleeps = is_crowded(_wanted())
@@ -91,14 +95,14 @@ def settle(given: str | None = None) -> None:
 
 
 def thread_notes() -> list[str]:
-    """The number of threads and why; and that others keep the machine busy, where they do. Loads
-    torch.
-    """
+    """Return the number of threads and its reason, and whether others keep the machine busy."""
     import torch
 
     number = torch.get_num_threads()
     asleep = (
-        "; they wait asleep, because other programs run" if settled.sleeps and number > 1 else ""
+        "; waiting threads sleep, because other programs run"
+        if settled.sleeps and number > 1
+        else ""
     )
     lines = [
         f"Threads: {number} ({settled.why}){asleep}." if settled.why else f"Threads: {number}."
@@ -111,15 +115,16 @@ def thread_notes() -> list[str]:
             else ""
         )
         lines.append(
-            f"Other programs keep {taken:.1f} of {cores} cores busy: it takes longer than on a "
-            f"quiet machine{hint}."
+            f"Other programs keep {taken:.1f} of {cores} cores busy, so this takes longer than on "
+            f"a quiet machine{hint}."
         )
     return lines
 
 
 def others(before: tuple[float, float, float] | None) -> float | None:
-    """Cores that other programs have kept busy since `before`; None where the system does not
-    say.
+    """Return how many cores other programs have kept busy since `before`.
+
+    None where the system does not report it.
     """
     now = _counters()
     if before is None or now is None or now[0] - before[0] < 0.2:
@@ -129,14 +134,16 @@ def others(before: tuple[float, float, float] | None) -> float | None:
 
 
 def is_crowded(threads: int) -> bool:
-    """Whether so many threads of ours and what runs now need more cores than there are; False where
-    the system does not say.
+    """Tell whether `threads` of ours and all running processes need more cores than there are.
+
+    False where the system does not report it.
     """
     running = []
     for _ in range(SAMPLES):
         try:
             with open("/proc/loadavg", encoding="ascii") as file:
-                running.append(int(file.read().split()[3].partition("/")[0]) - 1)  # without us
+                # This process is not counted.
+                running.append(int(file.read().split()[3].partition("/")[0]) - 1)
         except (OSError, ValueError, IndexError):
             return False
         time.sleep(BETWEEN)
@@ -144,9 +151,7 @@ def is_crowded(threads: int) -> bool:
 
 
 def _wanted() -> int:
-    """Threads that torch will take: those of the environment, or one for each core that this
-    process may use.
-    """
+    """Return how many threads torch will use: by the environment, else one per usable core."""
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if given.isdigit():
         return int(given)
@@ -154,8 +159,9 @@ def _wanted() -> int:
 
 
 def _counters() -> tuple[float, float, float] | None:
-    """(seconds of the clock, processor seconds of the whole machine, of this process); None where
-    there is no /proc/stat.
+    """Return the clock, and the processor time of the whole machine and of this process.
+
+    All in seconds; None where there is no /proc/stat.
     """
     try:
         with open("/proc/stat", encoding="ascii") as file:

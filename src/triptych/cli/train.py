@@ -1,4 +1,4 @@
-"""triptych train."""
+"""Run `triptych train`."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def train(
     print_config: bool = False,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
-    """Train what a recipe describes. Any of its keys can be given as --table.key VALUE.
+    """Train what a recipe describes; any of its keys can be given as --table.key VALUE.
 
     Parameters
     ----------
     recipe
-        A packaged name (multi30k-en-de), a .toml file, or a run folder to go on with.
+        A packaged name (multi30k-en-de), a .toml file, or a run folder to continue.
     out
-        Folder of the run; runs/NAME where it is not given.
+        Folder of the run; runs/NAME by default.
     columns
-        Which columns of own files are read, by name or by number from 1: text=Comment,label=Kind or
-        source=2,target=3. header=yes or header=no beside numbers says whether the first line is a
-        header. The same as data.columns of the recipe.
+        Which columns of your own files are read, by name or by number from 1: text=Comment,
+        label=Kind or source=2,target=3. With numbers, header=yes or header=no says whether the
+        first line is a header. The same as data.columns of the recipe.
     resume
-        Go on from the newest whole checkpoint of that folder.
+        Continue from the newest whole checkpoint of that folder.
     data_changed
-        With --resume: go on although the files that the run was trained on are others now.
+        With --resume: continue although the files that the run was trained on have changed.
     dry_run
         Print model size, estimated memory and the first batch decoded, and stop.
     print_config
@@ -74,7 +74,7 @@ def train(
         for line in [*prepared.describe(), *thread_notes()]:
             talk(line)
     if dry_run:
-        talk("Dry run: nothing was trained and nothing written.")
+        talk("Dry run: nothing was trained and nothing was written.")
         return 0
     code = _watched(prepared, loaded.training)
     if code == 0 and prepared.is_main:
@@ -83,7 +83,7 @@ def train(
 
 
 def _watched(prepared: Prepared, training: TrainingSettings) -> int:
-    """Train, and show how it goes. Returns the exit code."""
+    """Train, show the progress, and return the exit code."""
     from ..training.guards import stoppable
 
     event = ""
@@ -102,8 +102,11 @@ def _watched(prepared: Prepared, training: TrainingSettings) -> int:
 
 
 def _stopped(job: Job) -> str:
-    """Say what is saved of a run that ended between two updates, or by a second Ctrl-C."""
+    """Return a sentence on what is saved of a run that was stopped.
+
+    It was stopped between two updates, or by a second Ctrl-C.
+    """
     saved = job.run.checkpoints()
     if not saved:
         return "Stopped before anything was saved."
-    return f"Stopped. Step {saved[-1].step} is saved. Go on with: {job.command}"
+    return f"Stopped. Step {saved[-1].step} is saved. Continue with: {job.command}"

@@ -1,6 +1,7 @@
-"""The typed table of verbs: what each does, and what loads the function that does it.
+"""List the verbs in a typed table: what each does, and what loads its function.
 
-A verb's module is imported when the verb is asked for, so `--help` imports none of them.
+A verb's module is imported only when the verb runs or its own help is printed, so `triptych --help`
+imports none of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ Command = Callable[..., int]
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A command of `triptych`.
+    """Describe a command of `triptych`.
 
     Args:
         load: Imports and returns the function.
@@ -164,35 +165,33 @@ VERBS: dict[str, Verb] = {
         _train, "Train what a recipe describes: a packaged name, a .toml file or a run folder."
     ),
     "evaluate": Verb(_evaluate, "Score a run on its test split or on other data."),
-    "predict": Verb(_predict, "Answer texts, or stdin line for line, with a run for any task."),
-    "translate": Verb(_translate, "Translate texts, stdin line for line, or subtitles."),
-    "summarize": Verb(
-        _summarize, "Short texts of long ones: texts, whole files, or stdin line for line."
-    ),
-    "classify": Verb(_classify, "Labels or a number for texts, or for stdin line for line."),
-    "tag": Verb(_tag, "Tags and entities of texts, or of stdin line for line."),
-    "parse": Verb(_parse, "Dependency trees of sentences, or of stdin line for line."),
+    "predict": Verb(_predict, "Answer texts, or stdin line by line, with a run for any task."),
+    "translate": Verb(_translate, "Translate texts, stdin line by line, or subtitles."),
+    "summarize": Verb(_summarize, "Summarize texts, whole files, or stdin line by line."),
+    "classify": Verb(_classify, "Classify texts, or stdin line by line: labels or a number."),
+    "tag": Verb(_tag, "Tag texts, or stdin line by line: tags and entities."),
+    "parse": Verb(_parse, "Parse sentences, or stdin line by line: dependency trees."),
     "answer": Verb(
-        _answer, "Find the answers to questions, in a passage or in a folder of documents."
+        _answer, "Find the answers to questions in a passage or in a folder of documents."
     ),
-    "embed": Verb(_embed, "Texts as vectors, for search."),
-    "complete": Verb(_complete, "Write on from a prompt, for a run that writes text."),
-    "chat": Verb(_chat, "Talk with a run, turn by turn, for a run that chats."),
+    "embed": Verb(_embed, "Turn texts into vectors, for search."),
+    "complete": Verb(_complete, "Continue a prompt with a run that generates text."),
+    "chat": Verb(_chat, "Chat with a run that was trained on conversations."),
     "inspect": Verb(_inspect, "Show what a run attended to, as one HTML file or as text."),
-    "compare": Verb(_compare, "Runs side by side: scores, lengths, speed, attention."),
+    "compare": Verb(_compare, "Compare runs side by side: scores, lengths, speed, attention."),
     "import": Verb(
         _import,
-        "A folder of the library transformers (BERT, GPT-2, Llama, ...) or a llama2.c file as a "
-        "run.",
+        "Turn a folder of the library transformers (BERT, GPT-2, Llama, ...) or a llama2.c file "
+        "into a run.",
     ),
-    "export": Verb(_export, "A run as a folder that another library loads."),
-    "info": Verb(_info, "What a run or a preset is; without a name, what is installed here."),
+    "export": Verb(_export, "Write a run as a folder that another library loads."),
+    "info": Verb(_info, "Describe a run or a preset; without a name, what is installed here."),
 }
 DATA_VERBS: dict[str, Verb] = {
-    "list": Verb(_data_list, "Public sets that are known by name."),
+    "list": Verb(_data_list, "List the public sets known by name."),
     "fetch": Verb(_data_fetch, "Fetch a public set and check it against its SHA-256."),
     "check": Verb(
-        _data_check, "What is wrong with data, with file and line; exits 1 where something is."
+        _data_check, "Report problems of data with file and line; exit with 1 if there are any."
     ),
-    "stats": Verb(_data_stats, "Counts, lengths, characters and scripts."),
+    "stats": Verb(_data_stats, "Print counts, lengths, characters and scripts."),
 }

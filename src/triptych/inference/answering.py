@@ -1,4 +1,4 @@
-"""Answer Examples: encode them, compute raw results in batches, read these as predictions."""
+"""Answer Examples: encode them, compute raw results in batches, and turn these into predictions."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ def answered(
     """Return the predictions of `examples`, in order; an empty input gets an empty answer.
 
     Args:
-        loaded: What answers.
+        loaded: The model that answers.
         examples: Only their inputs are read.
         settings: How answers are decoded.
-        truncate: Read only the first so many tokens of a longer source.
-        problems: Where given, a text that cannot be read is noted there and gets an empty answer.
+        truncate: Read only the first N tokens of a longer source.
+        problems: If given, it receives the error of a text that cannot be read, which then gets an
+            empty answer.
         start: Place of the first of `examples` among all that are answered.
-        first: What is added to a place for the draws of sampling.
+        first: Added to a place to seed sampling.
     """
     found = [Prediction(text="", index=start + place) for place in range(len(examples))]
     encoded: list[Encoded] = []

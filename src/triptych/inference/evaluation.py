@@ -1,4 +1,4 @@
-"""Losses of examples, and the scores of answers."""
+"""Compute losses of examples, and scores of answers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from ..tasks.task import Prediction, Scores, Task
 if TYPE_CHECKING:
     from .loaded import LoadedModel
 
-Sums = dict[str, tuple[float, int]]  # of a loss its sum, and over how many it is one
+Sums = dict[str, tuple[float, int]]  # each loss as its sum and the number of its terms
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Answers and their scores.
+    """Hold answers and their scores.
 
     Args:
-        seconds: Of answering, without losses and scores; None where the task answers nothing.
-        threads: How many could compute.
+        predictions: The answers.
+        scores: Their scores against the targets.
+        seconds: Time of answering, without losses and scores; None where the task gives no answers.
+        threads: Number of threads that could compute.
     """
 
     predictions: list[Prediction]
@@ -39,7 +41,7 @@ class Evaluation:
 def encode_all(
     task: Task, examples: Sequence[Example], tokenizers: Tokenizers, labels: dict[str, Any]
 ) -> list[Encoded]:
-    """Return all examples with their targets, nothing drawn, each with its Example's number."""
+    """Return all examples encoded with their targets, without sampling, with their numbers."""
     encoded = []
     for index, example in enumerate(examples):
         for one in task.encode(example, tokenizers, labels, "train", None):
@@ -63,7 +65,10 @@ def loss_sums(loaded: LoadedModel, examples: Sequence[Example]) -> Sums:
 
 
 def means(*sums: Sums) -> dict[str, float]:
-    """Return the mean of every loss over all of `sums`; "count": what the first is a mean over."""
+    """Return the mean of every loss over all of `sums`.
+
+    "count" is the number of terms of the first loss.
+    """
     names = list(dict.fromkeys(name for one in sums for name in one))
     parts = {name: [one[name] for one in sums if name in one] for name in names}
     counts = {name: sum(count for _, count in each) for name, each in parts.items()}

@@ -1,4 +1,4 @@
-"""What a person gives to be answered, as an Example."""
+"""Turn the user's input into an Example."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ OPTIONAL_INPUTS = ("source_language", "target_language", "words", "suffix")
 def example_of(
     task: Task, given: str | Mapping[str, Any], place: str = "", to: str | None = None
 ) -> Example:
-    """Return what a task answers.
+    """Return the Example that a task answers.
 
     Args:
-        task: What is to be answered.
+        task: The task that answers.
         given: A text is the task's first input; a mapping names several.
-        place: Where it comes from, for errors.
+        place: Where the input comes from, for errors.
         to: A target language, or one of the data's tasks.
 
     Raises:
-        UsageError: A field is missing, is not a text, or is one that the task does not read.
+        UsageError: A field is missing, is not a text, or is not read by the task.
     """
     wanted = [name for name in task.needs if FIELDS[name].role == "input"]
     values: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {task.input: given}
@@ -49,8 +49,7 @@ def example_of(
         )
     for name in not_texts(values):
         raise UsageError(
-            f"{place or 'An example'}: '{name}' must be a text and is "
-            f"{type(values[name]).__name__}."
+            f"{place or 'An example'}: '{name}' must be a text, not {type(values[name]).__name__}."
         )
     if to is not None:
         refuse_to(task)
@@ -59,7 +58,7 @@ def example_of(
 
 
 def refuse_to(task: Task) -> None:
-    """Raise UsageError where `to` would mean nothing."""
+    """Raise UsageError if `to` would have no effect."""
     if task.spec.targets is None:
         raise UsageError(
             "--to names a target language, or one of several tasks; a run for "

@@ -1,6 +1,7 @@
-"""Zero- and few-shot use of a language model: a prompt of worked examples, and labels judged by
-their likelihood (Brown et al. 2020, section 2.4), so that a model can be tried on a classification
-set without training.
+"""Use a language model zero- and few-shot, to try it on a classification set without training.
+
+A prompt holds worked examples, and labels are judged by their likelihood (Brown et al. 2020,
+section 2.4).
 """
 
 from __future__ import annotations
@@ -30,8 +31,12 @@ Normalise = Literal["sum", "token", "byte", "prior"]
 
 @dataclass(frozen=True, slots=True)
 class PromptTemplate:
-    """How an example is written: what stands before the text, between it and the label, after the
-    label.
+    """Hold how an example is written.
+
+    Args:
+        before: Precedes the text.
+        between: Separates text and label.
+        after: Follows the label.
     """
 
     before: str
@@ -40,39 +45,43 @@ class PromptTemplate:
 
     @classmethod
     def parse(cls, given: str) -> PromptTemplate:
-        """From a text with {text} and then {label}, each once. Raises UsageError for others."""
+        """Read a template from a text with {text} and then {label}, each once.
+
+        Raises UsageError for any other text.
+        """
         parts = re.split(r"\{(text|label)\}", given)
         if parts[1::2] != ["text", "label"]:
             raise UsageError(
-                f"The template {given!r} must hold {{text}} and after it {{label}}, each once, "
+                f"The template {given!r} must contain {{text}} and after it {{label}}, each once, "
                 f"for example {TEMPLATE!r}."
             )
         if not parts[2]:
             raise UsageError(
-                f"The template {given!r} has nothing between {{text}} and {{label}} that would "
-                "tell them apart."
+                f"The template {given!r} has nothing between {{text}} and {{label}} to separate "
+                "them."
             )
         return cls(parts[0], parts[2], parts[4])
 
     def shown(self, example: Example) -> str:
-        """A worked example."""
+        """Return a worked example."""
         return f"{self.before}{example.text}{self.between}{example.label}{self.after}"
 
     def question(self, text: str) -> str:
-        """What stands before the label; a space before that belongs to the label's first word, as
-        in running text.
+        """Return what precedes the label.
+
+        A space before the label belongs to the label's first word, as in running text.
         """
         return f"{self.before}{text}{self.between.rstrip(' ')}"
 
     def answer(self, label: str) -> str:
-        """The label as it follows the question."""
+        """Return the label as it follows the question."""
         return " " * (len(self.between) - len(self.between.rstrip(" "))) + label
 
 
 class FewShot:
-    """Worked examples in a template, put before every text as far as the context has room for them.
+    """Put worked examples in a template before every text, as far as the context has room.
 
-    context: tokens that the model sees at once; encode: a text's ids.
+    `context` is the number of tokens that the model reads at once; `encode` returns a text's ids.
     """
 
     def __init__(
@@ -80,7 +89,7 @@ class FewShot:
     ) -> None:
         if not predictor.task.spec.continues:
             raise UsageError(
-                "Examples in a prompt are for a run that writes text; this one is for "
+                "Examples in a prompt are for a run that generates text; this one is for "
                 f"{predictor.task.name}."
             )
         self.template, self.examples, self.predictor = (
@@ -96,7 +105,7 @@ class FewShot:
 
     @property
     def longest_answer(self) -> int:
-        """Tokens of the longest answer among the examples."""
+        """Return the tokens of the longest answer among the examples."""
         return max(
             (len(self.encode(self.template.answer(one.label or ""))) for one in self.examples),
             default=0,
@@ -104,8 +113,9 @@ class FewShot:
 
     @property
     def stop(self) -> list[str] | None:
-        """What ends an answer: the line, or what the template has after it where answers are of
-        several lines.
+        """Return what ends an answer.
+
+        It is the end of the line, or what the template has after an answer of several lines.
         """
         after = self.template.after
         if after.startswith("\n") and not any("\n" in (one.label or "") for one in self.examples):
@@ -113,18 +123,19 @@ class FewShot:
         return [after] if after else None
 
     def ids(self, text: str, new: int) -> tuple[list[int], int]:
-        """(begin and the prompt for `text`, how many examples it lacks, the first ones) with room
-        for `new` more tokens.
+        """Return the begin token with the prompt for `text`, and how many examples it lacks.
 
-        Where even the text alone is too long, its beginning is dropped and the number is that of
-        all examples and one more.
+        The prompt has room for `new` more tokens; the first examples are left out. If even the text
+        alone is too long, its beginning is dropped, and the number is that of all examples plus
+        one.
         """
         room, question = max(1, self.context - new), self.template.question(text)
         kept, held = 0, len(self.encode(question)) + 1
         while kept < len(self.examples) and held + self.lengths[-kept - 1] <= room + len(
             self.examples
         ):
-            # as if cut by itself: words that join at a border make it less, so look closely below
+            # Each length was counted separately. Words that join at a border need fewer tokens, so
+            # the loop below checks the exact length.
             held += self.lengths[-kept - 1]
             kept += 1
         while True:
@@ -139,14 +150,12 @@ class FewShot:
             kept -= 1
 
     def blank(self, dropped: int) -> list[int]:
-        """The ids of a prompt that lacks the first `dropped` examples, and asks about an empty
-        text.
-        """
+        """Return the ids of a prompt without its first `dropped` examples, for an empty text."""
         shown = "".join(map(self.template.shown, self.examples[dropped:]))
         return self.predictor.tokenizers.target.prompt(shown + self.template.question(""))
 
     def asked(self, example: Example, new: int) -> tuple[Example, int]:
-        """The Example whose text is the prompt, and how many examples it lacks."""
+        """Return the Example whose text is the prompt, and how many examples it lacks."""
         ids, dropped = self.ids(example.text or "", new)
         kept = self.examples[min(dropped, len(self.examples)) :]
         assert ids, "a prompt holds at least one token"
@@ -155,10 +164,12 @@ class FewShot:
 
 
 def read_examples(path: str | Path) -> list[Example]:
-    """Worked examples from TSV, CSV or JSONL: `text` and `label`, or `input` and `answer`, or the
-    first two columns.
+    """Read worked examples from TSV, CSV or JSONL.
 
-    Raises DataError naming file and line.
+    The columns are `text` and `label`, `input` and `answer`, or else the first two.
+
+    Raises:
+        DataError: The file cannot be read; the text names file and line.
     """
     form = sniff(path, KEYS)
     fields = list(form.chosen) if form.chosen else None
@@ -167,20 +178,21 @@ def read_examples(path: str | Path) -> list[Example]:
     )
     if not found:
         raise DataError(
-            f"{path} holds no example. Write a text and its answer on a line, with a tab between "
-            "them, or JSONL."
+            f"{path} has no example. Write a text and its answer on each line, separated by a "
+            "tab, or use JSONL."
         )
     return found
 
 
 def drawn(examples: Sequence[Example], count: int, seed: int = 1) -> list[Example]:
-    """`count` examples by chance, the labels in turn, so that each has its share. Raises UsageError
-    where there are too few.
+    """Draw `count` examples at random, the labels in turn, so that each has its share.
+
+    Raises UsageError if there are too few examples.
     """
     if count > len(examples):
         raise UsageError(
-            f"{count:,} examples are asked for, and there are {len(examples):,} to draw from. Ask "
-            "for fewer."
+            f"{count:,} examples were requested, but there are only {len(examples):,} to draw "
+            "from. Request fewer."
         )
     generator = np.random.default_rng(seed)
     by_label: dict[str, list[Example]] = {}
@@ -195,8 +207,9 @@ def drawn(examples: Sequence[Example], count: int, seed: int = 1) -> list[Exampl
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A text's label, and of every label the log-probability by which it was chosen. dropped:
-    examples that had no room.
+    """Hold the label of a text, and the score of every label.
+
+    `dropped` counts the examples that had no room in the prompt.
     """
 
     label: str
@@ -211,13 +224,19 @@ def judge(
     normalise: Normalise = "sum",
     batch_tokens: int = 4096,
 ) -> list[Judgement]:
-    """The most probable of `choices` (label -> the words that stand for it) for each text, by
-    forced scoring in batches.
+    """Return the most probable choice for each text, by forced scoring in batches.
 
-    normalise: log-probability of the whole answer ("sum"), its mean a token ("token") or a UTF-8
-    byte ("byte"); or how much more probable the text makes the whole answer than the same prompt
-    with an empty text does ("prior": Brown et al. 2020, section 2.4; Zhao et al. 2021, section 5),
-    for a model that likes one answer whatever the text. Of equally probable labels the first wins.
+    Of equally probable labels the first wins.
+
+    Args:
+        shots: The worked examples in their template.
+        texts: The texts to judge.
+        choices: Label -> its words.
+        normalise: What is compared: the log-probability of the whole answer ("sum"), its mean per
+            token ("token") or UTF-8 byte ("byte"), or how much more probable the answer is than
+            after the same prompt with an empty text ("prior": Brown et al. 2020, section 2.4; Zhao
+            et al. 2021, section 5), for a model that prefers one answer whatever the text.
+        batch_tokens: Tokens that are scored at once.
     """
     if len(choices) < 2:
         raise UsageError(
@@ -259,7 +278,7 @@ def _nats(
     answers: Mapping[str, list[int]],
     batch_tokens: int,
 ) -> list[dict[str, float]]:
-    """For each prompt: label -> log-probability of its answer."""
+    """Return for each prompt: label -> log-probability of its answer."""
     flat = [(ids, answer) for ids in prompts for answer in answers.values()]
     each = answer_log_probabilities(
         shots.predictor.model,

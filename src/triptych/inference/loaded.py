@@ -1,4 +1,4 @@
-"""A model with all that turns text into tensors and back: from Examples to raw results."""
+"""Hold a model with all that turns text into tensors and back: from Examples to raw results."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from ..tasks.task import Task
 if TYPE_CHECKING:
     from .predictor import Predictor
 
-LONGEST_SOURCE = 4096  # tokens read at once: attention needs memory for their square
+LONGEST_SOURCE = 4096  # tokens read at once, because attention needs memory for their square
 
 
 @dataclass(kw_only=True)
 class LoadedModel:
-    """A model with its task.
+    """Hold a model with its task.
 
     Args:
-        decoding: The run's defaults.
-        segmenter: Finds the words of raw text, where the run was trained with such a run.
+        decoding: The run's default settings.
+        segmenter: Finds the words of raw text, if the run was trained with such a run.
         drafted: `model` with what proposes tokens for it to check (see `inference.loading`).
     """
 
@@ -52,7 +52,7 @@ class LoadedModel:
 
     @property
     def name(self) -> str:
-        """How pages call the model."""
+        """Return what pages call the model."""
         return self.config.name if self.config and self.config.name else "model"
 
     @property
@@ -64,7 +64,7 @@ class LoadedModel:
         return next(self.model.parameters()).device
 
     def longest_source(self) -> int:
-        """Return the most tokens of a source that the model can be given."""
+        """Return the most tokens of a source that the model can read."""
         return min(LONGEST_SOURCE, self.model.config.context("source") or LONGEST_SOURCE)
 
     def is_empty(self, example: Example) -> bool:
@@ -75,11 +75,11 @@ class LoadedModel:
         )
 
     def encode(self, example: Example, truncate: int | None = None) -> tuple[list[Encoded], int]:
-        """Return an Example in use as tensors, and how many of its tokens are not seen.
+        """Return an Example in use as tensors, and how many of its tokens are not read.
 
         Args:
             example: Only its inputs are read.
-            truncate: Read only the first so many tokens of a longer source.
+            truncate: Read only the first N tokens of a longer source.
 
         Raises:
             DataError: The source is longer than can be read at once, and `truncate` is None.
@@ -88,11 +88,12 @@ class LoadedModel:
         return pieces, sum(one.unseen + self._shorten(one, example, truncate) for one in pieces)
 
     def request(self, encoded: Encoded, settings: DecodingSettings) -> DecodingRequest:
-        """Return what is to be decoded for an Encoded. Raises UsageError where nothing is."""
+        """Return what is to be decoded for an Encoded.
+
+        Raises UsageError if the task decodes nothing.
+        """
         if self.task.request is None:
-            raise UsageError(
-                f"A run for {self.task.name} does not write on from a prompt. Use predict."
-            )
+            raise UsageError(f"A run for {self.task.name} does not continue a prompt. Use predict.")
         return self.task.request(encoded, settings, self.tokenizers)
 
     def raw(
@@ -100,13 +101,13 @@ class LoadedModel:
     ) -> list[Any]:
         """Return the task's raw result for each of `encoded`.
 
-        On a CPU batches are answered side by side, a thread each
+        On a CPU several batches are answered at once, one thread each
         (docs/decisions/007-decoding-threads.md).
 
         Args:
             encoded: With the place of its Example among those of this call.
             settings: How answers are decoded.
-            start: Number of the first Example, for what a draw depends on.
+            start: Number of the first Example, for the seed of sampling.
         """
         batches = length_batches(encoded, settings.batch_tokens)
         costs = [float(sum(encoded[place].length for place in places)) for places in batches]
@@ -137,12 +138,12 @@ class LoadedModel:
         return self.task.answer(model, self.head, batch, settings, self.tokenizers)
 
     def _shorten(self, encoded: Encoded, example: Example, truncate: int | None) -> int:
-        """Cut a source that is too long, where that was asked for; how many tokens are not seen."""
+        """Truncate a source that is too long, if allowed; return how many tokens are not read."""
         if self.task.spec.windows:
             if truncate is not None:
                 raise UsageError(
                     f"A run for {self.task.name} reads long texts in windows, so nothing needs to "
-                    "be cut: leave out --truncate."
+                    "be truncated. Leave out --truncate."
                 )
             return 0
         source = encoded.inputs["source"]
@@ -151,9 +152,10 @@ class LoadedModel:
             return 0
         if truncate is None:
             raise DataError(
-                f"{example.place} has {len(source):,} tokens; at most {most:,} are read at once. "
-                f"Cut it into sentences, or read only its start with --truncate {most}."
+                f"{example.place} has {len(source):,} tokens, but at most {most:,} are read at "
+                "once. Split it into sentences, or read only its beginning with --truncate "
+                f"{most}."
             )
-        # the last one says that it ends
+        # The last token marks the end of the source.
         encoded.inputs["source"] = np.concatenate((source[: most - 1], source[-1:]))
         return len(source) - most

@@ -1,4 +1,4 @@
-"""A finished run, loaded and put to use: predictions, scores, traces."""
+"""Use a finished run: predictions, scores, traces."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .loaded import LoadedModel
 if TYPE_CHECKING:
     from ..inspection.trace import Trace
 
-PROMPT_DIALS = ("stop", "stop_at_dedent")  # for the continuation of a prompt
+PROMPT_SETTINGS = ("stop", "stop_at_dedent")  # only for the continuation of a prompt
 CHUNK = 2000  # examples that are encoded and sorted by length together
 
 
 class Predictor(LoadedModel):
-    """A loaded run as a person uses it: texts in, predictions, scores and traces out."""
+    """Use a loaded run as a user does: texts in, predictions, scores and traces out."""
 
     def predict(
         self,
@@ -42,11 +42,11 @@ class Predictor(LoadedModel):
             texts: A task with several inputs takes mappings from their names:
                 {"question": "...", "passage": "..."}.
             to: The target language, or one of the data's tasks.
-            truncate: Read only the first so many tokens of a longer text, and say how many were
-                not seen; without it a text of more than LONGEST_SOURCE tokens raises DataError.
+            truncate: Read only the first N tokens of a longer text, and record how many were not
+                read. Without it a text of more than LONGEST_SOURCE tokens raises DataError.
             decoding: `beams=5`, `temperature=0.7`, ...
         """
-        if isinstance(texts, str | Mapping):  # a loop would make its characters of it
+        if isinstance(texts, str | Mapping):  # A loop would go over its characters.
             raise UsageError(
                 "predict takes a list of texts and gives a list of answers: write [text] for one "
                 "text."
@@ -59,27 +59,29 @@ class Predictor(LoadedModel):
     def example(
         self, given: str | Mapping[str, Any], place: str = "", to: str | None = None
     ) -> Example:
-        """Return what the task answers; a text is its first input. Raises UsageError for a field
-        that the task does not read.
+        """Return the Example that the task answers; a text is its first input.
+
+        Raises UsageError for a field that the task does not read.
         """
         return example_of(self.task, given, place, to)
 
     def settings(self, **changes: Any) -> DecodingSettings:
-        """Return the run's decoding defaults with `changes`. Raises UsageError for an unknown or
-        impossible dial.
+        """Return the run's decoding defaults with `changes`.
+
+        Raises UsageError for an unknown or impossible setting.
         """
         known = [field.name for field in dataclasses.fields(DecodingSettings)]
         for name in changes:
             if name not in known:
-                raise unknown("decoding dial", name, known)
+                raise unknown("decoding setting", name, known)
             if (
-                name in PROMPT_DIALS
+                name in PROMPT_SETTINGS
                 and changes[name]
                 and self.task.spec.architecture == "encoder-decoder"
             ):
                 raise UsageError(
-                    f"decoding.{name} is for a run that writes on from a prompt; one for "
-                    f"{self.task.name} does not use it."
+                    f"decoding.{name} is for a run that continues a prompt; one for "
+                    f"{self.task.name} does not use it. Leave it out."
                 )
         settings = dataclasses.replace(self.decoding, **changes)
         settings.check()
@@ -93,16 +95,15 @@ class Predictor(LoadedModel):
         problems: dict[int, str] | None = None,
         first: int = 0,
     ) -> Iterator[Prediction]:
-        """Answer `examples`, in order; only their inputs are read, and an empty one gets an empty
-        answer.
+        """Answer `examples`, in order; an empty one gets an empty answer.
 
         Args:
             examples: Only their inputs are read.
             settings: How answers are decoded; None: the run's defaults.
-            truncate: Read only the first so many tokens of a longer text.
-            problems: Where given, a text that cannot be read is noted there by its place and gets
-                an empty answer too.
-            first: Number of the first Example, for what a draw depends on.
+            truncate: Read only the first N tokens of a longer text.
+            problems: If given, it receives by place the error of a text that cannot be read, which
+                then gets an empty answer.
+            first: Number of the first Example, for the seed of sampling.
         """
         settings = settings or self.decoding
         for start in range(0, len(examples), CHUNK):
@@ -116,25 +117,23 @@ class Predictor(LoadedModel):
         told: Callable[[int], object] | None = None,
         **decoding: Any,
     ) -> Generator[str, None, bool]:
-        """Write one answer piece by piece; of beams, as soon as it can no longer change.
+        """Generate one answer piece by piece; with beams, as soon as it can no longer change.
 
         The pieces together are what `predict` answers.
 
         Args:
-            text: What the task reads; {"text": ..., "suffix": ...} for what stands between.
+            text: What the task reads; {"text": ..., "suffix": ...} to fill in the middle.
             to: The target language, or one of the data's tasks.
-            told: Receives, before the first piece, how many tokens of the text are not seen.
+            told: Receives, before the first piece, how many tokens of the text are not read.
             decoding: `beams=5`, `temperature=0.7`, ...
 
         Returns:
-            Whether the answer ended by itself.
+            True if the answer ended by itself.
         """
         settings = self.settings(**decoding)
         example = self.example(text, "the prompt" if self.task.input == "text" else "the text", to)
         if self.task.request is None:
-            raise UsageError(
-                f"A run for {self.task.name} does not write on from a prompt. Use predict."
-            )
+            raise UsageError(f"A run for {self.task.name} does not continue a prompt. Use predict.")
         (one, *_), unseen = self.encode(example)
         request = self.request(one, settings)
         if told is not None:
@@ -155,13 +154,14 @@ class Predictor(LoadedModel):
         return Evaluation(predictions, scores, seconds, torch.get_num_threads())
 
     def losses(self, examples: Sequence[Example]) -> dict[str, float]:
-        """Return the mean of every loss over `examples`, without dropout; "count": what the first
-        is a mean over.
+        """Return the mean of every loss over `examples`, without dropout.
+
+        "count" is the number of terms of the first loss.
         """
         return means(loss_sums(self, examples))
 
     def losses_of_each(self, examples: Sequence[Example]) -> list[Sums]:
-        """Return every loss of each example as a sum and a count; `means` makes losses of them."""
+        """Return every loss of each example as sum and count; `means` turns them into losses."""
         return [loss_sums(self, [one]) for one in examples]
 
     def trace(
@@ -173,15 +173,15 @@ class Predictor(LoadedModel):
         label: str = "",
         **decoding: Any,
     ) -> Trace:
-        """Answer `text` and look at how the answer came about.
+        """Answer `text` and trace the answer.
 
-        An encoder-only model shows what its tokens attend to; of a text read in windows, in the
-        first.
+        An encoder-only model shows what its tokens attend to, in the first window of a text that is
+        read in windows.
 
         Args:
             text: A task with several inputs takes a mapping, as `predict` does.
             to: The target language, or one of the data's tasks.
-            target: Looked at as the answer instead; for an encoder, the label asked about.
+            target: A text to trace as the answer instead; for an encoder, the label asked about.
             kinds: Which attention is kept: "cross", "encoder", "decoder".
             label: What the page calls the model; its own name where empty.
             decoding: `beams=5`, ...
@@ -202,16 +202,17 @@ class Predictor(LoadedModel):
         answer: str | None = None,
         windows: Sequence[int] | None = None,
     ) -> list[Trace]:
-        """Look at what the encoder attends to in each window of an Example, and at what its answer
-        depends on where the task says so.
+        """Trace what the encoder attends to in each window of an Example.
+
+        The traces also show what the answer depends on, if the task has a score for it.
 
         Args:
             example: Only its inputs are read.
             target: The label asked about instead of the likeliest one.
             label: What the page calls the model; its own name where empty.
-            answer: In words, where it is known already.
-            windows: Numbers from 1 of those wanted, in this order; those that do not exist are
-                left out. None: all.
+            answer: The answer in words, if it is already known.
+            windows: Numbers, from 1, of the windows wanted, in this order; numbers without a window
+                are left out. None: all.
         """
         from .traces import refuse_without_encoder, trace_windows
 

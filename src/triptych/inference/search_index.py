@@ -1,5 +1,7 @@
-"""Questions to a folder of texts: cut it into passages, retrieve some by words (BM25) or by
-vectors, and let a reader find the span.
+"""Answer questions from a folder of texts.
+
+The texts are cut into passages, some of which are retrieved by words (BM25) or by vectors; a reader
+finds the span in them.
 """
 
 from __future__ import annotations
@@ -24,19 +26,20 @@ if TYPE_CHECKING:
     from .predictor import Predictor
 
 SUFFIXES = (".txt", ".md")
-LONGEST_PASSAGE = 1000  # characters; paragraphs are joined up to it, and cut at sentences beyond it
+# characters: paragraphs are joined up to it, longer ones are cut at sentences
+LONGEST_PASSAGE = 1000
 TOP = 5  # passages that the reader is given
-# the power of a passage's score as it weighs the reader's belief: a reader is as sure of itself in
-# a wrong passage
+# Exponent of a passage's score when it weighs the reader's probability, because a reader is as sure
+# of itself in a wrong passage.
 SHARPNESS = 4
-_BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|$))+")  # lines up to one that is empty
+_BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|$))+")  # lines up to an empty one
 _SENTENCE = re.compile(r"[^。！？!?\n]*?(?:[。！？!?]+[”」』\"')）]*|\.(?=\s)|\n|$)\s*", re.DOTALL)
 _WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a file. start: its first character there."""
+    """Hold a piece of a file; `start` is its first character there."""
 
     file: str
     start: int
@@ -45,8 +48,16 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An answer and where it stands. start, end: characters of the file; line: from 1; score: share
-    of the reader's belief.
+    """Hold an answer and its place.
+
+    Args:
+        text: The answer.
+        file: The file that it is in.
+        line: Its line there, from 1.
+        start: Its first character in the file.
+        end: The end of its characters.
+        score: Its share of the reader's probability.
+        passage: The passage that it was found in.
     """
 
     text: str
@@ -65,10 +76,10 @@ class Hit:
 
 
 class Retriever(Protocol):
-    """What ranks passages by a question."""
+    """Rank passages by a question."""
 
     def scores(self, question: str) -> np.ndarray:
-        """(P,) how well each passage fits the question; more is better."""
+        """Return (P,) how well each passage fits the question; more is better."""
         ...
 
 
@@ -76,11 +87,18 @@ class Retriever(Protocol):
 
 
 def read_documents(folder: str | Path, wrong: Notify) -> dict[str, str]:
-    """File (as named from the folder) -> text, of every .txt and .md below it, in the order of
-    their names.
+    """Read every .txt and .md file below a folder, in the order of their names.
 
-    `wrong` is told of a file that is not UTF-8 or cannot be read, which is passed over. Raises
-    UsageError where nothing is left.
+    Args:
+        folder: The folder.
+        wrong: Receives a message about each file that is skipped, because it is not UTF-8 or cannot
+            be read.
+
+    Returns:
+        File, relative to the folder -> text.
+
+    Raises:
+        UsageError: There is no text left.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -97,22 +115,22 @@ def read_documents(folder: str | Path, wrong: Notify) -> dict[str, str]:
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             wrong(
-                f"{path}:{line}: byte 0x{error.object[error.start]:02X} is not UTF-8; the file is "
-                "passed over. Convert it, for example: iconv -f latin1 -t utf-8"
+                f"{path}:{line}: byte 0x{error.object[error.start]:02X} is not UTF-8, so the file "
+                "is skipped. Convert it, for example: iconv -f latin1 -t utf-8"
             )
         except OSError as error:
-            wrong(f"{path} cannot be read ({error.strerror or error}) and is passed over.")
+            wrong(f"{path} cannot be read ({error.strerror or error}) and is skipped.")
     if not any(text.strip() for text in found.values()):
         raise UsageError(
-            f"{folder} holds no text in {' or '.join(SUFFIXES)} files, in UTF-8. Put the "
-            "documents there."
+            f"{folder} has no UTF-8 text in {' or '.join(SUFFIXES)} files. Put the documents there."
         )
     return found
 
 
 def passages_of(file: str, text: str, longest: int = LONGEST_PASSAGE) -> list[Passage]:
-    """Paragraphs, joined while they are short, cut at sentences where they are long; nothing but
-    white space is left out.
+    """Cut a text into passages; nothing but white space is left out.
+
+    Short paragraphs are joined, and long ones are cut at sentences.
     """
     spans: list[tuple[int, int]] = []
     for start, end in (
@@ -128,9 +146,7 @@ def passages_of(file: str, text: str, longest: int = LONGEST_PASSAGE) -> list[Pa
 
 
 def _cut(text: str, start: int, end: int, longest: int) -> Iterator[tuple[int, int]]:
-    """A block as spans of at most `longest` characters, at the ends of sentences where there are
-    some.
-    """
+    """Yield a block as spans of at most `longest` characters, cut at sentences if possible."""
     begin = start
     for sentence in _SENTENCE.finditer(text, start, end):
         if sentence.end() - begin > longest and sentence.start() > begin:
@@ -147,8 +163,10 @@ def _cut(text: str, start: int, end: int, longest: int) -> Iterator[tuple[int, i
 
 
 def terms(text: str) -> list[str]:
-    """What is looked up: words in lower case; of Chinese and Japanese every character and every two
-    neighbours.
+    """Return the terms of a text that are looked up.
+
+    They are words in lower case; in Chinese and Japanese every character and every two neighbouring
+    ones.
     """
     found, before, place = [], "", -1
     for start, part in apart(unicodedata.normalize("NFKC", text).casefold()):
@@ -161,7 +179,7 @@ def terms(text: str) -> list[str]:
 
 
 class BM25:
-    """Okapi BM25 (Robertson & Zaragoza 2009, section 3.3) over passages, in memory."""
+    """Rank passages by Okapi BM25 (Robertson & Zaragoza 2009, section 3.3), in memory."""
 
     def __init__(self, passages: Sequence[str], k1: float = 1.2, b: float = 0.75) -> None:
         counts = [Counter(terms(passage)) for passage in passages]
@@ -181,7 +199,7 @@ class BM25:
         }
 
     def scores(self, question: str) -> np.ndarray:
-        """(P,) float64; 0 for a passage that shares no term with the question."""
+        """Return (P,) float64; 0 for a passage that shares no term with the question."""
         found = np.zeros(self.size)
         for term, times in Counter(terms(question)).items():
             if term in self._postings:
@@ -194,7 +212,7 @@ class BM25:
 
 
 class Vectors:
-    """Cosine of the question's vector with each passage's, by a run that embeds."""
+    """Rank passages by the cosine of their vectors with the question's, by an embedding run."""
 
     def __init__(self, passages: Sequence[str], embedder: Predictor) -> None:
         self._embedder = embedder
@@ -205,8 +223,9 @@ class Vectors:
 
 
 def as_embedder(predictor: Predictor) -> Predictor:
-    """The run itself where it embeds, else its encoder with the states' mean, over windows that it
-    has positions for.
+    """Return the run itself if it embeds, else its encoder with mean pooling.
+
+    Its windows are no longer than its positions.
     """
     import dataclasses
 
@@ -218,8 +237,8 @@ def as_embedder(predictor: Predictor) -> Predictor:
     config = predictor.model.config
     if config.architecture != "encoder":
         raise UsageError(
-            f"A run for {predictor.task.name} has no encoder alone, whose states could stand for "
-            "a text."
+            f"A run for {predictor.task.name} is not encoder-only, so it cannot turn a text into "
+            "a vector."
         )
     longest = EmbeddingOptions().window
     window = min(longest, config.context("source") or longest)
@@ -230,7 +249,7 @@ def as_embedder(predictor: Predictor) -> Predictor:
 def embed(
     predictor: Predictor, texts: Sequence[str], settings: DecodingSettings | None = None
 ) -> np.ndarray:
-    """(len(texts), D) float32; a text without a character has the vector of zeros."""
+    """Return (len(texts), D) float32; a text without a character has the zero vector."""
     from ..data.example import Example
 
     width = predictor.model.config.encoder.width
@@ -242,12 +261,12 @@ def embed(
 
 
 def best(scores: np.ndarray, count: int) -> list[int]:
-    """Places of the `count` best scores, the best first; the earlier of equal ones first."""
+    """Return the places of the `count` best scores, the best first; of equal ones the earlier."""
     return np.argsort(-scores, kind="stable")[:count].tolist()
 
 
 def recall(rankings: Sequence[Sequence[int]], wanted: Sequence[int], count: int) -> float:
-    """Percentage of questions whose passage is among the first `count` of their ranking."""
+    """Return the percentage of questions whose passage is among the first `count` ranked."""
     hits = sum(right in ranking[:count] for ranking, right in zip(rankings, wanted, strict=True))
     return 100.0 * hits / max(1, len(wanted))
 
@@ -256,7 +275,7 @@ def recall(rankings: Sequence[Sequence[int]], wanted: Sequence[int], count: int)
 
 
 class SearchIndex:
-    """Documents cut into passages, ready to be asked."""
+    """Hold documents cut into passages, ready to be searched."""
 
     def __init__(
         self,
@@ -276,7 +295,7 @@ class SearchIndex:
         self.retriever: Retriever = BM25(texts) if embedder is None else Vectors(texts, embedder)
 
     def retrieve(self, question: str, count: int = TOP) -> list[tuple[Passage, float]]:
-        """The passages that fit best, and how well."""
+        """Return the passages that fit best, and their scores."""
         scores = self.retriever.scores(question)
         return [(self.passages[place], float(scores[place])) for place in best(scores, count)]
 
@@ -288,11 +307,16 @@ class SearchIndex:
         settings: DecodingSettings | None = None,
         on_truncated: Callable[[int], object] | None = None,
     ) -> list[Hit]:
-        """The reader's answers over the `count` best passages, the likeliest first; none where it
-        finds none.
+        """Return the reader's answers over the `count` best passages, the likeliest first.
 
-        A passage whose share is nothing is not read. on_truncated: called with the number of tokens
-        of the question that were not seen.
+        A passage whose share is 0 is not read, and there may be no answer.
+
+        Args:
+            reader: A run that finds spans.
+            question: The question.
+            count: Number of passages that are read.
+            settings: How answers are decoded.
+            on_truncated: Receives the number of tokens of the question that were not read.
         """
         from ..data.example import Example
 
@@ -332,8 +356,9 @@ class SearchIndex:
 
 
 def shares(scores: Sequence[float]) -> list[float]:
-    """What retrieval says of each passage beforehand: its share of the scores' powers. Equal where
-    no word of the question is anywhere.
+    """Return each passage's prior probability: its share of the scores' powers.
+
+    All are equal if no term of the question occurs anywhere.
     """
     most = max([*scores, 0.0]) or 1.0
     positive = [(max(0.0, score) / most) ** SHARPNESS for score in scores]

@@ -1,4 +1,4 @@
-"""Traces of a loaded model: what it attends to, and what its answer depends on."""
+"""Trace a loaded model: what it attends to, and what its answer depends on."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def trace_answer(
     kinds: Sequence[str] = ("cross",),
     label: str = "",
 ) -> Trace:
-    """Answer an Example with an encoder-decoder and look at how the answer came about.
+    """Answer an Example with an encoder-decoder and trace the answer.
 
     Args:
         loaded: An encoder-decoder with its task.
         example: Only its inputs are read.
         settings: How the answer is decoded.
-        target: Looked at as the answer instead.
+        target: A text to trace as the answer instead.
         kinds: Which attention is kept: "cross", "encoder", "decoder".
         label: What the page calls the model; its own name where empty.
     """
@@ -58,16 +58,16 @@ def trace_windows(
     label: str = "",
     windows: Sequence[int] | None = None,
 ) -> list[Trace]:
-    """Look at what an encoder attends to in each window of an Example.
+    """Trace what an encoder attends to in each window of an Example.
 
     Args:
         loaded: An encoder-only model with its task.
         example: Only its inputs are read.
-        label: What the page calls the model; its own name where empty.
-        answer: Gives the answer in words.
+        answer: Returns the answer in words.
         target: The label asked about instead of the likeliest one.
-        windows: Numbers from 1 of those wanted, in this order; those that do not exist are left
-            out. None: all.
+        label: What the page calls the model; its own name where empty.
+        windows: Numbers, from 1, of the windows wanted, in this order; numbers without a window are
+            left out. None: all.
     """
     from ..inspection.encoder import trace_encoder
     from ..inspection.scores import score_of
@@ -76,7 +76,7 @@ def trace_windows(
     score = score_of(task, loaded.labels, tokenizer, example, target)
     pieces = task.encode(example, loaded.tokenizers, loaded.labels, "use", None)
     if not pieces:
-        raise UsageError(f"There is nothing to look at: no word was found in the {task.input}.")
+        raise UsageError(f"There is nothing to inspect: no word was found in the {task.input}.")
     words = answer()
     numbers = (
         range(1, len(pieces) + 1)
@@ -99,14 +99,14 @@ def trace_windows(
 
 
 def refuse_without_encoder(loaded: LoadedModel, example: Example) -> None:
-    """Raise UsageError where there is no encoder-only model, or no text, to look into."""
+    """Raise UsageError if there is no encoder-only model or no text to inspect."""
     if loaded.task.spec.architecture != "encoder":
         raise UsageError(
-            f"A run for {loaded.task.name} has no encoder of its own to look into. Use `trace`."
+            f"A run for {loaded.task.name} has no encoder-only model to inspect. Use `trace`."
         )
     _refuse_empty(loaded, example)
 
 
 def _refuse_empty(loaded: LoadedModel, example: Example) -> None:
     if not (getattr(example, loaded.task.input) or "").strip():
-        raise UsageError(f"There is nothing to look at: the {loaded.task.input} is empty.")
+        raise UsageError(f"There is nothing to inspect: the {loaded.task.input} is empty.")

@@ -1,3 +1,1 @@
-"""Looking inside a trained model: what it attended to, and how sure it was. Imports no torch by
-itself.
-"""
+"""Look inside a trained model: its attention and its certainty. Imports no torch by itself."""

@@ -1,13 +1,13 @@
-/* What a token receives of attention beside gradient x input: two rows of coloured tokens, and every number in a table. */
+/* Attention received beside gradient x input: two rows of coloured tokens, and every number in a table. */
 
-/** (S,) mean over the tokens that look. */
+/** Return the (S,) mean over the attending tokens. */
 const receivedBy = (table) => table[0].map((_, s) => table.reduce((sum, row) => sum + row[s], 0) / table.length);
-const UNDERLINED = 0.05; // of the largest; what is less against the answer is left without a line
+const UNDERLINED = 0.05; // share of the largest value; weaker negative values have no underline
 const largest = (values) => values.reduce((best, value) => Math.max(best, Math.abs(value)), 1e-12);
 const signed = (value) => `${value < 0 ? "−" : value > 0 ? "+" : ""}${Math.abs(value).toFixed(4)}`;
 
 function colourRow(parent, heading, hint, cells, values) {
-  const ofText = values.filter((_, place) => cells[place].text); // a special token often outweighs all words together
+  const ofText = values.filter((_, place) => cells[place].text); // A special token often outweighs all words together.
   const most = largest(ofText.length ? ofText : values);
   const title = make(parent, "p", { class: "row-name" });
   make(title, "strong", {}, heading);
@@ -20,7 +20,7 @@ function colourRow(parent, heading, hint, cells, values) {
   });
 }
 
-/** A bar in a table's cell, from the middle where values have signs. */
+/** Draw a bar in a table's cell, from the middle where values have signs. */
 function bar(parent, value, most, hasSign) {
   const width = 90, whole = hasSign ? width / 2 : width, long = (whole * Math.abs(value)) / most;
   const svg = make(parent, "svg", { width, height: 12, "aria-hidden": "true" });

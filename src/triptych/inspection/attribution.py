@@ -1,9 +1,10 @@
-"""Which input tokens a score depends on: gradient times input, and the length of the gradient.
+"""Compute which input tokens a score depends on: gradient times input, and the gradient's length.
 
 The gradient is that of a number read off the head's output (a label's log-probability, say) with
-respect to the vectors of the tokens, as they come out of the embedding table. Times the vector
-itself and added up over the width (Shrikumar et al. 2017, section 2.1; Denil et al. 2014, section
-3) it says what each token added to the score, to first order: the values need not add up to it.
+respect to the vectors of the tokens, as they come out of the embedding table. Multiplied by the
+vector itself and summed over the width (Shrikumar et al. 2017, section 2.1; Denil et al. 2014,
+section 3) it is what each token added to the score, to first order: the values need not add up to
+the score.
 """
 
 from __future__ import annotations
@@ -23,8 +24,14 @@ ScoreFunction = Callable[[Any], Tensor]  # output of a head -> one number
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """gradient_times_input, gradient_norm: (S,) fp32, one a token (or a cell); value: the score
-    itself; kind, of: what it is, as `scores.Scored` has them.
+    """Hold the attribution of one score.
+
+    Args:
+        gradient_times_input: (S,) fp32, one number per token (or cell).
+        gradient_norm: (S,) fp32.
+        value: The score itself.
+        kind: What the score is, as in `scores.Scored`.
+        of: Its own name, as in `scores.Scored`.
     """
 
     gradient_times_input: np.ndarray
@@ -36,7 +43,7 @@ class Attribution:
 
 @contextmanager
 def exact(*modules: nn.Module) -> Iterator[None]:
-    """Without dropout and in fp32 while it lasts; afterwards all is as it was."""
+    """Compute without dropout and in fp32 inside the context; restore both afterwards."""
     before = [(module, module.training, getattr(module, "precision", None)) for module in modules]
     for module, _, precision in before:
         module.eval()
@@ -53,8 +60,9 @@ def exact(*modules: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def vectors_of(model: Any, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """While it lasts, whoever asks the table for source tokens, encoder or head, gets `change` of
-    their vectors (S, D).
+    """Replace the source tokens' vectors (S, D) by `change` of them inside the context.
+
+    Encoder and head get the changed vectors whenever they read the embedding table.
     """
     table = model.source_embedding or model.embedding
     hook = table.register_forward_hook(lambda module, given, vectors: change(vectors))
@@ -67,25 +75,27 @@ def vectors_of(model: Any, change: Callable[[Tensor], Tensor]) -> Iterator[None]
 def attribute(
     model: Any, head: nn.Module, inputs: Mapping[str, Tensor], score: ScoreFunction
 ) -> Attribution:
-    """Gradient times input of `score(head(model, states, inputs))`, one number a source token, in
-    fp32.
+    """Compute gradient times input of a score, one number per source token, in fp32.
 
-    model: a Transformer with an encoder; inputs: packed, as `collate` gives them; score: from the
-        head's output to a scalar.
+    Args:
+        model: A Transformer with an encoder.
+        head: Called as head(model, states, inputs).
+        inputs: Packed, as `collate` gives them.
+        score: From the head's output to a scalar.
     """
     taken: list[Tensor] = []
 
     def leaf(vectors: Tensor) -> Tensor:
         if not taken:
             taken.append(vectors.detach().float().requires_grad_())
-        # a head may read the same vectors again
+        # A head may read the same vectors again.
         return taken[0] if vectors.shape == taken[0].shape else vectors
 
     if any(parameter.dtype != torch.float32 for parameter in head.parameters()):
         head = copy.deepcopy(head).float()
     with exact(model, head), vectors_of(model, leaf), torch.enable_grad():
         value = score(head(model, model(**inputs), dict(inputs)))
-        assert value.numel() == 1, "a score is one number"
+        assert value.numel() == 1, "a score must be one number"
         (gradient,) = torch.autograd.grad(value.reshape(()), taken[0])  # (S, D)
     products = (gradient * taken[0].detach()).sum(-1)  # (S,)
     return Attribution(
@@ -94,8 +104,9 @@ def attribute(
 
 
 def together(found: Attribution, groups: list[tuple[int, ...]]) -> Attribution:
-    """Of tokens -> of groups of tokens: what was added is added up, and the gradients of a group
-    make one long gradient.
+    """Turn an attribution of tokens into one of groups of tokens.
+
+    Products are added up, and the gradients of a group make one long gradient.
     """
     products = [found.gradient_times_input[list(group)].sum() for group in groups]
     norms = [float(np.sqrt(np.square(found.gradient_norm[list(group)]).sum())) for group in groups]

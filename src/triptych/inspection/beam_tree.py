@@ -1,7 +1,6 @@
-"""The tree of a beam search: every candidate that was looked at, which lived, which was pruned, and
-the path of the answer.
+"""Grow the tree of a beam search: every candidate considered, its fate, and the answer's path.
 
-It is grown from the events of the very search that gave the answer.
+The tree is grown from the events of the very search that gave the answer.
 """
 
 from __future__ import annotations
@@ -23,9 +22,16 @@ ROOT = -1
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One candidate. parent: the place of what it grew from among the branches, ROOT for none;
-    depth: from 1; log_probability: of all from the root to it, nats; score: what the search ranks
-    whole answers by, of a finished or cut one; fate: as in `SearchStep`.
+    """Hold one candidate.
+
+    Args:
+        parent: Place of the branch that it grew from, ROOT for none.
+        token: The token that it adds.
+        label: The text to print for the token.
+        depth: Tokens from the root, from 1.
+        log_probability: Of all tokens from the root to this one, in nats.
+        fate: As in `SearchStep`.
+        score: By what the search ranks whole answers, for a finished or cut-off one.
     """
 
     parent: int
@@ -39,8 +45,14 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class BeamTree:
-    """branches: parents before children. best: places of the answer's branches, from the root on;
-    text, score: of the answer.
+    """Hold the tree of one search.
+
+    Args:
+        branches: Parents come before their children.
+        best: Places of the answer's branches, from the root on.
+        text: The answer.
+        score: The score of the answer.
+        beams: The width of the search.
     """
 
     branches: list[Branch]
@@ -53,7 +65,7 @@ class BeamTree:
 def tree_of(model: Any, request: DecodingRequest, tokenizer: PieceDecoder) -> BeamTree:
     """Decode a request by beam search and return the tree of the search.
 
-    Of an answer that goes past the context the tree shows the first part.
+    If an answer runs past the context, the tree shows its first part.
     """
     events: list[SearchStep] = []
     ((answer, *_),) = decode(model, [request], tokenizer, on_event=events.append)
@@ -81,7 +93,7 @@ def _grown(
         best += sorted(
             ends, key=lambda place: abs(branches[place].log_probability - nats - each[-1])
         )[:1]
-    # the search counts a prompt's probability too, the tree does not
+    # The search counts a prompt's probability, the tree does not.
     before = branches[best[-1]].log_probability - sum(each[: len(best)]) if best and prompt else 0.0
     branches = [
         replace(
@@ -101,8 +113,13 @@ def _score(branch: Branch, before: float, settings: DecodingSettings) -> float |
 def grow(
     events: Sequence[SearchStep], tokenizer: PieceDecoder, answer: Sequence[int], before: str = ""
 ) -> tuple[list[Branch], list[int]]:
-    """The branches of the first source, and the places of those on the path of `answer`, as far as
-    it goes. before: the text that the answer goes on from.
+    """Return the branches of the first source and the places of the answer's path.
+
+    Args:
+        events: The steps of the search.
+        tokenizer: Decodes the tokens.
+        answer: Ids of the answer; the path follows them as far as it goes.
+        before: The text that the answer continues.
     """
     branches: list[Branch] = []
     children: dict[tuple[int, int], int] = {}
@@ -141,9 +158,7 @@ def grow(
 
 
 def _apart(tokenizer: PieceDecoder, branches: Sequence[Branch]) -> list[Branch]:
-    """The branches, of which no two that grow from the same one are printed alike for want of a
-    space.
-    """
+    """Mark the spaces of sibling branches that would otherwise be printed alike."""
     places: dict[int, list[int]] = defaultdict(list)
     for place, branch in enumerate(branches):
         places[branch.parent].append(place)
@@ -163,7 +178,7 @@ def _apart(tokenizer: PieceDecoder, branches: Sequence[Branch]) -> list[Branch]:
 def _label(
     tokenizer: PieceDecoder, branches: Sequence[Branch], parent: int, token: int, before: str
 ) -> str:
-    """Of a token; the last byte of a character shows the whole character."""
+    """Return the text to print for a token; the last byte of a character shows it whole."""
     ids, at = [token], parent
     while "\ufffd" in tokenizer.decode(ids) and at != ROOT and len(ids) < MOST_BYTES:
         ids.insert(0, branches[at].token)

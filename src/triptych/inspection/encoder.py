@@ -1,5 +1,6 @@
-"""Traces of models that understand: what every token of the input looks at in each layer and head,
-and what the answer depends on.
+"""Trace models with an encoder alone.
+
+A trace holds each input token's attention in each layer and head, and what the answer depends on.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .trace import PieceDecoder, Trace, cells, regroup
 
 @torch.no_grad()
 def self_attention(model: Any, inputs: Mapping[str, Tensor]) -> np.ndarray:
-    """(L, H, S, S) fp32 of one packed sequence: row t holds what token t gives to each token."""
+    """Return (L, H, S, S) fp32 of one packed sequence: row t is what token t gives to each."""
     with exact(model):
         return model.attention_weights("encoder", **inputs)[:, 0].float().cpu().numpy()
 
@@ -36,8 +37,17 @@ def trace_encoder(
     score: Scorer | None = None,
     window: tuple[int, int] = (1, 1),
 ) -> Trace:
-    """The Trace of one input, or of one window of it. answer: in words; score: what of the head's
-    output is attributed.
+    """Return the Trace of one input, or of one window of it.
+
+    Args:
+        model: A Transformer with an encoder.
+        head: The run's head.
+        tokenizer: Decodes the input.
+        encoded: The input, or one window of it.
+        answer: In words.
+        label: What the page calls the model.
+        score: The number of the head's output that is attributed; None: no attribution.
+        window: (which, of how many).
     """
     device = next(model.parameters()).device
     inputs = {name: tensor.to(device) for name, tensor in collate([encoded]).inputs.items()}

@@ -1,5 +1,5 @@
-/* What a model that writes expected: each token coloured by its surprise, and bars of what may come after the one that is chosen. */
-const MOST_NATS = 8; // from here on the colour is full
+/* What a language model expected: each token coloured by its surprise, and bars of the next tokens after the chosen one. */
+const MOST_NATS = 8; // The colour is full from here on.
 const STEPS = [0, 2, 4, 6, 8]; // nats in the legend
 const shade = (nats) => tint(Math.min(1, nats / MOST_NATS), "--mark");
 const percent = (p) => (p >= 0.0005 ? `${(100 * p).toFixed(1)} %` : "< 0.1 %");

@@ -1,4 +1,4 @@
-"""One self-contained page from Traces and pictures: opens from disk, asks the network for nothing.
+"""Build one self-contained page from Traces and pictures; it opens from disk without a network.
 
 Style and script are inlined and named by their SHA-256 in the page's Content-Security-Policy, which
 allows nothing else.
@@ -20,18 +20,21 @@ from .trace import Trace
 
 Language = Literal["en", "zh-Hant"]
 TITLES: dict[Language, str] = {"en": "Attention", "zh-Hant": "注意力"}
-# one after the other they are one script
+# Concatenated in this order they are one script.
 SCRIPTS = ("words.js", "map.js", "lines.js", "attribution.js", "expected.js", "page.js")
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A part of a page that needs no script. title: in each language; markup: SVG or HTML,
-    everything in it escaped, words of its own by `in_words`.
+    """Hold a part of a page that needs no script.
 
-    The page's policy forbids `style` attributes and scripts in it; classes of page.css (`ink bar
-    track mark`) give the colours of the page, in the dark too, where presentation attributes like
-    `fill` hold for a picture that stands alone.
+    The page's policy forbids `style` attributes and scripts in it. Classes of page.css (`ink bar
+    track mark`) give it the colours of the page, in dark mode as well; in a picture used alone,
+    presentation attributes like `fill` apply.
+
+    Args:
+        title: In each language.
+        markup: SVG or HTML, everything in it escaped, its own words by `in_words`.
     """
 
     title: Mapping[Language, str]
@@ -45,7 +48,7 @@ class Picture:
 
 
 def in_words(texts: Mapping[Language, str]) -> str:
-    """A text in each language as markup; the page shows the one that its button has chosen."""
+    """Return a text in each language as markup; the page's button chooses the one shown."""
     return "".join(
         f'<span lang="{name}">{html.escape(text)}</span>' for name, text in texts.items()
     )
@@ -58,14 +61,18 @@ def page(
     title: str | None = None,
     language: Language = "en",
 ) -> str:
-    """The HTML text; pictures come first, several traces of one sentence stand side by side.
+    """Return the HTML text; pictures come first, several traces of one sentence side by side.
 
-    `language` is the first one, a button switches.
+    Args:
+        traces: What the panels show.
+        pictures: Parts that need no script.
+        title: The heading; the sentence where None.
+        language: The first language; a button switches it.
     """
     folder = resources.files("triptych.inspection")
     parts = {name: (folder / f"page.{name}").read_text("utf-8") for name in ("html", "css")}
     parts["js"] = "".join((folder / name).read_text("utf-8") for name in SCRIPTS)
-    # "<" cannot stand in a script element's data: a sentence could close the element
+    # "<" must not be in a script element's data, because a sentence could close the element.
     data = "[" + ",".join(trace.to_json() for trace in traces) + "]"
     fields = {
         "title": html.escape(title or _titles(traces)[language]),
@@ -78,7 +85,7 @@ def page(
         "pictures": "\n".join(picture.section() for picture in pictures),
     }
     text = parts["html"].replace('lang="en"', f'lang="{language}"')
-    pieces = text.split("{")  # one pass, so that nothing in the data is taken for a place to fill
+    pieces = text.split("{")  # One pass, so that no data is mistaken for a placeholder.
     return pieces[0] + "".join(
         fields[name] + rest for name, rest in (piece.split("}", 1) for piece in pieces[1:])
     )
@@ -92,7 +99,18 @@ def write(
     title: str | None = None,
     language: Language = "en",
 ) -> Path:
-    """Write the page to `path`, creating its folder. Raises RunError when that cannot be done."""
+    """Write the page to `path`, creating its folder.
+
+    Args:
+        path: The file.
+        traces: What the panels show.
+        pictures: Parts that need no script.
+        title: The heading; the sentence where None.
+        language: The first language; a button switches it.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

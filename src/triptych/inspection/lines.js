@@ -1,8 +1,8 @@
-/* Self-attention as lines over the text: from the token that looks to those it looks at. */
-const FAINTEST = 0.03; // of the strongest line of a token; below it none is drawn
-const MOST_LINES = 32; // of a token; the colours show the rest
+/* Self-attention as lines over the text: from a token to those that it attends to. */
+const FAINTEST = 0.03; // share of a token's strongest line; weaker ones are not drawn
+const MOST_LINES = 32; // lines of a token; colours show the rest
 
-/** The text as tokens. One of them has the Tab stop, arrow keys move it; chosen(place) is called with -1 for none. */
+/** Draw the text as tokens. One has the Tab stop, which arrow keys move; chosen(place) is called with -1 for none. */
 function drawFlow(parent, cells, state, chosen, name = "flow_name") {
   const holder = make(parent, "div", { class: "flow", role: "group", "aria-label": say(name) });
   const spans = sentence(holder, cells, false);
@@ -42,7 +42,7 @@ function drawFlow(parent, cells, state, chosen, name = "flow_name") {
   return { holder, spans, svg };
 }
 
-/** Where lines of a token begin or end: the middle of its upper edge, in its first line of text. */
+/** Return where a token's lines begin or end: the middle of its upper edge, in its first line of text. */
 function anchor(span, holder) {
   const box = span.getClientRects()[0] || span.getBoundingClientRect(), around = holder.getBoundingClientRect();
   return [box.left - around.left + holder.scrollLeft + box.width / 2, box.top - around.top + holder.scrollTop];

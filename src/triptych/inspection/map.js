@@ -1,12 +1,12 @@
-/* The heat map of one layer and head: who looks (rows) at whom (columns). */
+/* The heat map of one layer and head: rows attend to columns. */
 const FONT = "system-ui, sans-serif";
-const MANY_CELLS = 4000; // from here on squares of like colour are drawn together, else the page gets slow
+const MANY_CELLS = 4000; // From here on squares of one colour are drawn together, because the page would get slow.
 const SHADES = 32;
 
-/** Whether later tokens are hidden from earlier ones. */
+/** Tell whether later tokens are hidden from earlier ones. */
 const isMasked = (kind) => kind === "causal" || kind === "decoder";
 
-/** The weights as numbers: {shape: [L, H, T, S], at(layer, head, t, s)}; layer or head -1 is the mean. */
+/** Return the weights as numbers: {shape: [L, H, T, S], at(layer, head, t, s)}; layer or head -1 is the mean. */
 function unpack(packed) {
   const bytes = Uint8Array.from(atob(packed.values), (c) => c.charCodeAt(0));
   const view = new DataView(bytes.buffer);
@@ -21,7 +21,7 @@ function unpack(packed) {
   return { shape: packed.shape, at };
 }
 
-/** (T, S) numbers of one view, and the largest of them. */
+/** Return the (T, S) numbers of one view, and the largest of them. */
 function tabulate(weights, layer, head) {
   const [, , rows, columns] = weights.shape;
   const table = [...Array(rows).keys()].map((t) => [...Array(columns).keys()].map((s) => weights.at(layer, head, t, s)));
@@ -29,7 +29,7 @@ function tabulate(weights, layer, head) {
   return { table, most };
 }
 
-/** Width in pixels that a label needs in the font of the picture. */
+/** Return the width in pixels of a label in the picture's font. */
 const pen = document.createElement("canvas").getContext("2d");
 function measure(label, size = 14) {
   pen.font = `${size}px ${FONT}`;
@@ -42,7 +42,7 @@ function drawMap(holder, trace, state, { table, most }, onCell) {
   const longest = Math.max(rows.length, columns.length);
   const [cell, size] = longest <= 60 ? [24, 14] : longest <= 150 ? [16, 12] : [12, 10];
   const widest = (cells) => cells.reduce((best, c) => Math.max(best, measure(c.label, size)), 30);
-  const left = widest(rows) + 12, reach = widest(columns); // reach: of a column's name, written at a slant
+  const left = widest(rows) + 12, reach = widest(columns); // reach is the width of a slanted column name.
   const top = reach * 0.79 + 18;
   const hasChances = rowSide === "target";
   const width = left + columns.length * cell + Math.max(hasChances ? 84 : 8, reach * 0.62), height = top + rows.length * cell + 8;
@@ -66,7 +66,7 @@ function drawMap(holder, trace, state, { table, most }, onCell) {
   return svg;
 }
 
-/** Lines over what the mask hides: they run beside the diagonal, so none of them enters a cell below it. */
+/** Hatch what the mask hides. The lines run beside the diagonal, so none enters a cell below it. */
 function drawMask(svg, count, left, top, cell) {
   const lines = [];
   for (let c = cell; c < count * cell; c += cell / 2) lines.push(`M${left + c} ${top}L${left + count * cell} ${top + count * cell - c}`);
@@ -93,7 +93,7 @@ function drawShades(svg, table, strength, place, size, fill, masked) {
   paths.forEach((path, shade) => { if (path.length) make(svg, "path", { d: path.join(""), fill, "fill-opacity": (shade / SHADES).toFixed(3) }); });
 }
 
-/** How likely each token of the output was. */
+/** Draw how likely each token of the output was. */
 function drawChances(svg, trace, x, top, cell) {
   const line = colour("--line"), mark = colour("--mark"), soft = colour("--soft");
   make(svg, "text", { x, y: top - 6, fill: soft, "font-size": 12 }, say("p"));

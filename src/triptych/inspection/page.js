@@ -1,4 +1,4 @@
-/* Draws every trace as one panel: what was read and answered, selectors, lines over the text or a heat map, attribution. */
+/* Draw every trace as one panel: input and answer, selectors, lines over the text or a heat map, attribution. */
 const SIDES = { cross: ["target", "source"], encoder: ["source", "source"], decoder: ["target", "target"],
   causal: ["source", "source"] };
 
@@ -22,7 +22,7 @@ function choice(parent, key, options, chosen, changed) {
   select.addEventListener("change", () => changed(select.value));
 }
 
-/** Texts of both sides and the answer's score; the spans of each side that is written out. */
+/** Write the texts of both sides and the answer's score; return the spans of each side that is written out. */
 function facts(panel, trace) {
   if (trace.window[1] > 1) make(panel, "p", { class: "note" }, say("window", ...trace.window));
   const list = make(panel, "dl"), spans = { source: [], target: [] };
@@ -47,7 +47,7 @@ function selectors(panel, trace, state, weights) {
   const change = (key) => (value) => {
     state[key] = key === "kind" ? value : Number(value);
     drawPanel(panel, trace, state);
-    panel.querySelector(`select[data-key="${key}"]`).focus(); // who chooses by keyboard goes on choosing
+    panel.querySelector(`select[data-key="${key}"]`).focus(); // The keyboard's focus stays on the selector.
   };
   const numbered = (count) => [[-1, say("mean")], ...[...Array(count).keys()].map((i) => [i, i + 1])];
   const changeKind = (value) => { state.layer = state.head = state.token = -1; change("kind")(value); };
@@ -123,7 +123,7 @@ const asked = /^#token-(\d{1,6})$/.exec(location.hash);
 const main = document.getElementById("panels");
 const panels = JSON.parse(document.getElementById("traces").textContent).map((trace) => {
   const kinds = Object.keys(trace.attention), kind = kinds.includes("cross") ? "cross" : kinds[0];
-  const isEncoder = kind === "encoder" || kind === "causal"; // what the last layer looks at stands behind the answer
+  const isEncoder = kind === "encoder" || kind === "causal"; // The last layer is the one closest to the answer.
   const layer = isEncoder ? trace.attention[kind].shape[0] - 1 : -1;
   const token = asked && isEncoder && Number(asked[1]) < trace.source.length ? Number(asked[1]) : -1;
   return [make(main, "section"), trace, { kind, layer, head: -1, token, place: token }];
@@ -131,5 +131,5 @@ const panels = JSON.parse(document.getElementById("traces").textContent).map((tr
 document.getElementById("language").addEventListener("click", () => { language = language === "en" ? "zh-Hant" : "en"; draw(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 let width = innerWidth;
-addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } }); // lines follow the tokens
+addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } }); // Lines follow the tokens.
 draw();

@@ -1,7 +1,7 @@
-"""What is attributed of an answer, by task: one number of the head's output, so that its gradient
-says what the answer depends on.
+"""Choose the number of an answer that is attributed, by task.
 
-A task without such a number (vectors of texts) has attention alone.
+It is read off the head's output, so its gradient shows what the answer depends on. A task without
+such a number (text embedding) has attention alone.
 """
 
 from __future__ import annotations
@@ -26,13 +26,17 @@ from ..tasks.masked_words import CANDIDATES, fitting
 from ..tasks.spans import PER_WINDOW, trimmed
 from ..tasks.task import Labels, Task
 
-LEAST = 1e-12  # of a probability whose logarithm is taken
+LEAST = 1e-12  # lower bound of a probability whose logarithm is taken
 OutputKind = Literal["label", "value", "answer", "tags", "entity_tags", "tree", "filling"]
 
 
 class Scored(NamedTuple):
-    """value: a scalar with its gradient; kind: what it is of, for which the page has words; of: a
-    name of its own, where it has one.
+    """Hold a score.
+
+    Args:
+        value: A scalar with its gradient.
+        kind: What it is a score of, for which the page has words.
+        of: A name of its own, where it has one.
     """
 
     value: Tensor
@@ -40,15 +44,27 @@ class Scored(NamedTuple):
     of: str = ""
 
 
-# output of a head for one Encoded alone, and that Encoded
+# The output of a head for a single Encoded, and that Encoded.
 Scorer = Callable[[Any, Encoded], Scored]
 
 
 def score_of(
     task: Task, labels: Labels, tokenizer: Tokenizer, example: Example, wanted: str | None = None
 ) -> Scorer | None:
-    """What is attributed of the answer to `example`. wanted: the label asked about; None of a
-    Scorer: nothing is defined for the task.
+    """Return what computes the attributed score of the answer to `example`.
+
+    Args:
+        task: The run's task.
+        labels: What the task found in the data.
+        tokenizer: Of the source.
+        example: What is answered.
+        wanted: The label asked about; None: the likeliest one.
+
+    Returns:
+        The function, or None for a task without such a score.
+
+    Raises:
+        UsageError: A label is wanted of a task without labels.
     """
     if task.spec.head == "classifier":
         kind = task.options.get("learn", "label")
@@ -74,11 +90,15 @@ def score_of(
 
 def label_score(output: Any, names: Sequence[str], wanted: str | None = None, kind: str = "label",
                 scale: Mapping[str, float] | None = None) -> Scored:  # fmt: skip
-    """Of logits (B, C), or an output with `logits` and perhaps a `temperature`: the first text's.
+    """Score the first text's label.
 
-    kind "label": log-probability (nats) of the likeliest label, or of `wanted`; "labels": the same
-    of labels that do not exclude one another; "value": the number itself. scale: {"mean",
-    "deviation"} of a number whose output counts deviations from a mean.
+    Args:
+        output: Logits (B, C), or an output with `logits` and perhaps a `temperature`.
+        names: The labels.
+        wanted: The label to score instead of the likeliest.
+        kind: "label" scores its log-probability (nats); "labels" the same for labels that do not
+            exclude one another; "value" the number itself.
+        scale: {"mean", "deviation"} of a number whose output is in deviations from the mean.
     """
     logits = getattr(output, "logits", output)[0].float()  # (C,)
     if kind == "value":
@@ -99,9 +119,15 @@ def label_score(output: Any, names: Sequence[str], wanted: str | None = None, ki
 
 
 def span_score(logits: Tensor, encoded: Encoded, *, passage: str, longest: int) -> Scored:
-    """Logits (S, 2) of one window: log-probability (nats) that the best span of at most `longest`
-    tokens begins where it does, plus that it ends where it does. Of a window in which no span can
-    stand, that of no answer.
+    """Score the best span of one window: log-probability (nats) of its begin plus its end.
+
+    Where no span is possible, the score is that of no answer.
+
+    Args:
+        logits: (S, 2).
+        encoded: The window.
+        passage: The text of the passage.
+        longest: The most tokens of a span.
     """
     # (1, S, 2)
     chances = log_probabilities(logits.float(), torch.tensor([len(logits)], device=logits.device))
@@ -119,9 +145,14 @@ def span_score(logits: Tensor, encoded: Encoded, *, passage: str, longest: int) 
 
 
 def tags_score(output: TagOutput, names: Sequence[str]) -> Scored:
-    """Scores (W, L) of words: the sum of the log-probabilities (nats) of each word's likeliest
-    label: softmax over its labels, or where a chain is learnt (CRF) its share of all paths. Words
-    whose likeliest label is O are left out, unless all are.
+    """Add up the log-probabilities (nats) of each word's likeliest label.
+
+    The probability is a softmax over the word's labels or, with a CRF, the label's marginal. Words
+    whose likeliest label is O are left out, unless all are O.
+
+    Args:
+        output: Scores (W, L) of words.
+        names: The labels.
     """
     chances = (
         output.scores.float().log_softmax(-1)
@@ -138,11 +169,12 @@ def tags_score(output: TagOutput, names: Sequence[str]) -> Scored:
 
 
 def shares(output: TagOutput) -> Tensor:
-    """(W, L) of all paths, weighted by their probability, the share that gives a word a label
-    (Lafferty et al. 2001, section 3): the gradient of the log of the sum over paths. What it was
-    made of keeps its gradient.
+    """Return the marginal of each label at each word, (W, L), over all weighted paths.
+
+    It is the gradient of the log of the sum over paths (Lafferty et al. 2001, section 3), and keeps
+    its own gradient.
     """
-    # any path: its own score has the gradient 1 at its labels
+    # Any path will do, because its own score has the gradient 1 at its labels.
     path = output.scores.detach().argmax(-1)
     total = chain_loss(output, path)
     (gradient,) = torch.autograd.grad(total, output.scores, create_graph=True)
@@ -150,8 +182,10 @@ def shares(output: TagOutput) -> Tensor:
 
 
 def tree_score(arcs: Tensor) -> Scored:
-    """Scores (W, W + 1) of each word's heads, the root first: the sum of the log-probabilities
-    (nats) of the heads in the best tree.
+    """Add up the log-probabilities (nats) of the heads in the best tree.
+
+    Args:
+        arcs: Scores (W, W + 1) of each word's heads, the root first.
     """
     chances = arcs.float().log_softmax(-1)
     heads = torch.tensor(best_tree(chances.detach().cpu().numpy()), device=arcs.device)
@@ -159,9 +193,14 @@ def tree_score(arcs: Tensor) -> Scored:
 
 
 def filling_score(output: Any, encoded: Encoded, *, tokenizer: Tokenizer) -> Scored:
-    """An output with `logits` (K, V) of the marked places: the sum of the log-probabilities (nats)
-    of their fillings, as the answer has them; where no likely token fits a place, of the
-    likeliest.
+    """Add up the log-probabilities (nats) of the tokens that fill the marked places.
+
+    The fillings are those of the answer; where no likely token fits a place, the likeliest counts.
+
+    Args:
+        output: An output with `logits` (K, V) of the marked places.
+        encoded: The input.
+        tokenizer: Decodes the candidates.
     """
     chances = output.logits.float().log_softmax(-1)  # (K, V)
     chosen, names = [], []

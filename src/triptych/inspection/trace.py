@@ -1,8 +1,8 @@
-"""A Trace: one answer of a model with what is needed to look at it. The page, a notebook and the
-file of `inspect` all read it.
+"""Hold a Trace: one answer of a model with what is needed to inspect it.
 
-Attention is recomputed exactly from queries and keys for the finished answer, so decoding is free
-to use fused kernels. Traces of models without a decoder are made in `encoder.py`.
+The page, a notebook and the file of `inspect` all read it. Attention is recomputed exactly from
+queries and keys for the finished answer, so decoding is free to use fused kernels. Traces of models
+without a decoder are made in `encoder.py`.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from .attribution import Attribution, exact
 from .views.expected import Expected
 
 TRACE_VERSION = 1
-MOST_BYTES = 4  # of one character in UTF-8
-# signs: a space stands before them and none behind; none stands behind
+MOST_BYTES = 4  # bytes of one character in UTF-8
+# Punctuation that follows a space and precedes none, and punctuation that precedes none.
 OPENING, JOINING = "([{", "'’-/"
-# of one kind in one file; beyond that only means are kept, and the page says so
+# Weights of one kind in one file; beyond it only means are kept, and the page says so.
 MOST_WEIGHTS = 4_000_000
 
 
 class PieceDecoder(Protocol):
-    """What is needed of a tokenizer."""
+    """Declare what a trace needs of a tokenizer."""
 
     begin_id: int
     end_id: int
@@ -51,11 +51,15 @@ class PieceDecoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenCell:
-    """One thing to show: a token, or the tokens (bytes) that together make one character.
+    """Hold one thing to show: a token, or the byte tokens that together make one character.
 
-    text: exactly what it stands for ("" for a special token); label: what to print; start, end: its
-    characters in the text, or None for a special token; tokens: the tokens' places in the sequence;
-    pieces: their raw forms, shown on demand.
+    Args:
+        text: Exactly what it decodes to, "" for a special token.
+        label: What to print.
+        start: First character in the text, None for a special token.
+        end: End of its characters, None for a special token.
+        tokens: Places of its tokens in the sequence.
+        pieces: Their raw forms, shown on demand.
     """
 
     text: str
@@ -68,19 +72,26 @@ class TokenCell:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """attention: kind ("cross", "encoder", "decoder", "causal") -> (L, H, T, S) fp32 over cells;
-    row t is the cell *produced* at t.
+    """Hold one answer with its attention weights.
 
-    log_probabilities: (T,) nats, a cell's tokens added up. A model without a decoder produces
-    nothing: target and log_probabilities are empty, target_text is its answer in words; window:
-    (which, of how many) where a long text was read in windows; attribution: of its answer, over the
-    source's cells. A model that only writes has its text as source; "causal" is what each token
-    gives to itself and to those before it, target_text what it wrote, expected what it thought
-    would come. notes: codes that the page turns
-    into words: "no_attention", "means_only", "head_means_only", "cut" (the answer stopped at the
-    maximum length), "not_shown" (what it wrote does not fit with the text), "unread" (of the text
-    only the end was read before it wrote), "source_cut" (the end of a source that is too long was
-    not read), "answer_here" (of several windows this one holds the answer).
+    A model without a decoder produces nothing: `target` and `log_probabilities` are empty. A
+    decoder-only model has its text as source.
+
+    Args:
+        source_text: What was read.
+        target_text: The answer in words; of a decoder-only model what it generated.
+        source: Cells of the source.
+        target: Cells that were produced.
+        attention: Kind ("cross", "encoder", "decoder", "causal") -> (L, H, T, S) fp32 over cells;
+            row t is the cell *produced* at t. "causal" is what each token gives to itself and to
+            those before it.
+        log_probabilities: (T,) nats, a cell's tokens added up.
+        label: What the page calls the model.
+        notes: Codes that the page turns into sentences (`note_...` in words.js).
+        attribution: Of the answer, over the source's cells.
+        expected: What a decoder-only model expected after each cell.
+        window: (which, of how many) where a long text was read in windows.
+        trace_version: Of the JSON format.
     """
 
     source_text: str
@@ -97,7 +108,7 @@ class Trace:
     trace_version: int = TRACE_VERSION
 
     def to_json(self) -> str:
-        """One JSON object; weights are base64 of little-endian uint16, 65535 = 1."""
+        """Return one JSON object; weights are base64 of little-endian uint16, 65535 = 1."""
         attention, notes = {}, list(self.notes)
         for kind, weights in self.attention.items():
             weights, lost = _fitting(weights)
@@ -125,8 +136,9 @@ class Trace:
 
 
 def _fitting(weights: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """(L, H, T, S), or means over heads, then over layers too, where it is too large for a file;
-    and the notes that say so.
+    """Return weights (L, H, T, S) that fit in a file, and the notes that say what was lost.
+
+    Where they are too large they are averaged over heads, then over layers as well.
     """
     if weights.size <= MOST_WEIGHTS:
         return weights, []
@@ -157,9 +169,10 @@ def _cell_json(cell: TokenCell) -> dict[str, Any]:
 
 
 def cells(tokenizer: PieceDecoder, ids: Sequence[int]) -> list[TokenCell]:
-    """Tokens as they may be shown: a run of byte tokens that makes one character becomes one cell.
-    Of a tokenizer that drops spaces (WordPiece) words stand apart again, as far as signs tell
-    how.
+    """Return tokens as cells: a run of byte tokens that makes one character becomes one cell.
+
+    If the tokenizer drops spaces (WordPiece), words are set apart again as far as punctuation
+    shows where.
     """
     raw, found, at, place = tokenizer.pieces(list(ids)), [], 0, 0
     keeps_spaces = getattr(tokenizer, "keeps_spaces", True)
@@ -185,7 +198,7 @@ def cells(tokenizer: PieceDecoder, ids: Sequence[int]) -> list[TokenCell]:
 
 
 def _whole(decode: Callable[[Sequence[int]], str], ids: list[int]) -> tuple[int, str]:
-    """How many of the first tokens make whole characters, and which."""
+    """Return how many of the first tokens make whole characters, and these characters."""
     for count in range(1, len(ids) + 1):
         text = decode(ids[:count])
         if "\ufffd" not in text:
@@ -194,8 +207,9 @@ def _whole(decode: Callable[[Sequence[int]], str], ids: list[int]) -> tuple[int,
 
 
 def _apart(text: str, before: str) -> str:
-    """A piece of WordPiece as it reads behind `before`: what goes on a word without its mark, a
-    word after a space.
+    """Return a piece of WordPiece as it reads after `before`.
+
+    A continuation loses its mark, and a new word gets a space.
     """
     if text.startswith(GOES_ON) and text != GOES_ON:
         return text.removeprefix(GOES_ON)
@@ -205,13 +219,14 @@ def _apart(text: str, before: str) -> str:
 
 
 def _label(text: str, before: str) -> str:
-    """Without the space in front; a dot marks a piece that goes on inside an alphabetic word; bare
-    space is made visible.
+    """Return a text without its leading space.
+
+    A dot marks a piece that continues an alphabetic word, and bare white space is made visible.
     """
     shown = text.strip()
     if not shown:
         return "".join({"\n": "⏎", "\t": "⇥"}.get(character, "␣") for character in text)
-    # invisible, like what joins emoji; no part of SVG
+    # Invisible characters, like those that join emoji, are not allowed in SVG.
     if all(unicodedata.category(character) in ("Cf", "Cc") for character in shown):
         return " ".join(f"U+{ord(character):04X}" for character in shown)
     goes_on = _in_word(text[0]) and _in_word(before[-1:])
@@ -219,17 +234,16 @@ def _label(text: str, before: str) -> str:
 
 
 def label_of(tokenizer: PieceDecoder, number: int, before: str = "") -> str:
-    """What to print for one token after the text `before`; a piece of a character and a special
-    token by their raw form.
+    """Return what to print for one token after the text `before`.
+
+    A part of a character and a special token are printed in their raw form.
     """
     text = tokenizer.decode([number])
     return _label(text, before) if text and "\ufffd" not in text else tokenizer.pieces([number])[0]
 
 
 def labels_at(tokenizer: PieceDecoder, numbers: Sequence[int], before: str = "") -> list[str]:
-    """What to print for tokens that may stand at one place after the text `before`: of those that
-    would look alike spaces are shown.
-    """
+    """Return what to print for tokens at one place; spaces are shown where two look alike."""
     return distinct_labels(
         [label_of(tokenizer, number, before) for number in numbers],
         [tokenizer.decode([number]) for number in numbers],
@@ -237,22 +251,21 @@ def labels_at(tokenizer: PieceDecoder, numbers: Sequence[int], before: str = "")
 
 
 def distinct_labels(labels: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """`labels`; where several are the same, those whose text begins with a space have a mark for
-    it.
-    """
+    """Return `labels` with a mark for the leading space of those that are the same."""
     counts = Counter(labels)
     return [f"␣{label}" if counts[label] > 1 and text[:1] == " " and text.strip() else label
             for label, text in zip(labels, texts, strict=True)]  # fmt: skip
 
 
 def _in_word(character: str) -> bool:
-    """A letter of a script that writes spaces between words (below the East Asian blocks)."""
+    """Tell whether a letter's script writes spaces between words (below the East Asian blocks)."""
     return character.isalpha() and ord(character) < 0x2E80
 
 
 def regroup(weights: np.ndarray, rows: list[TokenCell], columns: list[TokenCell]) -> np.ndarray:
-    """(L, H, T tokens, S tokens) -> (L, H, T cells, S cells): what goes to a cell adds up, what
-    comes from one is averaged.
+    """Turn weights over tokens (L, H, T, S) into weights over cells.
+
+    The weights that a cell receives are added up, and those that it gives are averaged.
     """
     summed = np.stack([weights[..., list(cell.tokens)].sum(-1) for cell in columns], -1)
     return np.stack([summed[..., list(cell.tokens), :].mean(-2) for cell in rows], -2).astype(
@@ -268,11 +281,11 @@ def look(
     begin: int,
     kinds: Sequence[str] = ("cross",),
 ) -> tuple[dict[str, np.ndarray], list[float]]:
-    """Forced reading of one answer: attention kind -> (L, H, T, S) in fp32 and each target token's
-    log-probability (nats).
+    """Read one answer by forced decoding.
 
-    source: ids as the encoder gets them; target: the produced ids, the end token included if there
-        was one.
+    `source` is as the encoder gets it, `target` the produced ids, with the end token if there was
+    one. Returns attention by kind, (L, H, T, S) in fp32, and each target token's log-probability
+    in nats.
     """
     device = next(model.parameters()).device
     shifted = [begin, *target[:-1]]
@@ -305,15 +318,15 @@ def trace(
     label: str = "",
     kinds: Sequence[str] = ("cross",),
 ) -> Trace:
-    """Answer one Example as the Task does (settings: DecodingSettings) and look at the best answer.
+    """Answer one Example as the Task does, and trace the best answer.
 
-    With `example.target` set that text is looked at instead: forced, nothing is searched. Raises
-    UsageError where the task learns no target text.
+    With `example.target` set that text is traced instead: it is forced, and nothing is searched.
+    Raises UsageError for a target where the task learns no target text.
     """
     if example.target and "target" not in task.needs:
         raise UsageError(
-            f"A run for {task.name} learns no answer of one text, so none can be given to look "
-            "at: leave out the target."
+            f"--target gives a text as the answer, but a run for {task.name} does not learn to "
+            "answer with one text. Leave out the target."
         )
     encoded = task.encode(example, tokenizers, labels, "train" if example.target else "use", None)[
         0
@@ -321,7 +334,7 @@ def trace(
     if example.target:
         answer = encoded.targets["tokens"].tolist()
     else:
-        assert task.request is not None, "what has a decoder writes"
+        assert task.request is not None, "a model with a decoder generates text"
         request = task.request(encoded, settings, tokenizers)
         best = decode(model, [request], tokenizers.target)[0][0]
         answer = [*best.tokens, tokenizers.target.end_id] if best.finished else best.tokens
@@ -343,8 +356,9 @@ def trace_tokens(
     label: str = "",
     kinds: Sequence[str] = ("cross",),
 ) -> Trace:
-    """The Trace of one source and its answer, both as ids. A model without attention gives a Trace
-    that says so.
+    """Return the Trace of one source and its answer, both given as ids.
+
+    A model without attention gives a Trace with the note "no_attention".
     """
     sides = {
         "cross": ("target", "source"),

@@ -1,6 +1,8 @@
-"""Traces of models that only write: what each token looks at among itself and those before it, what
-was expected after it, and how much it surprised. A text longer than the context is read in windows
-that do not overlap, as an evaluation reads it.
+"""Trace decoder-only models.
+
+A trace holds each token's attention to itself and to the tokens before it, what was expected after
+it, and how surprising it was. A text longer than the context is read in windows that do not
+overlap, as an evaluation reads it.
 """
 
 from __future__ import annotations
@@ -22,9 +24,13 @@ CHUNK = 512  # positions whose logits are held at a time
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """What is looked at. ids: begin and what was given; own: what the model wrote after it; ended:
-    it wrote the end token too;
-    bytes: of the given text in UTF-8, None: of what the ids decode to.
+    """Hold the text to trace.
+
+    Args:
+        ids: The begin token and the given text.
+        own: What the model generated after it.
+        ended: The model generated the end token as well.
+        bytes: Length of the given text in UTF-8; None: of what the ids decode to.
     """
 
     ids: list[int]
@@ -35,8 +41,12 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Of N tokens. nats: (N,) of each, not a number for the first; top: ids and probabilities (N,
-    K) of what may come after each; end: (N,) log-probability of the end after each.
+    """Hold what was read of N tokens.
+
+    Args:
+        nats: (N,) -log p of each, NaN for the first.
+        top: Ids and probabilities (N, K) of what may follow each.
+        end: (N,) log-probability of the end token after each.
     """
 
     nats: np.ndarray
@@ -54,8 +64,10 @@ def trace_writer(
     answer: str = "",
     label: str = "",
 ) -> list[Trace]:
-    """A Trace of each window, of the first `most`; their totals count all. What the model wrote is
-    left out where it does not fit the context with the text ("not_shown" among the notes).
+    """Return a Trace of each of the first `most` windows; their totals count all windows.
+
+    What the model generated is left out where it does not fit the context of `context` tokens
+    together with the text (the note "not_shown").
     """
     fits = len(script.ids) + len(script.own) <= context
     own = script.own if fits else []
@@ -122,7 +134,7 @@ def _read(model: Any, ids: Sequence[int], starts: Sequence[int], context: int, e
 
 @torch.no_grad()
 def _attention(model: Any, ids: Sequence[int]) -> np.ndarray:
-    """(L, H, T, T) fp32: row t holds what token t gives to itself and to those before it."""
+    """Return (L, H, T, T) fp32: row t is what token t gives to itself and to those before it."""
     device = next(model.parameters()).device
     inputs = {
         "target": torch.tensor(ids, device=device),
@@ -166,8 +178,9 @@ def _choices(
 
 
 def _bytes_of(tokenizer: PieceDecoder, ids: Sequence[int]) -> int:
-    """Of UTF-8; of a character that is cut off the bytes that are there, and not those of U+FFFD,
-    as which they show.
+    """Return the length of tokens in UTF-8.
+
+    Of a character that is cut off only the bytes that are there count, not those of U+FFFD.
     """
     text = tokenizer.decode(ids)
     if "\ufffd" not in text:

@@ -1,1 +1,1 @@
-"""From a Recipe to a Job, and what is said of it before training."""
+"""Turn a Recipe into a Job in stages, and describe it before training."""

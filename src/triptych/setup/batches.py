@@ -1,4 +1,4 @@
-"""The fifth stage: the order of micro-batches, with what is drawn anew in each epoch."""
+"""Run the fifth stage: order the micro-batches, with what is drawn again in each epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .model import BuiltModel
 
 
 def micro_batches(built: BuiltModel) -> MicroBatches:
-    """Return this process' share of the order of micro-batches."""
+    """Return this process's share of the order of micro-batches."""
     tokenized, recipe, task = built.tokenized, built.resolved.recipe, built.task
     examples = tokenized.examples
     if isinstance(examples, Shards):
@@ -26,14 +26,14 @@ def micro_batches(built: BuiltModel) -> MicroBatches:
         )
     else:
         encode, size = _encoder(built), [len(tokenized.encoded)]
-    dials, processes = recipe.batches, built.resolved.processes
+    settings, processes = recipe.batches, built.resolved.processes
     return MicroBatches(
         encode,
         size,
-        batch_tokens=dials.batch_tokens,
+        batch_tokens=settings.batch_tokens,
         seed=recipe.training.seed,
-        buffer=dials.buffer,
-        batch_examples=dials.batch_examples,
+        buffer=settings.buffer,
+        batch_examples=settings.batch_examples,
         rank=processes.rank,
         world=processes.size,
         window=task.window,
@@ -41,12 +41,17 @@ def micro_batches(built: BuiltModel) -> MicroBatches:
 
 
 def _encoder(built: BuiltModel) -> Callable[[int, int], list[Encoded]]:
-    """Return (epoch, index) -> an example's pieces: the encoded ones, or drawn anew each epoch."""
+    """Return a function from (epoch, index) to an example's encodings.
+
+    They are the stored ones, or drawn again in each epoch.
+    """
     tokenized, recipe, task = built.tokenized, built.resolved.recipe, built.task
     examples, encoded, tokenizers = tokenized.examples, tokenized.encoded, tokenized.tokenizers
     dropout, seed = recipe.batches.bpe_dropout, recipe.training.seed
     if not 0 <= dropout < 1:
-        raise UsageError(f"batches.bpe_dropout is {dropout}; it must be from 0 (off) to below 1.")
+        raise UsageError(
+            f"batches.bpe_dropout is {dropout}; it must be at least 0 (off) and below 1."
+        )
     if not dropout and not task.draws:
         return lambda epoch, index: encoded[index]
     bpe_dropout = BpeDropout(tokenizers, dropout, seed) if dropout else None

@@ -1,4 +1,4 @@
-"""The second stage: the examples of a recipe, and the marks by which they are known again."""
+"""Run the second stage: load the examples of a recipe and compute their fingerprints."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .resolve import Resolved
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedData:
-    """What a recipe's table `data` names.
+    """Hold what a recipe's table `data` names.
 
     Args:
-        resolved: The stage before.
-        examples: For training; of a streamed set a sample.
-        validation: As many as are validated on.
-        fingerprints: By what the data is known again.
+        resolved: The result of the stage before.
+        examples: The training examples; of a streamed set a sample.
+        validation: As many validation examples as are used.
+        fingerprints: Show whether the data has changed.
         corpus: A streamed set, read while training.
     """
 
@@ -33,7 +33,10 @@ class LoadedData:
 
 
 def load_data(resolved: Resolved) -> LoadedData:
-    """Read the examples. Raises DataError or UsageError, and where a resumed run's have changed."""
+    """Read the examples.
+
+    Raises DataError or UsageError, also where the data of a resumed run has changed.
+    """
     recipe, task, report = resolved.recipe, resolved.task, resolved.report
     corpus = Corpus(recipe.data, report) if recipe.data.stream else None
     examples: Sequence[Example]

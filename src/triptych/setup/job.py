@@ -1,4 +1,4 @@
-"""The last stage: everything one training needs, and the run folder that it writes."""
+"""Run the last stage: collect everything that one training needs, and write the run folder."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from .resolve import resolve
 from .summary import describe, facts
 from .tokenizer import tokenize
 
-CALIBRATION_TOKENS = 4096  # a batch
+CALIBRATION_TOKENS = 4096  # tokens per batch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """Everything that a recipe stands for, ready to train."""
+    """Hold everything that a recipe describes, ready to train."""
 
     built: BuiltModel
     job: Job
@@ -58,12 +58,12 @@ class Prepared:
 
     @property
     def examples(self) -> Sequence[Example]:
-        """Those that are learnt from; of a streamed set only their places."""
+        """Return the training examples; of a streamed set only their places."""
         return self.built.tokenized.examples
 
     @property
     def encoded(self) -> list[list[Encoded]]:
-        """Pieces of each example; none of a streamed set."""
+        """Return what each example was encoded to; nothing for a streamed set."""
         return self.built.tokenized.encoded
 
     @property
@@ -86,9 +86,10 @@ class Prepared:
         resumed = self.built.resolved.before is not None
         recipe = self.recipe.to_toml() if resumed and self.is_main else None
         marks = self.built.tokenized.data.fingerprints
-        with contextlib.closing(train(self.job)) as course:  # however this ends, it saves then
+        # Closing saves the run, however this ends.
+        with contextlib.closing(train(self.job)) as course:
             for progress in course:
-                if recipe is not None:  # only now is it known that the checkpoint goes on with it
+                if recipe is not None:  # Only now is it certain that the checkpoint fits.
                     self.job.run.write_recipe(recipe)
                     remember(self.job.run, marks, self.examples)
                     recipe = None
@@ -102,7 +103,7 @@ class Prepared:
     def _calibrate(self) -> str | None:
         """Let the task set what it finds in the development data once the weights are final.
 
-        They are written again with it.
+        The weights are written again with it.
         """
         task, job = self.job.task, self.job
         if task.calibrate is None or not self.validation:
@@ -137,12 +138,14 @@ def prepare(
         recipe: What is to be trained.
         out: The run folder.
         resume: Continue from the newest checkpoint there.
-        dry: Only prepare.
-        report: Receives sentences for a person.
-        data_changed: Continue a run whose data is not what it was.
+        dry: Only prepare; write nothing.
+        report: Receives messages for the user.
+        data_changed: Continue a run although its data has changed.
 
     Raises:
-        UsageError, DataError, RunError: For whatever a person can put right.
+        UsageError: The recipe or the request cannot work.
+        DataError: The data cannot be read or used.
+        RunError: A run folder cannot be read or continued.
     """
     resolved = resolve(
         recipe, Path(out), resume=resume, dry=dry, report=report, data_changed=data_changed
@@ -152,7 +155,7 @@ def prepare(
 
 
 def job_of(built: BuiltModel) -> Job:
-    """Return what the training loop is given; the run folder is begun."""
+    """Return the job for the training loop, and begin the run folder."""
     resolved, tokenized = built.resolved, built.tokenized
     recipe, marks, examples = resolved.recipe, tokenized.data.fingerprints, tokenized.examples
     batches, validate = micro_batches(built), _validator(built)
@@ -178,9 +181,9 @@ def job_of(built: BuiltModel) -> Job:
 
 
 def _validator(built: BuiltModel) -> Callable[[Any], dict[str, float]] | None:
-    """Return what decodes and scores the development data, greedily for the sake of time.
+    """Return what decodes and scores the development data, greedily to save time.
 
-    Raises UsageError for what cannot be read or is not scored.
+    Raises UsageError if the data cannot be read or the task is not scored.
     """
     tokenized, recipe, task = built.tokenized, built.resolved.recipe, built.task
     examples = tokenized.data.validation
@@ -191,7 +194,7 @@ def _validator(built: BuiltModel) -> Callable[[Any], dict[str, float]] | None:
         for one in examples
     )
     refuse_too_long(
-        built.config, task, encoded, "Take it out of the validation data.", LONGEST_SOURCE
+        built.config, task, encoded, "Remove it from the validation data.", LONGEST_SOURCE
     )
     predictor = Predictor(
         model=built.model,
@@ -208,14 +211,14 @@ def _validator(built: BuiltModel) -> Callable[[Any], dict[str, float]] | None:
         known := predictor.evaluate(examples[:4]).scores.values
     ):
         raise UsageError(
-            f"validation.metric '{metric}' is not among the scores of this task: "
+            f"validation.metric '{metric}' is not a score of this task. Its scores: "
             f"{', '.join(known)}."
         )
     return lambda _: predictor.evaluate(examples).scores.values
 
 
 def _write(run: Run, built: BuiltModel) -> None:
-    """Write what loading needs; config.json last, so that with it the rest is there too."""
+    """Write what loading needs; config.json last, so its presence means that the rest is there."""
     tokenized, recipe, task = built.tokenized, built.resolved.recipe, built.task
     tokenizers, labels = tokenized.tokenizers, tokenized.labels
     for side, name in tokenizers.files().items():
@@ -223,7 +226,7 @@ def _write(run: Run, built: BuiltModel) -> None:
             name, (tokenizers.target if side == "target" else tokenizers.source).to_json()
         )
     run.write_labels(labels)
-    # the run stays whole without the one that finds its words
+    # A copy of the segmenter keeps the run whole if the original is removed.
     if labels.get("words", {}).get("rules") == "learned":
         Run.open(task.options["words"]).copy_to(run.path / WORDS_FOLDER)
     run.write_recipe(recipe.to_toml())

@@ -1,4 +1,4 @@
-"""The fourth stage: the model and its head, new or with weights of another run."""
+"""Run the fourth stage: build the model and its head, new or with weights of another run."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ SIDES: tuple[tuple[Side, str], ...] = (("source", "encoder"), ("target", "decode
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltModel:
-    """A model that can be trained on tokenized data.
+    """Hold a model that can be trained on tokenized data.
 
     Args:
-        tokenized: The stage before.
-        config: With the sizes that the tokenizers decide.
-        task: With its teacher, where it has one.
-        model: Its weights drawn, or taken from the run that is started from.
-        head: What computes the task's output from the states.
+        tokenized: The result of the stage before.
+        config: The model's configuration, with the sizes that the tokenizers decide.
+        task: The task, with its teacher if it has one.
+        model: The model, with weights drawn or taken from the run of model.start.
+        head: Computes the task's output from the states.
     """
 
     tokenized: TokenizedData
@@ -57,8 +57,10 @@ class BuiltModel:
 
 
 def build_model(tokenized: TokenizedData) -> BuiltModel:
-    """Build model and head. Raises UsageError for a model that the memory cannot hold, or an
-    example that it has no positions for.
+    """Build the model and its head.
+
+    Raises:
+        UsageError: The model does not fit into memory, or has no positions for an example.
     """
     resolved, tokenizers, labels = tokenized.resolved, tokenized.tokenizers, tokenized.labels
     recipe, table = resolved.recipe, resolved.recipe.model
@@ -127,11 +129,11 @@ def refuse_too_long(
     """Raise UsageError before training if an example is longer than the model can read.
 
     Args:
-        config: Its stacks say how many positions there are.
-        task: One that reads windows has no such example.
-        pairs: Examples with their pieces.
+        config: Its stacks give the number of positions.
+        task: A task that reads windows has no such example.
+        pairs: Examples with what they were encoded to.
         way_out: The last sentence of the error.
-        most: Tokens of a source that are read at once.
+        most: The most tokens of a source that are read at once.
     """
     for example, pieces in () if task.spec.windows else pairs:
         for one, (name, side) in itertools.product(pieces, SIDES):
@@ -141,8 +143,8 @@ def refuse_too_long(
                 why = (
                     f"the model has {room:,} positions (model.{side}.max_positions)"
                     if limit == room
-                    else f"{limit:,} are read at once"
+                    else f"at most {limit:,} are read at once"
                 )
                 raise UsageError(
-                    f"{example.place} has {length:,} {name} tokens, and {why}. {way_out}"
+                    f"{example.place} has {length:,} {name} tokens, but {why}. {way_out}"
                 )

@@ -1,4 +1,4 @@
-"""The first stage: a recipe that can be trained, with the run that it continues or starts from."""
+"""Run the first stage: check a recipe, and open the run that it continues or starts from."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from .summary import refuse_oversized
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """What is to be trained, and where from.
+    """Hold what is to be trained, and from where.
 
     Args:
-        recipe: As it is saved with the run.
-        task: Of that recipe.
+        recipe: The recipe as it is saved with the run.
+        task: The recipe's task.
         out: The run folder.
         before: The run that is resumed, if any.
         start: The run of model.start, opened where its weights are needed.
-        resume: Whether the newest checkpoint of `out` is wanted.
+        resume: Continue from the newest checkpoint of `out`.
         dry: Nothing is written.
-        data_changed: A run is resumed although its data is not what it was.
-        processes: Those that train together.
-        report: Receives sentences for a person.
+        data_changed: A run is resumed although its data has changed.
+        processes: The processes that train together.
+        report: Receives messages for the user.
     """
 
     recipe: Recipe
@@ -51,12 +51,12 @@ class Resolved:
 
     @property
     def origin(self) -> Run | None:
-        """The run that tokenizers and labels are taken from."""
+        """Return the run that tokenizers and labels are taken from."""
         return self.before or self.start
 
     @property
     def writes(self) -> bool:
-        """Whether this process writes the run folder."""
+        """Tell whether this process writes the run folder."""
         return not self.dry and self.processes.is_main
 
 
@@ -73,7 +73,7 @@ def resolve(
     _check(recipe, resume, data_changed)
     processes = world()
     processes.refuse_fewer(recipe.batches.accumulate)
-    tell = report if report is not None and processes.is_main else (lambda message: None)
+    notify = report if report is not None and processes.is_main else (lambda message: None)
     if not dry and processes.is_main and out.is_dir():
         _refuse_held(out, resume)
     recipe = dataclasses.replace(
@@ -81,21 +81,21 @@ def resolve(
     )
     before = Run(out) if resume and (out / "config.json").is_file() else None
     if before is not None:
-        recipe = _without_bpe_dropout(recipe, before, tell)
+        recipe = _without_bpe_dropout(recipe, before, notify)
         refuse_other_recipe(before, Recipe.load(before.path).to_values(), recipe.to_values())
     elif resume:
-        tell(f"There is nothing to resume in {out}; training starts anew.")
+        notify(f"There is nothing to resume in {out}; training starts from scratch.")
     task = recipe.build_task()
     if task.with_teacher is not None and recipe.model.start is None:
         raise UsageError(
-            f"{task.name.capitalize()} tuning changes a run that can chat: name it with "
+            f"{task.name.capitalize()} tuning changes a run that can chat. Name that run with "
             "model.start (--model.start RUN)."
         )
     start = None
-    # of a run that is resumed a checkpoint holds the weights
+    # The weights of a resumed run are in its checkpoint.
     if recipe.model.start and (before is None or before.latest_checkpoint() is None):
         start = open_origin(recipe.model.start, task.name)
-    recipe = recipe if before is not None else _without_bpe_dropout(recipe, start, tell)
+    recipe = recipe if before is not None else _without_bpe_dropout(recipe, start, notify)
     return Resolved(
         recipe=recipe,
         task=task,
@@ -106,7 +106,7 @@ def resolve(
         dry=dry,
         data_changed=data_changed,
         processes=processes,
-        report=tell,
+        report=notify,
     )
 
 
@@ -123,12 +123,13 @@ def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
     if recipe.model.start is None and recipe.tokenizer.shared and len(set(widths.values())) > 1:
         listed = " and ".join(f"model.{side}.width {width}" for side, width in widths.items())
         raise UsageError(
-            f"{listed} need a vocabulary each: give tokenizer.shared = false, or both one width."
+            f"{listed} need separate vocabularies. Set tokenizer.shared = false, or give both one "
+            "width."
         )
 
 
 def _refuse_held(out: Path, resume: bool) -> None:
-    """Before time is spent on the data: is the folder free?"""
+    """Raise UsageError before time is spent on the data if the folder holds a run."""
     with Run(out).alone():
         pass
     held = [
@@ -138,14 +139,15 @@ def _refuse_held(out: Path, resume: bool) -> None:
     ]
     if held and not resume:
         raise UsageError(
-            f"{out} already holds a run ({', '.join(held)}). Go on with it by --resume, or name "
+            f"{out} already holds a run ({', '.join(held)}). Continue it with --resume, or name "
             "another folder with --out."
         )
 
 
-def _without_bpe_dropout(recipe: Recipe, origin: Run | None, tell: Notify) -> Recipe:
-    """Without `batches.bpe_dropout` where the tokenizer comes from a model of another library,
-    whose merges are its own affair.
+def _without_bpe_dropout(recipe: Recipe, origin: Run | None, notify: Notify) -> Recipe:
+    """Remove `batches.bpe_dropout` where the tokenizer is from a model of another library.
+
+    Its merges cannot be dropped.
     """
     if (
         origin is None
@@ -153,8 +155,8 @@ def _without_bpe_dropout(recipe: Recipe, origin: Run | None, tell: Notify) -> Re
         or Tokenizers.load(origin.path).source.kind in KINDS
     ):
         return recipe
-    tell(
-        f"batches.bpe_dropout is set aside: the tokenizer of {recipe.model.start or origin.path} "
-        "cuts a word in one way."
+    notify(
+        f"batches.bpe_dropout has no effect: the tokenizer of {recipe.model.start or origin.path} "
+        "splits a word in only one way."
     )
     return dataclasses.replace(recipe, batches=dataclasses.replace(recipe.batches, bpe_dropout=0.0))

@@ -1,4 +1,4 @@
-"""What a prepared run says of itself: before it starts, and for its model card."""
+"""Describe a prepared run, before it starts and for its model card."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ..training.job import Progress
     from .job import Prepared
 
-SHOWN_EXAMPLES, SHOWN_TOKENS = 2, 40  # of the first batch
+SHOWN_EXAMPLES, SHOWN_TOKENS = 2, 40  # shown of the first batch
 
 
 def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
-    """Model size, estimated memory, and the first batch decoded."""
+    """Return model size, estimated memory, and the first batch decoded, one line each."""
     recipe, tokenizers, examples = prepared.recipe, prepared.tokenizers, prepared.examples
     if isinstance(examples, Shards):
         tokens, longest, held = (
@@ -40,7 +40,7 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
     left = [sum(one.unseen for one in pieces) for pieces in prepared.encoded]
     batch, unit = (
         sum(one.length for one in first),
-        "an example" if count == len(examples) else "a window",
+        "per example" if count == len(examples) else "per window",
     )
     depth, step = recipe.model.depth, recipe.batches.batch_tokens * recipe.batches.accumulate
     config: Any = prepared.job.model.config
@@ -61,15 +61,15 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
         *(
             [
                 (
-                    f"Longer than the task reads: {sum(map(bool, left)):,} examples, of which "
-                    f"{sum(left):,} tokens are left out."
+                    f"Longer than the task reads: {sum(map(bool, left)):,} examples; "
+                    f"{sum(left):,} of their tokens are left out."
                 )
             ]
             * any(left)
         ),
         f"Model: {parameter_count(config):,} parameters ({size_of(config)}), vocabulary {sizes}.",
-        f"Memory: about {memory / 1e9:.1f} GB while training with {budget:,} tokens a micro-batch.",
-        f"First batch: {len(first)} examples, {batch:,} tokens. It reads:",
+        f"Memory: about {memory / 1e9:.1f} GB to train {budget:,} tokens per micro-batch.",
+        f"First batch: {len(first)} examples, {batch:,} tokens. It contains:",
     ]
     for one in first[:SHOWN_EXAMPLES]:
         lines.append(f"  {examples[one.index].place}")
@@ -88,10 +88,10 @@ def describe(prepared: Prepared, first: Sequence[Encoded]) -> list[str]:
 
 
 def refuse_oversized(recipe: Recipe, config: ModelConfig | RecurrentConfig | None = None) -> None:
-    """Raise UsageError where the memory cannot hold the training of the model.
+    """Raise UsageError if the training of the model does not fit into memory.
 
     Args:
-        recipe: Says what each weight takes (itself, its gradient, the optimizer's state, the
+        recipe: Decides what each weight takes (itself, its gradient, the optimizer's state, the
             average) and how large a micro-batch is.
         config: The model; None: that of the recipe, without its vocabulary, unless it starts from a
             run.
@@ -100,12 +100,12 @@ def refuse_oversized(recipe: Recipe, config: ModelConfig | RecurrentConfig | Non
 
     if config is None and recipe.model.start is not None:
         return
-    dials = recipe.training
-    is_frozen = bool(recipe.model.lora_rank or dials.freeze)
+    settings = recipe.training
+    is_frozen = bool(recipe.model.lora_rank or settings.freeze)
     a_weight = FLOAT_BYTES * (
-        1 if is_frozen else (3 if dials.optimizer == "muon" else 4) + (dials.average > 0)
+        1 if is_frozen else (3 if settings.optimizer == "muon" else 4) + (settings.average > 0)
     )
-    device = choose_device(dials.device)
+    device = choose_device(settings.device)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
     refuse_too_large(
         recipe.model.config() if config is None else config,
@@ -116,7 +116,7 @@ def refuse_oversized(recipe: Recipe, config: ModelConfig | RecurrentConfig | Non
 
 
 def facts(prepared: Prepared, progress: Progress) -> CardFacts:
-    """For the model card: what was recorded, nothing else."""
+    """Return what was recorded, and nothing else, for the model card."""
     recipe, job, languages = prepared.recipe, prepared.job, prepared.labels.get("languages", {})
     damaged: list[str] = []
     lines = job.run.read_metrics(damaged.append)
@@ -129,7 +129,7 @@ def facts(prepared: Prepared, progress: Progress) -> CardFacts:
         files = recipe.data.train
         data = [f"Own files: {files if isinstance(files, str) else ', '.join(files or ())}"]
     config: Any = job.model.config
-    # else nothing is decoded
+    # A run scored by its losses, or without a decoder, decodes nothing.
     writes = not job.task.spec.by_losses and config.architecture != "encoder"
     return CardFacts(
         name=recipe.name,

@@ -1,4 +1,4 @@
-"""The third stage: labels and tokenizers, and the examples as ids."""
+"""Run the third stage: find labels, get tokenizers, and encode the examples."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ from .resolve import Resolved
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizedData:
-    """Examples as the model reads them.
+    """Hold examples as the model reads them.
 
     Args:
-        data: The stage before.
-        labels: What the task finds in the data.
-        tokenizers: Learnt, or taken from the run that is started from.
-        examples: Those that are learnt from; of a streamed set shards, which hold only their
-            places.
-        encoded: Their pieces; none of a streamed set.
+        data: The result of the stage before.
+        labels: What the task found in the data.
+        tokenizers: Trained, or taken from the run of model.start.
+        examples: The training examples; of a streamed set its shards, which hold only their places.
+        encoded: What the examples were encoded to; empty for a streamed set.
     """
 
     data: LoadedData
@@ -47,7 +46,7 @@ class TokenizedData:
 
 
 def tokenize(data: LoadedData) -> TokenizedData:
-    """Find the labels, learn or take the tokenizers, and encode the examples once."""
+    """Find the labels, train or load the tokenizers, and encode the examples once."""
     resolved, recipe, task = data.resolved, data.resolved.recipe, data.resolved.task
     labels = _labels(task, data.examples, resolved.origin, resolved.before)
     refuse_unseen(data.examples, data.validation)
@@ -65,7 +64,7 @@ def tokenize(data: LoadedData) -> TokenizedData:
             refuse_other_data,
             now=data.fingerprints,
             allowed=resolved.data_changed,
-            tell=resolved.report,
+            report=resolved.report,
             other_shards=True,
         )
         examples, encoded = (
@@ -82,8 +81,9 @@ def tokenize(data: LoadedData) -> TokenizedData:
 def _labels(
     task: Task, examples: Sequence[Example], origin: Run | None, before: Run | None
 ) -> dict[str, Any]:
-    """What the task finds in the data, with what it takes over from the run that it starts from; a
-    resumed run's must be the same.
+    """Return the labels in the data, with those inherited from the run of model.start.
+
+    Those of a resumed run must be the same.
     """
     labels = task.prepare(examples)
     if task.inherit_labels is not None and origin is not None:
@@ -102,10 +102,12 @@ def _encode(
     tokenizers: Tokenizers,
     labels: dict[str, Any],
     longest: int,
-    tell: Notify,
+    report: Notify,
 ) -> tuple[list[Example], list[list[Encoded]]]:
-    """All examples as ids, once; those with a side over `longest` tokens are left out and named,
-    and those that give nothing.
+    """Encode all examples once.
+
+    Those with a side of more than `longest` tokens are left out and reported, and so are those that
+    give nothing to learn from.
     """
     kept, encoded, passed, nothing = [], [], [], []
     for example in examples:
@@ -121,21 +123,23 @@ def _encode(
         encoded.append(pieces)
         nothing += [] if pieces else [example.place]
     if passed:
-        tell(f"{_some(passed)}: over data.longest = {longest:,} tokens, left out of training.")
+        report(
+            f"{_some(passed)}: longer than data.longest = {longest:,} tokens, left out of training."
+        )
     if nothing:
         reason = (
             f"do not fit task.window = {task.options['window']:,}, or are empty"
             if "window" in task.options
             else "are empty"
         )
-        tell(
+        report(
             f"{_some(nothing)}: nothing is learnt from {len(nothing):,} of {len(kept):,} training "
             f"examples, which {reason}."
         )
     if not kept:
         raise DataError(
-            f"No example is left to train on: all {len(passed):,} have over data.longest = "
-            f"{longest:,} tokens."
+            f"There is no example left to train on: all {len(passed):,} are longer than "
+            f"data.longest = {longest:,} tokens. Raise it."
         )
     return kept, encoded
 
@@ -149,25 +153,26 @@ def _tokenizers(
     labels: dict[str, Any],
     examples: Sequence[Example],
     origin: Run | None,
-    tell: Notify,
+    report: Notify,
 ) -> Tokenizers:
     tags = tuple(labels.get("tags", ()))
     if origin is not None:
-        # of a folder, a copy is read
+        # The error names the folder, of which a copy is read.
         found, named = Tokenizers.load(origin.path).with_begin(), recipe.model.start or origin.path
         unknown_tags = [tag for tag in tags if tag not in found.source.tags]
         if unknown_tags:
             raise UsageError(
                 f"The tokenizer of {named} has no tag for {', '.join(unknown_tags)}; it has "
                 f"{', '.join(found.source.tags) or 'none'}. Start from a run that has them, or "
-                "train anew."
+                "train from scratch."
             )
         if labels.get("mask") and found.source.mask_id is None:
             raise UsageError(
-                f"The tokenizer of {named} has no mask, which masked words need. Train anew."
+                f"The tokenizer of {named} has no mask token, which masked words need. Train from "
+                "scratch."
             )
         return found
-    dials, mask = recipe.tokenizer, bool(labels.get("mask", False))
+    settings, mask = recipe.tokenizer, bool(labels.get("mask", False))
     sides = {
         role: [name for name, one in FIELDS.items() if one.text and one.role == role]
         for role in ("input", "target")
@@ -182,10 +187,12 @@ def _tokenizers(
         ]
         for role, names in sides.items()
     }
-    if dials.shared or not texts["target"]:
+    if settings.shared or not texts["target"]:
         one = Tokenizer.train(
-            texts["input"] + texts["target"], dials.kind, dials.vocabulary_size, tags, mask
+            texts["input"] + texts["target"], settings.kind, settings.vocabulary_size, tags, mask
         )
         return Tokenizers(one, one)
-    source = Tokenizer.train(texts["input"], dials.kind, dials.vocabulary_size, tags)
-    return Tokenizers(source, Tokenizer.train(texts["target"], dials.kind, dials.vocabulary_size))
+    source = Tokenizer.train(texts["input"], settings.kind, settings.vocabulary_size, tags)
+    return Tokenizers(
+        source, Tokenizer.train(texts["target"], settings.kind, settings.vocabulary_size)
+    )

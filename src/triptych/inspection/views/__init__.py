@@ -1,1 +1,1 @@
-"""Pictures of answers, one file for each kind of task."""
+"""Draw answers, one module for each kind of task."""

@@ -1,5 +1,6 @@
-"""Probabilities of labels as horizontal bars, and a number on its scale: SVG that stands alone, and
-takes the colours of a page that has its own.
+"""Draw label probabilities as horizontal bars, and a number on its scale.
+
+The SVG can be used alone, and takes the colours of a page that defines its own.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ def bars(
     chosen: Collection[str] | None = None,
     thresholds: Mapping[str, float] | None = None,
 ) -> str:
-    """An SVG with the `most` likeliest labels, likeliest first, each with its bar and its number;
-    the rest in one line.
+    """Return an SVG with the likeliest labels, each with its bar and number; the rest on one line.
 
-    probabilities: label -> 0 to 1; of several labels that may all hold they need not add up to 1,
-        and then nothing is added up.
-    chosen: the labels that stand in bold, whatever their rank; None: the likeliest one. thresholds:
-    label -> from where on it holds; then a line marks it in the bar, and those that are chosen have
-    a sign.
+    Args:
+        probabilities: Label -> 0 to 1. If they do not add up to 1, the rest is not added up.
+        most: Number of labels shown.
+        chosen: The labels in bold, whatever their rank; None: the likeliest one.
+        thresholds: Label -> probability from which it holds, drawn as a line in the bar. Chosen
+            labels then have a sign.
     """
     ranked = sorted(probabilities.items(), key=lambda pair: -pair[1])
     chosen = [name for name, _ in ranked[:1]] if chosen is None else chosen
@@ -113,10 +114,15 @@ def bars(
 
 
 def scale(value: float, low: float, high: float, mean: float) -> str:
-    """An SVG with a number between the smallest and the largest that there can be, and the mean as
-    a line.
+    """Return an SVG with a number between the smallest and the largest, and the mean as a line.
 
-    The number stands above its place, what there can be below both ends. low < high.
+    The number is above its place; the smallest and the largest are below both ends.
+
+    Args:
+        value: The number.
+        low: The smallest number that there can be.
+        high: The largest, above `low`.
+        mean: Marked by the line.
     """
 
     def across(number: float) -> float:
@@ -165,19 +171,19 @@ def _opening(name: str, width: int, height: int, aria: str) -> str:
 
 
 def number(value: float) -> str:
-    """As much as a reader needs: 0.993, 0.041, and never 0.000 or 1.000 for what is not."""
+    """Print as many digits as a reader needs: 0.993, 0.041, and 0.000 or 1.000 only if exact."""
     if 0 < value < 0.0005:
         return "< 0.001"
     return "> 0.999" if 0.9995 <= value < 1 else f"{value:.3f}"
 
 
 def escaped(text: str) -> str:
-    """For an element or an attribute of XML, which knows no control characters."""
+    """Escape for an element or an attribute of XML, which allows no control characters."""
     return escape(NOT_XML.sub("\ufffd", text), {'"': "&quot;"})
 
 
 def width_of(text: str) -> float:
-    """Pixels that a text needs, about: a full-width character is as wide as it is high."""
+    """Estimate a text's width in pixels: a full-width character is as wide as it is high."""
     return sum(
         SIZE * (1.0 if unicodedata.east_asian_width(character) in "WF" else 0.62)
         for character in text
@@ -185,7 +191,7 @@ def width_of(text: str) -> float:
 
 
 def fitted(text: str) -> str:
-    """`text`, cut where it is wider than the place for it."""
+    """Return `text`, cut off where it is wider than its place."""
     text = " ".join(text.split())
     if width_of(text) <= LONGEST_LABEL:
         return text

@@ -1,8 +1,8 @@
-"""A beam tree as one SVG: the answer's path strong, what was pruned pale, each token with the
-log-probability of all up to it.
+"""Draw a beam tree as one SVG.
 
-Words in it stand in English and 繁體中文 at once; the colours are those of the page, where it has
-its own.
+The answer's path is bold and pruned candidates are pale; each token has the log-probability of all
+tokens up to it. Words in the picture are in English and 繁體中文 at once. The colours are those of
+the page, if it defines its own.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from .bars import escaped, width_of
 
 # pixels: a line, between columns, around, letters of numbers and of tokens
 ROW, GAP, MARGIN, SMALL, SIZE = 22, 30, 14, 11, 14
-MOST_ROWS = 120  # lines; beyond that the weakest ends of the tree are left out, pruned or given up
+MOST_ROWS = 120  # lines; beyond it the tree's weakest leaves are left out, pruned or given up
 MOST_CHARACTERS = 18  # of a label
 INK, SOFT, HEAT, MARK = "#1c2430", "#5d6a7a", "#0b5cad", "#b3480f"
 END = "■"
 
 
 def svg(tree: BeamTree) -> str:
-    """The picture. A tree without branches (an answer that was forced) gives a picture of its
-    root.
+    """Draw the tree.
+
+    A tree without branches, of an answer that was forced, gives a picture of its root.
     """
     below, left_out = _drawn(tree)
     rows = _rows(tree, below)
@@ -44,7 +45,8 @@ def svg(tree: BeamTree) -> str:
         f'<circle class="ink" fill="{INK}" cx="{MARGIN}" cy="{_y(rows[ROOT]) - 5}" r="4"/>',
     ]
     best = set(tree.best)
-    for place in sorted(shown, key=lambda one: one in best):  # the answer is drawn over the others
+    # The answer is drawn last, over the others.
+    for place in sorted(shown, key=lambda one: one in best):
         lines.append(_edge(tree, place, xs, rows, place in best))
     lines += [
         _node(
@@ -60,8 +62,9 @@ def svg(tree: BeamTree) -> str:
 
 
 def _drawn(tree: BeamTree) -> tuple[dict[int, list[int]], int]:
-    """Parent -> its children that are drawn, the answer's first, then the likeliest; and how many
-    candidates are left out.
+    """Return the children to draw by parent, and how many candidates are left out.
+
+    The answer's child comes first, then the likeliest.
     """
     children: dict[int, list[int]] = defaultdict(list)
     for place, branch in enumerate(tree.branches):
@@ -77,9 +80,10 @@ def _drawn(tree: BeamTree) -> tuple[dict[int, list[int]], int]:
 
 
 def _dropped(tree: BeamTree, below: dict[int, int]) -> set[int]:
-    """What has no line of its own among MOST_ROWS. Ends go first that are least likely beside the
-    likeliest of their step; never the answer or another whole one. below: how many children a
-    branch has.
+    """Return the branches that have no line among MOST_ROWS.
+
+    The leaves least likely relative to the likeliest of their step go first; never the answer or
+    another whole one. `below` counts the children of each branch.
     """
     likeliest: dict[int, float] = defaultdict(lambda: -math.inf)
     for branch in tree.branches:
@@ -105,13 +109,13 @@ def _dropped(tree: BeamTree, below: dict[int, int]) -> set[int]:
         below[parent] -= 1
         if below[parent]:
             rows -= 1
-        elif parent not in kept:  # an end itself now, on the line that became free
+        elif parent not in kept:  # The parent is now a leaf, on the line that became free.
             heappush(ends, (behind[parent], parent))
     return dropped
 
 
 def _rows(tree: BeamTree, below: dict[int, list[int]]) -> dict[int, int]:
-    """The line of each branch: a leaf has its own, any other that of its first child."""
+    """Return the line of each branch: its own for a leaf, else that of its first child."""
     rows: dict[int, int] = {}
     order, waiting = [], [ROOT]
     while waiting:  # depth first, in order
@@ -129,7 +133,7 @@ def _rows(tree: BeamTree, below: dict[int, list[int]]) -> dict[int, int]:
 
 
 def _columns(tree: BeamTree, shown: list[int]) -> tuple[dict[int, float], float]:
-    """Depth -> where its labels begin; and the width of all."""
+    """Return where the labels of each depth begin, and the width of all."""
     widths: dict[int, float] = defaultdict(float)
     for place in shown:
         branch = tree.branches[place]
@@ -165,7 +169,7 @@ def _width(branch: Branch) -> float:
 
 
 def _label_width(branch: Branch) -> float:
-    """With what stands between label and numbers; in bold, which is wider."""
+    """Return a label's width with the gap before the numbers; bold text is wider."""
     return 1.12 * width_of(_text(branch)) + 9
 
 
@@ -215,7 +219,7 @@ def _node(branch: Branch, place: int, x: float, y: int, is_best: bool) -> str:
 
 
 def _legend(x: int, y: int, left_out: int) -> list[str]:
-    """What lines and numbers mean, in both languages."""
+    """Explain lines and numbers in both languages."""
     entries = [
         ("the answer 答案", f'class="edge best" stroke="{HEAT}" stroke-width="2.5"'),
         ("kept, then given up 保留過", f'class="edge kept" stroke="{SOFT}" stroke-width="1.3"'),

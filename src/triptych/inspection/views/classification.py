@@ -1,5 +1,7 @@
-"""The picture of a classifier's answer: how likely each label is, which ones were chosen, or where
-a number stands on its scale.
+"""Draw a classifier's answer.
+
+The picture shows the probability of each label and those that were chosen, or a number's place on
+its scale.
 """
 
 from __future__ import annotations
@@ -16,13 +18,13 @@ NUMBER: dict[Language, str] = {
     "zh-Hant": "數值在訓練資料範圍中的位置",
 }
 THRESHOLD: dict[Language, str] = {
-    "en": "the label's threshold; a label with ✓ and in bold reaches it and was chosen",
+    "en": "the label's threshold; a label in bold with ✓ reaches it and is therefore chosen",
     "zh-Hant": "該標籤的門檻；打 ✓ 的粗體標籤達到門檻，因而選出",
 }
 ENDS: dict[Language, str] = {
     "en": (
-        "the mean of the training texts. The ends are their smallest and their largest value; an "
-        "answer stays between."
+        "the mean of the training texts. The ends are their smallest and their largest value; no "
+        "answer goes beyond them."
     ),
     "zh-Hant": "訓練資料的平均值。兩端是訓練資料的最小值與最大值，答案不會超出這個範圍。",
 }
@@ -30,10 +32,12 @@ ENDS: dict[Language, str] = {
 
 def picture(details: Mapping[str, Any], thresholds: Mapping[str, float] | None = None,
             known: Mapping[str, float] | None = None) -> Picture | None:  # fmt: skip
-    """Of a Prediction's `details`; None where they hold neither labels nor a number.
+    """Draw a Prediction's `details`; None where they have neither labels nor a number.
 
-    thresholds: of labels that may all hold at once; known: "low", "high" and "mean" of the numbers
-        in training.
+    Args:
+        details: Label probabilities or a number.
+        thresholds: Threshold of each label, where several labels may hold at once.
+        known: "low", "high" and "mean" of the numbers in training.
     """
     if "value" in details and known is not None:
         return Picture(
@@ -52,5 +56,5 @@ def picture(details: Mapping[str, Any], thresholds: Mapping[str, float] | None =
 
 
 def _legend(texts: Mapping[Language, str]) -> str:
-    """What the line in the picture is."""
+    """Explain the line in the picture."""
     return f'<p class="legend"><span class="key end"></span>{in_words(texts)}</p>'

@@ -1,5 +1,6 @@
-"""What a model that writes expected after each token, and how much each token surprised it. Plain
-values; imports no torch.
+"""Hold what a language model expected after each token, and how surprising each token was.
+
+Plain values; imports no torch.
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TokenChoice:
-    """One next token: what to print for it, its probability, and whether it is the one that
-    came.
-    """
+    """Hold a possible next token: its label, its probability, and whether it is the actual one."""
 
     label: str
     probability: float
@@ -23,8 +22,13 @@ class TokenChoice:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Of several tokens together. nats: -log p added up, without the end's; end_nats: of the end of
-    the text after them, where it was looked at; bytes: of their UTF-8.
+    """Add up several tokens.
+
+    Args:
+        tokens: How many.
+        bytes: Their length in UTF-8.
+        nats: The sum of -log p, without the end token's.
+        end_nats: -log p of the end of the text after them, where it was computed.
     """
 
     tokens: int
@@ -53,12 +57,15 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Over the cells of a Trace's source, begin first.
+    """Hold the expectations for the cells of a Trace's source, begin token first.
 
-    nats: of each cell, its tokens' added up; None where nothing foretold it (begin). choices: what
-    may come after each cell, likeliest first; what came stands among them, last where it was not
-    likely. written: the first cell that the model wrote itself, their number where there is none.
-    given, own: all that was given and all that it wrote, of every window of a long text.
+    Args:
+        nats: -log p of each cell, its tokens' added up; None where nothing predicts it (begin).
+        choices: What may follow each cell, likeliest first. The actual token is among them, and
+            last if it was not likely.
+        written: The first cell that the model generated; the number of cells where there is none.
+        given: The total of the given text, over every window of a long text.
+        own: The total of what the model generated.
     """
 
     nats: list[float | None]
@@ -90,10 +97,14 @@ def ranked(
     labels: Callable[[Sequence[int]], Sequence[str]],
     actual_label: str | None = None,
 ) -> list[TokenChoice]:
-    """The likeliest next tokens with the one that came. ids, probabilities: likeliest first;
-    actual: that token and its probability;
-    labels: what to print for tokens side by side; actual_label: what to print for it instead of its
-        own label.
+    """Return the likeliest next tokens together with the actual one.
+
+    Args:
+        ids: Tokens, likeliest first.
+        probabilities: Of these tokens.
+        actual: The actual token and its probability.
+        labels: Returns what to print for tokens side by side.
+        actual_label: What to print for the actual token instead of its own label.
     """
     shown = list(zip(ids, probabilities, strict=True))
     if actual is not None and actual[0] not in ids:

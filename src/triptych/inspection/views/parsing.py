@@ -1,4 +1,4 @@
-"""A dependency tree as arcs over its words: one SVG a sentence, which also stands alone.
+"""Draw a dependency tree as arcs over its words: one SVG per sentence, usable alone.
 
 Subject, verb and object are coloured and named in a legend, in English and 繁體中文 at once.
 """
@@ -23,7 +23,7 @@ MOST_CHARACTERS = 40  # of a word
 
 
 def sentences_of(details: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
-    """A parse's words by sentence, each with its "role": subject, verb, object or nothing."""
+    """Return a parse's words by sentence, each with its role: subject, verb, object or none."""
     roles = {
         (word["sentence"], word["id"]): role for role in ROLES for word in details.get(role, ())
     }
@@ -36,8 +36,9 @@ def sentences_of(details: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
 
 
 def levels(arcs: Sequence[tuple[int, int]]) -> list[int]:
-    """The level of each arc (left, right), from 1: above every shorter arc whose inside it
-    shares.
+    """Return the level of each arc (left, right), from 1.
+
+    An arc is above every shorter arc that it overlaps.
     """
     order = sorted(
         range(len(arcs)), key=lambda place: (arcs[place][1] - arcs[place][0], arcs[place])
@@ -55,8 +56,9 @@ def levels(arcs: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def width_of(text: str, size: float) -> float:
-    """Pixels that a text needs, about: a full-width character is as wide as it is high, a mark has
-    no width.
+    """Estimate a text's width in pixels.
+
+    A full-width character is as wide as it is high, and a combining mark has no width.
     """
     total = 0.0
     for character in text:
@@ -67,8 +69,11 @@ def width_of(text: str, size: float) -> float:
 
 
 def svg(words: Sequence[Mapping[str, Any]]) -> str:
-    """One sentence. words: {"id", "text", "upos", "head", "relation", "role"}, ids from 1 in order,
-    heads among them or 0.
+    """Draw one sentence.
+
+    Args:
+        words: {"id", "text", "upos", "head", "relation", "role"}, ids from 1 in order, heads among
+            them or 0.
     """
     arcs = [
         (min(word["id"], word["head"]), max(word["id"], word["head"]))
@@ -117,8 +122,9 @@ def svg(words: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _places(words: Sequence[Mapping[str, Any]]) -> tuple[dict[int, float], float]:
-    """The middle of each word, so far apart that every arc's label fits under it; the width of
-    all.
+    """Return the middle of each word, and the width of all.
+
+    The words are so far apart that every arc's label fits under it.
     """
     centres: dict[int, float] = {}
     edge = float(MARGIN)
@@ -140,15 +146,16 @@ def _places(words: Sequence[Mapping[str, Any]]) -> tuple[dict[int, float], float
 
 
 def _arc(word: Mapping[str, Any], centres: Mapping[int, float], foot: float, level: int) -> str:
-    """From head to word, with its relation on top and an arrow at the word; the root's comes from
-    above.
+    """Draw an arc from head to word with its relation on top and an arrow at the word.
+
+    The root's arc comes from above.
     """
     role = word["role"]
     colour = ROLES[role][0] if role else SOFT
     end, top = centres[word["id"]], foot - BASE - level * LEVEL + LEVEL / 2
     if word["head"]:
         side = 1 if word["head"] > word["id"] else -1
-        end += 4 * side  # arcs that come and go part at the word
+        end += 4 * side  # Arcs that enter and leave a word are set apart.
         start = centres[word["head"]] - 4 * side
         radius = min(10.0, abs(start - end) / 2)
         path = (
@@ -187,7 +194,7 @@ def _head_text(words: Sequence[Mapping[str, Any]], head: int) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without what XML cannot hold, and on one line."""
+    """Replace what XML cannot hold, and put the text on one line."""
     return " ".join(
         "".join(
             one if one.isprintable() or one.isspace() else "\ufffd"

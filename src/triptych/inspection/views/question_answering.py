@@ -1,5 +1,7 @@
-"""The pictures of an answer: where it stands in the passage, how likely each token near it begins
-or ends it, other candidates.
+"""Draw an extractive answer.
+
+The pictures show its place in the passage, how likely each token near it begins or ends it, and the
+other candidates.
 """
 
 from __future__ import annotations
@@ -54,9 +56,7 @@ WORDS: dict[str, dict[Language, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One token of the passage: its text, its characters, how likely it begins and ends the
-    answer.
-    """
+    """Hold a token of the passage and its probabilities of beginning and ending the answer."""
 
     text: str
     start: int
@@ -67,8 +67,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class AnswerView:
-    """What the pictures show. window: the number, from 1, of the one in which the answer is
-    likeliest; bars: its tokens near it.
+    """Hold what the pictures show.
+
+    Args:
+        question: The question.
+        passage: The passage.
+        prediction: The answer with its candidates.
+        window: Number, from 1, of the window in which the answer is likeliest.
+        bars: The tokens of that window near the answer.
     """
 
     question: str
@@ -87,8 +93,10 @@ def view(
     example: Example,
     settings: DecodingSettings,
 ) -> AnswerView:
-    """Answer `example` and keep the probabilities around the answer. Raises UsageError where
-    question or passage is empty.
+    """Answer `example` and keep the probabilities around the answer.
+
+    Raises:
+        UsageError: The question or the passage is empty, or the task has no passage.
     """
     import torch
 
@@ -96,7 +104,7 @@ def view(
 
     if task.spec.head != "span" or task.answer is None:
         raise UsageError(
-            f"This picture is of an answer in a passage; a run for {task.name} has none."
+            f"This picture shows an answer in a passage, which a run for {task.name} does not have."
         )
     passage = example.passage or ""
     if not (example.question or "").strip() or not passage.strip():
@@ -106,7 +114,7 @@ def view(
         next(model.parameters()).device,
     )
     raw: list[WindowAnswers] = []
-    for one in windows:  # one at a time: a picture is of one text
+    for one in windows:  # One at a time, because a picture is of one text.
         raw += task.answer(model, head, collate([one]).to(device), settings, tokenizers)
     prediction = task.read(raw, example, tokenizers)
     spans = prediction.details["candidates"]
@@ -135,7 +143,7 @@ def view(
 def _bars(
     window: Encoded, chances: list[list[float]], passage: str, best: tuple[int, int]
 ) -> list[Bar]:
-    """The tokens near the likeliest span; the bytes of one character are one bar."""
+    """Return bars near the likeliest span; the bytes of one character make one bar."""
     first, offsets = window.metadata.first, window.metadata.offsets.tolist()
     bars: list[Bar] = []
     for (start, end), (begins, ends) in zip(
@@ -152,7 +160,7 @@ def _bars(
 
 
 def pictures(shown: AnswerView) -> list[Picture]:
-    """The answer in its passage, the bars of tokens near it, the table of candidates."""
+    """Draw the answer in its passage, the bars near it, and the table of candidates."""
     words = {name: in_words(texts) for name, texts in WORDS.items()}
     details = shown.prediction.details
     answer = html.escape(shown.prediction.text) or words["none"]
@@ -188,7 +196,7 @@ def pictures(shown: AnswerView) -> list[Picture]:
 
 
 def _passage(shown: AnswerView, words: dict[str, str]) -> str:
-    """The passage with the answer marked; of a long one what is near it."""
+    """Return the passage with the answer marked; of a long one only the part near it."""
     text, start, end = (
         shown.passage,
         shown.prediction.details["start"],
@@ -207,7 +215,7 @@ def _passage(shown: AnswerView, words: dict[str, str]) -> str:
 
 
 def _svg(bars: Sequence[Bar], spans: Sequence[dict[str, Any]]) -> str:
-    """Two bars a token, on one line."""
+    """Draw two bars per token on one line."""
     low, high = (spans[0]["start"], spans[0]["end"]) if spans else (0, 0)
     width, height, floor = STEP * len(bars), TOP + HEIGHT + 30, TOP + HEIGHT
     aria = escaped(

@@ -1,6 +1,4 @@
-"""A text with its entities in colour, or its tags under its words, or its words set apart: a
-picture of a tagger's answer.
-"""
+"""Draw a tagger's answer: entities in colour, tags under the words, or the words set apart."""
 
 from __future__ import annotations
 
@@ -20,13 +18,11 @@ SURE: dict[Language, str] = {
     "en": "The number is the probability of the entity.",
     "zh-Hant": "數字為該實體的機率。",
 }
-COLOURS = 8  # of types, in order of name: the classes kind-0, kind-1, ... of page.css
+COLOURS = 8  # of entity types in order of name: the classes kind-0, kind-1, ... of page.css
 
 
 def picture(text: str, details: Mapping[str, Any]) -> Picture:
-    """A Prediction's `details` of `text`: entities in colour, else tags under words, else the words
-    alone.
-    """
+    """Draw a Prediction's `details` of `text`: its entities, else its tags, else its words."""
     kind = next(name for name in TITLES if name in details)
     body, note = {"entities": _entities, "tags": _tags, "words": _words}[kind](text, details)
     return Picture(

@@ -1,1 +1,1 @@
-"""Draft a recipe from a person's files: check them, choose a size, forecast minutes and memory."""
+"""Draft a recipe from a user's files: check them, choose a size, forecast minutes and memory."""

@@ -1,4 +1,4 @@
-"""From a request to the text of a recipe, by the kind of files that the task learns from."""
+"""Turn a request into the text of a recipe, by the kind of files that the task learns from."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def refuse_unknown(task: str) -> None:
     """Raise UsageError for a task whose recipe is not drafted here."""
     if task in SPECS and task not in TASKS:
         raise UsageError(
-            f"triptych init knows {', '.join(TASKS)}; start a recipe for {task} from a packaged "
-            "one."
+            f"triptych init drafts recipes for {', '.join(TASKS)}. For {task} start from a "
+            "packaged recipe."
         )
     if task not in TASKS:
         raise unknown("task", task, TASKS)
 
 
 def draft(request: DraftRequest, columns_given: str | None = None) -> str:
-    """Return the text of a recipe for a person's files.
+    """Return the text of a recipe for a user's files.
 
     Args:
         request: The task and the files.
-        columns_given: The flag --columns as it was written, for the command that is offered.
+        columns_given: The flag --columns as it was written, for the command that is suggested.
 
     Raises:
-        DataError: Training on the files would fail, with file and line.
-        UsageError: There is doubt that nobody can resolve, or the run to start from does not fit.
+        DataError: Training on the files would fail; the text names file and line.
+        UsageError: The columns are in doubt, or the run to start from does not fit.
     """
     if is_of_pairs(request.task):
         return pairs.recipe_text(request)

@@ -1,4 +1,4 @@
-"""triptych init classification: from texts with labels to a fitting recipe, with a forecast."""
+"""Draft a recipe for classification from texts with labels, with a forecast."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from ...data.example import Example
     from ...data.table import DataTable
 
-FEWEST = 20  # texts
-LEFT_OUT = ("empty text", "leak")  # problems that training goes on after
+FEWEST = 20  # fewest texts to learn from
+LEFT_OUT = ("empty text", "leak")  # problems that training leaves out
 
 
 @dataclass(frozen=True)
 class TextsSize:
-    """What fits so many texts."""
+    """Hold the settings that fit a number of texts."""
 
-    texts: int  # up to
+    texts: int  # for up to this many
     vocabulary: int
     width: int
     layers: int
@@ -35,7 +35,7 @@ class TextsSize:
     learning_rate: float = 2e-3
 
 
-# Judgement, not measurement: fewer texts need fewer pieces, more dropout and more epochs.
+# A judgement, not a measurement: fewer texts need fewer subwords, more dropout and more epochs.
 SIZES = (
     TextsSize(3_000, 1_500, 128, 2, 0.3, 0.2, 60),
     TextsSize(15_000, 4_000, 128, 2, 0.3, 0.2, 40),
@@ -45,8 +45,10 @@ SIZES = (
 
 
 def recipe_text(request: DraftRequest) -> str:
-    """Return the text of a recipe. Raises DataError naming file and line where training would
-    fail.
+    """Return the text of a recipe.
+
+    Raises:
+        DataError: Training would fail; the text names file and line.
     """
     from ...data.formats.columns import needs_of
     from ...data.load import load_split, split_files
@@ -65,7 +67,7 @@ def recipe_text(request: DraftRequest) -> str:
     examples = load_split(data, "train", request.report, needs)
     if len(examples) < FEWEST:
         raise DataError(
-            f"{len(examples)} usable texts are too few to learn from; give some hundreds for each "
+            f"{len(examples)} usable texts are too few to learn from. Give some hundreds for each "
             "label."
         )
     if request.start is not None:
@@ -77,8 +79,10 @@ def recipe_text(request: DraftRequest) -> str:
 
 
 def _asked(train: Path, chooser: ColumnChooser) -> dict[str, str | int]:
-    """The columns of text and label of a file that does not name them. Raises UsageError where
-    nobody can be asked.
+    """Return the columns of text and label of a file that does not name them.
+
+    Raises:
+        UsageError: Nobody can be asked.
     """
     from ...data.formats.lines import lines_of
     from ...data.formats.table_format import sniffed
@@ -113,7 +117,7 @@ def _fine_tuned(
 def forecast(
     examples: list[Example], size: TextsSize, needs: tuple[str, ...], request: DraftRequest
 ) -> tuple[str, float]:
-    """(in words, minutes), from a few training steps on made-up texts of the usual length."""
+    """Return a forecast in words and minutes from a few training steps on made-up texts."""
     from ...data.validation.columns import label_counts
     from ...presets import configure, parameter_count
     from .tokens import estimated_tokens
@@ -122,7 +126,7 @@ def forecast(
         estimated_tokens(example.text or "") + estimated_tokens(example.text_pair or "")
         for example in examples
     )
-    config: Any = configure("encoder-tiny", _dials(size))
+    config: Any = configure("encoder-tiny", _model_lines(size))
     config = dataclasses.replace(config, vocabulary_size=size.vocabulary)
     measured = measuring.measured_speed(
         config, max(4, round(tokens / len(examples))), settings=request.training
@@ -138,7 +142,7 @@ def forecast(
     ), minutes
 
 
-def _dials(size: TextsSize) -> dict[str, Any]:
+def _model_lines(size: TextsSize) -> dict[str, Any]:
     return {
         "layers": size.layers,
         "width": size.width,
@@ -151,12 +155,12 @@ def _dials(size: TextsSize) -> dict[str, Any]:
 def text_of(
     data: DataTable, needs: tuple[str, ...], size: TextsSize, words: str, minutes: float
 ) -> str:
-    pair, learn, dials = "text_pair" in needs, needs[-1], _dials(size)
+    pair, learn, model = "text_pair" in needs, needs[-1], _model_lines(size)
     files, held = file_lines(data, "texts")
     smoothing = (
         ""
         if learn == "value"
-        else "label_smoothing = 0.1           # less certainty on few texts\n"
+        else "label_smoothing = 0.1           # less overconfidence on few texts\n"
     )
     two = (
         'pair = true                     # text and text_pair\npooling = "compare"             # '
@@ -168,31 +172,31 @@ def text_of(
 [task]
 name = "classification"
 learn = "{learn}"                 # label: one; labels: several; value: a number
-{two if pair else ""}token_dropout = {size.token_dropout}             # of every text some tokens are left out, others in every epoch
+{two if pair else ""}token_dropout = {size.token_dropout}             # leaves out tokens of every text, others in each epoch
 {smoothing}dropout = {size.dropout}
 shortcut = true                 # the words themselves beside what the model makes of them
 
 [data]
 {files}{held}
 [tokenizer]
-vocabulary_size = {size.vocabulary}          # fewer pieces for fewer texts
+vocabulary_size = {size.vocabulary}          # fewer subwords for fewer texts
 
 [model]
 preset = "encoder-tiny"         # triptych info encoder-tiny
-layers = {dials["layers"]}
-width = {dials["width"]}
-heads = {dials["heads"]}
-inner_width = {dials["inner_width"]}
-dropout = {dials["dropout"]}                  # more for fewer texts
+layers = {model["layers"]}
+width = {model["width"]}
+heads = {model["heads"]}
+inner_width = {model["inner_width"]}
+dropout = {model["dropout"]}                  # more for fewer texts
 
 [batches]
 batch_tokens = 4096
-bpe_dropout = 0.1               # words by other pieces in every epoch
+bpe_dropout = 0.1               # splits words into other subwords in each epoch
 
 [training]
 minutes = {minutes:g}                   # or steps = 2000
 learning_rate = {size.learning_rate}
-schedule = "trapezoid"          # rises, stays, falls to the end
+schedule = "trapezoid"          # warms up, stays constant, decays to the end
 warmup_steps = 100
 average = 0.99
 """  # noqa: E501

@@ -1,6 +1,4 @@
-"""How fast a model learns here, measured in a few training steps on made-up ids: for the forecasts
-of `init`.
-"""
+"""Measure the speed of training on this machine in a few steps on made-up ids, for forecasts."""
 
 from __future__ import annotations
 
@@ -12,15 +10,18 @@ if TYPE_CHECKING:
     from ...model.transformer import Transformer
     from ...training.settings import TrainingSettings
 
-MEASURED_SECONDS = 5.0  # how long the short measurement may take
+MEASURED_SECONDS = 5.0  # time limit of the measurement
 WARM_STEPS, MOST_STEPS = 2, 40
-BUSY = 1.25  # times the time of a quiet machine before it is said
+BUSY = 1.25  # slowdown, relative to a quiet machine, from which it is reported
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The speed of training. speed: tokens a second with the machine to ourselves; slowdown: how
-    much longer it takes just now.
+    """Hold the speed of training.
+
+    Args:
+        speed: Tokens per second with the machine to ourselves.
+        slowdown: How many times longer it takes at present.
     """
 
     speed: float
@@ -28,24 +29,23 @@ class Measured:
 
     @property
     def words(self) -> str:
-        """In brackets, for a forecast."""
+        """Return the remark on the measurement in brackets, for a forecast."""
         if self.slowdown < BUSY:
             return "(measured just now)"
         return (
-            "(measured just now, in processor time; other programs keep this machine busy: "
-            f"as long as they do, it takes {self.slowdown:.1f} times as long)"
+            "(measured just now, in processor time; while other programs keep this machine busy, "
+            f"it takes {self.slowdown:.1f} times as long)"
         )
 
 
 def measured_speed(
     config: Any, length: float, batch_tokens: int = 4096, settings: TrainingSettings | None = None
 ) -> Measured:
-    """Train a few steps, as `settings` say, on texts of the usual `length` in tokens; with two
-    stacks, half of them on each side.
+    """Train a few steps on texts of the usual `length` in tokens and return the speed.
 
-    On a CPU the processor time of this thread counts, which computes or waits for the others as
-    long as it has a core: other programs lengthen the clock's time and not this. On an accelerator
-    the clock counts.
+    With two stacks, half of the tokens are on each side. On a CPU the processor time of this thread
+    counts. The thread computes, or waits for the others while it has a core, so other programs
+    lengthen the wall time but not this. On an accelerator the wall time counts.
     """
     import time
 
@@ -98,8 +98,9 @@ def measured_speed(
 
 
 def _loss(model: Transformer | RecurrentTranslator, states: Any, ids: Any, projects: bool) -> Any:
-    """A loss whose gradient costs what training's does: with the projection to the vocabulary where
-    a text is written.
+    """Return a loss whose gradient costs as much as training's.
+
+    It includes the projection to the vocabulary where text is generated.
     """
     from ...model.ops.cross_entropy import projected_cross_entropy
 

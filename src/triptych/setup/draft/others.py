@@ -1,6 +1,4 @@
-"""triptych init for words with tags, trees, questions, plain text, conversations and summaries:
-from files to a fitting recipe.
-"""
+"""Draft a recipe for tags, trees, questions, plain text, conversations or summaries."""
 
 from __future__ import annotations
 
@@ -33,30 +31,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokensSize:
-    """What fits so many tokens."""
+    """Hold the settings that fit a number of tokens."""
 
-    tokens: float  # up to
+    tokens: float  # for up to this many
     vocabulary: int
     presets: tuple[str, str, str]  # encoder, decoder, both
     dropout: float
-    epochs: int  # of a task with answers; plain text takes half as many
+    epochs: int  # for a task with answers; plain text takes half as many
 
 
-# Judgement, not measurement: fewer tokens need fewer pieces, more dropout and more epochs.
+# A judgement, not a measurement: fewer tokens need fewer subwords, more dropout and more epochs.
 SIZES = (
     TokensSize(1e5, 2_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.3, 60),
     TokensSize(1e6, 6_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.2, 30),
     TokensSize(1e12, 8_000, ("encoder-small", "decoder-small", "transformer-small"), 0.1, 8),
 )
-# problems that training goes on after
+# Problems that training leaves out.
 LEFT_OUT = ("leak", "wrong offset", "empty question", "empty passage")
 ENCODER, DECODER, BOTH = range(3)  # places in TokensSize.presets
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a task's recipe is written. check: the report on files by part; options: lines of the
-    table `task` for these Examples.
+    """Describe how a task's recipe is written.
+
+    Args:
+        records: What the examples are called.
+        needs: The fields that the task reads.
+        options: Returns lines of the table `task` for the Examples.
+        check: Returns the report on files by part.
+        batch_tokens: Tokens of a micro-batch.
+        model: More lines of the table `model`.
+        fewest: Examples that are enough to learn from.
+        stacks: Which of TokensSize.presets is used.
+        is_text_alone: The text itself is learnt: fewer epochs, and one split into subwords.
+        decoding: Lines of the table `decoding`.
     """
 
     records: str
@@ -64,17 +73,18 @@ class Plan:
     options: Callable[[Sequence[Example]], list[str]]
     check: Callable[[dict[str, list[str]], DataTable], Report | None] = lambda names, data: None
     batch_tokens: int = 2048
-    dials: tuple[str, ...] = ()  # more lines of the table `model`
+    model: tuple[str, ...] = ()
     fewest: int = FEWEST
     stacks: int = ENCODER
-    # nothing but the text is learnt from: fewer epochs, the same pieces in each
     is_text_alone: bool = False
-    decoding: tuple[str, ...] = ()  # lines of that table
+    decoding: tuple[str, ...] = ()
 
 
 def recipe_text(request: DraftRequest) -> str:
-    """Return the text of a recipe. Raises DataError naming file and line where training would
-    fail.
+    """Return the text of a recipe.
+
+    Raises:
+        DataError: Training would fail; the text names file and line.
     """
     from ...data.load import load_split, refuse_idle_columns, split_files
     from ...data.table import DataTable
@@ -92,7 +102,7 @@ def recipe_text(request: DraftRequest) -> str:
     examples = load_split(data, "train", request.report, plan.needs)
     if len(examples) < plan.fewest:
         raise DataError(
-            f"{train} holds {len(examples)} {plan.records}, too few to learn from; give some "
+            f"{train} has {len(examples)} {plan.records}, too few to learn from. Give some "
             "hundreds."
         )
     if request.start is not None:
@@ -124,7 +134,10 @@ def _decoding_table(plan: Plan) -> str:
 def forecast(
     plan: Plan, examples: Sequence[Example], request: DraftRequest
 ) -> tuple[str, TokensSize, float]:
-    """(in words, size, minutes), from a few training steps on made-up texts of the usual length."""
+    """Return a forecast in words, the size, and the minutes.
+
+    The speed is that of a few training steps on made-up texts of the usual length.
+    """
     from ...presets import configure, parameter_count
     from .tokens import estimated_tokens
 
@@ -152,7 +165,7 @@ def forecast(
 
 
 def _texts(example: Example) -> list[str]:
-    """What is learnt from."""
+    """Return the texts that are learnt from."""
     contents = [one["content"] for one in example.messages or ()]
     return [
         text
@@ -179,10 +192,12 @@ def text_of(
 ) -> str:
     files, held = file_lines(data, plan.records)
     preset = size.presets[plan.stacks]
-    dials = "".join(f"{line}\n" for line in plan.dials)
+    model = "".join(f"{line}\n" for line in plan.model)
     varied = not plan.is_text_alone and plan.stacks != DECODER
     drops = (
-        "bpe_dropout = 0.1               # words by other pieces in every epoch\n" if varied else ""
+        "bpe_dropout = 0.1               # splits words into other subwords in each epoch\n"
+        if varied
+        else ""
     )
     options = "\n".join(plan.options(examples))
     decoding = _decoding_table(plan)
@@ -196,19 +211,19 @@ name = "{task}"
 [data]
 {files}{held}
 [tokenizer]
-vocabulary_size = {size.vocabulary}          # fewer pieces for fewer texts
+vocabulary_size = {size.vocabulary}          # fewer subwords for fewer texts
 
 [model]
 preset = "{preset}"         # triptych info {preset}
 dropout = {size.dropout}                   # more for fewer texts
-{dials}
+{model}
 [batches]
-batch_tokens = {plan.batch_tokens}             # of a step; less memory with fewer
+batch_tokens = {plan.batch_tokens}             # per step; fewer need less memory
 {drops}
 [training]
 minutes = {minutes:g}                   # or steps = 2000
 learning_rate = 2e-3
-schedule = "trapezoid"          # rises, stays, falls to the end
+schedule = "trapezoid"          # warms up, stays constant, decays to the end
 warmup_steps = 100
 average = 0.99
 {decoding}"""
@@ -224,7 +239,7 @@ def _tags(examples: Sequence[Example]) -> list[str]:
     if bio.scheme_of(tag for one in examples for tag in one.tags or ()) != "plain":
         lines += [
             (
-                'scheme = "bioes"                # spans are learnt by their begin, inside, end; '
+                'scheme = "bioes"                # spans are tagged by begin, inside and end; '
                 "written as the data"
             ),
             'decoding = "crf"',
@@ -244,9 +259,9 @@ def _trees(examples: Sequence[Example]) -> list[str]:
 def _questions(examples: Sequence[Example]) -> list[str]:
     east = _unspaced(one.passage for one in examples)
     lines = [
-        "window = 384                    # tokens of question and passage that are read at once",
+        "window = 384                    # tokens of question and passage read at once",
         "stride = 128",
-        "match_feature = true            # words of the question are marked in the passage",
+        "match_feature = true            # marks words of the question in the passage",
     ]
     return (
         [*lines, "characters = true               # an answer can begin at any character"]
@@ -260,13 +275,11 @@ def _masked(examples: Sequence[Example]) -> list[str]:
 
 
 def _next_words(examples: Sequence[Example]) -> list[str]:
-    return ["context = 256                   # tokens that the model sees at once"]
+    return ["context = 256                   # tokens that the model reads at once"]
 
 
 def _talk(examples: Sequence[Example]) -> list[str]:
-    return [
-        "context = 384                   # tokens of a conversation that the model sees at once"
-    ]
+    return ["context = 384                   # tokens of a conversation read at once"]
 
 
 def _summaries(examples: Sequence[Example]) -> list[str]:
@@ -274,7 +287,7 @@ def _summaries(examples: Sequence[Example]) -> list[str]:
 
 
 def _unspaced(texts: Any) -> bool:
-    """Whether a good part of the letters belongs to a script that is written without spaces."""
+    """Tell whether many of the letters belong to a script written without spaces."""
     from ...data.formats.texts import UNSPACED
 
     letters = [letter for text in texts for letter in (text or "")[:200] if letter.isalpha()]
@@ -315,7 +328,7 @@ PLANS: dict[str, Plan] = {
         _questions,
         _check_questions,
         batch_tokens=4096,
-        dials=("segments = 5                    # question, passage, and what both hold",),
+        model=("segments = 5                    # question, passage, and words in both",),
     ),
     masked_words.SPEC.name: Plan(
         "texts", ("text",), _masked, batch_tokens=4096, fewest=1, is_text_alone=True
@@ -347,9 +360,9 @@ PLANS: dict[str, Plan] = {
         _summaries,
         batch_tokens=4096,
         stacks=BOTH,
-        dials=(
-            'positions = "rotary"            # distances, not places: texts may be longer than '
-            "those learnt from",
+        model=(
+            'positions = "rotary"            # relative positions: texts may be longer than '
+            "those in training",
         ),
         decoding=("beams = 4", "max_length = 100                # tokens of a summary"),
     ),

@@ -1,4 +1,4 @@
-"""Draft the recipe of a translator from a person's files."""
+"""Draft the recipe of a translator from a user's files."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from ...data.example import Example
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-FEWEST = 20  # pairs
+FEWEST = 20  # fewest pairs to learn from
 LEFT_OUT = ("empty side", "leak")  # problems of pairs that training leaves out
 DECODING = "\n[decoding]\nbeams = 5\n"
 
 
 @dataclass(frozen=True)
 class PairsSize:
-    """What fits so many pairs."""
+    """Hold the settings that fit a number of pairs."""
 
-    pairs: int  # up to
+    pairs: int  # for up to this many
     preset: str
     vocabulary: int
     epochs: int
@@ -46,7 +46,7 @@ class PairsSize:
     learning_rate: float = 3e-3
 
 
-# Judgement, not measurement: fewer pairs need fewer pieces, more dropout and more epochs.
+# A judgement, not a measurement: fewer pairs need fewer subwords, more dropout and more epochs.
 SIZES = (
     PairsSize(3_000, "transformer-tiny", 1_000, 80, 0.3, 1024, 100),
     PairsSize(15_000, "transformer-tiny", 3_000, 40, 0.25, 2048, 200),
@@ -57,8 +57,10 @@ SIZES = (
 
 
 def recipe_text(request: DraftRequest) -> str:
-    """Return the text of a recipe. Raises DataError naming file and line where training would
-    fail.
+    """Return the text of a recipe.
+
+    Raises:
+        DataError: Training would fail; the text names file and line.
     """
     data = _table(request)
     files = names_of(data.train or [])
@@ -68,7 +70,7 @@ def recipe_text(request: DraftRequest) -> str:
     examples = load_split(data, "train", request.report)
     if len(examples) < FEWEST:
         raise DataError(
-            f"{len(examples)} usable pairs are too few to learn from; give some thousands."
+            f"{len(examples)} usable pairs are too few to learn from. Give some thousands."
         )
     if request.start is not None:
         return _fine_tuned(request, request.start, data, examples)
@@ -78,7 +80,7 @@ def recipe_text(request: DraftRequest) -> str:
 
 
 def _table(request: DraftRequest) -> DataTable:
-    """Return the data table, with the columns of one file that has both sides."""
+    """Return the data table, with the columns of a file that has both sides."""
     source, target = request.train, request.target
     languages = (
         request.languages[0] or _language(source),
@@ -100,7 +102,7 @@ def _table(request: DraftRequest) -> DataTable:
 def _fine_tuned(
     request: DraftRequest, start: Path, data: DataTable, examples: list[Example]
 ) -> str:
-    """Return the text of a recipe that goes on with a translator."""
+    """Return the text of a recipe that fine-tunes a translator."""
     found = starting.begin(start, SPEC.name, {"label_smoothing": 0.1}, examples, request.training)
     request.report_next(found.words)
     languages = "".join(
@@ -114,7 +116,7 @@ def _fine_tuned(
 
 @dataclass(frozen=True)
 class Forecast:
-    """What training will take here."""
+    """Hold what training will take on this machine."""
 
     pairs: int
     tokens: float  # of one epoch, source and target
@@ -164,7 +166,7 @@ class Forecast:
 
 
 def one_script(examples: list[Example]) -> bool:
-    """Whether a good part of one side's distinct letters stands on the other side too."""
+    """Tell whether many of one side's distinct letters also occur on the other side."""
     letters = [
         {letter for one in examples for letter in getattr(one, side) or "" if letter.isalpha()}
         for side in ("source", "target")
@@ -175,7 +177,7 @@ def one_script(examples: list[Example]) -> bool:
 
 
 def _language(path: Path | None) -> str | None:
-    """Map "a.en" -> "en"; None where the ending is not a language."""
+    """Map "a.en" to "en"; None where the ending is not a language."""
     if path is None:
         return None
     ending = path.name.removesuffix(".gz").rsplit(".", 1)[-1]
@@ -211,13 +213,13 @@ def _text(data: DataTable, forecast: Forecast) -> str:
 
 [task]
 name = "{SPEC.name}"
-label_smoothing = 0.1           # 0.1 of the probability is spread over all words: less certainty, better BLEU
+label_smoothing = 0.1           # spreads 0.1 of the probability over all tokens: less overconfidence, better BLEU
 
 [data]
 {source}{target}{listed("train")}{columns_line(data.columns)}{listed("validation")}{listed("test")}{held}
 [tokenizer]
 kind = "bpe"                    # or "unigram"
-vocabulary_size = {size.vocabulary}          # fewer pieces for fewer pairs
+vocabulary_size = {size.vocabulary}          # fewer subwords for fewer pairs
 shared = {str(forecast.one_script).lower():5}                  # one vocabulary for both sides; false for two scripts
 
 [model]
@@ -225,14 +227,14 @@ preset = "{size.preset}"    # triptych info {size.preset}
 dropout = {size.dropout}                  # more for fewer pairs
 
 [batches]
-batch_tokens = {size.batch_tokens}             # source and target tokens of a step; less memory with fewer
+batch_tokens = {size.batch_tokens}             # source and target tokens per step; fewer need less memory
 
 [training]
 minutes = {forecast.minutes:g}                   # or steps = 5000
 learning_rate = {size.learning_rate}
-schedule = "trapezoid"          # rises, stays, falls to the end
+schedule = "trapezoid"          # warms up, stays constant, decays to the end
 warmup_steps = {size.warmup}
-average = 0.998                 # the weights used are a running mean over about 500 steps
+average = 0.998                 # the final weights are a running mean over about 500 steps
 
 [decoding]
 beams = 5

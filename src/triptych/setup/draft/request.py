@@ -1,4 +1,4 @@
-"""What a person asks `init` for, and what every draft of a recipe shares."""
+"""Hold a request to `init`, and what every draft of a recipe shares."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ColumnChooser(Protocol):
-    """Decides which columns of a file are read, where its header leaves room for doubt."""
+    """Decide which columns of a file are read if its header leaves them in doubt."""
 
     def settled(
         self,
@@ -42,21 +42,21 @@ class ColumnChooser(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class DraftRequest:
-    """A task and a person's files, from which a recipe is drafted.
+    """Hold a task and a user's files, from which a recipe is drafted.
 
     Args:
         task: A task's name.
-        train: The file or folder that is learnt from; of a translation the source.
-        target: The other side of a translation, where it is a file of its own.
+        train: The file or folder to learn from; of a translation the source.
+        target: The target side of a translation, where it has its own file.
         languages: Codes of source and target, where they are known.
         others: Files of "validation" and "test".
         columns: Which columns or keys are read: field -> name or number.
-        minutes: How long to train; as long as the forecast says where it is None.
-        start: A run, or a folder of another library, that is fine-tuned.
+        minutes: How long to train; None: as long as the forecast says.
+        start: A run, or a folder of another library, to fine-tune.
         out: Where the recipe will be written.
         device: The device that will train: auto, cpu or cuda.
         chooser: Decides on columns in doubt.
-        report: Receives sentences for a person.
+        report: Receives messages for the user.
     """
 
     task: str
@@ -74,16 +74,16 @@ class DraftRequest:
 
     @property
     def training(self) -> TrainingSettings:
-        """What says on which device, and how, is trained."""
+        """Return the settings that decide on which device, and how, to train."""
         return TrainingSettings(device=self.device)
 
     def report_next(self, words: str) -> None:
-        """Say the forecast, and the command that follows."""
+        """Report the forecast and the next command."""
         self.report(f"{words} Next: triptych train {self.out}")
 
 
 def columns_line(columns: Mapping[str, str | int] | None) -> str:
-    """Return the recipe's line `columns = {...}`; nothing where there are none."""
+    """Return the recipe's line `columns = {...}`, or nothing if there are none."""
     if not columns:
         return ""
     mapping = ", ".join(
@@ -93,9 +93,7 @@ def columns_line(columns: Mapping[str, str | int] | None) -> str:
 
 
 def file_lines(data: DataTable, records: str) -> tuple[str, str]:
-    """Return the lines of the table `data` that name files and their columns, and the remark on
-    what is kept out of training.
-    """
+    """Return the lines of `data` on files and columns, and the remark on held-out data."""
     names = ("train", "validation", "test")
     files = "".join(
         f"{name} = {json.dumps(given, ensure_ascii=False)}\n"
@@ -114,14 +112,14 @@ def file_lines(data: DataTable, records: str) -> tuple[str, str]:
     return files + columns_line(data.columns), held
 
 
-def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], tell: Notify) -> None:
-    """Say what is wrong with the files. Raise DataError where training would fail.
+def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], notify: Notify) -> None:
+    """Report the problems of the files, and raise DataError if training would fail.
 
     Args:
-        report: On all files.
-        name: The file that `data check` is to be run on.
-        left_out: How the reasons begin of what training leaves out.
-        tell: Receives the counts of the other problems.
+        report: The report on all files.
+        name: The file to run `data check` on.
+        left_out: How the reasons begin of problems that training leaves out.
+        notify: Receives the counts of the other problems.
     """
     fatal = [
         one
@@ -130,10 +128,10 @@ def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], tell: Not
     ]
     if fatal:
         more = (
-            f" ({len(fatal) - 1:,} more: triptych data check {name} lists all.)"
+            f" ({len(fatal) - 1:,} more: triptych data check {name} lists them all.)"
             if len(fatal) > 1
             else ""
         )
         raise DataError(f"{fatal[0]}{more}")
     for kind, count in report.counts.items():
-        tell(f"Check: {count:,} x {kind}; triptych data check {name} lists all.")
+        notify(f"Check: {count:,} x {kind}; triptych data check {name} lists them all.")

@@ -1,6 +1,4 @@
-"""triptych init TASK ... --start RUN|FOLDER: a recipe that fine-tunes a pretrained model, with a
-forecast of that model's minutes.
-"""
+"""Draft a recipe that fine-tunes a pretrained model, with a forecast of its minutes."""
 
 from __future__ import annotations
 
@@ -23,15 +21,15 @@ if TYPE_CHECKING:
     from ...tasks.task import Architecture, Task
     from ...training.settings import TrainingSettings
 
-EPOCHS, FEWEST_STEPS, MOST_EPOCHS = 3, 400, 20  # more passes where three are fewer steps
-USUAL_EXAMPLES, FEWEST_EXAMPLES = 32, 8  # of a batch
-BATCH_TOKENS = (512, 1024)  # unless so few examples need more
+EPOCHS, FEWEST_STEPS, MOST_EPOCHS = 3, 400, 20  # more epochs where three have fewer steps
+USUAL_EXAMPLES, FEWEST_EXAMPLES = 32, 8  # per batch
+BATCH_TOKENS = (512, 1024)  # more if the fewest examples need more
 RATE_BY_WIDTH = 0.06  # the peak rate times the width: 1.6e-4 at 384, 8e-5 at 768
 HEAD_RATE = 5.0
-SAMPLE = 500  # examples that are encoded to know their length
-# dials meant for a model that is new
+SAMPLE = 500  # examples that are encoded to estimate their length
+# Options that are meant for a new model.
 FROM_NOTHING = ("dropout", "token_dropout", "word_dropout", "match_feature")
-# model types of other libraries' folders that a task can start from
+# Model types of other libraries' folders that a task can start from.
 MODEL_TYPES: dict[Architecture, tuple[str, ...]] = {
     "encoder": ("bert", "distilbert"),
     "decoder": ("gpt2", "llama"),
@@ -46,16 +44,16 @@ STACKS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Start:
-    """What fine-tuning of a pretrained model on these examples takes."""
+    """Hold what fine-tuning a pretrained model on these examples takes."""
 
-    path: str  # as it stands in the recipe
+    path: str  # as it is written in the recipe
     config: ModelConfig | RecurrentConfig
     options: dict[str, Any]  # of the task
     tokens: int  # of all examples, by the model's own tokenizer
     batch_tokens: int
     epochs: int
     learning_rate: float
-    minutes: float  # forecast for those epochs
+    minutes: float  # the forecast for these epochs
     words: str
 
 
@@ -66,10 +64,18 @@ def begin(
     examples: Sequence[Example],
     settings: TrainingSettings,
 ) -> Start:
-    """Open the model to start from, encode a sample with its tokenizer and time a few steps of it.
+    """Open the model to start from, encode a sample with its tokenizer and time a few steps.
 
-    `settings` say on which device. Raises UsageError where the task cannot start from it, RunError
-    where it cannot be read.
+    Args:
+        start: A run, or a folder of another library.
+        task: The task's name.
+        options: The task's options for a new model.
+        examples: The training examples.
+        settings: Decide the device.
+
+    Raises:
+        UsageError: The task cannot start from the model.
+        RunError: The model cannot be read.
     """
     from ...convert import open_origin
     from ...data.tokenizers.sides import Tokenizers
@@ -114,16 +120,14 @@ def begin(
 
 
 def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
-    """The task's options without what is meant for a new model, and with a window that the model's
-    positions hold.
-    """
+    """Return the task's options without those of new models, with a window that the model holds."""
     from ...tasks.specs import build_task
 
     kept = {key: value for key, value in options.items() if key not in FROM_NOTHING}
     options = {**build_task(task, {}).options, **kept}
     for key, side in (("window", "source"), ("context", "target"), ("longest_source", "source")):
         most = config.context(side)
-        room = math.inf if most is None else most - 2  # begin and end
+        room = math.inf if most is None else most - 2  # without the begin and end tokens
         if options.get(key) is not None and options[key] > room:
             kept[key] = room
             shares = {"stride": 3, "longest_question": 3} if key == "window" else {}
@@ -136,7 +140,7 @@ def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
 
 
 def _built(task: str, options: dict[str, Any], config: Any, start: Path) -> Task:
-    """The task; refused where the model in `start` is not of its kind."""
+    """Return the task, or raise UsageError if the model in `start` is not of its kind."""
     from ...recipe.schema import task_from
     from ...tasks.specs import SPECS
 
@@ -151,8 +155,9 @@ def _built(task: str, options: dict[str, Any], config: Any, start: Path) -> Task
 def _tokens(
     task: Task, examples: Sequence[Example], tokenizers: Tokenizers, origin: Run
 ) -> tuple[float, float]:
-    """(input tokens of all examples, tokens of what is read at once), estimated from a sample
-    spread over them.
+    """Return the input tokens of all examples, and the tokens read at once.
+
+    Both are estimated from an evenly spaced sample.
     """
     from ...data.load import evenly_spaced
 
@@ -176,7 +181,16 @@ def _width(config: Any) -> int:
 def text_of(
     task: str, found: Start, files: str, held: str, minutes: float | None, decoding: str = ""
 ) -> str:
-    """The recipe. minutes: what a person gave in place of the epochs."""
+    """Return the text of the recipe.
+
+    Args:
+        task: The task's name.
+        found: The model to start from.
+        files: Lines of the table `data`.
+        held: The remark on held-out data.
+        minutes: Minutes that the user gave in place of the epochs.
+        decoding: The table `decoding`.
+    """
     options = "".join(
         f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in found.options.items()
     )
@@ -191,15 +205,15 @@ name = "{task}"
 [data]
 {files}{held}
 [model]
-start = {json.dumps(found.path, ensure_ascii=False)}  # tokenizer, dials, dropout and weights come from there
+start = {json.dumps(found.path, ensure_ascii=False)}  # tokenizer, model, dropout and weights come from there
 
 [batches]
 batch_tokens = {found.batch_tokens}
 
 [training]
 {limit}
-learning_rate = {found.learning_rate:g}         # of a pretrained model: small, and the smaller the wider it is
-head_rate = {HEAD_RATE:g}                   # the new head learns so much faster
+learning_rate = {found.learning_rate:g}         # small for a pretrained model, and smaller for a wider one
+head_rate = {HEAD_RATE:g}                   # the new head learns this many times faster
 schedule = "linear"
 warmup_share = 0.1              # of the run
 final_rate = 0.0
@@ -207,9 +221,7 @@ final_rate = 0.0
 
 
 def offer(task: str, train: Path, command: str, report: Notify) -> None:
-    """Say which pretrained models are at hand, if there are any: begun from one, little data goes
-    further.
-    """
+    """Report pretrained models on this machine, because little data goes further with them."""
     found = list(starts(task, train))
     if found:
         more = f" (or {', '.join(str(path) for path, _ in found[1:3])})" if len(found) > 1 else ""
@@ -220,8 +232,9 @@ def offer(task: str, train: Path, command: str, report: Notify) -> None:
 
 
 def starts(task: str, train: Path) -> Iterator[tuple[Path, str]]:
-    """(folder, what it is) of pretrained models in runs/, beside the training data and in Hugging
-    Face's cache.
+    """Yield the pretrained models on this machine, as (folder, what it is).
+
+    They are looked for in runs/, next to the training data and in Hugging Face's cache.
     """
     from ...tasks.specs import SPECS
 

@@ -1,11 +1,12 @@
-"""What a training will take: tokens of a text before its tokenizer is there."""
+"""Estimate the number of tokens of a text before its tokenizer is trained."""
 
 from __future__ import annotations
 
-CHARACTERS_A_TOKEN = {"latin": 3.6, "cjk": 1.5}  # of subwords at the sizes chosen here
+# characters per subword at the vocabulary sizes chosen here
+CHARACTERS_A_TOKEN = {"latin": 3.6, "cjk": 1.5}
 
 
 def estimated_tokens(text: str) -> float:
-    """Subwords of a text, by its characters."""
+    """Return the estimated number of subwords of a text, by its characters."""
     wide = sum("\u3040" <= character <= "\u9fff" for character in text)
     return 1 + wide / CHARACTERS_A_TOKEN["cjk"] + (len(text) - wide) / CHARACTERS_A_TOKEN["latin"]
