@@ -1,6 +1,4 @@
-"""Folders of another library as runs and back: bit-equal, or refused with everything that is
-wrong.
-"""
+"""Test imports and exports: bit-equal, or refused with everything that is wrong."""
 
 from __future__ import annotations
 
@@ -152,7 +150,7 @@ def test_folders_that_lack_something(source: Path, tmp_path: Path) -> None:
 
 
 def test_places_that_are_taken_and_tasks_that_are_not_there(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         import_folder(source, source)
     with pytest.raises(UsageError, match="Unknown task 'tagging' for an import"):
         import_folder(source, tmp_path / "run", "tagging")
@@ -194,7 +192,7 @@ class LastWord(nn.Module):
 
 
 def toy_classification(options: Mapping[str, Any]) -> Task:
-    """The least that trains and has BertForSequenceClassification's form."""
+    """Train the least that has BertForSequenceClassification's form."""
 
     def encode(
         example: Example, tokenizers: Tokenizers, labels: dict, purpose: str, generator: Any
@@ -381,7 +379,7 @@ def test_a_folder_without_a_run_says_so(tmp_path: Path) -> None:
 
 
 def own_run(folder: Path, preset: str, task: str = "embedding", **options: Any) -> Path:
-    """As training would leave it, with our own BPE."""
+    """Make a run as training would leave it, with our own BPE."""
     tokenizer = Tokenizer.train(["the cat sat on the mat"] * 3, "bpe", 320, mask=True)
     config = configure(
         preset, {"encoder": {"layers": 1, "width": 8, "heads": 2, "inner_width": 12}}
@@ -427,12 +425,12 @@ def test_models_without_a_like_are_refused_by_their_dials(
         export_run(run.path, tmp_path / "out")
     config.options = {"pooling": "first", "hidden": True, "bigrams": 512}
     run.write_config(config)
-    with pytest.raises(RunError, match=r"like it: task.bigrams is 512 instead of 0\."):
+    with pytest.raises(RunError, match=r"such model: task.bigrams is 512 instead of 0\."):
         export_run(run.path, tmp_path / "out")
     config.task = "parsing"
     run.write_config(config)
     with pytest.raises(
-        RunError, match="its task is parsing, and of a BERT there are classification, embedding"
+        RunError, match="its task is parsing, but a BERT is exported for classification, embedding"
     ):
         export_run(run.path, tmp_path / "out")
 

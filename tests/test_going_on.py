@@ -272,7 +272,7 @@ def test_what_has_more_tokens_than_positions_is_said_before_training(toy: Path) 
     dials = {"model.positions": "learned", "model.max_positions": "30"}
     for part, said in (
         ("train", "Leave such examples out with data.longest"),
-        ("validation", "Take it out of the validation data"),
+        ("validation", "Remove it from the validation data"),
     ):
         recipe = Recipe.load(toy / "long.toml", {**dials, f"data.{part}": str(toy / "long.tsv")})
         with pytest.raises(

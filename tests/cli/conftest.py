@@ -14,7 +14,7 @@ from triptych.cli.main import run as run_command
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a.en, a.de, a.tsv and my.toml."""
+    """Write a folder with a.en, a.de, a.tsv and my.toml."""
     folder = tmp_path_factory.mktemp("files")
     (folder / "a.en").write_text("".join(f"{source}\n" for source, _ in pairs()), encoding="utf-8")
     (folder / "a.de").write_text("".join(f"{target}\n" for _, target in pairs()), encoding="utf-8")
@@ -46,7 +46,7 @@ def triptych(capfd: pytest.CaptureFixture[str]) -> Callable[..., SimpleNamespace
 
 @pytest.fixture(scope="session")
 def trained(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder."""
+    """Train a small run and return its folder."""
     out = tmp_path_factory.mktemp("runs") / "trained"
     assert run_command(["train", str(files / "my.toml"), "--out", str(out), *TINY]) == 0
     return out

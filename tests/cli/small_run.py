@@ -1,4 +1,4 @@
-"""Dials and sentences of the small run that the tests of the command line share."""
+"""Define settings and sentences of the small run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs of reading on a small trained run: answer, embed, inspect, evaluate, data check."""
+"""Test reading on a small run: answer, embed, inspect, evaluate and data check."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Call = Callable[..., SimpleNamespace]
 
 @pytest.fixture(scope="session")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder for question-answering, trained for a few steps on its own SQuAD file."""
+    """Train a run for question-answering for a few steps on its own SQuAD file."""
     folder = tmp_path_factory.mktemp("reading")
     paragraphs = []
     for number, (one, other) in enumerate((one, other) for one in NAMES for other in NAMES):
@@ -130,7 +130,7 @@ def test_answer_over_documents_names_the_place(
     counts = [json.loads(line)["truncated_input_tokens"] for line in said.out.splitlines()]
     assert (
         counts[0] == 0 < counts[1]
-        and f"Not all was seen of text 2 ({counts[1]} tokens)" in said.err
+        and f"Truncated: text 2 ({counts[1]} tokens not read)" in said.err
     )
 
 
@@ -149,7 +149,7 @@ def test_what_cannot_be_asked_is_said(reader: Path, triptych: Call, tmp_path: Pa
             in triptych(verb, reader, "Who?", "--passage", "x", "--words").err
         )
     said = triptych("answer", reader, "Who?")
-    assert said.code == 1 and "2 between tabs" in said.err
+    assert said.code == 1 and "2 separated by tabs" in said.err
 
 
 def test_evaluate_scores_answers(reader: Path, triptych: Call) -> None:
@@ -190,7 +190,7 @@ def test_embed_prints_vectors_or_writes_them(reader: Path, triptych: Call, tmp_p
 
 def test_a_translator_neither_answers_nor_embeds(trained: Path, triptych: Call) -> None:
     assert "not for question-answering" in triptych("answer", trained, "Who?").err
-    assert "no encoder alone" in triptych("embed", trained, "Who?").err
+    assert "not encoder-only" in triptych("embed", trained, "Who?").err
 
 
 def test_inspect_draws_the_answer(reader: Path, triptych: Call, tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
-"""data check of a recipe finds what data check of its file finds, for every kind of data: the same
-problems, as often.
-"""
+"""Test that data check of a recipe finds what data check of its file finds, as often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's own labelled file through init, check, train, evaluate and classify."""
+"""Test a labelled file through init, check, train, evaluate and classify."""
 
 from __future__ import annotations
 

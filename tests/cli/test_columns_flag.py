@@ -1,6 +1,4 @@
-"""--columns of init and train: kept in the recipe, used by every verb; asked for on a terminal,
-demanded elsewhere.
-"""
+"""Test --columns of init and train."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sheet(tmp_path: Path) -> Path:
-    """A spreadsheet as it is saved."""
+    """Write a table as a spreadsheet saves it."""
     rows = [("ID", "English", "Deutsch", "Notes"), *((*row, "ok") for row in ROWS)]
     (tmp_path / "sheet.csv").write_text(
         "".join(f"{','.join(row)}\n" for row in rows), encoding="utf-8"
@@ -189,7 +187,7 @@ def test_a_pretrained_classifier_starts_with_columns(
         "float32",
     )
     assert done.code == 0 and "data.columns" not in done.err, done.err
-    offered = triptych(*call, tmp_path / "b.toml")  # a model is beside the data
+    offered = triptych(*call, tmp_path / "b.toml")  # A model is next to the data.
     assert f"--columns {columns} --out {tmp_path / 'b.toml'} --start {bert}" in offered.err
 
 
@@ -291,7 +289,7 @@ def test_a_terminal_is_asked(
         assert settled(bare, ("source", "target"), None, (None, None)) == kept
     os.set_blocking(ours, False)
     shown = b""
-    with contextlib.suppress(OSError):  # there is no more
+    with contextlib.suppress(OSError):  # The terminal is closed.
         while part := os.read(ours, 4096):
             shown += part
     os.close(ours)

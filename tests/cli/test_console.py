@@ -1,4 +1,4 @@
-"""What reaches a terminal: control characters as escapes there, every byte as it is elsewhere."""
+"""Test that control characters are escaped on a terminal and kept elsewhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOSTILE = f"\x00\x07\x08\x1b[2J\r\x7f\x9b31m\u202etxt\u2066{FAMILY}\u200e\u200fÙ
 
 
 class Screen:
-    """A pseudo terminal in the place of stdout and stderr."""
+    """Put a pseudo terminal in the place of stdout and stderr."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.master, slave = pty.openpty()
@@ -177,7 +177,7 @@ def test_a_file_of_subtitles_is_shown_line_by_line(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_traceback_and_a_log_are_shown_the_same_way(tmp_path: Path) -> None:
-    """In a process of its own whose stderr is a terminal, beside a stdout that is a pipe."""
+    """Run in a process whose stderr is a terminal and whose stdout is a pipe."""
     code = f"""
 import sys
 from triptych.cli import console, main
@@ -200,9 +200,7 @@ main.main(["info", "no{CLIPBOARD}", "--debug"])
 
 
 def test_no_verb_prints_past_the_console() -> None:
-    """print() only of constants, no stream written to, no Console of another's, outside
-    console.py.
-    """
+    """Outside console.py only constants are printed, and no stream is written to."""
     for path in sorted(Path(triptych.cli.__path__[0]).glob("*.py")):
         if path.name == "console.py":
             continue

@@ -1,4 +1,4 @@
-"""The programs in examples/ run, and are short."""
+"""Test that the programs in examples/ run and are short."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def example(name: str) -> ModuleType:
     ],
 )
 def test_names_of_earlier_examples_stay(name: str) -> None:
-    """Programs that were copied from examples/ when version 0.1.0 was new still find what they
-    import.
-    """
+    """Programs copied from examples/ of version 0.1.0 still find what they import."""
     module, attribute = name.rsplit(".", 1)
     assert callable(getattr(importlib.import_module(module), attribute))
 

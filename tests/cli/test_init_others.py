@@ -1,6 +1,4 @@
-"""init and data stats for words with tags, trees, questions and plain text: what is written is
-read, checked and trained.
-"""
+"""Test init and data stats for tags, trees, questions and plain text."""
 
 from __future__ import annotations
 
@@ -187,9 +185,7 @@ def test_what_cannot_be_learnt_is_refused_with_its_line(triptych: Command, tmp_p
 def test_init_goes_on_after_what_training_goes_on_after(
     triptych: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Spans that begin with I- are read as conlleval reads them, a question whose answer is nowhere
-    is left out; both are told.
-    """
+    """Read I- spans as conlleval does, and leave out a question without its answer; report both."""
     monkeypatch.setattr("triptych.setup.draft.measured.MEASURED_SECONDS", 0.05)
     (tmp_path / "a.conll").write_text(
         "".join(f"Ann I-PER\nsings O\nOslo{n} I-LOC\n\n" for n in range(60)), encoding="utf-8"

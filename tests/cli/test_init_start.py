@@ -1,6 +1,4 @@
-"""init --start: a recipe that fine-tunes a pretrained model, for every kind of task, and the offer
-of one that is at hand.
-"""
+"""Test init --start for every kind of task, and the offer of a pretrained model."""
 
 from __future__ import annotations
 

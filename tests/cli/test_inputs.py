@@ -1,6 +1,4 @@
-"""What a person gives: --passage as file or text, columns between tabs, JSON under the names of the
-inputs.
-"""
+"""Test the inputs of a user: --passage as file or text, columns between tabs, JSON."""
 
 from __future__ import annotations
 
@@ -49,7 +47,7 @@ def test_columns_json_and_a_fixed_passage_mean_the_same() -> None:
 @pytest.mark.parametrize(
     ("line", "error", "said"),
     [
-        ("Who?", UsageError, "line 7 has 1 columns.*2 between tabs: question, passage"),
+        ("Who?", UsageError, "line 7 has 1 columns.*2 separated by tabs: question, passage"),
         ("a\tb\tc", UsageError, "3 columns"),
         ('{"question": "Who?"}', UsageError, "line 7 has no passage"),
         ('{"question": "Who?", "passage": 3}', DataError, "'passage' is 3"),
@@ -80,6 +78,6 @@ def test_a_bad_line_leaves_its_neighbours_alone() -> None:
 @pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5000, "[[1]]"])
 def test_json_that_cannot_be_held_is_named(value: str) -> None:
     with pytest.raises(
-        DataError, match=r"text 1.*(is not JSON that can be read|'a' is a list; it must be a text)"
+        DataError, match=r"text 1.*(cannot be read as JSON|'a' is a list; it must be a text)"
     ):
         _object(f'{{"a": {value}}}', "text 1")

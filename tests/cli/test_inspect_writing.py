@@ -1,6 +1,4 @@
-"""triptych inspect and complete for a run that only writes, and the beam tree of one that
-translates.
-"""
+"""Test inspect and complete for a decoder-only run, and the beam tree of a translator."""
 
 from __future__ import annotations
 
@@ -87,7 +85,7 @@ def test_a_table_and_a_page(triptych: Call, writer: Path, tmp_path: Path) -> Non
     )
     assert triptych("inspect", writer, "", "--target", "").code == 2
     other = triptych("inspect", writer, "the cat", "--kinds", "encoder")
-    assert other.code == 2 and "decoder's attention alone" in other.err
+    assert other.code == 2 and "only its decoder's attention" in other.err
     assert (
         triptych(
             "inspect", writer, "the cat", "--decoding.max_length", "3", "--kinds", "decoder"

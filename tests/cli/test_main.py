@@ -1,4 +1,4 @@
-"""The entrance: help that is quick, exit codes, overrides taken out of the arguments."""
+"""Test the entry point: quick help, exit codes, overrides split off the arguments."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ def test_overrides_are_taken_out() -> None:
         ),
         (
             ["init", "translation", "--train", "a.tsv"],
-            "--train means nothing for translation; it reads --source",
+            "--train has no effect on translation, which reads --source",
         ),
         (
             ["init", "tagging", "--train", "a.conll", "--target-language", "de"],
-            "--target-language means nothing for tagging",
+            "--target-language has no effect on tagging",
         ),
         (
             ["init", "classification", "--train", "a.tsv", "--out", "no/such/a.toml"],

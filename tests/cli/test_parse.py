@@ -30,7 +30,7 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def treebank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with toy.conllu and toy.toml."""
+    """Write a folder with toy.conllu and toy.toml."""
     folder = tmp_path_factory.mktemp("trees")
     blocks = []
     for first, second in itertools.product(("dog", "cat", "bird", "man"), repeat=2):

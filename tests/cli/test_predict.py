@@ -58,7 +58,7 @@ def test_jsonl_tells_what_was_not_seen_and_cut(triptych: Command, trained: Path)
         and values["truncated_input_tokens"] > 0
         and len(values["alternatives"]) == 1
     )
-    assert "Cut at the maximum length" in done.err and "Not all was seen" in done.err
+    assert "Cut off at the maximum length" in done.err and "Truncated: " in done.err
 
 
 def test_a_text_too_long_loses_no_other(
@@ -90,7 +90,7 @@ def test_bad_bytes_on_stdin_are_named(
         (
             ["--decoding.stop", "eins", "one"],
             2,
-            "decoding.stop is for a run that writes on from a prompt",
+            "decoding.stop is for a run that continues a prompt",
         ),
         (["--decoding.beamz", "3", "one"], 2, "Did you mean 'decoding.beams'"),
         (["--training.steps", "3", "one"], 2, "--training.steps has no effect on a trained run"),
@@ -283,7 +283,7 @@ def test_the_python_face(trained: Path) -> None:
         ({"source": b"one"}, "bytes"),
     ):
         with pytest.raises(
-            triptych.errors.UsageError, match=f"text 2: 'source' must be a text and is {kind}."
+            triptych.errors.UsageError, match=f"text 2: 'source' must be a text, not {kind}."
         ):
             model.predict(["one", one])
 

@@ -1,6 +1,4 @@
-"""complete, predict and evaluate with a suffix, worked examples and labels, on a small run that
-learns code.
-"""
+"""Test complete, predict and evaluate with suffix, examples and labels, on code."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ DIALS = ["--decoding.max_length", "8"]
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with src/*.py, fim.toml, examples and judged.tsv, and a run in it."""
+    """Make a folder with src/*.py, fim.toml, examples and judged.tsv, and a run in it."""
     folder = tmp_path_factory.mktemp("code")
     (folder / "src").mkdir()
     for number in range(4):
@@ -71,7 +69,7 @@ def test_a_suffix_is_filled_in(triptych: Command, code: Path) -> None:
 
 def test_a_suffix_is_refused_elsewhere(triptych: Command, code: Path, trained: Path) -> None:
     done = triptych("predict", trained, "one red dogs", "--suffix", "x")
-    assert done.code == 2 and "--suffix is for a run that writes text" in done.err
+    assert done.code == 2 and "--suffix is for a run that generates text" in done.err
     done = triptych(
         "complete", code / "run", "a", "--suffix", "x", "--examples", code / "shots.tsv"
     )
@@ -187,7 +185,7 @@ def test_an_empty_prompt_is_written_on_from_however_it_is_asked(
 def test_a_text_is_drawn_anew_in_another_block(
     triptych: Command, code: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Draws do not begin again after so many lines of stdin."""
+    """Samples do not repeat after a block of lines of stdin."""
     answers = []
     for block in (2, 4):
         monkeypatch.setattr(use, "BLOCK", block)
@@ -213,10 +211,7 @@ def test_dials_that_draw_nothing_are_told(triptych: Command, code: Path) -> None
             *more,
             *DIALS,
         )
-        assert (
-            done.code == 0
-            and "--decoding.top_p and --decoding.seed: without --decoding.temperature" in done.err
-        )
+        assert done.code == 0 and "No effect: --decoding.top_p and --decoding.seed" in done.err
     done = triptych(
         "complete",
         code / "run",
@@ -242,13 +237,13 @@ def test_what_cannot_be_done_with_a_prompt_is_said(
         and done.err == "triptych: Text 1 is not UTF-8. Give it in a file, in UTF-8, on stdin.\n"
     )
     done = triptych("complete", code / "run", "def f(", "--truncate", "2", *form, *DIALS)
-    assert done.code == 2 and "leave out --truncate" in done.err
+    assert done.code == 2 and "Leave out --truncate" in done.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--choices", "a,b"], "give --as classification"),
+        (["--choices", "a,b"], "Give --as classification"),
         (
             ["--as", "classification", "--choices", "good", "--data", "judged.tsv"],
             "Unknown label 'bad'",
@@ -259,7 +254,7 @@ def test_what_cannot_be_done_with_a_prompt_is_said(
         ),
         (
             ["--as", "classification", "--data", "judged.tsv", "--decoding.beams", "3"],
-            "means nothing with --as",
+            "has no effect with --as",
         ),
         (["--as", "classification", "--data.set", "python-stdlib"], "has no label"),
         (["--as", "classification"], "names no data"),
@@ -275,7 +270,7 @@ def test_wrong_usage_is_a_sentence(
 
 def test_as_needs_a_run_that_writes(triptych: Command, trained: Path, code: Path) -> None:
     done = triptych("evaluate", trained, "--as", "classification", "--data", code / "judged.tsv")
-    assert done.code == 2 and "for a run that writes text" in done.err
+    assert done.code == 2 and "for a run that generates text" in done.err
 
 
 def benchmark() -> Any:
@@ -409,7 +404,7 @@ def test_a_run_that_writes_is_scored_without_answers(
     done = triptych("evaluate", code / "run", "--predictions", tmp_path / "out.txt")
     assert (
         done.code == 2
-        and "leave out --predictions" in done.err
+        and "Leave out --predictions" in done.err
         and not (tmp_path / "out.txt").exists()
     )
 
@@ -418,11 +413,11 @@ def test_a_prompt_too_long_says_what_is_not_seen(triptych: Command, code: Path) 
     long = "x = 1\n" * 200
     plain = triptych("complete", code / "run", long, *DIALS)
     told = json.loads(triptych("complete", code / "run", long, "--jsonl", *DIALS).out)
-    unseen = f"Not all was seen of text 1 ({told['truncated_input_tokens']:,} tokens)"
+    unseen = f"Truncated: text 1 ({told['truncated_input_tokens']:,} tokens not read)"
     assert plain.code == 0 and told["truncated_input_tokens"] > 100 and unseen in plain.err
-    assert "Cut at the maximum length" in plain.err and told["text"] + "\n" == plain.out
+    assert "Cut off at the maximum length" in plain.err and told["text"] + "\n" == plain.out
     between = triptych("complete", code / "run", long, "--suffix", "x", *DIALS)
-    assert between.code == 0 and "Not all was seen of text 1" in between.err
+    assert between.code == 0 and "Truncated: text 1" in between.err
 
 
 def test_several_draws_and_several_prompts_are_shown(triptych: Command, code: Path) -> None:
@@ -437,4 +432,4 @@ def test_several_draws_and_several_prompts_are_shown(triptych: Command, code: Pa
     one = triptych("complete", code / "run", "def f(", *DIALS).out
     assert len(two) == 2 and two[0] + "\n" == one
     several = triptych("complete", code / "run", "def f(", "def g(", *draws)
-    assert "--jsonl tells the others" in several.err
+    assert "--jsonl prints the others" in several.err

@@ -1,6 +1,4 @@
-"""Span corruption, then several tasks in one model started from it, summaries and answers in words:
-small runs from files.
-"""
+"""Test span corruption, several tasks in one model started from it, summaries and answers."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ def line(**values: object) -> str:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with runs: spans (pretrained), several (started from it), summaries, answers."""
+    """Train runs in a folder: spans (pretrained), several (from it), summaries, answers."""
     folder = tmp_path_factory.mktemp("text")
     (folder / "plain.txt").write_text("\n\n".join(LINES * 3))
     (folder / "sums.jsonl").write_text(
@@ -86,21 +84,21 @@ def test_what_is_not_read_is_said(triptych: Command, made: Path, tmp_path: Path)
     dials = [*TINY, "--model.positions", "rotary", "--dry-run", "--task.longest_source", "10"]
     for name in ("summaries", "answers"):
         assert (
-            "Longer than the task reads: 9 examples, of which"
+            "Longer than the task reads: 9 examples; "
             in triptych("train", made / f"{name}.toml", *dials).err
         )
     (tmp_path / "sums.jsonl").write_text(
         line(source=LINES[0] * 4, target="dogs") + line(source="one", target="dogs")
     )
     done = triptych("evaluate", made / "summaries", "--data", tmp_path / "sums.jsonl")
-    assert done.code == 0 and "Of 1 inputs not all was read" in done.err
+    assert done.code == 0 and "Truncated: 1 inputs" in done.err
 
 
 def test_nothing_is_said_of_an_empty_text(triptych: Command, made: Path) -> None:
     done = triptych("inspect", made / "summaries", "  ")
     assert (
         done.code == 2
-        and "There is nothing to look at: the source is empty." in done.err
+        and "There is nothing to inspect: the source is empty." in done.err
         and done.out == ""
     )
 
@@ -121,7 +119,7 @@ def test_a_run_starts_from_span_corruption_and_keeps_its_tokenizer(
     weights = [read_tensors(Run.open(made / name).weights()) for name in ("spans", "several")]
     assert set(weights[0]) == set(weights[1])
     apart = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0])
-    assert 0 < apart < 0.2  # three steps away, not drawn anew
+    assert 0 < apart < 0.2  # three steps away, not initialised again
     done = triptych("evaluate", made / "spans", "--json")
     assert set(json.loads(done.out)["metrics"]) == {"loss", "perplexity"}
     done = triptych("predict", made / "spans", "--jsonl", "one [MASK] dogs")
@@ -151,16 +149,13 @@ def test_files_and_texts_are_summarized(triptych: Command, made: Path, tmp_path:
     (tmp_path / "a.txt").write_text(LINES[0] + "\n", encoding="utf-8")
     whole = triptych("summarize", made / "summaries", "--file", tmp_path / "a.txt")
     assert whole.code == 0 and whole.out == triptych("summarize", made / "summaries", LINES[0]).out
-    assert (
-        "Not all was seen of text 1"
-        in triptych("summarize", made / "summaries", "word " * 2000).err
-    )
+    assert "Truncated: text 1" in triptych("summarize", made / "summaries", "word " * 2000).err
     values = json.loads(triptych("summarize", made / "summaries", "--jsonl", "x" * 10_000).out)
     assert values["truncated_input_tokens"] > 9_000
     assert triptych("summarize", made / "summaries", " ").out == "\n"
     for more in (["--words"], ["--passage", "b"]):
         done = triptych("inspect", made / "summaries", "a", *more)
-        assert done.code == 2 and "means nothing here" in done.err
+        assert done.code == 2 and "has no effect here" in done.err
     for verb in ("summarize", "predict", "inspect"):
         done = triptych(verb, made / "summaries", "--to", "de", "a")
         assert done.code == 2 and "a run for summarization has none" in done.err
@@ -189,7 +184,7 @@ def test_what_was_not_read_is_told_when_it_is_looked_at(
     triptych: Command, made: Path, tmp_path: Path
 ) -> None:
     done = triptych("inspect", made / "summaries", "word " * 200, "--html", tmp_path / "a.html")
-    assert done.code == 0 and "Not all was seen of the text (" in done.err
+    assert done.code == 0 and "Truncated: the text (" in done.err
     assert '"notes": ["cut", "source_cut"]' in (tmp_path / "a.html").read_text("utf-8")
     done = triptych("inspect", made / "summaries", "word", "--html", tmp_path / "b.html")
     assert "Not all" not in done.err and '"source_cut"' not in (tmp_path / "b.html").read_text(
@@ -204,7 +199,7 @@ def test_marked_runs_are_looked_at(triptych: Command, made: Path) -> None:
         "predict", made / "spans", text
     ).out.rstrip("\n")
     done = triptych("inspect", made / "spans", text, "--target", "red")
-    assert done.code == 2 and "leave out" in done.err
+    assert done.code == 2 and "Leave out" in done.err
 
 
 @pytest.mark.parametrize("name", ["summaries", "answers", "several"])
@@ -341,7 +336,7 @@ def test_files_of_texts_to_write_from_are_checked_line_by_line(
     for name in ("sums.jsonl", "several.jsonl"):
         done = triptych("data", "check", made / name)
         assert done.code == 0 and "0 errors" in done.err
-    # columns without a header may be anything: a guess, which is said
+    # Columns without a header are guessed, with a notice.
     done = triptych("data", "check", made / "qa.tsv")
     assert (
         done.code == 1

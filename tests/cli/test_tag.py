@@ -1,6 +1,4 @@
-"""A tagging run from the command line: trained from CoNLL files, used by name, looked at, its files
-checked, words by another run.
-"""
+"""Test a tagging run from the command line, with CoNLL files and words by another run."""
 
 from __future__ import annotations
 
@@ -63,7 +61,7 @@ def test_words_can_be_given_split(folder: Path, triptych: Command) -> None:
 def test_words_are_refused_where_they_mean_nothing(folder: Path, triptych: Command) -> None:
     for verb in ("tag", "inspect"):
         done = triptych(verb, folder / "chars", "Ann saw", "--words")
-        assert done.code == 2 and "leave it out" in done.err
+        assert done.code == 2 and "Leave it out" in done.err
 
 
 def test_evaluate_names_f1_first(folder: Path, triptych: Command) -> None:
@@ -91,7 +89,7 @@ def test_inspect_writes_a_page(folder: Path, triptych: Command, tmp_path: Path) 
     told = triptych("inspect", folder / "ner", "Ann saw Rome", "--kinds", "encoder")
     assert told.code == 0 and "gradient x input of the tags" in told.err and "Rome" in told.out
     blank = triptych("inspect", folder / "ner", "  ")
-    assert blank.code == 2 and "nothing to look at" in blank.err
+    assert blank.code == 2 and "nothing to inspect" in blank.err
 
 
 def test_check_reads_files_and_recipes(folder: Path, triptych: Command, tmp_path: Path) -> None:

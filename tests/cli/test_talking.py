@@ -1,6 +1,4 @@
-"""From a run that writes to one that chats (LoRA), from that to one that prefers, and talking with
-them: on a pipe and in a terminal.
-"""
+"""Test language model, chat (LoRA) and preference runs, and chatting on a pipe and a terminal."""
 
 from __future__ import annotations
 
@@ -87,9 +85,7 @@ def recipe(folder: Path, name: str, task: str, records: list[Any], more: str = "
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """lm: learnt to write; sft: chats, started from lm with LoRA; dpo: started from sft; chat: from
-    scratch, with marks.
-    """
+    """Train lm; sft, which chats, from lm by LoRA; dpo from sft; chat from scratch, with marks."""
     folder = tmp_path_factory.mktemp("chats")
     texts = [
         {"text": f"{one['messages'][0]['content']}. {one['messages'][1]['content']}."}
@@ -126,7 +122,7 @@ def test_an_answer_that_is_given_is_looked_at_as_the_assistant_s(runs: Path, nam
         head=talked.head(predictor.config.model, predictor.labels),  # type: ignore[union-attr]
     )
     total, count = whole.losses_of_each([Example(messages=[asked, answered])])[0]["nll"]
-    # its words; the end is told apart
+    # its words; the end is counted separately
     told = [nats for nats in expected.nats if nats is not None][1 - count :]
     assert count >= len("hello Ann") + 1 and expected.given.end_nats is not None
     assert sum(told) + expected.given.end_nats == pytest.approx(total, rel=1e-4)
@@ -163,9 +159,7 @@ def test_a_tuned_run_is_scored_against_its_start(runs: Path, triptych: Triptych)
 
 
 def test_a_run_is_not_told_from_itself_in_bfloat16(runs: Path, tmp_path: Path) -> None:
-    """Of a width whose square root is no power of two, so that embeddings are rounded when they are
-    scaled.
-    """
+    """Use a width whose square root is not a power of two, so scaled embeddings are rounded."""
     shape = [
         "--tokenizer.kind",
         "characters",
@@ -227,7 +221,7 @@ def test_a_reference_that_cannot_be_is_refused_before_the_folder_is_written(
 
 def test_preferences_need_a_start(runs: Path, triptych: Triptych) -> None:
     answer = triptych("train", runs / "pairs.toml", "--out", runs / "none", *DIALS)
-    assert answer.code == 2 and "name it with model.start" in answer.err
+    assert answer.code == 2 and "Name that run with model.start" in answer.err
     answer = triptych(
         "train", runs / "pairs.toml", "--out", runs / "none", "--model.start", runs / "lm", *DIALS
     )
@@ -295,7 +289,7 @@ def test_the_history_is_read_and_its_loss_is_told(
         "--decoding.min_length",
         "3",
     )
-    assert seen[0][1]["content"] == "Ann 你好"  # a byte order mark is no part of it
+    assert seen[0][1]["content"] == "Ann 你好"  # without its byte order mark
     assert answer.code == 0 and [one["role"] for one in seen[-1]] == [
         "system",
         "user",
@@ -303,8 +297,7 @@ def test_the_history_is_read_and_its_loss_is_told(
         "user",
     ]
     assert (
-        "met no system text in training" in answer.err
-        and "of its oldest are not seen" in answer.err
+        "was trained without system messages" in answer.err and "its oldest 27 tokens" in answer.err
     )
 
 
@@ -390,9 +383,7 @@ class Terminal(io.StringIO):
 def test_a_terminal(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An interrupt stops an answer and keeps what was said; one at the prompt does nothing; the end
-    of input ends.
-    """
+    """An interrupt stops an answer and keeps its text; at the prompt it does nothing."""
     predictor = package.load(runs / "chat")
     typed: list[Any] = ["Ann", KeyboardInterrupt, "Bob", "\ud800", "  ", "/reset", "Cid", EOFError]
     histories: list[list[dict[str, str]]] = []

@@ -1,4 +1,4 @@
-"""How many threads compute, how they wait, and what is measured while other programs run."""
+"""Test the number of threads, how they wait, and what is measured beside other programs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
 
 @pytest.fixture
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment in which nobody has said anything about threads, and which is put back."""
+    """Remove all settings of threads from the environment, and restore it."""
     for name in (*POOLS, *threads.WAITING, "TRIPTYCH_THREADS"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -65,7 +65,7 @@ def test_wrong_usage_of_the_flag(triptych: Command) -> None:
     done = triptych("info", "--threads")
     assert done.code == 2 and "--threads needs a number" in done.err
     done = triptych("data", "list", "--threads", "2")
-    assert done.code == 2 and "--threads means nothing for data" in done.err
+    assert done.code == 2 and "--threads has no effect on `triptych data`" in done.err
 
 
 def test_waiting_is_brief_unless_a_person_says_otherwise(surroundings: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_who_waits_sleeps_where_others_run(surroundings: pytest.MonkeyPatch) -> 
     surroundings.setattr(torch, "get_num_threads", lambda: 2)
     assert (
         threads.thread_notes()[0]
-        == "Threads: 2 (--threads 2); they wait asleep, because other programs run."
+        == "Threads: 2 (--threads 2); waiting threads sleep, because other programs run."
     )
     surroundings.delenv("OMP_WAIT_POLICY")
     threads.settle("1")
@@ -142,14 +142,18 @@ def test_that_others_keep_the_machine_busy_is_said(surroundings: pytest.MonkeyPa
     counters = {"now": (100.0, 500.0, 30.0)}
     surroundings.setattr(threads, "_counters", lambda: counters["now"])
     threads.settle()
-    counters["now"] = (110.0, 516.0, 36.0)  # in ten seconds 16 of all, 6 of them ours
+    counters["now"] = (
+        110.0,
+        516.0,
+        36.0,
+    )  # 16 seconds of processor time in ten seconds, 6 of them ours
     assert threads.thread_notes()[1] == (
-        "Other programs keep 1.0 of 4 cores busy: it takes longer than on a quiet machine; "
+        "Other programs keep 1.0 of 4 cores busy, so this takes longer than on a quiet machine; "
         "--threads 3 may be faster."
     )
     counters["now"] = (110.0, 507.0, 36.0)
     assert len(threads.thread_notes()) == 1
-    counters["now"] = (100.1, 500.1, 30.0)  # too short a time to tell
+    counters["now"] = (100.1, 500.1, 30.0)  # too short a time to measure
     assert threads.others((100.0, 500.0, 30.0)) is None
 
 

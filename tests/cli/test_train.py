@@ -225,7 +225,7 @@ def test_start_beside_a_preset_is_refused(triptych: Command, files: Path, traine
         (["--decoding.beams", "0"], "decoding.beams is 0"),
         (
             ["--validation.metric", "bleuu"],
-            "validation.metric 'bleuu' is not among the scores of this task: bleu",
+            "validation.metric 'bleuu' is not a score of this task. Its scores: bleu",
         ),
     ],
 )

@@ -1,6 +1,4 @@
-"""triptych translate --srt: times and structure stay, what cannot be translated is left and said;
-texts as they are written.
-"""
+"""Test translate --srt: times and structure stay, and failures are reported."""
 
 from __future__ import annotations
 
@@ -94,12 +92,13 @@ def test_what_happened_to_a_cue_is_said(tmp_path: Path, capfd: pytest.CaptureFix
         and "Empty." in done.out
         and "WORDS" in done.out
     )
-    assert "in.srt:1 has 5,000 tokens. It is left as it was." in done.err
-    assert "in.srt:18 got an empty translation. It is left as it was." in done.err
+    assert "in.srt:1 has 5,000 tokens. The cue is left untranslated." in done.err
+    assert "in.srt:18 got an empty translation. The cue is left untranslated." in done.err
     assert (
-        "left out of cue 4." in done.err and "More than two lines are needed for cue 3." in done.err
+        "left out of cue 4." in done.err
+        and "More than two lines were needed for cue 3." in done.err
     )
-    assert "Not all was seen of cue 2." in done.err
+    assert "Truncated: cue 2." in done.err
     assert " ".join(run(path, capfd, line_width=20).out.split()).count("WORDS") == 30
 
 
@@ -151,7 +150,7 @@ def test_the_verb_translates_a_file(triptych: Command, trained: Path, tmp_path: 
     ("arguments", "code", "said"),
     [
         (["--srt", "missing.srt"], 1, "missing.srt cannot be read"),
-        (["--srt", "missing.srt", "a text"], 2, "--srt translates a file"),
+        (["--srt", "missing.srt", "a text"], 2, "--srt translates one file"),
         (["--srt", "missing.srt", "--line-width", "3"], 2, "--line-width is 3"),
         (["--srt", "missing.srt", "--truncate", "0"], 2, "--truncate is 0"),
         (["--line-width", "30", "a text"], 2, "--line-width is for subtitles"),

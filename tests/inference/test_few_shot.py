@@ -57,7 +57,7 @@ def predictor() -> Predictor:
 
 
 def by_hand(predictor: Predictor, prompt: list[int], answer: list[int]) -> list[float]:
-    """A token at a time, nothing packed."""
+    """Score one token at a time, without packing."""
     found = []
     for place, token in enumerate(answer):
         ids = torch.tensor(prompt + answer[:place])
@@ -196,7 +196,7 @@ def test_drawn_examples_share_the_labels() -> None:
         len({one.text for one in chosen}) == 8 and sum(one.label == "rare" for one in chosen) == 4
     )
     assert [one.text for one in drawn(many, 8)] == [one.text for one in chosen]
-    with pytest.raises(UsageError, match="there are 100"):
+    with pytest.raises(UsageError, match="there are only 100"):
         drawn(many, 101)
 
 

@@ -1,6 +1,4 @@
-"""Search: passages cover the text, BM25 as its formula says, answers with their place in the
-file.
-"""
+"""Test search: passages cover the text, BM25 follows its formula, answers have their place."""
 
 from __future__ import annotations
 
@@ -104,7 +102,7 @@ def test_documents_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="not a folder"):
             read_documents(folder, wrong.append)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="holds no text"):
+    with pytest.raises(UsageError, match="has no UTF-8 text"):
         read_documents(tmp_path / "empty", wrong.append)
     with pytest.raises(DataError, match="no passage"):
         SearchIndex({"a.txt": "  \n"})

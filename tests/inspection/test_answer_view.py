@@ -1,6 +1,4 @@
-"""The pictures of an answer: the span marked, bars for its tokens, candidates, and the attention of
-the window that holds it.
-"""
+"""Test the pictures of an answer: marked span, bars, candidates, and the window's attention."""
 
 from __future__ import annotations
 

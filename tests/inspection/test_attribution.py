@@ -1,4 +1,4 @@
-"""Gradient times input is what it says: checked by moving each token's vector a little."""
+"""Test gradient times input against a small change of each token's vector."""
 
 from __future__ import annotations
 

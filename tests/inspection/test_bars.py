@@ -25,7 +25,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(svg: str) -> list[tuple[str, float, float]]:
-    """(label as shown, probability, width of the bar) of each line."""
+    """Return (label as shown, probability, width of the bar) of each line."""
     root = ElementTree.fromstring(svg)
     lines = []
     for group in root.iter(f"{SVG}g"):

@@ -1,6 +1,4 @@
-"""The beam tree is that of the search that gave the answer: its path, its scores, and what was
-pruned on the way.
-"""
+"""Test that the beam tree is that of the search that gave the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trace of a model that understands holds the model's own numbers, and so does its page."""
+"""Test that a trace of an encoder, and its page, hold the model's own numbers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Entities, tags and words in place: escaped, in both languages, without what the page's policy
-forbids.
-"""
+"""Test entities, tags and words in the text: escaped, bilingual, allowed by the page's policy."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The page is one file that asks the network for nothing and cannot be broken by what a sentence
-contains.
-"""
+"""Test that the page is one file without network access, and that no sentence can break it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""One page for every run that understands: picture of the answer, self-attention, gradient x input;
-and a terminal that says as much.
-"""
+"""Test the page of every encoder-only run: picture, self-attention, gradient x input."""
 
 from __future__ import annotations
 
@@ -116,5 +114,5 @@ def test_words_of_another_run_are_what_is_looked_at() -> None:
 
 def test_a_text_without_words_is_refused() -> None:
     for name in ("tagging", "parsing"):
-        with pytest.raises(UsageError, match="nothing to look at"):
+        with pytest.raises(UsageError, match="nothing to inspect"):
             look(predictor(name), "  ")

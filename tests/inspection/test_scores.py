@@ -1,6 +1,4 @@
-"""What is attributed of each task's answer is that answer's own probability, and its gradient is a
-slope.
-"""
+"""Test that each task's score is its answer's own probability, and its gradient a slope."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ Chosen = Callable[[Any], Tensor]
 
 
 def span(run: Predictor, encoded: Encoded, output: Any) -> tuple[Chosen, str]:
-    """By hand: every pair of places that can be a span."""
+    """Try every pair of places that can be a span."""
     first, count = encoded.metadata.first, len(encoded.metadata.offsets)
     chances = output.log_softmax(0)
     pairs = [

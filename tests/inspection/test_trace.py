@@ -1,4 +1,4 @@
-"""A Trace shows the very numbers of the model, and tokens as characters."""
+"""Test that a Trace holds the model's own numbers, and tokens as characters."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_tokens_that_differ_by_a_space_are_told_apart() -> None:
 
     toy = Spaced()
     assert labels_at(toy, [258, 259, 260, 262], ".") == ["cat", "␣cat", "␣", "dog"]
-    assert labels_at(toy, [258, 259], "a") == ["·cat", "cat"]  # the dot says it already
+    assert labels_at(toy, [258, 259], "a") == ["·cat", "cat"]  # The dot already marks it.
     assert label_of(toy, 261) == "U+0012"
 
 

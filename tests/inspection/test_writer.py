@@ -1,6 +1,4 @@
-"""Pictures of a model that writes show its own numbers: surprise, next tokens, and nothing above
-the diagonal.
-"""
+"""Test that pictures of a decoder-only model show its own numbers."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ def of(trace: Trace) -> Expected:
 
 
 def chances(toy: Predictor, ids: list[int]) -> torch.Tensor:
-    """(N, V) log-probabilities by the step face, one token at a time: another way than the one
-    under test.
-    """
+    """Return log-probabilities (N, V) by one-token steps, another way than the one under test."""
     state, rows = toy.model.start(None, 1), []
     with torch.no_grad():
         for number in ids:
@@ -132,18 +128,18 @@ def test_what_is_not_shown_is_said() -> None:
     assert "not_shown" in shown.traces[0].notes and "unread" in shown.traces[0].notes
     assert (
         "read in 2 windows" in shown.note
-        and "tokens were dropped" in shown.note
+        and "tokens not read" in shown.note
         and "does not fit the context" in shown.note
     )
     empty = writing(predictor(), "", Options(decoding=SHORT))
     assert (
         of(empty.traces[0]).given.tokens == 0
         and of(empty.traces[0]).written == 1
-        and "What was written" in empty.note
+        and "The generated text" in empty.note
     )
-    with pytest.raises(UsageError, match="nothing to look at"):
+    with pytest.raises(UsageError, match="nothing to inspect"):
         writing(predictor(), "", Options(target=""))
-    with pytest.raises(UsageError, match="has a text alone"):
+    with pytest.raises(UsageError, match="reads a text alone"):
         writing(predictor(), "a", Options(to="de"))
     assert view_of(toy) is writing and toy.task.name == "language-modelling"
 

@@ -1,4 +1,4 @@
-"""A classifier as small as can be, in memory: what the tests of pictures look at."""
+"""Build the smallest classifier, in memory, for tests of pictures."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ TEXTS = [
 
 
 class FirstState(nn.Module):
-    """Logits (B, C) from the state of each sequence's first token, through a tanh (Devlin et al.
-    2018, section 4.1).
+    """Compute logits (B, C) from each first token's state (Devlin et al. 2018, section 4.1).
 
     `reads_words`: the first token's own vector is added, so that the head reads the table too.
     """
@@ -114,7 +113,7 @@ def predictor(
     tokenizer: Tokenizer | None = None,
     sizes: dict[str, Any] | None = None,
 ) -> Predictor:
-    """An untrained classifier of toy size: a preset with its dials changed."""
+    """Build an untrained classifier: a preset with changed settings."""
     tokenizer = tokenizer or Tokenizer.train(TEXTS, vocabulary_size=320)
     stack = PRESETS[preset].encoder
     assert stack is not None

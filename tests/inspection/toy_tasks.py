@@ -1,6 +1,4 @@
-"""An untrained run of each task that understands, as small as can be: what tests of scores and
-pictures look at.
-"""
+"""Build an untrained run of each encoder-only task, for tests of scores and pictures."""
 
 from __future__ import annotations
 
@@ -36,16 +34,16 @@ LABELS: dict[str, dict[str, Any]] = {
     "embedding": {},
     "classification": {"labels": ["World", "Sports", "Business"]},
 }
-# of tagging: no label says "none"
+# for tagging without a label for "none"
 SPEECH = {**TAGS, "names": ["NOUN", "VERB", "X"], "scheme": "plain", "written": "plain"}
-# of classification: a number
+# for classification: a number
 VALUES = {"value": {"mean": 2.5, "deviation": 1.5, "low": 0.0, "high": 5.0}}
 
 
 def predictor(
     name: str, labels: dict[str, Any] | None = None, seed: int = 1, **options: Any
 ) -> Predictor:
-    """The task `name`; weights of its head are drawn wide, so that answers differ in likelihood."""
+    """Build the task `name` with large head weights, so that answers differ in likelihood."""
     torch.manual_seed(seed)
     labels = LABELS[name] if labels is None else labels
     tokenizer = Tokenizer.train([TEXT, QUESTION] * 3, "bpe", 340, (), mask=True)
@@ -78,7 +76,7 @@ def predictor(
 
 
 def example(run: Predictor) -> Example:
-    """What the run is asked."""
+    """Return the run's input."""
     if run.task.name == "question-answering":
         return run.example({"question": QUESTION, "passage": TEXT})
     return run.example({"masked-words": MARKED, "parsing": SENTENCE}.get(run.task.name, TEXT))

@@ -1,4 +1,4 @@
-"""A small model that writes, with its tokenizer, for tests of pictures."""
+"""Build a small decoder-only model with its tokenizer, for tests of pictures."""
 
 from __future__ import annotations
 

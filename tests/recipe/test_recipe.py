@@ -163,7 +163,7 @@ def test_stacks_of_two_widths_need_two_vocabularies(tmp_path: Path) -> None:
     )
     with pytest.raises(
         UsageError,
-        match=r"model.encoder.width 32 and model.decoder.width \d+ need a vocabulary each",
+        match=r"model.encoder.width 32 and model.decoder.width \d+ need separate vocabularies",
     ):
         prepare(recipe, tmp_path / "run", dry=True)
 

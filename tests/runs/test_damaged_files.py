@@ -212,14 +212,14 @@ def test_a_head_is_held_against_the_weights(labelled: Path) -> None:
         load(labelled)
     values["options"]["bigrams"] = 2**62
     path.write_text(json.dumps(values))
-    with pytest.raises(RunError, match=r"config\.json has options of a head that cannot be"):
+    with pytest.raises(RunError, match=r"config\.json has options for a head that cannot be built"):
         load(labelled)
 
 
 def test_a_run_for_masked_words_needs_a_mask(labelled: Path) -> None:
     labels = labelled / "labels.json"
     labels.write_text(json.dumps({**json.loads(labels.read_text()), "mask": True}))
-    with pytest.raises(RunError, match="has no mask, which masked words need"):
+    with pytest.raises(RunError, match="has no mask token, which masked words need"):
         load(labelled)
 
 

@@ -274,7 +274,7 @@ def _print(report: dict[str, Any], sides: list[Side]) -> None:
         if any(key in run.get("against_first", {}) for run in runs[1:]):
             rows.append(
                 [
-                    f"{key}, compared with the first",
+                    f"{key}, against the first",
                     "",
                     *(_difference(run["against_first"].get(key)) for run in runs[1:]),
                 ]

@@ -75,7 +75,7 @@ class Prepared:
         return self.built.resolved.processes.is_main
 
     def describe(self) -> list[str]:
-        """Return model size, estimated memory and the first batch decoded, a line each."""
+        """Return model size, estimated memory and the first batch decoded, one line each."""
         position = self.job.batches.state()
         first = self.job.batches.next_batches(self.job.batches.world)[0][1]
         self.job.batches.restore(position)

@@ -64,7 +64,7 @@ def tokenize(data: LoadedData) -> TokenizedData:
             refuse_other_data,
             now=data.fingerprints,
             allowed=resolved.data_changed,
-            report=resolved.report,
+            tell=resolved.report,
             other_shards=True,
         )
         examples, encoded = (

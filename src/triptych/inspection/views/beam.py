@@ -17,7 +17,7 @@ from .bars import escaped, width_of
 # pixels: a line, between columns, around, letters of numbers and of tokens
 ROW, GAP, MARGIN, SMALL, SIZE = 22, 30, 14, 11, 14
 MOST_ROWS = 120  # lines; beyond it the tree's weakest leaves are left out, pruned or given up
-MOST_CHARACTERS = 18  # of a label
+MOST_CHARACTERS = 18  # characters shown of a label
 INK, SOFT, HEAT, MARK = "#1c2430", "#5d6a7a", "#0b5cad", "#b3480f"
 END = "■"
 

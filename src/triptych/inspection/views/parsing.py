@@ -19,7 +19,7 @@ INK, SOFT = "#1c2430", "#5d6a7a"
 SIZE, SMALL = 16, 12  # pixels: letters of words, of relations and parts of speech
 # pixels: between levels of arcs, below the first, between words, around
 LEVEL, BASE, GAP, MARGIN = 26, 22, 16, 16
-MOST_CHARACTERS = 40  # of a word
+MOST_CHARACTERS = 40  # characters shown of a word
 
 
 def sentences_of(details: Mapping[str, Any]) -> list[list[dict[str, Any]]]:

@@ -174,7 +174,7 @@ name = "classification"
 learn = "{learn}"                 # label: one; labels: several; value: a number
 {two if pair else ""}token_dropout = {size.token_dropout}             # leaves out tokens of every text, others in each epoch
 {smoothing}dropout = {size.dropout}
-shortcut = true                 # the words themselves beside what the model makes of them
+shortcut = true                 # the words themselves, next to the states of the model
 
 [data]
 {files}{held}

@@ -119,7 +119,7 @@ class Forecast:
     """Hold what training will take on this machine."""
 
     pairs: int
-    tokens: float  # of one epoch, source and target
+    tokens: float  # source and target tokens of one epoch
     size: PairsSize
     measured: Measured
     minutes: float

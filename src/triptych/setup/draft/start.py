@@ -46,10 +46,10 @@ STACKS: dict[str, str] = {
 class Start:
     """Hold what fine-tuning a pretrained model on these examples takes."""
 
-    path: str  # as it is written in the recipe
+    path: str  # written in the recipe
     config: ModelConfig | RecurrentConfig
-    options: dict[str, Any]  # of the task
-    tokens: int  # of all examples, by the model's own tokenizer
+    options: dict[str, Any]  # options of the task
+    tokens: int  # tokens of all examples, by the model's own tokenizer
     batch_tokens: int
     epochs: int
     learning_rate: float
