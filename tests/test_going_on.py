@@ -277,7 +277,7 @@ def test_what_has_more_tokens_than_positions_is_said_before_training(toy: Path) 
         recipe = Recipe.load(toy / "long.toml", {**dials, f"data.{part}": str(toy / "long.tsv")})
         with pytest.raises(
             UsageError,
-            match=rf"long.tsv:10 has \d+ target tokens, and the model has 30 positions .*{said}",
+            match=rf"long.tsv:10 has \d+ target tokens, but the model has 30 positions .*{said}",
         ):
             prepare(recipe, toy / "refused", dry=True)
     prepare(

@@ -134,8 +134,8 @@ def test_a_dry_run_writes_nothing(toy: Path) -> None:
 def test_what_is_counted_is_named(toy: Path) -> None:
     lines = begin(toy, "dry", dry=True, changes={"data.stream": False}).describe()
     assert (
-        " a window, longest 16;" in lines[0]
-        and " an example, longest" in begin(toy, "whole").describe()[0]
+        " per window, longest 16;" in lines[0]
+        and " per example, longest" in begin(toy, "whole").describe()[0]
     )
 
 

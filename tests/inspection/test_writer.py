@@ -135,7 +135,7 @@ def test_what_is_not_shown_is_said() -> None:
     assert (
         of(empty.traces[0]).given.tokens == 0
         and of(empty.traces[0]).written == 1
-        and "The generated text" in empty.note
+        and "Generated: " in empty.note
     )
     with pytest.raises(UsageError, match="nothing to inspect"):
         writing(predictor(), "", Options(target=""))

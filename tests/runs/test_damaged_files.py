@@ -202,7 +202,9 @@ def test_a_head_is_held_against_the_weights(labelled: Path) -> None:
     labels, path = labelled / "labels.json", labelled / "config.json"
     before = labels.read_text()
     labels.write_text(json.dumps({"labels": ["a", "b", "c"]}))
-    with pytest.raises(RunError, match=r"describes a head whose .* has shape \(3.*not of one run"):
+    with pytest.raises(
+        RunError, match=r"describes a head whose .* has shape \(3.*so they are from different runs"
+    ):
         load(labelled)
     labels.write_text(before)
     values = json.loads(path.read_text())
