@@ -27,6 +27,7 @@ from triptych.presets import configure
 from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run, RunConfig, weights_of
 from triptych.tasks import classification, masked_words
+from triptych.tasks.encoders import encoder_alone
 from triptych.tasks.masked_words import word_units
 from triptych.tasks.specs import SPECS
 from triptych.tasks.task import Prediction, Scores, Task
@@ -229,7 +230,9 @@ def toy_classification(options: Mapping[str, Any]) -> Task:
         options={"pooling": "first", "hidden": True, "shortcut": False, "bigrams": 0, **options},
         prepare=lambda examples: {"labels": sorted({one.label or "" for one in examples})},
         encode=encode,
-        head=lambda config, labels: LastWord(config.encoder.width, len(labels["labels"])),
+        head=lambda config, labels: LastWord(
+            encoder_alone(config, "toy", 1).width, len(labels["labels"])
+        ),
         loss=loss,
         answer=answer,
         read=lambda raw, example, tokenizers: Prediction("yes"),

@@ -20,6 +20,7 @@ from triptych.model.config import ModelConfig
 from triptych.model.heads.tokens import initialize
 from triptych.presets.bert import PRESETS
 from triptych.tasks.classification import SPEC
+from triptych.tasks.encoders import encoder_alone
 from triptych.tasks.task import Prediction, Scores, Task
 
 LABELS = ["World", "Sports", "Business", "Sci/Tech"]
@@ -98,7 +99,7 @@ def task(window: int = 10**6) -> Task:
         needs=("text", "label"),
         prepare=lambda examples: {"labels": LABELS},
         encode=lambda *given: encode(*given, window=window),
-        head=lambda config, labels: FirstState(config.encoder.width, len(LABELS)),
+        head=lambda config, labels: FirstState(encoder_alone(config, "toy", 1).width, len(LABELS)),
         loss=loss,
         answer=answer,
         read=read,

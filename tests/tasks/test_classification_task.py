@@ -20,6 +20,7 @@ from triptych.inference.evaluation import encode_all
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, StackConfig
+from triptych.model.heads.classifier import Classifier
 from triptych.tasks.specs import SPECS
 from triptych.tasks.task import Prediction, Task
 
@@ -328,9 +329,9 @@ def test_a_decoder_or_too_long_a_window_is_refused() -> None:
     stack = StackConfig(
         layers=1, width=8, heads=2, inner_width=16, positions="learned", max_positions=128
     )
-    with pytest.raises(UsageError, match=r"task\.window is 384; this model has places for 128"):
+    with pytest.raises(UsageError, match=r"task\.window is 384; this model has 128 positions"):
         task().head(ModelConfig(encoder=stack), {"labels": ["a", "b"]})
-    with pytest.raises(UsageError, match="encoder alone"):
+    with pytest.raises(UsageError, match="encoder-only"):
         task().head(ModelConfig(encoder=stack, decoder=stack), {"labels": ["a", "b"]})
 
 
@@ -346,6 +347,7 @@ def test_words_that_few_texts_have_weigh_more_in_a_comparison() -> None:
         vocabulary_size=both.source.vocabulary_size,
     )
     head = built.head(config, labels)
+    assert isinstance(head, Classifier) and head.importance is not None
     assert built.fit_head is not None and bool((head.importance == 1).all())
     built.fit_head(head, [built.encode(one, both, labels, "train", None) for one in shown])
     weight = {

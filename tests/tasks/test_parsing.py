@@ -178,9 +178,9 @@ def test_what_cannot_be_learnt_from() -> None:
             ModelConfig(encoder=StackConfig(positions="learned", max_positions=64)),
             "task.window is 384; this model has 64 positions",
         ),
-        (ModelConfig(encoder=StackConfig(), decoder=StackConfig()), "an encoder alone"),
-        (ModelConfig(decoder=StackConfig()), "an encoder alone"),
-        (RecurrentConfig(), "an encoder alone"),
+        (ModelConfig(encoder=StackConfig(), decoder=StackConfig()), "encoder-only"),
+        (ModelConfig(decoder=StackConfig()), "encoder-only"),
+        (RecurrentConfig(), "encoder-only"),
     ],
 )
 def test_models_that_cannot_parse_are_refused(config: Any, message: str) -> None:

@@ -365,7 +365,7 @@ def test_models_that_cannot_read_are_refused() -> None:
     options = QuestionAnsweringOptions()
     with pytest.raises(UsageError, match="encoder-only"):
         head(configure("transformer-tiny", {}), {}, options=options)
-    with pytest.raises(UsageError, match="smaller window"):
+    with pytest.raises(UsageError, match="Give 128 or less"):
         head(
             configure("encoder-tiny", {"positions": "learned", "max_positions": 128}),
             {},

@@ -399,7 +399,7 @@ def test_heads_refuse_models_that_do_not_fit() -> None:
     learned = StackConfig(layers=1, width=16, heads=2, positions="learned", max_positions=64)
     with pytest.raises(UsageError, match="this model has 64 positions"):
         task().head(ModelConfig(encoder=learned), labels)
-    with pytest.raises(UsageError, match="encoder alone"):
+    with pytest.raises(UsageError, match="encoder-only"):
         task().head(ModelConfig(encoder=learned, decoder=learned), labels)
 
 

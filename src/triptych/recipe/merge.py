@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ..data.segmentation.words import RULES
 from ..errors import UsageError, brief
@@ -17,8 +16,11 @@ DROPOUTS = ("dropout", "attention_dropout", "inner_dropout")  # they too: no wei
 LIMITS = ("steps", "epochs", "minutes")  # of a run
 BESIDE_START = (*STARTING, *DROPOUTS)
 
+Table = Mapping[str, object]
+Tables = dict[str, dict[str, object]]  # of a recipe: table -> key -> value
 
-def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+
+def anchored(values: Mapping[str, Table], folder: Path) -> Tables:
     """File names of a recipe file are meant from its own folder."""
 
     def anchor(name: str, key: str) -> str:
@@ -33,28 +35,28 @@ def anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     data = dict(values.get("data", {}))
     for key in ("train", "validation", "test"):
         given, dotted = data.get(key), f"data.{key}"
-        if given is not None:
-            data[key] = (
-                anchor(given, dotted)
-                if isinstance(given, str)
-                else [anchor(name, dotted) for name in given]
-            )
+        if isinstance(given, str):
+            data[key] = anchor(given, dotted)
+        elif isinstance(given, list):
+            data[key] = [anchor(name, dotted) for name in given]
     model = dict(values.get("model", {}))
-    if "start" in model:
-        model["start"] = anchor(model["start"], "model.start")
+    if isinstance(start := model.get("start"), str):
+        model["start"] = anchor(start, "model.start")
     training = dict(values.get("training", {}))
-    if training.get("teacher") is not None:
-        training["teacher"] = anchor(training["teacher"], "training.teacher")
+    if isinstance(teacher := training.get("teacher"), str):
+        training["teacher"] = anchor(teacher, "training.teacher")
     task = dict(values.get("task", {}))
-    if isinstance(task.get("words"), str) and task["words"] not in RULES:  # a run that finds words
-        task["words"] = anchor(task["words"], "task.words")
-    if isinstance(task.get("reference"), str):  # a run that answers are held against
-        task["reference"] = anchor(task["reference"], "task.reference")
+    # task.words may name a run that finds words, task.reference one that answers are compared with.
+    if isinstance(words := task.get("words"), str) and words not in RULES:
+        task["words"] = anchor(words, "task.words")
+    if isinstance(reference := task.get("reference"), str):
+        task["reference"] = anchor(reference, "task.reference")
     tables = {"task": task, "data": data, "model": model, "training": training}
-    return {**values, **{name: table for name, table in tables.items() if table}}
+    others = {name: dict(table) for name, table in values.items()}
+    return {**others, **{name: table for name, table in tables.items() if table}}
 
 
-def merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def merged(values: Tables, given: Tables) -> Tables:
     """`given` over `values`. A model.start given last sets aside what the recipe says of tokenizer
     and model.
     """
@@ -100,7 +102,11 @@ def merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         for key, value in values.get("model", {}).items()
     }
     # a dial of both stacks given last counts for both
-    found = _over({**values, "model": model} if model else values, given)
+    low = {**values, "model": model} if model else values
+    found = {
+        name: _over(low.get(name, {}), given.get(name, {}))
+        for name in dict.fromkeys((*low, *given))
+    }
     lora = [key for key in ("lora_alpha", "lora_targets") if key in found.get("model", {})]
     if lora and found["model"].get("lora_rank") is None:
         raise UsageError(
@@ -109,7 +115,7 @@ def merged(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _other_source(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _other_source(values: Tables, given: Tables) -> Tables:
     """Own files given last replace the recipe's set and what is said of it; a set given last, the
     recipe's files.
     """
@@ -137,7 +143,7 @@ def _other_source(values: dict[str, Any], given: dict[str, Any]) -> dict[str, An
     return values
 
 
-def _other_limit(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _other_limit(values: Tables, given: Tables) -> Tables:
     """A limit given last (steps, epochs or minutes) replaces the recipe's of another kind; and one
     in steps or epochs its validation by the clock, one in minutes its validation by steps.
     """
@@ -155,12 +161,13 @@ def _other_limit(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
     return {**values, "training": training, "validation": validation}
 
 
-def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+def _over(low: Table, high: Table) -> dict[str, object]:
+    """Return `high` over `low`, tables within them too."""
     result = dict(low)
     for key, value in high.items():
-        result[key] = (
-            _over(low[key], value)
-            if isinstance(value, dict) and isinstance(low.get(key), dict)
-            else value
-        )
+        before = low.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            result[key] = _over(before, value)
+        else:
+            result[key] = value
     return result

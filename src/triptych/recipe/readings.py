@@ -11,13 +11,13 @@ from typing import Any
 PART = re.compile(r"""\s*(?:"(?:[^"\\]|\\.)*"|'[^']*')\s*(?=,|$)|[^,]+""")
 
 
-def readings_of(value: Any) -> list[Any]:
+def readings_of(value: object) -> list[object]:
     """What a text on the command line can mean: a TOML value, the text itself, a list with
     commas.
     """
     if not isinstance(value, str):
         return [value]
-    readings: list[Any] = [value]
+    readings: list[object] = [value]
     parts = [part.strip() for part in PART.findall(value) if part.strip()] if "," in value else []
     if parts:  # commas alone are a text, say one to stop at
         readings.insert(0, [_unquoted(part) for part in parts])

@@ -23,11 +23,11 @@ from ..checking import Count, Positive, fields_of, fitted
 from ..data.table import DataTable
 from ..decoding.settings import DecodingSettings
 from ..errors import UsageError, unknown
-from ..model.config import ModelConfig, RecurrentConfig, StackConfig
+from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
 from ..presets import FROM_TOKENIZER, changed, configure
 from ..presets.depth import DEEPEST, with_depth
 from ..training.settings import BatchSettings, TrainingSettings, ValidationSettings
-from .merge import STARTING, anchored, merged
+from .merge import STARTING, Tables, anchored, merged
 from .readings import parse_toml, readings_of
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ class ModelTable:
             *STARTING[2:] * (self.lora_rank is not None),
         ]
 
-    def config(
-        self, started: ModelConfig | RecurrentConfig | None = None
-    ) -> ModelConfig | RecurrentConfig:
+    def config(self, started: AnyConfig | None = None) -> AnyConfig:
         """Without the sizes of vocabularies, which the tokenizer decides; or that of the run it
         starts from, with other dropouts.
         """
@@ -107,7 +105,7 @@ class Recipe:
     decoding: DecodingSettings = field(default_factory=DecodingSettings)
 
     @classmethod
-    def load(cls, source: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    def load(cls, source: str | Path, overrides: Mapping[str, object] | None = None) -> Recipe:
         """A packaged name ("multi30k-en-de"), a .toml file, or a run folder; then `overrides`
         {"training.steps": 500}.
 
@@ -124,11 +122,11 @@ class Recipe:
         name: str = "recipe",
         place: str = "the recipe",
         folder: Path | None = None,
-        overrides: Mapping[str, Any] | None = None,
+        overrides: Mapping[str, object] | None = None,
     ) -> Recipe:
         """From TOML text; relative file names in it are meant from `folder`."""
         try:
-            values = parse_toml(text)
+            written = parse_toml(text)
         except tomllib.TOMLDecodeError as error:
             way = (
                 ""
@@ -136,16 +134,15 @@ class Recipe:
                 else " A recipe is a .toml file; triptych init writes one for your data."
             )
             raise UsageError(f"{place} is not valid TOML: {error}.{way}") from None
-        values = checked(values, place)
+        values = checked(written, place)
         if folder is not None:
             values = anchored(values, folder)
-        given = anchored(
-            nested(overrides or {}, task=values.get("task", {}).get("name", "translation")), Path()
-        )
+        task = values.get("task", {}).get("name", "translation")
+        given = anchored(nested(overrides or {}, task=task), Path())
         return cls._of(merged(with_depth(values, {}, given), with_depth(given, values)), name)
 
     @classmethod
-    def from_values(cls, values: Mapping[str, Any], name: str = "recipe") -> Recipe:
+    def from_values(cls, values: Mapping[str, object], name: str = "recipe") -> Recipe:
         """From nested dictionaries, as TOML would give them; relative file names are meant from the
         folder you are in.
 
@@ -156,11 +153,9 @@ class Recipe:
         )
 
     @classmethod
-    def _of(cls, values: Mapping[str, Any], name: str) -> Recipe:
+    def _of(cls, values: Mapping[str, Mapping[str, Any]], name: str) -> Recipe:
         """From nested dictionaries that `checked` has seen."""
-        tables: dict[str, Any] = {
-            key: TABLES[key](**values.get(key, {})) for key in TABLES if key != "model"
-        }
+        tables = {key: TABLES[key](**values.get(key, {})) for key in TABLES if key != "model"}
         model = dict(values.get("model", {}))
         kept = {key: model.pop(key) for key in ("preset", "depth", *STARTING) if key in model}
         return cls(name=name, task={"name": "translation", **values.get("task", {})},
@@ -170,7 +165,7 @@ class Recipe:
         """Nested dictionaries with every value that is set, defaults too; what `model.start`
         decides is left out.
         """
-        values: dict[str, Any] = {"task": dict(self.task)}
+        values: dict[str, object] = {"task": dict(self.task)}
         for table in (
             "data",
             "tokenizer",
@@ -203,12 +198,12 @@ class Recipe:
         return task_from(self.task)
 
 
-def task_from(table: Mapping[str, Any]) -> Task:
+def task_from(table: Mapping[str, object]) -> Task:
     """The Task that the table `task` names. Raises UsageError for an unknown name or option."""
     from ..tasks.specs import SPECS
 
     options = dict(table)
-    name = options.pop("name", "translation")
+    name = str(options.pop("name", "translation"))
     if name not in SPECS:
         raise unknown("task", name, SPECS)
     return SPECS[name].build(options)
@@ -260,7 +255,7 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+def _without_none(values: Mapping[str, object]) -> dict[str, object]:
     return {
         key: _without_none(value) if isinstance(value, dict) else value
         for key, value in values.items()
@@ -313,19 +308,25 @@ def key_types(task: object = "translation") -> dict[str, dict[str, object]]:
     return {"task": {"name": str, **options}, **tables}
 
 
-def checked(
-    values: Mapping[str, Any], place: str, tree: Mapping[str, Any] | None = None, path: str = ""
-) -> dict[str, Any]:
-    """`values` with every key known and every value of its type. Raises UsageError naming the
-    nearest key and `place`.
+def checked(values: Mapping[str, object], place: str) -> Tables:
+    """Return `values` with every key known and every value of its type.
+
+    Raises UsageError naming the nearest key and `place`.
     """
-    if tree is None:
-        tree = key_types(
-            values.get("task", {}).get("name", "translation")
-            if isinstance(values.get("task", {}), dict)
-            else "translation"
-        )
-    result: dict[str, Any] = {}
+    task = values.get("task")
+    tree = key_types(task.get("name", "translation") if isinstance(task, dict) else "translation")
+    return {
+        name: dict(table)
+        for name, table in _checked(values, place, tree).items()
+        if isinstance(table, dict)
+    }
+
+
+def _checked(
+    values: Mapping[str, object], place: str, tree: Mapping[str, object], path: str = ""
+) -> dict[str, object]:
+    """Return the values of one table, and of the tables in it, as `checked` does."""
+    result: dict[str, object] = {}
     for key, value in values.items():
         dotted = f"{path}{key}"
         if key not in tree:
@@ -342,23 +343,26 @@ def checked(
                     f"{dotted} in {place} is a table of keys, not a value: write [{dotted}] or "
                     f"{dotted}.KEY = ...."
                 )
-            result[key] = checked(value, place, wanted, f"{dotted}.")
+            result[key] = _checked(value, place, wanted, f"{dotted}.")
         else:
             result[key] = _fitted(value, [value], wanted, dotted, f"in {place}")
     return result
 
 
 def nested(
-    overrides: Mapping[str, Any], place: str = "on the command line", task: str = "translation"
-) -> dict[str, Any]:
+    overrides: Mapping[str, object],
+    place: str = "on the command line",
+    task: object = "translation",
+) -> dict[str, dict[str, Any]]:
     """{"training.steps": "500"} -> {"training": {"steps": 500}}, texts read by the type of their
     key.
     """
-    whole, result = key_types(overrides.get("task.name", task)), {}
+    whole = key_types(overrides.get("task.name", task))
+    result: dict[str, dict[str, Any]] = {}
     for dotted, value in overrides.items():
         *tables, last = dotted.split(".")
         tree: Any = whole
-        inner = result
+        inner: dict[str, Any] = result
         for table in tables:
             tree = tree.get(table) if isinstance(tree, dict) else None
             inner = inner.setdefault(table, {})
@@ -377,7 +381,7 @@ def nested(
     return result
 
 
-def _flat(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
+def _flat(tree: Mapping[str, object], path: str = "") -> Iterator[str]:
     for key, wanted in tree.items():
         if isinstance(wanted, dict):
             yield from _flat(wanted, f"{path}{key}.")
@@ -385,6 +389,6 @@ def _flat(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
             yield f"{path}{key}"
 
 
-def _fitted(value: object, readings: list[Any], wanted: object, key: str, where: str) -> Any:
+def _fitted(value: object, readings: list[object], wanted: object, key: str, where: str) -> object:
     """Return a value as its key wants it; where that is a list, one element will do."""
     return fitted(value, wanted, key, where, [*readings, *([one] for one in readings)])

@@ -8,10 +8,10 @@ written as tokens is in `turns.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,18 +19,25 @@ from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.messages import ROLES
 from ..data.tokenizers.sides import Tokenizers
-from ..decoding.requests import DecodingRequest
+from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError
 from . import language_modelling as writing
 from .options import ChatOptions, read_options
-from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
+from .task import Labels, Losses, Prediction, Purpose, Read, Scores, Task, TaskSpec
 from .turns import NONE, TEMPLATES, ChatTemplate, Conversation
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..model.config import AnyConfig
+    from ..model.heads.tokens import TokenOutput
+
 
 TEMPLATE_LABELS = ("template.system", "template.user", "template.assistant", "tags")
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key, a value that cannot be, a template
     without an end.
     """
@@ -171,7 +178,7 @@ def check(encoded: Sequence[list[Encoded]], tokenizers: Tokenizers, *, context: 
         )
 
 
-def head(config: Any, labels: Labels, *, context: int) -> Any:
+def head(config: AnyConfig, labels: Labels, *, context: int) -> nn.Module:
     """Raises UsageError as that of language modelling does."""
     from ..model.heads.tokens import LearntTokens
 
@@ -179,7 +186,9 @@ def head(config: Any, labels: Labels, *, context: int) -> Any:
     return LearntTokens()
 
 
-def loss(output: Any, batch: Batch, *, plain: Any) -> dict[str, tuple[Any, int, float]]:
+def loss(
+    output: TokenOutput, batch: Batch, *, plain: Callable[[TokenOutput, Batch], Losses]
+) -> Losses:
     """That of language modelling; untold: for each token that was told, how many were not for want
     of room.
     """
@@ -206,7 +215,13 @@ def request(
     )
 
 
-def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, plain: Any) -> Prediction:
+def read(
+    raw: Sequence[Sequence[DecodedText]],
+    example: Example,
+    tokenizers: Tokenizers,
+    *,
+    plain: Read,
+) -> Prediction:
     best = plain(raw, example, tokenizers)
     for one in (best, *best.alternatives):
         one.text = one.text.strip()

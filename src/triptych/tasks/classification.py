@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,16 +16,26 @@ from ..data.batches.encoded import Batch, Encoded
 from ..data.batches.windows import windows_of_pair, windows_of_text
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
-from ..errors import DataError, UsageError, unknown
+from ..decoding.settings import DecodingSettings
+from ..errors import DataError, unknown
 from ..metrics import classification as metrics
 from .calibration import FEWEST, fit_temperature, fit_thresholds, sigmoid, softmax
+from .encoders import encoder_alone
 from .options import ClassificationOptions, read_options
-from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
+from .task import Labels, Losses, Prediction, Purpose, Scores, Task, TaskSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..model.config import AnyConfig
+    from ..model.heads.classifier import Classifier, ClassOutput
+    from ..model.transformer import Transformer
+
 
 DEFAULT = ClassificationOptions()
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     options = read_options(ClassificationOptions, values)
     kind = options.learn
@@ -110,7 +120,7 @@ def encode(
     """
     tokenizer = tokenizers.source
     texts = [example.text, example.text_pair] if options.pair else [example.text]
-    pieces = []
+    pieces: list[np.ndarray] = []
     for name, text in zip(("text", "text_pair"), texts, strict=False):
         if text is None:
             raise DataError(f"{example.place or 'An example'} has no {name}.")
@@ -121,7 +131,7 @@ def encode(
         pieces.append(ids)
     cut = windows_of_pair if options.pair else windows_of_text
     targets = _targets(example, labels, options.learn) if purpose == "train" else {}
-    found = []
+    found: list[Encoded] = []
     for window in cut(*pieces, window=options.window, stride=options.stride):
         parts = [np.append(part, tokenizer.end_id) for part in window]
         inputs = {"source": np.concatenate(([tokenizer.begin_id], *parts)).astype(np.int64)}
@@ -150,20 +160,10 @@ def _targets(example: Example, labels: Labels, kind: str) -> dict[str, np.ndarra
     return {**counted, "labels": row}
 
 
-def head(config: Any, labels: Labels, options: ClassificationOptions = DEFAULT) -> Any:
+def head(config: AnyConfig, labels: Labels, options: ClassificationOptions = DEFAULT) -> nn.Module:
     from ..model.heads.classifier import Classifier
 
-    encoder = config.encoder if config.architecture == "encoder" else None
-    if encoder is None:
-        raise UsageError(
-            "Classification needs a model with an encoder alone, like model.preset = "
-            "'encoder-tiny'."
-        )
-    if encoder.positions == "learned" and options.window > encoder.max_positions:
-        raise UsageError(
-            f"task.window is {options.window}; this model has places for "
-            f"{encoder.max_positions} tokens at most."
-        )
+    encoder = encoder_alone(config, SPEC.name, options.window)
     return Classifier(
         encoder.width,
         labels.get("labels", []),
@@ -177,7 +177,7 @@ def head(config: Any, labels: Labels, options: ClassificationOptions = DEFAULT) 
     )
 
 
-def fit_head(head: Any, encoded: Sequence[list[Encoded]]) -> None:
+def fit_head(head: Classifier, encoded: Sequence[list[Encoded]]) -> None:
     """Set how heavy each token is where two texts are compared: log((1 + N) / (1 + texts that have
     it)), of begin and end nothing.
     """
@@ -192,16 +192,16 @@ def fit_head(head: Any, encoded: Sequence[list[Encoded]]) -> None:
             count += 1
     weights = np.log((1 + count) / (1 + texts))
     weights[encoded[0][0].inputs["source"][0]] = 0.0  # begin, which only the first text has
-    head.importance.copy_(torch.from_numpy(weights))
+    head.importance.copy_(torch.as_tensor(weights))
 
 
 def loss(
-    output: Any,
+    output: ClassOutput,
     batch: Batch,
     kind: str = "label",
     label_smoothing: float = 0.0,
     r_drop: float = 0.0,
-) -> dict[str, tuple[Any, int, float]]:
+) -> Losses:
     """loss: what is learnt, cross-entropy in nats (smoothed, with R-Drop's disagreement), summed
     over texts, a window counting as a text; nll: plain and with the fitted temperature, reported.
     Of a number: squared error in variances.
@@ -222,9 +222,28 @@ def loss(
     return found
 
 
+class Scored(NamedTuple):
+    """The outputs of one window, with what turns them into an answer.
+
+    weight: tokens of the window. outputs (C,): divided by the temperature. names, thresholds and
+    scale: the head's.
+    """
+
+    weight: int
+    outputs: np.ndarray
+    names: list[str]
+    thresholds: np.ndarray
+    scale: dict[str, float] | None
+
+
 def answer(
-    model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, kind: str = "label"
-) -> list[Any]:
+    model: Transformer,
+    head: Classifier,
+    batch: Batch,
+    settings: DecodingSettings,
+    tokenizers: Tokenizers,
+    kind: str = "label",
+) -> list[Scored]:
     """(weight of the window in tokens, outputs (C,) divided by the temperature, the head's names,
     thresholds and scale).
     """
@@ -233,36 +252,35 @@ def answer(
     from ..model.heads.tokens import output_of
 
     with torch.no_grad():
-        output = output_of(model, head, batch.inputs)
+        output: ClassOutput = output_of(model, head, batch.inputs)
         logits = (output.logits / output.temperature.float()).cpu().numpy().astype(float)
     thresholds = head.thresholds.float().cpu().numpy()
     return [
-        (one.metadata, row, head.names, thresholds, head.scale)
+        Scored(one.metadata, row, head.names, thresholds, head.scale)
         for one, row in zip(batch.encoded, logits, strict=True)
     ]
 
 
 def read(
-    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, kind: str = "label"
+    raw: Sequence[Scored], example: Example, tokenizers: Tokenizers, kind: str = "label"
 ) -> Prediction:
     """The windows' outputs, averaged with their tokens as weights.
 
     For one label the mean of log-probabilities, made to sum to one, is the softmax of the mean of
     the outputs.
     """
-    weights = np.array([weight for weight, *_ in raw], dtype=float)
-    merged = np.average(np.stack([row for _, row, *_ in raw]), axis=0, weights=weights)
-    names, thresholds, scale = raw[0][2:]
+    weights = np.array([one.weight for one in raw], dtype=float)
+    merged = np.average(np.stack([one.outputs for one in raw]), axis=0, weights=weights)
+    names, thresholds, scale = raw[0].names, raw[0].thresholds, raw[0].scale
     if kind == "value":
+        assert scale is not None, "a head that learns a number has its scale"
         value = min(
             max(float(merged[0]) * scale["deviation"] + scale["mean"], scale["low"]), scale["high"]
         )
         return Prediction(f"{value:.3f}", score=value, details={"value": value})
     chances = softmax(merged) if kind == "label" else sigmoid(merged)
-    table = {
-        names[place]: float(chances[place])
-        for place in np.argsort(-chances, kind="stable").tolist()
-    }
+    order: list[int] = np.argsort(-chances, kind="stable").tolist()
+    table = {names[place]: float(chances[place]) for place in order}
     if kind == "label":
         best = next(iter(table))
         return Prediction(best, score=table[best], details={"label": best, "probabilities": table})
@@ -355,7 +373,9 @@ def _unseen(
     )
 
 
-def calibrate(model: Any, head: Any, batches: Sequence[Batch], kind: str = "label") -> str | None:
+def calibrate(
+    model: Transformer, head: Classifier, batches: Sequence[Batch], kind: str = "label"
+) -> str | None:
     """Set the head's temperature, and for several labels its thresholds, from development texts
     (windows merged as in use).
     """
@@ -389,7 +409,7 @@ def calibrate(model: Any, head: Any, batches: Sequence[Batch], kind: str = "labe
     found = fit_temperature(logits, targets)
     head.temperature.fill_(found)
     if kind == "labels":
-        head.thresholds.copy_(torch.from_numpy(fit_thresholds(sigmoid(logits / found), targets)))
+        head.thresholds.copy_(torch.as_tensor(fit_thresholds(sigmoid(logits / found), targets)))
         return (
             f"Temperature {found:.2f} and {len(head.names)} thresholds fitted on {len(kept):,} "
             "development texts."

@@ -9,19 +9,18 @@ task is as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from ..data.batches.encoded import Batch
 from ..errors import UsageError
-from .task import Labels, Task
+from .task import Labels, Losses, Task, Teacher
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-# a batch's inputs -> (states (N, D), logits (rows, classes))
-Teacher = Callable[["dict[str, Tensor]"], "tuple[Tensor, Tensor]"]
+    from ..model.config import AnyConfig
+
 COSINE = "cosine_distance"  # a mean over the states of the last stack (training/step.py)
 
 
@@ -37,9 +36,19 @@ class Weights:
 class HeadOutput(NamedTuple):
     """A head's output in training, with what the teacher is to see."""
 
-    output: Any
-    states: Any
-    inputs: Any
+    output: object
+    states: Tensor
+    inputs: dict[str, Tensor]
+
+
+@runtime_checkable
+class WithLogits(Protocol):
+    """A head's output that a teacher's can be compared with."""
+
+    @property
+    def logits(self) -> Tensor:
+        """(rows, classes)."""
+        ...
 
 
 def distilled(task: Task, teacher: Teacher, weights: Weights) -> Task:
@@ -47,17 +56,14 @@ def distilled(task: Task, teacher: Teacher, weights: Weights) -> Task:
     train.
     """
 
-    def head(config: Any, labels: Labels) -> Any:
+    def head(config: AnyConfig, labels: Labels) -> nn.Module:
         made = task.head(config, labels)
-        made.is_seen_whole = True  # all states are held against the teacher's
-        made.register_forward_hook(
-            lambda module, given, output: (
-                HeadOutput(output, given[1], given[2]) if module.training else None
-            )
-        )
+        # All states are compared with the teacher's, so the last block must compute them all.
+        made.is_seen_whole = True  # type: ignore[assignment]
+        made.register_forward_hook(_with_states)
         return made
 
-    def loss(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
+    def loss(output: object, batch: Batch) -> Losses:
         if not isinstance(output, HeadOutput):
             return task.loss(output, batch)
         return {**task.loss(output.output, batch), **_taught(output, batch, teacher, weights, task)}
@@ -65,23 +71,29 @@ def distilled(task: Task, teacher: Teacher, weights: Weights) -> Task:
     return replace(task, head=head, loss=loss)
 
 
+def _with_states(
+    module: nn.Module, given: tuple[nn.Module, Tensor, dict[str, Tensor]], output: object
+) -> HeadOutput | None:
+    return HeadOutput(output, given[1], given[2]) if module.training else None
+
+
 def _taught(
     seen: HeadOutput, batch: Batch, teacher: Teacher, weights: Weights, task: Task
-) -> dict[str, tuple[Any, int, float]]:
+) -> Losses:
     """soft: T^2 KL(teacher || student), a mean over targets; cosine_distance: 1 - cos of the last
     states, a mean over them.
     """
     import torch
     from torch.nn import functional
 
-    if not hasattr(seen.output, "logits"):
+    if not isinstance(seen.output, WithLogits):
         raise UsageError(
             f"The head of task {task.name} gives no logits that a teacher's could be compared "
             "with. Leave out training.teacher."
         )
     with torch.no_grad():
         states, logits = teacher(seen.inputs)
-    found: dict[str, tuple[Any, int, float]] = {}
+    found: Losses = {}
     if weights.soft:
         apart = divergence(
             seen.output.logits.float(),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,12 +18,20 @@ from ..data.batches.encoded import Batch, Encoded
 from ..data.batches.windows import starts
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
+from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError
+from .encoders import encoder_alone
 from .options import EmbeddingOptions, read_options
-from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
+from .task import Labels, Losses, Prediction, Purpose, Scores, Task, TaskSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..model.config import AnyConfig
+    from ..model.transformer import Transformer
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     given = dict(values)
     if "stride" not in given and isinstance(window := given.get("window"), int):
@@ -71,7 +79,7 @@ def encode(
     often = np.zeros(len(ids))
     for first, last in places:
         often[first:last] += 1
-    found = []
+    found: list[Encoded] = []
     for first, last in places:
         source = np.concatenate(([tokenizer.begin_id], ids[first:last], [tokenizer.end_id])).astype(
             np.int64
@@ -81,7 +89,7 @@ def encode(
     return found
 
 
-def head(config: Any, labels: Labels, *, window: int) -> Any:
+def head(config: AnyConfig, labels: Labels, *, window: int) -> nn.Module:
     """No parameters of its own; labels {"pooler": true}: BERT's pooler is kept beside, for an
     export, and not used.
 
@@ -90,22 +98,18 @@ def head(config: Any, labels: Labels, *, window: int) -> Any:
     """
     from ..model.heads.pooling import Pooled
 
-    encoder = config.encoder if config.architecture == "encoder" else None
-    if encoder is None:
-        raise UsageError(
-            "task embedding needs an encoder-only model, for example model.preset = "
-            "'encoder-small'."
-        )
-    if encoder.positions == "learned" and window > encoder.max_positions:
-        raise UsageError(
-            f"task.window is {window}; this model has {encoder.max_positions} positions. Lower "
-            "task.window."
-        )
+    encoder = encoder_alone(config, SPEC.name, window)
     return Pooled(encoder.width if labels.get("pooler") else None)
 
 
 def answer(
-    model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers, *, pooling: str
+    model: Transformer,
+    head: nn.Module,
+    batch: Batch,
+    settings: DecodingSettings,
+    tokenizers: Tokenizers,
+    *,
+    pooling: str,
 ) -> list[tuple[np.ndarray, float]]:
     """For each window the pooled vector (D,) float32 and the sum of its tokens' weights."""
     import torch
@@ -116,7 +120,7 @@ def answer(
     with torch.inference_mode():
         states = model(source=batch.inputs["source"], source_lengths=lengths)
         # (N,)
-        weights = torch.from_numpy(np.concatenate([one.metadata for one in batch.encoded])).to(
+        weights = torch.as_tensor(np.concatenate([one.metadata for one in batch.encoded])).to(
             states.device
         )
         vectors = pooled(states, lengths, pooling, weights).cpu().numpy()
@@ -127,7 +131,11 @@ def answer(
 
 
 def read(
-    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, normalize: bool
+    raw: Sequence[tuple[np.ndarray, float]],
+    example: Example,
+    tokenizers: Tokenizers,
+    *,
+    normalize: bool,
 ) -> Prediction:
     """details: {"vector": [...], "tokens": N}, begin and end counted. What stands in several
     windows counts once.
@@ -152,7 +160,7 @@ def _refusal() -> UsageError:
     )
 
 
-def _not_learnt(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
+def _not_learnt(output: object, batch: Batch) -> Losses:
     raise _refusal()
 
 

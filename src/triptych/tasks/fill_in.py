@@ -50,7 +50,8 @@ def windows(
     As for plain windows the first is shorter by chance. What follows a rearranged window is told
     anew from its last token on.
     """
-    length, place, found = len(ids) - 1, 0, []
+    length, place = len(ids) - 1, 0
+    found: list[Encoded] = []
     last_of_text = length if ids[-1] == tokenizer.end_id else length + 1
     room = int(generator.integers(1, context + 1)) if length > context else context
     while place < length:

@@ -5,7 +5,6 @@ the passage.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
@@ -14,7 +13,7 @@ from .sequence_to_sequence import references_of, with_loss, written_task
 from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     return written_task(
         SPEC,

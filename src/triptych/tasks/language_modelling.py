@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,12 +16,18 @@ from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.formats.texts import bounded
 from ..data.tokenizers.sides import Tokenizers
-from ..decoding.requests import DecodingRequest
+from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError
+from ..model.config import AnyConfig
 from . import fill_in
 from .options import LanguageModellingOptions, read_options
-from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec, written_prediction
+from .task import Labels, Losses, Prediction, Purpose, Scores, Task, TaskSpec, written_prediction
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..model.heads.tokens import TokenOutput
 
 
 class Ids:
@@ -44,7 +50,7 @@ class Ids:
         return held[1]
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     options = read_options(LanguageModellingOptions, values)
     context, documents, share = options.context, options.documents, options.fill_in_the_middle
@@ -141,7 +147,7 @@ def encode_ids(
     ]
 
 
-def head(config: Any, labels: Labels, *, context: int) -> Any:
+def head(config: AnyConfig, labels: Labels, *, context: int) -> nn.Module:
     """Raises UsageError as `refuse_others` does."""
     from ..model.heads.tokens import NextToken
 
@@ -149,7 +155,7 @@ def head(config: Any, labels: Labels, *, context: int) -> Any:
     return NextToken()
 
 
-def refuse_others(config: Any, context: int, what: str) -> None:
+def refuse_others(config: AnyConfig, context: int, what: str) -> None:
     """Raises UsageError for a model that does not only write, or that has fewer positions than the
     context.
     """
@@ -165,9 +171,7 @@ def refuse_others(config: Any, context: int, what: str) -> None:
         )
 
 
-def loss(
-    output: Any, batch: Batch, label_smoothing: float = 0.0
-) -> dict[str, tuple[Any, int, float]]:
+def loss(output: TokenOutput, batch: Batch, label_smoothing: float = 0.0) -> Losses:
     """loss: cross-entropy, smoothed where asked for; nll: without smoothing. Sums in nats over
     tokens.
     """
@@ -190,7 +194,9 @@ def request(
     return DecodingRequest(settings=settings, prompt=prompt, context=context)
 
 
-def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
+def read(
+    raw: Sequence[Sequence[DecodedText]], example: Example, tokenizers: Tokenizers
+) -> Prediction:
     """Return the n best continuations, with their tokens as they are shown."""
     assert len(raw) == 1, "a prompt has one raw result"
     return written_prediction(raw[0], tokenizers.target.pieces)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice, pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,19 @@ from ..data.example import Example
 from ..data.formats.texts import UNSPACED
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
-from ..errors import DataError, UsageError
+from ..decoding.settings import DecodingSettings
+from ..errors import DataError
+from .encoders import encoder_alone
 from .options import MaskedWordsOptions, read_options
-from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
+from .task import Labels, Losses, Prediction, Purpose, Scores, Task, TaskSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..model.config import AnyConfig
+    from ..model.heads.tokens import MaskedWords, TokenOutput
+    from ..model.transformer import Transformer
+
 
 GOES_ON = "##"  # WordPiece: before a piece that goes on a word
 MARK = "[MASK]"  # what a person types; never read out of a text while training
@@ -49,7 +59,11 @@ class Filling(NamedTuple):
     probability: float
 
 
-def build(values: Mapping[str, Any]) -> Task:
+# a masked place and what could fill it, most probable first
+Filled = tuple[Blank, list[Filling]]
+
+
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     options = read_options(MaskedWordsOptions, values)
     return Task(
@@ -104,7 +118,7 @@ def encode(
         ids, units = word_units(example.text, tokenizer)
     else:
         ids = np.array(tokenizer.encode(example.text), dtype=np.int64)
-    found = []
+    found: list[Encoded] = []
     for first, last in even_cuts(len(ids), options.window):
         own = None if units is None else units[first:last]
         found.append(hide(ids[first:last], own, tokenizer, options, generator))
@@ -119,7 +133,7 @@ def remask(
     options: MaskedWordsOptions,
 ) -> list[Encoded]:
     """The same windows with other places hidden."""
-    found = []
+    found: list[Encoded] = []
     for one in pieces:
         ids = one.inputs["source"].copy()
         ids[one.inputs["masked"] == 1] = one.targets["tokens"]
@@ -223,25 +237,14 @@ def word_units(text: str, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]
 # What is learnt -----------------------------------------------------------------------------------
 
 
-def head(config: Any, labels: Labels, options: MaskedWordsOptions) -> Any:
+def head(config: AnyConfig, labels: Labels, options: MaskedWordsOptions) -> nn.Module:
     from ..model.heads.tokens import MaskedWords
 
-    encoder = config.encoder if config.architecture == "encoder" else None
-    if encoder is None:
-        raise UsageError(
-            "The task masked-words needs a model with an encoder alone: give model.preset, for "
-            'example "encoder-small".'
-        )
-    if encoder.positions == "learned" and options.window + 2 > encoder.max_positions:
-        raise UsageError(
-            f"task.window is {options.window}, and this model has {encoder.max_positions} "
-            f"positions, two of which begin and end a window. Give {encoder.max_positions - 2} or "
-            "less."
-        )
+    encoder = encoder_alone(config, SPEC.name, options.window, ends=2)
     return MaskedWords(encoder.width, config.vocabulary_size, encoder.norm_epsilon)
 
 
-def loss(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
+def loss(output: TokenOutput, batch: Batch) -> Losses:
     """loss: cross-entropy over the masked places, in nats. Without gradients also `accuracy`, how
     many were found.
     """
@@ -251,7 +254,7 @@ def loss(output: Any, batch: Batch) -> dict[str, tuple[Any, int, float]]:
 
     tokens, count = batch.targets["tokens"], batch.counts["tokens"]
     total, _ = projected_cross_entropy(output.states, output.weight, output.bias, tokens)
-    found: dict[str, tuple[Any, int, float]] = {"loss": (total, count, 1.0)}
+    found: Losses = {"loss": (total, count, 1.0)}
     if not torch.is_grad_enabled():
         found["accuracy"] = ((output.logits.argmax(-1) == tokens).sum().float(), count, 0.0)
     return found
@@ -295,11 +298,12 @@ def _marked(example: Example, tokenizer: Tokenizer, window: int) -> list[Encoded
         if number < len(after):
             places[len(ids)] = Blank(number, spaced, part[-1:].isalnum())
             ids.append(mask)  # type: ignore[arg-type]
-    stride, windows = max(1, window // 4), {}
+    stride = max(1, window // 4)
+    windows: dict[int, list[int]] = {}
     for place in places:
         first = max(0, min((place - window // 2) // stride * stride, len(ids) - window))
         windows.setdefault(first, []).append(place)
-    found = []
+    found: list[Encoded] = []
     for first, inside in windows.items():
         own = ids[first : first + window]
         masked = np.zeros(len(own) + 2, dtype=np.int64)
@@ -311,16 +315,24 @@ def _marked(example: Example, tokenizer: Tokenizer, window: int) -> list[Encoded
     return found
 
 
-def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers) -> list[Any]:
+def answer(
+    model: Transformer,
+    head: MaskedWords,
+    batch: Batch,
+    settings: DecodingSettings,
+    tokenizers: Tokenizers,
+) -> list[list[Filled]]:
     """For each window its places with their fillings, most probable first."""
     import torch
 
     from ..model.heads.tokens import output_of
 
     with torch.no_grad():
-        output = output_of(model, head, batch.inputs)
+        output: TokenOutput = output_of(model, head, batch.inputs)
         best = output.logits.float().softmax(-1).topk(min(CANDIDATES, output.weight.shape[0]), -1)
-    rows = iter(zip(best.values.tolist(), best.indices.tolist(), strict=True))
+    probabilities: list[list[float]] = best.values.cpu().numpy().tolist()
+    ids: list[list[int]] = best.indices.cpu().numpy().tolist()
+    rows = iter(zip(probabilities, ids, strict=True))
     most, tokenizer = max(FILLINGS, settings.n_best), tokenizers.source
     return [
         [(place, _fillings(*next(rows), place, tokenizer, most)) for place in one.metadata]
@@ -353,7 +365,7 @@ def _fillings(
     ]
 
 
-def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
+def read(raw: Sequence[Sequence[Filled]], example: Example, tokenizers: Tokenizers) -> Prediction:
     """The text with its most probable fillings; details: for each marked place what could stand
     there.
     """
@@ -361,7 +373,8 @@ def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Predic
         (found for window in raw for found in window), key=lambda found: found[0].number
     )
     text, parts = "", (example.text or "").split(MARK)
-    masks, end = [], 0
+    masks: list[dict[str, object]] = []
+    end = 0
     for part, (_, fillings) in zip(parts, by_place, strict=False):
         end += len(part)
         masks.append(

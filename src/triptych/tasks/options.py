@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Lt
 
@@ -23,7 +23,7 @@ ShareOrOff = Annotated[float, Ge(0), Lt(1), Note("0: off")]
 Strictly = Annotated[float, Gt(0), Lt(1)]
 
 
-def read_options(kind: type[Options], values: Mapping[str, Any]) -> Options:
+def read_options(kind: type[Options], values: Mapping[str, object]) -> Options:
     """Build a task's options. Raise UsageError for an unknown key or a value that cannot be."""
     return check(kind, values, "task", beside=("name",))
 

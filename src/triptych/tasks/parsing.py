@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,10 +23,20 @@ from ..data.formats.conllu import as_text
 from ..data.segmentation.sentences import split_sentences, split_words
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
-from ..errors import DataError, UsageError
+from ..decoding.settings import DecodingSettings
+from ..errors import DataError
+from .encoders import encoder_alone
 from .options import ParsingOptions, read_options
 from .tagging_pieces import hidden
-from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
+from .task import Labels, Losses, Prediction, Purpose, Scores, Task, TaskSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..model.config import AnyConfig
+    from ..model.heads.biaffine import Arcs, Biaffine
+    from ..model.transformer import Transformer
+
 
 # dobj, ...pass: UD version 1
 SUBJECTS, OBJECTS = ("nsubj", "csubj", "nsubjpass", "csubjpass"), ("obj", "iobj", "dobj")
@@ -60,7 +70,7 @@ class Parsed:
     upos: list[str]
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     options = read_options(ParsingOptions, values)
     return Task(
@@ -182,7 +192,8 @@ def _parts(text: str, given: list[tuple[int, int]] | None, tokenizer: Tokenizer,
         )
         words, goes_on = [(a, b) for a, b in words if 0 <= a < b <= len(text)], False
         while words:
-            pieces, unseen, total = [], 0, 2
+            pieces: list[list[int]] = []
+            unseen, total = 0, 2
             for word in words:
                 ids, left_out = pieces_of(text, word, tokenizer, word_pieces)
                 if total + len(ids) > window:
@@ -221,23 +232,13 @@ def _encoded(part: SentencePart, pieces: Sequence[Sequence[int]], tokenizer: Tok
 # Model --------------------------------------------------------------------------------------------
 
 
-def head(config: Any, labels: Labels, options: ParsingOptions) -> Any:
+def head(config: AnyConfig, labels: Labels, options: ParsingOptions) -> nn.Module:
     """Raises UsageError for a model that is no encoder alone, or with fewer positions than a window
     has tokens.
     """
     from ..model.heads.biaffine import Biaffine
 
-    encoder = config.encoder if config.architecture == "encoder" else None
-    if encoder is None:
-        raise UsageError(
-            "Parsing needs a model with an encoder alone: choose model.preset = 'encoder-small', "
-            "for example."
-        )
-    if encoder.positions == "learned" and options.window > encoder.max_positions:
-        raise UsageError(
-            f"task.window is {options.window}; this model has {encoder.max_positions} "
-            "positions. Lower task.window."
-        )
+    encoder = encoder_alone(config, SPEC.name, options.window)
     return Biaffine(
         encoder.width,
         labels["upos"],
@@ -248,7 +249,7 @@ def head(config: Any, labels: Labels, options: ParsingOptions) -> Any:
     )
 
 
-def loss(output: Any, batch: Batch, upos_weight: float = 1.0) -> dict[str, tuple[Any, int, float]]:
+def loss(output: Arcs, batch: Batch, upos_weight: float = 1.0) -> Losses:
     """loss: arcs + relations of the gold arcs + weighted parts of speech; each also reported alone.
     Nats, sums over words.
     """
@@ -267,7 +268,13 @@ def loss(output: Any, batch: Batch, upos_weight: float = 1.0) -> dict[str, tuple
     }
 
 
-def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers) -> list[Any]:
+def answer(
+    model: Transformer,
+    head: Biaffine,
+    batch: Batch,
+    settings: DecodingSettings,
+    tokenizers: Tokenizers,
+) -> list[Parsed]:
     """One Parsed for each sentence: the best tree with one root, then for each of its arcs the best
     relation.
     """
@@ -276,10 +283,11 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     from ..decoding.tree import best_tree
 
     with torch.no_grad():
-        output = head(model, model(**batch.inputs), batch.inputs)
+        output: Arcs = head(model, model(**batch.inputs), batch.inputs)
         arcs = output.arcs.log_softmax(-1).cpu().numpy()  # (n, W + 1)
-        trees, first = [], 0
-        for count in output.word_lengths.tolist():
+        trees: list[list[int]] = []
+        first = 0
+        for count in output.word_lengths.cpu().numpy().tolist():
             trees.append(best_tree(arcs[first : first + count, : count + 1]))
             first += count
         heads = torch.tensor([one for tree in trees for one in tree], device=output.arcs.device)
@@ -287,8 +295,10 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
         names = head.relation_names
         if "root" in names and len(names) > 1:  # "root" hangs from the root and nothing else does
             relations[:, names.index("root")] = torch.where(heads == 0, float("inf"), float("-inf"))
-        chosen, upos = relations.argmax(-1).tolist(), output.upos.argmax(-1).tolist()
-    found, first = [], 0
+        chosen: list[int] = relations.argmax(-1).cpu().numpy().tolist()
+        upos: list[int] = output.upos.argmax(-1).cpu().numpy().tolist()
+    found: list[Parsed] = []
+    first = 0
     for tree, one in zip(trees, batch.encoded, strict=True):
         last = first + len(tree)
         found.append(
@@ -306,7 +316,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
 # Reading ------------------------------------------------------------------------------------------
 
 
-def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
+def read(raw: Sequence[Parsed], example: Example, tokenizers: Tokenizers) -> Prediction:
     """text: CoNLL-U, a block a sentence. details: "words" with "id", "text", "start", "end",
     "upos", "head", "relation", "sentence" (ids begin anew in each), and of them the "subject",
     "verb", "object" and "root" words.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,16 +22,16 @@ from ..errors import DataError, UsageError
 from . import chat
 from . import language_modelling as writing
 from .options import PreferenceOptions, read_options
-from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
+from .task import Labels, Losses, Prediction, Purpose, Scores, Task, TaskSpec, Teacher
 from .turns import NONE, put
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .distillation import Teacher
+    from ..model.heads.tokens import TokenOutput
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     options = read_options(PreferenceOptions, values)
     beta, context = options.beta, options.context
@@ -48,12 +48,15 @@ def build(values: Mapping[str, Any]) -> Task:
             inherit_labels=inherit_labels,
             loss=partial(loss, beta=beta, reference=None),
             score=score,
-            with_teacher=lambda reference: replace(
-                build(values), loss=partial(loss, beta=beta, reference=reference)
-            ),
+            with_teacher=partial(_with_reference, values=values, beta=beta),
         ),
         context,
     )
+
+
+def _with_reference(reference: Teacher, values: Mapping[str, object], beta: float) -> Task:
+    """Return the task with a frozen model to compare the answers' log-probabilities with."""
+    return replace(build(values), loss=partial(loss, beta=beta, reference=reference))
 
 
 def prepare(examples: Sequence[Example]) -> Labels:
@@ -141,9 +144,7 @@ def _answered(
     return found
 
 
-def loss(
-    output: Any, batch: Batch, *, beta: float, reference: Teacher | None
-) -> dict[str, tuple[Any, int, float]]:
+def loss(output: TokenOutput, batch: Batch, *, beta: float, reference: Teacher | None) -> Losses:
     """loss: equation 7; accuracy: pairs whose chosen answer gained more on the reference; margin:
     by how much, times beta. Sums over preferences, nats.
     """

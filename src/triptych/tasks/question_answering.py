@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from ..data.example import Example
 from ..data.formats.answers import standing
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
+from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError
+from .encoders import encoder_alone
 from .options import QuestionAnsweringOptions, read_options
 from .spans import (
     Window,
@@ -29,17 +31,21 @@ from .spans import (
     runs,
     spans_of,
 )
-from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
+from .task import Labels, Losses, Prediction, Purpose, Scores, Task, TaskSpec
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from ..model.config import AnyConfig
+    from ..model.heads.span import Spans
+    from ..model.transformer import Transformer
 
 LEVELS = 3  # of match: a run of one token that the question has too, of two, of more
 SEGMENTS = 2 + LEVELS
 CANDIDATES = 5  # other answers that a prediction names
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     options = read_options(QuestionAnsweringOptions, values)
     return Task(
@@ -107,7 +113,8 @@ def encode(
         if options.match_feature
         else np.zeros(len(ids), dtype=np.int64)
     )
-    room, found = options.window - first - 1, []
+    room = options.window - first - 1
+    found: list[Encoded] = []
     for start in window_starts(len(ids), room, options.stride):
         inside = ids[start : start + room]
         source = np.array(
@@ -218,32 +225,22 @@ def _drawn(windows: list[Encoded], generator: np.random.Generator, rate: float) 
 # Learning and answering ---------------------------------------------------------------------------
 
 
-def head(config: Any, labels: Labels, *, options: QuestionAnsweringOptions) -> Any:
+def head(config: AnyConfig, labels: Labels, *, options: QuestionAnsweringOptions) -> nn.Module:
     from ..model.heads.span import Spans
     from ..model.heads.tokens import initialize
 
-    encoder = config.encoder if config.architecture == "encoder" else None
-    if encoder is None:
-        raise UsageError(
-            "task question-answering needs an encoder-only model, for example model.preset = "
-            "'encoder-small'."
-        )
+    encoder = encoder_alone(config, SPEC.name, options.window)
     if options.match_feature and encoder.segments < SEGMENTS:
         raise UsageError(
             f"task.match_feature marks tokens by {SEGMENTS} segments and this model has "
             f"{encoder.segments}: give model.segments = {SEGMENTS}, or task.match_feature = false."
-        )
-    if encoder.positions == "learned" and options.window > encoder.max_positions:
-        raise UsageError(
-            f"task.window is {options.window}; this model has {encoder.max_positions} "
-            "positions. Give a smaller window."
         )
     made = Spans(encoder.width, bool(labels.get("no_answer")))
     initialize(made)
     return made
 
 
-def loss(output: Tensor, batch: Batch) -> dict[str, tuple[Any, int, float]]:
+def loss(output: Tensor, batch: Batch) -> Losses:
     """loss: nats a window, the mean of the cross-entropies of the first and of the last token."""
     from ..model.heads.span import cross_entropy
 
@@ -254,10 +251,10 @@ def loss(output: Tensor, batch: Batch) -> dict[str, tuple[Any, int, float]]:
 
 
 def answer(
-    model: Any,
-    head: Any,
+    model: Transformer,
+    head: Spans,
     batch: Batch,
-    settings: Any,
+    settings: DecodingSettings,
     tokenizers: Tokenizers,
     *,
     longest_answer: int,
@@ -270,13 +267,13 @@ def answer(
     return spans_of(output, batch, longest_answer, float(head.threshold))
 
 
-def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
+def read(raw: Sequence[WindowAnswers], example: Example, tokenizers: Tokenizers) -> Prediction:
     """The best span over all windows; its text is exactly what stands there in the passage."""
     return best_prediction(raw, example.passage or "", CANDIDATES)
 
 
 def calibrate(
-    model: Any, head: Any, batches: Sequence[Batch], *, longest_answer: int
+    model: Transformer, head: Spans, batches: Sequence[Batch], *, longest_answer: int
 ) -> str | None:
     """The threshold of "no answer" with the best F1 over tokens; nothing where every question has
     an answer.

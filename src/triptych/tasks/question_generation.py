@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
@@ -11,7 +10,7 @@ from .sequence_to_sequence import language_of, one_text, references_of, with_los
 from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     return written_task(SPEC, ("passage", "target", "references"), values, source, score)
 

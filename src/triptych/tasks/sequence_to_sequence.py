@@ -8,28 +8,63 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 import numpy as np
 
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
-from ..decoding.requests import DecodingRequest
+from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError
+from ..model.config import AnyConfig
 from .options import LongSourceOptions, read_options
-from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec, written_prediction
+from .task import (
+    Labels,
+    Losses,
+    Prediction,
+    Purpose,
+    Read,
+    Score,
+    Task,
+    TaskSpec,
+    written_prediction,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..model.heads.tokens import TokenOutput
+
 
 # (ids, how many tokens were left out)
 Source = Callable[[Example, Tokenizers, Labels], tuple[list[int], int]]
 
 
+class LimitedSource(Protocol):
+    """A source of at most `longest` ids, as a task without options of its own makes it."""
+
+    def __call__(
+        self, example: Example, tokenizers: Tokenizers, labels: Labels, longest: int
+    ) -> tuple[list[int], int]: ...
+
+
 # Building -----------------------------------------------------------------------------------------
 
 
-def slots(label_smoothing: float, r_drop: float, longest: int | None = None) -> dict[str, Any]:
-    """The slots that are the same for all such tasks, by the options they share."""
+class SharedSlots(TypedDict):
+    """The slots of a Task that every such task fills alike."""
+
+    head: Callable[[AnyConfig, Labels], nn.Module]
+    loss: Callable[[TokenOutput, Batch], Losses]
+    request: Callable[[Encoded, DecodingSettings, Tokenizers], DecodingRequest]
+    read: Read
+    passes: int
+
+
+def slots(label_smoothing: float, r_drop: float, longest: int | None = None) -> SharedSlots:
+    """Return the slots that such tasks share, by the options that they share."""
     return {
         "head": partial(head, longest=longest),
         "loss": partial(loss, label_smoothing=label_smoothing, r_drop=r_drop),
@@ -42,9 +77,9 @@ def slots(label_smoothing: float, r_drop: float, longest: int | None = None) -> 
 def written_task(
     spec: TaskSpec,
     needs: tuple[str, ...],
-    values: Mapping[str, Any],
-    source: Callable[..., tuple[list[int], int]],
-    score: Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores],
+    values: Mapping[str, object],
+    source: LimitedSource,
+    score: Score,
 ) -> Task:
     """A task whose text is written from `source`, with no options but the shared ones."""
     options = read_options(LongSourceOptions, values)
@@ -132,7 +167,7 @@ def one_text(
 # Learning and answering ---------------------------------------------------------------------------
 
 
-def head(config: Any, labels: Labels, longest: int | None = None) -> Any:
+def head(config: AnyConfig, labels: Labels, longest: int | None = None) -> nn.Module:
     """Next tokens. Raises UsageError for a model that lacks a stack, or positions for the longest
     source.
     """
@@ -153,8 +188,8 @@ def head(config: Any, labels: Labels, longest: int | None = None) -> Any:
 
 
 def loss(
-    output: Any, batch: Batch, label_smoothing: float = 0.0, r_drop: float = 0.0
-) -> dict[str, tuple[Any, int, float]]:
+    output: TokenOutput, batch: Batch, label_smoothing: float = 0.0, r_drop: float = 0.0
+) -> Losses:
     """loss: label-smoothed cross-entropy, what is learnt; nll: without smoothing, reported. Sums in
     nats over target tokens.
 
@@ -193,7 +228,9 @@ def request(
     return DecodingRequest(settings=settings, source=encoded.inputs["source"])
 
 
-def read(raw: Sequence[Any], example: Example, tokenizers: Tokenizers) -> Prediction:
+def read(
+    raw: Sequence[Sequence[DecodedText]], example: Example, tokenizers: Tokenizers
+) -> Prediction:
     """Return the n best answers; a source is never cut into windows, so there is one raw result."""
     assert len(raw) == 1, "a source has one raw result"
     return written_prediction(raw[0])

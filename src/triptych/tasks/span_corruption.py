@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from ..data.batches.encoded import Encoded
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
+from ..decoding.requests import DecodedText
 from ..errors import DataError, RunError
 from .masked_words import MARK, even_cuts, fixed
 from .options import SpanCorruptionOptions, read_options
@@ -29,22 +29,23 @@ from .sequence_to_sequence import read, slots, with_loss
 from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     options = read_options(SpanCorruptionOptions, values)
+    shared = slots(label_smoothing=0.0, r_drop=0.0, longest=options.window + 1)
     return Task(
         spec=SPEC,
         options=asdict(options),
         needs=("text",),
         prepare=partial(prepare, options=options),
         encode=partial(encode, options=options),
+        head=shared["head"],
+        loss=shared["loss"],
+        request=shared["request"],
+        read=partial(written_in, options=options),
         score=partial(score, options=options),
         draws=True,
         remask=partial(remask, options=options),
-        **(
-            slots(0.0, 0.0)
-            | {"read": partial(written_in, options=options), "head": partial(head, options=options)}
-        ),
     )
 
 
@@ -53,12 +54,6 @@ def prepare(examples: Sequence[Example], *, options: SpanCorruptionOptions) -> L
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no text.")
     return {"tags": [f"span-{number}" for number in range(options.sentinels)]}
-
-
-def head(config: Any, labels: Labels, *, options: SpanCorruptionOptions) -> Any:
-    from .sequence_to_sequence import head as next_token
-
-    return next_token(config, labels, options.window + 1)
 
 
 def sentinels_of(tokenizer: Tokenizer) -> list[int]:
@@ -214,7 +209,11 @@ def _marked(example: Example, tokenizer: Tokenizer) -> Encoded:
 
 
 def written_in(
-    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, options: SpanCorruptionOptions
+    raw: Sequence[Sequence[DecodedText]],
+    example: Example,
+    tokenizers: Tokenizers,
+    *,
+    options: SpanCorruptionOptions,
 ) -> Prediction:
     """The text with its most probable runs; details: what was written at each mark, and the other
     answers of an n-best list. Of a run that writes the whole text, that, without details.

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from .task import Prediction
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ..model.transformer import Transformer
 
 PER_WINDOW = 20  # spans that are kept of a window
 EAST = re.compile(
@@ -49,6 +51,16 @@ class WindowAnswers:
     no_answer: float
     threshold: float
     unseen: int = 0
+
+
+class SpanHead(Protocol):
+    """A head with the logits of spans and a threshold for "no answer"."""
+
+    threshold: Tensor
+
+    def __call__(
+        self, model: Transformer, states: Tensor, inputs: dict[str, Tensor], /
+    ) -> Tensor: ...
 
 
 def apart(text: str) -> Iterator[tuple[int, str]]:
@@ -95,9 +107,11 @@ def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> li
     from ..model.heads.span import best_spans, log_probabilities
 
     chances = log_probabilities(logits, batch.inputs["source_lengths"])  # (B, T, 2)
-    none = chances[:, 0].sum(-1).tolist()
-    scores, starts, ends = (values.tolist() for values in best_spans(chances, longest, PER_WINDOW))
-    found = []
+    none = chances[:, 0].sum(-1).cpu().numpy().tolist()
+    scores, starts, ends = (
+        values.cpu().numpy().tolist() for values in best_spans(chances, longest, PER_WINDOW)
+    )
+    found: list[WindowAnswers] = []
     for row, one in enumerate(batch.encoded):
         metadata: Window = one.metadata
         assert metadata.offsets is not None, "windows that are answered know their characters"
@@ -162,7 +176,9 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def fit_threshold(model: Any, head: Any, batches: Sequence[Batch], longest: int) -> str | None:
+def fit_threshold(
+    model: Transformer, head: SpanHead, batches: Sequence[Batch], longest: int
+) -> str | None:
     """Set head.threshold to what gives the best mean F1 over tokens on the development data
     (Rajpurkar et al. 2018, section 5).
     """

@@ -6,7 +6,6 @@ Imports no torch: a task's module imports it where a model is computed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from . import (
     chat,
@@ -49,7 +48,7 @@ SPECS: dict[str, TaskSpec] = {
 }
 
 
-def build_task(name: str, options: Mapping[str, Any]) -> Task:
+def build_task(name: str, options: Mapping[str, object]) -> Task:
     """Build a task of the table. Raises UsageError for options that cannot be."""
     return SPECS[name].build(options)
 

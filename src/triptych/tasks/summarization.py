@@ -5,7 +5,6 @@ script.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
@@ -13,7 +12,7 @@ from .sequence_to_sequence import one_text, references_of, with_loss, written_ta
 from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     return written_task(SPEC, ("source", "target", "references"), values, source, score)
 

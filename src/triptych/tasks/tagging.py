@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,17 +24,27 @@ from ..data.formats import bio
 from ..data.segmentation import words as rules
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.chain import NEVER, Chain, best_path, marginals
+from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError
+from .encoders import encoder_alone
 from .options import TaggingOptions, read_options
 from .tagging_pieces import WordWindow, central, hidden, spelt, windows
 from .tagging_scores import score
-from .task import Labels, Prediction, Purpose, Task, TaskSpec
+from .task import Labels, Losses, Prediction, Purpose, Task, TaskSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..model.config import AnyConfig
+    from ..model.heads.tagger import TagOutput
+    from ..model.transformer import Transformer
+
 
 BEGINS, GOES_ON = "B", "I"  # of unit = "character"
 LEARNED = "learned"
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     options = read_options(TaggingOptions, values)
     return Task(
@@ -151,7 +161,8 @@ def encode(
     ):
         spelling = hidden(spelling, options.word_dropout, tokenizers.source.mask_id, generator)
     names = {name: number for number, name in enumerate(labels["names"])}
-    begin, end, found = tokenizers.source.begin_id, tokenizers.source.end_id, []
+    begin, end = tokenizers.source.begin_id, tokenizers.source.end_id
+    found: list[Encoded] = []
     for first, last in windows(
         [len(pieces) for pieces in spelling], options.window - 2, options.stride
     ):
@@ -163,7 +174,7 @@ def encode(
             "source": np.array([*ids, end], dtype=np.int64),
             "word_starts": np.array([*starts, 0], dtype=np.int64),
         }
-        targets = {}
+        targets: dict[str, np.ndarray] = {}
         if tags is not None:
             targets["tags"] = np.array(
                 [names.get(tag, -1) for tag in tags[first:last]], dtype=np.int64
@@ -202,23 +213,13 @@ def _words_and_tags(
     return words, bio.converted(tags, labels["scheme"])
 
 
-def head(config: Any, labels: Labels, options: TaggingOptions) -> Any:
+def head(config: AnyConfig, labels: Labels, options: TaggingOptions) -> nn.Module:
     """Raises UsageError for a model without encoder, or with fewer positions than a window has
     tokens.
     """
     from ..model.heads.tagger import Tagger
 
-    encoder = config.encoder if config.architecture == "encoder" else None
-    if encoder is None:
-        raise UsageError(
-            "Tagging needs a model with an encoder alone: give model.preset = 'encoder-small', "
-            "for example."
-        )
-    if encoder.positions == "learned" and encoder.max_positions < options.window:
-        raise UsageError(
-            f"task.window is {options.window}; this model has {encoder.max_positions} positions. "
-            "Lower task.window and task.stride."
-        )
+    encoder = encoder_alone(config, SPEC.name, options.window)
     chain = constraints(labels)
     may = chain.pairs > NEVER / 2, chain.first > NEVER / 2, chain.last > NEVER / 2
     tagger = Tagger(
@@ -249,9 +250,7 @@ def constraints(labels: Labels) -> Chain:
     return Chain(pairs, first, np.array([cost(name, None) for name in names]))
 
 
-def loss(
-    output: Any, batch: Batch, label_smoothing: float = 0.0
-) -> dict[str, tuple[Any, int, float]]:
+def loss(output: TagOutput, batch: Batch, label_smoothing: float = 0.0) -> Losses:
     """loss: cross-entropy of words, smoothed, or minus the log-probability of paths (CRF); nll: not
     smoothed, reported. Nats a word.
     """
@@ -271,6 +270,16 @@ def loss(
     return {"loss": (smoothed, count, 1.0), "nll": (plain, count, 0.0)}
 
 
+class LabelledTagger(Protocol):
+    """A Tagger that knows the run's labels."""
+
+    labels: Labels
+
+    def __call__(
+        self, model: Transformer, states: Tensor, inputs: dict[str, Tensor]
+    ) -> TagOutput: ...
+
+
 class Raw(NamedTuple):
     """Scores (W, L) of a window's words, its place, the chain where one is learnt, and the run's
     labels.
@@ -282,7 +291,13 @@ class Raw(NamedTuple):
     labels: Labels
 
 
-def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Tokenizers) -> list[Any]:
+def answer(
+    model: Transformer,
+    head: LabelledTagger,
+    batch: Batch,
+    settings: DecodingSettings,
+    tokenizers: Tokenizers,
+) -> list[Raw]:
     """One Raw a window: log-probabilities of each label, or a CRF's scores. What they say is read
     when a text is whole again.
     """
@@ -291,16 +306,16 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
     from ..model.heads.tokens import output_of
 
     with torch.no_grad():
-        output = output_of(model, head, batch.inputs)
-        learnt = output.pairs is not None
-        scores = (output.scores if learnt else output.scores.log_softmax(-1)).double().cpu().numpy()
-        parts = (
-            (one.double().cpu().numpy() for one in (output.pairs, output.first, output.last))
-            if learnt
-            else ()
-        )
-    chain = Chain(*parts) if learnt else None
-    cuts = np.cumsum(output.words.tolist())[:-1]
+        output: TagOutput = output_of(model, head, batch.inputs)
+        scores = output.scores if output.pairs is not None else output.scores.log_softmax(-1)
+        scores = scores.double().cpu().numpy()
+        parts = [
+            one.double().cpu().numpy()
+            for one in (output.pairs, output.first, output.last)
+            if one is not None
+        ]
+    chain = Chain(*parts) if parts else None
+    cuts = np.cumsum(output.words.cpu().numpy())[:-1]
     return [
         Raw(one, encoded.metadata, chain, head.labels)
         for one, encoded in zip(np.split(scores, cuts), batch.encoded, strict=True)
@@ -308,7 +323,7 @@ def answer(model: Any, head: Any, batch: Batch, settings: Any, tokenizers: Token
 
 
 def read(
-    raw: Sequence[Any], example: Example, tokenizers: Tokenizers, *, options: TaggingOptions
+    raw: Sequence[Raw], example: Example, tokenizers: Tokenizers, *, options: TaggingOptions
 ) -> Prediction:
     """Each word's scores come from the window where it stands most central; the path is found over
     the whole text.
@@ -368,7 +383,7 @@ def _tagged(
 ) -> Prediction:
     """Entities in brackets in the text as it is, or word/TAG."""
     surface = [text[start:end] for start, end in words]
-    details: dict[str, Any] = {
+    details: dict[str, object] = {
         "words": surface,
         "offsets": [list(one) for one in words],
         "tags": tags,
@@ -378,7 +393,9 @@ def _tagged(
             text=" ".join(f"{word}/{tag}" for word, tag in zip(surface, tags, strict=True)),
             details=details,
         )
-    entities, shown, at = [], [], 0
+    entities: list[dict[str, object]] = []
+    shown: list[str] = []
+    at = 0
     for kind, first, last in bio.spans(tags):
         start, end = words[first][0], words[last - 1][1]
         chance = math.exp(float(np.log(np.maximum(sure[first:last], 1e-12)).mean()))

@@ -38,7 +38,8 @@ def spelt(
         looked up twice.
     """
     known: dict[str, list[int]] = {}
-    found, unseen, most = [], 0, min(MOST_PIECES, room)
+    found: list[list[int]] = []
+    unseen, most = 0, min(MOST_PIECES, room)
     for start, end in words:
         word = text[start:end]
         spelling = (" " if spaces or start == 0 or text[start - 1].isspace() else "") + word
@@ -77,15 +78,16 @@ def windows(counts: Sequence[int], room: int, stride: int) -> list[tuple[int, in
     pieces from one start to the next.
     """
     ends = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
-    first, found = 0, []
+    first = 0
+    found: list[tuple[int, int]] = []
     while not found or found[-1][1] < len(counts):
-        last = int(np.searchsorted(ends, ends[first] + room, "right")) - 1
+        last = int(ends.searchsorted(int(ends[first]) + room, "right")) - 1
         # a long word comes next: this window would see nothing new
         if found and last == found[-1][1]:
             first += 1
             continue
         found.append((first, last))
-        ahead = int(np.searchsorted(ends, ends[first] + stride))
+        ahead = int(ends.searchsorted(int(ends[first]) + stride))
         first = min(max(ahead, first + 1), last)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from ..data.tokenizers.sides import Tokenizers
 from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
 from .options import OPTIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..model.config import AnyConfig
 
 Purpose = Literal["train", "use"]
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
@@ -31,6 +36,10 @@ View = Literal[
     "next-tokens",
 ]
 Labels = dict[str, Any]
+# {name: (sum over a batch, count, weight)}
+Losses = dict[str, tuple["Tensor", int, float]]
+# a batch's inputs -> (states (N, D), logits (rows, classes)) of a frozen model
+Teacher = Callable[[dict[str, "Tensor"]], tuple["Tensor", "Tensor"]]
 
 
 @dataclass(slots=True)
@@ -49,13 +58,13 @@ class Prediction:
     index: int = 0
     score: float | None = None
     log_probability: float | None = None
-    tokens: list[int] = field(default_factory=list)
-    token_log_probabilities: list[float] = field(default_factory=list)
-    alternatives: list[Prediction] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list[int])
+    token_log_probabilities: list[float] = field(default_factory=list[float])
+    alternatives: list[Prediction] = field(default_factory=list["Prediction"])
     truncated_input_tokens: int = 0
     cut: bool = False
-    details: dict[str, Any] = field(default_factory=dict)
-    pieces: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
+    pieces: list[str] = field(default_factory=list[str])
 
     def to_json(self) -> dict[str, Any]:
         """What a program wants to know: no token ids; alternatives only where there are some."""
@@ -91,12 +100,16 @@ class Scores:
     """
 
     values: dict[str, float]
-    signatures: dict[str, str] = field(default_factory=dict)
+    signatures: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def signature(self) -> str:
         """All signatures in one line."""
         return "; ".join(f"{name} = {text}" for name, text in self.signatures.items())
+
+
+Read = Callable[[Sequence[Any], Example, Tokenizers], Prediction]
+Score = Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +138,7 @@ class TaskSpec:
     """
 
     name: str
-    build: Callable[[Mapping[str, Any]], Task]
+    build: Callable[[Mapping[str, object]], Task]
     architecture: Architecture
     head: HeadKind
     verbs: tuple[Verb, ...] = ()
@@ -201,10 +214,10 @@ class Task:
     encode: Callable[
         [Example, Tokenizers, Labels, Purpose, np.random.Generator | None], list[Encoded]
     ]
-    head: Callable[[Any, Labels], Any]
-    loss: Callable[[Any, Batch], dict[str, tuple[Any, int, float]]]
-    read: Callable[[Sequence[Any], Example, Tokenizers], Prediction]
-    score: Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]], Scores]
+    head: Callable[[AnyConfig, Labels], nn.Module]
+    loss: Callable[[Any, Batch], Losses]
+    read: Read
+    score: Score
     request: Callable[[Encoded, DecodingSettings, Tokenizers], DecodingRequest] | None = None
     answer: Callable[[Any, Any, Batch, DecodingSettings, Tokenizers], list[Any]] | None = None
     passes: int = 1
@@ -214,7 +227,7 @@ class Task:
     inherit_labels: Callable[[Labels, Labels, Tokenizers], Labels] | None = None
     check: Callable[[Sequence[list[Encoded]], Tokenizers], None] | None = None
     fit_head: Callable[[Any, Sequence[list[Encoded]]], None] | None = None
-    with_teacher: Callable[[Any], Task] | None = None
+    with_teacher: Callable[[Teacher], Task] | None = None
     encode_ids: (
         Callable[[np.ndarray, Tokenizers, np.random.Generator | None], list[Encoded]] | None
     ) = None

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
@@ -21,7 +20,7 @@ from .options import TextToTextOptions, read_options
 from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     options = read_options(TextToTextOptions, values)
     return Task(
@@ -87,12 +86,16 @@ def score(
     then loss and perplexity.
     """
     from ..metrics import bleu as metrics
-    from ..metrics.rouge import rouge
+    from ..metrics.rouge import RougeScore, rouge
 
     by_task: dict[str, list[tuple[Prediction, Example]]] = {}
     for both in zip(predictions, examples, strict=True):
         by_task.setdefault(both[1].target_language or "", []).append(both)
-    found: dict[str, dict[str, Any]] = {"rougeL": {}, "bleu": {}, "exact_match": {}}
+    found: dict[str, dict[str, metrics.Score | RougeScore]] = {
+        "rougeL": {},
+        "bleu": {},
+        "exact_match": {},
+    }
     for name, several in sorted(by_task.items()):
         texts, references = (
             [one.text for one, _ in several],

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from .sequence_to_sequence import pair, slots, with_loss
 from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 
-def build(values: Mapping[str, Any]) -> Task:
+def build(values: Mapping[str, object]) -> Task:
     """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
     options = read_options(TranslationOptions, values)
     default, tokenized = options.default_target, options.tokenized_bleu

@@ -140,7 +140,8 @@ class Conversation:
         A conversation that is too long goes on in another window, under at most half a context of
         the turns before; an answer that is too long even so loses its end.
         """
-        turns, found, first = list(self.turns), [], 0
+        turns, first = list(self.turns), 0
+        found: list[tuple[list[int], list[int]]] = []
         while turns and not turns[-1].learnt:
             turns.pop()
         while first < len(turns):
@@ -176,7 +177,8 @@ def _last(turns: Sequence[Turn], room: int) -> tuple[list[int], int]:
     """The last turns that fit into `room` tokens, whole; a last turn that does not fit loses its
     beginning. And how many are lost.
     """
-    total, ids = sum(map(len, turns)), []
+    total = sum(map(len, turns))
+    ids: list[int] = []
     for turn in reversed(turns):
         if len(ids) + len(turn) > room:
             break

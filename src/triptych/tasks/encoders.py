@@ -1,0 +1,33 @@
+"""The check that encoder-only tasks share: the model is an encoder, and a window fits into it."""
+
+from __future__ import annotations
+
+from ..errors import UsageError
+from ..model.config import AnyConfig, ModelConfig, StackConfig
+
+
+def encoder_alone(config: AnyConfig, task: str, window: int, ends: int = 0) -> StackConfig:
+    """Return the encoder of an encoder-only model.
+
+    Args:
+        config: The model's configuration.
+        task: The task's name, for the message.
+        window: The task's option `window`, in tokens.
+        ends: Tokens that begin and end a window and are not counted in it.
+
+    Raises:
+        UsageError: For another model, or one with too few positions for a window.
+    """
+    if not isinstance(config, ModelConfig) or config.encoder is None or config.decoder is not None:
+        raise UsageError(
+            f"The task {task} needs an encoder-only model: set model.preset, for example to "
+            "'encoder-small'."
+        )
+    encoder = config.encoder
+    if encoder.positions == "learned" and window + ends > encoder.max_positions:
+        taken = f", {ends} of them for a window's begin and end" if ends else ""
+        raise UsageError(
+            f"task.window is {window}; this model has {encoder.max_positions} positions{taken}. "
+            f"Give {encoder.max_positions - ends} or less."
+        )
+    return encoder
