@@ -28,7 +28,7 @@ from triptych.recipe.schema import Recipe
 from triptych.runs.run import Run, RunConfig, weights_of
 from triptych.tasks import classification, masked_words
 from triptych.tasks.encoders import encoder_alone
-from triptych.tasks.masked_words import word_units
+from triptych.tasks.masking import word_units
 from triptych.tasks.specs import SPECS
 from triptych.tasks.task import Prediction, Scores, Task
 

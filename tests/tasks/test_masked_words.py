@@ -18,7 +18,8 @@ from triptych.inference.evaluation import encode_all
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build as build_model
 from triptych.model.config import ModelConfig, StackConfig
-from triptych.tasks.masked_words import build, word_units
+from triptych.tasks.masked_words import build
+from triptych.tasks.masking import word_units
 
 WORDS = [
     "the",

@@ -20,7 +20,8 @@ from triptych.errors import DataError, UsageError
 from triptych.inference.predictor import Predictor
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
-from triptych.tasks.parsing import Parsed, SentencePart
+from triptych.tasks.parsing import Parsed
+from triptych.tasks.parsing_parts import SentencePart
 from triptych.tasks.specs import SPECS
 from triptych.tasks.task import Purpose, Task
 

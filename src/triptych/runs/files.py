@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 
 from ..checking import check_instance
 from ..errors import RunError, UsageError, brief
-from ..model.config import ModelConfig, RecurrentConfig, StackConfig
+from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
 
 Dials = TypeVar("Dials", StackConfig, ModelConfig, RecurrentConfig)
 WAY_OUT = "Copy it again, or train the run again."
 
 # config.json --------------------------------------------------------------------------------------
 
-OF_CONFIG: dict[str, Any] = {
+OF_CONFIG: dict[str, type] = {
     "task": str,
     "options": dict,
     "languages": dict,
@@ -50,7 +50,7 @@ def config_values(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def model_config(values: dict[str, Any]) -> ModelConfig | RecurrentConfig:
+def model_config(values: dict[str, object]) -> AnyConfig:
     """Read the model's dials out of config.json. Raise ValueError, TypeError or KeyError for what
     is not a model.
     """
@@ -68,7 +68,7 @@ def model_config(values: dict[str, Any]) -> ModelConfig | RecurrentConfig:
     return dataclasses.replace(_dials(values, ModelConfig, "model"), **stacks)
 
 
-def _dials(values: Any, kind: type[Dials], table: str) -> Dials:
+def _dials(values: object, kind: type[Dials], table: str) -> Dials:
     """Return dials as they stand. Raise ValueError for a value that no model can have."""
     if not isinstance(values, dict):
         raise ValueError(f"{brief(repr(values))} is not a table of dials")
@@ -82,7 +82,7 @@ def _dials(values: Any, kind: type[Dials], table: str) -> Dials:
 
 # labels.json and import.json ----------------------------------------------------------------------
 
-OF_LABELS: dict[str, Any] = {
+OF_LABELS: dict[str, type] = {
     "labels": list[str],
     "names": list[str],
     "upos": list[str],
@@ -101,7 +101,7 @@ OF_LABELS: dict[str, Any] = {
     "pooler": bool,
     "no_answer": bool,
 }
-OF_IMPORT: dict[str, Any] = {
+OF_IMPORT: dict[str, type] = {
     "files": dict[str, dict],
     "ignored": dict[str, str],
     "tied": dict[str, str],
@@ -115,7 +115,7 @@ OF_IMPORT: dict[str, Any] = {
 }
 
 
-def checked_labels(values: Any, path: Path) -> dict[str, Any]:
+def checked_labels(values: object, path: Path) -> dict[str, Any]:
     """Return what a task knows of its labels. Raise RunError where labels.json has another
     shape.
     """
@@ -135,7 +135,7 @@ def lacking_labels(values: Mapping[str, Any], needed: Sequence[str], task: str, 
             )
 
 
-def checked_import(values: Any, path: Path) -> dict[str, Any]:
+def checked_import(values: object, path: Path) -> dict[str, Any]:
     """Return the certificate of an import. Raise RunError where import.json has another shape."""
     found = _checked(values, OF_IMPORT, path)
     for name in ("files", "ignored", "tied", "mapped", "source", "model_type"):
@@ -146,7 +146,7 @@ def checked_import(values: Any, path: Path) -> dict[str, Any]:
     return found
 
 
-def _checked(values: Any, shapes: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _checked(values: object, shapes: Mapping[str, type], path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RunError(
             f"{path} holds {_kind(values)} in place of a JSON object: the file is damaged. "
@@ -162,18 +162,20 @@ def _checked(values: Any, shapes: Mapping[str, Any], path: Path) -> dict[str, An
     return values
 
 
-def _fits(value: Any, shape: Any) -> bool:
+def _fits(value: object, shape: type) -> bool:
     kind, inside = typing.get_origin(shape) or shape, typing.get_args(shape)
     if kind is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if not isinstance(value, kind):
         return False
-    if kind is list:
-        return all(_fits(one, inside[0]) for one in value) if inside else True
-    return all(_fits(one, inside[1]) for one in value.values()) if kind is dict and inside else True
+    if isinstance(value, list) and inside:
+        return all(_fits(one, inside[0]) for one in value)
+    if isinstance(value, dict) and inside:
+        return all(_fits(one, inside[1]) for one in value.values())
+    return True
 
 
-def _wanted(shape: Any) -> str:
+def _wanted(shape: type) -> str:
     names = {
         str: "a text",
         bool: "true or false",
@@ -191,7 +193,7 @@ def _wanted(shape: Any) -> str:
     return names[typing.get_origin(shape) or shape] + of
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     names = {
         list: "a list",
         str: "a text",

@@ -17,13 +17,13 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError, UsageError
-from ..model.config import ModelConfig, RecurrentConfig
+from ..model.config import AnyConfig, RecurrentConfig
 from ..model.dials import written
 from .files import (
     WAY_OUT,
@@ -63,7 +63,7 @@ class RunConfig:
     """config.json: enough to load the model and use it."""
 
     task: str
-    model: ModelConfig | RecurrentConfig
+    model: AnyConfig
     options: dict[str, Any] = field(default_factory=dict)  # of the task
     languages: dict[str, list[str]] = field(default_factory=dict)
     # {"shared": file} or {"source": file, "target": file}
@@ -72,7 +72,7 @@ class RunConfig:
     parameters: int = 0
     name: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         kind = "recurrent" if isinstance(self.model, RecurrentConfig) else "transformer"
         return {
             "format_version": FORMAT_VERSION,
@@ -157,7 +157,7 @@ class Run:
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error.strerror}.") from None
 
-    def write_json(self, name: str, value: Any) -> None:
+    def write_json(self, name: str, value: object) -> None:
         self.write_text(name, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
     def read_json(self, name: str) -> Any:
@@ -206,7 +206,7 @@ class Run:
                 "train the run again."
             ) from None
 
-    def write_labels(self, labels: Any) -> None:
+    def write_labels(self, labels: Mapping[str, object]) -> None:
         self.write_json("labels.json", labels)
 
     def read_labels(self) -> dict[str, Any]:
@@ -227,7 +227,7 @@ class Run:
 
     # Metrics --------------------------------------------------------------------------------------
 
-    def append_metrics(self, record: dict[str, Any]) -> None:
+    def append_metrics(self, record: Mapping[str, object]) -> None:
         """One line of metrics.jsonl."""
         with writing(self.path / "metrics.jsonl"), open(self.path / "metrics.jsonl", "ab") as file:
             file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
@@ -318,7 +318,7 @@ class Run:
         return None
 
     def write_checkpoint(
-        self, step: int, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]
+        self, step: int, tensors: dict[str, dict[str, Tensor]], state: Mapping[str, object]
     ) -> Checkpoint:
         """checkpoints/step-N from {file name: tensors} and the state. Raises TrainingError where
         the disk is full.

@@ -192,7 +192,7 @@ def save_tensors(
         raise OSError(number, str(error)) from error
 
 
-def fingerprint(path: Path) -> dict[str, Any]:
+def fingerprint(path: Path) -> dict[str, int | str]:
     """By what a file is known again: its size and SHA-256."""
     with open(path, "rb") as file:
         return {

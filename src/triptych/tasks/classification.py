@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -20,9 +19,10 @@ from ..decoding.settings import DecodingSettings
 from ..errors import DataError, unknown
 from ..metrics import classification as metrics
 from .calibration import FEWEST, fit_temperature, fit_thresholds, sigmoid, softmax
+from .classification_scores import labels_of, score
 from .encoders import encoder_alone
 from .options import ClassificationOptions, read_options
-from .task import Labels, Losses, Prediction, Purpose, Scores, Task, TaskSpec
+from .task import Labels, Losses, Prediction, Purpose, Task, TaskSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,10 +96,6 @@ def prepare(
     if positive is not None and positive not in names:
         raise unknown("label", positive, names, "in task.positive")
     return {"labels": names}
-
-
-def labels_of(example: Example, kind: str) -> list[str]:
-    return [example.label or ""] if kind == "label" else list(example.labels or ())
 
 
 def encode(
@@ -288,88 +284,6 @@ def read(
     sure = min([table[name] if name in given else 1 - table[name] for name in table], default=1.0)
     return Prediction(
         ", ".join(given), score=sure, details={"labels": given, "probabilities": table}
-    )
-
-
-def score(
-    predictions: Sequence[Prediction],
-    examples: Sequence[Example],
-    losses: Mapping[str, float],
-    kind: str = "label",
-    positive: str | None = None,
-) -> Scores:
-    """label: accuracy, f1, mcc, calibration_error (f1 first where `positive` is named); labels: f1
-    (micro), f1_macro, exact_match; value: pearson, spearman. Then loss. A text without an answer is
-    wrong.
-    """
-    for example in examples:
-        if getattr(example, kind) is None:
-            raise DataError(f"{example.place or 'An example'} has no {kind} to score against.")
-    signatures: dict[str, str] = {}
-    if kind == "value":
-        ours = [one.details.get("value", 0.0) for one in predictions]
-        theirs = [example.value or 0.0 for example in examples]
-        values = {
-            "pearson": metrics.pearson(ours, theirs),
-            "spearman": metrics.spearman(ours, theirs),
-        }
-    elif kind == "labels":
-        found = metrics.label_sets(
-            [one.details.get("labels", []) for one in predictions],
-            [labels_of(one, kind) for one in examples],
-        )
-        values = {
-            "f1": found["f1_micro"],
-            "f1_macro": found["f1_macro"],
-            "exact_match": found["exact_match"],
-        }
-        signatures["f1"] = metrics.SIGNATURES["f1_micro"]
-    else:
-        ours, theirs = (
-            [one.text for one in predictions],
-            [example.label or "" for example in examples],
-        )
-        right = [one == other for one, other in zip(ours, theirs, strict=True)]
-        values = {
-            "accuracy": metrics.accuracy(ours, theirs),
-            "f1": metrics.f1(ours, theirs, positive),
-            "mcc": metrics.mcc(ours, theirs),
-            "calibration_error": metrics.calibration_error(
-                [one.score or 0.0 for one in predictions], right
-            ),
-        }
-        if positive is not None:
-            values = {"f1": values.pop("f1"), **values}
-        signatures["f1"] = (
-            f"of '{positive}'" if positive is not None else "mean over labels (macro)"
-        )
-    signatures |= {name: metrics.SIGNATURES[name] for name in values if name not in signatures}
-    unseen = _unseen(predictions, examples, kind)
-    if unseen:
-        signatures["unseen labels"] = unseen
-    if losses:
-        values["loss"] = losses["nll"] if "nll" in losses else losses["loss"]
-    return Scores(values, signatures)
-
-
-def _unseen(
-    predictions: Sequence[Prediction], examples: Sequence[Example], kind: str
-) -> str | None:
-    """Names of labels that training did not know, so that no answer to them can be right."""
-    known = next(
-        (one.details["probabilities"] for one in predictions if "probabilities" in one.details),
-        None,
-    )
-    if known is None:
-        return None
-    others = Counter(
-        name for example in examples for name in labels_of(example, kind) if name not in known
-    )
-    return (
-        "counted as wrong: "
-        + ", ".join(f"'{name}' ({count:,})" for name, count in sorted(others.items()))
-        if others
-        else None
     )
 
 

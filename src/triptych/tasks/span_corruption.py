@@ -23,7 +23,8 @@ from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..decoding.requests import DecodedText
 from ..errors import DataError, RunError
-from .masked_words import MARK, even_cuts, fixed
+from .masked_words import MARK
+from .masking import even_cuts, fixed
 from .options import SpanCorruptionOptions, read_options
 from .sequence_to_sequence import read, slots, with_loss
 from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec

@@ -9,7 +9,6 @@ to go on with one: so words are found where none are written.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -28,6 +27,7 @@ from ..decoding.settings import DecodingSettings
 from ..errors import DataError, UsageError
 from .encoders import encoder_alone
 from .options import TaggingOptions, read_options
+from .tagging_answers import BEGINS, GOES_ON, in_words, tag_prediction
 from .tagging_pieces import WordWindow, central, hidden, spelt, windows
 from .tagging_scores import score
 from .task import Labels, Losses, Prediction, Purpose, Task, TaskSpec
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from ..model.transformer import Transformer
 
 
-BEGINS, GOES_ON = "B", "I"  # of unit = "character"
 LEARNED = "learned"
 
 
@@ -342,14 +341,14 @@ def read(
     names, sure = labels["names"], chances[np.arange(len(path)), path]
     tags = [names[number] for number in path]
     if labels["unit"] == "character":
-        prediction = _in_words(text, words, tags)
+        prediction = in_words(text, words, tags)
     else:
         shown = (
             bio.converted(tags, labels["written"])
             if labels["written"] != labels["scheme"]
             else tags
         )
-        prediction = _tagged(text, words, shown, sure, labels["scheme"] != "plain")
+        prediction = tag_prediction(text, words, shown, sure, labels["scheme"] != "plain")
     prediction.score = float(sure.mean()) if len(sure) else None
     prediction.truncated_input_tokens = sum(one.place.unseen for one in raw)
     gold = example.tags or () if labels["unit"] == "word" else ()
@@ -362,56 +361,6 @@ def read(
     )
     prediction.details |= {"unseen_labels": unseen} if unseen else {}
     return prediction
-
-
-def _in_words(text: str, places: rules.Words, tags: Sequence[str]) -> Prediction:
-    """Characters to words: a character that goes on belongs to the word before it."""
-    found: list[tuple[int, int]] = []
-    for (start, end), tag in zip(places, tags, strict=True):
-        if tag == BEGINS or not found:
-            found.append((start, end))
-        else:
-            found[-1] = found[-1][0], end
-    words = [text[start:end] for start, end in found]
-    return Prediction(
-        text=" ".join(words), details={"words": words, "offsets": [list(one) for one in found]}
-    )
-
-
-def _tagged(
-    text: str, words: rules.Words, tags: list[str], sure: np.ndarray, spans: bool
-) -> Prediction:
-    """Entities in brackets in the text as it is, or word/TAG."""
-    surface = [text[start:end] for start, end in words]
-    details: dict[str, object] = {
-        "words": surface,
-        "offsets": [list(one) for one in words],
-        "tags": tags,
-    }
-    if not spans:
-        return Prediction(
-            text=" ".join(f"{word}/{tag}" for word, tag in zip(surface, tags, strict=True)),
-            details=details,
-        )
-    entities: list[dict[str, object]] = []
-    shown: list[str] = []
-    at = 0
-    for kind, first, last in bio.spans(tags):
-        start, end = words[first][0], words[last - 1][1]
-        chance = math.exp(float(np.log(np.maximum(sure[first:last], 1e-12)).mean()))
-        entities.append(
-            {
-                "start": start,
-                "end": end,
-                "label": kind,
-                "text": text[start:end],
-                "score": round(chance, 4),
-            }
-        )
-        shown += [text[at:start], f"[{kind} {text[start:end]}]"]
-        at = max(at, end)
-    details["entities"] = entities
-    return Prediction(text="".join([*shown, text[at:]]), details=details)
 
 
 SPEC = TaskSpec(
