@@ -82,7 +82,7 @@ def our_training(folder: Path, seconds: float) -> None:
     """
     from triptych.data.load import load_split
     from triptych.inference.evaluation import encode_all
-    from triptych.runs.run import weights_of
+    from triptych.runs.checkpoint import weights_of
     from triptych.setup.job import prepare
 
     prepared = prepare(recipe(), folder)

@@ -25,7 +25,8 @@ from triptych.inference.loading import load
 from triptych.model.build import build
 from triptych.presets import configure
 from triptych.recipe.schema import Recipe
-from triptych.runs.run import Run, RunConfig, weights_of
+from triptych.runs.checkpoint import weights_of
+from triptych.runs.run import Run, RunConfig
 from triptych.tasks import classification, masked_words
 from triptych.tasks.encoders import encoder_alone
 from triptych.tasks.masking import word_units

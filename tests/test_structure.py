@@ -56,7 +56,6 @@ LONG: dict[str, int] = {
     "decoding/compiled.py": 453,
     "convert.py": 579,
     "interchange/name_map.py": 452,
-    "runs/run.py": 438,
     "training/trainer.py": 463,
     "cli/compare.py:compare": 64,
     "cli/data.py:check": 66,

@@ -240,7 +240,7 @@ def shapes(config: ModelConfig, task: Task, labels: dict[str, Any]) -> dict[str,
     import torch
 
     from .model.build import build
-    from .runs.run import weights_of
+    from .runs.checkpoint import weights_of
 
     with torch.device("meta"):
         model, head = build(config), task.head(config, labels)

@@ -21,7 +21,8 @@ from triptych.interchange import gpt2, llama
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
 from triptych.presets import PRESETS, configure
-from triptych.runs.run import MODEL, Run, RunConfig, weights_of
+from triptych.runs.checkpoint import MODEL, weights_of
+from triptych.runs.run import Run, RunConfig
 from triptych.runs.storage import read_tensors
 from triptych.tasks.specs import SPECS
 from triptych.tasks.turns import TEMPLATES, ChatTemplate

@@ -10,7 +10,7 @@ from triptych.errors import UsageError
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.model.lora import Adapted, adapt, merge, merged
-from triptych.runs.run import weights_of
+from triptych.runs.checkpoint import weights_of
 
 STACK = StackConfig(
     layers=2,

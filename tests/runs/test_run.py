@@ -16,15 +16,8 @@ from torch import nn
 
 from triptych.errors import RunError, TrainingError, UsageError
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
-from triptych.runs.run import (
-    Run,
-    RunConfig,
-    load_weights,
-    read_tensors,
-    weights_of,
-    write_file,
-    write_tensors,
-)
+from triptych.runs.checkpoint import load_weights, weights_of
+from triptych.runs.run import Run, RunConfig, read_tensors, write_file, write_tensors
 
 MODELS = [
     ModelConfig(

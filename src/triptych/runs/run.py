@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import RunError, UsageError
 from ..model.config import AnyConfig, RecurrentConfig
 from ..model.dials import written
+from .checkpoint import COMPLETE, MODEL, STATE, Checkpoint, load_weights
 from .files import (
     WAY_OUT,
     checked_import,
@@ -39,6 +40,7 @@ from .storage import (
     flush,
     parsed,
     read_tensors,
+    read_text,
     replace_folder,
     save_tensors,
     write_file,
@@ -50,9 +52,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FORMAT_VERSION = 1
-MODEL, OPTIMIZER, AVERAGES, STATE, COMPLETE = (
-    "model.safetensors", "optimizer.safetensors", "averages.safetensors", "state.json", "COMPLETE",
-)  # fmt: skip
 LOCK = "training.lock"  # there while a process trains
 # in a run: the whole run that finds the words of its raw text, where one does
 WORDS_FOLDER = "words"
@@ -142,20 +141,7 @@ class Run:
         write_file(self.path / name, text.encode())
 
     def read_text(self, name: str) -> str:
-        path = self.path / name
-        try:
-            return path.read_bytes().decode()
-        except FileNotFoundError:
-            raise RunError(
-                f"{path} is missing. Copy the whole run folder, or train it again."
-            ) from None
-        except UnicodeDecodeError:
-            raise RunError(
-                f"{path} is not UTF-8 text: the file is damaged. Copy it again, or train the run "
-                "again."
-            ) from None
-        except OSError as error:
-            raise RunError(f"{path} cannot be read: {error.strerror}.") from None
+        return read_text(self.path / name)
 
     def write_json(self, name: str, value: object) -> None:
         self.write_text(name, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
@@ -365,74 +351,3 @@ class Run:
                 and path.name.lstrip(".").startswith("step-")
             ):
                 shutil.rmtree(path, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """checkpoints/step-N."""
-
-    path: Path
-    step: int
-
-    def problem(self) -> str | None:
-        """What is wrong with its files, or None: sizes and SHA-256 are compared with those in
-        COMPLETE.
-        """
-        try:
-            marks = json.loads((self.path / COMPLETE).read_bytes())
-            for name, wanted in marks.items():
-                path = self.path / name
-                if not path.is_file():
-                    return f"{path} is missing"
-                if path.stat().st_size != wanted["bytes"]:
-                    return f"{path} has {path.stat().st_size} bytes instead of {wanted['bytes']}"
-                if fingerprint(path) != wanted:
-                    return f"{path} does not have its SHA-256"
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            return f"{self.path / COMPLETE} cannot be used ({error})"
-        return None
-
-    def state(self) -> dict[str, Any]:
-        return Run(self.path).read_json(STATE)
-
-    def tensors(self, name: str) -> dict[str, Tensor]:
-        """The tensors of one of its files; none where the file was not written."""
-        return read_tensors(self.path / name) if (self.path / name).exists() else {}
-
-    def weights(self) -> Path:
-        """The averaged weights where there are such, else the plain ones."""
-        averages = self.path / AVERAGES
-        return averages if averages.exists() else self.path / MODEL
-
-
-def weights_of(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
-    """Parameters and buffers by public name, the head's under `head.`; tied ones once."""
-    named = dict(model.state_dict())
-    if head is not None:
-        named |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
-    return named
-
-
-def load_weights(
-    path: Path, tensors: dict[str, Tensor], model: nn.Module, head: nn.Module | None = None
-) -> None:
-    """Copy `tensors` (read from `path`) into the modules. Raises RunError listing all mismatches at
-    once.
-    """
-    import torch
-
-    wanted = weights_of(model, head)
-    problems = [f"'{name}' is missing" for name in wanted if name not in tensors]
-    problems += [f"'{name}' has no place in this model" for name in tensors if name not in wanted]
-    problems += [
-        f"'{name}' has shape {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in tensors and tensors[name].shape != wanted[name].shape
-    ]
-    if problems:
-        raise RunError(
-            f"{path} does not fit the model that config.json describes: {'; '.join(problems)}."
-        )
-    with torch.no_grad():
-        for name, tensor in wanted.items():
-            tensor.copy_(tensors[name])

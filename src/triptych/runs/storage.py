@@ -72,6 +72,22 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         return {}
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file. Raise RunError where it cannot be read."""
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        raise RunError(
+            f"{path} is missing. Copy the whole run folder, or train it again."
+        ) from None
+    except UnicodeDecodeError:
+        raise RunError(
+            f"{path} is not UTF-8 text: the file is damaged. Copy it again, or train the run again."
+        ) from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from None
+
+
 def parsed(text: str, path: Path | str, way_out: str) -> Any:
     """Return the value of a JSON file's text. Raise RunError naming the line for what is not JSON,
     and for what no file can hold: brackets nested without end, a number of thousands of digits,

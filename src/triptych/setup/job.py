@@ -22,8 +22,9 @@ from ..inference.predictor import Predictor
 from ..model.lora import merge
 from ..presets import parameter_count
 from ..recipe.schema import Recipe
+from ..runs.checkpoint import weights_of
 from ..runs.model_card import model_card
-from ..runs.run import WORDS_FOLDER, Run, RunConfig, weights_of
+from ..runs.run import WORDS_FOLDER, Run, RunConfig
 from ..training.job import Job, Progress
 from ..training.resuming import digests_of, remember
 from ..training.trainer import train

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import RunError, TrainingError, brief
-from ..runs.run import AVERAGES, MODEL, OPTIMIZER, Checkpoint, Run, load_weights, weights_of
+from ..runs.checkpoint import AVERAGES, MODEL, OPTIMIZER, Checkpoint, load_weights, weights_of
+from ..runs.run import Run
 from .averages import Averages
 from .job import Job
 from .optimizer import Optimizers

@@ -22,7 +22,7 @@ import torch
 from ..errors import RunError, TrainingError, UsageError
 from ..model.lora import merged
 from ..runs.allocator import keep_freed_pages
-from ..runs.run import MODEL, weights_of
+from ..runs.checkpoint import MODEL, weights_of
 from ..runs.storage import read_tensors
 from . import checkpoint
 from .averages import Averages

@@ -18,7 +18,8 @@ from ..errors import UsageError, unknown
 from ..model.build import build
 from ..model.config import AnyConfig, ModelConfig, RecurrentConfig
 from ..model.lora import adapt, merged
-from ..runs.run import Run, load_weights, weights_of
+from ..runs.checkpoint import load_weights, weights_of
+from ..runs.run import Run
 from ..runs.sizes import refuse_unlike
 from ..runs.storage import read_tensors
 from ..tasks.distillation import Teacher, Weights, distilled

@@ -1,0 +1,91 @@
+"""A checkpoint of a run, and the names of weights. Imports torch only where tensors are copied."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError
+from .files import WAY_OUT
+from .storage import fingerprint, parsed, read_tensors, read_text
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+MODEL, OPTIMIZER, AVERAGES, STATE, COMPLETE = (
+    "model.safetensors", "optimizer.safetensors", "averages.safetensors", "state.json", "COMPLETE",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """checkpoints/step-N."""
+
+    path: Path
+    step: int
+
+    def problem(self) -> str | None:
+        """What is wrong with its files, or None: sizes and SHA-256 are compared with those in
+        COMPLETE.
+        """
+        try:
+            marks = json.loads((self.path / COMPLETE).read_bytes())
+            for name, wanted in marks.items():
+                path = self.path / name
+                if not path.is_file():
+                    return f"{path} is missing"
+                if path.stat().st_size != wanted["bytes"]:
+                    return f"{path} has {path.stat().st_size} bytes instead of {wanted['bytes']}"
+                if fingerprint(path) != wanted:
+                    return f"{path} does not have its SHA-256"
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            return f"{self.path / COMPLETE} cannot be used ({error})"
+        return None
+
+    def state(self) -> dict[str, Any]:
+        return parsed(read_text(self.path / STATE), self.path / STATE, WAY_OUT)
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of one of its files; none where the file was not written."""
+        return read_tensors(self.path / name) if (self.path / name).exists() else {}
+
+    def weights(self) -> Path:
+        """The averaged weights where there are such, else the plain ones."""
+        averages = self.path / AVERAGES
+        return averages if averages.exists() else self.path / MODEL
+
+
+def weights_of(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
+    """Parameters and buffers by public name, the head's under `head.`; tied ones once."""
+    named = dict(model.state_dict())
+    if head is not None:
+        named |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
+    return named
+
+
+def load_weights(
+    path: Path, tensors: dict[str, Tensor], model: nn.Module, head: nn.Module | None = None
+) -> None:
+    """Copy `tensors` (read from `path`) into the modules. Raises RunError listing all mismatches at
+    once.
+    """
+    import torch
+
+    wanted = weights_of(model, head)
+    problems = [f"'{name}' is missing" for name in wanted if name not in tensors]
+    problems += [f"'{name}' has no place in this model" for name in tensors if name not in wanted]
+    problems += [
+        f"'{name}' has shape {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in tensors and tensors[name].shape != wanted[name].shape
+    ]
+    if problems:
+        raise RunError(
+            f"{path} does not fit the model that config.json describes: {'; '.join(problems)}."
+        )
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(tensors[name])
