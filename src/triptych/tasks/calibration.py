@@ -1,4 +1,5 @@
-"""Scores that can be taken at their word: a temperature and thresholds, fitted on development data.
+"""Fit a temperature and thresholds on development data, so that scores can be trusted.
+
 Plain numpy.
 """
 
@@ -8,12 +9,12 @@ import math
 
 import numpy as np
 
-LOWEST, HIGHEST = math.log(0.05), math.log(20.0)  # of the temperature
-FEWEST = 20  # texts; fewer fit nothing
+LOWEST, HIGHEST = math.log(0.05), math.log(20.0)  # bounds of the temperature
+FEWEST = 20  # texts; with fewer nothing is fitted
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
+    """Normalise logits over the last axis."""
     raised = np.exp(logits - logits.max(-1, keepdims=True))
     return raised / raised.sum(-1, keepdims=True)
 
@@ -23,12 +24,12 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """What to divide `logits` (B, C) by for the least negative log-likelihood (Guo et al. 2017,
-    section 4.2).
+    """Return the temperature of the least negative log-likelihood (Guo et al. 2017, section 4.2).
 
-    targets: (B,) numbers of the right labels, or (B, C) of 0 and 1 for labels that stand each for
-    itself. Where all are answered right no temperature is too low, and any score would end at 1; so
-    many texts vouch for 1 - 1 / (B + 2) (Platt 1999, section 2.2).
+    Logits (B, C) are divided by it. targets: (B,) numbers of the right labels, or (B, C) of 0 and 1
+    where each label is decided by itself. Where all answers are right, no temperature is too low
+    and every score would end at 1; then B texts support a probability of at most 1 - 1 / (B + 2)
+    (Platt 1999, section 2.2).
     """
     several = targets.ndim == 2
     wanted = targets.astype(float) if several else np.eye(logits.shape[1])[targets]
@@ -47,15 +48,16 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
         )
 
     low, high, golden = LOWEST, HIGHEST, (math.sqrt(5) - 1) / 2
-    for _ in range(40):  # golden-section search: the likelihood has one valley
+    for _ in range(40):  # golden-section search: the likelihood has one minimum
         first, second = high - golden * (high - low), low + golden * (high - low)
         low, high = (low, second) if nll(first) < nll(second) else (first, high)
     return math.exp((low + high) / 2)
 
 
 def fit_thresholds(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(B, C) both -> (C,): from which probability on a label is given, for the best F1 of each; 0.5
-    where it never stands.
+    """Return for each label (C,) the probability from which it is given, for its best F1.
+
+    probabilities and targets are (B, C). A label that never occurs gets 0.5.
     """
     found = np.full(targets.shape[1], 0.5)
     for label in range(targets.shape[1]):
@@ -64,7 +66,7 @@ def fit_thresholds(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray
         if not hits[-1]:
             continue
         scores = 2 * hits / (np.arange(1, len(hits) + 1) + hits[-1])
-        # equal ones are given or not together
+        # Labels with equal probabilities are given together or not at all.
         ends = np.append(sorted_probabilities[:-1] != sorted_probabilities[1:], True)
         best = int(np.argmax(np.where(ends, scores, -1)))
         following = sorted_probabilities[best + 1] if best + 1 < len(order) else 0.0

@@ -1,9 +1,8 @@
-"""Chat: what an assistant says next in a conversation, learnt from its own words alone, for models
-that only write.
+"""Chat: what an assistant says next in a conversation, for decoder-only models.
 
-The loss is that of language modelling where the assistant speaks, its end of turn included, and
-nothing elsewhere (Ouyang et al. 2022, section 3.5, without their other stages). How turns are
-written as tokens is in `turns.py`.
+The loss is that of language modelling on the assistant's tokens, its end of turn included, and
+nothing elsewhere (Ouyang et al. 2022, section 3.5, without their other stages). `turns.py` writes
+turns as tokens.
 """
 
 from __future__ import annotations
@@ -38,9 +37,7 @@ TEMPLATE_LABELS = ("template.system", "template.user", "template.assistant", "ta
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key, a value that cannot be, a template
-    without an end.
-    """
+    """Build the task. Raise UsageError for an invalid value, or a template without an end."""
     options = read_options(ChatOptions, values)
     forms, explicit = forms_of(options)
     ChatTemplate(forms)
@@ -63,7 +60,7 @@ def build(values: Mapping[str, object]) -> Task:
 
 
 def conversing(plain: Task, task: Task, context: int) -> Task:
-    """What every task has in common that answers in a conversation."""
+    """Return `task` with the slots that all tasks share that answer in a conversation."""
     return replace(
         task,
         head=partial(head, context=context),
@@ -77,7 +74,7 @@ def conversing(plain: Task, task: Task, context: int) -> Task:
 
 
 def forms_of(options: ChatOptions) -> tuple[dict[str, str], bool]:
-    """(role -> form, whether any of it was asked for)."""
+    """Return the form of each role, and whether the options set any of them."""
     given = {role: getattr(options, f"{role}_form") for role in ROLES}
     own = {role: form for role, form in given.items() if form is not None}
     name = options.template or ("text" if own else "marks")
@@ -85,8 +82,10 @@ def forms_of(options: ChatOptions) -> tuple[dict[str, str], bool]:
 
 
 def prepare(examples: Sequence[Example], forms: Mapping[str, str]) -> Labels:
-    """{"template": role -> form, "tags": marks that the tokenizer must hold, "roles": those that
-    speak}.
+    """Return the labels of the run.
+
+    They are {"template": role -> form, "tags": special tokens that the tokenizer must hold,
+    "roles": those that occur}.
     """
     roles = {message["role"] for example in examples for message in example.messages or ()}
     if "assistant" not in roles:
@@ -100,8 +99,10 @@ def prepare(examples: Sequence[Example], forms: Mapping[str, str]) -> Labels:
 def inherit_labels(
     labels: Labels, started: Labels, tokenizers: Tokenizers, explicit: bool
 ) -> Labels:
-    """The template of the run that it starts from; of one that has none, text, where its tokenizer
-    lacks the marks.
+    """Take over the template of the run that training starts from.
+
+    A run without a template gets the one in plain text where its tokenizer lacks the special
+    tokens.
     """
     lacking = [tag for tag in labels["tags"] if tag not in tokenizers.target.tags]
     if explicit and lacking:
@@ -118,7 +119,7 @@ def inherit_labels(
 
 
 def turned(example: Example, tokenizers: Tokenizers, labels: Labels, context: int) -> Conversation:
-    """The Example's messages as turns. Raises DataError where there are none."""
+    """Return the Example's messages as turns. Raise DataError where there are none."""
     if not example.messages:
         raise DataError(f"{example.place or 'An example'} has no messages.")
     return ChatTemplate(labels["template"]).conversation(
@@ -135,9 +136,11 @@ def encode(
     *,
     context: int,
 ) -> list[Encoded]:
-    """To learn from: windows of whole turns, told the assistant's words and ends; `unseen` of the
-    last says how many of these no window has room for. In use: the turns to answer; `metadata` says
-    how many tokens were left out of them. Nothing is drawn.
+    """Encode windows of whole turns to learn from, or in use the turns to answer.
+
+    In training the targets are the assistant's tokens and ends; `unseen` of the last window counts
+    those for which no window has room. In use `metadata` is the number of tokens that were left out
+    of the prompt. Nothing is drawn.
     """
     conversation = turned(example, tokenizers, labels, context)
     if purpose == "train":
@@ -156,7 +159,7 @@ def encode(
 
 
 def encode_window(ids: Sequence[int], words: Sequence[int]) -> Encoded:
-    """words: what is told at each place, or NONE."""
+    """Encode a window. words: the target at each position, or NONE."""
     wanted = np.array(words, dtype=np.int64)
     learnt = wanted != NONE
     return Encoded(
@@ -166,8 +169,9 @@ def encode_window(ids: Sequence[int], words: Sequence[int]) -> Encoded:
 
 
 def check(encoded: Sequence[list[Encoded]], tokenizers: Tokenizers, *, context: int) -> None:
-    """Raises DataError unless the end of some turn carries loss: a model that never learnt to stop
-    would talk on.
+    """Raise DataError unless the end of some turn carries loss.
+
+    A model that never learnt to stop would go on writing.
     """
     end = tokenizers.target.end_id
     if not any(bool((one.targets["tokens"] == end).any()) for pieces in encoded for one in pieces):
@@ -179,7 +183,7 @@ def check(encoded: Sequence[list[Encoded]], tokenizers: Tokenizers, *, context: 
 
 
 def head(config: AnyConfig, labels: Labels, *, context: int) -> nn.Module:
-    """Raises UsageError as that of language modelling does."""
+    """Build the head. Raise UsageError as language modelling does."""
     from ..model.heads.tokens import LearntTokens
 
     writing.refuse_others(config, context, "Chat")
@@ -189,8 +193,9 @@ def head(config: AnyConfig, labels: Labels, *, context: int) -> nn.Module:
 def loss(
     output: TokenOutput, batch: Batch, *, plain: Callable[[TokenOutput, Batch], Losses]
 ) -> Losses:
-    """That of language modelling; untold: for each token that was told, how many were not for want
-    of room.
+    """Return the losses of language modelling, and `untold`.
+
+    untold: how many target tokens were left out for want of room, for each one that was learnt.
     """
     import torch
 
@@ -204,7 +209,7 @@ def loss(
 def request(
     encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers, *, context: int
 ) -> DecodingRequest:
-    """Ask for what the assistant says next."""
+    """Return the request for what the assistant says next."""
     prompt = encoded.inputs["target"].tolist()
     return DecodingRequest(
         settings=settings,
@@ -222,6 +227,7 @@ def read(
     *,
     plain: Read,
 ) -> Prediction:
+    """Return the n best answers without white space around them."""
     best = plain(raw, example, tokenizers)
     for one in (best, *best.alternatives):
         one.text = one.text.strip()
@@ -231,11 +237,11 @@ def read(
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """Return loss (nats a token of the assistant's, ends of turns counted), perplexity,
-    bits_per_byte of its words' UTF-8.
+    """Return loss, perplexity and bits_per_byte of the assistant's UTF-8 text.
 
-    What an answer longer than the context loses is told by nothing; among the bits it counts as the
-    rest does on average.
+    The loss is in nats a token of the assistant's, ends of turns included. Tokens of an answer that
+    does not fit into the context have no loss; among the bits they count as the others do on
+    average.
     """
     losses = {**losses, "count": losses["count"] * (1 + losses.get("untold", 0.0))}
     spoken = (

@@ -36,7 +36,7 @@ DEFAULT = ClassificationOptions()
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(ClassificationOptions, values)
     kind = options.learn
     return Task(

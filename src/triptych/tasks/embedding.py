@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build the task. Raise UsageError for an unknown key or an invalid value."""
     given = dict(values)
     if "stride" not in given and isinstance(window := given.get("window"), int):
         given["stride"] = window // 4

@@ -51,7 +51,7 @@ class Ids:
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(LanguageModellingOptions, values)
     context, documents, share = options.context, options.documents, options.fill_in_the_middle
     return Task(

@@ -63,7 +63,7 @@ Filled = tuple[Blank, list[Filling]]
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(MaskedWordsOptions, values)
     return Task(
         spec=SPEC,

@@ -55,7 +55,7 @@ class Parsed:
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(ParsingOptions, values)
     return Task(
         spec=SPEC,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(PreferenceOptions, values)
     beta, context = options.beta, options.context
     plain = writing.build({"context": context})

@@ -46,7 +46,7 @@ CANDIDATES = 5  # other answers that a prediction names
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(QuestionAnsweringOptions, values)
     return Task(
         spec=SPEC,

@@ -11,7 +11,7 @@ from .task import Labels, Prediction, Scores, Task, TaskSpec
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build the task. Raise UsageError for an unknown key or an invalid value."""
     return written_task(SPEC, ("passage", "target", "references"), values, source, score)
 
 

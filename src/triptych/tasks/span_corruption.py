@@ -31,7 +31,7 @@ from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(SpanCorruptionOptions, values)
     shared = slots(label_smoothing=0.0, r_drop=0.0, longest=options.window + 1)
     return Task(

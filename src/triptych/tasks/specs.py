@@ -1,6 +1,6 @@
-"""The typed table of tasks.
+"""List every task in one typed table.
 
-Imports no torch: a task's module imports it where a model is computed.
+This module imports no torch: the module of a task imports it where a model is computed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SPECS: dict[str, TaskSpec] = {
 
 
 def build_task(name: str, options: Mapping[str, object]) -> Task:
-    """Build a task of the table. Raises UsageError for options that cannot be."""
+    """Build a task of the table. Raise UsageError for invalid options."""
     return SPECS[name].build(options)
 
 

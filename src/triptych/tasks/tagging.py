@@ -44,7 +44,7 @@ LEARNED = "learned"
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(TaggingOptions, values)
     return Task(
         spec=SPEC,

@@ -1,4 +1,4 @@
-"""The contract of a task, and what it gives back: predictions and scores."""
+"""Define the contract of a task and its results: predictions and scores."""
 
 from __future__ import annotations
 
@@ -44,14 +44,15 @@ Teacher = Callable[[dict[str, "Tensor"]], tuple["Tensor", "Tensor"]]
 
 @dataclass(slots=True)
 class Prediction:
-    """One answer in a person's terms.
+    """Hold one answer and what is known of it.
 
-    index: of its Example. score: as the search ranked it. log_probability: nats, the end included.
-        tokens: ids of the answer.
+    index: number of its Example. score: what the search ranked it by. log_probability: in nats, the
+    end token included. tokens: ids of the answer.
+
     alternatives: the other answers of an n-best list, best first. truncated_input_tokens: input
-    tokens that the model did not see. cut: the answer stopped at its maximum length. details: what
-    the task has to say beside the text (a label's probability, spans, arcs), JSON. pieces: the
-    tokens as they are shown, where each one's probability is told.
+    tokens that the model did not see. cut: True where the answer stopped at its maximum length.
+    details: task-specific results beside the text (a label's probability, spans, arcs), as JSON.
+    pieces: the tokens as text, given where each one's probability is shown.
     """
 
     text: str
@@ -67,7 +68,7 @@ class Prediction:
     pieces: list[str] = field(default_factory=list[str])
 
     def to_json(self) -> dict[str, Any]:
-        """What a program wants to know: no token ids; alternatives only where there are some."""
+        """Return the prediction for JSON: no token ids; alternatives only where there are any."""
         if self.details:
             return {
                 "text": self.text,
@@ -79,7 +80,7 @@ class Prediction:
             name: getattr(self, name)
             for name in ("text", "score", "log_probability", "cut", "truncated_input_tokens")
         }
-        # of one token more where the end was written
+        # There is one probability more than there are pieces where the end was written.
         if self.pieces and self.token_log_probabilities:
             values["tokens"] = [
                 [piece, nats]
@@ -95,8 +96,9 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Named floats (percentages 0-100, losses in nats) and, for each metric that has variants, how
-    it was computed.
+    """Hold named scores and, for metrics that have variants, how each was computed.
+
+    Percentages run from 0 to 100; losses are in nats.
     """
 
     values: dict[str, float]
@@ -104,7 +106,7 @@ class Scores:
 
     @property
     def signature(self) -> str:
-        """All signatures in one line."""
+        """Return all signatures in one line."""
         return "; ".join(f"{name} = {text}" for name, text in self.signatures.items())
 
 
@@ -114,27 +116,30 @@ Score = Callable[[Sequence[Prediction], Sequence[Example], Mapping[str, float]],
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec:
-    """What is known of a task before its options are: the typed table of tasks is made of these.
+    """Describe a task without its options; the typed table of tasks is made of these.
 
-    Code outside this package asks for one of these values, never for the name of a task.
+    Code outside this package reads one of these values and never compares the name of a task.
 
     Args:
-        name: As it is written in a recipe.
-        build: (the options of a recipe's table `task`) -> Task. Raises UsageError for an unknown
-            key or a value that cannot be.
+        name: The task's name in a recipe.
+        build: (the options of a recipe's table `task`) -> Task. Raises UsageError for an
+            unknown key or an invalid value.
         architecture: The stacks of the model.
-        head: What is computed from the states, and how its parameters are named.
-        verbs: Commands that run it by name; `predict` runs every task.
+        head: The kind of head on the model's states; it also decides how its parameters are
+            named.
+        verbs: Commands that run the task by name; `predict` runs every task.
         view: What `inspect` shows beside self-attention, if anything.
-        labels: Dotted keys of labels.json without which it answers nothing.
+        labels: Dotted keys of labels.json that the task needs to answer anything.
         starts: Names of the tasks whose runs are a good start for a small data set.
         targets: What --to chooses among: target languages, or tasks of the data.
-        continues: A plain prompt is continued, so it can hold worked examples, or a suffix.
-        reads_words: The text may come as words that are split already.
-        windows: A long text is read in windows, so nothing of it needs to be cut.
-        block: An answer has several lines, printed as they are with an empty one after them.
-        by_losses: Scored by its losses alone, so an evaluation answers nothing.
-        empty: An empty input has an answer (a text that is written from its beginning).
+        continues: The task continues a plain prompt, so worked examples or a suffix can be
+            given.
+        reads_words: The text may be given as words that are split already.
+        windows: A long text is read in windows, so nothing of it is cut off.
+        block: An answer has several lines; they are printed unchanged, followed by an empty
+            line.
+        by_losses: The task is scored by its losses alone, so an evaluation decodes nothing.
+        empty: An empty input is answered too (a text is written from its beginning).
     """
 
     name: str
@@ -155,56 +160,58 @@ class TaskSpec:
 
     @property
     def options(self) -> type:
-        """The dataclass of the task's options."""
+        """Return the dataclass of the task's options."""
         return OPTIONS[self.name]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What to learn from an Example and how to read the answer.
+    """Define what is learnt from an Example and how an answer is read.
 
-    The training loop, the predictor and the command line know nothing else of a task. A task that
-    writes text gives `request`, any other gives `answer`.
+    The training loop, the predictor and the command line use nothing else of a task. A task that
+    generates text gives `request`; any other gives `answer`.
 
     Args:
-        spec: What is known of the task without its options.
+        spec: The task without its options.
         options: The recipe's table `task`, without the name.
         needs: Fields of an Example; in use only those whose role is "input" are required.
-        prepare: (examples) -> labels: what must be known before tokenizer and model are built;
-            JSON, saved with the run. Its key "tags" lists the tags that the tokenizers must hold.
+        prepare: (examples) -> labels: what must be known before the tokenizer and the model are
+            built; JSON, saved with the run. Its key "tags" lists the tags that the tokenizers
+            must hold.
         encode: (example, tokenizers, labels, purpose, generator) -> one or more Encoded, whose
             `index` the caller sets. The generator is keyed by (seed, epoch, index), None where
             nothing is drawn.
-        head: (model config, labels) -> a module called with (model, states, inputs); its parameters
-            are saved under `head.`.
-        loss: (output of the head, batch) -> {name: (sum, count, weight)}: sums over this batch; the
-            loop divides by the whole step's counts, and what has weight 0 is only reported.
+        head: (model config, labels) -> a module called with (model, states, inputs); its
+            parameters are saved under `head.`.
+        loss: (output of the head, batch) -> {name: (sum, count, weight)}: sums over this batch;
+            the loop divides by the whole step's counts, and a loss of weight 0 is only
+            reported.
         read: (raw results of one Example, Example, tokenizers) -> Prediction; merges windows.
         score: (predictions, examples, losses) -> Scores, the task's first metric first. losses:
-            means of the loss slot's sums.
-        request: (encoded, decoding settings, tokenizers) -> what is to be decoded for it; its raw
-            result is a list of DecodedText, best first.
+            means of the sums that `loss` returned.
+        request: (encoded, decoding settings, tokenizers) -> what is to be decoded for it; its
+            raw result is a list of DecodedText, best first.
         answer: (model, head, batch, decoding settings, tokenizers) -> one raw result for each
             Encoded of the batch.
-        passes: How often an example is in a training batch, each time with other dropout (R-Drop:
-            twice).
-        draws: `encode` draws (masks, for example), so every epoch encodes anew.
-        window: Texts are joined, one after the other, and cut into windows of so many tokens.
-        calibrate: (model, head, batches of the development data) -> a sentence that says what was
-            set: sets buffers of the head, like a temperature, once training has ended.
-        inherit_labels: (labels, labels of the run that a training starts from, its tokenizers) ->
-            labels: what is taken over from there, like a chat's template.
-        check: (encoded pieces of each training example, tokenizers): raises, before training, where
-            what must be learnt is missing.
-        fit_head: (head, encoded pieces of each training example): sets buffers of a new head from
-            the training data, like how rare a token is.
+        passes: How often an example is in a training batch, each time with other dropout
+            (R-Drop: twice).
+        draws: True where `encode` draws (masks, for example), so that every epoch encodes anew.
+        window: Texts are joined one after the other and cut into windows of this many tokens.
+        calibrate: (model, head, batches of the development data) -> a sentence that says what
+            was set: sets buffers of the head, like a temperature, once training has ended.
+        inherit_labels: (labels, labels of the run that a training starts from, its tokenizers)
+            -> labels with what is taken over from that run, like a chat's template.
+        check: (encoded pieces of each training example, tokenizers): raises, before training,
+            where something that must be learnt is missing.
+        fit_head: (head, encoded pieces of each training example): sets buffers of a new head
+            from the training data, like how rare a token is.
         with_teacher: (frozen model) -> the task with the answers of that model, the run that a
             training starts from, in its loss.
         encode_ids: (ids of a text with begin and end, tokenizers, generator) -> Encoded, as
-            `encode` does once a text is ids: a task that has it can read sets larger than memory
+            `encode` makes them from a text: with it a task can read sets larger than memory
             from shards of ids.
-        remask: (encoded pieces of an Example, tokenizers, generator) -> the same drawn anew, so
-            that a text is cut into subwords once.
+        remask: (encoded pieces of an Example, tokenizers, generator) -> the same pieces masked
+            anew, so that a text is cut into subwords only once.
     """
 
     spec: TaskSpec
@@ -242,7 +249,7 @@ class Task:
 
     @property
     def input(self) -> str:
-        """The field that is given in use: of several, the first."""
+        """Return the field that is given in use; of several, the first."""
         return next(name for name in self.needs if FIELDS[name].role == "input")
 
 
@@ -253,7 +260,7 @@ def written_prediction(
 
     Args:
         answers: Best first.
-        pieces: Gives the tokens as they are shown, where they are to be.
+        pieces: Maps ids to the tokens as text; None where they are not to be shown.
     """
     best, *others = [
         Prediction(

@@ -20,7 +20,7 @@ from .task import Labels, Prediction, Purpose, Scores, Task, TaskSpec
 
 
 def build(values: Mapping[str, object]) -> Task:
-    """Build the task. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build the task. Raise UsageError for an unknown key or an invalid value."""
     options = read_options(TranslationOptions, values)
     default, tokenized = options.default_target, options.tokenized_bleu
     return Task(

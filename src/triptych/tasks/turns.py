@@ -1,11 +1,11 @@
-"""How a conversation is written as tokens: a template, which has a form for each role and is saved
-with the run.
+"""Write a conversation as tokens by a template, which has a form for each role.
 
-A form is text around `{content}`. `<system>`, `<user>` and `<assistant>` in it are special tokens
-of the tokenizer, which no text can spell; all else is ordinary text. The assistant's form has
-`<end>` right after its content: what the model writes when it has finished. The end is only ever
-told, never read: in a history the next turn's mark stands in its place. So a model that learnt from
-plain texts, where nothing follows an end, meets nothing new (docs/decisions/011-chat-turns.md).
+The template is saved with the run. A form is text around `{content}`. `<system>`, `<user>` and
+`<assistant>` in it are special tokens of the tokenizer, which no text can spell; all else is
+ordinary text. The assistant's form has `<end>` right after its content: what the model writes when
+it has finished. The end is only ever a target, never an input: in a history the next turn's mark
+takes its place. So a model that learnt from plain texts, where nothing follows an end, meets
+nothing new (docs/decisions/011-chat-turns.md).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..errors import UsageError
 
 CONTENT, END = "{content}", "<end>"
 MARK = re.compile(rf"<({'|'.join(ROLES)})>")
-NONE = -1  # no word is told here
-# marks: a special token for each role; text: for a tokenizer that has none, like that of a run
-# that learnt to write
+NONE = -1  # no target at this position
+# "marks" has a special token for each role; "text" is for a tokenizer without them, like that of a
+# run trained by language modelling.
 TEMPLATES: dict[str, dict[str, str]] = {
     "marks": {
         "system": "<system>{content}",
@@ -39,8 +39,9 @@ TEMPLATES: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A message as ids: what stands before its text, the text, what follows; learnt: the model is
-    to write it.
+    """Hold a message as ids: lead before its text, content, and what comes after.
+
+    learnt: True where the model learns to write it.
     """
 
     lead: list[int]
@@ -58,8 +59,9 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A role's form, cut at its content. space: the content begins with one, as a word inside a
-    text does.
+    """Hold a role's form, cut at its content.
+
+    space: the content begins with a space, as a word inside a text does.
     """
 
     lead: str
@@ -68,8 +70,9 @@ class Form:
 
 
 class ChatTemplate:
-    """forms: role -> form. Raises UsageError for one without content, and for an assistant's that
-    has no end mark.
+    """Turn messages into ids by the forms of their roles.
+
+    Raises UsageError for a form without content, and for an assistant's form without an end mark.
     """
 
     def __init__(self, forms: Mapping[str, str]) -> None:
@@ -78,7 +81,7 @@ class ChatTemplate:
             raise UsageError(f"The template has no form for {', '.join(missing)}.")
         self.forms = {role: _form(role, forms[role]) for role in ROLES}
         text = "".join(forms[role] for role in ROLES)
-        # what the tokenizer must hold
+        # These special tokens must be in the tokenizer.
         self.tags = [role for role in sorted(ROLES) if f"<{role}>" in text]
 
     def turn(self, message: Mapping[str, str], tokenizer: Tokenizer) -> Turn:
@@ -94,7 +97,7 @@ class ChatTemplate:
     def conversation(
         self, messages: Sequence[Mapping[str, str]], tokenizer: Tokenizer, context: int
     ) -> Conversation:
-        """The messages as turns, to be cut to `context` tokens."""
+        """Return the messages as turns, to be cut to `context` tokens."""
         turns = [self.turn(message, tokenizer) for message in messages]
         head, unread = [tokenizer.begin_id], 0
         if messages and messages[0]["role"] == "system":
@@ -114,31 +117,33 @@ class ChatTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Turns under a head (begin and the system message, of which at most a quarter of the context
-    is kept: `unread` are lost).
+    """Hold turns under a head: begin and the system message.
+
+    The system message keeps at most a quarter of the context; `unread` tokens are cut off.
     """
 
     head: list[int]
     turns: list[Turn]
-    lead: list[int]  # before what the assistant says next
+    lead: list[int]  # ids before the assistant's next content
     end: int
     context: int
     unread: int = 0
 
     def prompt(self) -> tuple[list[int], int]:
-        """What the assistant answers, at most half a context of it, so that the other half is there
-        to write in; tokens left out.
+        """Return the prompt for the assistant's answer, and how many tokens were left out.
+
+        The prompt has at most half a context, so that the other half is free for the answer.
         """
         room = self.context - self.context // 2 - len(self.head) - len(self.lead)
         ids, lost = _last(self.turns, max(1, room))
         return [*self.head, *ids, *self.lead], self.unread + lost
 
     def windows(self) -> list[tuple[list[int], list[int]]]:
-        """(ids, the word told at each place, or NONE) of at most `context` tokens, each answer told
-        in one of them.
+        """Return (ids, targets) of windows of at most `context` tokens; NONE is no target.
 
-        A conversation that is too long goes on in another window, under at most half a context of
-        the turns before; an answer that is too long even so loses its end.
+        Each answer is learnt in one window. A conversation that is too long goes on in another
+        window, under at most half a context of the turns before; an answer that is longer than a
+        window loses its end.
         """
         turns, first = list(self.turns), 0
         found: list[tuple[list[int], list[int]]] = []
@@ -153,15 +158,16 @@ class Conversation:
                 put(ids, targets, turns[first], self.end)
                 first += 1
             if first < len(turns) and not turns[first - 1].learnt and first - begun > 1:
-                first -= 1  # a question goes with its answer
+                first -= 1  # a question stays with its answer
             if any(one != NONE for one in targets[: self.context]):
                 found.append((ids[: self.context], targets[: self.context]))
         return found
 
 
 def put(ids: list[int], targets: list[int], turn: Turn, end: int) -> None:
-    """A turn after what is there; of one that is learnt, every word and the end are told at the
-    place before.
+    """Append a turn to ids and targets.
+
+    Every token and the end of a learnt turn is the target at the position before it.
     """
     ids += turn.lead
     targets += [NONE] * len(turn.lead)
@@ -174,8 +180,9 @@ def put(ids: list[int], targets: list[int], turn: Turn, end: int) -> None:
 
 
 def _last(turns: Sequence[Turn], room: int) -> tuple[list[int], int]:
-    """The last turns that fit into `room` tokens, whole; a last turn that does not fit loses its
-    beginning. And how many are lost.
+    """Return the ids of the last turns that fit into `room` tokens, and how many tokens are lost.
+
+    Turns stay whole; only where the very last does not fit, it loses its beginning.
     """
     total = sum(map(len, turns))
     ids: list[int] = []
@@ -209,19 +216,19 @@ def _form(role: str, form: str) -> Form:
         after = after.removeprefix(END)
         if not lead.strip():
             raise UsageError(
-                f"{key} is {form!r}; before {CONTENT} must stand what tells the model that it is "
-                "its turn, like Assistant:."
+                f"{key} is {form!r}; it must have a text before {CONTENT} that marks the "
+                "assistant's turn, like Assistant:."
             )
     if END in lead + after:
         raise UsageError(
-            f"{key} is {form!r}; {END} stands once, right after the assistant's {CONTENT}, and "
-            "nowhere else."
+            f"{key} is {form!r}; {END} may be written only once, right after the assistant's "
+            f"{CONTENT}."
         )
     return Form(lead.removesuffix(" "), after, lead.endswith(" "))
 
 
 def _ids(text: str, tokenizer: Tokenizer) -> list[int]:
-    """Marks as the tokenizer's specials, all else as text."""
+    """Encode a text, with marks as the tokenizer's special tokens."""
     found: list[int] = []
     for place, part in enumerate(MARK.split(text)):
         found += (
