@@ -272,5 +272,5 @@ def test_a_model_that_cannot_is_refused_before_training() -> None:
         ModelConfig(encoder=stack),
         RecurrentConfig(),
     ):
-        with pytest.raises(UsageError, match="Language modelling is for a model that only writes"):
+        with pytest.raises(UsageError, match="Language modelling needs a decoder-only model"):
             task.head(other, {})

@@ -262,7 +262,7 @@ def test_marked_runs_are_written_in(tokenizers: Tokenizers, positions: str) -> N
     ]
     with pytest.raises(DataError, match=r"marks no run to write: write \[MASK\]"):
         predictor.predict(["no mark"])
-    with pytest.raises(DataError, match="marks 33 runs, and 32 are the most"):
+    with pytest.raises(DataError, match="marks 33 runs, and at most 32 are possible"):
         predictor.predict(["[MASK] " * 33])
 
 
@@ -290,7 +290,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
 
 def test_a_model_or_tokenizer_that_cannot_is_refused(tokenizers: Tokenizers) -> None:
     stack = StackConfig(width=16, heads=2, positions="learned", max_positions=100)
-    with pytest.raises(UsageError, match="needs an encoder and a decoder"):
+    with pytest.raises(UsageError, match="needs an encoder-decoder model"):
         build({}).head(ModelConfig(decoder=stack), LABELS)
     with pytest.raises(UsageError, match="this model has 100 positions"):
         build({}).head(ModelConfig(encoder=stack, decoder=stack), LABELS)

@@ -147,7 +147,7 @@ def test_labels_say_how_tags_and_words_are_read() -> None:
     assert (
         task().prepare([glued])["spaces"] == "text" and task().prepare([glued])["scheme"] == "plain"
     )
-    with pytest.raises(UsageError, match="are no spans"):
+    with pytest.raises(UsageError, match="are not spans"):
         task(scheme="bioes").prepare([glued])
     with pytest.raises(DataError, match="no sentence with tags"):
         task().prepare([])

@@ -210,14 +210,14 @@ def test_a_model_without_a_decoder_or_with_few_positions_is_refused() -> None:
         SPECS["summarization"].build({}).head(ModelConfig(encoder=stack), {})
     with pytest.raises(
         UsageError,
-        match=r"task\.longest_source is 512, and this model has 100 positions\. Give 100 or less",
+        match=r"task\.longest_source is 512; this model has 100 positions\. Give 100 or less",
     ):
         SPECS["summarization"].build({}).head(ModelConfig(encoder=stack, decoder=stack), {})
 
 
 def test_tasks_are_named_or_asked_for(tokenizers: Tokenizers) -> None:
     task, examples, labels = made("text-to-text")
-    with pytest.raises(UsageError, match="say which with --to: ask, shorten"):
+    with pytest.raises(UsageError, match="choose one with --to: ask, shorten"):
         task.encode(Example(source="a"), tokenizers, labels, "use", None)
     with pytest.raises(UsageError, match=r"Unknown task 'sing' \(text 1\).*Allowed: ask, shorten"):
         task.encode(

@@ -137,7 +137,7 @@ def test_several_languages_have_a_tag_first() -> None:
             and set(one.inputs) == {"source"}
             and not one.targets
         )
-    with pytest.raises(UsageError, match="say which with --to: de, fr"):
+    with pytest.raises(UsageError, match="choose one with --to: de, fr"):
         built.encode(Example(source="It snows."), both, labels, "use", None)
     with pytest.raises(RunError, match="no tag for 'de'"):
         built.encode(

@@ -1,4 +1,4 @@
-"""Chat: what an assistant says next in a conversation, for decoder-only models.
+"""Learn what an assistant says next in a conversation, with a decoder-only model.
 
 The loss is that of language modelling on the assistant's tokens, its end of turn included, and
 nothing elsewhere (Ouyang et al. 2022, section 3.5, without their other stages). `turns.py` writes

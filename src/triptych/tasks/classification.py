@@ -1,6 +1,4 @@
-"""Classification of texts and of pairs of texts: one label, several labels, or a number
-(regression).
-"""
+"""Classify texts or pairs of texts: one label, several labels, or a number (regression)."""
 
 from __future__ import annotations
 
@@ -62,8 +60,9 @@ def build(values: Mapping[str, object]) -> Task:
 def prepare(
     examples: Sequence[Example], kind: str = "label", positive: str | None = None
 ) -> Labels:
-    """{"labels": names, sorted}; of a number {"value": mean, deviation, lowest and highest of the
-    training texts}.
+    """Return {"labels": names, sorted}, or the scale of a number.
+
+    The scale is {"value": mean, deviation, lowest and highest of the training texts}.
     """
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable text.")
@@ -107,12 +106,11 @@ def encode(
     *,
     options: ClassificationOptions = DEFAULT,
 ) -> list[Encoded]:
-    """Encode as source = begin text end, and of a pair begin first end second end with segments 0
-    and 1; a window each.
+    """Encode each window as source = begin text end, or a pair as begin first end second end.
 
-    targets: {"text": (1,) that a mean counts, "label": (1,) number | "labels": (C,) of 0 and 1 |
-    "value": (1,) in standard deviations from the mean}. A label that training did not know is -1:
-    no loss, and its answer is wrong.
+    A pair has segments 0 and 1. targets: {"text": (1,) ones, which the mean loss counts, "label":
+    (1,) number | "labels": (C,) of 0 and 1 | "value": (1,) in standard deviations from the mean}. A
+    label that is not in the training data is -1: it has no loss, and its answer is wrong.
     """
     tokenizer = tokenizers.source
     texts = [example.text, example.text_pair] if options.pair else [example.text]
@@ -174,8 +172,9 @@ def head(config: AnyConfig, labels: Labels, options: ClassificationOptions = DEF
 
 
 def fit_head(head: Classifier, encoded: Sequence[list[Encoded]]) -> None:
-    """Set how heavy each token is where two texts are compared: log((1 + N) / (1 + texts that have
-    it)), of begin and end nothing.
+    """Set the weight of each token where two texts are compared.
+
+    It is log((1 + N) / (1 + texts that have it)), and 0 for begin and end.
     """
     if head.importance is None:
         return
@@ -198,9 +197,11 @@ def loss(
     label_smoothing: float = 0.0,
     r_drop: float = 0.0,
 ) -> Losses:
-    """loss: what is learnt, cross-entropy in nats (smoothed, with R-Drop's disagreement), summed
-    over texts, a window counting as a text; nll: plain and with the fitted temperature, reported.
-    Of a number: squared error in variances.
+    """Return what is learnt, and what is only reported.
+
+    loss: cross-entropy in nats (smoothed, with R-Drop's disagreement), summed over texts, where
+    each window counts as a text; nll: without smoothing and with the fitted temperature, reported.
+    For a number both are the squared error in variances.
     """
     from ..model.heads import classifier_loss
 
@@ -219,10 +220,10 @@ def loss(
 
 
 class Scored(NamedTuple):
-    """The outputs of one window, with what turns them into an answer.
+    """Hold the outputs of one window, and what turns them into an answer.
 
     weight: tokens of the window. outputs (C,): divided by the temperature. names, thresholds and
-    scale: the head's.
+    scale are the head's.
     """
 
     weight: int
@@ -240,9 +241,7 @@ def answer(
     tokenizers: Tokenizers,
     kind: str = "label",
 ) -> list[Scored]:
-    """(weight of the window in tokens, outputs (C,) divided by the temperature, the head's names,
-    thresholds and scale).
-    """
+    """Return the scaled outputs of each window."""
     import torch
 
     from ..model.heads.tokens import output_of
@@ -260,10 +259,10 @@ def answer(
 def read(
     raw: Sequence[Scored], example: Example, tokenizers: Tokenizers, kind: str = "label"
 ) -> Prediction:
-    """The windows' outputs, averaged with their tokens as weights.
+    """Average the outputs of the windows, weighted by their tokens.
 
-    For one label the mean of log-probabilities, made to sum to one, is the softmax of the mean of
-    the outputs.
+    For one label the mean of log-probabilities, normalised, is the softmax of the mean of the
+    outputs.
     """
     weights = np.array([one.weight for one in raw], dtype=float)
     merged = np.average(np.stack([one.outputs for one in raw]), axis=0, weights=weights)
@@ -290,8 +289,9 @@ def read(
 def calibrate(
     model: Transformer, head: Classifier, batches: Sequence[Batch], kind: str = "label"
 ) -> str | None:
-    """Set the head's temperature, and for several labels its thresholds, from development texts
-    (windows merged as in use).
+    """Set the head's temperature, and for several labels its thresholds.
+
+    They are fitted on development texts, whose windows are merged as in use.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Score classification: labels, sets of labels, or numbers, by the metrics of each kind."""
+"""Score labels, sets of labels or numbers by the metrics of each kind."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ def score(
     kind: str = "label",
     positive: str | None = None,
 ) -> Scores:
-    """label: accuracy, f1, mcc, calibration_error (f1 first where `positive` is named); labels: f1
-    (micro), f1_macro, exact_match; value: pearson, spearman. Then loss. A text without an answer is
+    """Return the metrics of the kind, then the loss.
+
+    label: accuracy, f1, mcc, calibration_error (f1 first where `positive` is named); labels: f1
+    (micro), f1_macro, exact_match; value: pearson, spearman. A text without an answer counts as
     wrong.
     """
     for example in examples:
@@ -79,7 +81,7 @@ def score(
 def _unseen_labels(
     predictions: Sequence[Prediction], examples: Sequence[Example], kind: str
 ) -> str | None:
-    """Names of labels that training did not know, so that no answer to them can be right."""
+    """Return the labels that training did not know, so that no answer to them can be right."""
     known = next(
         (one.details["probabilities"] for one in predictions if "probabilities" in one.details),
         None,

@@ -1,10 +1,9 @@
-"""Distillation: a student learns its task and, beside it, to answer as a larger teacher does
-(Hinton et al. 2015).
+"""Train a student on its task and on the answers of a larger teacher (Hinton et al. 2015).
 
-As in DistilBERT (Sanh et al. 2019, section 3): soft targets at a temperature, and a cosine loss
-that turns the student's last states towards the teacher's. Any task whose head's output has
-`logits` (rows, classes), one row for each target, can be wrapped; while validating and in use the
-task is as it was.
+As in DistilBERT (Sanh et al. 2019, section 3) there are soft targets at a temperature, and a cosine
+loss that aligns the student's last states with the teacher's. Any task can be wrapped whose head's
+output has `logits` (rows, classes), one row for each target; in validation and in use the task is
+unchanged.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ COSINE = "cosine_distance"  # a mean over the states of the last stack (training
 
 @dataclass(frozen=True)
 class Weights:
-    """What the parts of the loss count for; the task's own counts 1."""
+    """Weight the parts of the loss; the task's own part has weight 1."""
 
     temperature: float
     soft: float
@@ -34,7 +33,7 @@ class Weights:
 
 
 class HeadOutput(NamedTuple):
-    """A head's output in training, with what the teacher is to see."""
+    """Hold a head's output in training, with the states and inputs that the teacher needs."""
 
     output: object
     states: Tensor
@@ -43,7 +42,7 @@ class HeadOutput(NamedTuple):
 
 @runtime_checkable
 class WithLogits(Protocol):
-    """A head's output that a teacher's can be compared with."""
+    """Describe a head's output that can be compared with a teacher's."""
 
     @property
     def logits(self) -> Tensor:
@@ -52,8 +51,9 @@ class WithLogits(Protocol):
 
 
 def distilled(task: Task, teacher: Teacher, weights: Weights) -> Task:
-    """`task` with the teacher's part in its loss; heads that it makes hand on the states while they
-    train.
+    """Return `task` with the teacher's part in its loss.
+
+    The heads that it builds pass on the states while they train.
     """
 
     def head(config: AnyConfig, labels: Labels) -> nn.Module:
@@ -74,13 +74,16 @@ def distilled(task: Task, teacher: Teacher, weights: Weights) -> Task:
 def _with_states(
     module: nn.Module, given: tuple[nn.Module, Tensor, dict[str, Tensor]], output: object
 ) -> HeadOutput | None:
+    """Add the states and inputs to the head's output while it trains."""
     return HeadOutput(output, given[1], given[2]) if module.training else None
 
 
 def _taught(
     seen: HeadOutput, batch: Batch, teacher: Teacher, weights: Weights, task: Task
 ) -> Losses:
-    """soft: T^2 KL(teacher || student), a mean over targets; cosine_distance: 1 - cos of the last
+    """Return the teacher's part of the loss.
+
+    soft: T^2 KL(teacher || student), a mean over targets; cosine_distance: 1 - cos of the last
     states, a mean over them.
     """
     import torch
@@ -88,8 +91,8 @@ def _taught(
 
     if not isinstance(seen.output, WithLogits):
         raise UsageError(
-            f"The head of task {task.name} gives no logits that a teacher's could be compared "
-            "with. Leave out training.teacher."
+            f"The head of task {task.name} has no logits to compare with a teacher's. Leave out "
+            "training.teacher."
         )
     with torch.no_grad():
         states, logits = teacher(seen.inputs)
@@ -111,11 +114,11 @@ def _taught(
 
 
 def divergence(student: Tensor, teacher: Tensor, heat: float, kind: str) -> Tensor:
-    """T^2 KL(teacher || student) of logits (rows, classes) at the temperature `heat`, summed over
-    rows.
+    """Return T^2 KL(teacher || student) of logits (rows, classes), summed over rows.
 
-    kind, as classification learns: "label", one of the classes; "labels", each by itself, the mean
-    over them counting as a row's; "value", a number, which has no distribution: the squared error.
+    heat: the temperature T. kind, as in classification: "label": the classes are one distribution;
+    "labels": each class is a distribution of its own, and a row counts their mean; "value": a
+    number has no distribution, so this is the squared error.
     """
     import torch
     from torch.nn import functional

@@ -1,8 +1,7 @@
-"""Texts as vectors of length 1, for search: the states of an encoder, averaged (Reimers & Gurevych
-2019, section 3).
+"""Embed texts as vectors of length 1 for search: averaged states of an encoder.
 
-Nothing is learnt here: the vectors are those of a run that was imported, or trained for something
-    else.
+See Reimers & Gurevych 2019, section 3. Nothing is learnt here: the vectors come from a run that was
+imported, or trained for another task.
 """
 
 from __future__ import annotations
@@ -65,9 +64,9 @@ def encode(
     window: int,
     stride: int,
 ) -> list[Encoded]:
-    """Windows of `[begin] text [end]` that share `stride` tokens. metadata: a weight for each of a
-    window's tokens (S,), one over the windows that it stands in, so that all weights of a text add
-    up to its N + 2 tokens. Raises DataError where there is no text.
+    """Encode windows of `[begin] text [end]` that share `stride` tokens.
+
+    metadata: a weight for each token of a window, 1 / the number of windows that hold it.
     """
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
@@ -90,11 +89,10 @@ def encode(
 
 
 def head(config: AnyConfig, labels: Labels, *, window: int) -> nn.Module:
-    """No parameters of its own; labels {"pooler": true}: BERT's pooler is kept beside, for an
-    export, and not used.
+    """Build a head without parameters.
 
-    Raises UsageError for a model that is no encoder alone, or with fewer positions than a window
-    has tokens.
+    With labels {"pooler": true} it keeps BERT's pooler, unused, for an export. Raises UsageError
+    for a model that is not encoder-only, or that has fewer positions than a window has tokens.
     """
     from ..model.heads.pooling import Pooled
 
@@ -111,7 +109,7 @@ def answer(
     *,
     pooling: str,
 ) -> list[tuple[np.ndarray, float]]:
-    """For each window the pooled vector (D,) float32 and the sum of its tokens' weights."""
+    """Return for each window the pooled vector (D,) float32 and the sum of its tokens' weights."""
     import torch
 
     from ..model.heads.pooling import pooled
@@ -137,8 +135,9 @@ def read(
     *,
     normalize: bool,
 ) -> Prediction:
-    """details: {"vector": [...], "tokens": N}, begin and end counted. What stands in several
-    windows counts once.
+    """Return details {"vector": [...], "tokens": N}, begin and end included.
+
+    A token that is in several windows counts once.
     """
     total = sum(weight for _, weight in raw)
     vector = np.sum([vector.astype(np.float64) * weight for vector, weight in raw], axis=0) / total
@@ -155,8 +154,8 @@ def read(
 
 def _refusal() -> UsageError:
     return UsageError(
-        "Vectors of texts are not trained or scored by themselves: import a sentence encoder "
-        "(triptych import), or take them from any encoder run with triptych embed."
+        "The task embedding cannot be trained or scored: import a sentence encoder (triptych "
+        "import), or embed texts with any encoder run (triptych embed)."
     )
 
 

@@ -1,11 +1,12 @@
-"""Fill-in-the-middle: a text learnt as prefix, suffix, middle, so that what stands between two
-texts can be written (Bavarian et al. 2022, sections 3 and 3.2: cuts between any two characters, of
-windows rather than of documents).
+"""Fill in the middle: learn a text as prefix, suffix, middle (Bavarian et al. 2022, section 3).
+
+So a model can write what belongs between two texts. Cuts may be between any two characters, and are
+made in windows rather than in documents (section 3.2).
 
     <to:prefix> PREFIX <to:suffix> SUFFIX <to:middle> MIDDLE <end>
 
-The first sentinel stands in the place of begin: it is never told, so nothing of this is ever
-    written in a plain text.
+The first sentinel replaces begin. A sentinel is never a target, so a model never writes one in a
+plain text.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from ..errors import UsageError
 from .options import FILL_IN_LEAST
 
 SENTINELS = ("prefix", "suffix", "middle")  # tags of the tokenizer
-NEW_TOKENS = 200  # of a middle, where nothing else is asked for
+NEW_TOKENS = 200  # most tokens of a middle, unless decoding.max_length is given
 
 
 def sentinels(tokenizer: Tokenizer) -> list[int]:
-    """Ids of the three. Raises UsageError for a run that was trained without them."""
+    """Return the ids of the three sentinels. Raise UsageError for a run trained without them."""
     if any(name not in tokenizer.tags for name in SENTINELS):
         raise UsageError(
             "A suffix is given, but this run was not trained to fill in the middle. Leave out the "
@@ -44,11 +45,10 @@ def windows(
     share: float,
     generator: np.random.Generator,
 ) -> list[Encoded]:
-    """A text in windows of at most `context` tokens, of which `share` are rearranged. ids: begin,
-    text, end (N + 2,).
+    """Cut a text into windows of at most `context` tokens and rearrange a `share` of them.
 
-    As for plain windows the first is shorter by chance. What follows a rearranged window is told
-    anew from its last token on.
+    ids: begin, text, end (N + 2,). As for plain windows, the first one gets a random, shorter
+    length. The window after a rearranged one begins with that one's last token.
     """
     length, place = len(ids) - 1, 0
     found: list[Encoded] = []
@@ -69,7 +69,7 @@ def windows(
         else:
             found.append(made[0])
             place += made[1]
-            if place == last_of_text - 1:  # the end of the text, told after the middle
+            if place == last_of_text - 1:  # the middle is followed by the end of the text
                 break
         room = context
     return found
@@ -78,16 +78,15 @@ def windows(
 def rearranged(
     ids: np.ndarray, tokenizer: Tokenizer, room: int, generator: np.random.Generator
 ) -> tuple[Encoded, int] | None:
-    """(Of the first tokens of `ids` a window of at most `room`, how many these were); None where
-    that are too few.
+    """Return a rearranged window of at most `room` tokens, and how many of `ids` it took.
 
-    The parts are cut into subwords each by itself, as they are in use, so they can be longer than
-    they were as one text.
+    None where too few tokens are left. Each part is cut into subwords by itself, as in use, so the
+    parts can have more tokens than the text as a whole.
     """
     cuts, prefix_suffix_middle = np.sort(generator.random(2)), sentinels(tokenizer)
     taken = min(len(ids), room - len(SENTINELS))
     while taken >= FILL_IN_LEAST:
-        # bytes of a character that the window cuts
+        # The window may cut a character in two; its bytes are left out.
         text = tokenizer.decode(ids[:taken].tolist()).strip("\ufffd")
         first, second = (int(cut * (len(text) + 1)) for cut in cuts)
         parts = [
@@ -109,15 +108,16 @@ def rearranged(
 
 
 class Sides(NamedTuple):
-    """Tokens before and after what is to be written."""
+    """Count the tokens before and after what is to be written."""
 
     before: int
     after: int
 
 
 def asked(prefix: Sequence[int], suffix: Sequence[int], tokenizer: Tokenizer) -> Encoded:
-    """The beginning of such a window, up to where the middle is to be written; `metadata` holds the
-    lengths of both sides.
+    """Encode such a window up to where the middle is to be written.
+
+    `metadata` holds the lengths of both sides.
     """
     marks = sentinels(tokenizer)
     ids = np.array([marks[0], *prefix, marks[1], *suffix, marks[2]], dtype=np.int64)
@@ -125,10 +125,10 @@ def asked(prefix: Sequence[int], suffix: Sequence[int], tokenizer: Tokenizer) ->
 
 
 def request(one: Encoded, settings: DecodingSettings, context: int) -> DecodingRequest:
-    """Ask for the middle of what `asked` made, with ids that leave room for it.
+    """Return the request for the middle of what `asked` made, cut so that there is room for it.
 
-    The middle may have half a context. Of a prefix too long the end is kept, of a suffix too long
-    the beginning, of both half the room.
+    The middle may have half a context. A prefix that is too long keeps its end, a suffix that is
+    too long its beginning; where both are, each gets half the room.
     """
     ids, (before, after) = one.inputs["target"].tolist(), one.metadata
     new = max(1, min(settings.max_length or NEW_TOKENS, context // 2))

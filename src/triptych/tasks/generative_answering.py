@@ -1,6 +1,4 @@
-"""Answers in words: question and passage in, the answer written out, so that it need not stand in
-the passage.
-"""
+"""Answer a question about a passage in the model's own words."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ def build(values: Mapping[str, object]) -> Task:
 def source(
     example: Example, tokenizers: Tokenizers, labels: Labels, longest: int
 ) -> tuple[list[int], int]:
-    """Return question end passage end. The passage gives way first; a question takes at most half
-    of the room.
+    """Return question end passage end, and how many tokens were left out.
+
+    The passage is shortened first; a question takes at most half of the room.
     """
     for field in ("question", "passage"):
         if getattr(example, field) is None:
@@ -47,9 +46,7 @@ def source(
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """f1 and exact_match by the language of each question, then loss (nats per target token) and
-    perplexity.
-    """
+    """Return f1 and exact_match by the language of each question, then loss and perplexity."""
     from ..metrics import answers as metrics
 
     texts, references = [one.text for one in predictions], [references_of(one) for one in examples]

@@ -1,6 +1,4 @@
-"""Language modelling: the next token of plain text (Radford et al. 2018; Brown et al. 2020), and
-writing on from a prompt.
-"""
+"""Predict the next token of plain text (Radford et al. 2018; Brown et al. 2020)."""
 
 from __future__ import annotations
 
@@ -31,14 +29,15 @@ if TYPE_CHECKING:
 
 
 class Ids:
-    """The ids of texts that are read in every epoch, kept: a text is cut into tokens once."""
+    """Keep the ids of texts that are read in every epoch, so that each is tokenised once."""
 
     def __init__(self) -> None:
         self._found: dict[int, tuple[Example, np.ndarray]] = {}
 
     def of(self, example: Example, tokenizers: Tokenizers) -> np.ndarray:
-        """begin, text, end: (N + 2,) int32; of a piece of a longer text without the begin or the
-        end that it does not have.
+        """Return begin, text, end: (N + 2,) int32.
+
+        A piece of a longer text lacks begin or end where it does not have the text's.
         """
         held = self._found.get(id(example))
         if held is None or held[0] is not example:
@@ -72,7 +71,7 @@ def build(values: Mapping[str, object]) -> Task:
 
 
 def prepare(examples: Sequence[Example], share: float = 0.0) -> Labels:
-    """{}, or the sentinels as tags of the tokenizer."""
+    """Return {}, or the sentinels as tags of the tokenizer."""
     if not any((example.text or "").strip() for example in examples):
         raise DataError("There is nothing to train on: the training data holds no text.")
     return {"tags": list(fill_in.SENTINELS)} if share else {}
@@ -90,9 +89,10 @@ def encode(
     documents: Literal["apart", "together"],
     share: float = 0.0,
 ) -> list[Encoded]:
-    """To learn from: windows of `context` tokens, each told the token that follows. With a
-    generator the first is shorter by chance, so that every epoch cuts elsewhere, and `share` of
-    them are rearranged. In use: begin and the prompt, or both sides.
+    """Encode windows of `context` tokens to learn from, or in use a prompt or both sides.
+
+    Each token's target is the next one. With a generator the first window gets a random, shorter
+    length, so that every epoch cuts elsewhere, and a `share` of them are rearranged.
     """
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
@@ -125,8 +125,9 @@ def encode_ids(
     documents: Literal["apart", "together"],
     share: float = 0.0,
 ) -> list[Encoded]:
-    """begin, text, end (N + 2,) as windows to learn from; see `encode`. One id alone has nothing
-    that follows it, so no window.
+    """Cut begin, text, end (N + 2,) into windows to learn from, as `encode` does.
+
+    A single id has no next token, so it gives no window.
     """
     if len(found) < 2:
         return []
@@ -148,7 +149,7 @@ def encode_ids(
 
 
 def head(config: AnyConfig, labels: Labels, *, context: int) -> nn.Module:
-    """Raises UsageError as `refuse_others` does."""
+    """Build the head. Raise UsageError as `refuse_others` does."""
     from ..model.heads.tokens import NextToken
 
     refuse_others(config, context, "Language modelling")
@@ -156,24 +157,23 @@ def head(config: AnyConfig, labels: Labels, *, context: int) -> nn.Module:
 
 
 def refuse_others(config: AnyConfig, context: int, what: str) -> None:
-    """Raises UsageError for a model that does not only write, or that has fewer positions than the
-    context.
-    """
+    """Raise UsageError unless the model is decoder-only and has positions for the context."""
     if config.architecture != "decoder":
         raise UsageError(
-            f"{what} is for a model that only writes: take a preset like decoder-small, or start "
-            "from a run of one."
+            f"{what} needs a decoder-only model: take a preset like decoder-small, or start from a "
+            "run of one."
         )
     most = config.context("target")
     if most is not None and most < context:
         raise UsageError(
-            f"task.context is {context}, and the model has {most} positions. Give at most so many."
+            f"task.context is {context}; this model has {most} positions. Give {most} or less."
         )
 
 
 def loss(output: TokenOutput, batch: Batch, label_smoothing: float = 0.0) -> Losses:
-    """loss: cross-entropy, smoothed where asked for; nll: without smoothing. Sums in nats over
-    tokens.
+    """Return the cross-entropy in nats, summed over tokens.
+
+    loss: smoothed if wanted; nll: without smoothing.
     """
     from ..model.ops.cross_entropy import projected_cross_entropy
 
@@ -187,7 +187,7 @@ def loss(output: TokenOutput, batch: Batch, label_smoothing: float = 0.0) -> Los
 def request(
     encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers, *, context: int
 ) -> DecodingRequest:
-    """Ask for the continuation of a prompt, or for what stands between two texts."""
+    """Return the request for the continuation of a prompt, or for the text between two texts."""
     if isinstance(encoded.metadata, fill_in.Sides):
         return fill_in.request(encoded, settings, context)
     prompt = encoded.inputs["target"].tolist()
@@ -197,7 +197,7 @@ def request(
 def read(
     raw: Sequence[Sequence[DecodedText]], example: Example, tokenizers: Tokenizers
 ) -> Prediction:
-    """Return the n best continuations, with their tokens as they are shown."""
+    """Return the n best continuations, with their tokens as text."""
     assert len(raw) == 1, "a prompt has one raw result"
     return written_prediction(raw[0], tokenizers.target.pieces)
 
@@ -205,11 +205,10 @@ def read(
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """Return loss (nats per token, ends of texts counted), perplexity, and bits_per_byte of the
-    texts' UTF-8.
+    """Return loss (nats per token, ends of texts included), perplexity and bits_per_byte.
 
-    The first token of a text that goes on from another is told by nothing; among the bits it counts
-    as the others do on average.
+    Bits are per byte of the texts' UTF-8. The first token of a text that continues another is never
+    a target; among the bits it counts as the others do on average.
     """
     nll = losses["nll"] if "nll" in losses else losses["loss"]
     bytes_read = sum(example.bytes for example in examples)

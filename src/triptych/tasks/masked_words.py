@@ -1,8 +1,7 @@
-"""Masked words: some tokens of a text are hidden and have to be found again (Devlin et al. 2018,
-section 3.1).
+"""Find the masked tokens of a text again (Devlin et al. 2018, section 3.1).
 
-A text is cut into windows of like length. Of a window's tokens a share is chosen; most are replaced
-by the mask, some by a token drawn from the vocabulary, the others stay as they are. Training
+A text is cut into windows of about equal length. A share of a window's tokens is chosen; most are
+replaced by the mask, some by a token drawn from the vocabulary, and the others are kept. Training
 chooses anew in every epoch, an evaluation always the same. In use, `[MASK]` in a text marks a place
 to be filled with one token.
 """
@@ -37,14 +36,14 @@ if TYPE_CHECKING:
     from ..model.transformer import Transformer
 
 
-GOES_ON = "##"  # WordPiece: before a piece that goes on a word
-MARK = "[MASK]"  # what a person types; never read out of a text while training
-FILLINGS = 5  # answers for a place, unless decoding.n_best asks for more
-CANDIDATES = 200  # of which the fillings are taken
+GOES_ON = "##"  # WordPiece writes it before a piece that continues a word
+MARK = "[MASK]"  # typed by a user; ordinary text in training
+FILLINGS = 5  # answers for a place, unless decoding.n_best is larger
+CANDIDATES = 200  # most probable tokens, from which the fillings are taken
 
 
 class Blank(NamedTuple):
-    """A place to fill: its number in the text, and whether a space, letter or digit precedes it."""
+    """Describe a place to fill: its number, and if a space, or a letter or digit, precedes it."""
 
     number: int
     spaced: bool
@@ -52,7 +51,7 @@ class Blank(NamedTuple):
 
 
 class Filling(NamedTuple):
-    """A text for a masked place, with its probability."""
+    """Hold a text for a masked place, with its probability."""
 
     text: str
     probability: float
@@ -82,13 +81,13 @@ def build(values: Mapping[str, object]) -> Task:
 
 
 def prepare(examples: Sequence[Example]) -> Labels:
-    """{"mask": True}: the tokenizer has a mask."""
+    """Return {"mask": True}: the tokenizer has a mask."""
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no text.")
     return {"mask": True}
 
 
-# What is hidden -----------------------------------------------------------------------------------
+# Encoding -----------------------------------------------------------------------------------------
 
 
 def encode(
@@ -100,11 +99,10 @@ def encode(
     *,
     options: MaskedWordsOptions,
 ) -> list[Encoded]:
-    """Encode as source = [begin] window [end], masked = 0 or 1 for each; tokens = what stood at the
-    masked places, as `hide` chose them.
+    """Encode source = [begin] window [end], masked = 0 or 1 for each; tokens = the masked ones.
 
-    In use the masked places are those that the text marks; the windows around them overlap. Raises
-    DataError for a text that marks none.
+    In use the masked places are those that the text marks, in overlapping windows around them.
+    Raises DataError for a text that marks none.
     """
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
@@ -131,7 +129,7 @@ def remask(
     *,
     options: MaskedWordsOptions,
 ) -> list[Encoded]:
-    """The same windows with other places hidden."""
+    """Return the same windows with other tokens masked."""
     found: list[Encoded] = []
     for one in pieces:
         ids = one.inputs["source"].copy()
@@ -141,7 +139,7 @@ def remask(
     return found
 
 
-# What is learnt -----------------------------------------------------------------------------------
+# Learning -----------------------------------------------------------------------------------------
 
 
 def head(config: AnyConfig, labels: Labels, options: MaskedWordsOptions) -> nn.Module:
@@ -152,8 +150,9 @@ def head(config: AnyConfig, labels: Labels, options: MaskedWordsOptions) -> nn.M
 
 
 def loss(output: TokenOutput, batch: Batch) -> Losses:
-    """loss: cross-entropy over the masked places, in nats. Without gradients also `accuracy`, how
-    many were found.
+    """Return the cross-entropy over masked tokens, in nats.
+
+    Without gradients also `accuracy`: how many were found.
     """
     import torch
 
@@ -186,8 +185,9 @@ def score(
 
 
 def _marked(example: Example, tokenizer: Tokenizer, window: int) -> list[Encoded]:
-    """Windows with a marked place in each; metadata: its Blanks, in order. A place stands as far
-    inside its window as can be.
+    """Encode windows that cover all marked places; metadata: the Blanks of each, in order.
+
+    A place is as near the middle of its window as can be.
     """
     text, mask = example.text or "", tokenizer.mask_id
     before, *after = text.split(MARK)
@@ -200,7 +200,7 @@ def _marked(example: Example, tokenizer: Tokenizer, window: int) -> list[Encoded
     places: dict[int, Blank] = {}
     for number, part in enumerate((before, *after)):
         spaced = part.endswith(" ") and number < len(after)
-        # a piece holds its word's leading space
+        # A piece includes its word's leading space.
         ids += tokenizer.encode(part[:-1] if spaced else part)
         if number < len(after):
             places[len(ids)] = Blank(number, spaced, part[-1:].isalnum())
@@ -229,7 +229,7 @@ def answer(
     settings: DecodingSettings,
     tokenizers: Tokenizers,
 ) -> list[list[Filled]]:
-    """For each window its places with their fillings, most probable first."""
+    """Return for each window its places with their fillings, most probable first."""
     import torch
 
     from ..model.heads.tokens import output_of
@@ -248,9 +248,11 @@ def answer(
 
 
 def fitting(ids: Sequence[int], place: Blank, tokenizer: Tokenizer) -> Iterator[tuple[int, str]]:
-    """(which of `ids`, its text) of those that can stand at a place: pieces that begin a word where
-    a space was typed, and none that do elsewhere; no special, no half a character. Of a tokenizer
-    that drops spaces: pieces that go on a word where one was begun, and none that do elsewhere.
+    """Yield (index in `ids`, its text) of those ids that fit a place.
+
+    A piece that begins a word fits where a space was typed, and no other does; no special token and
+    no half a character fits anywhere. If the tokenizer drops spaces, a piece that continues a word
+    fits after a letter or digit, and no other does.
     """
     for which, number in enumerate(ids):
         text = tokenizer.decode([number])
@@ -273,8 +275,9 @@ def _fillings(
 
 
 def read(raw: Sequence[Sequence[Filled]], example: Example, tokenizers: Tokenizers) -> Prediction:
-    """The text with its most probable fillings; details: for each marked place what could stand
-    there.
+    """Return the text with its most probable fillings.
+
+    details: the candidates for each marked place.
     """
     by_place = sorted(
         (found for window in raw for found in window), key=lambda found: found[0].number

@@ -1,4 +1,4 @@
-"""Choose and hide tokens of a window (Devlin et al. 2018, section 3.1)."""
+"""Choose and mask tokens of a window (Devlin et al. 2018, section 3.1)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ def hide(
     options: MaskedWordsOptions,
     generator: np.random.Generator | None,
 ) -> Encoded:
-    """A window with a share of its tokens hidden. units: (n,) a number for each token, the same
-    where tokens stay together.
+    """Return a window with a share of its tokens masked.
 
-    generator None: one that is seeded by the window itself, so that an evaluation always hides the
-        same.
+    units: (n,) a number for each token; tokens of the same number are masked together. Without a
+    generator the window itself seeds one, so that an evaluation always masks the same.
     """
     generator = generator or fixed(ids)
     assert tokenizer.mask_id is not None, "prepare asks for a mask"
@@ -46,13 +45,13 @@ def hide(
 
 
 def even_cuts(length: int, window: int) -> list[tuple[int, int]]:
-    """[first, last) of parts of about equal length, none over `window`; none for nothing."""
+    """Return [first, last) of parts of about equal length, none over `window`; [] for length 0."""
     count = math.ceil(length / window)
     return list(pairwise(length * number // count for number in range(count + 1))) if count else []
 
 
 def fixed(ids: np.ndarray) -> np.random.Generator:
-    """A generator that is seeded by the window: an evaluation always draws the same."""
+    """Return a generator seeded by the window, so that an evaluation always draws the same."""
     return np.random.default_rng(
         int.from_bytes(hashlib.blake2b(ids.tobytes(), digest_size=8).digest(), "little")
     )
@@ -61,8 +60,9 @@ def fixed(ids: np.ndarray) -> np.random.Generator:
 def _choose(
     count: int, units: np.ndarray | None, rate: float, generator: np.random.Generator
 ) -> np.ndarray:
-    """Sorted places, `rate` of `count` on average and at least one; whole units where they are
-    given.
+    """Return sorted places, `rate` of `count` on average and at least one.
+
+    Where units are given, they are chosen whole.
     """
     wanted = rate * count
     if units is None:
@@ -70,7 +70,8 @@ def _choose(
     names, sizes = np.unique(units, return_counts=True)
     order = generator.permutation(len(names))
     before = np.cumsum(sizes[order]) - sizes[order]
-    # the last of these may reach beyond: taken as often as keeps the mean
+    # The last unit may exceed the wanted number, so it is taken with a probability that keeps the
+    # mean.
     taken = int((before < wanted).sum())
     last = order[taken - 1]
     if taken > 1 and generator.random() >= (wanted - before[taken - 1]) / sizes[last]:
@@ -79,7 +80,7 @@ def _choose(
 
 
 def _ordinary(tokenizer: Tokenizer, generator: np.random.Generator, count: int) -> np.ndarray:
-    """Random ids, none of them special."""
+    """Draw random ids, none of them special."""
     assert tokenizer.mask_id is not None, "prepare asks for a mask"
     special = sorted(
         {tokenizer.begin_id, tokenizer.end_id, tokenizer.mask_id, *tokenizer.tags.values()}
@@ -91,10 +92,10 @@ def _ordinary(tokenizer: Tokenizer, generator: np.random.Generator, count: int) 
 
 
 def word_units(text: str, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
-    """Ids of `text`, and which word each belongs to.
+    """Return the ids of `text`, and the number of the word that each belongs to.
 
-    A run of Chinese or Japanese is no word: there every piece is a unit of its own (frequent words
-    are pieces), and the bytes of one character are.
+    Chinese and Japanese write no spaces: there every piece is a unit of its own (frequent words are
+    pieces), and so are the bytes of one character.
     """
     ids, offsets = tokenizer.encode_with_offsets(text)
     spans = tokenizer.word_spans(text)

@@ -1,11 +1,10 @@
-"""Dependency parsing: each word's part of speech, head and relation (biaffine attention, Dozat &
-Manning 2017).
+"""Parse each word's part of speech, head and relation (biaffine attention, Dozat & Manning 2017).
 
 One Encoded is one sentence: `[begin] pieces [end]`, each word cut into pieces on its own. Words
 that are given (in evaluation, or with --words) are one sentence. A raw text is cut into sentences
-and words by rules, each sentence is parsed alone and all trees come out. What has more pieces than
-`window` is parsed in parts: of a raw text each part keeps a tree of its own; of given words the
-later parts hang from the root of the first ("parataxis").
+and words by rules, and each sentence is parsed alone. A sentence with more pieces than `window` is
+parsed in parts: in a raw text each part keeps its own tree; with given words the later parts are
+attached to the root of the first ("parataxis").
 """
 
 from __future__ import annotations
@@ -37,15 +36,16 @@ if TYPE_CHECKING:
     from ..model.transformer import Transformer
 
 
-# dobj, ...pass: UD version 1
+# dobj and ...pass are of Universal Dependencies version 1.
 SUBJECTS, OBJECTS = ("nsubj", "csubj", "nsubjpass", "csubjpass"), ("obj", "iobj", "dobj")
 JOINED = "parataxis"  # the relation of later parts of a sentence that is too long
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The raw result of one Encoded: for each word of its part the head in it (0: the root),
-    relation and part of speech.
+    """Hold the raw result of one Encoded.
+
+    For each word of its part: the head in that part (0: the root), relation and part of speech.
     """
 
     part: SentencePart
@@ -78,7 +78,7 @@ def build(values: Mapping[str, object]) -> Task:
 
 
 def prepare(examples: Sequence[Example], word_dropout: float = 0.0) -> Labels:
-    """{"upos": [...], "relations": [...]}, sorted, and "mask" where words are hidden."""
+    """Return {"upos": [...], "relations": [...]}, sorted, and "mask" where words are masked."""
     if not examples:
         raise DataError(
             "There is nothing to train on: the training data holds no sentence with a tree."
@@ -102,11 +102,10 @@ def encode(
     word_pieces: int,
     word_dropout: float = 0.0,
 ) -> list[Encoded]:
-    """Encode as source = begin, pieces, end; word_starts follows it; targets heads, relations, upos
-    (W,), -1 for a label unseen in training.
+    """Encode source = begin, pieces, end, word_starts, and targets heads, relations, upos (W,).
 
-    A training sentence over the window gives nothing: its tree cannot be cut. Raises DataError
-        where a tree does not fit its words.
+    A label that is not in the training data is -1. A training sentence over the window gives no
+    Encoded, because its tree cannot be cut. Raises DataError where a tree does not fit its words.
     """
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
@@ -150,9 +149,7 @@ def _numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
 
 
 def head(config: AnyConfig, labels: Labels, options: ParsingOptions) -> nn.Module:
-    """Raises UsageError for a model that is no encoder alone, or with fewer positions than a window
-    has tokens.
-    """
+    """Build the head. Raise UsageError for a model that is not encoder-only, or is too short."""
     from ..model.heads.biaffine import Biaffine
 
     encoder = encoder_alone(config, SPEC.name, options.window)
@@ -167,8 +164,9 @@ def head(config: AnyConfig, labels: Labels, options: ParsingOptions) -> nn.Modul
 
 
 def loss(output: Arcs, batch: Batch, upos_weight: float = 1.0) -> Losses:
-    """loss: arcs + relations of the gold arcs + weighted parts of speech; each also reported alone.
-    Nats, sums over words.
+    """Return arcs + relations of the gold arcs + weighted parts of speech, in nats over words.
+
+    Each part is also reported by itself.
     """
     from torch.nn.functional import cross_entropy
 
@@ -192,8 +190,9 @@ def answer(
     settings: DecodingSettings,
     tokenizers: Tokenizers,
 ) -> list[Parsed]:
-    """One Parsed for each sentence: the best tree with one root, then for each of its arcs the best
-    relation.
+    """Return one Parsed for each sentence.
+
+    It holds the best tree with one root, then the best relation for each of its arcs.
     """
     import torch
 
@@ -210,7 +209,8 @@ def answer(
         heads = torch.tensor([one for tree in trees for one in tree], device=output.arcs.device)
         relations = output.relations(heads)
         names = head.relation_names
-        if "root" in names and len(names) > 1:  # "root" hangs from the root and nothing else does
+        # The relation "root" goes to the root's dependent and to no other word.
+        if "root" in names and len(names) > 1:
             relations[:, names.index("root")] = torch.where(heads == 0, float("inf"), float("-inf"))
         chosen: list[int] = relations.argmax(-1).cpu().numpy().tolist()
         upos: list[int] = output.upos.argmax(-1).cpu().numpy().tolist()
@@ -234,12 +234,12 @@ def answer(
 
 
 def read(raw: Sequence[Parsed], example: Example, tokenizers: Tokenizers) -> Prediction:
-    """text: CoNLL-U, a block a sentence. details: "words" with "id", "text", "start", "end",
-    "upos", "head", "relation", "sentence" (ids begin anew in each), and of them the "subject",
-    "verb", "object" and "root" words.
+    """Write the trees as CoNLL-U, a block for each sentence.
 
-    verb: the root, where it is one; of a copular sentence its copula. "of" is the id of the word
-        that they belong to.
+    details: "words" with "id", "text", "start", "end", "upos", "head", "relation", "sentence" (ids
+    begin anew in each), and among them the "subject", "verb", "object" and "root" words. verb: the
+    root, where it is a verb; in a copular sentence its copula. "of" is the id of the word that they
+    belong to.
     """
     text = example.text or ""
     sentences: list[list[dict[str, Any]]] = []
@@ -264,8 +264,9 @@ def read(raw: Sequence[Parsed], example: Example, tokenizers: Tokenizers) -> Pre
 
 
 def _add(sentence: list[dict[str, Any]], one: Parsed, text: str, number: int) -> None:
-    """The words of one part after those that the sentence has; the root of a later part hangs from
-    the first root.
+    """Append the words of one part to a sentence.
+
+    The root of a later part is attached to the first root.
     """
     before = len(sentence)
     root = next((word["id"] for word in sentence if word["head"] == 0), 0)
@@ -288,7 +289,7 @@ def _add(sentence: list[dict[str, Any]], one: Parsed, text: str, number: int) ->
 
 
 def parts_of_speech(words: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """{"subject", "verb", "object", "root"}: lists of words, in the order of the text."""
+    """Return {"subject", "verb", "object", "root"}: lists of words in the order of the text."""
     found: dict[str, list[dict[str, Any]]] = {"subject": [], "verb": [], "object": [], "root": []}
     verbal = {
         word["sentence"]: word["upos"] in ("VERB", "AUX") for word in words if word["head"] == 0
@@ -324,8 +325,9 @@ def parts_of_speech(words: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[s
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """las, uas, upos on gold words as CoNLL 2018 counts them; loss: nats a word, arcs, relations
-    and parts of speech together.
+    """Return las, uas and upos on gold words as CoNLL 2018 counts them, and the loss.
+
+    loss: nats a word, for arcs, relations and parts of speech together.
     """
     from ..metrics.dependencies import SIGNATURE, Tagged, attachment
 

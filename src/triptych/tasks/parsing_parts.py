@@ -16,10 +16,10 @@ HEAD_PIECES = 3 / 4  # share of a long word's pieces that come from its beginnin
 
 @dataclass(frozen=True, slots=True)
 class SentencePart:
-    """What an Encoded stands for. words: [start, end) in the text; sentence: its number; goes_on:
-    not its first part.
+    """Describe the part of a text that an Encoded holds.
 
-    unseen: pieces of words too long to be read whole.
+    words: [start, end) in the text. sentence: its number. goes_on: True unless it is the sentence's
+    first part. unseen: pieces of words too long to be read whole.
     """
 
     words: list[tuple[int, int]]
@@ -31,8 +31,10 @@ class SentencePart:
 def pieces_of(
     text: str, word: tuple[int, int], tokenizer: Tokenizer, most: int
 ) -> tuple[list[int], int]:
-    """A word's pieces, with the space before it, and how many of them are left out of a word longer
-    than `most` pieces.
+    """Return a word's pieces, and how many are left out.
+
+    The space before the word is included. A word keeps at most `most` pieces, from its beginning
+    and its end.
     """
     start, end = word
     space = " " if start > 0 and text[start - 1].isspace() else ""
@@ -45,8 +47,10 @@ def pieces_of(
 
 def parts_of(text: str, given: list[tuple[int, int]] | None, tokenizer: Tokenizer, window: int,
            word_pieces: int) -> Iterator[tuple[SentencePart, list[list[int]]]]:  # fmt: skip
-    """A text in parts that fit the window. given: its words, one sentence; None: sentences and
-    words by rule.
+    """Yield parts of a text that fit the window, with the pieces of their words.
+
+    given: the words of the text, which are one sentence; None: sentences and words are found by
+    rule.
     """
     spans = [(0, len(text))] if given is not None else split_sentences(text)
     number = 0
@@ -73,8 +77,9 @@ def parts_of(text: str, given: list[tuple[int, int]] | None, tokenizer: Tokenize
 
 
 def _cut(text: str, words: Sequence[tuple[int, int]]) -> int:
-    """After how many of the words that fit a sentence too long is best cut: after a sign in their
-    second half, else at the end.
+    """Return after how many of the fitting words a sentence that is too long is cut.
+
+    That is after a punctuation mark in their second half, else at the end.
     """
     for count in range(len(words), len(words) // 2, -1):
         start, end = words[count - 1]
@@ -86,6 +91,7 @@ def _cut(text: str, words: Sequence[tuple[int, int]]) -> int:
 def encode_part(
     part: SentencePart, pieces: Sequence[Sequence[int]], tokenizer: Tokenizer
 ) -> Encoded:
+    """Encode the pieces of a part, with the places where words start."""
     source = [tokenizer.begin_id, *(piece for word in pieces for piece in word), tokenizer.end_id]
     starts = [0, *(int(place == 0) for word in pieces for place in range(len(word))), 0]
     return Encoded(

@@ -1,5 +1,4 @@
-"""Preference tuning: of two answers to a conversation the chosen one becomes likelier than the
-rejected one, without a reward model.
+"""Prefer the chosen of two answers to a conversation, without a reward model.
 
 Direct preference optimisation (Rafailov et al. 2023, equation 7): -log sigmoid(beta (log p(chosen)
 / q(chosen) - log p(rejected) / q(rejected))), where q is the run that the training started from,
@@ -71,7 +70,7 @@ def prepare(examples: Sequence[Example]) -> Labels:
 
 
 def inherit_labels(labels: Labels, started: Labels, tokenizers: Tokenizers) -> Labels:
-    """The template of the run that it starts from. Raises UsageError where that has none."""
+    """Take over the template of the run that training starts from. Raise UsageError for none."""
     if "template" not in started:
         raise UsageError(
             "Preference tuning starts from a run that can chat, and this one has no template: "
@@ -89,12 +88,11 @@ def encode(
     *,
     context: int,
 ) -> list[Encoded]:
-    """To learn from: both answers after the same turns, two sequences in one Encoded. In use: as in
-    chat. Nothing is drawn.
+    """Encode both answers after the same turns in one Encoded, or in use the turns as chat does.
 
     targets: {"chosen_tokens": (1,), "rejected_tokens": (1,), "tokens": (both,)}, so a loss is a
-    mean over preferences. unseen: tokens of the turns, and words and ends of the answers, for which
-    there is no room.
+    mean over preferences. unseen: tokens of the turns and of the answers, ends included, for which
+    there is no room. Nothing is drawn.
     """
     if purpose == "use":
         return chat.encode(example, tokenizers, labels, purpose, context=context)
@@ -134,7 +132,7 @@ def _answered(
     labels: Labels,
     context: int,
 ) -> Encoded:
-    """An answer after its prompt, which ends with the assistant's mark already."""
+    """Encode an answer after its prompt, which already ends with the assistant's mark."""
     reply = replace(example, messages=[{"role": "assistant", "content": text}])
     (turn,) = chat.turned(reply, tokenizers, labels, context).turns
     ids, words = list(prompt), [NONE] * len(prompt)
@@ -145,8 +143,10 @@ def _answered(
 
 
 def loss(output: TokenOutput, batch: Batch, *, beta: float, reference: Teacher | None) -> Losses:
-    """loss: equation 7; accuracy: pairs whose chosen answer gained more on the reference; margin:
-    by how much, times beta. Sums over preferences, nats.
+    """Return equation 7, and what is reported, as sums over preferences in nats.
+
+    accuracy: pairs whose chosen answer gained more on the reference than the rejected one; margin:
+    by how much, times beta.
     """
     from torch.nn import functional
 
@@ -167,8 +167,9 @@ def loss(output: TokenOutput, batch: Batch, *, beta: float, reference: Teacher |
 
 
 def answer_log_probabilities(logits: Tensor, batch: Batch) -> Tensor:
-    """Logits (K, V) of the told tokens -> (2P,) nats of each answer: chosen, rejected, chosen,
-    ...
+    """Map logits (K, V) of the target tokens to (2P,) nats of each answer.
+
+    The order is chosen, rejected, chosen, ...
     """
     import torch
 
@@ -183,9 +184,7 @@ def answer_log_probabilities(logits: Tensor, batch: Batch) -> Tensor:
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """Return loss (nats a preference; log 2 where nothing was learnt), accuracy (percent), margin
-    (nats, times beta).
-    """
+    """Return loss (nats a preference; log 2 if nothing is learnt), accuracy (%) and margin."""
     values = {
         "loss": losses["loss"],
         "accuracy": 100 * losses["accuracy"],

@@ -1,5 +1,6 @@
-"""Extractive question answering: the answer is a span of the passage, found by its first and its
-last token (Devlin et al. 2018, section 4.2); a long passage is read in overlapping windows, and "no
+"""Find the answer to a question as a span of a passage (Devlin et al. 2018, section 4.2).
+
+A span is given by its first and its last token. A long passage is read in overlapping windows; "no
 answer in this window" points at the begin token (section 4.3).
 """
 
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
     from ..model.heads.span import Spans
     from ..model.transformer import Transformer
 
-LEVELS = 3  # of match: a run of one token that the question has too, of two, of more
+LEVELS = 3  # lengths of a run that passage and question share: one token, two, more
 SEGMENTS = 2 + LEVELS
-CANDIDATES = 5  # other answers that a prediction names
+CANDIDATES = 5  # answers listed in a prediction
 
 
 def build(values: Mapping[str, object]) -> Task:
@@ -65,9 +66,7 @@ def build(values: Mapping[str, object]) -> Task:
 
 
 def prepare(examples: Sequence[Example]) -> Labels:
-    """{"languages": {"source": [...]}, "no_answer": whether there are questions without an answer
-    to learn from}.
-    """
+    """Return {"languages": {"source": [...]}, "no_answer": True if some have no answer}."""
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable question.")
     return {
@@ -90,11 +89,11 @@ def encode(
     *,
     options: QuestionAnsweringOptions,
 ) -> list[Encoded]:
-    """Windows of `[begin] question [end] passage [end]`; segments 0 for the question, 1 for the
-    passage (and 2 to 4: matched).
+    """Encode windows of `[begin] question [end] passage [end]`.
 
-    Targets start, end (1,): places in the window, 0 where the answer is not in it. Of several
-    references one is drawn. Raises DataError where question or passage is missing.
+    segments: 0 for the question, 1 for the passage (2 to 4 for matched tokens). Targets start and
+    end (1,) are places in the window, 0 where the answer is not in it. With several references one
+    is drawn. Raises DataError where question or passage is missing.
     """
     tokenizer, by_character = tokenizers.source, options.characters
     if example.question is None or example.passage is None:
@@ -138,7 +137,7 @@ def encode(
 
 
 def pieces(tokenizer: Tokenizer, text: str, by_character: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Ids (S,) of a text, int32, and each one's characters [start, end) as (S, 2) int32."""
+    """Return ids (S,) int32 of a text, and each one's characters [start, end) as (S, 2) int32."""
     ids: list[int] = []
     places: list[tuple[int, int]] = []
     if not by_character:
@@ -154,7 +153,7 @@ def pieces(tokenizer: Tokenizer, text: str, by_character: bool) -> tuple[np.ndar
     return np.array(ids, dtype=np.int32), np.array(places, dtype=np.int32).reshape(-1, 2)
 
 
-# a passage has several questions, and an epoch follows an epoch
+# A passage is asked several questions, in every epoch.
 passage_pieces = lru_cache(maxsize=16_384)(pieces)
 
 
@@ -164,8 +163,9 @@ def character_ids(tokenizer: Tokenizer, character: str) -> tuple[int, ...]:
 
 
 def window_starts(length: int, room: int, stride: int) -> list[int]:
-    """Where windows of `room` tokens begin, each sharing `stride` with the one before, until all
-    are read; one for nothing.
+    """Return where windows of `room` tokens begin, until all tokens are read.
+
+    Each window shares `stride` tokens with the one before; an empty text has one window.
     """
     starts = [0]
     while starts[-1] + room < length:
@@ -174,8 +174,9 @@ def window_starts(length: int, room: int, stride: int) -> list[int]:
 
 
 def matches(question: np.ndarray, passage: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
-    """(S,) for each passage token the length of the run of question tokens that it stands in, at
-    most LEVELS; 0: in none.
+    """Return for each passage token (S,) the length of its run of question tokens.
+
+    The length is at most LEVELS; 0: the token is in no such run.
     """
     keys = folded(tokenizer)
     asked, given = keys[question], keys[passage]
@@ -191,8 +192,9 @@ def matches(question: np.ndarray, passage: np.ndarray, tokenizer: Tokenizer) -> 
 def _gold(
     example: Example, offsets: np.ndarray, generator: np.random.Generator | None
 ) -> tuple[int, int] | None:
-    """First and last passage token of one reference: drawn, or the one that most references agree
-    on; None: no answer.
+    """Return the first and last passage token of one reference, or None without an answer.
+
+    The reference is drawn, or without a generator the one that most references agree on.
     """
     spans = standing(example)
     if not spans:
@@ -202,22 +204,22 @@ def _gold(
         if generator is not None
         else max(spans, key=spans.count)
     )
-    # the first token that ends after the answer begins
+    # The first token that ends after the answer begins.
     first = int(np.searchsorted(offsets[:, 1], start, side="right"))
-    # the last that begins before it ends
+    # The last token that begins before the answer ends.
     last = int(np.searchsorted(offsets[:, 0], start + len(text), side="left")) - 1
     return (first, last) if first <= last < len(offsets) else None
 
 
 def _place(gold: tuple[int, int] | None, start: int, length: int, first: int) -> tuple[int, int]:
-    """The answer's first and last place in a window, or (0, 0)."""
+    """Return the answer's first and last place in a window, or (0, 0)."""
     if gold is None or gold[0] < start or gold[1] >= start + length:
         return 0, 0
     return first + gold[0] - start, first + gold[1] - start
 
 
 def _drawn(windows: list[Encoded], generator: np.random.Generator, rate: float) -> list[Encoded]:
-    """Those with the answer, and a share of the others; one at least."""
+    """Return the windows with the answer and a share of the others, at least one."""
     kept = [one for one in windows if int(one.targets["start"][0]) or generator.random() < rate]
     return kept or [windows[int(generator.integers(len(windows)))]]
 
@@ -241,7 +243,7 @@ def head(config: AnyConfig, labels: Labels, *, options: QuestionAnsweringOptions
 
 
 def loss(output: Tensor, batch: Batch) -> Losses:
-    """loss: nats a window, the mean of the cross-entropies of the first and of the last token."""
+    """Return the mean cross-entropy of the first and of the last token, in nats a window."""
     from ..model.heads.span import cross_entropy
 
     total = cross_entropy(
@@ -259,7 +261,7 @@ def answer(
     *,
     longest_answer: int,
 ) -> list[WindowAnswers]:
-    """For each window its best spans with log-probabilities, in characters of the passage."""
+    """Return for each window its best spans, in characters of the passage."""
     import torch
 
     with torch.inference_mode():
@@ -268,15 +270,16 @@ def answer(
 
 
 def read(raw: Sequence[WindowAnswers], example: Example, tokenizers: Tokenizers) -> Prediction:
-    """The best span over all windows; its text is exactly what stands there in the passage."""
+    """Return the best span over all windows; its text is copied from the passage."""
     return best_prediction(raw, example.passage or "", CANDIDATES)
 
 
 def calibrate(
     model: Transformer, head: Spans, batches: Sequence[Batch], *, longest_answer: int
 ) -> str | None:
-    """The threshold of "no answer" with the best F1 over tokens; nothing where every question has
-    an answer.
+    """Fit the threshold of "no answer" with the best F1 over tokens.
+
+    Nothing is fitted where every question has an answer.
     """
     if not bool(head.can_abstain):
         return None
@@ -286,7 +289,7 @@ def calibrate(
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """f1 and exact_match by the language of each question, then loss (nats a window)."""
+    """Return f1 and exact_match by the language of each question, then loss (nats a window)."""
     from ..metrics import answers as metrics
 
     for example in examples:

@@ -1,4 +1,4 @@
-"""Questions about a sentence or a passage (Du et al. 2017)."""
+"""Generate questions about a sentence or a passage (Du et al. 2017)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ def build(values: Mapping[str, object]) -> Task:
 def source(
     example: Example, tokenizers: Tokenizers, labels: Labels, longest: int
 ) -> tuple[list[int], int]:
-    """Return pieces end; the beginning of a passage that is too long."""
+    """Return pieces end, with the beginning of a passage that is too long."""
     return one_text(example, "passage", tokenizers, longest)
 
 
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """Return bleu (with every question on the sentence as a reference), rougeL, then loss (nats per
-    target token) and perplexity.
+    """Return bleu and rougeL, then loss (nats per target token) and perplexity.
+
+    Every question on the sentence is a reference.
     """
     from ..metrics.bleu import bleu_of_several
     from ..metrics.rouge import rouge

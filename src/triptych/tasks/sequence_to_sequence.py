@@ -1,5 +1,6 @@
-"""What all tasks that turn one sequence into another share: options, the pair as ids, the loss, the
-search, the answer in words.
+"""Share what every task needs that turns one sequence into another.
+
+These are the options, the pair as ids, the loss, the request and the answer in words.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ Source = Callable[[Example, Tokenizers, Labels], tuple[list[int], int]]
 
 
 class LimitedSource(Protocol):
-    """A source of at most `longest` ids, as a task without options of its own makes it."""
+    """Make a source of at most `longest` ids, for a task without options of its own."""
 
     def __call__(
         self, example: Example, tokenizers: Tokenizers, labels: Labels, longest: int
@@ -54,7 +55,7 @@ class LimitedSource(Protocol):
 
 
 class SharedSlots(TypedDict):
-    """The slots of a Task that every such task fills alike."""
+    """Hold the slots of a Task that every such task fills alike."""
 
     head: Callable[[AnyConfig, Labels], nn.Module]
     loss: Callable[[TokenOutput, Batch], Losses]
@@ -81,7 +82,7 @@ def written_task(
     source: LimitedSource,
     score: Score,
 ) -> Task:
-    """A task whose text is written from `source`, with no options but the shared ones."""
+    """Build a task that writes text from `source`, with no options but the shared ones."""
     options = read_options(LongSourceOptions, values)
     built = partial(source, longest=options.longest_source)
     return Task(
@@ -119,8 +120,9 @@ def encode(
     *,
     source: Source,
 ) -> list[Encoded]:
-    """One Encoded: source as `source` makes it, target = begin pieces, tokens = pieces end; in use
-    no target. Nothing is drawn.
+    """Encode source as `source` makes it, target = begin pieces, tokens = pieces end.
+
+    In use there is no target. Nothing is drawn.
     """
     ids, unseen = source(example, tokenizers, labels)
     return [pair(ids, example, tokenizers, purpose, unseen)]
@@ -133,9 +135,7 @@ def pair(
     purpose: Purpose,
     unseen: int = 0,
 ) -> Encoded:
-    """Source ids as they are, and the example's target. Raises DataError where there is none to
-    learn from.
-    """
+    """Encode source ids and the example's target. Raise DataError where there is none."""
     inputs = {"source": np.array(source, dtype=np.int64)}
     if purpose == "use":
         return Encoded(inputs, unseen=unseen)
@@ -153,8 +153,9 @@ def pair(
 def one_text(
     example: Example, field: str, tokenizers: Tokenizers, longest: int, before: Sequence[int] = ()
 ) -> tuple[list[int], int]:
-    """`before`, then the pieces of a field, then the end: at most `longest` ids; and how many
-    pieces were left out.
+    """Return `before`, the pieces of a field and the end, and how many pieces were left out.
+
+    The ids are at most `longest`.
     """
     text = getattr(example, field)
     if text is None:
@@ -168,21 +169,19 @@ def one_text(
 
 
 def head(config: AnyConfig, labels: Labels, longest: int | None = None) -> nn.Module:
-    """Next tokens. Raises UsageError for a model that lacks a stack, or positions for the longest
-    source.
-    """
+    """Build the head. Raise UsageError for a model that lacks a stack or positions."""
     from ..model.heads.tokens import NextToken
 
     if config.architecture != "encoder-decoder":
         raise UsageError(
-            "This task needs an encoder and a decoder: give model.preset, for example "
+            "This task needs an encoder-decoder model: set model.preset, for example to "
             "'transformer-small', or start from a run of one."
         )
     most = config.context("source")
     if longest is not None and most is not None and longest > most:
         raise UsageError(
-            f"task.longest_source is {longest}, and this model has {most} positions. Give {most} "
-            "or less."
+            f"task.longest_source is {longest}; this model has {most} positions. Give {most} or "
+            "less."
         )
     return NextToken()
 
@@ -190,8 +189,7 @@ def head(config: AnyConfig, labels: Labels, longest: int | None = None) -> nn.Mo
 def loss(
     output: TokenOutput, batch: Batch, label_smoothing: float = 0.0, r_drop: float = 0.0
 ) -> Losses:
-    """loss: label-smoothed cross-entropy, what is learnt; nll: without smoothing, reported. Sums in
-    nats over target tokens.
+    """Return the label-smoothed cross-entropy, and `nll` without smoothing, in nats over tokens.
 
     Where the batch holds two passes, their disagreement is part of the loss (`model/r_drop.py`),
     and is reported too.
@@ -224,14 +222,14 @@ def loss(
 def request(
     encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers
 ) -> DecodingRequest:
-    """Ask for the answer to a source."""
+    """Return the request for the answer to a source."""
     return DecodingRequest(settings=settings, source=encoded.inputs["source"])
 
 
 def read(
     raw: Sequence[Sequence[DecodedText]], example: Example, tokenizers: Tokenizers
 ) -> Prediction:
-    """Return the n best answers; a source is never cut into windows, so there is one raw result."""
+    """Return the n best answers; a source is never cut into windows, so it has one raw result."""
     assert len(raw) == 1, "a source has one raw result"
     return written_prediction(raw[0])
 
@@ -248,7 +246,7 @@ def with_loss(losses: Mapping[str, float]) -> dict[str, float]:
 
 
 def references_of(example: Example) -> list[str]:
-    """Every text that would do. Raises DataError where there is none to score against."""
+    """Return every reference of an example. Raise DataError where there is none."""
     several = (
         example.references
         if example.references is not None
@@ -262,8 +260,9 @@ def references_of(example: Example) -> list[str]:
 
 
 def language_of(examples: Sequence[Example]) -> str:
-    """What BLEU cuts into tokens by: the examples' language, else by the script of their
-    targets.
+    """Return the language whose rules BLEU tokenises by.
+
+    It is that of the examples, else the one that fits the script of their targets.
     """
     from ..metrics.answers import counting
 

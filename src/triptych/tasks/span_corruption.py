@@ -1,12 +1,11 @@
-"""Span corruption: runs of tokens are replaced by a sentinel each, and written out one after the
-other (Raffel et al. 2020, section 3.1.4 and 3.3.4): a start, from plain text, for whatever an
-encoder-decoder is to learn later (`model.start`).
+"""Replace runs of tokens by a sentinel each and write the runs (Raffel et al. 2020, section 3.1.4).
 
-Source `Thank you <0> me to your party <1> .`, target `<0> for inviting <1> last week <end>`; the
-end stands for the last sentinel of the paper. With `target = "whole"` the decoder writes the whole
-text instead (text infilling, Lewis et al. 2020, section 2.2; compared in Raffel et al., section
-3.3.2): every token is told, and a step takes longer. Training draws the spans anew in every epoch,
-an evaluation always the same. In use `[MASK]` marks a run to be written.
+This trains, from plain text, a start for any encoder-decoder (`model.start`). Source `Thank you <0>
+me to your party <1> .`, target `<0> for inviting <1> last week <end>`; the end replaces the last
+sentinel of the paper (section 3.3.4). With `target = "whole"` the decoder writes the whole text
+instead (text infilling, Lewis et al. 2020, section 2.2; compared in Raffel et al., section 3.3.2):
+every token is a target, and a step takes longer. Training draws the spans anew in every epoch, an
+evaluation always the same. In use `[MASK]` marks a run to be written.
 """
 
 from __future__ import annotations
@@ -58,11 +57,11 @@ def prepare(examples: Sequence[Example], *, options: SpanCorruptionOptions) -> L
 
 
 def sentinels_of(tokenizer: Tokenizer) -> list[int]:
-    """Ids of the sentinels, in their order."""
+    """Return the ids of the sentinels, in their order."""
     return [number for name, number in tokenizer.tags.items() if name.startswith("span-")]
 
 
-# What is hidden -----------------------------------------------------------------------------------
+# Encoding -----------------------------------------------------------------------------------------
 
 
 def encode(
@@ -74,8 +73,9 @@ def encode(
     *,
     options: SpanCorruptionOptions,
 ) -> list[Encoded]:
-    """Windows of a text with runs hidden; `metadata` keeps the window as it was. A text of one
-    token has nothing to go by, so no window.
+    """Encode windows of a text with runs masked; `metadata` keeps each window as it was.
+
+    A text of one token has no context, so it gives no window.
     """
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
@@ -96,7 +96,7 @@ def remask(
     *,
     options: SpanCorruptionOptions,
 ) -> list[Encoded]:
-    """The same windows with other runs hidden."""
+    """Return the same windows with other runs masked."""
     return [
         replace(corrupt(one.metadata, tokenizers.source, options, generator), index=one.index)
         for one in pieces
@@ -109,15 +109,16 @@ def corrupt(
     options: SpanCorruptionOptions,
     generator: np.random.Generator | None,
 ) -> Encoded:
-    """A window (n,) of two tokens or more as source and target. generator None: one that is seeded
-    by the window itself.
+    """Encode a window (n,) of two tokens or more as source and target.
+
+    Without a generator the window itself seeds one.
     """
     starts, ends = spans(len(ids), options, generator or fixed(ids))
     marks = sentinels_of(tokenizer)
     if len(marks) < len(starts):
         raise RunError(
-            f"The tokenizer has {len(marks)} sentinels and {len(starts)} are needed; these files "
-            "are not of one run."
+            f"The tokenizer has {len(marks)} sentinels, and {len(starts)} are needed: these files "
+            "are not of one run. Copy the whole run folder again."
         )
     source: list[int] = []
     target: list[int] = []
@@ -141,17 +142,16 @@ def corrupt(
 def spans(
     length: int, options: SpanCorruptionOptions, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(starts, ends) of the hidden runs of a window: all lengths and gaps that add up are equally
-    likely; no two runs touch.
+    """Return (starts, ends) of the masked runs of a window.
 
-    So many tokens and runs as rate and mean_span ask for, rounded up or down by chance so that the
-    means are kept.
+    All lengths and gaps that add up are equally likely; no two runs touch. The numbers of tokens
+    and of runs follow rate and mean_span, rounded up or down at random so that the means are kept.
     """
     hidden = min(length - 1, max(1, int(options.rate * length + generator.random())))
     count = max(1, int(hidden / options.mean_span + generator.random()))
     count = min(count, hidden, length - hidden + 1)
     lengths = _parts(hidden, count, generator)
-    # before, between, after: the first and the last may be empty
+    # Gaps are before, between and after the runs; the first and the last may be empty.
     gaps = _parts(length - hidden + 2, count + 1, generator)
     gaps[[0, -1]] -= 1
     starts = np.cumsum(gaps[:-1]) + np.cumsum(lengths) - lengths
@@ -159,7 +159,7 @@ def spans(
 
 
 def _parts(total: int, count: int, generator: np.random.Generator) -> np.ndarray:
-    """`total` as an ordered sum of `count` whole numbers from 1, each such sum equally likely."""
+    """Return `count` whole numbers from 1 that add up to `total`, each sum equally likely."""
     cuts = np.sort(generator.permutation(total - 1)[: count - 1]) + 1
     return np.diff(np.concatenate(([0], cuts, [total])))
 
@@ -167,9 +167,7 @@ def _parts(total: int, count: int, generator: np.random.Generator) -> np.ndarray
 def rebuilt(
     source: Sequence[int], written: Sequence[int], marks: Sequence[int], end: int
 ) -> list[int]:
-    """The window: every sentinel of the source replaced by what is written after it in the
-    target.
-    """
+    """Return the window, each sentinel of the source replaced by the run in the target."""
     runs, known, current = dict[int, list[int]](), set(marks), -1
     for number in written:
         if number in known:
@@ -185,17 +183,17 @@ def rebuilt(
     ]
 
 
-# In use and in numbers ----------------------------------------------------------------------------
+# Answering and scoring ----------------------------------------------------------------------------
 
 
 def _marked(example: Example, tokenizer: Tokenizer) -> Encoded:
-    """The text with a sentinel at every mark."""
+    """Encode the text with a sentinel at every mark."""
     parts, marks = (example.text or "").split(MARK), sentinels_of(tokenizer)
     if not 1 < len(parts) <= len(marks) + 1:
         wrong = (
             "marks no run to write"
             if len(parts) == 1
-            else f"marks {len(parts) - 1} runs, and {len(marks)} are the most"
+            else f"marks {len(parts) - 1} runs, and at most {len(marks)} are possible"
         )
         raise DataError(
             f"{example.place or 'The text'} {wrong}: write {MARK} where words are missing."
@@ -203,7 +201,7 @@ def _marked(example: Example, tokenizer: Tokenizer) -> Encoded:
     ids: list[int] = []
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
-        # a piece holds its word's leading space
+        # A piece includes its word's leading space.
         ids += tokenizer.encode(part if last else part.removesuffix(" "))
         ids += [] if last else [marks[number]]
     return Encoded({"source": np.array([*ids, tokenizer.end_id], dtype=np.int64)})
@@ -216,8 +214,10 @@ def written_in(
     *,
     options: SpanCorruptionOptions,
 ) -> Prediction:
-    """The text with its most probable runs; details: what was written at each mark, and the other
-    answers of an n-best list. Of a run that writes the whole text, that, without details.
+    """Return the text with its most probable runs.
+
+    details: what was written at each mark, and the other answers of an n-best list. A run that
+    writes the whole text gives just that, without details.
     """
     best, tokenizer = read(raw, example, tokenizers), tokenizers.source
     if options.target == "whole":
@@ -247,7 +247,7 @@ def score(
     *,
     options: SpanCorruptionOptions,
 ) -> Scores:
-    """Return loss (nats per target token, sentinels counted) and perplexity."""
+    """Return loss (nats per target token, sentinels included) and perplexity."""
     found = with_loss(losses)
     which = (
         "all tokens"

@@ -1,5 +1,6 @@
-"""From the spans of windows to one answer: places in the user's text, candidates over all windows,
-and when to say "no answer".
+"""Merge the spans of windows into one answer.
+
+It has its place in the user's text and candidates over all windows, or is "no answer".
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..model.transformer import Transformer
 
-PER_WINDOW = 20  # spans that are kept of a window
+PER_WINDOW = 20  # spans kept for each window
 EAST = re.compile(
     "[\u3005-\u3007\u303b\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af]"
 )
@@ -30,8 +31,10 @@ EAST = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Of one window: its first passage token; each passage token's characters (S, 2), in use;
-    question tokens that were cut off; whether the question has an answer at all.
+    """Describe one window.
+
+    first: its first passage token. offsets: the characters of each passage token (S, 2), in use.
+    unseen: question tokens that were cut off. answerable: True where the question has an answer.
     """
 
     first: int
@@ -42,9 +45,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class WindowAnswers:
-    """What one window says: spans (log-probability, first character, end character), best first;
-    no_answer: log-probability that the answer is not in it; threshold: of the head; unseen:
-    question tokens that were not read.
+    """Hold the answers of one window.
+
+    spans: (log-probability, first character, end character), best first. no_answer: log-probability
+    that the answer is not in the window. threshold: of the head. unseen: question tokens that were
+    not read.
     """
 
     spans: list[tuple[float, int, int]]
@@ -54,7 +59,7 @@ class WindowAnswers:
 
 
 class SpanHead(Protocol):
-    """A head with the logits of spans and a threshold for "no answer"."""
+    """Describe a head with the logits of spans and a threshold for "no answer"."""
 
     threshold: Tensor
 
@@ -64,9 +69,7 @@ class SpanHead(Protocol):
 
 
 def apart(text: str) -> Iterator[tuple[int, str]]:
-    """(first character, part): every Chinese or Japanese character alone, and what stands
-    between.
-    """
+    """Yield (first character, part): each Chinese or Japanese character, and the text between."""
     place = 0
     for match in EAST.finditer(text):
         if match.start() > place:
@@ -79,8 +82,9 @@ def apart(text: str) -> Iterator[tuple[int, str]]:
 
 @lru_cache(maxsize=16)
 def folded(tokenizer: Tokenizer) -> np.ndarray:
-    """(V,) what each token is compared by: equal where two are the same letters but for case; 0 for
-    a sign, which matches nothing.
+    """Return (V,) a key for each token: equal where two are the same letters in any case.
+
+    0 for a token without a letter or digit, which matches nothing.
     """
     numbers: dict[str, int] = {"": 0}
     shown = (
@@ -91,8 +95,9 @@ def folded(tokenizer: Tokenizer) -> np.ndarray:
 
 
 def runs(keys: np.ndarray, length: int) -> np.ndarray:
-    """(S - length + 1,) one number for each run of `length` keys, below 2**21 each; 0 where a sign
-    stands in it.
+    """Return (S - length + 1,) one number for each run of `length` keys.
+
+    Keys are below 2**21; a run that includes key 0 is 0.
     """
     found = np.zeros(max(0, len(keys) - length + 1), dtype=np.int64)
     whole = np.ones(len(found), dtype=bool)
@@ -103,7 +108,7 @@ def runs(keys: np.ndarray, length: int) -> np.ndarray:
 
 
 def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> list[WindowAnswers]:
-    """Map logits (N, 2) -> what each window of the batch found."""
+    """Map logits (N, 2) to the answers of each window of the batch."""
     from ..model.heads.span import best_spans, log_probabilities
 
     chances = log_probabilities(logits, batch.inputs["source_lengths"])  # (B, T, 2)
@@ -114,7 +119,7 @@ def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> li
     found: list[WindowAnswers] = []
     for row, one in enumerate(batch.encoded):
         metadata: Window = one.metadata
-        assert metadata.offsets is not None, "windows that are answered know their characters"
+        assert metadata.offsets is not None, "windows in use have offsets"
         spans = [
             (
                 value,
@@ -129,12 +134,11 @@ def spans_of(logits: Tensor, batch: Batch, longest: int, threshold: float) -> li
 
 
 def best_prediction(raw: Sequence[WindowAnswers], passage: str, candidates: int) -> Prediction:
-    """One answer from all windows. Windows share tokens, so a span can be found twice: the likelier
-    counts.
+    """Return one answer from all windows.
 
-    probability: of a span among all candidates and no answer. no_answer_score: nats by which "no
-    answer in any window" is likelier than the best span. details start, end: characters of the
-    passage.
+    Windows share tokens, so a span can be found twice: the more probable one counts. probability:
+    of a span among all candidates and no answer. no_answer_score: nats by which "no answer in any
+    window" is more probable than the best span. details start, end: characters of the passage.
     """
     best: dict[tuple[int, int], float] = {}
     for one in raw:
@@ -168,7 +172,7 @@ def best_prediction(raw: Sequence[WindowAnswers], passage: str, candidates: int)
 
 
 def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """[start, end) without white space at its ends: a token holds the space before its word."""
+    """Return [start, end) without white space: a token includes the space before its word."""
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
@@ -179,8 +183,9 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
 def fit_threshold(
     model: Transformer, head: SpanHead, batches: Sequence[Batch], longest: int
 ) -> str | None:
-    """Set head.threshold to what gives the best mean F1 over tokens on the development data
-    (Rajpurkar et al. 2018, section 5).
+    """Set head.threshold to the value of the best mean F1 on development data.
+
+    F1 is over tokens (Rajpurkar et al. 2018, section 5).
     """
     from ..model.heads.span import best_spans, log_probabilities
 
@@ -207,7 +212,7 @@ def fit_threshold(
     right = np.array([best[index][1] for index in best])
     absent = np.array([not answerable[index] for index in best], dtype=float)
     order = np.argsort(apart, kind="stable")
-    # with the threshold after the k-th: the first k are answered, the others are not
+    # With the threshold after the k-th, the first k are answered and the others are not.
     totals = (
         np.concatenate(([0.0], np.cumsum(right[order])))
         + absent.sum()
@@ -219,7 +224,7 @@ def fit_threshold(
     high = sorted_apart[cut] if cut < len(sorted_apart) else sorted_apart[-1] + 1.0
     head.threshold.fill_(float(low + high) / 2)
     return (
-        f"No answer is said above a score of {float(head.threshold):.2f} nats, fitted on "
+        f"A question has no answer above a score of {float(head.threshold):.2f} nats, fitted on "
         f"{len(best):,} development questions ({int(absent.sum()):,} without an answer): F1 over "
         f"tokens {100 * totals[cut] / len(best):.1f}."
     )

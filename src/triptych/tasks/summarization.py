@@ -1,6 +1,4 @@
-"""Summaries: a short text of a long one, a conversation or an abstract, scored by ROUGE in any
-script.
-"""
+"""Summarise a text, a conversation or an abstract; ROUGE scores any script."""
 
 from __future__ import annotations
 
@@ -20,15 +18,16 @@ def build(values: Mapping[str, object]) -> Task:
 def source(
     example: Example, tokenizers: Tokenizers, labels: Labels, longest: int
 ) -> tuple[list[int], int]:
-    """Return pieces end; the beginning of a text that is too long."""
+    """Return pieces end, with the beginning of a text that is too long."""
     return one_text(example, "source", tokenizers, longest)
 
 
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """rouge1, rouge2, rougeL, then loss (nats per target token, not smoothed) and perplexity. Of
-    several references the best.
+    """Return rouge1, rouge2, rougeL, then loss (nats per target token) and perplexity.
+
+    With several references the best one counts. The loss is not smoothed.
     """
     from ..metrics.rouge import rouge
 

@@ -1,9 +1,8 @@
-"""Tagging: a label for every word, entities as spans (BIO, BIOES) or parts of speech; or the words
-themselves, character by character.
+"""Tag every word: entities as spans (BIO, BIOES), or parts of speech; or find the words.
 
 Labels belong to words, not to pieces: each word is cut into pieces on its own, and its first piece
-(or their mean) speaks for it. With `unit = "character"` every character is told to begin a word or
-to go on with one: so words are found where none are written.
+(or their mean) represents it. With `unit = "character"` each character is tagged as the beginning
+of a word or as inside one: so words are found where none are written.
 """
 
 from __future__ import annotations
@@ -62,11 +61,11 @@ def build(values: Mapping[str, object]) -> Task:
 
 
 def prepare(examples: Sequence[Example], options: TaggingOptions) -> Labels:
-    """{"names": labels in order, "scheme": decoded, "written": shown, "words": {"rules": ...},
-    "spaces": "text" | "always"}.
+    """Return the labels of the run.
 
-    spaces: where no training text has two words without a space between, a space is put before
-        every word in use too.
+    They are {"names": labels in order, "scheme": decoded, "written": shown, "words": {"rules":
+    ...}, "spaces": "text" | "always"}. spaces: "always" where in the training texts every word
+    follows a space, so that a space is put before every word in use too.
     """
     tags = [list(example.tags) for example in examples if example.tags]
     if not tags:
@@ -93,7 +92,7 @@ def prepare(examples: Sequence[Example], options: TaggingOptions) -> Labels:
     scheme = options.scheme or written
     if scheme != "plain" and written == "plain":
         raise UsageError(
-            f"task.scheme is '{scheme}', but the tags of the training data are no spans (B-PER, "
+            f"task.scheme is '{scheme}', but the tags of the training data are not spans (B-PER, "
             "I-PER, O). Leave it out."
         )
     names = {tag for one in tags for tag in bio.converted(one, scheme)}
@@ -108,20 +107,20 @@ def prepare(examples: Sequence[Example], options: TaggingOptions) -> Labels:
 
 
 def _rule(options: TaggingOptions) -> str:
-    """How raw text becomes words. Raises UsageError for what is neither a rule nor a run."""
+    """Return how raw text becomes words. Raise UsageError for an unknown rule or run."""
     given = options.words
     if options.unit == "character" or given in rules.RULES:
         return "characters" if options.unit == "character" else given
     if not _finds_words(Path(given) / "config.json"):
         raise UsageError(
-            f"task.words is '{given}': neither a rule ({', '.join(rules.RULES)}) nor the folder "
+            f"task.words is '{given}'; it must be a rule ({', '.join(rules.RULES)}) or the folder "
             "of a run that finds words."
         )
     return LEARNED
 
 
 def _finds_words(config: Path) -> bool:
-    """Whether a config.json is that of a run that finds words."""
+    """Tell whether a config.json is that of a run that finds words."""
     try:
         return json.loads(config.read_bytes())["options"]["unit"] == "character"
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
@@ -137,8 +136,9 @@ def encode(
     *,
     options: TaggingOptions,
 ) -> list[Encoded]:
-    """Encode as source = begin pieces end, word_starts (S,); tags (W,), -1 for one not seen in
-    training. Several where words do not fit a window.
+    """Encode source = begin pieces end, word_starts (S,) and tags (W,).
+
+    A tag that is not in the training data is -1. Words that do not fit one window give several.
     """
     text = example.text
     if text is None:
@@ -186,7 +186,7 @@ def encode(
 def _words_and_tags(
     example: Example, labels: Labels, purpose: Purpose
 ) -> tuple[rules.Words, list[str] | None]:
-    """What is tagged, and while training with what, in the scheme that is learnt."""
+    """Return the words, and in training their tags in the scheme that is learnt."""
     text, words, tags = example.text or "", example.words, example.tags
     if words is not None:
         words = [(start, end) for start, end in words]
@@ -213,9 +213,7 @@ def _words_and_tags(
 
 
 def head(config: AnyConfig, labels: Labels, options: TaggingOptions) -> nn.Module:
-    """Raises UsageError for a model without encoder, or with fewer positions than a window has
-    tokens.
-    """
+    """Build the head. Raise UsageError for a model that is not encoder-only, or is too short."""
     from ..model.heads.tagger import Tagger
 
     encoder = encoder_alone(config, SPEC.name, options.window)
@@ -234,7 +232,7 @@ def head(config: AnyConfig, labels: Labels, options: TaggingOptions) -> nn.Modul
 
 
 def constraints(labels: Labels) -> Chain:
-    """0 where a label may follow another, begin or end, NEVER where that would break a span."""
+    """Return 0 where a label may follow another, begin or end, NEVER where it breaks a span."""
     names, scheme = labels["names"], labels["scheme"]
 
     def cost(before: str | None, after: str | None) -> float:
@@ -250,8 +248,9 @@ def constraints(labels: Labels) -> Chain:
 
 
 def loss(output: TagOutput, batch: Batch, label_smoothing: float = 0.0) -> Losses:
-    """loss: cross-entropy of words, smoothed, or minus the log-probability of paths (CRF); nll: not
-    smoothed, reported. Nats a word.
+    """Return the cross-entropy of words, smoothed, or minus the log-probability of paths (CRF).
+
+    nll: without smoothing, reported. Nats a word.
     """
     from torch.nn import functional
 
@@ -270,7 +269,7 @@ def loss(output: TagOutput, batch: Batch, label_smoothing: float = 0.0) -> Losse
 
 
 class LabelledTagger(Protocol):
-    """A Tagger that knows the run's labels."""
+    """Describe a Tagger that holds the run's labels."""
 
     labels: Labels
 
@@ -280,9 +279,7 @@ class LabelledTagger(Protocol):
 
 
 class Raw(NamedTuple):
-    """Scores (W, L) of a window's words, its place, the chain where one is learnt, and the run's
-    labels.
-    """
+    """Hold scores (W, L) of a window's words, its place, the chain if learnt, and the labels."""
 
     scores: np.ndarray
     place: WordWindow
@@ -297,8 +294,9 @@ def answer(
     settings: DecodingSettings,
     tokenizers: Tokenizers,
 ) -> list[Raw]:
-    """One Raw a window: log-probabilities of each label, or a CRF's scores. What they say is read
-    when a text is whole again.
+    """Return one Raw for each window: log-probabilities of each label, or a CRF's scores.
+
+    `read` finds the best labels when it has all windows of a text.
     """
     import torch
 
@@ -324,8 +322,9 @@ def answer(
 def read(
     raw: Sequence[Raw], example: Example, tokenizers: Tokenizers, *, options: TaggingOptions
 ) -> Prediction:
-    """Each word's scores come from the window where it stands most central; the path is found over
-    the whole text.
+    """Merge windows and decode the path over the whole text.
+
+    Each word's scores come from the window where it is nearest the middle.
     """
     labels, words, text = raw[0].labels, raw[0].place.words, example.text or ""
     scores = central([(one.place, one.scores) for one in raw])  # (W, L)

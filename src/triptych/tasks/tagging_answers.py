@@ -11,11 +11,11 @@ from ..data.formats import bio
 from ..data.segmentation import words as rules
 from .task import Prediction
 
-BEGINS, GOES_ON = "B", "I"  # of unit = "character"
+BEGINS, GOES_ON = "B", "I"  # the tags with unit = "character"
 
 
 def in_words(text: str, places: rules.Words, tags: Sequence[str]) -> Prediction:
-    """Characters to words: a character that goes on belongs to the word before it."""
+    """Join characters to words: one with tag I belongs to the word before it."""
     found: list[tuple[int, int]] = []
     for (start, end), tag in zip(places, tags, strict=True):
         if tag == BEGINS or not found:
@@ -31,7 +31,7 @@ def in_words(text: str, places: rules.Words, tags: Sequence[str]) -> Prediction:
 def tag_prediction(
     text: str, words: rules.Words, tags: list[str], sure: np.ndarray, spans: bool
 ) -> Prediction:
-    """Entities in brackets in the text as it is, or word/TAG."""
+    """Return the text with entities in brackets, or as word/TAG."""
     surface = [text[start:end] for start, end in words]
     details: dict[str, object] = {
         "words": surface,

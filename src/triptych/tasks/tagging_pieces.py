@@ -1,6 +1,4 @@
-"""Words to pieces, pieces to windows that overlap and are cut between words, and windows back to
-one text.
-"""
+"""Cut words into pieces, pieces into overlapping windows, and merge windows into one text."""
 
 from __future__ import annotations
 
@@ -12,13 +10,14 @@ import numpy as np
 from ..data.segmentation.words import Words
 from ..data.tokenizers.subwords import Tokenizer
 
-MOST_PIECES = 32  # of a word; of a longer one its first and its last are read
-MOST_CHARACTERS = 256  # of a word, before it is cut into pieces
+MOST_PIECES = 32  # read of a word; a longer one keeps its first and its last
+MOST_CHARACTERS = 256  # of a word that are cut into pieces at once
 
 
 class WordWindow(NamedTuple):
-    """Where a window stands: words [first, last) of `words`; unseen: tokens of its text that no
-    window holds.
+    """Describe a window: words [first, last) of `words`.
+
+    unseen: tokens of its text that no window holds.
     """
 
     first: int
@@ -30,12 +29,11 @@ class WordWindow(NamedTuple):
 def spelt(
     text: str, words: Words, tokenizer: Tokenizer, room: int, spaces: bool, settled: bool
 ) -> tuple[list[list[int]], int]:
-    """Each word's pieces, one at least, and how many tokens are not among them.
+    """Return each word's pieces, at least one, and how many tokens are left out.
 
     A word is encoded on its own, with a space before it where the text has one (or always: spaces),
-    and at the text's beginning.
-    room: tokens that a window has for words. settled: a word has one spelling, which need not be
-        looked up twice.
+    and at the text's beginning. room: tokens that a window has for words. settled: a word is always
+    tokenised alike, so the result is kept.
     """
     known: dict[str, list[int]] = {}
     found: list[list[int]] = []
@@ -45,7 +43,7 @@ def spelt(
         spelling = (" " if spaces or start == 0 or text[start - 1].isspace() else "") + word
         pieces = known.get(spelling) if settled else None
         if pieces is None:
-            # a stranger's tokenizer may drop a sign
+            # An imported tokenizer may drop a character.
             pieces = known[spelling] = _pieces(spelling, tokenizer) or [tokenizer.end_id]
         if len(pieces) > most:
             unseen += len(pieces) - most
@@ -55,9 +53,7 @@ def spelt(
 
 
 def _pieces(spelling: str, tokenizer: Tokenizer) -> list[int]:
-    """A word of endless length is encoded part by part: a merge over 10,000 characters says
-    nothing.
-    """
+    """Encode a very long word in parts: a merge over 10,000 characters carries no meaning."""
     return [
         number
         for at in range(0, len(spelling), MOST_CHARACTERS)
@@ -68,21 +64,23 @@ def _pieces(spelling: str, tokenizer: Tokenizer) -> list[int]:
 def hidden(
     pieces: list[list[int]], chance: float, mask: int, generator: np.random.Generator
 ) -> list[list[int]]:
-    """Each word's pieces, or the mask alone in place of them with probability `chance`."""
+    """Return each word's pieces, or the mask alone in their place with probability `chance`."""
     hides = generator.random(len(pieces)) < chance
     return [[mask] if hide else one for one, hide in zip(pieces, hides.tolist(), strict=True)]
 
 
 def windows(counts: Sequence[int], room: int, stride: int) -> list[tuple[int, int]]:
-    """[first, last) words of each window. counts: pieces of each word; room: of a window; stride:
-    pieces from one start to the next.
+    """Return [first, last) words of each window.
+
+    counts: pieces of each word. room: pieces in a window. stride: pieces from one start to the
+    next.
     """
     ends = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
     first = 0
     found: list[tuple[int, int]] = []
     while not found or found[-1][1] < len(counts):
         last = int(ends.searchsorted(int(ends[first]) + room, "right")) - 1
-        # a long word comes next: this window would see nothing new
+        # The next word is long, so this window would add nothing new.
         if found and last == found[-1][1]:
             first += 1
             continue
@@ -93,8 +91,9 @@ def windows(counts: Sequence[int], room: int, stride: int) -> list[tuple[int, in
 
 
 def central(parts: Sequence[tuple[WordWindow, np.ndarray]]) -> np.ndarray:
-    """(W, L): each word's scores from the window where it is farthest from a border that cuts the
-    text.
+    """Return (W, L): each word's scores from the window where it is nearest the middle.
+
+    Only borders that cut the text count.
     """
     parts = sorted(parts, key=lambda part: part[0].first)
     whole = len(parts[0][0].words)

@@ -1,6 +1,4 @@
-"""How tagging is scored: spans where the tags are spans, single tags where they are not, words
-where words are what is looked for.
-"""
+"""Score tagging: spans, single tags, or words where characters are tagged."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from ..metrics import spans as metrics
 from .task import Prediction, Scores
 
 PARTS_OF_SPEECH = frozenset(
-    [  # CONJ: of UD version 1
+    [  # CONJ is of Universal Dependencies version 1.
         "ADJ",
         "ADP",
         "ADV",
@@ -39,8 +37,10 @@ PARTS_OF_SPEECH = frozenset(
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """f1 (precision, recall, accuracy, f1_TYPE) of entities; accuracy of plain tags, upos where
-    they are Universal Dependencies'; f1 of words where characters are tagged. loss: nats a word.
+    """Return the metrics of the tags, and the loss (nats a word).
+
+    Entities: f1 (precision, recall, accuracy, f1_TYPE); plain tags: accuracy, or upos for Universal
+    Dependencies'; tagged characters: f1 of words.
     """
     for example in examples:
         if example.tags is None and example.words is None:

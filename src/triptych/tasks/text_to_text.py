@@ -1,9 +1,8 @@
-"""Several tasks in one model: each source begins with what is to be done with it (Raffel et al.
-2020, section 2.4).
+"""Learn several tasks in one model: each source begins with the task's name.
 
-A line of the data has a `task` beside source and target; in use it is named as `--to TASK`. It
-stands before the source in words, "summarize: ...", as there; or as a tag, one token that no text
-can spell, as languages do in translation.
+See Raffel et al. 2020, section 2.4. A line of the data has a `task` beside source and target; in
+use it is given as `--to TASK`. The name is written before the source in words, "summarize: ...", as
+in the paper; or as a tag, one token that no text can spell, like the languages in translation.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def build(values: Mapping[str, object]) -> Task:
 
 
 def prepare(examples: Sequence[Example], *, options: TextToTextOptions) -> Labels:
-    """{"languages": {"source", "targets": the tasks}, "tags": the tasks, where they are tags}."""
+    """Return {"languages": {"source", "targets": the tasks}, "tags": the tasks, if they are tags}."""
     labels = shared.prepare(examples)
     tasks = sorted({one.target_language for one in examples if one.target_language})
     if options.default_task is not None and options.default_task not in tasks:
@@ -49,8 +48,9 @@ def prepare(examples: Sequence[Example], *, options: TextToTextOptions) -> Label
 def source(
     example: Example, tokenizers: Tokenizers, labels: Labels, *, options: TextToTextOptions
 ) -> tuple[list[int], int]:
-    """Return prefix pieces end. Raises UsageError for a task that the run does not know, or where
-    none is named and there are several.
+    """Return prefix pieces end, and how many pieces were left out.
+
+    Raises UsageError for an unknown task, or where none is named and there are several.
     """
     tasks = labels["languages"]["targets"]
     wanted = (
@@ -58,7 +58,7 @@ def source(
     )
     if wanted is None:
         raise UsageError(
-            f"This model does several things; say which with --to: {', '.join(tasks)}."
+            f"This model does several tasks; choose one with --to: {', '.join(tasks)}."
         )
     if wanted not in tasks:
         raise unknown("task", wanted, tasks, f"({example.place})" if example.place else "")
@@ -68,8 +68,8 @@ def source(
         before = [tokenizers.source.tags[wanted]]
     else:
         raise RunError(
-            f"The tokenizer has no tag for '{wanted}', which labels.json names; these files are "
-            "not of one run."
+            f"The tokenizer has no tag for '{wanted}', which labels.json names: these files are "
+            "not of one run. Copy the whole run folder again."
         )
     if len(before) + 2 > options.longest_source:
         raise DataError(
@@ -82,8 +82,9 @@ def source(
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], losses: Mapping[str, float]
 ) -> Scores:
-    """rougeL, bleu and exact_match, each the mean over the tasks with `<metric>_<task>` beside it,
-    then loss and perplexity.
+    """Return rougeL, bleu and exact_match, then loss and perplexity.
+
+    Each metric is the mean over the tasks, with `<metric>_<task>` beside it.
     """
     from ..metrics import bleu as metrics
     from ..metrics.rouge import RougeScore, rouge

@@ -1,5 +1,6 @@
-"""Translation: one language to one or several others, chosen by a tag before the source (Johnson et
-al. 2017, section 3).
+"""Translate one language to one or several others, chosen by a tag before the source.
+
+See Johnson et al. 2017, section 3.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ def build(values: Mapping[str, object]) -> Task:
 def prepare(
     examples: Sequence[Example], default_target: str | None = None, tokenized_bleu: bool = False
 ) -> Labels:
-    """{"languages": {"source": [...], "targets": [...]}, "tags": [...]}, sorted; tags: the targets
-    where there are several.
+    """Return {"languages": {"source": [...], "targets": [...]}, "tags": [...]}, sorted.
+
+    tags: the targets, where there are several.
     """
     if not examples:
         raise DataError("There is nothing to train on: the training data holds no usable pair.")
@@ -51,7 +53,8 @@ def prepare(
 
         if not targets:
             raise UsageError(
-                "task.tokenized_bleu goes by language; name the target's: data.target = 'de'."
+                "task.tokenized_bleu tokenises by language: name the target's, for example "
+                "data.target = 'de'."
             )
         for language in targets:
             require(language)
@@ -70,10 +73,10 @@ def encode(
     *,
     default_target: str | None = None,
 ) -> list[Encoded]:
-    """Encode as source = [tag] pieces end; target = begin pieces; tokens = pieces end. In use there
-    is no target. Nothing is drawn.
+    """Encode source = [tag] pieces end; target = begin pieces; tokens = pieces end.
 
-    Raises UsageError for a target language that the run does not know, naming those it does.
+    In use there is no target. Nothing is drawn. Raises UsageError for a target language that the
+    run was not trained on, naming those that it was.
     """
     if example.source is None:
         raise DataError(f"{example.place or 'An example'} has no source text.")
@@ -85,7 +88,7 @@ def encode(
 def _tag(
     example: Example, tokenizers: Tokenizers, labels: Labels, default_target: str | None
 ) -> list[int]:
-    """The tag's id, or nothing for a model with one target language."""
+    """Return the tag's id, or nothing for a model with one target language."""
     targets = labels["languages"]["targets"]
     wanted = example.target_language
     if wanted is not None and targets and wanted not in targets:
@@ -97,13 +100,13 @@ def _tag(
     wanted = wanted or default_target
     if wanted is None:
         raise UsageError(
-            "This model translates to several languages; say which with --to: "
+            "This model translates to several languages; choose one with --to: "
             f"{', '.join(targets)}."
         )
     if wanted not in tokenizers.source.tags:
         raise RunError(
-            f"The tokenizer has no tag for '{wanted}', which labels.json names; these files are "
-            "not of one run."
+            f"The tokenizer has no tag for '{wanted}', which labels.json names: these files are "
+            "not of one run. Copy the whole run folder again."
         )
     return [tokenizers.source.tags[wanted]]
 
@@ -114,11 +117,10 @@ def score(
     losses: Mapping[str, float],
     tokenized_bleu: bool = False,
 ) -> Scores:
-    """bleu, chrf, exact_match (and bleu_tokenized_lowercased), then loss (nats per target token,
-    not smoothed) and perplexity.
+    """Return bleu, chrf, exact_match (and bleu_tokenized_lowercased), then loss and perplexity.
 
-    With several target languages each metric is the mean over them, and `<metric>_<language>`
-    stands beside it.
+    The loss is in nats per target token, not smoothed. With several target languages each metric is
+    the mean over them, and `<metric>_<language>` is given beside it.
     """
     from ..metrics import bleu as metrics
 
