@@ -1,11 +1,13 @@
-"""One check for every table of a recipe and for every task's options: a dataclass says types and
-bounds in its annotations, pydantic compares, and one sentence refuses what does not fit.
+"""Check tables of a recipe and options of tasks against dataclass annotations.
+
+A dataclass gives types and bounds in its annotations, pydantic compares, and one sentence refuses
+what does not fit.
 
     beams: Annotated[int, Ge(1)] = 1
     -> decoding.beams is 0; it must be a whole number of at least 1.
 
-A dataclass with a method `contradictions(table)` also says, in whole sentences, which of its values
-cannot stand together. pydantic is loaded at the first check: to import a dataclass takes no time.
+A dataclass with a method `contradictions(table)` also yields sentences for values that contradict
+each other. pydantic is loaded at the first check, so importing a dataclass takes no time.
 """
 
 from __future__ import annotations
@@ -28,29 +30,29 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind")
 
-# What many tables share. A number is always finite.
+# Many tables share these types. A number is always finite.
 Count = Annotated[int, Ge(1)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Ge(0), Le(1)]
-Probability = Annotated[float, Ge(0), Lt(1)]  # of what must not be certain, like dropout
+Probability = Annotated[float, Ge(0), Lt(1)]  # below 1, like dropout
 TOKENS = Unit("tokens")
 
-LARGEST = 2**63 - 1  # what TOML can hold
+LARGEST = 2**63 - 1  # the largest whole number in TOML
 PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 PLURAL = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """What a bound or a special value means, told in brackets where a value is refused."""
+    """Explain a bound or a special value, shown in brackets where a value is refused."""
 
     text: str
 
 
 @runtime_checkable
 class Contradictory(Protocol):
-    """A dataclass some of whose values cannot stand together."""
+    """Describe a dataclass some of whose values can contradict each other."""
 
     def contradictions(self, table: str) -> Iterator[str]:
         """Yield a sentence for each contradiction, keys named as `table`.KEY."""
@@ -66,13 +68,14 @@ def check(
     """Build a dataclass from values that its annotations allow.
 
     Args:
-        kind: The dataclass; what `values` leave out has its default.
-        values: Key to value, as TOML or a program gives them.
-        table: What keys are named after, "decoding" for "decoding.beams".
-        beside: Other keys of the table, named where a key is unknown.
+        kind: The dataclass; a field without a value has its default.
+        values: Key to value, from TOML or a program.
+        table: The table's name, "decoding" for "decoding.beams".
+        beside: Other keys of the table, suggested where a key is unknown.
 
     Raises:
-        UsageError: For an unknown key, a value of a wrong type or out of bounds, a contradiction.
+        UsageError: For an unknown key, a value of a wrong type or out of bounds, a
+            contradiction.
     """
     known = fields_of(kind)
     for name in values:
@@ -91,7 +94,7 @@ def check(
 
 
 def check_instance(instance: object, table: str) -> None:
-    """Raise UsageError as `check` does, for a dataclass that a program made."""
+    """Raise UsageError as `check` does, for a dataclass built by a program."""
     kind = type(instance)
     check(kind, {name: getattr(instance, name) for name in fields_of(kind)}, table)
 
@@ -113,11 +116,11 @@ def fitted(
     """Return a value that an annotation allows.
 
     Args:
-        value: As it was given.
+        value: The value as given.
         annotation: A type with its bounds.
         key: The value's name, like "decoding.beams".
-        where: Where it was given, like "in my.toml".
-        readings: What it can mean, where that is not clear; the first that fits counts.
+        where: The place of the value, like "in my.toml".
+        readings: Possible meanings of the value; the first that fits counts. None: only itself.
 
     Raises:
         UsageError: Naming key, value and what is allowed, where no reading fits.
@@ -126,7 +129,7 @@ def fitted(
 
     adapter = _adapter(annotation)
     for reading in map(_of_python, (value,) if readings is None else readings):
-        # pydantic takes False for the choice 0
+        # pydantic accepts False for the choice 0.
         if _is_too_large(reading) or (isinstance(reading, bool) and not _holds(annotation, bool)):
             continue
         try:
@@ -138,12 +141,10 @@ def fitted(
 
 @cache
 def _adapter(annotation: object) -> TypeAdapter[object]:
-    """Return what checks values against an annotation; made once, which takes longer than a
-    check.
-    """
+    """Return the validator of an annotation, kept because building it is slower than a check."""
     from pydantic import ConfigDict, TypeAdapter
 
-    kind: Any = annotation  # a form of types, which no type of Python's names before 3.15
+    kind: Any = annotation  # before Python 3.15 no type describes such an annotation
     return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
@@ -159,7 +160,7 @@ def _of_python(value: object) -> object:
 
 
 def _is_too_large(value: object) -> bool:
-    """Tell whether a value is, or lists, a whole number that TOML cannot hold (over 64 bits)."""
+    """Tell whether a value is, or lists, a whole number of over 64 bits, too large for TOML."""
     if isinstance(value, list):
         return any(map(_is_too_large, value))
     return isinstance(value, int) and not -LARGEST - 1 <= value <= LARGEST
@@ -169,7 +170,7 @@ def _is_too_large(value: object) -> bool:
 
 
 def refusal(value: object, annotation: object, key: str, where: str = "") -> str:
-    """Say which value was given, and what is allowed in its place."""
+    """Return a sentence that says which value was given and what is allowed."""
     place = f" {where}" if where else ""
     choices = [one for part in alternatives(annotation) for one in _choices(part)]
     close = nearest(value, map(str, choices)) if isinstance(value, str) else None
@@ -183,7 +184,7 @@ def refusal(value: object, annotation: object, key: str, where: str = "") -> str
 
 
 def shown(value: object) -> str:
-    """Return a value as it is written, cut where it is long."""
+    """Return a value as text, cut where it is long."""
     try:
         text = repr(_of_python(value))
     except ValueError:  # Python writes no number of thousands of digits
@@ -192,7 +193,7 @@ def shown(value: object) -> str:
 
 
 def allowed(annotation: object) -> str:
-    """Say in words what an annotation allows: "a whole number of at least 1 or none"."""
+    """Return what an annotation allows: "a whole number of at least 1 or none"."""
     parts = [_allowed(part) for part in alternatives(annotation)]
     return (", or " if any(" that " in part for part in parts) else " or ").join(parts)
 
@@ -224,7 +225,7 @@ def _plural(kind: object) -> str:
 
 
 def _bounds(marks: Iterable[object]) -> str:
-    """Say between which bounds a number lies, in its unit."""
+    """Return the bounds of a number in words, with its unit."""
     low = next((one for one in marks if isinstance(one, Ge | Gt)), None)
     high = next((one for one in marks if isinstance(one, Le | Lt)), None)
     unit = next((f" {one.unit}" for one in marks if isinstance(one, Unit)), "")

@@ -263,7 +263,7 @@ def test_own_files_and_a_set_replace_each_other(tmp_path: Path) -> None:
         and public.data.validation is None
     )
     (tmp_path / "both.toml").write_text('[data]\nset = "multi30k"\ntrain = ["a.en", "a.de"]\n')
-    with pytest.raises(UsageError, match="Remove one or the other"):
+    with pytest.raises(UsageError, match="Remove one of them"):
         Recipe.load(tmp_path / "both.toml")
 
 

@@ -252,7 +252,9 @@ def test_a_shard_with_a_name_that_no_system_takes(tmp_path: Path) -> None:
 
 
 def test_a_file_name_with_nul_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"data\.train is 'a\\x00b', and no file name holds a NUL"):
+    with pytest.raises(
+        UsageError, match=r"data\.train is 'a\\x00b'; a file name cannot have a NUL"
+    ):
         anchored({"data": {"train": ["a\0b"]}}, Path())
 
 

@@ -49,7 +49,7 @@ def test_files_that_are_no_json(run: Run, text: str) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ([], "holds a list in place of a JSON object"),
+        ([], "holds a list instead of a JSON object"),
         (None, "holds null"),
         ({"labels": "ab"}, "'labels' is 'ab', which is not a list of texts"),
         ({"labels": ["a", 1]}, "which is not a list of texts"),
@@ -184,11 +184,11 @@ def test_a_damaged_line_of_the_record_is_passed_over_and_named(
     told: list[str] = []
     assert [line["step"] for line in run.read_metrics(told.append)] == [1, 9]
     assert told == [
-        f"{run.path / 'metrics.jsonl'}: damaged and passed over: line 2, 3, 4, 5, 6 and 1 more."
+        f"{run.path / 'metrics.jsonl'}: damaged and skipped: line 2, 3, 4, 5, 6 and 1 more."
     ]
     assert main.run(["info", str(run.path)]) == 0
     done = capsys.readouterr()
-    assert "damaged and passed over: line 2, 3" in done.err and "best validation" in done.out
+    assert "damaged and skipped: line 2, 3" in done.err and "best validation" in done.out
 
 
 def test_tokenizers_and_shards_of_another_shape(run: Run, tmp_path: Path) -> None:

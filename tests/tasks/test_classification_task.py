@@ -106,7 +106,7 @@ def single() -> Predictor:
         ({"dropout": 1.0}, r"task\.dropout is 1\.0.*below 1"),
         ({"token_dropout": -0.1}, r"task\.token_dropout is -0\.1"),
         ({"window": 8}, r"task\.window is 8; it must be a whole number of at least 16 tokens"),
-        ({"stride": 400}, r"task\.stride is 400; over task\.window - 2 = 382"),
+        ({"stride": 400}, r"task\.stride is 400; it must be at most task\.window - 2 = 382"),
         ({"pair": 1}, r"task\.pair is 1; it must be true or false"),
         ({"positive": "spam", "learn": "value"}, r"task\.positive is 'spam'"),
     ],

@@ -264,7 +264,7 @@ def test_what_cannot_be_is_refused() -> None:
 def test_a_model_that_cannot_is_refused_before_training() -> None:
     stack = StackConfig(layers=1, width=16, heads=2, positions="learned", max_positions=32)
     task = build({"context": 48})
-    with pytest.raises(UsageError, match="context is 48, and the model has 32 positions"):
+    with pytest.raises(UsageError, match="context is 48; this model has 32 positions"):
         task.head(ModelConfig(decoder=stack), {})
     build({"context": 32}).head(ModelConfig(decoder=stack), {})
     for other in (

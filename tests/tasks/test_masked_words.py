@@ -178,7 +178,7 @@ def test_strange_texts(tokenizers: Tokenizers, text: str) -> None:
     [
         ({"rat": 0.1}, "Did you mean 'task.rate'"),
         ({"rate": 0.0}, "task.rate is 0.0"),
-        ({"mask_share": 0.95}, "more than 1 together"),
+        ({"mask_share": 0.95}, "at most 1 together"),
         ({"window": 2}, "task.window is 2"),
         ({"whole_words": 1}, "true or false"),
     ],

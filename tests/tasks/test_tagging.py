@@ -113,7 +113,7 @@ def predictor(examples: list[Example] = EXAMPLES, steps: int = 0, **options: Any
         ),
         ({"decoding": "crff"}, r"Did you mean 'crf'"),
         ({"label_smoothing": 2}, r"task\.label_smoothing is 2"),
-        ({"window": 100, "stride": 99}, r"task\.stride 99"),
+        ({"window": 100, "stride": 99}, r"task\.stride is 99"),
         ({"decoding": "crf", "label_smoothing": 0.1}, "CRF learns whole paths"),
         ({"word_dropout": 1.0}, r"task\.word_dropout is 1\.0"),
         ({"bigrams": -1}, r"task\.bigrams is -1"),

@@ -206,7 +206,7 @@ def test_wrong_options_are_refused(name: str, options: dict[str, Any], message: 
 
 def test_a_model_without_a_decoder_or_with_few_positions_is_refused() -> None:
     stack = StackConfig(width=16, heads=2, positions="learned", max_positions=100)
-    with pytest.raises(UsageError, match="give model.preset, for example 'transformer-small'"):
+    with pytest.raises(UsageError, match="set model.preset, for example to 'transformer-small'"):
         SPECS["summarization"].build({}).head(ModelConfig(encoder=stack), {})
     with pytest.raises(
         UsageError,

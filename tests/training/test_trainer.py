@@ -293,9 +293,7 @@ def test_two_do_not_train_in_one_folder(tmp_path: Path) -> None:
     next(progress)
     lock = tmp_path / "run" / "training.lock"
     assert lock.read_text() == str(os.getpid())
-    with pytest.raises(
-        UsageError, match=rf"is being trained at this moment, by process {os.getpid()}\."
-    ):
+    with pytest.raises(UsageError, match=rf"is being trained now, by process {os.getpid()}\."):
         next(train(make_job(tmp_path / "run", validates=False, resume=True)))
     progress.close()  # type: ignore[attr-defined]
     assert not lock.exists()

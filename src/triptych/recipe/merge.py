@@ -1,5 +1,6 @@
-"""What counts where a recipe and the command line both speak, and from which folder file names are
-meant. Imports no torch.
+"""Merge a recipe with the command line, and anchor relative file names.
+
+Imports no torch.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from pathlib import Path
 from ..data.segmentation.words import RULES
 from ..errors import UsageError, brief
 
-# may stand beside model.start
+# These keys may be given beside model.start.
 STARTING = ("start", "start_layers", "lora_rank", "lora_alpha", "lora_targets")
-DROPOUTS = ("dropout", "attention_dropout", "inner_dropout")  # they too: no weight depends on them
+# These too, because no weight depends on them.
+DROPOUTS = ("dropout", "attention_dropout", "inner_dropout")
 LIMITS = ("steps", "epochs", "minutes")  # of a run
 BESIDE_START = (*STARTING, *DROPOUTS)
 
@@ -21,14 +23,14 @@ Tables = dict[str, dict[str, object]]  # of a recipe: table -> key -> value
 
 
 def anchored(values: Mapping[str, Table], folder: Path) -> Tables:
-    """File names of a recipe file are meant from its own folder."""
+    """Return the tables with file names relative to `folder`, that of the recipe file."""
 
     def anchor(name: str, key: str) -> str:
         if not name:
             raise UsageError(f"{key} is an empty file name. Name a file, or leave it out.")
         if "\0" in name:
             raise UsageError(
-                f"{key} is {brief(repr(name))}, and no file name holds a NUL character."
+                f"{key} is {brief(repr(name))}; a file name cannot have a NUL character."
             )
         return str(folder.resolve() / name)
 
@@ -57,8 +59,9 @@ def anchored(values: Mapping[str, Table], folder: Path) -> Tables:
 
 
 def merged(values: Tables, given: Tables) -> Tables:
-    """`given` over `values`. A model.start given last sets aside what the recipe says of tokenizer
-    and model.
+    """Return `given` over `values`.
+
+    A model.start in `given` removes what the recipe sets for tokenizer and model.
     """
     for level in (values, given):
         model = level.get("model", {})
@@ -71,7 +74,7 @@ def merged(values: Tables, given: Tables) -> Tables:
                 f"{', '.join(others)} cannot be given as well. Remove one or the other."
             )
     if "start" in given.get("model", {}):
-        # dropouts beside a preset were meant for what it would have learnt from nothing
+        # Dropouts beside a preset were chosen for training from random weights.
         low = values.get("model", {})
         kept = {
             key: value
@@ -93,7 +96,7 @@ def merged(values: Tables, given: Tables) -> Tables:
     if "preset" in given.get("model", {}) and given["model"]["preset"] != values.get(
         "model", {}
     ).get("preset"):
-        values = {**values, "model": {}}  # dials of one preset mean nothing for another
+        values = {**values, "model": {}}  # settings of one preset do not fit another
     stated = given.get("model", {})
     model = {
         key: {dial: one for dial, one in value.items() if dial not in stated}
@@ -101,7 +104,7 @@ def merged(values: Tables, given: Tables) -> Tables:
         else value
         for key, value in values.get("model", {}).items()
     }
-    # a dial of both stacks given last counts for both
+    # A setting of both stacks given last overrides those of each stack.
     low = {**values, "model": model} if model else values
     found = {
         name: _over(low.get(name, {}), given.get(name, {}))
@@ -110,24 +113,25 @@ def merged(values: Tables, given: Tables) -> Tables:
     lora = [key for key in ("lora_alpha", "lora_targets") if key in found.get("model", {})]
     if lora and found["model"].get("lora_rank") is None:
         raise UsageError(
-            f"model.{lora[0]} is of adapters, and there are none: give model.lora_rank too, say 8."
+            f"model.{lora[0]} has no effect without adapters: set model.lora_rank too, say to 8."
         )
     return found
 
 
 def _other_source(values: Tables, given: Tables) -> Tables:
-    """Own files given last replace the recipe's set and what is said of it; a set given last, the
-    recipe's files.
+    """Let own files given last replace the recipe's set and its options.
+
+    A set given last replaces the recipe's files.
     """
     for level in (values, given):
         data = level.get("data", {})
         if data.get("set") is not None and data.get("train") is not None:
             raise UsageError(
-                f"data.set = {data['set']!r} and data.train both say what to learn from. Remove "
-                "one or the other."
+                f"data.set = {data['set']!r} and data.train both name training data. Remove one of "
+                "them."
             )
     data, stated = values.get("data", {}), given.get("data", {})
-    # the columns given last are all of them
+    # Columns given last replace all of the recipe's.
     if stated.get("columns") is not None or stated.get("fields") is not None:
         data = {key: value for key, value in data.items() if key not in ("columns", "fields")}
         values = {**values, "data": data}
@@ -144,8 +148,10 @@ def _other_source(values: Tables, given: Tables) -> Tables:
 
 
 def _other_limit(values: Tables, given: Tables) -> Tables:
-    """A limit given last (steps, epochs or minutes) replaces the recipe's of another kind; and one
-    in steps or epochs its validation by the clock, one in minutes its validation by steps.
+    """Let a limit given last (steps, epochs or minutes) replace a limit of another kind.
+
+    One in steps or epochs also removes the recipe's validation by the clock, one in minutes its
+    validation by steps.
     """
     limits = {key for key in LIMITS if given.get("training", {}).get(key) is not None}
     if not limits or limits == set(LIMITS):

@@ -1,9 +1,8 @@
-"""Recipe: a whole run as one typed tree. Strict TOML in and out, dotted overrides; unset means
-absent.
+"""Define Recipe: a whole run as one typed tree, read from TOML and written as TOML.
 
 Tables: task, data, tokenizer, model, batches, training, validation, decoding. Precedence: defaults
-< recipe < command line. Imports no torch; building and training are in `setup/stages.py` and
-loaded when `train` is called.
+< recipe < command line. Imports no torch; `setup/stages.py` builds and trains, and is loaded when
+`train` is called.
 """
 
 from __future__ import annotations
@@ -38,48 +37,51 @@ LAYERS = Unit("layers")
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerTable:
-    """How text is cut into subwords, learnt from the training data."""
+    """Define how text is cut into subwords, learnt from the training data."""
 
-    # code: BPE that joins signs too
+    # code: BPE that also joins punctuation
     kind: Literal["bpe", "code", "unigram", "characters", "bytes"] = "bpe"
-    vocabulary_size: Count = 8000  # specials, tags and 256 bytes included
+    vocabulary_size: Count = 8000  # special tokens, tags and 256 bytes included
     shared: bool = True  # one vocabulary for both sides
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelTable:
-    """A preset and the dials changed of it, or a run to start from."""
+    """Name a preset and the settings changed in it, or a run to start from."""
 
-    preset: str = "transformer-small"  # sizes by name: triptych info PRESET
-    # of a decoder-only model: sets width, heads, batch and learning rate (presets/depth.py)
+    preset: str = "transformer-small"  # a size by name: triptych info PRESET
+    # layers of a decoder-only model; sets its width, heads, batch and learning rate
+    # (presets/depth.py)
     depth: Annotated[int, Ge(1), Le(DEEPEST), LAYERS] | None = None
-    # a run folder: tokenizer, dials and weights come from there; model.dropout and its like may be
-    # others
+    # a run folder; tokenizer, model settings and weights come from it, and only dropouts may be
+    # changed
     start: str | None = None
-    # of its encoder only these layers, counted from 0 (a student of Sanh et al. 2019)
+    # take only these layers of its encoder, counted from 0 (a student of Sanh et al. 2019)
     start_layers: list[Annotated[int, Ge(0)]] | None = None
     # train low-rank adapters in place of the started model's own weights (Hu et al. 2021), say 8
     lora_rank: Count | None = None
-    lora_alpha: Positive = 16.0  # what the adapters count for: alpha / rank
-    # layers of a block (2021, section 4.2)
+    lora_alpha: Positive = 16.0  # scale of the adapters: alpha / rank
+    # layers of a block that get adapters (2021, section 4.2)
     lora_targets: list[str] = field(default_factory=lambda: ["query", "value"])
     dials: dict[str, Any] = field(default_factory=dict)
 
     def starting(self) -> list[str]:
-        """The dials that say how to start from a run, as far as they say something."""
+        """Return the keys in use that describe how to start from a run."""
         return [
             *["start_layers"] * (self.start_layers is not None),
             *STARTING[2:] * (self.lora_rank is not None),
         ]
 
     def config(self, started: AnyConfig | None = None) -> AnyConfig:
-        """Without the sizes of vocabularies, which the tokenizer decides; or that of the run it
-        starts from, with other dropouts.
+        """Return the model's configuration, without the sizes of vocabularies.
+
+        Those come from the tokenizer. With `started`, the configuration of the run that training
+        starts from, it is that one with other dropouts.
         """
         if self.start is None and self.starting():
             raise UsageError(
-                f"model.{self.starting()[0]} says how to go on from a trained model. Name its run "
-                "with model.start."
+                f"model.{self.starting()[0]} applies only when training starts from a run. Name "
+                "the run with model.start."
             )
         return (
             configure(self.preset, self.dials)
@@ -90,8 +92,9 @@ class ModelTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One run. `load` reads a packaged name, a file or a run folder; `train` builds and trains
-    it.
+    """Define one run.
+
+    `load` reads a packaged name, a file or a run folder; `train` builds and trains it.
     """
 
     name: str = "recipe"
@@ -106,10 +109,9 @@ class Recipe:
 
     @classmethod
     def load(cls, source: str | Path, overrides: Mapping[str, object] | None = None) -> Recipe:
-        """A packaged name ("multi30k-en-de"), a .toml file, or a run folder; then `overrides`
-        {"training.steps": 500}.
+        """Read a packaged name ("multi30k-en-de"), a .toml file, or a run folder.
 
-        Raises UsageError naming key and place.
+        Then apply `overrides`, {"training.steps": 500}. Raises UsageError naming key and place.
         """
         name, text, place, folder = _find(str(source))
         return cls.parse(text, name=name, place=place, folder=folder, overrides=overrides)
@@ -124,7 +126,7 @@ class Recipe:
         folder: Path | None = None,
         overrides: Mapping[str, object] | None = None,
     ) -> Recipe:
-        """From TOML text; relative file names in it are meant from `folder`."""
+        """Read TOML text; relative file names in it are relative to `folder`."""
         try:
             written = parse_toml(text)
         except tomllib.TOMLDecodeError as error:
@@ -143,10 +145,9 @@ class Recipe:
 
     @classmethod
     def from_values(cls, values: Mapping[str, object], name: str = "recipe") -> Recipe:
-        """From nested dictionaries, as TOML would give them; relative file names are meant from the
-        folder you are in.
+        """Read nested dictionaries, as TOML would give them.
 
-        Raises UsageError naming the key.
+        Relative file names are relative to the current folder. Raises UsageError naming the key.
         """
         return cls._of(
             merged(with_depth(anchored(checked(values, "these values"), Path()), {}), {}), name
@@ -154,7 +155,7 @@ class Recipe:
 
     @classmethod
     def _of(cls, values: Mapping[str, Mapping[str, Any]], name: str) -> Recipe:
-        """From nested dictionaries that `checked` has seen."""
+        """Build a recipe of nested dictionaries that `checked` has returned."""
         tables = {key: TABLES[key](**values.get(key, {})) for key in TABLES if key != "model"}
         model = dict(values.get("model", {}))
         kept = {key: model.pop(key) for key in ("preset", "depth", *STARTING) if key in model}
@@ -162,8 +163,9 @@ class Recipe:
                    model=ModelTable(**kept, dials=model), **tables)  # fmt: skip
 
     def to_values(self) -> dict[str, Any]:
-        """Nested dictionaries with every value that is set, defaults too; what `model.start`
-        decides is left out.
+        """Return nested dictionaries with every value that is set, defaults included.
+
+        What `model.start` decides is left out.
         """
         values: dict[str, object] = {"task": dict(self.task)}
         for table in (
@@ -199,7 +201,7 @@ class Recipe:
 
 
 def task_from(table: Mapping[str, object]) -> Task:
-    """The Task that the table `task` names. Raises UsageError for an unknown name or option."""
+    """Build the Task that a table `task` names. Raise UsageError for an unknown name or option."""
     from ..tasks.specs import SPECS
 
     options = dict(table)
@@ -210,7 +212,7 @@ def task_from(table: Mapping[str, object]) -> Task:
 
 
 def packaged() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Return the names of the recipes that come with the package."""
     folder = resources.files("triptych") / "recipes"
     return sorted(
         entry.name.removesuffix(".toml")
@@ -224,7 +226,7 @@ def packaged_text(name: str) -> str:
 
 
 def _find(source: str) -> tuple[str, str, str, Path | None]:
-    """(name, text, place, folder) of a recipe."""
+    """Return (name, text, place, folder) of a recipe."""
     path = Path(source)
     if path.is_dir():
         if not (path / "recipe.toml").is_file():
@@ -245,7 +247,7 @@ def _find(source: str) -> tuple[str, str, str, Path | None]:
 
 def _text(path: Path) -> str:
     try:
-        # some editors put a mark before the first letter
+        # Some editors write a byte order mark before the first letter.
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(
@@ -278,7 +280,7 @@ TABLES: dict[str, type] = {
 
 @cache
 def _model_keys() -> dict[str, object]:
-    """Every dial there is; which of them a preset has is said when it is configured."""
+    """Return every key of the table; `configure` refuses those that a preset does not have."""
     stack = fields_of(StackConfig)
     dials = {
         **fields_of(RecurrentConfig),
@@ -293,9 +295,9 @@ def _model_keys() -> dict[str, object]:
 
 
 def key_types(task: object = "translation") -> dict[str, dict[str, object]]:
-    """Table -> key -> annotation; a dict where a key is a table itself.
+    """Return table -> key -> annotation; a dict where a key is a table itself.
 
-    Raises UsageError for an unknown task; of what is not even a name no option is known.
+    Raises UsageError for an unknown task. If the task is not even a text, no options are known.
     """
     from ..tasks.options import OPTIONS
 
@@ -354,8 +356,9 @@ def nested(
     place: str = "on the command line",
     task: object = "translation",
 ) -> dict[str, dict[str, Any]]:
-    """{"training.steps": "500"} -> {"training": {"steps": 500}}, texts read by the type of their
-    key.
+    """Return {"training.steps": "500"} as {"training": {"steps": 500}}.
+
+    Texts are read by the type of their key.
     """
     whole = key_types(overrides.get("task.name", task))
     result: dict[str, dict[str, Any]] = {}
@@ -390,5 +393,5 @@ def _flat(tree: Mapping[str, object], path: str = "") -> Iterator[str]:
 
 
 def _fitted(value: object, readings: list[object], wanted: object, key: str, where: str) -> object:
-    """Return a value as its key wants it; where that is a list, one element will do."""
+    """Return a value of its key's type; for a list, one element alone is accepted."""
     return fitted(value, wanted, key, where, [*readings, *([one] for one in readings)])

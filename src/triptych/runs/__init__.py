@@ -1,1 +1,1 @@
-"""Run folders and everything stored in them."""
+"""Read and write run folders and everything stored in them."""

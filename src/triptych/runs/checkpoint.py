@@ -1,4 +1,4 @@
-"""A checkpoint of a run, and the names of weights. Imports torch only where tensors are copied."""
+"""Read a checkpoint, and copy weights by name. Imports torch only where tensors are copied."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ MODEL, OPTIMIZER, AVERAGES, STATE, COMPLETE = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """checkpoints/step-N."""
+    """Read the files of checkpoints/step-N."""
 
     path: Path
     step: int
 
     def problem(self) -> str | None:
-        """What is wrong with its files, or None: sizes and SHA-256 are compared with those in
-        COMPLETE.
+        """Return what is wrong with its files, or None.
+
+        Sizes and SHA-256 are compared with those in COMPLETE.
         """
         try:
             marks = json.loads((self.path / COMPLETE).read_bytes())
@@ -49,17 +50,20 @@ class Checkpoint:
         return parsed(read_text(self.path / STATE), self.path / STATE, WAY_OUT)
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """The tensors of one of its files; none where the file was not written."""
+        """Return the tensors of one of its files; none where the file was not written."""
         return read_tensors(self.path / name) if (self.path / name).exists() else {}
 
     def weights(self) -> Path:
-        """The averaged weights where there are such, else the plain ones."""
+        """Return the averaged weights where they exist, else the plain ones."""
         averages = self.path / AVERAGES
         return averages if averages.exists() else self.path / MODEL
 
 
 def weights_of(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
-    """Parameters and buffers by public name, the head's under `head.`; tied ones once."""
+    """Return parameters and buffers by public name, the head's under `head.`.
+
+    Tied weights are listed once.
+    """
     named = dict(model.state_dict())
     if head is not None:
         named |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
@@ -69,8 +73,9 @@ def weights_of(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
 def load_weights(
     path: Path, tensors: dict[str, Tensor], model: nn.Module, head: nn.Module | None = None
 ) -> None:
-    """Copy `tensors` (read from `path`) into the modules. Raises RunError listing all mismatches at
-    once.
+    """Copy `tensors` (read from `path`) into the modules.
+
+    Raises RunError listing all mismatches at once.
     """
     import torch
 

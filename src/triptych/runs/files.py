@@ -1,4 +1,5 @@
-"""The JSON files of a run folder: their shapes are checked before anything in them is believed.
+"""Check the shapes of a run folder's JSON files before their values are used.
+
 Imports no torch.
 """
 
@@ -33,8 +34,9 @@ OF_CONFIG: dict[str, type] = {
 
 
 def config_values(values: dict[str, Any]) -> dict[str, Any]:
-    """Check the types of config.json's values beside its model. Raise ValueError for a wrong
-    one.
+    """Check the types of config.json's values beside its model.
+
+    Raises ValueError for a wrong one.
     """
     for name, value in values.items():
         if not isinstance(value, OF_CONFIG.get(name, object)):
@@ -51,8 +53,9 @@ def config_values(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def model_config(values: dict[str, object]) -> AnyConfig:
-    """Read the model's dials out of config.json. Raise ValueError, TypeError or KeyError for what
-    is not a model.
+    """Read the model's configuration out of config.json.
+
+    Raises ValueError, TypeError or KeyError for values that are not a model.
     """
     kind = values.pop("kind")
     if kind == "recurrent":
@@ -69,10 +72,10 @@ def model_config(values: dict[str, object]) -> AnyConfig:
 
 
 def _dials(values: object, kind: type[Dials], table: str) -> Dials:
-    """Return dials as they stand. Raise ValueError for a value that no model can have."""
+    """Build a configuration. Raise ValueError for a value that no model can have."""
     if not isinstance(values, dict):
-        raise ValueError(f"{brief(repr(values))} is not a table of dials")
-    found = kind(**values)  # the dataclass names an unknown dial
+        raise ValueError(f"{brief(repr(values))} is not a JSON object")
+    found = kind(**values)  # the dataclass refuses an unknown key
     try:
         check_instance(found, table)
     except UsageError as error:
@@ -116,27 +119,25 @@ OF_IMPORT: dict[str, type] = {
 
 
 def checked_labels(values: object, path: Path) -> dict[str, Any]:
-    """Return what a task knows of its labels. Raise RunError where labels.json has another
-    shape.
-    """
+    """Return the labels of a run. Raise RunError where labels.json has another shape."""
     return _checked(values, OF_LABELS, path)
 
 
 def lacking_labels(values: Mapping[str, Any], needed: Sequence[str], task: str, path: Path) -> None:
-    """Raise RunError where labels.json lacks one of the dotted keys that a run for `task` needs."""
-    if "value" in values:  # the scale of a number that is learnt
+    """Raise RunError where labels.json lacks a dotted key that a run for `task` needs."""
+    if "value" in values:  # the scale of a learnt number
         needed = (*needed, *(f"value.{name}" for name in ("mean", "deviation", "low", "high")))
     for name in needed:
         first, _, inner = name.partition(".")
         if first not in values or (inner and inner not in values[first]):
             raise RunError(
                 f"{path} has no '{name}', which a run for {task} needs: the file is damaged, or "
-                f"of another run. {WAY_OUT}"
+                f"belongs to another run. {WAY_OUT}"
             )
 
 
 def checked_import(values: object, path: Path) -> dict[str, Any]:
-    """Return the certificate of an import. Raise RunError where import.json has another shape."""
+    """Return the record of an import. Raise RunError where import.json has another shape."""
     found = _checked(values, OF_IMPORT, path)
     for name in ("files", "ignored", "tied", "mapped", "source", "model_type"):
         if name not in found:
@@ -149,8 +150,7 @@ def checked_import(values: object, path: Path) -> dict[str, Any]:
 def _checked(values: object, shapes: Mapping[str, type], path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RunError(
-            f"{path} holds {_kind(values)} in place of a JSON object: the file is damaged. "
-            f"{WAY_OUT}"
+            f"{path} holds {_kind(values)} instead of a JSON object: the file is damaged. {WAY_OUT}"
         )
     for name, shape in shapes.items():
         if name in values and not _fits(values[name], shape):
@@ -206,16 +206,16 @@ def _kind(value: object) -> str:
 
 # metrics.jsonl ------------------------------------------------------------------------------------
 
-NUMBERS = ("seconds", "epoch", "loss")  # of a line, where it has them
+NUMBERS = ("seconds", "epoch", "loss")  # keys of a line whose value must be a number
 
 
 def metrics_lines(
     content: bytes, path: Path, tell: Callable[[str], None] | None = None
 ) -> list[dict[str, Any]]:
-    """Return the whole lines of metrics.jsonl; `tell` is given a sentence about those in its midst
-    that are damaged.
+    """Return the complete lines of metrics.jsonl.
 
-    A last line without an end was cut off by a kill and is passed over without a word.
+    `tell` is called with a sentence about damaged lines. A last line without an end was cut off
+    when the process was killed, and is skipped without a message.
     """
     found, damaged = [], []
     for number, line in enumerate(content.split(b"\n")[:-1], 1):
@@ -233,5 +233,5 @@ def metrics_lines(
         shown = ", ".join(map(str, damaged[:5])) + (
             f" and {len(damaged) - 5:,} more" if len(damaged) > 5 else ""
         )
-        tell(f"{path}: damaged and passed over: line {shown}.")
+        tell(f"{path}: damaged and skipped: line {shown}.")
     return found

@@ -1,6 +1,4 @@
-"""MODEL_CARD.md: what a trained model is, from what it learnt, how well it does, its limits
-(Mitchell et al. 2019).
-"""
+"""Write MODEL_CARD.md: a trained model, its data, scores and limits (Mitchell et al. 2019)."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class CardFacts:
-    """What the card tells. Fields left empty are left out of it."""
+    """Collect the facts of a card. Empty fields are left out of it."""
 
     name: str
     task: str
@@ -22,24 +20,24 @@ class CardFacts:
     parameters: int = 0
     sizes: str = ""  # "3 + 3 layers, width 256, 4 heads, vocabulary 6,000"
     data: Sequence[str] = ()  # a line each: set, licence, address, or the user's files
-    examples: Mapping[str, int] = field(default_factory=dict)  # split -> how many
+    examples: Mapping[str, int] = field(default_factory=dict)  # split -> number of examples
     tokens: int = 0  # read in training, source and target, every epoch counted
     epochs: float = 0.0
     steps: int = 0
     minutes: float = 0.0
     hardware: str = ""
-    command: str = ""  # that trains it again, in the folder of the run
+    command: str = ""  # trains it again, in the folder of the run
     recipe: str = ""  # TOML
-    split: str = ""  # on which the metrics were measured
+    split: str = ""  # the split of the metrics
     metrics: Mapping[str, float] = field(default_factory=dict)
     signature: str = ""
-    licence: str = ""  # of the weights, where the user names one
+    licence: str = ""  # of the weights, if the user gives one
     limits: Sequence[str] = ()
-    notes: Sequence[str] = ()  # on its training: what of the record could not be read
+    notes: Sequence[str] = ()  # on its training: parts of the record that could not be read
 
 
 def model_card(facts: CardFacts) -> str:
-    """Markdown under a YAML header, as model hubs read it."""
+    """Return Markdown under a YAML header, as model hubs read it."""
     sections = [_header(facts), f"# {facts.name}\n", _summary(facts)]
     if facts.data or facts.examples:
         lines = [f"- {line}" for line in facts.data]
@@ -63,7 +61,7 @@ def model_card(facts: CardFacts) -> str:
         )
     limits = list(facts.limits) or [
         (
-            "It knows only what its training data held; text of another kind is answered worse, "
+            "It has seen only its training data; its answers to other kinds of text are worse, "
             "without a warning."
         )
     ]
@@ -74,7 +72,7 @@ def model_card(facts: CardFacts) -> str:
 
 
 def hardware() -> str:
-    """The machine in a few words: processor, usable cores, memory, accelerator."""
+    """Return the machine in a few words: processor, usable cores, memory, accelerator."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -101,7 +99,7 @@ def _processor() -> str:
 
 
 def _header(facts: CardFacts) -> str:
-    """JSON strings are YAML strings, so that nothing needs quoting rules of its own."""
+    """Return the YAML header. JSON strings are YAML strings, so nothing needs quoting rules."""
     values: dict[str, object] = {
         "library_name": "triptych",
         "pipeline_tag": facts.task,

@@ -1,13 +1,12 @@
-"""The run folder, read and written in one place. Imports torch only where tensors are read or
-written.
+"""Read and write a run folder. Imports torch only where tensors are read or written.
 
-    recipe.toml  config.json  model.safetensors  tokenizer.json (or tokenizer.source.json +
-    tokenizer.target.json)
+    recipe.toml  config.json  model.safetensors
+    tokenizer.json (or tokenizer.source.json + tokenizer.target.json)
     labels.json  data.json  metrics.jsonl  MODEL_CARD.md
     checkpoints/step-N/{model,optimizer,averages}.safetensors state.json COMPLETE
 
 Every file appears whole or not at all: it is written aside, flushed to the disk and renamed. No
-    pickle anywhere.
+pickle anywhere.
 """
 
 from __future__ import annotations
@@ -52,14 +51,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FORMAT_VERSION = 1
-LOCK = "training.lock"  # there while a process trains
-# in a run: the whole run that finds the words of its raw text, where one does
+LOCK = "training.lock"  # exists while a process trains
+# A run may hold a whole run that finds the words of its raw text.
 WORDS_FOLDER = "words"
 
 
 @dataclass(kw_only=True)
 class RunConfig:
-    """config.json: enough to load the model and use it."""
+    """Hold config.json: enough to load the model and use it."""
 
     task: str
     model: AnyConfig
@@ -81,8 +80,9 @@ class RunConfig:
 
 
 class Run:
-    """One run folder. Opening checks nothing; every reading method raises RunError naming the file
-    and the way out.
+    """Read and write one run folder.
+
+    Opening checks nothing; every reading method raises RunError naming the file and what to do.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -90,11 +90,11 @@ class Run:
 
     @classmethod
     def create(cls, path: str | Path, resume: bool = False) -> Run:
-        """A folder to train in. Raises UsageError where a run already stands and is not resumed."""
+        """Create a folder to train in. Raise UsageError where a run exists and is not resumed."""
         run = cls(path)
         if run.path.exists() and not run.path.is_dir():
             raise UsageError(
-                f"{run.path} is a file; a run needs a folder. Name another with --out."
+                f"{run.path} is a file; a run needs a folder. Name another path with --out."
             )
         held = (
             [run.path / MODEL]
@@ -103,7 +103,7 @@ class Run:
         )
         if held and not resume:
             raise UsageError(
-                f"{run.path} already holds a run ({held[-1].name}). Go on with it by --resume, or "
+                f"{run.path} already holds a run ({held[-1].name}). Continue it with --resume, or "
                 "name another folder with --out."
             )
         with writing(run.path):
@@ -112,7 +112,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """An existing run. Raises RunError where there is none."""
+        """Open an existing run. Raise RunError where there is none."""
         run = cls(path)
         if not run.path.is_dir():
             if run.path.is_file():
@@ -131,7 +131,7 @@ class Run:
         return run
 
     def alone(self) -> contextlib.AbstractContextManager[None]:
-        """Held by whoever trains here. Raises UsageError where another process does."""
+        """Hold the run while training. Raise UsageError where another process holds it."""
         return alone(self.path / LOCK)
 
     # Small files ----------------------------------------------------------------------------------
@@ -147,11 +147,11 @@ class Run:
         self.write_text(name, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
     def read_json(self, name: str) -> Any:
-        """The value of a JSON file. Raises RunError naming the line where it is none."""
+        """Return the value of a JSON file. Raise RunError naming the line for invalid JSON."""
         return parsed(self.read_text(name), self.path / name, WAY_OUT)
 
     def copy_to(self, path: str | Path) -> Run:
-        """What using this run needs, in another folder."""
+        """Copy what using this run needs to another folder."""
         copy, weights = Run(path), self.weights()
         names = [
             "recipe.toml",
@@ -173,7 +173,7 @@ class Run:
         self.write_json("config.json", config.to_json())
 
     def read_config(self) -> RunConfig:
-        """Raises RunError for a format or a key that this version does not know."""
+        """Return config.json. Raise RunError for a format or a key that is unknown here."""
         values, path = self.read_json("config.json"), self.path / "config.json"
         if not isinstance(values, dict) or "format_version" not in values:
             raise RunError(f"{path} has no format_version: it was not written by triptych.")
@@ -199,7 +199,7 @@ class Run:
         return checked_labels(self.read_json("labels.json"), self.path / "labels.json")
 
     def read_import(self) -> dict[str, Any]:
-        """The certificate of an imported run."""
+        """Return the record of an imported run."""
         return checked_import(self.read_json("import.json"), self.path / "import.json")
 
     def write_recipe(self, toml: str) -> None:
@@ -214,12 +214,12 @@ class Run:
     # Metrics --------------------------------------------------------------------------------------
 
     def append_metrics(self, record: Mapping[str, object]) -> None:
-        """One line of metrics.jsonl."""
+        """Append one line to metrics.jsonl."""
         with writing(self.path / "metrics.jsonl"), open(self.path / "metrics.jsonl", "ab") as file:
             file.write((json.dumps(record, ensure_ascii=False) + "\n").encode())
 
     def metrics_size(self) -> int:
-        """Bytes of metrics.jsonl, flushed to the disk."""
+        """Return the bytes of metrics.jsonl, flushed to the disk."""
         path = self.path / "metrics.jsonl"
         if not path.exists():
             return 0
@@ -228,15 +228,16 @@ class Run:
             return path.stat().st_size
 
     def truncate_metrics(self, size: int) -> None:
-        """Forget what was written after a checkpoint."""
+        """Remove what was written after a checkpoint."""
         path = self.path / "metrics.jsonl"
         if path.exists() and path.stat().st_size > size:
             with writing(path):
                 os.truncate(path, size)
 
     def read_metrics(self, tell: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; damaged ones are passed over, and `tell` is given a sentence
-        that says which.
+        """Return the lines of metrics.jsonl without damaged ones.
+
+        `tell` is called with a sentence that names those.
         """
         path = self.path / "metrics.jsonl"
         try:
@@ -247,29 +248,31 @@ class Run:
     # Weights --------------------------------------------------------------------------------------
 
     def write_model(self, tensors: dict[str, Tensor]) -> None:
-        """model.safetensors: the model's parameters, and the head's under `head.`."""
+        """Write model.safetensors: the model's parameters, and the head's under `head.`."""
         write_tensors(self.path / MODEL, tensors)
 
     def has_model(self) -> bool:
         return (self.path / MODEL).is_file()
 
     def weights(self) -> Path:
-        """The weights to use: of the finished run, else of its newest checkpoint. Raises RunError
-        where there are none.
+        """Return the weights to use: of the finished run, else of its newest checkpoint.
+
+        Raises RunError where there are none.
         """
         if self.has_model():
             return self.path / MODEL
         checkpoint = self.latest_checkpoint()
         if checkpoint is None:
             raise RunError(
-                f"{self.path} has no weights: {MODEL} is missing and there is no whole "
+                f"{self.path} has no weights: {MODEL} is missing and there is no complete "
                 "checkpoint. Train with --resume."
             )
         return checkpoint.weights()
 
     def load_into(self, model: nn.Module, head: nn.Module | None = None) -> None:
-        """Fill `model` and `head` with the run's weights. Raises RunError listing every name or
-        shape that does not fit.
+        """Copy the run's weights into `model` and `head`.
+
+        Raises RunError listing every name or shape that does not fit.
         """
         from ..model.lora import merged
 
@@ -279,7 +282,7 @@ class Run:
     # Checkpoints ----------------------------------------------------------------------------------
 
     def checkpoints(self) -> list[Checkpoint]:
-        """Those marked COMPLETE, oldest first; their files are not read."""
+        """Return those marked COMPLETE, oldest first; their files are not read."""
         found = []
         for path in (self.path / "checkpoints").glob("step-*"):
             number = path.name.removeprefix("step-")
@@ -288,8 +291,9 @@ class Run:
         return sorted(found, key=lambda checkpoint: checkpoint.step)
 
     def latest_checkpoint(self, passed_over: list[str] | None = None) -> Checkpoint | None:
-        """The newest whose files are whole. What is wrong with newer ones is appended to
-        `passed_over`.
+        """Return the newest checkpoint whose files are whole.
+
+        What is wrong with newer ones is appended to `passed_over`.
         """
         marked = {checkpoint.path: checkpoint for checkpoint in self.checkpoints()}
         paths = [
@@ -300,14 +304,15 @@ class Run:
             if problem is None:
                 return marked[path]
             if passed_over is not None:
-                passed_over.append(f"Checkpoint {path} is torn and passed over: {problem}.")
+                passed_over.append(f"Checkpoint {path} is incomplete and skipped: {problem}.")
         return None
 
     def write_checkpoint(
         self, step: int, tensors: dict[str, dict[str, Tensor]], state: Mapping[str, object]
     ) -> Checkpoint:
-        """checkpoints/step-N from {file name: tensors} and the state. Raises TrainingError where
-        the disk is full.
+        """Write checkpoints/step-N from {file name: tensors} and the state.
+
+        Raises TrainingError where the disk is full.
         """
         folder = self.path / "checkpoints"
         aside, final = folder / f".step-{step}.writing", folder / f"step-{step}"
@@ -334,7 +339,7 @@ class Run:
         return Checkpoint(final, step)
 
     def prune_checkpoints(self, keep: int, best_step: int | None) -> None:
-        """Keep the last `keep` and the best; leftovers of broken writings go too."""
+        """Keep the last `keep` and the best; remove the rest and leftovers of failed writes."""
         complete = self.checkpoints()
         kept = {checkpoint.path for checkpoint in complete[-keep:]} | {
             self.path / "checkpoints" / f"step-{best_step}"
@@ -342,7 +347,7 @@ class Run:
         newest = complete[-1].step if complete else -1
         for path in list((self.path / "checkpoints").iterdir()):
             number = path.name.removeprefix("step-")
-            # may be looked at by a person; never in our way
+            # A newer, incomplete checkpoint is kept, so that a user can examine it.
             torn = number.isdigit() and int(number) > newest
             if (
                 path not in kept

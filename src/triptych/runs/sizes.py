@@ -1,8 +1,7 @@
-"""What a model needs, by arithmetic on its dials alone, held against the weights in a file and the
-memory of this machine.
+"""Compute what a model needs and compare it with its files and this machine's memory.
 
-It is asked before anything is allocated or a layer is built, so no number in a config.json or a
-recipe is believed. Imports no torch.
+This is arithmetic on the configuration alone, done before anything is allocated or a layer is
+built, so that an absurd number in a config.json or a recipe is refused. Imports no torch.
 """
 
 from __future__ import annotations
@@ -32,13 +31,15 @@ def layer_count(config: AnyConfig) -> int:
 
 
 def bytes_needed(config: AnyConfig, a_weight: int = FLOAT_BYTES, tokens: int = 0) -> int:
-    """Sum weights, what goes with each of them, modules, and the largest activation (in bfloat16):
-    less than what is really taken.
+    """Return a lower bound of the bytes that a model needs.
+
+    These are weights, what is kept with each of them, modules, and the largest activation (in
+    bfloat16).
 
     Args:
         config: The model.
         a_weight: Bytes for each weight: 4 to use it, more to train it.
-        tokens: Of a micro-batch.
+        tokens: Tokens of a micro-batch.
     """
     if isinstance(config, RecurrentConfig):
         widest = max(3 * config.width, 2 * config.readout_width)
@@ -57,10 +58,10 @@ def bytes_needed(config: AnyConfig, a_weight: int = FLOAT_BYTES, tokens: int = 0
 
 
 def refuse_unlike(config: AnyConfig, where: str | Path, weights: Sequence[Path]) -> None:
-    """Raise RunError where the files of weights cannot hold the model, or the memory cannot hold
-    the model.
+    """Raise RunError where the weights' files or the memory cannot hold the model.
 
-    A file that holds a little less than the model is left to whoever compares names and shapes.
+    A file that holds a little less than the model is left to the later comparison of names and
+    shapes.
 
     Args:
         config: The model.
@@ -68,7 +69,7 @@ def refuse_unlike(config: AnyConfig, where: str | Path, weights: Sequence[Path])
         weights: Its safetensors files, of which only the headers are read.
     """
     shapes: list[tuple[int, ...]] = []
-    # a header that cannot be read is a damaged file, which reading it whole names
+    # Where a header cannot be read, reading the whole file raises the error that names it.
     for path in weights:
         shapes += tensor_shapes(path).values() or [
             tuple(tensor.shape) for tensor in read_tensors(path).values()
@@ -92,27 +93,27 @@ def refuse_unlike(config: AnyConfig, where: str | Path, weights: Sequence[Path])
     too_large = free is not None and bytes_needed(config) > free
     if layers > len(shapes) or (too_large and wanted > held):
         raise RunError(
-            f"{described}, and {stored}: they are not of one model, or one is damaged. Copy both "
-            "again."
+            f"{described}, but {stored}: they belong to different models, or one is damaged. Copy "
+            "both again."
         )
     if too_large:
         raise RunError(
-            f"{described}, and this machine has {_size(free or 0)} of memory free. Free some, or "
-            "use a machine with more."
+            f"{described}, but this machine has only {_size(free or 0)} of free memory. Free some, "
+            "or use a machine with more."
         )
 
 
 def refuse_too_large(
     config: AnyConfig, a_weight: int, tokens: int, free: int | None = None
 ) -> None:
-    """Raise UsageError where a model to be trained needs more memory than there is.
+    """Raise UsageError where a model to be trained needs more memory than is free.
 
     Args:
         config: The model.
-        a_weight: Bytes for each weight in training: itself, its gradient, the optimizer's state,
-            the average.
-        tokens: Of a micro-batch.
-        free: Bytes of the device; None: of this machine.
+        a_weight: Bytes for each weight in training: itself, its gradient, the optimizer's
+            state, the average.
+        tokens: Tokens of a micro-batch.
+        free: Free bytes of the device; None: of this machine.
     """
     free = available_memory() if free is None else free
     needed = bytes_needed(config, a_weight, tokens)
@@ -120,17 +121,16 @@ def refuse_too_large(
         raise UsageError(
             f"A model of {parameter_count(config):,} weights in {layer_count(config):,} layers "
             f"needs at least {_size(needed)} to train ({a_weight} bytes a weight, {tokens:,} "
-            f"tokens a micro-batch), and {_size(free)} of memory are free. Give a smaller "
+            f"tokens a micro-batch), but only {_size(free)} of memory are free. Give a smaller "
             "model.preset, model.layers or model.width."
         )
 
 
 def available_memory() -> int | None:
-    """Return the bytes that this process may still take, swap included; None where the system does
-    not tell.
+    """Return the bytes that this process may still take, swap included; None if unknown.
 
-    That is what /proc/meminfo calls available, and no more than the control group leaves; elsewhere
-    the physical memory.
+    It is what /proc/meminfo calls available, within the limit of the control group; on other
+    systems it is the physical memory.
     """
     try:
         lines = dict(
@@ -156,8 +156,9 @@ def available_memory() -> int | None:
 def _group_limits(
     root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
 ) -> list[int]:
-    """What each control group above this process leaves (versions 2 and 1); cached files count as
-    free.
+    """Return the free bytes in each control group above this process (versions 2 and 1).
+
+    Cached files count as free.
     """
     try:
         groups = [line.split(":", 2) for line in own.read_text().splitlines()]
@@ -203,7 +204,7 @@ def _size(count: int) -> str:
 
 
 def _transformer(config: ModelConfig) -> int:
-    """Embeddings, stacks, and the output projection where it is not tied."""
+    """Count embeddings, stacks, and the output projection where it is not tied."""
     encoder, decoder = config.encoder, config.decoder
     last = decoder or encoder
     assert last is not None, "a Transformer needs an encoder, a decoder or both"
@@ -249,16 +250,14 @@ def _block(dials: StackConfig, memory_width: int | None) -> int:
 
 
 def _recurrent(config: RecurrentConfig) -> int:
-    """Embeddings, two readers, the decoder, attention where there is one, and the output
-    projection.
-    """
+    """Count embeddings, encoder, decoder, attention if any, and the output projection."""
     inputs, width, readout = config.embedding_width, config.width, config.readout_width
     count = config.vocabulary_size * inputs + (config.source_vocabulary_size or 0) * inputs
 
     def cell(entrance: int) -> int:
         return 3 * width * (entrance + 1) + 3 * width * width
 
-    count += 2 * cell(inputs)  # readers
+    count += 2 * cell(inputs)  # the two directions of the encoder
     # first state, decoder, context
     count += width * (width + 1) + cell(inputs) + 2 * width * 3 * width
     if config.attention:

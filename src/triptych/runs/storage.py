@@ -1,6 +1,4 @@
-"""Files and tensors that appear on the disk whole or not at all: written aside, flushed, renamed.
-No pickle.
-"""
+"""Write files and tensors whole or not at all: aside, flushed, then renamed. No pickle."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """A safetensors file. Raises RunError where it is missing, cut off or no such file."""
+    """Read a safetensors file. Raise RunError where it is missing, cut off or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -43,8 +41,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return name -> shape of a safetensors file from its header alone; nothing of a file that
-    `read_tensors` will refuse.
+    """Return name -> shape of a safetensors file from its header alone.
+
+    The result is empty for a file that `read_tensors` will refuse.
     """
     try:
         with open(path, "rb") as file:
@@ -89,14 +88,15 @@ def read_text(path: Path) -> str:
 
 
 def parsed(text: str, path: Path | str, way_out: str) -> Any:
-    """Return the value of a JSON file's text. Raise RunError naming the line for what is not JSON,
-    and for what no file can hold: brackets nested without end, a number of thousands of digits,
-    half a character.
+    """Return the value of a JSON file's text.
+
+    Raises RunError naming the line for invalid JSON, and for what cannot be read: brackets nested
+    too deeply, a number of thousands of digits, half a character.
 
     Args:
-        text: What the file holds.
+        text: The content of the file.
         path: The file, for the message.
-        way_out: What to do about a damaged file, a sentence.
+        way_out: A sentence that says what to do about a damaged file.
     """
     try:
         value = json.loads(text)
@@ -124,24 +124,23 @@ def parsed(text: str, path: Path | str, way_out: str) -> Any:
 def write_tensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """A safetensors file, whole or not at all."""
+    """Write a safetensors file, whole or not at all."""
     with whole(path) as aside:
         save_tensors(aside, tensors, metadata)
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """A file, whole or not at all."""
+    """Write a file, whole or not at all."""
     with whole(path) as aside:
         aside.write_bytes(content)
 
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Hold the file `path`, in which the number of this process stands, while the body runs. A
-    killed process holds nothing.
+    """Lock the file `path`, which holds the number of this process, while the body runs.
 
-    Raises UsageError where another one holds it. Where the system or the disk knows no such locks,
-    nothing is held.
+    A killed process holds no lock. Raises UsageError where another process holds it. Where the
+    system or the disk has no such locks, nothing is locked.
     """
     try:
         import fcntl
@@ -156,8 +155,8 @@ def alone(path: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise UsageError(
-                f"{path.parent} is being trained at this moment, by process "
-                f"{file.read().strip() or 'unknown'}. Wait for its end, stop it, or name another "
+                f"{path.parent} is being trained now, by process "
+                f"{file.read().strip() or 'unknown'}. Wait until it ends, stop it, or name another "
                 "folder with --out."
             ) from None
         except OSError:
@@ -174,8 +173,9 @@ def alone(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """What is written to the file that this yields becomes `path` at the end; where that fails,
-    `path` stays as it was.
+    """Yield a file beside `path` that becomes `path` at the end.
+
+    Where writing fails, `path` is left unchanged.
     """
     aside = path.with_name(f".{path.name}.writing")
     try:
@@ -192,7 +192,7 @@ def whole(path: Path) -> Iterator[Path]:
 def save_tensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write a safetensors file where it stands; what the disk refuses is an OSError."""
+    """Write a safetensors file in place; an error of the disk is an OSError."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -202,14 +202,14 @@ def save_tensors(
             path,
             metadata,
         )
-        path.chmod(path.parent.stat().st_mode & 0o666)  # the library lets nobody else read it
-    except SafetensorError as error:  # the library wraps what the system says into its own text
+        path.chmod(path.parent.stat().st_mode & 0o666)  # the library makes it private
+    except SafetensorError as error:  # the library wraps the system's error in its own text
         number = errno.ENOSPC if "os error 28" in str(error) else errno.EIO
         raise OSError(number, str(error)) from error
 
 
 def fingerprint(path: Path) -> dict[str, int | str]:
-    """By what a file is known again: its size and SHA-256."""
+    """Return the size and SHA-256 of a file, by which it is recognised."""
     with open(path, "rb") as file:
         return {
             "bytes": path.stat().st_size,
@@ -218,7 +218,7 @@ def fingerprint(path: Path) -> dict[str, int | str]:
 
 
 def flush(path: Path) -> None:
-    """Force a file or a folder's list of names to the disk."""
+    """Force a file, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -228,7 +228,7 @@ def flush(path: Path) -> None:
 
 def replace_folder(source: Path, target: Path) -> None:
     """Rename `source` to `target`, which may exist."""
-    if target.exists():  # folders cannot be replaced in one move: the older one steps aside first
+    if target.exists():  # no folder can be replaced in one step, so the old one is renamed first
         old = target.with_name(f".{target.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         os.rename(target, old)
@@ -240,8 +240,10 @@ def replace_folder(source: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path`, which becomes `path` at the end; where that fails, nothing
-    is left. `path` may be an empty folder. What a killed process left is written anew.
+    """Yield a new folder beside `path` that becomes `path` at the end.
+
+    Where writing fails, nothing is left. `path` may be an empty folder. What a killed process left
+    is replaced.
     """
     path = Path(os.path.realpath(path))
     made = [folder for folder in path.parents if not folder.exists()]  # the nearest first
@@ -262,14 +264,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _become(aside: Path, path: Path) -> None:
-    """Rename the folder `aside` to `path`, which is not there or empty; into a mounted one, which
-    stays, move what it holds.
+    """Rename the folder `aside` to `path`, which is missing or empty.
+
+    A mounted `path` cannot be replaced, so the content of `aside` is moved into it.
     """
     if path.is_dir():
         try:
             path.rmdir()
         except OSError:
-            # where that is, the rest is too
+            # config.json is moved last: where it exists, all other files do.
             for inside in sorted(aside.iterdir(), key=lambda one: one.name == "config.json"):
                 shutil.move(inside, path / inside.name)
             aside.rmdir()
@@ -279,14 +282,14 @@ def _become(aside: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Says in a sentence why nothing can be written."""
+    """Raise an error with a sentence that says why nothing can be written."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TrainingError(
                 f"The disk is full: {path} could not be written. What was saved before is "
-                "untouched; free some space."
+                "unchanged. Free some space."
             ) from error
         raise RunError(
             f"{path} cannot be written: {error.strerror or error}. Choose a folder that you may "

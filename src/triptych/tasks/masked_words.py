@@ -1,4 +1,4 @@
-"""Find the masked tokens of a text again (Devlin et al. 2018, section 3.1).
+"""Predict the masked tokens of a text (Devlin et al. 2018, section 3.1).
 
 A text is cut into windows of about equal length. A share of a window's tokens is chosen; most are
 replaced by the mask, some by a token drawn from the vocabulary, and the others are kept. Training

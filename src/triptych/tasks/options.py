@@ -1,4 +1,4 @@
-"""The options of every task: one frozen dataclass each, types and bounds in its annotations.
+"""Define the options of every task: one frozen dataclass each, with types and bounds.
 
 A recipe's table `task` holds them beside the task's name. Imports no torch; `checking.check` builds
 them.
@@ -16,7 +16,7 @@ from ..checking import TOKENS, Count, Note, NotNegative, Positive, Probability, 
 
 Options = TypeVar("Options")
 
-FILL_IN_LEAST = 8  # tokens of a window to fill in; fewer have no middle worth writing
+FILL_IN_LEAST = 8  # fewest tokens of a window whose middle is filled in
 Bigrams = Annotated[int, Ge(0), Note("0: off")]
 OrOff = Annotated[float, Ge(0), Note("0: off")]
 ShareOrOff = Annotated[float, Ge(0), Lt(1), Note("0: off")]
@@ -24,7 +24,7 @@ Strictly = Annotated[float, Gt(0), Lt(1)]
 
 
 def read_options(kind: type[Options], values: Mapping[str, object]) -> Options:
-    """Build a task's options. Raise UsageError for an unknown key or a value that cannot be."""
+    """Build a task's options. Raise UsageError for an unknown key or an invalid value."""
     return check(kind, values, "task", beside=("name",))
 
 
@@ -33,38 +33,38 @@ def read_options(kind: type[Options], values: Mapping[str, object]) -> Options:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationOptions:
-    """One label, several labels or a number for a text or for a pair of texts."""
+    """Predict one label, several labels or a number for a text or for a pair of texts."""
 
     # "label": one of several; "labels": any number of several; "value": a number
     learn: Literal["label", "labels", "value"] = "label"
-    pair: bool = False  # two texts are judged together: text and text_pair
-    # tokens read at once, begin and end included; a longer text is read in several windows, which
-    # are merged
+    pair: bool = False  # judge two texts together: text and text_pair
+    # tokens read at once, begin and end included; a longer text is read in several windows, whose
+    # outputs are averaged
     window: Annotated[int, Ge(16), TOKENS] = 384
     # tokens from the start of one window to the start of the next
     stride: Annotated[int, Ge(1), TOKENS] = 256
-    # of the states: "mean", "first", "max", or "compare" for pairs (u, v, |u - v|, u * v)
+    # how states become one vector: "mean", "first", "max", or "compare" for pairs (u, v, |u - v|, u
+    # * v)
     pooling: Literal["mean", "first", "max", "compare"] = "mean"
-    # the mean of the token table's rows beside the states: helps where texts are few
-    shortcut: bool = False
-    # so many hashed weights for pairs of neighbouring tokens beside the states, say 65536: helps
-    # the same
+    shortcut: bool = False  # also use the mean of the token embeddings: helps with few texts
+    # size of a table of hashed weights for pairs of neighbouring tokens, say 65536: helps with few
+    # texts
     bigrams: Bigrams = 0
     hidden: bool = False  # a dense layer with tanh before the outputs
-    dropout: ShareOrOff = 0.1  # in the head; the model's own stands in the table `model`
-    # the probability that a token is left out of a training text, drawn anew in every epoch
+    dropout: ShareOrOff = 0.1  # dropout in the head; that of the model is set in the table `model`
+    # probability that a token is left out of a training text, drawn anew in every epoch
     token_dropout: ShareOrOff = 0.0
-    label_smoothing: ShareOrOff = 0.0  # Szegedy et al. 2016, section 7
-    # agreement of two passes with different dropout: alpha of Liang et al. 2021
+    label_smoothing: ShareOrOff = 0.0  # label smoothing (Szegedy et al. 2016, section 7)
+    # R-Drop: weight of the disagreement of two passes with different dropout (alpha of Liang et al.
+    # 2021)
     r_drop: OrOff = 0.0
-    # the label whose F1 is the score, like "spam"; without it the score is accuracy and F1 a mean
-    # over labels
+    # the label whose F1 is the score, like "spam"; unset: accuracy, and the mean F1 over labels
     positive: str | None = None
-    # fit a temperature (and for several labels thresholds) on the development data after training
+    # fit a temperature (and for several labels thresholds) on the validation data after training
     calibrate: bool = True
 
     def contradictions(self, table: str) -> Iterator[str]:
-        """Yield a sentence for a pooling, a stride or a label that does not fit the others."""
+        """Yield a sentence for a pooling, stride or label that does not fit the other options."""
         if self.pooling == "compare" and not self.pair:
             yield (
                 f"{table}.pooling = 'compare' needs two texts: set {table}.pair = true, or pool by "
@@ -72,8 +72,8 @@ class ClassificationOptions:
             )
         if self.stride > self.window - 2:
             yield (
-                f"{table}.stride is {self.stride}; over {table}.window - 2 = {self.window - 2} "
-                "tokens would be passed over."
+                f"{table}.stride is {self.stride}; it must be at most {table}.window - 2 = "
+                f"{self.window - 2}, or tokens between windows would not be read."
             )
         if self.positive is not None and self.learn != "label":
             yield (
@@ -84,38 +84,39 @@ class ClassificationOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TaggingOptions:
-    """A tag for every word."""
+    """Predict a tag for every word."""
 
-    # "bio", "bioes" or "plain"; None: as the training data is written. bioes: learnt and decoded
-    # so, written as the data
+    # scheme that is learnt and decoded, "bio", "bioes" or "plain"; answers are written in the
+    # scheme of the data. unset: the scheme of the data
     scheme: Literal["bio", "bioes", "plain"] | None = None
-    # the best path without a broken span; "crf": a learnt chain (Lafferty et al. 2001); "greedy":
-    # word by word
+    # "constrained": the best path without a broken span; "crf": a learnt chain (Lafferty et al.
+    # 2001); "greedy": word by word
     decoding: Literal["constrained", "crf", "greedy"] = "constrained"
-    # a word's state: its first piece's (Devlin et al. 2018, section 5.3), or the "mean" of its
-    # pieces
+    # a word's state: that of its "first" piece (Devlin et al. 2018, section 5.3), or the "mean" of
+    # its pieces
     pooling: Literal["first", "mean"] = "first"
-    # or "character": the words of a text without spaces
+    # what is tagged; "character" finds the words of a text without spaces
     unit: Literal["word", "character"] = "word"
-    # of raw text: "unicode", "characters" or "spaces" (data/segmentation/words.py), or the folder
-    # of a run with unit = "character"
+    # how a raw text is split into words: "unicode", "characters" or "spaces"
+    # (data/segmentation/words.py), or the folder of a run with unit = "character"
     words: str = "unicode"
     window: Annotated[int, Ge(8), TOKENS] = 256  # tokens read at once, begin and end included
-    # tokens from the start of one window to the next
+    # tokens from the start of one window to the start of the next
     stride: Annotated[int, Ge(1), TOKENS] = 192
-    label_smoothing: Probability = 0.0  # of constrained and greedy
-    dropout: Probability = 0.1  # of word states before the last layer
-    # the probability that training hides a word, so that its neighbours must speak for it
+    label_smoothing: Probability = 0.0  # label smoothing, for constrained and greedy decoding
+    dropout: Probability = 0.1  # dropout on word states before the last layer
+    # probability that a word is masked in training, so that its tag must be predicted from its
+    # neighbours
     word_dropout: Probability = 0.0
-    # so many hashed weights for pairs of neighbouring pieces beside the states, say 65536
+    # size of a table of hashed weights for pairs of neighbouring pieces, say 65536
     bigrams: Bigrams = 0
 
     def contradictions(self, table: str) -> Iterator[str]:
         """Yield a sentence for a stride over the window, and for a CRF with smoothed labels."""
         if self.stride > self.window - 2:
             yield (
-                f"{table}.window is {self.window} and {table}.stride {self.stride}; a stride is at "
-                f"most window - 2 = {self.window - 2}."
+                f"{table}.window is {self.window} and {table}.stride is {self.stride}; a stride "
+                f"must be at most window - 2 = {self.window - 2}."
             )
         if self.label_smoothing and self.decoding == "crf":
             yield (
@@ -126,22 +127,24 @@ class TaggingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ParsingOptions:
-    """A tree of dependencies and a part of speech for every word."""
+    """Predict a dependency tree, and a part of speech for every word."""
 
-    # of the layers that make a word a dependent or a head; 500 in the paper, for 87 times the words
+    # width of the layers that represent a word as a dependent or as a head (500 in the paper, with
+    # 87 times the words)
     arc_width: Count = 256
-    relation_width: Count = 128  # the same for relations; 100 in the paper
-    dropout: Probability = 0.33  # on words and on those layers, as in the paper, section 3.1
-    # the probability that training hides a word, so that its neighbours must speak for it
+    relation_width: Count = 128  # the same for relations (100 in the paper)
+    # dropout on words and on those layers, as in the paper, section 3.1
+    dropout: Probability = 0.33
+    # probability that a word is masked in training, so that it must be parsed from its neighbours
     word_dropout: Probability = 0.0
-    # of the loss of parts of speech beside those of arcs and relations
+    # weight of the parts of speech in the loss; arcs and relations have weight 1
     upos_weight: NotNegative = 1.0
     window: Annotated[int, Ge(8)] = 384  # pieces of a sentence that are read at once
-    # of one word; of a longer one its beginning and its end are read
+    # pieces read of one word; a longer word keeps its beginning and its end
     word_pieces: Annotated[int, Ge(2)] = 32
 
     def contradictions(self, table: str) -> Iterator[str]:
-        """Yield a sentence for a word that no window would hold."""
+        """Yield a sentence for a word that fits into no window."""
         if self.word_pieces > self.window - 2:
             yield (
                 f"{table}.word_pieces is {self.word_pieces}; a word must fit into {table}.window - "
@@ -151,23 +154,22 @@ class ParsingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionAnsweringOptions:
-    """An answer as a span of its passage."""
+    """Answer a question with a span of its passage."""
 
     # tokens of question and passage together that are read at once
     window: Annotated[int, Ge(32), TOKENS] = 384
-    # tokens of the passage that two windows share, so that an answer of up to so many stands whole
-    # in one
+    # tokens of the passage that two windows share, so that an answer of at most this length is
+    # whole in one of them
     stride: Annotated[int, Ge(0), TOKENS] = 128
-    # tokens; of a longer question the rest is not seen, and the prediction says so
+    # tokens of a question; the rest is not read, and the prediction reports it
     longest_question: Annotated[int, Ge(1), TOKENS] = 64
-    longest_answer: Annotated[int, Ge(1), TOKENS] = 48  # tokens
-    # the share of windows without the answer that are learnt from, drawn anew each epoch
+    longest_answer: Annotated[int, Ge(1), TOKENS] = 48  # tokens of an answer
+    # share of the windows without the answer that are learnt from, drawn anew in every epoch
     no_answer_windows: Share = 0.5
-    # a Chinese or Japanese character is a token of its own, as in Chinese BERT: an answer can begin
-    # anywhere
+    # make each Chinese or Japanese character a token of its own, as in Chinese BERT, so that an
+    # answer can begin anywhere
     characters: bool = False
-    # passage tokens that also stand in the question are marked by their segment; needs
-    # model.segments = 5
+    # mark passage tokens that are also in the question by their segment; needs model.segments = 5
     match_feature: bool = False
 
     def contradictions(self, table: str) -> Iterator[str]:
@@ -182,43 +184,45 @@ class QuestionAnsweringOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedWordsOptions:
-    """Tokens of a text that are hidden and found again."""
+    """Predict the masked tokens of a text."""
 
-    # the share of a window's tokens that is chosen (2018); more suits large models (Wettig et al.
+    # share of a window's tokens that is chosen (2018); large models gain from more (Wettig et al.
     # 2023)
     rate: Strictly = 0.15
-    # all tokens of a word are chosen together, which is harder; in Chinese and Japanese each token
-    # by itself
+    # choose all tokens of a word together, which is harder; in Chinese and Japanese each token is
+    # chosen by itself
     whole_words: bool = False
-    mask_share: Share = 0.8  # of the chosen: replaced by the mask (2018)
-    # of the chosen: replaced by any token, so that every place has to be doubted (2018)
+    mask_share: Share = 0.8  # share of the chosen tokens that is replaced by the mask (2018)
+    # share of the chosen tokens that is replaced by a random token, so that every token must be
+    # checked (2018)
     random_share: Share = 0.1
-    window: Annotated[int, Ge(8), TOKENS] = 128  # tokens read at once, begin and end not counted
+    window: Annotated[int, Ge(8), TOKENS] = 128  # tokens read at once, begin and end not included
 
     def contradictions(self, table: str) -> Iterator[str]:
-        """Yield a sentence for shares that are more than the whole."""
+        """Yield a sentence for shares whose sum is above 1."""
         if self.mask_share + self.random_share > 1 + 1e-9:
             yield (
                 f"{table}.mask_share {self.mask_share} and {table}.random_share "
-                f"{self.random_share} are more than 1 together; what is left of 1 stays as it is."
+                f"{self.random_share} must be at most 1 together; the rest of the chosen tokens is "
+                "kept."
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingOptions:
-    """A text as a vector."""
+    """Map a text to a vector."""
 
-    # of the states of all tokens, begin and end too; or "first": the begin token's state
+    # "mean" of the states of all tokens, begin and end included; "first": the state of the begin
+    # token
     pooling: Literal["mean", "first"] = "mean"
-    normalize: bool = True  # to length 1, so that a scalar product is the cosine
-    # tokens that are read at once, begin and end included; a longer text is read in several windows
+    normalize: bool = True  # scale to length 1, so that a scalar product is the cosine
+    # tokens read at once, begin and end included; a longer text is read in several windows
     window: Annotated[int, Ge(3), TOKENS] = 256
-    # tokens of a longer text that two windows share; where only the window is given, a quarter of
-    # it
+    # tokens of a longer text that two windows share; a quarter of the window, if only that is given
     stride: Annotated[int, Ge(0), TOKENS] = 64
 
     def contradictions(self, table: str) -> Iterator[str]:
-        """Yield a sentence for windows that would not move on."""
+        """Yield a sentence for windows that would not advance."""
         if self.stride >= self.window - 2:
             yield (
                 f"{table}.stride is {self.stride}; it must be a whole number from 0 to below "
@@ -231,15 +235,15 @@ class EmbeddingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModellingOptions:
-    """The next token of plain text."""
+    """Predict the next token of plain text."""
 
-    context: Annotated[int, Ge(2), TOKENS] = 256  # tokens that the model sees at once
-    # apart: attention and positions begin anew with each text; together: windows run on over texts'
-    # ends
+    context: Annotated[int, Ge(2), TOKENS] = 256  # tokens that the model reads at once
+    # apart: attention and positions begin anew with each text; together: a window may hold the end
+    # of one text and the beginning of the next
     documents: Literal["apart", "together"] = "apart"
-    label_smoothing: Probability = 0.0  # Szegedy et al. 2016, section 7; 0: off
-    # the share of windows learnt as prefix, suffix, middle (Bavarian et al. 2022: 0.5 costs
-    # nothing)
+    label_smoothing: Probability = 0.0  # label smoothing (Szegedy et al. 2016, section 7); 0: off
+    # share of windows learnt as prefix, suffix, middle (Bavarian et al. 2022: 0.5 does not harm
+    # plain writing)
     fill_in_the_middle: Annotated[Share, Note("a share of windows, for example 0.5")] = 0.0
 
     def contradictions(self, table: str) -> Iterator[str]:
@@ -248,33 +252,36 @@ class LanguageModellingOptions:
             self.documents == "together" or self.context < 4 * FILL_IN_LEAST
         ):
             yield (
-                f"{table}.fill_in_the_middle needs windows of one text each: {table}.documents = "
-                f"'apart' and a {table}.context of at least {4 * FILL_IN_LEAST} tokens."
+                f"{table}.fill_in_the_middle needs windows of one text each: set {table}.documents "
+                f"= 'apart' and a {table}.context of at least {4 * FILL_IN_LEAST} tokens."
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatOptions:
-    """What an assistant says next."""
+    """Write what an assistant says next."""
 
-    context: Annotated[int, Ge(16), TOKENS] = 256  # tokens that the model sees at once
-    # marks or text (turns.py); None: that of the run it starts from, else marks where its tokenizer
-    # can have them
+    context: Annotated[int, Ge(16), TOKENS] = 256  # tokens that the model reads at once
+    # "marks" or "text" (tasks/turns.py); unset: that of the run that training starts from, else
+    # marks where its tokenizer can have them
     template: Literal["marks", "text"] | None = None
-    system_form: str | None = None  # a role's own form, around {content}
+    # form of a system message, around {content}; replaces the template's
+    system_form: str | None = None
     user_form: str | None = None  # the same for the user's turns
-    assistant_form: str | None = None  # with <end> right after {content}
-    label_smoothing: Probability = 0.0  # Szegedy et al. 2016, section 7; 0: off
+    # the same for the assistant's turns, with <end> right after {content}
+    assistant_form: str | None = None
+    label_smoothing: Probability = 0.0  # label smoothing (Szegedy et al. 2016, section 7); 0: off
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreferenceOptions:
-    """Of two answers the better one."""
+    """Prefer the better of two answers."""
 
-    context: Annotated[int, Ge(16), TOKENS] = 256  # tokens that the model sees at once
-    # how dear it is to leave the reference (2023, section 6: 0.1, and 0.5 for summaries)
+    context: Annotated[int, Ge(16), TOKENS] = 256  # tokens that the model reads at once
+    # how strongly the model is held to the reference (2023, section 6: 0.1, and 0.5 for summaries)
     beta: Positive = 0.1
-    reference: str | None = None  # a run; None: the one that it starts from (model.start)
+    # run folder of the reference; unset: the run that training starts from (model.start)
+    reference: str | None = None
 
 
 # Sequence to sequence -----------------------------------------------------------------------------
@@ -282,61 +289,61 @@ class PreferenceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceOptions:
-    """What every task shares that turns one sequence into another."""
+    """Hold the options that every task shares that turns one sequence into another."""
 
-    label_smoothing: Probability = 0.1  # Szegedy et al. 2016, section 7; 0: off
-    # agreement of two passes with different dropout: alpha of Liang et al. 2021, who take 5 for
-    # translation
+    label_smoothing: Probability = 0.1  # label smoothing (Szegedy et al. 2016, section 7); 0: off
+    # R-Drop: weight of the disagreement of two passes with different dropout (alpha of Liang et al.
+    # 2021, who take 5 for translation)
     r_drop: OrOff = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationOptions(SequenceOptions):
-    """One language to one or several others."""
+    """Translate one language to one or several others."""
 
-    # of several target languages, the one meant where none is named
+    # target language where none is named, of several
     default_target: Annotated[str, Note("a target language, like 'de'")] | None = None
-    # report `bleu_tokenized_lowercased` too: Multi30k's published scale (en, de, fr, cs)
+    # also report `bleu_tokenized_lowercased`, the published scale of Multi30k (en, de, fr, cs)
     tokenized_bleu: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class LongSourceOptions(SequenceOptions):
-    """A text written from a longer one: summaries, questions, answers in words."""
+    """Write a text from a longer one: summaries, questions, answers in words."""
 
-    # tokens, the end included; of a longer source the rest is not seen, and the prediction says so
+    # tokens of a source, the end included; the rest is not read, and the prediction reports it
     longest_source: Annotated[int, Ge(8), TOKENS] = 512
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextToTextOptions(LongSourceOptions):
-    """Several tasks in one model."""
+    """Learn several tasks in one model."""
 
     # text: "TASK: " in words, which a model started from another run can read too; tag: a token of
     # its own
     prefix: Literal["text", "tag"] = "text"
-    # the one meant where none is named
+    # task where none is named
     default_task: Annotated[str, Note("one of the data's tasks, like 'summarize'")] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpanCorruptionOptions:
-    """Runs of tokens that are hidden and written out."""
+    """Write runs of tokens that are masked."""
 
-    rate: Strictly = 0.15  # the share of a window's tokens that is hidden (section 3.3.3)
-    mean_span: Annotated[float, Ge(1)] = 3.0  # tokens of a hidden run, on average (section 3.3.4)
+    rate: Strictly = 0.15  # share of a window's tokens that is masked (section 3.3.3)
+    mean_span: Annotated[float, Ge(1)] = 3.0  # mean tokens of a masked run (section 3.3.4)
     window: Annotated[int, Ge(8), TOKENS] = 256  # tokens read at once
-    # that the tokenizer holds; a model that starts from this one keeps them
+    # sentinels in the tokenizer; a model that starts from this run keeps them
     sentinels: Count = 32
-    target: Literal["runs", "whole"] = "runs"  # what is written: the hidden runs, or the whole text
+    target: Literal["runs", "whole"] = "runs"  # what is written: the masked runs, or the whole text
 
     def most_spans(self, tokens: int) -> int:
-        """Return the most runs that a window of so many tokens can have."""
+        """Return the largest number of runs in a window of so many tokens."""
         hidden = min(tokens - 1, max(1, int(self.rate * tokens) + 1))
         return max(1, int(hidden / self.mean_span) + 1)
 
     def contradictions(self, table: str) -> Iterator[str]:
-        """Yield a sentence for windows with more hidden runs than there are sentinels."""
+        """Yield a sentence for windows with more masked runs than there are sentinels."""
         most = self.most_spans(self.window)
         if most > self.sentinels:
             yield (

@@ -1,4 +1,4 @@
-"""Prefer the chosen of two answers to a conversation, without a reward model.
+"""Tune a chat model to prefer the chosen of two answers, without a reward model.
 
 Direct preference optimisation (Rafailov et al. 2023, equation 7): -log sigmoid(beta (log p(chosen)
 / q(chosen) - log p(rejected) / q(rejected))), where q is the run that the training started from,

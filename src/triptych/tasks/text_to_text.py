@@ -34,7 +34,7 @@ def build(values: Mapping[str, object]) -> Task:
 
 
 def prepare(examples: Sequence[Example], *, options: TextToTextOptions) -> Labels:
-    """Return {"languages": {"source", "targets": the tasks}, "tags": the tasks, if they are tags}."""
+    """Return {"languages": {"source", "targets": the tasks}, "tags": the tasks or none}."""
     labels = shared.prepare(examples)
     tasks = sorted({one.target_language for one in examples if one.target_language})
     if options.default_task is not None and options.default_task not in tasks:
