@@ -15,11 +15,11 @@ from ..errors import UsageError, brief
 STARTING = ("start", "start_layers", "lora_rank", "lora_alpha", "lora_targets")
 # These too, because no weight depends on them.
 DROPOUTS = ("dropout", "attention_dropout", "inner_dropout")
-LIMITS = ("steps", "epochs", "minutes")  # of a run
+LIMITS = ("steps", "epochs", "minutes")  # that end a run
 BESIDE_START = (*STARTING, *DROPOUTS)
 
 Table = Mapping[str, object]
-Tables = dict[str, dict[str, object]]  # of a recipe: table -> key -> value
+Tables = dict[str, dict[str, object]]  # table of a recipe -> key -> value
 
 
 def anchored(values: Mapping[str, Table], folder: Path) -> Tables:

@@ -62,11 +62,11 @@ class RunConfig:
 
     task: str
     model: AnyConfig
-    options: dict[str, Any] = field(default_factory=dict)  # of the task
+    options: dict[str, Any] = field(default_factory=dict)  # options of the task
     languages: dict[str, list[str]] = field(default_factory=dict)
     # {"shared": file} or {"source": file, "target": file}
     tokenizers: dict[str, str] = field(default_factory=dict)
-    decoding: dict[str, Any] = field(default_factory=dict)  # defaults of decoding
+    decoding: dict[str, Any] = field(default_factory=dict)  # default settings of decoding
     parameters: int = 0
     name: str = ""
 

@@ -282,7 +282,7 @@ def _become(aside: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise an error with a sentence that says why nothing can be written."""
+    """Turn an OSError of the body into a sentence that says why nothing can be written."""
     try:
         yield
     except OSError as error:

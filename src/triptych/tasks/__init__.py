@@ -1,1 +1,1 @@
-"""One file per task: what to learn from an Example, and how to read the answer."""
+"""Define one task a file: what is learnt from an Example, and how an answer is read."""

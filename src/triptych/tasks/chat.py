@@ -90,8 +90,8 @@ def prepare(examples: Sequence[Example], forms: Mapping[str, str]) -> Labels:
     roles = {message["role"] for example in examples for message in example.messages or ()}
     if "assistant" not in roles:
         raise DataError(
-            "There is nothing to train on: in no conversation of the training data does the "
-            "assistant speak."
+            "There is nothing to train on: no conversation of the training data has a message of "
+            "the assistant."
         )
     return {"template": dict(forms), "tags": ChatTemplate(forms).tags, "roles": sorted(roles)}
 
@@ -108,9 +108,9 @@ def inherit_labels(
     if explicit and lacking:
         marks = ", ".join(f"<{tag}>" for tag in lacking)
         raise UsageError(
-            f"The template needs the special tokens {marks}, which the tokenizer of the run it "
-            'starts from does not have. Take task.template = "text", whose marks are ordinary '
-            "text, or leave it out."
+            f"The template needs the special tokens {marks}, which the tokenizer of the run that "
+            'training starts from does not have. Use task.template = "text", whose marks are '
+            "ordinary text, or leave it out."
         )
     if explicit or not (lacking or "template" in started):
         return labels
@@ -195,7 +195,7 @@ def loss(
 ) -> Losses:
     """Return the losses of language modelling, and `untold`.
 
-    untold: how many target tokens were left out for want of room, for each one that was learnt.
+    untold: how many target tokens did not fit into the context, for each one that was learnt.
     """
     import torch
 
@@ -209,7 +209,7 @@ def loss(
 def request(
     encoded: Encoded, settings: DecodingSettings, tokenizers: Tokenizers, *, context: int
 ) -> DecodingRequest:
-    """Return the request for what the assistant says next."""
+    """Return the request for the assistant's next message."""
     prompt = encoded.inputs["target"].tolist()
     return DecodingRequest(
         settings=settings,

@@ -75,7 +75,7 @@ def prepare(
         if not deviation:
             raise DataError(
                 f"All {len(values):,} training texts have the value {values[0]:g}: there is "
-                "nothing to tell apart."
+                "nothing to learn."
             )
         return {
             "value": {
@@ -88,7 +88,7 @@ def prepare(
     names = sorted({name for example in examples for name in labels_of(example, kind)})
     if len(names) < (2 if kind == "label" else 1):
         raise DataError(
-            f"All training texts have the label {names}: there is nothing to tell apart."
+            f"All training texts have the label {names}: there is nothing to learn."
             if names
             else "No training text has a label."
         )

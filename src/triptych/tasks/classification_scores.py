@@ -81,7 +81,7 @@ def score(
 def _unseen_labels(
     predictions: Sequence[Prediction], examples: Sequence[Example], kind: str
 ) -> str | None:
-    """Return the labels that training did not know, so that no answer to them can be right."""
+    """Return labels missing from training, to which no answer can be right."""
     known = next(
         (one.details["probabilities"] for one in predictions if "probabilities" in one.details),
         None,

@@ -1,4 +1,4 @@
-"""The check that encoder-only tasks share: the model is an encoder, and a window fits into it."""
+"""Check that a model is encoder-only and that a window fits into it."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def refuse_others(config: AnyConfig, context: int, what: str) -> None:
 def loss(output: TokenOutput, batch: Batch, label_smoothing: float = 0.0) -> Losses:
     """Return the cross-entropy in nats, summed over tokens.
 
-    loss: smoothed if wanted; nll: without smoothing.
+    loss: with label smoothing, if any; nll: without.
     """
     from ..model.ops.cross_entropy import projected_cross_entropy
 

@@ -107,7 +107,7 @@ def encode(
     if example.text is None:
         raise DataError(f"{example.place or 'An example'} has no text.")
     tokenizer = tokenizers.source
-    assert tokenizer.mask_id is not None, "prepare asks for a mask"
+    assert tokenizer.mask_id is not None, "the labels of `prepare` give the tokenizer a mask"
     if purpose == "use":
         return _marked(example, tokenizer, options.window)
     units = None

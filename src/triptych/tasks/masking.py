@@ -27,7 +27,7 @@ def hide(
     generator the window itself seeds one, so that an evaluation always masks the same.
     """
     generator = generator or fixed(ids)
-    assert tokenizer.mask_id is not None, "prepare asks for a mask"
+    assert tokenizer.mask_id is not None, "the labels of `prepare` give the tokenizer a mask"
     places = _choose(len(ids), units, options.rate, generator)
     source = np.empty(len(ids) + 2, dtype=np.int64)
     source[0], source[1:-1], source[-1] = tokenizer.begin_id, ids, tokenizer.end_id
@@ -81,7 +81,7 @@ def _choose(
 
 def _ordinary(tokenizer: Tokenizer, generator: np.random.Generator, count: int) -> np.ndarray:
     """Draw random ids, none of them special."""
-    assert tokenizer.mask_id is not None, "prepare asks for a mask"
+    assert tokenizer.mask_id is not None, "the labels of `prepare` give the tokenizer a mask"
     special = sorted(
         {tokenizer.begin_id, tokenizer.end_id, tokenizer.mask_id, *tokenizer.tags.values()}
     )

@@ -37,7 +37,7 @@ class ClassificationOptions:
 
     # "label": one of several; "labels": any number of several; "value": a number
     learn: Literal["label", "labels", "value"] = "label"
-    pair: bool = False  # judge two texts together: text and text_pair
+    pair: bool = False  # classify two texts together: text and text_pair
     # tokens read at once, begin and end included; a longer text is read in several windows, whose
     # outputs are averaged
     window: Annotated[int, Ge(16), TOKENS] = 384
@@ -259,7 +259,7 @@ class LanguageModellingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ChatOptions:
-    """Write what an assistant says next."""
+    """Write the next message of an assistant."""
 
     context: Annotated[int, Ge(16), TOKENS] = 256  # tokens that the model reads at once
     # "marks" or "text" (tasks/turns.py); unset: that of the run that training starts from, else
@@ -338,7 +338,7 @@ class SpanCorruptionOptions:
     target: Literal["runs", "whole"] = "runs"  # what is written: the masked runs, or the whole text
 
     def most_spans(self, tokens: int) -> int:
-        """Return the largest number of runs in a window of so many tokens."""
+        """Return the largest number of runs in a window of `tokens` tokens."""
         hidden = min(tokens - 1, max(1, int(self.rate * tokens) + 1))
         return max(1, int(hidden / self.mean_span) + 1)
 

@@ -73,7 +73,7 @@ def inherit_labels(labels: Labels, started: Labels, tokenizers: Tokenizers) -> L
     """Take over the template of the run that training starts from. Raise UsageError for none."""
     if "template" not in started:
         raise UsageError(
-            "Preference tuning starts from a run that can chat, and this one has no template: "
+            "Preference tuning starts from a run that can chat, but this one has no template: "
             "train it with the task chat first."
         )
     return {**labels, "template": started["template"], "tags": started["tags"]}

@@ -83,7 +83,7 @@ def _of_tags(
     schemes: list[bio.Scheme] = [
         bio.scheme_of(tag for tags in side for tag in tags) for side in (answers, references)
     ]
-    if set(schemes) == {"bio", "bioes"}:  # the same spans as the run writes them
+    if set(schemes) == {"bio", "bioes"}:  # write the references in the scheme of the answers
         references = [bio.converted(tags, schemes[0]) for tags in references]
     kinds = {tag for tags in references for tag in tags}
     accuracy = metrics.tag_accuracy(answers, references)
