@@ -301,7 +301,7 @@ def test_the_template_comes_from_the_run_it_starts_from(tokenizers: Tokenizers) 
 
 def test_nothing_to_learn_is_said(tokenizers: Tokenizers) -> None:
     task, labels = parts(tokenizers)
-    with pytest.raises(DataError, match="in no conversation .* does the assistant speak"):
+    with pytest.raises(DataError, match="no conversation .* has a message"):
         task.prepare([talk("hello")])
     assert task.encode(talk("hello"), tokenizers, labels, "train", None) == []
     with pytest.raises(DataError, match=r"talk\.jsonl:1 has no messages"):

@@ -133,7 +133,7 @@ def test_needs_and_labels_follow_what_is_learnt() -> None:
         ([], "label", "nothing to train on"),
         ([Example(text="a", label="x")], "label", r"All training texts have the label \['x'\]"),
         ([Example(text="a", place="f:1")], "label", "f:1 has no label"),
-        ([Example(text="a", value=2.0)], "value", "value 2: there is nothing to tell apart"),
+        ([Example(text="a", value=2.0)], "value", "value 2: there is nothing to learn"),
         ([Example(text="a", labels=[])], "labels", "No training text has a label"),
     ):
         with pytest.raises(DataError, match=message):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ..model.config import AnyConfig
     from ..model.heads.tagger import TagOutput
+    from ..model.interface import AnyNetwork
     from ..model.transformer import Transformer
 
 
@@ -274,7 +275,7 @@ class LabelledTagger(Protocol):
     labels: Labels
 
     def __call__(
-        self, model: Transformer, states: Tensor, inputs: dict[str, Tensor]
+        self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]
     ) -> TagOutput: ...
 
 
