@@ -22,11 +22,10 @@ def score(
     kind: str = "label",
     positive: str | None = None,
 ) -> Scores:
-    """Return the metrics of the kind, then the loss.
+    """Return the metrics of the kind, then the loss. A text without an answer counts as wrong.
 
     label: accuracy, f1, mcc, calibration_error (f1 first where `positive` is named); labels: f1
-    (micro), f1_macro, exact_match; value: pearson, spearman. A text without an answer counts as
-    wrong.
+    (micro), f1_macro, exact_match; value: pearson, spearman.
     """
     for example in examples:
         if getattr(example, kind) is None:
