@@ -31,6 +31,8 @@ Values = dict[str, Any]
 TIMES = re.compile(
     r"second|minute|speed|duration|equal_cost|(^|_)date(_|$)|^time$|^modified$|^finished$"
 )
+# What is left of a picture without its words.
+MARKUP = re.compile(r"<[^>]*>|[-+]?\d[\d.,]*")
 DURATION = re.compile(r"[0-9.]+ (minutes|seconds)")
 STEPS = {"float32": 30, "bfloat16": 8}
 FEW = {"float32": 12, "bfloat16": 6}  # more than the steps after which averaged weights move
@@ -242,12 +244,21 @@ class Bench:
         )
 
     def page(self, run: Path, text: str, *arguments: str | Path) -> Values:
-        """Return the SHA-256 and the size of the page that `inspect --html` writes."""
+        """Return the SHA-256 of the traces and the pictures of the page of `inspect --html`.
+
+        Script, style and words may change: of pictures only elements and numbers are compared.
+        """
         path = self.work / "page.html"
         path.unlink(missing_ok=True)
         found = self.cli("inspect", run, text, "--html", path, *arguments)
         content = path.read_text("utf-8").replace(str(self.work), "WORK") if path.exists() else ""
-        return {**found, "bytes": len(content.encode()), "sha256": digest(content.encode())}
+        pictures = content.partition("<main")[2].partition("</main>")[0]
+        traces = content.partition(' id="traces">')[2].partition("</script>")[0]
+        return {
+            **found,
+            "pictures": digest("".join(MARKUP.findall(pictures)).encode()),
+            "traces": digest(traces.encode()),
+        }
 
 
 def attempt(action: Callable[[Bench], Values], bench: Bench) -> Values:

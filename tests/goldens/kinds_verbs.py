@@ -41,6 +41,7 @@ VERBS = (
     "data stats",
 )
 FLAG = re.compile(r"--[a-z][a-z-]*")
+COMMENT = re.compile(r"(^|\s+)# .*")
 MEASURED = re.compile(r"^(# Written by triptych init\.|minutes = ).*")
 BERT = {
     "model.preset": "bert-base",
@@ -197,13 +198,13 @@ def _inits(bench: Bench, names: dict[str, list[str]]) -> Values:
 
 
 def _recipe_written(bench: Bench, name: str, *call: str) -> Values:
-    """Return the values and the lines of a recipe that `init` writes, without what it measured."""
+    """Return values and lines of a recipe of `init`, without comments and what it measured."""
     out = bench.work / f"{name}.toml"
     code = bench.cli("init", *call, "--out", out)["code"]
     text = out.read_text("utf-8") if out.exists() else ""
     values = tomllib.loads(text)
     values.get("training", {}).pop("minutes", None)
-    lines = [MEASURED.sub(r"\1 ...", line) for line in text.splitlines()]
+    lines = [COMMENT.sub("", MEASURED.sub(r"\1 ...", line)) for line in text.splitlines()]
     return {"code": code, "values": values, "lines": lines}
 
 
