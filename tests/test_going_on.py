@@ -336,7 +336,7 @@ def test_a_started_run_may_drop_out_more(toy: Path) -> None:
         ({"model.lora_rank": "0"}, "a whole number of at least 1"),
         ({"model.lora_rank": "2", "model.lora_targets": "qery"}, "Did you mean 'query'"),
         ({"model.lora_rank": "2", "model.lora_targets": "[]"}, "names no layer to adapt"),
-        ({"model.lora_alpha": "32"}, "give model.lora_rank too"),
+        ({"model.lora_alpha": "32"}, "set model.lora_rank too"),
         ({"training.teacher": "nowhere"}, "no run folder"),
         ({"training.freeze": "encoder.block"}, "Unknown part of the model"),
     ],
@@ -361,7 +361,7 @@ def test_a_teacher_with_another_tokenizer_is_refused(toy: Path) -> None:
 
 def test_adapters_need_a_start(toy: Path) -> None:
     recipe = Recipe.load(toy / "toy.toml", {"model.lora_rank": "4"})
-    with pytest.raises(UsageError, match=r"Name its run with model\.start"):
+    with pytest.raises(UsageError, match=r"Name the run with model\.start"):
         prepare(recipe, toy / "refused", dry=True)
 
 
