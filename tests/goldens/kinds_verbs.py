@@ -208,6 +208,14 @@ def _recipe_written(bench: Bench, name: str, *call: str) -> Values:
     return {"code": code, "values": values, "lines": lines}
 
 
+def _parameters(function: Callable[..., object]) -> list[str]:
+    """Return the parameters of a function with their kinds and defaults; types may widen."""
+    import inspect
+
+    found = inspect.signature(function).parameters.values()
+    return [f"{one.kind.name} {one.replace(annotation=one.empty)}" for one in found]
+
+
 def _load_by_name(bench: Bench) -> Values:
     """Return what the promised names of the package are called with."""
     import inspect
@@ -215,9 +223,9 @@ def _load_by_name(bench: Bench) -> Values:
     methods = ("predict", "evaluate", "trace", "stream")
     return {
         "names": sorted(triptych.__all__),
-        "load": str(inspect.signature(triptych.load)),
-        "train": str(inspect.signature(triptych.train)),
-        "Recipe.load": str(inspect.signature(triptych.Recipe.load)),
+        "load": _parameters(triptych.load),
+        "train": _parameters(triptych.train),
+        "Recipe.load": _parameters(triptych.Recipe.load),
         "Predictor": {
             name: list(inspect.signature(getattr(triptych.Predictor, name)).parameters)
             for name in methods
