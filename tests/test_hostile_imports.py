@@ -280,7 +280,7 @@ def test_the_bound_is_arithmetic() -> None:
         UsageError,
         match=(
             r"needs at least 0.2 GB to train \(16 bytes a weight, 4,096 tokens a micro-batch\), "
-            r"and 0.2 GB"
+            r"but only 0.2 GB"
         ),
     ):
         refuse_too_large(small, 16, 4096, needed - 1)
@@ -311,8 +311,8 @@ def test_training_asks_before_it_builds(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError,
         match=(
-            r"in 1,000,000,000 layers needs at least [\d,.]+ GB to train .*, and [\d,.]+ GB of "
-            r"memory"
+            r"in 1,000,000,000 layers needs at least [\d,.]+ GB to train .*, "
+            r"but only [\d,.]+ GB of memory"
         ),
     ):
         prepare(Recipe.parse(text % 10**9), tmp_path / "run")
