@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import RunError, UsageError
 from .console import put, talk
@@ -132,7 +132,7 @@ def _search(
     return 0
 
 
-def _json(question: str, hits: list[Hit], unseen: int) -> dict[str, Any]:
+def _json(question: str, hits: list[Hit], unseen: int) -> dict[str, object]:
     values = {"text": "", "score": None} if not hits else hits[0].to_json()
     return {
         "question": question,

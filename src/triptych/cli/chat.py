@@ -6,7 +6,7 @@ import contextlib
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..data.example import Notify
 from ..errors import DataError, TriptychError
@@ -71,7 +71,9 @@ class ChatSession:
         UsageError: A decoding setting or the system message is not possible.
     """
 
-    def __init__(self, predictor: Predictor, changes: dict[str, Any], system: str | None) -> None:
+    def __init__(
+        self, predictor: Predictor, changes: dict[str, object], system: str | None
+    ) -> None:
         from ..data.formats.messages import messages_of
 
         self.predictor, self.changes = predictor, changes

@@ -322,7 +322,7 @@ def _difference(found: dict[str, Any] | None) -> str:
     )
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     return (
         ""
         if value is None
@@ -343,7 +343,7 @@ def _write_page(
     from ..data.example import FIELDS
     from ..inspection.html import write
 
-    given: str | dict[str, Any] | None = text
+    given: str | dict[str, object] | None = text
     if given is None:
         names = [
             name

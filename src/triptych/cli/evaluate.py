@@ -123,7 +123,7 @@ def _print(
 ) -> None:
     scores = evaluation.scores
     if as_json:
-        values: dict[str, Any] = {
+        values: dict[str, object] = {
             "task": predictor.task.name,
             "split": name,
             "examples": count,

@@ -76,7 +76,7 @@ def info(
     return 0
 
 
-def _here() -> dict[str, Any]:
+def _here() -> dict[str, object]:
     import platform
 
     import torch
@@ -99,7 +99,7 @@ def _here() -> dict[str, Any]:
     }
 
 
-def _preset(name: str, config: AnyConfig) -> dict[str, Any]:
+def _preset(name: str, config: AnyConfig) -> dict[str, object]:
     from ..model.dials import written
     from ..presets import parameter_count
     from ..presets.estimate import size_of
@@ -115,7 +115,7 @@ def _preset(name: str, config: AnyConfig) -> dict[str, Any]:
             "vocabulary_counted": vocabulary, **values}  # fmt: skip
 
 
-def _run(folder: str) -> dict[str, Any]:
+def _run(folder: str) -> dict[str, object]:
     from ..presets.estimate import size_of
     from ..runs.run import Run
 
@@ -127,7 +127,7 @@ def _run(folder: str) -> dict[str, Any]:
     best = next((line for line in reversed(validations) if line.get("best")), None)
     last: dict[str, Any] = max(lines, key=lambda line: line.get("step", 0), default={})
     checkpoint = run.latest_checkpoint()
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "run": folder,
         "recipe": config.name,
         "task": config.task,
@@ -161,7 +161,7 @@ def _run(folder: str) -> dict[str, Any]:
     }
 
 
-def _import(certificate: dict[str, Any]) -> dict[str, Any]:
+def _import(certificate: dict[str, Any]) -> dict[str, object]:
     """Return the origin of an imported run, in place of facts about its training."""
     hashes = {name: f"SHA-256 {mark['sha256']}" for name, mark in certificate["files"].items()}
     return {
@@ -174,7 +174,7 @@ def _import(certificate: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(
             f"{key} {_text(inner)}" for key, inner in value.items() if inner is not None

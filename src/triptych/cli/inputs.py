@@ -50,7 +50,12 @@ def refuse_words(predictor: Predictor) -> None:
 
 
 def example_of(
-    line: str, predictor: Predictor, place: str, to: str | None, fixed: dict[str, Any], split: bool
+    line: str,
+    predictor: Predictor,
+    place: str,
+    to: str | None,
+    fixed: dict[str, object],
+    split: bool,
 ) -> Example:
     """Return a line as an Example.
 
@@ -137,7 +142,7 @@ def examples_of(
     predictor: Predictor,
     places: list[str],
     to: str | None,
-    fixed: dict[str, Any],
+    fixed: dict[str, object],
     split: bool,
     problems: dict[int, str],
     blank: bool = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -112,7 +112,7 @@ def view_of(predictor: Predictor) -> Callable[[Predictor, str, Options], Shown]:
 # One view per task: (predictor, text, options) -> Shown -------------------------------------------
 
 
-def translation(predictor: Predictor, text: str | dict[str, Any], options: Options) -> Shown:
+def translation(predictor: Predictor, text: str | dict[str, object], options: Options) -> Shown:
     """Show the attention from the answer's words to the source's."""
     from .inspect_writing import beam_tree
 
@@ -297,7 +297,7 @@ def _encoder(
         is_drawn: A picture shows the whole answer, so the page does not write it as well.
     """
     _refuse_language(predictor, options)
-    fixed = {} if options.passage is None else {"passage": options.passage}
+    fixed: dict[str, object] = {} if options.passage is None else {"passage": options.passage}
     example = example_of(text, predictor, "The text", None, fixed, options.words)
     prediction = next(iter(predictor.answer([example], predictor.settings(**options.decoding))))
     answer = "" if is_drawn else prediction.text

@@ -12,7 +12,6 @@ import re
 import sys
 import warnings
 from collections.abc import Collection
-from typing import Any
 
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
@@ -163,7 +162,7 @@ def dispatch(arguments: list[str]) -> int:
         command, bound, ignored = app.parse_args(rest, exit_on_error=False, print_error=False)
     except UnknownOptionError as error:
         raise UsageError(f"{error}{_meant(app, rest, error)}") from None
-    extra: dict[str, Any] = {}
+    extra: dict[str, object] = {}
     if "overrides" in ignored:
         extra["overrides"] = overrides
     elif overrides:

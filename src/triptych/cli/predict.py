@@ -18,6 +18,7 @@ from .prompting import NOTHING, Prompting, shots_ready
 
 if TYPE_CHECKING:
     from ..data.example import Example
+    from ..decoding.settings import DecodingSettings
     from ..inference.predictor import Predictor
     from ..tasks.task import Prediction, TaskSpec, Verb
 
@@ -215,7 +216,7 @@ def load_run(run: str, precision: Precision, draft: str | None = None) -> Predic
     return load(run, precision, draft)
 
 
-def report_unsampled(changes: dict[str, Any], settings: Any) -> None:
+def report_unsampled(changes: dict[str, object], settings: DecodingSettings) -> None:
     """Report settings of sampling that have no effect because nothing is sampled."""
     idle = [f"--decoding.{name}" for name in OF_SAMPLING if name in changes]
     if idle and settings.temperature == 0:
@@ -296,7 +297,7 @@ def _refuse_bytes(text: str, number: int) -> None:
 
 def _answer(
     predictor: Predictor,
-    settings: Any,
+    settings: DecodingSettings,
     block: list[str],
     examples: list[Example],
     to: str | None,

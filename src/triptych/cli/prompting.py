@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -17,6 +17,7 @@ from .inputs import read_passage
 
 if TYPE_CHECKING:
     from ..data.example import Example
+    from ..decoding.settings import DecodingSettings
     from ..inference.few_shot import FewShot, Judgement
     from ..inference.predictor import Predictor
 
@@ -50,7 +51,7 @@ class Prompting:
         Parameter(help=r'How an example is written, by default "{text}\nLabel: {label}\n\n".'),
     ] = None
 
-    def fixed(self, predictor: Predictor) -> dict[str, Any]:
+    def fixed(self, predictor: Predictor) -> dict[str, object]:
         """Return the inputs that are the same for all texts."""
         if self.suffix is None:
             return {}
@@ -137,8 +138,8 @@ def unescaped(given: str | None) -> str | None:
 
 
 def shots_ready(
-    shots: FewShot, examples: Sequence[Example], settings: Any
-) -> tuple[list[Example], Any]:
+    shots: FewShot, examples: Sequence[Example], settings: DecodingSettings
+) -> tuple[list[Example], DecodingSettings]:
     """Return the Examples as prompts, and settings that end an answer as the template does."""
     from dataclasses import replace
 
@@ -250,7 +251,7 @@ def _print(
     as_json: bool,
 ) -> None:
     if as_json:
-        values: dict[str, Any] = {
+        values: dict[str, object] = {
             "task": "classification",
             "split": name,
             "examples": len(found),

@@ -104,7 +104,7 @@ def translate_subtitles(
     to: str | None = None,
     line_width: int | None = None,
     truncate: int | None = None,
-    **decoding: Any,
+    **decoding: object,
 ) -> int:
     """Write the translation to stdout, and to stderr what could not be kept or translated.
 
@@ -150,7 +150,7 @@ def _answers(
     places: list[str],
     to: str | None,
     truncate: int | None,
-    decoding: dict[str, Any],
+    decoding: dict[str, object],
 ) -> tuple[list[str | None], list[str], list[int]]:
     """Translate every unit.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -53,7 +53,7 @@ def train(
     """
     from ..recipe.schema import Recipe
 
-    given: dict[str, Any] = dict(overrides or {})
+    given: dict[str, object] = dict(overrides or {})
     if columns is not None:
         given["data.columns"] = parsed(columns)
     loaded = Recipe.load(recipe, given)

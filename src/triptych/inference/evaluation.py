@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,7 +13,7 @@ from ..data.batches.order import length_batches
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..model.heads.tokens import output_of
-from ..tasks.task import Prediction, Scores, Task
+from ..tasks.task import Labels, Prediction, Scores, Task
 
 if TYPE_CHECKING:
     from .loaded import LoadedModel
@@ -39,7 +39,7 @@ class Evaluation:
 
 
 def encode_all(
-    task: Task, examples: Sequence[Example], tokenizers: Tokenizers, labels: dict[str, Any]
+    task: Task, examples: Sequence[Example], tokenizers: Tokenizers, labels: Labels
 ) -> list[Encoded]:
     """Return all examples encoded with their targets, without sampling, with their numbers."""
     encoded = []

@@ -14,7 +14,7 @@ OPTIONAL_INPUTS = ("source_language", "target_language", "words", "suffix")
 
 
 def example_of(
-    task: Task, given: str | Mapping[str, Any], place: str = "", to: str | None = None
+    task: Task, given: str | Mapping[str, object], place: str = "", to: str | None = None
 ) -> Example:
     """Return the Example that a task answers.
 

@@ -11,11 +11,11 @@ from ..errors import RunError, brief
 from ..runs.files import lacking_labels
 from ..runs.run import Run, RunConfig
 from ..runs.storage import tensor_shapes
-from ..tasks.task import Task
+from ..tasks.task import Labels, Task
 
 
 def head_of(
-    run: Run, task: Task, config: RunConfig, labels: dict[str, Any], tokenizers: Tokenizers
+    run: Run, task: Task, config: RunConfig, labels: Labels, tokenizers: Tokenizers
 ) -> Any:  # fmt: skip
     """Build the head that a run's options and labels describe.
 

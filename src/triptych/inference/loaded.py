@@ -21,7 +21,7 @@ from ..decoding.workers import Workers
 from ..decoding.writing import decode
 from ..errors import DataError, UsageError
 from ..runs.run import Run, RunConfig
-from ..tasks.task import Task
+from ..tasks.task import Labels, Task
 
 if TYPE_CHECKING:
     from .predictor import Predictor
@@ -43,7 +43,7 @@ class LoadedModel:
     head: Any
     task: Task
     tokenizers: Tokenizers
-    labels: dict[str, Any]
+    labels: Labels
     decoding: DecodingSettings
     run: Run | None = None
     config: RunConfig | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -31,10 +31,10 @@ class Predictor(LoadedModel):
 
     def predict(
         self,
-        texts: Sequence[str | Mapping[str, Any]],
+        texts: Sequence[str | Mapping[str, object]],
         to: str | None = None,
         truncate: int | None = None,
-        **decoding: Any,
+        **decoding: object,
     ) -> list[Prediction]:
         """Answer texts, in order.
 
@@ -57,7 +57,7 @@ class Predictor(LoadedModel):
         return list(self.answer(examples, self.settings(**decoding), truncate))
 
     def example(
-        self, given: str | Mapping[str, Any], place: str = "", to: str | None = None
+        self, given: str | Mapping[str, object], place: str = "", to: str | None = None
     ) -> Example:
         """Return the Example that the task answers; a text is its first input.
 
@@ -65,7 +65,7 @@ class Predictor(LoadedModel):
         """
         return example_of(self.task, given, place, to)
 
-    def settings(self, **changes: Any) -> DecodingSettings:
+    def settings(self, **changes: object) -> DecodingSettings:
         """Return the run's decoding defaults with `changes`.
 
         Raises UsageError for an unknown or impossible setting.
@@ -112,10 +112,10 @@ class Predictor(LoadedModel):
 
     def stream(
         self,
-        text: str | Mapping[str, Any],
+        text: str | Mapping[str, object],
         to: str | None = None,
         told: Callable[[int], object] | None = None,
-        **decoding: Any,
+        **decoding: object,
     ) -> Generator[str, None, bool]:
         """Generate one answer piece by piece; with beams, as soon as it can no longer change.
 
@@ -166,12 +166,12 @@ class Predictor(LoadedModel):
 
     def trace(
         self,
-        text: str | Mapping[str, Any],
+        text: str | Mapping[str, object],
         to: str | None = None,
         target: str | None = None,
         kinds: Sequence[str] = ("cross",),
         label: str = "",
-        **decoding: Any,
+        **decoding: object,
     ) -> Trace:
         """Answer `text` and trace the answer.
 

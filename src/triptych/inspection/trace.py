@@ -148,7 +148,7 @@ def _fitting(weights: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return by_layer.mean(0, keepdims=True), ["means_only"]
 
 
-def _attribution_json(found: Attribution | None) -> dict[str, Any] | None:
+def _attribution_json(found: Attribution | None) -> dict[str, object] | None:
     if found is None:
         return None
     lists = {
@@ -158,7 +158,7 @@ def _attribution_json(found: Attribution | None) -> dict[str, Any] | None:
     return {"kind": found.kind, "of": found.of, "value": round(found.value, 6), **lists}
 
 
-def _cell_json(cell: TokenCell) -> dict[str, Any]:
+def _cell_json(cell: TokenCell) -> dict[str, object]:
     return {
         "text": cell.text,
         "label": cell.label,

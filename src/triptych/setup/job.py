@@ -25,6 +25,7 @@ from ..recipe.schema import Recipe
 from ..runs.checkpoint import weights_of
 from ..runs.model_card import model_card
 from ..runs.run import WORDS_FOLDER, Run, RunConfig
+from ..tasks.task import Labels
 from ..training.job import Job, Progress
 from ..training.resuming import digests_of, remember
 from ..training.trainer import train
@@ -54,7 +55,7 @@ class Prepared:
         return self.built.tokenized.tokenizers
 
     @property
-    def labels(self) -> dict[str, Any]:
+    def labels(self) -> Labels:
         return self.built.tokenized.labels
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from ..data.batches.encoded import Encoded
 from ..data.example import FIELDS, Example, Notify, texts_of
@@ -15,7 +14,7 @@ from ..data.validation.columns import refuse_unseen
 from ..errors import DataError, RunError, UsageError
 from ..recipe.schema import Recipe
 from ..runs.run import Run
-from ..tasks.task import Task
+from ..tasks.task import Labels, Task
 from ..training import streamed
 from ..training.resuming import refuse_other_data
 from .data import LoadedData
@@ -35,7 +34,7 @@ class TokenizedData:
     """
 
     data: LoadedData
-    labels: dict[str, Any]
+    labels: Labels
     tokenizers: Tokenizers
     examples: Sequence[Example]
     encoded: list[list[Encoded]] = field(repr=False)
@@ -80,7 +79,7 @@ def tokenize(data: LoadedData) -> TokenizedData:
 
 def _labels(
     task: Task, examples: Sequence[Example], origin: Run | None, before: Run | None
-) -> dict[str, Any]:
+) -> Labels:
     """Return the labels in the data, with those inherited from the run of model.start.
 
     Those of a resumed run must be the same.
@@ -100,7 +99,7 @@ def _encode(
     task: Task,
     examples: Sequence[Example],
     tokenizers: Tokenizers,
-    labels: dict[str, Any],
+    labels: Labels,
     longest: int,
     report: Notify,
 ) -> tuple[list[Example], list[list[Encoded]]]:
@@ -150,7 +149,7 @@ def _some(places: Sequence[str]) -> str:
 
 def _tokenizers(
     recipe: Recipe,
-    labels: dict[str, Any],
+    labels: Labels,
     examples: Sequence[Example],
     origin: Run | None,
     report: Notify,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Total:
     def perplexity(self) -> float | None:
         return math.exp(min(self.nats / self.tokens, 700.0)) if self.tokens else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "tokens": self.tokens,
             "bytes": self.bytes,
@@ -74,7 +73,7 @@ class Expected:
     given: Total
     own: Total
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "nats": [None if value is None else round(value, 6) for value in self.nats],
             "choices": [

@@ -22,7 +22,7 @@ from .bars import escaped
 if TYPE_CHECKING:
     from ...data.tokenizers.sides import Tokenizers
     from ...decoding.settings import DecodingSettings
-    from ...tasks.task import Prediction, Task
+    from ...tasks.task import Labels, Prediction, Task
 
 CONTEXT_TOKENS = 12  # tokens on either side of the answer that have bars
 AROUND = 800  # characters of the passage on either side of the answer
@@ -89,7 +89,7 @@ def view(
     head: Any,
     task: Task,
     tokenizers: Tokenizers,
-    labels: dict[str, Any],
+    labels: Labels,
     example: Example,
     settings: DecodingSettings,
 ) -> AnswerView:

@@ -16,6 +16,7 @@ from .request import ColumnChooser, DraftRequest, file_lines, refuse_fatal
 if TYPE_CHECKING:
     from ...data.example import Example
     from ...data.table import DataTable
+    from ...model.config import AnyConfig
 
 FEWEST = 20  # fewest texts to learn from
 LEFT_OUT = ("empty text", "leak")  # problems that training leaves out
@@ -126,7 +127,7 @@ def forecast(
         estimated_tokens(example.text or "") + estimated_tokens(example.text_pair or "")
         for example in examples
     )
-    config: Any = configure("encoder-tiny", _model_lines(size))
+    config: AnyConfig = configure("encoder-tiny", _model_lines(size))
     config = dataclasses.replace(config, vocabulary_size=size.vocabulary)
     measured = measuring.measured_speed(
         config, max(4, round(tokens / len(examples))), settings=request.training

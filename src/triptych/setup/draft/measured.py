@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ...model.config import AnyConfig
     from ...model.rnn.recurrent import RecurrentTranslator
     from ...model.transformer import Transformer
     from ...training.settings import TrainingSettings
@@ -39,7 +40,10 @@ class Measured:
 
 
 def measured_speed(
-    config: Any, length: float, batch_tokens: int = 4096, settings: TrainingSettings | None = None
+    config: AnyConfig,
+    length: float,
+    batch_tokens: int = 4096,
+    settings: TrainingSettings | None = None,
 ) -> Measured:
     """Train a few steps on texts of the usual `length` in tokens and return the speed.
 

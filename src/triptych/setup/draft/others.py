@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ...data.example import Example
     from ...data.table import DataTable
     from ...data.validation.pairs import Report
+    from ...model.config import AnyConfig
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def forecast(
     texts = [text for one in examples for text in _texts(one)]
     tokens = sum(map(estimated_tokens, texts))
     size = next(size for size in SIZES if tokens <= size.tokens)
-    config: Any = configure(size.presets[plan.stacks], {"dropout": size.dropout})
+    config: AnyConfig = configure(size.presets[plan.stacks], {"dropout": size.dropout})
     config = dataclasses.replace(config, vocabulary_size=size.vocabulary)
     usual = min(256, max(4, round(tokens / len(examples))))
     batch_tokens = plan.batch_tokens if plan.stacks == BOTH else 4096

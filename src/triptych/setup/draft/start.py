@@ -16,7 +16,7 @@ from . import measured as measuring
 if TYPE_CHECKING:
     from ...data.example import Example, Notify
     from ...data.tokenizers.sides import Tokenizers
-    from ...model.config import ModelConfig, RecurrentConfig
+    from ...model.config import AnyConfig, ModelConfig, RecurrentConfig, Side
     from ...runs.run import Run
     from ...tasks.task import Architecture, Task
     from ...training.settings import TrainingSettings
@@ -40,6 +40,13 @@ STACKS: dict[str, str] = {
     "decoder": "a decoder alone",
     "encoder-decoder": "an encoder and a decoder",
 }
+
+# options that a model with learned positions limits, and the side whose positions count
+LIMITED: tuple[tuple[str, Side], ...] = (
+    ("window", "source"),
+    ("context", "target"),
+    ("longest_source", "source"),
+)
 
 
 @dataclass(frozen=True)
@@ -119,13 +126,13 @@ def begin(
     )
 
 
-def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
+def fitted(options: dict[str, Any], task: str, config: AnyConfig) -> dict[str, Any]:
     """Return the task's options without those of new models, with a window that the model holds."""
     from ...tasks.specs import build_task
 
     kept = {key: value for key, value in options.items() if key not in FROM_NOTHING}
     options = {**build_task(task, {}).options, **kept}
-    for key, side in (("window", "source"), ("context", "target"), ("longest_source", "source")):
+    for key, side in LIMITED:
         most = config.context(side)
         room = math.inf if most is None else most - 2  # without the begin and end tokens
         if options.get(key) is not None and options[key] > room:
@@ -139,7 +146,7 @@ def fitted(options: dict[str, Any], task: str, config: Any) -> dict[str, Any]:
     return kept
 
 
-def _built(task: str, options: dict[str, Any], config: Any, start: Path) -> Task:
+def _built(task: str, options: dict[str, Any], config: AnyConfig, start: Path) -> Task:
     """Return the task, or raise UsageError if the model in `start` is not of its kind."""
     from ...recipe.schema import task_from
     from ...tasks.specs import SPECS
