@@ -280,15 +280,15 @@ def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Ex
     """Return the examples by part, with all leaks of a set, so that they can be seen."""
     import dataclasses
 
-    from ..data.formats.columns import read as read_columns
-    from ..data.load import load_split, split_files
+    from ..data.load import load_split, reader_of, split_files
 
     data, needs = found
     if data.set is not None:
         data = dataclasses.replace(data, leaks="keep")
         return {part: load_split(data, part, talk, needs) for part in SPLITS}
     return {
-        part: read_columns(names, data, needs, talk) for part, names in split_files(data).items()
+        part: reader_of(needs)(names, data, needs, talk)
+        for part, names in split_files(data).items()
     }
 
 
