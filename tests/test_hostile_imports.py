@@ -15,8 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import toy_llama
 from toy_folder import CONFIG, word_piece, write
-from triptych import convert as exchange
-from triptych.convert import export_run, import_folder, open_origin
+from triptych.convert import export_run, exports, import_folder, open_origin
 from triptych.data.tokenizers.imported import ImportedTokenizer
 from triptych.errors import DataError, RunError, UsageError
 from triptych.inference.loading import load
@@ -216,7 +215,7 @@ def test_a_failed_import_leaves_nothing_and_can_be_repeated(
     )
     with monkeypatch.context() as patch:
         patch.setattr(
-            exchange,
+            exports,
             "write_pooling",
             lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")),
         )

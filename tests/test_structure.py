@@ -54,8 +54,6 @@ ALLOWED = {name: _allowed(name) for name in BELOW}
 # Longer than the house allows since lines have 100 columns. The list may only get shorter.
 LONG: dict[str, int] = {
     "decoding/compiled.py": 453,
-    "convert.py": 579,
-    "interchange/name_map.py": 452,
     "training/trainer.py": 463,
     "cli/compare.py:compare": 64,
     "cli/data.py:check": 66,
@@ -191,6 +189,7 @@ def test_configuration_and_inits_import_no_torch() -> None:
         "triptych.cli.main",
         "triptych.runs.run",
         "triptych.presets",
+        "triptych.convert",
     ]
     code = (
         f"import sys\nfor name in {names!r}:\n    __import__(name)\nprint('torch' in sys.modules)"

@@ -13,7 +13,7 @@ from torch.nn import functional
 from toy_folder import CONFIG, WORDS, tensors
 from triptych.errors import RunError
 from triptych.interchange import bert
-from triptych.interchange.name_map import Rename, Withhold
+from triptych.interchange.rules import Rename, Withhold
 from triptych.model.build import build
 from triptych.model.config import ModelConfig
 from triptych.presets import PRESETS, configure

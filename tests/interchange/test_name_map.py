@@ -9,17 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from triptych.errors import RunError
-from triptych.interchange.name_map import (
-    Ignore,
-    NameMap,
-    Rename,
-    Rule,
-    Split,
-    Tie,
-    Withhold,
-    prefixed,
-    respelt,
-)
+from triptych.interchange.name_map import NameMap
+from triptych.interchange.rules import Ignore, Rename, Rule, Split, Tie, Withhold, prefixed, respelt
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:

@@ -12,7 +12,8 @@ from typing import Any
 from ..errors import RunError, brief
 from ..model.config import ModelConfig, StackConfig
 from .config_reader import differences, read_settings, written_settings
-from .name_map import Ignore, NameMap, Rename, Rule, Tie, Withhold, prefixed, respelt
+from .name_map import NameMap
+from .rules import Ignore, Rename, Rule, Tie, Withhold, prefixed, respelt
 
 # config.json --------------------------------------------------------------------------------------
 

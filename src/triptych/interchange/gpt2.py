@@ -10,7 +10,8 @@ from typing import Any
 
 from ..model.config import ModelConfig, StackConfig
 from .config_reader import differences, read_settings, written_settings
-from .name_map import Ignore, NameMap, Rename, Rule, Split, Tie, prefixed
+from .name_map import NameMap
+from .rules import Ignore, Rename, Rule, Split, Tie, prefixed
 
 KIND, ARCHITECTURE, PRESET, PREFIX = "gpt2", "GPT2LMHeadModel", "gpt2", "transformer."
 KEYS = {  # setting -> key of config.json

@@ -11,7 +11,8 @@ from typing import Any
 from ..errors import brief
 from ..model.config import ModelConfig, StackConfig
 from .config_reader import differences, read_settings, written_settings
-from .name_map import Ignore, NameMap, Rename, Rule, Tie, prefixed
+from .name_map import NameMap
+from .rules import Ignore, Rename, Rule, Tie, prefixed
 
 KIND, ARCHITECTURE, PRESET, PREFIX = "llama", "LlamaForCausalLM", "llama-small", "model."
 KEYS = {  # setting -> key of config.json

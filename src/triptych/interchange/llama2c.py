@@ -19,7 +19,8 @@ from ..errors import RunError
 from ..model.config import ModelConfig, StackConfig
 from ..runs.storage import fingerprint
 from . import llama
-from .name_map import Ignore, NameMap, Rename, Rule
+from .name_map import NameMap
+from .rules import Ignore, Rename, Rule
 
 if TYPE_CHECKING:
     from torch import Tensor

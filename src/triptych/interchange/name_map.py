@@ -1,21 +1,4 @@
-"""Rename tensors between libraries with a small reversible language, and certify each load.
-
-A rule is data, anchored to whole names. `{layer}` and similar placeholders match a whole number,
-the same on both sides. "Theirs" are the other library's tensors, "ours" those of triptych.
-
-    Rename("layer.{i}.query.weight", "blocks.{i}.self_attention.query.weight")  one tensor
-    Rename("h.{i}.mlp.c_fc.weight", "blocks.{i}.feed_forward.inner.weight", transpose=True)
-        theirs is (inputs, outputs)
-    Rename("wq.{i}", "blocks.{i}.self_attention.query.weight", pairs=8)
-        heads of 8 rows: theirs 0 1 2 3 4 5 6 7, ours 0 2 4 6 1 3 5 7
-    Split("h.{i}.attn.c_attn.bias", ("...query.bias", "...key.bias", "...value.bias"))
-        one of theirs, several of ours
-    Tie("lm_head.weight", "wte.weight")
-        two of their names for one tensor: they must be equal, and one is written back
-    Ignore("position_ids", "a constant")
-        theirs, without learnt values: left out, and named in the certificate
-    Withhold("head.temperature", "...")
-        ours, without a name of theirs
+"""Apply rules for names and tensors (`rules.py`) to whole files, and certify each load.
 
 Both ways are strict: tensors without a rule, missing tensors and wrong shapes or types are all
 listed at once. Imports torch only to handle tensors.
@@ -23,93 +6,29 @@ listed at once. Imports torch only to handle tensors.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
+from .rules import (
+    PLACEHOLDER,
+    Ignore,
+    Rename,
+    Rule,
+    Shape,
+    Split,
+    Tie,
+    Withhold,
+    pattern,
+    put_together,
+    taken_apart,
+    their_shape,
+)
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-PLACEHOLDER = re.compile(r"\{(\w+)\}")
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Rename:
-    """Give one tensor another name.
-
-    transpose: the last two axes change places; leading_axis: theirs begins with an axis of one.
-
-    pairs: the width E of a head. Its rows are neighbours (2k, 2k + 1) in theirs, which rotary
-    positions turn together (Su et al. 2021, section 3.4.2), and halves (k, k + E/2) in ours. 0: the
-    order is the same.
-    """
-
-    theirs: str
-    ours: str
-    transpose: bool = False
-    leading_axis: bool = False
-    pairs: int = 0
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return (self.ours,)
-
-    axis = 0
-
-
-@dataclass(frozen=True)
-class Split:
-    """Split one tensor of theirs into several of ours along `axis`, after transposing.
-
-    Their sizes are those of ours.
-    """
-
-    theirs: str
-    ours: tuple[str, ...]
-    axis: int = 0
-    transpose: bool = False
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return self.ours
-
-    leading_axis, pairs = False, 0
-
-
-@dataclass(frozen=True)
-class Tie:
-    """Declare a second name of theirs for their tensor `same_as`.
-
-    Either may be missing in a file; only `same_as` is written back.
-    """
-
-    theirs: str
-    same_as: str
-
-
-@dataclass(frozen=True)
-class Ignore:
-    """Ignore a tensor of theirs that has no place in ours. It is not written back."""
-
-    theirs: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Withhold:
-    """Withhold a tensor of ours that has no place in theirs. A load never fills it."""
-
-    ours: str
-    reason: str
-
-
-Rule = Rename | Split | Tie | Ignore | Withhold
 
 
 @dataclass(kw_only=True)
@@ -204,7 +123,7 @@ class NameMap:
                 problems.append(f"'{name}' has no place in this model")
                 continue
             met.update(parts)
-            shape = _their_shape(rule, [wanted[part] for part in parts])
+            shape = their_shape(rule, [wanted[part] for part in parts])
             if tuple(tensor.shape) != shape:
                 problems.append(f"'{name}' has shape {tuple(tensor.shape)} instead of {shape}")
             elif not tensor.is_floating_point():
@@ -216,7 +135,7 @@ class NameMap:
                 ours |= dict(
                     zip(
                         parts,
-                        _taken_apart(rule, tensor.float(), [wanted[part] for part in parts]),
+                        taken_apart(rule, tensor.float(), [wanted[part] for part in parts]),
                         strict=True,
                     )
                 )
@@ -261,7 +180,7 @@ class NameMap:
             problems += [f"'{part}' is missing, a part of '{name}'" for part in lacking]
             if not lacking:
                 kind = getattr(torch, dtypes[name]) if dtypes and name in dtypes else None
-                whole = _put_together(rule, [held[part] for part in parts])
+                whole = put_together(rule, [held[part] for part in parts])
                 theirs[name] = whole if kind is None else whole.to(kind)
         _refuse(problems, f"{source} cannot be written for another library")
         return theirs
@@ -293,7 +212,7 @@ class NameMap:
             name: rule.reason
             for name in names
             for rule in rules
-            if _pattern(rule.ours).fullmatch(name)
+            if pattern(rule.ours).fullmatch(name)
         }
 
     # Finding the rule -----------------------------------------------------------------------------
@@ -303,7 +222,7 @@ class NameMap:
         found = [
             (rule, match.groupdict())
             for rule in self.rules
-            if not isinstance(rule, Withhold) and (match := _pattern(rule.theirs).fullmatch(name))
+            if not isinstance(rule, Withhold) and (match := pattern(rule.theirs).fullmatch(name))
         ]
         assert len(found) < 2, f"several rules match '{name}': {[rule for rule, _ in found]}"
         return found[0] if found else (None, {})
@@ -314,7 +233,7 @@ class NameMap:
             for rule in self.rules
             if isinstance(rule, (Rename, Split))
             for part in rule.parts
-            if (match := _pattern(part).fullmatch(name))
+            if (match := pattern(part).fullmatch(name))
         ]
         assert len(found) < 2, f"several rules fill '{name}': {[rule for rule, _ in found]}"
         return found[0] if found else None
@@ -346,91 +265,6 @@ class NameMap:
             elif not _same(named[first], tensor):
                 problems.append(f"'{name}' differs from '{first}', but they should be tied")
         return named, problems
-
-
-def prefixed(prefix: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """Return the rules for names of theirs that begin with `prefix`."""
-    return tuple(_with_names(rule, lambda name: prefix + name) for rule in rules)
-
-
-def respelt(rules: Sequence[Rule], spelling: Mapping[str, str]) -> tuple[Rule, ...]:
-    """Return the rules with another spelling of their names' endings."""
-
-    def respell(name: str) -> str:
-        return next(
-            (name.removesuffix(old) + new for old, new in spelling.items() if name.endswith(old)),
-            name,
-        )
-
-    return tuple(_with_names(rule, respell) for rule in rules)
-
-
-def _with_names(rule: Rule, change: Any) -> Rule:
-    if isinstance(rule, Withhold):
-        return rule
-    if isinstance(rule, Tie):
-        return Tie(change(rule.theirs), change(rule.same_as))
-    return replace(rule, theirs=change(rule.theirs))
-
-
-@cache
-def _pattern(name: str) -> re.Pattern[str]:
-    """Compile a name as an anchored pattern.
-
-    A placeholder is a whole number without leading zeros; repeated, it is the same number.
-    """
-    text, seen = "", set()
-    for place, part in enumerate(PLACEHOLDER.split(name)):
-        if place % 2 == 0:
-            text += re.escape(part)
-        else:
-            text += f"(?P={part})" if part in seen else f"(?P<{part}>0|[1-9][0-9]*)"
-            seen.add(part)
-    return re.compile(text)
-
-
-# Tensors ------------------------------------------------------------------------------------------
-
-
-def _their_shape(rule: Rename | Split, shapes: Sequence[Shape]) -> Shape:
-    whole = list(shapes[0])
-    if len(shapes) > 1:
-        whole[rule.axis] = sum(shape[rule.axis] for shape in shapes)
-    if rule.transpose:
-        whole[-2:] = whole[:-3:-1]
-    return (1, *whole) if rule.leading_axis else tuple(whole)
-
-
-def _taken_apart(rule: Rename | Split, tensor: Tensor, shapes: Sequence[Shape]) -> list[Tensor]:
-    if rule.leading_axis:
-        tensor = tensor[0]
-    if rule.transpose:
-        tensor = tensor.transpose(-1, -2)
-    if rule.pairs:
-        tensor = _reordered(tensor, (rule.pairs // 2, 2))
-    if len(shapes) == 1:
-        return [tensor.contiguous()]
-    return [
-        part.contiguous()
-        for part in tensor.split([shape[rule.axis] for shape in shapes], rule.axis)
-    ]
-
-
-def _put_together(rule: Rename | Split, parts: Sequence[Tensor]) -> Tensor:
-    import torch
-
-    whole = parts[0] if len(parts) == 1 else torch.cat(list(parts), rule.axis)
-    if rule.pairs:
-        whole = _reordered(whole, (2, rule.pairs // 2))
-    if rule.transpose:
-        whole = whole.transpose(-1, -2)
-    return (whole[None] if rule.leading_axis else whole).contiguous()
-
-
-def _reordered(tensor: Tensor, within: tuple[int, int]) -> Tensor:
-    """Read the rows of each head, a table of shape `within`, column by column."""
-    heads = tensor.unflatten(0, (-1, *within))  # (H, a, b, ...)
-    return heads.transpose(1, 2).reshape(tensor.shape)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

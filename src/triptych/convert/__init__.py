@@ -1,0 +1,14 @@
+"""Turn models of another library into runs, and runs into that library's models.
+
+Only `setup` and `cli` import this package, and importing it imports no torch. What is imported is
+recorded in the run folder as import.json: the load certificate, and the original config.json and
+tokenizer_config.json, so that an export gives back what was imported.
+"""
+
+from __future__ import annotations
+
+from .exports import export_run
+from .imports import import_folder, open_origin
+from .shared import shapes
+
+__all__ = ["export_run", "import_folder", "open_origin", "shapes"]
