@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class Out:
     kind: str
     architecture: str
     names: NameMap
-    values: dict[str, Any]
+    values: dict[str, object]
 
 
 def _writer_out(run: Run, config: RunConfig, model: ModelConfig) -> Out:
@@ -147,7 +147,7 @@ def _no_like(run: Run, problems: list[str], presets: str) -> RunError:
     )
 
 
-def _ends(tokenizer: Tokenizer) -> dict[str, Any]:
+def _ends(tokenizer: Tokenizer) -> dict[str, object]:
     ends = list(tokenizer.end_ids)
     return {
         "bos_token_id": tokenizer.begin_id,
@@ -160,12 +160,12 @@ def _import_of(run: Run) -> dict[str, Any]:
     return run.read_import() if (run.path / IMPORT).is_file() else {}
 
 
-def _labels_of(labels: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
+def _labels_of(labels: Mapping[str, Any], config: RunConfig) -> dict[str, object]:
     head = SPECS[config.task].head
     if head not in ("classifier", "tagger"):
         return {}
     names = labels.get("names" if head == "tagger" else "labels") or ["value"]
-    numbers: dict[str, Any] = {
+    numbers: dict[str, object] = {
         "id2label": dict(enumerate(names)),
         "label2id": {name: number for number, name in enumerate(names)},
     }
@@ -182,7 +182,7 @@ def _labels_of(labels: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
     return {**numbers, "problem_type": kind}
 
 
-def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> dict[str, Any]:
+def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> dict[str, object]:
     """Return enough for AutoTokenizer; padding uses the end token, which a mask hides."""
     begin, end = tokenizer.pieces([tokenizer.begin_id, tokenizer.end_id])
     if config.encoder is None:
@@ -193,7 +193,7 @@ def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> d
             "clean_up_tokenization_spaces": False,
         }
     pad = "[PAD]" if isinstance(tokenizer, ImportedTokenizer) and tokenizer.holds("[PAD]") else end
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "cls_token": begin,
         "sep_token": end,
@@ -214,7 +214,7 @@ def _tokenizer_config(tokenizer: Tokenizer, kind: str, config: ModelConfig) -> d
 
 
 def _notes(
-    names: NameMap, tensors: Mapping[str, Any], tokenizer: Tokenizer, labels: Mapping[str, Any]
+    names: NameMap, tensors: Iterable[str], tokenizer: Tokenizer, labels: Mapping[str, Any]
 ) -> list[str]:
     notes = [f"Not written: {name}, {reason}." for name, reason in names.withheld(tensors).items()]
     if not isinstance(tokenizer, ImportedTokenizer):

@@ -7,10 +7,10 @@ import json
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 from ..data.tokenizers.imported import ImportedTokenizer
 from ..data.tokenizers.scored_pieces import tokenizer_json
@@ -33,8 +33,23 @@ from ..tasks.specs import SPECS, build_task
 from ..tasks.task import Task
 from .shared import IMPORT, MASKED, VECTORS, refuse_activation, shapes
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Family(Protocol):
+    """Describe the module of a family of decoders in `interchange/`."""
+
+    @property
+    def PRESET(self) -> str: ...
+
+    def read_config(self, values: Mapping[str, object], where: str) -> ModelConfig: ...
+
+    def name_map(self, names: Collection[str], tied: bool) -> NameMap: ...
+
+
 NEXT_TOKENS = language_modelling.SPEC.name  # the task of an imported decoder
-WRITERS: dict[str, Any] = {"gpt2": gpt2, "llama": llama}  # model_type -> the family's module
+WRITERS: dict[str, Family] = {"gpt2": gpt2, "llama": llama}  # model_type -> the family's module
 
 
 @dataclass(kw_only=True)
@@ -47,14 +62,14 @@ class Import:
     path: Path
     kind: str
     task: str
-    options: dict[str, Any]
-    labels: dict[str, Any]
+    options: dict[str, object]
+    labels: dict[str, object]
     config: ModelConfig
     tokenizer: ImportedTokenizer
-    tensors: dict[str, Any] = field(repr=False)
+    tensors: dict[str, Tensor] = field(repr=False)
     names: NameMap = field(repr=False)
-    files: dict[str, dict[str, Any]]
-    metadata: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, dict[str, int | str]]
+    metadata: dict[str, object] = field(default_factory=dict)
 
 
 def import_folder(
@@ -123,43 +138,38 @@ def _from_huggingface(source: str | Path, task: str | None) -> Import:
     config = WRITERS.get(kind, bert).read_config(values, where[0])
     refuse_unlike(config, where[0], folder.weights)
     tensors, files = folder.read_weights()
-    rest: dict[str, Any] = {
-        "kind": kind,
-        "path": path,
-        "config": config,
-        "tensors": tensors,
-        "files": files,
-        "metadata": {
-            "config": values,
-            "tokenizer_config": folder.tokenizer_config,
-            "generation_config": folder.generation_config,
-        },
-    }
+    labels: dict[str, object] = {}
     if kind in WRITERS:
         tokenizer = ImportedTokenizer.take_writer(
             folder.tokenizer, where[1], *folder.bounds(), config.vocabulary_size
         )
-        return Import(
-            task=_writing(task),
-            options=_context(config),
-            labels={},
-            tokenizer=tokenizer,
-            names=WRITERS[kind].name_map(tensors, config.tied_embeddings),
-            **rest,
+        chosen, options = _writing(task), _context(config)
+        names = WRITERS[kind].name_map(tensors, config.tied_embeddings)
+    else:
+        chosen = _task_of(path, kind, tensors, task)
+        tokenizer = ImportedTokenizer.take(
+            folder.tokenizer, where[1], config.vocabulary_size, folder.tokenizer_config
         )
-    name = _task_of(path, kind, tensors, task)
-    tokenizer = ImportedTokenizer.take(
-        folder.tokenizer, where[1], config.vocabulary_size, folder.tokenizer_config
-    )
-    refuse_activation(config, name, str(path))
-    labels = {"pooler": bert.has_pooler(tensors)} if name == VECTORS else {"mask": True}
+        refuse_activation(config, chosen, str(path))
+        labels = {"pooler": bert.has_pooler(tensors)} if chosen == VECTORS else {"mask": True}
+        options = _options(path, chosen, config)
+        names = bert.name_map(kind, SPECS[chosen].head, tensors)
     return Import(
-        task=name,
-        options=_options(path, name, config),
+        path=path,
+        kind=kind,
+        task=chosen,
+        options=options,
         labels=labels,
+        config=config,
         tokenizer=tokenizer,
-        names=bert.name_map(kind, SPECS[name].head, tensors),
-        **rest,
+        tensors=tensors,
+        names=names,
+        files=files,
+        metadata={
+            "config": values,
+            "tokenizer_config": folder.tokenizer_config,
+            "generation_config": folder.generation_config,
+        },
     )
 
 
@@ -193,7 +203,7 @@ def _writing(task: str | None) -> str:
     return NEXT_TOKENS
 
 
-def _context(config: ModelConfig) -> dict[str, Any]:
+def _context(config: ModelConfig) -> dict[str, object]:
     assert config.decoder is not None, "a decoder-only model has a decoder"
     return {"context": config.decoder.max_positions}
 
@@ -224,7 +234,7 @@ def _imported(path: Path, task: str | None) -> Run:
     return run
 
 
-def _task_of(path: Path, kind: str, tensors: Mapping[str, Any], task: str | None) -> str:
+def _task_of(path: Path, kind: str, tensors: Collection[str], task: str | None) -> str:
     has_head = bert.has_masked_words(kind, tensors)
     if task is None:
         return MASKED if has_head else VECTORS
@@ -238,7 +248,7 @@ def _task_of(path: Path, kind: str, tensors: Mapping[str, Any], task: str | None
     return task
 
 
-def _options(path: Path, task: str, config: ModelConfig) -> dict[str, Any]:
+def _options(path: Path, task: str, config: ModelConfig) -> dict[str, object]:
     """Return the task's options: the pooling, and a window that the model's positions hold."""
     assert config.encoder is not None, "a BERT is an encoder"
     options = read_pooling(path) if task == VECTORS else {}

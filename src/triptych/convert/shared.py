@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import RunError
 from ..model.config import ModelConfig
 from ..tasks import embedding, masked_words
@@ -14,7 +12,9 @@ IMPORT = "import.json"
 VECTORS, MASKED = embedding.SPEC.name, masked_words.SPEC.name
 
 
-def shapes(config: ModelConfig, task: Task, labels: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def shapes(
+    config: ModelConfig, task: Task, labels: dict[str, object]
+) -> dict[str, tuple[int, ...]]:
     """Return the name and shape of every tensor of a run, without drawing its weights."""
     import torch
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Notify = Callable[[str], None]  # called with a sentence for the user
 OnProblem = Callable[[str, str], None]  # called with ("file:line", reason)
@@ -107,7 +107,7 @@ class Example:
         return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
     @property
-    def inputs(self) -> dict[str, Any]:
+    def inputs(self) -> dict[str, object]:
         """Return the input fields that are given."""
         return {
             name: value
@@ -116,7 +116,7 @@ class Example:
         }
 
 
-def texts_of(value: Any) -> Iterator[str]:
+def texts_of(value: str | Iterable[Mapping[str, str]] | None) -> Iterator[str]:
     """Yield the texts in a field's value: the value itself or each message's; nothing for None."""
     if isinstance(value, str):
         yield value
@@ -124,7 +124,7 @@ def texts_of(value: Any) -> Iterator[str]:
         yield from (message["content"] for message in value)
 
 
-def not_texts(values: Mapping[str, Any]) -> list[str]:
+def not_texts(values: Mapping[str, object]) -> list[str]:
     """Name the fields that should hold a text and hold something else.
 
     `messages` has a check of its own.

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..errors import RunError, brief
 from ..model.config import ModelConfig, StackConfig
-from .config_reader import differences, read_settings, written_settings
+from .config_reader import differences, read_settings, vocabulary_size, written_settings
 from .name_map import NameMap
 from .rules import Ignore, Rename, Rule, Tie, Withhold, prefixed, respelt
 
@@ -41,7 +40,8 @@ KEYS: dict[str, dict[str, str]] = {  # model_type -> setting -> key
         "activation": "activation",
     },
 }
-DEFAULTS: dict[str, Any] = {  # for missing keys, as in the library that wrote the config.json
+# For missing keys, as in the library that wrote the config.json.
+DEFAULTS: dict[str, str | float] = {
     "segments": 2,
     "dropout": 0.1,
     "attention_dropout": 0.1,
@@ -49,7 +49,7 @@ DEFAULTS: dict[str, Any] = {  # for missing keys, as in the library that wrote t
     "activation": "gelu",
     "max_positions": 512,
 }
-PLAIN: dict[str, Any] = {  # keys without a setting here, with the only value that is supported
+PLAIN: dict[str, object] = {  # keys without a setting here, with the only value that is supported
     "is_decoder": False,
     "add_cross_attention": False,
     "position_embedding_type": "absolute",
@@ -60,7 +60,7 @@ PLAIN: dict[str, Any] = {  # keys without a setting here, with the only value th
 }
 
 
-def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
+def read_config(values: Mapping[str, object], where: str) -> ModelConfig:
     """Read a config.json of model_type bert or distilbert.
 
     Raises RunError naming all values that are not supported.
@@ -75,10 +75,12 @@ def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
     stack = StackConfig(
         positions="learned", embedding_norm=True, **{"norm_epsilon": 1e-12, **settings}
     )
-    return ModelConfig(encoder=stack, vocabulary_size=values["vocab_size"], embedding_scale=False)
+    return ModelConfig(
+        encoder=stack, vocabulary_size=vocabulary_size(values), embedding_scale=False
+    )
 
 
-def why(kind: Any) -> str:
+def why(kind: object) -> str:
     """Explain why a model_type is not supported, if there is more to say."""
     if kind in ("roberta", "xlm-roberta", "camembert"):
         return (
@@ -112,7 +114,7 @@ def refusals(config: ModelConfig) -> list[str]:
     return found + differences(config, own)
 
 
-def write_config(config: ModelConfig) -> dict[str, Any]:
+def write_config(config: ModelConfig) -> dict[str, object]:
     """Return the config.json of a model without `refusals`.
 
     It is a DistilBERT if there are no segments, else a BERT.
@@ -202,7 +204,7 @@ class Export:
     architecture: str
     prefix: bool = True
     rules: tuple[Rule, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 _CALIBRATION: tuple[Rule, ...] = (

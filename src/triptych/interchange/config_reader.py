@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypedDict
 
 from ..errors import RunError, brief
-from ..model.config import Activation, StackConfig
+from ..model.config import Activation, ModelConfig, Positions, StackConfig
 from ..model.dials import SET_ONLY
 
+Kind = type[str] | type[int] | tuple[type[int], type[float]]
 TINY = sys.float_info.min  # the least value above 0
 LARGEST = 1 << 63  # larger than any size of a tensor
 ACTIVATIONS: dict[str, Activation] = {
@@ -23,12 +24,30 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
+class FamilySettings(TypedDict):
+    """Hold the settings that make a stack a member of a family."""
+
+    positions: Positions
+    norm_placement: Literal["post", "pre"]
+    norm: Literal["layer", "rms"]
+    gated: bool
+    embedding_norm: bool
+    segments: int
+    inner_dropout: float
+
+
+class FamilySettingsWithBias(FamilySettings):
+    """Hold such settings of a family in which all or no linear layers have a bias."""
+
+    bias: bool
+
+
 def read_settings(
-    values: Mapping[str, Any],
+    values: Mapping[str, object],
     where: str,
     keys: Mapping[str, str],
-    defaults: Mapping[str, Any],
-    plain: Mapping[str, Any],
+    defaults: Mapping[str, object],
+    plain: Mapping[str, object],
     problems: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the value of each setting in a config.json. Raises RunError naming all problems.
@@ -47,9 +66,12 @@ def read_settings(
         for key, wanted in plain.items()
         if key in values and values[key] not in (wanted, None)
     ]
-    settings = {setting: values.get(key, defaults.get(setting)) for setting, key in keys.items()}
+    # Their types are checked below, one by one.
+    settings: dict[str, Any] = {
+        setting: values.get(key, defaults.get(setting)) for setting, key in keys.items()
+    }
     for setting, value in settings.items():
-        wanted: Any = (
+        wanted: Kind = (
             str
             if setting == "activation"
             else (int, float)
@@ -89,7 +111,14 @@ def read_settings(
     return {**settings, "activation": ACTIVATIONS[settings["activation"]]}
 
 
-def _fits(value: Any, kind: Any, least: float = 0, below: float = math.inf) -> TypeGuard[Any]:
+def vocabulary_size(values: Mapping[str, object]) -> int:
+    """Return the vocabulary size of a config.json that `read_settings` accepted."""
+    size = values["vocab_size"]
+    assert isinstance(size, int), "read_settings refuses another type"
+    return size
+
+
+def _fits(value: object, kind: Kind, least: float = 0, below: float = math.inf) -> bool:
     """Tell whether a value of a config.json has a type (text, integer, number) and is in range."""
     if not isinstance(value, kind) or isinstance(value, bool):
         return False
@@ -100,7 +129,7 @@ def _fits(value: Any, kind: Any, least: float = 0, below: float = math.inf) -> T
     )
 
 
-def written_settings(stack: StackConfig, keys: Mapping[str, str]) -> dict[str, Any]:
+def written_settings(stack: StackConfig, keys: Mapping[str, str]) -> dict[str, object]:
     """Return the settings as key -> value, for those that have a key."""
     names = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
     return {
@@ -109,7 +138,9 @@ def written_settings(stack: StackConfig, keys: Mapping[str, str]) -> dict[str, A
     }
 
 
-def differences(values: Any, wanted: Mapping[str, Any], side: str = "") -> list[str]:
+def differences(
+    values: StackConfig | ModelConfig, wanted: Mapping[str, object], side: str = ""
+) -> list[str]:
     """List the settings that differ from `wanted`, each as part of a sentence."""
     if isinstance(values, StackConfig):  # no format that is written here has keys for these
         wanted = {**wanted, **dict.fromkeys(SET_ONLY)}

@@ -6,10 +6,15 @@ Its sizes are with those of its family in `presets/gpt.py`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from ..model.config import ModelConfig, StackConfig
-from .config_reader import differences, read_settings, written_settings
+from .config_reader import (
+    FamilySettingsWithBias,
+    differences,
+    read_settings,
+    vocabulary_size,
+    written_settings,
+)
 from .name_map import NameMap
 from .rules import Ignore, Rename, Rule, Split, Tie, prefixed
 
@@ -25,20 +30,20 @@ KEYS = {  # setting -> key of config.json
     "norm_epsilon": "layer_norm_epsilon",
     "activation": "activation_function",
 }
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, str | float] = {
     "dropout": 0.1,
     "attention_dropout": 0.1,
     "norm_epsilon": 1e-5,
     "activation": "gelu_new",
 }
-PLAIN: dict[str, Any] = {  # keys without a setting here, with the only value that is supported
+PLAIN: dict[str, object] = {  # keys without a setting here, with the only value that is supported
     "scale_attn_weights": True,
     "scale_attn_by_inverse_layer_idx": False,
     "add_cross_attention": False,
     "pruned_heads": {},
     "quantization_config": None,
 }
-SETTINGS: dict[str, Any] = {  # the settings of a GPT-2 (Radford et al. 2019, section 2.3)
+SETTINGS: FamilySettingsWithBias = {  # the settings of a GPT-2 (Radford et al. 2019, section 2.3)
     "positions": "learned",
     "norm_placement": "pre",
     "norm": "layer",
@@ -50,7 +55,7 @@ SETTINGS: dict[str, Any] = {  # the settings of a GPT-2 (Radford et al. 2019, se
 }
 
 
-def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
+def read_config(values: Mapping[str, object], where: str) -> ModelConfig:
     """Read a config.json of model_type gpt2.
 
     Raises RunError naming all values that are not supported.
@@ -66,7 +71,7 @@ def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
     settings = read_settings({**values, "n_inner": inner}, where, KEYS, DEFAULTS, PLAIN, problems)
     return ModelConfig(
         decoder=StackConfig(**SETTINGS, **settings),
-        vocabulary_size=values["vocab_size"],
+        vocabulary_size=vocabulary_size(values),
         embedding_scale=False,
         tied_embeddings=values.get("tie_word_embeddings") is not False,
     )
@@ -82,7 +87,7 @@ def refusals(config: ModelConfig) -> list[str]:
     return found + differences(config, {"embedding_scale": False, "output_bias": False})
 
 
-def write_config(config: ModelConfig, context: int) -> dict[str, Any]:
+def write_config(config: ModelConfig, context: int) -> dict[str, object]:
     """Return the config.json of a model without `refusals`."""
     stack = config.decoder
     assert stack is not None and not refusals(config), "the model has settings without a key"

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import RunError, brief
 from ..runs.storage import fingerprint, parsed, read_tensors, write_file, write_tensors, writing
@@ -30,19 +30,19 @@ class Folder:
     """
 
     path: Path
-    config: dict[str, Any]
+    config: dict[str, object]
     weights: Sequence[Path]
     places: Mapping[str, str]
     tokenizer: str = field(repr=False)
-    tokenizer_config: dict[str, Any] = field(default_factory=dict)
-    generation_config: dict[str, Any] = field(default_factory=dict)
+    tokenizer_config: dict[str, object] = field(default_factory=dict)
+    generation_config: dict[str, object] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
         """Return the model_type as text; a list or a number is an unknown type."""
         return str(self.config.get("model_type"))
 
-    def bounds(self) -> tuple[Any, Any]:
+    def bounds(self) -> tuple[object, object]:
         """Return the begin token and all end tokens of a text, as the library transformers does.
 
         They are from generation_config.json, else config.json, else tokenizer_config.json. The
@@ -59,7 +59,7 @@ class Folder:
             end = [*[first] * (first in several), *(one for one in several if one != first)]
         return self.generation_config.get("bos_token_id") if begin is None else begin, end
 
-    def read_weights(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+    def read_weights(self) -> tuple[dict[str, Tensor], dict[str, dict[str, int | str]]]:
         """Read all tensors, of all shards, and the size and SHA-256 of each file."""
         tensors: dict[str, Tensor] = {}
         for path in self.weights:
@@ -161,12 +161,12 @@ def _weights(path: Path) -> tuple[list[Path], dict[str, str]]:
 
 def write_folder(
     path: Path,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     tensors: dict[str, Tensor],
-    tokenizer: Mapping[str, Any],
-    tokenizer_config: Mapping[str, Any],
+    tokenizer: Mapping[str, object],
+    tokenizer_config: Mapping[str, object],
     card: str,
-    generation: Mapping[str, Any],
+    generation: Mapping[str, object],
 ) -> None:
     """Write a folder that AutoModel and AutoTokenizer load.
 
@@ -183,14 +183,14 @@ def write_folder(
     write_json(path / "config.json", config)
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, object]:
     values = parsed(_text(path), path, "Copy it again.")
     if not isinstance(values, dict):
         raise RunError(f"{path} is not a JSON object. Copy it again.")
     return values
 
 
-def write_json(path: Path, values: Mapping[str, Any] | list[Any]) -> None:
+def write_json(path: Path, values: Mapping[str, object] | list[dict[str, object]]) -> None:
     write_file(path, (json.dumps(values, ensure_ascii=False, indent=2) + "\n").encode())
 
 

@@ -6,11 +6,16 @@ Its sizes are with those of its family in `presets/gpt.py`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from ..errors import brief
 from ..model.config import ModelConfig, StackConfig
-from .config_reader import differences, read_settings, written_settings
+from .config_reader import (
+    FamilySettings,
+    differences,
+    read_settings,
+    vocabulary_size,
+    written_settings,
+)
 from .name_map import NameMap
 from .rules import Ignore, Rename, Rule, Tie, prefixed
 
@@ -27,7 +32,7 @@ KEYS = {  # setting -> key of config.json
     "activation": "hidden_act",
     "rotary_base": "rope_theta",
 }
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, str | float] = {
     "max_positions": 2048,
     "attention_dropout": 0.0,
     "norm_epsilon": 1e-6,
@@ -35,8 +40,8 @@ DEFAULTS: dict[str, Any] = {
     "rotary_base": 10000.0,
 }
 # Keys without a setting here, with the only value that is supported.
-PLAIN: dict[str, Any] = {"rope_scaling": None, "quantization_config": None}
-SETTINGS: dict[str, Any] = {  # the settings of a Llama (Touvron et al. 2023, section 2.2)
+PLAIN: dict[str, object] = {"rope_scaling": None, "quantization_config": None}
+SETTINGS: FamilySettings = {  # the settings of a Llama (Touvron et al. 2023, section 2.2)
     "positions": "rotary",
     "norm_placement": "pre",
     "norm": "rms",
@@ -47,7 +52,7 @@ SETTINGS: dict[str, Any] = {  # the settings of a Llama (Touvron et al. 2023, se
 }
 
 
-def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
+def read_config(values: Mapping[str, object], where: str) -> ModelConfig:
     """Read a config.json of model_type llama.
 
     Raises RunError naming all values that are not supported.
@@ -85,13 +90,13 @@ def read_config(values: Mapping[str, Any], where: str) -> ModelConfig:
     settings = read_settings(given, where, KEYS, DEFAULTS, PLAIN, problems)
     return ModelConfig(
         decoder=StackConfig(**SETTINGS, **settings, bias=biases[0], dropout=0.0),
-        vocabulary_size=values["vocab_size"],
+        vocabulary_size=vocabulary_size(values),
         embedding_scale=False,
         tied_embeddings=values.get("tie_word_embeddings") is True,
     )
 
 
-def _head_fits(given: Any, width: int, heads: int) -> bool:
+def _head_fits(given: object, width: int, heads: int) -> bool:
     """Tell whether the heads' width, given or derived, times their number is the model's width."""
     return (given if type(given) is int and given else width // heads) * heads == width and (
         given is None or type(given) is int
@@ -106,7 +111,7 @@ def refusals(config: ModelConfig) -> list[str]:
     )
 
 
-def write_config(config: ModelConfig, context: int) -> dict[str, Any]:
+def write_config(config: ModelConfig, context: int) -> dict[str, object]:
     """Return the config.json of a model without `refusals`.
 
     context: the number of tokens that it was trained to read.

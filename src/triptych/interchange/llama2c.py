@@ -13,7 +13,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import RunError
 from ..model.config import ModelConfig, StackConfig
@@ -45,7 +45,7 @@ class LlamaFile:
     tensors: dict[str, Tensor] = field(repr=False)
     pieces: list[str] = field(repr=False)
     scores: list[float] = field(repr=False)
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[str, dict[str, int | str]] = field(default_factory=dict)
 
     @property
     def names(self) -> NameMap:

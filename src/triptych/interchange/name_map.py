@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import RunError
 from .rules import (
@@ -46,9 +46,9 @@ class Certificate:
     casts: dict[str, str] = field(default_factory=dict)
     source: str = ""
     model_type: str = ""
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> bytes, sha256
+    files: dict[str, dict[str, int | str]] = field(default_factory=dict)  # name -> bytes, sha256
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return asdict(self)
 
     def lines(self) -> list[str]:

@@ -23,10 +23,10 @@ the same on both sides. "Theirs" are the other library's tensors, "ours" those o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -125,7 +125,7 @@ def respelt(rules: Sequence[Rule], spelling: Mapping[str, str]) -> tuple[Rule, .
     return tuple(_with_names(rule, respell) for rule in rules)
 
 
-def _with_names(rule: Rule, change: Any) -> Rule:
+def _with_names(rule: Rule, change: Callable[[str], str]) -> Rule:
     if isinstance(rule, Withhold):
         return rule
     if isinstance(rule, Tie):

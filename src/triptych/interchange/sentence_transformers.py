@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ..errors import RunError
 from ..model.config import ModelConfig
@@ -11,7 +10,7 @@ from ..runs.run import RunConfig
 from .huggingface import read_json, write_json
 
 
-def read_pooling(path: Path) -> dict[str, Any]:
+def read_pooling(path: Path) -> dict[str, object]:
     """Return the options of the task embedding from the files of sentence-transformers."""
     place = path / "1_Pooling" / "config.json"
     if not place.is_file():

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from ..checking import check_instance, fields_of, fitted
 from ..errors import unknown
@@ -32,7 +31,7 @@ def preset(name: str) -> AnyConfig:
     return PRESETS[name]
 
 
-def configure(name: str, dials: Mapping[str, Any]) -> AnyConfig:
+def configure(name: str, dials: Mapping[str, object]) -> AnyConfig:
     """The preset `name` with `dials` changed: {"encoder": {"layers": 4}, "dropout": 0.2,
     "tied_embeddings": False}.
 
@@ -42,7 +41,7 @@ def configure(name: str, dials: Mapping[str, Any]) -> AnyConfig:
     return changed(preset(name), dials, f"preset {name}")
 
 
-def changed(base: AnyConfig, dials: Mapping[str, Any], of: str) -> AnyConfig:
+def changed(base: AnyConfig, dials: Mapping[str, object], of: str) -> AnyConfig:
     """`base` with `dials` changed; `of` names it in errors. See `configure`."""
     dials_of_stacks = names(StackConfig)
     if isinstance(base, RecurrentConfig):
@@ -56,7 +55,7 @@ def changed(base: AnyConfig, dials: Mapping[str, Any], of: str) -> AnyConfig:
     _refuse_others(dials, own | dials_of_stacks | set(stacks), of)
     both = {key: value for key, value in dials.items() if key in dials_of_stacks}
     others = {
-        side: dataclasses.replace(stack, **{**both, **dials.get(side, {})})
+        side: dataclasses.replace(stack, **{**both, **_table(dials, side)})
         for side, stack in stacks.items()
     }
     for side, stack in others.items():
@@ -71,7 +70,13 @@ def names(kind: type) -> set[str]:
     return {field.name for field in dataclasses.fields(kind)} - FROM_TOKENIZER
 
 
-def _refuse_others(dials: Mapping[str, Any], allowed: set[str], of: str) -> None:
+def _table(dials: Mapping[str, object], side: str) -> Mapping[str, object]:
+    found = dials.get(side, {})
+    assert isinstance(found, Mapping), f"model.{side} must be a table"
+    return found
+
+
+def _refuse_others(dials: Mapping[str, object], allowed: set[str], of: str) -> None:
     for key in dials:
         if key not in allowed:
             raise unknown(

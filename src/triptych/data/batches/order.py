@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -97,7 +96,7 @@ class MicroBatches:
             "number": self._number,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Mapping[str, int]) -> None:
         self._epoch, self._shard, self._start = (
             int(state["epoch"]),
             int(state["shard"]),

@@ -18,9 +18,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -33,6 +33,30 @@ INDEX, HELD = "index.json", "held.jsonl"
 PARTS = ("ids", "ends", "places")
 
 
+class Mark(TypedDict):
+    """Describe a file, by which it is recognised."""
+
+    bytes: int
+    sha256: str
+
+
+class Shard(TypedDict):
+    """Describe one shard: how much it holds, and its files."""
+
+    texts: int
+    tokens: int
+    files: dict[str, Mark]
+
+
+class Index(TypedDict):
+    """Describe what is read of index.json."""
+
+    sources: list[str]
+    longest: int
+    digest: str
+    shards: list[Shard]
+
+
 class Shards(Sequence[Example]):
     """Read a folder of shards.
 
@@ -42,7 +66,7 @@ class Shards(Sequence[Example]):
     length; digest: of all content. Only the shard that was read last is mapped.
     """
 
-    def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, index: Index) -> None:
         self.folder, self._index = folder, index
         self.sizes: list[int] = [shard["texts"] for shard in index["shards"]]
         self.tokens: int = sum(shard["tokens"] for shard in index["shards"])
@@ -165,7 +189,7 @@ class Writer:
     def __init__(self, folder: Path, vocabulary_size: int, shard_tokens: int) -> None:
         self.folder, self._shard_tokens = folder, shard_tokens
         self._kind = np.uint16 if vocabulary_size <= 1 << 16 else np.uint32
-        self.shards: list[dict[str, Any]] = []
+        self.shards: list[Shard] = []
         self.longest = 0
         self._begin()
 
@@ -192,7 +216,7 @@ class Writer:
             "places": np.array(self._places, dtype=np.uint32),
         }
         self._ids = []
-        files = {}
+        files: dict[str, Mark] = {}
         for part in PARTS:
             content, name = io.BytesIO(), f"{len(self.shards):05d}.{part}.npy"
             np.save(content, arrays.pop(part), allow_pickle=False)
@@ -202,7 +226,7 @@ class Writer:
         self.shards.append({"texts": len(self._places), "tokens": self._tokens, "files": files})
         self._begin()
 
-    def finish(self, held: Sequence[Example], **values: Any) -> None:
+    def finish(self, held: Sequence[Example], **values: object) -> None:
         """Write the last shard, the held-out texts and, last, the index with `values` in it."""
         self._flush()
         kept = ("text", "place", "begins", "ends")

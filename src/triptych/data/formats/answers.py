@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from ..example import Example
 from .json_lines import brief, is_text
@@ -26,7 +25,7 @@ def standing(example: Example) -> list[tuple[str, int]]:
 
 
 def located(
-    answers: Sequence[Any], passage: str
+    answers: Sequence[object], passage: str
 ) -> tuple[list[tuple[str, int]], list[str], list[str]]:
     """Find each answer, an object with text and offset or its text alone, in the passage.
 
@@ -76,7 +75,7 @@ def locate(text: str, start: int | None, passage: str) -> int | None:
     )
 
 
-def _offset(given: Any) -> int | None:
+def _offset(given: object) -> int | None:
     """Return an offset as a whole number, also from "27" or 27.0; None if it is something else."""
     if isinstance(given, str) and (found := _DIGITS.fullmatch(given)):
         return int(found[1])
@@ -85,7 +84,7 @@ def _offset(given: Any) -> int | None:
     return given if isinstance(given, int) and not isinstance(given, bool) else None
 
 
-def _why_lost(text: str, given: Any, start: int | None, passage: str) -> str:
+def _why_lost(text: str, given: object, start: int | None, passage: str) -> str:
     """Explain why an answer cannot be found in its passage."""
     if given is not None and start is None:
         asked = f"offset {brief(given)}, which is not a whole number"

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import DataError
 from ..example import Example, Notify
@@ -47,7 +47,7 @@ def read_preferences(
 
 def _read(
     names: Sequence[str],
-    make: Callable[[dict[str, Any], str], Example | None],
+    make: Callable[[dict[str, object], str], Example | None],
     what: str,
     report: Notify | None,
 ) -> list[Example]:
@@ -71,7 +71,7 @@ def _read(
     return found
 
 
-def records(text: str, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def records(text: str, where: str) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield (file:line, object) of a JSON list's items, or of each line of JSONL."""
     for place, value in (
         _items(text, where) if text.lstrip().startswith("[") else _lines(text, where)
@@ -84,7 +84,7 @@ def records(text: str, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield place, value
 
 
-def _lines(text: str, where: str) -> Iterator[tuple[str, Any]]:
+def _lines(text: str, where: str) -> Iterator[tuple[str, object]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
@@ -95,7 +95,7 @@ def _lines(text: str, where: str) -> Iterator[tuple[str, Any]]:
                 ) from None
 
 
-def _items(text: str, where: str) -> Iterator[tuple[str, Any]]:
+def _items(text: str, where: str) -> Iterator[tuple[str, object]]:
     """Parse a list item by item, so that every item has its line number."""
     decoder, place, line, counted, first = json.JSONDecoder(), text.index("[") + 1, 1, 0, True
     while True:
@@ -120,7 +120,7 @@ def _items(text: str, where: str) -> Iterator[tuple[str, Any]]:
         place, first = end, False
 
 
-def conversation(values: dict[str, Any], place: str) -> Example | None:
+def conversation(values: dict[str, object], place: str) -> Example | None:
     """Read one record as an Example with `messages`; None for an Alpaca record without output."""
     if "messages" in values:
         messages = messages_of(values["messages"], place)
@@ -140,7 +140,7 @@ def conversation(values: dict[str, Any], place: str) -> Example | None:
     return Example(messages=instructed(values, place), place=place)
 
 
-def instructed(values: dict[str, Any], place: str) -> Messages:
+def instructed(values: dict[str, object], place: str) -> Messages:
     """Read an Alpaca record as two turns: instruction (an empty line, input) and output."""
     asked, given = text_of(values, "instruction", place), values.get("input")
     if given is not None and not (isinstance(given, str) and not given.strip()):
@@ -151,7 +151,7 @@ def instructed(values: dict[str, Any], place: str) -> Messages:
     ]
 
 
-def preference(values: dict[str, Any], place: str) -> Example:
+def preference(values: dict[str, object], place: str) -> Example:
     """Read one record as an Example with `messages`, `chosen` and `rejected`."""
     key = next((name for name in ("messages", "prompt") if name in values), None)
     if key is None:

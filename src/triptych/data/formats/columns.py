@@ -141,7 +141,7 @@ def _refuse_half_a_header(form: Format, needs: Sequence[str]) -> None:
 
 
 def _of_objects(lines: list[str], form: Format, choice: ColumnChoice, needs: Sequence[str],
-                wrong: OnProblem) -> Iterator[tuple[int, dict[str, Any]]]:  # fmt: skip
+                wrong: OnProblem) -> Iterator[tuple[int, dict[str, object]]]:  # fmt: skip
     keys = dict(zip(needs, map(str, choice.columns), strict=True))
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -156,7 +156,7 @@ def _of_objects(lines: list[str], form: Format, choice: ColumnChoice, needs: Seq
                 yield number, {need: values[key] for need, key in keys.items()}
 
 
-def _value(need: str, given: Any) -> Any:
+def _value(need: str, given: object) -> Any:
     """Convert a cell or a JSON value to the field's type. Raises ValueError with the reason."""
     if need == "labels":
         return _labels(given)
@@ -164,8 +164,12 @@ def _value(need: str, given: Any) -> Any:
         return _targets(given)
     if need == "value":
         try:
-            number = float(given) if not isinstance(given, bool) else math.nan
-        except (TypeError, ValueError, OverflowError):
+            number = (
+                float(given)
+                if isinstance(given, str | int | float) and not isinstance(given, bool)
+                else math.nan
+            )
+        except (ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
             raise ValueError(f"the value {brief(given)} is not a number.")
@@ -176,10 +180,11 @@ def _value(need: str, given: Any) -> Any:
         if not str(given).strip():
             raise ValueError("the label is missing.")
         return str(given).strip()
+    assert isinstance(given, str), f"{need} was read as a text"
     return given.strip()
 
 
-def _targets(given: Any) -> str | list[str]:
+def _targets(given: object) -> str | list[str]:
     """Return a text, or a list of several versions, given as texts or as SQuAD's {"text": ...}."""
     several = given if isinstance(given, list) else [given]
     texts = [
@@ -190,7 +195,7 @@ def _targets(given: Any) -> str | list[str]:
     return kept if isinstance(given, list) and kept else "".join(kept)
 
 
-def _labels(given: Any) -> list[str]:
+def _labels(given: object) -> list[str]:
     """Read ["a", "b"] from a list, from its JSON, or from "a|b"; empty text gives no labels."""
     if isinstance(given, str):
         given = given.strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from ...errors import DataError, unknown
 from .json_lines import brief
@@ -11,7 +11,7 @@ ROLES = ("system", "user", "assistant")
 Messages = list[dict[str, str]]
 
 
-def messages_of(given: Any, where: str) -> Messages:
+def messages_of(given: object, where: str) -> Messages:
     """Return the messages of a conversation: one user turn from a text, or a list of them.
 
     A list holds {"role", "content"} objects. A system message may only come first. One role may
@@ -46,7 +46,7 @@ def messages_of(given: Any, where: str) -> Messages:
     return found
 
 
-def text_of(values: dict[str, Any], key: str, where: str) -> str:
+def text_of(values: Mapping[str, object], key: str, where: str) -> str:
     """Return the stripped text under a key. Raises DataError if it is missing or not valid text."""
     value = values.get(key)
     if not isinstance(value, str):

@@ -14,10 +14,10 @@ import io
 import json
 import tarfile
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import DataError
 from ..example import Example, Notify, OnProblem
@@ -186,7 +186,7 @@ def parse(
             )
 
 
-def _loaded(raw: bytes, where: str, line: int, wrong: OnProblem) -> Any:
+def _loaded(raw: bytes, where: str, line: int, wrong: OnProblem) -> object:
     try:
         return json.loads(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as problem:
@@ -240,7 +240,7 @@ def _line(
 
 
 def _paragraph(
-    paragraph: Any, where: str, at: str, title: str, language: str | None, wrong: OnProblem
+    paragraph: object, where: str, at: str, title: str, language: str | None, wrong: OnProblem
 ) -> Iterator[LocatedQuestion]:
     passage = paragraph.get("context") if isinstance(paragraph, dict) else None
     if not is_text(passage):
@@ -254,7 +254,7 @@ def _paragraph(
 
 
 def _question(
-    values: dict[str, Any],
+    values: Mapping[str, object],
     passage: str,
     where: str,
     at: str,
@@ -280,7 +280,7 @@ def _question(
         )
         return
     if isinstance(answers, dict) and isinstance(answers.get("text"), list):
-        answers = _listed(answers, place, wrong)
+        answers = _listed(answers, answers["text"], place, wrong)
         if answers is None:
             return
     if answers is None and impossible:
@@ -303,10 +303,12 @@ def _question(
     )
 
 
-def _listed(answers: dict[str, Any], place: str, wrong: OnProblem) -> list[dict[str, Any]] | None:
+def _listed(
+    answers: Mapping[str, object], texts: list[object], place: str, wrong: OnProblem
+) -> list[dict[str, object]] | None:
     """Return the answers of an object of lists; report to `wrong` if it lacks offsets or texts."""
     starts = answers.get("answer_start", answers.get("start"))
-    if starts is not None and (not isinstance(starts, list) or len(starts) != len(answers["text"])):
+    if starts is not None and (not isinstance(starts, list) or len(starts) != len(texts)):
         has = (
             f"{len(starts):,} offsets"
             if isinstance(starts, list)
@@ -314,16 +316,14 @@ def _listed(answers: dict[str, Any], place: str, wrong: OnProblem) -> list[dict[
         )
         wrong(
             place,
-            f"the answers have {len(answers['text']):,} texts and {has}; every text needs one.",
+            f"the answers have {len(texts):,} texts and {has}; every text needs one.",
         )
         return None
-    starts = starts or [None] * len(answers["text"])
-    return [
-        {"text": text, "start": start} for text, start in zip(answers["text"], starts, strict=True)
-    ]
+    starts = starts or [None] * len(texts)
+    return [{"text": text, "start": start} for text, start in zip(texts, starts, strict=True)]
 
 
-def _truth(given: Any) -> bool | None:
+def _truth(given: object) -> bool | None:
     """Read a JSON value as True (true, 1, "true"), False (false, 0, "false", missing) or None."""
     if isinstance(given, str):
         return {"true": True, "1": True, "false": False, "0": False, "": False}.get(
@@ -334,7 +334,7 @@ def _truth(given: Any) -> bool | None:
     return None
 
 
-def _list(values: Any, key: str, where: str, at: str, wrong: OnProblem) -> list[Any]:
+def _list(values: object, key: str, where: str, at: str, wrong: OnProblem) -> list[object]:
     found = values.get(key) if isinstance(values, dict) else None
     if not isinstance(found, list):
         wrong(f"{where}: {at}", f"there is no list under '{key}'.")

@@ -11,8 +11,9 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TypedDict
 
+Entries = dict[str, list[str]]  # English -> its forms, as one line of the file lists them
 _FUNCTION_WORDS = """
 i you he she it we they me him her us them my your his our their who whose what where when why
 how a an the this that these those some many no one two three four five six seven eight nine ten
@@ -131,7 +132,37 @@ class Lexicon:
         return english
 
 
-def _things(lexicon: Lexicon, table: dict[str, Any]) -> None:
+class Grammar(TypedDict):
+    """Describe the table of words that sentences are built with, in pairs of forms."""
+
+    words: list[list[str]]
+    measures: list[list[str]]
+
+
+class LexiconFile(TypedDict):
+    """Describe lexicon.toml: a table for each kind of word."""
+
+    grammar: Grammar
+    numbers: Entries
+    hours: Entries
+    names: Entries
+    kin: Entries
+    people: Entries
+    nouns: Entries
+    mass: Entries
+    containers: Entries
+    special: Entries
+    verbs: Entries
+    activities: Entries
+    adjectives: Entries
+    colors: Entries
+    weather: Entries
+    places: Entries
+    sides: Entries
+    times: dict[str, Entries]
+
+
+def _things(lexicon: Lexicon, table: LexiconFile) -> None:
     for english, (hant, hans) in table["names"].items():
         lexicon.names[lexicon.word("noun", english)] = lexicon.chinese(hant, hans)
     for english, (hant, hans, owners) in table["kin"].items():
@@ -166,7 +197,7 @@ def _things(lexicon: Lexicon, table: dict[str, Any]) -> None:
         lexicon.containers[lexicon.word("container", english, plural)] = plural, measure
 
 
-def _actions(lexicon: Lexicon, table: dict[str, Any]) -> None:
+def _actions(lexicon: Lexicon, table: LexiconFile) -> None:
     for english, (third, past, hant, hans) in table["special"].items():
         lexicon.word("verb", english, third, past)
         lexicon.special[english] = Verb(english, third, past, "", lexicon.chinese(hant, hans))
@@ -186,7 +217,7 @@ def _actions(lexicon: Lexicon, table: dict[str, Any]) -> None:
         )
 
 
-def _circumstances(lexicon: Lexicon, table: dict[str, Any]) -> None:
+def _circumstances(lexicon: Lexicon, table: LexiconFile) -> None:
     for english, (comparative, hant, hans, before_hant, before_hans, classes) in table[
         "adjectives"
     ].items():
@@ -244,7 +275,7 @@ def lexicon() -> Lexicon:
         .joinpath("lexicon.toml")
         .read_text(encoding="utf-8")
     )
-    table = tomllib.loads(text)
+    table = LexiconFile(**tomllib.loads(text))
     result = Lexicon()
     for hant, hans in (*table["grammar"]["words"], *table["grammar"]["measures"]):
         result.chinese(hant, hans)

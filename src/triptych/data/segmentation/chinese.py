@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Protocol
 
 from ...errors import UsageError, unknown
 from ..example import Example
@@ -12,8 +12,14 @@ from ..example import Example
 HANT, HANS = "zh-Hant", "zh-Hans"
 
 
+class Converter(Protocol):
+    """Describe what is used of OpenCC."""
+
+    def convert(self, text: str) -> str: ...
+
+
 @cache
-def _converter(name: str) -> Any:
+def _converter(name: str) -> Converter:
     try:
         import opencc
     except ImportError:

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...errors import DataError, unknown
+
+if TYPE_CHECKING:
+    from tokenizers.pre_tokenizers import PreTokenizer
 
 Words = list[tuple[int, int]]
 RULES = ("unicode", "characters", "spaces")
@@ -41,7 +44,7 @@ _KINDS = [
 
 
 @cache
-def _pattern() -> Any:
+def _pattern() -> PreTokenizer:
     import tokenizers
     from tokenizers import pre_tokenizers
 

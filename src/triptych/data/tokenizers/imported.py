@@ -12,14 +12,13 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import tokenizers
 
 from ...errors import RunError, brief
 from .byte_pieces import spelt
 from .subwords import Tokenizer
-from .tokenizer_file import encoded, put_before, read, spare_rows, token_of
+from .tokenizer_file import Step, TokenizerJson, encoded, put_before, read, spare_rows, token_of
 
 KIND = "imported"
 WITHOUT_SPACES = ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
@@ -44,7 +43,7 @@ class ImportedTokenizer(Tokenizer):
 
     def __init__(
         self,
-        values: Mapping[str, Any],
+        values: TokenizerJson,
         begin: str,
         end: str,
         mask: str | None,
@@ -52,7 +51,7 @@ class ImportedTokenizer(Tokenizer):
         ends: Sequence[int] = (),
         before: Sequence[int] | None = None,
     ) -> None:
-        self._values = dict(values)
+        self._values = values.copy()
         decoder, self._space_first = _keeping_spaces(self._values.get("decoder"))
         self._backend = tokenizers.Tokenizer.from_str(
             json.dumps({**self._values, "decoder": decoder})
@@ -79,7 +78,11 @@ class ImportedTokenizer(Tokenizer):
 
     @classmethod
     def take(
-        cls, text: str, where: str, rows: int | None = None, config: Mapping[str, Any] | None = None
+        cls,
+        text: str,
+        where: str,
+        rows: int | None = None,
+        config: Mapping[str, object] | None = None,
     ) -> ImportedTokenizer:
         """Read the text of a tokenizer.json for an encoder.
 
@@ -109,7 +112,7 @@ class ImportedTokenizer(Tokenizer):
 
     @classmethod
     def take_writer(
-        cls, text: str, where: str, begin: Any, end: Any, rows: int | None = None
+        cls, text: str, where: str, begin: object, end: object, rows: int | None = None
     ) -> ImportedTokenizer:
         """Read the text of a tokenizer.json for a model that generates text.
 
@@ -242,7 +245,7 @@ class ImportedTokenizer(Tokenizer):
             several if self._before is None else {**several, "before": self._before}
         )
 
-    def _as_json(self, more: Mapping[str, Any]) -> str:
+    def _as_json(self, more: Mapping[str, object]) -> str:
         own = {
             "kind": KIND,
             "tags": [],
@@ -267,7 +270,7 @@ class ImportedTokenizer(Tokenizer):
             values["tokenizer"], own["begin"], own["end"], own.get("mask"), rows, ends, before
         )
 
-    def to_huggingface(self, end: bool = True) -> dict[str, Any]:
+    def to_huggingface(self, end: bool = True) -> TokenizerJson:
         """Return the original tokenizer.json.
 
         With end=False, for a model that generates text, it puts before a text what `prompt` does.
@@ -280,14 +283,14 @@ class ImportedTokenizer(Tokenizer):
             {"Sequence": {"id": "A", "type_id": 0}},
             {"Sequence": {"id": "B", "type_id": 0}},
         )
-        template = {
+        template: Step = {
             "type": "TemplateProcessing",
             "single": [mark, first],
             "pair": [mark, first, second],
             "special_tokens": {begin: {"id": begin, "ids": [self.begin_id], "tokens": [begin]}},
         }
         own = self._values.get("post_processor") or {}
-        both = (
+        both: Step = (
             {"type": "Sequence", "processors": [own, template]}
             if own.get("type") == "ByteLevel"
             else template
@@ -295,18 +298,18 @@ class ImportedTokenizer(Tokenizer):
         return {**self._values, "post_processor": both}
 
 
-def _cutter(values: Mapping[str, Any]) -> str | None:
+def _cutter(values: TokenizerJson) -> str | None:
     """Return the kind of the pre-tokenizer, the first if there are several."""
     found = values.get("pre_tokenizer") or {}
     inner = found.get("pretokenizers") or [found]
     return inner[0].get("type") if inner else None
 
 
-def _keeping_spaces(decoder: Mapping[str, Any] | None) -> tuple[dict[str, Any] | None, bool]:
+def _keeping_spaces(decoder: Step | None) -> tuple[Step | None, bool]:
     """Return the decoder without the step that strips a text's first space, and if it had one."""
     if decoder is None:
         return None, False
-    if decoder.get("type") == "Sequence":
+    if decoder.get("type") == "Sequence" and "decoders" in decoder:
         inner = [_keeping_spaces(one) for one in decoder["decoders"]]
         return {**decoder, "decoders": [one for one, _ in inner if one is not None]}, any(
             strips for _, strips in inner
@@ -314,7 +317,8 @@ def _keeping_spaces(decoder: Mapping[str, Any] | None) -> tuple[dict[str, Any] |
     if decoder.get("type") == "Strip" and decoder.get("start"):
         return (None if not decoder.get("stop") else {**decoder, "start": 0}), True
     if decoder.get("type") == "Metaspace" and decoder.get("prepend_scheme", "always") != "never":
-        return {key: value for key, value in decoder.items() if key != "add_prefix_space"} | {
-            "prepend_scheme": "never"
-        }, True
-    return dict(decoder), False
+        kept = decoder.copy()
+        kept.pop("add_prefix_space", None)
+        kept["prepend_scheme"] = "never"
+        return kept, True
+    return decoder.copy(), False

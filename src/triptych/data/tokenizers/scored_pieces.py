@@ -9,14 +9,14 @@ piece's rank.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from .byte_pieces import BYTE_VALUE
+from .tokenizer_file import TokenizerJson
 
 
 def tokenizer_json(
     pieces: Sequence[str], scores: Sequence[float], specials: Sequence[str]
-) -> dict[str, Any]:
+) -> TokenizerJson:
     """Return the content of a tokenizer.json.
 
     pieces: by id, each once; specials: pieces that are not text, first the unknown token, then the

@@ -13,13 +13,14 @@ import json
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tokenizers
 
 from ...errors import DataError, brief, is_failure, unknown
 from .byte_pieces import BYTE_VALUE, show_bytes
 from .learning import learn
+from .tokenizer_file import TokenizerJson
 
 TokenizerKind = Literal["bpe", "code", "unigram", "characters", "bytes"]
 KINDS = ("bpe", "code", "unigram", "characters", "bytes")
@@ -194,12 +195,12 @@ class Tokenizer:
             sort_keys=True,
         )
 
-    def to_huggingface(self, end: bool = True) -> dict[str, Any]:
+    def to_huggingface(self, end: bool = True) -> TokenizerJson:
         """Return a tokenizer.json for the library tokenizers that puts begin and end around texts.
 
         With end=False, for a model that generates text, it puts begin alone.
         """
-        values = json.loads(self._backend.to_str())
+        values: TokenizerJson = json.loads(self._backend.to_str())
         names = {"begin": self._tokens[self.begin_id], "end": self._tokens[self.end_id]}
         before, after = ({"SpecialToken": {"id": name, "type_id": 0}} for name in names.values())
         first, second = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import tokenizers
 from tokenizers import models
@@ -12,7 +12,53 @@ from tokenizers import models
 from ...errors import RunError, brief, is_failure
 
 
-def read(text: str, where: str, rows: int | None) -> tuple[dict[str, Any], tokenizers.Tokenizer]:
+class Step(TypedDict, total=False):
+    """Describe a step of a tokenizer.json: a pre-tokenizer, post-processor or decoder.
+
+    It has the keys of its type, of which only those that are used are named.
+    """
+
+    type: str
+    pretokenizers: list[Step]  # of a Sequence
+    processors: list[Step]
+    decoders: list[Step]
+    start: int  # of Strip
+    stop: int
+    content: str
+    prepend_scheme: str  # of Metaspace
+    add_prefix_space: bool
+    single: list[dict[str, dict[str, object]]]  # of TemplateProcessing
+    pair: list[dict[str, dict[str, object]]]
+    special_tokens: dict[str, dict[str, object]]
+
+
+class AddedToken(TypedDict):
+    """Describe a token that a tokenizer.json lists beside its model."""
+
+    id: int
+    content: str
+    single_word: bool
+    lstrip: bool
+    rstrip: bool
+    normalized: bool
+    special: bool
+
+
+class TokenizerJson(TypedDict, total=False):
+    """Describe the content of a tokenizer.json."""
+
+    version: str
+    truncation: object
+    padding: object
+    added_tokens: list[AddedToken] | None
+    normalizer: object
+    pre_tokenizer: Step | None
+    post_processor: Step | None
+    decoder: Step | None
+    model: object
+
+
+def read(text: str, where: str, rows: int | None) -> tuple[TokenizerJson, tokenizers.Tokenizer]:
     """Return the values of a file, and the library's tokenizer.
 
     Raises RunError if it is not such a file, or does not fit an embedding of `rows` rows.
@@ -60,7 +106,7 @@ def spare_rows(backend: tokenizers.Tokenizer, rows: int | None) -> int | None:
     return None if rows == max(numbers, default=-1) + 1 else rows
 
 
-def token_of(backend: tokenizers.Tokenizer, given: Any) -> str | None:
+def token_of(backend: tokenizers.Tokenizer, given: object) -> str | None:
     """Return the token that a config file names by a number, a text or an object with content."""
     given = given.get("content") if isinstance(given, Mapping) else given
     if type(given) is int:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from ...errors import DataError, UsageError
 from ..example import texts_of
@@ -77,7 +76,7 @@ def check(name: str, needs: tuple[str, ...]) -> Report:
     return report
 
 
-def _each(name: str, found: list[Problem]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _each(name: str, found: list[Problem]) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield (file:line, object) of every record; lines that are not one go to `found`."""
     lines = lines_of(name)
     if next((line for line in lines if line.strip()), "").lstrip().startswith("["):
