@@ -66,7 +66,6 @@ LONG: dict[str, int] = {
     "decoding/steps.py:admit": 63,
     "inspection/views/bars.py:bars": 92,
     "model/r_drop.py:forward": 53,
-    "interchange/config_reader.py:read_settings": 64,
     "setup/summary.py:describe": 61,
 }
 

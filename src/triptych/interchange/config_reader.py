@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from ..errors import RunError, brief
@@ -66,28 +66,11 @@ def read_settings(
         for key, wanted in plain.items()
         if key in values and values[key] not in (wanted, None)
     ]
-    # Their types are checked below, one by one.
+    # `_misfits` checks their types, one by one.
     settings: dict[str, Any] = {
         setting: values.get(key, defaults.get(setting)) for setting, key in keys.items()
     }
-    for setting, value in settings.items():
-        wanted: Kind = (
-            str
-            if setting == "activation"
-            else (int, float)
-            if isinstance(defaults.get(setting), float)
-            else int
-        )
-        least = (
-            TINY
-            if setting in ("norm_epsilon", "rotary_base")
-            else 0
-            if wanted is not int or setting == "segments"
-            else 1
-        )
-        below = 1 if setting.endswith("dropout") else math.inf
-        if keys[setting] in values and not _fits(value, wanted, least, below):
-            found.append(f"{keys[setting]} is {brief(repr(value))}")
+    found += _misfits(settings, values, keys, defaults)
     sizes = width, heads, key_heads = (
         settings["width"],
         settings["heads"],
@@ -109,6 +92,33 @@ def read_settings(
             f"{where} describes a model that triptych does not have: {'; '.join(found)}."
         )
     return {**settings, "activation": ACTIVATIONS[settings["activation"]]}
+
+
+def _misfits(
+    settings: Mapping[str, object],
+    values: Mapping[str, object],
+    keys: Mapping[str, str],
+    defaults: Mapping[str, object],
+) -> Iterator[str]:
+    """Yield the keys whose value has another type than its setting, or is out of range."""
+    for setting, value in settings.items():
+        wanted: Kind = (
+            str
+            if setting == "activation"
+            else (int, float)
+            if isinstance(defaults.get(setting), float)
+            else int
+        )
+        least = (
+            TINY
+            if setting in ("norm_epsilon", "rotary_base")
+            else 0
+            if wanted is not int or setting == "segments"
+            else 1
+        )
+        below = 1 if setting.endswith("dropout") else math.inf
+        if keys[setting] in values and not _fits(value, wanted, least, below):
+            yield f"{keys[setting]} is {brief(repr(value))}"
 
 
 def vocabulary_size(values: Mapping[str, object]) -> int:
