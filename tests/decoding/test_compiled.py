@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from triptych.decoding import compiled
-from triptych.decoding.compiled import CompiledStep, StepModule, can_compile, compile_step, contents
+from triptych.decoding import compiled, compiled_program
+from triptych.decoding.compiled import CompiledStep, can_compile, compile_step
+from triptych.decoding.compiled_program import StepModule, contents, example
 from triptych.decoding.generate import search
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.workers import Workers
@@ -102,8 +103,7 @@ def test_a_bias_by_positions_is_handed_over_for_each_head(
     wanted = written(model, settings, 5)
     program = plainly_compiled(model, tmp_path, settings.beams)
     assert written(model, settings, 5) == wanted and program.calls > 3
-    example = CompiledStep(model, tmp_path)._example(2, 3)
-    assert example[3].shape[1] == 4
+    assert example(StepModule(model), 2, 3)[3].shape[1] == 4
 
 
 @pytest.mark.parametrize("settings", [GREEDY, BEAMS], ids=["greedy", "beams"])
@@ -231,7 +231,7 @@ def test_a_crash_of_what_is_built_ends_nothing(
     )
     wanted = written(model, BEAMS, 3)
     (tmp_path / "builder.py").write_text("import os\nos.abort()\n")
-    monkeypatch.setattr(compiled, "BUILDER", tmp_path / "builder.py")
+    monkeypatch.setattr(compiled_program, "BUILDER", tmp_path / "builder.py")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.warns(
         TriptychWarning,
@@ -294,7 +294,7 @@ def test_a_program_is_built_once_and_kept(
     beams: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # without trying out products, which takes most of the time
-    monkeypatch.setattr(compiled, "OPTIONS", {"freezing": True})
+    monkeypatch.setattr(compiled_program, "OPTIONS", {"freezing": True})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model, plain = model_of("transformer-tiny", layers=1), DecodingSettings(beams=beams)
     prepack(model, torch.float32)

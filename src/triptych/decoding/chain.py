@@ -35,11 +35,11 @@ def best_path(scores: np.ndarray, chain: Chain) -> list[int]:
         return []
     columns, back = chain.pairs.T.copy(), np.zeros(scores.shape, dtype=np.int32)
     best = scores[0] + chain.first
-    rows = np.arange(scores.shape[1])
+    labels = np.arange(scores.shape[1], dtype=np.int64)
     for place in range(1, len(scores)):
         reached = columns + best  # (L to, L from)
         back[place] = reached.argmax(1)
-        best = reached[rows, back[place]] + scores[place]
+        best = reached[labels, back[place]] + scores[place]
     path = [int((best + chain.last).argmax())]
     for place in range(len(scores) - 1, 0, -1):
         path.append(int(back[place, path[-1]]))

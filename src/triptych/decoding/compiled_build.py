@@ -13,21 +13,26 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import safetensors.torch
 import torch
-from safetensors.torch import load_file
+import torch._inductor
 from torch import Tensor
+
+Program = Callable[[list[Tensor]], Sequence[Tensor]]
+LOAD: Callable[[Path], dict[str, Tensor]] = cast(Any, safetensors.torch).load_file
+NORM: Callable[[Tensor], Tensor] = cast(Any, Tensor).norm
+INDUCTOR: Any = torch._inductor  # its functions have no types
 
 
 def build(folder: Path, options: dict[str, Any]) -> Path:
     """The program of `folder`, in a file."""
-    from torch._inductor import aoti_compile_and_package
-
     path = folder / "step.pt2"
     with torch.no_grad():
-        aoti_compile_and_package(
+        INDUCTOR.aoti_compile_and_package(
             torch.export.load(folder / "traced.pt2"),
             package_path=str(path),
             inductor_configs=options,
@@ -35,26 +40,25 @@ def build(folder: Path, options: dict[str, Any]) -> Path:
     return path
 
 
-def farthest(program: Any, given: list[Tensor], wanted: list[Tensor]) -> float:
+def farthest(program: Program, given: list[Tensor], wanted: list[Tensor]) -> float:
     """How far a program's states, logits, keys and values lie from those of plain steps, beside the
     latter's size.
     """
     written = given[5 : 5 + len(wanted) - 2]  # keys and values
     found = [*program(list(given)), *written]
     pairs = [(a.float(), b.float()) for a, b in zip(found, wanted, strict=True)]
-    away = [float((a - b).norm() / b.norm().clamp(min=1e-6)) for a, b in pairs]
+    away = [float(NORM(a - b) / NORM(b).clamp(min=1e-6)) for a, b in pairs]
     return max(x if x == x else float("inf") for x in away)
 
 
 def main(folder: Path) -> int:
-    from torch._inductor import aoti_load_package
-
     asked, trials = (
         json.loads((folder / "asked.json").read_text()),
-        load_file(folder / "trials.safetensors"),
+        LOAD(folder / "trials.safetensors"),
     )
     torch.set_num_threads(asked["threads"])
-    program = aoti_load_package(str(build(folder, asked["options"]))).loader.boxed_run
+    package: Any = INDUCTOR.aoti_load_package(str(build(folder, asked["options"])))
+    program: Program = package.loader.boxed_run
     for number in range(asked["trials"]):
         names = {
             kind: sorted(

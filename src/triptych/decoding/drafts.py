@@ -11,12 +11,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..model.interface import AnyModel, DecoderState
+from ..model.typed import from_numpy, split, to_ints
 from .policies.distribution import distribution, invert, uniform
 from .settings import DecodingSettings
 from .steps import positions, read
@@ -100,9 +102,8 @@ class NgramDraft:
         """A session for rows of the sources `owners` (B,)."""
         read_before: list[list[int]] = [[] for _ in owners]
         if self.sources and "source" in inputs:
-            each = [
-                part.tolist() for part in inputs["source"].split(inputs["source_lengths"].tolist())
-            ]
+            parts = split(inputs["source"], to_ints(inputs["source_lengths"]))
+            each = [to_ints(part) for part in parts]
             read_before = [each[owner] for owner in owners.tolist()]
         return Grams(read_before)
 
@@ -125,7 +126,7 @@ class Grams:
         return Proposal(tokens, counts)
 
     def keep(self, rows: Tensor) -> None:
-        self.before = [self.before[row] for row in rows.tolist()]
+        self.before = [self.before[row] for row in to_ints(rows)]
 
 
 def lookup(text: str, count: int) -> list[int]:
@@ -146,7 +147,7 @@ class ModelDraft:
     al. 2023).
     """
 
-    model: Any
+    model: AnyModel
 
     def open(
         self,
@@ -163,7 +164,7 @@ class ModelDraft:
         _, state, _ = read(self.model, memory, prefixes, begins)
         return Sketch(
             self.model,
-            state.select(torch.from_numpy(owners).to(state.lengths.device)),
+            state.select(from_numpy(owners).to(state.lengths.device)),
             settings,
             room,
         )
@@ -176,9 +177,14 @@ class Sketch:
     """
 
     def __init__(
-        self, model: Any, state: Any, settings: DecodingSettings, room: int | None
+        self,
+        model: AnyModel,
+        state: DecoderState | None,
+        settings: DecodingSettings,
+        room: int | None,
     ) -> None:
-        self.model, self.state, self.settings, self.room = model, state, settings, room
+        self.model, self.settings, self.room = model, settings, room
+        self.state: DecoderState | None = state
 
     def propose(self, texts: Sequence[list[int]], most: np.ndarray, names: np.ndarray) -> Proposal:
         lengths = np.array([len(text) for text in texts])
@@ -195,11 +201,12 @@ class Sketch:
                 torch.zeros(len(texts), 0, dtype=torch.int64), np.zeros(len(texts), dtype=np.int64)
             )
         device = self.state.lengths.device
-        self.state = self.state.truncate(torch.from_numpy(lengths - lag).to(device), alone=True)
+        state = self.state.truncate(from_numpy(lengths - lag).to(device), alone=True)
         fed = torch.tensor([text[-lag:] for text in texts], device=device)
-        tokens, each = [], []
+        tokens: list[Tensor] = []
+        each: list[Tensor] = []
         for number in range(count):
-            logits, self.state = self.model.step(fed, self.state)
+            logits, state = self.model.step(fed, state)
             last = logits[:, -1]
             if self.settings.temperature > 0:
                 each.append(distribution(last, self.settings))
@@ -209,6 +216,7 @@ class Sketch:
             else:
                 fed = last.argmax(-1, keepdim=True)
             tokens.append(fed)
+        self.state = state
         return Proposal(
             torch.cat(tokens, 1), np.minimum(most, count), torch.stack(each, 1) if each else None
         )
@@ -222,7 +230,7 @@ class Sketch:
 class Drafted:
     """A model together with what proposes tokens for it."""
 
-    model: Any
+    model: AnyModel
     draft: NgramDraft | ModelDraft
     tally: Tally = field(default_factory=Tally)
 

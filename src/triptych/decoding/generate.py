@@ -10,16 +10,18 @@ row's or a source's own: an answer never depends on its neighbours.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..model.interface import AnyModel, AnyNetwork
+from ..model.typed import split, to_floats, to_ints
+from .drafts import Drafted
 from .hypothesis import Hypothesis, SearchStep
 from .policies.choose import Ends, log_norms
 from .policies.sampling_policy import Stop
 from .settings import DecodingSettings
-from .speculative import Speculation, is_drafted
+from .speculative import Speculation
 from .steps import Decoding
 
 FORCED_ROWS = 1024  # vocabularies' worth of logits that `force` holds at a time
@@ -27,7 +29,7 @@ FORCED_ROWS = 1024  # vocabularies' worth of logits that `force` holds at a time
 
 @torch.inference_mode()
 def search(
-    model: Any,
+    model: AnyModel | Drafted,
     inputs: dict[str, Tensor],
     settings: DecodingSettings,
     *,
@@ -71,26 +73,29 @@ def search(
     return [decoding.answers.pop(source) for source in admitted]
 
 
-def decoding_of(model: Any, *, begin: int, end: int | Ends) -> Decoding | Speculation:
+def decoding_of(
+    model: AnyModel | Drafted, *, begin: int, end: int | Ends
+) -> Decoding | Speculation:
     """What steps `model`: one token at a time, or several at once where it comes with a draft."""
     return (
         Speculation(model, begin=begin, end=end)
-        if is_drafted(model)
+        if isinstance(model, Drafted)
         else Decoding(model, begin=begin, end=end)
     )
 
 
 @torch.inference_mode()
-def force(model: Any, inputs: dict[str, Tensor], targets: Tensor) -> list[list[float]]:
+def force(model: AnyNetwork, inputs: dict[str, Tensor], targets: Tensor) -> list[list[float]]:
     """Log-probabilities (nats) of given answers, token by token.
 
     inputs: as for `model(**inputs)`, with packed "target" (begin and tokens); targets: packed (N,)
         tokens and end.
     """
-    each = []
+    each: list[Tensor] = []
     for states, wanted in zip(
-        model(**inputs).split(FORCED_ROWS), targets.split(FORCED_ROWS), strict=True
+        split(model(**inputs), FORCED_ROWS), split(targets, FORCED_ROWS), strict=True
     ):
         logits = model.project(states)
         each.append(logits.gather(1, wanted[:, None])[:, 0].float() - log_norms(logits))
-    return [part.tolist() for part in torch.cat(each).split(inputs["target_lengths"].tolist())]
+    lengths = to_ints(inputs["target_lengths"])
+    return [to_floats(part) for part in split(torch.cat(each), lengths)]

@@ -17,7 +17,7 @@ class Hypothesis:
     score: float
     log_probability: float
     # one a token, then the end's where it has one
-    token_log_probabilities: list[float] = field(default_factory=list)
+    token_log_probabilities: list[float] = field(default_factory=list[float])
     finished: bool = True
 
 

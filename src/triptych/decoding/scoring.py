@@ -5,18 +5,19 @@ at once, packed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..model.interface import AnyNetwork
+from ..model.typed import split, to_floats, to_ints
 from .generate import FORCED_ROWS
 from .policies.choose import log_norms
 
 
 @torch.inference_mode()
 def answer_log_probabilities(
-    model: Any,
+    model: AnyNetwork,
     prompts: Sequence[Sequence[int]],
     answers: Sequence[Sequence[int]],
     batch_tokens: int = 4096,
@@ -41,16 +42,20 @@ def answer_log_probabilities(
         places: list[int] = []
         wanted: list[int] = []
         members: list[int] = []
-        for row, start in zip(batch, (lengths.cumsum(0) - lengths).tolist(), strict=True):
+        for row, start in zip(batch, to_ints(lengths.cumsum(0) - lengths), strict=True):
             for number in rows[row]:
                 first = start + len(prompts[number]) - 1
                 places += range(first, first + len(answers[number]))
                 wanted += answers[number]
                 members.append(number)
         states = model(target=packed.to(device), target_lengths=lengths.to(device))  # (N, D)
-        each = _of_tokens(
-            model, states[torch.tensor(places, device=device)], torch.tensor(wanted, device=device)
-        ).tolist()
+        each = to_floats(
+            _of_tokens(
+                model,
+                states[torch.tensor(places, device=device)],
+                torch.tensor(wanted, device=device),
+            )
+        )
         for number in members:
             size = len(answers[number])
             found[number], each = each[:size], each[size:]
@@ -70,10 +75,10 @@ def _batches(rows: Sequence[tuple[int, ...]], batch_tokens: int) -> list[list[tu
     return batches
 
 
-def _of_tokens(model: Any, states: Tensor, wanted: Tensor) -> Tensor:
+def _of_tokens(model: AnyNetwork, states: Tensor, wanted: Tensor) -> Tensor:
     """(K, D), (K,) -> log-probabilities (K,) fp32."""
-    each = []
-    for part, tokens in zip(states.split(FORCED_ROWS), wanted.split(FORCED_ROWS), strict=True):
+    each: list[Tensor] = []
+    for part, tokens in zip(split(states, FORCED_ROWS), split(wanted, FORCED_ROWS), strict=True):
         logits = model.project(part)  # (K, V)
         each.append(logits.gather(1, tokens[:, None])[:, 0].float() - log_norms(logits))
     return torch.cat(each)

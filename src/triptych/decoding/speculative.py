@@ -10,24 +10,22 @@ min-p shape both p and q. A token that was proposed for certain has q = 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import UsageError
+from ..model.interface import AnyModel, DecoderState, ExactModel
+from ..model.typed import from_numpy, to_int_rows, to_ints
 from .drafts import ACCEPTED, WRITTEN, Drafted, Proposal, Session
 from .hypothesis import Hypothesis
 from .policies.choose import Ends, LogitsView, log_norms, repeat_less
 from .policies.distribution import distribution, invert, uniform
 from .policies.sampling_policy import RERANK_TOP_K, SamplingPolicy
 from .settings import DecodingSettings
-from .steps import Decoding, positions
-
-
-def is_drafted(model: Any) -> bool:
-    return isinstance(model, Drafted)
+from .steps import AdmitOptions, Decoding, Policy, positions
 
 
 class Speculation:
@@ -48,8 +46,14 @@ class Speculation:
         return self.inner.live
 
     @property
-    def groups(self) -> list[Any]:
+    def groups(self) -> list[Policy]:
         return self.inner.groups
+
+    @property
+    def _group(self) -> SamplingPolicy:
+        group = self.inner.groups[0]
+        assert isinstance(group, SamplingPolicy), "beams are refused"
+        return group
 
     @property
     def answers(self) -> dict[int, list[Hypothesis]]:
@@ -60,16 +64,12 @@ class Speculation:
         self,
         inputs: dict[str, Tensor],
         settings: DecodingSettings,
-        *,
-        prefixes: Sequence[Sequence[int]] | None = None,
-        on_event: Any = None,
-        begins: Sequence[int] | None = None,
-        **given: Any,
+        **options: Unpack[AdmitOptions],
     ) -> list[int]:
         """As `Decoding.admit`. Raises UsageError for what no draft can serve: beams, `compile`,
         `no_repeat_ngram_size`.
         """
-        assert self.session is None and on_event is None, (
+        assert self.session is None and options.get("on_event") is None, (
             "a draft serves one lot, and tells nothing of its steps"
         )
         if settings.beams > 1:
@@ -87,11 +87,12 @@ class Speculation:
                 "decoding.no_repeat_ngram_size looks at every token before the next is written: "
                 "give --decoding.no_repeat_ngram_size 0, or no draft."
             )
-        numbers = self.inner.admit(inputs, settings, prefixes=prefixes, begins=begins, **given)
+        numbers = self.inner.admit(inputs, settings, **options)
+        begins, prefixes = options.get("begins"), options.get("prefixes")
         self.begins = [self.begin] * len(numbers) if begins is None else begins
         if self.live:
-            group: SamplingPolicy = self.inner.groups[0]  # type: ignore[assignment]
-            several = [[] for _ in numbers] if prefixes is None else prefixes
+            group = self._group
+            several = [list[int]() for _ in numbers] if prefixes is None else prefixes
             self.session = self.drafted.draft.open(
                 inputs, group.source[group.alive], several, self.begins, settings
             )
@@ -103,11 +104,11 @@ class Speculation:
         """One check for every row, one token or more; returns the numbers of the sources whose
         answers are now complete.
         """
-        group: SamplingPolicy = self.inner.groups[0]  # type: ignore[assignment]
+        group = self._group
         assert self.session is not None, "admitted"
         device, written, alive = group.tokens.device, group.written[group.alive], group.alive
         texts = [
-            [self.begins[group.source[row]], *group.tokens[row, : group.written[row]].tolist()]
+            [self.begins[int(group.source[row])], *to_ints(group.tokens[row, : group.written[row]])]
             for row in alive.tolist()
         ]
         most = np.minimum(group.longest[alive] - written - 1, group.settings.draft_tokens)
@@ -117,10 +118,11 @@ class Speculation:
         drafted = proposal.tokens.to(device)
         # (B, K + 1)
         fed = torch.cat((torch.tensor([text[-1:] for text in texts], device=device), drafted), 1)
-        logits, self.inner.state = self.drafted.model.step(fed, self.inner.state)
+        logits, state = self.drafted.model.step(fed, self.inner.state)
+        self.inner.state = state
         judge = _draws if group.settings.temperature > 0 else _best
         tokens, scores, accepted = judge(
-            self.drafted.model, self.inner.state, group, logits, drafted, proposal
+            self.drafted.model, state, group, logits, drafted, proposal
         )
         kept = _write(group, tokens, scores, accepted)
         self.drafted.tally.add(
@@ -128,10 +130,10 @@ class Speculation:
         )
         over = [int(source) for source in np.unique(group.source[alive[group.done[alive]]])
                 if group.done[source * group.width : (source + 1) * group.width].all()]  # fmt: skip
-        ended = self.inner._collect(group, self.inner.numbers[0], over)
+        ended = self.inner.collect(group, self.inner.numbers[0], over)
         if bool((kept < fed.shape[1]).any()):  # all but the last token stay read
-            self.inner.state = self.inner.state.truncate(
-                torch.from_numpy(group.written[alive]).to(device), alone=True
+            self.inner.state = state.truncate(
+                from_numpy(group.written[alive]).to(device), alone=True
             )
         self._keep(group, ~group.done[alive])
         return ended
@@ -140,10 +142,10 @@ class Speculation:
         """Go on with these of the live rows."""
         if going.all():
             return
-        count, rows = group.count, torch.from_numpy(np.flatnonzero(going))
+        count, rows = group.count, from_numpy(np.flatnonzero(going))
         group.alive = group.alive[going]
         self.inner.last = [rows]  # of no further use here
-        self.inner._select([(0, count, rows)])
+        self.inner.select([(0, count, rows)])
         if self.live and self.session is not None:
             self.session.keep(rows)
 
@@ -153,8 +155,8 @@ Judged = tuple[Tensor, Tensor | None, np.ndarray]
 
 
 def _best(
-    model: Any,
-    state: Any,
+    model: AnyModel,
+    state: DecoderState,
     group: SamplingPolicy,
     logits: Tensor,
     drafted: Tensor,
@@ -168,9 +170,10 @@ def _best(
         young = _young(group, places)
         for end in group.ends:
             view.forbid(end, young)
-    states = getattr(state, "last", None)
+    states: Tensor | None = getattr(state, "last", None)
     if states is not None and used is own:
-        view.refine(lambda tokens: model.exact_logits(states, tokens), RERANK_TOP_K)
+        exact = cast(ExactModel, model)
+        view.refine(lambda tokens: exact.exact_logits(states, tokens), RERANK_TOP_K)
     chosen, values = view.best()
     scores = None
     if view.norms is not None:
@@ -182,8 +185,8 @@ def _best(
 
 
 def _draws(
-    model: Any,
-    state: Any,
+    model: AnyModel,
+    state: DecoderState,
     group: SamplingPolicy,
     logits: Tensor,
     drafted: Tensor,
@@ -209,11 +212,11 @@ def _draws(
         [uniform(seed, names, written + (place + ACCEPTED)) for place in range(steps)], 1
     )[:, :-1]
     accepted = _leading(
-        (torch.from_numpy(chance).to(of_p.device) * of_q < of_p).cpu().numpy(), proposal.counts
+        (from_numpy(chance).to(of_p.device) * of_q < of_p).cpu().numpy(), proposal.counts
     )
-    rows, last = torch.arange(count, device=p.device), torch.from_numpy(accepted).to(p.device)
+    rows, last = torch.arange(count, device=p.device), from_numpy(accepted).to(p.device)
     weights = p[rows, last]  # (B, V) where a draft was rejected, or after the last one
-    rejected = torch.from_numpy(np.flatnonzero(accepted < proposal.counts)).to(p.device)
+    rejected = from_numpy(np.flatnonzero(accepted < proposal.counts)).to(p.device)
     if rejected.numel():
         weights[rejected] = _left_over(
             weights[rejected], drafted[rejected, last[rejected]], q, rejected, last[rejected]
@@ -231,13 +234,13 @@ def _draws(
 
 def _places(group: SamplingPolicy, logits: Tensor) -> Tensor:
     """(B * T,) how many tokens stand before what each of the logits (B, T, V) is about."""
-    written = torch.from_numpy(group.written[group.alive]).to(logits.device)
+    written = from_numpy(group.written[group.alive]).to(logits.device)
     return (written[:, None] + torch.arange(logits.shape[1], device=logits.device)).view(-1)
 
 
 def _young(group: SamplingPolicy, places: Tensor) -> Tensor:
     """(B * T,) where the end is not allowed yet."""
-    least = torch.from_numpy(group.least[group.alive]).to(places.device)
+    least = from_numpy(group.least[group.alive]).to(places.device)
     young = places < least.repeat_interleave(places.numel() // group.count)
     group.early = bool(young.any())
     return young
@@ -249,7 +252,7 @@ def _less_repeated(group: SamplingPolicy, own: Tensor, drafted: Tensor, places: 
     """
     if group.settings.repetition_penalty == 1:
         return own
-    alive, steps = torch.from_numpy(group.alive).to(own.device), drafted.shape[1] + 1
+    alive, steps = from_numpy(group.alive).to(own.device), drafted.shape[1] + 1
     written = places.view(-1, steps)[:, :1]
     seen = torch.cat((group.tokens[alive, : int(written.max())], torch.zeros_like(drafted)), 1)
     seen = seen.scatter(1, written + torch.arange(steps - 1, device=own.device), drafted)
@@ -270,7 +273,7 @@ def _left_over(
 
 def _leading(agreed: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(B, K) bool -> (B,) how many of each row's first `counts` agree before one does not."""
-    meant = np.arange(agreed.shape[1])[None] < counts[:, None]
+    meant = np.arange(agreed.shape[1], dtype=np.int64)[None] < counts[:, None]
     return np.cumprod(agreed & meant, axis=1).sum(1).astype(np.int64)
 
 
@@ -283,7 +286,7 @@ def _write(
     Marks rows that are done; returns how many tokens each got.
     """
     alive, kept = group.alive, np.zeros(group.count, dtype=np.int64)
-    for place, (row, several) in enumerate(zip(alive.tolist(), tokens.tolist(), strict=True)):
+    for place, (row, several) in enumerate(zip(alive.tolist(), to_int_rows(tokens), strict=True)):
         start = int(group.written[row])
         several = several[: min(int(accepted[place]) + 1, int(group.longest[row]) - start)]
         group.tokens[row, start : start + len(several)] = tokens[place, : len(several)]
@@ -301,7 +304,7 @@ def _ending(group: SamplingPolicy, row: int, start: int, several: list[int]) -> 
     """How many of these tokens are taken, and whether the answer ends by itself with the last of
     them.
     """
-    before = group.tokens[row, :start].tolist() if group.stop is not None else []
+    before = to_ints(group.tokens[row, :start]) if group.stop is not None else []
     for size, token in enumerate(several, 1):
         if token in group.ends:
             return size, True

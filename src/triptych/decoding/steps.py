@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Required, TypedDict, cast
 
 import numpy as np
 import torch
@@ -11,13 +11,37 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..model.cache import Memory
-from ..model.interface import AnyModel
+from ..model.interface import AnyModel, DecoderState, ExactModel
+from ..model.typed import to_ints
 from .compiled import compile_step
 from .hypothesis import Hypothesis, SearchStep
 from .policies.beam import BeamPolicy
 from .policies.choose import Ends, Exact, log_norms
 from .policies.sampling_policy import SamplingPolicy, Stop
 from .settings import DecodingSettings
+
+Policy = SamplingPolicy | BeamPolicy
+Kept = tuple[int, int, Tensor | None]  # a group's first row, number of rows, those that go on
+
+
+class AdmitOptions(TypedDict, total=False):
+    """Optional arguments of `Decoding.admit`, described at `search`."""
+
+    max_lengths: Sequence[int] | None
+    prefixes: Sequence[Sequence[int]] | None
+    stop: Stop | None
+    indices: Sequence[int] | None
+    on_event: Callable[[SearchStep], None] | None
+    counted: bool
+    before: Sequence[int]
+    begins: Sequence[int] | None
+
+
+class AdmitArguments(AdmitOptions):
+    """All arguments of `Decoding.admit`."""
+
+    inputs: Required[dict[str, Tensor]]
+    settings: Required[DecodingSettings]
 
 
 class Decoding:
@@ -33,9 +57,9 @@ class Decoding:
             begin,
             (end,) if isinstance(end, int) else tuple(end),
         )
-        self.groups: list[SamplingPolicy | BeamPolicy] = []
+        self.groups: list[Policy] = []
         self.numbers: list[int] = []  # number of each group's first source
-        self.state: Any = None
+        self.state: DecoderState | None = None
         self.last: list[Tensor] = []  # of each group, the tokens to feed next
         self.answers: dict[int, list[Hypothesis]] = {}
         self.admitted = 0
@@ -67,12 +91,14 @@ class Decoding:
         if settings.compile:
             compile_step(self.model, settings)
         lengths = (
-            inputs["source_lengths"].tolist()
+            to_ints(inputs["source_lengths"])
             if "source_lengths" in inputs
             else [len(p) for p in prefixes or ()]
         )
         given = (
-            [list(prefix) for prefix in prefixes] if prefixes is not None else [[] for _ in lengths]
+            [list(prefix) for prefix in prefixes]
+            if prefixes is not None
+            else [list[int]() for _ in lengths]
         )
         numbers = list(range(self.admitted, self.admitted + len(lengths)))
         self.admitted += len(lengths)
@@ -81,17 +107,30 @@ class Decoding:
         if any(end in prefix for prefix in given for end in self.ends):
             raise UsageError("A forced prefix must not hold the end token.")
         longest = _longest(self.model, settings, lengths, given, max_lengths)
-        names = np.arange(len(lengths)) if indices is None else np.asarray(indices)
         memory = self.model.encode(inputs) if "source_lengths" in inputs else None
         logits, state, scores = read(
             self.model, memory, given, self.begin if begins is None else begins
         )
-        states = getattr(state, "last", None) if scores.shape[1] == 0 else None
-        policy = BeamPolicy if settings.beams > 1 else SamplingPolicy
+        states: Tensor | None = getattr(state, "last", None) if scores.shape[1] == 0 else None
+        names = np.arange(len(lengths)) if indices is None else np.asarray(indices)
         uncounted = np.array([0 if counted else len(prefix) for prefix in given], dtype=np.int64)
+        policy = BeamPolicy if settings.beams > 1 else SamplingPolicy
         group = policy(
             settings, self.ends, longest, given, scores, names, stop, on_event, uncounted, before
         )
+        self._start(group, numbers[0], logits, state, states)
+        return numbers
+
+    def _start(
+        self,
+        group: Policy,
+        number: int,
+        logits: Tensor,
+        state: DecoderState,
+        states: Tensor | None,
+    ) -> None:
+        """Write the first token of a new group, whose first source has this number."""
+        settings = group.settings
         # every draw has a row from the start
         if settings.temperature > 0 and max(settings.n_best, settings.samples) > 1:
             rows = group.first.to(logits.device)
@@ -101,14 +140,13 @@ class Decoding:
                 None if states is None else states[rows],
             )
         chosen, rows, over = group.choose(logits, self._exact(states, 0, logits.shape[0]))
-        self._collect(group, numbers[0], over)
+        self.collect(group, number, over)
         if group.count:
             state = state if rows is None else state.select(rows)
             self.state = state if self.state is None else self.state.join(state)
             self.groups.append(group)
-            self.numbers.append(numbers[0])
+            self.numbers.append(number)
             self.last.append(chosen)
-        return numbers
 
     @torch.inference_mode()
     def step(self) -> list[int]:
@@ -118,15 +156,18 @@ class Decoding:
         tokens = self.last[0] if len(self.last) == 1 else torch.cat(self.last)
         logits, self.state = self.model.step(tokens[:, None], self.state)
         parts = [(group, group.count) for group in self.groups]
-        states, kept, ended, start = getattr(self.state, "last", None), [], [], 0
+        states: Tensor | None = getattr(self.state, "last", None)
+        kept: list[Kept] = []
+        ended: list[int] = []
+        start = 0
         for place, (group, count) in enumerate(parts):
             self.last[place], rows, over = group.choose(
                 logits[start : start + count, 0], self._exact(states, start, count)
             )
             kept.append((start, count, rows))
-            ended += self._collect(group, self.numbers[place], over)
+            ended += self.collect(group, self.numbers[place], over)
             start += count
-        self._select(kept)
+        self.select(kept)
         return ended
 
     def _exact(self, states: Tensor | None, start: int, count: int) -> Exact | None:
@@ -136,13 +177,14 @@ class Decoding:
         if states is None:
             return None
         own = states[start : start + count]
-        exact: Any = self.model  # of which each that keeps its last states adds up exactly
+        exact = cast(ExactModel, self.model)  # every model that keeps its last states is one
         return lambda tokens: exact.exact_logits(own, tokens)
 
     @torch.inference_mode()
     def drop(self, sources: Sequence[int]) -> None:
         """Give up on sources that are under way: they get no answer."""
-        kept, start = [], 0
+        kept: list[Kept] = []
+        start = 0
         for place, group in enumerate(self.groups):
             count, rows = (
                 group.count,
@@ -151,16 +193,15 @@ class Decoding:
             kept.append((start, count, rows))
             self.last[place] = self.last[place] if rows is None else self.last[place][rows]
             start += count
-        self._select(kept)
+        self.select(kept)
 
-    def _collect(
-        self, group: SamplingPolicy | BeamPolicy, first: int, over: list[int]
-    ) -> list[int]:
+    def collect(self, group: Policy, first: int, over: list[int]) -> list[int]:
+        """Keep the answers of a group's sources `over`; return their numbers."""
         for source in over:
             self.answers[first + source] = group.answer(source)
         return [first + source for source in over]
 
-    def _select(self, kept: list[tuple[int, int, Tensor | None]]) -> None:
+    def select(self, kept: list[Kept]) -> None:
         """kept: of each group its first row, its number of rows, and which of these go on (None:
         all).
         """
@@ -173,6 +214,7 @@ class Decoding:
                 start + (torch.arange(n, device=device) if rows is None else rows.to(device))
                 for start, n, rows in kept
             ]
+            assert self.state is not None, "a live group has a state"
             self.state = self.state.select(whole[0] if len(whole) == 1 else torch.cat(whole))
             going = [place for place, group in enumerate(self.groups) if group.count]
             self.groups, self.numbers = (
@@ -187,13 +229,12 @@ def read(
     memory: Memory | None,
     prefixes: Sequence[Sequence[int]],
     begin: int | Sequence[int],
-) -> tuple[Tensor, Any, Tensor]:
+) -> tuple[Tensor, DecoderState, Tensor]:
     """Begin (one, or one for each) and prefixes in one pass: logits (B, V) of what follows, the
     state, the prefixes' log-probabilities (B, P).
     """
     count, width = len(prefixes), max(len(prefix) for prefix in prefixes)
-    weights: Any = model
-    device = next(weights.parameters()).device if memory is None else memory.lengths.device
+    device = next(model.parameters()).device if memory is None else memory.lengths.device
     tokens = torch.zeros(count, width + 1, dtype=torch.int64)
     tokens[:] = torch.tensor([begin] * count if isinstance(begin, int) else begin)[:, None]
     for row, prefix in enumerate(prefixes):
@@ -212,14 +253,19 @@ def read(
     return logits[torch.arange(count, device=device), lengths], state, scores
 
 
-def positions(model: Any) -> int | None:
+def positions(model: AnyModel) -> int | None:
     """How many positions a model's decoder has a place for; None: no end."""
     config = getattr(model, "config", None)  # a model of one's own may have none
     return None if config is None else config.context("target")
 
 
-def _longest(model: Any, settings: DecodingSettings, lengths: list[int], prefixes: list[list[int]],
-             max_lengths: Sequence[int] | None) -> np.ndarray:  # fmt: skip
+def _longest(
+    model: AnyModel,
+    settings: DecodingSettings,
+    lengths: list[int],
+    prefixes: list[list[int]],
+    max_lengths: Sequence[int] | None,
+) -> np.ndarray:
     """(B,) the most tokens of each answer: at least one after a prefix, at most what the model has
     positions for.
     """

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import Any
 
+from ..model.interface import AnyModel
+from .drafts import Drafted
 from .generate import decoding_of
 from .hypothesis import Hypothesis
 from .requests import DecodingRequest, TokenDecoder, remaining
+from .steps import AdmitArguments
 from .text import cut_at, delta, last_line, reader, stable, trimmed
 from .writing import REPREFILL_SEED_STRIDE, Continuing, source_inputs
 
 
 def stream(
-    model: Any, request: DecodingRequest, tokenizer: TokenDecoder
+    model: AnyModel | Drafted, request: DecodingRequest, tokenizer: TokenDecoder
 ) -> Generator[str, None, bool]:
     """Yield one answer in pieces: whole characters only, and nothing of a stop string.
 
@@ -30,11 +32,11 @@ def stream(
 
 
 def _answer(
-    model: Any, request: DecodingRequest, tokenizer: TokenDecoder
+    model: AnyModel | Drafted, request: DecodingRequest, tokenizer: TokenDecoder
 ) -> Generator[str, None, bool]:
     """Yield the answer to a source."""
     sent, answer = "", None
-    arguments = {
+    arguments: AdmitArguments = {
         "inputs": source_inputs(model, [request]),
         "settings": replace(request.settings, n_best=1),
         "indices": [request.index],
@@ -51,7 +53,7 @@ def _answer(
 
 
 def _continuation(
-    model: Any, request: DecodingRequest, tokenizer: TokenDecoder
+    model: AnyModel | Drafted, request: DecodingRequest, tokenizer: TokenDecoder
 ) -> Generator[str, None, bool]:
     """Yield the continuation of a prompt."""
     tokenizer = reader(tokenizer, request.prompt)
@@ -90,7 +92,7 @@ def _continuation(
 
 
 def _steps(
-    model: Any, begin: int, tokenizer: TokenDecoder, arguments: dict[str, Any]
+    model: AnyModel | Drafted, begin: int, tokenizer: TokenDecoder, arguments: AdmitArguments
 ) -> Iterator[list[int] | Hypothesis]:
     """Yield what is settled of one answer, step after step; last, the answer.
 

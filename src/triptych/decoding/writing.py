@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from ..model.interface import AnyModel
+from ..model.typed import from_numpy
+from .drafts import Drafted
 from .generate import search
 from .hypothesis import Hypothesis, SearchStep
 from .requests import (
@@ -25,6 +28,7 @@ from .requests import (
     remaining,
 )
 from .settings import DecodingSettings
+from .steps import AdmitArguments
 from .text import cut_at, is_bare, last_line, reader, stopper, trimmed
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ OnEvent = Callable[[SearchStep], None]
 
 
 def decode(
-    model: Any,
+    model: AnyModel | Drafted,
     requests: Sequence[DecodingRequest],
     tokenizer: TokenDecoder,
     on_event: OnEvent | None = None,
@@ -69,20 +73,22 @@ def decode(
 # Answers to sources -------------------------------------------------------------------------------
 
 
-def source_inputs(model: Any, requests: Sequence[DecodingRequest]) -> dict[str, torch.Tensor]:
+def source_inputs(
+    model: AnyModel | Drafted, requests: Sequence[DecodingRequest]
+) -> dict[str, torch.Tensor]:
     """Return the packed sources of requests on the model's device: "source" (M,) and
     "source_lengths" (B,).
     """
     sources = [np.asarray(one.source, dtype=np.int64) for one in requests]
     device = next(model.parameters()).device
     return {
-        "source": torch.from_numpy(np.concatenate(sources)).to(device),
+        "source": from_numpy(np.concatenate(sources)).to(device),
         "source_lengths": torch.tensor([len(one) for one in sources], device=device),
     }
 
 
 def _answers(
-    model: Any,
+    model: AnyModel | Drafted,
     requests: Sequence[DecodingRequest],
     tokenizer: TokenDecoder,
     on_event: OnEvent | None,
@@ -139,7 +145,7 @@ class Continuing:
     def prefixes(self) -> list[list[int]]:
         return [list(ids[1:]) for ids in self.shown]
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, on_event: OnEvent | None = None) -> AdmitArguments:
         """Return the arguments of `Decoding.admit`."""
         settings, prefixes = self.settings, self.prefixes
         new = settings.max_length or NEW_TOKENS
@@ -158,11 +164,12 @@ class Continuing:
             "indices": list(self.indices),
             "counted": False,
             "before": self.before,
+            "on_event": on_event,
         }
 
 
 def _continuations(
-    model: Any,
+    model: AnyModel | Drafted,
     requests: Sequence[DecodingRequest],
     tokenizer: TokenDecoder,
     on_event: OnEvent | None,
@@ -187,7 +194,7 @@ def _continuations(
 
 
 def _within(
-    model: Any,
+    model: AnyModel | Drafted,
     requests: Sequence[DecodingRequest],
     tokenizer: TokenDecoder,
     on_event: OnEvent | None = None,
@@ -220,14 +227,16 @@ def _within(
 
 
 def _searched(
-    model: Any, given: Continuing, tokenizer: TokenDecoder, on_event: OnEvent | None = None
+    model: AnyModel | Drafted,
+    given: Continuing,
+    tokenizer: TokenDecoder,
+    on_event: OnEvent | None = None,
 ) -> list[list[Hypothesis]]:
     return search(
         model,
-        **given.arguments(),
+        **given.arguments(on_event),
         begin=tokenizer.begin_id,
         end=tokenizer.end_ids,
-        on_event=on_event,
     )
 
 
@@ -269,7 +278,7 @@ def _ended(
 
 
 def _longer(
-    model: Any,
+    model: AnyModel | Drafted,
     one: DecodedText,
     request: DecodingRequest,
     tokenizer: TokenDecoder,

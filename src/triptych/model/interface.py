@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 if TYPE_CHECKING:
     from typing import Self
@@ -88,6 +88,18 @@ class Model(Protocol[State]):
         """
         ...
 
+    def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Return the weights, as `nn.Module.parameters` does."""
+        ...
+
+
+class ExactModel(Protocol):
+    """A model whose state keeps the states behind rounded logits (`DecoderState.last`)."""
+
+    def exact_logits(self, states: Tensor, tokens: Tensor) -> Tensor:
+        """Map states (B, D) and token ids (B, C) -> their logits (B, C) in fp32, not rounded."""
+        ...
+
 
 class Network(Model[State], Protocol[State]):
     """A model with weights: the Transformer and the RNN encoder-decoder."""
@@ -120,10 +132,6 @@ class Network(Model[State], Protocol[State]):
 
     def reseed(self, seed: int) -> None:
         """Let all dropout until the next call draw from `seed`."""
-        ...
-
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Return the weights, as `nn.Module.parameters` does."""
         ...
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...model.typed import from_numpy, to_float_rows, to_floats, to_int_rows, to_ints
 from ..hypothesis import Hypothesis, SearchStep
 from ..settings import DecodingSettings
 from .choose import Ends, Exact, LogitsView, is_end, repeats
@@ -58,7 +59,7 @@ class BeamPolicy:
         self.totals = self.scores.sum(1)[:, None]  # (R, width)
         if uncounted.any():
             place = np.arange(self.scores.shape[1])[None] >= uncounted[:, None]
-            self.totals = (self.scores * torch.from_numpy(place).to(device)).sum(1)[:, None]
+            self.totals = (self.scores * from_numpy(place).to(device)).sum(1)[:, None]
         self.found: list[list[Hypothesis]] = [[] for _ in longest]
         self.number_found = np.zeros(count, dtype=np.int64)
         self.early = bool((self.written < uncounted + settings.min_length).any())
@@ -84,11 +85,9 @@ class BeamPolicy:
             young = self.written < self.uncounted[self.sources] + self.settings.min_length
             self.early = bool(young.any())
             for end in self.ends:
-                view.forbid(
-                    end, torch.from_numpy(young).to(logits.device).repeat_interleave(self.width)
-                )
+                view.forbid(end, from_numpy(young).to(logits.device).repeat_interleave(self.width))
         if self.settings.no_repeat_ngram_size:
-            first, so_far = (torch.from_numpy(each).to(logits.device).repeat_interleave(self.width)
+            first, so_far = (from_numpy(each).to(logits.device).repeat_interleave(self.width)
                              for each in (self.uncounted[self.sources], self.written))  # fmt: skip
             written = self.tokens[:, : int(self.written.max())]
             again = repeats(
@@ -112,7 +111,7 @@ class BeamPolicy:
         rank = torch.arange(tokens.shape[1], device=device)
         full = self.written + 1 >= self.longest[self.sources]
         ends, usable = is_end(tokens, self.ends), totals > NEVER
-        closing = usable & (rank < wide) & (ends | torch.from_numpy(full).to(device)[:, None])
+        closing = usable & (rank < wide) & (ends | from_numpy(full).to(device)[:, None])
         dead = ends | ~usable
         order = (rank + dead * tokens.shape[1]).argsort(-1)[:, :wide]  # (R, K) the first that go on
         # fewer continuations than beams: the last is repeated, with no chance
@@ -127,7 +126,7 @@ class BeamPolicy:
         rows = rows.gather(1, order).view(-1)
         at = (
             torch.arange(rows.numel(), device=device),
-            torch.from_numpy(np.repeat(self.written, wide)).to(device),
+            from_numpy(np.repeat(self.written, wide)).to(device),
         )
         self.tokens, self.scores = self.tokens[rows], self.scores[rows]
         self.tokens[at], self.scores[at] = (
@@ -148,7 +147,7 @@ class BeamPolicy:
     def _shrink(self, rows: Tensor, keep: np.ndarray) -> tuple[Tensor, Tensor]:
         """Go on with the sources to `keep`; rows: where every live beam stands in the state."""
         if not keep.all():
-            stay = torch.from_numpy(np.flatnonzero(keep)).to(rows.device)
+            stay = from_numpy(np.flatnonzero(keep)).to(rows.device)
             beams = (
                 stay[:, None] * self.width + torch.arange(self.width, device=rows.device)
             ).view(-1)
@@ -159,22 +158,22 @@ class BeamPolicy:
                 self.totals[stay],
             )
             self.sources, self.written = self.sources[keep], self.written[keep]
-        last = torch.from_numpy(np.repeat(self.written, self.width)).to(rows.device) - 1
+        last = from_numpy(np.repeat(self.written, self.width)).to(rows.device) - 1
         return self.tokens.gather(1, last[:, None])[:, 0], rows
 
     def _finish(
         self, closing: Tensor, rows: Tensor, tokens: Tensor, each: Tensor, totals: Tensor
     ) -> None:
         """Write down the continuations that are complete answers."""
-        place = closing.nonzero()[:, 0].cpu().numpy()
+        place = to_ints(closing.nonzero()[:, 0])
         before = rows[closing]
         columns = (
-            self.tokens[before].tolist(),
-            self.scores[before].tolist(),
-            tokens[closing].tolist(),
-            each[closing].tolist(),
-            totals[closing].tolist(),
-            place.tolist(),
+            to_int_rows(self.tokens[before]),
+            to_float_rows(self.scores[before]),
+            to_ints(tokens[closing]),
+            to_floats(each[closing]),
+            to_floats(totals[closing]),
+            place,
         )
         for ids, scores, token, last, total, source in zip(*columns, strict=True):
             length = int(self.written[source])
@@ -188,8 +187,8 @@ class BeamPolicy:
             length = int(self.written[place])
             for beam in range(self.width) if length < self.longest[source] else ():
                 row, total = place * self.width + beam, float(self.totals[place, beam])
-                if total > NEVER and self.stop(source, ids := self.tokens[row, :length].tolist()):
-                    self._add(source, ids, self.scores[row, :length].tolist(), total, True)
+                if total > NEVER and self.stop(source, ids := to_ints(self.tokens[row, :length])):
+                    self._add(source, ids, to_floats(self.scores[row, :length]), total, True)
                     self.totals[place, beam] = NEVER
 
     def _add(
@@ -208,8 +207,8 @@ class BeamPolicy:
         live = [
             tokens
             for tokens, total in zip(
-                self.tokens[rows, : self.written[place]].tolist(),
-                self.totals[place].tolist(),
+                to_int_rows(self.tokens[rows, : self.written[place]]),
+                to_floats(self.totals[place]),
                 strict=True,
             )
             if total > NEVER
@@ -236,18 +235,24 @@ class BeamPolicy:
     ) -> None:
         assert self.on_event is not None
         kept = torch.zeros_like(closing).scatter_(1, order, alive)
-        fate = []
+        fate: list[str] = []
         for source, flags in enumerate(
-            zip(closing.tolist(), kept.tolist(), is_end(tokens, self.ends).tolist(), strict=True)
+            zip(
+                to_int_rows(closing),
+                to_int_rows(kept),
+                to_int_rows(is_end(tokens, self.ends)),
+                strict=True,
+            )
         ):
             for closes, lives, ends in zip(*flags, strict=True):
                 lives = lives and not full[source]
                 fate.append(
                     ("finished" if ends else "cut") if closes else "kept" if lives else "pruned"
                 )
-        sources = np.repeat(self.sources, tokens.shape[1]).tolist()
+        sources: list[int] = np.repeat(self.sources, tokens.shape[1]).tolist()
         parents = rows - torch.arange(0, self.count, self.width, device=rows.device)[:, None]
-        parent, token, total = (x.reshape(-1).tolist() for x in (parents, tokens, totals))
+        parent, token = (to_ints(x.reshape(-1)) for x in (parents, tokens))
+        total = to_floats(totals.reshape(-1))
         self.on_event(SearchStep(self.number, sources, parent, token, total, fate))
 
     def answer(self, source: int) -> list[Hypothesis]:

@@ -11,9 +11,12 @@ sentence; of the few tokens that can be chosen they are computed anew in fp32 (`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from ...model.typed import split
 
 Exact = Callable[[Tensor], Tensor]  # tokens (B, C) -> their logits in fp32, not rounded
 Ends = Sequence[int]  # the tokens that end an answer, one or more
@@ -45,8 +48,9 @@ class LogitsView:
         if not by_blocks:
             self.norms = torch.logsumexp(logits.float(), -1) if with_norms else None
             return
-        norms, peaks = [], []
-        for chunk in logits.split(max(1, CHUNK // self.vocabulary)):
+        norms: list[Tensor] = []
+        peaks: list[Tensor] = []
+        for chunk in split(logits, max(1, CHUNK // self.vocabulary)):
             chunk = chunk.float()
             peaks.append(self._blocks(chunk).amax(1))
             if with_norms:  # log_softmax is one fused pass, logsumexp four
@@ -58,7 +62,8 @@ class LogitsView:
         """(B, V) -> (B, BLOCK, columns), a view; block c holds tokens c, c + columns, ...; the
         remainder is left out.
         """
-        return logits[:, : self.columns * BLOCK].unflatten(1, (BLOCK, self.columns))
+        whole: Any = logits[:, : self.columns * BLOCK]  # the stub of `unflatten` has no types
+        return whole.unflatten(1, (BLOCK, self.columns))
 
     def forbid(self, token: int, rows: Tensor) -> None:
         """`token` may not be chosen in `rows` (B,) bool. The norms stay those of the model's own
@@ -182,7 +187,7 @@ def log_norms(logits: Tensor) -> Tensor:
     """
     if logits.device.type != "cpu" or not logits.numel():
         return torch.logsumexp(logits.float(), -1)
-    chunks = (chunk.float() for chunk in logits.split(max(1, CHUNK // logits.shape[1])))
+    chunks = (chunk.float() for chunk in split(logits, max(1, CHUNK // logits.shape[1])))
     return torch.cat([chunk.amax(-1) - torch.log_softmax(chunk, -1).amax(-1) for chunk in chunks])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...model.typed import from_numpy
 from ..settings import DecodingSettings
 
 # most probable tokens looked at first for top-p; a row whose mass lies further down is sorted whole
@@ -103,7 +104,7 @@ def invert(weights: Tensor, chance: np.ndarray) -> Tensor:
     weight.
     """
     reached = weights.double().cumsum(-1)
-    wanted = torch.from_numpy(chance).to(reached.device)[:, None] * reached[:, -1:]
+    wanted = from_numpy(chance).to(reached.device)[:, None] * reached[:, -1:]
     place = torch.searchsorted(reached, wanted, right=True)[:, 0]
     last = (reached < reached[:, -1:]).sum(-1)  # the last place with any weight
     return torch.minimum(place, last)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...model.typed import from_numpy, to_float_rows, to_floats, to_int_rows, to_ints
 from ..hypothesis import Hypothesis, SearchStep
 from ..settings import DecodingSettings
 from .choose import Ends, Exact, LogitsView, is_end, log_norms, repeat_less, repeats
@@ -51,7 +52,7 @@ class SamplingPolicy:
         count, most, given = len(self.source), int(longest.max(initial=1)), prefix_scores.shape[1]
         self.tokens = torch.full((count, most), ends[0], dtype=torch.int64, device=device)
         self.scores = torch.zeros(count, most, device=device)
-        self.scores[:, :given] = prefix_scores[torch.from_numpy(self.source).to(device)]
+        self.scores[:, :given] = prefix_scores[from_numpy(self.source).to(device)]
         for row, source in enumerate(self.source.tolist() if given else ()):
             self.tokens[row, : len(prefixes[source])] = torch.tensor(
                 prefixes[source], dtype=torch.int64
@@ -72,7 +73,7 @@ class SamplingPolicy:
     @property
     def first(self) -> Tensor:
         """Which source each row begins from."""
-        return torch.from_numpy(self.source)
+        return from_numpy(self.source)
 
     @property
     def count(self) -> int:
@@ -84,7 +85,7 @@ class SamplingPolicy:
         """Map logits (count, V), which are changed -> tokens to feed next (count after), rows to
         keep (None: all), sources done.
         """
-        settings, alive, device = self.settings, torch.from_numpy(self.alive), logits.device
+        settings, alive, device = self.settings, from_numpy(self.alive), logits.device
         own = None
         # decides what is written, not how probable the model holds it
         if settings.repetition_penalty != 1:
@@ -97,10 +98,10 @@ class SamplingPolicy:
             young = places < self.least[self.alive]
             self.early = bool(young.any())
             for end in self.ends:
-                view.forbid(end, torch.from_numpy(young).to(device))
+                view.forbid(end, from_numpy(young).to(device))
         if settings.no_repeat_ngram_size:
             own_first, so_far = (
-                torch.from_numpy(each).to(device) for each in (self.uncounted[self.alive], places)
+                from_numpy(each).to(device) for each in (self.uncounted[self.alive], places)
             )
             written = self.tokens[alive.to(device), : int(places.max())]
             again = repeats(
@@ -114,7 +115,7 @@ class SamplingPolicy:
             if exact is not None:
                 view.refine(exact, RERANK_TOP_K)
             chosen, values = view.best()
-        at = (alive.to(device), torch.from_numpy(places).to(device))
+        at = (alive.to(device), from_numpy(places).to(device))
         self.tokens[at] = chosen
         if own is not None and settings.scores:
             self.scores[at] = own.gather(1, chosen[:, None])[:, 0].float() - log_norms(own)
@@ -123,9 +124,9 @@ class SamplingPolicy:
         return self._close(chosen)
 
     def _repeat_less(self, logits: Tensor) -> Tensor:
-        written = torch.from_numpy(self.written[self.alive]).to(logits.device)
+        written = from_numpy(self.written[self.alive]).to(logits.device)
         seen = self.tokens[
-            torch.from_numpy(self.alive).to(logits.device),
+            from_numpy(self.alive).to(logits.device),
             : int(written.max()) if written.numel() else 0,
         ]
         return repeat_less(logits, seen, written, self.settings.repetition_penalty)
@@ -137,7 +138,7 @@ class SamplingPolicy:
             for place in np.flatnonzero(going & ~ended):
                 row = int(self.alive[place])
                 ended[place] = self.stop(
-                    int(self.source[row]), self.tokens[row, : self.written[row]].tolist()
+                    int(self.source[row]), to_ints(self.tokens[row, : self.written[row]])
                 )
         if self.on_event is not None:
             self._tell(chosen, ended, going)
@@ -156,7 +157,7 @@ class SamplingPolicy:
         if keep is None:
             return chosen, None, over
         self.alive = self.alive[keep]
-        rows_kept = torch.from_numpy(keep).to(chosen.device)
+        rows_kept = from_numpy(keep).to(chosen.device)
         return chosen[rows_kept], rows_kept, over
 
     def _keep(self) -> np.ndarray | None:
@@ -167,7 +168,7 @@ class SamplingPolicy:
 
     def settled(self, source: int) -> list[int]:
         """What is written of a source's first draw: it stays."""
-        return self.tokens[source * self.width, : int(self.written[source * self.width])].tolist()
+        return to_ints(self.tokens[source * self.width, : int(self.written[source * self.width])])
 
     def drop(self, sources: Sequence[int]) -> Tensor | None:
         """Give up on `sources`: rows to keep, or None for all."""
@@ -175,33 +176,31 @@ class SamplingPolicy:
         keep = self._keep()
         if keep is not None:
             self.alive = self.alive[keep]
-        return None if keep is None else torch.from_numpy(keep)
+        return None if keep is None else from_numpy(keep)
 
     def _tell(self, chosen: Tensor, ended: np.ndarray, going: np.ndarray) -> None:
         assert self.on_event is not None
         shown = self.alive[going]
         full = self.written[shown] >= self.longest[shown]
-        total = self.scores[torch.from_numpy(shown)].cumsum(1)
-        total = total.gather(
-            1, torch.from_numpy(self.written[shown] - 1).to(total.device)[:, None]
-        )[:, 0]
+        total = self.scores[from_numpy(shown)].cumsum(1)
+        total = total.gather(1, from_numpy(self.written[shown] - 1).to(total.device)[:, None])[:, 0]
         fate = np.where(ended[going], "finished", np.where(full, "cut", "kept")).tolist()
         parent = (shown % self.width).tolist()
-        tokens = chosen[torch.from_numpy(going)].tolist()
+        tokens = to_ints(chosen[from_numpy(going)])
         self.on_event(
             SearchStep(
-                self.number, self.source[shown].tolist(), parent, tokens, total.tolist(), fate
+                self.number, self.source[shown].tolist(), parent, tokens, to_floats(total), fate
             )
         )
 
     def answer(self, source: int) -> list[Hypothesis]:
         """The draws of a source, best first; where more are drawn than kept, no two alike."""
         rows = slice(source * self.width, (source + 1) * self.width)
-        found = []
+        found: list[Hypothesis] = []
         for row, tokens, scores in zip(
             range(rows.start, rows.stop),
-            self.tokens[rows].tolist(),
-            self.scores[rows].tolist(),
+            to_int_rows(self.tokens[rows]),
+            to_float_rows(self.scores[rows]),
             strict=True,
         ):
             length, uncounted = int(self.written[row]), int(self.uncounted[row])

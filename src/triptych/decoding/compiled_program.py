@@ -1,0 +1,260 @@
+"""Trace one decoder step, and compile it into a program that is tested in another process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram, export
+
+from .. import model as model_package
+from ..model.attention import Attention, Context
+from ..model.cache import CrossKeys, whole_lanes
+from ..model.linear import Product
+from ..model.ops.attention import CachedKeys
+from ..model.transformer import Transformer
+
+# of torch's inductor
+OPTIONS = {"freezing": True, "max_autotune": True, "max_autotune_gemm_backends": "CPP,ATEN"}
+# of the example that a program is traced with: any number will do later, products are chosen for
+# this one
+SLOTS, SOURCES = 48, 32
+# of a program beside plain steps, as a share of the norm
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+BUILDER = Path(__file__).with_name("compiled_build.py")
+
+ProgramKey = tuple[bool, int, int]  # for a single source or for several, beams, threads
+Program = Callable[[list[Tensor]], Sequence[Tensor]]
+DynamicAxes = dict[int, Any]  # axis -> its `Dim` hint, whose class is private
+CrossArguments = tuple[list[Tensor], list[Tensor], Tensor]
+# the arguments of `StepModule.forward`
+StepArguments = tuple[
+    Tensor, Tensor, Tensor, Tensor, Tensor, list[Tensor], list[Tensor], CrossArguments | None
+]
+
+SAVE: Callable[[dict[str, Tensor], Path], None] = cast(Any, safetensors.torch).save_file
+FORK_RNG: Any = cast(Any, torch.random).fork_rng  # their stubs have no types
+
+
+class Slots:
+    """Stands for a State inside a program: new keys and values go where `slots` (T,) says."""
+
+    def __init__(
+        self,
+        slots: Tensor,
+        keys: list[Tensor],
+        values: list[Tensor],
+        cross: CrossKeys | None,
+    ) -> None:
+        self.slots, self.keys, self.values, self.cross = slots, keys, values, cross
+
+    def cross_keys(self, layer: int) -> CachedKeys:
+        """As `TransformerState.cross_keys`."""
+        assert self.cross is not None
+        return self.cross.of_layer(layer)
+
+    def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:
+        """As `TransformerState.joined`, put together inside the program."""
+        return attention.joined(x)
+
+    def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """As `TransformerState.append`."""
+        keys, values = self.keys[layer], self.values[layer]
+        shape = (keys.shape[0], -1, *key.shape[2:])
+        keys.index_copy_(2, self.slots, key.reshape(shape).transpose(1, 2))
+        values.index_copy_(2, self.slots, value.reshape(shape).transpose(1, 2))
+        return keys, values
+
+
+class StepModule(nn.Module):
+    """What is compiled: one token in each of R x `beams` rows. A module, so that its weights are
+    constants and can be laid out anew.
+    """
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        x: Tensor,
+        cosine: Tensor,
+        sine: Tensor,
+        mask: Tensor,
+        slots: Tensor,
+        keys: list[Tensor],
+        values: list[Tensor],
+        cross: CrossArguments | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Compute one step for x (R, beams, D); cosine and sine of the positions (R, beams, E), E 0
+        where they are not rotary; mask (R, 1, beams, 1, C); slots (beams,); keys and values of
+        every layer (R, K, C, E), which are written to; of the memory (R, K, S, E) and its bias.
+        Returns last states (R * beams, D), logits (R * beams, V).
+        """
+        rows = x.shape[0] * x.shape[1]
+        seen = None if cross is None else CrossKeys(cross[0], cross[1], slots, cross[2])
+        past = Slots(slots, keys, values, seen)
+        angles = (
+            (cosine.reshape(rows, 1, -1), sine.reshape(rows, 1, -1)) if cosine.shape[2] else None
+        )
+        context = Context(angles=angles, cache=past, shape=(rows, 1), slot_biases=(mask,))
+        return self.model.decode_layers(x.reshape(rows, -1), context)
+
+
+def build_program(step: StepModule, kind: ProgramKey, place: Path, precision: torch.dtype) -> str:
+    """Trace the step here, build `step.pt2` in `place` and try it in another process. Returns
+    what went wrong, or "".
+    """
+    try:
+        with torch.inference_mode(False), torch.no_grad(), FORK_RNG(devices=[]):
+            torch.export.save(_traced(step, *kind[:2]), place / "traced.pt2")
+            trials = _trials(step, *kind[:2])
+            SAVE(
+                {name: one for each in trials for name, one in each.items()},
+                place / "trials.safetensors",
+            )
+            asked = {
+                "options": OPTIONS,
+                "threads": kind[2],
+                "trials": len(trials),
+                "tolerance": TOLERANCE.get(precision, 0.1),
+            }
+            (place / "asked.json").write_text(json.dumps(asked))
+    except Exception as error:  # torch.export raises all kinds; the plain step goes on
+        return f"{type(error).__name__}: {error}"
+    done = subprocess.run(
+        [sys.executable, "-P", str(BUILDER), str(place)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode:
+        ended = f"the process that builds and tries it ended with {done.returncode}"
+        return f"{done.stderr[-20_000:]}\n" + (
+            ended if done.returncode < 0 or not done.stderr.strip() else ""
+        )
+    return ""
+
+
+def _traced(step: StepModule, is_single: bool, beams: int) -> ExportedProgram:
+    given = example(step, 1 if is_single else SOURCES, beams)
+    sources: DynamicAxes = {} if is_single else {0: Dim.DYNAMIC}
+    cache: list[DynamicAxes] = [{**sources, 2: Dim.DYNAMIC}] * len(given[5])
+    mask: DynamicAxes = {**sources, 4: Dim.DYNAMIC}
+    memory = None if given[7] is None else (cache, cache, mask)
+    fixed: DynamicAxes = {}
+    shapes = (sources, sources, sources, mask, fixed, cache, cache, memory)
+    return export(step, given, dynamic_shapes=shapes, strict=False)
+
+
+def _trials(step: StepModule, is_single: bool, beams: int) -> list[dict[str, Tensor]]:
+    """Steps of several shapes, and what the plain step makes of them, by the names that
+    `build_program` knows.
+    """
+    found: list[dict[str, Tensor]] = []
+    for sources, lanes in ((1, 1), (1, 5)) if is_single else ((2, 1), (7, 5), (SOURCES + 1, 3)):
+        x, cosine, sine, mask, slots, keys, values, seen = example(step, sources, beams, 16 * lanes)
+        mask[..., 5 + beams :] = float("-inf")
+        cache, memory = [*keys, *values], () if seen is None else (*seen[0], *seen[1], seen[2])
+        if seen is not None:
+            seen[2][:1, ..., 7:] = float("-inf")
+        given = [one.clone() for one in (x, cosine, sine, mask, slots, *cache, *memory)]
+        wanted = [*step(x, cosine, sine, mask, slots, keys, values, seen), *cache]
+        kinds = {"given": given, "wanted": [one.contiguous().clone() for one in wanted]}
+        found.append(
+            {
+                f"{len(found)} {kind} {place}": one
+                for kind, several in kinds.items()
+                for place, one in enumerate(several)
+            }
+        )
+    return found
+
+
+def example(step: StepModule, sources: int, beams: int, room: int = SLOTS) -> StepArguments:
+    """Arguments of `StepModule.forward` to trace or to try it with: `room` slots, more where
+    the beams need them.
+    """
+    model = step.model
+    dials, precision = model.config.decoder, model.precision
+    assert dials is not None
+    blocks, width, rows = model.decoder.each, dials.size_of_head, (sources, beams)
+    room = max(room, whole_lanes(5 + beams, precision))
+
+    def cache(slots: int) -> list[Tensor]:
+        return [
+            torch.randn(sources, one.self_attention.key_heads, slots, width).to(precision)
+            for one in blocks
+        ]
+
+    seen = None
+    if model.config.encoder is not None:
+        seen = (
+            cache(room + 16),
+            cache(room + 16),
+            torch.zeros(sources, 1, 1, 1, room + 16, dtype=precision),
+        )
+    x = torch.randn(*rows, dials.width).to(precision)
+    heads = 1 if model.decoder.position_bias is None else dials.heads
+    mask = torch.zeros(sources, heads, beams, 1, room, dtype=precision)
+    angle = torch.randn(*rows, width if dials.positions == "rotary" else 0)
+    return (
+        x,
+        angle,
+        angle.clone(),
+        mask,
+        torch.arange(5, 5 + beams),
+        cache(room),
+        cache(room),
+        seen,
+    )
+
+
+def contents(model: nn.Module) -> str:
+    """What a program depends on beside its kind: this source, torch, the processor's abilities, the
+    dials and the weights.
+    """
+    found = hashlib.sha256()
+    for path in (
+        Path(__file__),
+        Path(__file__).with_name("compiled.py"),  # the order of arguments
+        BUILDER,
+        *sorted(Path(str(model_package.__file__)).parent.rglob("*.py")),
+    ):
+        found.update(path.read_bytes())
+    found.update(
+        repr(
+            (torch.__version__, torch.backends.cpu.get_cpu_capability(), _processor(), model.config)
+        ).encode()
+    )
+    for name, weight in sorted(model.state_dict().items()):
+        found.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
+        found.update(weight.detach().contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _processor() -> str:
+    """The processor's name and abilities, where the system tells them: a program is built for
+    them.
+    """
+    try:
+        lines = (
+            Path("/proc/cpuinfo")
+            .read_text(encoding="utf-8", errors="replace")
+            .split("\n\n")[0]
+            .split("\n")
+        )
+    except OSError:
+        import platform
+
+        return platform.processor()
+    return "\n".join(line for line in lines if line.startswith(("model name", "flags", "Features")))

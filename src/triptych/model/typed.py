@@ -1,0 +1,48 @@
+"""Functions of torch whose stubs lack types, with their types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+UNTYPED: Any = torch
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """Return a tensor that shares the memory of `array`."""
+    return cast(Tensor, UNTYPED.from_numpy(array))
+
+
+def split(tensor: Tensor, sizes: int | list[int]) -> tuple[Tensor, ...]:
+    """Cut a tensor along its first axis into pieces of one size, or of the given sizes."""
+    return cast("tuple[Tensor, ...]", cast(Any, tensor).split(sizes))
+
+
+def to_ints(tensor: Tensor) -> list[int]:
+    """Return an integer tensor (N,) as a list."""
+    return cast("list[int]", cast(Any, tensor).tolist())
+
+
+def to_int_rows(tensor: Tensor) -> list[list[int]]:
+    """Return an integer or boolean tensor (N, M) as a list of rows."""
+    return cast("list[list[int]]", cast(Any, tensor).tolist())
+
+
+def to_floats(tensor: Tensor) -> list[float]:
+    """Return a floating-point tensor (N,) as a list."""
+    return cast("list[float]", cast(Any, tensor).tolist())
+
+
+def to_float_rows(tensor: Tensor) -> list[list[float]]:
+    """Return a floating-point tensor (N, M) as a list of rows."""
+    return cast("list[list[float]]", cast(Any, tensor).tolist())
+
+
+def backward(loss: Tensor, retain_graph: bool = False) -> None:
+    """Add the gradients of a scalar to the parameters that it was computed from."""
+    cast(Any, loss).backward(retain_graph=retain_graph)
