@@ -53,8 +53,6 @@ ALLOWED = {name: _allowed(name) for name in BELOW}
 
 # Longer than the house allows since lines have 100 columns. The list may only get shorter.
 LONG: dict[str, int] = {
-    "decoding/compiled.py": 453,
-    "training/trainer.py": 463,
     "cli/compare.py:compare": 64,
     "cli/data.py:check": 66,
     "cli/evaluate.py:evaluate": 87,
@@ -63,7 +61,6 @@ LONG: dict[str, int] = {
     "cli/subtitles.py:translate": 68,
     "cli/train.py:train": 62,
     "cli/predict.py:predict": 75,
-    "decoding/steps.py:admit": 63,
     "inspection/views/bars.py:bars": 92,
     "model/r_drop.py:forward": 53,
     "setup/summary.py:describe": 61,

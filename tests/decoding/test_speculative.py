@@ -21,6 +21,7 @@ from triptych.decoding.generate import search
 from triptych.decoding.policies.distribution import distribution, draw
 from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
+from triptych.model.cache import TransformerState
 from triptych.model.config import ModelConfig, StackConfig
 from triptych.model.transformer import Transformer
 
@@ -40,7 +41,10 @@ class Chain(torch.nn.Module):
         )
         self.table = torch.nn.Parameter(table, requires_grad=False)
 
-    def start(self, memory: None, rows: int) -> ToyState:
+    def encode(self, inputs: dict[str, torch.Tensor]) -> Any:
+        raise AssertionError("it reads no source")
+
+    def start(self, memory: object, rows: Any) -> ToyState:
         zeros = torch.zeros(rows, dtype=torch.int64)
         return ToyState(zeros, torch.zeros(rows, 0, dtype=torch.int64), zeros)
 
@@ -200,6 +204,7 @@ def test_the_state_after_rejections_is_that_of_plain_decoding() -> None:
     for _ in range(2):
         one.step()
     group, state = one.groups[0], one.inner.state
+    assert isinstance(state, TransformerState)
     assert one.drafted.tally.rate < 0.9 and group.count == 3
     next_tokens = torch.tensor([[20], [21], [22]])
     with torch.inference_mode():

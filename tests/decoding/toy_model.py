@@ -8,7 +8,9 @@ be found by trying all.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,10 +63,13 @@ class Toy:
         self.place = torch.randn(64, vocabulary, generator=generator) * 0.3
         self.vocabulary = vocabulary
 
-    def encode(self, inputs: dict[str, Tensor]) -> ToyMemory:
+    def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
+        return iter((self.table, self.place))
+
+    def encode(self, inputs: dict[str, Tensor]) -> Any:
         return ToyMemory(inputs["source"], inputs["source_lengths"])
 
-    def start(self, memory: ToyMemory, rows: Tensor) -> ToyState:
+    def start(self, memory: Any, rows: Any) -> ToyState:
         count = rows.numel()
         return ToyState(
             memory.sources[rows],

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError, unknown
 from .linear import Linear
+from .typed import named_modules
 
 DOWN, UP, SCALE = "adapter_down", "adapter_up", "adapter_scale"
 
@@ -46,7 +47,7 @@ def adapt(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> 
     Raises UsageError for a target that the blocks do not have, or a rank that is no lower than the
     matrix.
     """
-    named = cast("list[tuple[str, nn.Module]]", list(cast(Any, model).named_modules()))
+    named = named_modules(model)
     layers = {
         name: module for name, module in named if isinstance(module, Linear) and "blocks." in name
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,11 @@ def to_floats(tensor: Tensor) -> list[float]:
 def to_float_rows(tensor: Tensor) -> list[list[float]]:
     """Return a floating-point tensor (N, M) as a list of rows."""
     return cast("list[list[float]]", cast(Any, tensor).tolist())
+
+
+def named_modules(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return a module and all modules below it by name."""
+    return cast("list[tuple[str, nn.Module]]", list(cast(Any, module).named_modules()))
 
 
 def backward(loss: Tensor, retain_graph: bool = False) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+FOREACH_LERP: Any = cast(Any, torch)._foreach_lerp_  # its stub has no types
 EVERY = 10  # steps between updates: nearly the same average at a tenth of the cost
 
 
@@ -32,7 +34,7 @@ class Averages:
             }
             return
         kept = min(self.decay, (1 + step) / (10 + step)) ** EVERY
-        torch._foreach_lerp_(list(self.tensors.values()), current, 1 - kept)
+        FOREACH_LERP(list(self.tensors.values()), current, 1 - kept)
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         if self.decay:
@@ -44,7 +46,7 @@ class Averages:
 
     @contextlib.contextmanager
     @torch.no_grad()
-    def in_place(self) -> Iterator[None]:
+    def in_place(self) -> Generator[None]:
         """The model carries the averaged weights; afterwards its own again, bit for bit."""
         if not self.tensors:
             yield

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeGuard, cast, get_args, get_origin, get_type_hints
 
 from ..errors import RunError, TrainingError, brief
 from ..runs.checkpoint import AVERAGES, MODEL, OPTIMIZER, Checkpoint, load_weights, weights_of
@@ -27,7 +28,34 @@ class IntervalSums:
     learning_rate: float = 0.0  # of the last step
     tokens: int = 0
     seconds: float = 0.0
-    sums: dict[str, list[float]] = field(default_factory=dict)
+    sums: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+
+    def add(
+        self,
+        loss: float,
+        sums: Mapping[str, tuple[float, int]],
+        tokens: int,
+        norm: float,
+        learning_rate: float,
+    ) -> None:
+        """Add a step: its loss, the (sum, count) of each loss, and the norm of its gradient."""
+        self.steps += 1
+        self.loss += loss
+        self.norm += norm
+        self.learning_rate = learning_rate
+        self.tokens += tokens
+        for name, (value, count) in sums.items():
+            before = self.sums.get(name, [0.0, 0])
+            self.sums[name] = [before[0] + value, before[1] + count]
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each loss, the one that is minimised first."""
+        others = {
+            name: value / max(1, count)
+            for name, (value, count) in self.sums.items()
+            if name != "loss"
+        }
+        return {"loss": self.loss / self.steps, **others}
 
 
 @dataclass
@@ -91,7 +119,7 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
         job.run.truncate_metrics(0)
         return LoopState()
     values, path = checkpoint.state(), checkpoint.path
-    if not isinstance(values, dict):
+    if not _is_table(values):
         raise RunError(
             f"{path / 'state.json'} is not a JSON object: it is damaged. Delete {path} to go on "
             "from the one before it."
@@ -130,7 +158,7 @@ def _recalled(
     checkpoint.
     """
     state, position = _loop_of(values, step), _position_of(values)
-    data = dict(values.get("data", {}))
+    data: dict[str, Any] = dict(values.get("data", {}))
     if data.get("train", now := job.data.get("train")) != now:
         position = {
             **position,
@@ -154,9 +182,9 @@ def _recalled(
 
 def _loop_of(values: dict[str, Any], step: int) -> LoopState:
     """Read what the loop remembers. Raise an error of Python's for what it does not."""
-    loop = dict(values["loop"])
-    interval = IntervalSums(**loop["interval"])
-    state = LoopState(**{**loop, "interval": interval})
+    loop: dict[str, Any] = dict(values["loop"])
+    loop["interval"] = interval = IntervalSums(**loop["interval"])
+    state = LoopState(**loop)
     for held in (state, interval):
         for name, wanted in get_type_hints(type(held)).items():
             if not _fits(value := getattr(held, name), wanted):
@@ -168,12 +196,11 @@ def _loop_of(values: dict[str, Any], step: int) -> LoopState:
     return state
 
 
-def _fits(value: Any, wanted: Any) -> bool:
+def _fits(value: object, wanted: object) -> bool:
     """Tell whether a value of the loop's memory is of the type of its field, and in its range."""
     parts = get_args(wanted) or (wanted,)
     if get_origin(wanted) is dict:
-        lists = value.values() if isinstance(value, dict) else [None]
-        return all(isinstance(one, list) and all(_fits(n, float) for n in one) for one in lists)
+        return _is_table(value) and all(_are_floats(one) for one in value.values())
     if value is None or isinstance(value, (bool, str, IntervalSums)):
         return type(value) in parts
     if isinstance(value, int):
@@ -181,9 +208,17 @@ def _fits(value: Any, wanted: Any) -> bool:
     return isinstance(value, float) and float in parts
 
 
+def _are_floats(value: object) -> bool:
+    return isinstance(value, list) and all(_fits(one, float) for one in cast("list[object]", value))
+
+
+def _is_table(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
 def _position_of(values: dict[str, Any]) -> dict[str, Any]:
     """Read where in the data the training was. Raise an error of Python's for what is no place."""
-    position = dict(values["position"])
+    position: dict[str, Any] = dict(values["position"])
     for name in ("epoch", "shard", "buffer", "cursor", "number"):
         if type(position[name]) is not int or not 0 <= position[name] < MOST:
             raise ValueError(f"{name} is {brief(repr(position[name]), 60)}")

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed, nn
 
 from ..errors import UsageError
+from ..model.typed import split, to_floats, to_ints
 from .guards import STOPPING
+
+ALL_REDUCE: Callable[[Tensor], object] = cast(Any, distributed).all_reduce  # it has no types
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class World:
             return counts
         names = sorted(counts)
         total = torch.tensor([counts[name] for name in names], dtype=torch.int64)
-        distributed.all_reduce(total)
-        return dict(zip(names, total.tolist(), strict=True))
+        ALL_REDUCE(total)
+        return dict(zip(names, to_ints(total), strict=True))
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter], sums: Tensor) -> Tensor:
         """Add gradients in place, and `sums` (n,) float64. A parameter that no process reached
@@ -61,12 +64,12 @@ class World:
         flat = [torch.zeros(parameter.numel(), device=parameter.device) if parameter.grad is None
                 else parameter.grad.reshape(-1) for parameter in members]  # fmt: skip
         together = torch.cat([*flat, reached.to(flat[0].device)])
-        distributed.all_reduce(together)
-        distributed.all_reduce(sums)
-        *parts, reached = together.split(
-            [parameter.numel() for parameter in members] + [len(members)]
+        ALL_REDUCE(together)
+        ALL_REDUCE(sums)
+        *parts, reached = split(
+            together, [parameter.numel() for parameter in members] + [len(members)]
         )
-        for parameter, part, hits in zip(members, parts, reached.tolist(), strict=True):
+        for parameter, part, hits in zip(members, parts, to_floats(reached), strict=True):
             parameter.grad = part.view_as(parameter).clone() if hits else None
         return sums
 
@@ -79,8 +82,8 @@ class World:
             return seconds, asked
         own = [seconds if self.is_main else 0.0, *(float(asked == one) for one in STOPPING)]
         sums = torch.tensor(own, dtype=torch.float64)
-        distributed.all_reduce(sums)
-        clock, *counts = sums.tolist()
+        ALL_REDUCE(sums)
+        clock, *counts = to_floats(sums)
         signals = [one for one, count in zip(STOPPING, counts, strict=True) if count]
         return clock, signals[0] if signals else None
 
@@ -97,7 +100,7 @@ class World:
             else torch.empty(int(length), dtype=torch.uint8)
         )
         distributed.broadcast(payload, 0)
-        return json.loads(bytes(payload.tolist()))
+        return json.loads(bytes(to_ints(payload)))
 
     def share_weights(self, tensors: Iterable[Tensor]) -> None:
         """All start from the first process's weights."""

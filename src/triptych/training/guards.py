@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from types import FrameType, TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from ..model.typed import named_modules
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 _NO_MEMORY = (
@@ -103,7 +106,7 @@ def exit_on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable() -> Generator[None]:
     """Let SIGTERM raise SystemExit while entered, so that a training is closed and saves.
 
     For a command line. SIGINT raises KeyboardInterrupt even in a process that a script started in
@@ -135,14 +138,16 @@ class FirstBadModule:
 
     def __init__(self, **roots: nn.Module) -> None:
         self.name: str | None = None
-        self._hooks = [
-            module.register_forward_hook(self._hook(f"{root}.{name}" if root == "head" else name))
+        self._hooks: list[RemovableHandle] = [
+            cast(Any, module).register_forward_hook(
+                self._hook(f"{root}.{name}" if root == "head" else name)
+            )
             for root, top in roots.items()
-            for name, module in top.named_modules()
+            for name, module in named_modules(top)
             if name
         ]
 
-    def _hook(self, name: str):
+    def _hook(self, name: str) -> Callable[[nn.Module, object, object], None]:
         def look(module: nn.Module, inputs: object, output: object) -> None:
             if (
                 self.name is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..runs.run import Run
 from .settings import TrainingSettings, ValidationSettings
@@ -43,9 +43,9 @@ class Job:
     settings: TrainingSettings
     accumulate: int = 1
     validation: ValidationSettings = field(default_factory=ValidationSettings)
-    validate: Callable[[Any], dict[str, float]] | None = None
+    validate: Callable[[nn.Module], dict[str, float]] | None = None
     resume: bool = False
-    data: dict[str, str] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict[str, str])
     places: Callable[[int], str] = lambda index: f"example {index}"
     command: str = "the same command with --resume"
 
@@ -70,6 +70,6 @@ class Progress:
     learning_rate: float | None = None
     gradient_norm: float | None = None
     tokens: int = 0  # source and target tokens of this step; of the whole run where it is finished
-    scores: dict[str, float] = field(default_factory=dict)  # a validation's
+    scores: dict[str, float] = field(default_factory=dict[str, float])  # a validation's
     best: bool = False  # this validation beats those before
     message: str = ""

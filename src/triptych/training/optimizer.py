@@ -9,7 +9,8 @@ learning rate serves both.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,10 @@ from torch import Tensor, nn
 from ..errors import RunError, UsageError
 from .settings import TrainingSettings
 
+# torch has no types for these
+FOREACH_NORM: Callable[[list[Tensor]], list[Tensor]] = cast(Any, torch)._foreach_norm
+FOREACH_MUL: Callable[[list[Tensor], float], None] = cast(Any, torch)._foreach_mul_
+VECTOR_NORM: Callable[[Tensor], Tensor] = cast(Any, torch).linalg.vector_norm
 _LAYER = re.compile(r"(.*?)\.?blocks\.(\d+)\.")
 
 
@@ -36,7 +41,7 @@ class Optimizers:
                 "this model has none. Take 'adamw'."
             )
         if settings.optimizer != "muon":
-            hidden = set()
+            hidden = set[str]()
         rest = {
             name: parameter for name, parameter in self.parameters.items() if name not in hidden
         }
@@ -77,7 +82,7 @@ class Optimizers:
 
     def tensors(self) -> dict[str, Tensor]:
         """The whole state: "PARAMETER/KEY" -> tensor."""
-        state = {}
+        state: dict[str, Tensor] = {}
         for name, parameter in self.parameters.items():
             for optimizer in self.optimizers:
                 for key, value in optimizer.state.get(parameter, {}).items():
@@ -125,7 +130,7 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return torch.zeros(())
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return VECTOR_NORM(torch.stack(FOREACH_NORM(gradients)))
 
 
 def clip(parameters: Iterable[nn.Parameter], norm: float, largest: float | None) -> None:
@@ -133,7 +138,7 @@ def clip(parameters: Iterable[nn.Parameter], norm: float, largest: float | None)
     where it is already.
     """
     if largest is not None and norm > largest:
-        torch._foreach_mul_(
+        FOREACH_MUL(
             [parameter.grad for parameter in parameters if parameter.grad is not None],
             largest / norm,
         )
@@ -157,7 +162,7 @@ def rate_factors(names: Iterable[str], layer_decay: float, head_rate: float) -> 
             "training.layer_decay goes by the layers of Transformer blocks, and none of this "
             "model's train. Leave it at 1."
         )
-    factors = {}
+    factors: dict[str, float] = {}
     for name in names:
         found = _LAYER.match(name)
         below = 0
@@ -171,7 +176,7 @@ def rate_factors(names: Iterable[str], layer_decay: float, head_rate: float) -> 
 
 def _groups(
     parameters: dict[str, nn.Parameter], weight_decay: float, factors: dict[str, float]
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Matrices shrink; embeddings, norms and biases do not. Parameters with one decay and one
     factor stand together.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import torch
 
@@ -39,5 +40,8 @@ def _cpu_has_bfloat16() -> bool:
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     if any(getattr(torch.cpu, name)() for name in checks if hasattr(torch.cpu, name)):
         return True
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    cpu: Any = torch.cpu
+    capabilities: dict[str, Any] = (
+        cpu.get_capabilities() if hasattr(cpu, "get_capabilities") else {}
+    )
     return bool(capabilities.get("bf16") and capabilities.get("architecture") == "aarch64")

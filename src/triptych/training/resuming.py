@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..data.batches.shards import Shards
 from ..data.example import Example, Notify
@@ -144,7 +144,8 @@ def refuse_other_data(
         if allowed:
             tell(f"{run.path} does not say which data it was trained on: nothing is compared.")
         return
-    surely, perhaps = [], []
+    surely: list[str] = []
+    perhaps: list[str] = []
     for part in PARTS if before is not None else ():
         old, new = (before or {}).get(part, {}), now.get(part, {})
         for name in sorted({*old, *new}):
@@ -167,17 +168,25 @@ def refuse_other_data(
 def _read(run: Run) -> Fingerprints | None:
     if not (run.path / DATA).is_file():
         return None
-    found = run.read_json(DATA)
-    parts = list(found.values()) if isinstance(found, dict) else [None]
-    marks = [
-        mark for part in parts for mark in (part.values() if isinstance(part, dict) else [None])
-    ]
-    if not all(isinstance(mark, dict) for mark in marks):
+    found: object = run.read_json(DATA)
+    if not _are_fingerprints(found):
         raise RunError(
             f"{run.path / DATA} is not what triptych wrote: the file is damaged. Delete it to go "
             "on without comparing the data."
         )
     return found
+
+
+def _are_fingerprints(value: object) -> TypeGuard[Fingerprints]:
+    """Tell whether a JSON value is a table of tables of fingerprints."""
+    return _is_table(value) and all(
+        _is_table(part) and all(_is_table(mark) for mark in part.values())
+        for part in value.values()
+    )
+
+
+def _is_table(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)
 
 
 def _difference(name: str, old: Fingerprint | None, new: Fingerprint | None) -> str:

@@ -61,9 +61,12 @@ def shard(model: Transformer, mesh: DeviceMesh) -> None:
         root.unshard()
         return read()
 
+    def reshard(module: nn.Module, inputs: object) -> None:
+        root.reshard()
+
     model.output_projection = gather_and_read
     # It runs before FSDP2's own hook, which takes a whole root for an up-to-date one.
-    model.register_forward_pre_hook(lambda *_: root.reshard(), prepend=True)
+    model.register_forward_pre_hook(reshard, prepend=True)
 
 
 def _fully_shard(module: nn.Module, mesh: DeviceMesh, stays_whole: bool = False) -> FSDPModule:

@@ -5,6 +5,7 @@ processes.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import cast
@@ -16,6 +17,7 @@ from ..data.batches.encoded import Batch, Encoded, collate, halve
 from ..errors import TrainingError
 from ..model.heads.tokens import output_of
 from ..model.interface import AnyNetwork
+from ..model.typed import backward, to_floats
 from ..tasks.distillation import COSINE
 from .distributed import World
 from .guards import FirstBadModule, is_finite, is_out_of_memory
@@ -56,7 +58,7 @@ class Stepper:
     device: torch.device
     parameters: dict[str, nn.Parameter]
     token_limit: int | None = None
-    notices: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list[str])
     _running: MicroBatch | None = None
 
     def gradient(self, step: int, pieces: NumberedPieces) -> Gradient:
@@ -74,7 +76,7 @@ class Stepper:
             self._shrink(step)  # outside of `except`, so that what the failed step held is freed
 
     def _parts(self, step: int, pieces: NumberedPieces) -> list[MicroBatch]:
-        parts = []
+        parts: list[MicroBatch] = []
         for number, encoded in pieces:
             for index, members in enumerate(self._fitting(encoded)):
                 batch = collate(members, self.job.task.passes)
@@ -115,18 +117,19 @@ class Stepper:
                     share = value * (weight / max(1, count_of(name, counts)))
                     total = share if total is None else total + share
             assert total is not None, f"task '{self.job.task.name}' gave no loss with a weight"
-            total.backward()
+            backward(total)
         return sums, counts, weights
 
     def _losses(self, part: MicroBatch) -> dict[str, tuple[Tensor, int, float]]:
         job = self.job
-        job.model.reseed(part.seed)  # type: ignore[operator]
+        model = cast(AnyNetwork, job.model)
+        model.reseed(part.seed)
         inputs = {name: tensor.to(self.device) for name, tensor in part.batch.inputs.items()}
         if self.device.type != "cpu":
             part.batch.targets = {
                 name: tensor.to(self.device) for name, tensor in part.batch.targets.items()
             }
-        output = output_of(cast(AnyNetwork, job.model), job.head, inputs)
+        output = output_of(model, job.head, inputs)
         return job.task.loss(output, part.batch)
 
     def _reduce(
@@ -141,7 +144,7 @@ class Stepper:
         together = self.world.sum_gradients(self.parameters.values(), together)
         named = {
             name: (value, count_of(name, counts))
-            for name, value in zip(names, together.tolist(), strict=True)
+            for name, value in zip(names, to_floats(together), strict=True)
         }
         loss = sum(weights[name] * value / max(1, count) for name, (value, count) in named.items())
         return Gradient(loss, named, counts["input_tokens"])
@@ -170,7 +173,21 @@ class Stepper:
             "(batches.batch_tokens). The result is the same."
         )
 
-    def explain(self, step: int, pieces: NumberedPieces) -> str:
+    def not_finite(self, step: int, pieces: NumberedPieces, gradient: Gradient, norm: float) -> str:
+        """Say what is not finite in a step, where it arises and what may help."""
+        what = (
+            f"the loss is {gradient.loss}"
+            if not math.isfinite(gradient.loss)
+            else f"the norm of the gradient is {norm}"
+        )
+        settings = self.job.settings
+        return (
+            f"Step {step}: {what}; {self._explain(step, pieces)}. Lower training.learning_rate "
+            f"(now {settings.learning_rate}), lengthen training.warmup_steps (now "
+            f"{settings.warmup_steps}), or set training.precision to float32."
+        )
+
+    def _explain(self, step: int, pieces: NumberedPieces) -> str:
         """Where the first NaN or infinity of a step arises: layer and batch."""
         bad = next(
             (
@@ -199,7 +216,7 @@ class Stepper:
                 if not is_finite(value.detach()):
                     return f"first in the loss '{name}', after the last layer, in {where}"
                 if weight:
-                    value.backward(retain_graph=True)
+                    backward(value, retain_graph=True)
             # the backward runs from the last layer to the first
             for name, parameter in reversed(self.parameters.items()):
                 if parameter.grad is not None and not is_finite(parameter.grad):

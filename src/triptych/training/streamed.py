@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 
@@ -59,8 +60,8 @@ def shards(corpus: Corpus, tokenizers: Tokenizers, before: Run | None, dropout: 
 
 
 def _digest_of(run: Run) -> str | None:
-    values = run.read_json(CORPUS)
-    return values.get("digest") if isinstance(values, dict) else None
+    values: object = run.read_json(CORPUS)
+    return cast("dict[str, Any]", values).get("digest") if isinstance(values, dict) else None
 
 
 def remember(run: Run, found: Shards) -> None:

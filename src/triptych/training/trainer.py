@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from ..errors import RunError, TrainingError, UsageError
+from ..model.interface import AnyNetwork
 from ..model.lora import merged
 from ..runs.allocator import keep_freed_pages
 from ..runs.checkpoint import MODEL, weights_of
@@ -28,18 +29,17 @@ from . import checkpoint
 from .averages import Averages
 from .checkpoint import IntervalSums, LoopState, last_good
 from .distributed import World, world
+from .due import checkpoint_is_due, is_over, validation_is_due
 from .guards import Interrupt
 from .job import Event, Job, Progress
 from .optimizer import Optimizers, clip, gradient_norm
 from .precision import choose_device, choose_precision
 from .schedule import fraction_done, rate
 from .settings import better
-from .step import Gradient, NumberedPieces, Stepper
+from .step import Stepper
 from .transfer import freeze
 
 __all__ = ["Job", "Progress", "train"]
-
-CHECKPOINT_MINUTES = 5.0  # where the settings name no interval
 
 
 def train(job: Job) -> Generator[Progress, None, None]:
@@ -111,7 +111,8 @@ class Loop:
             keep_freed_pages()
         for module in (job.model, job.head):
             module.to(self.device)
-        job.model.precision = choose_precision(self.settings.precision, self.device)  # type: ignore[assignment]
+        model = cast(AnyNetwork, job.model)
+        model.precision = choose_precision(self.settings.precision, self.device)
         named = {
             **dict(job.model.named_parameters()),
             **{f"head.{name}": p for name, p in job.head.named_parameters()},
@@ -153,19 +154,16 @@ class Loop:
                 return
             yield from self._notices()
             self._log()
-            if self._validation_is_due():
+            if self.job.validate is not None and validation_is_due(self.state, self.job.validation):
                 yield from self._validate()
-            elif self._checkpoint_is_due():
+            elif checkpoint_is_due(self.state, self.settings):
                 yield from self._saved()
-            elif self._is_over():
+            elif is_over(self.state):
                 break
             else:
                 yield self._step()
         yield from self._saved()
         yield self._finish()
-
-    def _is_over(self) -> bool:
-        return self.state.fraction >= 1 or self.state.stopped_early
 
     def save(self) -> Progress | None:
         """Save the state, unless that has been done. To be called between two steps of `run`."""
@@ -184,7 +182,8 @@ class Loop:
             yield saved
 
     def _begin(self) -> Iterator[Progress]:
-        job, notices = self.job, []
+        job = self.job
+        notices: list[str] = []
         if job.resume:
             self.state = checkpoint.restore(job, self.optimizers, self.averages, notices)
             if self.state.step:
@@ -198,7 +197,8 @@ class Loop:
             )
         else:
             job.run.truncate_metrics(0)  # of an attempt that saved nothing
-        notices += [self.frozen] * bool(self.frozen)
+        if self.frozen:
+            notices.append(self.frozen)
         self.world.share_weights(weights_of(job.model, job.head).values())
         self.stepper.token_limit = self.state.token_limit
         self.lasting, self.started = self.state.seconds, time.monotonic()
@@ -218,7 +218,8 @@ class Loop:
         gradient = self.stepper.gradient(number, pieces)
         norm = float(gradient_norm(self.parameters.values()))
         if not (math.isfinite(gradient.loss) and math.isfinite(norm)):
-            raise self._not_finite(number, pieces, gradient, norm)
+            problem = self.stepper.not_finite(number, pieces, gradient, norm)
+            raise TrainingError(f"{problem} {last_good(self.job.run, self.job.command)}")
         clip(self.parameters.values(), norm, self.settings.clip_norm)
         learning_rate = rate(self.settings, number, state.fraction, self._fraction(number))
         self.optimizers.step(learning_rate)
@@ -228,7 +229,8 @@ class Loop:
         state.tokens += gradient.tokens
         state.fraction = self._fraction(number)
         state.epoch = round(float(self.job.batches.epoch), 6)
-        self._count(gradient, norm, learning_rate, time.monotonic() - began)
+        state.interval.add(gradient.loss, gradient.sums, gradient.tokens, norm, learning_rate)
+        state.interval.seconds += time.monotonic() - began
         return self._tell(
             "step",
             loss=gradient.loss,
@@ -276,34 +278,16 @@ class Loop:
 
     # What follows a step --------------------------------------------------------------------------
 
-    def _count(self, gradient: Gradient, norm: float, learning_rate: float, seconds: float) -> None:
-        interval = self.state.interval
-        interval.steps += 1
-        interval.loss += gradient.loss
-        interval.norm += norm
-        interval.learning_rate = learning_rate
-        interval.tokens += gradient.tokens
-        interval.seconds += seconds
-        for name, (value, count) in gradient.sums.items():
-            before = interval.sums.get(name, [0.0, 0])
-            interval.sums[name] = [before[0] + value, before[1] + count]
-
     def _log(self) -> None:
         """One line for the steps since the last one, at every `log_every_steps`."""
         state, interval = self.state, self.state.interval
         if state.step % self.settings.log_every_steps or not interval.steps:
             return
-        others = {
-            name: value / max(1, count)
-            for name, (value, count) in interval.sums.items()
-            if name != "loss"
-        }
         self._write(
             {
                 "step": state.step,
                 "split": "train",
-                "loss": interval.loss / interval.steps,
-                **others,
+                **interval.means(),
                 "learning_rate": interval.learning_rate,
                 "gradient_norm": interval.norm / interval.steps,
                 "tokens": state.tokens,
@@ -314,41 +298,10 @@ class Loop:
         )
         state.interval = IntervalSums()
 
-    def _validation_is_due(self) -> bool:
-        state, wanted = self.state, self.job.validation
-        if self.job.validate is None or state.validated_step == state.step:
-            return False
-        if self._is_over():
-            return True
-        if wanted.every_steps is None and wanted.every_minutes is None:
-            return int(state.fraction * 10) > state.validated_tenths
-        by_steps = wanted.every_steps is not None and state.step % wanted.every_steps == 0
-        return by_steps or (
-            wanted.every_minutes is not None
-            and state.seconds - state.validated_seconds >= 60 * wanted.every_minutes
-        )
-
-    def _checkpoint_is_due(self) -> bool:
-        state, settings = self.state, self.settings
-        if state.saved_step == state.step:
-            return False
-        if state.best_step == state.step:
-            return True  # the best weights so far
-        minutes = settings.checkpoint_every_minutes
-        if settings.checkpoint_every_steps is None and minutes is None:
-            minutes = CHECKPOINT_MINUTES
-        by_steps = (
-            settings.checkpoint_every_steps is not None
-            and state.step % settings.checkpoint_every_steps == 0
-        )
-        return by_steps or (
-            minutes is not None and state.seconds - state.saved_seconds >= 60 * minutes
-        )
-
     def _validate(self) -> Iterator[Progress]:
         """Score the development data; nothing comes of it where it was broken off."""
         job, state = self.job, self.state
-        found: dict[str, Any] | None = {}
+        found: dict[str, float] | None = {}
         if self.world.is_main:
             for module in (job.model, job.head):
                 module.eval()
@@ -358,7 +311,7 @@ class Loop:
                 module.train()
         if found is None:
             return
-        scores: dict[str, Any] = self.world.broadcast(found)
+        scores: dict[str, float] = self.world.broadcast(found)
         metric = job.validation.metric or next(iter(scores))
         if metric not in scores:
             raise UsageError(
@@ -399,7 +352,7 @@ class Loop:
             message=f"Step {state.step}, validation: {text}{' (best)' if is_best else ''}",
         )
 
-    def _scores(self) -> dict[str, Any] | None:
+    def _scores(self) -> dict[str, float] | None:
         """Return the scores, or None after an interrupt.
 
         Of several processes this one alone validates: the others wait for its scores, so there an
@@ -439,22 +392,6 @@ class Loop:
         notices, self.stepper.notices = self.stepper.notices, []
         for notice in notices:
             yield self._tell("notice", message=notice)
-
-    def _not_finite(
-        self, step: int, pieces: NumberedPieces, gradient: Gradient, norm: float
-    ) -> TrainingError:
-        what = (
-            f"the loss is {gradient.loss}"
-            if not math.isfinite(gradient.loss)
-            else f"the norm of the gradient is {norm}"
-        )
-        where = self.stepper.explain(step, pieces)
-        return TrainingError(
-            f"Step {step}: {what}; {where}. Lower training.learning_rate (now "
-            f"{self.settings.learning_rate}), lengthen training.warmup_steps (now "
-            f"{self.settings.warmup_steps}), or set training.precision to float32. "
-            f"{last_good(self.job.run, self.job.command)}"
-        )
 
     def _tell(self, event: Event, **more: Any) -> Progress:
         progress = Progress(

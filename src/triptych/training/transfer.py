@@ -229,8 +229,12 @@ def with_teacher(task: Task, path: str, settings: TrainingSettings) -> Task:
     """
     assert task.with_teacher is not None, f"task {task.name} compares with no other run"
     frozen = cache(lambda: _teacher(Run.open(path), settings, cast=False))
+
+    def answer(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return frozen()(inputs)
+
     return dataclasses.replace(
-        task.with_teacher(lambda inputs: frozen()(inputs)),
+        task.with_teacher(answer),
         options={**task.options, "reference": str(path)},
     )
 
@@ -269,7 +273,7 @@ def _teacher(run: Run, settings: TrainingSettings, cast: bool = True) -> Teacher
     precision = choose_precision(settings.precision, device)
     for module in (model, head):
         module.requires_grad_(False).to(device, precision if cast else None).eval()
-    model.precision = precision  # type: ignore[assignment]
+    model.precision = precision
 
     def answer(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
