@@ -275,7 +275,7 @@ def test_training_goes_on_from_an_import(
     run, said = trained(source if directly else tmp_path / "imported", tmp_path / "run")
     named = source if directly else tmp_path / "imported"
     taken = next(line for line in said if line.startswith("Taken from"))
-    assert taken.startswith(f"Taken from {named}: its tokenizer") and "new is the head" in taken
+    assert taken.startswith(f"Taken from {named}: its tokenizer") and "the head with" in taken
     config = run.read_config()
     assert config.task == "classification" and config.model.encoder.width == 8  # type: ignore[union-attr]
     assert Tokenizers.load(run.path).source.kind == "imported"

@@ -114,7 +114,7 @@ def test_with_the_flag_a_new_pass_begins(toy: Path) -> None:
     changed = "".join(line for line in said if "has changed" in line)
     assert "a.de (600 bytes, now 300)" in changed and "a.en (480 bytes, now 240)" in changed
     said += [one.message for one in told]
-    assert "The training data is not that of step 4: a new pass over it begins." in said
+    assert "The training data has changed since step 4: a new pass over it begins." in said
     assert [one.step for one in [*told, *steps] if one.event == "step"] == [5, 6]
     (toy / "a.de").write_text("ein Hund\n" * 20)
     # the new data is the run's
@@ -128,7 +128,7 @@ def test_with_other_validation_data_the_best_is_sought_anew(toy: Path) -> None:
     (toy / "v.en").write_text("one cat\n" * 3)
     told = list(resumed(toy, data_changed=True).train())
     assert any(
-        "The validation data is not that of step 4: scores from before" in one.message
+        "The validation data has changed since step 4: earlier scores" in one.message
         for one in told
     )
     assert not any("training data is not" in one.message for one in told)
@@ -146,7 +146,7 @@ def test_the_flag_alone_and_a_damaged_file(toy: Path) -> None:
     with pytest.raises(UsageError, match="Give --resume as well"):
         prepare(Recipe.load(toy / "toy.toml"), toy / "other", data_changed=True)
     (toy / "run" / DATA).write_text("[1]")
-    with pytest.raises(RunError, match=r"data\.json is not what triptych wrote"):
+    with pytest.raises(RunError, match=r"data\.json is damaged"):
         resumed(toy)
 
 

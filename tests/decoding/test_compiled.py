@@ -284,7 +284,7 @@ def test_who_cannot_compile_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
             prefixes=[[]],
         )
     monkeypatch.undo()
-    with pytest.raises(UsageError, match="for Transformers that write"):
+    with pytest.raises(UsageError, match="needs a Transformer with a decoder"):
         compile_step(model_of("encoder-tiny"), GREEDY)
 
 

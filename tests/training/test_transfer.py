@@ -131,7 +131,7 @@ def test_steps_have_the_sizes_of_their_rates(optimizer: Any) -> None:
 
 
 def test_layer_decay_needs_layers() -> None:
-    with pytest.raises(UsageError, match="layer_decay goes by the layers"):
+    with pytest.raises(UsageError, match="layer_decay needs Transformer blocks"):
         rate_factors(["embedding.weight", "head.bias"], 0.9, 1.0)
 
 

@@ -1,8 +1,7 @@
-"""The best path, and every label's probability, in a chain of labels: scores of each place, and of
-each pair of neighbours.
+"""Find the best path through a linear chain of labels, and the marginal probabilities.
 
-Plain numpy: a document's windows are put together first, so a chain can have 100,000 places and few
-    labels.
+The chain scores each label at each position, and each pair of neighbouring labels. This is plain
+numpy: the windows of a document are joined first, so a chain can have 100,000 positions.
 """
 
 from __future__ import annotations
@@ -11,15 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-NEVER = -1e4  # the score of what cannot be: out of reach of any model, and no infinity
-# log of the smallest share that a label of a place is held to have beside its best: no sum becomes
-# nothing
+NEVER = -1e4  # the score of an impossible label: below any model's score, yet finite
+# The least log ratio of a label to the best one at its position, so that no sum underflows.
 LEAST = -60.0
 
 
 class Chain(NamedTuple):
-    """Scores of neighbours, (L, L) from the row's label to the column's; of beginning (L,) and of
-    ending (L,) with a label.
+    """Hold the scores of transitions.
+
+    Args:
+        pairs: (L, L), from the row's label to the column's.
+        first: (L,), for beginning with a label.
+        last: (L,), for ending with a label.
     """
 
     pairs: np.ndarray
@@ -28,9 +30,7 @@ class Chain(NamedTuple):
 
 
 def best_path(scores: np.ndarray, chain: Chain) -> list[int]:
-    """The labels of highest total score (Viterbi 1967). scores: (W, L); an empty chain has an empty
-    path.
-    """
+    """Return the labels with the highest total score (Viterbi 1967) for scores (W, L)."""
     if not len(scores):
         return []
     columns, back = chain.pairs.T.copy(), np.zeros(scores.shape, dtype=np.int32)
@@ -47,8 +47,9 @@ def best_path(scores: np.ndarray, chain: Chain) -> list[int]:
 
 
 def marginals(scores: np.ndarray, chain: Chain) -> np.ndarray:
-    """(W, L) probability of each label at each place, over all paths (Rabiner 1989, section III):
-    forwards and backwards.
+    """Return the probability of each label at each position (W, L), summed over all paths.
+
+    This is the forward-backward algorithm (Rabiner 1989, section III).
     """
     if not len(scores):
         return scores.copy()

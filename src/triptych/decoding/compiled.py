@@ -1,10 +1,10 @@
-"""A decoder's step as one compiled program: torch's AOTInductor writes it in C++ for this
-processor, and a C++ compiler builds it.
+"""Run a decoder step as one compiled program.
 
-A small model spends most of a step on the way from one operation to the next, and oneDNN's product
-of a single row costs several times what reading the weights does. One program has neither. To build
-it takes about a minute; it is kept in the user's cache, by what went into it, and found there the
-next time. Steps that no program serves are taken plainly (docs/decisions/013-compiled-step.md).
+torch's AOTInductor writes the program in C++ for this processor, and a C++ compiler builds it. A
+small model spends most of a step between operations, and oneDNN's product of a single row costs
+several times what reading the weights does; a compiled program avoids both. Building it takes about
+a minute. It is kept in the user's cache under a hash of its inputs. Steps that no program fits run
+without one (docs/decisions/013-compiled-step.md).
 """
 
 from __future__ import annotations
@@ -30,38 +30,45 @@ from .compiled_program import Program, ProgramKey, StepModule, build_program, co
 from .settings import DecodingSettings
 
 COMPILERS = ("g++", "c++", "clang++")
-BUILDS = 2  # programs that one process builds for a model; what more it would need is taken plainly
-LOCK = threading.Lock()  # two threads that decode side by side need the same program
+BUILDS = 2  # programs that one process builds for a model; further steps run uncompiled
+LOCK = threading.Lock()  # two decoding threads may need the same program at once
 
 
 def can_compile() -> bool:
-    """Whether there is a C++ compiler at hand."""
+    """Tell whether a C++ compiler is installed."""
     return any(shutil.which(name) for name in COMPILERS)
 
 
 def programs_folder() -> Path:
-    """Where programs are kept."""
+    """Return the folder that programs are cached in."""
     return (
         Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triptych" / "programs"
     )
 
 
 def compile_step(model: AnyModel, settings: DecodingSettings, folder: Path | None = None) -> None:
-    """From now on `model` takes a compiled program for a step, where one fits. Raises UsageError
-    where that cannot be.
+    """Let `model` run a compiled program for each step that one fits.
 
-    settings: programs are for as many rows of a source as these ask for.
+    Args:
+        model: A Transformer with a decoder, on a CPU.
+        settings: Programs are built for the number of beams or samples that these set.
+        folder: Where programs are cached; by default `programs_folder()`.
+
+    Raises:
+        UsageError: The model cannot be compiled, or there is no C++ compiler.
     """
     if (
         not isinstance(model, Transformer)
         or model.config.decoder is None
         or model.embedding.weight.device.type != "cpu"
     ):
-        raise UsageError("decoding.compile is for Transformers that write, on a CPU. Leave it out.")
+        raise UsageError(
+            "decoding.compile needs a Transformer with a decoder on a CPU. Leave it out."
+        )
     if not can_compile():
         raise UsageError(
-            f"decoding.compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is at "
-            "hand. Leave it out."
+            f"decoding.compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is "
+            "installed. Install one, or leave it out."
         )
     if model.compiled is None:
         model.compiled = CompiledStep(model, folder or programs_folder())
@@ -70,21 +77,27 @@ def compile_step(model: AnyModel, settings: DecodingSettings, folder: Path | Non
 
 
 class CompiledStep:
-    """`StepModule` of a model, built when first needed: for one source or many, a number of beams,
-    a number of threads.
+    """Compile the step of one model on demand.
+
+    There is one program for each kind of step: a single source or several, a number of beams, a
+    number of threads.
     """
 
     def __init__(self, model: Transformer, folder: Path) -> None:
         self.step, self.folder, self.contents = StepModule(model), folder, ""
-        # rows of a source that are asked for; other numbers of rows come and go within a search
+        # numbers of rows per source that settings ask for; a search passes through others
         self.beams: set[int] = set()
-        self.idle: dict[ProgramKey, list[Program]] = {}  # loaded programs; each serves one thread
-        self.plain: set[ProgramKey] = set()  # what no program serves
+        self.idle: dict[
+            ProgramKey, list[Program]
+        ] = {}  # loaded programs; a program runs in one thread at a time
+        self.plain: set[ProgramKey] = set()  # kinds of steps that run uncompiled
         self.built = 0
 
     def fits(self, state: TransformerState, steps: int) -> bool:
-        """Whether this step is one for a program: one token a row after the first step, all rows of
-        a source there, and not the last rows of a batch that has shrunk to one.
+        """Tell whether a program may run this step.
+
+        It must be one token a row after the first step, with all rows of each source present, and
+        not the rest of a batch that has shrunk to one source.
         """
         usual = steps == 1 and state.used > 0 and state.beams in self.beams
         sources = state.pool.keys[0].shape[0]
@@ -93,7 +106,7 @@ class CompiledStep:
     def __call__(
         self, x: Tensor, context: Context, state: TransformerState
     ) -> tuple[Tensor, Tensor] | None:
-        """Step x (R * beams, D) -> last states, logits; None where no program serves this step."""
+        """Map x (R * beams, D) -> last states and logits, or None where no program fits."""
         angles, masks = context.angles, list(context.slot_biases)
         sources, beams = state.pool.keys[0].shape[0], state.beams
         kind = (sources == 1, beams, torch.get_num_threads())
@@ -117,11 +130,10 @@ class CompiledStep:
         cosine, sine = angles or 2 * (x.new_empty(sources, beams, 0, dtype=torch.float32),)
         turned = cosine.view(sources, beams, -1), sine.view(sources, beams, -1)
         given = [x.view(sources, beams, -1), *turned, masks[0], slots]
-        # they are written to, so a copy would not do
+        # The program writes into the cache, so it cannot be given a copy.
         if not all(one.is_contiguous() for one in cache):
             return None
-        # a program asks nothing about strides: it takes the numbers as if they stood one after the
-        # other
+        # A program does not check strides: it reads every tensor as contiguous.
         try:
             states, logits = program(
                 [*(one.contiguous() for one in given), *cache, *(one.contiguous() for one in seen)]
@@ -133,9 +145,7 @@ class CompiledStep:
         return states, logits
 
     def _program(self, kind: ProgramKey, x: Tensor) -> Program | None:
-        """A program of this kind, loaded once more; built where there is none yet; None where there
-        can be none.
-        """
+        """Load a program of this kind, built first if needed; None if that fails."""
         from torch._inductor import aoti_load_package
 
         with LOCK:
@@ -143,8 +153,7 @@ class CompiledStep:
                 return None
             self.contents = self.contents or contents(self.step.model)
             single, beams, threads = kind
-            # Where there is none for so many threads, one that was made for a single thread will
-            # do.
+            # A program that was built for a single thread also works with several.
             paths = [
                 self._path((single, beams, number), x.dtype)
                 for number in dict.fromkeys((threads, 1))
@@ -168,7 +177,7 @@ class CompiledStep:
         return self.folder / f"{name}.pt2"
 
     def _give_up(self, kind: ProgramKey, why: str) -> None:
-        """Take steps of this kind plainly from now on, and say so."""
+        """Run steps of this kind uncompiled from now on, and warn."""
         self.plain.add(kind)
         single, beams, threads = kind
         steps = (
@@ -176,14 +185,15 @@ class CompiledStep:
             f"{threads} threads"
         )
         message = (
-            f"decoding.compile: {steps} are taken without a compiled program, because {why}. The "
+            f"decoding.compile: {steps} run without a compiled program, because {why}. The "
             "answers are the same."
         )
         warnings.warn(message, TriptychWarning, stacklevel=2)
 
     def _make(self, kind: ProgramKey, path: Path, precision: torch.dtype) -> bool:
-        """Build a program and keep it; whether that could be done. What failed once is not tried
-        again.
+        """Build a program into the cache and tell whether that worked.
+
+        A kind that failed once is not tried again, in this process or a later one.
         """
         failed = path.with_suffix(".failed")
         if failed.exists():
@@ -208,7 +218,7 @@ class CompiledStep:
             shutil.rmtree(place, ignore_errors=True)
         self._give_up(
             kind,
-            f"building it failed: {problem.strip().splitlines()[-1]} (the whole story: {failed}; "
+            f"building it failed: {problem.strip().splitlines()[-1]} (full output: {failed}; "
             "delete it to try again)",
         )
         return False
@@ -219,7 +229,7 @@ class CompiledStep:
 
 
 def _keep(path: Path, built: Path) -> None:
-    """Move a program into the cache, whole or not at all, where nobody but the user may write."""
+    """Copy a program into the cache atomically; only the user may write there."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     half = path.with_name(f"{path.name}.{os.getpid()}")
     try:

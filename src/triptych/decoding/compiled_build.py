@@ -1,12 +1,11 @@
-"""Build a compiled program and try it, in a process of its own: a crash in there ends nobody's
-work.
+"""Build a compiled program and test it, in a separate process, so that a crash harms no one else.
 
-    python build_program.py FOLDER
+    python compiled_build.py FOLDER
 
-FOLDER holds `traced.pt2` (the exported step), `trials.safetensors` (of some steps the arguments and
-what plain steps made of them: "0 given 3" is the first one's fourth argument) and `asked.json`
-(options, threads, tolerance). Writes `step.pt2` there. Leaves with 0 only where the program gave
-what the plain steps gave. Imports nothing of triptych.
+FOLDER holds `traced.pt2` (the exported step), `trials.safetensors` (arguments and results of some
+uncompiled steps: "0 given 3" is the fourth argument of the first step) and `asked.json` (options,
+threads, tolerance). This script writes `step.pt2` there, and exits with 0 only if the program gives
+the results of the uncompiled steps. It imports nothing of triptych.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ INDUCTOR: Any = torch._inductor  # its functions have no types
 
 
 def build(folder: Path, options: dict[str, Any]) -> Path:
-    """The program of `folder`, in a file."""
+    """Build the program of `folder` and return its file."""
     path = folder / "step.pt2"
     with torch.no_grad():
         INDUCTOR.aoti_compile_and_package(
@@ -41,9 +40,7 @@ def build(folder: Path, options: dict[str, Any]) -> Path:
 
 
 def farthest(program: Program, given: list[Tensor], wanted: list[Tensor]) -> float:
-    """How far a program's states, logits, keys and values lie from those of plain steps, beside the
-    latter's size.
-    """
+    """Return the largest relative error of a program's states, logits, keys and values."""
     written = given[5 : 5 + len(wanted) - 2]  # keys and values
     found = [*program(list(given)), *written]
     pairs = [(a.float(), b.float()) for a, b in zip(found, wanted, strict=True)]
@@ -72,7 +69,7 @@ def main(folder: Path) -> int:
         if not away <= asked["tolerance"]:
             shapes = ", ".join(str(tuple(x.shape)) for x in given[:6])
             print(
-                f"what it computes is wrong by {away:.3g} of its size for arguments of the shapes "
+                f"its results have a relative error of {away:.3g} for arguments of the shapes "
                 f"{shapes}",
                 file=sys.stderr,
             )

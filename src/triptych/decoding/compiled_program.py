@@ -22,12 +22,12 @@ from ..model.linear import Product
 from ..model.ops.attention import CachedKeys
 from ..model.transformer import Transformer
 
-# of torch's inductor
+# options of torch's inductor
 OPTIONS = {"freezing": True, "max_autotune": True, "max_autotune_gemm_backends": "CPP,ATEN"}
-# of the example that a program is traced with: any number will do later, products are chosen for
-# this one
+# Sizes of the example that a program is traced with. A program takes any size, but the fastest
+# kernels were chosen for this one.
 SLOTS, SOURCES = 48, 32
-# of a program beside plain steps, as a share of the norm
+# the largest difference from an uncompiled step, as a share of the norm
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 BUILDER = Path(__file__).with_name("compiled_build.py")
 
@@ -45,7 +45,7 @@ FORK_RNG: Any = cast(Any, torch.random).fork_rng  # their stubs have no types
 
 
 class Slots:
-    """Stands for a State inside a program: new keys and values go where `slots` (T,) says."""
+    """Replace `TransformerState` inside a program: new keys and values go to `slots` (T,)."""
 
     def __init__(
         self,
@@ -57,16 +57,16 @@ class Slots:
         self.slots, self.keys, self.values, self.cross = slots, keys, values, cross
 
     def cross_keys(self, layer: int) -> CachedKeys:
-        """As `TransformerState.cross_keys`."""
+        """Return the memory's keys and values of a layer, as `TransformerState.cross_keys` does."""
         assert self.cross is not None
         return self.cross.of_layer(layer)
 
     def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:
-        """As `TransformerState.joined`, put together inside the program."""
+        """Return the joined product of a layer, which the program computes once."""
         return attention.joined(x)
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """As `TransformerState.append`."""
+        """Write new keys and values, as `TransformerState.append` does."""
         keys, values = self.keys[layer], self.values[layer]
         shape = (keys.shape[0], -1, *key.shape[2:])
         keys.index_copy_(2, self.slots, key.reshape(shape).transpose(1, 2))
@@ -75,8 +75,9 @@ class Slots:
 
 
 class StepModule(nn.Module):
-    """What is compiled: one token in each of R x `beams` rows. A module, so that its weights are
-    constants and can be laid out anew.
+    """Compute one token in each of R x `beams` rows.
+
+    It is a module, so that the compiler may treat the weights as constants and lay them out anew.
     """
 
     def __init__(self, model: Transformer) -> None:
@@ -94,10 +95,20 @@ class StepModule(nn.Module):
         values: list[Tensor],
         cross: CrossArguments | None,
     ) -> tuple[Tensor, Tensor]:
-        """Compute one step for x (R, beams, D); cosine and sine of the positions (R, beams, E), E 0
-        where they are not rotary; mask (R, 1, beams, 1, C); slots (beams,); keys and values of
-        every layer (R, K, C, E), which are written to; of the memory (R, K, S, E) and its bias.
-        Returns last states (R * beams, D), logits (R * beams, V).
+        """Compute one step.
+
+        Args:
+            x: (R, beams, D).
+            cosine: (R, beams, E) of the positions; E is 0 where they are not rotary.
+            sine: The same.
+            mask: (R, 1, beams, 1, C), added to scores.
+            slots: (beams,) int64, where new keys go.
+            keys: (R, K, C, E) of every layer, written in place.
+            values: The same.
+            cross: Keys and values (R, K, S, E) of the memory for every layer, and their bias.
+
+        Returns:
+            The last states (R * beams, D) and the logits (R * beams, V).
         """
         rows = x.shape[0] * x.shape[1]
         seen = None if cross is None else CrossKeys(cross[0], cross[1], slots, cross[2])
@@ -110,8 +121,10 @@ class StepModule(nn.Module):
 
 
 def build_program(step: StepModule, kind: ProgramKey, place: Path, precision: torch.dtype) -> str:
-    """Trace the step here, build `step.pt2` in `place` and try it in another process. Returns
-    what went wrong, or "".
+    """Trace a step, then build and test `step.pt2` in `place` in another process.
+
+    Returns:
+        What went wrong, or "".
     """
     try:
         with torch.inference_mode(False), torch.no_grad(), FORK_RNG(devices=[]):
@@ -128,7 +141,7 @@ def build_program(step: StepModule, kind: ProgramKey, place: Path, precision: to
                 "tolerance": TOLERANCE.get(precision, 0.1),
             }
             (place / "asked.json").write_text(json.dumps(asked))
-    except Exception as error:  # torch.export raises all kinds; the plain step goes on
+    except Exception as error:  # torch.export raises many kinds; decoding goes on uncompiled
         return f"{type(error).__name__}: {error}"
     done = subprocess.run(
         [sys.executable, "-P", str(BUILDER), str(place)],
@@ -138,7 +151,7 @@ def build_program(step: StepModule, kind: ProgramKey, place: Path, precision: to
         errors="replace",
     )
     if done.returncode:
-        ended = f"the process that builds and tries it ended with {done.returncode}"
+        ended = f"the process that builds and tests it ended with {done.returncode}"
         return f"{done.stderr[-20_000:]}\n" + (
             ended if done.returncode < 0 or not done.stderr.strip() else ""
         )
@@ -157,8 +170,9 @@ def _traced(step: StepModule, is_single: bool, beams: int) -> ExportedProgram:
 
 
 def _trials(step: StepModule, is_single: bool, beams: int) -> list[dict[str, Tensor]]:
-    """Steps of several shapes, and what the plain step makes of them, by the names that
-    `build_program` knows.
+    """Return arguments of several shapes and the uncompiled step's results.
+
+    Their names are those that `compiled_build.py` reads.
     """
     found: list[dict[str, Tensor]] = []
     for sources, lanes in ((1, 1), (1, 5)) if is_single else ((2, 1), (7, 5), (SOURCES + 1, 3)):
@@ -181,9 +195,7 @@ def _trials(step: StepModule, is_single: bool, beams: int) -> list[dict[str, Ten
 
 
 def example(step: StepModule, sources: int, beams: int, room: int = SLOTS) -> StepArguments:
-    """Arguments of `StepModule.forward` to trace or to try it with: `room` slots, more where
-    the beams need them.
-    """
+    """Make arguments of `StepModule.forward` with `room` slots, or more if the beams need them."""
     model = step.model
     dials, precision = model.config.decoder, model.precision
     assert dials is not None
@@ -220,8 +232,9 @@ def example(step: StepModule, sources: int, beams: int, room: int = SLOTS) -> St
 
 
 def contents(model: nn.Module) -> str:
-    """What a program depends on beside its kind: this source, torch, the processor's abilities, the
-    dials and the weights.
+    """Hash what a program depends on besides its kind.
+
+    That is this source code, torch, the processor, the configuration and the weights.
     """
     found = hashlib.sha256()
     for path in (
@@ -243,9 +256,7 @@ def contents(model: nn.Module) -> str:
 
 
 def _processor() -> str:
-    """The processor's name and abilities, where the system tells them: a program is built for
-    them.
-    """
+    """Return the processor's name and instruction sets, for which a program is built."""
     try:
         lines = (
             Path("/proc/cpuinfo")

@@ -1,9 +1,8 @@
-"""What proposes tokens for a model to check: a smaller model of the same vocabulary, or n-grams of
-what was read and written.
+"""Propose tokens for speculative decoding, with a smaller model or from n-grams.
 
-`Drafted` stands where a model stands; `search` and `stream` find the draft there. A draft opens a
-session for the rows of one search (`Grams`, `Sketch`), which proposes, and goes on with the rows
-that are kept.
+`search` and `stream` take a `Drafted` in place of a model. Its draft opens a session for the rows
+of one search (`Grams`, `Sketch`), which proposes tokens and follows the rows that are kept. A
+smaller model must have the same vocabulary; n-grams come from what was read and written.
 """
 
 from __future__ import annotations
@@ -23,15 +22,19 @@ from .policies.distribution import distribution, invert, uniform
 from .settings import DecodingSettings
 from .steps import positions, read
 
-LONGEST, SHORTEST = 8, 2  # tokens of an n-gram that must have stood before
-# added to a place, so that its three draws are independent
+LONGEST, SHORTEST = 8, 2  # tokens of an n-gram that is looked up
+# offsets of a position, so that its three draws are independent
 DRAFTED, ACCEPTED, WRITTEN = 1 << 32, 2 << 32, 3 << 32
 
 
 @dataclass(slots=True)
 class Proposal:
-    """tokens (B, K) int64, of which the first counts[b] of row b are meant; probabilities (B, K, V)
-    that each was drawn from, None where there was no choice.
+    """Hold proposed tokens.
+
+    Args:
+        tokens: (B, K) int64.
+        counts: (B,), how many tokens of each row are proposed; the rest is padding.
+        probabilities: (B, K, V) that each token was drawn from; None for a certain choice.
     """
 
     tokens: Tensor
@@ -40,22 +43,28 @@ class Proposal:
 
 
 class Session(Protocol):
-    """Of one search. texts: begin and the tokens of every live row; most: how many tokens each row
-    can use.
-    """
+    """Propose tokens for the rows of one search."""
 
-    def propose(
-        self, texts: Sequence[list[int]], most: np.ndarray, names: np.ndarray
-    ) -> Proposal: ...
+    def propose(self, texts: Sequence[list[int]], most: np.ndarray, names: np.ndarray) -> Proposal:
+        """Propose tokens for every live row.
 
-    def keep(self, rows: Tensor) -> None: ...
+        Args:
+            texts: Begin and the tokens of each row.
+            most: (B,), how many tokens each row can use.
+            names: (B,), what identifies each row for random draws.
+        """
+        ...
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with `rows` alone."""
+        ...
 
 
 @dataclass
 class Tally:
-    """What came of the drafts, over all threads."""
+    """Count drafted and accepted tokens, over all threads."""
 
-    steps: int = 0  # of a row
+    steps: int = 0  # one for each row and check
     drafted: int = 0
     accepted: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -70,7 +79,7 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """The part of the drafted tokens that was accepted."""
+        """Return the share of the drafted tokens that was accepted."""
         return self.accepted / max(1, self.drafted)
 
     def __str__(self) -> str:
@@ -83,10 +92,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class NgramDraft:
-    """The longest of the last tokens that stood before, and what followed them there (prompt
-    lookup: Saxena 2023).
+    """Propose what followed the last n tokens earlier in the text (prompt lookup, Saxena 2023).
 
-    sources: an encoder's source is of the same vocabulary, so it is looked through as well.
+    Args:
+        sources: Also look in the encoder's source, which must have the same vocabulary.
     """
 
     sources: bool = False
@@ -99,7 +108,7 @@ class NgramDraft:
         begins: Sequence[int],
         settings: DecodingSettings,
     ) -> Session:
-        """A session for rows of the sources `owners` (B,)."""
+        """Open a session for rows of the sources `owners` (B,)."""
         read_before: list[list[int]] = [[] for _ in owners]
         if self.sources and "source" in inputs:
             parts = split(inputs["source"], to_ints(inputs["source_lengths"]))
@@ -109,8 +118,10 @@ class NgramDraft:
 
 
 class Grams:
-    """A session of n-grams. A text is kept as a string of one character a token, in which Python
-    finds strings fast.
+    """Look up n-grams in the texts of one search.
+
+    A text is kept as a string with one character for each token, because Python searches strings
+    fast.
     """
 
     def __init__(self, read_before: list[list[int]]) -> None:
@@ -130,8 +141,10 @@ class Grams:
 
 
 def lookup(text: str, count: int) -> list[int]:
-    """`count` tokens, or none: what followed the last place where the longest known end of `text`
-    stood before. A text that repeats itself goes on repeating itself.
+    """Return `count` tokens that followed an earlier occurrence of the end of `text`, or none.
+
+    The longest end that occurs before is used, at its last occurrence. Where fewer tokens follow,
+    they are repeated.
     """
     for size in range(min(LONGEST, len(text) - 1), SHORTEST - 1, -1) if count else ():
         place = text.rfind(text[-size:], 0, len(text) - 1)
@@ -143,8 +156,10 @@ def lookup(text: str, count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class ModelDraft:
-    """A smaller model with the same tokens, read in the same way (Leviathan et al. 2023; Chen et
-    al. 2023).
+    """Propose what a smaller model writes (Leviathan et al. 2023; Chen et al. 2023).
+
+    Args:
+        model: A model with the same tokens, whose inputs are read in the same way.
     """
 
     model: AnyModel
@@ -171,9 +186,11 @@ class ModelDraft:
 
 
 class Sketch:
-    """A session of a model. Its state lacks the last two tokens of every text, or is taken back to
-    there: after a step whose drafts were all accepted it has not read the last of them. Without a
-    state, or past its last position, it proposes nothing.
+    """Write drafts with a model, for the rows of one search.
+
+    Its state lacks the last two tokens of every text, or is truncated to there, because after a
+    step whose drafts were all accepted the model has not read the last one. Without a state, or
+    past its last position, it proposes nothing.
     """
 
     def __init__(
@@ -228,12 +245,12 @@ class Sketch:
 
 @dataclass(frozen=True)
 class Drafted:
-    """A model together with what proposes tokens for it."""
+    """Combine a model with a draft that proposes tokens for it."""
 
     model: AnyModel
     draft: NgramDraft | ModelDraft
     tally: Tally = field(default_factory=Tally)
 
     def parameters(self) -> Iterator[Tensor]:
-        """Yield the parameters of the model that checks."""
+        """Return the parameters of the model that checks the drafts."""
         return self.model.parameters()

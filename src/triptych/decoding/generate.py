@@ -1,10 +1,9 @@
-"""Search over any model with the face `encode`, `start`, `step`: greedy, beam, sampling; and the
-score of a given answer.
+"""Search for answers with any `Model` by greedy search, beam search or sampling, or score answers.
 
-`Decoding` moves one token at a time for all that was admitted; `search` is a loop over it for a
-whole batch. The rows of one source stand together, so the model lets them share what it knows of
-the source. A source that has ended leaves the batch, and what remains shrinks. Every decision is a
-row's or a source's own: an answer never depends on its neighbours.
+`Decoding` writes one token at a time for all admitted sources; `search` loops over it for a whole
+batch. Rows of one source are neighbours, so that they share its cross-attention keys. A finished
+source leaves the batch. Every decision concerns one row or one source alone: an answer never
+depends on its neighbours.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .settings import DecodingSettings
 from .speculative import Speculation
 from .steps import Decoding
 
-FORCED_ROWS = 1024  # vocabularies' worth of logits that `force` holds at a time
+FORCED_ROWS = 1024  # rows of logits that `force` holds at a time
 
 
 @torch.inference_mode()
@@ -44,16 +43,25 @@ def search(
     before: Sequence[int] = (),
     begins: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
-    """The n best answers of every source, best first.
+    """Return the n best answers of every source, best first.
 
-    end: the token that ends an answer, or all that do. inputs: packed "source" (M,) with
-    "source_lengths" (B,); for a model that only writes, {} and prefixes. max_lengths: tokens with
-    the end, None: by `settings`. prefixes: tokens every answer must begin with. stop: ends an
-    answer early. indices: what identifies a source for sampling, None: its place. on_event: is told
-    every step. counted: whether a prefix is part of the answer where that is ranked, scored and
-    measured against min_length; a prompt is not. before: of one source alone whose answer is
-    written on, the tokens that it has already, which are not to be repeated either. begins: what
-    stands first in each source's text, None: `begin`.
+    Args:
+        model: What writes; a `Drafted` for speculative decoding.
+        inputs: Packed "source" (M,) and "source_lengths" (B,); {} for a decoder-only model, which
+            needs `prefixes`.
+        settings: The policy and the limits.
+        begin: The token that the decoder begins with.
+        end: The token or tokens that end an answer.
+        max_lengths: The most tokens of each answer, end included; None: by `settings`.
+        prefixes: Tokens that each answer must begin with.
+        stop: Ends an answer early.
+        indices: Identify each source for sampling; None: its place in the batch.
+        on_event: Receives every step.
+        counted: Tell whether a prefix counts as part of the answer in ranking, scores and
+            min_length; a prompt does not.
+        before: For a single source whose answer is continued, the tokens that it already has, for
+            no_repeat_ngram_size.
+        begins: The first token of each source's text; None: `begin`.
     """
     decoding = decoding_of(model, begin=begin, end=end)
     admitted = decoding.admit(
@@ -76,7 +84,7 @@ def search(
 def decoding_of(
     model: AnyModel | Drafted, *, begin: int, end: int | Ends
 ) -> Decoding | Speculation:
-    """What steps `model`: one token at a time, or several at once where it comes with a draft."""
+    """Return what decodes with `model`: plainly, or speculatively if it has a draft."""
     return (
         Speculation(model, begin=begin, end=end)
         if isinstance(model, Drafted)
@@ -86,10 +94,12 @@ def decoding_of(
 
 @torch.inference_mode()
 def force(model: AnyNetwork, inputs: dict[str, Tensor], targets: Tensor) -> list[list[float]]:
-    """Log-probabilities (nats) of given answers, token by token.
+    """Return the log-probabilities of given answers, in nats, token by token.
 
-    inputs: as for `model(**inputs)`, with packed "target" (begin and tokens); targets: packed (N,)
-        tokens and end.
+    Args:
+        model: A model with weights.
+        inputs: Those of `model(**inputs)`, with packed "target" (begin and tokens).
+        targets: Packed (N,), tokens and end.
     """
     each: list[Tensor] = []
     for states, wanted in zip(

@@ -1,4 +1,4 @@
-"""What a search gives back, and what it can tell on the way. Imports no torch."""
+"""The results of a search, and the events of its steps. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,28 +7,38 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One answer. tokens: without begin and end, with a forced prefix; log_probability: nats, the
-    end included, by the model's own distribution whatever drew it; score: log_probability / length
-    ** length_penalty; finished: False when cut at the maximum length. Where a prefix is a prompt
-    and not part of the answer, only the token log-probabilities still hold it.
+    """Hold one answer.
+
+    Where a prefix is a prompt and not part of the answer, only `tokens` and the token
+    log-probabilities include it.
+
+    Args:
+        tokens: Ids without begin and end, with a forced prefix.
+        score: log_probability / length ** length_penalty.
+        log_probability: Nats, end included, by the model's own distribution.
+        token_log_probabilities: Nats of each token, then of the end if it was written.
+        finished: False if the answer was cut at the maximum length.
     """
 
     tokens: list[int]
     score: float
     log_probability: float
-    # one a token, then the end's where it has one
     token_log_probabilities: list[float] = field(default_factory=list[float])
     finished: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class SearchStep:
-    """One step of a search, for a trace: row for row what was looked at.
+    """Hold one step of a search: its candidates, for a trace.
 
-    source: index in the batch of each candidate; parent: the beam it grew from; token;
-        log_probability of the whole;
-    fate: "kept", "finished", "cut" (at the maximum length) or "pruned". Kept candidates of a source
-        become its beams in this order.
+    Args:
+        number: Of the step.
+        source: Index in the batch of each candidate.
+        parent: The beam that each candidate extends.
+        token: The token that each candidate adds.
+        log_probability: Nats of each whole candidate.
+        fate: "kept", "finished", "cut" (at the maximum length) or "pruned". Kept candidates of a
+            source become its beams in this order.
     """
 
     number: int

@@ -1,8 +1,8 @@
-"""What is to be decoded, and what comes of it: the values between a task and the search.
+"""Requests to decode and decoded texts: the values between a task and the search.
 
-A task says what is to be decoded as a `DecodingRequest`; `writing.decode` answers many of them and
+A task describes what to decode as a `DecodingRequest`. `writing.decode` answers many of them and
 `streaming.stream` one of them piece by piece, so that predictions, streams and a server take the
-same steps. Imports no torch.
+same steps. This module imports no torch.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 
 from .settings import DecodingSettings
 
-NEW_TOKENS = 200  # written after a prompt where nothing else is asked for
+NEW_TOKENS = 200  # the most tokens written after a prompt by default
 
 
 class TokenDecoder(Protocol):
-    """What decoding needs of a tokenizer. end_ids: all tokens that end an answer."""
+    """Decode ids; `end_ids` are all tokens that end an answer."""
 
     @property
     def begin_id(self) -> int: ...
@@ -30,18 +30,18 @@ class TokenDecoder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodingRequest:
-    """One text to write: the answer to a source, or the continuation of a prompt.
+    """Describe one text to write: the answer to a source, or the continuation of a prompt.
 
     Args:
         settings: The policy (greedy, beams or sampling), the limits and the stop strings.
         source: (S,) ids for the encoder; None for a decoder-only model.
-        prompt: Ids that a decoder-only model continues: begin first, or the first token of a text
-            before which its tokenizer puts none. Empty where there is a source.
-        context: Tokens that a decoder-only model reads at once; a longer prompt loses its
-            beginning, and a longer answer is continued after rereading its last half.
-        index: Identifies the request where sampling draws.
-        unread: Prompt tokens that the task left out before.
-        strip: Whether white space before the first word is no part of the answer.
+        prompt: Ids that a decoder-only model continues, begin first, or the first token of a text
+            if the tokenizer adds no begin. Empty if there is a source.
+        context: Tokens that a decoder-only model reads at once. A longer prompt is cut at its
+            beginning; a longer answer is continued after its last half has been read again.
+        index: Identifies the request for sampling.
+        unread: Prompt tokens that the task has left out already.
+        strip: Remove white space before the first word of the answer.
     """
 
     settings: DecodingSettings
@@ -54,21 +54,21 @@ class DecodingRequest:
 
     @property
     def new_tokens(self) -> int:
-        """The most tokens that a continuation may have."""
+        """Return the most tokens that a continuation may have."""
         return self.settings.max_length or NEW_TOKENS
 
     @property
     def shown(self) -> list[int]:
-        """The prompt, without the beginning that does not fit into the context."""
+        """Return the prompt without the beginning that does not fit into the context."""
         return fitting(self.prompt, self.new_tokens, self.context)
 
     @property
     def truncated(self) -> int:
-        """Prompt tokens that the model does not see."""
+        """Return how many prompt tokens the model does not see."""
         return self.unread + len(self.prompt) - len(self.shown)
 
     def is_like(self, other: DecodingRequest) -> bool:
-        """Whether both can be decoded in one batch: they differ in nothing but their ids."""
+        """Tell whether both can be decoded in one batch: they differ in their ids alone."""
         return (
             self.settings == other.settings
             and self.context == other.context
@@ -78,15 +78,15 @@ class DecodingRequest:
 
 @dataclass(frozen=True, slots=True)
 class DecodedText:
-    """One answer.
+    """Hold one answer.
 
     Args:
-        text: Whole characters, without a stop string and what follows it.
+        text: Whole characters, cut before the first stop string.
         tokens: Ids without the prompt's.
-        log_probability: Nats, the end included.
-        score: By which answers are ranked.
-        token_log_probabilities: Nats of each token, then of the end where it was written.
-        finished: Whether it ended by itself or at a stop string, not at the maximum length.
+        log_probability: Nats, end included.
+        score: Ranks the answers.
+        token_log_probabilities: Nats of each token, then of the end if it was written.
+        finished: True if it ended by itself or at a stop string, not at the maximum length.
         unread: Tokens of the prompt that were dropped.
     """
 
@@ -100,22 +100,20 @@ class DecodedText:
 
 
 def fitting(prompt: Sequence[int], new: int, context: int) -> list[int]:
-    """Return so much of the prompt's end that `new` tokens, or half a context of them, fit after
-    it.
-    """
+    """Return the end of a prompt, so that `new` tokens, or half a context, fit after it."""
     room = max(1, context - min(new, context // 2))
     return list(prompt[-room:]) if len(prompt) > room else list(prompt)
 
 
 def remaining(settings: DecodingSettings, new: int, written: int) -> DecodingSettings:
-    """Return the settings of what is still to be written after `written` of `new` tokens."""
+    """Return the settings for the rest of an answer after `written` of `new` tokens."""
     return replace(
         settings, max_length=new - written, min_length=max(0, settings.min_length - written)
     )
 
 
 def alike(requests: Sequence[DecodingRequest]) -> list[list[int]]:
-    """Return the places of `requests`, those that can be decoded in one batch together."""
+    """Group the places of requests that can be decoded in one batch."""
     groups: list[list[int]] = []
     for place, one in enumerate(requests):
         for group in groups:

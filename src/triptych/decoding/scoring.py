@@ -1,6 +1,4 @@
-"""How probable a decoder-only model holds given answers after given prompts: forced scoring of many
-at once, packed.
-"""
+"""Score given answers after given prompts with a decoder-only model, many at once, packed."""
 
 from __future__ import annotations
 
@@ -22,14 +20,19 @@ def answer_log_probabilities(
     answers: Sequence[Sequence[int]],
     batch_tokens: int = 4096,
 ) -> list[list[float]]:
-    """Log-probabilities (nats) of the tokens of each answer after its prompt. prompts: ids, begin
-    first.
+    """Return the log-probabilities of the tokens of each answer after its prompt, in nats.
 
-    Answers that differ in their last token alone, like two labels of one token, are read together.
-    Only the places where an answer stands reach the vocabulary.
+    Answers that differ in their last token alone, like labels of one token, are read once. Only the
+    positions of answers are projected to the vocabulary.
+
+    Args:
+        model: A decoder-only model.
+        prompts: Ids, begin first.
+        answers: Ids, at least one each.
+        batch_tokens: The most tokens that are read together.
     """
     assert all(prompts) and all(answers), (
-        "a prompt holds at least begin, an answer at least one token"
+        "a prompt needs at least begin, an answer at least one token"
     )
     rows: dict[tuple[int, ...], list[int]] = {}  # what is read -> the answers that it scores
     for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
@@ -63,7 +66,7 @@ def answer_log_probabilities(
 
 
 def _batches(rows: Sequence[tuple[int, ...]], batch_tokens: int) -> list[list[tuple[int, ...]]]:
-    """Runs of rows that stay within the budget; one too long stands alone."""
+    """Cut rows into batches within the budget; a row that is too long gets its own batch."""
     batches: list[list[tuple[int, ...]]] = []
     held = 0
     for row in rows:
@@ -76,7 +79,7 @@ def _batches(rows: Sequence[tuple[int, ...]], batch_tokens: int) -> list[list[tu
 
 
 def _of_tokens(model: AnyNetwork, states: Tensor, wanted: Tensor) -> Tensor:
-    """(K, D), (K,) -> log-probabilities (K,) fp32."""
+    """Map states (K, D) and tokens (K,) -> log-probabilities (K,) fp32."""
     each: list[Tensor] = []
     for part, tokens in zip(split(states, FORCED_ROWS), split(wanted, FORCED_ROWS), strict=True):
         logits = model.project(part)  # (K, V)

@@ -1,4 +1,4 @@
-"""How an answer is looked for. Imports no torch."""
+"""Settings of the search for answers. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..checking import Count, Note, NotNegative, Positive, Share, check_instance
 
 @dataclass(frozen=True, kw_only=True)
 class DecodingSettings:
-    """The dials of `search`; a recipe's table `decoding`."""
+    """Hold the settings of `search`: a recipe's table `decoding`."""
 
     beams: Count = 1  # 1: greedy
     # score = log-probability / length ** penalty; the length counts the end token
@@ -57,7 +57,7 @@ class DecodingSettings:
         check_instance(self, "decoding")
 
     def contradictions(self, table: str) -> Iterator[str]:
-        """Yield a sentence for each two dials that cannot be set together."""
+        """Yield a sentence for each two settings that contradict each other."""
         if self.max_length is not None and self.min_length > self.max_length:
             yield (
                 f"{table}.min_length is {self.min_length}, above {table}.max_length "
@@ -90,5 +90,5 @@ class DecodingSettings:
             )
 
     def longest(self, source_length: int) -> int:
-        """The most tokens an answer to so long a source may have, end included."""
+        """Return the most tokens of an answer to a source of this length, end included."""
         return self.max_length or int(source_length * self.max_length_ratio) + self.max_length_extra

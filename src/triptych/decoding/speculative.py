@@ -1,10 +1,9 @@
-"""Speculative decoding: a draft proposes some tokens, the model checks them in one step (Leviathan
-et al. 2023; Chen et al. 2023).
+"""Decode speculatively: a draft proposes tokens, and the model checks them in one step.
 
 Greedy answers are those of the model alone, up to ties. Draws have exactly its distribution: a
-token that was drawn from q is kept with probability min(1, p / q), and where it is not, one is
-drawn from what p has more than q, max(0, p - q), made to sum to 1. Temperature, top-k, top-p and
-min-p shape both p and q. A token that was proposed for certain has q = 1.
+token drawn from q is kept with probability min(1, p / q), and otherwise one is drawn from
+max(0, p - q), normalised. Temperature, top-k, top-p and min-p apply to both p and q. A token that
+was proposed for certain has q = 1 (Leviathan et al. 2023; Chen et al. 2023).
 """
 
 from __future__ import annotations
@@ -29,14 +28,12 @@ from .steps import AdmitOptions, Decoding, Policy, positions
 
 
 class Speculation:
-    """One group of sources on its way to answers, several tokens a step. The face of `Decoding`,
-    for one `admit`.
-    """
+    """Decode one group of sources, several tokens a step; it has the methods of `Decoding`."""
 
     def __init__(self, drafted: Drafted, *, begin: int, end: int | Ends) -> None:
         self.drafted, self.begin = drafted, begin
         self.begins: Sequence[int] = ()  # of each source
-        # reads the prompts and writes each row's first token
+        # It reads the prompts and writes each row's first token.
         self.inner = Decoding(drafted.model, begin=begin, end=end)
         self.room = positions(drafted.model)
         self.session: Session | None = None
@@ -66,15 +63,18 @@ class Speculation:
         settings: DecodingSettings,
         **options: Unpack[AdmitOptions],
     ) -> list[int]:
-        """As `Decoding.admit`. Raises UsageError for what no draft can serve: beams, `compile`,
-        `no_repeat_ngram_size`.
+        """Admit sources once, as `Decoding.admit` does.
+
+        Raises:
+            UsageError: The settings ask for what a draft does not support: beams, `compile` or
+                `no_repeat_ngram_size`.
         """
         assert self.session is None and options.get("on_event") is None, (
-            "a draft serves one lot, and tells nothing of its steps"
+            "a draft takes one group, and reports no steps"
         )
         if settings.beams > 1:
             raise UsageError(
-                "Beams follow several answers at once and a draft proposes one: give "
+                "Beam search follows several answers at once, but a draft proposes one: give "
                 "--decoding.beams 1, or no draft."
             )
         if settings.compile:
@@ -84,7 +84,7 @@ class Speculation:
             )
         if settings.no_repeat_ngram_size:
             raise UsageError(
-                "decoding.no_repeat_ngram_size looks at every token before the next is written: "
+                "decoding.no_repeat_ngram_size needs every token before the next is written: "
                 "give --decoding.no_repeat_ngram_size 0, or no draft."
             )
         numbers = self.inner.admit(inputs, settings, **options)
@@ -101,8 +101,10 @@ class Speculation:
 
     @torch.inference_mode()
     def step(self) -> list[int]:
-        """One check for every row, one token or more; returns the numbers of the sources whose
-        answers are now complete.
+        """Check drafts in every row, which adds one token or more to each.
+
+        Returns:
+            The numbers of the sources whose answers are now complete.
         """
         group = self._group
         assert self.session is not None, "admitted"
@@ -112,7 +114,7 @@ class Speculation:
             for row in alive.tolist()
         ]
         most = np.minimum(group.longest[alive] - written - 1, group.settings.draft_tokens)
-        if self.room is not None:  # of the row that stands farthest
+        if self.room is not None:  # by the longest row
             most = np.minimum(most, self.room - 1 - int(written.max()))
         proposal = self.session.propose(texts, most.clip(0), group.names[alive])
         drafted = proposal.tokens.to(device)
@@ -131,7 +133,7 @@ class Speculation:
         over = [int(source) for source in np.unique(group.source[alive[group.done[alive]]])
                 if group.done[source * group.width : (source + 1) * group.width].all()]  # fmt: skip
         ended = self.inner.collect(group, self.inner.numbers[0], over)
-        if bool((kept < fed.shape[1]).any()):  # all but the last token stay read
+        if bool((kept < fed.shape[1]).any()):  # keep all but the last token in the state
             self.inner.state = state.truncate(
                 from_numpy(group.written[alive]).to(device), alone=True
             )
@@ -139,12 +141,12 @@ class Speculation:
         return ended
 
     def _keep(self, group: SamplingPolicy, going: np.ndarray) -> None:
-        """Go on with these of the live rows."""
+        """Go on with the rows where `going` (B,) is true."""
         if going.all():
             return
         count, rows = group.count, from_numpy(np.flatnonzero(going))
         group.alive = group.alive[going]
-        self.inner.last = [rows]  # of no further use here
+        self.inner.last = [rows]  # not used again here
         self.inner.select([(0, count, rows)])
         if self.live and self.session is not None:
             self.session.keep(rows)
@@ -162,7 +164,7 @@ def _best(
     drafted: Tensor,
     proposal: Proposal,
 ) -> Judged:
-    """The most probable token of each place. A draft is accepted while it is that."""
+    """Accept drafts as long as each is the most probable token at its position."""
     shape, own, places = logits.shape[:2], logits.flatten(0, 1), _places(group, logits)
     used = _less_repeated(group, own, drafted, places)
     view = LogitsView(used, group.settings.scores and used is own)
@@ -192,7 +194,7 @@ def _draws(
     drafted: Tensor,
     proposal: Proposal,
 ) -> Judged:
-    """Chen et al. 2023, algorithm 2."""
+    """Accept drafts by chance (Chen et al. 2023, algorithm 2)."""
     (count, steps, vocabulary), own, places = (
         logits.shape,
         logits.flatten(0, 1),
@@ -208,11 +210,11 @@ def _draws(
     of_p = p[:, :-1].gather(2, drafted[:, :, None])[:, :, 0]  # (B, K)
     of_q = torch.ones_like(of_p) if q is None else q.gather(2, drafted[:, :, None])[:, :, 0]
     names, written, seed = group.names[group.alive], group.written[group.alive], group.settings.seed
-    chance = np.stack(
+    uniforms = np.stack(
         [uniform(seed, names, written + (place + ACCEPTED)) for place in range(steps)], 1
     )[:, :-1]
     accepted = _leading(
-        (from_numpy(chance).to(of_p.device) * of_q < of_p).cpu().numpy(), proposal.counts
+        (from_numpy(uniforms).to(of_p.device) * of_q < of_p).cpu().numpy(), proposal.counts
     )
     rows, last = torch.arange(count, device=p.device), from_numpy(accepted).to(p.device)
     weights = p[rows, last]  # (B, V) where a draft was rejected, or after the last one
@@ -233,13 +235,13 @@ def _draws(
 
 
 def _places(group: SamplingPolicy, logits: Tensor) -> Tensor:
-    """(B * T,) how many tokens stand before what each of the logits (B, T, V) is about."""
+    """Return the position (B * T,) of the token that each of the logits (B, T, V) predicts."""
     written = from_numpy(group.written[group.alive]).to(logits.device)
     return (written[:, None] + torch.arange(logits.shape[1], device=logits.device)).view(-1)
 
 
 def _young(group: SamplingPolicy, places: Tensor) -> Tensor:
-    """(B * T,) where the end is not allowed yet."""
+    """Tell for each position (B * T,) whether the end is not allowed yet."""
     least = from_numpy(group.least[group.alive]).to(places.device)
     young = places < least.repeat_interleave(places.numel() // group.count)
     group.early = bool(young.any())
@@ -247,8 +249,9 @@ def _young(group: SamplingPolicy, places: Tensor) -> Tensor:
 
 
 def _less_repeated(group: SamplingPolicy, own: Tensor, drafted: Tensor, places: Tensor) -> Tensor:
-    """The logits to choose by, (B * T, V): `own` itself where repetition is free. At each place the
-    drafts before it count too.
+    """Return the logits (B * T, V) after the repetition penalty; `own` itself if there is none.
+
+    At each position the drafts before it count as repeated too.
     """
     if group.settings.repetition_penalty == 1:
         return own
@@ -264,7 +267,7 @@ def _less_repeated(group: SamplingPolicy, own: Tensor, drafted: Tensor, places: 
 def _left_over(
     p: Tensor, proposed: Tensor, q: Tensor | None, rows: Tensor, places: Tensor
 ) -> Tensor:
-    """max(0, p - q), not made to sum to 1; p where rounding leaves nothing."""
+    """Return max(0, p - q), not normalised; p itself if rounding leaves only zeros."""
     less = (
         p.scatter(1, proposed[:, None], 0.0) if q is None else (p - q[rows, places]).clamp_min(0.0)
     )
@@ -272,7 +275,7 @@ def _left_over(
 
 
 def _leading(agreed: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(B, K) bool -> (B,) how many of each row's first `counts` agree before one does not."""
+    """Count in each row of (B, K) bool how many of the first `counts` are true before a false."""
     meant = np.arange(agreed.shape[1], dtype=np.int64)[None] < counts[:, None]
     return np.cumprod(agreed & meant, axis=1).sum(1).astype(np.int64)
 
@@ -280,10 +283,12 @@ def _leading(agreed: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def _write(
     group: SamplingPolicy, tokens: Tensor, scores: Tensor | None, accepted: np.ndarray
 ) -> np.ndarray:
-    """Put the accepted drafts and the token after them into each row, up to its end, a stop string
-    or its maximum length.
+    """Write the accepted drafts and the token after them into each row, and mark finished rows.
 
-    Marks rows that are done; returns how many tokens each got.
+    A row ends at its end token, a stop string or its maximum length.
+
+    Returns:
+        How many tokens each row got.
     """
     alive, kept = group.alive, np.zeros(group.count, dtype=np.int64)
     for place, (row, several) in enumerate(zip(alive.tolist(), to_int_rows(tokens), strict=True)):
@@ -301,9 +306,7 @@ def _write(
 
 
 def _ending(group: SamplingPolicy, row: int, start: int, several: list[int]) -> tuple[int, bool]:
-    """How many of these tokens are taken, and whether the answer ends by itself with the last of
-    them.
-    """
+    """Return how many of these tokens are kept, and whether the last of them ends the answer."""
     before = to_ints(group.tokens[row, :start]) if group.stop is not None else []
     for size, token in enumerate(several, 1):
         if token in group.ends:

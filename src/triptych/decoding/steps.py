@@ -1,4 +1,4 @@
-"""Decoding, one token at a time for all that was admitted."""
+"""Decode all admitted sources together, one token at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from .policies.sampling_policy import SamplingPolicy, Stop
 from .settings import DecodingSettings
 
 Policy = SamplingPolicy | BeamPolicy
-Kept = tuple[int, int, Tensor | None]  # a group's first row, number of rows, those that go on
+Kept = tuple[
+    int, int, Tensor | None
+]  # a group's first row, number of rows, rows that go on (None: all)
 
 
 class AdmitOptions(TypedDict, total=False):
@@ -45,10 +47,10 @@ class AdmitArguments(AdmitOptions):
 
 
 class Decoding:
-    """Sources on their way to answers. They may join and leave at any step, each group with
-    settings of its own.
+    """Decode groups of sources, which may join and leave at any step.
 
-    answers: what is complete, by the number that `admit` gave; the caller takes it out.
+    Each group has its own settings. `answers` holds what is complete, by the number that `admit`
+    returned; the caller takes it out.
     """
 
     def __init__(self, model: AnyModel, *, begin: int, end: int | Ends) -> None:
@@ -66,7 +68,7 @@ class Decoding:
 
     @property
     def live(self) -> int:
-        """Rows that the next step will compute."""
+        """Return how many rows the next step will compute."""
         return sum(group.count for group in self.groups)
 
     @torch.inference_mode()
@@ -84,8 +86,10 @@ class Decoding:
         before: Sequence[int] = (),
         begins: Sequence[int] | None = None,
     ) -> list[int]:
-        """Take in sources and write their first token; arguments as for `search`. Returns a number
-        for each.
+        """Admit sources and write their first token; the arguments are those of `search`.
+
+        Returns:
+            A number for each source.
         """
         settings.check()
         if settings.compile:
@@ -131,7 +135,7 @@ class Decoding:
     ) -> None:
         """Write the first token of a new group, whose first source has this number."""
         settings = group.settings
-        # every draw has a row from the start
+        # Every draw has its own row from the start.
         if settings.temperature > 0 and max(settings.n_best, settings.samples) > 1:
             rows = group.first.to(logits.device)
             logits, state, states = (
@@ -150,8 +154,10 @@ class Decoding:
 
     @torch.inference_mode()
     def step(self) -> list[int]:
-        """One token for every row; returns the numbers of the sources whose answers are now
-        complete.
+        """Write one token in every row.
+
+        Returns:
+            The numbers of the sources whose answers are now complete.
         """
         tokens = self.last[0] if len(self.last) == 1 else torch.cat(self.last)
         logits, self.state = self.model.step(tokens[:, None], self.state)
@@ -171,9 +177,7 @@ class Decoding:
         return ended
 
     def _exact(self, states: Tensor | None, start: int, count: int) -> Exact | None:
-        """The logits of rows `start` to `start + count` as they were before rounding, where they
-        were rounded.
-        """
+        """Return a function of the exact logits of some rows, or None if they were not rounded."""
         if states is None:
             return None
         own = states[start : start + count]
@@ -182,7 +186,7 @@ class Decoding:
 
     @torch.inference_mode()
     def drop(self, sources: Sequence[int]) -> None:
-        """Give up on sources that are under way: they get no answer."""
+        """Drop sources that are being decoded: they get no answer."""
         kept: list[Kept] = []
         start = 0
         for place, group in enumerate(self.groups):
@@ -202,9 +206,7 @@ class Decoding:
         return [first + source for source in over]
 
     def select(self, kept: list[Kept]) -> None:
-        """kept: of each group its first row, its number of rows, and which of these go on (None:
-        all).
-        """
+        """Go on with the rows that are kept in each group."""
         if not self.live:
             self.groups, self.numbers, self.last, self.state = [], [], [], None
             return
@@ -230,8 +232,16 @@ def read(
     prefixes: Sequence[Sequence[int]],
     begin: int | Sequence[int],
 ) -> tuple[Tensor, DecoderState, Tensor]:
-    """Begin (one, or one for each) and prefixes in one pass: logits (B, V) of what follows, the
-    state, the prefixes' log-probabilities (B, P).
+    """Read begin and the prefixes in one pass.
+
+    Args:
+        model: What decodes.
+        memory: The encoder's output, with one row for each prefix; None for a decoder-only model.
+        prefixes: Tokens after begin.
+        begin: The first token, one for all or one for each.
+
+    Returns:
+        The logits (B, V) of the next token, the state, and the prefixes' log-probabilities (B, P).
     """
     count, width = len(prefixes), max(len(prefix) for prefix in prefixes)
     device = next(model.parameters()).device if memory is None else memory.lengths.device
@@ -254,8 +264,8 @@ def read(
 
 
 def positions(model: AnyModel) -> int | None:
-    """How many positions a model's decoder has a place for; None: no end."""
-    config = getattr(model, "config", None)  # a model of one's own may have none
+    """Return how many positions a model's decoder has; None: unlimited."""
+    config = getattr(model, "config", None)  # a user's own model may have none
     return None if config is None else config.context("target")
 
 
@@ -266,8 +276,9 @@ def _longest(
     prefixes: list[list[int]],
     max_lengths: Sequence[int] | None,
 ) -> np.ndarray:
-    """(B,) the most tokens of each answer: at least one after a prefix, at most what the model has
-    positions for.
+    """Return the most tokens of each answer (B,).
+
+    There is at least one token after a prefix, and never more than the model has positions.
     """
     wanted = (
         [settings.longest(length) for length in lengths]

@@ -1,20 +1,26 @@
-"""Where a block of code ends: at the first line that is indented less than the block's first. Plain
-text in, places out.
-"""
+"""Find where a block of code ends: at the first line with less indentation than its first."""
 
 from __future__ import annotations
 
-OPENING = (":", "(", "[", "{", ",", "\\")  # at the end of a line: what follows may be indented more
+OPENING = (
+    ":",
+    "(",
+    "[",
+    "{",
+    ",",
+    "\\",
+)  # after these at its end, a line may be followed by deeper indentation
 
 
 def dedent_at(head: str, text: str) -> int | None:
-    """The place in `text` where the block ends, the empty lines before it left out; None where it
-    goes on.
+    """Return the place in `text` where the block ends, before empty lines; None if it goes on.
 
-    head: the last line of what stands before `text`, "" where that ends with a line end. The
-        indentation of the block is that of
-    the first line written whole in `text`; of the line begun in `head` where that opens no block ("
-       return ").
+    The block has the indentation of the first whole line in `text`, or of the line that `head`
+    begins if that line opens no block ("    return ").
+
+    Args:
+        head: The last line before `text`; "" if the text before it ends with a line end.
+        text: What was written.
     """
     wanted: int | None = None
     place = -len(head)
@@ -32,9 +38,7 @@ def dedent_at(head: str, text: str) -> int | None:
 
 
 def without_open_lines(text: str) -> str:
-    """`text` without white space at its end from the first line end in it on: what follows may
-    belong elsewhere.
-    """
+    """Return `text` without empty lines at its end, which may not belong to the block."""
     rest = text.rstrip()
     end = text.find("\n", len(rest))
     return text if end < 0 else text[:end]

@@ -1,4 +1,4 @@
-"""Decode one request piece by piece, as it is written."""
+"""Decode one request and yield its text piece by piece."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def stream(
 ) -> Generator[str, None, bool]:
     """Yield one answer in pieces: whole characters only, and nothing of a stop string.
 
-    Of beams that is what all that can still win have in common. The pieces together are the best
-    answer that `decode` gives.
+    With beams, a piece is what all beams that can still win have in common. The pieces together are
+    the best answer that `decode` gives.
 
     Returns:
-        Whether the answer ended by itself.
+        True if the answer ended by itself.
     """
     write = _continuation if request.source is None else _answer
     pieces = write(model, request, tokenizer)
@@ -85,7 +85,7 @@ def _continuation(
             break
         shown = [*shown, *written][-(context // 2) :]
     text = tokenizer.decode(tokens)
-    # beams are not asked in the last step
+    # Beam search does not apply the stop strings in its last step.
     finished = answer.finished or cut_at(text, settings.stop, head) != text
     yield from delta(trimmed(text, finished), sent, settings.stop, head, final=True)
     return finished
@@ -94,9 +94,9 @@ def _continuation(
 def _steps(
     model: AnyModel | Drafted, begin: int, tokenizer: TokenDecoder, arguments: AdmitArguments
 ) -> Iterator[list[int] | Hypothesis]:
-    """Yield what is settled of one answer, step after step; last, the answer.
+    """Yield the settled tokens of one answer after each step, and at last the answer.
 
-    Of several draws only the best is known, at the end.
+    With several draws the best is known only at the end.
     """
     decoding = decoding_of(model, begin=begin, end=tokenizer.end_ids)
     (number,) = decoding.admit(**arguments)

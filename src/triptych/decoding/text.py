@@ -1,6 +1,4 @@
-"""The text of an answer: where it is cut, and how much of it is certain while it grows. Imports no
-torch.
-"""
+"""Cut the text of an answer, and find its certain part while it grows. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from .stopping import dedent_at, without_open_lines
 
 @dataclass(frozen=True, slots=True)
 class FromTheBeginning:
-    """A tokenizer that reads ids as the start of a text, where it may put a space before a word."""
+    """Decode ids as the start of a text, where a tokenizer may add a space before a word."""
 
     tokenizer: TokenDecoder
     begin_id: int
@@ -34,7 +32,7 @@ def reader(tokenizer: TokenDecoder, prompt: Sequence[int]) -> TokenDecoder:
 
 
 def is_bare(tokenizer: TokenDecoder, prompt: Sequence[int]) -> bool:
-    """Whether a prompt holds nothing but begin."""
+    """Tell whether a prompt holds only begin."""
     return len(prompt) == 1 and prompt[0] == tokenizer.begin_id
 
 
@@ -45,14 +43,13 @@ def stopper(
     before: Sequence[int] = (),
     heads: Sequence[str | None] = (),
 ) -> Callable[[int, list[int]], bool] | None:
-    """Return a test of whether an answer holds a stop string, wherever its tokens are cut.
+    """Return a function that tells whether an answer holds a stop string.
 
     Args:
         stops: Texts that end an answer.
-        prefixes: The ids given with each source, which are no part of its answer.
+        prefixes: The ids given with each source, which do not belong to its answer.
         tokenizer: Reads the ids that are written.
-        before: Tokens written before what is searched for now, of which one may have begun a
-            character.
+        before: Tokens written earlier, which may have begun a character.
         heads: The `last_line` of each prompt.
     """
     if not stops and all(head is None for head in heads):
@@ -69,7 +66,7 @@ def stopper(
 
 
 def last_line(settings: DecodingSettings, prompt: list[int], tokenizer: TokenDecoder) -> str | None:
-    """Return the last line of a prompt where a dedent after it ends the answer, else None."""
+    """Return the last line of a prompt if a dedent after it ends the answer, else None."""
     return (
         # the first token may be begin, which is not text
         tokenizer.decode(prompt[prompt[:1] == [tokenizer.begin_id] :]).rpartition("\n")[2]
@@ -85,9 +82,7 @@ def trimmed(text: str, finished: bool) -> str:
 
 
 def cut_at(text: str, stops: Sequence[str] | None, head: str | None = None) -> str:
-    """Return the text before the first stop string, or before a dedent after a prompt whose last
-    line is `head`.
-    """
+    """Return the text before the first stop string or dedent; `head` is the prompt's last line."""
     places = [place for one in stops or () if (place := text.find(one)) >= 0]
     if head is not None and (dedent := dedent_at(head, text)) is not None:
         places.append(dedent)
@@ -95,8 +90,9 @@ def cut_at(text: str, stops: Sequence[str] | None, head: str | None = None) -> s
 
 
 def stable(text: str, sent: str, stops: Sequence[str] | None, head: str | None) -> str:
-    """Return what is certain of a growing text: no open character, nothing that may become a stop
-    string or precede a dedent; at least `sent`, which was given before.
+    """Return the certain part of a growing text, at least `sent`, which was yielded before.
+
+    It leaves out an incomplete character, and what may become a stop string or precede a dedent.
     """
     text = cut_at(text, stops, head).rstrip("\ufffd")
     text = text if head is None else without_open_lines(text)
@@ -111,7 +107,7 @@ def stable(text: str, sent: str, stops: Sequence[str] | None, head: str | None) 
 def delta(
     text: str, sent: str, stops: Sequence[str] | None, head: str | None, final: bool
 ) -> Iterator[str]:
-    """Yield what `text` has beyond `sent`, if anything of it is certain or the text is final."""
+    """Yield what `text` adds to `sent`, as far as it is certain, or all if the text is final."""
     whole = cut_at(text, stops, head) if final else stable(text, sent, stops, head)
     if len(whole) > len(sent):
         yield whole[len(sent) :]

@@ -1,24 +1,29 @@
-"""The best dependency tree with exactly one root: maximum spanning arborescence (Chu & Liu 1965;
-Edmonds 1967).
+"""Find the best dependency tree with exactly one root (Chu & Liu 1965; Edmonds 1967).
 
-Exactly one word hangs from the root, as Universal Dependencies want it. Where the free optimum has
-several, all arcs from the root are made dearer by more than any tree can win, so that the optimum
-has as few of them as can be, which is one (Stanojević & Cohen 2021, section 4.2; that re-rooting
-afterwards is not exact: Zmigrod, Vieira & Cotterell 2020).
+Universal Dependencies require exactly one word below the root. If the maximum spanning arborescence
+has several, all arcs from the root get a penalty that exceeds any gain, so that the optimum has as
+few of them as possible, which is one (Stanojević & Cohen 2021, section 4.2). Re-rooting afterwards
+would not be exact (Zmigrod, Vieira & Cotterell 2020).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-LOWEST = -1e6  # stands for minus infinity, so that sums stay finite
+LOWEST = -1e6  # replaces minus infinity, so that sums stay finite
 
 
 def best_tree(scores: np.ndarray) -> list[int]:
-    """Find the best tree for scores (W, W + 1) of each word's candidates for its head, the root
-    first, then the words. Larger is better; minus infinity forbids, not a number counts as that.
-    Returns the head of each word, 0 for the root: a tree with one root whose sum of scores is the
-    largest there is (ties: any). A word is never its own head. Time O(W^3), usually O(W^2).
+    """Find the tree with one root and the largest sum of scores; among ties, any.
+
+    It takes O(W^3) time, usually O(W^2). A word is never its own head.
+
+    Args:
+        scores: (W, W + 1), each word's candidate heads: the root first, then the words. Larger is
+            better; minus infinity or NaN forbids an arc.
+
+    Returns:
+        The head of each word, 0 for the root.
     """
     count = len(scores)
     if count == 0:
@@ -37,12 +42,11 @@ def best_tree(scores: np.ndarray) -> list[int]:
 
 
 def _arborescence(scores: np.ndarray) -> np.ndarray:
-    """Return heads (W + 1,), -1 for the root 0, of the maximum arborescence. scores [dependent,
-    head], minus infinity: no arc.
+    """Return the heads (W + 1,) of the maximum arborescence, -1 for the root 0.
 
-    A cycle of best arcs becomes one of its nodes, whose arcs are the best that enter or leave the
-    cycle; when none is left, the cycles are opened again in reverse order, each where its arc
-    enters.
+    Scores are [dependent, head]; minus infinity means no arc. A cycle of best arcs is contracted to
+    one of its nodes, whose arcs are the best that enter or leave the cycle. In the end the cycles
+    are expanded in reverse order, each opened where its arc enters.
     """
     arcs, active = scores.copy(), np.ones(len(scores), dtype=bool)
     contracted: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
@@ -52,7 +56,7 @@ def _arborescence(scores: np.ndarray) -> np.ndarray:
         if cycle is None:
             break
         kept, inside = int(cycle[0]), heads[cycle]
-        # what an arc into each member wins over the one that it replaces
+        # the gain of an arc into each member over the arc that it replaces
         entering = arcs[cycle] - arcs[cycle, inside][:, None]
         leaving = arcs[:, cycle]
         contracted.append(
@@ -73,7 +77,7 @@ def _arborescence(scores: np.ndarray) -> np.ndarray:
 
 
 def _cycle(heads: np.ndarray, active: np.ndarray) -> np.ndarray | None:
-    """The members of one cycle, or None. heads: of each active node; the root 0 has none."""
+    """Return the members of one cycle among the heads of active nodes, or None."""
     above = heads.tolist()
     seen = [0] * len(above)
     seen[0] = -1

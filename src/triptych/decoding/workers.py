@@ -1,7 +1,7 @@
-"""Several batches at once, one thread each: small products do not pay for a second thread.
+"""Decode several batches at once, one thread each.
 
-Workers are threads, not processes: torch lets go of the interpreter while it computes, so they
-share the model as it is, start at once and hand on errors whole
+Small products gain nothing from a second thread. Workers are threads, not processes: torch releases
+the interpreter lock while it computes, so threads share the model, start at once and pass on errors
 (docs/decisions/007-decoding-threads.md).
 """
 
@@ -17,7 +17,7 @@ import torch
 
 from ..errors import TriptychError, UsageError
 
-# a worker waits at most so long for the interpreter; Python's 0.005 is a fifth of a step
+# The longest wait of a worker for the interpreter; Python's default, 0.005, is a fifth of a step.
 SWITCH_SECONDS = 0.0005
 
 Item = TypeVar("Item")
@@ -25,10 +25,12 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """A pool to decode with; a context manager. count: threads of one core each, by default as many
-    as torch would use.
+    """Run functions in a pool of threads; use it as a context manager.
 
-    While it is open, what runs in this thread keeps its own number of threads.
+    While it is open, the calling thread keeps its own number of torch threads.
+
+    Args:
+        count: Threads of one core each; by default as many as torch would use.
     """
 
     def __init__(self, count: int | None = None) -> None:
@@ -45,15 +47,17 @@ class Workers:
         items: Sequence[Item],
         costs: Sequence[float] | None = None,
     ) -> Iterator[Result]:
-        """function(item) of all items, in their order, each as soon as it and those before it are
-        there.
+        """Yield function(item) of all items in order, each as soon as those before it are done.
 
-        costs: how long each is expected to take; the dearest begin first, so that no worker is left
-            alone with them. The first
-        error ends everything: what has not begun is given up, and the error is raised here.
-            `function` must not change the model.
+        The first error cancels what has not begun, and is raised here.
+
+        Args:
+            function: Must not change the model.
+            items: Its arguments.
+            costs: The expected time of each item. The most expensive begin first, so that none of
+                them runs alone at the end.
         """
-        if self.count == 1 or len(items) < 2:  # one alone may as well use all threads
+        if self.count == 1 or len(items) < 2:  # a single item may use all threads
             yield from map(function, items)
             return
         order = (
@@ -82,12 +86,12 @@ class Workers:
         return self._pool
 
     def close(self) -> None:
-        """Wait for what has begun, give up the rest."""
+        """Wait for what has begun and cancel the rest."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
             sys.setswitchinterval(self._interval)
-            # a thread's setting is what later threads begin with
+            # Later threads inherit this setting.
             torch.set_num_threads(self._threads)
 
     def __enter__(self) -> Workers:

@@ -1,7 +1,7 @@
 """Decode requests: the answers to sources and the continuations of prompts, a batch at a time.
 
-A prompt too long for the context loses its beginning, and what is written past the context is
-written after rereading its last half, so an answer may be of any length.
+A prompt that is too long for the context loses its beginning. When the context is full, decoding
+goes on after rereading its last half, so an answer may have any length.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from .text import cut_at, is_bare, last_line, reader, stopper, trimmed
 if TYPE_CHECKING:
     from .policies.sampling_policy import Stop
 
-# added for each token to a prompt's index, so that what is written after rereading is another draw
+# Added to a prompt's index for each token, so that draws after rereading are independent.
 REPREFILL_SEED_STRIDE = 7919
-# tokens' worth of that, added for each answer of a prompt, so that no two share their draws
+# This many times the stride is added for each answer of a prompt, so that no two share draws.
 ANSWER_STRIDE = 1 << 20
 
 OnEvent = Callable[[SearchStep], None]
@@ -56,10 +56,10 @@ def decode(
     Args:
         model: An encoder-decoder for requests with a source, a decoder-only model for prompts; a
             `Drafted` for speculative decoding.
-        requests: What is to be decoded, in any order.
-        tokenizer: Of the text that is written.
-        on_event: Receives every step of the first search of each batch, not of what is written
-            past the context.
+        requests: In any order.
+        tokenizer: Decodes what is written.
+        on_event: Receives every step of the first search of each batch, not of those past the
+            context.
     """
     found: list[list[DecodedText]] = [[] for _ in requests]
     for places in alike(requests):
@@ -76,9 +76,7 @@ def decode(
 def source_inputs(
     model: AnyModel | Drafted, requests: Sequence[DecodingRequest]
 ) -> dict[str, torch.Tensor]:
-    """Return the packed sources of requests on the model's device: "source" (M,) and
-    "source_lengths" (B,).
-    """
+    """Pack the sources of requests: "source" (M,) and "source_lengths" (B,), on the device."""
     sources = [np.asarray(one.source, dtype=np.int64) for one in requests]
     device = next(model.parameters()).device
     return {
@@ -124,13 +122,16 @@ def _answers(
 
 @dataclass(frozen=True, slots=True)
 class Continuing:
-    """What one search over prompts is given, all with the same settings.
+    """Hold the arguments of one search over prompts.
 
     Args:
-        shown: Ids that the model reads of each prompt.
-        tokenizer: Reads the ids that are written.
+        shown: The ids of each prompt that the model reads.
+        settings: The same for all prompts.
+        tokenizer: Decodes the ids that are written.
+        context: Tokens that the model reads at once.
+        indices: Identify the prompts for sampling.
         heads: The last line of each prompt, from which a dedent is measured.
-        before: Of one prompt alone, what was written before and is partly reread.
+        before: For a single prompt, the tokens written before, of which some are reread.
     """
 
     shown: Sequence[list[int]]
@@ -176,7 +177,7 @@ def _continuations(
 ) -> list[list[DecodedText]]:
     """Return the n best continuations of each prompt, best first.
 
-    Those draws are not continued past the context that were not among the n best when it was full.
+    When the context is full, only the n best draws are continued.
     """
     found = _within(model, requests, tokenizer, on_event)
     return [
@@ -199,7 +200,7 @@ def _within(
     tokenizer: TokenDecoder,
     on_event: OnEvent | None = None,
 ) -> list[list[DecodedText]]:
-    """Decode up to where the context is full."""
+    """Decode until the context is full."""
     found: list[list[DecodedText]] = [[] for _ in requests]
     bare = [is_bare(tokenizer, one.prompt) for one in requests]
     for kind in sorted({*bare}):

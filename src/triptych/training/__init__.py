@@ -1,3 +1,1 @@
-"""The one training loop, its optimizers, checkpoints and processes. `trainer.train(job)` yields
-progress.
-"""
+"""Train every model and task with one loop: `trainer.train(job)` yields progress."""

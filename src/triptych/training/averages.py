@@ -1,4 +1,4 @@
-"""The weights averaged over the run (Polyak & Juditsky 1992), as an exponential moving average."""
+"""Average the weights exponentially over the run (Polyak & Juditsky 1992)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ EVERY = 10  # steps between updates: nearly the same average at a tenth of the c
 
 
 class Averages:
-    """`decay` is per step; it starts low, (1 + t) / (10 + t), so that the first weights are soon
-    forgotten.
+    """Keep an exponential moving average of parameters.
+
+    `decay` is per step; it is at most (1 + t) / (10 + t), so that the first weights soon lose their
+    influence.
     """
 
     def __init__(self, parameters: dict[str, nn.Parameter], decay: float) -> None:
         self.parameters, self.decay = parameters, decay
-        # by the parameter's name; empty until the first update
+        # by the parameter's name; empty before the first update
         self.tensors: dict[str, Tensor] = {}
 
     @torch.no_grad()
@@ -47,7 +49,7 @@ class Averages:
     @contextlib.contextmanager
     @torch.no_grad()
     def in_place(self) -> Generator[None]:
-        """The model carries the averaged weights; afterwards its own again, bit for bit."""
+        """Put the averaged weights into the model, and its own back afterwards, bit for bit."""
         if not self.tensors:
             yield
             return

@@ -1,4 +1,4 @@
-"""The loop's memory between steps, saved whole and taken up again, bit for bit."""
+"""Save the whole state of the training loop, and restore it bit for bit."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .job import Job
 from .optimizer import Optimizers
 
 STATE_VERSION = 1
-MOST = 1 << 53  # from here on not every whole number is a float
+MOST = 1 << 53  # above it, not every integer is a float
 
 
 @dataclass
 class IntervalSums:
-    """Sums since the last line of metrics.jsonl."""
+    """Add up the steps since the last line of metrics.jsonl."""
 
     steps: int = 0
     loss: float = 0.0
@@ -38,7 +38,7 @@ class IntervalSums:
         norm: float,
         learning_rate: float,
     ) -> None:
-        """Add a step: its loss, the (sum, count) of each loss, and the norm of its gradient."""
+        """Add a step: its loss, the (sum, count) of each named loss, and its gradient's norm."""
         self.steps += 1
         self.loss += loss
         self.norm += norm
@@ -49,7 +49,7 @@ class IntervalSums:
             self.sums[name] = [before[0] + value, before[1] + count]
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each loss, the one that is minimised first."""
+        """Return the mean of each loss, beginning with the one that is minimised."""
         others = {
             name: value / max(1, count)
             for name, (value, count) in self.sums.items()
@@ -60,16 +60,14 @@ class IntervalSums:
 
 @dataclass
 class LoopState:
-    """Everything that the loop remembers besides tensors and the order of the data. All of it is
-    JSON.
-    """
+    """Hold the state of the loop besides tensors and the order of the data; all of it is JSON."""
 
     step: int = 0
     seconds: float = 0.0  # in the loop, over all resumptions
     tokens: int = 0
     epoch: float = 0.0
     fraction: float = 0.0
-    token_limit: int | None = None  # what memory held
+    token_limit: int | None = None  # the largest micro-batch that fits into memory
     validated_step: int = 0
     validated_seconds: float = 0.0
     validated_tenths: int = 0
@@ -86,8 +84,11 @@ class LoopState:
 
 
 def save(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages) -> Checkpoint:
-    """checkpoints/step-N, and older ones pruned. Raises TrainingError naming the last good
-    checkpoint on a full disk.
+    """Write checkpoints/step-N and prune older ones.
+
+    Raises:
+        TrainingError: It cannot be written, for example because the disk is full; the last good
+            checkpoint is named.
     """
     run = job.run
     try:
@@ -111,8 +112,9 @@ def save(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages)
 
 
 def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[str]) -> LoopState:
-    """The state of the newest whole checkpoint; a fresh one where there is none. Torn ones are told
-    in `notices`.
+    """Return the state of the newest complete checkpoint, or a fresh one if there is none.
+
+    Incomplete checkpoints are reported in `notices`.
     """
     checkpoint = job.run.latest_checkpoint(notices)
     if checkpoint is None:
@@ -139,7 +141,7 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
     optimizers.load(checkpoint.tensors(OPTIMIZER), str(path / OPTIMIZER))
     averages.load(checkpoint.tensors(AVERAGES))
     try:
-        state, position = _recalled(values, checkpoint.step, job, notices)
+        state, position = _restored(values, checkpoint.step, job, notices)
         job.batches.restore(position)
         job.run.truncate_metrics(state.metrics_bytes)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -151,11 +153,12 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
     return state
 
 
-def _recalled(
+def _restored(
     values: dict[str, Any], step: int, job: Job, notices: list[str]
 ) -> tuple[LoopState, dict[str, Any]]:  # fmt: skip
-    """The loop's state and the place in the data; both start anew where the data is not that of the
-    checkpoint.
+    """Return the loop's state and the position in the data.
+
+    Where the data has changed since the checkpoint, the position or the best score starts anew.
     """
     state, position = _loop_of(values, step), _position_of(values)
     data: dict[str, Any] = dict(values.get("data", {}))
@@ -168,20 +171,19 @@ def _recalled(
             "cursor": 0,
         }
         notices.append(
-            f"The training data is not that of step {state.step}: a new pass over it begins."
+            f"The training data has changed since step {state.step}: a new pass over it begins."
         )
     if data.get("validation", now := job.data.get("validation")) != now:
         state.best_score = state.best_loss = state.best_step = None
         state.stale = 0
         notices.append(
-            f"The validation data is not that of step {state.step}: scores from before do not "
-            "count."
+            f"The validation data has changed since step {state.step}: earlier scores do not count."
         )
     return state, position
 
 
 def _loop_of(values: dict[str, Any], step: int) -> LoopState:
-    """Read what the loop remembers. Raise an error of Python's for what it does not."""
+    """Read the loop's state; raise a TypeError, KeyError or ValueError if it is damaged."""
     loop: dict[str, Any] = dict(values["loop"])
     loop["interval"] = interval = IntervalSums(**loop["interval"])
     state = LoopState(**loop)
@@ -197,7 +199,7 @@ def _loop_of(values: dict[str, Any], step: int) -> LoopState:
 
 
 def _fits(value: object, wanted: object) -> bool:
-    """Tell whether a value of the loop's memory is of the type of its field, and in its range."""
+    """Tell whether a value has the type of its field and is in range."""
     parts = get_args(wanted) or (wanted,)
     if get_origin(wanted) is dict:
         return _is_table(value) and all(_are_floats(one) for one in value.values())
@@ -217,7 +219,7 @@ def _is_table(value: object) -> TypeGuard[dict[str, Any]]:
 
 
 def _position_of(values: dict[str, Any]) -> dict[str, Any]:
-    """Read where in the data the training was. Raise an error of Python's for what is no place."""
+    """Read the position in the data; raise a KeyError or ValueError if it is damaged."""
     position: dict[str, Any] = dict(values["position"])
     for name in ("epoch", "shard", "buffer", "cursor", "number"):
         if type(position[name]) is not int or not 0 <= position[name] < MOST:
@@ -226,7 +228,7 @@ def _position_of(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def last_good(run: Run, command: str) -> str:
-    """The sentence that says from where one can go on."""
+    """Return a sentence that names the last good checkpoint and the command to resume."""
     checkpoint = run.latest_checkpoint()
     if checkpoint is None:
         return "There is no checkpoint yet; start again."

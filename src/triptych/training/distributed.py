@@ -1,9 +1,8 @@
-"""Several processes (torchrun) train as one would: they share the micro-batches of a step and add
-up the gradients.
+"""Train with several processes (torchrun) as with one: they share micro-batches and add gradients.
 
 Gradients are added once a step, after the last backward, in one all-reduce of a flat buffer.
-torch's DDP would overlap that with the backward, but its hooks forbid doing a step again after a
-lack of memory, and a loss that reads the embedding outside `forward`.
+torch's DDP would overlap that with the backward, but its hooks forbid repeating a step that ran out
+of memory, and a loss that reads the embedding outside `forward`.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ ALL_REDUCE: Callable[[Tensor], object] = cast(Any, distributed).all_reduce  # it
 
 @dataclass(frozen=True)
 class World:
-    """This process's number and how many there are. With one process every method is free."""
+    """Hold this process's rank and the number of processes; with one, no method communicates."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes files and validates."""
+        """Tell whether this process writes files and validates."""
         return self.rank == 0
 
     def refuse_fewer(self, accumulate: int) -> None:
-        """Raise UsageError for a step of fewer micro-batches than there are processes."""
+        """Raise UsageError if a step has fewer micro-batches than there are processes."""
         if accumulate < self.size:
             raise UsageError(
                 f"{self.size} processes share the micro-batches of a step, and there are only "
@@ -45,7 +44,7 @@ class World:
             )
 
     def sum_counts(self, counts: dict[str, int]) -> dict[str, int]:
-        """Every process has the same keys."""
+        """Add counts over the processes, all of which have the same keys."""
         if self.size == 1:
             return counts
         names = sorted(counts)
@@ -54,8 +53,9 @@ class World:
         return dict(zip(names, to_ints(total), strict=True))
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter], sums: Tensor) -> Tensor:
-        """Add gradients in place, and `sums` (n,) float64. A parameter that no process reached
-        keeps no gradient.
+        """Add gradients in place and return the total of `sums` (n,) float64.
+
+        A parameter without a gradient in every process keeps none.
         """
         if self.size == 1:
             return sums
@@ -76,7 +76,7 @@ class World:
     def agree(self, seconds: float, asked: int | None) -> tuple[float, int | None]:
         """Return the first process's clock, and the signal that asked any process to stop.
 
-        Where both came, SIGINT is the one.
+        If both signals arrived, SIGINT is returned.
         """
         if self.size == 1:
             return seconds, asked
@@ -88,7 +88,7 @@ class World:
         return clock, signals[0] if signals else None
 
     def broadcast(self, value: Any) -> Any:
-        """The first process's JSON value, everywhere."""
+        """Return the first process's JSON value in every process."""
         if self.size == 1:
             return value
         text = json.dumps(value).encode() if self.is_main else b""
@@ -103,14 +103,14 @@ class World:
         return json.loads(bytes(to_ints(payload)))
 
     def share_weights(self, tensors: Iterable[Tensor]) -> None:
-        """All start from the first process's weights."""
+        """Copy the first process's weights to all others."""
         if self.size > 1:
             for tensor in tensors:
                 distributed.broadcast(tensor.detach(), 0)
 
 
 def world() -> World:
-    """What torchrun's environment says; joins the group of processes at the first call."""
+    """Read torchrun's environment, and join the group of processes at the first call."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World()

@@ -1,4 +1,4 @@
-"""What can go wrong in a step, and what is said of it: no memory, not a number, Ctrl-C."""
+"""Handle what can go wrong in a step: lack of memory, NaN, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the step failed for lack of memory, on a CPU or on an accelerator."""
+    """Tell whether the step failed for lack of memory, on a CPU or on an accelerator."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(
@@ -39,18 +39,18 @@ class Interrupt:
 
     A signal that would end the program sets `asked`, and `deliver` ends it later. A second Ctrl-C
     ends it at once; a second SIGTERM does not (torchrun sends SIGTERM after a Ctrl-C, and
-    schedulers repeat it before they kill). A handler that the program set up itself is called when
-    this is left. What the program ignores stays ignored. Outside the main thread nothing is held.
+    schedulers repeat it before they kill). A handler that the program installed itself is called
+    on exit. Signals that the program ignores stay ignored. Outside the main thread nothing is held.
     """
 
     def __init__(self) -> None:
-        self.asked: int | None = None  # the signal that asks to stop
-        self.breaks_off = False  # whether the first signal raises where it arrives
+        self.asked: int | None = None  # the signal that requests a stop
+        self.breaks_off = False  # True: the first signal raises where it arrives
         self._before: dict[int, Any] = {}
         self._waiting: list[int] = []
 
     def __enter__(self) -> Interrupt:
-        # elsewhere signals cannot be caught
+        # Only the main thread can catch signals.
         if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
                 before = signal.getsignal(number)
@@ -96,21 +96,23 @@ class Interrupt:
 
     def _restore(self, number: int) -> None:
         before = self._before.pop(number, None)
-        if before is not None and signal.getsignal(number) == self._hold:  # else it was replaced
+        if (
+            before is not None and signal.getsignal(number) == self._hold
+        ):  # otherwise it was replaced
             signal.signal(number, before)
 
 
 def exit_on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
-    """Raise SystemExit with the exit code that shells give to a program ended by the signal."""
+    """Raise SystemExit with the exit code of a program that the signal ended."""
     raise SystemExit(128 + number)
 
 
 @contextlib.contextmanager
 def stoppable() -> Generator[None]:
-    """Let SIGTERM raise SystemExit while entered, so that a training is closed and saves.
+    """Let SIGTERM raise SystemExit while entered, so that a training saves and closes.
 
-    For a command line. SIGINT raises KeyboardInterrupt even in a process that a script started in
-    the background, where it is ignored at first: `kill -INT` stops and saves.
+    This is for command lines. SIGINT raises KeyboardInterrupt even in a background process of a
+    script, where it is ignored by default: `kill -INT` stops and saves.
     """
     changed: dict[int, Any] = {}
     wanted = {
@@ -134,7 +136,7 @@ def is_finite(tensor: Tensor) -> bool:
 
 
 class FirstBadModule:
-    """While entered, remembers the first module whose output holds a NaN or an infinity."""
+    """Record, while entered, the first module whose output holds a NaN or an infinity."""
 
     def __init__(self, **roots: nn.Module) -> None:
         self.name: str | None = None
@@ -148,7 +150,7 @@ class FirstBadModule:
         ]
 
     def _hook(self, name: str) -> Callable[[nn.Module, object, object], None]:
-        def look(module: nn.Module, inputs: object, output: object) -> None:
+        def check(module: nn.Module, inputs: object, output: object) -> None:
             if (
                 self.name is None
                 and isinstance(output, Tensor)
@@ -157,7 +159,7 @@ class FirstBadModule:
             ):
                 self.name = name
 
-        return look
+        return check
 
     def __enter__(self) -> FirstBadModule:
         return self

@@ -1,4 +1,4 @@
-"""What the loop is given, and what it tells. Imports no torch."""
+"""The input of the training loop, and the progress it yields. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Job:
-    """Everything one training needs.
+    """Hold everything that one training needs.
 
-    model, head: the network and what stands on it; parameters of the head are saved under `head.`.
-    task: only its slot `loss(output, batch) -> {name: (sum, count, weight)}` is used; a loss named
-        X is divided by the step's `counts[X]` where the Batch counts X, else by its
-        `counts["tokens"]`.
-    batches: the endless order of micro-batches; `accumulate` of them, over all processes, make one
-        step.
-    validate: called with the model in eval mode (averaged weights in place); returns named scores,
-        the task's first first.
-    places: an Example's place ("train.en:17") by its index, for messages.
-    data: digests of the "train" and "validation" data. Where a checkpoint was made on other
-        training data, a new pass over it begins; where on other validation data, the best score is
-        forgotten.
-    command: what a user types to go on, for messages.
+    Args:
+        model: The network.
+        head: Maps its states to the task's output; its parameters are saved under `head.`.
+        task: Only `loss(output, batch) -> {name: (sum, count, weight)}` is used. A loss named X is
+            divided by the step's `counts[X]` if the Batch counts X, else by `counts["tokens"]`.
+        batches: The endless order of micro-batches.
+        run: The folder to write to.
+        settings: The recipe's table `training`.
+        accumulate: Micro-batches in a step, over all processes.
+        validation: The recipe's table `validation`.
+        validate: Called with the model in eval mode and averaged weights in place; returns named
+            scores, beginning with the task's main one.
+        resume: Go on from the newest checkpoint.
+        data: Digests of the "train" and "validation" data. If the training data differs from the
+            checkpoint's, a new pass over it begins; if the validation data differs, the best score
+            is reset.
+        places: Maps the index of an Example to its place ("train.en:17"), for messages.
+        command: What a user types to resume, for messages.
     """
 
     model: nn.Module
@@ -50,20 +55,18 @@ class Job:
     command: str = "the same command with --resume"
 
 
-# finished: the weights are written. interrupted: Ctrl-C or SIGTERM came during an update; the last
-# whole one is saved, and the next step of the iterator raises KeyboardInterrupt or SystemExit(143).
+# finished: the weights are written. interrupted: Ctrl-C or SIGTERM came during an update, which is
+# saved; the next step of the iterator raises KeyboardInterrupt or SystemExit(143).
 Event = Literal["notice", "step", "validation", "checkpoint", "interrupted", "finished"]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One thing that happened. Every step gives one; `message` is a sentence for a person, empty
-    for plain steps.
-    """
+    """Report one event of a training; `message` is a sentence for the user, empty for steps."""
 
     event: Event
     step: int
-    fraction: float  # of the run that is done, 0 to 1
+    fraction: float  # share of the run that is done, 0 to 1
     seconds: float  # in the loop, over all resumptions
     epoch: float = 0.0
     loss: float | None = None  # a step's training loss, nats per target token, smoothing included

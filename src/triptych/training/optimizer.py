@@ -1,9 +1,8 @@
-"""AdamW for everything, or Muon for the matrices inside blocks and AdamW for the rest. Both are
-torch's own.
+"""Optimize with torch's AdamW, or with torch's Muon for the matrices inside blocks.
 
-Muon (Jordan et al. 2024) moves a matrix along its orthogonalised momentum: five Newton-Schulz steps
-in bf16. Its updates are scaled to the size of AdamW's (Liu et al. 2025, section 2.2), so one
-learning rate serves both.
+Muon (Jordan et al. 2024) moves a matrix along its orthogonalised momentum, with five Newton-Schulz
+steps in bf16. Its updates are scaled to the size of AdamW's (Liu et al. 2025, section 2.2), so one
+learning rate fits both.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _LAYER = re.compile(r"(.*?)\.?blocks\.(\d+)\.")
 
 
 class Optimizers:
-    """The optimizers of one run over named parameters, with their state as tensors by name."""
+    """Hold the optimizers of one run over named parameters."""
 
     def __init__(self, parameters: dict[str, nn.Parameter], settings: TrainingSettings) -> None:
         self.parameters = {
@@ -38,7 +37,7 @@ class Optimizers:
         if settings.optimizer == "muon" and not hidden:
             raise UsageError(
                 "training.optimizer 'muon' is for the matrices inside Transformer blocks, and "
-                "this model has none. Take 'adamw'."
+                "this model has none. Use 'adamw'."
             )
         if settings.optimizer != "muon":
             hidden = set[str]()
@@ -47,7 +46,7 @@ class Optimizers:
         }
         factors = rate_factors(self.parameters, settings.layer_decay, settings.head_rate)
         self.optimizers: list[torch.optim.Optimizer] = []
-        if rest:  # of adapters alone there is none beside Muon's
+        if rest:  # empty if only adapters are trained with Muon
             adamw = torch.optim.AdamW(
                 _groups(rest, settings.weight_decay, factors),
                 lr=settings.learning_rate,
@@ -81,7 +80,7 @@ class Optimizers:
             parameter.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """The whole state: "PARAMETER/KEY" -> tensor."""
+        """Return the whole state: "PARAMETER/KEY" -> tensor."""
         state: dict[str, Tensor] = {}
         for name, parameter in self.parameters.items():
             for optimizer in self.optimizers:
@@ -90,7 +89,7 @@ class Optimizers:
         return state
 
     def load(self, tensors: dict[str, Tensor], where: str) -> None:
-        """Take up a saved state. Raises RunError where it does not belong to these parameters."""
+        """Restore a saved state; raise RunError if it does not belong to these parameters."""
         owner = {
             id(parameter): optimizer
             for optimizer in self.optimizers
@@ -119,14 +118,12 @@ class Optimizers:
 
 
 def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
-    """Whether Muon is meant for it: a matrix inside a block, neither embedding nor projection to a
-    vocabulary.
-    """
+    """Tell whether Muon may train a parameter: a matrix inside a block, not an embedding."""
     return parameter.ndim == 2 and "blocks." in name and "embedding" not in name
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The Euclidean norm of all gradients together."""
+    """Return the Euclidean norm of all gradients together."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return torch.zeros(())
@@ -134,9 +131,7 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
 
 
 def clip(parameters: Iterable[nn.Parameter], norm: float, largest: float | None) -> None:
-    """Scale the gradients so that their norm is at most `largest` (Pascanu et al. 2013); untouched
-    where it is already.
-    """
+    """Scale the gradients so that their norm is at most `largest` (Pascanu et al. 2013)."""
     if largest is not None and norm > largest:
         FOREACH_MUL(
             [parameter.grad for parameter in parameters if parameter.grad is not None],
@@ -145,11 +140,13 @@ def clip(parameters: Iterable[nn.Parameter], norm: float, largest: float | None)
 
 
 def rate_factors(names: Iterable[str], layer_decay: float, head_rate: float) -> dict[str, float]:
-    """What each parameter's learning rate is multiplied by: the head's, 1 for the top layer, less
-    for each below.
+    """Return the factor of each parameter's learning rate.
 
-    Each stack counts from its own top; its embeddings stand below its lowest layer. Raises
-    UsageError for a model without layers.
+    It is `head_rate` for the head, 1 for the top layer of each stack, and `layer_decay` times less
+    for each layer below; embeddings count as the layer below the lowest.
+
+    Raises:
+        UsageError: `layer_decay` is not 1 and the model has no layers.
     """
     names = list(names)
     layers: dict[str, int] = {}
@@ -159,8 +156,8 @@ def rate_factors(names: Iterable[str], layer_decay: float, head_rate: float) -> 
             layers[found[1]] = max(layers.get(found[1], 0), int(found[2]) + 1)
     if layer_decay != 1 and not layers:
         raise UsageError(
-            "training.layer_decay goes by the layers of Transformer blocks, and none of this "
-            "model's train. Leave it at 1."
+            "training.layer_decay needs Transformer blocks that are trained, and this model has "
+            "none. Leave it at 1."
         )
     factors: dict[str, float] = {}
     for name in names:
@@ -177,9 +174,7 @@ def rate_factors(names: Iterable[str], layer_decay: float, head_rate: float) -> 
 def _groups(
     parameters: dict[str, nn.Parameter], weight_decay: float, factors: dict[str, float]
 ) -> list[dict[str, Any]]:
-    """Matrices shrink; embeddings, norms and biases do not. Parameters with one decay and one
-    factor stand together.
-    """
+    """Group parameters by weight decay and learning-rate factor; only matrices decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         shrinks = parameter.ndim >= 2 and "embedding" not in name

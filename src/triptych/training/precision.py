@@ -1,4 +1,4 @@
-"""What the processor can do: the device, and the precision of activations."""
+"""Choose the device and the precision of activations by what the machine supports."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def choose_device(wanted: str, name: str = "training.device") -> torch.device:
-    """Choose a device: `auto` takes an accelerator where there is one; of several processes each
-    takes its own. name: of the dial, for a refusal.
+    """Choose a device: `auto` takes an accelerator if there is one.
+
+    Args:
+        wanted: One of DEVICES.
+        name: Names the setting in an error.
+
+    Returns:
+        The device; with several processes, each gets its own accelerator.
     """
     if wanted not in DEVICES:
         raise unknown("device", wanted, DEVICES, f"for {name}")
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"{name} is 'cuda', and torch sees no such device. Take 'auto' or 'cpu'.")
+        raise UsageError(f"{name} is 'cuda', but torch finds no CUDA device. Use 'auto' or 'cpu'.")
     if wanted == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies it faster than float32. Parameters stay in float32
-    either way.
-    """
+    """Choose bfloat16 if the device multiplies it faster than float32; parameters stay float32."""
     if wanted != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
     fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
@@ -36,7 +40,7 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """AVX-512 BF16 or AMX on x86, or the matrix instructions of Arm."""
+    """Tell whether the CPU has AVX-512 BF16, AMX, or the matrix instructions of Arm."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     if any(getattr(torch.cpu, name)() for name in checks if hasattr(torch.cpu, name)):
         return True

@@ -1,6 +1,4 @@
-"""Compare a run that is resumed with its beginning: parts of its recipe, and its data
-(data.json).
-"""
+"""Compare the recipe and the data of a resumed run with those it began with (data.json)."""
 
 from __future__ import annotations
 
@@ -30,12 +28,12 @@ HELD_OUT = "the texts held out of data.train"
 CHUNK_BYTES = 1 << 20
 CONTENT = tuple(field.name for field in dataclasses.fields(Example) if field.name != "place")
 
-Fingerprint = dict[str, Any]  # by what a file or a set is known again
+Fingerprint = dict[str, Any]  # identifies the content of a file or a set
 Fingerprints = dict[str, dict[str, Fingerprint]]  # part -> name of the file or set
 
 
 def refuse_other_recipe(run: Run, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise UsageError where values of SETTLED differ. saved, now: recipes as nested values."""
+    """Raise UsageError if two recipes, as nested values, differ in a table of SETTLED."""
     for table in SETTLED:
         for key in sorted({*saved.get(table, {}), *now.get(table, {})}):
             old, new = saved.get(table, {}).get(key), now.get(table, {}).get(key)
@@ -48,12 +46,11 @@ def refuse_other_recipe(run: Run, saved: Mapping[str, Any], now: Mapping[str, An
 
 
 def fingerprints_of(data: DataTable, parts: Mapping[str, Sequence[Example]]) -> Fingerprints:
-    """Return by what the training and validation data are known again.
+    """Return fingerprints of the training and validation data.
 
-    Of a file these are its bytes and the SHA-256 of its content, decompressed; of a set of the
-    catalogue the SHA-256 of its Examples. Files that are streamed may be too large to be read for
-    this: their size and the time of their last change only tell which one has changed, once the
-    shards differ.
+    That of a file is its size and the SHA-256 of its decompressed content; that of a set of the
+    catalogue is the SHA-256 of its Examples. Streamed files may be too large to hash: their size
+    and modification time only help to name the changed file once the shards differ.
     """
     return {part: dict(_fingerprints(data, part, parts[part])) for part in PARTS}
 
@@ -96,12 +93,14 @@ def _fingerprint_of_examples(examples: Sequence[Example]) -> Fingerprint:
 
 
 def digests_of(marks: Fingerprints, examples: Sequence[Example]) -> dict[str, str]:
-    """Return one digest for each part, which checkpoints remember.
+    """Return one digest for each part, which checkpoints store.
 
-    examples: what is trained on; shards have a digest of their own.
+    Args:
+        marks: The fingerprints of the data.
+        examples: What is trained on; shards have their own digest.
     """
     train = examples.digest if isinstance(examples, Shards) else _digest(marks["train"])
-    own = marks["validation"]  # nothing where validation is a share of the training files
+    own = marks["validation"]  # empty if validation is a share of the training files
     return {"train": train, "validation": _digest(own) if own else train}
 
 
@@ -110,7 +109,7 @@ def _digest(value: Any) -> str:
 
 
 def remember(run: Run, marks: Fingerprints, examples: Sequence[Example]) -> None:
-    """Write down which data the run is trained on."""
+    """Record which data the run is trained on."""
     run.write_json(DATA, marks)
     if isinstance(examples, Shards):
         streamed.remember(run, examples)
@@ -129,9 +128,9 @@ def refuse_other_data(
 
     Args:
         run: The run that is resumed, if any.
-        now: The marks of its data as it is.
-        allowed: Only tell what has changed.
-        tell: Is given a sentence.
+        now: The fingerprints of its data as it is now.
+        allowed: Only report what has changed.
+        tell: Receives a sentence.
         other_shards: The shards of a streamed set are known to differ.
 
     Raises:
@@ -142,7 +141,7 @@ def refuse_other_data(
     before = _read(run)
     if before is None and not other_shards:
         if allowed:
-            tell(f"{run.path} does not say which data it was trained on: nothing is compared.")
+            tell(f"{run.path} does not record which data it was trained on: nothing is compared.")
         return
     surely: list[str] = []
     perhaps: list[str] = []
@@ -171,7 +170,7 @@ def _read(run: Run) -> Fingerprints | None:
     found: object = run.read_json(DATA)
     if not _are_fingerprints(found):
         raise RunError(
-            f"{run.path / DATA} is not what triptych wrote: the file is damaged. Delete it to go "
+            f"{run.path / DATA} is damaged: it is not a table of fingerprints. Delete it to go "
             "on without comparing the data."
         )
     return found

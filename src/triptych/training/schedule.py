@@ -1,4 +1,4 @@
-"""The learning rate over the run, as a share of its peak."""
+"""Schedule the learning rate over the run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from .settings import TrainingSettings
 def fraction_done(
     settings: TrainingSettings, step: int, seconds: float, epoch: float = 0.0
 ) -> float:
-    """How much of the run is behind us, 0 to 1, by the limit that comes first. epoch: passes over
-    the data so far.
+    """Return the share of the run that is done, 0 to 1, by the limit that comes first.
+
+    Args:
+        settings: The limits.
+        step: Steps so far.
+        seconds: Time so far.
+        epoch: Passes over the data so far.
     """
     by_steps = step / settings.steps if settings.steps else 0.0
     by_time = seconds / (60 * settings.minutes) if settings.minutes else 0.0
@@ -22,12 +27,17 @@ def fraction_done(
 def rate(
     settings: TrainingSettings, step: int, fraction: float, ahead: float | None = None
 ) -> float:
-    """The learning rate of step `step` (the first is 1) with `fraction` of the run done.
+    """Return the learning rate of one step.
 
-    Every schedule rises linearly over `warmup_steps`, or over `warmup_share` of the run, where
-    `ahead` is the fraction that is done after this step (None: as before it). inverse_square_root:
-    Vaswani et al. 2017, section 5.3; trapezoid: constant, then linear (Hägele et al. 2024); cosine:
-    Loshchilov & Hutter 2017.
+    Every schedule rises linearly over `warmup_steps`, or over `warmup_share` of the run.
+    inverse_square_root: Vaswani et al. 2017, section 5.3; trapezoid: constant, then linear (Hägele
+    et al. 2024); cosine: Loshchilov & Hutter 2017.
+
+    Args:
+        settings: The schedule.
+        step: Number of the step, from 1.
+        fraction: Share of the run that is done before it.
+        ahead: Share of the run that is done after it; None: `fraction`.
     """
     warmup, floor = max(1, settings.warmup_steps), settings.final_rate
     if settings.warmup_share is None:

@@ -1,5 +1,6 @@
-"""The dials of training, as the recipe's tables `batches`, `training` and `validation` hold them.
-Imports no torch.
+"""Settings of training: the recipe's tables `batches`, `training` and `validation`.
+
+This module imports no torch.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ LOWER_IS_BETTER = frozenset({"loss", "perplexity", "bits_per_byte", "wer", "cer"
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSettings:
-    """How much goes into one step."""
+    """Set how much data one step takes."""
 
     batch_tokens: Count = 4096  # source and target tokens of one micro-batch, without padding
     batch_examples: Count | None = None  # at most so many examples in a micro-batch
@@ -44,8 +45,9 @@ class BatchSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """The loop. A run ends at `steps`, `epochs` or `minutes`, whichever comes first; one of them
-    must be given.
+    """Set the training loop.
+
+    A run ends at `steps`, `epochs` or `minutes`, whichever comes first; one of them must be given.
     """
 
     steps: Count | None = None  # optimizer steps
@@ -103,7 +105,7 @@ class TrainingSettings:
         check_instance(self, "training")
 
     def contradictions(self, table: str) -> Iterator[str]:
-        """Yield a sentence for a run without an end, and for values that cannot stand together."""
+        """Yield a sentence for each missing limit or contradiction."""
         if self.steps is None and self.minutes is None and self.epochs is None:
             yield (
                 f"Training needs an end: give {table}.steps (for example 2000), {table}.epochs "
@@ -123,13 +125,13 @@ class TrainingSettings:
 
     @property
     def frozen(self) -> list[str]:
-        """The parts named by `freeze`."""
+        """Return the parts named by `freeze`."""
         return [self.freeze] if isinstance(self.freeze, str) else list(self.freeze or [])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationSettings:
-    """When the development data is read, and what follows from its score."""
+    """Set when the development data is scored, and what follows from the score."""
 
     every_steps: Count | None = None  # neither given: every tenth of the run
     every_minutes: Positive | None = None  # minutes of training between two validations
@@ -139,7 +141,7 @@ class ValidationSettings:
     examples: Count | None = None  # validate on so many, evenly spread; None: on all
 
     def check(self) -> None:
-        """Raise UsageError for values that cannot be."""
+        """Raise UsageError for invalid values."""
         check_instance(self, "validation")
 
 
@@ -152,9 +154,9 @@ def better(
 ) -> bool:
     """Tell whether `score` of `metric` beats `best`, or equals it with a `loss` below `best_loss`.
 
-    Without the second rule the first of many equal scores would win: while BLEU is still 0, the
-    weights that learnt least. NaN beats nothing, and every number beats NaN. A loss that is not
-    known (None) decides nothing.
+    Without the second rule the first of many equal scores would win: while BLEU is still 0, that
+    is the weights that learnt least. NaN beats nothing, and every number beats NaN. An unknown loss
+    (None) decides nothing.
     """
     if math.isnan(score):
         return False

@@ -1,5 +1,6 @@
-"""The gradient of one step: over micro-batches, halves of them where memory lacks, and
-processes.
+"""Compute the gradient of one step over micro-batches and processes.
+
+Micro-batches that do not fit into memory are halved.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ NumberedPieces = list[tuple[int, list[Encoded]]]  # micro-batches by their numbe
 
 @dataclass
 class MicroBatch:
-    """A micro-batch or a piece of one, and the seed of everything that is drawn while it runs."""
+    """Hold a micro-batch, or a piece of one, and its seed for dropout and masking."""
 
     number: int
     encoded: list[Encoded]
@@ -38,9 +39,7 @@ class MicroBatch:
 
 @dataclass
 class Gradient:
-    """What a step's micro-batches gave, over all processes; the gradients themselves are on the
-    parameters.
-    """
+    """Hold the sums of a step over all processes; the gradients are on the parameters."""
 
     loss: float  # what is minimised: each weighted sum divided by its count
     sums: dict[str, tuple[float, int]]  # loss name -> (sum, count)
@@ -49,9 +48,7 @@ class Gradient:
 
 @dataclass
 class Stepper:
-    """Computes gradients. `token_limit` is what memory held: larger micro-batches are halved until
-    they are not.
-    """
+    """Compute gradients; micro-batches above `token_limit` tokens are halved to fit memory."""
 
     job: Job
     world: World
@@ -62,8 +59,9 @@ class Stepper:
     _running: MicroBatch | None = None
 
     def gradient(self, step: int, pieces: NumberedPieces) -> Gradient:
-        """Put the step's gradient on the parameters. For lack of memory the whole step is done
-        again in smaller parts.
+        """Put the step's gradient on the parameters.
+
+        If memory runs out, the whole step is repeated in smaller parts.
         """
         while True:
             try:
@@ -73,7 +71,7 @@ class Stepper:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-            self._shrink(step)  # outside of `except`, so that what the failed step held is freed
+            self._shrink(step)  # outside of `except`, so that the failed step's memory is freed
 
     def _parts(self, step: int, pieces: NumberedPieces) -> list[MicroBatch]:
         parts: list[MicroBatch] = []
@@ -96,12 +94,14 @@ class Stepper:
     def _backward(
         self, parts: list[MicroBatch]
     ) -> tuple[dict[str, Tensor], dict[str, int], dict[str, float]]:
-        """Counts come first, so that every sum is divided by the count of the whole step before it
-        goes backward.
+        """Run forward and backward over all parts.
+
+        Counts are added first, because every sum is divided by the count of the whole step before
+        its backward.
         """
         own: Counter[str] = Counter()
         for part in parts:
-            own.update(part.batch.counts)  # a sum of Counters would lose what is 0
+            own.update(part.batch.counts)  # adding Counters would drop zeros
         counts = self.world.sum_counts(dict(own))
         sums: dict[str, Tensor] = {}
         weights: dict[str, float] = {}
@@ -155,26 +155,26 @@ class Stepper:
             parameter.grad = None
         if part is None:
             raise TrainingError(
-                f"Step {step}: no memory is left even to put the batch together. Lower "
+                f"Step {step}: there is not enough memory to build the batch. Lower "
                 "batches.batch_tokens."
             )
         tokens = tokens_of(part.encoded)
         if len(part.encoded) == 1:
             place = self.job.places(part.encoded[0].index)
             raise TrainingError(
-                f"Step {step}: memory does not suffice for a single example of {tokens:,} tokens "
-                f"({place}). Shorten or remove it, or take a smaller model; what was saved so far "
-                "is kept."
+                f"Step {step}: there is not enough memory for a single example of {tokens:,} "
+                f"tokens ({place}). Shorten or remove it, or use a smaller model. Checkpoints so "
+                "far are kept."
             )
         self.token_limit = max(1, min(tokens // 2, self.token_limit or tokens))
         self.notices.append(
-            f"Step {step}: memory does not suffice for a micro-batch of {tokens:,} tokens; it is "
-            f"halved, and from now on none has more than {self.token_limit:,} "
+            f"Step {step}: there is not enough memory for a micro-batch of {tokens:,} tokens. It "
+            f"is halved, and from now on none has more than {self.token_limit:,} "
             "(batches.batch_tokens). The result is the same."
         )
 
     def not_finite(self, step: int, pieces: NumberedPieces, gradient: Gradient, norm: float) -> str:
-        """Say what is not finite in a step, where it arises and what may help."""
+        """Return a sentence on what is not finite, where it arises and what may help."""
         what = (
             f"the loss is {gradient.loss}"
             if not math.isfinite(gradient.loss)
@@ -188,7 +188,7 @@ class Stepper:
         )
 
     def _explain(self, step: int, pieces: NumberedPieces) -> str:
-        """Where the first NaN or infinity of a step arises: layer and batch."""
+        """Return the layer and the micro-batch where the first NaN or infinity of a step arises."""
         bad = next(
             (
                 name
@@ -217,7 +217,7 @@ class Stepper:
                     return f"first in the loss '{name}', after the last layer, in {where}"
                 if weight:
                     backward(value, retain_graph=True)
-            # the backward runs from the last layer to the first
+            # The backward runs from the last layer to the first.
             for name, parameter in reversed(self.parameters.items()):
                 if parameter.grad is not None and not is_finite(parameter.grad):
                     return f"first in the gradient of '{name}', in {where}"
@@ -225,8 +225,10 @@ class Stepper:
 
 
 def count_of(loss: str, counts: dict[str, int]) -> int:
-    """What a loss is divided by: the Batch's count of the same name, else its target tokens; a
-    teacher's angle: all states.
+    """Return what a loss is divided by.
+
+    It is the Batch's count of the same name, else its target tokens; for the cosine loss, all
+    states.
     """
     return counts["states" if loss == COSINE else loss if loss in counts else "tokens"]
 
@@ -236,6 +238,6 @@ def tokens_of(encoded: list[Encoded]) -> int:
 
 
 def seed_of(seed: int, step: int, number: int, part: int) -> int:
-    """The seed of dropout and masking: nothing that ran before has a say in it."""
+    """Return the seed of dropout and masking, which does not depend on earlier steps."""
     digest = hashlib.blake2b(f"{seed} {step} {number} {part}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1

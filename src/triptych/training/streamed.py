@@ -1,4 +1,4 @@
-"""Training on a set that is read from token shards: what replaces Examples in memory."""
+"""Train on a set that is read from token shards instead of Examples in memory."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from ..errors import UsageError
 from ..runs.run import Run
 from ..tasks.task import Task
 
-CORPUS = "corpus.json"  # in a run: by what its shards are known again
+CORPUS = "corpus.json"  # in a run folder: identifies its shards
 
 
 def begin(data: DataTable, corpus: Corpus, origin: Run | None, task: Task,
           report: Notify) -> tuple[list[Example], list[Example]]:  # fmt: skip
-    """(a sample to train the tokenizer on, texts to validate on). Where the shards for the
-    tokenizer of `origin` are at hand, nothing is read but them, and the sample is their first
+    """Return a sample to train the tokenizer on, and texts to validate on.
+
+    If shards for the tokenizer of `origin` exist, only they are read, and the sample is their first
     text.
     """
     known = None if origin is None else Tokenizers.load(origin.path).target
@@ -44,14 +45,22 @@ def begin(data: DataTable, corpus: Corpus, origin: Run | None, task: Task,
 
 def shards(corpus: Corpus, tokenizers: Tokenizers, before: Run | None, dropout: float,
            refuse: Callable[[Run], None]) -> Shards:  # fmt: skip
-    """Open or write the set's shards. Raises UsageError for subwords that are to be drawn anew.
+    """Open or write the set's shards.
 
-    refuse: called where they are not those that the resumed run `before` was trained on.
+    Args:
+        corpus: The set.
+        tokenizers: Cut its texts.
+        before: The run that is resumed, if any.
+        dropout: The recipe's batches.bpe_dropout, which must be 0.
+        refuse: Called if the shards are not those that `before` was trained on.
+
+    Raises:
+        UsageError: `dropout` is set.
     """
     if dropout:
         raise UsageError(
-            "batches.bpe_dropout cuts texts anew each time, and data.stream cuts them once. Leave "
-            "one of them out."
+            "batches.bpe_dropout tokenizes a text anew in each epoch, but data.stream tokenizes it "
+            "once. Leave one of them out."
         )
     found = corpus.shards(tokenizers.target, writes=os.environ.get("LOCAL_RANK", "0") == "0")
     if before is not None and _digest_of(before) != found.digest:
@@ -65,7 +74,7 @@ def _digest_of(run: Run) -> str | None:
 
 
 def remember(run: Run, found: Shards) -> None:
-    """Write down which shards the run is trained on."""
+    """Record which shards the run is trained on."""
     run.write_text(
         CORPUS,
         json.dumps({"digest": found.digest, "shards": len(found.sizes), "tokens": found.tokens}),
@@ -75,9 +84,12 @@ def remember(run: Run, found: Shards) -> None:
 def cutter(
     found: Shards, task: Task, tokenizers: Tokenizers, seed: int
 ) -> Callable[[int, int], list[Encoded]]:
-    """(epoch, index) -> a text's Encoded out of its shard, drawn as if the text lay in memory."""
+    """Return a function from (epoch, index) to the Encoded of a text of the shards.
+
+    Its random draws are those of a text in memory.
+    """
     encode_ids = task.encode_ids
-    assert encode_ids is not None, "this task reads no shards"
+    assert encode_ids is not None, "this task cannot read shards"
 
     def encode(epoch: int, index: int) -> list[Encoded]:
         pieces = encode_ids(

@@ -1,8 +1,8 @@
-"""The one training loop, for every task and every model: a function that yields progress.
+"""Train any task with any model: one loop that yields progress.
 
-A step adds the gradients of `accumulate` micro-batches, clips, and moves the weights. What follows
-a step (a line of metrics, a validation, a checkpoint) depends on its number alone where the run is
-limited in steps, so a run that was killed and resumed ends in the same bits as one that was not.
+A step adds the gradients of `accumulate` micro-batches, clips, and moves the weights. If the run is
+limited in steps, what follows a step (a line of metrics, a validation, a checkpoint) depends only
+on its number, so a run that was killed and resumed gives the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -43,22 +43,19 @@ __all__ = ["Job", "Progress", "train"]
 
 
 def train(job: Job) -> Generator[Progress, None, None]:
-    """Train until `training.steps`, `training.epochs`, `training.minutes`, lost patience or an
-    interrupt.
+    """Train to the limit of the settings, early stopping or an interrupt, and yield progress.
 
-    Yields progress; the last event is "finished": model.safetensors is written. Ctrl-C during an
-    update waits for its end (a validation is broken off, and done again later): the state is saved,
-    the event "interrupted" says how to go on, and the next step of the iterator raises
-    KeyboardInterrupt. SIGTERM does the same and raises SystemExit(143). A second Ctrl-C ends the
-    run at once, with the checkpoints that it has. While the iterator is suspended no signal handler
-    is changed; whatever ends it there, an interrupt in the caller's code or `close()`, saves the
-    last whole update.
+    The last event is "finished": model.safetensors is written. Ctrl-C during an update takes effect
+    at its end (a validation is aborted, and repeated later): the state is saved, the event
+    "interrupted" tells how to resume, and the next step of the iterator raises KeyboardInterrupt.
+    SIGTERM does the same and raises SystemExit(143). A second Ctrl-C ends the run at once, with the
+    checkpoints that it has. While the iterator is suspended no signal handler is changed; if it is
+    closed or interrupted there, the last complete update is saved.
 
     Raises:
-        TrainingError: the loss is not a number, memory lacks for a single example, the disk is
-            full.
-        UsageError: the settings cannot train, or another process trains in the folder.
-        RunError: a checkpoint does not fit.
+        TrainingError: The loss is NaN, memory is too small for one example, or the disk is full.
+        UsageError: The settings cannot train, or another process trains in the folder.
+        RunError: A checkpoint does not fit.
     """
     job.settings.check()
     job.validation.check()
@@ -67,10 +64,10 @@ def train(job: Job) -> Generator[Progress, None, None]:
 
 
 def _guarded(loop: Loop) -> Iterator[Progress]:
-    """Run the loop with signals held; where it is ended while suspended, save the last update."""
+    """Run the loop with signals held, and save the last update if it ends while suspended."""
     course, interrupt, within = loop.run(), loop.interrupt, False
     if threading.current_thread() is threading.main_thread():
-        atexit.register(loop.save)  # of a suspended iterator that a program leaves behind
+        atexit.register(loop.save)  # for a suspended iterator when the program exits
     try:
         while True:
             with interrupt:
@@ -79,12 +76,12 @@ def _guarded(loop: Loop) -> Iterator[Progress]:
                 within = False
             if progress is None:
                 break
-            # a held interrupt goes first
+            # A held interrupt is reported first.
             if not interrupt.asked or progress.event == "interrupted":
                 yield progress
     except BaseException as error:
         if interrupt.asked and loop.world.size > 1 and isinstance(error, RuntimeError):
-            interrupt.deliver()  # another process has stopped already, and its sums are missed
+            interrupt.deliver()  # another process has stopped, so a sum over processes failed
         if not within:
             held = interrupt.asked
             with interrupt:
@@ -93,14 +90,14 @@ def _guarded(loop: Loop) -> Iterator[Progress]:
                 interrupt.deliver()
         raise
     finally:
-        interrupt.restore()  # one may have come before all handlers were in their place
+        interrupt.restore()  # one may have come while handlers were being installed
         atexit.unregister(loop.save)
     if interrupt.asked:
         interrupt.deliver()
 
 
 class Loop:
-    """One training from its start, or from a checkpoint, to its end."""
+    """Run one training from its start, or from a checkpoint, to its end."""
 
     def __init__(self, job: Job, interrupt: Interrupt) -> None:
         self.job, self.settings, self.interrupt = job, job.settings, interrupt
@@ -124,14 +121,14 @@ class Loop:
         self.stepper = Stepper(job, self.world, self.device, self.parameters)
         self.state = LoopState()
         self.started = time.monotonic()
-        self.lasting = 0.0  # seconds of the sessions before this one
+        self.lasting = 0.0  # seconds before this process resumed the run
 
     # The course of a run --------------------------------------------------------------------------
 
     def run(self) -> Iterator[Progress]:
-        """Do what is due after a whole update, one thing a round, and else the next update.
+        """Do what is due after an update, one thing at a time, then the next update.
 
-        What is due is seen from the state alone, so a run that was stopped right after an update
+        What is due follows from the state alone, so a run that was stopped right after an update
         catches up when it is resumed.
         """
         yield from self._begin()
@@ -145,12 +142,8 @@ class Loop:
                     f"Stopped after step {self.state.step}, and saved. Go on with: "
                     f"{self.job.command}"
                 )
-                yield self._tell(
-                    "interrupted",
-                    message=saved
-                    if self.state.step
-                    else "Stopped before the first step; nothing to save.",
-                )
+                nothing = "Stopped before the first step; nothing to save."
+                yield self._event("interrupted", message=saved if self.state.step else nothing)
                 return
             yield from self._notices()
             self._log()
@@ -166,7 +159,7 @@ class Loop:
         yield self._finish()
 
     def save(self) -> Progress | None:
-        """Save the state, unless that has been done. To be called between two steps of `run`."""
+        """Save the state unless it is saved already; call it between two steps of `run`."""
         state = self.state
         if state.step == 0 or state.saved_step == state.step:
             return None
@@ -175,7 +168,7 @@ class Loop:
         if not self.world.is_main:
             return None
         saved = checkpoint.save(self.job, state, self.optimizers, self.averages)
-        return self._tell("checkpoint", message=f"Saved {saved.path}.")
+        return self._event("checkpoint", message=f"Saved {saved.path}.")
 
     def _saved(self) -> Iterator[Progress]:
         if (saved := self.save()) is not None:
@@ -188,7 +181,7 @@ class Loop:
             self.state = checkpoint.restore(job, self.optimizers, self.averages, notices)
             if self.state.step:
                 notices.append(f"Resumed from step {self.state.step}.")
-            patience = job.validation.patience  # both limits may be others than before
+            patience = job.validation.patience  # it may have changed since the checkpoint
             self.state.stopped_early = patience is not None and self.state.stale >= patience
         elif job.run.latest_checkpoint() is not None:
             raise UsageError(
@@ -196,7 +189,7 @@ class Loop:
                 "another folder with --out."
             )
         else:
-            job.run.truncate_metrics(0)  # of an attempt that saved nothing
+            job.run.truncate_metrics(0)  # left by an attempt that saved nothing
         if self.frozen:
             notices.append(self.frozen)
         self.world.share_weights(weights_of(job.model, job.head).values())
@@ -209,7 +202,7 @@ class Loop:
         job.model.train()
         job.head.train()
         for notice in notices:
-            yield self._tell("notice", message=notice)
+            yield self._event("notice", message=notice)
 
     def _step(self) -> Progress:
         began, state = time.monotonic(), self.state
@@ -231,7 +224,7 @@ class Loop:
         state.epoch = round(float(self.job.batches.epoch), 6)
         state.interval.add(gradient.loss, gradient.sums, gradient.tokens, norm, learning_rate)
         state.interval.seconds += time.monotonic() - began
-        return self._tell(
+        return self._event(
             "step",
             loss=gradient.loss,
             learning_rate=learning_rate,
@@ -240,9 +233,7 @@ class Loop:
         )
 
     def _finish(self) -> Progress:
-        """model.safetensors: the best validated weights, or the last; averaged where there are
-        averages.
-        """
+        """Write model.safetensors: the best validated weights or the last, averaged if wanted."""
         job, state = self.job, self.state
         weights = {**weights_of(job.model, job.head), **self.averages.tensors}
         chosen, source = state.step, None
@@ -270,7 +261,7 @@ class Loop:
         text = (
             f"Finished after {state.step} steps and {state.seconds / 60:.1f} minutes{early}{score}."
         )
-        return self._tell(
+        return self._event(
             "finished",
             tokens=state.tokens,
             message=f"{text} Weights of step {chosen}: {job.run.path / MODEL}",
@@ -279,7 +270,7 @@ class Loop:
     # What follows a step --------------------------------------------------------------------------
 
     def _log(self) -> None:
-        """One line for the steps since the last one, at every `log_every_steps`."""
+        """Write a line of metrics at every `log_every_steps`, over the steps since the last one."""
         state, interval = self.state, self.state.interval
         if state.step % self.settings.log_every_steps or not interval.steps:
             return
@@ -299,7 +290,7 @@ class Loop:
         state.interval = IntervalSums()
 
     def _validate(self) -> Iterator[Progress]:
-        """Score the development data; nothing comes of it where it was broken off."""
+        """Score the development data; an interrupt aborts it without a result."""
         job, state = self.job, self.state
         found: dict[str, float] | None = {}
         if self.world.is_main:
@@ -318,7 +309,7 @@ class Loop:
                 f"validation.metric '{metric}' is not among the scores of this task: "
                 f"{', '.join(scores)}."
             )
-        if state.metric != metric:  # a resumed run may ask for another one
+        if state.metric != metric:  # a resumed run may have another metric
             state.best_score = state.best_loss = None
         loss = scores.get("loss")
         is_best = better(metric, scores[metric], state.best_score, loss, state.best_loss)
@@ -345,7 +336,7 @@ class Loop:
         text = ", ".join(
             f"{name} {value:.2f}" for name, value in scores.items() if isinstance(value, float)
         )
-        yield self._tell(
+        yield self._event(
             "validation",
             scores=scores,
             best=is_best,
@@ -355,10 +346,10 @@ class Loop:
     def _scores(self) -> dict[str, float] | None:
         """Return the scores, or None after an interrupt.
 
-        Of several processes this one alone validates: the others wait for its scores, so there an
-        interrupt waits too.
+        With several processes only this one validates while the others wait for its scores, so
+        an interrupt takes effect afterwards.
         """
-        assert self.job.validate is not None, "nothing validates"
+        assert self.job.validate is not None, "the job has no validation"
         self.interrupt.breaks_off = self.world.size == 1
         try:
             return dict(self.job.validate(self.job.model))
@@ -370,10 +361,10 @@ class Loop:
         finally:
             self.interrupt.breaks_off = False
 
-    # Small things ---------------------------------------------------------------------------------
+    # Helpers --------------------------------------------------------------------------------------
 
     def _fraction(self, step: int) -> float:
-        """How much of the run is done after `step`, of which the micro-batches have been drawn."""
+        """Return the share of the run that is done after `step`, whose micro-batches are drawn."""
         return fraction_done(self.settings, step, self.state.seconds, float(self.job.batches.epoch))
 
     def _seconds(self) -> float:
@@ -391,9 +382,9 @@ class Loop:
     def _notices(self) -> Iterator[Progress]:
         notices, self.stepper.notices = self.stepper.notices, []
         for notice in notices:
-            yield self._tell("notice", message=notice)
+            yield self._event("notice", message=notice)
 
-    def _tell(self, event: Event, **more: Any) -> Progress:
+    def _event(self, event: Event, **more: Any) -> Progress:
         progress = Progress(
             event, self.state.step, self.state.fraction, self._seconds(), self.state.epoch
         )

@@ -1,6 +1,4 @@
-"""What a training takes over from others: weights of a run to start from, frozen parts, adapters, a
-teacher's answers.
-"""
+"""Start from another run's weights, freeze parts, add adapters, or learn from a teacher."""
 
 from __future__ import annotations
 
@@ -35,8 +33,15 @@ BLOCK = re.compile(r"(?:^|\.)encoder\.blocks\.(\d+)\.")
 
 
 def shape_from(origin: Run, named: str, layers: Sequence[int] | None) -> AnyConfig:
-    """The configuration of a run, which a person calls `named`; with `layers`, an encoder of only
-    so many. Raises UsageError for layers that it lacks.
+    """Return the configuration of a run, with only the given encoder layers.
+
+    Args:
+        origin: The run.
+        named: What the user calls it, for messages.
+        layers: Numbers of encoder layers; None: all.
+
+    Raises:
+        UsageError: The run has no such layers.
     """
     config = origin.read_config().model
     if layers is None:
@@ -65,9 +70,21 @@ def start_from(
     model: nn.Module,
     head: nn.Module,
 ) -> str:
-    """Weights by name from another run, which a person calls `named`; its head too where task and
-    labels are equal, unless the task's options make another one of it. Returns what was taken, in a
-    sentence.
+    """Copy weights by name from another run.
+
+    The head is copied too if task and labels are the same and its shapes or the options agree.
+
+    Args:
+        origin: The run to start from.
+        named: What the user calls it, for messages.
+        layers: Numbers of encoder layers to copy; None: all.
+        task: The task to train.
+        labels: Its labels.
+        model: The model that receives the weights.
+        head: The head that receives the weights.
+
+    Returns:
+        A sentence on what was copied.
     """
     path, config = origin.weights(), origin.read_config()
     tensors = merged(read_tensors(path))
@@ -81,7 +98,7 @@ def start_from(
         {name: tensor.shape for name, tensor in one.items() if name.startswith("head.")}
         for one in (tensors, weights_of(model, head))
     ]
-    # else its options ask for other weights
+    # Different shapes are fine only if the options are the same: then loading names the mismatch.
     alike = heads[0] == heads[1] or config.options == task.options
     if own and same and alike:
         load_weights(path, tensors, model, head)
@@ -92,11 +109,11 @@ def start_from(
         else "its head"
         if same and alike
         else (
-            f"new is the head with {own:,} weights: {'its options' if same else 'task or labels'} "
+            f"the head with {own:,} weights is new: {'its options' if same else 'task or labels'} "
             "differ"
         )
     )
-    only = "" if layers is None else f", of its encoder the layers {', '.join(map(str, layers))}"
+    only = "" if layers is None else f", encoder layers {', '.join(map(str, layers))}"
     return (
         f"Taken from {named}: its tokenizer, {count / 1e6:.1f} M weights of its stacks "
         f"({len(stacks)} tensors){only}; {of_head}."
@@ -104,9 +121,7 @@ def start_from(
 
 
 def copied(tensors: Mapping[str, Tensor], layers: Sequence[int]) -> dict[str, Tensor]:
-    """Encoder layer number layers[n] as layer n, the others left out (Sanh et al. 2019, section
-    3).
-    """
+    """Rename encoder layer layers[n] to n, and drop the others (Sanh et al. 2019, section 3)."""
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         inside = BLOCK.search(name)
@@ -119,13 +134,13 @@ def copied(tensors: Mapping[str, Tensor], layers: Sequence[int]) -> dict[str, Te
 
 
 def adapt_with(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> str:
-    """LoRA; how much of the model trains, in a sentence."""
+    """Add LoRA adapters and return a sentence on how much of the model trains."""
     whole = sum(parameter.numel() for parameter in model.parameters())
     layers = adapt(model, rank, alpha, targets)
     count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return (
         f"LoRA of rank {rank} on {', '.join(targets)} ({len(layers)} matrices): {count:,} weights "
-        f"train beside the head, the model's own {whole:,} stay as they are."
+        f"train besides the head, and the model's own {whole:,} are frozen."
     )
 
 
@@ -133,11 +148,15 @@ def adapt_with(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]
 
 
 def freeze(parameters: Mapping[str, nn.Parameter], prefixes: Sequence[str]) -> str | None:
-    """No gradient and no optimizer state for parameters under one of `prefixes`; what stands still,
-    in a sentence.
+    """Freeze the parameters under one of `prefixes`: no gradient and no optimizer state.
 
-    A prefix is whole parts of a name: "encoder.blocks.1" is not "encoder.blocks.10". Raises
-        UsageError for one that names nothing.
+    A prefix consists of whole parts of a name: "encoder.blocks.1" is not "encoder.blocks.10".
+
+    Returns:
+        A sentence on what is frozen, or None.
+
+    Raises:
+        UsageError: A prefix matches nothing, or nothing is left to train.
     """
     if not prefixes:
         return None
@@ -174,15 +193,17 @@ def with_distillation(
     labels: dict[str, Any],
     config: AnyConfig,
 ) -> Task:
-    """`task` with the teacher's part of the loss. Raises UsageError where the teacher does not
-    answer the same questions.
+    """Return `task` with a loss that also follows the teacher.
+
+    Raises:
+        UsageError: The teacher has another task, tokenizer, labels or width.
     """
     run = Run.open(settings.teacher or "")
     teacher_config = run.read_config()
     if teacher_config.task != task.name:
         raise UsageError(
             f"The teacher {run.path} is a run for {teacher_config.task}, and this is one "
-            f"for {task.name}. Take one for the same task."
+            f"for {task.name}. Use a teacher for the same task."
         )
     prints = [
         (one.source.fingerprint, one.target.fingerprint)
@@ -200,8 +221,8 @@ def with_distillation(
     widths = [_states_width(one) for one in (teacher_config.model, config)]
     if settings.cosine_weight and widths[0] != widths[1]:
         raise UsageError(
-            f"The teacher's states have width {widths[0]} and the student's {widths[1]}, so they "
-            "have no angle between them. Set training.cosine_weight to 0."
+            "training.cosine_weight compares hidden states and needs equal widths (teacher "
+            f"{widths[0]}, student {widths[1]}). Set training.cosine_weight to 0."
         )
     return distilled(
         task,
@@ -211,7 +232,7 @@ def with_distillation(
 
 
 def _states_width(config: AnyConfig) -> int:
-    """Of the states that the head is given."""
+    """Return the width of the states that the head reads."""
     last = (config.decoder or config.encoder) if isinstance(config, ModelConfig) else None
     return (
         last.width
@@ -223,11 +244,12 @@ def _states_width(config: AnyConfig) -> int:
 
 
 def with_teacher(task: Task, path: str, settings: TrainingSettings) -> Task:
-    """`task`, which compares its model with a frozen run, with that run; it is read when it is
-    first asked. Its path is saved as the option `reference`, so that a finished run can be
-    scored.
+    """Return `task` with the frozen run that it compares its model with.
+
+    The run is loaded when it is first used. Its path is saved as the option `reference`, so that a
+    finished run can be scored.
     """
-    assert task.with_teacher is not None, f"task {task.name} compares with no other run"
+    assert task.with_teacher is not None, f"task {task.name} has no reference run"
     frozen = cache(lambda: _teacher(Run.open(path), settings, cast=False))
 
     def answer(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -240,14 +262,17 @@ def with_teacher(task: Task, path: str, settings: TrainingSettings) -> Task:
 
 
 def refuse_other_reference(path: str, tokenizers: Tokenizers) -> None:
-    """Raise RunError where the frozen run is not there, UsageError where it does not read what the
-    model reads.
+    """Check the frozen run that a task compares its model with.
+
+    Raises:
+        RunError: It does not exist.
+        UsageError: It is not a decoder-only model with the same tokenizer.
     """
     run = Run.open(path)
     config = run.read_config().model
     if config.architecture != "decoder":
         raise UsageError(
-            f"task.reference is {path}, a run that does not only write. Name one that the "
+            f"task.reference is {path}, which is not a decoder-only model. Name one that the "
             "training could start from."
         )
     if Tokenizers.load(run.path).target.fingerprint != tokenizers.target.fingerprint:
@@ -258,9 +283,13 @@ def refuse_other_reference(path: str, tokenizers: Tokenizers) -> None:
 
 
 def _teacher(run: Run, settings: TrainingSettings, cast: bool = True) -> Teacher:
-    """A run's model and head, in the student's precision, without dropout. cast: its parameters
-    too, once and not at every product; those of a model in training stay in fp32, so by their
-    rounding it would be told from itself.
+    """Load a run's model and head, in the student's precision and without dropout.
+
+    Args:
+        run: The teacher.
+        settings: Device and precision.
+        cast: Round its parameters once, not at every product. Not for a reference run: a model in
+            training keeps fp32 parameters, and would differ from itself by their rounding.
     """
     config, labels = run.read_config(), run.read_labels()
     refuse_unlike(config.model, run.path / "config.json", [run.weights()])

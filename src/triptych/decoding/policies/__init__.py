@@ -1,1 +1,1 @@
-"""Policies that choose tokens, row by row: greedy, sampling, beam search."""
+"""Choose tokens, row by row: greedy search, sampling and beam search."""

@@ -1,10 +1,9 @@
 """Beam search with K beams (Graves 2012; Sutskever et al. 2014, section 3.2).
 
-At each step the 2K best continuations of a source are ranked; where E tokens end an answer (1 +
-E)K, so that K go on. Those among the first K that end are finished; the first K that do not end
-live on. A source is complete as soon as K answers are finished, or at its maximum length, where
-what stands among the first K is given back as cut. This is the rule of CTranslate2
-and fairseq: cheap, and the same for all.
+At each step the 2K best continuations of a source are ranked, or (1 + E)K if E tokens end an
+answer, so that K go on. Among the first K, those that end are finished; the first K that do not end
+become the next beams. A source is complete as soon as K answers are finished, or at its maximum
+length, where the first K candidates are returned as cut. CTranslate2 and fairseq use this rule.
 """
 
 from __future__ import annotations
@@ -25,8 +24,9 @@ NEVER = float("-inf")
 
 
 class BeamPolicy:
-    """One policy of a search, with the face of `SamplingPolicy`. R sources live; each has `width`
-    rows: one at first, then K.
+    """Search with beams; it has the methods of `SamplingPolicy`.
+
+    R sources are live; each has `width` rows: one at first, then K.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class BeamPolicy:
 
     @property
     def first(self) -> Tensor:
-        """Which source each row begins from."""
+        """Return the source (B,) that each row begins from."""
         return torch.arange(len(self.longest))
 
     @property
@@ -77,8 +77,10 @@ class BeamPolicy:
     def choose(
         self, logits: Tensor, exact: Exact | None = None
     ) -> tuple[Tensor, Tensor | None, list[int]]:
-        """Map logits (count, V), which are changed -> tokens to feed next (count after), rows to
-        keep, sources done.
+        """Choose tokens by logits (count, V), which are changed in place.
+
+        Returns:
+            The tokens to feed next, the rows to keep and the sources that are complete.
         """
         view = LogitsView(logits)
         if self.early:
@@ -95,10 +97,10 @@ class BeamPolicy:
             )
             view.forbid_each(*again, len(self.ends))
         wide = min((1 + len(self.ends)) * self.settings.beams, self.width * logits.shape[1])
-        if exact is not None:  # of one row at most K go on and one ends with each end token
+        if exact is not None:  # of a row at most K go on, and one ends with each end token
             view.refine(exact, wide if self.width == 1 else self.settings.beams + len(self.ends))
         norms = view.norms
-        assert norms is not None, "asked for"
+        assert norms is not None, "LogitsView was made with norms"
         totals, rows, tokens, values = view.best_of_beams(
             self.totals.view(-1) - norms, self.width, wide
         )
@@ -114,13 +116,13 @@ class BeamPolicy:
         closing = usable & (rank < wide) & (ends | from_numpy(full).to(device)[:, None])
         dead = ends | ~usable
         order = (rank + dead * tokens.shape[1]).argsort(-1)[:, :wide]  # (R, K) the first that go on
-        # fewer continuations than beams: the last is repeated, with no chance
+        # With fewer continuations than beams, the last is repeated with a score of minus infinity.
         if order.shape[1] < wide:
             order = torch.cat((order, order[:, -1:].expand(-1, wide - order.shape[1])), 1)
         kept = totals.gather(1, order).masked_fill(dead.gather(1, order), NEVER)
         kept[:, min(tokens.shape[1], wide) :] = NEVER
         if self.on_event is not None:
-            self._tell(totals, rows, tokens, closing, order, kept > NEVER, full)
+            self._report(totals, rows, tokens, closing, order, kept > NEVER, full)
         if bool(closing.any()):
             self._finish(closing, rows, tokens, each, totals)
         rows = rows.gather(1, order).view(-1)
@@ -136,16 +138,16 @@ class BeamPolicy:
         self.totals, self.width, self.number = kept, wide, self.number + 1
         self.written += 1
         if self.stop is not None:
-            self._ask()
+            self._apply_stop()
         over = full | (self.number_found[self.sources] >= wide)
-        # only then can all beams have died
+        # Only here can all beams of a source have ended.
         if self.stop is not None or tokens.shape[1] < (1 + len(self.ends)) * wide:
             over |= (self.totals == NEVER).all(1).cpu().numpy()
         ended = self.sources[over].tolist()
         return *self._shrink(rows, ~over), ended
 
     def _shrink(self, rows: Tensor, keep: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Go on with the sources to `keep`; rows: where every live beam stands in the state."""
+        """Go on with the sources to `keep`; `rows` holds the state's row of each live beam."""
         if not keep.all():
             stay = from_numpy(np.flatnonzero(keep)).to(rows.device)
             beams = (
@@ -164,7 +166,7 @@ class BeamPolicy:
     def _finish(
         self, closing: Tensor, rows: Tensor, tokens: Tensor, each: Tensor, totals: Tensor
     ) -> None:
-        """Write down the continuations that are complete answers."""
+        """Record the continuations that are complete answers."""
         place = to_ints(closing.nonzero()[:, 0])
         before = rows[closing]
         columns = (
@@ -181,7 +183,7 @@ class BeamPolicy:
             ids = ids[:length] if ended else [*ids[:length], token]
             self._add(int(self.sources[source]), ids, [*scores[:length], last], total, ended)
 
-    def _ask(self) -> None:
+    def _apply_stop(self) -> None:
         assert self.stop is not None
         for place, source in enumerate(self.sources.tolist()):
             length = int(self.written[place])
@@ -199,8 +201,9 @@ class BeamPolicy:
         self.number_found[source] += 1
 
     def settled(self, source: int) -> list[int]:
-        """The beginning of a source's best answer that can no longer change: what its live beams
-        and the best answer found so far, which alone can still win, have in common.
+        """Return the beginning of a source's best answer that can no longer change.
+
+        It is what the live beams and the best finished answer have in common: no other can win.
         """
         place = int(np.flatnonzero(self.sources == source)[0])
         rows = slice(place * self.width, (place + 1) * self.width)
@@ -217,13 +220,13 @@ class BeamPolicy:
         return common_prefix([*live, *found])
 
     def drop(self, sources: Sequence[int]) -> Tensor | None:
-        """Give up on `sources`: rows to keep, or None for all."""
+        """Drop `sources` and return the rows to keep, or None for all."""
         keep = ~np.isin(self.sources, sources)
         if keep.all():
             return None
         return self._shrink(torch.arange(self.count, device=self.tokens.device), keep)[1]
 
-    def _tell(
+    def _report(
         self,
         totals: Tensor,
         rows: Tensor,
@@ -256,7 +259,7 @@ class BeamPolicy:
         self.on_event(SearchStep(self.number, sources, parent, token, total, fate))
 
     def answer(self, source: int) -> list[Hypothesis]:
-        """The n best, best first. An answer that ended comes before one that was cut."""
+        """Return the n best answers, best first; finished ones come before cut ones."""
         return self._ranked(source)[: self.settings.n_best]
 
     def _ranked(self, source: int) -> list[Hypothesis]:
@@ -264,10 +267,10 @@ class BeamPolicy:
 
 
 def common_prefix(several: Sequence[list[int]]) -> list[int]:
-    """What all of `several` begin with."""
+    """Return the longest common prefix of several lists."""
     if not several:
         return []
-    first, last = min(several), max(several)  # of lists in order, the outermost differ first
+    first, last = min(several), max(several)  # of sorted lists, the first and the last differ first
     size = next(
         (place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
         min(len(first), len(last)),

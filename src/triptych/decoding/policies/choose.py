@@ -1,11 +1,11 @@
-"""From logits to tokens for a whole batch at once, in few passes over the vocabulary.
+"""Find the best tokens of a whole batch in few passes over the vocabulary.
 
 On a CPU `topk` and `argmax` over thousands of columns cost as much as a layer of a small model. The
-largest of each block of columns costs a tenth; the best tokens stand in the best blocks, so only
-those are looked at. The result is exact.
+maximum of each block of columns costs a tenth of that, and the best tokens lie in the best blocks,
+so only these are searched. The result is exact.
 
-Logits in bfloat16 are rounded to eight bits, which decides between near tokens and adds up over a
-sentence; of the few tokens that can be chosen they are computed anew in fp32 (`refine`).
+Logits in bfloat16 have eight bits, and their rounding can decide between tokens with similar
+logits. For the few tokens that can be chosen, logits are computed again in fp32 (`refine`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from torch import Tensor
 
 from ...model.typed import split
 
-Exact = Callable[[Tensor], Tensor]  # tokens (B, C) -> their logits in fp32, not rounded
+Exact = Callable[[Tensor], Tensor]  # tokens (B, C) -> their exact logits in fp32
 Ends = Sequence[int]  # the tokens that end an answer, one or more
 
 BLOCK = 16  # columns of logits that share one maximum
 SMALL = 1024  # vocabularies below this are searched directly
-CHUNK = 1 << 18  # logits looked at together: they stay in the second-level cache
+CHUNK = 1 << 18  # logits processed together: they stay in the second-level cache
 
 
 def is_end(tokens: Tensor, ends: Ends) -> Tensor:
-    """Which of `tokens` end an answer, a bool for each."""
+    """Return a bool for each of `tokens`: does it end an answer?"""
     found = tokens == ends[0]
     for end in ends[1:]:
         found = found | (tokens == end)
@@ -35,8 +35,9 @@ def is_end(tokens: Tensor, ends: Ends) -> Tensor:
 
 
 class LogitsView:
-    """One look over logits (B, V). norms: (B,) fp32, so that logit - norm is a log-probability;
-    None when not asked for.
+    """Search logits (B, V) for the best tokens.
+
+    `norms` (B,) fp32 make logit - norm a log-probability; they are None if not wanted.
     """
 
     def __init__(self, logits: Tensor, with_norms: bool = True) -> None:
@@ -59,25 +60,25 @@ class LogitsView:
         self.norms = torch.cat(norms) if with_norms else None
 
     def _blocks(self, logits: Tensor) -> Tensor:
-        """(B, V) -> (B, BLOCK, columns), a view; block c holds tokens c, c + columns, ...; the
-        remainder is left out.
+        """View (B, V) as (B, BLOCK, columns), without the remainder.
+
+        Block c holds tokens c, c + columns, ...
         """
         whole: Any = logits[:, : self.columns * BLOCK]  # the stub of `unflatten` has no types
         return whole.unflatten(1, (BLOCK, self.columns))
 
     def forbid(self, token: int, rows: Tensor) -> None:
-        """`token` may not be chosen in `rows` (B,) bool. The norms stay those of the model's own
-        distribution.
-        """
+        """Forbid `token` in `rows` (B,) bool; the norms stay those of the model's distribution."""
         self.logits[:, token].masked_fill_(rows, float("-inf"))
         if self.peaks is not None and token < self.columns * BLOCK:
             column = token % self.columns
             self.peaks[:, column] = self._blocks(self.logits)[:, :, column].amax(1).float()
 
     def forbid_each(self, rows: Tensor, tokens: Tensor, ends: int = 1) -> None:
-        """`tokens` (n,), none of them one of the `ends` end tokens, may not be chosen, each in its
-        row `rows` (n,); where nothing but an end would be left, they may. The norms stay as in
-        `forbid`.
+        """Forbid tokens (n,), each in its row of `rows` (n,); the norms do not change.
+
+        None of the tokens may be one of the `ends` end tokens. A row in which only end tokens would
+        be left is not changed.
         """
         some = torch.bincount(rows, minlength=self.logits.shape[0]) < self.vocabulary - ends
         rows, tokens = rows[some[rows]], tokens[some[rows]]
@@ -90,11 +91,11 @@ class LogitsView:
             )
 
     def _members(self, columns: Tensor) -> Tensor:
-        """(...) blocks -> (..., BLOCK) their tokens."""
+        """Map blocks (...) -> their tokens (..., BLOCK)."""
         return columns[..., None] + torch.arange(0, self.columns * BLOCK, self.columns)
 
     def _best(self, count: int) -> Tensor:
-        """(B, count) int64, the most probable tokens of each row, in no order."""
+        """Return the most probable tokens of each row (B, count) int64, unordered."""
         if self.peaks is None:
             return self.logits.topk(count, -1, sorted=False)[1]
         blocks = (
@@ -114,9 +115,7 @@ class LogitsView:
         )
 
     def refine(self, exact: Exact, count: int) -> None:
-        """Take the exact logits of the `count` best tokens of each row, and their share of the
-        norm.
-        """
+        """Replace the logits of the `count` best tokens of each row, and correct the norms."""
         tokens = self._best(min(count, self.vocabulary))
         rounded = self.logits.gather(1, tokens).float()
         values = exact(tokens).masked_fill(rounded == float("-inf"), float("-inf"))
@@ -128,7 +127,7 @@ class LogitsView:
             )
 
     def best(self) -> tuple[Tensor, Tensor]:
-        """(B,) int64, the most probable token of each row, and its logit (B,) fp32."""
+        """Return the most probable token of each row (B,) int64 and its logit (B,) fp32."""
         if self.near is not None:
             values, place = self.near[1].max(-1, keepdim=True)
             return self.near[0].gather(1, place)[:, 0], values[:, 0]
@@ -141,11 +140,16 @@ class LogitsView:
     def best_of_beams(
         self, offsets: Tensor, beams: int, count: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The `count` best continuations of each of R sources, `beams` consecutive rows a source.
+        """Find the best continuations of each of R sources, `beams` consecutive rows each.
 
-        offsets: (B,) fp32, added to a row's logits. Returns totals (R, count) falling, rows (R,
-        count) in 0..B, tokens (R, count), and their logits (R, count) fp32. After `refine` to C
-        tokens a row there are at most beams x C.
+        Args:
+            offsets: (B,) fp32, added to a row's logits.
+            beams: Rows of a source.
+            count: How many to return; after `refine` to C tokens, at most beams x C.
+
+        Returns:
+            Totals (R, count) in falling order, rows (R, count) in 0..B, tokens (R, count), and the
+            tokens' logits (R, count) fp32.
         """
         logits, vocabulary, sources = self.logits, self.vocabulary, self.logits.shape[0] // beams
         first = torch.arange(0, sources * beams, beams, device=logits.device)[:, None]  # (R, 1)
@@ -182,9 +186,7 @@ class LogitsView:
 
 
 def log_norms(logits: Tensor) -> Tensor:
-    """(B, V) -> (B,) fp32: log of the sum of exponentials, so that logit - norm is a
-    log-probability.
-    """
+    """Return the log of the sum of exponentials of logits (B, V) -> (B,) fp32."""
     if logits.device.type != "cpu" or not logits.numel():
         return torch.logsumexp(logits.float(), -1)
     chunks = (chunk.float() for chunk in split(logits, max(1, CHUNK // logits.shape[1])))
@@ -192,9 +194,10 @@ def log_norms(logits: Tensor) -> Tensor:
 
 
 def repeat_less(logits: Tensor, seen: Tensor, lengths: Tensor, penalty: float) -> Tensor:
-    """Logits (B, V), fp32 and new, where those of the first `lengths` (B,) tokens of `seen` (B, L)
-    are divided by the penalty if above zero, else multiplied by it (Keskar et al. 2019, section
-    4.1).
+    """Penalise repetition in logits (B, V) and return new ones in fp32.
+
+    Logits of the first `lengths` (B,) tokens of `seen` (B, L) are divided by the penalty if above
+    zero, else multiplied by it (Keskar et al. 2019, section 4.1).
     """
     if not seen.shape[1]:
         return logits
@@ -203,15 +206,24 @@ def repeat_less(logits: Tensor, seen: Tensor, lengths: Tensor, penalty: float) -
     values = logits.gather(1, seen)
     less = torch.where(values > 0, values / penalty, values * penalty)
     spare = torch.full_like(values[:, :1], float("-inf"))
-    changed = torch.cat((logits, spare), 1)  # unwritten places go to a column of their own
+    changed = torch.cat((logits, spare), 1)  # unwritten positions go to an extra column
     return changed.scatter_(1, seen.masked_fill(~there, logits.shape[1]), less)[:, :-1].contiguous()
 
 
 def repeats(tokens: Tensor, first: Tensor, written: Tensor, size: int, ends: Ends,
             before: Tensor | None = None) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """What would repeat a run of `size` tokens within tokens (B, L) from `first` (B,) to `written`
-    (B,): rows (n,) and the tokens (n,), of which none is one of `ends`. before (A,): tokens that
-    stand before those of `first`, which are then one place for all.
+    """Find the tokens that would repeat an n-gram of `size` tokens.
+
+    Args:
+        tokens: (B, L).
+        first: (B,), where each row's answer begins.
+        written: (B,), where each row's answer ends so far.
+        size: n.
+        ends: End tokens, which may repeat.
+        before: (A,) tokens before those at `first`, which is then the same in all rows.
+
+    Returns:
+        Rows (n,) and tokens (n,).
     """
     if before is not None and before.numel():
         start = int(first[0])

@@ -1,5 +1,6 @@
-"""Drawing tokens: temperature, top-k, top-p, min-p. A row's draw depends on (seed, its name, the
-step) and on nothing else.
+"""Draw tokens with temperature, top-k, top-p and min-p.
+
+A row's draw depends on the seed, the row's name and the step, and on nothing else.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from torch import Tensor
 from ...model.typed import from_numpy
 from ..settings import DecodingSettings
 
-# most probable tokens looked at first for top-p; a row whose mass lies further down is sorted whole
+# The most probable tokens tried first for top-p; a row that needs more of them is sorted whole.
 HEAD = 128
 
 
 def uniform(seed: int, rows: np.ndarray, step: int | np.ndarray) -> np.ndarray:
-    """(B,) float64 in [0, 1), a hash (SplitMix64, Steele et al. 2014) of seed, row and step."""
+    """Return (B,) float64 in [0, 1), a hash (SplitMix64, Steele et al. 2014) of the arguments."""
     with np.errstate(over="ignore"):
         x = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(
             seed % 2**63
@@ -30,12 +31,11 @@ def uniform(seed: int, rows: np.ndarray, step: int | np.ndarray) -> np.ndarray:
     return (x >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
-def draw(logits: Tensor, settings: DecodingSettings, chance: np.ndarray) -> Tensor:
-    """Draw from logits (B, V), chance (B,) in [0, 1) -> token ids (B,). Filters apply to the
-    probabilities after the temperature.
+def draw(logits: Tensor, settings: DecodingSettings, uniforms: np.ndarray) -> Tensor:
+    """Draw token ids (B,) from logits (B, V) with uniform draws (B,) in [0, 1).
 
-    A token is drawn by inverting the cumulative distribution: in the order of ids, or, under top-k
-        and top-p, of probability.
+    Filters apply to the probabilities after the temperature. A token is drawn by inverting the
+    cumulative distribution, in the order of ids, or of probability under top-k and top-p.
     """
     scaled = _scaled(logits, settings)
     if settings.top_k == 0 and settings.top_p == 1:
@@ -44,7 +44,7 @@ def draw(logits: Tensor, settings: DecodingSettings, chance: np.ndarray) -> Tens
             probabilities = probabilities * (
                 probabilities >= settings.min_p * probabilities.amax(-1, keepdim=True)
             )
-        return invert(probabilities, chance)
+        return invert(probabilities, uniforms)
     norms = torch.logsumexp(scaled, -1, keepdim=True)
     width = min(settings.top_k or HEAD, logits.shape[1])
     values, order = scaled.topk(width, -1)
@@ -55,18 +55,18 @@ def draw(logits: Tensor, settings: DecodingSettings, chance: np.ndarray) -> Tens
         if whole
         else (probabilities.sum(-1) < settings.top_p).nonzero()[:, 0]
     )
-    tokens = order.gather(1, invert(_filter(probabilities, settings), chance)[:, None])[:, 0]
+    tokens = order.gather(1, invert(_filter(probabilities, settings), uniforms)[:, None])[:, 0]
     if missing.numel():
         values, order = scaled[missing].sort(-1, descending=True)
         kept = _filter((values - norms[missing]).exp(), settings)
-        tokens[missing] = order.gather(1, invert(kept, chance[missing.cpu().numpy()])[:, None])[
+        tokens[missing] = order.gather(1, invert(kept, uniforms[missing.cpu().numpy()])[:, None])[
             :, 0
         ]
     return tokens
 
 
 def distribution(logits: Tensor, settings: DecodingSettings) -> Tensor:
-    """Map logits (B, V) -> (B, V) fp32: the probabilities with which `draw` draws each token."""
+    """Return the probabilities (B, V) fp32 with which `draw` draws each token."""
     scaled = _scaled(logits, settings)
     if settings.top_k == 0 and settings.top_p == 1:
         probabilities = scaled.softmax(-1)
@@ -83,28 +83,31 @@ def distribution(logits: Tensor, settings: DecodingSettings) -> Tensor:
 
 
 def _scaled(logits: Tensor, settings: DecodingSettings) -> Tensor:
-    """(B, V) -> (B, V) fp32, the largest 0: divided as they are, logits would leave fp32 at a very
-    small temperature.
+    """Divide logits (B, V) by the temperature -> (B, V) fp32, shifted so that the largest is 0.
+
+    Without the shift they would overflow fp32 at a very small temperature.
     """
     logits = logits.float()
     return (logits - logits.amax(-1, keepdim=True)) / max(settings.temperature, 1e-30)
 
 
 def _filter(probabilities: Tensor, settings: DecodingSettings) -> Tensor:
-    """(B, k) falling -> the same with what top-p and min-p leave out set to zero. The token that
-    crosses p stays.
+    """Set to zero what top-p and min-p leave out of falling probabilities (B, k).
+
+    The token that crosses p stays.
     """
     before = probabilities.double().cumsum(-1) - probabilities
     keep = (before < settings.top_p) & (probabilities >= settings.min_p * probabilities[:, :1])
     return probabilities * keep
 
 
-def invert(weights: Tensor, chance: np.ndarray) -> Tensor:
-    """(B, k) weights, (B,) in [0, 1) -> (B,) places, each with a probability in proportion to its
-    weight.
+def invert(weights: Tensor, uniforms: np.ndarray) -> Tensor:
+    """Map weights (B, k) and uniform draws (B,) in [0, 1) -> places (B,).
+
+    A place is drawn with a probability in proportion to its weight.
     """
     reached = weights.double().cumsum(-1)
-    wanted = from_numpy(chance).to(reached.device)[:, None] * reached[:, -1:]
+    wanted = from_numpy(uniforms).to(reached.device)[:, None] * reached[:, -1:]
     place = torch.searchsorted(reached, wanted, right=True)[:, 0]
     last = (reached < reached[:, -1:]).sum(-1)  # the last place with any weight
     return torch.minimum(place, last)

@@ -1,4 +1,4 @@
-"""Greedy search and sampling: every row goes its own way."""
+"""Search greedily or by sampling; every row is independent."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..settings import DecodingSettings
 from .choose import Ends, Exact, LogitsView, is_end, log_norms, repeat_less, repeats
 from .distribution import draw, uniform
 
-RERANK_TOP_K = 3  # tokens of a row between which rounded logits may choose wrongly
-# (index of the source, tokens so far) -> this answer is complete
+RERANK_TOP_K = 3  # best tokens of a row whose rounded logits are computed again
+# (index of the source, tokens so far) -> True if this answer is complete
 Stop = Callable[[int, list[int]], bool]
-DEAD_SHARE = 0.1  # this part of the rows must have ended before the rest is copied together
+DEAD_SHARE = 0.1  # finished rows are removed once they are this share of all rows
 
 
 class SamplingPolicy:
-    """One policy of a search: what to write next in `count` rows, and which rows to go on with.
+    """Choose the next token of `count` rows, and which rows to go on with.
 
-    Rows of one source are its draws. Row numbers of all that were admitted never change; `alive`
-    holds those still computed, of which the `done` ones wait to be dropped.
+    Rows of one source are its draws. Row numbers never change; `alive` holds those that are still
+    computed, of which the `done` ones wait to be removed.
     """
 
     def __init__(
@@ -40,8 +40,10 @@ class SamplingPolicy:
         uncounted: np.ndarray,
         before: Sequence[int] = (),
     ) -> None:
-        """uncounted: of each source, how many tokens of its prefix are no part of the answer when
-        it is scored and measured. before: as for `search`.
+        """Begin with the given prefixes.
+
+        `uncounted` is, for each source, how many tokens of its prefix do not count in scores and
+        lengths; `before` is that of `search`.
         """
         self.settings, self.ends, self.stop, self.on_event = settings, ends, stop, on_event
         samples = max(settings.n_best, settings.samples) if settings.temperature > 0 else 1
@@ -72,7 +74,7 @@ class SamplingPolicy:
 
     @property
     def first(self) -> Tensor:
-        """Which source each row begins from."""
+        """Return the source (B,) that each row begins from."""
         return from_numpy(self.source)
 
     @property
@@ -82,12 +84,14 @@ class SamplingPolicy:
     def choose(
         self, logits: Tensor, exact: Exact | None = None
     ) -> tuple[Tensor, Tensor | None, list[int]]:
-        """Map logits (count, V), which are changed -> tokens to feed next (count after), rows to
-        keep (None: all), sources done.
+        """Choose tokens by logits (count, V), which are changed in place.
+
+        Returns:
+            The tokens to feed next, the rows to keep (None: all) and the sources that are complete.
         """
         settings, alive, device = self.settings, from_numpy(self.alive), logits.device
         own = None
-        # decides what is written, not how probable the model holds it
+        # The penalty decides what is written, but scores are those of the model.
         if settings.repetition_penalty != 1:
             own, logits, exact = logits, self._repeat_less(logits), None
         view, places = (
@@ -141,7 +145,7 @@ class SamplingPolicy:
                     int(self.source[row]), to_ints(self.tokens[row, : self.written[row]])
                 )
         if self.on_event is not None:
-            self._tell(chosen, ended, going)
+            self._report(chosen, ended, going)
         self.number += 1
         closing = going & (ended | (self.written[self.alive] >= self.longest[self.alive]))
         if not closing.any():
@@ -161,24 +165,24 @@ class SamplingPolicy:
         return chosen[rows_kept], rows_kept, over
 
     def _keep(self) -> np.ndarray | None:
-        """Places of `alive` to go on with; None when too few have ended to be worth the copy."""
+        """Return the places of `alive` to go on with, or None if too few rows have ended."""
         going = ~self.done[self.alive]
         many = going.sum() > (1 - DEAD_SHARE) * len(going)
         return None if many else np.flatnonzero(going)
 
     def settled(self, source: int) -> list[int]:
-        """What is written of a source's first draw: it stays."""
+        """Return the tokens of a source's first draw, which no longer change."""
         return to_ints(self.tokens[source * self.width, : int(self.written[source * self.width])])
 
     def drop(self, sources: Sequence[int]) -> Tensor | None:
-        """Give up on `sources`: rows to keep, or None for all."""
+        """Drop `sources` and return the rows to keep, or None for all."""
         self.done |= np.isin(self.source, sources)
         keep = self._keep()
         if keep is not None:
             self.alive = self.alive[keep]
         return None if keep is None else from_numpy(keep)
 
-    def _tell(self, chosen: Tensor, ended: np.ndarray, going: np.ndarray) -> None:
+    def _report(self, chosen: Tensor, ended: np.ndarray, going: np.ndarray) -> None:
         assert self.on_event is not None
         shown = self.alive[going]
         full = self.written[shown] >= self.longest[shown]
@@ -194,7 +198,7 @@ class SamplingPolicy:
         )
 
     def answer(self, source: int) -> list[Hypothesis]:
-        """The draws of a source, best first; where more are drawn than kept, no two alike."""
+        """Return the best draws of a source, without duplicates if more are drawn than kept."""
         rows = slice(source * self.width, (source + 1) * self.width)
         found: list[Hypothesis] = []
         for row, tokens, scores in zip(
