@@ -97,7 +97,7 @@ def test_tensors_without_adapters_stay_as_they_are() -> None:
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UsageError, match="Did you mean 'query'"):
         adapt(model(), 4, 16.0, ["qery"])
-    with pytest.raises(UsageError, match="take a rank below 32"):
+    with pytest.raises(UsageError, match="Use a rank below 32"):
         adapt(model(), 32, 16.0, ["query"])
     with pytest.raises(UsageError, match="this model has none"):
         adapt(

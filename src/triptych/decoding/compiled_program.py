@@ -197,9 +197,9 @@ def _trials(step: StepModule, is_single: bool, beams: int) -> list[dict[str, Ten
 def example(step: StepModule, sources: int, beams: int, room: int = SLOTS) -> StepArguments:
     """Make arguments of `StepModule.forward` with `room` slots, or more if the beams need them."""
     model = step.model
-    dials, precision = model.config.decoder, model.precision
-    assert dials is not None
-    blocks, width, rows = model.decoder.each, dials.size_of_head, (sources, beams)
+    config, precision = model.config.decoder, model.precision
+    assert config is not None
+    blocks, width, rows = model.decoder.each, config.size_of_head, (sources, beams)
     room = max(room, whole_lanes(5 + beams, precision))
 
     def cache(slots: int) -> list[Tensor]:
@@ -215,10 +215,10 @@ def example(step: StepModule, sources: int, beams: int, room: int = SLOTS) -> St
             cache(room + 16),
             torch.zeros(sources, 1, 1, 1, room + 16, dtype=precision),
         )
-    x = torch.randn(*rows, dials.width).to(precision)
-    heads = 1 if model.decoder.position_bias is None else dials.heads
+    x = torch.randn(*rows, config.width).to(precision)
+    heads = 1 if model.decoder.position_bias is None else config.heads
     mask = torch.zeros(sources, heads, beams, 1, room, dtype=precision)
-    angle = torch.randn(*rows, width if dials.positions == "rotary" else 0)
+    angle = torch.randn(*rows, width if config.positions == "rotary" else 0)
     return (
         x,
         angle,

@@ -34,7 +34,7 @@ def answer_log_probabilities(
     assert all(prompts) and all(answers), (
         "a prompt needs at least begin, an answer at least one token"
     )
-    rows: dict[tuple[int, ...], list[int]] = {}  # what is read -> the answers that it scores
+    rows: dict[tuple[int, ...], list[int]] = {}  # tokens to read -> the answers that they score
     for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         rows.setdefault((*prompt, *answer[:-1]), []).append(number)
     device = next(model.parameters()).device

@@ -18,38 +18,36 @@ class DecodingSettings:
     beams: Count = 1  # 1: greedy
     # score = log-probability / length ** penalty; the length counts the end token
     length_penalty: float = 1.0
-    n_best: Count = 1  # answers kept for a source, best first
-    temperature: NotNegative = 0.0  # 0: the most probable; above: sampling
+    n_best: Count = 1  # answers returned for a source, best first
+    temperature: NotNegative = 0.0  # 0: the most probable token; above 0: sampling
     # sampling: only the k most probable tokens; 0: all
     top_k: Annotated[int, Ge(0), Note("0: all tokens")] = 0
     # only the most probable tokens that together reach p (Holtzman et al. 2020)
     top_p: Annotated[float, Gt(0), Le(1)] = 1.0
     min_p: Share = 0.0  # only tokens at least min_p as probable as the best (Nguyen et al. 2024)
-    # sampling: draw so many and keep the n_best most probable (sample-and-rank, Adiwardana et al.
-    # 2020)
+    # sampling: how many to draw, of which the n_best most probable are kept (sample-and-rank,
+    # Adiwardana et al. 2020)
     samples: Count = 1
-    # above 1: what was written before is less probable (Keskar et al. 2019, section 4.1)
+    # above 1: tokens written before become less probable (Keskar et al. 2019, section 4.1)
     repetition_penalty: Positive = 1.0
-    # no run of so many tokens is written twice in an answer (Paulus et al. 2018, section 2.5); 0:
-    # off
+    # no n-gram of this size is written twice in an answer (Paulus et al. 2018, section 2.5); 0: off
     no_repeat_ngram_size: Annotated[Literal[0], Note("off")] | Annotated[int, Ge(2)] = 0
     # the answer ends before the first of these texts
     stop: list[Annotated[str, MinLen(1)]] | None = None
-    # code: the answer ends before a line that is indented less than its first (`stopping`)
+    # code: the answer ends before a line with less indentation than its first
     stop_at_dedent: bool = False
-    seed: int = 1  # of what sampling draws
-    # tokens, end included; None: source length * max_length_ratio + max_length_extra
+    seed: int = 1  # seed of sampling
+    # the most tokens, end included; None: source length * max_length_ratio + max_length_extra
     max_length: Count | None = None
     max_length_ratio: NotNegative = 2.0  # see max_length
     max_length_extra: Count = 10  # see max_length
-    min_length: Annotated[int, Ge(0)] = 0  # tokens before the end is allowed
+    min_length: Annotated[int, Ge(0)] = 0  # the fewest tokens before the end
     batch_tokens: Count = 4096  # source tokens decoded together
-    # with a draft: so many tokens are proposed and checked at once (Leviathan et al. 2023)
+    # with a draft: how many tokens are proposed and checked at once (Leviathan et al. 2023)
     draft_tokens: Count = 4
-    # a step becomes one program, built once (about a minute, needs a C++ compiler) and kept
-    # (compiled.py)
+    # run each step as one program, built once (about a minute, needs a C++ compiler) and cached
     compile: bool = False
-    # False: greedy answers come without log-probabilities (0 instead), a little faster
+    # False: greedy answers have no log-probabilities (0 instead), which is a little faster
     scores: bool = True
 
     def check(self) -> None:
@@ -70,13 +68,13 @@ class DecodingSettings:
             )
         if self.samples > 1 and self.temperature == 0:
             yield (
-                f"{table}.samples is {self.samples}, but without {table}.temperature nothing is "
-                "drawn."
+                f"{table}.samples is {self.samples}, but {table}.temperature is 0, so nothing is "
+                "drawn. Set it above 0."
             )
         if self.samples > 1 and not self.scores:
             yield (
-                f"{table}.samples is {self.samples}, and the most probable cannot be kept with "
-                f"{table}.scores = false."
+                f"{table}.samples is {self.samples}, but {table}.scores = false leaves no "
+                "probabilities to rank them. Leave one of them out."
             )
         if self.repetition_penalty != 1 and self.beams > 1:
             yield (
@@ -85,7 +83,7 @@ class DecodingSettings:
             )
         if self.temperature > 0 and self.beams > 1:
             yield (
-                "Beams look for the most probable answer and sampling does not: give "
+                "Beam search and sampling exclude each other: give "
                 f"{table}.beams or {table}.temperature."
             )
 

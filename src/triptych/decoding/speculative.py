@@ -32,7 +32,7 @@ class Speculation:
 
     def __init__(self, drafted: Drafted, *, begin: int, end: int | Ends) -> None:
         self.drafted, self.begin = drafted, begin
-        self.begins: Sequence[int] = ()  # of each source
+        self.begins: Sequence[int] = ()  # the first token of each source
         # It reads the prompts and writes each row's first token.
         self.inner = Decoding(drafted.model, begin=begin, end=end)
         self.room = positions(drafted.model)

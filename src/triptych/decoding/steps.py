@@ -62,7 +62,7 @@ class Decoding:
         self.groups: list[Policy] = []
         self.numbers: list[int] = []  # number of each group's first source
         self.state: DecoderState | None = None
-        self.last: list[Tensor] = []  # of each group, the tokens to feed next
+        self.last: list[Tensor] = []  # the tokens of each group to feed next
         self.answers: dict[int, list[Hypothesis]] = {}
         self.admitted = 0
 

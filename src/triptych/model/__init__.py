@@ -1,5 +1,4 @@
-"""Tensors in, tensors out: the one Transformer and the RNN encoder-decoder. Knows no file, no text,
-no task.
+"""The Transformer and the RNN encoder-decoder: tensors in, tensors out; no files, texts or tasks.
 
 Legend of axes, the same in every file of the package: B sequences in a batch, T target positions, S
 source positions, D width, H query heads, K key heads, G = H / K query heads for each key head, E

@@ -1,6 +1,4 @@
-"""Multi-head attention: a sequence to itself, or to a memory (Vaswani et al. 2017, section
-3.2.2).
-"""
+"""Multi-head attention: self-attention or cross-attention (Vaswani et al. 2017, section 3.2.2)."""
 
 from __future__ import annotations
 
@@ -24,42 +22,38 @@ from .ops.rotary import Angles, rotate
 
 @dataclass(slots=True)
 class Context:
-    """What the blocks of a pass share: how rows stand, where keys come from, what dropout draws.
+    """Hold what the blocks of a pass share: layout of rows, source of keys, random generator.
 
-    Over packed rows `layout` says which rows are one sequence. While decoding `cache` holds the
-    keys and values of earlier tokens, and the rows are the new tokens of `shape` (B, T).
+    Packed rows have a `layout`. While decoding, `cache` holds the keys and values of earlier
+    tokens, and the rows are the new tokens of `shape` (B, T).
     """
 
     layout: PackedLayout | None = None
     memory: Tensor | None = None  # (M, D) states of the encoder
     memory_layout: PackedLayout | None = None
-    angles: Angles | None = None  # of the rows' positions, where these are rotary
+    angles: Angles | None = None  # angles of the rows' positions, if these are rotary
     bias: Tensor | None = None  # added to the scores of self-attention (1, H, T, S)
-    rng: DropoutRng | None = None  # None: nothing is dropped
-    # (K,) rising: the rows whose states are asked of an encoder's block
-    selected_rows: Tensor | None = None
+    rng: DropoutRng | None = None  # None: no dropout
+    selected_rows: Tensor | None = None  # (K,) rising: the only rows that an encoder block computes
     cache: KeyCache | None = None
     shape: tuple[int, int] = (0, 0)
-    # added to the scores of cached keys (R, H or 1, B / R, T or 1, C), one for each mask of a stack
+    # added to scores of cached keys (R, H or 1, B / R, T or 1, C), one for each mask of the stack
     slot_biases: tuple[Tensor, ...] = ()
     layer: int = 0  # number of the block that runs
-    # where attention weights (B, H, T, S) are gathered, one entry a block
-    weights: list[Tensor] | None = None
-    weighs_memory: bool = False  # those of attention to the memory, else those of self-attention
+    weights: list[Tensor] | None = None  # collects attention weights (B, H, T, S) of each block
+    weighs_memory: bool = False  # True: collect those of cross-attention, not of self-attention
     weighed_layers: list[int] | None = None  # None: all
 
     def weighs(self, has_memory: bool) -> bool:
-        """Whether the weights of this block's attention, to a memory or not, are gathered."""
+        """Tell whether to collect the weights of this block's self- or cross-attention."""
         wanted = self.weighed_layers is None or self.layer in self.weighed_layers
         return wanted and self.weighs_memory == has_memory
 
 
 class Attention(nn.Module):
-    """Projections of queries, keys, values and output; `key_heads` < `heads` shares keys among
-    query heads.
+    """Project queries, keys, values and output; `key_heads` < `heads` shares keys among queries.
 
-    The four weights are separate parameters (their names are public); projections of the same input
-    run as one product.
+    The four weights are separate parameters; projections of one input run as one product.
     """
 
     def __init__(
@@ -75,8 +69,8 @@ class Attention(nn.Module):
             )
         self.head_width = config.size_of_head  # E
         self.mask, self.has_memory = mask, memory_width is not None
-        self.mask_number = 0  # of this mask among those of the stack
-        self.scale: float | None = None  # of the scores; None: 1 / sqrt(E)
+        self.mask_number = 0  # index of this mask in the stack
+        self.scale: float | None = None  # None: 1 / sqrt(E)
         source, queries = memory_width or config.width, self.heads * self.head_width
         keys = self.key_heads * self.head_width
         bias = config.attention_biases or 4 * [config.bias]
@@ -88,7 +82,7 @@ class Attention(nn.Module):
         self.prepacked_self: PrepackedLinear | None = None
 
     def forward(self, x: Tensor, context: Context, residual: Tensor | None = None) -> Tensor:
-        """Mix what rows see: x (N, D) -> (N, D), of selected rows (K, D), plus `residual`."""
+        """Map x (N, D) -> (N, D), or (K, D) of selected rows, plus `residual`."""
         cache, selected = context.cache, context.selected_rows
         layout = key_layout = context.layout
         bias = None if self.has_memory else context.bias
@@ -108,7 +102,7 @@ class Attention(nn.Module):
         else:
             query = self.query(x).view(x.shape[0], self.heads, self.head_width)
             if cache is None:
-                assert context.memory is not None, "attention to a memory needs one"
+                assert context.memory is not None, "cross-attention needs a memory"
                 keys = self.joined(context.memory, without_query=True)(context.memory)
                 keys = keys.view(keys.shape[0], -1, self.head_width)  # (M, 2K, E)
                 key_layout = context.memory_layout
@@ -131,22 +125,20 @@ class Attention(nn.Module):
     def _of_selected(
         self, x: Tensor, context: Context, selected: Tensor
     ) -> tuple[Tensor, Tensor, PackedLayout, Tensor | None]:
-        """Return queries of the rows `selected` (K,) alone, the keys of all rows, how the queries
-        stand, and what is added to their scores.
-        """
-        assert context.layout is not None, "selected rows are of packed rows"
+        """Return queries of selected rows (K,), keys of all rows, the queries' layout and bias."""
+        assert context.layout is not None, "rows are selected from packed rows"
         query = self.query(x.index_select(0, selected)).view(-1, self.heads, self.head_width)
         keys = self.joined(x, without_query=True)(x).view(x.shape[0], -1, self.head_width)
         layout, bias = context.layout.some(selected), context.bias
         if (angles := context.angles) is not None:
             query = rotate(query, (angles[0][selected], angles[1][selected]))
             keys = rotate(keys, angles, self.key_heads)
-        if bias is not None:  # (1, H, T, S) -> (B, H, T of those selected, S)
+        if bias is not None:  # (1, H, T, S) -> (B, H, selected T, S)
             bias = bias[0][:, layout.grid].transpose(0, 1)
         return query, keys, layout, bias
 
     def joined(self, x: Tensor, without_query: bool = False) -> Product:
-        """Return the product of x with query, key and value at once, or with key and value."""
+        """Return the joined projection to query, key and value, or to key and value."""
         if without_query:
             return join((self.key, self.value), x.dtype)
         prepacked = self.prepacked_self
@@ -155,6 +147,6 @@ class Attention(nn.Module):
         return join((self.query, self.key, self.value), x.dtype)
 
     def prepack(self) -> None:
-        """Lay the product of a sequence with itself out for decoding on a CPU."""
+        """Prepack the joined projection of self-attention for decoding on a CPU."""
         if not self.has_memory:
             self.prepacked_self = prepack_joined((self.query, self.key, self.value))

@@ -1,4 +1,4 @@
-"""Looking inside: attention weights, recomputed exactly whatever kernels the model runs on."""
+"""Recompute exact attention weights, whatever kernels the model runs on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def attention_weights(
     model: Transformer, kind: str, layers: list[int] | None, inputs: Inputs
 ) -> Tensor:
-    """Return (L, B, H, T, S) of `kind` "encoder", "decoder" or "cross", of some layers or all."""
+    """Return weights (L, B, H, T, S) of "encoder", "decoder" or "cross"; layers None: all."""
     found: list[Tensor] = []
     context = Context(weighed_layers=layers)
     source, source_lengths = inputs.get("source"), inputs.get("source_lengths")

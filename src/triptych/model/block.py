@@ -1,6 +1,4 @@
-"""One block of either stack: self-attention, attention to a memory where there is one,
-feed-forward.
-"""
+"""One block of either stack: self-attention, cross-attention if there is a memory, feed-forward."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from .position_bias import position_bias
 
 
 class Block(nn.Module):
-    """(N, D) -> (N, D): the one way for training, selected rows, cached decoding and looking."""
+    """Map (N, D) -> (N, D), for training, selected rows, cached decoding and inspection alike."""
 
     def __init__(self, config: StackConfig, is_causal: bool, memory_width: int | None) -> None:
         super().__init__()
@@ -32,9 +30,7 @@ class Block(nn.Module):
         self.feed_forward_norm = ResidualBranch(config)
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
-        """Map x (N, D) -> (N, D). Of selected rows alone -> (K, D): queries, output and
-        feed-forward of the others are never computed.
-        """
+        """Map x (N, D) -> (N, D), or (K, D) of selected rows; the others are not computed."""
         rng, selected, branch = context.rng, context.selected_rows, self.self_attention_norm
         y = self.self_attention(branch.before(x), context, x if rng is None else None)
         x = branch(x if selected is None or rng is None else x.index_select(0, selected), y, rng)
@@ -47,14 +43,14 @@ class Block(nn.Module):
         return branch(x, y, rng)
 
     def memory_keys(self, memory: Tensor) -> Tensor:
-        """Keys and values of a memory, for a cache: (M, D) -> (M, 2K, E)."""
-        assert self.cross_attention is not None, "this decoder looks at no memory"
+        """Map a memory (M, D) -> its keys and values (M, 2K, E), for a cache."""
+        assert self.cross_attention is not None, "this decoder has no cross-attention"
         keys = self.cross_attention.joined(memory, without_query=True)(memory)
         return keys.view(memory.shape[0], -1, self.cross_attention.head_width)
 
 
 class Stack(nn.Module):
-    """The blocks of one side, and the norm that pre-norm needs at the end."""
+    """Run the blocks of one side, and the final norm of pre-norm."""
 
     def __init__(
         self, config: StackConfig, is_causal: bool, memory_width: int | None = None
@@ -78,7 +74,7 @@ class Stack(nn.Module):
         return cast("list[Block]", list(self.blocks))
 
     def forward(self, x: Tensor, context: Context, selected_rows: Tensor | None = None) -> Tensor:
-        """(N, D) -> (N, D), or of `selected_rows` (K,) of an encoder alone (K, D)."""
+        """Map (N, D) -> (N, D), or (K, D) of the `selected_rows` (K,) of an encoder."""
         context.bias = None
         if self.position_bias is not None and context.cache is None:
             assert context.layout is not None, "packed rows have a layout"

@@ -1,6 +1,4 @@
-"""From a configuration to a network: the one place that knows which class a configuration stands
-for.
-"""
+"""Build the model of a configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def build(config: ModelConfig | RecurrentConfig) -> Transformer | RecurrentTranslator:
-    """A network with fresh weights drawn from torch's current seed."""
+    """Build a network with weights drawn from torch's current seed."""
     if isinstance(config, RecurrentConfig):
         from .rnn.recurrent import RecurrentTranslator
 

@@ -1,12 +1,10 @@
-"""What a decoder remembers between steps: its own keys and values, and the memory's, computed once
-for each source.
-"""
+"""The decoder's cache: its own keys and values, and the memory's, computed once per source."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -18,29 +16,30 @@ from .linear import Product
 from .masks import CAUSAL, Mask
 from .ops.attention import CachedKeys
 from .position_bias import PositionBias
+from .typed import UNTYPED
 
-# of a vector register: softmax over rows that are not whole multiples takes several times as long
+# Bytes of a vector register; softmax over rows that are not multiples of it is far slower.
 LANE_BYTES = 64
-UNTYPED: Any = torch  # for functions that torch's stubs give no types
 
 
 @dataclass(slots=True)
 class Memory:
-    """What an encoder hands to a decoder: packed states (M, D) and the rows' layout."""
+    """Hold the output of an encoder: packed states (M, D) and their layout."""
 
     states: Tensor
     rows: PackedLayout
 
     @property
     def lengths(self) -> Tensor:
-        """(B,) source lengths."""
+        """Return the source lengths (B,)."""
         return self.rows.lengths
 
 
 @dataclass(slots=True)
 class CrossKeys:
-    """Keys and values of R sources for every decoder layer: lists of (R, K, S, E); bias (R, 1, 1,
-    1, S) or None.
+    """Hold keys and values (R, K, S, E) of R sources for every decoder layer.
+
+    The bias is (R, 1, 1, 1, S) or None.
     """
 
     keys: list[Tensor]
@@ -50,7 +49,7 @@ class CrossKeys:
 
     @staticmethod
     def of(memory: Memory, projected: Iterable[Tensor], precision: torch.dtype) -> CrossKeys:
-        """Make them of the memory's keys and values (M, 2K, E) of every layer, padded."""
+        """Pad the memory's keys and values (M, 2K, E) of every layer."""
         keys: list[Tensor] = []
         values: list[Tensor] = []
         longest = whole_lanes(memory.rows.longest, precision)
@@ -81,18 +80,17 @@ class CrossKeys:
 
 
 class KVPool:
-    """Keys and values of R sources for every layer, (R, K, C, E): what the rows of a source wrote,
-    in the order of writing.
+    """Hold keys and values (R, K, C, E) of R sources for every layer, in the order of writing.
 
-    `used` of the C slots are filled. States may share a pool; the first to write on takes it,
-    another one copies it first.
+    `used` of the C slots are filled. States may share a pool; the first to write keeps it, and any
+    other copies it first.
     """
 
     def __init__(self, keys: list[Tensor], values: list[Tensor], used: int = 0) -> None:
         self.keys, self.values, self.used = keys, values, used
 
     def select(self, sources: Tensor, used: int) -> KVPool:
-        """`used` slots of `sources`."""
+        """Return the first `used` slots of `sources`."""
         return KVPool(
             [x.index_select(0, sources) for x in self.keys],
             [x.index_select(0, sources) for x in self.values],
@@ -108,13 +106,12 @@ class KVPool:
 
 @dataclass(slots=True)
 class TransformerState:
-    """A decoder's state of B rows. `step` of the model appends to it in place and hands it back.
+    """Keep a decoder's state of B rows; the model's `step` appends to it in place.
 
     Row b belongs to source b // beams. All rows of a source write into one pool, and `hidden` (B,
-    C) says which of its slots a row
-    does not see: minus infinity there, else 0. So rows of a source change places, multiply and go
-    without a copy of their past; only `hidden` follows them. Attention runs over all C slots: a
-    product over a slice would copy it first.
+    C) is minus infinity at the slots that a row does not see, else 0. So beams can be reordered,
+    copied and dropped without copying their past; only `hidden` changes. Attention runs over all C
+    slots, because a product over a slice would copy it first.
     """
 
     pool: KVPool
@@ -123,11 +120,9 @@ class TransformerState:
     lengths: Tensor  # (B,) tokens read
     cross: CrossKeys | None
     beams: int
-    # of each layer, the product with query, key and value, once it is put together
-    products: list[Product | None]
-    began: int  # sources that it began with, before any of them ended
-    # (B * T, D) states behind the last step's logits, where those were rounded
-    last: Tensor | None = None
+    products: list[Product | None]  # the joined projection of each layer, once it is computed
+    began: int  # number of sources at the start
+    last: Tensor | None = None  # (B * T, D) states of the last step, if its logits were rounded
 
     @staticmethod
     def empty(
@@ -137,7 +132,7 @@ class TransformerState:
         precision: torch.dtype,
         device: torch.device,
     ) -> TransformerState:
-        """Make the state of `count` rows before the first token, of a source each."""
+        """Return the state of `count` rows of different sources, before the first token."""
         keys, values = (
             [
                 torch.empty(
@@ -153,13 +148,13 @@ class TransformerState:
         return TransformerState(KVPool(keys, values), 0, hidden, lengths, cross, 1, products, count)
 
     def select(self, rows: Tensor) -> TransformerState:
-        """The state of `rows` (int64), in that order; rows may repeat or be left out."""
+        """Return the state of `rows` (int64), in that order; rows may repeat or be left out."""
         own = rows // self.beams
         sources, counts = cast(
             "tuple[Tensor, Tensor]", UNTYPED.unique_consecutive(own, return_counts=True)
         )
         beams = int(counts[0]) if counts.numel() else 1
-        if bool((counts != beams).any()):  # rows in no order: each gets a copy of its own
+        if bool((counts != beams).any()):  # rows without that order: each gets its own copy
             sources, beams = own, 1
         pool, cross, count = self.pool, self.cross, self.lengths.numel() // self.beams
         if sources.numel() != count or not torch.equal(
@@ -180,7 +175,7 @@ class TransformerState:
         )
 
     def join(self, other: TransformerState) -> TransformerState:
-        """Both states' rows, self's first."""
+        """Return the rows of both states, those of this one first."""
         a, b = (self, other) if self.beams == other.beams else (self._apart(), other._apart())
         slots = max(a.hidden.shape[1], b.hidden.shape[1])
 
@@ -212,19 +207,19 @@ class TransformerState:
         )
 
     def _apart(self) -> TransformerState:
-        """The same rows, each with a copy of its own of what its source's rows share."""
+        """Return the same rows, each with its own copy of what the rows of a source share."""
         sources = torch.arange(self.lengths.numel(), device=self.lengths.device) // self.beams
         cross = None if self.cross is None else self.cross.select(sources)
         return replace(self, pool=self.pool.select(sources, self.used), cross=cross, beams=1)
 
     def truncate(self, lengths: Tensor, alone: bool = False) -> TransformerState:
-        """Forget what stands past `lengths` (B,) in each row: rejected drafts, padding of prompts.
+        """Forget what is past `lengths` (B,) in each row: rejected drafts, padding of prompts.
 
-        alone: no other state is used on that shares this one's pool, so its slots are written over
-            without a copy.
+        Set `alone` if no other state that shares the pool will be used again, so that its slots may
+        be overwritten without a copy.
         """
         lengths = torch.minimum(lengths, self.lengths)
-        order = (self.hidden == 0).cumsum(1)  # of a slot that is seen: its position, from 1
+        order = (self.hidden == 0).cumsum(1)  # the position of each seen slot, from 1
         hidden = self.hidden.masked_fill(order > lengths[:, None], float("-inf"))
         seen = (hidden == 0).any(0).nonzero()
         used = int(seen[-1]) + 1 if seen.numel() else 0
@@ -233,11 +228,10 @@ class TransformerState:
         return replace(self, hidden=hidden, lengths=lengths, used=used, last=None)
 
     def extend(self, steps: int) -> Tensor:
-        """Take slots for `steps` tokens in each row, consecutive for a row, and the rows of a
-        source one after the other.
+        """Reserve consecutive slots for `steps` tokens in each row.
 
-        Returns the bias (R, 1, beams, steps or 1, C) of what the new tokens see: their row's past
-        and each other's, no future.
+        Returns:
+            The bias (R, 1, beams, steps or 1, C) that shows the new tokens their past.
         """
         pool, device, start = self.pool, self.lengths.device, self.used
         if pool.used != start:  # another state wrote here
@@ -271,7 +265,7 @@ class TransformerState:
         return bias
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write (B, T, K, E) of new tokens and give all of this layer: two (R, K, C, E)."""
+        """Write (B, T, K, E) of new tokens and return all keys and values of the layer."""
         keys, values = self.pool.keys[layer], self.pool.values[layer]
         shape, new = (keys.shape[0], -1, *key.shape[2:]), self.pool.used - self.used
         keys.narrow(2, self.used, new).copy_(key.reshape(shape).transpose(1, 2))
@@ -284,15 +278,16 @@ class TransformerState:
         return self.cross.of_layer(layer)
 
     def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:
-        """Return the product of x with a layer's query, key and value, put together once."""
+        """Return the joined projection of a layer, computed once."""
         product = self.products[layer]
         if product is None:
             product = self.products[layer] = attention.joined(x)
         return product
 
     def positions(self, steps: int) -> tuple[Tensor, Tensor]:
-        """Return the positions of the `steps` newest tokens of each row (B, T), and of what stands
-        in the slots (B, C), of those that the row sees; called between `extend` and `advance`.
+        """Return the positions of the newest tokens (B, T) and of the seen slots (B, C).
+
+        It is called between `extend` and `advance`.
         """
         new = torch.arange(steps, device=self.lengths.device)
         return self.lengths[:, None] + new, ((self.hidden == 0).cumsum(1) - 1).clamp_min(0)
@@ -300,12 +295,11 @@ class TransformerState:
     def biases(
         self, hidden: Tensor, steps: int, masks: Sequence[Mask], bias: PositionBias | None
     ) -> tuple[Tensor, ...]:
-        """Return what is added to the scores of all slots, (R, H or 1, beams, T or 1, C), for each
-        of a stack's masks.
+        """Return the bias of scores (R, H or 1, beams, T or 1, C) for each mask of a stack.
 
-        hidden: of `extend`. bias: by positions, where the stack has one.
+        `hidden` is the result of `extend`; `bias` is the stack's bias by positions.
         """
-        if bias is None and masks == [CAUSAL]:  # which `hidden` is already
+        if bias is None and masks == [CAUSAL]:  # `hidden` is that mask already
             return (hidden,)
         queries, keys = self.positions(steps)  # (B, T), (B, C)
         shape = hidden.shape[0], self.beams
@@ -328,24 +322,20 @@ class TransformerState:
 
 
 def whole_lanes(count: int, dtype: torch.dtype) -> int:
-    """`count` rounded up to whole vectors of `dtype`."""
+    """Round `count` up to whole vector registers of `dtype`."""
     lanes = LANE_BYTES // dtype.itemsize
     return -(-count // lanes) * lanes
 
 
 def _widen(x: Tensor, room: int) -> Tensor:
-    """(B, K, C, E) -> (B, K, room, E); new places are zero, so that a masked one never brings
-    NaN.
-    """
+    """Widen (B, K, C, E) -> (B, K, room, E) with zeros, which give no NaN where masked."""
     if x.shape[2] == room:
         return x
     return torch.cat((x, x.new_zeros(x.shape[0], x.shape[1], room - x.shape[2], x.shape[3])), 2)
 
 
 def regroup(cross: CrossKeys | None, sources: Tensor) -> tuple[CrossKeys | None, Tensor, int]:
-    """Keep only the sources still read, and find how many consecutive rows share each (0: no such
-    order).
-    """
+    """Keep only the sources still read, and count the consecutive rows of each (0: no order)."""
     if cross is None or not sources.numel():
         return cross, sources, 1
     found = UNTYPED.unique_consecutive(sources, return_inverse=True, return_counts=True)
@@ -374,7 +364,7 @@ def join_cross(a: CrossKeys, b: CrossKeys) -> CrossKeys:
 
 
 def length_bias(lengths: Tensor, longest: int, dtype: torch.dtype) -> Tensor | None:
-    """(R, 1, 1, 1, S) bias that hides what stands past each length; None when nothing does."""
+    """Return the bias (R, 1, 1, 1, S) that hides padding, or None without padding."""
     if bool((lengths == longest).all()):
         return None
     hidden = torch.arange(longest, device=lengths.device)[None] >= lengths[:, None]

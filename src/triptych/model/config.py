@@ -1,8 +1,7 @@
-"""Every dial of the Transformer, with its reason. Plain frozen dataclasses; imports no torch.
+"""Configurations of models, as frozen dataclasses. Imports no torch.
 
 `ModelConfig` holds up to two `StackConfig`s: an encoder alone understands, a decoder alone writes,
-both together turn one sequence into another. `RecurrentConfig` is the RNN encoder-decoder behind
-the same face.
+both together turn one sequence into another. `RecurrentConfig` is the RNN encoder-decoder.
 """
 
 from __future__ import annotations
@@ -21,47 +20,49 @@ from .rnn.config import RecurrentConfig as RecurrentConfig
 Activation = Literal["relu", "gelu", "gelu_tanh", "silu"]
 Positions = Literal["sinusoidal", "learned", "rotary", "relative", "alibi"]
 Architecture = Literal["encoder", "decoder", "encoder-decoder"]
-Side = Literal["source", "target"]  # of a pair: what the encoder reads, what the decoder writes
+Side = Literal["source", "target"]  # what the encoder reads, or what the decoder writes
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackConfig:
-    """One stack of Transformer blocks (Vaswani et al. 2017, section 3.1)."""
+    """Configure one stack of Transformer blocks (Vaswani et al. 2017, section 3.1)."""
 
-    layers: Count = 6  # blocks, one after the other
-    width: Count = 512  # of the states between blocks; a multiple of heads
-    heads: Count = 8  # of attention, each width / heads wide (2017, section 3.2.2)
+    layers: Count = 6  # number of blocks
+    width: Count = 512  # width of the states between blocks; a multiple of heads
+    heads: Count = 8  # attention heads, each width / heads wide (2017, section 3.2.2)
     # fewer key/value heads than query heads (Ainslie et al. 2023); None = heads
     key_heads: Count | None = None
-    inner_width: Count = 2048  # of the feed-forward between its two matrices (2017, section 3.3)
-    # of the feed-forward; gelu is the exact form, gelu_tanh that of GPT-2
+    inner_width: Count = 2048  # width inside the feed-forward network (2017, section 3.3)
+    # activation of the feed-forward network; gelu is the exact form, gelu_tanh that of GPT-2
     activation: Activation = "relu"
     gated: bool = False  # gated feed-forward (Shazeer 2020)
-    norm: Literal["layer", "rms"] = "layer"  # rms: no mean is taken out (Zhang & Sennrich 2019)
-    # post as in 2017; pre (Xiong et al. 2020) trains without care
+    norm: Literal["layer", "rms"] = (
+        "layer"  # rms: without subtracting the mean (Zhang & Sennrich 2019)
+    )
+    # post as in 2017; pre (Xiong et al. 2020) trains more stably
     norm_placement: Literal["post", "pre"] = "post"
-    norm_epsilon: Positive = 1e-5  # added to the variance, so that nothing is divided by 0
-    bias: bool = True  # of linear layers; LLaMA has none
+    norm_epsilon: Positive = 1e-5  # added to the variance, to avoid division by 0
+    bias: bool = True  # biases of linear layers; LLaMA has none
     # fixed (2017, section 3.5), a learned table, rotated queries and keys (Su et al. 2021), or
     # added to scores: relative (Raffel et al. 2020, section 2.1) or alibi (Press et al. 2022)
     positions: Positions = "sinusoidal"
-    max_positions: Count = 1024  # rows of the learned table; the other schemes have no end
-    rotary_base: Positive = 10000.0  # of the angles (Su et al. 2021, section 3.2.2)
-    # rows of the table that tells two texts of one input apart (Devlin et al. 2018); 0: none
+    max_positions: Count = 1024  # rows of the learned table; the other schemes are unlimited
+    rotary_base: Positive = 10000.0  # base of the rotation angles (Su et al. 2021, section 3.2.2)
+    # rows of the table of segments: the texts of one input (Devlin et al. 2018); 0: none
     segments: Annotated[int, Ge(0), Note("0: none")] = 0
     embedding_norm: bool = False  # a norm after the sum of the embeddings (Devlin et al. 2018)
     dropout: Probability = 0.1  # on embeddings and on every residual branch (2017, section 5.4)
     attention_dropout: Probability = 0.0  # on attention weights
     inner_dropout: Probability = 0.0  # inside the feed-forward
-    # of each head where it is not width / heads (T5-11B, Gemma, Qwen3)
+    # width of each head if it is not width / heads (T5-11B, Gemma, Qwen3)
     head_width: Count | None = None
-    # of query, key, value and output of attention, where they are not all as `bias` says (Qwen2:
-    # true, true, true, false; Whisper: true, false, true, true)
+    # biases of query, key, value and output of attention, if they differ from `bias` (Qwen2: true,
+    # true, true, false; Whisper: true, false, true, true)
     attention_biases: list[bool] | None = None
-    # tokens that a query of a decoder sees, itself and those before (Mistral); of an encoder half
+    # tokens that a query of a decoder sees, itself and those before (Mistral); in an encoder, half
     # of them on either side (ModernBERT)
     attention_window: Count | None = None
-    # values that blocks take in turn, by dial: {"attention_window": [4096, None]} (Gemma 2)
+    # values that blocks take in turn, by key: {"attention_window": [4096, None]} (Gemma 2)
     by_block: dict[str, list[Any]] | None = None
 
     @property
@@ -70,12 +71,12 @@ class StackConfig:
         return self.head_width or self.width // self.heads
 
     def of_block(self, layer: int) -> StackConfig:
-        """Return the dials of one block, counted from 0."""
-        own = {dial: values[layer % len(values)] for dial, values in (self.by_block or {}).items()}
+        """Return the configuration of one block, counted from 0."""
+        own = {key: values[layer % len(values)] for key, values in (self.by_block or {}).items()}
         return dataclasses.replace(self, by_block=None, **own) if own else self
 
     def contradictions(self, table: str) -> Iterator[str]:
-        """Yield a sentence where dials do not fit each other."""
+        """Yield a sentence if values do not fit each other."""
         problem = misfit(self)
         if problem is not None:
             yield f"{table}: {problem}."
@@ -83,11 +84,12 @@ class StackConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A Transformer: which stacks there are, and what they share."""
+    """Configure a Transformer: its stacks, and what they share."""
 
-    # reads the source; a table of the stack's dials, where the preset has one
+    # the stack that reads the source, if the preset has one
     encoder: StackConfig | None = None
-    decoder: StackConfig | None = None  # writes, token by token; the same
+    # the stack that writes token by token, if the preset has one
+    decoder: StackConfig | None = None
     # filled in from the tokenizer when the model is built
     vocabulary_size: Annotated[int, Ge(0)] = 0
     # None: one vocabulary and one embedding for both sides
@@ -99,7 +101,7 @@ class ModelConfig:
 
     @property
     def stacks(self) -> dict[str, StackConfig]:
-        """Return the stacks that there are, by name."""
+        """Return the stacks that exist, by name."""
         both = {"encoder": self.encoder, "decoder": self.decoder}
         return {name: stack for name, stack in both.items() if stack is not None}
 
@@ -111,7 +113,7 @@ class ModelConfig:
         return "encoder" if self.decoder is None else "encoder-decoder"
 
     def context(self, side: Side) -> int | None:
-        """Return how many tokens of a side the model has positions for; None: no end."""
+        """Return how many positions the model has for a side; None: unlimited."""
         stack = self.encoder if side == "source" else self.decoder
         return stack.max_positions if stack and stack.positions == "learned" else None
 

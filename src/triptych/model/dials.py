@@ -1,4 +1,4 @@
-"""Dials as they are written and checked. Imports no torch."""
+"""Write and check the values of a configuration. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from .config import AnyConfig, StackConfig
 
-# dials that are written where they are set, so that a configuration without them stays as it was
+# values that are written only if set, so that configurations without them do not change
 SET_ONLY = (
     "head_width",
     "attention_biases",
@@ -18,33 +18,33 @@ SET_ONLY = (
     "by_block",
 )
 LONGEST_PATTERN = 10_000
-RELATIVE_BUCKETS, RELATIVE_FARTHEST = 32, 128  # of relative positions, as in all published T5s
+RELATIVE_BUCKETS, RELATIVE_FARTHEST = 32, 128  # as in all published T5 models
 BY_BLOCK = ("inner_width", "activation", "gated", "key_heads", "attention_window")
 
 
 def written(config: AnyConfig) -> dict[str, Any]:
-    """Return the dials as config.json holds them."""
+    """Return the values of a configuration as config.json holds them."""
     values = dataclasses.asdict(config)
     for side, stack in config.stacks.items():
-        unset = {dial for dial in SET_ONLY if getattr(stack, dial) is None}
-        values[side] = {dial: value for dial, value in values[side].items() if dial not in unset}
+        unset = {key for key in SET_ONLY if getattr(stack, key) is None}
+        values[side] = {key: value for key, value in values[side].items() if key not in unset}
     return values
 
 
 def misfit(stack: StackConfig) -> str | None:
-    """Return why the dials of a stack do not fit each other, as a sentence without an end."""
+    """Return why the values of a stack do not fit, as a sentence without a full stop, or None."""
     biases = stack.attention_biases
     if biases is not None and [type(one) for one in biases] != 4 * [bool]:
         return f"attention_biases is {biases!r}; it must be true or false four times"
     given: dict[str, Any] = {**(stack.by_block or {})}
-    for dial, values in given.items():
-        if dial not in BY_BLOCK:
-            return f"by_block has {dial!r}; it may have {', '.join(BY_BLOCK)}"
+    for key, values in given.items():
+        if key not in BY_BLOCK:
+            return f"by_block has {key!r}; it may have {', '.join(BY_BLOCK)}"
         if not isinstance(values, list) or not values:
-            return f"by_block.{dial} is {values!r}; it must list a value for each block in turn"
+            return f"by_block.{key} is {values!r}; it must list a value for each block in turn"
         for value in cast("list[Any]", values):
-            if not _is_of_dial(value, dial, type(stack)):
-                return f"by_block.{dial} holds {value!r}, which {dial} cannot be"
+            if not _is_valid(value, key, type(stack)):
+                return f"by_block.{key} holds {value!r}, which {key} cannot be"
     if pattern(stack) > LONGEST_PATTERN:
         return f"by_block has lists that begin together only every {pattern(stack):,} blocks"
     for layer in range(pattern(stack)):
@@ -55,12 +55,12 @@ def misfit(stack: StackConfig) -> str | None:
 
 
 def pattern(stack: StackConfig) -> int:
-    """Return after how many blocks their dials repeat, at most all of them."""
+    """Return after how many blocks their configurations repeat."""
     return min(stack.layers, math.lcm(*(len(values) for values in (stack.by_block or {}).values())))
 
 
-def _is_of_dial(value: Any, dial: str, kind: type) -> bool:
-    hint = typing.get_type_hints(kind)[dial]
+def _is_valid(value: Any, key: str, kind: type) -> bool:
+    hint = typing.get_type_hints(kind)[key]
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)
     kinds = typing.get_args(hint) or (hint,)

@@ -1,4 +1,4 @@
-"""From token ids to vectors: the table, its scale, and where each token stands."""
+"""Map token ids to vectors: the table, its scale, and positions."""
 
 from __future__ import annotations
 
@@ -15,30 +15,24 @@ from .positions import Learned, Sinusoidal
 
 
 class TokenEmbedding(nn.Module):
-    """One row a token (Vaswani et al. 2017, section 3.4). Rows start at N(0, 1/D), so a scaled row
-    has unit variance.
-    """
+    """Look up a row for each token (Vaswani et al. 2017, section 3.4), initially N(0, 1/D)."""
 
     def __init__(self, vocabulary_size: int, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(vocabulary_size, width))
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(...) int64 -> (..., D)."""
+        """Map ids (...) int64 -> (..., D)."""
         return functional.embedding(ids, self.weight)
 
 
 class InputEmbedding(nn.Module):
-    """What a stack does with token vectors before its first block: scale, add positions and
-    segments, norm, drop.
-
-    Holds no token table.
-    """
+    """Scale token vectors, add positions and segments, normalise, and apply dropout."""
 
     def __init__(self, config: StackConfig, scaled: bool) -> None:
         super().__init__()
         self.scale = math.sqrt(config.width) if scaled else 1.0
-        self.positions: Sinusoidal | Learned | None = None  # other kinds enter in attention
+        self.positions: Sinusoidal | Learned | None = None  # attention applies the other kinds
         if config.positions == "sinusoidal":
             self.positions = Sinusoidal(config.width)
         elif config.positions == "learned":
@@ -55,9 +49,7 @@ class InputEmbedding(nn.Module):
         rng: DropoutRng | None,
         segments: Tensor | None = None,
     ) -> Tensor:
-        """Map vectors (..., D), positions (...), segments (...) -> (..., D) in `precision`. No
-        segments given: all are the first.
-        """
+        """Map vectors (..., D), positions (...), segments (...; None: all 0) -> (..., D)."""
         x = vectors if self.scale == 1.0 else vectors * self.scale
         if self.positions is not None:
             x = x + self.positions(positions)

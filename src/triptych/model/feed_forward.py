@@ -10,8 +10,9 @@ from .ops.dropout import DropoutRng, dropout
 
 
 class FeedForward(nn.Module):
-    """output(activation(inner(x))) (Vaswani et al. 2017, section 3.3), or, gated,
-    output(activation(gate(x)) * inner(x)) (Shazeer 2020, section 2).
+    """Compute output(activation(inner(x))) (Vaswani et al. 2017, section 3.3).
+
+    The gated form is output(activation(gate(x)) * inner(x)) (Shazeer 2020, section 2).
     """
 
     def __init__(self, config: StackConfig) -> None:
@@ -23,7 +24,7 @@ class FeedForward(nn.Module):
         self.dropout = config.inner_dropout
 
     def forward(self, x: Tensor, rng: DropoutRng | None, residual: Tensor | None = None) -> Tensor:
-        """Map x (N, D) -> (N, D), with `residual` added to it where that is given."""
+        """Map x (N, D) -> (N, D), plus `residual` if that is given."""
         if self.gate is None:
             hidden = self.inner(x, self.activation)  # (N, F)
         else:

@@ -1,8 +1,7 @@
-"""The faces that rooms see of each other; the Transformer and the RNN share them.
+"""Protocols of models and heads, which the Transformer and the RNN share.
 
-A `Model` writes token by token with `encode`, `start` and `step`; a `Network` is one that also maps
-packed tokens to states, as training does. Whatever has these methods is one: nothing inherits from
-here.
+A `Model` writes token by token with `encode`, `start` and `step`; a `Network` also maps packed
+tokens to states, as training does. Any class with these methods fits; none inherits from here.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class HeadInputs(TypedDict, total=False):
-    """Arrays of a batch that heads read and the model does not."""
+    """Name the arrays of a batch that only heads read."""
 
     masked: Tensor
     learnt: Tensor
@@ -34,21 +33,23 @@ class HeadInputs(TypedDict, total=False):
 
 
 class Inputs(HeadInputs, total=False):
-    """Arrays of a batch, by the names that `forward` gives them."""
+    """Name the arrays of a batch, as the arguments of `forward`."""
 
     source: Tensor | None  # (M,) packed ids
     source_lengths: Tensor | None  # (B,)
     target: Tensor | None  # (N,) packed ids
     target_lengths: Tensor | None  # (B,)
-    segments: Tensor | None  # (M,) which text of the input a source token belongs to
+    segments: (
+        Tensor | None
+    )  # (M,) number of the text, within the input, that a source token belongs to
 
 
 class DecoderState(Protocol):
-    """What a decoder keeps of B rows between steps."""
+    """Keep what a decoder needs of B rows between steps."""
 
     @property
     def lengths(self) -> Tensor:
-        """Tokens that each row has read (B,)."""
+        """Return how many tokens each row has read (B,)."""
         ...
 
     def select(self, rows: Tensor) -> Self:
@@ -60,8 +61,9 @@ class DecoderState(Protocol):
         ...
 
     def truncate(self, lengths: Tensor, alone: bool = False) -> Self:
-        """Forget what stands past `lengths` (B,) in each row. alone: no other state that shares
-        memory with this one is used on.
+        """Forget what is past `lengths` (B,) in each row.
+
+        Set `alone` if no other state that shares memory with this one will be used again.
         """
         ...
 
@@ -70,22 +72,21 @@ State = TypeVar("State", bound=DecoderState)
 
 
 class Model(Protocol[State]):
-    """What writes token by token: the Transformer, the RNN, and what stands for one."""
+    """Write token by token: the Transformer, the RNN, or a user's own model."""
 
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
-        """Map packed "source" (M,) and "source_lengths" (B,) -> the encoder's output."""
+        """Map packed "source" (M,) and "source_lengths" (B,) to the encoder's output."""
         ...
 
     def start(self, memory: Memory | None, rows: Tensor | int) -> State:
-        """Return the state before the first token. rows: (B,) int64, the memory's row that each
-        reads; or B without a memory.
+        """Return the state before the first token.
+
+        `rows` (B,) int64 are the rows of the memory to read; without a memory, it is B.
         """
         ...
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Map tokens (B, T) at each row's own next positions -> logits (B, T, V) and the state
-        after them.
-        """
+        """Map each row's next tokens (B, T) to logits (B, T, V) and the new state."""
         ...
 
     def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
@@ -94,7 +95,7 @@ class Model(Protocol[State]):
 
 
 class ExactModel(Protocol):
-    """A model whose state keeps the states behind rounded logits (`DecoderState.last`)."""
+    """Compute logits again without rounding, from the states that `state.last` keeps."""
 
     def exact_logits(self, states: Tensor, tokens: Tensor) -> Tensor:
         """Map states (B, D) and token ids (B, C) -> their logits (B, C) in fp32, not rounded."""
@@ -102,20 +103,20 @@ class ExactModel(Protocol):
 
 
 class Network(Model[State], Protocol[State]):
-    """A model with weights: the Transformer and the RNN encoder-decoder."""
+    """Map packed tokens to states, with weights: the Transformer and the RNN."""
 
-    precision: torch.dtype  # of activations
+    precision: torch.dtype  # that of activations
     training: bool
-    rng: DropoutRng  # what dropout draws from
+    rng: DropoutRng  # the source of dropout
 
     @property
     def config(self) -> AnyConfig:
-        """The dials that it was built from."""
+        """Return the configuration that it was built from."""
         ...
 
     @property
     def embedding(self) -> TokenEmbedding:
-        """The table of the (target) vocabulary."""
+        """Return the embedding of the (target) vocabulary."""
         ...
 
     def __call__(self, *args: Any, **inputs: Any) -> Tensor:
@@ -135,22 +136,22 @@ class Network(Model[State], Protocol[State]):
         ...
 
 
-# where a state is only handed back to the model that made it
+# for code that only passes a state back to the model that made it
 AnyModel = Model[Any]
 AnyNetwork = Network[Any]
 
 
 class Head(Protocol):
-    """What stands on top of a model's states."""
+    """Map the states of a model to the output of a task."""
 
     def __call__(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> Any:
-        """Map states (N, D) and the batch's inputs -> what the task's loss and answers read."""
+        """Map states (N, D) and the batch's inputs to what the task's loss and answers read."""
         ...
 
 
 @runtime_checkable
 class SelectingHead(Head, Protocol):
-    """A head that asks for the states of some rows alone."""
+    """Read the states of some rows alone."""
 
     def selected_rows(self, inputs: dict[str, Tensor]) -> Tensor:
         """Return the rows (K,) int64, rising."""
@@ -158,14 +159,14 @@ class SelectingHead(Head, Protocol):
 
 
 class KeyCache(Protocol):
-    """What made room for new tokens: a TransformerState, or what stands for one in a program."""
+    """Keep keys and values for attention: a TransformerState, or its form in a program."""
 
     def cross_keys(self, layer: int) -> CachedKeys:
         """Return the memory's keys and values of a layer."""
         ...
 
     def joined(self, layer: int, attention: Attention, x: Tensor) -> Product:
-        """Return the product of x with a layer's query, key and value, put together once."""
+        """Return the joined projection of a layer to query, key and value."""
         ...
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

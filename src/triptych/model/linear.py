@@ -1,8 +1,7 @@
-"""Linear maps whose parameters stay in fp32 while the activations decide the precision of the
-arithmetic.
+"""Linear layers with fp32 parameters, computed in the precision of their input.
 
-Nobody else reads a `weight`: products go through `Linear.forward` or `join`, and kernels that need
-the matrix itself ask for `matrix`. So a layer of another precision is another `Linear`.
+No other module reads a `weight`: products go through `Linear.forward` or `join`, and kernels that
+need the matrix itself call `matrix`. So a layer of another precision is another `Linear`.
 """
 
 from __future__ import annotations
@@ -32,8 +31,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Linear(nn.Module):
-    """y = x W^T + b with W (outputs, inputs); computed in x's dtype. What follows it at once is one
-    pass with packed weights.
+    """Compute y = x W^T + b with W (outputs, inputs), in x's dtype.
+
+    With prepacked weights, an activation or a residual is computed in the same pass.
     """
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
@@ -44,18 +44,19 @@ class Linear(nn.Module):
         self.prepacked: PrepackedLinear | None = None
 
     def matrix(self, dtype: torch.dtype | None = None) -> Tensor:
-        """Return W (outputs, inputs), in `dtype` where that is given."""
+        """Return W (outputs, inputs), in `dtype` if that is given."""
         return self.weight if dtype is None else self.weight.to(dtype)
 
     def prepack(self) -> None:
-        """Lay the weight out for decoding on a CPU."""
+        """Prepack the weight for decoding on a CPU."""
         self.prepacked = PrepackedLinear(self.weight, self.bias)
 
     def forward(
         self, x: Tensor, activation: str | None = None, residual: Tensor | None = None
     ) -> Tensor:
-        """Map x (..., inputs) -> activation(y) or residual + y (..., outputs); activation: one of
-        ACTIVATIONS.
+        """Map x (..., inputs) -> activation(y) or residual + y (..., outputs).
+
+        The activation is a key of ACTIVATIONS.
         """
         prepacked = self.prepacked
         if prepacked is not None and not torch.is_grad_enabled() and prepacked.fits(x):
@@ -70,9 +71,7 @@ class Linear(nn.Module):
 
 
 def join(parts: Sequence[Linear], dtype: torch.dtype) -> Product:
-    """Return the product of one input in `dtype` with several layers, whose outputs stand side by
-    side.
-    """
+    """Return one product for several layers of the same input, with concatenated outputs."""
     if any(type(part).forward is not Linear.forward for part in parts):
         return lambda x: torch.cat([part(x) for part in parts], -1)
     weight = torch.cat([part.weight for part in parts]).to(dtype)
@@ -86,9 +85,7 @@ def join(parts: Sequence[Linear], dtype: torch.dtype) -> Product:
 
 
 def prepack_joined(parts: Sequence[Linear]) -> PrepackedLinear | None:
-    """Return the product of several layers of one input, laid out for decoding on a CPU; None where
-    it is more than one product.
-    """
+    """Prepack the joined product of several layers; None if it is not a single product."""
     product = join(parts, parts[0].weight.dtype)
     if not isinstance(product, partial):
         return None

@@ -1,10 +1,8 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021): a trained matrix W stands still, and W + alpha / rank B
-A is what computes.
+"""Low-rank adapters (LoRA, Hu et al. 2021): W is frozen, and the layer uses W + alpha / rank B A.
 
 A (rank, inputs) starts at N(0, 1/inputs) and B (outputs, rank) at zero, so training starts from the
-model as it was. The sum is
-formed where the weight is read: fused projections and every kernel work unchanged
-    (docs/decisions/009-adapters.md).
+original model. The sum is formed where the weight is read, so joined projections and all kernels
+work unchanged (docs/decisions/009-adapters.md).
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ DOWN, UP, SCALE = "adapter_down", "adapter_up", "adapter_scale"
 
 
 class Adapted(Linear):
-    """A Linear whose own weight is frozen; made of one in place by `adapt`."""
+    """Add an adapter to a frozen weight; `adapt` turns a `Linear` into this in place."""
 
     @property
     def weight(self) -> Tensor:  # type: ignore[override]
@@ -36,16 +34,21 @@ class Adapted(Linear):
 
 
 def summed(base: Tensor, down: Tensor, up: Tensor, scale: Tensor) -> Tensor:
-    """W (O, I) + scale B (O, R) A (R, I)."""
+    """Return W (O, I) + scale B (O, R) A (R, I)."""
     return torch.addmm(base, up, down * scale)
 
 
 def adapt(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> list[str]:
-    """Freeze `model` and put adapters on the layers of its blocks that end in one of `targets`;
-    their names.
+    """Freeze `model`, add adapters to layers of its blocks, and return the layers' names.
 
-    Raises UsageError for a target that the blocks do not have, or a rank that is no lower than the
-    matrix.
+    Args:
+        model: A Transformer.
+        rank: Rank of the adapters.
+        alpha: Their scale times the rank.
+        targets: Last parts of names of layers.
+
+    Raises:
+        UsageError: A target does not exist, or the rank is not below that of a matrix.
     """
     named = named_modules(model)
     layers = {
@@ -71,8 +74,8 @@ def adapt(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> 
         outputs, inputs = layer.matrix().shape
         if rank >= min(outputs, inputs):
             raise UsageError(
-                f"model.lora_rank is {rank}; '{name}' is a matrix of {outputs} x {inputs}: take a "
-                f"rank below {min(outputs, inputs)}."
+                f"model.lora_rank is {rank}, but '{name}' is a matrix of {outputs} x {inputs}. Use "
+                f"a rank below {min(outputs, inputs)}."
             )
         layer.register_parameter(DOWN, nn.Parameter(torch.randn(rank, inputs) * inputs**-0.5))
         layer.register_parameter(UP, nn.Parameter(torch.zeros(outputs, rank)))
@@ -82,9 +85,7 @@ def adapt(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]) -> 
 
 
 def merged(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by name with every adapter added to its matrix; those without adapters as they
-    are.
-    """
+    """Return weights by name, with every adapter added to its matrix."""
     found = {
         name: tensor
         for name, tensor in tensors.items()
@@ -100,7 +101,7 @@ def merged(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def merge(model: nn.Module) -> None:
-    """In place: each adapted layer is a plain one again, with the sum as its weight."""
+    """Turn each adapted layer back into a plain one in place, with the sum as its weight."""
     for module in model.modules():
         if isinstance(module, Adapted):
             weight, plain = module.weight, cast(Any, module)

@@ -1,4 +1,4 @@
-"""Who may look at whom, as values. Masks come from lengths and predicates, never from pad ids."""
+"""Attention masks, as values made from lengths and predicates, never from pad ids."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .layout import PackedLayout
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """Which keys a query may see within its sequence; all conditions that are given hold at once.
+    """Describe which keys a query may see within its sequence; all given conditions must hold.
 
-    A key stands at most `before` positions before its query and `after` behind it (None: any).
-    blocks (A, B) bool: query t may see key s where blocks[t // block_size, s // block_size].
-    segments: numbers of packed queries (N,) and keys (M,), of which only equal ones see each other.
+    A key is at most `before` positions before its query and `after` behind it (None: any).
+    With blocks (A, B) bool, query t may see key s if blocks[t // block_size, s // block_size].
+    With segments of packed queries (N,) and keys (M,), only equal ones see each other.
     """
 
     before: int | None = None
@@ -45,8 +45,9 @@ CAUSAL = Mask(after=0)  # query t sees key s when s <= t (Vaswani et al. 2017, s
 
 @functools.cache
 def masked(is_causal: bool, window: int | None = None) -> Mask:
-    """Return the mask of a stack's blocks, the same value for the same dials. window: tokens that
-    a query sees, itself and those before; of an encoder half of them on either side.
+    """Return the mask of a block, the same object for the same arguments.
+
+    A causal query sees `window` tokens, itself and those before; otherwise half on either side.
     """
     if window is None:
         return CAUSAL if is_causal else FULL

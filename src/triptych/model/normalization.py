@@ -1,8 +1,7 @@
-"""Norms, with parameters in fp32 and statistics in fp32 whatever the precision of activations, and
-the slots for them around every part of a block.
+"""Norms with fp32 parameters and statistics, and their places around each part of a block.
 
-Every part is a residual branch with a norm slot before and one after; slots default to identity, so
-post-norm (2017), pre-norm (Xiong et al. 2020) and both together share one straight forward.
+Each part is a residual branch with a norm before and one after, either of which may be the
+identity. So post-norm (2017) and pre-norm (Xiong et al. 2020) share one forward.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from .ops.dropout import DropoutRng, dropout
 
 
 class LayerNorm(nn.Module):
-    """Layer normalisation (Ba et al. 2016) over the last axis; statistics in fp32."""
+    """Normalise the last axis (Ba et al. 2016), with statistics in fp32."""
 
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
@@ -32,7 +31,7 @@ class LayerNorm(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Root mean square normalisation (Zhang & Sennrich 2019); statistics in fp32."""
+    """Divide by the root mean square (Zhang & Sennrich 2019), computed in fp32."""
 
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
@@ -49,12 +48,12 @@ class RMSNorm(nn.Module):
 
 
 def norm(config: StackConfig) -> nn.Module:
-    """Make the norm that a stack's dials ask for."""
+    """Build the norm that a configuration asks for."""
     return (LayerNorm if config.norm == "layer" else RMSNorm)(config.width, config.norm_epsilon)
 
 
 class ResidualBranch(nn.Module):
-    """The slots around one part: after(x + dropout(part(before(x))))."""
+    """Wrap one part of a block: after(x + dropout(part(before(x))))."""
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
@@ -64,7 +63,8 @@ class ResidualBranch(nn.Module):
         self.dropout = config.dropout
 
     def forward(self, residual: Tensor, y: Tensor, rng: DropoutRng | None) -> Tensor:
-        """Join a branch to its residual, both (N, D): after(residual + dropout(y)). Without `rng`
-        the part has added the residual already, in one pass with its last product.
+        """Return after(residual + dropout(y)) for residual and y (N, D).
+
+        Without `rng` the part has already added the residual, in one pass with its last product.
         """
         return self.after(y if rng is None else dropout(y, self.dropout, rng, residual))

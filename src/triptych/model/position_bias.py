@@ -1,6 +1,4 @@
-"""Where tokens stand to each other, as a number added to their score: learned by bucket, or
-falling with the distance.
-"""
+"""Relative positions as a bias of attention scores: learned by bucket, or linear in distance."""
 
 from __future__ import annotations
 
@@ -16,10 +14,10 @@ from .dials import RELATIVE_FARTHEST as FARTHEST
 
 
 class RelativeBuckets(nn.Module):
-    """A learned number for each head and bucket of distances (Raffel et al. 2020, section 2.1).
+    """Learn a bias for each head and bucket of distances (Raffel et al. 2020, section 2.1).
 
     Half of the buckets hold one distance each; the others widen up to FARTHEST, and the last holds
-    all beyond. Where queries see what follows, half of each kind are for that.
+    all larger distances. Without a causal mask, half of each kind are for keys after the query.
     """
 
     def __init__(self, heads: int, is_causal: bool) -> None:
@@ -28,12 +26,12 @@ class RelativeBuckets(nn.Module):
         self.is_causal = is_causal
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Map positions (B, T) and (B, S) -> what is added to scores (B, H, T, S)."""
+        """Map positions of queries (B, T) and keys (B, S) -> the bias (B, H, T, S)."""
         buckets = self.buckets(keys[:, None, :] - queries[:, :, None])
         return functional.embedding(buckets, self.weight).permute(0, 3, 1, 2)
 
     def buckets(self, distances: Tensor) -> Tensor:
-        """Map key minus query -> the bucket, of the same shape."""
+        """Map distances, key minus query, to buckets of the same shape."""
         count, first = BUCKETS, torch.zeros_like(distances)
         if self.is_causal:
             far = (-distances).clamp_min(0)
@@ -47,16 +45,14 @@ class RelativeBuckets(nn.Module):
 
 
 class Alibi(nn.Module):
-    """Minus slope times distance, a slope for each head (Press et al. 2022, section 3). No
-    parameter.
-    """
+    """Compute minus slope times distance, a slope for each head (Press et al. 2022, section 3)."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.slopes = torch.tensor(slopes(heads))
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Map positions (B, T) and (B, S) -> what is added to scores (B, H, T, S)."""
+        """Map positions of queries (B, T) and keys (B, S) -> the bias (B, H, T, S)."""
         if self.slopes.device != keys.device:
             self.slopes = self.slopes.to(keys.device)
         distances = (keys[:, None, :] - queries[:, :, None]).abs().float()
@@ -67,8 +63,10 @@ PositionBias = RelativeBuckets | Alibi
 
 
 def slopes(heads: int) -> list[float]:
-    """Return 2^(-8/n), 2^(-16/n), ... for n heads; where n is no power of 2, the slopes of the
-    power below, and every other one of the power above.
+    """Return 2^(-8/n), 2^(-16/n), ... for n heads.
+
+    If n is not a power of 2, take the slopes of the power below, and every other one of the power
+    above.
     """
     power = 2 ** int(math.log2(heads))
     found = [2 ** (-8 * (head + 1) / power) for head in range(power)]
@@ -76,9 +74,7 @@ def slopes(heads: int) -> list[float]:
 
 
 def position_bias(config: StackConfig, is_causal: bool) -> PositionBias | None:
-    """Make what a stack adds to the scores of self-attention, where its positions are of that
-    kind.
-    """
+    """Build the bias of a stack's self-attention, or None if its positions are of another kind."""
     if config.positions == "relative":
         return RelativeBuckets(config.heads, is_causal)
     return Alibi(config.heads) if config.positions == "alibi" else None

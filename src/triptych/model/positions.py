@@ -1,4 +1,4 @@
-"""Where a token stands: fixed sinusoids, a learned table, or rotations of queries and keys."""
+"""Positions that are added to embeddings: fixed sinusoids or a learned table."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from torch.nn import functional
 
 
 class Sinusoidal(nn.Module):
-    """Fixed sinusoids (Vaswani et al. 2017, section 3.5), even columns sine, odd columns cosine. No
-    end, no parameter.
-    """
+    """Look up fixed sinusoids (Vaswani et al. 2017, section 3.5), without a limit."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -18,16 +16,16 @@ class Sinusoidal(nn.Module):
         self.table = torch.empty(0, width)
 
     def forward(self, positions: Tensor) -> Tensor:
-        """(...) int64 -> (..., D) fp32."""
+        """Map positions (...) int64 -> (..., D) fp32."""
         needed = int(positions.max()) + 1 if positions.numel() else 0
-        table = self.table  # another thread may put its own there meanwhile
+        table = self.table  # another thread may replace it meanwhile
         if table.shape[0] < needed or table.device != positions.device:
             self.table = table = sinusoids(max(256, 2 * needed), self.width).to(positions.device)
         return table[positions]
 
 
 def sinusoids(count: int, width: int) -> Tensor:
-    """(count, width) fp32: sin(p / 10000^(2i/D)) and cos of the same."""
+    """Return (count, width) fp32: sin(p / 10000^(2i/D)) in even columns, cos in odd ones."""
     angle = torch.arange(count, dtype=torch.float64)[:, None] * 10000.0 ** (
         -torch.arange(0, width, 2, dtype=torch.float64) / width
     )
@@ -37,14 +35,14 @@ def sinusoids(count: int, width: int) -> Tensor:
 
 
 class Learned(nn.Module):
-    """A learned row for each position (Gehring et al. 2017, section 3.1)."""
+    """Look up a learned row for each position (Gehring et al. 2017, section 3.1)."""
 
     def __init__(self, count: int, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(count, width))
 
     def forward(self, positions: Tensor) -> Tensor:
-        """(...) int64 -> (..., D)."""
+        """Map positions (...) int64 -> (..., D)."""
         last = int(positions.max()) if positions.numel() else 0
         if last >= self.weight.shape[0]:
             raise ValueError(

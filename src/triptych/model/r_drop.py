@@ -1,9 +1,7 @@
-"""R-Drop (Liang et al. 2021, section 2): every example goes through the network twice, and the two
-answers should agree.
+"""R-Drop (Liang et al. 2021, section 2): two passes of every example should agree.
 
-The two passes differ by their dropout alone. Beside the cross-entropy of both, the symmetric
-Kullback-Leibler divergence between their distributions is minimised, so that the network cannot
-lean on what dropout happens to leave.
+The passes differ by their dropout alone. The loss adds to the cross-entropy of both the symmetric
+Kullback-Leibler divergence between their distributions.
 """
 
 from __future__ import annotations
@@ -18,8 +16,7 @@ from .ops.cross_entropy import chunks_of
 
 
 class _RDropCrossEntropy(torch.autograd.Function):
-    """Chunk by chunk, as `projected_cross_entropy`: row i of the first half beside row i of
-    the second.
+    """Compute the loss in chunks, as `projected_cross_entropy` does, for pairs of rows.
 
     With p, q the two distributions and d the difference of their logits, the divergences KL(p|q) +
     KL(q|p) together are E_p d - E_q d, and their gradient for the first logits is p (d - E_p d) + p
@@ -54,8 +51,11 @@ class _RDropCrossEntropy(torch.autograd.Function):
                 (pair[0], logits[0], p, q, 1.0),
                 (pair[1], logits[1], q, p, -1.0),
             ):
-                wants = targets[part]
-                places = torch.arange(wants.numel(), device=wants.device) * vocabulary + wants
+                chunk_targets = targets[part]
+                places = (
+                    torch.arange(chunk_targets.numel(), device=chunk_targets.device) * vocabulary
+                    + chunk_targets
+                )
                 target_sum += each.view(-1)[places].float().sum()
                 nll -= own.view(-1)[places].float().clamp_min(1e-30).log_().sum()
                 gradient = (own * difference).mul_(sign)  # p d
@@ -104,12 +104,11 @@ def r_drop_cross_entropy(
     smoothing: float,
     alpha: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Over pairs (i, i + N/2) of rows, the sum of both label-smoothed cross-entropies and alpha / 2
-    (KL(p|q) + KL(q|p)).
+    """Add cross-entropies and alpha / 2 (KL(p|q) + KL(q|p)) over pairs (i, i + N/2) of rows.
 
-    states (N, D), weight (V, D), offset (V,) or None, targets (N,) int64, their halves equal.
-    Returns what is minimised, the plain cross-entropy and the symmetric divergence: scalars in nats
-    (fp32), sums; only the first carries a gradient.
+    states (N, D), weight (V, D), offset (V,) or None, targets (N,) int64 with equal halves. Returns
+    the loss with label smoothing, the plain cross-entropy and the symmetric divergence: sums in
+    nats, fp32 scalars; only the first has a gradient.
     """
     assert not states.shape[0] % 2, "two passes have two halves"
     return _RDropCrossEntropy.apply(states, weight, offset, targets, smoothing, alpha)  # type: ignore[return-value]
@@ -123,7 +122,7 @@ def plain_r_drop_cross_entropy(
     smoothing: float,
     alpha: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The reference of `r_drop_cross_entropy`."""
+    """Compute what `r_drop_cross_entropy` does, with ordinary operations."""
     logits = functional.linear(
         states, weight.to(states.dtype), None if offset is None else offset.to(states.dtype)
     )

@@ -1,9 +1,7 @@
-"""The Transformer: embeddings -> encoder? -> decoder? -> states; `project` is the only vocabulary
-projection.
+"""The Transformer: embeddings -> encoder? -> decoder? -> states.
 
-The three architectures differ by which stacks there are, nothing else. Training runs `forward` over
-packed rows; decoding runs `encode`, `start` and `step`, the face that the RNN encoder-decoder
-shares.
+The three architectures differ only by their stacks. Training runs `forward` over packed rows;
+decoding runs `encode`, `start` and `step`, as with the RNN encoder-decoder.
 """
 
 from __future__ import annotations
@@ -26,14 +24,12 @@ from .linear import Linear
 from .ops.dropout import DropoutRng
 from .ops.onednn import PrepackedLinear
 
-# tokens of a vocabulary whose logits cost so little that they need not be rounded
+# up to this size of the vocabulary, logits are computed in fp32
 EXACT_LOGITS_MAX_VOCABULARY = 1024
 
 
 class Transformer(nn.Module):
-    """Vaswani et al. 2017, as `config` dials it. Parameters stay fp32 in training; `precision` is
-    that of activations.
-    """
+    """Map token ids to states (Vaswani et al. 2017); `precision` is that of activations."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -59,16 +55,13 @@ class Transformer(nn.Module):
             self.output_bias = nn.Parameter(torch.zeros(config.vocabulary_size))
         self.precision = torch.float32
         self.prepacked_output: PrepackedLinear | None = None
-        # one program for a whole step, where there is one that fits (decoding/compiled.py)
-        self.compiled: Any = None
+        self.compiled: Any = None  # runs a whole step as one program (decoding/compiled.py)
         self.rng = DropoutRng()
         self.initialize()
 
     @torch.no_grad()
     def initialize(self) -> None:
-        """Starting values: Xavier-uniform matrices (Glorot & Bengio 2010), embeddings N(0, 1/D),
-        positions N(0, 0.02).
-        """
+        """Initialise matrices Xavier-uniform (Glorot & Bengio 2010), embeddings N(0, 1/D)."""
         for name, parameter in self.named_parameters():
             if "embedding" in name:
                 nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
@@ -78,7 +71,7 @@ class Transformer(nn.Module):
                 nn.init.xavier_uniform_(parameter)
 
     def reseed(self, seed: int) -> None:
-        """All dropout until the next call draws from `seed`."""
+        """Let all dropout until the next call draw from `seed`."""
         self.rng.seed(seed)
 
     def forward(
@@ -91,12 +84,11 @@ class Transformer(nn.Module):
         selected_rows: Tensor | None = None,
         **of_heads: Unpack[HeadInputs],
     ) -> Tensor:
-        """Packed ids (M,) with lengths (B,), packed target ids (N,) with lengths -> states of the
-        last stack (N or M, D).
+        """Map packed source ids (M,) and target ids (N,) -> states of the last stack (M or N, D).
 
-        segments (M,): which text of the input a source token belongs to. selected_rows (K,) int64,
-        rising: the source rows whose states are asked for, of a model without a decoder -> (K, D).
-        Arrays that only heads read are passed over; any other name is a TypeError.
+        segments (M,) number the texts of an input. selected_rows (K,) int64, rising, are the only
+        source rows to compute in the last block of a model without a decoder -> (K, D). Arrays
+        that only heads read are ignored; any other name is a TypeError.
         """
         if unknown := sorted(of_heads.keys() - HeadInputs.__annotations__.keys()):
             raise TypeError(f"The model has no input {unknown[0]!r}.")
@@ -121,9 +113,7 @@ class Transformer(nn.Module):
         context: Context,
         segments: Tensor | None = None,
     ) -> Tensor:
-        """Ids (N,) of the source or the target as vectors (N, D); the context is told where they
-        stand.
-        """
+        """Map ids (N,) of one side -> vectors (N, D), and put their layout into the context."""
         stack = self.encoder if is_source else self.decoder
         enter = self.encoder_entrance if is_source else self.decoder_entrance
         table = self.source_embedding if is_source else None
@@ -133,7 +123,7 @@ class Transformer(nn.Module):
         return enter(vectors, layout.positions, self.precision, context.rng, segments)
 
     def output_projection(self) -> tuple[Tensor, Tensor | None]:
-        """Weight (V, D) and bias (V,) or None of the vocabulary projection."""
+        """Return weight (V, D) and bias (V,) or None of the vocabulary projection."""
         weight = self.embedding.weight if self.output is None else self.output.matrix()
         return weight, self.output_bias
 
@@ -144,7 +134,7 @@ class Transformer(nn.Module):
         self.prepacked_output = PrepackedLinear(weight, offset)
 
     def project(self, states: Tensor) -> Tensor:
-        """(..., D) -> logits (..., V), in fp32 where the vocabulary is small."""
+        """Map states (..., D) -> logits (..., V), in fp32 if the vocabulary is small."""
         if self.config.vocabulary_size < EXACT_LOGITS_MAX_VOCABULARY:
             states = states.float()
         if self.prepacked_output is not None and self.prepacked_output.fits(states):
@@ -157,7 +147,7 @@ class Transformer(nn.Module):
         )
 
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
-        """inputs: packed "source" (M,) and "source_lengths" (B,)."""
+        """Map packed "source" (M,) and "source_lengths" (B,) -> the encoder's output."""
         context = Context(rng=self.rng if self.training else None)
         source, lengths = inputs["source"], inputs["source_lengths"]
         x = self.enter(True, source, lengths, context, inputs.get("segments"))
@@ -166,9 +156,7 @@ class Transformer(nn.Module):
         return Memory(states, context.layout)
 
     def start(self, memory: Memory | None, rows: Tensor | int) -> TransformerState:
-        """The state before the first token. rows: (B,) int64, the memory's row that each reads; or
-        B without a memory.
-        """
+        """Return the state before the first token; rows (B,) index the memory, or give B."""
         assert self.config.decoder is not None, "only a model with a decoder can write"
         device, blocks = self.embedding.weight.device, self.decoder.each
         count, cross = int(rows) if memory is None else memory.lengths.numel(), None
@@ -182,9 +170,7 @@ class Transformer(nn.Module):
         return state.select(torch.arange(rows, device=device) if isinstance(rows, int) else rows)
 
     def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
-        """Map tokens (B, T) at each row's own next positions -> logits (B, T, V); the state is
-        extended in place.
-        """
+        """Map each row's next tokens (B, T) -> logits (B, T, V), and extend the state in place."""
         (count, steps), decoder, positions = tokens.shape, self.decoder, state.lengths
         if steps > 1:
             new = torch.arange(steps, device=tokens.device)
@@ -210,9 +196,7 @@ class Transformer(nn.Module):
         return x, self.project(x)
 
     def exact_logits(self, states: Tensor, tokens: Tensor) -> Tensor:
-        """Of rows of states (B, D), the logits of a few tokens each (B, C), added up and kept in
-        fp32.
-        """
+        """Map states (B, D) and a few token ids each (B, C) -> their logits (B, C) in fp32."""
         weight, offset = self.output_projection()
         found = torch.bmm(weight[tokens].float(), states.float()[:, :, None])[:, :, 0]
         return found if offset is None else found + offset[tokens].float()
@@ -220,9 +204,7 @@ class Transformer(nn.Module):
     def attention_weights(
         self, kind: str = "cross", layers: list[int] | None = None, **inputs: Unpack[Inputs]
     ) -> Tensor:
-        """(L, B, H, T, S) of `kind` "encoder", "decoder" or "cross", recomputed exactly from
-        queries and keys.
-        """
+        """Return exact attention weights (L, B, H, T, S) of "encoder", "decoder" or "cross"."""
         if unknown := sorted(inputs.keys() - Inputs.__annotations__.keys()):
             raise TypeError(f"The model has no input {unknown[0]!r}.")
         return attention_weights(self, kind, layers, inputs)

@@ -25,7 +25,7 @@ class IntervalSums:
     steps: int = 0
     loss: float = 0.0
     norm: float = 0.0
-    learning_rate: float = 0.0  # of the last step
+    learning_rate: float = 0.0  # that of the last step
     tokens: int = 0
     seconds: float = 0.0
     sums: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
@@ -75,7 +75,7 @@ class LoopState:
     saved_seconds: float = 0.0
     metric: str | None = None
     best_score: float | None = None
-    best_loss: float | None = None  # of the same validation; it decides between equal scores
+    best_loss: float | None = None  # from the same validation; it decides between equal scores
     best_step: int | None = None
     stale: int = 0  # validations since the best
     stopped_early: bool = False

@@ -74,7 +74,7 @@ class World:
         return sums
 
     def agree(self, seconds: float, asked: int | None) -> tuple[float, int | None]:
-        """Return the first process's clock, and the signal that asked any process to stop.
+        """Return the first process's clock, and the signal that any process received.
 
         If both signals arrived, SIGINT is returned.
         """

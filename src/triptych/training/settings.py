@@ -34,12 +34,11 @@ class BatchSettings:
     """Set how much data one step takes."""
 
     batch_tokens: Count = 4096  # source and target tokens of one micro-batch, without padding
-    batch_examples: Count | None = None  # at most so many examples in a micro-batch
-    # micro-batches a step, over all processes: their number changes no result
+    batch_examples: Count | None = None  # the most examples in a micro-batch
+    # micro-batches in a step, over all processes
     accumulate: Count = 1
-    buffer: Count = 100_000  # examples that are sorted by length at a time
-    # the probability that a merge of the tokenizer is left out (Provilkov et al. 2020); 0.1 for
-    # small sets
+    buffer: Count = 100_000  # examples that are sorted by length together
+    # probability of skipping a merge of the tokenizer (Provilkov et al. 2020); 0.1 for small sets
     bpe_dropout: Probability = 0.0
 
 
@@ -55,12 +54,12 @@ class TrainingSettings:
     minutes: Positive | None = None
     # passes over the training data; the run ends with the step that completes the last one
     epochs: Positive | None = None
-    # of first weights, order of the data, dropout and masks
+    # seed of initial weights, order of the data, dropout and masks
     seed: Annotated[int, Ge(0), Le(LARGEST)] = 1
-    # muon: for the matrices inside blocks; the rest stays with adamw
+    # muon: for the matrices inside blocks, and adamw for the rest
     optimizer: Literal["adamw", "muon"] = "adamw"
-    learning_rate: Positive = 1e-3  # the peak
-    # how the rate falls after its peak; trapezoid: it stays, then falls in a line
+    learning_rate: Positive = 1e-3  # the peak of the schedule
+    # how the rate falls after its peak; trapezoid: constant, then linear
     schedule: Schedule = "inverse_square_root"
     warmup_steps: Annotated[int, Ge(0)] = 400  # steps over which the rate rises from 0 to its peak
     # the same as a share of the run, say 0.1, in place of warmup_steps
@@ -68,37 +67,39 @@ class TrainingSettings:
     decay_start: Share = 0.4  # trapezoid: the share of the run after which the rate falls
     # linear, cosine, trapezoid: where the rate ends, as a share of the peak
     final_rate: Share = 0.02
-    # of matrices, decoupled (Loshchilov & Hutter 2019); embeddings, norms and biases have none
+    # decoupled decay of matrices (Loshchilov & Hutter 2019); embeddings, norms and biases have none
     weight_decay: NotNegative = 0.01
-    beta1: Probability = 0.9  # Adam: how long the mean of gradients remembers (Kingma & Ba 2015)
-    beta2: Probability = 0.98  # as in 2017, section 5.3
+    beta1: Probability = 0.9  # Adam: decay of the mean of gradients (Kingma & Ba 2015)
+    beta2: Probability = 0.98  # Adam: decay of the mean of squares, as in 2017, section 5.3
     epsilon: NotNegative = 1e-9  # Adam, as in 2017, section 5.3
-    muon_momentum: Probability = 0.95  # of the matrices that Muon moves
-    # parts that stay as they are, by name: "embedding", "encoder.blocks.0"
+    muon_momentum: Probability = 0.95  # decay of Muon's momentum
+    # parts that are not trained, by name: "embedding", "encoder.blocks.0"
     freeze: str | list[str] | None = None
-    # each layer below the top learns so much slower (Howard & Ruder 2018; Clark et al. 2020 take
-    # 0.8)
+    # factor of the learning rate for each layer below the top (Howard & Ruder 2018; Clark et al.
+    # 2020: 0.8)
     layer_decay: Annotated[float, Gt(0), Le(1), Note("1: all layers alike")] = 1.0
-    # the head's learning rate as a multiple of the top layer's: a new head may learn faster
+    # the head's learning rate as a multiple of the top layer's
     head_rate: Positive = 1.0
-    # a run of the same task whose answers are learnt too (Sanh et al. 2019)
+    # a run of the same task to distill (Sanh et al. 2019)
     teacher: str | None = None
-    # above 1: what the teacher finds improbable shows (Hinton et al. 2015)
+    # temperature of the teacher's and the student's probabilities (Hinton et al. 2015)
     distill_temperature: Positive = 2.0
-    # of the teacher's answers; the task's own loss counts 1 (5 to 2 in DistilBERT)
+    # weight of the teacher's answers; the task's own loss has weight 1 (5 to 2 in DistilBERT)
     distill_weight: NotNegative = 2.5
-    # of the angle to the teacher's last states (1 to 2 in DistilBERT); 0: none
+    # weight of the cosine loss to the teacher's last states (1 to 2 in DistilBERT); 0: none
     cosine_weight: NotNegative = 0.5
     clip_norm: Positive | None = 1.0  # the largest norm of the gradient of one step
-    # decay a step of the averaged weights (0: none), e.g. 0.999; validated and kept in their place
+    # decay per step of averaged weights, e.g. 0.999, which are then validated and kept; 0: none
     average: Probability = 0.0
-    # of activations; auto: bfloat16 where the processor has it
+    # precision of activations; auto: bfloat16 if the processor supports it
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU if there is one
     log_every_steps: Count = 50  # steps between two lines of the log and of metrics.jsonl
-    checkpoint_every_steps: Count | None = None  # neither given: every 5 minutes
+    checkpoint_every_steps: Count | None = (
+        None  # steps between two checkpoints; neither given: every 5 minutes
+    )
     checkpoint_every_minutes: Positive | None = None  # minutes of training between two checkpoints
-    keep_checkpoints: Count = 3  # the last so many, and the best
+    keep_checkpoints: Count = 3  # how many of the last checkpoints to keep, besides the best
 
     def check(self) -> None:
         """Raise UsageError for values that cannot train."""
@@ -133,12 +134,18 @@ class TrainingSettings:
 class ValidationSettings:
     """Set when the development data is scored, and what follows from the score."""
 
-    every_steps: Count | None = None  # neither given: every tenth of the run
+    every_steps: Count | None = (
+        None  # steps between two validations; neither given: every tenth of the run
+    )
     every_minutes: Positive | None = None  # minutes of training between two validations
-    metric: str | None = None  # decides which weights are best; None: the task's first
-    patience: Count | None = None  # stop after so many validations that are not better; None: never
-    keep: Literal["best", "last"] = "best"  # which weights the finished run holds
-    examples: Count | None = None  # validate on so many, evenly spread; None: on all
+    metric: str | None = (
+        None  # the score that decides which weights are best; None: the task's main one
+    )
+    patience: Count | None = (
+        None  # stop after this many validations without improvement; None: never
+    )
+    keep: Literal["best", "last"] = "best"  # which weights the finished run keeps
+    examples: Count | None = None  # validate on this many, evenly spaced; None: on all
 
     def check(self) -> None:
         """Raise UsageError for invalid values."""

@@ -41,7 +41,7 @@ class MicroBatch:
 class Gradient:
     """Hold the sums of a step over all processes; the gradients are on the parameters."""
 
-    loss: float  # what is minimised: each weighted sum divided by its count
+    loss: float  # to minimise: each weighted sum divided by its count
     sums: dict[str, tuple[float, int]]  # loss name -> (sum, count)
     tokens: int
 

@@ -44,7 +44,7 @@ class BeamPolicy:
     ) -> None:
         self.settings, self.ends, self.stop, self.on_event = settings, ends, stop, on_event
         device, count, most = prefix_scores.device, len(longest), int(longest.max(initial=1))
-        self.longest = longest  # of all sources
+        self.longest = longest  # (all sources,)
         self.sources = np.arange(count)  # (R,) alive
         self.written = np.array([len(prefix) for prefix in prefixes], dtype=np.int64)  # (R,)
         self.width = 1
@@ -54,7 +54,7 @@ class BeamPolicy:
         self.scores[:, : prefix_scores.shape[1]] = prefix_scores
         for row, prefix in enumerate(prefixes):
             self.tokens[row, : len(prefix)] = torch.tensor(prefix, dtype=torch.int64)
-        self.uncounted = uncounted  # of all sources
+        self.uncounted = uncounted  # (all sources,)
         self.before = torch.tensor(before, dtype=torch.int64, device=device)
         self.totals = self.scores.sum(1)[:, None]  # (R, width)
         if uncounted.any():

@@ -27,7 +27,7 @@ CHUNK = 1 << 18  # logits processed together: they stay in the second-level cach
 
 
 def is_end(tokens: Tensor, ends: Ends) -> Tensor:
-    """Return a bool for each of `tokens`: does it end an answer?"""
+    """Tell for each of `tokens` whether it ends an answer."""
     found = tokens == ends[0]
     for end in ends[1:]:
         found = found | (tokens == end)

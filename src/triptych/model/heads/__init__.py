@@ -1,1 +1,1 @@
-"""Heads on top of a stack's states, each with its loss."""
+"""Heads on top of the states of a stack, with their losses."""

@@ -1,8 +1,7 @@
-"""Deep biaffine attention: which word is each word's head, and by which relation (Dozat & Manning
-2017, section 2.2).
+"""Score dependency arcs and relations with biaffine attention (Dozat & Manning 2017, section 2.2).
 
-Words are states of pieces put together; padded (B, W) exists only in here. The state of the begin
-token is the root.
+A word's state is the mean of its subwords' states; padding to (B, W) exists only in this file. The
+state of the begin token is the root.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from .tokens import initialize
 
 @dataclass
 class Arcs:
-    """Scores of the n words of a batch, packed.
+    """Hold the scores of the n words of a batch, packed.
 
-    arcs (n, W + 1) fp32: of each candidate head, the root first; minus infinity past the end of the
-    sentence. upos (n, U) fp32. word_lengths (B,). `relations` is asked with heads: the gold ones in
-    training, the tree's in use.
+    arcs (n, W + 1) fp32 score each candidate head, the root first; they are minus infinity past the
+    end of the sentence. upos (n, U) fp32. word_lengths (B,). Call `relations` with the gold heads
+    in training, and with the predicted tree's afterwards.
     """
 
     arcs: Tensor
@@ -38,18 +37,20 @@ class Arcs:
     head: Biaffine
 
     def relations(self, heads: Tensor) -> Tensor:
-        """Map heads (n,) from 0, the root, to the number of words -> scores of the relations (n,
-        K), fp32.
-        """
+        """Map heads (n,), where 0 is the root, to scores of the relations (n, K), fp32."""
         return self.head.relate(self.dependents, self.governors[self.first + heads])
 
 
 class Biaffine(nn.Module):
-    """Parts of speech, arcs and relations of words, from the states of their pieces.
+    """Score parts of speech, arcs and relations of words, from the states of their subwords.
 
-    upos_names, relation_names: what the numbers mean, for those who read the answer. arc_width,
-    relation_width: of the layers that make a word ready to be a dependent or a head. dropout_rate:
-    on words and on those layers.
+    Args:
+        width: D of the states.
+        upos_names: Parts of speech, by number.
+        relation_names: Relations, by number.
+        arc_width: Width of the layers before the scores of arcs.
+        relation_width: Width of the layers before the scores of relations.
+        dropout_rate: On words and on those layers.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Biaffine(nn.Module):
             Linear(width, relation_width),
         )
         self.arc_product = Linear(arc_width, arc_width, bias=False)
-        # how likely a word is to be a head at all (equation 7)
+        # the score of a word to be a head at all (equation 7)
         self.arc_prior = Linear(arc_width, 1, bias=False)
         self.relation_product = Linear(
             relation_width, relation_width * len(relation_names), bias=False
@@ -82,13 +83,14 @@ class Biaffine(nn.Module):
         self.relation_dependent_alone = Linear(relation_width, len(relation_names))
         self.relation_head_alone = Linear(relation_width, len(relation_names), bias=False)
         initialize(self)
-        # products of wide layers begin far too large
+        # Initial products of wide layers would be far too large.
         for product in (self.arc_product, self.arc_prior, self.relation_product):
             nn.init.zeros_(product.weight)
 
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> Arcs:
-        """Score states (M, D) of pieces; inputs: "word_starts" (M,), 1 where a word begins, and
-        "source_lengths" (B,).
+        """Score states (M, D) of subwords.
+
+        inputs: "word_starts" (M,), 1 where a word begins, and "source_lengths" (B,).
         """
         rng: DropoutRng | None = model.rng if self.training else None
         # (B, W + 1, D)
@@ -112,7 +114,7 @@ class Biaffine(nn.Module):
         scores = torch.bmm(self.arc_product(dependent).float(), governor.transpose(1, 2).float())
         scores = scores + self.arc_prior(governor).float().transpose(1, 2)
         scores = scores.masked_fill(~candidate[:, None], float("-inf"))
-        # no word is its own head
+        # No word is its own head.
         scores = scores.masked_fill(number[1:, None] == number[None], float("-inf"))
         return Arcs(
             arcs=scores[sentence, place],
@@ -125,7 +127,7 @@ class Biaffine(nn.Module):
         )
 
     def relate(self, dependents: Tensor, governors: Tensor) -> Tensor:
-        """(n, R) and the heads of these words (n, R) -> (n, K)."""
+        """Map dependents (n, R) and their heads (n, R) -> scores of relations (n, K)."""
         count, width = dependents.shape
         product = self.relation_product(dependents).view(count, -1, width)  # (n, K, R)
         both = torch.bmm(product, governors[:, :, None])[:, :, 0]
@@ -135,10 +137,9 @@ class Biaffine(nn.Module):
 
 
 def pooled(states: Tensor, word_starts: Tensor, source_lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean state of each word's pieces (B, W + 1, D), the begin token's at place 0, and the words
-    of each sentence (B,).
+    """Return the mean state of each word (B, W + 1, D) and the number of words (B,).
 
-    The last token of each input, the end, belongs to no word.
+    Place 0 holds the begin token. The last token of each input, the end, belongs to no word.
     """
     rows = PackedLayout(source_lengths)
     through = word_starts.cumsum(0)

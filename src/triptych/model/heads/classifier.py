@@ -1,4 +1,4 @@
-"""The head that classifies whole inputs: pool the states of each sequence, drop, project."""
+"""Classify whole inputs: pool the states of each sequence, apply dropout, project."""
 
 from __future__ import annotations
 
@@ -14,40 +14,39 @@ from ..ops.dropout import DropoutRng, dropout
 from .tokens import ZERO_INIT_GAIN, initialize, pair_weights, rows_of
 
 Pooling = Literal["mean", "first", "max", "compare"]
-OVERLAPS = 2  # numbers that compare two texts word for word
-PARTS = {"mean": 1, "first": 1, "max": 1, "compare": 4}  # vectors of width D that a pooling gives
+OVERLAPS = 2  # similarities of two texts by their words
+PARTS = {"mean": 1, "first": 1, "max": 1, "compare": 4}  # vectors of width D for each pooling
 
 
 class ClassOutput(NamedTuple):
-    """logits (B, C), fp32, as they come out of the projection; temperature (1,): what they are
-    divided by in use.
-    """
+    """Hold logits (B, C) fp32, and the temperature (1,) that divides them in prediction."""
 
     logits: Tensor
     temperature: Tensor
 
 
 class Classifier(nn.Module):
-    """pooled states -> dropout -> (dense, tanh) -> dropout -> C outputs.
+    """Compute pooled states -> dropout -> (dense, tanh) -> dropout -> C outputs.
 
-    pooling: "mean" over all tokens, "first" token (Devlin et al. 2018), "max" of each of the D
-    numbers over all tokens (Collobert et al. 2011, section 3.3.2: one telling word is enough,
-    however long the text), or "compare": of two texts u and v, told apart by `segments`, the means
-    and u - v and u * v without their signs' order (Conneau et al. 2017, section 3.2), so that
-    swapping the texts changes only what the first two say.
-    shortcut: the token table's own rows, pooled alike, stand beside the states (a bag of words,
-    Joulin et al. 2017, section 2); for "compare" two more numbers, which reach the outputs past
-    dropout and the dense layer and tell how alike two texts are before
-    anything is learnt: the cosine of their pooled rows, and that of their bags of tokens, each
-    token as heavy as it is rare in the training texts (`importance`; Salton & Buckley 1988).
-    bigrams: so many rows of weights, one for each hash of two neighbouring tokens, say something
-    for every output at once (bag of bigrams and the hashing trick, Joulin et al. 2017, section
-    2.1). They begin at zero.
-    Buffers: temperature (1,) and thresholds (C,), set from development data when training has ended
-    (`tasks/calibration.py`); importance (V,), of a head that compares and has the shortcut, set
-    from the training texts before it begins.
-    names: of the C outputs; none where the output is a number, in standard deviations from a mean
-        that `scale` holds.
+    The buffers temperature (1,) and thresholds (C,) are set from development data after training
+    (`tasks/calibration.py`); importance (V,) weights rare tokens (Salton & Buckley 1988) and is set
+    from the training texts before it.
+
+    Args:
+        width: D of the states.
+        names: The C outputs; none if the output is a number.
+        pooling: "mean" over all tokens; "first" token (Devlin et al. 2018); "max" over all tokens
+            (Collobert et al. 2011, section 3.3.2); or "compare" for two texts, which gives the
+            mean-pooled u and v, |u - v| and u * v (Conneau et al. 2017, section 3.2).
+        hidden: Add a dense layer with tanh.
+        shortcut: Also pool the token embeddings (a bag of words, Joulin et al. 2017, section 2).
+            For "compare", also add two similarities directly to the outputs: the cosines of the
+            pooled embeddings, and of the bags of tokens weighted by importance.
+        bigrams: Number of weight rows for hashed pairs of neighbouring tokens, initially zero
+            (Joulin et al. 2017, section 2.1).
+        drop: Dropout probability.
+        scale: Mean and standard deviation of an output that is a number.
+        vocabulary: V.
     """
 
     temperature: Tensor
@@ -91,11 +90,11 @@ class Classifier(nn.Module):
             nn.init.zeros_(self.overlap.weight)
 
     def selected_rows(self, inputs: dict[str, Tensor]) -> Tensor | None:
-        """The first token of each sequence (B,), where nothing else is looked at."""
+        """Return the first token of each sequence (B,) if no other state is used."""
         return PackedLayout(inputs["source_lengths"]).starts if self.pooling == "first" else None
 
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> ClassOutput:
-        """Map states (N, D), or of the rows that it selects (B, D) -> logits (B, C)."""
+        """Map states (N, D), or (B, D) of the selected rows -> logits (B, C)."""
         rng: DropoutRng | None = model.rng if self.training else None
         likeness: Tensor | None = None
         rows = PackedLayout(inputs["source_lengths"])
@@ -105,7 +104,7 @@ class Classifier(nn.Module):
             else self._pool(states.float(), rows, inputs)
         )
         if self.shortcut:
-            # rows of unit variance
+            # Scale the rows to unit variance.
             table = model.embedding(inputs["source"]).float() * states.shape[1] ** 0.5
             words = self._pool(dropout(table, self.drop, rng), rows, inputs)
             pooled = torch.cat([pooled, words], 1)
@@ -123,9 +122,7 @@ class Classifier(nn.Module):
     def _bigram_logits(
         self, weights: Tensor, rows: PackedLayout, tokens: Tensor, rng: DropoutRng | None
     ) -> Tensor:
-        """What the pairs of neighbouring tokens (N,) of each sequence say (B, C): their sum,
-        divided by the root of their number.
-        """
+        """Add the weights of all bigrams, divided by the root of their number -> (B, C)."""
         own = rows.sequence[1:] == rows.sequence[:-1]
         bigrams = dropout(pair_weights(weights, tokens[:-1][own], tokens[1:][own]), self.drop, rng)
         sums = bigrams.new_zeros(rows.count, weights.shape[1]).index_add(
@@ -134,7 +131,7 @@ class Classifier(nn.Module):
         return sums / (rows.lengths - 1).clamp_min(1).to(sums.dtype).sqrt()[:, None]
 
     def _pool(self, x: Tensor, rows: PackedLayout, inputs: dict[str, Tensor]) -> Tensor:
-        """(N, D) -> (B, PARTS * D)."""
+        """Map (N, D) -> (B, PARTS * D)."""
         if self.pooling == "first":
             return x[rows.starts]
         if self.pooling == "max":
@@ -151,8 +148,9 @@ class Classifier(nn.Module):
     def _overlaps(
         self, words: Tensor, rows: PackedLayout, inputs: dict[str, Tensor]
     ) -> Tensor | None:
-        """(B, 2): the cosine of the two texts' mean rows, and that of their weighted bags of
-        tokens; times ZERO_INIT_GAIN, so that weights which begin at zero soon count.
+        """Return the cosines of two texts' mean rows and weighted bags of tokens (B, 2).
+
+        They are multiplied by ZERO_INIT_GAIN.
         """
         if self.importance is None:
             return None
@@ -168,6 +166,6 @@ class Classifier(nn.Module):
 
 
 def _mean(x: Tensor, groups: Tensor, count: int) -> Tensor:
-    """(N, D), the group of each row (N,) -> (count, D); a group without rows is zero."""
+    """Average rows (N, D) by group (N,) -> (count, D); a group without rows is zero."""
     sums = x.new_zeros(count, x.shape[1]).index_add(0, groups, x)
     return sums / torch.bincount(groups, minlength=count).clamp_min(1).to(x.dtype)[:, None]

@@ -1,4 +1,4 @@
-"""What classification minimises, from the outputs of the head."""
+"""Losses of classification."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from torch.nn import functional
 def losses(
     logits: Tensor, temperature: Tensor, targets: Tensor, kind: str, smoothing: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Sums over texts in nats: (what is learnt, plain negative log-likelihood with `temperature`).
-    logits: (B, C).
+    """Return the loss to minimise and the negative log-likelihood, summed over texts, in nats.
 
-    kind "label": targets (B,), -1 for none; "labels": (B * C,) of 0 and 1, the mean over labels
-    counts as a text's; "value": (B,), squared error.
+    Args:
+        logits: (B, C).
+        temperature: (1,), divides the logits for the second result.
+        targets: (B,), or (B * C,) for "labels".
+        kind: "label", where a target of -1 is ignored; "labels" of 0 and 1, averaged for each text;
+            or "value", with the squared error.
+        smoothing: Label smoothing.
     """
     if kind == "value":
         squared = (logits[:, 0] - targets).square().sum()
@@ -35,9 +39,7 @@ def losses(
 
 
 def r_drop_divergence(logits: Tensor, kind: str) -> Tensor:
-    """R-Drop (Liang et al. 2021, section 2): half the symmetric divergence of two passes, summed
-    over both halves' texts.
-    """
+    """Return half the symmetric divergence of two passes (R-Drop, Liang et al. 2021, section 2)."""
     first, second = logits.chunk(2)
     if kind == "value":
         return (first - second).square().sum()

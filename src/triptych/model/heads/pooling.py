@@ -1,4 +1,4 @@
-"""One vector for a whole sequence."""
+"""Pool the states of a sequence to one vector."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from ..layout import PackedLayout
 
 
 class Pooled(nn.Module):
-    """Passes the states on. pooler: BERT's layer over the first token (Devlin et al. 2018), kept
-    where a checkpoint has it.
-    """
+    """Return the states; keep BERT's pooler (Devlin et al. 2018) if a checkpoint has one."""
 
     def __init__(self, pooler_width: int | None = None) -> None:
         super().__init__()
@@ -25,10 +23,9 @@ class Pooled(nn.Module):
 def pooled(
     states: Tensor, lengths: Tensor, pooling: str = "mean", weights: Tensor | None = None
 ) -> Tensor:
-    """Packed states (N, D), lengths (B,) -> (B, D) fp32: the mean over each sequence, or its first
-    state.
+    """Map packed states (N, D) to the "mean" or "first" state of each sequence (B, D), fp32.
 
-    weights: (N,) fp32, of each state in its sequence's mean; without them all count alike.
+    weights (N,) fp32 weight the states in the mean.
     """
     rows = PackedLayout(lengths)
     if pooling == "first":

@@ -1,6 +1,4 @@
-"""A span over a sequence: which token begins it and which ends it (Devlin et al. 2018, section
-4.2).
-"""
+"""Find a span in a sequence by its first and last token (Devlin et al. 2018, section 4.2)."""
 
 from __future__ import annotations
 
@@ -14,11 +12,11 @@ from ..linear import Linear
 
 
 class Spans(nn.Module):
-    """Logits of being a span's first and last token. Candidates: the tokens of the second text, its
-    end excepted, and the begin token (place 0), which stands for no span.
+    """Score each token as the first and the last of a span.
 
-    threshold: how much more likely no span must be, in nats, to be the answer; infinite where there
-        is always one.
+    Candidates are the tokens of the second text without its end, and the begin token (place 0),
+    which means no span. No span is the answer if it beats the best span by `threshold` nats, which
+    is infinite if there always is one.
     """
 
     threshold: Tensor
@@ -27,13 +25,14 @@ class Spans(nn.Module):
     def __init__(self, width: int, can_abstain: bool) -> None:
         super().__init__()
         self.span = Linear(width, 2)
-        self.span.load_state_dict(nn.Linear(width, 2).state_dict())  # begins as torch's layer does
+        self.span.load_state_dict(nn.Linear(width, 2).state_dict())  # initialised as in torch
         self.register_buffer("threshold", torch.tensor(0.0 if can_abstain else float("inf")))
         self.register_buffer("can_abstain", torch.tensor(can_abstain))
 
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> Tensor:
-        """Map states (N, D), inputs["segments"] (N,) and ["source_lengths"] (B,) -> logits (N, 2)
-        fp32, -inf where no span can be.
+        """Map states (N, D) -> logits (N, 2) fp32, minus infinity for tokens in no span.
+
+        inputs: "segments" (N,) and "source_lengths" (B,).
         """
         lengths = inputs["source_lengths"]
         # (N, 2)
@@ -46,7 +45,7 @@ class Spans(nn.Module):
 
 
 def log_probabilities(logits: Tensor, lengths: Tensor) -> Tensor:
-    """(N, 2) -> (B, T, 2), normalised over each sequence; -inf at padding."""
+    """Map logits (N, 2) -> (B, T, 2), normalised over each sequence; -inf at padding."""
     rows = PackedLayout(lengths)
     padded = logits.new_full((rows.count, rows.longest, 2), float("-inf"))
     padded = padded.index_put((rows.sequence, rows.positions), logits)
@@ -54,26 +53,25 @@ def log_probabilities(logits: Tensor, lengths: Tensor) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, lengths: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """The sum over sequences of the mean of both cross-entropies. start, end (B,): places in the
-    sequence.
-    """
-    chances = log_probabilities(logits, lengths)  # (B, T, 2)
+    """Sum the mean of both cross-entropies over sequences; start and end (B,) are places."""
+    log_p = log_probabilities(logits, lengths)  # (B, T, 2)
     row = torch.arange(len(start), device=start.device)
-    return -0.5 * (chances[row, start, 0] + chances[row, end, 1]).sum()
+    return -0.5 * (log_p[row, start, 0] + log_p[row, end, 1]).sum()
 
 
-def best_spans(chances: Tensor, longest: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, T, 2) -> scores, starts, ends (B, count) of the spans of at most `longest` tokens with
-    the highest sum of both log-probabilities, best first; place 0 is in none. Where there are
-    fewer, the rest have score -inf.
+def best_spans(log_p: Tensor, longest: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Find the spans of at most `longest` tokens with the highest log-probabilities (B, T, 2).
+
+    Returns scores, starts and ends (B, count), best first. Place 0 is in no span. If there are
+    fewer than `count`, the rest have a score of minus infinity.
     """
-    sequences, steps, _ = chances.shape
+    sequences, steps, _ = log_p.shape
     longest = min(longest, steps)
     # (B, T, L)
-    ends = functional.pad(chances[..., 1], (0, longest - 1), value=float("-inf")).unfold(
+    ends = functional.pad(log_p[..., 1], (0, longest - 1), value=float("-inf")).unfold(
         1, longest, 1
     )
-    sums = chances[..., 0, None] + ends
+    sums = log_p[..., 0, None] + ends
     sums[:, 0] = float("-inf")
     scores, places = sums.reshape(sequences, -1).topk(min(count, steps * longest), 1)
     starts = places // longest

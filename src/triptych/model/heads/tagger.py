@@ -1,6 +1,4 @@
-"""What tags words: one state a word, a score a label, and a linear chain over the labels where it
-is learnt (a CRF).
-"""
+"""Tag words: a score for each label, and optionally a linear chain over labels (a CRF)."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ NEVER = -1e4
 
 
 class TagOutput(NamedTuple):
-    """Scores (W, L) of every word of all B inputs, one after the other; words (B,) of each; the
-    scores of the chain, if learnt.
-    """
+    """Hold scores (W, L) of the words of B inputs, words (B,) of each, and the chain's scores."""
 
     scores: Tensor
     words: Tensor
@@ -31,15 +27,19 @@ class TagOutput(NamedTuple):
 
 
 class Tagger(nn.Module):
-    """A linear layer over word states, and the chain of a CRF (Lafferty et al. 2001; Lample et al.
-    2016, section 2.2) if wanted.
+    """Score labels with a linear layer over word states, and optionally a CRF.
 
-    allowed: ((L, L), (L,), (L,)) of 0 or 1: which label may follow which, begin and end; what may
-    not is out of the CRF's reach. inputs["word_starts"] (S,): 1 at the first piece of a word.
-    pooling: a word's state is its first piece's, or its pieces' mean.
-    bigrams: so many rows of weights, one for each hash of two neighbouring pieces; the pairs that a
-    word's first piece makes with the pieces before and after it say something for every label at
-    once. They begin at zero.
+    The CRF is that of Lafferty et al. 2001 and Lample et al. 2016, section 2.2. The input
+    "word_starts" (S,) is 1 at the first subword of a word.
+
+    Args:
+        width: D of the states.
+        labels: L.
+        pooling: "first": a word's state is that of its first subword; "mean": of all.
+        dropout_rate: On word states and bigrams.
+        bigrams: Number of weight rows for hashed pairs of neighbouring subwords, initially zero;
+            each word uses the pairs of its first subword with the ones before and after it.
+        allowed: ((L, L), (L,), (L,)) of 0 or 1 for a CRF: which label may follow which, begin, end.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Tagger(nn.Module):
         super().__init__()
         self.output = Linear(width, labels)
         initialize(self.output)
-        # of the pair before, of the pair after
+        # weights of the pair before, then of the pair after
         self.bigrams = nn.Parameter(torch.zeros(bigrams, 2 * labels)) if bigrams else None
         self.pooling, self.dropout = pooling, dropout_rate
         self.pairs = self.first = self.last = None
@@ -70,11 +70,11 @@ class Tagger(nn.Module):
                 self.register_buffer(f"barred_{name}", barred, persistent=False)
 
     def selected_rows(self, inputs: dict[str, Tensor]) -> Tensor | None:
-        """The first pieces of words (W,), where nothing else is looked at."""
+        """Return the first subwords of words (W,) if no other state is used."""
         return inputs["word_starts"].nonzero().squeeze(1) if self.pooling == "first" else None
 
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TagOutput:
-        """Map states (S, D), or of the rows that it selects (W, D) -> scores (W, L)."""
+        """Map states (S, D), or (W, D) of the selected rows -> scores (W, L)."""
         selected_rows = self.selected_rows(inputs)
         starts, rows = inputs["word_starts"], PackedLayout(inputs["source_lengths"])
         words = rows.lengths.new_zeros(rows.count).index_add(0, rows.sequence, starts)  # (B,)
@@ -87,7 +87,7 @@ class Tagger(nn.Module):
         rng = model.rng if self.training else None
         scores = self.output(dropout(pooled, self.dropout, rng)).float()  # (W, L)
         if self.bigrams is not None:
-            tokens = inputs["source"]  # a begin stands before the first word, an end after the last
+            tokens = inputs["source"]  # begin comes before the first word, end after the last
             places = starts.nonzero().squeeze(1) if selected_rows is None else selected_rows
             before, after = self.bigrams.chunk(2, 1)
             bigrams = pair_weights(before, tokens[places - 1], tokens[places]) + pair_weights(
@@ -104,9 +104,7 @@ class Tagger(nn.Module):
 
 
 def mean_of_words(states: Tensor, starts: Tensor, rows: PackedLayout) -> Tensor:
-    """(N, D) -> (W, D): the mean over each word's pieces; the begin and the end of an input belong
-    to none.
-    """
+    """Average the states (N, D) of each word's subwords -> (W, D), without begin and end."""
     inside = (rows.positions > 0) & (rows.positions < rows.lengths[rows.sequence] - 1)  # (N,)
     number = starts.cumsum(0)[inside] - 1  # (P,) the word of each piece
     total = states.new_zeros(int(starts.sum()), states.shape[1]).index_add(
@@ -119,10 +117,10 @@ def mean_of_words(states: Tensor, starts: Tensor, rows: PackedLayout) -> Tensor:
 
 
 def chain_loss(output: TagOutput, targets: Tensor) -> Tensor:
-    """Minus the log-probability of the targets (W,), summed over inputs, in nats. An input with a
-    target of -1 is passed over.
+    """Return minus the log-probability of the targets (W,), summed over inputs, in nats.
 
-    The forward algorithm (Lafferty et al. 2001, section 3) over padded words (B, T, L), in fp32.
+    Inputs with a target of -1 are ignored. This is the forward algorithm (Lafferty et al. 2001,
+    section 3) over padded words (B, T, L), in fp32.
     """
     pairs, first, last = output.pairs, output.first, output.last
     assert pairs is not None and first is not None and last is not None, "the head has no chain"

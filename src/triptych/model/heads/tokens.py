@@ -1,6 +1,4 @@
-"""What stands on top of a stack's states. Called with (model, states, inputs); saved under
-`head.`.
-"""
+"""Heads that predict tokens, and helpers of all heads; their weights are saved under `head.`."""
 
 from __future__ import annotations
 
@@ -14,14 +12,13 @@ from ..interface import AnyNetwork, Head, SelectingHead
 from ..linear import Linear
 from ..normalization import LayerNorm
 
-HASH = 1_000_003  # a prime: pairs of tokens fall evenly into any number of rows
-# what weights are multiplied by that begin at zero, move by a learning rate at a time and must soon
-# count
+HASH = 1_000_003  # a prime, so that pairs of tokens are spread evenly over the rows
+# It scales zero-initialised weights so that they matter early in training.
 ZERO_INIT_GAIN = 10.0
 
 
 class TokenOutput(NamedTuple):
-    """States (N, D) with the projection (V, D) still to be applied: the loss does it in chunks."""
+    """Hold states (N, D) and the projection (V, D), which the loss applies in chunks."""
 
     states: Tensor
     weight: Tensor
@@ -29,7 +26,7 @@ class TokenOutput(NamedTuple):
 
     @property
     def logits(self) -> Tensor:
-        """(N, V), computed when asked for."""
+        """Compute all logits (N, V)."""
         weight = self.weight.to(self.states.dtype)
         return functional.linear(
             self.states, weight, None if self.bias is None else self.bias.to(self.states.dtype)
@@ -37,8 +34,10 @@ class TokenOutput(NamedTuple):
 
 
 def output_of(model: AnyNetwork, head: Head, inputs: dict[str, Tensor]) -> Any:
-    """head(model, model(**inputs), inputs). Of a head that `selected_rows` some rows only, the
-    model's last block computes no others, unless its states are for others too (`is_seen_whole`).
+    """Return head(model, model(**inputs), inputs).
+
+    If the head selects some rows, the model's last block computes only those, unless the other
+    states are needed too (`is_seen_whole`).
     """
     selected_rows = (
         head.selected_rows(inputs)
@@ -54,9 +53,7 @@ def output_of(model: AnyNetwork, head: Head, inputs: dict[str, Tensor]) -> Any:
 
 
 def rows_of(states: Tensor, selected_rows: Tensor) -> Tensor:
-    """The states of the rows `selected_rows` (K,), whether they are all that was computed (K, D) or
-    not (N, D).
-    """
+    """Return the states of selected rows (K,) from all states (N, D), or from theirs (K, D)."""
     return (
         states
         if states.shape[0] == selected_rows.numel()
@@ -65,38 +62,33 @@ def rows_of(states: Tensor, selected_rows: Tensor) -> Tensor:
 
 
 def pair_weights(weights: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """What each pair of neighbouring tokens, left (N,) and right (N,), says (N, C), of a table of
-    hashed weights (rows, C): the hashing trick (Joulin et al. 2017, section 2.1).
+    """Look up hashed weights (rows, C) of pairs of tokens, left (N,) and right (N,) -> (N, C).
+
+    This is the hashing trick (Joulin et al. 2017, section 2.1).
     """
     return functional.embedding((left * HASH + right) % weights.shape[0], weights) * ZERO_INIT_GAIN
 
 
 @torch.no_grad()
 def initialize(head: nn.Module) -> None:
-    """Starting values of a new head: Xavier-uniform matrices (Glorot & Bengio 2010); biases and
-    norms stay as they are made.
-    """
+    """Initialise the matrices of a head Xavier-uniform (Glorot & Bengio 2010)."""
     for parameter in head.parameters():
         if parameter.ndim >= 2:
             nn.init.xavier_uniform_(parameter)
 
 
 class NextToken(nn.Module):
-    """Next-word prediction with the model's own vocabulary projection; no parameter of its own."""
+    """Predict the next token with the model's vocabulary projection, without parameters."""
 
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
         return TokenOutput(states, *model.output_projection())
 
 
 class LearntTokens(nn.Module):
-    """Next-word prediction where the word that follows is to be learnt, say the words of one
-    speaker; no parameter of its own.
-    """
+    """Predict the next token where it is to be learnt, for example in the turns of one speaker."""
 
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
-        """Map states (N, D), inputs["learnt"] (N,) 0 or 1 -> K rows: states (K, D), to be
-        projected.
-        """
+        """Select the states (K, D) where inputs["learnt"] (N,) is 1."""
         return TokenOutput(
             states.index_select(0, inputs["learnt"].nonzero().squeeze(1)),
             *model.output_projection(),
@@ -104,9 +96,10 @@ class LearntTokens(nn.Module):
 
 
 class MaskedWords(nn.Module):
-    """What stood at the masked places: a dense layer, GELU, a norm, then the model's own vocabulary
-    projection with a bias of its own (Devlin et al. 2018, section 3.1). Only masked rows reach any
-    of it.
+    """Predict masked tokens with a dense layer, GELU, a norm and the vocabulary projection.
+
+    The projection has its own bias (Devlin et al. 2018, section 3.1). Only masked rows are
+    computed.
     """
 
     def __init__(self, width: int, vocabulary_size: int, epsilon: float) -> None:
@@ -117,13 +110,11 @@ class MaskedWords(nn.Module):
         initialize(self)
 
     def selected_rows(self, inputs: dict[str, Tensor]) -> Tensor:
-        """inputs["masked"] (N,) 0 or 1 -> (K,) the masked rows."""
+        """Return the rows (K,) where inputs["masked"] (N,) is 1."""
         return inputs["masked"].nonzero().squeeze(1)
 
     def forward(self, model: AnyNetwork, states: Tensor, inputs: dict[str, Tensor]) -> TokenOutput:
-        """Map states (N, D), or of the rows that it selects (K, D) -> K masked rows: states (K, D),
-        to be projected.
-        """
+        """Map states (N, D), or (K, D) of the masked rows -> states (K, D) to be projected."""
         picked = rows_of(states, self.selected_rows(inputs))  # (K, D)
         picked = self.norm(functional.gelu(self.transform(picked)))  # (K, D)
         weight, offset = model.output_projection()

@@ -1,1 +1,1 @@
-"""Operations whose implementation depends on the device, each beside its plain reference."""
+"""Operations with an implementation for each device, and plain references."""

@@ -1,6 +1,6 @@
 """Scaled dot-product attention (Vaswani et al. 2017, section 3.2): one signature, by device.
 
-`reference.plain_attention` is the formula; tests hold every entry of the table against it.
+`reference.plain_attention` is the formula; tests compare every entry of the table with it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .dropout import DropoutRng
 
 
 class CachedKeys(NamedTuple):
-    """Keys and values (R, K, S, E) that a cache holds, and what is added to their scores."""
+    """Hold cached keys and values (R, K, S, E), and the bias of their scores."""
 
     keys: Tensor
     values: Tensor
@@ -24,7 +24,7 @@ class CachedKeys(NamedTuple):
 
 
 class PackedAttention(Protocol):
-    """What a device brings: attention over packed rows, with a gradient."""
+    """Compute attention over packed rows, with a gradient, on one kind of device."""
 
     def __call__(
         self,
@@ -39,20 +39,20 @@ class PackedAttention(Protocol):
         probability: float = 0.0,
         rng: DropoutRng | None = None,
     ) -> Tensor:
-        """Mix values by what queries and keys have in common.
+        """Average values by the similarity of queries and keys.
 
         Args:
-            query: of self-attention (N, H + 2K, E), queries, keys and values side by side, as one
-                product gives them; of attention to others (N, H, E).
-            keys: None of self-attention, else keys and values (M, 2K, E).
+            query: (N, H + 2K, E) for self-attention, the concatenated queries, keys and values;
+                (N, H, E) for cross-attention.
+            keys: None for self-attention, else keys and values (M, 2K, E).
             heads: H.
-            queries: how the N rows stand.
-            key_layout: how the M rows stand; of self-attention the same value.
-            mask: which keys a query may see. A query that sees none gets zeros.
-            bias: added to the scores, (B or 1, H, T, S), with a gradient.
-            scale: of the scores; None: 1 / sqrt(E).
-            probability: with which a weight is dropped.
-            rng: what dropout draws from; None: nothing is dropped.
+            queries: Layout of the N rows.
+            key_layout: Layout of the M rows; for self-attention the same object.
+            mask: Which keys a query may see. A query that sees none gets zeros.
+            bias: Added to the scores, (B or 1, H, T, S), with a gradient.
+            scale: Scale of the scores; None: 1 / sqrt(E).
+            probability: Dropout probability of a weight.
+            rng: Source of dropout; None: no dropout.
 
         Returns:
             (N, H, E).
@@ -60,6 +60,6 @@ class PackedAttention(Protocol):
         ...
 
 
-# others than these do as a CPU does
+# other devices use the implementation for CPUs
 BY_DEVICE: dict[str, PackedAttention] = {"cpu": cpu.attention, "cuda": cuda.attention}
 attention, attend_cached = cpu.attention, cpu.attend_cached

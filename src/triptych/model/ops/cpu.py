@@ -1,6 +1,6 @@
-"""Attention over packed rows with its derivative written out, and of new tokens to cached keys.
+"""Attention over packed rows, with its derivative, and of new tokens to cached keys.
 
-Made for a CPU; all of it runs on every device, and other devices use what they have no better for.
+It is made for CPUs but runs on every device, and serves those without a faster implementation.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ BLOCK = 128  # queries of a causal sequence that are computed together
 
 
 class _Attention(torch.autograd.Function):
-    """softmax(scale Q K^T + bias) V over packed rows, with its derivative written out.
+    """Compute softmax(scale Q K^T + bias) V over packed rows, and its derivative.
 
-    Padding exists only inside. Gathers go both ways by index, so the backward needs no scattered
-    additions. Of long causal sequences the queries go in blocks, each against the keys up to its
-    own end: half of all scores are never computed.
+    Padding exists only inside. Rows are gathered by index in both directions, so the backward needs
+    no scattered additions. Long causal sequences are computed in blocks of queries, each with the
+    keys up to its own end, which skips half of the scores.
     """
 
     @staticmethod
@@ -75,7 +75,7 @@ class _Attention(torch.autograd.Function):
             weights = torch.softmax(scores, -1)
             if shown is not None and not bool(shown.any(-1).all()):
                 weights = weights.nan_to_num_(nan=0.0)  # a fully masked row gives zeros
-            # rows of no token: zero, so that they give nothing to anyone's gradient
+            # Rows of padding must be zero, so that they add nothing to a gradient.
             if not queries.dense:
                 weights.view(b, heads, size, seen).mul_(queries.real[:, None, start:end, None])
             keep = None if rng is None or not probability else rng.keep(weights, probability)
@@ -99,7 +99,7 @@ class _Attention(torch.autograd.Function):
         grad = _gather(grads[0].contiguous(), queries, 0, heads).view(q.shape)
         parts: list[Tensor] = []
         grad_k, grad_v = torch.empty(0), torch.empty(0)
-        # the last block sees all keys
+        # The last block sees all keys.
         for number, (start, end, seen) in reversed(list(enumerate(blocks))):
             weights, keep = kept[2 * number : 2 * number + 2]
             own_q, own_grad = _rows(q, start, end), _rows(grad, start, end)
@@ -138,17 +138,17 @@ def _add_scores(total: Tensor, scores: Tensor) -> None:
 
 
 def _rows(x: Tensor, start: int, end: int) -> Tensor:
-    """(BK, G, T, E) -> (BK, G * (end - start), E)."""
+    """Select queries of (BK, G, T, E) -> (BK, G * (end - start), E)."""
     return x[:, :, start:end].reshape(x.shape[0], -1, x.shape[3])
 
 
 def _gather(x: Tensor, rows: PackedLayout, first: int, heads: int) -> Tensor:
-    """(N, total heads, E) packed -> (B, heads, T, E) padded."""
+    """Gather some heads of packed (N, total heads, E) -> padded (B, heads, T, E)."""
     return x.reshape(-1, x.shape[2]).index_select(0, rows.head_index(x.shape[1], first, heads))
 
 
 def _ungather(x: Tensor, rows: PackedLayout, heads: int) -> Tensor:
-    """(B, heads, T, E) padded, in any view -> (N, heads, E) packed."""
+    """Map padded (B, heads, T, E), in any view -> packed (N, heads, E)."""
     return (
         x.reshape(-1, x.shape[-1])
         .index_select(0, rows.pack_index(heads))
@@ -168,7 +168,7 @@ def attention(
     probability: float = 0.0,
     rng: DropoutRng | None = None,
 ) -> Tensor:
-    """Mix values over packed rows; see `ops.attention`."""
+    """Compute attention over packed rows; see `ops.attention.PackedAttention`."""
     total, first = (query.shape[1], heads) if keys is None else (keys.shape[1], 0)
     key_heads = (total - first) // 2
     places = (
@@ -207,16 +207,16 @@ def attend_cached(
     bias: Tensor | None,
     scale: float | None = None,
 ) -> Tensor:
-    """Attention of new tokens to cached keys while decoding.
+    """Compute attention of new tokens to cached keys while decoding.
 
-    query (B, T, H, E); keys, values (R, K, S, E), where each of the R sources serves B / R
-    consecutive rows (the beams of a sentence), so that nothing is copied for them; bias None or
-    (R, H or 1, B / R or 1, T or 1, S), minus infinity at what is not seen. Returns (B, T, H, E).
+    query (B, T, H, E); keys, values (R, K, S, E), each source shared by B / R consecutive rows (the
+    beams of a sentence) without a copy; bias None or (R, H or 1, B / R or 1, T or 1, S), minus
+    infinity at what is not seen. Returns (B, T, H, E).
     """
     query, factor = query.contiguous(), 1.0 / math.sqrt(query.shape[3]) if scale is None else scale
     (count, steps, heads, width), (sources, key_heads, length) = query.shape, keys.shape[:3]
     beams, groups = count // sources, heads // key_heads
-    single = beams * steps == 1  # the heads of a row stand in order already
+    single = beams * steps == 1  # the heads of a row are in order already
     q = (
         query
         if single
@@ -224,7 +224,7 @@ def attend_cached(
     )
     q = q.reshape(sources * key_heads, beams * groups * steps, width)
     k, v = keys.view(-1, length, width), values.view(-1, length, width)
-    # a compiled program has passes of its own that cost less than a product's call
+    # Compiled elementwise kernels beat a batched GEMM for a single source.
     fused = torch.compiler.is_compiling() and sources == 1
     if fused:
         scores = (q[:, :, None].float() * k[:, None]).sum(-1) * factor

@@ -1,4 +1,4 @@
-"""The vocabulary projection and its loss in one pass, in chunks that a device takes well."""
+"""The vocabulary projection and its loss in one pass, in chunks that suit the device."""
 
 from __future__ import annotations
 
@@ -11,41 +11,39 @@ from torch.nn import functional
 
 from . import cuda
 
-# logits computed at a time: rows x vocabulary that stay in the last-level cache
+# logits computed at a time, so that rows x vocabulary stay in the last-level cache
 CHUNK_LOGITS = 8_000_000
 
 
 class Chunks(NamedTuple):
-    """How a device takes the loss: logits computed at a time, and what the vocabulary of the
-    weight's copy is made a multiple of.
-    """
+    """Set how many logits are computed at a time, and the multiple to pad the vocabulary to."""
 
     logits: int
     multiple: int = 1
 
 
 def _of_cuda(states: Tensor) -> Chunks:
-    device: Any = torch.cuda  # whose functions have no types
+    device: Any = torch.cuda  # its functions have no types
     memory = int(device.get_device_properties(states.device).total_memory)
     return Chunks(cuda.chunk_logits(memory, states.element_size()), cuda.MULTIPLE)
 
 
-# others than these do as a CPU does
+# other devices use the values of CPUs
 BY_DEVICE: dict[str, Callable[[Tensor], Chunks]] = {"cuda": _of_cuda}
 
 
 def chunks_of(states: Tensor) -> Chunks:
-    """Return how the device of `states` takes the loss."""
+    """Return the chunks for the device of `states`."""
     of_device = BY_DEVICE.get(states.device.type)
     return Chunks(CHUNK_LOGITS) if of_device is None else of_device(states)
 
 
 class _ProjectedCrossEntropy(torch.autograd.Function):
-    """Loss and gradient chunk by chunk: the (N, V) logits never exist at once.
+    """Compute loss and gradient in chunks: the (N, V) logits never exist at once.
 
     The gradient of the logits is softmax - (1 - smoothing) onehot - smoothing / V; its last term
-    has rank one, so it reaches states and weight as a row and a column sum and costs no pass over
-    the logits.
+    has rank one, so it is added to the gradients of states and weight without a pass over the
+    logits.
     """
 
     @staticmethod
@@ -62,22 +60,25 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         compute, spread = weight.to(states.dtype), smoothing / vocabulary
         bias = None if offset is None else offset.to(states.dtype)
         columns = -(-vocabulary // chunks.multiple) * chunks.multiple
-        if columns > vocabulary:  # entries that no word has: of no weight, and never likely
+        if columns > vocabulary:  # padding entries: zero weight, and a logit of minus infinity
             compute = functional.pad(compute, (0, 0, 0, columns - vocabulary))
             bias = None if bias is None else functional.pad(bias, (0, columns - vocabulary))
         weight_sum = weight.float().sum(0)  # (D,)
         wanted, learnt = any(ctx.needs_input_grad[:3]), ctx.needs_input_grad[1]
         grad_states = torch.empty_like(states)
-        # of a frozen table: none
+        # None if the table is frozen.
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if learnt else None
         grad_offset = None if offset is None else torch.zeros_like(offset, dtype=torch.float32)
         nll = states.new_zeros((), dtype=torch.float32)
         target_sum = states.new_zeros((), dtype=torch.float32)
         rows = max(1, chunks.logits // vocabulary)
         for start in range(0, count, rows):
-            chunk, wants = states[start : start + rows], targets[start : start + rows]
-            # scatter_ copies all logits on a CPU
-            places = torch.arange(wants.numel(), device=wants.device) * columns + wants
+            chunk, chunk_targets = states[start : start + rows], targets[start : start + rows]
+            # On a CPU, scatter_ would copy all logits.
+            places = (
+                torch.arange(chunk_targets.numel(), device=chunk_targets.device) * columns
+                + chunk_targets
+            )
             logits = functional.linear(chunk, compute, bias)  # (n, V)
             if columns > vocabulary:
                 logits[:, vocabulary:] = float("-inf")
@@ -93,7 +94,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
                 grad_weight += (probabilities.T @ chunk)[:vocabulary]
             if grad_offset is not None:
                 grad_offset += probabilities.float().sum(0)[:vocabulary]
-        # sum over rows of (log norm - mean logit), from sums that are at hand
+        # The sum over rows of (log norm - mean logit) follows from sums computed already.
         states_sum = states.float().sum(0)  # (D,)
         mean_logits = (
             states_sum @ weight_sum + (0.0 if offset is None else count * offset.float().sum())
@@ -131,12 +132,11 @@ def projected_cross_entropy(
     smoothing: float = 0.0,
     chunks: Chunks | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sum over N of the label-smoothed cross-entropy, and of the plain one, of softmax(states W^T +
-    offset).
+    """Sum the label-smoothed and the plain cross-entropy of softmax(states W^T + offset) over N.
 
     states (N, D), weight (V, D), offset (V,) or None, targets (N,) int64; both results are scalars
-    in nats (fp32). Only the first carries a gradient. Label smoothing as in Szegedy et al. 2016,
-    section 7. chunks: those of the states' device, where they are not given.
+    in nats (fp32). Only the first has a gradient. Label smoothing is that of Szegedy et al. 2016,
+    section 7. Without `chunks`, those of the device are used.
     """
     chunks = chunks or chunks_of(states)
     return _ProjectedCrossEntropy.apply(states, weight, offset, targets, smoothing, chunks)  # type: ignore[return-value]

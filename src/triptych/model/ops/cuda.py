@@ -1,6 +1,4 @@
-"""What a CUDA device does in its own way. Nothing here asks for the device: all of it runs on a CPU
-too, where tests hold it against the references.
-"""
+"""Implementations for CUDA; on a CPU, tests compare them with the references."""
 
 from __future__ import annotations
 
@@ -15,12 +13,12 @@ from ..layout import PackedLayout
 from ..masks import CAUSAL, FULL, Mask, allowed
 from .dropout import DropoutRng
 
-# In this order, where each can: flash takes half precision and no mask of ours. cuDNN is left out:
-# it plans anew for every new shape, 16 ms each, and batches of sentences are all new shapes.
+# The first that supports the arguments is used: flash needs half precision and no explicit mask.
+# cuDNN is left out: it plans each new shape for 16 ms, and most batches have a new shape.
 BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-LOGITS = 1 << 29  # computed at a time, at most
-SHARE = 32  # one part in so many of the device's memory may hold them
-MULTIPLE = 64  # of the vocabulary: cuBLAS takes slow kernels for rows that are not aligned
+LOGITS = 1 << 29  # the most logits computed at a time
+SHARE = 32  # they may take one part in this many of the device's memory
+MULTIPLE = 64  # the vocabulary is padded to it: cuBLAS is slow for rows that are not aligned
 
 
 def attention(
@@ -35,9 +33,7 @@ def attention(
     probability: float = 0.0,
     rng: DropoutRng | None = None,
 ) -> Tensor:
-    """Mix values with torch's fused kernels, over rows that are dense or padded whole; see
-    `ops.attention`.
-    """
+    """Compute attention with torch's fused kernels; see `ops.attention.PackedAttention`."""
     # (B, T, H, E), (B, S, K, E), (B, S, K, E)
     if keys is None:
         key_heads = (query.shape[1] - heads) // 2
@@ -46,7 +42,7 @@ def attention(
         q = _dense(query, queries)
         k, v = _dense(keys, key_layout).chunk(2, 2)
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-    # What pads a causal sequence stands behind all of its queries.
+    # The padding of a causal sequence comes after all of its queries.
     is_causal = mask is CAUSAL and queries is key_layout
     pairs = None if is_causal and bias is None else allowed(queries, key_layout, mask)
     added, empty = bias if bias is None else bias.to(q.dtype), None
@@ -54,7 +50,9 @@ def attention(
         empty = ~pairs.any(-1, keepdim=True)  # a softmax over nothing would be NaN
         seen = pairs | empty
         added = seen if added is None else added.masked_fill(~seen, float("-inf"))
-    if added is not None and k.shape[1] != heads:  # kernels with a mask know no groups of heads
+    if (
+        added is not None and k.shape[1] != heads
+    ):  # kernels with a mask do not support groups of heads
         k, v = (x.repeat_interleave(heads // x.shape[1], 1) for x in (k, v))
     dropped = 0.0 if rng is None else probability
     if rng is not None and dropped:
@@ -79,14 +77,14 @@ def attention(
 
 
 def _dense(x: Tensor, layout: PackedLayout) -> Tensor:
-    """(N, ...) -> (B, T, ...); what stands where no token is, is not to be read."""
+    """Map (N, ...) -> (B, T, ...); the values of padding are undefined."""
     if layout.dense:
         return x.view(layout.count, layout.longest, *x.shape[1:])
     return _Pad.apply(x, layout)  # type: ignore[return-value]
 
 
 class _Pad(torch.autograd.Function):
-    """Gather whole rows both ways, because adding them up would take turns at every place."""
+    """Gather whole rows both ways, because scattered additions are serialised."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layout: PackedLayout) -> Tensor:
@@ -95,7 +93,7 @@ class _Pad(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return ctx.layout.pack(grads[0]), None  # nothing comes back from where no token is
+        return ctx.layout.pack(grads[0]), None  # padding has no gradient
 
 
 class _Pack(torch.autograd.Function):
@@ -110,7 +108,8 @@ class _Pack(torch.autograd.Function):
 
 
 def chunk_logits(memory_bytes: int, item_bytes: int) -> int:
-    """Return how many logits to compute at a time, by the device's whole memory: what happens to be
-    free must not decide how a sum is rounded.
+    """Return how many logits to compute at a time, by the device's total memory.
+
+    Its free memory must not decide how a sum is rounded.
     """
     return max(1, min(LOGITS, memory_bytes // SHARE // item_bytes))

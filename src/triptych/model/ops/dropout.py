@@ -1,20 +1,18 @@
-"""Dropout, whose only source of chance is a generator that is seeded anew for every micro-batch."""
+"""Dropout with a random generator that is seeded for every micro-batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-FROM_NUMPY: Callable[[Any], Tensor] = cast(Any, torch).from_numpy  # its stub has no types
+from ..typed import from_numpy
 
 
 class DropoutRng:
-    """Dropout's only source of chance: seeded anew for every micro-batch, so nothing depends on
-    what ran before.
+    """Draw dropout masks from a seed that is set for every micro-batch, whatever ran before.
 
     On a CPU the bytes come from numpy's SFC64 (about ten times faster than `torch.bernoulli`);
     elsewhere from torch.
@@ -27,12 +25,12 @@ class DropoutRng:
         self._seed = seed
         self._numpy = np.random.Generator(np.random.SFC64(seed))
         self._torch: torch.Generator | None = None
-        self._default: torch.device | None = None  # whose default generator has our seed
+        self._default: torch.device | None = (
+            None  # the device whose default generator has this seed
+        )
 
     def seed_default(self, device: torch.device) -> None:
-        """Seed torch's default generator of a device once for each seed of ours: fused kernels draw
-        from no other.
-        """
+        """Seed torch's default generator of a device, from which fused kernels draw, once."""
         if self._default != device:
             self._default = device
             generators: Any = torch.get_device_module(device)
@@ -46,17 +44,16 @@ class DropoutRng:
     def keep(self, x: Tensor, probability: float) -> Tensor:
         """Draw in x's shape and dtype: 0 where dropped, else the factor that keeps the mean.
 
-        Probabilities move in steps of 1/256.
-
-        Of bf16 on a CPU it is the factor's bit pattern times 0 or 1, in numpy: torch has no fast
-        way from bytes or booleans to 16 bits. Elsewhere comparing into a float tensor avoids
-        boolean operands, which convert at six times the cost of the multiplication.
+        Probabilities are rounded to multiples of 1/256. For bf16 on a CPU the result is the
+        factor's bit pattern times 0 or 1, in numpy, because torch converts bytes and booleans to 16
+        bits slowly. Elsewhere the comparison writes floats, because converting boolean operands
+        costs six times the multiplication.
         """
         threshold = max(1, min(255, round(probability * 256)))  # bytes below this are dropped
         factor, count, device = 256.0 / (256 - threshold), x.numel(), x.device
         if device.type == "cpu":
             words = self._numpy.bit_generator.random_raw((count + 7) // 8)
-            drawn = FROM_NUMPY(words.view(np.uint8))[:count].view(x.shape)
+            drawn = from_numpy(words.view(np.uint8))[:count].view(x.shape)
         else:
             if self._torch is None or self._torch.device != device:
                 self._torch = torch.Generator(device).manual_seed(self._seed)
@@ -65,14 +62,14 @@ class DropoutRng:
             )
         if x.dtype == torch.bfloat16 and device.type == "cpu":
             bits = torch.tensor(factor, dtype=x.dtype).view(torch.int16).numpy()
-            return FROM_NUMPY(
+            return from_numpy(
                 np.multiply((drawn.numpy() >= threshold).view(np.int8), bits, dtype=np.int16)
             ).view(x.dtype)
         return torch.ge(drawn, threshold, out=torch.empty_like(x)).mul_(factor)
 
 
 class _Dropout(torch.autograd.Function):
-    """Drop, and add what is left to a residual where there is one."""
+    """Apply dropout, and add the result to a residual if there is one."""
 
     @staticmethod
     def forward(ctx: Any, residual: Tensor | None, x: Tensor, keep: Tensor) -> Tensor:
@@ -89,9 +86,9 @@ class _Dropout(torch.autograd.Function):
 def dropout(
     x: Tensor, probability: float, rng: DropoutRng | None, residual: Tensor | None = None
 ) -> Tensor:
-    """Zero each element with `probability`, scale the others up; `rng` None: nothing is dropped.
+    """Zero each element with `probability` and scale the others up; without `rng`, do not.
 
-    residual: what the rest is added to, the residual connection (Vaswani et al. 2017, section 5.4).
+    The result is added to `residual` if that is given (Vaswani et al. 2017, section 5.4).
     """
     if rng is None or probability == 0.0:
         return x if residual is None else residual + x

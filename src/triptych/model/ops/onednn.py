@@ -1,9 +1,8 @@
-"""Weights laid out for oneDNN once, so that a search does not do it again at every step. For
-inference on a CPU only.
+"""Prepack weights for oneDNN once, so that decoding on a CPU does not do it at every step.
 
 With the few hundred rows of a decoding step the vocabulary projection runs up to a third faster in
-fp32, and small products in bf16 take two thirds of the time. Whoever changes a weight afterwards
-must pack again.
+fp32, and small products in bf16 take two thirds of the time. After a weight changes it must be
+prepacked again.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-ROWS = 128  # the number of rows that the layout is chosen for
-# oneDNN's words
+ROWS = 128  # the number of rows that the layout is optimised for
+# oneDNN's names
 ACTIVATIONS = {
     "relu": ("relu", ""),
     "gelu": ("gelu", "none"),
@@ -25,7 +24,7 @@ ACTIVATIONS = {
 
 
 class PrepackedLinear:
-    """x W^T + b without a gradient; W (outputs, inputs) and b as they were when it was made."""
+    """Compute x W^T + b without a gradient, with copies of W (outputs, inputs) and b."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self.outputs, self.precision = weight.shape[0], weight.dtype
@@ -33,9 +32,7 @@ class PrepackedLinear:
         self.bias = None if bias is None else bias.detach()
 
     def fits(self, x: Tensor) -> bool:
-        """Whether this is what to multiply x with: not in a compiled program, which lays weights
-        out by itself.
-        """
+        """Tell whether x can use this; a compiled program cannot, as it lays weights out itself."""
         return (
             x.dtype == self.precision
             and not torch.is_grad_enabled()
@@ -43,9 +40,7 @@ class PrepackedLinear:
         )
 
     def __call__(self, x: Tensor, activation: str = "none", form: str = "") -> Tensor:
-        """(..., inputs) -> (..., outputs), through one of ACTIVATIONS while the product is at
-        hand.
-        """
+        """Map (..., inputs) -> (..., outputs), and apply one of ACTIVATIONS in the same pass."""
         if not x.numel():
             return x.new_empty(*x.shape[:-1], self.outputs)
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, activation, [], form)
@@ -58,7 +53,7 @@ class PrepackedLinear:
 
 
 def can_prepack(precision: torch.dtype) -> bool:
-    """Whether this machine has the products for it."""
+    """Tell whether this machine supports prepacked products in a precision."""
     if not torch.backends.mkldnn.is_available() or platform.machine() not in ("x86_64", "AMD64"):
         return False
     ops: Any = torch.ops.mkldnn
@@ -70,9 +65,7 @@ def can_prepack(precision: torch.dtype) -> bool:
 
 
 def prepack(model: nn.Module, precision: torch.dtype) -> bool:
-    """Pack every product of `model`, whose weights are in `precision` and stay as they are; False
-    where it cannot be done.
-    """
+    """Prepack every product of `model`, or return False if that is not possible."""
     weights = [parameter for parameter in model.parameters() if parameter.ndim == 2]
     if not can_prepack(precision) or any(
         weight.dtype != precision or weight.device.type != "cpu" for weight in weights

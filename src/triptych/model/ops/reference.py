@@ -1,7 +1,4 @@
-"""Plain references: the formulas of the other files with ordinary operations.
-
-Tests hold the pairs together.
-"""
+"""Plain references of the other files, with ordinary operations; tests compare the pairs."""
 
 from __future__ import annotations
 
@@ -26,8 +23,9 @@ def plain_attention(
     bias: Tensor | None = None,
     scale: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute what `attention` does without dropout: (N, H, E) and the weights (B, H, T, S), zero
-    outside real tokens. scale: 1 / sqrt(E) where it is not given.
+    """Compute what `attention` does without dropout: (N, H, E) and the weights (B, H, T, S).
+
+    Weights are zero at padding. The default scale is 1 / sqrt(E).
     """
     source = query if memory is None else memory
     first = heads if memory is None else 0

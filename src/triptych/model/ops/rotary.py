@@ -1,4 +1,4 @@
-"""Rotations of queries and keys by their positions (Su et al. 2021, section 3.2.2)."""
+"""Rotate queries and keys by their positions (Su et al. 2021, section 3.2.2)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ Angles = tuple[Tensor, Tensor]  # cosines and sines (N, 1, E)
 
 
 class Rotary(nn.Module):
-    """Rotation of pairs (e, e + E/2) by an angle that grows with the position (Su et al. 2021,
-    section 3.2.2).
-    """
+    """Compute the angle of each pair (e, e + E/2), which grows with the position."""
 
     def __init__(self, width: int, base: float) -> None:
         super().__init__()
         frequencies = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
-        # of a pair's two members: against and with the clock
+        # The two members of a pair have opposite signs.
         self.frequencies = torch.cat((-frequencies, frequencies))
 
     def angles(self, positions: Tensor) -> Angles:
-        """(N,) -> cosines and sines (N, 1, E), fp32; the sines of the first half are negative."""
+        """Return cosines and sines (N, 1, E) fp32; the sines of the first half are negative."""
         if self.frequencies.device != positions.device:
             self.frequencies = self.frequencies.to(positions.device)
         angle = positions.float()[:, None, None] * self.frequencies
@@ -30,22 +28,18 @@ class Rotary(nn.Module):
 
 
 def rotate(x: Tensor, angles: Angles, heads: int | None = None) -> Tensor:
-    """The first `heads` (all where None) of x (N, heads, E) turned by `angles` (N, 1, E), in fp32;
-    same dtype out.
-    """
+    """Rotate the first `heads` (None: all) of x (N, heads, E) by angles (N, 1, E), in fp32."""
     heads = x.shape[1] if heads is None else heads
     if torch.is_grad_enabled():
         return _Rotate.apply(x, *angles, heads)  # type: ignore[return-value]
     own = x[:, :heads]
-    turned = own * angles[0]  # the few rows of a decoding step: as few operations as can be
+    turned = own * angles[0]  # decoding has few rows, so the number of operations counts
     turned.addcmul_(own.roll(x.shape[2] // 2, 2), angles[1])
     return torch.cat((turned.to(x.dtype), x[:, heads:]), 1)
 
 
 class _Rotate(torch.autograd.Function):
-    """With its derivative written out, which is the rotation back: half the passes over memory of
-    the plain formula.
-    """
+    """Rotate, with the rotation back as derivative, in half the passes of the plain formula."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Dials of the RNN encoder-decoder. Imports no torch."""
+"""Configuration of the RNN encoder-decoder. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentConfig:
-    """RNN encoder-decoder: bidirectional GRU encoder, additive attention (Bahdanau et al. 2015,
-    appendix A).
+    """Configure an RNN encoder-decoder with additive attention (Bahdanau et al. 2015, appendix A).
 
-    With `attention=False` the last encoder states alone carry the sentence (Cho et al. 2014;
-    Sutskever et al. 2014).
+    Without attention the last encoder states represent the sentence (Cho et al. 2014; Sutskever et
+    al. 2014).
     """
 
-    embedding_width: Count = 620  # of a token as it enters
+    embedding_width: Count = 620  # width of the embeddings
     width: Count = 1000  # hidden units of each direction and of the decoder
-    attention_width: Count = 1000  # hidden units of the score of a source position
-    readout_width: Count = 500  # maxout pairs before the output projection
-    attention: bool = True  # False: the last states alone carry the sentence
+    attention_width: Count = 1000  # hidden units of the attention score
+    readout_width: Count = 500  # maxout units before the output projection
+    attention: bool = True  # False: the last encoder states represent the sentence
     dropout: Probability = 0.0  # on embeddings and before the output projection
     vocabulary_size: Annotated[int, Ge(0)] = 0
     source_vocabulary_size: Count | None = None
 
     @property
     def stacks(self) -> dict[str, StackConfig]:
-        """Return the stacks of Transformer blocks, of which an RNN has none."""
+        """Return the stacks of Transformer blocks: none."""
         return {}
 
     @property
     def architecture(self) -> Architecture:
-        """Return which of the three architectures this is: it reads and it writes."""
+        """Return which of the three architectures this is."""
         return "encoder-decoder"
 
     def context(self, side: Side) -> int | None:
-        """Return how many tokens of a side the model has positions for: there is no end."""
+        """Return how many positions the model has for a side: unlimited."""
         return None

@@ -1,36 +1,34 @@
-"""The two loops over time of the RNN encoder-decoder, each beside its plain reference.
+"""The two loops over time of the RNN encoder-decoder, each with a plain reference.
 
-Whatever does not depend on the step before is computed outside, in one product over all steps. Rows
-travel in time-major
-order: the first tokens of all sequences (longest sequence first), then the second ones of those
-    that have one, and so on.
-A step then works on the first rows of a block that only shrinks: no padding, no mask, and a length
-can never leak. The derivatives are written out, so that the gradient of a weight is one product
-over all steps too.
+What does not depend on the previous step is computed outside, in one product over all steps. Rows
+are in time-major order: the first tokens of all sequences (longest sequence first), then the second
+tokens, and so on. A step works on the first rows of a block that only shrinks, without padding or
+masks. The derivatives are explicit, so that the gradient of a weight is one product over all steps
+too.
 
-Gated recurrent unit (Cho et al. 2014) as `torch.nn.GRU` computes it, x (., 3W) from the input, u =
-h U^T (., 3W): r = sigmoid(x_r + u_r), z = sigmoid(x_z + u_z), n = tanh(x_n + r * u_n), h' = (1 - z)
-* n + z * h. The papers multiply by r before U; doing it after lets one product serve all three
-gates. Weight rows stand in the order r, z, n.
+The gated recurrent unit (Cho et al. 2014) is that of `torch.nn.GRU`, with x (., 3W) from the input
+and u = h U^T (., 3W): r = sigmoid(x_r + u_r), z = sigmoid(x_z + u_z), n = tanh(x_n + r * u_n), h' =
+(1 - z) * n + z * h. The papers multiply by r before U; doing it after needs one product for all
+three gates. The order of weight rows is r, z, n.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..layout import PackedLayout
+from ..typed import to_ints
 
 
 class TimeMajor:
-    """The order in which the loops see packed rows. All indices are int64.
+    """Map packed rows to time-major order, with int64 indices.
 
     order: (B,) sequences, longest first. rows: (N,) packed row at each time-major place;
-    reversed_rows: the same for a reader that goes from the last token to the first. steps: first
-    and last place of each time step. cells: (N,) place of each time-major row in a padded (B
-    sorted, T) table.
+    reversed_rows: the same for the right-to-left encoder. steps: first and last place of each time
+    step. cells: (N,) place of each time-major row in a padded (B sorted, T) table.
     """
 
     def __init__(self, layout: PackedLayout) -> None:
@@ -42,8 +40,7 @@ class TimeMajor:
         positions = layout.positions[self.rows]
         self.reversed_rows = self.rows + (layout.lengths[self.sequence] - 1 - 2 * positions)
         self.cells = self.rank[self.sequence] * layout.longest + positions
-        counts: Any = torch.bincount(positions, minlength=layout.longest)
-        ends = cast("list[int]", counts.cumsum(0).tolist())
+        ends = to_ints(torch.bincount(positions, minlength=layout.longest).cumsum(0))
         self.steps = list(zip([0, *ends[:-1]], ends, strict=True))
         self.back = torch.empty_like(self.rows)  # (N,) time-major place of each packed row
         self.back[self.rows] = torch.arange(layout.total, device=self.order.device)
@@ -64,17 +61,16 @@ class _Take(torch.autograd.Function):
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:
-    """x.index_select(0, index) for an index without repeats, whose gradient is a copy and not a
-    scattered addition.
-    """
+    """Select rows by an index without repeats, so that the gradient is a plain copy."""
     return _Take.apply(x, index)  # type: ignore[return-value]
 
 
 def gate(
     x: Tensor, u: Tensor, h: Tensor, kept: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor:
-    """One step of the unit, without autograd: x, u (..., 3W), h (..., W) -> h' (..., W); `kept`
-    (..., 4W) gets r, z, n, u_n.
+    """Compute one step without autograd: x, u (..., 3W), h (..., W) -> h' (..., W).
+
+    r, z, n and u_n are written to `kept` (..., 4W).
     """
     width = h.shape[-1]
     if kept is None:
@@ -87,7 +83,7 @@ def gate(
 
 
 def _gate_slopes(kept: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-    """What the gradient of h' is multiplied with: (..., 3W) towards u, (..., W) towards x_n."""
+    """Return the derivatives of h' with respect to u (..., 3W) and x_n (..., W)."""
     r, z, n, candidate = kept.chunk(4, -1)
     slope_n = (1 - z) * (1 - n * n)
     slope_z = (previous - n) * z * (1 - z)
@@ -130,12 +126,12 @@ class _Recur(torch.autograd.Function):
             grad_u[:, at] = tripled
             now.copy_(torch.baddbmm(grad * z[:, at], tripled, weight))
         grad_weight = torch.bmm(grad_u.transpose(1, 2), previous)
-        grad_u[..., 2 * width :] = grad_states * slope_n  # from here on the gradient of x
+        grad_u[..., 2 * width :] = grad_states * slope_n  # now the gradient of x
         return grad_u, grad_weight, carried, None
 
 
 def recur(x: Tensor, weight: Tensor, initial: Tensor, steps: list[tuple[int, int]]) -> Tensor:
-    """Gated recurrent units of G independent readers over time-major rows.
+    """Run G independent gated recurrent units over time-major rows.
 
     x (G, N, 3W) from the inputs, weight (G, 3W, W), initial (G, B, W) in sorted order, steps of
     `TimeMajor`. Returns the states (G, N, W).
@@ -144,7 +140,7 @@ def recur(x: Tensor, weight: Tensor, initial: Tensor, steps: list[tuple[int, int
 
 
 def plain_recur(x: Tensor, weight: Tensor, initial: Tensor, steps: list[tuple[int, int]]) -> Tensor:
-    """The reference of `recur`."""
+    """Compute what `recur` does, with ordinary operations."""
     h = initial
     states: list[Tensor] = []
     for start, end in steps:
@@ -156,7 +152,7 @@ def plain_recur(x: Tensor, weight: Tensor, initial: Tensor, steps: list[tuple[in
 
 
 def plain_gate(x: Tensor, u: Tensor, h: Tensor) -> Tensor:
-    """The reference of `gate`."""
+    """Compute what `gate` does, with ordinary operations."""
     (x_r, x_z, x_n), (u_r, u_z, u_n) = x.chunk(3, -1), u.chunk(3, -1)
     r, z = torch.sigmoid(x_r + u_r), torch.sigmoid(x_z + u_z)
     return (1 - z) * torch.tanh(x_n + r * u_n) + z * h
@@ -229,11 +225,11 @@ class _AttendRecur(torch.autograd.Function):
             # through the softmax
             grad_alpha = (grad_alpha - (alpha * grad_alpha).sum(-1, keepdim=True)).mul_(alpha)
             grad_scores[:rows] += grad_alpha
-            # cheaper to do again than to keep: (rows, S, A)
+            # Recomputing this (rows, S, A) is cheaper than keeping it.
             bent = torch.add(keys[:rows], queries[start:end, None]).tanh_()
             grad_score.addmv_(bent.view(-1, inner).T, grad_alpha.reshape(-1))
-            # tanh's slope is 1 - tanh^2; a softmax's gradients add up to 0, so the 1 gives the
-            # query nothing
+            # The slope of tanh is 1 - tanh^2. Gradients of a softmax add up to 0, so the 1 adds
+            # nothing to the query.
             bent.square_()
             torch.mul(
                 torch.bmm(grad_alpha[:, None], bent)[:, 0], score.neg(), out=into_u[:, :inner]
@@ -263,14 +259,13 @@ def attend_recur(
     hidden: Tensor | None,
     steps: list[tuple[int, int]],
 ) -> tuple[Tensor, Tensor]:
-    """Gated recurrent units whose input is [x; context], the context chosen by additive attention
-    at every step.
+    """Run a gated recurrent unit on [x; context], where additive attention gives the context.
 
     Bahdanau et al. 2015, appendix A.1.2: e = score . tanh(query + key), alpha = softmax(e). x (N,
-    3W) time-major, weight (A + 3W, W): the query's rows, then the gates'; initial (B, W), keys (B,
-    S, A), values (B, S, 3W): every memory row already multiplied with the context's gate weights,
-    since a sum of products is the product of a sum; score (A,), hidden (B, S) bias or None, all in
-    sorted order -> states (N, W) and weights (B, T, S), zero past a row's end.
+    3W) time-major; weight (A + 3W, W), the query's rows, then the gates'; initial (B, W); keys (B,
+    S, A); values (B, S, 3W), the memory already multiplied with the context's gate weights; score
+    (A,); hidden (B, S) bias or None; all in sorted order. Returns states (N, W) and weights (B, T,
+    S), zero past a row's end.
     """
     return _AttendRecur.apply(x, weight, initial, keys, values, score, hidden, steps)  # type: ignore[return-value]
 
@@ -285,7 +280,7 @@ def plain_attend_recur(
     hidden: Tensor | None,
     steps: list[tuple[int, int]],
 ) -> tuple[Tensor, Tensor]:
-    """The reference of `attend_recur`."""
+    """Compute what `attend_recur` does, with ordinary operations."""
     h, inner = initial, keys.shape[2]
     states: list[Tensor] = []
     weights: list[Tensor] = []

@@ -1,14 +1,13 @@
-"""The RNN encoder-decoder that the Transformer replaced, behind the same face.
+"""The RNN encoder-decoder that the Transformer replaced, with the same methods.
 
-Bidirectional GRU encoder, GRU decoder with additive attention over all encoder states (Bahdanau et
-al. 2015, appendix A); or without attention, where one vector of the last states carries the
+It has a bidirectional GRU encoder and a GRU decoder with additive attention over all encoder states
+(Bahdanau et al. 2015, appendix A), or without attention, where the last states represent the
 sentence (Cho et al. 2014). Unlike in the paper,
 - the reset gate acts after the recurrent product (see `recurrence.py`);
-- the readout sees the new state s_i, as in the paper's equation 4, not s_{i-1} as in appendix
-  A.2.2;
-- matrices and embeddings start larger than the paper's (see `initialize`);
-- one vocabulary, when source and target share it, has one embedding. Recurrences run in fp32
-whatever `precision` says: their products are small, and a state rounded to bf16 at every step
+- the readout reads the new state s_i, as in equation 4, not s_{i-1} as in appendix A.2.2;
+- matrices and embeddings start larger (see `initialize`);
+- a vocabulary shared by source and target has one embedding.
+Recurrences always run in fp32: their products are small, and a state rounded to bf16 at every step
 drifts. `precision` is that of the products over all steps: input projections, keys, readout,
 vocabulary.
 """
@@ -31,9 +30,7 @@ from .state import RecurrentState
 
 
 class GRUCell(nn.Module):
-    """Weights of one gated recurrent unit; rows of every matrix stand in the order reset, update,
-    new.
-    """
+    """Hold the weights of a gated recurrent unit, with rows in the order reset, update, new."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -42,7 +39,7 @@ class GRUCell(nn.Module):
 
 
 class RecurrentEncoder(nn.Module):
-    """Two readers, one from each end (2015, appendix A.2.1)."""
+    """Read in both directions (2015, appendix A.2.1)."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -50,9 +47,7 @@ class RecurrentEncoder(nn.Module):
         self.backward_cell = GRUCell(inputs, width)
 
     def forward(self, x: Tensor, rows: PackedLayout) -> Tensor:
-        """Packed (N, inputs) -> packed (N, 2W) fp32: the state after reading up to each token from
-        the left, from the right.
-        """
+        """Map packed (N, inputs) -> the states from the left and from the right (N, 2W), fp32."""
         time = TimeMajor(rows)
         first, second = self.forward_cell, self.backward_cell
         # (2, N, 3W)
@@ -68,7 +63,7 @@ class RecurrentEncoder(nn.Module):
 
 
 class AdditiveAttention(nn.Module):
-    """score . tanh(W s + U h) (2015, section 3.1 and appendix A.1.2)."""
+    """Compute score . tanh(W s + U h) (2015, section 3.1 and appendix A.1.2)."""
 
     def __init__(self, width: int, memory_width: int, inner_width: int) -> None:
         super().__init__()
@@ -83,9 +78,7 @@ class AdditiveAttention(nn.Module):
 
 
 class RecurrentDecoder(nn.Module):
-    """One GRU fed with the previous token and a context, and a maxout readout (2015, appendix
-    A.2.2).
-    """
+    """Run a GRU on the previous token and a context, with a maxout readout (appendix A.2.2)."""
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__()
@@ -101,13 +94,11 @@ class RecurrentDecoder(nn.Module):
         self.maxout = Linear(width + config.embedding_width + 2 * width, 2 * config.readout_width)
 
     def start(self, memory: Tensor, rows: PackedLayout) -> Tensor:
-        """(B, W): tanh(W h) of the right-to-left reader's last state, the one at the first
-        token.
-        """
+        """Return tanh(W h) (B, W) of the right-to-left state at the first token."""
         return torch.tanh(self.initial(memory[rows.starts, memory.shape[1] // 2 :]))
 
     def summary(self, memory: Tensor, rows: PackedLayout) -> Tensor:
-        """(B, 2W): both readers' last states, all that a decoder without attention gets to see."""
+        """Return the last states of both directions (B, 2W), for a decoder without attention."""
         half = memory.shape[1] // 2
         return torch.cat(
             (memory[rows.starts + rows.lengths - 1, :half], memory[rows.starts, half:]), -1
@@ -121,8 +112,9 @@ class RecurrentDecoder(nn.Module):
         time: TimeMajor,
         precision: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """All steps: x (N, E) time-major, packed memory (M, 2W) -> states (N, W), contexts (N, 2W),
-        weights (B, T, S).
+        """Run all steps: time-major x (N, E), packed memory (M, 2W).
+
+        Returns states (N, W), contexts (N, 2W) and weights (B, T, S).
         """
         gates = self.cell.input(x).float()
         initial = self.start(memory, memory_rows)[time.order]
@@ -156,9 +148,7 @@ class RecurrentDecoder(nn.Module):
         return states, take(contexts, time.cells), weights
 
     def read(self, states: Tensor, x: Tensor, contexts: Tensor) -> Tensor:
-        """(..., W), (..., E), (..., 2W) -> (..., R), the larger of two linear maps in each place,
-        in x's dtype.
-        """
+        """Map (..., W), (..., E), (..., 2W) -> maxout units (..., R) in x's dtype."""
         first, second = self.maxout(
             torch.cat((states.to(x.dtype), x, contexts.to(x.dtype)), -1)
         ).chunk(2, -1)
@@ -166,9 +156,7 @@ class RecurrentDecoder(nn.Module):
 
 
 class RecurrentTranslator(nn.Module):
-    """RNNsearch (attention) or RNNencdec (none) with the face of `Transformer`; states have
-    `readout_width`.
-    """
+    """Translate with RNNsearch (attention) or RNNencdec (none); states have `readout_width`."""
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__()
@@ -187,13 +175,12 @@ class RecurrentTranslator(nn.Module):
 
     @torch.no_grad()
     def initialize(self) -> None:
-        """Starting values: orthogonal recurrent blocks, attention score and biases zero, as in the
-        paper's appendix B.
+        """Make recurrent blocks orthogonal, and attention score and biases zero (appendix B).
 
-        The paper's N(0, 0.01^2) for all other matrices, made for a week of Adadelta, leaves short
-        runs behind: after 220 AdamW updates of 64 Multi30k pairs, width 192, one seed, development
-        loss 3.71, against 2.86 with Xavier and embeddings N(0, 0.5^2) (with a random score,
-        deviation 0.01: 3.23, 0.1: 3.01, 0.3: 2.87, 0.5: 2.88, 1: 2.85).
+        The paper's N(0, 0.01^2) for all other matrices, made for a week of Adadelta, is too small
+        for short runs: after 220 AdamW updates of 64 Multi30k pairs, width 192, one seed, the
+        development loss is 3.71, against 2.86 with Xavier and embeddings N(0, 0.5^2) (with a random
+        score, deviation 0.01: 3.23, 0.1: 3.01, 0.3: 2.87, 0.5: 2.88, 1: 2.85).
         """
         for name, parameter in self.named_parameters():
             if "recurrent" in name:
@@ -205,7 +192,7 @@ class RecurrentTranslator(nn.Module):
                 nn.init.xavier_uniform_(parameter)
 
     def reseed(self, seed: int) -> None:
-        """All dropout until the next call draws from `seed`."""
+        """Let all dropout until the next call draw from `seed`."""
         self.rng.seed(seed)
 
     def _embed(self, table: TokenEmbedding, ids: Tensor) -> Tensor:
@@ -221,9 +208,7 @@ class RecurrentTranslator(nn.Module):
     def forward(
         self, source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor
     ) -> Tensor:
-        """Packed source ids (M,) and target ids (N,) with lengths (B,) -> readout states (N, R), to
-        be projected.
-        """
+        """Map packed source ids (M,) and target ids (N,) -> readout states (N, R)."""
         return self._run(source, source_lengths, target, target_lengths)[0]
 
     def _run(self, source: Tensor, source_lengths: Tensor, target: Tensor, target_lengths: Tensor,
@@ -243,22 +228,22 @@ class RecurrentTranslator(nn.Module):
         )
 
     def output_projection(self) -> tuple[Tensor, Tensor | None]:
-        """Weight (V, R) and bias (V,) of the vocabulary projection."""
+        """Return weight (V, R) and bias (V,) of the vocabulary projection."""
         return self.output.matrix(), self.output.bias
 
     def project(self, states: Tensor) -> Tensor:
-        """(..., R) -> logits (..., V)."""
+        """Map (..., R) -> logits (..., V)."""
         return self.output(states)
 
     # Decoding -------------------------------------------------------------------------------------
 
     def encode(self, inputs: dict[str, Tensor]) -> Memory:
-        """inputs: packed "source" (M,) and "source_lengths" (B,)."""
+        """Map packed "source" (M,) and "source_lengths" (B,) to the encoder's output."""
         rows = PackedLayout(inputs["source_lengths"])
         return Memory(self._encode(inputs["source"], rows), rows)
 
     def start(self, memory: Memory | None, rows: Tensor | int) -> RecurrentState:
-        """The state before the first token. rows: (B,) int64, the memory's row that each reads."""
+        """Return the state before the first token; rows (B,) int64 index the memory."""
         assert memory is not None, "an RNN decoder always reads a memory"
         sources = (
             torch.arange(rows, device=memory.lengths.device) if isinstance(rows, int) else rows
@@ -268,11 +253,12 @@ class RecurrentTranslator(nn.Module):
         state = RecurrentState(
             hidden, lengths, [hidden], lengths, self._cross_keys(memory), sources, 0
         )
-        # finds the grouping of rows by source
+        # `select` finds the grouping of rows by source.
         return state.select(torch.arange(sources.numel(), device=sources.device))
 
     def _cross_keys(self, memory: Memory) -> CrossKeys:
-        """Keys (R, 1, S, A), values (R, 1, S, 5W): each memory row's gate products, then the row.
+        """Return keys (R, 1, S, A) and values (R, 1, S, 5W): gate products, then the memory.
+
         Without attention S is 1.
         """
         decoder, attention, rows = self.decoder, self.decoder.attention, memory.rows
@@ -292,9 +278,7 @@ class RecurrentTranslator(nn.Module):
         )
 
     def step(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
-        """Map tokens (B, T) at each row's own next positions -> logits (B, T, V) and the state
-        after them.
-        """
+        """Map each row's next tokens (B, T) -> logits (B, T, V) and the new state."""
         x = self._embed(self.embedding, tokens)  # (B, T, E)
         gates = self.decoder.cell.input(x).float()
         recent, contexts = [state.hidden], list[Tensor]()
@@ -316,12 +300,10 @@ class RecurrentTranslator(nn.Module):
         return self.project(read), after
 
     def _step(self, gates: Tensor, hidden: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor]:
-        """Map gates (B, 3W) from the tokens, hidden (B, W) -> the next hidden state and the context
-        (B, 2W).
-        """
+        """Map gates (B, 3W), hidden (B, W) -> the next hidden state and the context (B, 2W)."""
         attention, cross, beams = self.decoder.attention, state.cross, state.beams
         keys, values, bias = cross.keys[0], cross.values[0], cross.bias
-        if not beams:  # rows in no order: each brings its own copy
+        if not beams:  # rows in no order: each gets its own copy
             keys, values, beams = (
                 keys.index_select(0, state.sources),
                 values.index_select(0, state.sources),
@@ -355,12 +337,10 @@ class RecurrentTranslator(nn.Module):
         target: Tensor | None = None,
         target_lengths: Tensor | None = None,
     ) -> Tensor:
-        """(1, B, 1, T, S): the weights of the decoder's one attention. Raises UsageError for a
-        model that has none.
-        """
+        """Return the attention weights (1, B, 1, T, S); raise UsageError without attention."""
         if self.decoder.attention is None:
             raise UsageError(
-                "This RNN was built with model.attention = false: one vector carries the whole "
+                "This RNN was built with model.attention = false: one vector represents the whole "
                 "sentence, so there is no attention to show. Inspect a run with attention instead."
             )
         if kind != "cross":

@@ -1,6 +1,4 @@
-"""What the RNN decoder remembers between steps: a hidden state for each row, and the memory's keys,
-once for each source.
-"""
+"""The state of the RNN decoder: a hidden state for each row, and keys for each source."""
 
 from __future__ import annotations
 
@@ -14,12 +12,12 @@ from ..cache import CrossKeys, join_cross, regroup
 
 @dataclass(slots=True)
 class RecurrentState:
-    """State of B rows, with the same verbs as the Transformer's.
+    """Keep the state of B rows, with the methods of the Transformer's.
 
-    An RNN folds its past into one vector and cannot unfold it. So the states of the last `step`
-    call are kept: recent[i] (B, D) is the hidden state i tokens after lengths `base`, and
-    `truncate` can go back as far as that call began. That covers what truncation is for (rejected
-    drafts, padding of prompts); keeping all states would make every beam step copy them all.
+    An RNN cannot recover earlier states from the last one. So the states of the last `step` call
+    are kept: recent[i] (B, D) is the hidden state i tokens after lengths `base`, and `truncate` can
+    go back to the beginning of that call. That is enough for rejected drafts and padding of
+    prompts; keeping all states would make every beam step copy them all.
     """
 
     hidden: Tensor  # (B, D)
@@ -28,10 +26,10 @@ class RecurrentState:
     base: Tensor  # (B,)
     cross: CrossKeys
     sources: Tensor  # (B,) the row of `cross` that each row reads
-    beams: int  # this many consecutive rows share each source; 0: they stand in no such order
+    beams: int  # this many consecutive rows share each source; 0: no such order
 
     def select(self, rows: Tensor) -> RecurrentState:
-        """The state of `rows` (int64), in that order; rows may repeat or be left out."""
+        """Return the state of `rows` (int64), in that order; rows may repeat or be left out."""
         cross, sources, beams = regroup(self.cross, self.sources.index_select(0, rows))
         assert cross is not None, "an RNN decoder always reads a memory"
         recent = [x.index_select(0, rows) for x in self.recent]
@@ -46,7 +44,7 @@ class RecurrentState:
         )
 
     def join(self, other: RecurrentState) -> RecurrentState:
-        """Both states' rows, self's first."""
+        """Return the rows of both states, those of this one first."""
         depth = max(len(self.recent), len(other.recent))
         recent = [torch.cat((_at(self, i), _at(other, i))) for i in range(depth)]
         return RecurrentState(
@@ -60,10 +58,9 @@ class RecurrentState:
         )
 
     def truncate(self, lengths: Tensor, alone: bool = False) -> RecurrentState:
-        """Forget what was read past `lengths` (B,) in each row, at most back to where the last
-        `step` call began.
+        """Forget what was read past `lengths` (B,), at most the last `step` call.
 
-        alone: as of the Transformer's state; here nothing is shared.
+        `alone` makes no difference, because nothing is shared.
         """
         lengths = torch.minimum(lengths, self.lengths)
         assert bool((lengths >= self.base).all()), (
@@ -78,5 +75,5 @@ class RecurrentState:
 
 
 def _at(state: RecurrentState, index: int) -> Tensor:
-    """recent[index]; past its end something of the right shape that no length points to."""
+    """Return recent[index]; past its end, an unused tensor of the same shape."""
     return state.recent[min(index, len(state.recent) - 1)]
