@@ -15,6 +15,7 @@ from .job import Job
 from .optimizer import Optimizers
 
 STATE_VERSION = 1
+State = dict[str, Any]  # JSON of state.json, or of a table in it
 MOST = 1 << 53  # above it, not every integer is a float
 
 
@@ -154,14 +155,14 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
 
 
 def _restored(
-    values: dict[str, Any], step: int, job: Job, notices: list[str]
-) -> tuple[LoopState, dict[str, Any]]:  # fmt: skip
+    values: State, step: int, job: Job, notices: list[str]
+) -> tuple[LoopState, State]:  # fmt: skip
     """Return the loop's state and the position in the data.
 
     Where the data has changed since the checkpoint, the position or the best score starts anew.
     """
     state, position = _loop_of(values, step), _position_of(values)
-    data: dict[str, Any] = dict(values.get("data", {}))
+    data: dict[str, object] = dict(values.get("data", {}))
     if data.get("train", now := job.data.get("train")) != now:
         position = {
             **position,
@@ -182,9 +183,9 @@ def _restored(
     return state, position
 
 
-def _loop_of(values: dict[str, Any], step: int) -> LoopState:
+def _loop_of(values: State, step: int) -> LoopState:
     """Read the loop's state; raise a TypeError, KeyError or ValueError if it is damaged."""
-    loop: dict[str, Any] = dict(values["loop"])
+    loop: State = dict(values["loop"])
     loop["interval"] = interval = IntervalSums(**loop["interval"])
     state = LoopState(**loop)
     for held in (state, interval):
@@ -214,13 +215,13 @@ def _are_floats(value: object) -> bool:
     return isinstance(value, list) and all(_fits(one, float) for one in cast("list[object]", value))
 
 
-def _is_table(value: object) -> TypeGuard[dict[str, Any]]:
+def _is_table(value: object) -> TypeGuard[State]:
     return isinstance(value, dict)
 
 
-def _position_of(values: dict[str, Any]) -> dict[str, Any]:
+def _position_of(values: State) -> State:
     """Read the position in the data; raise a KeyError or ValueError if it is damaged."""
-    position: dict[str, Any] = dict(values["position"])
+    position: State = dict(values["position"])
     for name in ("epoch", "shard", "buffer", "cursor", "number"):
         if type(position[name]) is not int or not 0 <= position[name] < MOST:
             raise ValueError(f"{name} is {brief(repr(position[name]), 60)}")

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -20,6 +20,7 @@ from ..errors import UsageError
 from ..model.typed import split, to_floats, to_ints
 from .guards import STOPPING
 
+Value = TypeVar("Value")
 ALL_REDUCE: Callable[[Tensor], object] = cast(Any, distributed).all_reduce  # it has no types
 
 
@@ -87,7 +88,7 @@ class World:
         signals = [one for one, count in zip(STOPPING, counts, strict=True) if count]
         return clock, signals[0] if signals else None
 
-    def broadcast(self, value: Any) -> Any:
+    def broadcast(self, value: Value) -> Value:
         """Return the first process's JSON value in every process."""
         if self.size == 1:
             return value

@@ -15,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..model.typed import named_modules
 
+Handler = Callable[[int, FrameType | None], object] | int  # of a signal
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 _NO_MEMORY = (
     "out of memory",
@@ -46,7 +47,7 @@ class Interrupt:
     def __init__(self) -> None:
         self.asked: int | None = None  # the signal that requests a stop
         self.breaks_off = False  # True: the first signal raises where it arrives
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Handler | None] = {}
         self._waiting: list[int] = []
 
     def __enter__(self) -> Interrupt:
@@ -114,7 +115,7 @@ def stoppable() -> Generator[None]:
     This is for command lines. SIGINT raises KeyboardInterrupt even in a background process of a
     script, where it is ignored by default: `kill -INT` stops and saves.
     """
-    changed: dict[int, Any] = {}
+    changed: dict[int, Handler] = {}
     wanted = {
         signal.SIGTERM: (signal.SIG_DFL, exit_on_sigterm),
         signal.SIGINT: (signal.SIG_IGN, signal.default_int_handler),

@@ -173,7 +173,7 @@ def rate_factors(names: Iterable[str], layer_decay: float, head_rate: float) -> 
 
 def _groups(
     parameters: dict[str, nn.Parameter], weight_decay: float, factors: dict[str, float]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Group parameters by weight decay and learning-rate factor; only matrices decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():

@@ -28,11 +28,12 @@ HELD_OUT = "the texts held out of data.train"
 CHUNK_BYTES = 1 << 20
 CONTENT = tuple(field.name for field in dataclasses.fields(Example) if field.name != "place")
 
+Recipe = Mapping[str, Mapping[str, object]]  # table -> key -> value
 Fingerprint = dict[str, Any]  # identifies the content of a file or a set
 Fingerprints = dict[str, dict[str, Fingerprint]]  # part -> name of the file or set
 
 
-def refuse_other_recipe(run: Run, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def refuse_other_recipe(run: Run, saved: Recipe, now: Recipe) -> None:
     """Raise UsageError if two recipes, as nested values, differ in a table of SETTLED."""
     for table in SETTLED:
         for key in sorted({*saved.get(table, {}), *now.get(table, {})}):
@@ -104,7 +105,7 @@ def digests_of(marks: Fingerprints, examples: Sequence[Example]) -> dict[str, st
     return {"train": train, "validation": _digest(own) if own else train}
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 

@@ -370,7 +370,7 @@ class Loop:
     def _seconds(self) -> float:
         return self.lasting + time.monotonic() - self.started
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _write(self, record: dict[str, object]) -> None:
         if self.world.is_main:
             try:
                 self.job.run.append_metrics(record)

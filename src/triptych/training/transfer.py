@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from ..runs.sizes import refuse_unlike
 from ..runs.storage import read_tensors
 from ..tasks.distillation import Teacher, Weights, distilled
 from ..tasks.specs import build_task
-from ..tasks.task import Task
+from ..tasks.task import Labels, Task
 from .precision import choose_device, choose_precision
 from .settings import TrainingSettings
 
@@ -66,7 +65,7 @@ def start_from(
     named: str,
     layers: Sequence[int] | None,
     task: Task,
-    labels: dict[str, Any],
+    labels: Labels,
     model: nn.Module,
     head: nn.Module,
 ) -> str:
@@ -190,7 +189,7 @@ def with_distillation(
     task: Task,
     settings: TrainingSettings,
     tokenizers: Tokenizers,
-    labels: dict[str, Any],
+    labels: Labels,
     config: AnyConfig,
 ) -> Task:
     """Return `task` with a loss that also follows the teacher.
