@@ -36,9 +36,8 @@ class StackConfig:
     # activation of the feed-forward network; gelu is the exact form, gelu_tanh that of GPT-2
     activation: Activation = "relu"
     gated: bool = False  # gated feed-forward (Shazeer 2020)
-    norm: Literal["layer", "rms"] = (
-        "layer"  # rms: without subtracting the mean (Zhang & Sennrich 2019)
-    )
+    # rms: without subtracting the mean (Zhang & Sennrich 2019)
+    norm: Literal["layer", "rms"] = "layer"
     # post as in 2017; pre (Xiong et al. 2020) trains more stably
     norm_placement: Literal["post", "pre"] = "post"
     norm_epsilon: Positive = 1e-5  # added to the variance, to avoid division by 0

@@ -51,11 +51,8 @@ class _RDropCrossEntropy(torch.autograd.Function):
                 (pair[0], logits[0], p, q, 1.0),
                 (pair[1], logits[1], q, p, -1.0),
             ):
-                chunk_targets = targets[part]
-                places = (
-                    torch.arange(chunk_targets.numel(), device=chunk_targets.device) * vocabulary
-                    + chunk_targets
-                )
+                wanted = targets[part]
+                places = torch.arange(wanted.numel(), device=wanted.device) * vocabulary + wanted
                 target_sum += each.view(-1)[places].float().sum()
                 nll -= own.view(-1)[places].float().clamp_min(1e-30).log_().sum()
                 gradient = (own * difference).mul_(sign)  # p d

@@ -95,9 +95,8 @@ class TrainingSettings:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU if there is one
     log_every_steps: Count = 50  # steps between two lines of the log and of metrics.jsonl
-    checkpoint_every_steps: Count | None = (
-        None  # steps between two checkpoints; neither given: every 5 minutes
-    )
+    # steps between two checkpoints; neither given: every 5 minutes
+    checkpoint_every_steps: Count | None = None
     checkpoint_every_minutes: Positive | None = None  # minutes of training between two checkpoints
     keep_checkpoints: Count = 3  # how many of the last checkpoints to keep, besides the best
 
@@ -134,16 +133,13 @@ class TrainingSettings:
 class ValidationSettings:
     """Set when the development data is scored, and what follows from the score."""
 
-    every_steps: Count | None = (
-        None  # steps between two validations; neither given: every tenth of the run
-    )
+    # steps between two validations; neither given: every tenth of the run
+    every_steps: Count | None = None
     every_minutes: Positive | None = None  # minutes of training between two validations
-    metric: str | None = (
-        None  # the score that decides which weights are best; None: the task's main one
-    )
-    patience: Count | None = (
-        None  # stop after this many validations without improvement; None: never
-    )
+    # the score that decides which weights are best; None: the task's main one
+    metric: str | None = None
+    # stop after this many validations without improvement; None: never
+    patience: Count | None = None
     keep: Literal["best", "last"] = "best"  # which weights the finished run keeps
     examples: Count | None = None  # validate on this many, evenly spaced; None: on all
 

@@ -73,12 +73,9 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         target_sum = states.new_zeros((), dtype=torch.float32)
         rows = max(1, chunks.logits // vocabulary)
         for start in range(0, count, rows):
-            chunk, chunk_targets = states[start : start + rows], targets[start : start + rows]
+            chunk, ids = states[start : start + rows], targets[start : start + rows]
             # On a CPU, scatter_ would copy all logits.
-            places = (
-                torch.arange(chunk_targets.numel(), device=chunk_targets.device) * columns
-                + chunk_targets
-            )
+            places = torch.arange(ids.numel(), device=ids.device) * columns + ids
             logits = functional.linear(chunk, compute, bias)  # (n, V)
             if columns > vocabulary:
                 logits[:, vocabulary:] = float("-inf")
