@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -21,7 +21,6 @@ from ..model.typed import split, to_floats, to_ints
 from .guards import STOPPING
 
 Value = TypeVar("Value")
-ALL_REDUCE: Callable[[Tensor], object] = cast(Any, distributed).all_reduce  # it has no types
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class World:
             return counts
         names = sorted(counts)
         total = torch.tensor([counts[name] for name in names], dtype=torch.int64)
-        ALL_REDUCE(total)
+        _all_reduce(total)
         return dict(zip(names, to_ints(total), strict=True))
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter], sums: Tensor) -> Tensor:
@@ -65,8 +64,8 @@ class World:
         flat = [torch.zeros(parameter.numel(), device=parameter.device) if parameter.grad is None
                 else parameter.grad.reshape(-1) for parameter in members]  # fmt: skip
         together = torch.cat([*flat, reached.to(flat[0].device)])
-        ALL_REDUCE(together)
-        ALL_REDUCE(sums)
+        _all_reduce(together)
+        _all_reduce(sums)
         *parts, reached = split(
             together, [parameter.numel() for parameter in members] + [len(members)]
         )
@@ -83,7 +82,7 @@ class World:
             return seconds, asked
         own = [seconds if self.is_main else 0.0, *(float(asked == one) for one in STOPPING)]
         sums = torch.tensor(own, dtype=torch.float64)
-        ALL_REDUCE(sums)
+        _all_reduce(sums)
         clock, *counts = to_floats(sums)
         signals = [one for one, count in zip(STOPPING, counts, strict=True) if count]
         return clock, signals[0] if signals else None
@@ -108,6 +107,10 @@ class World:
         if self.size > 1:
             for tensor in tensors:
                 distributed.broadcast(tensor.detach(), 0)
+
+
+def _all_reduce(tensor: Tensor) -> None:
+    cast(Any, distributed).all_reduce(tensor)  # it has no types
 
 
 def world() -> World:
