@@ -12,7 +12,7 @@ from triptych.cli.threads import settle
 settle("1")  # a model this small learns as fast with one thread as with two, and does not mind a busy core
 import dataclasses
 
-from triptych.cli.measured import measured_speed
+from triptych.setup.draft.measured import measured_speed
 from triptych.recipe.schema import Recipe
 
 recipe = Recipe.load("phrasebook")

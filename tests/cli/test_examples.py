@@ -29,7 +29,7 @@ def example(name: str) -> ModuleType:
         "triptych.Predictor",
         "triptych.recipe.Recipe",
         "triptych.cli.threads.settle",
-        "triptych.setup.draft.measured.measured_speed",
+        "triptych.cli.measured.measured_speed",
         "triptych.inspection.html.write",
         "triptych.inspection.trace.Trace",
     ],
@@ -38,6 +38,15 @@ def test_names_of_earlier_examples_stay(name: str) -> None:
     """Programs copied from examples/ of version 0.1.0 still find what they import."""
     module, attribute = name.rsplit(".", 1)
     assert callable(getattr(importlib.import_module(module), attribute))
+
+
+def test_the_demo_finds_what_it_imports() -> None:
+    lines = (FOLDER / "demo.sh").read_text(encoding="utf-8").splitlines()
+    imports = [line for line in lines if line.startswith("from triptych.")]
+    assert imports
+    for line in imports:
+        module, _, name = line.removeprefix("from ").partition(" import ")
+        assert hasattr(importlib.import_module(module), name), line
 
 
 @pytest.mark.parametrize(
