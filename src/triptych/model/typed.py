@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -13,9 +14,8 @@ if TYPE_CHECKING:
 UNTYPED: Any = torch
 
 
-def from_numpy(array: np.ndarray) -> Tensor:
-    """Return a tensor that shares the memory of `array`."""
-    return cast(Tensor, UNTYPED.from_numpy(array))
+# returns a tensor that shares the memory of an array
+from_numpy: Callable[[np.ndarray], Tensor] = UNTYPED.from_numpy
 
 
 def split(tensor: Tensor, sizes: int | list[int]) -> tuple[Tensor, ...]:
