@@ -17,6 +17,7 @@ import pytest
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from triptych.checking import LARGEST, TOKENS, Count, Note, allowed, check, fields_of, shown
+from triptych.decoding.settings import DecodingSettings
 from triptych.errors import UsageError
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.recipe.schema import TABLES, Recipe, key_types, nested
@@ -179,6 +180,14 @@ def test_values_of_programs_are_read_as_pythons() -> None:
 def test_values_that_cannot_stand_together_are_refused() -> None:
     with pytest.raises(UsageError, match=r"toy\.low is 2, not below toy\.high 1\.0\."):
         check(Toy, {"low": 2}, "toy")
+
+
+def test_a_value_nested_deeply_is_refused() -> None:
+    deep: object = 1
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(UsageError, match="beams is a list nested too deeply; it must be a whole"):
+        check(DecodingSettings, {"beams": deep}, "decoding")
 
 
 def test_a_long_value_is_cut_and_a_number_too_large_is_told() -> None:

@@ -161,9 +161,14 @@ def _of_python(value: object) -> object:
 
 def _is_too_large(value: object) -> bool:
     """Tell whether a value is, or lists, a whole number of over 64 bits, too large for TOML."""
-    if isinstance(value, list):
-        return any(map(_is_too_large, value))
-    return isinstance(value, int) and not -LARGEST - 1 <= value <= LARGEST
+    pending = [value]
+    while pending:  # a list may be nested deeper than Python calls
+        one = pending.pop()
+        if isinstance(one, list):
+            pending += one
+        elif isinstance(one, int) and not -LARGEST - 1 <= one <= LARGEST:
+            return True
+    return False
 
 
 # Sentences ----------------------------------------------------------------------------------------
@@ -189,6 +194,8 @@ def shown(value: object) -> str:
         text = repr(_of_python(value))
     except ValueError:  # Python writes no number of thousands of digits
         return "a number of thousands of digits"
+    except RecursionError:
+        return "a list nested too deeply"
     return text if len(text) <= 200 else f"{text[:200]} ..."
 
 

@@ -268,3 +268,17 @@ def test_a_mark_of_data_without_content_differs(tmp_path: Path) -> None:
     run.write_json("data.json", {"train": {"a": {}}})
     with pytest.raises(RunError, match="a is no longer there"):
         refuse_other_data(run, marks, False, print)
+
+
+def test_a_classifier_needs_the_labels_that_it_learns(labelled: Path) -> None:
+    labels, path = labelled / "labels.json", labelled / "config.json"
+    values = json.loads(path.read_text())
+    values["options"]["learn"] = "value"
+    path.write_text(json.dumps(values))
+    with pytest.raises(RunError, match=r"learn = 'value' needs 'value' in labels\.json"):
+        load(labelled)
+    values["options"]["learn"] = "label"
+    path.write_text(json.dumps(values))
+    labels.write_text("{}")
+    with pytest.raises(RunError, match=r"learn = 'label' needs 'labels' in labels\.json"):
+        load(labelled)

@@ -158,6 +158,9 @@ def head(config: AnyConfig, labels: Labels, options: ClassificationOptions = DEF
     from ..model.heads.classifier import Classifier
 
     encoder = encoder_alone(config, SPEC.name, options.window)
+    needed = "value" if options.learn == "value" else "labels"
+    if not labels.get(needed):
+        raise ValueError(f"learn = '{options.learn}' needs '{needed}' in labels.json")
     return Classifier(
         encoder.width,
         labels.get("labels", []),
