@@ -246,3 +246,11 @@ def test_a_verb_out_of_memory_gets_its_own_advice(
     monkeypatch.setattr("triptych.cli.main.dispatch", full)
     assert run(["data", "fetch", "multi30k"]) == 1 and "batch_tokens" not in capfd.readouterr().err
     assert run(["train", "x"]) == 1 and "--batches.batch_tokens" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(61.9, "1:01"), (3600.0, "1:00:00"), (float("nan"), "?"), (float("inf"), "?")],
+)
+def test_a_duration_is_shown_whatever_a_file_holds(seconds: float, shown: str) -> None:
+    assert console.clock(seconds) == shown

@@ -8,6 +8,7 @@ which JSON and TOML read back as the same character. Elsewhere every byte stays 
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import traceback
@@ -142,6 +143,9 @@ def width(text: str) -> int:
 
 
 def clock(seconds: float) -> str:
+    """Return a duration as h:mm:ss or m:ss; "?" where a file holds no number of seconds."""
+    if not math.isfinite(seconds):
+        return "?"
     whole = int(seconds)
     return (
         f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
