@@ -148,7 +148,7 @@ class Source:
 
 
 def in_words(annotation: object) -> str:
-    """Say what a key holds; that a value may be absent is told by its default."""
+    """Return what a key holds in words; its default shows whether it may be absent."""
     words = []
     for part in alternatives(annotation):
         kind, _ = bare(part)
