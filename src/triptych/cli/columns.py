@@ -67,12 +67,12 @@ def settled(
         UsageError: The columns are in doubt and nobody can be asked. The text lists them.
     """
     from ..data.formats.columns import layout_of
-    from ..data.formats.lines import lines_of
+    from ..data.formats.foreign.own_lines import own_lines
     from ..data.formats.pairs import Files
     from ..data.formats.pairs import layout_of as layout_of_pairs
 
     path, kept = Path(name), dict(columns) if columns else None
-    lines = lines_of(path)
+    lines = own_lines(path)
     if languages is not None:  # The header of a translation may name its languages.
         form, choice = layout_of_pairs(Files(path, columns=columns, languages=languages), lines)
     else:

@@ -67,7 +67,7 @@ def test_both_forms_are_read_from_lines_and_lists(tmp_path: Path, as_list: bool)
         if not as_list
         else [number for number, line in enumerate(lines, 1) if line == "  {"][:3]
     )
-    assert "3 conversations; 1 have an empty output" in notices[0]
+    assert "3 conversations; 1 have an empty output" in notices[-1]
     assert found[0].bytes == len("Be kind.你好Hi".encode())
 
 

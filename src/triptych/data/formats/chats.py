@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from ...errors import DataError
 from ..example import Example, Notify
+from .foreign.own_lines import own_lines
 from .json_lines import brief
-from .lines import lines_of
 from .messages import Messages, messages_of, text_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _read(
     for name in names:
         made = [
             make(values, place)
-            for place, values in records("\n".join(lines_of(name, report)), name)
+            for place, values in records("\n".join(own_lines(name, report)), name)
         ]
         kept = [one for one in made if one is not None]
         for one in kept:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ...errors import DataError
 from ..example import Example, Notify, OnProblem
 from .choosing import HEADER, ColumnChoice, Columns, Remark, choose, sample_of
+from .foreign.own_lines import own_lines
 from .headers import NAMES
 from .json_lines import brief, object_of, text_of
-from .lines import lines_of, stop
+from .lines import stop
 from .pairs import body_of
 from .table_format import Format, chosen_of, sniffed, with_header
 
@@ -67,7 +68,7 @@ def records(
     about the file; without it the guesses go to `notify`.
     """
     path = Path(name)
-    lines = lines_of(path, notify)
+    lines = own_lines(path, notify)
     form, choice = layout_of(path, lines, columns, needs)
     notify(str(form))
     if form.kind == "text":
@@ -222,7 +223,7 @@ def needs_of(name: str | Path, columns: Columns | None = None) -> tuple[str, ...
     columns: the known columns; fields that are named there are in the file. None: other data.
     """
     path = Path(name)
-    lines = lines_of(path)
+    lines = own_lines(path)
     form, given = sniffed(path, lines, []), [need for need in columns or {} if need != HEADER]
     learnt = [need for need in LEARNT if need in given]
     if "text" in given and learnt:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from ..example import Example, Notify, OnProblem
 from . import bio
 from .conll_layout import DOCUMENT, NUMBER, NUMBERED, ColumnLayout, sniff
-from .lines import lines_of, stop
+from .foreign.own_lines import own_lines
+from .lines import stop
 
 if TYPE_CHECKING:
     from ..table import DataTable
@@ -63,7 +64,7 @@ def read(
     found = []
     for name in names:
         found += examples_of(
-            lines_of(name, report), str(name), data.listed(("words", "tags")), report=report
+            own_lines(name, report), str(name), data.listed(("words", "tags")), report=report
         )
     return found
 

@@ -123,15 +123,23 @@ def not_utf8(place: str, byte: int, utf16: bool = False) -> DataError:
     )
 
 
-def decode_lines(raw: bytes, where: str, report: Notify | None = None) -> list[str]:
-    """Decode and split a file; `where` is its name in errors, `report` as in `lines_of`."""
+def decode_text(raw: bytes, where: str) -> str:
+    """Decode a file; `where` is its name in errors.
+
+    Raises DataError naming the first line that is not UTF-8.
+    """
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = raw.count(b"\n", 0, problem.start) + 1
         raise not_utf8(
             f"{where}:{line}", raw[problem.start], raw[:2] in (b"\xff\xfe", b"\xfe\xff")
         ) from None
+
+
+def decode_lines(raw: bytes, where: str, report: Notify | None = None) -> list[str]:
+    """Decode and split a file; `where` is its name in errors, `report` as in `lines_of`."""
+    text = decode_text(raw, where)
     lines = text.split("\n")
     if MARK in text:
         lines = [line.lstrip(MARK) for line in lines]

@@ -12,8 +12,9 @@ from pathlib import Path
 from ...errors import DataError
 from ..example import Example, Notify, OnProblem
 from .choosing import ColumnChoice, Remark, choose, of_fields
+from .foreign.own_lines import own_lines
 from .json_lines import object_of, text_of
-from .lines import lines_of, stop
+from .lines import stop
 from .table_format import FIELDS, Format, is_header, rows_of, sniffed, with_header
 
 LONGEST_LINE = 20_000  # characters; longer lines are not sentences (`data check` lists them)
@@ -79,10 +80,10 @@ def records(
     each guess about the file; without it the guesses go to `notify`.
     """
     path, name = Path(files.source), Path(files.source).name
-    lines = lines_of(path, notify)
+    lines = own_lines(path, notify)
     if files.target is not None:
         other = Path(files.target)
-        others = lines_of(other, notify)
+        others = own_lines(other, notify)
         for one, its in ((path, lines), (other, others)):
             notify(str(Format(one, "text", len(its), ())))
         if len(lines) != len(others):

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 from ...errors import DataError
 from ..example import Example, Notify, OnProblem
 from .answers import located, standing
+from .foreign.own_lines import own_lines
 from .json_lines import brief, first_object, is_text
-from .lines import LONGEST_DOCUMENT_BYTES, lines_of, read_bytes, stop
+from .lines import LONGEST_DOCUMENT_BYTES, read_bytes, stop
 
 if TYPE_CHECKING:
     from ..table import DataTable
@@ -102,7 +103,7 @@ def is_squad(name: str) -> bool:
     plain = Path(name).name.removesuffix(".gz").lower()
     if plain.endswith((".jsonl", ".ndjson")) and Path(name).is_file():
         try:
-            first = first_object(lines_of(name))
+            first = first_object(own_lines(name))
         except DataError:
             return False
         return (

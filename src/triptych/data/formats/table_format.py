@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import DataError
+from .foreign.own_lines import own_lines
 from .json_lines import first_object, is_object
-from .lines import lines_of
 from .quoting import quoting
 
 FileKind = Literal["text", "tsv", "csv", "jsonl"]
@@ -47,7 +47,7 @@ def sniff(path: str | Path, names: Sequence[tuple[str, ...]] = (FIELDS,)) -> For
 
     names: names of columns or keys to look for, in order of preference.
     """
-    return sniffed(Path(path), lines_of(path), names)
+    return sniffed(Path(path), own_lines(path), names)
 
 
 def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> Format:

@@ -10,8 +10,8 @@ from pathlib import Path
 from ...errors import DataError, UsageError
 from ..example import texts_of
 from ..formats.chats import conversation, preference, records
+from ..formats.foreign.own_lines import own_lines
 from ..formats.json_lines import brief, first_object
-from ..formats.lines import lines_of
 from ..split import sentence_key
 from .pairs import Problem, Report, readable
 
@@ -29,7 +29,7 @@ def needs_of(name: str | Path) -> tuple[str, ...] | None:
     if not path.name.removesuffix(".gz").endswith(ENDINGS) or not path.is_file():
         return None
     try:
-        lines = lines_of(path)
+        lines = own_lines(path)
         is_list = next((line for line in lines if line.strip()), "").lstrip().startswith("[")
         first = (
             next(records("\n".join(lines), str(path)), ("", {}))[1]
@@ -78,7 +78,7 @@ def check(name: str, needs: tuple[str, ...]) -> Report:
 
 def _each(name: str, found: list[Problem]) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield (file:line, object) of every record; lines that are not one go to `found`."""
-    lines = lines_of(name)
+    lines = own_lines(name)
     if next((line for line in lines if line.strip()), "").lstrip().startswith("["):
         try:
             yield from records("\n".join(lines), name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...errors import DataError
 from ..formats import bio
 from ..formats.conll import TaggedSentence, check_tags, sentences, sniff
-from ..formats.lines import lines_of
+from ..formats.foreign.own_lines import own_lines
 from .pairs import Problem, Report, as_problem, readable
 
 SUFFIXES = (".conll", ".conll03", ".iob", ".iob2", ".bio", ".bioes")
@@ -48,7 +48,7 @@ def _file(name: str, fields: Sequence[str] | None, problems: list[Problem]) -> l
     try:
         if not readable(name, problems):
             return []
-        lines = lines_of(name)
+        lines = own_lines(name)
         return [(name, one) for one in sentences(lines, name, sniff(lines, name, fields), wrong)]
     except DataError as problem:
         problems.append(as_problem(problem, name))

@@ -10,7 +10,7 @@ from ...errors import DataError
 from ..example import Example
 from ..formats.choosing import Columns
 from ..formats.columns import records, usual_names
-from ..formats.lines import lines_of
+from ..formats.foreign.own_lines import own_lines
 from ..formats.table_format import chosen_of, sniffed
 from ..split import sentence_key
 from .pairs import Problem, Report, of_remarks, readable
@@ -33,7 +33,7 @@ def needs_of(name: str | Path) -> tuple[str, ...] | None:
     if not path.is_file():
         return None
     try:
-        lines = lines_of(path)
+        lines = own_lines(path)
         form = sniffed(path, lines, [])
         for needs in KINDS:
             chosen = chosen_of(form.first, usual_names(needs))

@@ -85,10 +85,10 @@ def _asked(train: Path, chooser: ColumnChooser) -> dict[str, str | int]:
     Raises:
         UsageError: Nobody can be asked.
     """
-    from ...data.formats.lines import lines_of
+    from ...data.formats.foreign.own_lines import own_lines
     from ...data.formats.table_format import sniffed
 
-    lines = lines_of(train)
+    lines = own_lines(train)
     form = sniffed(train, lines, [])
     doubt = (
         f"{train} does not say which column is the text and which its label. Give it a header, "

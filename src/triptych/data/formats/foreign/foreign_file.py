@@ -1,0 +1,72 @@
+"""Hold a file of another tool, written as lines of one of Triptych's own formats."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ...example import Notify
+
+SHOWN = 3  # places that a notice names
+
+
+@dataclass(slots=True)
+class ForeignFile:
+    """Hold a file of another tool as lines of JSONL, CSV or CoNLL, which every reader takes.
+
+    kind: what it is, for a notice, like "Label Studio JSON". lines: of one of our own formats;
+    `direct reading` and `triptych data convert` use the same lines. numbered: True if the number of
+    a line counts records of the file; False if it is the line of the file itself. left_out: reason
+    -> places of the records that cannot be used.
+    """
+
+    kind: str
+    lines: list[str]
+    numbered: bool = True
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+    def leave_out(self, reason: str, place: str) -> None:
+        """Note a record that cannot be used; it is counted and reported, never learnt."""
+        self.left_out.setdefault(reason, []).append(place)
+
+    def tell(self, path: Path, report: Notify) -> None:
+        """Report what the file is read as, and what is left out of it."""
+        counted = "; a number after its name counts its records" if self.numbered else ""
+        report(f"{path.name}: read as {self.kind}{counted}.")
+        for reason, places in self.left_out.items():
+            more = f" and {len(places) - SHOWN:,} more" if len(places) > SHOWN else ""
+            report(
+                f"{path.name}: {len(places):,} records left out, {reason}: "
+                f"{', '.join(places[:SHOWN])}{more}."
+            )
+
+
+class ForeignReader(Protocol):
+    """Read one kind of file, or return None if the file is not of that kind."""
+
+    def __call__(self, path: Path, raw: bytes) -> ForeignFile | None: ...
+
+
+def own_line(record: Mapping[str, object]) -> str:
+    """Write a record as a line of JSONL."""
+    return json.dumps(record, ensure_ascii=False)
+
+
+def at_their_lines(records: Iterable[tuple[int, str]]) -> tuple[list[str], bool]:
+    """Place each record at its line of the file, with empty lines between, if each has its own.
+
+    records: (line of the file, from 1; our own line). Returns the lines, and whether their numbers
+    count records because several begin on one line of the file.
+    """
+    found = list(records)
+    numbers = [number for number, _ in found]
+    if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
+        return [line for _, line in found], True
+    lines: list[str] = []
+    for number, line in found:
+        lines += [""] * (number - 1 - len(lines)) + [line]
+    return lines, False
