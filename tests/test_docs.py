@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from cyclopts.exceptions import CycloptsError
 
+from triptych import own_code
+from triptych.cli.given import take_value
 from triptych.cli.main import build_app, split_overrides
 from triptych.cli.verbs import DATA_VERBS, VERBS
 from triptych.errors import TriptychError, UsageError
@@ -53,6 +55,9 @@ def refuse(command: str) -> None:
     words = shlex.split(re.sub(r" [<>] \S+", "", command), comments=True)[1:]
     if words == ["--help"] or " ".join(words) in (*VERBS, *(f"data {verb}" for verb in DATA_VERBS)):
         return
+    words, code = take_value(words, "--code", "a file")
+    if code is not None and not code.isupper() and code != "FILE.py":
+        own_code.read(ROOT / code)
     rest, overrides = split_overrides(words)
     _, bound, ignored = app().parse_args(rest, exit_on_error=False, print_error=False)
     if overrides and "overrides" not in ignored:
@@ -151,8 +156,10 @@ def test_keys_and_recipes_are_there(page: Path) -> None:
     assert mentioned <= known_keys()
     for language, body in FENCED.findall(text):
         if language == "toml":
-            recipe = Recipe.parse(body, place=page.name)
-            recipe.build_task()
+            own = ROOT / "examples" / "reversal_task.py" if "own-code" in page.name else None
+            with own_code.given(own):
+                recipe = Recipe.parse(body, place=page.name)
+                recipe.build_task()
             recipe.model.config() if recipe.model.start is None else None
 
 

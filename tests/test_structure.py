@@ -19,6 +19,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "checking": set(),
+    "own_code": set(),
     "model": set(),
     "metrics": set(),
     "data": set(),
@@ -26,7 +27,7 @@ BELOW: dict[str, set[str]] = {
     "decoding": {"model"},
     "interchange": {"model", "data", "runs"},
     "presets": {"model", "data", "runs"},
-    "tasks": {"model", "data", "decoding", "metrics"},
+    "tasks": {"model", "data", "decoding", "metrics", "own_code"},
     "training": {"model", "data", "runs", "tasks"},
     "inspection": {"metrics", "presets", "training"},
     "inference": {"inspection"},
@@ -164,7 +165,7 @@ def test_the_core_stays_small() -> None:
     assert len(dataclasses.fields(RecurrentConfig)) <= 12
     assert (
         sum(path.read_text(encoding="utf-8").count("\n") for path in (ROOT / "model").rglob("*.py"))
-        <= 4650
+        <= 4700
     )
 
 

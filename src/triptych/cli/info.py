@@ -155,6 +155,8 @@ def _run(folder: str) -> dict[str, object]:
             if isinstance(value, float) and key not in ("epoch", "seconds")
         } | {"step": best.get("step", 0)}
     decoding = {key: value for key, value in config.decoding.items() if value is not None}
+    if config.code is not None:
+        values["code"] = config.code
     return values | {
         "decoding": decoding,
         "checkpoints": [found.path.name for found in run.checkpoints()],

@@ -16,9 +16,10 @@ from collections.abc import Collection
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
-from .. import __version__
+from .. import __version__, own_code
 from ..errors import TriptychError, TriptychWarning, UsageError, is_failure
 from .console import remember, talk, uncaught
+from .given import take_value
 from .threads import settle, take_threads
 from .verbs import DATA_VERBS, VERBS
 
@@ -35,7 +36,8 @@ MEMORY_ADVICE = {  # verb -> how to need less memory
 }
 NOTE = (
     "Set any key of a recipe with --table.key VALUE, for example --training.minutes 10 or "
-    "--decoding.beams 5. --threads N computes with N threads instead of one per core."
+    "--decoding.beams 5. --threads N computes with N threads instead of one per core; "
+    "--code FILE.py gives a task or an attention of your own (docs/own-code.md)."
 )
 DOTTED = re.compile(r"--([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)(?:=(.*))?", re.DOTALL)
 
@@ -156,6 +158,16 @@ def dispatch(arguments: list[str]) -> int:
             "--threads has no effect on `triptych data`, which computes nothing. Leave it out."
         )
     settle(threads)
+    arguments, code = take_value(arguments, "--code", "a file, for example --code mine.py")
+    with own_code.given(code) as own:
+        status = _dispatch(arguments)
+    if own is not None and not own.used:
+        talk(f"--code {own.path} had no effect: nothing here was trained with it.")
+    return status
+
+
+def _dispatch(arguments: list[str]) -> int:
+    """Run the verb that the arguments name, without the options of all verbs."""
     rest, overrides = split_overrides(arguments)
     app = build_app(rest)
     try:

@@ -135,11 +135,11 @@ def demand(run: str, verb: Verb) -> TaskSpec:
         UsageError: The task of the run is not one of the verb's.
     """
     from ..runs.run import Run
-    from ..tasks.specs import SPECS, with_verb
+    from ..tasks.specs import known, with_verb
 
     found = Run.open(run).read_config().task
-    if found in SPECS and verb in SPECS[found].verbs:
-        return SPECS[found]
+    if found in known() and verb in known()[found].verbs:
+        return known()[found]
     wanted = " or ".join(one.name for one in with_verb(verb))
     raise UsageError(f"{run} is a run for {found}, not for {wanted}. Use: triptych predict {run}")
 

@@ -22,6 +22,7 @@ import time
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from .given import take_value
 
 # Spins before a thread sleeps: 5,000 cost 6 % on a quiet machine, these cost nothing (RESULTS.md).
 SPINS = "20000"
@@ -46,18 +47,8 @@ settled = Settled("", False, None)
 
 
 def take_threads(arguments: list[str]) -> tuple[list[str], str | None]:
-    """Split `--threads N` off the arguments; everything after `--` is text."""
-    rest, given = list(arguments), None
-    end = rest.index("--") if "--" in rest else len(rest)
-    for place in reversed(range(end)):
-        if rest[place].startswith("--threads="):
-            given = given or rest.pop(place).partition("=")[2]
-        elif rest[place] == "--threads":
-            if place + 1 >= end:
-                raise UsageError("--threads needs a number, for example --threads 1.")
-            given = given or rest[place + 1]
-            del rest[place : place + 2]
-    return rest, given
+    """Split `--threads N` off the arguments."""
+    return take_value(arguments, "--threads", "a number, for example --threads 1")
 
 
 def settle(given: str | None = None) -> None:

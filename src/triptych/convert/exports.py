@@ -41,6 +41,11 @@ def export_run(path: str | Path, dest: str | Path) -> list[str]:
         raise RunError(
             f"{run.path} is a recurrent network, for which the library transformers has no model."
         )
+    if config.code is not None:
+        raise RunError(
+            f"{run.path} was trained with the code of {config.code.get('file')}, for which the "
+            "library transformers has no class."
+        )
     writes = config.model.encoder is None
     out = (
         _writer_out(run, config, config.model)

@@ -65,6 +65,11 @@ def compile_step(model: AnyModel, settings: DecodingSettings, folder: Path | Non
         raise UsageError(
             "decoding.compile needs a Transformer with a decoder on a CPU. Leave it out."
         )
+    if any(block.self_attention.packed is not None for block in model.decoder.each):
+        raise UsageError(
+            "decoding.compile works with the attention of triptych, not with one of your own. "
+            "Leave it out."
+        )
     if not can_compile():
         raise UsageError(
             f"decoding.compile needs a C++ compiler, and none of {', '.join(COMPILERS)} is "

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from .. import own_code
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.drafts import Drafted, ModelDraft, NgramDraft
 from ..decoding.settings import DecodingSettings
@@ -16,7 +17,7 @@ from ..model.build import build
 from ..model.ops.onednn import prepack
 from ..runs.run import WORDS_FOLDER, Run, RunConfig
 from ..runs.sizes import refuse_unlike
-from ..tasks.specs import SPECS, build_task
+from ..tasks.specs import build_task, known
 from ..tasks.task import Task
 from ..training.precision import choose_device, choose_precision
 from ..training.settings import TrainingSettings
@@ -36,6 +37,7 @@ def load(
     precision: Precision = "float32",
     draft: str | Path | None = None,
     device: Device = "auto",
+    code: str | Path | None = None,
 ) -> Predictor:
     """Load a run folder.
 
@@ -46,16 +48,29 @@ def load(
         draft: A smaller run with the same tokenizer, or "ngram": proposes tokens for this one to
             check, which changes no answer.
         device: "auto" takes an accelerator where there is one; "cpu"; "cuda".
+        code: The user's own file, for a run that was trained with one. It is executed.
 
     Raises:
         RunError: A file is missing, damaged or of another run; the error names it.
+        UsageError: The own file cannot be used.
     """
-    run = Run.open(path)
-    config, where = run.read_config(), run.path / "config.json"
+    with own_code.given(code):
+        run = Run.open(path)
+        config = run.read_config()
+        with own_code.as_recorded(config.code, run.path / "config.json"):
+            predictor = _loaded(run, config, precision, device)
+        if draft is not None:
+            with_draft(predictor, draft, precision, device)
+    return predictor
+
+
+def _loaded(run: Run, config: RunConfig, precision: Precision, device: Device) -> Predictor:
+    where = run.path / "config.json"
     task, decoding = _task_of(config, where, device), _decoding_of(config, where)
     labels, tokenizers = run.read_labels(), Tokenizers.load(run.path)
     refuse_unlike(config.model, where, [run.weights()])
-    model, head = build(config.model), head_of(run, task, config, labels, tokenizers)
+    model = build(config.model, own_code.attention())
+    head = head_of(run, task, config, labels, tokenizers)
     run.load_into(model, head)
     model, head = _placed(model, head, precision, device)
     segmenter = (
@@ -63,7 +78,7 @@ def load(
         if labels.get("words", {}).get("rules") == "learned"
         else None
     )
-    predictor = Predictor(
+    return Predictor(
         model=model,
         head=head,
         task=task,
@@ -74,9 +89,6 @@ def load(
         config=config,
         segmenter=segmenter,
     )
-    if draft is not None:
-        with_draft(predictor, draft, precision, device)
-    return predictor
 
 
 def _placed(
@@ -95,7 +107,7 @@ def _placed(
 
 def _task_of(config: RunConfig, where: Path, device: Device) -> Task:
     """Build the task that a config.json names. Raise RunError for one that cannot be built."""
-    if config.task not in SPECS:
+    if config.task not in known():
         raise RunError(
             f"{where} names the task '{config.task}', which this triptych does not have. Update it."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from .layout import PackedLayout
 from .linear import Linear, Product, join, prepack_joined
 from .masks import FULL, Mask
 from .ops import attention as ops
-from .ops.attention import CachedKeys
+from .ops.attention import CachedKeys, PackedAttention
 from .ops.dropout import DropoutRng
 from .ops.onednn import PrepackedLinear
 from .ops.reference import plain_attention
@@ -53,8 +54,13 @@ class Context:
 class Attention(nn.Module):
     """Project queries, keys, values and output; `key_heads` < `heads` shares keys among queries.
 
-    The four weights are separate parameters; projections of one input run as one product.
+    The four weights are separate parameters; projections of one input run as one product. A
+    subclass may replace the three operations below (`padded_attention.py`).
     """
+
+    packed: PackedAttention | None = None  # None: the fastest of this device
+    plain: Callable[..., tuple[Tensor, Tensor]] = staticmethod(plain_attention)
+    attend_cached: Callable[..., Tensor] = staticmethod(ops.attend_cached)
 
     def __init__(
         self, config: StackConfig, memory_width: int | None = None, mask: Mask = FULL
@@ -110,13 +116,13 @@ class Attention(nn.Module):
                 query = query.view(*context.shape, self.heads, self.head_width)
                 keys = cache.cross_keys(context.layer)
         if isinstance(keys, CachedKeys):
-            mixed = ops.attend_cached(query, *keys, self.scale)
+            mixed = self.attend_cached(query, *keys, self.scale)
         else:
             assert layout is not None and key_layout is not None, "packed rows have a layout"
             scored = query, keys, self.heads, layout, key_layout, self.mask, bias, self.scale
             if context.weights is not None and context.weighs(self.has_memory):
-                context.weights.append(plain_attention(*scored)[1])
-            attend = ops.BY_DEVICE.get(x.device.type, ops.attention)
+                context.weights.append(self.plain(*scored)[1])
+            attend = self.packed or ops.BY_DEVICE.get(x.device.type, ops.attention)
             mixed = attend(*scored, self.dropout, context.rng)
         if selected is not None and residual is not None:
             residual = residual.index_select(0, selected)

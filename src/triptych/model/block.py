@@ -19,12 +19,18 @@ from .position_bias import position_bias
 class Block(nn.Module):
     """Map (N, D) -> (N, D), for training, selected rows, cached decoding and inspection alike."""
 
-    def __init__(self, config: StackConfig, is_causal: bool, memory_width: int | None) -> None:
+    def __init__(
+        self,
+        config: StackConfig,
+        is_causal: bool,
+        memory_width: int | None,
+        attention: type[Attention] = Attention,
+    ) -> None:
         super().__init__()
         mask = masked(is_causal, config.attention_window)
-        self.self_attention = Attention(config, mask=mask)
+        self.self_attention = attention(config, mask=mask)
         self.self_attention_norm = ResidualBranch(config)
-        self.cross_attention = None if memory_width is None else Attention(config, memory_width)
+        self.cross_attention = None if memory_width is None else attention(config, memory_width)
         self.cross_attention_norm = None if memory_width is None else ResidualBranch(config)
         self.feed_forward = FeedForward(config)
         self.feed_forward_norm = ResidualBranch(config)
@@ -53,20 +59,25 @@ class Stack(nn.Module):
     """Run the blocks of one side, and the final norm of pre-norm."""
 
     def __init__(
-        self, config: StackConfig, is_causal: bool, memory_width: int | None = None
+        self,
+        config: StackConfig,
+        is_causal: bool,
+        memory_width: int | None = None,
+        attention: type[Attention] = Attention,
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            Block(config.of_block(layer), is_causal, memory_width) for layer in range(config.layers)
+            Block(config.of_block(layer), is_causal, memory_width, attention)
+            for layer in range(config.layers)
         )
         self.final_norm = norm(config) if config.norm_placement == "pre" else nn.Identity()
         is_rotary = config.positions == "rotary"
         self.rotary = Rotary(config.size_of_head, config.rotary_base) if is_rotary else None
         self.position_bias = position_bias(config, is_causal)
         attentions = [block.self_attention for block in self.each]
-        self.masks = list(dict.fromkeys(attention.mask for attention in attentions))
-        for attention in attentions:
-            attention.mask_number = self.masks.index(attention.mask)
+        self.masks = list(dict.fromkeys(one.mask for one in attentions))
+        for one in attentions:
+            one.mask_number = self.masks.index(one.mask)
 
     @property
     def each(self) -> list[Block]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .attention import Context
+from .attention import Attention, Context
 from .attention_weights import attention_weights
 from .block import Stack
 from .cache import CrossKeys, Memory, TransformerState
@@ -31,7 +31,7 @@ EXACT_LOGITS_MAX_VOCABULARY = 1024
 class Transformer(nn.Module):
     """Map token ids to states (Vaswani et al. 2017); `precision` is that of activations."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, attention: type[Attention] = Attention) -> None:
         super().__init__()
         self.config = config
         encoder, decoder = config.encoder, config.decoder
@@ -43,10 +43,10 @@ class Transformer(nn.Module):
             self.source_embedding = TokenEmbedding(config.source_vocabulary_size, encoder.width)
         if encoder:
             self.encoder_entrance = InputEmbedding(encoder, config.embedding_scale)
-            self.encoder = Stack(encoder, is_causal=False)
+            self.encoder = Stack(encoder, is_causal=False, attention=attention)
         if decoder:
             self.decoder_entrance = InputEmbedding(decoder, config.embedding_scale)
-            self.decoder = Stack(decoder, True, encoder.width if encoder else None)
+            self.decoder = Stack(decoder, True, encoder.width if encoder else None, attention)
         self.output: Linear | None = None
         if not config.tied_embeddings:
             self.output = Linear(last.width, config.vocabulary_size, bias=False)

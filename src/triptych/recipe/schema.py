@@ -202,13 +202,13 @@ class Recipe:
 
 def task_from(table: Mapping[str, object]) -> Task:
     """Build the Task that a table `task` names. Raise UsageError for an unknown name or option."""
-    from ..tasks.specs import SPECS
+    from ..tasks.specs import build_task, known, unknown_task
 
     options = dict(table)
     name = str(options.pop("name", "translation"))
-    if name not in SPECS:
-        raise unknown("task", name, SPECS)
-    return SPECS[name].build(options)
+    if name not in known():
+        raise unknown_task(name)
+    return build_task(name, options)
 
 
 def packaged() -> list[str]:
@@ -299,11 +299,11 @@ def key_types(task: object = "translation") -> dict[str, dict[str, object]]:
 
     Raises UsageError for an unknown task. If the task is not even a text, no options are known.
     """
-    from ..tasks.options import OPTIONS
+    from ..tasks.specs import known, unknown_task
 
-    if isinstance(task, str) and task not in OPTIONS:
-        raise unknown("task", task, OPTIONS)
-    options = fields_of(OPTIONS[task]) if isinstance(task, str) else {}
+    if isinstance(task, str) and task not in known():
+        raise unknown_task(task)
+    options = fields_of(known()[task].options) if isinstance(task, str) else {}
     tables = {
         key: _model_keys() if key == "model" else fields_of(kind) for key, kind in TABLES.items()
     }

@@ -30,6 +30,7 @@ OF_CONFIG: dict[str, type] = {
     "decoding": dict,
     "parameters": int,
     "name": str,
+    "code": dict,
 }
 
 

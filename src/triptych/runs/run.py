@@ -69,12 +69,17 @@ class RunConfig:
     decoding: dict[str, Any] = field(default_factory=dict)  # default settings of decoding
     parameters: int = 0
     name: str = ""
+    # name and SHA-256 of the user's own file, for a run that was trained with one
+    code: dict[str, str] | None = None
 
     def to_json(self) -> dict[str, object]:
         kind = "recurrent" if isinstance(self.model, RecurrentConfig) else "transformer"
+        values = dataclasses.asdict(self)
+        if self.code is None:
+            del values["code"]
         return {
             "format_version": FORMAT_VERSION,
-            **dataclasses.asdict(self),
+            **values,
             "model": {"kind": kind, **written(self.model)},
         }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from .. import own_code
 from ..data.batches.encoded import Encoded, collate
 from ..data.batches.order import length_batches
 from ..data.example import Example, Notify
@@ -242,5 +243,6 @@ def _write(run: Run, built: BuiltModel) -> None:
             decoding=dataclasses.asdict(recipe.decoding),
             parameters=parameter_count(built.config),
             name=recipe.name,
+            code=own_code.record(),
         )
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from .. import own_code
 from ..data.batches.encoded import Encoded
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
@@ -68,7 +69,7 @@ def build_model(tokenized: TokenizedData) -> BuiltModel:
     refuse_oversized(recipe, config)
     task = _with_teachers(tokenized, config)
     torch.manual_seed(recipe.training.seed)
-    model, head = build(config), task.head(config, labels)
+    model, head = build(config, own_code.attention()), task.head(config, labels)
     if table.start and resolved.start is not None:
         layers = table.start_layers
         resolved.report(start_from(resolved.start, table.start, layers, task, labels, model, head))

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import own_code
 from ..checking import check_instance
 from ..convert import open_origin
 from ..data.batches.streaming import resolved
@@ -81,6 +82,7 @@ def resolve(
     )
     before = Run(out) if resume and (out / "config.json").is_file() else None
     if before is not None:
+        own_code.refuse_other(before.read_config().code, before.path / "config.json")
         recipe = _without_bpe_dropout(recipe, before, notify)
         refuse_other_recipe(before, Recipe.load(before.path).to_values(), recipe.to_values())
     elif resume:

@@ -140,6 +140,8 @@ class TaskSpec:
             line.
         by_losses: The task is scored by its losses alone, so an evaluation decodes nothing.
         empty: An empty input is answered too (a text is written from its beginning).
+        own_options: The dataclass of the task's options, for a task of a user's own file; those
+            of the package are in `options.OPTIONS`.
     """
 
     name: str
@@ -157,11 +159,12 @@ class TaskSpec:
     block: bool = False
     by_losses: bool = False
     empty: bool = False
+    own_options: type | None = None
 
     @property
     def options(self) -> type:
         """Return the dataclass of the task's options."""
-        return OPTIONS[self.name]
+        return self.own_options or OPTIONS[self.name]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from .. import own_code
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import UsageError, unknown
 from ..model.build import build
@@ -292,10 +293,9 @@ def _teacher(run: Run, settings: TrainingSettings, cast: bool = True) -> Teacher
     """
     config, labels = run.read_config(), run.read_labels()
     refuse_unlike(config.model, run.path / "config.json", [run.weights()])
-    model, head = (
-        build(config.model),
-        build_task(config.task, config.options).head(config.model, labels),
-    )
+    with own_code.as_recorded(config.code, run.path / "config.json"):
+        model = build(config.model, own_code.attention())
+        head = build_task(config.task, config.options).head(config.model, labels)
     run.load_into(model, head)
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
