@@ -62,7 +62,6 @@ LONG: dict[str, int] = {
     "cli/subtitles.py:translate": 68,
     "cli/train.py:train": 62,
     "cli/predict.py:predict": 75,
-    "inspection/views/bars.py:bars": 92,
     "model/r_drop.py:forward": 53,
     "setup/summary.py:describe": 61,
 }

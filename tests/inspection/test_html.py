@@ -16,7 +16,8 @@ import pytest
 
 from triptych.errors import RunError
 from triptych.inspection import html
-from triptych.inspection.trace import TokenCell, Trace
+from triptych.inspection.cells import TokenCell
+from triptych.inspection.trace import Trace
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 

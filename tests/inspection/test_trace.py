@@ -20,15 +20,8 @@ from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.decoding.settings import DecodingSettings
 from triptych.decoding.writing import decode
 from triptych.errors import UsageError
-from triptych.inspection.trace import (
-    TokenCell,
-    cells,
-    label_of,
-    labels_at,
-    regroup,
-    trace,
-    trace_tokens,
-)
+from triptych.inspection.cells import TokenCell, cells, label_of, labels_at, regroup
+from triptych.inspection.trace import trace, trace_tokens
 from triptych.model.build import build
 from triptych.model.config import ModelConfig, RecurrentConfig, StackConfig
 from triptych.tasks.specs import SPECS

@@ -186,6 +186,15 @@ def classification(predictor: Predictor, text: str, options: Options) -> Shown:
     return shown
 
 
+def fillings(predictor: Predictor, text: str, options: Options) -> Shown:
+    """Show the encoder's view, and what could fill each masked place as bars."""
+    from ..inspection.views.fillings import picture
+
+    shown, prediction = _encoder(predictor, text, options)
+    shown.pictures.append(picture(text, prediction.details["masks"]))
+    return shown
+
+
 def parsing(predictor: Predictor, text: str, options: Options) -> Shown:
     """Show the encoder's view, and the arcs of each sentence."""
     from ..inspection.html import Picture
@@ -275,6 +284,7 @@ def writing(predictor: Predictor, text: str, options: Options) -> Shown:
 VIEWS: dict[View, Callable[[Predictor, str, Options], Shown]] = {
     "encoder": encoder,
     "labels": classification,
+    "fillings": fillings,
     "tags": tagging,
     "arcs": parsing,
     "spans": question_answering,

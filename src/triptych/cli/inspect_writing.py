@@ -97,7 +97,7 @@ def beam_tree(predictor: Predictor, example: Example, settings: DecodingSettings
     """Return the tree of the search for the answer, or nothing without a beam search."""
     from ..inspection.beam_tree import tree_of
     from ..inspection.html import Picture
-    from ..inspection.views import beam as beam_svg
+    from ..inspection.views.beam_lines import markup
 
     if settings.beams < 2:
         return []
@@ -109,7 +109,7 @@ def beam_tree(predictor: Predictor, example: Example, settings: DecodingSettings
         "en": f"Beam search: {tree.beams} beams; score of the answer {score}",
         "zh-Hant": f"集束搜尋：{tree.beams} 條；答案的分數 {score}",
     }
-    return [Picture(titles, beam_svg.svg(tree))]  # type: ignore[arg-type]
+    return [Picture(titles, markup(tree, tokenizer.decode))]  # type: ignore[arg-type]
 
 
 def _rows(traces: list[Trace]) -> list[list[str]]:

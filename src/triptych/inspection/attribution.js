@@ -2,22 +2,34 @@
 
 /** Return the (S,) mean over the attending tokens. */
 const receivedBy = (table) => table[0].map((_, s) => table.reduce((sum, row) => sum + row[s], 0) / table.length);
+const receivedByAll = () => alike("encoder").map(([, trace, state]) => [trace.source, receivedBy(viewOf(trace, state).map.table)]);
 const UNDERLINED = 0.05; // share of the largest value; weaker negative values have no underline
 const largest = (values) => values.reduce((best, value) => Math.max(best, Math.abs(value)), 1e-12);
 const signed = (value) => `${value < 0 ? "−" : value > 0 ? "+" : ""}${Math.abs(value).toFixed(4)}`;
 
-function colourRow(parent, heading, hint, cells, values) {
-  const ofText = values.filter((_, place) => cells[place].text); // A special token often outweighs all words together.
-  const most = largest(ofText.length ? ofText : values);
+/** Return the value with the full colour: the largest of a text's own tokens in any panel. */
+function fullColour(several) {
+  return several.reduce((most, [cells, values]) => {
+    const ofText = values.filter((_, place) => cells[place].text); // A special token often outweighs all words together.
+    return Math.max(most, largest(ofText.length ? ofText : values));
+  }, 0);
+}
+
+/** Draw one row of tokens in the colours of their values; `several` are the rows of all panels, which share the scale. */
+function colourRow(parent, heading, hint, cells, values, several, hasSign) {
+  const most = fullColour(several);
+  const background = (value) => tint(Math.min(1, Math.abs(value) / most), value < 0 ? "--mark" : "--heat");
   const title = make(parent, "p", { class: "row-name" });
   make(title, "strong", {}, heading);
   title.append(` ${hint}`);
   const row = make(parent, "p", { class: "tokens" });
   sentence(row, cells, false).forEach((span, place) => {
-    span.style.backgroundColor = tint(Math.min(1, Math.abs(values[place]) / most), values[place] < 0 ? "--mark" : "--heat");
+    span.style.backgroundColor = background(values[place]);
     span.classList.toggle("against", values[place] < -UNDERLINED * most);
     span.setAttribute("title", `${cells[place].label}: ${signed(values[place])}`);
   });
+  const shares = hasSign ? [-1, -0.5, 0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1];
+  drawSteps(parent, shares.map((share) => share * most), (value) => (hasSign ? signed(value) : value.toFixed(4)), background);
 }
 
 /** Draw a bar in a table's cell, from the middle where values have signs. */
@@ -34,10 +46,11 @@ function drawAttribution(parent, trace, received) {
   const columns = [["received", received, false]];
   if (found) columns.push(["gradient", found.gradient_times_input, true], ["norm", found.gradient_norm, false]);
   make(parent, "h3", {}, say(found ? "beside" : "received"));
-  colourRow(parent, say("received"), `(${say("received_hint")})`, trace.source, received);
+  colourRow(parent, say("received"), `(${say("received_hint")})`, trace.source, received, receivedByAll(), false);
   if (found) {
     const what = say(`of_${found.kind}`, found.of, found.value.toFixed(4));
-    colourRow(parent, say("gradient"), `(${what}) ${say("sign")}`, trace.source, found.gradient_times_input);
+    colourRow(parent, say("gradient"), `(${what}) ${say("sign")}`, trace.source, found.gradient_times_input,
+      panels.filter(([, one]) => one.attribution).map(([, one]) => [one.source, one.attribution.gradient_times_input]), true);
     make(parent, "p", { class: "note" }, say("cause"));
   }
   const details = make(parent, "details");

@@ -15,7 +15,7 @@ from ..decoding.hypothesis import SearchStep
 from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
 from ..decoding.writing import decode
-from .trace import MOST_BYTES, PieceDecoder, distinct_labels, label_of
+from .cells import MOST_BYTES, PieceDecoder, distinct_labels, label_of
 
 ROOT = -1
 

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from ..data.batches.encoded import Encoded, collate
 from .attribution import attribute, exact, together
+from .cells import PieceDecoder, cells, regroup
 from .scores import Scored, Scorer
-from .trace import PieceDecoder, Trace, cells, regroup
+from .trace import Trace
 
 
 @torch.no_grad()

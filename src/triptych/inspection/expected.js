@@ -15,25 +15,16 @@ function drawTotals(parent, expected) {
   }
 }
 
-function drawLegend(parent) {
-  const legend = make(parent, "p", { class: "legend" });
-  for (const nats of STEPS) {
-    const text = nats < MOST_NATS ? String(nats) : say("nats_scale", nats);
-    make(legend, "span", { class: "token" }, ` ${text} `).style.backgroundColor = shade(nats);
-  }
-}
-
+/** Draw bars with their labels beside them, or above them on a narrow screen; a long label wraps. */
 function drawBars(parent, choices) {
-  const row = 24, track = 220, widest = choices.reduce((most, [label]) => Math.max(most, measure(label)), 40), left = Math.min(widest, 260) + 12;
-  const height = row * choices.length, width = left + track + 90 + measure(say("actual")) * 1.2;
-  const svg = make(parent, "svg", { class: "bars", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "font-family": FONT, "font-size": 14,
-    "aria-label": choices.map(([label, p, came]) => `${label} ${percent(p)}${came ? ` ${say("actual")}` : ""}`).join("; ") });
-  choices.forEach(([label, p, came], place) => {
-    const group = make(svg, "g", { "data-probability": p, "data-actual": came }), y = place * row, weight = came ? { "font-weight": 700 } : {};
-    make(group, "text", { class: "ink", x: left - 8, y: y + 17, "text-anchor": "end", ...weight }, label);
-    make(group, "rect", { class: "track", x: left, y: y + 5, width: track, height: row - 10, rx: 2 });
-    make(group, "rect", { class: came ? "mark" : "bar", x: left, y: y + 5, width: track * p, height: row - 10, rx: 2 });
-    make(group, "text", { class: "ink", x: left + track + 8, y: y + 17, ...weight }, `${percent(p)}${came ? ` ← ${say("actual")}` : ""}`);
+  const list = make(parent, "div", { class: "bars", role: "list" });
+  choices.forEach(([label, p, came]) => {
+    const line = make(list, "div", { class: came ? "line chosen" : "line", role: "listitem", "data-probability": p, "data-actual": came });
+    make(line, "span", { class: "label" }, label);
+    const svg = make(line, "svg", { class: "measure", "aria-hidden": "true" });
+    make(svg, "rect", { class: "track", width: "100%", height: "100%", rx: 2 });
+    make(svg, "rect", { class: came ? "mark" : "bar", width: `${(100 * p).toFixed(2)}%`, height: "100%", rx: 2 });
+    make(line, "span", { class: "number" }, `${percent(p)}${came ? ` ← ${say("actual")}` : ""}`);
   });
 }
 
@@ -56,7 +47,7 @@ function drawExpected(parent, trace, state) {
   const { expected, source } = trace;
   make(parent, "h3", {}, say("surprise"));
   make(parent, "p", { class: "row-name" }, say("surprise_hint"));
-  drawLegend(parent);
+  drawSteps(parent, STEPS, (nats) => (nats < MOST_NATS ? String(nats) : say("nats_scale", nats)), shade);
   const own = { token: state.place };
   const show = (place) => {
     state.place = own.token;
@@ -65,7 +56,7 @@ function drawExpected(parent, trace, state) {
     bars.replaceChildren();
     const nats = expected.nats[at], word = `“${source[at].label}”`;
     make(bars, "h3", {}, `${say("after", word)}${nats === null ? "" : ` (${word}: ${nats.toFixed(2)} ${say("nats")})`}`);
-    drawBars(make(bars, "div", { class: "scroll", tabindex: "0" }), expected.choices[at]);
+    drawBars(bars, expected.choices[at]);
   };
   const flow = drawFlow(parent, source, own, (place) => show(place), "surprise_name");
   flow.holder.classList.add("surprise");

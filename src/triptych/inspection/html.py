@@ -13,15 +13,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import RunError
-from .trace import Trace
+
+if TYPE_CHECKING:
+    from .trace import Trace
 
 Language = Literal["en", "zh-Hant"]
 TITLES: dict[Language, str] = {"en": "Attention", "zh-Hant": "注意力"}
 # Concatenated in this order they are one script.
-SCRIPTS = ("words.js", "map.js", "lines.js", "attribution.js", "expected.js", "page.js")
+SCRIPTS = (
+    "words.js",
+    "map.js",
+    "scale.js",
+    "heads.js",
+    "lines.js",
+    "attribution.js",
+    "expected.js",
+    "page.js",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +131,24 @@ def write(
             f"Cannot write {path}: {error.strerror or error}. Choose another place for the page."
         ) from error
     return path
+
+
+def frame(markup: str, height: int, title: str = "") -> str:
+    """Return a page as one element that a notebook shows in a cell.
+
+    The page is a document of its own inside it, so that its style, script and ids touch neither the
+    notebook nor another page, and its script reaches nothing outside it.
+
+    Args:
+        markup: The whole page, as `page` returns it.
+        height: Of the element, in pixels; its lower edge can be dragged.
+        title: Read aloud by a screen reader.
+    """
+    return (
+        f'<iframe srcdoc="{html.escape(markup)}" sandbox="allow-scripts allow-downloads" '
+        f'title="{html.escape(title)}" style="width: 100%; height: {height}px; border: 0; '
+        'resize: vertical; overflow: auto;"></iframe>'
+    )
 
 
 def _titles(traces: Sequence[Trace]) -> dict[Language, str]:

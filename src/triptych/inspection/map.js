@@ -6,7 +6,7 @@ const SHADES = 32;
 /** Tell whether later tokens are hidden from earlier ones. */
 const isMasked = (kind) => kind === "causal" || kind === "decoder";
 
-/** Return the weights as numbers: {shape: [L, H, T, S], at(layer, head, t, s)}; layer or head -1 is the mean. */
+/** Return the weights as numbers: {shape: [L, H, T, S], read(layer, head, t, s), at(...), most()}; in `at`, layer or head -1 is the mean. */
 function unpack(packed) {
   const bytes = Uint8Array.from(atob(packed.values), (c) => c.charCodeAt(0));
   const view = new DataView(bytes.buffer);
@@ -18,7 +18,12 @@ function unpack(packed) {
     for (const l of range(layer, layers)) for (const h of range(head, heads)) { sum += read(l, h, t, s); count += 1; }
     return sum / count;
   };
-  return { shape: packed.shape, at };
+  const most = () => {
+    let best = 0;
+    for (let place = 0; place < bytes.length; place += 2) best = Math.max(best, view.getUint16(place, true));
+    return best / 65535;
+  };
+  return { shape: packed.shape, read, at, most };
 }
 
 /** Return the (T, S) numbers of one view, and the largest of them. */
@@ -36,24 +41,25 @@ function measure(label, size = 14) {
   return pen.measureText(label).width;
 }
 
-function drawMap(holder, trace, state, { table, most }, onCell) {
+function drawMap(holder, trace, state, table, most, onCell) {
   const [rowSide, columnSide] = SIDES[state.kind];
   const rows = trace[rowSide], columns = trace[columnSide];
   const longest = Math.max(rows.length, columns.length);
   const [cell, size] = longest <= 60 ? [24, 14] : longest <= 150 ? [16, 12] : [12, 10];
   const widest = (cells) => cells.reduce((best, c) => Math.max(best, measure(c.label, size)), 30);
   const left = widest(rows) + 12, reach = widest(columns); // reach is the width of a slanted column name.
-  const top = reach * 0.79 + 18;
+  const top = reach * 0.79 + 18 + BAR_HEIGHT;
   const hasChances = rowSide === "target";
-  const width = left + columns.length * cell + Math.max(hasChances ? 84 : 8, reach * 0.62), height = top + rows.length * cell + 8;
+  const width = Math.max(left + columns.length * cell + Math.max(hasChances ? 84 : 8, reach * 0.62), 360), height = top + rows.length * cell + 8;
   const svg = make(holder, "svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "font-family": FONT,
     "font-size": size, "aria-label": `${trace.label} ${say(state.kind)}. ${say("row", say(rowSide), say(columnSide))}. ${say("warning")}` });
   const ink = colour("--ink"), heat = colour("--heat");
+  drawColourBar(svg, most, 8, 6, panels.length > 1);
   columns.forEach((c, s) => make(svg, "text", { x: 0, y: 0, fill: ink, class: "column",
     transform: `translate(${left + s * cell + cell / 2 + 1} ${top - 6}) rotate(-52)` }, c.label));
   rows.forEach((c, t) => make(svg, "text", { x: left - 8, y: top + (t + 0.7) * cell, "text-anchor": "end", fill: ink, class: "row" }, c.label));
   const place = (t, s) => [left + s * cell, top + t * cell];
-  const strength = (w) => 0.03 + 0.97 * (w / most), masked = isMasked(state.kind);
+  const strength = (w) => strengthOf(w, most), masked = isMasked(state.kind);
   if (rows.length * columns.length > MANY_CELLS) drawShades(svg, table, strength, place, cell - 1, heat, masked);
   else drawCells(svg, table, strength, place, cell - 1, heat, masked);
   if (masked) drawMask(svg, rows.length, left, top, cell);

@@ -44,17 +44,29 @@ function facts(panel, trace) {
 function selectors(panel, trace, state, weights) {
   const kinds = Object.keys(trace.attention), [layers, heads] = weights.shape;
   const controls = make(panel, "div", { class: "controls" });
+  const focus = (key) => panel.querySelector(`select[data-key="${key}"]`).focus(); // The keyboard's focus stays on the selector.
   const change = (key) => (value) => {
-    state[key] = key === "kind" ? value : Number(value);
-    drawPanel(panel, trace, state);
-    panel.querySelector(`select[data-key="${key}"]`).focus(); // The keyboard's focus stays on the selector.
+    redraw(panel, trace, state, () => { state[key] = key === "kind" ? value : Number(value); });
+    focus(key);
   };
   const numbered = (count) => [[-1, say("mean")], ...[...Array(count).keys()].map((i) => [i, i + 1])];
   const changeKind = (value) => { state.layer = state.head = state.token = -1; change("kind")(value); };
   if (kinds.length > 1) choice(controls, "kind", kinds.map((kind) => [kind, say(kind)]), state.kind, changeKind);
   if (layers > 1) choice(controls, "layer", numbered(layers), state.layer, change("layer"));
   if (heads > 1) choice(controls, "head", numbered(heads), state.head, change("head"));
+  if (layers * heads > 1) {
+    const scales = ["view", "all"].map((name) => [name, say(`scale_${name}`)]);
+    choice(controls, "scale", scales, colours.scale, (value) => { colours.scale = value; draw(); focus("scale"); });
+  }
   return controls;
+}
+
+/** Change what one panel shows; the others follow where that changes the scale of all. */
+function redraw(panel, trace, state, change) {
+  const scales = () => ["cross", "encoder", "decoder", "causal"].map((kind) => mostOf(kind)).concat(fullColour(receivedByAll())).join(" "), before = scales();
+  change();
+  if (scales() === before) drawPanel(panel, trace, state);
+  else draw();
 }
 
 function drawPanel(panel, trace, state) {
@@ -63,9 +75,8 @@ function drawPanel(panel, trace, state) {
   const spans = facts(panel, trace);
   if (trace.expected) drawExpected(make(panel, "div", { class: "expected" }), trace, state);
   if (!Object.keys(trace.attention).length) return;
-  const weights = unpack(trace.attention[state.kind]);
+  const { weights, map } = viewOf(trace, state), most = mostOf(state.kind);
   const controls = selectors(panel, trace, state, weights);
-  const map = tabulate(weights, state.layer, state.head);
   const [rowSide, columnSide] = SIDES[state.kind];
   const isOwn = rowSide === columnSide;
   const flow = isOwn ? drawFlow(panel, trace[rowSide], state, (t) => (t < 0 ? clear() : onWord(t))) : null;
@@ -76,12 +87,12 @@ function drawPanel(panel, trace, state) {
   const clear = () => {
     for (const span of own.flat()) { span.style.backgroundColor = ""; span.classList.remove("chosen"); }
     if (flow) clearLines(flow);
-    readout.textContent = `${say(flow ? "flow" : "hint")} ${say("most", short(map.most))}`;
+    readout.textContent = `${say(flow ? "flow" : "hint")} ${say("most", short(most))}`;
   };
   const lightUp = (t) => {
     clear();
     looking(t).classList.add("chosen");
-    map.table[t].forEach((w, s) => { seen(s).style.backgroundColor = tint(w / map.most); });
+    map.table[t].forEach((w, s) => { seen(s).style.backgroundColor = tint(Math.min(1, w / most)); });
     if (flow) drawLines(flow, t, map.table[t]);
   };
   const name = (side, place) => `“${trace[side][place].label}”`;
@@ -99,7 +110,11 @@ function drawPanel(panel, trace, state) {
   const rest = () => (state.token >= 0 && flow ? onWord(state.token) : clear());
   if (isOwn && !trace.target.length && !trace.expected) drawAttribution(make(panel, "div", { class: "attribution" }), trace, receivedBy(map.table));
   if (isMasked(state.kind)) make(panel, "p", { class: "mask-note" }, say("mask"));
-  const svg = drawMap(make(panel, "div", { class: "scroll", tabindex: "0" }), trace, state, map, onCell);
+  const svg = drawMap(make(panel, "div", { class: "scroll", tabindex: "0" }), trace, state, map.table, most, onCell);
+  drawHeads(panel, trace, state, (layer, head) => {
+    redraw(panel, trace, state, () => Object.assign(state, { layer, head }));
+    panel.querySelector('.heads [aria-pressed="true"]').focus();
+  });
   svg.addEventListener("pointerleave", rest);
   if (!flow) {
     spans.target.forEach((span, t) => {

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from .attribution import exact
-from .trace import PieceDecoder, TokenCell, Trace, cells, labels_at, regroup
+from .cells import PieceDecoder, TokenCell, cells, labels_at, regroup
+from .trace import Trace
 from .views.expected import Expected, TokenChoice, Total, ranked
 
 MOST_CHOICES = 10  # next tokens shown at a place

@@ -302,6 +302,7 @@ SPEC = TaskSpec(
     build=build,
     architecture="encoder",
     head="masked-tokens",
+    view="fillings",
     windows=True,
     by_losses=True,
     starts=("masked-words", "embedding"),

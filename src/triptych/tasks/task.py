@@ -27,6 +27,7 @@ Verb = Literal["translate", "summarize", "classify", "tag", "parse", "answer", "
 View = Literal[
     "encoder",
     "labels",
+    "fillings",
     "tags",
     "arcs",
     "spans",

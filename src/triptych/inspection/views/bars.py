@@ -1,22 +1,45 @@
 """Draw label probabilities as horizontal bars, and a number on its scale.
 
-The SVG can be used alone, and takes the colours of a page that defines its own.
+Bars and numbers stand in lines of text, which the page's style arranges for the width of the
+screen. The scale is an SVG that can be used alone, in the colours of a page that defines its own.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
+
+from .labels import shortened
 
 MOST = 12  # labels shown; the others are added up in one line
 ROW, SIZE = 26, 14  # pixels: a line, a letter
-TRACK, LONGEST_LABEL, NUMBER = 200, 240, 76  # pixels: of a bar that is 1, of a label, of a number
+LONGEST_LABEL = 120  # characters
 OTHERS, CHOSEN = "…", "✓ "
 INK, LINE, HEAT, MARK = "#1c2430", "#d5dbe3", "#0b5cad", "#b3480f"
 LONG, EDGE = 280, 32  # pixels: of the scale of a number, on either side of it
 NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Hold one line of a chart.
+
+    Args:
+        label: The whole label.
+        value: The bar's length, 0 to 1.
+        text: The number printed after it.
+        is_chosen: Printed in bold.
+        threshold: Drawn as a line across the bar.
+    """
+
+    label: str
+    value: float
+    text: str
+    is_chosen: bool = False
+    threshold: float | None = None
 
 
 def bars(
@@ -25,7 +48,7 @@ def bars(
     chosen: Collection[str] | None = None,
     thresholds: Mapping[str, float] | None = None,
 ) -> str:
-    """Return an SVG with the likeliest labels, each with its bar and number; the rest on one line.
+    """Draw the likeliest labels, each with its bar and number; the rest on one line.
 
     Args:
         probabilities: Label -> 0 to 1. If they do not add up to 1, the rest is not added up.
@@ -36,81 +59,63 @@ def bars(
     """
     ranked = sorted(probabilities.items(), key=lambda pair: -pair[1])
     chosen = [name for name, _ in ranked[:1]] if chosen is None else chosen
-    shown = (
-        ranked
-        if len(ranked) <= most + 1
-        else [pair for place, pair in enumerate(ranked) if place < most or pair[0] in chosen]
-    )
-    rest = (
-        [pair for pair in ranked[most:] if pair[0] not in chosen]
-        if len(shown) < len(ranked)
-        else []
-    )
-    sign = {
-        name: CHOSEN if thresholds is not None and name in chosen else "" for name in probabilities
-    }
-    rows: list[tuple[str | None, str, float, str]] = [
-        (name, sign[name] + fitted(name), value, number(value)) for name, value in shown
+    has_rest = len(ranked) > most + 1
+    shown = [
+        pair
+        for place, pair in enumerate(ranked)
+        if not has_rest or place < most or pair[0] in chosen
     ]
-    if rest:
+    sign, known = CHOSEN if thresholds is not None else "", thresholds or {}
+    found = [
+        Line(
+            (sign if name in chosen else "") + name,
+            value,
+            number(value),
+            name in chosen,
+            known.get(name),
+        )
+        for name, value in shown
+    ]
+    if has_rest:
+        rest = [value for name, value in ranked[most:] if name not in chosen]
         whole = thresholds is None and sum(probabilities.values()) < 1.01
-        total = sum(value for _, value in rest) if whole else 0.0
-        rows.append(
-            (
-                None,
-                f"{OTHERS} ({len(rest)})",
-                total,
-                number(total) if whole else f"< {number(ranked[most - 1][1])}",
-            )
+        total = sum(rest) if whole else 0.0
+        text = number(total) if whole else f"< {number(ranked[most - 1][1])}"
+        found.append(Line(f"{OTHERS} ({len(rest)})", total, text))
+    return chart(found)
+
+
+def chart(lines: Sequence[Line]) -> str:
+    """Draw lines with their labels beside them; a long label wraps.
+
+    On a narrow screen page.css writes the labels above the bars.
+    """
+    shown = shortened([line.label for line in lines], LONGEST_LABEL)
+    drawn = ['<div class="bars" role="list">']
+    for line, label in zip(lines, shown, strict=True):
+        title = escaped(f"{line.label}: {line.text}")
+        mark = "" if line.threshold is None else _threshold(line.threshold)
+        drawn.append(
+            f'<div class="line{" chosen" if line.is_chosen else ""}" role="listitem" '
+            f'data-probability="{line.value:.6f}" title="{title}">'
+            f'<span class="label">{escaped(label)}</span>'
+            '<svg xmlns="http://www.w3.org/2000/svg" class="measure" aria-hidden="true">'
+            f'<rect class="track" fill="{LINE}" width="100%" height="100%" rx="2"/>'
+            f'<rect class="bar" fill="{HEAT}" width="{_percent(line.value)}" height="100%" '
+            f'rx="2"/>{mark}</svg><span class="number">{escaped(line.text)}</span></div>'
         )
-    left = (
-        min(
-            LONGEST_LABEL + SIZE * len(CHOSEN),
-            max((width_of(name) for _, name, _, _ in rows), default=0),
-        )
-        + 10
+    return "\n".join([*drawn, "</div>"])
+
+
+def _threshold(least: float) -> str:
+    return (
+        f'<rect class="mark" fill="{MARK}" data-threshold="{least:.6f}" x="{_percent(least)}" '
+        'width="2" height="100%"/>'
     )
-    width, height = round(left + TRACK + NUMBER), max(1, len(rows)) * ROW
-    aria = escaped(
-        "; ".join(
-            f"{label if name is None else sign[name] + name} {text}"
-            for name, label, _, text in rows
-        )
-    )
-    lines = [_opening("bars", width, height, aria)]
-    for place, (name, label, value, text) in enumerate(rows):
-        y = place * ROW
-        weight = ' font-weight="600"' if name is not None and name in chosen else ""
-        bar = round(TRACK * min(1.0, max(0.0, value)), 2)
-        least = None if thresholds is None or name is None else thresholds.get(name)
-        mark = (
-            ""
-            if least is None
-            else (
-                f'<rect class="mark" fill="{MARK}" data-threshold="{least:.6f}" '
-                f'x="{left + TRACK * min(1.0, max(0.0, least)) - 1:.1f}" y="{y + 2}" width="2" '
-                f'height="{ROW - 4}"/>'
-            )
-        )
-        lines += [
-            (
-                "<g "
-                f'data-probability="{value:.6f}">'
-                f"<title>{escaped(label if name is None else name)}: "
-                f'{escaped(text)}</title><text class="ink" fill="{INK}" x="{left - 8:.1f}" '
-                f'y="{y + 18}" text-anchor="end"{weight}>{escaped(label)}</text>'
-            ),
-            (
-                f'<rect class="track" fill="{LINE}" x="{left:.1f}" y="{y + 5}" width="{TRACK}" '
-                f'height="{ROW - 10}" rx="2"/><rect class="bar" fill="{HEAT}" x="{left:.1f}" '
-                f'y="{y + 5}" width="{bar}" height="{ROW - 10}" rx="2"/>{mark}'
-            ),
-            (
-                f'<text class="ink" fill="{INK}" x="{left + TRACK + 8:.1f}" '
-                f'y="{y + 18}"{weight}>{escaped(text)}</text></g>'
-            ),
-        ]
-    return "\n".join([*lines, "</svg>"])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * min(1.0, max(0.0, share)):.2f}%"
 
 
 def scale(value: float, low: float, high: float, mean: float) -> str:
@@ -188,13 +193,3 @@ def width_of(text: str) -> float:
         SIZE * (1.0 if unicodedata.east_asian_width(character) in "WF" else 0.62)
         for character in text
     )
-
-
-def fitted(text: str) -> str:
-    """Return `text`, cut off where it is wider than its place."""
-    text = " ".join(text.split())
-    if width_of(text) <= LONGEST_LABEL:
-        return text
-    while text and width_of(text) > LONGEST_LABEL - SIZE:
-        text = text[:-1]
-    return f"{text}…"

@@ -149,7 +149,8 @@ def _y(row: int) -> int:
     return MARGIN + ROW * row + 16
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Print nats with two digits and a real minus sign."""
     return f"{value:.2f}".replace("-", "−")
 
 
@@ -160,8 +161,8 @@ def _text(branch: Branch) -> str:
 
 
 def _numbers(branch: Branch) -> str:
-    whole = "" if branch.score is None else f" ({_number(branch.score)})"
-    return f"{_number(branch.log_probability)}{whole}"
+    whole = "" if branch.score is None else f" ({number(branch.score)})"
+    return f"{number(branch.log_probability)}{whole}"
 
 
 def _width(branch: Branch) -> float:
