@@ -12,36 +12,40 @@ from triptych.inspection.views.bars import (
     LONG,
     LONGEST_LABEL,
     MOST,
-    TRACK,
     bars,
-    fitted,
     number,
     scale,
-    width_of,
 )
 from triptych.inspection.views.classification import picture
+from triptych.inspection.views.labels import shortened
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def drawn(svg: str) -> list[tuple[str, float, float]]:
-    """Return (label as shown, probability, width of the bar) of each line."""
-    root = ElementTree.fromstring(svg)
+def drawn(chart: str) -> list[tuple[str, float, float]]:
+    """Return (label as shown, probability, width of the bar in percent) of each line."""
     lines = []
-    for group in root.iter(f"{SVG}g"):
-        texts = [text.text or "" for text in group.iter(f"{SVG}text")]
+    for line in ElementTree.fromstring(chart).findall("div"):
         width = next(
-            float(rect.attrib["width"])
-            for rect in group.iter(f"{SVG}rect")
+            float(rect.attrib["width"].removesuffix("%"))
+            for rect in line.iter(f"{SVG}rect")
             if rect.attrib["class"] == "bar"
         )
-        lines.append((texts[0], float(group.attrib["data-probability"]), width))
+        label = line.find("span[@class='label']")
+        assert label is not None
+        lines.append((label.text or "", float(line.attrib["data-probability"]), width))
     return lines
+
+
+def chosen(chart: str) -> list[str]:
+    """Return the labels and numbers in bold."""
+    lines = ElementTree.fromstring(chart).findall("div[@class='line chosen']")
+    return [span.text or "" for line in lines for span in line.findall("span")]
 
 
 def test_lengths_follow_probabilities() -> None:
     lines = drawn(bars({"spam": 0.25, "ham": 0.75}))
-    assert lines == [("ham", 0.75, 0.75 * TRACK), ("spam", 0.25, 0.25 * TRACK)]
+    assert lines == [("ham", 0.75, 75.0), ("spam", 0.25, 25.0)]
 
 
 @pytest.mark.parametrize("label", ['<script>alert("1")</script>', "a & b", "財經 🙂", "'\"", "]]>"])
@@ -75,12 +79,8 @@ def test_many_labels_are_cut_and_the_rest_is_added_up() -> None:
 
 
 def test_the_chosen_label_is_bold() -> None:
-    assert bars({"a": 0.6, "b": 0.4}).count('font-weight="600"') == 2
-    bold = ElementTree.fromstring(bars({"a": 0.6, "b": 0.4}, chosen=["b"]))
-    assert [text.text for text in bold.iter(f"{SVG}text") if "font-weight" in text.attrib] == [
-        "b",
-        "0.400",
-    ]
+    assert chosen(bars({"a": 0.6, "b": 0.4})) == ["a", "0.600"]
+    assert chosen(bars({"a": 0.6, "b": 0.4}, chosen=["b"])) == ["b", "0.400"]
 
 
 def test_every_label_that_reaches_its_threshold_is_marked() -> None:
@@ -91,21 +91,21 @@ def test_every_label_that_reaches_its_threshold_is_marked() -> None:
     assert (
         given == ["label 0", "label 20"] and found is not None and 'lang="zh-Hant"' in found.markup
     )
-    svg = found.markup[: found.markup.index("</svg>") + 6]
-    lines = drawn(svg)
+    chart = found.markup.partition('<p class="legend">')[0]
+    lines = drawn(chart)
     assert [name for name, _, _ in lines if name.startswith("✓ ")] == ["✓ label 0", "✓ label 20"]
     assert len(lines) == MOST + 2 and lines[-1][0] == f"… ({30 - MOST - 1})" and lines[-1][2] == 0
     marks = [
         float(rect.attrib["data-threshold"])
-        for rect in ElementTree.fromstring(svg).iter(f"{SVG}rect")
+        for rect in ElementTree.fromstring(chart).iter(f"{SVG}rect")
         if "data-threshold" in rect.attrib
     ]
     assert marks == [thresholds[name.removeprefix("✓ ")] for name, _, _ in lines[:-1]]
     none = picture({"probabilities": {"a": 0.2, "b": 0.1}, "labels": []}, {"a": 0.5, "b": 0.5})
     assert (
         none is not None
-        and "font-weight" not in none.markup
-        and "✓" not in none.markup.split("</svg>")[0]
+        and "chosen" not in none.markup.partition('<p class="legend">')[0]
+        and "✓" not in none.markup.partition('<p class="legend">')[0]
     )
 
 
@@ -123,7 +123,7 @@ def test_a_number_stands_on_its_scale(value: float, share: float) -> None:
     assert picture({}) is None
 
 
-def test_numbers_do_not_lie_and_long_labels_are_cut() -> None:
+def test_numbers_do_not_lie() -> None:
     assert [number(value) for value in (0.0, 0.0001, 0.5, 0.9999, 1.0)] == [
         "0.000",
         "< 0.001",
@@ -131,5 +131,37 @@ def test_numbers_do_not_lie_and_long_labels_are_cut() -> None:
         "> 0.999",
         "1.000",
     ]
-    assert fitted("財" * 40).endswith("…") and width_of(fitted("財" * 40)) <= LONGEST_LABEL + 14
     assert drawn(bars({})) == []
+
+
+def test_long_labels_are_whole_or_told_apart() -> None:
+    name = "why_has_the_transfer_to_my_other_account_not_arrived_since_"
+    lines = drawn(bars({f"{name}monday": 0.5, f"{name}friday": 0.3, "財" * 60: 0.2}))
+    assert [label for label, _, _ in lines] == [f"{name}monday", f"{name}friday", "財" * 60]
+    table = {"x" * 200 + "a": 0.6, "x" * 200 + "b": 0.4}
+    long = [label for label, _, _ in drawn(bars(table))]
+    assert len(set(long)) == 2 and all(len(label) <= LONGEST_LABEL for label in long)
+    assert all(f'title="{label}: ' in bars(table) for label in table), "the whole label, on demand"
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        (["short", "also short"], ["short", "also short"]),
+        (["card_payment_fee_charged", "card_payment_wrong_rate"], ["card_…rged", "card_…rate"]),
+        (["aaaaaaaaaaXbbbbbbbbbb", "aaaaaaaaaaYbbbbbbbbbb"], ["…aaaXbbbb…", "…aaaYbbbb…"]),
+        (["一二三四五六七八九十甲", "一二三四五六七八九十乙"],
+         ["一二三四五…八九十甲", "一二三四五…八九十乙"]),
+        (["the  same", "the same"], ["the same", "the same"]),
+        ([""], [""]),
+    ],
+)  # fmt: skip
+def test_labels_are_shortened_where_they_are_alike(labels: list[str], shown: list[str]) -> None:
+    found = shortened(labels, 10)
+    assert found == shown and all(len(label) <= 10 for label in found)
+
+
+def test_labels_that_differ_in_two_places_get_numbers_at_last() -> None:
+    labels = [f"aaaaaaaaaa{x}cccccccccccc{y}bbbbbbbbbb" for x in "12" for y in "12"]
+    found = shortened(labels, 10)
+    assert len(set(found)) == 4 and {label[-4:] for label in found} == {" (1)", " (2)"}

@@ -31,7 +31,7 @@ def look(run: Predictor, text: str | None = None, kinds: str = "cross") -> Shown
     ("tagging", {}, 1, "entity_tags"),
     ("tagging", {"words": "unicode", "decoding": "crf"}, 1, "entity_tags"),
     ("parsing", {}, 1, "tree"),
-    ("masked-words", {}, 0, "filling"),
+    ("masked-words", {}, 1, "filling"),
     ("classification", {}, 1, "label"),
     ("classification", {"learn": "labels"}, 1, "label"),
     ("classification", {"learn": "value"}, 1, "value"),

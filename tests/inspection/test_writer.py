@@ -208,11 +208,11 @@ def test_a_browser_draws_them(tmp_path: Path) -> None:
     bars = [
         float(one["data-probability"] or 0)
         for tag, one in tags
-        if tag == "g" and "data-probability" in one
+        if tag == "div" and "data-probability" in one
     ]
     assert bars == pytest.approx([one.probability for one in of(trace).choices[2]], rel=1e-4)
     assert [
-        one["data-actual"] for tag, one in tags if tag == "g" and "data-probability" in one
+        one["data-actual"] for tag, one in tags if tag == "div" and "data-probability" in one
     ].count("1") == 1
     nats = [
         float(one["data-nats"] or 0) for tag, one in tags if tag == "span" and "data-nats" in one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
@@ -15,13 +14,12 @@ if TYPE_CHECKING:
     from ..inspection.html import Picture
     from ..inspection.trace import Trace
 
-NEW_TOKENS = 32  # generated for a picture by default
 MOST_NAMED = 3  # next tokens listed in a terminal
 
 
 def look(predictor: Predictor, text: str, options: Options) -> Shown:
     """Continue `text`, or with --target read both, and show what was expected at each token."""
-    from ..inspection.writer import Script, trace_writer
+    from ..inference.traces import trace_writing, traced_settings
 
     if options.to is not None or options.passage is not None or options.words:
         raise UsageError(
@@ -33,63 +31,20 @@ def look(predictor: Predictor, text: str, options: Options) -> Shown:
             f"--kinds is for an encoder-decoder; a run for {predictor.task.name} has only its "
             "decoder's attention. Leave it out."
         )
-    settings = predictor.settings(**options.decoding)
-    settings = (
-        settings if settings.max_length else dataclasses.replace(settings, max_length=NEW_TOKENS)
-    )
-    settings = dataclasses.replace(settings, scores=True)
+    settings = traced_settings(predictor.settings(**options.decoding))
     forced = options.target is not None
     talks = predictor.task.input == "messages"
     example = predictor.example(text if talks else text + (options.target or ""), "The text")
-    (encoded,) = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)
-    ids, tokenizer, context = (
-        encoded.inputs["target"].tolist(),
-        predictor.tokenizers.target,
-        predictor.task.options["context"],
+    traces, unread = trace_writing(
+        predictor, example, settings, target=options.target, windows=MOST_WINDOWS
     )
-    ids += _answer_ids(predictor, options.target) if talks and options.target else []
-    if forced and ids == [tokenizer.begin_id]:
-        raise UsageError("There is nothing to inspect: the text and --target are empty.")
-    prediction = None if forced else next(iter(predictor.answer([example], settings)))
-    own, answer = (
-        ([], options.target or "") if prediction is None else (prediction.tokens, prediction.text)
-    )
-    ended = prediction is not None and len(prediction.token_log_probabilities) > len(own)
-    size = example.bytes if predictor.task.spec.by_losses else None
-    script = Script(ids=ids, own=own, ended=ended, bytes=size)
-    traces = trace_writer(
-        predictor.model,
-        tokenizer,
-        script,
-        context=context,
-        most=MOST_WINDOWS,
-        answer=answer,
-        label=predictor.name,
-    )
-    unread = 0 if prediction is None else prediction.truncated_input_tokens
-    for trace in traces if unread else ():
-        trace.notes.append("unread")
     pictures = [] if forced else beam_tree(predictor, example, settings)
     return Shown(
-        answer=answer,
+        answer=traces[0].target_text,
         rows=_rows(traces),
         note=_note(traces[0], unread, bool(pictures)),
         traces=traces,
         pictures=pictures,
-    )
-
-
-def _answer_ids(predictor: Predictor, answer: str) -> list[int]:
-    """Return the tokens of an answer as the assistant's turn.
-
-    It begins where the prompt of a conversation ends.
-    """
-    from ..tasks.turns import ChatTemplate
-
-    return (
-        ChatTemplate(predictor.labels["template"])
-        .turn({"role": "assistant", "content": answer}, predictor.tokenizers.target)
-        .content
     )
 
 

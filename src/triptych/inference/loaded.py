@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LONGEST_SOURCE = 4096  # tokens read at once, because attention needs memory for their square
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class LoadedModel:
     """Hold a model with its task.
 

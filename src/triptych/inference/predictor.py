@@ -14,6 +14,7 @@ from ..decoding.settings import DecodingSettings
 from ..decoding.streaming import stream
 from ..errors import UsageError, unknown
 from ..tasks.task import Prediction
+from . import shown
 from .answering import answered, with_words
 from .evaluation import Evaluation, Sums, loss_sums, means
 from .examples import example_of
@@ -28,6 +29,13 @@ CHUNK = 2000  # examples that are encoded and sorted by length together
 
 class Predictor(LoadedModel):
     """Use a loaded run as a user does: texts in, predictions, scores and traces out."""
+
+    def __repr__(self) -> str:
+        return shown.text(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return shown.markup(self)
 
     def predict(
         self,
@@ -175,23 +183,30 @@ class Predictor(LoadedModel):
     ) -> Trace:
         """Answer `text` and trace the answer.
 
-        An encoder-only model shows what its tokens attend to, in the first window of a text that is
-        read in windows.
+        An encoder-only model shows what its tokens attend to, a decoder-only model what it expected
+        after each token, both in the first window of a text that is read in windows. A notebook
+        shows the trace as a page.
 
         Args:
             text: A task with several inputs takes a mapping, as `predict` does.
             to: The target language, or one of the data's tasks.
-            target: A text to trace as the answer instead; for an encoder, the label asked about.
+            target: A text to trace as the answer or the continuation instead; for an encoder, the
+                label asked about.
             kinds: Which attention is kept: "cross", "encoder", "decoder".
             label: What the page calls the model; its own name where empty.
             decoding: `beams=5`, ...
         """
-        from .traces import trace_answer
+        from .traces import trace_answer, trace_writing, traced_settings
 
+        architecture, settings = self.task.spec.architecture, self.settings(**decoding)
+        if architecture == "decoder" and isinstance(text, str) and self.task.input == "text":
+            text += target or ""
         example = self.example(text, "text", to)
-        if self.task.spec.architecture != "encoder-decoder":
+        if architecture == "decoder":
+            settings = traced_settings(settings)
+            return trace_writing(self, example, settings, target=target, label=label)[0][0]
+        if architecture == "encoder":
             return self.traces(example, target, label, windows=[1])[0]
-        settings = self.settings(**decoding)
         return trace_answer(self, example, settings, target=target, kinds=kinds, label=label)
 
     def traces(

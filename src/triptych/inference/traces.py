@@ -13,6 +13,9 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from ..inspection.trace import Trace
     from .loaded import LoadedModel
+    from .predictor import Predictor
+
+NEW_TOKENS = 32  # generated for a trace by default
 
 
 def trace_answer(
@@ -96,6 +99,74 @@ def trace_windows(
         )
         for number in numbers
     ]
+
+
+def traced_settings(settings: DecodingSettings) -> DecodingSettings:
+    """Return settings for an answer that is traced: not too long, with each token's probability."""
+    return dataclasses.replace(settings, max_length=settings.max_length or NEW_TOKENS, scores=True)
+
+
+def trace_writing(
+    predictor: Predictor,
+    example: Example,
+    settings: DecodingSettings,
+    *,
+    target: str | None = None,
+    label: str = "",
+    windows: int = 1,
+) -> tuple[list[Trace], int]:
+    """Continue a text with a decoder-only model, and trace text and continuation together.
+
+    Args:
+        predictor: A decoder-only model with its task.
+        example: What is continued; it ends with `target` unless it is a conversation.
+        settings: As `traced_settings` returns them.
+        target: A continuation to read instead of generating one.
+        label: What the page calls the model; its own name where empty.
+        windows: Of a text longer than the context, how many windows are traced.
+
+    Returns:
+        The traces, and how many tokens of the text were not read before generating.
+    """
+    from ..inspection.writer import Script, trace_writer
+
+    (encoded,) = predictor.task.encode(example, predictor.tokenizers, predictor.labels, "use", None)
+    ids, tokenizer = encoded.inputs["target"].tolist(), predictor.tokenizers.target
+    if target and predictor.task.input == "messages":
+        ids += _turn_ids(predictor, target)
+    if target is not None and ids == [tokenizer.begin_id]:
+        raise UsageError("There is nothing to inspect: the text and --target are empty.")
+    own, answer, ended, unread = list[int](), target or "", False, 0
+    if target is None:
+        prediction = next(iter(predictor.answer([example], settings)))
+        own, answer = prediction.tokens, prediction.text
+        ended = len(prediction.token_log_probabilities) > len(own)
+        unread = prediction.truncated_input_tokens
+    size = example.bytes if predictor.task.spec.by_losses else None
+    traces = trace_writer(
+        predictor.model,
+        tokenizer,
+        Script(ids=ids, own=own, ended=ended, bytes=size),
+        context=predictor.task.options["context"],
+        most=windows,
+        answer=answer,
+        label=label or predictor.name,
+    )
+    for trace in traces if unread else ():
+        trace.notes.append("unread")
+    return traces, unread
+
+
+def _turn_ids(loaded: LoadedModel, answer: str) -> list[int]:
+    """Return the tokens of an answer as the assistant's turn.
+
+    It begins where the prompt of a conversation ends.
+    """
+    from ..tasks.turns import ChatTemplate
+
+    turn = {"role": "assistant", "content": answer}
+    template = ChatTemplate(loaded.labels["template"])
+    return template.turn(turn, loaded.tokenizers.target).content
 
 
 def refuse_without_encoder(loaded: LoadedModel, example: Example) -> None:

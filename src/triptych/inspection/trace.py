@@ -23,6 +23,7 @@ from ..decoding.writing import decode
 from ..errors import UsageError
 from ..model.config import RecurrentConfig
 from ..tasks.task import Labels, Task
+from . import html
 from .attribution import Attribution, exact
 from .cells import PieceDecoder, TokenCell, cells, regroup
 from .views.expected import Expected
@@ -30,9 +31,12 @@ from .views.expected import Expected
 TRACE_VERSION = 1
 # Weights of one kind in one file; beyond it only means are kept, and the page says so.
 MOST_WEIGHTS = 4_000_000
+# Height of a page in a notebook's cell, which scrolls where this is too little.
+LEAST_PIXELS, ROW_PIXELS, MOST_PIXELS = 420, 24, 900
+SHOWN = 60  # characters of a text in `repr`
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Trace:
     """Hold one answer with its attention weights.
 
@@ -69,6 +73,17 @@ class Trace:
     window: tuple[int, int] = (1, 1)
     trace_version: int = TRACE_VERSION
 
+    def __repr__(self) -> str:
+        shapes = [f"{kind} {weights.shape}" for kind, weights in self.attention.items()]
+        texts = [repr(_cut(text)) for text in (self.source_text, self.target_text) if text]
+        return f"Trace({' → '.join(texts)}, attention: {'; '.join(shapes) or 'none'})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the page of this trace, inside the cell."""
+        rows = max(len(self.source), len(self.target))
+        height = min(MOST_PIXELS, LEAST_PIXELS + ROW_PIXELS * rows)
+        return html.frame(html.page([self]), height, repr(self))
+
     def to_json(self) -> str:
         """Return one JSON object; weights are base64 of little-endian uint16, 65535 = 1."""
         attention, notes = {}, list(self.notes)
@@ -95,6 +110,10 @@ class Trace:
             "notes": sorted(set(notes)),
         }
         return json.dumps(content, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def _fitting(weights: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -13,6 +13,7 @@ from ..data.example import FIELDS, Example
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
+from . import shown
 from .options import OPTIONS
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ Losses = dict[str, tuple["Tensor", int, float]]
 Teacher = Callable[[dict[str, "Tensor"]], tuple["Tensor", "Tensor"]]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Prediction:
     """Hold one answer and what is known of it.
 
@@ -67,6 +68,13 @@ class Prediction:
     cut: bool = False
     details: dict[str, Any] = field(default_factory=dict[str, Any])
     pieces: list[str] = field(default_factory=list[str])
+
+    def __repr__(self) -> str:
+        return shown.text(self)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return shown.markup(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the prediction for JSON: no token ids; alternatives only where there are any."""

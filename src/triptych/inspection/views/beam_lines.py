@@ -8,7 +8,6 @@ at these places alone.
 
 from __future__ import annotations
 
-import html
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from ..beam_tree import ROOT, BeamTree
 from ..html import Language, in_words
 from . import beam
+from .bars import escaped
 from .labels import middle_cut, shortened
 
 Decode = Callable[[Sequence[int]], str]
@@ -194,7 +194,7 @@ class _Page:
         branches = self.tree.branches
         first, last = branches[places[0]], branches[places[-1]]
         numbers = f"{first.depth}–{last.depth}" if len(places) > 1 else str(first.depth)
-        text = html.escape(_visible(self._text(places)))
+        text = escaped(_visible(self._text(places)))
         if last.fate == "finished":
             text += f'<span class="end"> {beam.END} {_words("end")}</span>'
         return (
@@ -212,7 +212,7 @@ class _Page:
             shown = [self.tree.branches[place] for place in pruned[:MOST_PRUNED]]
             names = shortened([one.label for one in shown], NAME)
             named = ", ".join(
-                f"“{html.escape(name)}” {beam.number(one.log_probability)}"
+                f"“{escaped(name)}” {beam.number(one.log_probability)}"
                 for name, one in zip(names, shown, strict=True)
             )
             rest = len(pruned) - len(shown)
@@ -226,7 +226,7 @@ class _Page:
         score = "" if last.score is None else beam.number(last.score)
         fate = last.fate if last.fate in WORDS else "kept"
         text = self._text(strand.places)
-        text = f"“{html.escape(middle_cut(' '.join(text.split()), SUMMARY))}”" if text else beam.END
+        text = f"“{escaped(middle_cut(' '.join(text.split()), SUMMARY))}”" if text else beam.END
         kind = _kind(self.tree, strand)
         return (
             f'<details class="fork {kind}"><summary><span class="words">{text}</span> '
