@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Language = Literal["en", "zh-Hant"]
 MOST = 3  # source words listed for a target word
+MOST_TITLE = 100  # characters of a text in a page's heading
 MOST_SENTENCES = 50  # sentences drawn on one page
 ATTRIBUTED = {
     "label": "log p({of})",
@@ -189,9 +190,11 @@ def classification(predictor: Predictor, text: str, options: Options) -> Shown:
 def fillings(predictor: Predictor, text: str, options: Options) -> Shown:
     """Show the encoder's view, and what could fill each masked place as bars."""
     from ..inspection.views.fillings import picture
+    from ..inspection.views.labels import middle_cut
 
     shown, prediction = _encoder(predictor, text, options)
     shown.pictures.append(picture(text, prediction.details["masks"]))
+    shown.title = middle_cut(text, MOST_TITLE)  # The trace has no text for a mask.
     return shown
 
 

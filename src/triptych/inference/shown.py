@@ -6,6 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 from ..errors import TriptychError
+from ..presets.estimate import size_of
 
 if TYPE_CHECKING:
     from .loaded import LoadedModel
@@ -20,7 +21,8 @@ def facts(loaded: LoadedModel) -> dict[str, str]:
     vocabulary = {config.vocabulary_size, getattr(config, "source_vocabulary_size", None)} - {None}
     found = {
         "task": loaded.task.name,
-        "architecture": f"{'Transformer' if config.stacks else 'RNN'}, {_architecture(loaded)}",
+        "architecture": f"{_architecture(loaded)} {'Transformer' if config.stacks else 'RNN'}",
+        "shape": size_of(config),
         "parameters": f"{_parameters(loaded):,}",
         "vocabulary": " and ".join(f"{size:,}" for size in sorted(vocabulary)),
     }
@@ -39,11 +41,10 @@ def text(loaded: LoadedModel) -> str:
     """Return the facts on one line, as `repr` prints them."""
     known = facts(loaded)
     parts = [
-        known["task"],
-        known["architecture"],
+        f"{known['task']}: {known['architecture']}",
         f"{known['parameters']} parameters",
         f"vocabulary {known['vocabulary']}",
-        *([repr(known["run"])] if "run" in known else []),
+        *([f"run {known['run']!r}"] if "run" in known else []),
         *([known["best validation"]] if "best validation" in known else []),
     ]
     return f"Predictor({', '.join(parts)})"

@@ -22,10 +22,11 @@ function drawHeads(parent, trace, state, chosen) {
     if (details.querySelector("table")) return;
     const most = mostOfAll(state.kind), heat = channels("--heat");
     make(details, "p", { class: "row-name" }, say("heads_hint"));
-    const bar = make(details, "svg", { width: 360, height: BAR_HEIGHT, viewBox: `0 0 360 ${BAR_HEIGHT}`, "font-family": FONT, "aria-hidden": "true" });
+    const holder = make(details, "div", { class: "scroll", tabindex: "0" });
+    const bar = make(holder, "svg", { width: LEGEND, height: BAR_HEIGHT, viewBox: `0 0 ${LEGEND} ${BAR_HEIGHT}`, "font-family": FONT, "aria-hidden": "true" });
     drawColourBar(bar, most, 2, 8, panels.length > 1);
     const [least, longest] = SMALL_MAP, long = Math.max(rows, columns), size = (count) => Math.max(least, (longest * count) / long);
-    const table = make(make(details, "div", { class: "scroll", tabindex: "0" }), "table"), top = make(make(table, "thead"), "tr");
+    const table = make(holder, "table"), top = make(make(table, "thead"), "tr");
     make(top, "th");
     for (let h = 0; h < heads; h += 1) make(top, "th", { scope: "col" }, `${say("head")} ${h + 1}`);
     const body = make(table, "tbody");

@@ -50,7 +50,7 @@ function drawMap(holder, trace, state, table, most, onCell) {
   const left = widest(rows) + 12, reach = widest(columns); // reach is the width of a slanted column name.
   const top = reach * 0.79 + 18 + BAR_HEIGHT;
   const hasChances = rowSide === "target";
-  const width = Math.max(left + columns.length * cell + Math.max(hasChances ? 84 : 8, reach * 0.62), 360), height = top + rows.length * cell + 8;
+  const width = Math.max(left + columns.length * cell + Math.max(hasChances ? 84 : 8, reach * 0.62), LEGEND), height = top + rows.length * cell + 8;
   const svg = make(holder, "svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "font-family": FONT,
     "font-size": size, "aria-label": `${trace.label} ${say(state.kind)}. ${say("row", say(rowSide), say(columnSide))}. ${say("warning")}` });
   const ink = colour("--ink"), heat = colour("--heat");

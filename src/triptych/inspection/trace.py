@@ -32,7 +32,7 @@ TRACE_VERSION = 1
 # Weights of one kind in one file; beyond it only means are kept, and the page says so.
 MOST_WEIGHTS = 4_000_000
 # Height of a page in a notebook's cell, which scrolls where this is too little.
-LEAST_PIXELS, ROW_PIXELS, MOST_PIXELS = 420, 24, 900
+LEAST_PIXELS, ROW_PIXELS, MOST_PIXELS = 580, 24, 900
 SHOWN = 60  # characters of a text in `repr`
 
 
@@ -80,9 +80,9 @@ class Trace:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the page of this trace, inside the cell."""
-        rows = max(len(self.source), len(self.target))
-        height = min(MOST_PIXELS, LEAST_PIXELS + ROW_PIXELS * rows)
-        return html.frame(html.page([self]), height, repr(self))
+        # Beside the map a model without target cells shows more, and needs all the height.
+        height = LEAST_PIXELS + ROW_PIXELS * len(self.target) if self.target else MOST_PIXELS
+        return html.frame(html.page([self]), min(MOST_PIXELS, height), repr(self))
 
     def to_json(self) -> str:
         """Return one JSON object; weights are base64 of little-endian uint16, 65535 = 1."""

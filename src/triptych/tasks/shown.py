@@ -56,8 +56,9 @@ def _details(prediction: Prediction) -> str:
     if details.get("masks"):
         places: list[dict[str, Any]] = details["masks"][:MOST]
         return "".join(
-            _bars([(one["text"], one["probability"]) for one in place["fillings"]])
-            for place in places
+            f"<div>[MASK] {number}</div>"
+            + _bars([(one["text"], one["probability"]) for one in place["fillings"]])
+            for number, place in enumerate(places, 1)
         )
     rows = "".join(
         _row(["" if one.score is None else f"{one.score:.4g}", html.escape(_cut(one.text))])

@@ -13,6 +13,7 @@ from heapq import heapify, heappop, heappush
 
 from ..beam_tree import ROOT, BeamTree, Branch
 from .bars import escaped, width_of
+from .labels import middle_cut
 
 # pixels: a line, between columns, around, letters of numbers and of tokens
 ROW, GAP, MARGIN, SMALL, SIZE = 22, 30, 14, 11, 14
@@ -155,8 +156,7 @@ def number(value: float) -> str:
 
 
 def _text(branch: Branch) -> str:
-    label = " ".join(branch.label.split()) or branch.label
-    label = label if len(label) <= MOST_CHARACTERS else f"{label[: MOST_CHARACTERS - 1]}…"
+    label = middle_cut(" ".join(branch.label.split()) or branch.label, MOST_CHARACTERS)
     return f"{END} {label}" if branch.fate == "finished" else label
 
 
@@ -210,7 +210,7 @@ def _node(branch: Branch, place: int, x: float, y: int, is_best: bool) -> str:
         f'<g class="{kind}" data-branch="{place}" data-parent="{branch.parent}" '
         f'data-fate="{branch.fate}" data-best="{int(is_best)}" '
         f'data-total="{branch.log_probability:.6f}"{pale}>'
-        f"<title>{text}: {escaped(_numbers(branch))} · {branch.fate}</title>"
+        f"<title>{escaped(branch.label)}: {escaped(_numbers(branch))} · {branch.fate}</title>"
         f'<text class="{"bar" if is_best else "mark" if branch.fate == "finished" else "ink"}" '
         f'fill="{colour}" x="{x:.1f}" y="{y}"{weight}>'
         f'{text}</text><text class="soft" fill="{SOFT}" '

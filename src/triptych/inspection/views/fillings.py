@@ -46,10 +46,15 @@ def _place(text: str, place: int, mask: Mapping[str, Any]) -> str:
     start, end = mask["start"], mask["end"]
     before, after = text[max(0, start - AROUND) : start], text[end : end + AROUND]
     dots = ("…" if start > AROUND else "", "…" if end + AROUND < len(text) else "")
-    around = " ".join(f"{dots[0]}{before}{text[start:end]}{after}{dots[1]}".split())
+    kind = f"kind-{place % COLOURS}"
+    around = (
+        f"{html.escape(dots[0] + before)}"
+        f'<mark class="{kind}">{html.escape(text[start:end])}</mark>'
+        f"{html.escape(after + dots[1])}"
+    )
     lines = [
         Line(one["text"], one["probability"], number(one["probability"]), rank == 0)
         for rank, one in enumerate(mask["fillings"])
     ]
     drawn = chart(lines) if lines else f'<p class="legend">{in_words(NONE)}</p>'
-    return f'<h3>{place + 1} · <span class="around">{html.escape(around)}</span></h3>{drawn}'
+    return f'<h3>{place + 1} · <span class="around">{around}</span></h3>{drawn}'

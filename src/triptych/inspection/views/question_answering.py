@@ -18,6 +18,7 @@ from ...errors import UsageError
 from ...tasks.spans import WindowAnswers, trimmed
 from ..html import Language, Picture, in_words
 from .bars import escaped
+from .labels import middle_cut
 
 if TYPE_CHECKING:
     from ...data.tokenizers.sides import Tokenizers
@@ -244,10 +245,10 @@ def _svg(bars: Sequence[Bar], spans: Sequence[dict[str, Any]]) -> str:
                 f"<title>{100 * value:.2f} %</title></rect>"
             )
         weight = ' font-weight="700"' if bar.end > low and bar.start < high else ""
-        shown = bar.text.strip() or "␣"
-        shown = shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+        whole = bar.text.strip() or "␣"
         parts.append(
             f'<text class="ink" fill="{INK}" x="{middle:.1f}" '
-            f'y="{floor + 18}"{weight}>{escaped(shown)}</text>'
+            f'y="{floor + 18}"{weight}><title>{escaped(whole)}</title>'
+            f"{escaped(middle_cut(whole, LONGEST))}</text>"
         )
     return "\n".join([*parts, "</svg>"])
