@@ -244,6 +244,7 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
     """
     from ..data.formats.columns import LEARNT, needs_of
     from ..data.sets.catalog import entries
+    from ..data.validation.conll import is_conll
     from ..recipe.schema import Recipe
 
     if len(what) != 1:
@@ -258,6 +259,8 @@ def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
         return (
             (DataTable(set=first), fields) if fields[0] == "text" and fields[-1] in LEARNT else None
         )
+    if is_conll(first):
+        return None
     try:
         needs = needs_of(first) if Path(first).is_file() else None
     except DataError:  # The check of any file reports where it cannot be read.

@@ -12,7 +12,7 @@ from typing import Literal
 
 Scheme = Literal["bio", "bioes", "plain"]
 OUTSIDE = "O"
-_TAG = re.compile(r"([BIES])-(\S+)")
+_TAG = re.compile(r"([BIES])-(\S(?:.*\S)?)")
 
 
 def is_tag(tag: str) -> bool:

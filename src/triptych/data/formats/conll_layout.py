@@ -119,8 +119,8 @@ def _blocks(lines: Sequence[str]) -> list[list[str]]:
     """
     found, block, count = list[list[str]](), list[str](), 0
     for line in [*lines, ""]:
-        if line.strip():
-            if not line.startswith(("# ", DOCUMENT)):
+        if line.strip() and not line.startswith(DOCUMENT):
+            if not line.startswith("# "):
                 block.append(line)
             continue
         word = next((one for one in block if not one.startswith("#")), None)

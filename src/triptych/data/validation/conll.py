@@ -7,18 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...errors import DataError
-from ..formats import bio
-from ..formats.conll import TaggedSentence, check_tags, sentences, sniff
+from ..formats import bio, span_spelling
+from ..formats.conll import check_tags, tagged_file
 from ..formats.foreign.own_lines import own_lines
+from ..formats.tagged_content import holds_tags
+from ..formats.tagged_sentence import TaggedSentence
 from .pairs import Problem, Report, as_problem, readable
 
-SUFFIXES = (".conll", ".conll03", ".iob", ".iob2", ".bio", ".bioes")
+SUFFIXES = (".conll", ".conll03", ".iob", ".iob2", ".bio", ".bioes", ".bilou")
 FiledSentence = tuple[str, TaggedSentence]  # a file, and a sentence in it
 
 
 def is_conll(path: str) -> bool:
-    """Tell by its name whether a file holds words and tags."""
-    return Path(path.removesuffix(".gz")).suffix in SUFFIXES
+    """Tell by its name, or where that leaves it open by its content, whether a file holds words
+    and tags.
+    """
+    return Path(path.removesuffix(".gz")).suffix in SUFFIXES or holds_tags(path)
 
 
 def check(parts: Mapping[str, Sequence[str]], fields: Sequence[str] | None = None) -> Report:
@@ -28,8 +32,9 @@ def check(parts: Mapping[str, Sequence[str]], fields: Sequence[str] | None = Non
 
     Errors: lines that cannot be read, sentences of the development and test parts that are also in
         another part.
-    Warnings: broken spans, which training reads as conlleval does; repeated sentences; labels that
-        are not in the training part.
+    Warnings: broken spans, which training reads as conlleval does; what training leaves out or
+        changes; tags that look like spans and are not read as spans; repeated sentences; labels
+        that are not in the training part.
     """
     report, found = Report(), {}
     for part, names in parts.items():
@@ -48,11 +53,14 @@ def _file(name: str, fields: Sequence[str] | None, problems: list[Problem]) -> l
     try:
         if not readable(name, problems):
             return []
-        lines = own_lines(name)
-        return [(name, one) for one in sentences(lines, name, sniff(lines, name, fields), wrong)]
+        file = tagged_file(own_lines(name), name, fields, wrong)
     except DataError as problem:
         problems.append(as_problem(problem, name))
         return []
+    problems += [Problem(f"{name}:{one.line}", str(one), "warning") for one in file.remarks]
+    doubt = span_spelling.doubt(Counter(tag for one in file.sentences for tag in one.tags))
+    problems += [Problem(name, doubt, "warning")] if doubt is not None else []
+    return [(name, one) for one in file.sentences]
 
 
 def _spans(found: Iterable[FiledSentence]) -> list[Problem]:

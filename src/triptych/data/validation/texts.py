@@ -12,6 +12,7 @@ from ..formats.lines import lines_of, read_bytes
 from ..formats.table_format import sniff
 from ..formats.texts import CODE, as_it_is, files_in, texts_of
 from ..split import SHARES, sentence_key
+from .conll import is_conll
 from .pairs import Problem, Report, as_problem, readable
 
 LONG_LINE = 100_000  # characters
@@ -22,10 +23,12 @@ def is_plain_text(name: str) -> bool:
     """Tell whether a name is that of plain text.
 
     That is a folder, code, JSONL with a text and no other field, or a text file whose first line is
-    not a row of a table.
+    not a row of a table and that does not hold words with tags.
     """
     path = Path(name)
     plain = path.name.removesuffix(".gz").lower()
+    if is_conll(name):
+        return False
     if plain.endswith((".jsonl", ".ndjson")):
         return path.is_file() and _is_text_alone(path)
     if path.is_dir() or not plain.endswith((".txt", ".md")):
