@@ -47,6 +47,7 @@ SIZES = (
     TokensSize(1e6, 6_000, ("encoder-tiny", "decoder-tiny", "transformer-tiny"), 0.2, 30),
     TokensSize(1e12, 8_000, ("encoder-small", "decoder-small", "transformer-small"), 0.1, 8),
 )
+SEEN = 200  # examples that show how words are split
 # Problems that training leaves out.
 LEFT_OUT = ("leak", "wrong offset", "empty question", "empty passage")
 ENCODER, DECODER, BOTH = range(3)  # places in TokensSize.presets
@@ -87,7 +88,7 @@ def recipe_text(request: DraftRequest) -> str:
     Raises:
         DataError: Training would fail; the text names file and line.
     """
-    from ...data.load import load_split, refuse_idle_columns, split_files
+    from ...data.load import load_split, reader_of, refuse_idle_columns, split_files
     from ...data.table import DataTable
 
     plan, train, columns = PLANS[request.task], request.train, request.columns
@@ -101,11 +102,12 @@ def recipe_text(request: DraftRequest) -> str:
     if report is not None:
         refuse_fatal(report, names["train"][0], LEFT_OUT, request.report)
     examples = load_split(data, "train", request.report, plan.needs)
-    if len(examples) < plan.fewest:
-        raise DataError(
-            f"{train} has {len(examples)} {plan.records}, too few to learn from. Give some "
-            "hundreds."
-        )
+    if len(examples) < plan.fewest:  # those kept out of training count, too
+        count = len(reader_of(plan.needs)(names["train"], data, plan.needs, None))
+        if count < plan.fewest:
+            raise DataError(
+                f"{train} has {count} {plan.records}, too few to learn from. Give some hundreds."
+            )
     if request.start is not None:
         return _fine_tuned(request, request.start, plan, data, examples)
     words, size, minutes = forecast(plan, examples, request)
@@ -245,12 +247,22 @@ def _tags(examples: Sequence[Example]) -> list[str]:
             ),
             'decoding = "crf"',
         ]
-    if _unspaced(one.text for one in examples):
+    if _unspaced(one.text for one in examples) and not _are_split_by_rule(examples):
         lines.append(
             'words = "characters"            # of raw text; or the folder of a run with unit = '
             '"character"'
         )
     return lines
+
+
+def _are_split_by_rule(examples: Sequence[Example]) -> bool:
+    """Tell whether words are those of the default of task.words, and not single characters."""
+    from ...data.segmentation import words as rules
+
+    some = [(one.words, one.text or "") for one in examples[:SEEN]]
+    return all(words == rules.split(text) for words, text in some) and any(
+        words != rules.split(text, "characters") for words, text in some
+    )
 
 
 def _trees(examples: Sequence[Example]) -> list[str]:
