@@ -205,7 +205,7 @@ def texts() -> list[Seed]:
 
 
 def conll() -> list[Seed]:
-    """Words with tags: spaces, tabs, numbered with comments."""
+    """Words with tags: spaces, tabs, numbered with comments; running text; words, spans as JSONL."""
     tags = ("O", "B-PER", "I-PER", "O", "B-LOC")
     sentences = [sentence(one).split() for one in range(RECORDS)]
     plain, tabbed, counted = [], [], []
@@ -218,7 +218,21 @@ def conll() -> list[Seed]:
         for lines in (plain, tabbed, counted):
             lines.append("")
     named = (("a.conll", plain), ("a.conll", tabbed), ("a.iob2", counted))
-    return [own_file("tagging", name, joined(lines), damage.LINES) for name, lines in named]
+    piped = (
+        " ".join(f"{word}|{tag}" for word, tag in zip(words, tags, strict=False))
+        for words in sentences
+    )
+    listed = [{"tokens": words, "tags": [*tags][: len(words)]} for words in sentences]
+    marked = [
+        {"text": " ".join(words), "spans": [{"start": 0, "end": len(words[0]), "label": "PER"}]}
+        for words in sentences
+    ]
+    return [
+        *(own_file("tagging", name, joined(lines), damage.LINES) for name, lines in named),
+        own_file("tagging", "a.txt", joined(piped), damage.LINES),
+        own_file("tagging", "a.jsonl", objects(listed), trees.JSONL),
+        own_file("tagging", "a.jsonl", objects(marked), trees.JSONL),
+    ]
 
 
 def conllu() -> list[Seed]:

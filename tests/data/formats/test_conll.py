@@ -317,3 +317,110 @@ def test_empty_last_columns_are_none_and_white_space_is_no_word() -> None:
 def test_comments_with_as_many_columns_as_words_are_comments() -> None:
     (one,) = examples_of(["# id 7\tdomain=en", "Ann _ _ B-PER", "sings _ _ O"], "f")
     assert one.text == "Ann sings"
+
+
+GERMEVAL = (
+    "#\thttp://example.org/x\t[2011-02-03]\n1\tGern\tO\tO\n2\tEva\tB-PER\tB-LOC\n3\thört\tO\tO\n\n"
+    "#\thttp://example.org/y\t[2011-02-04]\n1\tRay\tB-PER\tO\n2\tlacht\tO\tO\n"
+)
+
+
+@pytest.mark.parametrize("fields", [None, ["2", "3"], ["2", "4"]])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_comments_of_germeval(fields: list[str] | None, end: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text(GERMEVAL.replace("\n", end), encoding="utf-8", newline="")
+    table = DataTable(train=str(tmp_path / "a.tsv"), fields=fields)
+    first, second = read([str(tmp_path / "a.tsv")], table, NEEDS)
+    assert [first.text, second.text] == ["Gern Eva hört", "Ray lacht"]
+    inner = fields == ["2", "4"]
+    assert first.tags == ["O", "B-LOC" if inner else "B-PER", "O"]
+    report = check({"train": [str(tmp_path / "a.tsv")]}, fields)
+    assert not report.problems and report.pairs == {"train": 2}
+
+
+@pytest.mark.parametrize("fields", [None, ["1", "4"]])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_comments_of_multiconer(fields: list[str] | None, end: str, tmp_path: Path) -> None:
+    text = (
+        "# id 5a-b\tdomain=en\nEva _ _ B-Artist\nhums _ _ O\n\n\n"
+        "# id 6c-d\tdomain=en\nRay _ _ B-Artist\nLee _ _ I-Artist\nruns _ _ O\n"
+    )
+    (tmp_path / "a.conll").write_text(text.replace("\n", end), encoding="utf-8", newline="")
+    table = DataTable(train=str(tmp_path / "a.conll"), fields=fields)
+    found = read([str(tmp_path / "a.conll")], table, NEEDS)
+    assert [(one.text, one.tags) for one in found] == [
+        ("Eva hums", ["B-Artist", "O"]),
+        ("Ray Lee runs", ["B-Artist", "I-Artist", "O"]),
+    ]
+
+
+def test_a_document_mark_inside_a_block_ends_the_sentence() -> None:
+    rows = ["-DOCSTART- O", "Eva B-PER", "hums O", "-DOCSTART- O", "Ray B-PER", "", "Cy O"]
+    found = examples_of(rows, "f")
+    assert [(one.text, one.place) for one in found] == [
+        ("Eva hums", "f:2"),
+        ("Ray", "f:5"),
+        ("Cy", "f:7"),
+    ]
+    counted = ["1\tEva\tO", "2\thums\tO", "-DOCSTART-\t-X-\tO", "# next", "-DOCSTART-", "1\tRay\tO"]
+    assert [one.text for one in examples_of(counted, "f")] == ["Eva hums", "Ray"]
+
+
+def test_sentences_with_an_empty_tag_are_left_out_and_told(tmp_path: Path) -> None:
+    text = "Eva\tB-PER\nhums\t\nlow\t \n\nRay\tB-PER\nruns\tO\n\nCy\t\n"
+    (tmp_path / "a.conll").write_text(text, encoding="utf-8")
+    notices: list[str] = []
+    path = str(tmp_path / "a.conll")
+    (one,) = read([path], DataTable(train=path), NEEDS, notices.append)
+    assert one.text == "Ray runs"
+    told = "2 sentences left out, because a word has no tag (a.conll:2, a.conll:8)."
+    assert notices[-1] == f"{path}: {told}"
+    report = check({"train": [path]})
+    assert [(one.place[-9:], one.severity) for one in report.problems] == [
+        ("a.conll:2", "warning"),
+        ("a.conll:8", "warning"),
+    ]
+    assert "no tag: its column is empty; the sentence is left out" in str(report.problems[0])
+    assert report.pairs == {"train": 1}
+
+
+def test_a_word_of_white_space_is_the_reason() -> None:
+    for rows in (["Eva\tB-PER", " \tO"], ["Eva\tB-PER", "\tO"], ["Eva\tB-PER", "\u3000\tO"]):
+        with pytest.raises(DataError, match="f:2: no word: its column is empty or white space al"):
+            examples_of(rows, "f")
+
+
+def test_check_reads_spans_as_training_does(tmp_path: Path) -> None:
+    """Other spellings are no faults, and labels of two spellings are the same labels."""
+    (tmp_path / "a.conll").write_text(
+        "Eva B-PER\nRay L-PER\nhums O\n\nOslo U-LOC\n", encoding="utf-8"
+    )
+    (tmp_path / "b.conll").write_text(
+        "Cy b_PER\nFox e_PER\nruns o\n\nRome s_LOC\n", encoding="utf-8"
+    )
+    parts = {"train": [str(tmp_path / "a.conll")], "test": [str(tmp_path / "b.conll")]}
+    assert check(parts).problems == []
+    (tmp_path / "c.conll").write_text("Eva B.PER\nRay I.PER\nhums O\n", encoding="utf-8")
+    (problem,) = check({"train": [str(tmp_path / "c.conll")]}).problems
+    assert problem.severity == "warning" and "B.PER and I.PER look like spans" in str(problem)
+
+
+def test_check_lists_what_happens_to_spans_of_jsonl(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.jsonl")
+    Path(path).write_text(
+        '{"text": "Oslo-based Eva", "spans": [[0, 4, "LOC"], [0, 14, "X"], [30, 34, "X"]]}\n'
+        '{"text": "Eva", "spans": [[0, "3", "PER"]]}\n{"text": " ", "spans": []}\n'
+        '{"text": "in Oslo-Ost", "spans": [[3, 7, "LOC"]]}\n',
+        encoding="utf-8",
+    )
+    found = [(one.place.rpartition(":")[2], one.severity, one.reason) for one in check(
+        {"train": [path]}).problems]  # fmt: skip
+    assert sorted(found) == [
+        ("1", "warning", "empty span: X [30, 34) holds more than the text (14 characters); it is "
+         "left out"),
+        ("1", "warning", "overlapping span: LOC [0, 4) overlaps a longer one; it is left out"),
+        ("2", "error", "'spans': span 1 needs start and end as numbers of characters and a "
+         'label: {"start": 0, "end": 5, "label": "PER"} or [0, 5, "PER"].'),
+        ("3", "warning", "empty text: 'text' holds no word; the record is left out"),
+        ("4", "warning", "span inside a word: LOC [3, 7) 'Oslo' is read as 'Oslo-Ost'"),
+    ]  # fmt: skip

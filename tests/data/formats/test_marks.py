@@ -27,6 +27,8 @@ KINDS: list[tuple[str, tuple[str, ...], str]] = [  # file, what is learnt from i
     ("b.jsonl", ("question", "passage", "answers"), json.dumps(ASKED) + "\n"),
     ("a.txt", ("text",), "Ann sings.\n\n"),
     ("c.jsonl", ("text",), '{"text": "Ann sings."}\n'),
+    ("d.txt", ("text", "words", "tags"), "Ann|B-PER sings|O\n"),
+    ("d.jsonl", ("text", "words", "tags"), '{"text": "Ann sings", "spans": [[0, 3, "PER"]]}\n'),
     ("a.tsv", ("text", "label"), "Ann sings.\tgood\n"),
     ("a.csv", ("source", "target", "references"), '"Ann, sings.",Ann.\n'),
 ]

@@ -197,7 +197,7 @@ def _in_words(
     for start, end, label in sorted(set(found), key=lambda one: (one[0] - one[1], one)):
         shown = f"{label} [{start}, {end})"
         inside = start >= 0 and end <= len(text)
-        reached = _reached(places, start, end) if inside else None
+        reached = _reached(places, start, end) if inside and start < end else None
         if reached is None:
             reason = "no word" if inside else f"more than the text ({len(text)} characters)"
             remark("empty span", number, f"{shown} holds {reason}; it is left out")
