@@ -42,7 +42,7 @@ FILES: dict[str, Callable[[str, str], str]] = {
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `init` measure nothing."""
-    measured = Measured(10_000.0, "as a test says")
+    measured = Measured(10_000.0, 1.0)
     monkeypatch.setattr("triptych.setup.draft.measured.measured_speed", lambda *_: measured)
 
 
