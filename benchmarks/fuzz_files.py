@@ -205,7 +205,7 @@ def texts() -> list[Seed]:
 
 
 def conll() -> list[Seed]:
-    """Words with tags: spaces, tabs, numbered with comments; running text; words, spans as JSONL."""
+    """Words with tags: spaces, tabs, numbered with comments; running text; JSONL."""
     tags = ("O", "B-PER", "I-PER", "O", "B-LOC")
     sentences = [sentence(one).split() for one in range(RECORDS)]
     plain, tabbed, counted = [], [], []

@@ -1,4 +1,4 @@
-"""Test that other ways to write spans are read as BIO and BIOES, and that doubtful ones are told."""
+"""Test that other ways to write spans are read as BIO and BIOES, and doubtful ones are told."""
 
 from __future__ import annotations
 
