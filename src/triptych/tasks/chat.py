@@ -16,7 +16,7 @@ import numpy as np
 
 from ..data.batches.encoded import Batch, Encoded
 from ..data.example import Example
-from ..data.formats.messages import ROLES
+from ..data.formats.messages import ROLES, is_learnt
 from ..data.tokenizers.sides import Tokenizers
 from ..decoding.requests import DecodedText, DecodingRequest
 from ..decoding.settings import DecodingSettings
@@ -245,7 +245,7 @@ def score(
     """
     losses = {**losses, "count": losses["count"] * (1 + losses.get("untold", 0.0))}
     spoken = (
-        "".join(one["content"] for one in example.messages or () if one["role"] == "assistant")
+        "".join(one["content"] for one in example.messages or () if is_learnt(one))
         for example in examples
     )
     found = writing.score(predictions, [Example(text=text) for text in spoken], losses)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..data.formats.messages import ROLES
+from ..data.formats.messages import ROLES, is_learnt
 from ..data.tokenizers.subwords import Tokenizer
 from ..errors import UsageError
 
@@ -91,7 +91,7 @@ class ChatTemplate:
             _ids(form.lead, tokenizer),
             content,
             _ids(form.after, tokenizer),
-            message["role"] == "assistant",
+            is_learnt(message),
         )
 
     def conversation(

@@ -104,14 +104,19 @@ def test_both_forms_are_read_from_lines_and_lists(tmp_path: Path, as_list: bool)
             {"instruction": 3, "output": "x"},
             r"a\.jsonl:2: there is no text under the key 'instruction'; it is 3",
         ),
-        (["x"], r"a\.jsonl:2: expected a JSON object, got a list"),
     ],
 )
 def test_what_is_no_conversation_is_named_with_line_and_key(
     tmp_path: Path, record: object, message: str
 ) -> None:
-    with pytest.raises((DataError, UsageError), match=message):
-        read([written(tmp_path, [TALK, record])], DataTable(), ("messages",))
+    alone = message.replace(":2:", ":1:")
+    with pytest.raises(DataError, match=alone):
+        read([written(tmp_path, [record])], DataTable(), ("messages",))
+    notices: list[str] = []
+    found = read([written(tmp_path, [TALK, record])], DataTable(), ("messages",), notices.append)
+    assert [one.place for one in found] == ["a.jsonl:1"]
+    assert notices[0].startswith("a.jsonl: 1 conversation left out because ")
+    assert ": a.jsonl:2. " in notices[0]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +126,8 @@ def test_what_is_no_conversation_is_named_with_line_and_key(
         ('[{"a": 1},\n x', r"a\.json:2: not JSON"),
         ('{"a": 1}\n{', r"a\.json:2: not JSON"),
         ("[\n,", r"a\.json:2: the JSON list"),
+        ('["x"]', r"a\.json:1: the JSON list must hold objects"),
+        ('{"a": 1}\n["x"]', r"a\.json:2: expected a JSON object, got a list"),
     ],
 )
 def test_broken_files_name_the_line(tmp_path: Path, text: str, message: str) -> None:

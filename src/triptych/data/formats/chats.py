@@ -4,27 +4,39 @@ Imports no torch.
 
 {"messages": [{"role", "content"}, ...]}, or Alpaca's {"instruction", "input", "output"} (Taori et
 al. 2023) as two turns. A preference is {"prompt": text or messages, "chosen": text, "rejected":
-text}; its prompt may be under "messages" too.
+text}; its prompt may be under "messages" too. `foreign/conversations.py` and
+`foreign/preferences.py` name the forms of other tools. A record that cannot be used is left out,
+counted and reported.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ...errors import DataError
 from ..example import Example, Notify
+from .foreign.conversations import Remark, turns_of
 from .foreign.own_lines import own_lines
+from .foreign.preferences import preference_of
 from .json_lines import brief
-from .messages import Messages, messages_of, text_of
+from .messages import UnknownRole, Unusable, is_learnt, messages_of, own_messages
+from .record_notes import RecordNotes
 
 if TYPE_CHECKING:
     from ..table import DataTable
 
-BETWEEN = re.compile(r"\s*(,?)\s*")  # between two items of a JSON list
+UNUSABLE = (Unusable, UnknownRole)  # errors that leave a record out
+
+
+class RecordReader(Protocol):
+    """Read one record as an Example, or as None where it is left out without an error."""
+
+    def __call__(
+        self, values: dict[str, object], place: str, remark: Remark = ...
+    ) -> Example | None: ...
 
 
 def read(
@@ -32,8 +44,8 @@ def read(
 ) -> list[Example]:
     """Read the conversations of several files, each with a turn of the assistant.
 
-    Alpaca records without an answer are left out. Raises DataError naming file, line and key of
-    what cannot be read, UsageError for an unknown role.
+    Records that cannot be used, or have no answer, are left out and reported. Raises DataError
+    naming file and line of what is not JSON, or if no record of a file can be used.
     """
     return _read(names, conversation, "conversations", report)
 
@@ -46,128 +58,127 @@ def read_preferences(
 
 
 def _read(
-    names: Sequence[str],
-    make: Callable[[dict[str, object], str], Example | None],
-    what: str,
-    report: Notify | None,
+    names: Sequence[str], make: RecordReader, what: str, report: Notify | None
 ) -> list[Example]:
     found: list[Example] = []
     for name in names:
-        made = [
-            make(values, place)
-            for place, values in records("\n".join(own_lines(name, report)), name)
-        ]
-        kept = [one for one in made if one is not None]
-        for one in kept:
-            one.place = f"{Path(name).name}:{one.place.rsplit(':', 1)[1]}"
+        notes, kept, empty = RecordNotes(), list[Example](), 0
+        for place, values in records(own_lines(name, report), name):
+            try:
+                one = make(values, place, notes.remark)
+            except UNUSABLE as problem:
+                notes.leave_out(place, problem.reason, str(problem))
+                continue
+            if one is None:
+                empty += 1
+            else:
+                one.place = f"{Path(name).name}:{one.place.rsplit(':', 1)[1]}"
+                kept.append(one)
+        if notes.left_out and not kept:
+            notes.refuse_all(name, what)
         if report is not None:
-            empty = (
-                f"; {len(made) - len(kept):,} have an empty output and are left out"
-                if len(kept) < len(made)
-                else ""
-            )
-            report(f"{Path(name).name}: {len(kept):,} {what}{empty}")
+            notes.tell(name, what, report)
+            more = f"; {empty:,} have an empty output and are left out" if empty else ""
+            report(f"{Path(name).name}: {len(kept):,} {what}{more}")
         found += kept
     return found
 
 
-def records(text: str, where: str) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield (file:line, object) of a JSON list's items, or of each line of JSONL."""
-    for place, value in (
-        _items(text, where) if text.lstrip().startswith("[") else _lines(text, where)
-    ):
-        if not isinstance(value, dict):
-            raise DataError(
-                f"{place}: expected a JSON object, got {brief(value)}. Write "
-                '{"messages": [...]}, one a line or as a JSON list.'
-            )
-        yield place, value
-
-
-def _lines(text: str, where: str) -> Iterator[tuple[str, object]]:
-    for number, line in enumerate(text.split("\n"), 1):
+def records(lines: Sequence[str], where: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield (file:line, object) of each line of JSONL. Raises DataError if one is not an object."""
+    _refuse_list(lines, where)
+    for number, line in enumerate(lines, 1):
         if line.strip():
+            place = f"{where}:{number}"
             try:
-                yield f"{where}:{number}", json.loads(line)
+                value = json.loads(line)
             except (ValueError, RecursionError) as problem:
                 raise DataError(
-                    f"{where}:{number}: not JSON ({problem}). JSONL holds one object a line."
+                    f"{place}: not JSON ({problem}). JSONL holds one object a line."
                 ) from None
+            if not isinstance(value, dict):
+                raise DataError(
+                    f"{place}: expected a JSON object, got {brief(value)}. Write "
+                    '{"messages": [...]}, one a line or as a JSON list.'
+                )
+            yield place, value
 
 
-def _items(text: str, where: str) -> Iterator[tuple[str, object]]:
-    """Parse a list item by item, so that every item has its line number."""
-    decoder, place, line, counted, first = json.JSONDecoder(), text.index("[") + 1, 1, 0, True
-    while True:
-        gap = BETWEEN.match(text, place)
-        assert gap is not None, "the pattern can match nothing, so it always matches"
-        place = gap.end()
-        line, counted = line + text.count("\n", counted, place), place
-        if not gap[1] and text.startswith("]", place):
-            return
-        if bool(gap[1]) == first:  # every item but the first follows a comma
-            raise DataError(
-                f"{where}:{line}: the JSON list is not closed with ], or a comma is missing. It "
-                "may be cut off; copy it again."
-            )
-        try:
-            value, end = decoder.raw_decode(text, place)
-        except (ValueError, RecursionError) as problem:
-            raise DataError(
-                f"{where}:{line}: not JSON ({problem}). The file may be cut off; copy it again."
-            ) from None
-        yield f"{where}:{line}", value
-        place, first = end, False
-
-
-def conversation(values: dict[str, object], place: str) -> Example | None:
-    """Read one record as an Example with `messages`; None for an Alpaca record without output."""
-    if "messages" in values:
-        messages = messages_of(values["messages"], place)
-        if not any(one["role"] == "assistant" for one in messages):
-            raise DataError(
-                f"{place}: messages hold no turn of the assistant, so there is nothing to learn "
-                "from them."
-            )
-        return Example(messages=messages, place=place)
-    if "instruction" not in values or "output" not in values:
+def _refuse_list(lines: Sequence[str], where: str) -> None:
+    """Raise DataError for a JSON list that was not read as a list of objects."""
+    text = ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())
+    number, begins = next(text, (1, ""))
+    if begins.startswith("["):
+        number, begins = (number, begins) if begins != "[" else next(text, (number, begins))
         raise DataError(
-            f"{place}: there is no 'messages', and no 'instruction' with 'output'. The keys are "
-            f"{', '.join(values) or 'none'}."
+            f'{where}:{number}: the JSON list must hold objects, {{"messages": [...]}}, but begins '
+            f"with {begins[:40]!r}. It may be damaged; copy it again."
         )
-    if isinstance(values["output"], str) and not values["output"].strip():
+
+
+def unheeded(place: str, what: str) -> None:
+    """Report nothing: the default where nobody asks what of a record is not read."""
+
+
+def conversation(
+    values: dict[str, object], place: str, remark: Remark = unheeded
+) -> Example | None:
+    """Read one record as an Example with `messages`; None for an instruction without an answer.
+
+    Raises Unusable, a DataError, or UnknownRole, a UsageError.
+    """
+    turns = turns_of(values, place, remark)
+    if turns is None:
         return None
-    return Example(messages=instructed(values, place), place=place)
-
-
-def instructed(values: dict[str, object], place: str) -> Messages:
-    """Read an Alpaca record as two turns: instruction (an empty line, input) and output."""
-    asked, given = text_of(values, "instruction", place), values.get("input")
-    if given is not None and not (isinstance(given, str) and not given.strip()):
-        asked += "\n\n" + text_of(values, "input", place)
-    return [
-        {"role": "user", "content": asked},
-        {"role": "assistant", "content": text_of(values, "output", place)},
-    ]
-
-
-def preference(values: dict[str, object], place: str) -> Example:
-    """Read one record as an Example with `messages`, `chosen` and `rejected`."""
-    key = next((name for name in ("messages", "prompt") if name in values), None)
-    if key is None:
-        raise DataError(
-            f"{place}: there is no 'prompt' (a text) and no 'messages'. The keys are "
-            f"{', '.join(values) or 'none'}."
+    messages = messages_of(turns, place, weights=True)
+    if not any(one["role"] == "assistant" for one in messages):
+        raise Unusable(
+            f"{place}: messages hold no turn of the assistant, so there is nothing to learn from "
+            "them.",
+            "there is no turn of the assistant",
         )
-    messages = messages_of(values[key], place)
+    if not any(map(is_learnt, messages)):
+        raise Unusable(
+            f"{place}: every turn of the assistant has the weight 0, so there is nothing to learn "
+            "from them.",
+            "every turn of the assistant has the weight 0",
+        )
+    return Example(messages=messages, place=place)
+
+
+def preference(values: dict[str, object], place: str, remark: Remark = unheeded) -> Example:
+    """Read one record as an Example with `messages`, `chosen` and `rejected`.
+
+    Raises as `conversation`.
+    """
+    turns, *answers = preference_of(values, place, remark)
+    messages = messages_of(turns, place)
     if messages[-1]["role"] != "user":
-        raise DataError(
-            f"{place}: the last turn of '{key}' is by the {messages[-1]['role']}; the answers "
-            "must follow a turn of the user."
+        raise Unusable(
+            f"{place}: the last turn of the prompt is by the {messages[-1]['role']}; the answers "
+            "must follow a turn of the user.",
+            "its prompt does not end with a turn of the user",
         )
-    chosen, rejected = text_of(values, "chosen", place), text_of(values, "rejected", place)
-    if chosen == rejected:
-        raise DataError(
-            f"{place}: 'chosen' and 'rejected' are the same text, so there is no preference."
+    texts: list[str] = []
+    for key, one in zip(("chosen", "rejected"), answers, strict=True):
+        (message,) = messages_of([one], f"{place}: '{key}'")
+        if message["role"] != "assistant":
+            raise Unusable(
+                f"{place}: '{key}' is a turn by the {message['role']}, not by the assistant.",
+                "an answer is not by the assistant",
+            )
+        texts.append(message["content"])
+    if texts[0] == texts[1]:
+        raise Unusable(
+            f"{place}: 'chosen' and 'rejected' are the same text, so there is no preference.",
+            "'chosen' and 'rejected' are the same text",
         )
-    return Example(messages=messages, chosen=chosen, rejected=rejected, place=place)
+    return Example(messages=messages, chosen=texts[0], rejected=texts[1], place=place)
+
+
+def own_record(example: Example) -> dict[str, object]:
+    """Write a conversation or a preference as a record of our own JSONL."""
+    messages = own_messages(example.messages or [])
+    if example.chosen is None:
+        return {"messages": messages}
+    return {"prompt": messages, "chosen": example.chosen, "rejected": example.rejected}

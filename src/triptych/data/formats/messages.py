@@ -1,64 +1,182 @@
-"""Check conversations: messages with a role and a content. Imports no torch."""
+"""Check conversations: messages with a role and a content. Imports no torch.
+
+Roles and contents are read as other tools write them, too: `from` and `value` (ShareGPT), other
+names of the roles, and a content that is a list of parts (OpenAI), whose texts are joined.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from ...errors import DataError, unknown
+from ...errors import DataError, UsageError, unknown
 from .json_lines import brief
 
 ROLES = ("system", "user", "assistant")
+# Other names of the roles -> role.
+NAMED = {
+    "developer": "system",
+    **dict.fromkeys(("human", "prompter"), "user"),
+    **dict.fromkeys(("model", "gpt", "chatgpt", "bing", "bard"), "assistant"),
+}
+TOOLS = (
+    "tool", "function", "function_call", "function_response", "tool_call", "tool_response",
+    "observation", "ipython",
+)  # fmt: skip
+CALLS = ("tool_calls", "function_call")  # keys of a turn that calls a tool
+TEXT_PARTS = ("text", "input_text", "output_text")  # types of a part of a content
+# The key and value of a turn of the assistant that is read but not learnt from.
+WEIGHT, UNLEARNT = "weight", "0"
 Messages = list[dict[str, str]]
 
 
-def messages_of(given: object, where: str) -> Messages:
+class Unusable(DataError):
+    """Say why a record cannot be used; a file is read without it.
+
+    reason: the same clause for all records with this fault, "a turn has no text".
+    """
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class UnknownRole(UsageError):
+    """Say which role is not known; as `Unusable`."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+def messages_of(given: object, where: str, weights: bool = False) -> Messages:
     """Return the messages of a conversation: one user turn from a text, or a list of them.
 
     A list holds {"role", "content"} objects. A system message may only come first. One role may
-    have several messages in a row; each is a turn of its own. Raises DataError naming `where` and
-    the key, UsageError for an unknown role.
+    have several messages in a row; each is a turn of its own. weights: a turn of the assistant of
+    weight 0 keeps it.
+
+    Raises Unusable, a DataError, naming `where` and the key; UnknownRole, a UsageError.
     """
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
     if not isinstance(given, list):
-        raise DataError(
+        raise Unusable(
             f"{where}: messages must be a list, got {brief(given)}. Write "
-            '[{"role": "user", "content": "..."}].'
+            '[{"role": "user", "content": "..."}].',
+            "the messages are not a list",
         )
     if not given:
-        raise DataError(
-            f'{where}: messages is empty; a conversation has at least one {{"role", "content"}}.'
+        raise Unusable(
+            f'{where}: messages is empty; a conversation has at least one {{"role", "content"}}.',
+            "there are no messages",
         )
-    found = []
+    found: Messages = []
     for number, one in enumerate(given):
         at = f"{where}: messages[{number}]"
         if not isinstance(one, dict):
-            raise DataError(
+            raise Unusable(
                 f"{at} must be an object, got {brief(one)}. Write "
-                '{"role": "user", "content": "..."}.'
+                '{"role": "user", "content": "..."}.',
+                "a message is not an object",
             )
-        role = one.get("role")
-        if role not in ROLES:
-            raise unknown("role", str(role), ROLES, f"({at}.role)")
-        if role == "system" and number:
-            raise DataError(f"{at} is a system message; it may only come first, as messages[0].")
-        found.append({"role": role, "content": text_of(one, "content", at)})
+        found.append(_message(one, at, weights))
+        if found[-1]["role"] == "system" and number:
+            raise Unusable(
+                f"{at} is a system message; it may only come first, as messages[0].",
+                "a system message does not come first",
+            )
     return found
 
 
+def _message(turn: Mapping[str, object], at: str, weights: bool) -> dict[str, str]:
+    role = role_of(turn)
+    if role in TOOLS or any(turn.get(key) for key in CALLS):
+        raise Unusable(
+            f"{at} is a tool call or its result, which a chat does not learn.",
+            "a turn is a tool call or its result",
+        )
+    if role not in ROLES:
+        error = unknown("role", str(role), ROLES, f"({at}.role)")
+        raise UnknownRole(str(error), f"the role {brief(role)} is not known")
+    key = next((key for key in ("content", "value", "text") if key in turn), "content")
+    content = turn.get(key)
+    text = text_of({key: joined(content, f"{at}.{key}")} if key in turn else turn, key, at)
+    message = {"role": role, "content": text}
+    if weights and role == "assistant" and not _weight(turn, at):
+        message[WEIGHT] = UNLEARNT
+    return message
+
+
+def role_of(turn: Mapping[str, object]) -> str | None:
+    """Return the role of a turn by our name, the name itself if it is not known, None for none."""
+    given = turn.get("role", turn.get("from"))
+    if not isinstance(given, str):
+        return None if given is None else brief(given)
+    name = given.strip().casefold()
+    return NAMED.get(name, name if name in (*ROLES, *TOOLS) else given)
+
+
+def joined(content: object, at: str) -> object:
+    """Join the texts of a content that is a list of parts; return any other content as it is.
+
+    Raises Unusable for a part that is not a text, like an image.
+    """
+    if not isinstance(content, list):
+        return content
+    texts: list[str] = []
+    for number, part in enumerate(content):
+        kind = part.get("type", "text") if isinstance(part, dict) else None
+        text = part.get("text") if isinstance(part, dict) and kind in TEXT_PARTS else part
+        if not isinstance(text, str):
+            shown = f"of the type {brief(kind)}" if isinstance(kind, str) else brief(part)
+            raise Unusable(
+                f"{at}[{number}] is a part {shown}; only parts with a text can be read.",
+                f"a part of a content, {shown}, is not a text",
+            )
+        texts.append(text)
+    return "\n".join(texts)
+
+
+def _weight(turn: Mapping[str, object], at: str) -> bool:
+    """Tell whether a turn is learnt from. Raises Unusable unless its weight is 0 or 1."""
+    given = turn.get(WEIGHT)
+    if given is None or (isinstance(given, bool | int | float) and given in (0, 1)):
+        return given is None or bool(given)
+    raise Unusable(
+        f"{at}.{WEIGHT} is {brief(given)}; it must be 0 (read, but not learnt from) or 1.",
+        "a weight is neither 0 nor 1",
+    )
+
+
+def is_learnt(message: Mapping[str, str]) -> bool:
+    """Tell whether a chat learns to write a message: the assistant's, unless its weight is 0."""
+    return message["role"] == "assistant" and message.get(WEIGHT) != UNLEARNT
+
+
+def own_messages(messages: Sequence[Mapping[str, str]]) -> list[dict[str, object]]:
+    """Write messages as JSONL has them."""
+    return [
+        {**one, WEIGHT: int(one[WEIGHT])} if WEIGHT in one else dict(one) for one in messages
+    ]
+
+
 def text_of(values: Mapping[str, object], key: str, where: str) -> str:
-    """Return the stripped text under a key. Raises DataError if it is missing or not valid text."""
+    """Return the stripped text under a key. Raises Unusable if it is missing or not valid text."""
     value = values.get(key)
     if not isinstance(value, str):
         there = f"there are {', '.join(values)}" if key not in values else f"it is {brief(value)}"
-        raise DataError(f"{where}: there is no text under the key '{key}'; {there}.")
+        raise Unusable(
+            f"{where}: there is no text under the key '{key}'; {there}.",
+            f"there is no text under the key '{key}'",
+        )
     if not value.strip():
-        raise DataError(f"{where}.{key} is empty; every turn needs text.")
+        raise Unusable(f"{where}.{key} is empty; every turn needs text.", f"'{key}' is empty")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise DataError(
+        raise Unusable(
             f"{where}.{key} holds half a character (a lone surrogate, \\ud800 to \\udfff), which "
-            "UTF-8 text cannot hold."
+            "UTF-8 text cannot hold.",
+            "a text holds half a character",
         ) from None
     return value.strip()

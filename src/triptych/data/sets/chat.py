@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..example import Example, Notify, texts_of
 from ..formats.chats import conversation, records
+from ..formats.foreign.own_lines import foreign
 from ..formats.messages import messages_of
 from ..split import by_input, sentence_key
 from .entry import SPLITS, Entry, File
@@ -119,10 +120,11 @@ def alpaca_instruct_1100(
 
 
 def _instructions(entry: Entry, file: File, report: Notify | None) -> list[Example]:
-    text = file_bytes(entry, file.name, report).decode()
+    listed = foreign(file.name, file_bytes(entry, file.name, report))
+    assert listed is not None, f"{file.name} is a JSON list"
     return [
         one
-        for place, values in records(text, file.name)
+        for place, values in records(listed.lines, file.name)
         if (one := conversation(values, place)) is not None
     ]
 

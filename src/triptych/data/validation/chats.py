@@ -4,44 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
-from ...errors import DataError, UsageError
+from ...errors import DataError
 from ..example import texts_of
-from ..formats.chats import conversation, preference, records
+from ..formats.chats import UNUSABLE, conversation, preference
+from ..formats.foreign.conversations import has_turns
 from ..formats.foreign.own_lines import own_lines
-from ..formats.json_lines import brief, first_object
+from ..formats.foreign.preferences import has_answers
+from ..formats.json_lines import FIRST_LINES, brief, is_object
 from ..split import sentence_key
 from .pairs import Problem, Report, readable
 
 ENDINGS = (".jsonl", ".ndjson", ".json")
-# Fields -> the keys of a record, in one of these forms.
-KINDS: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {
-    ("messages", "chosen", "rejected"): (("chosen", "rejected"),),
-    ("messages",): (("messages",), ("instruction", "output")),
-}
+# Fields -> a test of whether a record has them.
+KINDS = {("messages", "chosen", "rejected"): has_answers, ("messages",): has_turns}
 
 
 def needs_of(name: str | Path) -> tuple[str, ...] | None:
-    """Return the fields of a file of JSONL or a JSON list by its first object's keys, else None."""
+    """Return the fields of a file of JSONL or a JSON list by its first objects' keys, else None."""
     path = Path(name)
     if not path.name.removesuffix(".gz").endswith(ENDINGS) or not path.is_file():
         return None
     try:
         lines = own_lines(path)
-        is_list = next((line for line in lines if line.strip()), "").lstrip().startswith("[")
-        first = (
-            next(records("\n".join(lines), str(path)), ("", {}))[1]
-            if is_list
-            else first_object(lines)
-        )
     except DataError:
         return None
-    return next(
-        (needs for needs, ways in KINDS.items() if any(set(way) <= set(first) for way in ways)),
-        None,
-    )
+    some = islice((line for line in lines if line.strip()), FIRST_LINES)
+    first = [json.loads(line) for line in some if is_object(line)]
+    return next((needs for needs, known in KINDS.items() if any(map(known, first))), None)
 
 
 def check(name: str, needs: tuple[str, ...]) -> Report:
@@ -54,13 +46,16 @@ def check(name: str, needs: tuple[str, ...]) -> Report:
     if not readable(name, found):
         return report
     make = preference if "chosen" in needs else conversation
+
+    def remark(place: str, what: str) -> None:
+        found.append(Problem(place, f"not read: {what}", "warning"))
+
     for place, values in _each(name, found):
         try:
-            example = make(values, place)
-        except (DataError, UsageError) as problem:
-            found.append(
-                Problem(place, f"unreadable: {str(problem).removeprefix(place).lstrip(':. ')}")
-            )
+            example = make(values, place, remark)
+        except UNUSABLE as problem:
+            reason = str(problem).removeprefix(place).lstrip(":. ")
+            found.append(Problem(place, f"unreadable: {reason} The record is left out."))
             continue
         if example is None:
             found.append(Problem(place, "empty output: the record is left out", "warning"))
@@ -78,17 +73,7 @@ def check(name: str, needs: tuple[str, ...]) -> Report:
 
 def _each(name: str, found: list[Problem]) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield (file:line, object) of every record; lines that are not one go to `found`."""
-    lines = own_lines(name)
-    if next((line for line in lines if line.strip()), "").lstrip().startswith("["):
-        try:
-            yield from records("\n".join(lines), name)
-        except DataError as problem:
-            place = f"{name}:{str(problem).removeprefix(f'{name}:').split(':')[0]}"
-            found.append(
-                Problem(place, f"unreadable: {str(problem).removeprefix(place).lstrip(': ')}")
-            )
-        return
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(own_lines(name), 1):
         try:
             value = json.loads(line) if line.strip() else None
         except (ValueError, RecursionError) as problem:

@@ -1,0 +1,67 @@
+"""Count the records of a file that cannot be used, by their reason, and report them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...errors import DataError
+from ..example import Notify
+
+SHOWN = 3  # places that a notice names
+
+
+@dataclass(slots=True)
+class RecordNotes:
+    """Collect what a reader left out of one file, and what it did not read of a record.
+
+    left_out: reason, a clause ("a turn has no text") -> places of the records; first: the error
+    that explains the first of them. remarks: what is not read ("'tools'") -> places.
+    """
+
+    left_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    remarks: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    first: str = ""
+
+    def leave_out(self, place: str, reason: str, explained: str) -> None:
+        """Note a record that cannot be used. explained: a whole sentence with the place."""
+        self.left_out.setdefault(reason, []).append(place)
+        self.first = self.first or explained
+
+    def remark(self, place: str, what: str) -> None:
+        """Note a part of a record that is not read."""
+        self.remarks.setdefault(what, []).append(place)
+
+    @property
+    def count(self) -> int:
+        """Count the records that are left out."""
+        return sum(map(len, self.left_out.values()))
+
+    def tell(self, name: str, records: str, report: Notify) -> None:
+        """Report each reason with the first places. records: what they are called."""
+        for reason, places in self.left_out.items():
+            what = records if len(places) > 1 else records.removesuffix("s")
+            report(
+                f"{Path(name).name}: {len(places):,} {what} left out because {reason}: "
+                f"{shown(places)}. triptych data check lists them."
+            )
+        for part, places in self.remarks.items():
+            report(f"{Path(name).name}: {part}: {shown(places)}.")
+
+    def refuse_all(self, name: str, records: str) -> None:
+        """Raise DataError: no record of the file can be used."""
+        if self.count == 1:
+            raise DataError(self.first)
+        raise DataError(
+            f"{name}: none of its {self.count:,} {records} can be used: "
+            + "; ".join(f"{len(at):,} because {reason}" for reason, at in self.left_out.items())
+            + f". The first: {self.first}"
+        )
+
+
+def shown(places: Sequence[str]) -> str:
+    """Join the first places of several, without their folders."""
+    names = [place.replace("\\", "/").rsplit("/", 1)[-1] for place in places[:SHOWN]]
+    more = f" and {len(places) - SHOWN:,} more" if len(places) > SHOWN else ""
+    return ", ".join(names) + more
