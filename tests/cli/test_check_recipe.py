@@ -88,10 +88,10 @@ KINDS: list[tuple[str, str, str, dict[str, int]]] = [
     (
         'name = "question-answering"',
         "a.jsonl",
-        "{no\n" + ASKED % 8 + ASKED % 1 + ASKED % "x" + '{"question": 1}\n' + DEEP + DIGITS,
-        {"not SQuAD JSON": 4, "wrong offset": 2},
+        "{no\n" + ASKED % 4 + ASKED % 9 + ASKED % "x" + '{"question": 1}\n' + DEEP + DIGITS,
+        {"unreadable": 3, "unusable question": 1, "moved answer": 1, "wrong offset": 2},
     ),
-    ('name = "question-answering"', "a.json", "[" * 100_000, {"not SQuAD JSON": 1}),
+    ('name = "question-answering"', "a.json", "[" * 100_000, {"unreadable": 1}),
     (
         'name = "tagging"',
         "a.conll",

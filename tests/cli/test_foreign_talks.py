@@ -48,5 +48,3 @@ def test_init_leaves_out_what_training_does(
     done = triptych("init", "chat", "--train", name, "--out", tmp_path / "c.toml")
     assert done.code == 0 and "1 conversation left out because a turn is a tool call" in done.err
     assert "a.jsonl:31" in done.err and (tmp_path / "c.toml").is_file()
-
-

@@ -225,6 +225,25 @@ def test_scores_are_of_the_assistants_words(tokenizers: Tokenizers) -> None:
     assert scores["bits_per_byte"] == pytest.approx(scores["loss"] * tokens / math.log(2) / size)
 
 
+def test_a_turn_of_weight_0_is_read_and_not_learnt(tokenizers: Tokenizers) -> None:
+    task, labels = parts(tokenizers)
+    whole = talk("how", "you?", "well", "好")
+    shy = talk("how", "you?", "well", "好")
+    assert shy.messages is not None and whole.messages is not None
+    shy.messages[1]["weight"] = "0"
+    (one,), (other,) = (
+        task.encode(example, tokenizers, labels, "train", None) for example in (shy, whole)
+    )
+    assert one.inputs["target"].tolist() == other.inputs["target"].tolist()
+    assert words(tokenizers, one) == [("<to:assistant>", "好"), ("好", "<end>")]
+    assert one.unseen == 0 and one.weight == 2
+    predictor = predictor_of(task, labels, tokenizers)
+    scores = predictor.evaluate([shy]).scores.values
+    assert scores["bits_per_byte"] == pytest.approx(
+        scores["loss"] * 2 / math.log(2) / len("好".encode())
+    )
+
+
 def test_what_an_answer_loses_counts_among_the_bits(tokenizers: Tokenizers) -> None:
     """Else a smaller context would make a better score of the same answers."""
     whole, cut = (parts(tokenizers, context=context) for context in (128, 16))

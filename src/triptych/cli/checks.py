@@ -139,7 +139,7 @@ def _others(what: What) -> Report | None:
 
 def _reading(what: What) -> Report | None:
     """Check passages with questions, where the arguments name such data."""
-    from ..data.formats.squad import is_squad
+    from ..data.formats.squad import is_question_file
     from ..data.load import load_split, names_of, refuse_idle_columns
     from ..data.sets.catalog import entries
     from ..data.validation.pairs import Report
@@ -147,7 +147,7 @@ def _reading(what: What) -> Report | None:
     from ..recipe.schema import Recipe
 
     needs = ("question", "passage", "answers")
-    if what and all(is_squad(name) for name in what):
+    if what and all(is_question_file(name) for name in what):
         return check({"train": what})
     if len(what) != 1:
         return None
@@ -162,7 +162,7 @@ def _reading(what: What) -> Report | None:
     refuse_idle_columns(data, needs)
     if data.set is None:
         given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
-        return check({part: names_of(names) for part, names in given.items()})
+        return check({part: names_of(names) for part, names in given.items()}, data.columns)
     splits = ("test",) if data.set == "xquad" and data.fold is None else SPLITS
     found: dict[str, Sequence[Example]] = {
         part: load_split(data, part, talk, needs) for part in splits
@@ -300,7 +300,7 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
 
     None where the arguments name something else.
     """
-    from ..data.formats.squad import is_squad
+    from ..data.formats.squad import is_question_file
     from ..data.load import load_split, reader_of
     from ..data.sets.catalog import entries
     from ..data.validation.chats import needs_of as chats_of
@@ -322,7 +322,7 @@ def read_others(what: What) -> dict[str, list[Example]] | None:
             ("messages", "chosen", "rejected"): lambda name: (
                 chats_of(name) == ("messages", "chosen", "rejected")
             ),
-            ("question", "passage", "answers"): is_squad,
+            ("question", "passage", "answers"): is_question_file,
             ("text", "words", "upos", "heads", "relations"): is_conllu,
             ("text", "words", "tags"): is_conll,
             ("text",): lambda name: is_plain_text(name) and len(what) == 1,

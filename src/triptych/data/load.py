@@ -138,6 +138,7 @@ def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:
     held = {
         "references": [need for need in needs if need != "references"],
         "tags": ["words", "tags"],
+        "answers": ["question", "passage", "answer", "start"],
         "text": ["text"],
     }
     known = (

@@ -17,7 +17,7 @@ from triptych.data.sets.chat import instruction_key, tidied, words_key
 from triptych.data.sets.entry import SPLITS
 from triptych.data.split import by_input
 from triptych.data.table import DataTable
-from triptych.errors import DataError, UsageError
+from triptych.errors import DataError
 
 DATA = Path(os.environ.get("TRIPTYCH_DATA", "missing"))
 needs_data = pytest.mark.skipif(

@@ -48,8 +48,8 @@ def test_every_kind_of_problem_is_listed(tmp_path: Path) -> None:
         ("train.json#half", "wrong offset", "warning"),
         ("train.json#good", "empty question", "error"),
         ("train.json#good", "repeated id", "warning"),
-        ("train.json#odd", "not SQuAD JSON", "error"),
-        ("broken.json:1", "not SQuAD JSON", "error"),
+        ("train.json#odd", "unusable question", "error"),
+        ("broken.json:1", "unreadable", "error"),
         ("absent.json", str(missing(tmp_path / "absent.json")), "error"),
         ("test.json#good", "leak", "error"),
     }

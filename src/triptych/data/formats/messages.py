@@ -155,9 +155,7 @@ def is_learnt(message: Mapping[str, str]) -> bool:
 
 def own_messages(messages: Sequence[Mapping[str, str]]) -> list[dict[str, object]]:
     """Write messages as JSONL has them."""
-    return [
-        {**one, WEIGHT: int(one[WEIGHT])} if WEIGHT in one else dict(one) for one in messages
-    ]
+    return [{**one, WEIGHT: int(one[WEIGHT])} if WEIGHT in one else dict(one) for one in messages]
 
 
 def text_of(values: Mapping[str, object], key: str, where: str) -> str:

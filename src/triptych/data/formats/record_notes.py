@@ -10,6 +10,7 @@ from ...errors import DataError
 from ..example import Notify
 
 SHOWN = 3  # places that a notice names
+MOST = 8  # reasons that are reported
 
 
 @dataclass(slots=True)
@@ -40,12 +41,16 @@ class RecordNotes:
 
     def tell(self, name: str, records: str, report: Notify) -> None:
         """Report each reason with the first places. records: what they are called."""
-        for reason, places in self.left_out.items():
+        reasons = sorted(self.left_out.items(), key=lambda one: -len(one[1]))
+        for reason, places in reasons[:MOST]:
             what = records if len(places) > 1 else records.removesuffix("s")
             report(
                 f"{Path(name).name}: {len(places):,} {what} left out because {reason}: "
                 f"{shown(places)}. triptych data check lists them."
             )
+        if reasons[MOST:]:
+            others = sum(len(places) for _, places in reasons[MOST:])
+            report(f"{Path(name).name}: {others:,} more left out for other reasons.")
         for part, places in self.remarks.items():
             report(f"{Path(name).name}: {part}: {shown(places)}.")
 
@@ -53,10 +58,11 @@ class RecordNotes:
         """Raise DataError: no record of the file can be used."""
         if self.count == 1:
             raise DataError(self.first)
+        reasons = [f"{len(at):,} because {reason}" for reason, at in self.left_out.items()]
+        more = [f"{len(reasons) - MOST:,} other reasons"] if reasons[MOST:] else []
         raise DataError(
             f"{name}: none of its {self.count:,} {records} can be used: "
-            + "; ".join(f"{len(at):,} because {reason}" for reason, at in self.left_out.items())
-            + f". The first: {self.first}"
+            f"{'; '.join([*reasons[:MOST], *more])}. The first: {self.first}"
         )
 
 

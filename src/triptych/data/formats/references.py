@@ -39,12 +39,12 @@ def read(
         if squad.is_squad(name):
             if "passage" not in needs:
                 raise UsageError(
-                    f"{name} holds questions on passages (by its name); this task reads "
+                    f"{name} holds questions on passages; this task reads "
                     f"{', '.join(_columns(needs))}: TSV or JSONL."
                 )
             found += written(
                 squad.usable(
-                    list(squad.questions(name, data.source)), report, Path(name).name, is_span=False
+                    squad.questions_in(name, data, report), report, Path(name).name, is_span=False
                 ),
                 needs,
             )

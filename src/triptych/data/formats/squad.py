@@ -1,54 +1,56 @@
-"""Read passages with questions and answers that are spans of them, from SQuAD's JSON or JSONL.
+"""Read passages with questions and answers that are spans of them: SQuAD's JSON, JSONL, TSV, CSV.
 
 SQuAD (Rajpurkar et al. 2016, 2018), plain, .gz or in a tar, is {"data": [{"title", "paragraphs":
 [{"context", "qas": [{"id", "question", "answers": [{"text", "answer_start"}],
-"is_impossible"}]}]}]}. A JSONL file holds one question a line: {"question", "passage" or "context",
-"answers": [{"text", "start" or "answer_start"}]}. In both an answer may be its text alone. Offsets
-count characters; "27" and 27.0 are read as 27. A wrong offset is corrected if the text occurs near
-it, or only once in the passage.
+"is_impossible"}]}]}]}; `question_records.py` names other containers. A JSONL file holds one
+question a line: {"question", "passage" or "context", "answers": [{"text", "start" or
+"answer_start"}]}; a table has the columns question, passage, answer. An answer may be its text
+alone. Offsets count characters; "27" and 27.0 are read as 27. A wrong offset is corrected if its
+answer can be found (`answers.py`). A record without a question is left out and reported.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import DataError
 from ..example import Example, Notify, OnProblem
-from .answers import located, standing
+from .answers import standing
+from .choosing import Columns, Remark
 from .foreign.own_lines import own_lines
-from .json_lines import brief, first_object, is_text
+from .json_lines import FIRST_LINES, brief, first_object
 from .lines import LONGEST_DOCUMENT_BYTES, read_bytes, stop
+from .question_records import ANSWERS, PASSAGES, STARTS, LocatedQuestion, QuestionReader
+from .question_tables import columns_of, table_questions
+from .record_notes import RecordNotes
 
 if TYPE_CHECKING:
     from ..table import DataTable
 
 NAMED = 3  # places that a notice names
-
-
-@dataclass(frozen=True, slots=True)
-class LocatedQuestion:
-    """Hold one question, the article of its passage, and the answers with a wrong offset."""
-
-    example: Example
-    article: str = ""
-    moved: tuple[str, ...] = ()  # a sentence for each answer that was found elsewhere
-    lost: tuple[str, ...] = ()  # a sentence for each that was not found
+LINES, TARS = (".jsonl", ".ndjson"), (".tar", ".tgz")
+TABLES = (".csv", ".tsv", ".tab", ".xlsx")
+HEAD_BYTES = 1 << 20  # of a document, that show whether it is SQuAD's
+NESTED = re.compile(rb'(?<!\\)"(?:paragraphs|qas)"\s*:\s*\[')
 
 
 @dataclass(slots=True)
 class QuestionCounts:
     """Collect the places of questions with moved, lost or empty parts while reading."""
 
-    moved: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list[str])
+    recounted: list[str] = field(default_factory=list[str])
+    lost: list[str] = field(default_factory=list[str])
+    empty: list[str] = field(default_factory=list[str])
 
 
 def read(
@@ -61,10 +63,34 @@ def read(
 
     Each has `place` = file#question-id and `source_language` = data.source. An empty list of
     answers means that the passage holds none. A question is left out if none of its answers can be
-    found in its passage. Raises DataError with file and line for anything but SQuAD JSON.
+    found in its passage, and a record if it has no question. Raises DataError with file and line
+    for what is damaged, or if no record of a file is a question.
     """
-    found = [one for name in names for one in questions(name, data.source)]
+    found = [one for name in names for one in questions_in(name, data, report)]
     return usable(found, report, ", ".join(Path(name).name for name in names))
+
+
+def questions_in(name: str, data: DataTable, report: Notify | None) -> list[LocatedQuestion]:
+    """Return the questions of a file, and report what is left out. Raises as `read`."""
+    notes = RecordNotes()
+
+    def unusable(place: str, reason: str) -> None:
+        notes.leave_out(place, reason.rstrip("."), f"{place}: {reason}")
+
+    found = list(
+        questions(
+            name,
+            data.source,
+            unusable=unusable,
+            columns=data.columns,
+            remark=None if report is None else lambda one: report(str(one)),
+        )
+    )
+    if notes.left_out and not found:
+        notes.refuse_all(name, "questions")
+    if report is not None:
+        notes.tell(name, "questions", report)
+    return found
 
 
 def usable(
@@ -78,6 +104,7 @@ def usable(
     for one in found:
         example = one.example
         counts.moved += [example.place] * bool(one.moved and is_span)
+        counts.recounted += [example.place] * bool(one.recounted and is_span)
         if not (example.question or "").strip() or not (example.passage or "").strip():
             counts.empty.append(example.place)
         elif one.lost and not (standing(example) if is_span else example.answers):
@@ -90,6 +117,11 @@ def usable(
             f"{what}: answers of {_some(counts.moved)} are not at their offset. They were "
             "found near it, or in the only place of the passage that holds them."
         )
+    if counts.recounted:
+        notify(
+            f"{what}: answers of {_some(counts.recounted)} have offsets that count UTF-16 units or "
+            "bytes instead of characters. They are read at their place."
+        )
     if counts.lost:
         reason = "the answer is not found in the passage" if is_span else "the answer has no text"
         notify(f"{what}: {_some(counts.lost)} left out: {reason}. triptych data check lists them.")
@@ -99,28 +131,98 @@ def usable(
 
 
 def is_squad(name: str) -> bool:
-    """Tell whether a file holds SQuAD JSON by its name, or JSONL questions by its first object."""
+    """Tell whether a file holds questions with located answers, by its first records.
+
+    A .json file that is one unknown object counts, too: its error says what is expected. A file
+    that does not exist is judged by its name.
+    """
     plain = Path(name).name.removesuffix(".gz").lower()
-    if plain.endswith((".jsonl", ".ndjson")) and Path(name).is_file():
-        try:
-            first = first_object(own_lines(name))
-        except DataError:
+    if plain.endswith(TARS) or not Path(name).is_file():
+        return plain.endswith((".json", *TARS))
+    if not plain.endswith((".json", *LINES)):
+        return False
+    try:
+        if plain.endswith(".json") and NESTED.search(_head(name)):
+            return True
+        first = _first(own_lines(name))
+    except DataError:
+        return False
+    if not first:
+        return plain.endswith(".json")
+    return "qas" in first or (
+        "question" in first and "answers" in first and not first.keys().isdisjoint(PASSAGES)
+    )
+
+
+def is_question_file(name: str) -> bool:
+    """Tell whether a file holds questions whose answers are spans of their passages.
+
+    As `is_squad`, and tables or JSONL with an `answer`, if its place is given or most of the first
+    answers are in their passages: answers in other words are for generative-answering.
+    """
+    if is_squad(name):
+        return True
+    plain = Path(name).name.removesuffix(".gz").lower()
+    if not plain.endswith((*TABLES, *LINES, ".json")) or not Path(name).is_file():
+        return False
+    try:
+        lines = own_lines(name)
+        if plain.endswith(TABLES):
+            keys = columns_of(Path(name), lines)
+        else:
+            keys = list(_first(lines))
+        if "question" not in keys or set(keys).isdisjoint(PASSAGES):
             return False
-        return (
-            "question" in first
-            and "answers" in first
-            and bool({"passage", "context"} & first.keys())
-        )
-    return plain.endswith((".json", ".tar", ".tgz"))
+        if set(keys).isdisjoint(ANSWERS) or not set(keys).isdisjoint(STARTS):
+            return not set(keys).isdisjoint(ANSWERS)
+        some = list(islice(questions(name, unusable=_ignore), FIRST_LINES))
+    except DataError:
+        return False
+    return 2 * sum(bool(standing(one.example)) for one in some) > len(some)
+
+
+def _first(lines: Sequence[str]) -> dict[str, object]:
+    """Return the first object of some lines, or the first in its list under "data"."""
+    first = first_object(lines)
+    listed = first.get("data")
+    inner = listed[0] if isinstance(listed, list) and listed else None
+    return inner if isinstance(inner, dict) else first
+
+
+def _ignore(place: str, reason: str) -> None:
+    """Take no note of a record: the check of the file reports it."""
+
+
+def _head(name: str) -> bytes:
+    """Return the beginning of a file; reads it whole if it is compressed."""
+    if not name.endswith(".gz"):
+        with open(name, "rb") as file:
+            return file.read(HEAD_BYTES)
+    return read_bytes(name, LONGEST_DOCUMENT_BYTES)[:HEAD_BYTES]
 
 
 def questions(
-    path: str | Path, language: str | None = None, wrong: OnProblem = stop
+    path: str | Path,
+    language: str | None = None,
+    wrong: OnProblem = stop,
+    unusable: OnProblem | None = None,
+    columns: Columns | None = None,
+    remark: Callable[[Remark], None] | None = None,
 ) -> Iterator[LocatedQuestion]:
-    """Yield every question of a file, also empty ones; `wrong` gets the errors of the format."""
+    """Yield every question of a file, also empty ones.
+
+    `wrong` gets what is damaged; `unusable` each record without a question (without it `wrong`
+    does); `remark` each guess about a table.
+    """
     path = Path(path)
+    reader = QuestionReader(str(path), language, unusable or wrong, columns or {})
+    if not path.name.removesuffix(".gz").lower().endswith((".json", *LINES, *TARS)):
+        lines = own_lines(path)
+        if not next((line for line in lines if line.strip()), "").lstrip().startswith(("{", "[")):
+            yield from table_questions(lines, reader, wrong, remark or (lambda one: None))
+            return
     for where, raw in contents(path):
-        yield from parse(raw, where, language, wrong)
+        yield from parse(raw, where, language, wrong, unusable, columns)
 
 
 def contents(path: Path) -> list[tuple[str, bytes]]:
@@ -159,32 +261,59 @@ def members(raw: bytes, where: str) -> list[tuple[str, bytes]]:
 
 
 def parse(
-    raw: bytes, where: str, language: str | None = None, wrong: OnProblem = stop
+    raw: bytes,
+    where: str,
+    language: str | None = None,
+    wrong: OnProblem = stop,
+    unusable: OnProblem | None = None,
+    columns: Columns | None = None,
 ) -> Iterator[LocatedQuestion]:
-    """Yield the questions in a file's content; `where` is its name in messages."""
-    if where.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
+    """Yield the questions in the JSON or JSONL of a file; `where` is its name in messages."""
+    plain = where.removesuffix(".gz").lower()
+    reader = QuestionReader(where, language, unusable or wrong, columns or {})
+    if plain.endswith(LINES) or (plain.endswith(".json") and _has_lines(raw)):
         for number, line in enumerate(raw.split(b"\n"), 1):
             if line.removeprefix(BOM_UTF8).strip():
-                yield from _line(line, where, number, language, wrong)
-        return
-    values = _loaded(raw, where, 1, wrong)
+                yield from _line(line, number, reader, wrong)
+    else:
+        yield from _document(raw, reader, wrong)
+
+
+def _has_lines(raw: bytes) -> bool:
+    """Tell whether a .json file is JSONL: the first of its several lines is a whole object."""
+    first, _, rest = raw.removeprefix(BOM_UTF8).strip().partition(b"\n")
+    try:
+        return bool(rest) and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _document(raw: bytes, reader: QuestionReader, wrong: OnProblem) -> Iterator[LocatedQuestion]:
+    values = _loaded(raw, reader.where, 1, wrong)
     if values is None:
         return
     articles = values.get("data") if isinstance(values, dict) else values
+    at = "data"
+    if isinstance(values, dict) and not {"paragraphs", "qas", "question"}.isdisjoint(
+        reader.named(values)
+    ):
+        articles, at = [values], "record"
     if not isinstance(articles, list):
+        found = (
+            f"an object with the keys {', '.join(values) or '(none)'}"
+            if isinstance(values, dict)
+            else brief(values)
+        )
         wrong(
-            f"{where}:1",
-            'there is no list of articles under "data"; SQuAD JSON is {"data": [{"paragraphs": '
-            '[{"context", "qas"}]}]}.',
+            f"{reader.where}:1",
+            f'there is no list of articles under "data", but {found}. Questions on passages are '
+            'SQuAD JSON, {"data": [{"paragraphs": [{"context", "qas"}]}]}, or a list of objects '
+            "with question, passage and answers. Other data (pairs, labelled texts, conversations) "
+            "in a .json file is a list of objects, or one object a line.",
         )
         return
     for number, article in enumerate(articles):
-        at = f"data[{number}]"
-        title = article.get("title") if isinstance(article, dict) else None
-        for place, paragraph in enumerate(_list(article, "paragraphs", where, at, wrong)):
-            yield from _paragraph(
-                paragraph, where, f"{at}.paragraphs[{place}]", title or at, language, wrong
-            )
+        yield from reader.questions(article, f"{at}[{number}]")
 
 
 def _loaded(raw: bytes, where: str, line: int, wrong: OnProblem) -> object:
@@ -209,138 +338,18 @@ def _loaded(raw: bytes, where: str, line: int, wrong: OnProblem) -> object:
 
 
 def _line(
-    raw: bytes, where: str, number: int, language: str | None, wrong: OnProblem
+    raw: bytes, number: int, reader: QuestionReader, wrong: OnProblem
 ) -> Iterator[LocatedQuestion]:
-    values = _loaded(raw, where, number, wrong)
-    if values is None:
-        return
-    if not isinstance(values, dict):
+    values = _loaded(raw, reader.where, number, wrong)
+    place = f"{reader.where}:{number}"
+    if isinstance(values, dict):
+        yield from reader.questions(values, f"line {number}", place=place)
+    elif values is not None:
         wrong(
-            f"{where}:{number}",
+            place,
             'expected a JSON object. Write {"question": ..., "passage": ..., "answers": [{"text": '
             '..., "start": ...}]}.',
         )
-        return
-    passage = values.get("passage", values.get("context"))
-    if not is_text(passage):
-        wrong(
-            f"{where}:{number}",
-            "the passage (key 'passage' or 'context') is missing or is not a text.",
-        )
-        return
-    yield from _question(
-        values,
-        passage,
-        where,
-        f"line {number}",
-        str(values.get("title", "")),
-        language,
-        wrong,
-        f"{where}:{number}",
-    )
-
-
-def _paragraph(
-    paragraph: object, where: str, at: str, title: str, language: str | None, wrong: OnProblem
-) -> Iterator[LocatedQuestion]:
-    passage = paragraph.get("context") if isinstance(paragraph, dict) else None
-    if not is_text(passage):
-        wrong(f"{where}: {at}", "the passage (key 'context') is missing or is not a text.")
-        return
-    for number, one in enumerate(_list(paragraph, "qas", where, at, wrong)):
-        if not isinstance(one, dict):
-            wrong(f"{where}: {at}.qas[{number}]", "expected an object with question and answers.")
-            continue
-        yield from _question(one, passage, where, f"{at}.qas[{number}]", title, language, wrong)
-
-
-def _question(
-    values: Mapping[str, object],
-    passage: str,
-    where: str,
-    at: str,
-    title: str,
-    language: str | None,
-    wrong: OnProblem,
-    place: str | None = None,
-) -> Iterator[LocatedQuestion]:
-    """Read one question. Its answers may be a list of objects or, as `datasets` writes them, lists.
-
-    An empty list, or a question marked as impossible, has no answer.
-    """
-    name = values.get("id")
-    place = place or (f"{where}#{name}" if name not in (None, "") else f"{where}: {at}")
-    question, answers = values.get("question"), values.get("answers")
-    if not is_text(question):
-        wrong(place, "the question is missing or is not a text.")
-        return
-    impossible = _truth(values.get("is_impossible"))
-    if impossible is None:
-        wrong(
-            place, f"is_impossible is {brief(values['is_impossible'])}; it must be true or false."
-        )
-        return
-    if isinstance(answers, dict) and isinstance(answers.get("text"), list):
-        answers = _listed(answers, answers["text"], place, wrong)
-        if answers is None:
-            return
-    if answers is None and impossible:
-        answers = []
-    if not isinstance(answers, list):
-        wrong(
-            place,
-            'the answers are not a list of {"text", "answer_start"}; a question without an answer '
-            "has an empty list.",
-        )
-        return
-    kept, moved, lost = located([] if impossible else answers, passage)
-    yield LocatedQuestion(
-        Example(
-            question=question, passage=passage, answers=kept, source_language=language, place=place
-        ),
-        title,
-        tuple(moved),
-        tuple(lost),
-    )
-
-
-def _listed(
-    answers: Mapping[str, object], texts: list[object], place: str, wrong: OnProblem
-) -> list[dict[str, object]] | None:
-    """Return the answers of an object of lists; report to `wrong` if it lacks offsets or texts."""
-    starts = answers.get("answer_start", answers.get("start"))
-    if starts is not None and (not isinstance(starts, list) or len(starts) != len(texts)):
-        has = (
-            f"{len(starts):,} offsets"
-            if isinstance(starts, list)
-            else "offsets that are not a list"
-        )
-        wrong(
-            place,
-            f"the answers have {len(texts):,} texts and {has}; every text needs one.",
-        )
-        return None
-    starts = starts or [None] * len(texts)
-    return [{"text": text, "start": start} for text, start in zip(texts, starts, strict=True)]
-
-
-def _truth(given: object) -> bool | None:
-    """Read a JSON value as True (true, 1, "true"), False (false, 0, "false", missing) or None."""
-    if isinstance(given, str):
-        return {"true": True, "1": True, "false": False, "0": False, "": False}.get(
-            given.strip().lower()
-        )
-    if given is None or (isinstance(given, bool | int | float) and given in (0, 1)):
-        return bool(given)
-    return None
-
-
-def _list(values: object, key: str, where: str, at: str, wrong: OnProblem) -> list[object]:
-    found = values.get(key) if isinstance(values, dict) else None
-    if not isinstance(found, list):
-        wrong(f"{where}: {at}", f"there is no list under '{key}'.")
-        return []
-    return found
 
 
 def _some(places: Sequence[str]) -> str:
@@ -349,3 +358,12 @@ def _some(places: Sequence[str]) -> str:
         f"{len(places):,} question{'s' if len(places) > 1 else ''} "
         f"({names}{', ...' if len(places) > NAMED else ''})"
     )
+
+
+def own_record(example: Example) -> dict[str, object]:
+    """Write a question as a record of our own JSONL, with the answers that are in its passage."""
+    return {
+        "question": example.question,
+        "passage": example.passage,
+        "answers": [{"text": text, "start": start} for text, start in standing(example)],
+    }

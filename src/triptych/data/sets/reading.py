@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...errors import UsageError, unknown
 from ..example import Example, Notify
-from ..formats.squad import LocatedQuestion, members, parse, usable
+from ..formats.question_records import LocatedQuestion
+from ..formats.squad import members, parse, usable
 from .entry import Entry, File
 from .files import file_bytes
 

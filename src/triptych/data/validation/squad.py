@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ...errors import DataError
 from ..example import Example
-from ..formats.squad import LocatedQuestion, questions
+from ..formats.choosing import Columns
+from ..formats.question_records import LocatedQuestion
+from ..formats.squad import questions
 from ..split import sentence_key
-from .pairs import Problem, Report, as_problem
+from .pairs import Problem, Report, as_problem, of_remarks
 
 
-def check(parts: Mapping[str, Sequence[str]]) -> Report:
+def check(parts: Mapping[str, Sequence[str]], columns: Columns | None = None) -> Report:
     """Check all files and collect every problem.
 
-    parts: "train", "validation", "test" -> names of SQuAD files.
+    parts: "train", "validation", "test" -> names of files. columns: as `data.columns`.
     """
-    report, found = Report(), {}
+    report, found = Report(), dict[str, list[LocatedQuestion]]()
     for name, files in parts.items():
         found[name] = []
         for file in files:
             try:
                 found[name] += questions(
                     file,
-                    wrong=lambda place, reason: report.problems.append(_problem(place, reason)),
+                    wrong=_collect(report, "unreadable: {}"),
+                    unusable=_collect(report, "unusable question: {} It is left out."),
+                    columns=columns,
+                    remark=lambda one: report.problems.extend(of_remarks(one)),
                 )
             except DataError as problem:
                 report.problems.append(as_problem(problem, file))
@@ -32,8 +37,9 @@ def check(parts: Mapping[str, Sequence[str]]) -> Report:
     return report
 
 
-def _problem(place: str, reason: str) -> Problem:
-    return Problem(place, f"not SQuAD JSON: {reason}")
+def _collect(report: Report, form: str) -> Callable[[str, str], None]:
+    """Return a function that adds a problem to the report, with its reason in `form`."""
+    return lambda place, reason: report.problems.append(Problem(place, form.format(reason)))
 
 
 def check_questions(parts: Mapping[str, Sequence[LocatedQuestion]]) -> list[Problem]:
@@ -79,6 +85,8 @@ def _one(one: LocatedQuestion) -> list[Problem]:
             )
         )
     problems += [
-        Problem(example.place, f"moved answer: {reason}", "warning") for reason in one.moved
+        Problem(example.place, f"{kind}: {reason}", "warning")
+        for kind, reasons in (("moved answer", one.moved), ("other offsets", one.recounted))
+        for reason in reasons
     ]
     return problems

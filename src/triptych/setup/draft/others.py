@@ -49,7 +49,7 @@ SIZES = (
 )
 SEEN = 200  # examples that show how words are split
 # Problems that training leaves out.
-LEFT_OUT = ("leak", "wrong offset", "empty question", "empty passage")
+LEFT_OUT = ("leak", "wrong offset", "empty question", "empty passage", "unusable question")
 ENCODER, DECODER, BOTH = range(3)  # places in TokensSize.presets
 
 
@@ -325,7 +325,7 @@ def _check_trees(names: dict[str, list[str]], data: DataTable) -> Report:
 def _check_questions(names: dict[str, list[str]], data: DataTable) -> Report:
     from ...data.validation.squad import check
 
-    return check(names)
+    return check(names, data.columns)
 
 
 PLANS: dict[str, Plan] = {

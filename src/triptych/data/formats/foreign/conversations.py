@@ -162,7 +162,7 @@ def asked_of(values: Record) -> tuple[str, str | None, str] | None:
 
 def _answered(values: Record, keys: tuple[str, str | None, str], place: str) -> list[Turn] | None:
     """Read a request and its answer, texts or lists of messages, after system and history."""
-    asked, _, answered = keys
+    answered = keys[2]
     answer = values[answered]
     if isinstance(answer, str) and not answer.strip():
         return None
@@ -191,7 +191,11 @@ def request_of(values: Record, keys: tuple[str, str | None], place: str) -> list
     if isinstance(given := values[asked], list):
         return [dict(_turn(one, asked, place)) for one in given]
     text, added = text_of(values, asked, place), None if more is None else values[more]
-    if more is not None and added is not None and not (isinstance(added, str) and not added.strip()):
+    if (
+        more is not None
+        and added is not None
+        and not (isinstance(added, str) and not added.strip())
+    ):
         text += "\n\n" + text_of(values, more, place)
     return [{"role": "user", "content": text}]
 

@@ -36,9 +36,7 @@ def has_answers(values: Record) -> bool:
     return {"chosen", "rejected"} <= values.keys() or set(OPENAI) <= values.keys()
 
 
-def preference_of(
-    values: Record, place: str, remark: Remark
-) -> tuple[list[Turn], Turn, Turn]:
+def preference_of(values: Record, place: str, remark: Remark) -> tuple[list[Turn], Turn, Turn]:
     """Return the turns before the answers, and the chosen and the rejected answer as turns.
 
     Raises Unusable if there is no preference, or the answers differ in more than one turn.
