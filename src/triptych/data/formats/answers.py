@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..example import Example
-from .json_lines import brief, is_text
+from .json_lines import brief, is_record, is_text
 
 # Characters around the given offset that are searched for an answer which the passage holds more
 # than once.
@@ -48,8 +48,8 @@ def located(answers: Sequence[object], passage: str) -> LocatedAnswers:
     found = LocatedAnswers()
     for one in answers:
         # An answer given as its text alone is searched for.
-        text = one.get("text") if isinstance(one, dict) else one
-        given = one.get("answer_start", one.get("start")) if isinstance(one, dict) else None
+        text = one.get("text") if is_record(one) else one
+        given = one.get("answer_start", one.get("start")) if is_record(one) else None
         if not is_text(text) or not text.strip():
             found.lost.append("an answer has no text")
             continue

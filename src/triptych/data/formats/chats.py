@@ -21,7 +21,7 @@ from ..example import Example, Notify
 from .foreign.conversations import Remark, turns_of
 from .foreign.own_lines import own_lines
 from .foreign.preferences import preference_of
-from .json_lines import brief
+from .json_lines import brief, is_record
 from .messages import UnknownRole, Unusable, is_learnt, messages_of, own_messages
 from .record_notes import RecordNotes
 
@@ -96,7 +96,7 @@ def records(lines: Sequence[str], where: str) -> Iterator[tuple[str, dict[str, o
                 raise DataError(
                     f"{place}: not JSON ({problem}). JSONL holds one object a line."
                 ) from None
-            if not isinstance(value, dict):
+            if not is_record(value):
                 raise DataError(
                     f"{place}: expected a JSON object, got {brief(value)}. Write "
                     '{"messages": [...]}, one a line or as a JSON list.'

@@ -63,6 +63,16 @@ def text_of(values: dict[str, object], key: str) -> str:
     return value
 
 
+def is_record(value: object) -> TypeGuard[dict[str, object]]:
+    """Tell whether a JSON value is an object, whose keys are texts."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[object]]:
+    """Tell whether a JSON value is a list."""
+    return isinstance(value, list)
+
+
 def is_text(value: object) -> TypeGuard[str]:
     """Tell whether a value is a text without half characters, which no tokenizer can read."""
     return isinstance(value, str) and not any(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...errors import DataError, UsageError, unknown
-from .json_lines import brief
+from .json_lines import brief, is_list, is_record
 
 ROLES = ("system", "user", "assistant")
 # Other names of the roles -> role.
@@ -59,7 +59,7 @@ def messages_of(given: object, where: str, weights: bool = False) -> Messages:
     """
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
-    if not isinstance(given, list):
+    if not is_list(given):
         raise Unusable(
             f"{where}: messages must be a list, got {brief(given)}. Write "
             '[{"role": "user", "content": "..."}].',
@@ -73,7 +73,7 @@ def messages_of(given: object, where: str, weights: bool = False) -> Messages:
     found: Messages = []
     for number, one in enumerate(given):
         at = f"{where}: messages[{number}]"
-        if not isinstance(one, dict):
+        if not is_record(one):
             raise Unusable(
                 f"{at} must be an object, got {brief(one)}. Write "
                 '{"role": "user", "content": "..."}.',
@@ -121,12 +121,12 @@ def joined(content: object, at: str) -> object:
 
     Raises Unusable for a part that is not a text, like an image.
     """
-    if not isinstance(content, list):
+    if not is_list(content):
         return content
     texts: list[str] = []
     for number, part in enumerate(content):
-        kind = part.get("type", "text") if isinstance(part, dict) else None
-        text = part.get("text") if isinstance(part, dict) and kind in TEXT_PARTS else part
+        kind = part.get("type", "text") if is_record(part) else None
+        text = part.get("text") if is_record(part) and kind in TEXT_PARTS else part
         if not isinstance(text, str):
             shown = f"of the type {brief(kind)}" if isinstance(kind, str) else brief(part)
             raise Unusable(

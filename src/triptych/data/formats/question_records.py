@@ -8,12 +8,12 @@ writes it, or an `answer` beside its `answer_start`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..example import Example, OnProblem
 from .answers import located
-from .json_lines import brief, is_text
+from .json_lines import brief, is_list, is_record, is_text
 
 PASSAGES = ("passage", "context")
 ANSWERS = ("answers", "answer", "answer_text")
@@ -57,7 +57,7 @@ class QuestionReader:
 
         at: the place in the file, "data[3]". place: the whole place in messages, if it is known.
         """
-        if not isinstance(value, dict):
+        if not is_record(value):
             self.unusable(
                 place or f"{self.where}: {at}",
                 f"there is no list under 'paragraphs': expected an object, got {brief(value)}.",
@@ -92,7 +92,7 @@ class QuestionReader:
         return {**value, **named}
 
     def _paragraph(self, value: object, at: str, title: str) -> Iterator[LocatedQuestion]:
-        passage = passage_of(value) if isinstance(value, dict) else None
+        passage = passage_of(value) if is_record(value) else None
         if not is_text(passage):
             self.unusable(
                 f"{self.where}: {at}",
@@ -101,7 +101,7 @@ class QuestionReader:
             return
         for number, one in enumerate(self._list(value, "qas", at)):
             within = f"{at}.qas[{number}]"
-            if isinstance(one, dict):
+            if is_record(one):
                 yield from self._question(one, passage, within, title, None)
             else:
                 self.unusable(
@@ -124,7 +124,7 @@ class QuestionReader:
             )
             return
         try:
-            answers = [] if impossible else answers_of(values)
+            answers: Sequence[object] = [] if impossible else answers_of(values)
         except ValueError as problem:
             self.unusable(place, str(problem))
             return
@@ -145,8 +145,8 @@ class QuestionReader:
         return f"{self.where}#{name}" if name not in (None, "") else f"{self.where}: {at}"
 
     def _list(self, values: object, key: str, at: str) -> list[object]:
-        found = values.get(key) if isinstance(values, dict) else None
-        if not isinstance(found, list):
+        found = values.get(key) if is_record(values) else None
+        if not is_list(found):
             self.unusable(f"{self.where}: {at}", f"there is no list under '{key}'.")
             return []
         return found
@@ -162,24 +162,24 @@ def is_question(values: Record) -> bool:
     return "question" in values and any(key in values for key in (*ANSWERS, "is_impossible"))
 
 
-def answers_of(values: Record) -> list[object]:
+def answers_of(values: Record) -> Sequence[object]:
     """Return the answers of a question, each an object with text and offset or its text alone.
 
     Raises ValueError with the reason if they cannot be read.
     """
     key = next((key for key in ANSWERS if key in values), "answers")
     answers = values.get(key)
-    if isinstance(answers, dict):
+    if is_record(answers):
         texts, starts = answers.get("text"), _start(answers)
-        if isinstance(texts, list):
+        if is_list(texts):
             return _each(texts, starts)
         answers = [answers] if "text" in answers else None
-    elif isinstance(answers, list):
+    elif is_list(answers):
         starts = _start(values)
         return _each(answers, starts) if starts is not None and _texts(answers) else answers
     elif isinstance(answers, str):
         answers = [{"text": answers, "start": _start(values)}]
-    if not isinstance(answers, list):
+    if not is_list(answers):
         raise ValueError(
             'the answers are not a list of {"text", "answer_start"}; a question without an answer '
             "has an empty list."
@@ -187,7 +187,7 @@ def answers_of(values: Record) -> list[object]:
     return answers
 
 
-def _texts(answers: list[object]) -> bool:
+def _texts(answers: Sequence[object]) -> bool:
     return all(isinstance(one, str) for one in answers)
 
 
@@ -196,16 +196,12 @@ def _start(values: Record) -> object:
     return next((values[key] for key in STARTS if values.get(key) not in (None, "")), None)
 
 
-def _each(texts: list[object], starts: object) -> list[object]:
+def _each(texts: Sequence[object], starts: object) -> list[object]:
     """Join texts and their offsets. Raises ValueError if they are not as many."""
     if starts is None:
         return [{"text": text, "start": None} for text in texts]
-    if not isinstance(starts, list) or len(starts) != len(texts):
-        has = (
-            f"{len(starts):,} offsets"
-            if isinstance(starts, list)
-            else "offsets that are not a list"
-        )
+    if not is_list(starts) or len(starts) != len(texts):
+        has = f"{len(starts):,} offsets" if is_list(starts) else "offsets that are not a list"
         raise ValueError(f"the answers have {len(texts):,} texts and {has}; every text needs one.")
     return [{"text": text, "start": start} for text, start in zip(texts, starts, strict=True)]
 

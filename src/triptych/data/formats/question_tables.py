@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..example import OnProblem
 from .choosing import Remark, choose
+from .json_lines import is_list, is_record
 from .pairs import body_of
 from .question_records import (
     ANSWERS,
@@ -86,14 +87,13 @@ def _answers(cell: str) -> object:
             found: object = parse(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        if isinstance(found, list | dict) and _holds_texts(found):
+        if _holds_texts(found):
             return found
     return text
 
 
-def _holds_texts(found: Sequence[object] | dict[object, object]) -> bool:
+def _holds_texts(found: object) -> bool:
     """Tell whether a list or an object is one of answers, and not a text that looks like one."""
-    return "text" in found or (
-        isinstance(found, list)
-        and all(isinstance(one, str) or (isinstance(one, dict) and "text" in one) for one in found)
-    )
+    if is_list(found):
+        return all(isinstance(one, str) or (is_record(one) and "text" in one) for one in found)
+    return is_record(found) and "text" in found

@@ -27,7 +27,7 @@ from ..example import Example, Notify, OnProblem
 from .answers import standing
 from .choosing import Columns, Remark
 from .foreign.own_lines import own_lines
-from .json_lines import FIRST_LINES, brief, first_object
+from .json_lines import FIRST_LINES, brief, first_object, is_list, is_record
 from .lines import LONGEST_DOCUMENT_BYTES, read_bytes, stop
 from .question_records import ANSWERS, PASSAGES, STARTS, LocatedQuestion, QuestionReader
 from .question_tables import columns_of, table_questions
@@ -100,7 +100,7 @@ def usable(
 
     is_span: an answer must be in its passage; else any text will do.
     """
-    counts, examples = QuestionCounts(), []
+    counts, examples = QuestionCounts(), list[Example]()
     for one in found:
         example = one.example
         counts.moved += [example.place] * bool(one.moved and is_span)
@@ -111,7 +111,7 @@ def usable(
             counts.lost.append(example.place)
         else:
             examples.append(example)
-    notify = report or (lambda message: None)
+    notify = report or _say_nothing
     if counts.moved:
         notify(
             f"{what}: answers of {_some(counts.moved)} are not at their offset. They were "
@@ -128,6 +128,10 @@ def usable(
     if counts.empty:
         notify(f"{what}: {_some(counts.empty)} left out: the question or the passage is empty.")
     return examples
+
+
+def _say_nothing(message: str) -> None:
+    """Take no notice of a message."""
 
 
 def is_squad(name: str) -> bool:
@@ -185,8 +189,8 @@ def _first(lines: Sequence[str]) -> dict[str, object]:
     """Return the first object of some lines, or the first in its list under "data"."""
     first = first_object(lines)
     listed = first.get("data")
-    inner = listed[0] if isinstance(listed, list) and listed else None
-    return inner if isinstance(inner, dict) else first
+    inner = listed[0] if is_list(listed) and listed else None
+    return inner if is_record(inner) else first
 
 
 def _ignore(place: str, reason: str) -> None:
@@ -292,16 +296,14 @@ def _document(raw: bytes, reader: QuestionReader, wrong: OnProblem) -> Iterator[
     values = _loaded(raw, reader.where, 1, wrong)
     if values is None:
         return
-    articles = values.get("data") if isinstance(values, dict) else values
+    articles = values.get("data") if is_record(values) else values
     at = "data"
-    if isinstance(values, dict) and not {"paragraphs", "qas", "question"}.isdisjoint(
-        reader.named(values)
-    ):
+    if is_record(values) and not {"paragraphs", "qas", "question"}.isdisjoint(reader.named(values)):
         articles, at = [values], "record"
-    if not isinstance(articles, list):
+    if not is_list(articles):
         found = (
             f"an object with the keys {', '.join(values) or '(none)'}"
-            if isinstance(values, dict)
+            if is_record(values)
             else brief(values)
         )
         wrong(
@@ -342,7 +344,7 @@ def _line(
 ) -> Iterator[LocatedQuestion]:
     values = _loaded(raw, reader.where, number, wrong)
     place = f"{reader.where}:{number}"
-    if isinstance(values, dict):
+    if is_record(values):
         yield from reader.questions(values, f"line {number}", place=place)
     elif values is not None:
         wrong(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from ..json_lines import brief
+from ..json_lines import brief, is_list, is_record
 from ..messages import UNLEARNT, WEIGHT, Unusable, role_of, text_of
 
 Record = Mapping[str, object]
@@ -55,10 +55,10 @@ def turns_of(values: Record, place: str, remark: Remark) -> list[Turn] | None:
             remark(place, f"'{key}' is not read")
     if "messages" in values and not isinstance(values["messages"], list):
         return _given(values["messages"], "messages", place)
-    key = next((key for key in TURNS if isinstance(values.get(key), list)), None)
+    key = next((key for key in TURNS if is_list(values.get(key))), None)
     if key is not None:
         given = values[key]
-        assert isinstance(given, list), "the key was chosen for its list"
+        assert is_list(given), "the key was chosen for its list"
         return headed(values, listed(given, key, place, remark), place)
     asked = asked_of(values)
     if asked is not None:
@@ -103,7 +103,7 @@ def listed(given: Sequence[object], key: str, place: str, remark: Remark) -> lis
         ]
     found: list[Turn] = []
     for number, one in enumerate(given):
-        if not isinstance(one, dict):
+        if not is_record(one):
             raise Unusable(
                 f"{place}: {key}[{number}] must be an object, got {brief(one)}. Write "
                 '{"role": "user", "content": "..."}.',
@@ -177,7 +177,7 @@ def _answered(values: Record, keys: tuple[str, str | None, str], place: str) -> 
             *question,
             *(
                 [_turn(one, answered, place) for one in answer]
-                if isinstance(answer, list)
+                if is_list(answer)
                 else [{"role": "assistant", "content": text_of(values, answered, place)}]
             ),
         ],
@@ -188,7 +188,7 @@ def _answered(values: Record, keys: tuple[str, str | None, str], place: str) -> 
 def request_of(values: Record, keys: tuple[str, str | None], place: str) -> list[Turn]:
     """Return a request as turns: messages, or a text (an empty line, and what belongs to it)."""
     asked, more = keys
-    if isinstance(given := values[asked], list):
+    if is_list(given := values[asked]):
         return [dict(_turn(one, asked, place)) for one in given]
     text, added = text_of(values, asked, place), None if more is None else values[more]
     if (
@@ -206,13 +206,13 @@ def _history(values: Record, place: str) -> list[Turn]:
     if not given:
         return []
     found: list[Turn] = []
-    for number, one in enumerate(given if isinstance(given, list) else [given]):
-        if isinstance(one, list) and len(one) == 2:
+    for number, one in enumerate(given if is_list(given) else [given]):
+        if is_list(one) and len(one) == 2:
             found += [
                 {"role": role, "content": text}
                 for role, text in zip(("user", "assistant"), one, strict=True)
             ]
-        elif isinstance(one, dict):
+        elif is_record(one):
             found.append(one)
         else:
             raise Unusable(
@@ -224,7 +224,7 @@ def _history(values: Record, place: str) -> list[Turn]:
 
 
 def _turn(given: object, key: str, place: str) -> Turn:
-    if isinstance(given, dict):
+    if is_record(given):
         return given
     raise Unusable(
         f"{place}: '{key}' holds {brief(given)}, which is not a message. Write "
@@ -259,6 +259,6 @@ def has_turns(values: Record) -> bool:
     several = (values.get(key) for key in TURNS)
     return (
         "messages" in values
-        or any(isinstance(one, list) and one and isinstance(one[0], dict) for one in several)
+        or any(is_list(one) and one and is_record(one[0]) for one in several)
         or asked_of(values) is not None
     )

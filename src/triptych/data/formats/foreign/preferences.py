@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..json_lines import brief
+from ..json_lines import brief, is_list, is_record
 from ..messages import Unusable, role_of, text_of
 from .conversations import (
     ASKED,
@@ -73,7 +73,7 @@ def _of_openai(values: Record, place: str) -> Record:
     if not set(OPENAI) <= values.keys():
         return values
     asked = values.get("input")
-    if not isinstance(asked, dict):
+    if not is_record(asked):
         raise Unusable(f"{place}: there is no 'input' with 'messages'.", "there is no prompt")
     return {**asked, "chosen": values[OPENAI[0]], "rejected": values[OPENAI[1]]}
 
@@ -103,7 +103,7 @@ def _prompt(values: Record, place: str, remark: Remark) -> list[Turn] | None:
                 return request_of(values, (asked, added), place)
         return None
     given = values[key]
-    if isinstance(given, list):
+    if is_list(given):
         return listed(given, key, place, remark)
     text = text_of(values, key, place)
     return transcript(text) or [{"role": "user", "content": text}]
@@ -112,7 +112,7 @@ def _prompt(values: Record, place: str, remark: Remark) -> list[Turn] | None:
 def _has_beginnings(values: Record) -> bool:
     """Tell whether both answers may begin with their prompt: conversations, or transcripts."""
     return all(
-        isinstance(one, list) or (isinstance(one, str) and transcript(one) is not None)
+        is_list(one) or (isinstance(one, str) and transcript(one) is not None)
         for one in (values.get("chosen"), values.get("rejected"))
     )
 
@@ -120,9 +120,9 @@ def _has_beginnings(values: Record) -> bool:
 def _answer(values: Record, key: str, place: str) -> list[Turn]:
     """Return an answer as turns: its own, or a whole conversation that ends with it."""
     given = values.get(key)
-    if isinstance(given, dict):
+    if is_record(given):
         return [given]
-    if isinstance(given, list):
+    if is_list(given):
         return listed(given, key, place, lambda place, what: None)
     text = text_of(values, key, place)
     found = transcript(text)
