@@ -59,8 +59,10 @@ def table_questions(
     ]
     choice = choose(form, lines, needs, names, reader.columns)
     form = with_header(form, form.first, choice.header)
+    numbers = tuple(f"numbers alone: the {need} " for need in needs[len(NEEDS) :])
     for one in choice.remarks:
-        remark(one)
+        if not one.reason.startswith(numbers):  # offsets and ids are meant to be numbers
+            remark(one)
     own = QuestionReader(reader.where, reader.language, reader.unusable)
     keys = [FIELDS.get(need, need) for need in needs]
     for number, cells in body_of(lines, form, choice, needs, reader.unusable):
