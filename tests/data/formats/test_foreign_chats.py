@@ -226,6 +226,7 @@ LOST = [
      "its answers differ in more than one turn"),
     ({"chosen": "Hello.", "rejected": "Bye."}, "there is no prompt"),
     ({"chosen": [HI, HELLO], "rejected": [TALK[2], BYE]}, "there is no prompt"),
+    ({"chosen": [HELLO], "rejected": [BYE]}, "there is no prompt"),
     ({"prompt": "Who?", "chosen": [HI, HELLO], "rejected": [HI, BYE]},
      "its answers do not begin with the prompt"),
     ({"prompt": "Hi.", "chosen": "Hello.", "rejected": "Bye.", "score_chosen": 1,

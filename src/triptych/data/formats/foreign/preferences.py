@@ -46,11 +46,7 @@ def preference_of(values: Record, place: str, remark: Remark) -> tuple[list[Turn
     _refuse_scores(values, place)
     given = _prompt(values, place, remark)
     if given is None and not _has_beginnings(values):
-        raise Unusable(
-            f"{place}: there is no 'prompt' (a text) and no 'messages'. The keys are "
-            f"{', '.join(values) or 'none'}.",
-            "there is no prompt",
-        )
+        raise _no_prompt(values, place)
     chosen, rejected = (
         without_empty_system(_answer(values, key, place), place, remark)
         for key in ("chosen", "rejected")
@@ -64,8 +60,17 @@ def preference_of(values: Record, place: str, remark: Remark) -> tuple[list[Turn
             f"{place}: 'chosen' and 'rejected' differ in more than one turn of the assistant.",
             "its answers differ in more than one turn",
         )
-    assert given is not None, "without a prompt the answers begin with it"
+    if given is None:
+        raise _no_prompt(values, place)
     return headed(values, given, place), chosen[0], rejected[0]
+
+
+def _no_prompt(values: Record, place: str) -> Unusable:
+    return Unusable(
+        f"{place}: there is no 'prompt' (a text) and no 'messages'. The keys are "
+        f"{', '.join(values) or 'none'}.",
+        "there is no prompt",
+    )
 
 
 def _of_openai(values: Record, place: str) -> Record:
