@@ -237,13 +237,13 @@ def test_what_a_config_says_that_we_have_not_is_said_at_once() -> None:
         llama.read_config({**LLAMA, "head_dim": 8}, "c")
 
 
-def own_run(folder: Path, preset: str, task: str = "language-modelling") -> Path:
+def own_run(folder: Path, preset: str, task: str = "language-modelling", **dials: object) -> Path:
     """Write a run as training would leave it, with a tokenizer of ours."""
     from triptych.data.tokenizers.subwords import Tokenizer
 
     tokenizer = Tokenizer.train(["the cat sat on the mat"] * 3, "characters", 400)
     config = configure(
-        preset, {"layers": 1, "width": 8, "heads": 2, "key_heads": 2, "inner_width": 12}
+        preset, {"layers": 1, "width": 8, "heads": 2, "key_heads": 2, "inner_width": 12, **dials}
     )
     config = dataclasses.replace(config, vocabulary_size=tokenizer.vocabulary_size)
     run, chosen = (
@@ -266,7 +266,7 @@ def own_run(folder: Path, preset: str, task: str = "language-modelling") -> Path
     return folder
 
 
-@pytest.mark.parametrize("preset", ["gpt2", "llama-small"])
+@pytest.mark.parametrize("preset", ["gpt2", "llama-small", "decoder-tiny"])
 def test_our_own_run_writes_the_same_there(transformers: Any, tmp_path: Path, preset: str) -> None:
     run = own_run(tmp_path / "run", preset)
     export_run(run, tmp_path / "out")
@@ -301,11 +301,11 @@ def test_adapters_of_an_unfinished_run_are_added(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["chat", "preference"])
-def test_what_talks_is_exported_and_its_template_told(tmp_path: Path, task: str) -> None:
+def test_what_talks_is_exported_with_its_template(tmp_path: Path, task: str) -> None:
     notes = export_run(own_run(tmp_path / "run", "gpt2", task), tmp_path / "out")
-    assert (tmp_path / "out" / MODEL).is_file() and any(
-        "template" in one and "User: {content}" in one for one in notes
-    )
+    assert (tmp_path / "out" / MODEL).is_file() and any("chat_template" in one for one in notes)
+    written = json.loads((tmp_path / "out" / "tokenizer_config.json").read_text())
+    assert "User:" in written["chat_template"]
 
 
 def test_what_goes_on_from_a_text_has_the_ids_that_it_has_there() -> None:
@@ -336,9 +336,9 @@ def test_what_goes_on_from_a_text_has_the_ids_that_it_has_there() -> None:
 
 def test_models_without_a_like_are_refused_by_their_dials(tmp_path: Path) -> None:
     with pytest.raises(
-        RunError, match=r"decoder.positions is 'rotary' instead of 'learned'.*presets gpt2"
+        RunError, match=r"decoder.positions is 'alibi' instead of 'learned'.*presets gpt2"
     ):
-        export_run(own_run(tmp_path / "small", "decoder-small"), tmp_path / "out")
+        export_run(own_run(tmp_path / "small", "gpt2", positions="alibi"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -198,23 +198,38 @@ class Export:
     """Describe how a run for a task is written.
 
     architecture: the architecture's name; prefix: the body's names have a prefix; rules: those of
-    the head; options: values of the task's options that the architecture requires.
+    the head; options: values of the task's options that the architecture requires; without: values
+    that it has nothing for.
     """
 
     architecture: str
     prefix: bool = True
     rules: tuple[Rule, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
+    without: Mapping[str, object] = field(default_factory=dict)
+
+    def refusals(self, options: Mapping[str, object]) -> list[str]:
+        """List the task's options that the architecture does not compute."""
+        found = [
+            f"task.{key} is {options[key]!r} instead of {value!r}"
+            for key, value in self.options.items()
+            if options[key] != value
+        ]
+        return found + [
+            f"task.{key} is {options[key]!r}"
+            for key, value in self.without.items()
+            if options.get(key) == value
+        ]
 
 
-_CALIBRATION: tuple[Rule, ...] = (
+CALIBRATION: tuple[Rule, ...] = (
     Withhold("head.temperature", "the architecture has none: divide its logits by it"),
     Withhold(
         "head.thresholds",
         "the architecture has none: the probability above which each label applies",
     ),
 )
-_ABSTENTION: tuple[Rule, ...] = (
+ABSTENTION: tuple[Rule, ...] = (
     Withhold(
         "head.threshold",
         "the architecture has none: how much more likely no answer must be, in nats",
@@ -233,27 +248,31 @@ EXPORTS: dict[tuple[str, str], Export] = {
         rules=(
             *_both("bert.pooler.dense", "head.dense"),
             *_both("classifier", "head.project"),
-            *_CALIBRATION,
+            *CALIBRATION,
         ),
         options={"pooling": "first", "hidden": True, "shortcut": False, "bigrams": 0},
     ),
     ("bert", "span"): Export(
         architecture="BertForQuestionAnswering",
-        rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
+        rules=(*_both("qa_outputs", "head.span"), *ABSTENTION),
+        without={"match_feature": True},
     ),
     ("distilbert", "span"): Export(
         architecture="DistilBertForQuestionAnswering",
-        rules=(*_both("qa_outputs", "head.span"), *_ABSTENTION),
+        rules=(*_both("qa_outputs", "head.span"), *ABSTENTION),
+        without={"match_feature": True},
     ),
     ("bert", "tagger"): Export(
         architecture="BertForTokenClassification",
         rules=_both("classifier", "head.output"),
         options={"pooling": "first", "bigrams": 0},
+        without={"decoding": "crf"},
     ),
     ("distilbert", "tagger"): Export(
         architecture="DistilBertForTokenClassification",
         rules=_both("classifier", "head.output"),
         options={"pooling": "first", "bigrams": 0},
+        without={"decoding": "crf"},
     ),
 }
 

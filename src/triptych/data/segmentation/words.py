@@ -51,6 +51,14 @@ def _pattern() -> PreTokenizer:
     return pre_tokenizers.Split(tokenizers.Regex("|".join(_KINDS)), "isolated")
 
 
+def expression(rules: str) -> str | None:
+    """Return what finds a word by a rule, as an expression of the library tokenizers.
+
+    None for words at white space, and for those that a trained run finds.
+    """
+    return {"unicode": "|".join(_KINDS), "characters": r"\S"}.get(rules)
+
+
 def split(text: str, rules: str = "unicode") -> Words:
     """Return [start, end) characters of each word; together they cover all but white space.
 

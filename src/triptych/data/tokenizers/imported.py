@@ -270,16 +270,16 @@ class ImportedTokenizer(Tokenizer):
             values["tokenizer"], own["begin"], own["end"], own.get("mask"), rows, ends, before
         )
 
-    def to_huggingface(self, end: bool = True) -> TokenizerJson:
+    def to_huggingface(self, begin: bool = True, end: bool = True) -> TokenizerJson:
         """Return the original tokenizer.json.
 
         With end=False, for a model that generates text, it puts before a text what `prompt` does.
         """
         if end or self._before is not None or put_before(self._backend) == [self.begin_id]:
             return self._values
-        begin = self.specials["begin"]
+        token = self.specials["begin"]
         mark, first, second = (
-            {"SpecialToken": {"id": begin, "type_id": 0}},
+            {"SpecialToken": {"id": token, "type_id": 0}},
             {"Sequence": {"id": "A", "type_id": 0}},
             {"Sequence": {"id": "B", "type_id": 0}},
         )
@@ -287,7 +287,7 @@ class ImportedTokenizer(Tokenizer):
             "type": "TemplateProcessing",
             "single": [mark, first],
             "pair": [mark, first, second],
-            "special_tokens": {begin: {"id": begin, "ids": [self.begin_id], "tokens": [begin]}},
+            "special_tokens": {token: {"id": token, "ids": [self.begin_id], "tokens": [token]}},
         }
         own = self._values.get("post_processor") or {}
         both: Step = (

@@ -195,22 +195,42 @@ class Tokenizer:
             sort_keys=True,
         )
 
-    def to_huggingface(self, end: bool = True) -> TokenizerJson:
+    @property
+    def special_tokens(self) -> dict[int, str]:
+        """Return the token of each id that no text can spell: begin, end, tags and the mask."""
+        return dict(enumerate(self._tokens[: self._first_text]))
+
+    def to_huggingface(self, begin: bool = True, end: bool = True) -> TokenizerJson:
         """Return a tokenizer.json for the library tokenizers that puts begin and end around texts.
 
-        With end=False, for a model that generates text, it puts begin alone.
+        Args:
+            begin: Put begin before a text. False for the source of an encoder-decoder.
+            end: Put end after a text. False for a model that generates text.
         """
         values: TokenizerJson = json.loads(self._backend.to_str())
+        values["added_tokens"] = [
+            {
+                "id": number,
+                "content": token,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+            for number, token in self.special_tokens.items()
+        ]
         names = {"begin": self._tokens[self.begin_id], "end": self._tokens[self.end_id]}
         before, after = ({"SpecialToken": {"id": name, "type_id": 0}} for name in names.values())
         first, second = (
             {"Sequence": {"id": side, "type_id": number}} for number, side in enumerate("AB")
         )
         last = {"SpecialToken": {"id": names["end"], "type_id": 1}}
+        single = [*([before] if begin else []), first, *([after] if end else [])]
         values["post_processor"] = {
             "type": "TemplateProcessing",
-            "single": [before, first, *([after] if end else [])],
-            "pair": [before, first, *([after] if end else []), second, *([last] if end else [])],
+            "single": single,
+            "pair": [*single, second, *([last] if end else [])],
             "special_tokens": {
                 name: {"id": name, "ids": [number], "tokens": [name]}
                 for name, number in zip(names.values(), (self.begin_id, self.end_id), strict=True)

@@ -25,6 +25,10 @@ class Step(TypedDict, total=False):
     start: int  # of Strip
     stop: int
     content: str
+    pattern: dict[str, str]  # of Split
+    behavior: str
+    invert: bool
+    prepend: str  # of Prepend
     prepend_scheme: str  # of Metaspace
     add_prefix_space: bool
     single: list[dict[str, dict[str, object]]]  # of TemplateProcessing
