@@ -24,6 +24,7 @@ def init(
     out: Path | None = None,
     minutes: float | None = None,
     start: Path | None = None,
+    exportable: bool = False,
 ) -> int:
     """Check the files, choose a size, forecast minutes and memory, and write a recipe.
 
@@ -62,18 +63,17 @@ def init(
     start
         A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the library transformers: the recipe
         fine-tunes that model.
+    exportable
+        Use only what a class of the library transformers computes, so that triptych export can
+        write the run. Without it init takes the more accurate form, and says what export loses.
     """
     from ..setup.draft.draft import draft, is_of_pairs, refuse_unknown
     from ..setup.draft.request import DraftRequest
 
     refuse_unknown(task)
     of_pairs = is_of_pairs(task)
-    sides = {
-        "source": source,
-        "target": target,
-        "source-language": source_language,
-        "target-language": target_language,
-    }
+    languages = {"source-language": source_language, "target-language": target_language}
+    sides = {"source": source, "target": target, **languages}
     _refuse_idle(task, of_pairs, {"train": train} if of_pairs else sides)
     if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes is {minutes}; it must be greater than 0.")
@@ -88,19 +88,21 @@ def init(
         train=given,
         target=target,
         languages=(source_language, target_language),
-        others={
-            name: [str(path.resolve()) for path in paths]
-            for name, paths in (("validation", validation), ("test", test))
-            if paths
-        },
+        others=_named(validation=validation, test=test),
         columns=chooser.parsed(columns),
         minutes=minutes,
         start=start,
+        exportable=exportable,
         out=out,
         chooser=chooser,
         report=talk,
     )
     return _write(draft(request, columns), out)
+
+
+def _named(**parts: list[Path] | None) -> dict[str, list[str]]:
+    """Return the files of each part that has any."""
+    return {name: [str(path.resolve()) for path in paths] for name, paths in parts.items() if paths}
 
 
 def _refuse_idle(task: str, of_pairs: bool, flags: dict[str, object]) -> None:

@@ -67,6 +67,14 @@ class ExportClass:
     has_segments: bool = False
 
 
+def has_class(task: str) -> bool:
+    """Tell whether some recipe for a task can be exported."""
+    spec = SPECS[task]
+    if spec.architecture == "encoder":
+        return any(spec.head == head for _, head in (*bert.EXPORTS, *pre_norm.EXPORTS))
+    return spec.architecture == "decoder" or task in FROM_TEXT
+
+
 def refusals(form: Form) -> list[str]:
     """List what no class of the library transformers computes, each as part of a sentence."""
     if not isinstance(form.model, ModelConfig):

@@ -222,12 +222,12 @@ class Export:
         ]
 
 
+THRESHOLDS = Withhold(
+    "head.thresholds", "the architecture has none: the probability above which each label applies"
+)
 CALIBRATION: tuple[Rule, ...] = (
     Withhold("head.temperature", "the architecture has none: divide its logits by it"),
-    Withhold(
-        "head.thresholds",
-        "the architecture has none: the probability above which each label applies",
-    ),
+    THRESHOLDS,
 )
 ABSTENTION: tuple[Rule, ...] = (
     Withhold(

@@ -24,6 +24,15 @@ def with_scaled_rows(tensors: Mapping[str, Tensor], model: ModelConfig) -> dict[
     return {"output.weight": rows, **tensors, "embedding.weight": rows * scale}
 
 
+def with_temperature(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Divide a classifier's last layer by its temperature, and so its logits."""
+    temperature = tensors.get("head.temperature")
+    if temperature is None:
+        return dict(tensors)
+    last = ("head.project.weight", "head.project.bias")
+    return {**tensors, **{name: tensors[name] / temperature for name in last}}
+
+
 def with_first_segment(tensors: Mapping[str, Tensor], side: str) -> dict[str, Tensor]:
     """Add the vector of the first segment to every row of the embedding.
 

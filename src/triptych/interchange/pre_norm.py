@@ -11,9 +11,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..model.config import ModelConfig, StackConfig
-from .bert import ABSTENTION, CALIBRATION, Export
+from .bert import ABSTENTION, THRESHOLDS, Export
 from .config_reader import differences, written_settings
-from .folding import table_rows, with_first_segment, with_position_table, with_scaled_rows
+from .folding import (
+    table_rows,
+    with_first_segment,
+    with_position_table,
+    with_scaled_rows,
+    with_temperature,
+)
 from .name_map import NameMap
 from .rules import Rename, Rule, Withhold, prefixed
 
@@ -102,7 +108,7 @@ def prepared(
     import torch
 
     assert config.encoder is not None, "only encoder-only models are written"
-    found = with_scaled_rows(tensors, config)
+    found = with_temperature(with_scaled_rows(tensors, config))
     if kind == ESM:
         return with_first_segment(found, "encoder")
     found = with_position_table(found, config.stacks, table_rows(config.stacks, longest))
@@ -111,17 +117,20 @@ def prepared(
 
 
 def constants(config: ModelConfig, kind: str, export: Export) -> dict[str, Tensor]:
-    """Return tensors of theirs that are never used, so that a load has nothing to complain of."""
+    """Return tensors of theirs that hold nothing learnt, so that a load misses none."""
     import torch
 
     if kind != ESM or config.encoder is None:
         return {}
-    prefix, width = PREFIXES[ESM] if export.prefix else "", config.encoder.width
-    pairs = config.encoder.layers * config.encoder.heads
+    stack, prefix = config.encoder, PREFIXES[ESM] if export.prefix else ""
+    width, pairs = stack.width, stack.layers * stack.heads
     shapes = {"contact_head.regression.weight": (1, pairs), "contact_head.regression.bias": (1,)}
     if not export.prefix:
         shapes |= {"pooler.dense.weight": (width, width), "pooler.dense.bias": (width,)}
-    return {prefix + name: torch.zeros(shape) for name, shape in shapes.items()}
+    evens = torch.arange(0, stack.size_of_head, 2, dtype=torch.float)
+    angles = {"rotary_embeddings.inv_freq": stack.rotary_base ** -(evens / stack.size_of_head)}
+    unused = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    return {prefix + name: one for name, one in {**angles, **unused}.items()}
 
 
 # Names of tensors ---------------------------------------------------------------------------------
@@ -158,6 +167,10 @@ BODIES: dict[str, tuple[Rule, ...]] = {
     ),
 }
 _UNUSED_OUTPUT = Withhold("output.weight", "the task reads texts and writes none")
+_CALIBRATION: tuple[Rule, ...] = (
+    Withhold("head.temperature", "which its logits are divided by already"),
+    THRESHOLDS,
+)
 _FIRST = {"pooling": "first", "hidden": True, "shortcut": False, "bigrams": 0}
 _TAGS = {"pooling": "first", "bigrams": 0}
 EXPORTS: dict[tuple[str, str], Export] = {
@@ -176,7 +189,7 @@ EXPORTS: dict[tuple[str, str], Export] = {
         rules=(
             *_both("classifier.dense", "head.dense"),
             *_both("classifier.out_proj", "head.project"),
-            *CALIBRATION,
+            *_CALIBRATION,
         ),
         options=_FIRST,
     ),
@@ -191,7 +204,7 @@ EXPORTS: dict[tuple[str, str], Export] = {
         rules=(
             *_both("bert.pooler.dense", "head.dense"),
             *_both("classifier", "head.project"),
-            *CALIBRATION,
+            *_CALIBRATION,
         ),
         options=_FIRST,
     ),

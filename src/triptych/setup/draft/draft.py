@@ -8,6 +8,7 @@ from ...errors import UsageError, unknown
 from ...tasks import classification, translation
 from ...tasks.specs import SPECS
 from . import labelled, others, pairs
+from .exportable import noted, refuse_without_class
 from .request import DraftRequest
 from .start import offer
 
@@ -39,8 +40,15 @@ def draft(request: DraftRequest, columns_given: str | None = None) -> str:
 
     Raises:
         DataError: Training on the files would fail; the text names file and line.
-        UsageError: The columns are in doubt, or the run to start from does not fit.
+        UsageError: The columns are in doubt, the run to start from does not fit, or no class of
+            the library transformers computes what should be exportable.
     """
+    if request.exportable:
+        refuse_without_class(request.task)
+    return noted(_drafted(request, columns_given), request)
+
+
+def _drafted(request: DraftRequest, columns_given: str | None) -> str:
     if is_of_pairs(request.task):
         return pairs.recipe_text(request)
     if request.start is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, UsageError
 from ...tasks.classification import SPEC
+from . import exportable
 from . import measured as measuring
 from . import start as starting
 from .request import ColumnChooser, DraftRequest, file_lines, refuse_fatal
@@ -76,7 +77,7 @@ def recipe_text(request: DraftRequest) -> str:
     size = next(size for size in SIZES if len(examples) <= size.texts)
     words, minutes = forecast(examples, size, needs, request)
     request.report_next(words)
-    return text_of(data, needs, size, words, minutes)
+    return text_of(data, needs, size, words, minutes, request.exportable)
 
 
 def _asked(train: Path, chooser: ColumnChooser) -> dict[str, str | int]:
@@ -108,7 +109,7 @@ def _fine_tuned(
     examples: list[Example],
 ) -> str:
     """Return the text of a recipe that fine-tunes a pretrained model."""
-    pair: dict[str, Any] = {"pair": True, "pooling": "compare"} if "text_pair" in needs else {}
+    pair = exportable.classifier_options("text_pair" in needs, request.exportable)
     options = {"learn": needs[-1], **pair}
     found = starting.begin(start, SPEC.name, options, examples, request.training)
     request.report_next(found.words)
@@ -154,7 +155,12 @@ def _model_lines(size: TextsSize) -> dict[str, Any]:
 
 
 def text_of(
-    data: DataTable, needs: tuple[str, ...], size: TextsSize, words: str, minutes: float
+    data: DataTable,
+    needs: tuple[str, ...],
+    size: TextsSize,
+    words: str,
+    minutes: float,
+    is_exportable: bool = False,
 ) -> str:
     pair, learn, model = "text_pair" in needs, needs[-1], _model_lines(size)
     files, held = file_lines(data, "texts")
@@ -163,19 +169,16 @@ def text_of(
         if learn == "value"
         else "label_smoothing = 0.1           # less overconfidence on few texts\n"
     )
-    two = (
-        'pair = true                     # text and text_pair\npooling = "compare"             # '
-        "both means, their difference and product\n"
-    )
+    positions = f"{exportable.POSITIONS}\n" if pair and is_exportable else ""
     return f"""# Written by triptych init. {words}
 # Any key can be changed here or on the command line, for example: --training.minutes 30
 
 [task]
 name = "classification"
 learn = "{learn}"                 # label: one; labels: several; value: a number
-{two if pair else ""}token_dropout = {size.token_dropout}             # leaves out tokens of every text, others in each epoch
+{exportable.classifier_lines(pair, is_exportable)}
+token_dropout = {size.token_dropout}             # leaves out tokens of every text, others in each epoch
 {smoothing}dropout = {size.dropout}
-shortcut = true                 # the words themselves, next to the states of the model
 
 [data]
 {files}{held}
@@ -189,7 +192,7 @@ width = {model["width"]}
 heads = {model["heads"]}
 inner_width = {model["inner_width"]}
 dropout = {model["dropout"]}                  # more for fewer texts
-
+{positions}
 [batches]
 batch_tokens = 4096
 bpe_dropout = 0.1               # splits words into other subwords in each epoch

@@ -18,6 +18,7 @@ from ...tasks import (
     summarization,
     tagging,
 )
+from . import exportable
 from . import measured as measuring
 from . import start as starting
 from .labelled import FEWEST
@@ -91,7 +92,7 @@ def recipe_text(request: DraftRequest) -> str:
     from ...data.load import load_split, reader_of, refuse_idle_columns, split_files
     from ...data.table import DataTable
 
-    plan, train, columns = PLANS[request.task], request.train, request.columns
+    plan, train, columns = _plan(request), request.train, request.columns
     if "references" in plan.needs:
         named = tuple(need for need in plan.needs if need != "references")
         columns = request.chooser.settled(train, named, columns)
@@ -113,6 +114,18 @@ def recipe_text(request: DraftRequest) -> str:
     words, size, minutes = forecast(plan, examples, request)
     request.report_next(words)
     return text_of(request.task, plan, data, size, words, minutes, examples)
+
+
+def _plan(request: DraftRequest) -> Plan:
+    """Return the task's plan, without what no class of another library computes if so wanted."""
+    task, plan = request.task, PLANS[request.task]
+    if not request.exportable:
+        return plan
+    return dataclasses.replace(
+        plan,
+        options=lambda examples: exportable.option_lines(task, plan.options(examples)),
+        model=exportable.MODEL.get(task, plan.model),
+    )
 
 
 def _fine_tuned(

@@ -125,7 +125,7 @@ class Forecast:
     minutes: float
     memory: float  # bytes
     parameters: int
-    one_script: bool  # both sides share letters
+    one_script: bool  # both sides share letters, or must share a vocabulary
 
     @classmethod
     def of(cls, examples: list[Example], request: DraftRequest) -> Forecast:
@@ -149,7 +149,7 @@ class Forecast:
             request.minutes or max(1.0, round(wanted, 1)),
             estimated_memory(config, size.batch_tokens, len(examples), True),
             parameter_count(config),
-            one_script(examples),
+            request.exportable or one_script(examples),
         )
 
     def words(self) -> str:

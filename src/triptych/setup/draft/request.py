@@ -53,6 +53,7 @@ class DraftRequest:
         columns: Which columns or keys are read: field -> name or number.
         minutes: How long to train; None: as long as the forecast says.
         start: A run, or a folder of another library, to fine-tune.
+        exportable: Draft what a class of the library transformers computes.
         out: Where the recipe will be written.
         device: The device that will train: auto, cpu or cuda.
         chooser: Decides on columns in doubt.
@@ -70,6 +71,7 @@ class DraftRequest:
     columns: dict[str, str | int] | None = None
     minutes: float | None = None
     start: Path | None = None
+    exportable: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @property
