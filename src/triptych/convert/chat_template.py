@@ -35,6 +35,7 @@ def jinja(forms: Mapping[str, str], tokenizer: Tokenizer) -> str:
             f"{_shown(_spelt(form.after, tokenizer))}"
         )
     lead = _shown(_spelt(template.forms["assistant"].lead, tokenizer))
+    parts.append("{% else %}{{ raise_exception('No form for the role ' + message['role']) }}")
     return (
         f"{{{{ bos_token }}}}{{% for message in messages %}}{''.join(parts)}{{% endif %}}"
         f"{{% endfor %}}{{% if add_generation_prompt %}}{lead}{{% endif %}}"

@@ -60,7 +60,8 @@ def _how_to_tag(labels: Mapping[str, object]) -> str:
         if labels.get("spaces") == "always"
         else "a text"
     )
-    return f"Give its tokenizer {given}. A word's label is that of its first token."
+    whole = "" if labels.get("scheme") == "plain" else "; triptych also keeps spans whole"
+    return f"Give its tokenizer {given}. A word's tag is the likeliest of its first token{whole}."
 
 
 def _with_steps(values: TokenizerJson, form: Form, labels: Mapping[str, object]) -> TokenizerJson:
