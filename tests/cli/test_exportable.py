@@ -13,13 +13,15 @@ import torch
 from exportable_kinds import KINDS, drafted, exported, trained
 
 from triptych.cli.main import run as run_command
+from triptych.convert import chat_template, export_run
 from triptych.data.batches.encoded import collate
+from triptych.data.tokenizers.subwords import Tokenizer
 from triptych.inference.loading import load
 from triptych.inference.predictor import Predictor
 from triptych.model.heads.tokens import output_of
 from triptych.recipe.schema import Recipe
 from triptych.setup.draft import measured
-from triptych.tasks.turns import ChatTemplate
+from triptych.tasks.turns import TEMPLATES, ChatTemplate
 
 Command = Callable[..., SimpleNamespace]
 Folders = Callable[[str], tuple[Predictor, Any, Any]]
@@ -238,6 +240,22 @@ def test_a_mark_that_a_user_spells_stays_text_here(folders: Folders) -> None:
     assert len([one for one in there if one in special]) == 3
 
 
+def test_a_role_without_a_form_is_refused_there(folders: Folders) -> None:
+    _, _, tokenizer = folders("chat")
+    with pytest.raises(Exception, match="No form for the role tool"):
+        tokenizer.apply_chat_template([{"role": "tool", "content": "4"}])
+
+
+@pytest.mark.parametrize(("kind", "joins"), [("code", True), ("bpe", False)])
+def test_marks_that_join_with_a_text_are_told(kind: Any, joins: bool) -> None:
+    """Signs beside each other are one piece of code: ")" of a text and "!" of a form."""
+    tokenizer = Tokenizer.train(["a (why)! b (so)! c"] * 9, kind, 320)
+    forms = {**TEMPLATES["text"], "user": "{content}!\n"}
+    written = tokenizer.to_huggingface(end=False)
+    assert chat_template.differs(forms, tokenizer, written) is joins
+    assert not chat_template.differs(TEMPLATES["text"], tokenizer, written)
+
+
 def test_a_template_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     code, recipe = drafted(KINDS["chat"], tmp_path)
@@ -325,8 +343,6 @@ def test_from_a_model_that_is_there_already(triptych: Command, tmp_path: Path) -
 def test_what_is_post_norm_is_a_marian(tmp_path: Path) -> None:
     """transformer-base, which init takes for very many pairs."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-    from triptych.convert import export_run
-
     code, recipe = drafted(KINDS["translation"], tmp_path)
     assert code == 0
     text = recipe.read_text("utf-8").replace("transformer-tiny", "transformer-base")

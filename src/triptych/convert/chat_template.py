@@ -51,6 +51,7 @@ def differs(forms: Mapping[str, str], tokenizer: Tokenizer, written: Mapping[str
     import tokenizers
 
     backend = tokenizers.Tokenizer.from_str(json.dumps(written))
+    backend.add_special_tokens(tokenizer.pieces([tokenizer.begin_id]))
     template = ChatTemplate(forms)
     for probe in PROBES:
         messages = [{"role": role, "content": text} for role, text in probe]

@@ -208,17 +208,18 @@ class Tokenizer:
             end: Put end after a text. False for a model that generates text.
         """
         values: TokenizerJson = json.loads(self._backend.to_str())
+        # tokenizer_config.json names begin, end and mask, but has no keys for tags.
         values["added_tokens"] = [
             {
                 "id": number,
-                "content": token,
+                "content": self._tokens[number],
                 "single_word": False,
                 "lstrip": False,
                 "rstrip": False,
                 "normalized": False,
                 "special": True,
             }
-            for number, token in self.special_tokens.items()
+            for number in self.tags.values()
         ]
         names = {"begin": self._tokens[self.begin_id], "end": self._tokens[self.end_id]}
         before, after = ({"SpecialToken": {"id": name, "type_id": 0}} for name in names.values())

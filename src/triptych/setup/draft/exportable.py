@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...errors import UsageError
 from ...tasks import question_answering, summarization, tagging
 from .request import DraftRequest
 
+if TYPE_CHECKING:
+    from ...convert.classes import Form
+
 # Positions that a table can hold, where rotary ones have no class with two texts or two stacks.
 POSITIONS = 'positions = "sinusoidal"        # which a class of transformers has'
-SHORTCUT = "shortcut = true                 # the words themselves, next to the states of the model"
-FIRST = (
-    'pooling = "first"               # as classes of transformers do: the state of the first token',
-    "hidden = true",
+SHORTCUT = (
+    "shortcut = true                 # the words themselves, next to the states of the model\n"
 )
+PAIR = "pair = true                     # text and text_pair\n"
+COMPARE = 'pooling = "compare"             # both means, their difference and product\n'
+FIRST = """pooling = "first"               # the state of the first token, as classes there read
+hidden = true
+"""
 # Lines of the table `task` that no class computes, by how they begin, and lines of `model`.
 WITHOUT: dict[str, tuple[str, ...]] = {
     tagging.SPEC.name: ("decoding",),
@@ -33,18 +39,17 @@ def option_lines(task: str, lines: Sequence[str]) -> list[str]:
     return [line for line in lines if not line.startswith(WITHOUT.get(task, ()) or ("\n",))]
 
 
-def classifier_lines(is_pair: bool, is_exportable: bool) -> str:
-    """Return how a classifier makes one vector of states, as lines of the table `task`."""
-    pair = ["pair = true                     # text and text_pair"] if is_pair else []
+def classifier_lines(is_pair: bool, is_exportable: bool) -> tuple[str, str]:
+    """Return how a classifier makes one vector of states: first and last lines of its options."""
+    pair = PAIR if is_pair else ""
     if is_exportable:
-        return "\n".join([*pair, *FIRST])
-    both = 'pooling = "compare"             # both means, their difference and product'
-    return "\n".join([*pair, *([both] if is_pair else []), SHORTCUT])
+        return pair + FIRST, ""
+    return pair + (COMPARE if is_pair else ""), SHORTCUT
 
 
-def classifier_options(is_pair: bool, is_exportable: bool) -> dict[str, Any]:
+def classifier_options(is_pair: bool, is_exportable: bool) -> dict[str, str | bool]:
     """Return the same for a classifier that starts from a pretrained model."""
-    pair: dict[str, Any] = {"pair": True} if is_pair else {}
+    pair: dict[str, str | bool] = {"pair": True} if is_pair else {}
     if is_exportable:
         return {**pair, "pooling": "first", "hidden": True}
     return {**pair, "pooling": "compare"} if is_pair else {}
@@ -100,7 +105,7 @@ def _with_comment(text: str, words: str) -> str:
     return "\n".join([first, second, f"# {words}", rest])
 
 
-def _form(text: str, task: str) -> Any:
+def _form(text: str, task: str) -> Form:
     """Return what decides about the class, from a recipe that is not trained yet."""
     from ...convert import open_origin
     from ...convert.classes import Form

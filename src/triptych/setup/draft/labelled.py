@@ -169,6 +169,7 @@ def text_of(
         if learn == "value"
         else "label_smoothing = 0.1           # less overconfidence on few texts\n"
     )
+    first, last = exportable.classifier_lines(pair, is_exportable)
     positions = f"{exportable.POSITIONS}\n" if pair and is_exportable else ""
     return f"""# Written by triptych init. {words}
 # Any key can be changed here or on the command line, for example: --training.minutes 30
@@ -176,10 +177,9 @@ def text_of(
 [task]
 name = "classification"
 learn = "{learn}"                 # label: one; labels: several; value: a number
-{exportable.classifier_lines(pair, is_exportable)}
-token_dropout = {size.token_dropout}             # leaves out tokens of every text, others in each epoch
+{first}token_dropout = {size.token_dropout}             # leaves out tokens of every text, others in each epoch
 {smoothing}dropout = {size.dropout}
-
+{last}
 [data]
 {files}{held}
 [tokenizer]
