@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunError, UsageError
-from .console import put, talk
+from .console import Counting, is_terminal, put, talk
+from .inputs import count_inputs
 from .predict import (
     Overrides,
     Precision,
@@ -105,30 +106,29 @@ def _search(
         talk(f"triptych: {problem}")
     reader = load_run(run, precision)
     settings = reader.settings(**decoding_changes(overrides))
-    index = SearchIndex(
-        documents, as_embedder(load_run(retriever, precision)) if retriever is not None else None
-    )
+    embedder = None if retriever is None else as_embedder(load_run(retriever, precision))
+    with Counting(None, "passages") as counting:
+        index = SearchIndex(documents, embedder, done=counting.begin("Embedding"))
     talk(f"{len(documents):,} documents, {len(index.passages):,} passages.")
-    for first, block in _blocks(questions):
-        missed: list[str] = []
-        for number, line in enumerate(block, first):
-            unseen = [0]
-            hits = (
-                index.answer(reader, line.strip(), top, settings, unseen.append)
-                if line.strip()
-                else []
-            )
-            put(
-                json.dumps(_json(line, hits, unseen[-1]), ensure_ascii=False)
-                if jsonl
-                else _summary(hits, folder)
-            )
-            missed += [
-                f"{'text ' if questions else 'stdin:'}{number} ({unseen[-1]:,} tokens not read)"
-            ] * bool(unseen[-1])
-        sys.stdout.flush()
-        if missed:
-            talk(f"Truncated: {some(missed)}.")
+    counting = count_inputs(questions, "questions")
+    counting.quiet |= is_terminal(sys.stdout)  # there the answers themselves show how far it is
+    with counting:
+        for first, block in _blocks(questions):
+            missed: list[str] = []
+            for number, line in enumerate(block, first):
+                unseen, asked = [0], line.strip()
+                hits = index.answer(reader, asked, top, settings, unseen.append) if asked else []
+                put(
+                    json.dumps(_json(line, hits, unseen[-1]), ensure_ascii=False)
+                    if jsonl
+                    else _summary(hits, folder)
+                )
+                name = f"{'text ' if questions else 'stdin:'}{number}"
+                missed += [f"{name} ({unseen[-1]:,} tokens not read)"] * bool(unseen[-1])
+                counting.add()
+            sys.stdout.flush()
+            if missed:
+                talk(f"Truncated: {some(missed)}.")
     return 0
 
 
@@ -184,9 +184,10 @@ def embed(
 
     predictor = as_embedder(load_run(run, precision))
     settings = predictor.settings(**decoding_changes(overrides))
-    kept = []
+    kept, counting = [], count_inputs(text, "texts")
     for _, block in _blocks(text):
-        vectors = vectors_of(predictor, block, settings)
+        with counting:
+            vectors = vectors_of(predictor, block, settings, counting.add)
         if npy is not None:
             kept.append(vectors)
             continue

@@ -11,14 +11,18 @@ from __future__ import annotations
 import math
 import re
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from ..training.job import Progress
 
+MOMENT_SECONDS = 2.0  # shorter work is not counted aloud
+LINE_SECONDS = 10.0  # between two lines of a count
 SMOOTHING = 0.9  # factor of the moving averages of the shown speed and loss
 LAYOUT = "\n\t"  # control characters that an answer may hold
 # C0, DEL, C1 and bidirectional controls.
@@ -220,3 +224,83 @@ class Display:
             self.bar.console.print(_sentence(message), markup=False, highlight=False, emoji=False)
         else:
             talk(message)
+
+
+class Counting:
+    """Show on stderr how much of some work is done, once it takes longer than a moment.
+
+    It is a bar on a terminal and a line now and then elsewhere. Within the context the bar may be
+    visible; at its end the bar is removed, so that answers can be printed, and a later context goes
+    on counting. `add` may be called by any thread.
+
+    Args:
+        total: How much there is; None where it is not known.
+        unit: What is counted, in the plural.
+        quiet: Show nothing, for example while someone types the inputs.
+    """
+
+    def __init__(self, total: int | None, unit: str, quiet: bool = False) -> None:
+        self.total, self.unit, self.quiet = total, unit, quiet
+        self.what, self.done = "", 0.0
+        self.began = time.monotonic()
+        self.due = self.began + MOMENT_SECONDS
+        self.bar: Any = None
+        self.task: Any = None
+        self.lock = threading.RLock()
+
+    def __enter__(self) -> Counting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            if self.bar is not None:
+                self.bar.stop()
+                self.bar = None
+
+    def begin(self, what: str) -> Callable[[float], None]:
+        """Begin another pass over the same items, count from 0, and return `add`."""
+        with self.lock:
+            self.what, self.done, self.began = what, 0.0, time.monotonic()
+        return self.add
+
+    def add(self, count: float = 1.0) -> None:
+        """Count items that are done; a part of one is a fraction."""
+        with self.lock:
+            self.done += count
+            now = time.monotonic()
+            if self.quiet or now < self.due:
+                return
+            if is_terminal(sys.stderr):
+                self._draw()
+            elif self.total is None or round(self.done) < self.total:
+                talk(self._line())
+                self.due = now + LINE_SECONDS
+
+    def _draw(self) -> None:
+        if self.bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            self.bar = Bar(
+                BarColumn(),
+                TextColumn("{task.description}"),
+                console=Console(stderr=True),
+                refresh_per_second=4,
+                redirect_stdout=False,  # it may be a file, and the bar is on stderr
+                transient=True,
+            )
+            self.bar.start()
+            self.task = self.bar.add_task("", total=self.total)
+        self.bar.update(self.task, completed=self.done, description=self._line())
+
+    def _line(self) -> str:
+        passed, done = time.monotonic() - self.began, round(self.done)
+        what = f"{self.what}: " if self.what else ""
+        if self.total is None:
+            return f"{what}{done:,} {self.unit}  {clock(passed)} passed"
+        left = passed * max(0.0, self.total - self.done) / self.done if self.done else math.nan
+        return (
+            f"{what}{done:,} of {self.total:,} {self.unit}  {clock(passed)} passed, "
+            f"{clock(left)} left"
+        )

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from ..data.sets.entry import SplitName
 from ..errors import DataError, UsageError
-from .console import field, put, table, talk
+from .console import Counting, field, put, table, talk
 from .predict import Precision, decoding_changes, load_run
 from .prompting import UNJUDGED, JudgementOutput, Judging, judge_run, write_answers
 from .threads import thread_notes
@@ -88,7 +88,8 @@ def evaluate(
         f"{' '.join(thread_notes())}"
     )
     began = time.monotonic()
-    evaluation = predictor.evaluate(examples, settings)
+    with Counting(len(examples), "examples") as counting:
+        evaluation = predictor.evaluate(examples, settings, counting.begin)
     seconds = time.monotonic() - began
     cut = sum(prediction.cut for prediction in evaluation.predictions)
     if cut:

@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, TriptychError, UsageError
+from .console import Counting, is_terminal
 
 if TYPE_CHECKING:
     from ..data.example import Example
     from ..inference.predictor import Predictor
+
+
+COUNTED_BYTES = 1 << 30  # of a larger file lines are not counted before it is read
+CHUNK_BYTES = 1 << 20
+
+
+def count_inputs(texts: Sequence[str], unit: str) -> Counting:
+    """Return what counts the inputs: the texts given, else the lines of stdin."""
+    if texts:
+        return Counting(len(texts), unit)
+    return Counting(lines_ahead(), unit, quiet=is_terminal(sys.stdin))
+
+
+def lines_ahead() -> int | None:
+    """Return how many lines stdin has where it is a file; None where that is not known."""
+    try:
+        descriptor = sys.stdin.fileno()
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode) or about.st_size > COUNTED_BYTES:
+            return None
+        place, lines, last = os.lseek(descriptor, 0, os.SEEK_CUR), 0, b"\n"
+        while chunk := os.pread(descriptor, CHUNK_BYTES, place):
+            place, lines, last = place + len(chunk), lines + chunk.count(b"\n"), chunk[-1:]
+    except (OSError, ValueError, AttributeError):
+        return None  # it is closed, or not a file of the system
+    return lines + (last != b"\n")
 
 
 def read_passage(given: str | None) -> str | None:

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
 from .console import field, put, talk
-from .inputs import examples_of, read_passage, refuse_to, refuse_words
+from .inputs import count_inputs, examples_of, read_passage, refuse_to, refuse_words
 from .prompting import NOTHING, Prompting, shots_ready
 
 if TYPE_CHECKING:
@@ -88,25 +88,23 @@ def predict(
         text, inside = (*text, inside), None
     fixed = {**({} if inside is None else {"passage": inside}), **prompting.fixed(predictor)}
     shots = prompting.shots(predictor)
-    failed = 0
+    blank = bool(text) and predictor.task.spec.empty
+    failed, counting = 0, count_inputs(text, "texts")
     for first, block in _blocks(text):
         name = "text " if text else "stdin:"
         places = [f"{name}{first + place}" for place in range(len(block))]
         problems: dict[int, str] = {}
-        examples = examples_of(
-            block,
-            predictor,
-            places,
-            to,
-            fixed,
-            words,
-            problems,
-            blank=bool(text) and predictor.task.spec.empty,
-        )
+        examples = examples_of(block, predictor, places, to, fixed, words, problems, blank)
         asked, own = (None, settings) if shots is None else shots_ready(shots, examples, settings)
-        failed += _answer(
-            predictor, own, block, examples, to, jsonl, truncate, problems, asked, bool(text), first
+        with counting:
+            answers = predictor.answer(
+                asked or examples, own, truncate, problems, first - 1, counting.add
+            )
+            predictions = list(answers)
+        _print_answers(
+            predictor, predictions, block, examples, to, jsonl, problems, asked, bool(text)
         )
+        failed += len(problems)
     report_drafts(predictor)
     return int(failed > 0)
 
@@ -295,32 +293,28 @@ def _refuse_bytes(text: str, number: int) -> None:
         ) from None
 
 
-def _answer(
+def _print_answers(
     predictor: Predictor,
-    settings: DecodingSettings,
+    predictions: list[Prediction],
     block: list[str],
     examples: list[Example],
     to: str | None,
     jsonl: bool,
-    truncate: int | None,
     problems: dict[int, str],
     asked: list[Example] | None,
     given: bool,
-    first: int,
-) -> int:
-    """Print the answers to a block and return how many texts could not be read.
+) -> None:
+    """Print the answers to a block.
 
-    `asked` are the prompts that contain the texts, if there are any, and `first` is the number of
-    the first text, so that the same text is sampled differently in another block. Answers to texts
-    `given` on the command line may have several lines: a line of hyphens separates them, and a
-    single text shows all its answers.
+    `asked` are the prompts that contain the texts, if there are any. Answers to texts `given` on
+    the command line may have several lines: a line of hyphens separates them, and a single text
+    shows all its answers.
     """
     alone = given and len(block) == 1
 
     def shown(prediction: Prediction) -> list[Prediction]:
         return [prediction, *prediction.alternatives] if alone else [prediction]
 
-    predictions = list(predictor.answer(asked or examples, settings, truncate, problems, first - 1))
     for one in (
         one for prediction in predictions if asked for one in (prediction, *prediction.alternatives)
     ):
@@ -353,7 +347,6 @@ def _answer(
     for problem in problems.values():
         talk(f"triptych: {problem} Its answer is left empty.")
     _notices(predictions, [example.place for example in examples])
-    return len(problems)
 
 
 def one_line(predictor: Predictor, text: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
-from .console import is_terminal, put_bytes, talk
+from .console import Counting, is_terminal, put_bytes, talk
 from .predict import (
     Overrides,
     Precision,
@@ -165,7 +165,11 @@ def _answers(
     problems: dict[int, str] = {}
     texts: list[str | None] = [None] * len(parts)
     unseen = []
-    answers = predictor.answer(examples, predictor.settings(**decoding), truncate, problems)
+    settings = predictor.settings(**decoding)
+    with Counting(len(spoken), "subtitles") as counting:
+        answers = list(
+            predictor.answer(examples, settings, truncate, problems, done=counting.add)
+        )
     for number, (place, prediction) in enumerate(zip(spoken, answers, strict=True)):
         if number in problems:
             continue

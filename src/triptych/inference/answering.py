@@ -13,7 +13,7 @@ from ..errors import DataError
 from ..tasks.task import Prediction
 
 if TYPE_CHECKING:
-    from .loaded import LoadedModel
+    from .loaded import Done, LoadedModel
     from .predictor import Predictor
 
 
@@ -25,6 +25,7 @@ def answered(
     problems: dict[int, str] | None,
     start: int,
     first: int,
+    done: Done | None = None,
 ) -> list[Prediction]:
     """Return the predictions of `examples`, in order; an empty input gets an empty answer.
 
@@ -37,6 +38,7 @@ def answered(
             empty answer.
         start: Place of the first of `examples` among all that are answered.
         first: Added to a place to seed sampling.
+        done: Receives how many examples were done, a batch at a time.
     """
     found = [Prediction(text="", index=start + place) for place in range(len(examples))]
     encoded: list[Encoded] = []
@@ -53,11 +55,14 @@ def answered(
         for one in pieces:
             one.index = place
         encoded += pieces
+    if done is not None:  # those without an answer
+        done(len(examples) - len({one.index for one in encoded}))
     raw: dict[int, list[Any]] = {}
-    for one, answer in zip(encoded, loaded.raw(encoded, settings, first + start), strict=True):
+    answers = loaded.raw(encoded, settings, first + start, done)
+    for one, answer in zip(encoded, answers, strict=True):
         raw.setdefault(one.index, []).append(answer)
-    for place, answers in raw.items():
-        prediction = loaded.task.read(answers, examples[place], loaded.tokenizers)
+    for place, several in raw.items():
+        prediction = loaded.task.read(several, examples[place], loaded.tokenizers)
         prediction.index = start + place
         prediction.truncated_input_tokens += found[place].truncated_input_tokens
         found[place] = prediction

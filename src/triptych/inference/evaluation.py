@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from ..model.heads.tokens import output_of
 from ..tasks.task import Labels, Prediction, Scores, Task
 
 if TYPE_CHECKING:
-    from .loaded import LoadedModel
+    from .loaded import Done, LoadedModel
 
 Sums = dict[str, tuple[float, int]]  # each loss as its sum and the number of its terms
 
@@ -51,9 +52,15 @@ def encode_all(
 
 
 @torch.no_grad()
-def loss_sums(loaded: LoadedModel, examples: Sequence[Example]) -> Sums:
-    """Return every loss of the task over `examples` as a sum, without dropout."""
+def loss_sums(
+    loaded: LoadedModel, examples: Sequence[Example], done: Done | None = None
+) -> Sums:
+    """Return every loss of the task over `examples` as a sum, without dropout.
+
+    `done` receives after each batch how many examples it held.
+    """
     encoded = encode_all(loaded.task, examples, loaded.tokenizers, loaded.labels)
+    pieces = Counter(one.index for one in encoded)
     sums: Sums = {}
     for places in length_batches(encoded, 4096):
         batch = collate([encoded[place] for place in places]).to(loaded.device)
@@ -61,6 +68,8 @@ def loss_sums(loaded: LoadedModel, examples: Sequence[Example]) -> Sums:
         for name, (value, count, _) in loaded.task.loss(output, batch).items():
             total, whole = sums.get(name, (0.0, 0))
             sums[name] = total + float(value), whole + count
+        if done is not None:
+            done(sum(1 / pieces[encoded[place].index] for place in places))
     return sums
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from ..tasks.task import Labels, Task
 if TYPE_CHECKING:
     from .predictor import Predictor
 
+Done = Callable[[float], object]  # receives how many examples were done, from any thread
 LONGEST_SOURCE = 4096  # tokens read at once, because attention needs memory for their square
 
 
@@ -97,7 +99,11 @@ class LoadedModel:
         return self.task.request(encoded, settings, self.tokenizers)
 
     def raw(
-        self, encoded: Sequence[Encoded], settings: DecodingSettings, start: int = 0
+        self,
+        encoded: Sequence[Encoded],
+        settings: DecodingSettings,
+        start: int = 0,
+        done: Done | None = None,
     ) -> list[Any]:
         """Return the task's raw result for each of `encoded`.
 
@@ -108,13 +114,19 @@ class LoadedModel:
             encoded: With the place of its Example among those of this call.
             settings: How answers are decoded.
             start: Number of the first Example, for the seed of sampling.
+            done: Receives after each batch how many examples it answered; an example in several
+                pieces is counted in parts.
         """
+        pieces = Counter(one.index for one in encoded)
         batches = length_batches(encoded, settings.batch_tokens)
         costs = [float(sum(encoded[place].length for place in places)) for places in batches]
         found: list[Any] = [None] * len(encoded)
 
         def answer(places: list[int]) -> list[Any]:
-            return self._answered([encoded[place] for place in places], settings, start)
+            answers = self._answered([encoded[place] for place in places], settings, start)
+            if done is not None:
+                done(sum(1 / pieces[encoded[place].index] for place in places))
+            return answers
 
         with Workers(None if self.device.type == "cpu" else 1) as workers:
             for places, answers in zip(batches, workers.map(answer, batches, costs), strict=True):

@@ -18,7 +18,7 @@ from . import shown
 from .answering import answered, with_words
 from .evaluation import Evaluation, Sums, loss_sums, means
 from .examples import example_of
-from .loaded import LoadedModel
+from .loaded import Done, LoadedModel
 
 if TYPE_CHECKING:
     from ..inspection.trace import Trace
@@ -102,6 +102,7 @@ class Predictor(LoadedModel):
         truncate: int | None = None,
         problems: dict[int, str] | None = None,
         first: int = 0,
+        done: Done | None = None,
     ) -> Iterator[Prediction]:
         """Answer `examples`, in order; an empty one gets an empty answer.
 
@@ -112,11 +113,12 @@ class Predictor(LoadedModel):
             problems: If given, it receives by place the error of a text that cannot be read, which
                 then gets an empty answer.
             first: Number of the first Example, for the seed of sampling.
+            done: Receives how many were answered, a batch at a time, perhaps from other threads.
         """
         settings = settings or self.decoding
         for start in range(0, len(examples), CHUNK):
             chunk = with_words(self.segmenter, examples[start : start + CHUNK])
-            yield from answered(self, chunk, settings, truncate, problems, start, first)
+            yield from answered(self, chunk, settings, truncate, problems, start, first, done)
 
     def stream(
         self,
@@ -149,24 +151,37 @@ class Predictor(LoadedModel):
         return (yield from stream(self.drafted or self.model, request, self.tokenizers.target))
 
     def evaluate(
-        self, examples: Sequence[Example], settings: DecodingSettings | None = None
+        self,
+        examples: Sequence[Example],
+        settings: DecodingSettings | None = None,
+        begin: Callable[[str], Done] | None = None,
     ) -> Evaluation:
-        """Answer `examples` as in use and score the answers against their targets."""
+        """Answer `examples` as in use and score the answers against their targets.
+
+        Args:
+            examples: With their targets.
+            settings: How answers are decoded; None: the run's defaults.
+            begin: Called with the name of each pass over the examples ("Answering", "Scoring");
+                what it returns receives how many of them are done.
+        """
         predictions = [Prediction(text="", index=index) for index in range(len(examples))]
         seconds: float | None = None
         if not self.task.spec.by_losses:
             began = time.monotonic()
-            predictions = list(self.answer(examples, settings))
+            done = None if begin is None else begin("Answering")
+            predictions = list(self.answer(examples, settings, done=done))
             seconds = time.monotonic() - began
-        scores = self.task.score(predictions, examples, self.losses(examples))
+        done = None if begin is None else begin("Scoring")
+        scores = self.task.score(predictions, examples, self.losses(examples, done))
         return Evaluation(predictions, scores, seconds, torch.get_num_threads())
 
-    def losses(self, examples: Sequence[Example]) -> dict[str, float]:
+    def losses(self, examples: Sequence[Example], done: Done | None = None) -> dict[str, float]:
         """Return the mean of every loss over `examples`, without dropout.
 
-        "count" is the number of terms of the first loss.
+        "count" is the number of terms of the first loss. `done` receives how many examples are
+        done, a batch at a time.
         """
-        return means(loss_sums(self, examples))
+        return means(loss_sums(self, examples, done))
 
     def losses_of_each(self, examples: Sequence[Example]) -> list[Sums]:
         """Return every loss of each example as sum and count; `means` turns them into losses."""

@@ -23,6 +23,7 @@ from ..tasks.spans import EAST, apart
 
 if TYPE_CHECKING:
     from ..decoding.settings import DecodingSettings
+    from .loaded import Done
     from .predictor import Predictor
 
 SUFFIXES = (".txt", ".md")
@@ -214,9 +215,11 @@ class BM25:
 class Vectors:
     """Rank passages by the cosine of their vectors with the question's, by an embedding run."""
 
-    def __init__(self, passages: Sequence[str], embedder: Predictor) -> None:
+    def __init__(
+        self, passages: Sequence[str], embedder: Predictor, done: Done | None = None
+    ) -> None:
         self._embedder = embedder
-        self.matrix = embed(embedder, passages)  # (P, D)
+        self.matrix = embed(embedder, passages, done=done)  # (P, D)
 
     def scores(self, question: str) -> np.ndarray:
         return self.matrix @ embed(self._embedder, [question])[0]
@@ -247,15 +250,22 @@ def as_embedder(predictor: Predictor) -> Predictor:
 
 
 def embed(
-    predictor: Predictor, texts: Sequence[str], settings: DecodingSettings | None = None
+    predictor: Predictor,
+    texts: Sequence[str],
+    settings: DecodingSettings | None = None,
+    done: Done | None = None,
 ) -> np.ndarray:
-    """Return (len(texts), D) float32; a text without a character has the zero vector."""
+    """Return (len(texts), D) float32; a text without a character has the zero vector.
+
+    `done` receives how many texts were embedded, a batch at a time.
+    """
     from ..data.example import Example
 
     width = predictor.model.config.encoder.width
     examples = [Example(text=text, place=f"text {number}") for number, text in enumerate(texts, 1)]
     found = [
-        one.details.get("vector") or [0.0] * width for one in predictor.answer(examples, settings)
+        one.details.get("vector") or [0.0] * width
+        for one in predictor.answer(examples, settings, done=done)
     ]
     return np.array(found, dtype=np.float32).reshape(-1, width)
 
@@ -282,6 +292,7 @@ class SearchIndex:
         documents: dict[str, str],
         embedder: Predictor | None = None,
         longest: int = LONGEST_PASSAGE,
+        done: Done | None = None,
     ) -> None:
         self.documents = documents
         self.passages = [
@@ -292,7 +303,9 @@ class SearchIndex:
         if not self.passages:
             raise DataError("There is no passage to search: the documents are empty.")
         texts = [passage.text for passage in self.passages]
-        self.retriever: Retriever = BM25(texts) if embedder is None else Vectors(texts, embedder)
+        self.retriever: Retriever = (
+            BM25(texts) if embedder is None else Vectors(texts, embedder, done)
+        )
 
     def retrieve(self, question: str, count: int = TOP) -> list[tuple[Passage, float]]:
         """Return the passages that fit best, and their scores."""

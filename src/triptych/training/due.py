@@ -6,11 +6,23 @@ from .checkpoint import LoopState
 from .settings import TrainingSettings, ValidationSettings
 
 CHECKPOINT_MINUTES = 5.0  # where the settings name no interval
+LOG_STEPS = 50  # between two lines of the log where the settings name no interval
+LEAST_LINES = 50  # of metrics.jsonl, in every run of as many steps
 
 
 def is_over(state: LoopState) -> bool:
     """Tell whether the run has reached its limit or lost its patience."""
     return state.fraction >= 1 or state.stopped_early
+
+
+def line_is_due(step: int, settings: TrainingSettings) -> bool:
+    """Tell whether metrics.jsonl gets a line after `step`.
+
+    Without a setting the distance of lines grows with the step. So even a short run, or one that
+    stops early, has enough points for a curve, and what is written depends on the step alone.
+    """
+    every = settings.log_every_steps or max(1, min(LOG_STEPS, step // LEAST_LINES))
+    return step % every == 0
 
 
 def validation_is_due(state: LoopState, settings: ValidationSettings) -> bool:

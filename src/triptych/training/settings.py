@@ -94,7 +94,9 @@ class TrainingSettings:
     # precision of activations; auto: bfloat16 if the processor supports it
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU if there is one
-    log_every_steps: Count = 50  # steps between two lines of the log and of metrics.jsonl
+    # steps between two lines of the log and of metrics.jsonl; not given: 50, and metrics.jsonl has
+    # more lines at the beginning, so that any run of 50 steps or more has at least 50
+    log_every_steps: Count | None = None
     # steps between two checkpoints; neither given: every 5 minutes
     checkpoint_every_steps: Count | None = None
     checkpoint_every_minutes: Positive | None = None  # minutes of training between two checkpoints

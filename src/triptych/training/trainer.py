@@ -29,7 +29,7 @@ from . import checkpoint
 from .averages import Averages
 from .checkpoint import IntervalSums, LoopState, last_good
 from .distributed import World, world
-from .due import checkpoint_is_due, is_over, validation_is_due
+from .due import checkpoint_is_due, is_over, line_is_due, validation_is_due
 from .guards import Interrupt
 from .job import Event, Job, Progress
 from .optimizer import Optimizers, clip, gradient_norm
@@ -270,9 +270,9 @@ class Loop:
     # What follows a step --------------------------------------------------------------------------
 
     def _log(self) -> None:
-        """Write a line of metrics at every `log_every_steps`, over the steps since the last one."""
+        """Write a line of metrics where one is due, over the steps since the last one."""
         state, interval = self.state, self.state.interval
-        if state.step % self.settings.log_every_steps or not interval.steps:
+        if not interval.steps or not line_is_due(state.step, self.settings):
             return
         self._write(
             {
