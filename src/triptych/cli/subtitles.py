@@ -167,9 +167,7 @@ def _answers(
     unseen = []
     settings = predictor.settings(**decoding)
     with Counting(len(spoken), "subtitles") as counting:
-        answers = list(
-            predictor.answer(examples, settings, truncate, problems, done=counting.add)
-        )
+        answers = list(predictor.answer(examples, settings, truncate, problems, done=counting.add))
     for number, (place, prediction) in enumerate(zip(spoken, answers, strict=True)):
         if number in problems:
             continue

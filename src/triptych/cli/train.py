@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from ..errors import UsageError
 from .columns import parsed
-from .console import Display, field, put, talk
-from .threads import thread_notes
+from .console import put
+from .one_training import How, train_one
 
-if TYPE_CHECKING:
-    from ..setup.job import Prepared
-    from ..training.job import Job
-    from ..training.settings import TrainingSettings
+TRACK = "tensorboard"  # folder of the log in the run folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several:
+    """Hold the flags that watch a training or repeat it."""
+
+    track: Annotated[
+        bool | Path,
+        Parameter(
+            help=(
+                "Write a TensorBoard log into RUN/tensorboard, or into the folder given. Needs the "
+                'package tensorboard: pip install "triptych[track]".'
+            )
+        ),
+    ] = False
+    seeds: Annotated[
+        str | None,
+        Parameter(
+            help=(
+                "Train a run for each of these seeds (--seeds 1,2,3) into RUN/seed-1 and so on, "
+                "and print their validation scores with mean and standard deviation; also in "
+                "RUN/seeds.json."
+            )
+        ),
+    ] = None
+    json_: Annotated[
+        bool, Parameter(name="--json", help="With --seeds: print the scores as one JSON object.")
+    ] = False
+
+
+ONCE = Several()
 
 
 def train(
@@ -28,6 +58,7 @@ def train(
     data_changed: bool = False,
     dry_run: bool = False,
     print_config: bool = False,
+    several: Annotated[Several, Parameter(name="*")] = ONCE,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
     """Train what a recipe describes; any of its keys can be given as --table.key VALUE.
@@ -65,48 +96,44 @@ def train(
     folder = out or (
         Path(recipe) if (Path(recipe) / "recipe.toml").is_file() else Path("runs") / loaded.name
     )
-    from ..setup.job import prepare
-
-    prepared = prepare(
-        loaded, folder, resume=resume, dry=dry_run, report=talk, data_changed=data_changed
+    how = How(
+        resume=resume,
+        data_changed=data_changed,
+        dry_run=dry_run,
+        track=_track(several.track, folder),
     )
-    if prepared.is_main:
-        for line in [*prepared.describe(), *thread_notes()]:
-            talk(line)
-    if dry_run:
-        talk("Dry run: nothing was trained and nothing was written.")
-        return 0
-    code = _watched(prepared, loaded.training)
-    if code == 0 and prepared.is_main:
-        put(field(folder))
-    return code
+    seeds = _seeds(several, folder, resume, given)
+    if seeds:
+        from .seeds import train_seeds
+
+        return train_seeds(loaded, folder, seeds, how, several.json_)
+    return train_one(loaded, folder, how)
 
 
-def _watched(prepared: Prepared, training: TrainingSettings) -> int:
-    """Train, show the progress, and return the exit code."""
-    from ..training.guards import stoppable
-
-    event = ""
-    try:
-        display = Display(training.log_every_steps, training.steps)
-        with stoppable(), contextlib.closing(prepared.train()) as course, display:
-            for progress in course:
-                event = progress.event
-                if prepared.is_main:
-                    display.show(progress)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        if prepared.is_main and event != "interrupted":
-            talk(_stopped(prepared.job))
-        return 130 if isinstance(stop, KeyboardInterrupt) else 143
-    return 0
+def _track(given: bool | Path, folder: Path) -> Path | None:
+    """Return the folder of the TensorBoard log, if one is wanted."""
+    if isinstance(given, bool):
+        return folder / TRACK if given else None
+    return given
 
 
-def _stopped(job: Job) -> str:
-    """Return a sentence on what is saved of a run that was stopped.
+def _seeds(
+    several: Several, folder: Path, resume: bool, overrides: Mapping[str, object]
+) -> list[int]:
+    """Return the seeds given, or those of the folder that is resumed; none for a single run."""
+    from ..runs.seeds import seeds_of
+    from .seeds import read_seeds
 
-    It was stopped between two updates, or by a second Ctrl-C.
-    """
-    saved = job.run.checkpoints()
-    if not saved:
-        return "Stopped before anything was saved."
-    return f"Stopped. Step {saved[-1].step} is saved. Continue with: {job.command}"
+    if several.seeds is not None and "training.seed" in overrides:
+        raise UsageError("--seeds and --training.seed both name the seed. Give one of them.")
+    seeds = read_seeds(several.seeds) if several.seeds is not None else []
+    if not seeds and (held := seeds_of(folder)):
+        if not resume:
+            raise UsageError(
+                f"{folder} holds the runs of several seeds. Continue them with --resume, or name "
+                "another folder with --out."
+            )
+        seeds = held
+    if several.json_ and not seeds:
+        raise UsageError("--json prints the scores of several seeds. Give --seeds as well.")
+    return seeds

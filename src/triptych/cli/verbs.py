@@ -38,7 +38,7 @@ def _train() -> Command:
 
 
 def _evaluate() -> Command:
-    from .evaluate import evaluate
+    from .evaluate_seeds import evaluate
 
     return evaluate
 
@@ -115,6 +115,12 @@ def _compare() -> Command:
     return compare
 
 
+def _plot() -> Command:
+    from .plot import plot
+
+    return plot
+
+
 def _import() -> Command:
     from .convert import import_
 
@@ -179,6 +185,7 @@ VERBS: dict[str, Verb] = {
     "chat": Verb(_chat, "Chat with a run that was trained on conversations."),
     "inspect": Verb(_inspect, "Show what a run attended to, as one HTML file or as text."),
     "compare": Verb(_compare, "Compare runs side by side: scores, lengths, speed, attention."),
+    "plot": Verb(_plot, "Draw the learning curves of runs: one SVG picture or HTML page."),
     "import": Verb(
         _import,
         "Turn a folder of the library transformers (BERT, GPT-2, Llama, ...) or a llama2.c file "

@@ -52,9 +52,7 @@ def encode_all(
 
 
 @torch.no_grad()
-def loss_sums(
-    loaded: LoadedModel, examples: Sequence[Example], done: Done | None = None
-) -> Sums:
+def loss_sums(loaded: LoadedModel, examples: Sequence[Example], done: Done | None = None) -> Sums:
     """Return every loss of the task over `examples` as a sum, without dropout.
 
     `done` receives after each batch how many examples it held.

@@ -89,9 +89,9 @@ def page(
         "title": html.escape(title or _titles(traces)[language]),
         "heading": html.escape(title) if title else in_words(_titles(traces)),
         "style": parts["css"],
-        "style_hash": _digest(parts["css"]),
+        "style_hash": digest(parts["css"]),
         "script": parts["js"],
-        "script_hash": _digest(parts["js"]),
+        "script_hash": digest(parts["js"]),
         "traces": data.replace("<", "\\u003c"),
         "pictures": "\n".join(picture.section() for picture in pictures),
     }
@@ -159,5 +159,5 @@ def _titles(traces: Sequence[Trace]) -> dict[Language, str]:
     }
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

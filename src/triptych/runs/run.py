@@ -33,6 +33,7 @@ from .files import (
     metrics_lines,
     model_config,
 )
+from .seeds import seed_folders
 from .storage import (
     alone,
     fingerprint,
@@ -129,6 +130,11 @@ class Run:
                 f"{run.path}"
             )
         if not (run.path / "config.json").is_file():
+            if seeds := seed_folders(run.path):
+                raise RunError(
+                    f"{run.path} holds the runs of several seeds. Name one of them: "
+                    f"{', '.join(map(str, seeds.values()))}."
+                )
             raise RunError(
                 f"{run.path} is not a run folder: config.json is missing. Name a folder that "
                 "`triptych train` wrote."

@@ -1,0 +1,62 @@
+"""Run `triptych evaluate` on a run, or on each run of a folder of several seeds."""
+
+from __future__ import annotations
+
+import inspect
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from . import evaluate as one
+from .console import Counting, talk
+from .predict import decoding_changes, load_run
+
+if TYPE_CHECKING:
+    from ..inference.predictor import Predictor
+
+TAKEN = ("split", "data", "to", "json_", "precision", "overrides")  # flags for several seeds
+
+
+@wraps(one.evaluate)
+def evaluate(run: str, /, **options: Any) -> int:
+    """Call `evaluate` for a run; for a folder of several seeds print each one's scores."""
+    from ..runs.seeds import seed_folders
+
+    if (Path(run) / "config.json").is_file() or not (folders := seed_folders(Path(run))):
+        return one.evaluate(run, **options)
+    usual = inspect.signature(one.evaluate).parameters
+    for name, value in options.items():
+        if name not in TAKEN and value != usual[name].default:
+            raise UsageError(
+                f"{run} holds the runs of several seeds, of which only the scores are compared. "
+                f"Evaluate one of them with this flag: triptych evaluate "
+                f"{next(iter(folders.values()))}"
+            )
+    from .seeds import print_scores, summary_of
+
+    split, found = "", []
+    for seed, folder in folders.items():
+        if not (folder / "config.json").is_file():
+            talk(f"Seed {seed} is not trained yet and left out: {folder}.")
+            continue
+        scores, split = _scores(load_run(str(folder), options.get("precision", "float32")), options)
+        found.append({"seed": seed, "run": str(folder), "metrics": scores})
+    if not found:
+        raise UsageError(f"No seed of {run} is trained yet. Go on: triptych train {run} --resume")
+    print_scores(summary_of(found, list(folders), split), bool(options.get("json_")))
+    return 0
+
+
+def _scores(predictor: Predictor, options: dict[str, Any]) -> tuple[dict[str, float], str]:
+    """Return the scores of one run and the name of what they are on."""
+    overrides = dict(options.get("overrides") or {})
+    leaks = overrides.pop("data.leaks", None)
+    examples, name = one.chosen_examples(
+        predictor, options.get("split", "test"), options.get("data"), options.get("to"), leaks
+    )
+    settings = predictor.settings(**decoding_changes(overrides))
+    assert predictor.run is not None, "a loaded run has a folder"
+    talk(f"Evaluating {predictor.run.path} on {len(examples):,} examples of {name}.")
+    with Counting(len(examples), "examples") as counting:
+        return dict(predictor.evaluate(examples, settings, counting.begin).scores.values), name

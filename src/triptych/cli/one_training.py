@@ -1,0 +1,118 @@
+"""Train one run for `triptych train`: say what is trained, show the progress, save when stopped."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .console import Display, field, put, talk
+from .threads import thread_notes
+
+if TYPE_CHECKING:
+    from ..recipe.schema import Recipe
+    from ..setup.job import Prepared
+    from ..training.job import Job
+    from ..training.tracking import Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """Hold how a recipe is trained.
+
+    Args:
+        resume: Continue from the newest whole checkpoint.
+        data_changed: Continue although the data has changed.
+        dry_run: Only describe what would be trained.
+        track: Folder of a TensorBoard log; None: none is written.
+        command: What a user types to continue; None: the command for this run alone.
+        prints: Print the folder at the end.
+    """
+
+    resume: bool
+    data_changed: bool
+    dry_run: bool
+    track: Path | None = None
+    command: str | None = None
+    prints: bool = True
+
+
+def train_one(recipe: Recipe, folder: Path, how: How) -> int:
+    """Train a recipe into a folder and return the exit code."""
+    if how.track is not None and not how.dry_run:
+        from ..training.tracking import refuse_untracked
+
+        refuse_untracked(how.track, how.resume)
+    from ..setup.job import prepare
+
+    prepared = prepare(
+        recipe,
+        folder,
+        resume=how.resume,
+        dry=how.dry_run,
+        report=talk,
+        data_changed=how.data_changed,
+    )
+    if how.command is not None:
+        prepared.job.command = how.command
+    if prepared.is_main:
+        for line in [*prepared.describe(), *thread_notes()]:
+            talk(line)
+    if how.dry_run:
+        talk("Dry run: nothing was trained and nothing was written.")
+        return 0
+    code = _watched(prepared, how.track)
+    if code == 0 and how.prints and prepared.is_main:
+        put(field(folder))
+    return code
+
+
+def _watched(prepared: Prepared, track: Path | None) -> int:
+    """Train, show the progress, and return the exit code."""
+    from ..training.due import LOG_STEPS
+    from ..training.guards import stoppable
+
+    event, training = "", prepared.recipe.training
+    try:
+        display = Display(training.log_every_steps or LOG_STEPS, training.steps)
+        with (
+            stoppable(),
+            _tracked(prepared, track) as tracker,
+            contextlib.closing(prepared.train()) as course,
+            display,
+        ):
+            for progress in course:
+                event = progress.event
+                if prepared.is_main:
+                    display.show(progress)
+                if tracker is not None:
+                    tracker.update()
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if prepared.is_main and event != "interrupted":
+            talk(_stopped(prepared.job))
+        return 130 if isinstance(stop, KeyboardInterrupt) else 143
+    return 0
+
+
+def _tracked(
+    prepared: Prepared, track: Path | None
+) -> contextlib.AbstractContextManager[Tracker | None]:
+    """Return the TensorBoard log, which the first of several processes writes."""
+    if track is None or not prepared.is_main:
+        return contextlib.nullcontext()
+    from ..training.tracking import Tracker
+
+    talk(f"TensorBoard: tensorboard --logdir {track}")
+    return contextlib.closing(Tracker(prepared.job.run, track, prepared.recipe.to_toml()))
+
+
+def _stopped(job: Job) -> str:
+    """Return a sentence on what is saved of a run that was stopped.
+
+    It was stopped between two updates, or by a second Ctrl-C.
+    """
+    saved = job.run.checkpoints()
+    if not saved:
+        return "Stopped before anything was saved."
+    return f"Stopped. Step {saved[-1].step} is saved. Continue with: {job.command}"

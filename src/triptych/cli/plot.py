@@ -1,0 +1,62 @@
+"""Run `triptych plot`: the learning curves of one or several runs in one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from ..errors import UsageError
+from .console import field, put, talk
+
+PAGES = (".html", ".htm")
+
+
+def plot(
+    *run: str,
+    out: Path = Path("curves.svg"),
+    x: Literal["step", "minutes", "tokens"] = "step",
+    metrics: str | None = None,
+    log: bool = False,
+    language: Annotated[Literal["en", "zh-Hant"], Parameter()] = "en",
+) -> int:
+    """Draw losses, scores, learning rate and speed of runs, one picture for all.
+
+    A run that is still being trained can be drawn too.
+
+    Parameters
+    ----------
+    run
+        Folders of runs to compare; a folder of several seeds stands for all of them.
+    out
+        The picture: an .svg file, or an .html page that shows values under the pointer.
+    x
+        What the horizontal axis measures.
+    metrics
+        Draw only these values of metrics.jsonl, separated by commas: loss,bleu,gradient_norm.
+    log
+        Draw losses, perplexity and rates on a logarithmic axis.
+    language
+        The language of the picture.
+    """
+    if not run:
+        raise UsageError("Name at least one run folder: triptych plot runs/phrasebook")
+    if out.suffix.lower() not in (".svg", *PAGES):
+        raise UsageError(f"{out} is neither .svg nor .html. Name the picture with --out curves.svg")
+    from ..inspection.curves import curves_of
+    from ..inspection.curves_page import page
+    from ..inspection.curves_svg import svg
+    from ..runs.curves import histories
+    from ..runs.storage import write_file, writing
+
+    keys = None if metrics is None else [one.strip() for one in metrics.split(",") if one.strip()]
+    curves = curves_of(histories(run, talk), x, log, keys, talk)
+    draw = page if out.suffix.lower() in PAGES else svg
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    write_file(out, draw(curves, language).encode())
+    count, panels = len(curves.names), len(curves.panels)
+    talk(f"{count} {'run' if count == 1 else 'runs'} by {x}, {panels} panels.")
+    put(field(out))
+    return 0

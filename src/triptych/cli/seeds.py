@@ -1,0 +1,210 @@
+"""Train a recipe with several seeds, and print each seed's scores with their mean and spread."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..metrics.spread import spread
+from ..recipe.schema import Recipe
+from ..runs.run import Run
+from ..runs.seeds import SEEDS, seed_folder, seeds_of
+from ..runs.storage import writing
+from .console import field, put, table, talk
+from .one_training import How, train_one
+
+FOUR_DIGITS = ("loss", "perplexity")
+NOT_SCORES = ("epoch", "seconds")
+MOST_SEED = 2**63 - 1
+
+
+def read_seeds(text: str) -> list[int]:
+    """Return the seeds of `--seeds 1,2,3`.
+
+    Raises:
+        UsageError: One is not a whole number from 0, or is there twice.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        word = part.strip()
+        if not (word.isascii() and word.isdigit() and int(word[:20]) <= MOST_SEED):
+            raise UsageError(
+                f"--seeds has {word!r}, which is not a seed. Give whole numbers from 0, separated "
+                "by commas: --seeds 1,2,3"
+            )
+        if int(word) in seeds:
+            raise UsageError(
+                f"--seeds has {int(word)} twice. The same seed gives the same run, so give each "
+                "seed once."
+            )
+        seeds.append(int(word))
+    return seeds
+
+
+def train_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], how: How, as_json: bool) -> int:
+    """Train the recipe with each seed into folder/seed-N and return the exit code.
+
+    With `how.resume` seeds that are finished are left as they are.
+    """
+    if how.dry_run:
+        talk(f"Seeds {', '.join(map(str, seeds))}: a run each, in {seed_folder(folder, seeds[0])}"
+             f"{' and so on' if len(seeds) > 1 else ''}. The first:")  # fmt: skip
+        return train_one(_with_seed(recipe, seeds[0]), seed_folder(folder, seeds[0]), how)
+    from ..training.distributed import world
+
+    is_main = world().is_main
+    if is_main:
+        refuse_held(folder, how.resume)
+    pending = world().broadcast(
+        [seed for seed in seeds if not is_finished(_with_seed(recipe, seed), folder, seed)]
+    )
+    if is_main:
+        _begin(folder, recipe, seeds)
+    for number, seed in enumerate(seeds, 1):
+        own = seed_folder(folder, seed)
+        if is_main:
+            state = "" if seed in pending else ", which is finished"
+            talk(f"Seed {seed} ({number} of {len(seeds)}): {own}{state}.")
+        if seed not in pending:
+            continue
+        code = train_one(_with_seed(recipe, seed), own, _how(how, folder, own))
+        if code:
+            return code
+        if is_main:
+            write_summary(folder, seeds)
+    if is_main:
+        Run(folder).write_recipe(recipe.to_toml())  # its limits may have been raised
+        print_scores(write_summary(folder, seeds), as_json)
+        if not as_json:
+            put(field(folder))
+    return 0
+
+
+def _how(how: How, folder: Path, own: Path) -> How:
+    """Return how one seed is trained: resumed if it was begun."""
+    resume = how.resume and (own / "config.json").is_file()
+    return dataclasses.replace(
+        how,
+        resume=resume,
+        data_changed=how.data_changed and resume,
+        track=None if how.track is None else track_of(how.track, folder, own),
+        command=f"triptych train {folder} --resume",
+        prints=False,
+    )
+
+
+def refuse_held(folder: Path, resume: bool) -> None:
+    """Raise UsageError if the folder holds something else, or seeds that are not resumed."""
+    if (folder / "config.json").is_file():
+        raise UsageError(
+            f"{folder} already holds a run of one seed. Name another folder with --out."
+        )
+    if seeds_of(folder) and not resume:
+        raise UsageError(
+            f"{folder} already holds the runs of several seeds. Continue them with --resume, or "
+            "name another folder with --out."
+        )
+
+
+def is_finished(recipe: Recipe, folder: Path, seed: int) -> bool:
+    """Tell whether the run of a seed has its weights, and is trained as long as the recipe says."""
+    own = seed_folder(folder, seed)
+    if not (Run(own).has_model() and (own / "recipe.toml").is_file()):
+        return False
+    return Recipe.load(own).training == recipe.training
+
+
+def track_of(track: Path, folder: Path, own: Path) -> Path:
+    """Return the folder of the TensorBoard log of one seed."""
+    return own / track.name if track.parent == folder else track / own.name
+
+
+def _with_seed(recipe: Recipe, seed: int) -> Recipe:
+    return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, seed=seed))
+
+
+def _begin(folder: Path, recipe: Recipe, seeds: Sequence[int]) -> None:
+    """Write the recipe, by which the seeds are continued, and their list."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "recipe.toml").is_file():
+        Run(folder).write_recipe(recipe.to_toml())
+    write_summary(folder, seeds)
+
+
+def write_summary(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
+    """Write seeds.json, with the scores of the seeds that are finished, and return it."""
+    runs = [(seed, Run(seed_folder(folder, seed))) for seed in seeds]
+    scored = [(seed, run, *scores_of(run)) for seed, run in runs if run.has_model()]
+    summary = summary_of(
+        [
+            {"seed": seed, "run": str(run.path), "step": step, "metrics": scores}
+            for seed, run, step, scores in scored
+        ],
+        seeds,
+        "validation",
+    )
+    Run(folder).write_json(SEEDS, summary)
+    return summary
+
+
+def scores_of(run: Run) -> tuple[int, dict[str, float]]:
+    """Return the step of the weights that a finished run keeps, and their validation scores."""
+    lines = [line for line in run.read_metrics(talk) if line.get("split") == "validation"]
+    if Recipe.load(run.path).validation.keep == "best":
+        lines = [line for line in lines if line.get("best")]
+    if not lines:
+        return 0, {}
+    return int(lines[-1].get("step", 0)), {
+        key: value
+        for key, value in lines[-1].items()
+        if isinstance(value, float) and key not in NOT_SCORES
+    }
+
+
+def summary_of(
+    runs: Sequence[Mapping[str, Any]], seeds: Sequence[int], split: str
+) -> dict[str, Any]:
+    """Return each seed's scores, with mean and sample standard deviation, as JSON values."""
+    means, deviations = spread([run["metrics"] for run in runs])
+    return {
+        "seeds": list(seeds),
+        "split": split,
+        "runs": [{**run, "metrics": _finite(run["metrics"])} for run in runs],
+        "mean": means,
+        "standard_deviation": deviations,
+    }
+
+
+def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
+    """Return scores as JSON can hold them."""
+    return {key: value if abs(value) < float("inf") else None for key, value in scores.items()}
+
+
+def print_scores(summary: Mapping[str, Any], as_json: bool) -> None:
+    """Print the table of `summary_of`, one line for each seed, or the object itself."""
+    if as_json:
+        put(json.dumps(summary, ensure_ascii=False))
+        return
+    names = list(summary["mean"])
+    if not names:
+        talk("There are no validation scores: the recipe has no validation data.")
+        return
+
+    def row(head: str, values: Mapping[str, float | None]) -> list[str]:
+        return [head, *(_shown(name, values.get(name)) for name in names)]
+
+    rows = [["seed", *names], *(row(str(run["seed"]), run["metrics"]) for run in summary["runs"])]
+    rows += [row("mean", summary["mean"]), row("sd", summary["standard_deviation"])]
+    put(table(rows))
+    talk(f"Scores of {summary['split']}; sd: sample standard deviation (n - 1).")
+
+
+def _shown(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if name in FOUR_DIGITS else f"{value:.2f}"
