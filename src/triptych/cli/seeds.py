@@ -18,6 +18,7 @@ from .console import field, put, table, talk
 from .one_training import How, train_one
 
 FOUR_DIGITS = ("loss", "perplexity")
+MANY_SEEDS = 8
 NOT_SCORES = ("epoch", "seconds")
 MOST_SEED = 2**63 - 1
 
@@ -186,7 +187,10 @@ def _finite(scores: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def print_scores(summary: Mapping[str, Any], as_json: bool) -> None:
-    """Print the table of `summary_of`, one line for each seed, or the object itself."""
+    """Print the table of `summary_of`, one line for each score, or the object itself.
+
+    With many seeds there is one line for each seed instead, so that the table stays narrow.
+    """
     if as_json:
         put(json.dumps(summary, ensure_ascii=False))
         return
@@ -194,13 +198,11 @@ def print_scores(summary: Mapping[str, Any], as_json: bool) -> None:
     if not names:
         talk("There are no validation scores: the recipe has no validation data.")
         return
-
-    def row(head: str, values: Mapping[str, float | None]) -> list[str]:
-        return [head, *(_shown(name, values.get(name)) for name in names)]
-
-    rows = [["seed", *names], *(row(str(run["seed"]), run["metrics"]) for run in summary["runs"])]
-    rows += [row("mean", summary["mean"]), row("sd", summary["standard_deviation"])]
-    put(table(rows))
+    columns = {f"seed {run['seed']}": run["metrics"] for run in summary["runs"]}
+    columns |= {"mean": summary["mean"], "sd": summary["standard_deviation"]}
+    rows = [["", *columns]]
+    rows += [[name, *(_shown(name, one.get(name)) for one in columns.values())] for name in names]
+    put(table(rows if len(summary["runs"]) <= MANY_SEEDS else zip(*rows, strict=True)))
     talk(f"Scores of {summary['split']}; sd: sample standard deviation (n - 1).")
 
 

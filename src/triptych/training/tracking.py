@@ -12,6 +12,7 @@ from ..runs.run import Run
 from ..runs.storage import writing
 
 FLUSH_SECONDS = 30
+QUEUE = 1000  # values that wait to be written before training waits for the disk
 LOGS = "events.out.tfevents.*"
 NOT_CURVES = ("step", "best")  # of a line: its place, and a mark
 
@@ -81,7 +82,9 @@ class Tracker:
             purge = max(steps, default=0) + 1
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            made = summary_writer()(self.folder, purge_step=purge, flush_secs=FLUSH_SECONDS)
+            made = summary_writer()(
+                self.folder, purge_step=purge, max_queue=QUEUE, flush_secs=FLUSH_SECONDS
+            )
         writer = cast(Writer, made)
         if purge is None:
             text = self.recipe.replace("\n", "\n    ")
