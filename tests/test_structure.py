@@ -60,8 +60,7 @@ LONG: dict[str, int] = {
     "cli/init.py:init": 100,
     "cli/inspect.py:inspect": 69,
     "cli/subtitles.py:translate": 68,
-    "cli/train.py:train": 62,
-    "cli/predict.py:predict": 75,
+    "cli/predict.py:predict": 73,
     "model/r_drop.py:forward": 53,
     "setup/summary.py:describe": 61,
 }

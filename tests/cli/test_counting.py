@@ -1,4 +1,4 @@
-"""What predict, evaluate and embed show of their progress: nothing on short work, never on stdout."""
+"""What predict, evaluate and embed show of their progress: on stderr, and only of long work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""--track: the TensorBoard log holds what metrics.jsonl holds, and a resumed run goes on with it."""
+"""--track: the TensorBoard log holds what metrics.jsonl holds, and a resumed run continues it."""
 
 from __future__ import annotations
 

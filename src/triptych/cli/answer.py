@@ -25,6 +25,8 @@ from .predict import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..inference.search_index import Hit
 
 SHOWN = 60  # characters of the passage on either side of an answer
@@ -205,12 +207,19 @@ def embed(
             if kept
             else np.zeros((0, predictor.model.config.encoder.width), dtype=np.float32)
         )
-        try:
-            with npy.open("wb") as file:
-                np.save(file, whole, allow_pickle=False)
-        except OSError as error:
-            raise RunError(
-                f"{npy} cannot be written: {error.strerror or error}. Name another file."
-            ) from None
-        talk(f"Written: {npy}, {whole.shape[0]:,} vectors of {whole.shape[1]:,} numbers.")
+        _save(npy, whole)
     return 0
+
+
+def _save(npy: Path, vectors: np.ndarray) -> None:
+    """Write vectors (N, D) in NumPy's format."""
+    import numpy as np
+
+    try:
+        with npy.open("wb") as file:
+            np.save(file, vectors, allow_pickle=False)
+    except OSError as error:
+        raise RunError(
+            f"{npy} cannot be written: {error.strerror or error}. Name another file."
+        ) from None
+    talk(f"Written: {npy}, {vectors.shape[0]:,} vectors of {vectors.shape[1]:,} numbers.")
