@@ -35,7 +35,12 @@ class Fake:
         return decoding
 
     def answer(
-        self, examples: list[Example], settings: Any, truncate: int | None, problems: dict[int, str]
+        self,
+        examples: list[Example],
+        settings: Any,
+        truncate: int | None,
+        problems: dict[int, str],
+        done: Any,
     ) -> Iterator[Prediction]:
         for place, example in enumerate(examples):
             if (example.source or "").startswith("too long"):

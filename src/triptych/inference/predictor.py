@@ -169,7 +169,7 @@ class Predictor(LoadedModel):
         if not self.task.spec.by_losses:
             began = time.monotonic()
             done = None if begin is None else begin("Answering")
-            predictions = list(self.answer(examples, settings, done=done))
+            predictions = list(self.answer(examples, settings, None, None, 0, done))
             seconds = time.monotonic() - began
         done = None if begin is None else begin("Scoring")
         scores = self.task.score(predictions, examples, self.losses(examples, done))
