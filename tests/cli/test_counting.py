@@ -93,6 +93,12 @@ def test_nothing_is_shown_while_someone_types(
     assert capsys.readouterr().err == ""
 
 
+def refresh(counting: Counting) -> None:
+    """Draw the bar now; otherwise it is drawn four times a second."""
+    assert counting.bar is not None, "the bar is visible"
+    counting.bar.refresh()
+
+
 def test_on_a_terminal_there_is_a_bar_that_goes_away(
     clock: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,13 +111,13 @@ def test_on_a_terminal_there_is_a_bar_that_goes_away(
         clock.now += 3
         counting.add(4)
         print("answer")  # stdout may be a file: it does not pass through the bar
-        counting.bar.refresh()
+        refresh(counting)
     assert "5 of 10 texts" in screen.getvalue() and counting.bar is None
     assert screen.getvalue().endswith("\x1b[1A\x1b[2K")  # the line is removed
     assert capsys.readouterr().out == "answer\n"
     with counting:  # a later block goes on counting
         counting.add(3)
-        counting.bar.refresh()
+        refresh(counting)
     assert "8 of 10 texts" in screen.getvalue()
 
 

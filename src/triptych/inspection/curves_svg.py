@@ -10,7 +10,8 @@ from typing import Literal
 
 from .curves import Curves, Panel, Series
 from .scales import Scale, label, labels, scale_of
-from .views.bars import escaped, fitted, width_of
+from .views.bars import escaped, width_of
+from .views.labels import shortened
 
 Language = Literal["en", "zh-Hant"]
 LIGHT = ("#0b5cad", "#c2410c", "#15803d", "#9333ea", "#be123c", "#0f766e", "#854d0e", "#64748b")
@@ -22,6 +23,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 14, 34, 42  # pixels: between its edge and its ax
 GAP = 12  # pixels: around panels
 FONT = "font-family=\"system-ui, 'Noto Sans TC', sans-serif\""
 DOTS = 60  # points of validation that are marked one by one
+LONGEST_NAME = 36  # characters of a run's name in the legend
 ROW = 24  # pixels: a line of the legend
 FROM_ZERO = ("learning_rate", "tokens_per_second")
 WORDS: dict[Language, dict[str, str]] = {
@@ -193,8 +195,8 @@ def _legend(curves: Curves, width: int, language: Language) -> tuple[list[str], 
     """Return the names of the runs beside their colours, and where the panels begin."""
     parts: list[str] = []
     x, y = GAP + 8, GAP + 16
-    for run, name in enumerate(curves.names):
-        shown = fitted(name)
+    cut = shortened(curves.names, LONGEST_NAME)
+    for run, (name, shown) in enumerate(zip(curves.names, cut, strict=True)):
         wide = 34 + width_of(shown) + 18
         if x > GAP + 8 and x + wide > width:
             x, y = GAP + 8, y + ROW
