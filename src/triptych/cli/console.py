@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from .language import translated
+
 if TYPE_CHECKING:
     from ..training.job import Progress
 
@@ -88,7 +90,7 @@ def talk(*lines: str) -> None:
     message cannot imitate another message.
     """
     for line in lines:
-        print(_sentence(line), file=sys.stderr, flush=True)
+        print(_sentence(translated(line)), file=sys.stderr, flush=True)
 
 
 def ask(question: str) -> str | None:
@@ -221,7 +223,9 @@ class Display:
 
     def _say(self, message: str) -> None:
         if self.bar is not None:
-            self.bar.console.print(_sentence(message), markup=False, highlight=False, emoji=False)
+            self.bar.console.print(
+                _sentence(translated(message)), markup=False, highlight=False, emoji=False
+            )
         else:
             talk(message)
 

@@ -18,26 +18,36 @@ from cyclopts.exceptions import CycloptsError, UnknownOptionError
 
 from .. import __version__, own_code
 from ..errors import TriptychError, TriptychWarning, UsageError, is_failure
+from ..messages import message
 from .console import remember, talk, uncaught
 from .given import take_value
+from .helping import documented, epilogue
+from .language import translated
 from .threads import settle, take_threads
+from .usage_errors import usage_sentence
 from .verbs import DATA_VERBS, VERBS
 
-ROOM = "Close other programs, or use a machine with more memory."
+ROOM = message("Close other programs, or use a machine with more memory.")
 MEMORY_ADVICE = {  # verb -> how to need less memory
-    **dict.fromkeys(VERBS, "Give shorter texts, or a smaller --decoding.batch_tokens."),
-    "train": (
+    **dict.fromkeys(VERBS, message("Give shorter texts, or a smaller --decoding.batch_tokens.")),
+    "train": message(
         "Use a smaller --batches.batch_tokens or a smaller model, or train on fewer examples: "
         "--data.examples."
     ),
-    "init": ("Give a smaller part of the files: a sample is enough for a recipe and its forecast."),
-    "data": "Give smaller files, or one file at a time.",
+    "init": message(
+        "Give a smaller part of the files: a sample is enough for a recipe and its forecast."
+    ),
+    "data": message("Give smaller files, or one file at a time."),
     **dict.fromkeys(("import", "export", "info"), ROOM),
 }
-NOTE = (
-    "Set any key of a recipe with --table.key VALUE, for example --training.minutes 10 or "
-    "--decoding.beams 5. --threads N computes with N threads instead of one per core; "
-    "--code FILE.py gives a task or an attention of your own (docs/own-code.md)."
+ABOUT = message(
+    "One Transformer, three panels: understand, write, and turn one sequence into another. "
+    "`triptych VERB --help` describes a verb."
+)
+EVERYWHERE = message(
+    "For every verb: --threads N computes with N threads instead of one per core, --code FILE.py "
+    "gives a task or an attention of your own (docs/own-code.md), --debug shows where an error "
+    "occurred. TRIPTYCH_LANG=zh_TW shows help and messages in Chinese."
 )
 DOTTED = re.compile(r"--([A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)+)(?:=(.*))?", re.DOTALL)
 
@@ -51,22 +61,39 @@ def build_app(wanted: Collection[str] | None = None) -> App:
     """
     app = App(
         name="triptych",
-        help=f"One Transformer, three panels. {NOTE}",
+        help=translated(ABOUT),
+        help_epilogue=translated(EVERYWHERE),
         version=__version__,
         help_format="plaintext",
-        default_parameter=Parameter(negative=()),
+        default_parameter=Parameter(negative=(), show_default=_default),
+        group_commands=translated(message("Commands")),
+        group_arguments=translated(message("Arguments")),
+        group_parameters=translated(message("Options")),
     )
     data = App(
         name="data",
-        help="Public sets and your own files: list, fetch, check, stats.",
+        help=translated(message("Public sets and your own files.")),
+        sort_key=1.5,  # after `train`
         help_format="plaintext",
     )
     for group, verbs in ((app, VERBS), (data, DATA_VERBS)):
-        for name, verb in verbs.items():
-            loads = wanted is None or name in wanted
-            group.command(verb.load() if loads else _not_loaded, name=name, help=verb.help)
+        for number, (name, verb) in enumerate(verbs.items()):
+            words = translated(verb.help)
+            if wanted is None or name in wanted:
+                command = documented(verb.load())
+                last = epilogue(verb, command)
+                group.command(command, name=name, help_epilogue=last, sort_key=number)
+            else:
+                group.command(_not_loaded, name=name, help=words, sort_key=number)
     app.command(data)
+    for flag in ("--help", "--version"):
+        app[flag].help = translated(app[flag].help)
     return app
+
+
+def _default(value: object) -> object:
+    """Return what the help shows as a default; an option that is off needs none."""
+    return None if value in (False, None, "", ()) else value
 
 
 def _not_loaded() -> int:
@@ -95,7 +122,7 @@ def run(arguments: list[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
+        print(f"\n{translated(message('Stopped.'))}", file=sys.stderr)
         return 130  # the exit code that a shell gives to a program ended by Ctrl-C
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
@@ -134,21 +161,33 @@ def _open_closed() -> None:
 
 def message_of(error: BaseException, verb: str = "") -> str:
     """Return one sentence on what went wrong and what to do, which depends on the verb."""
-    if isinstance(error, (TriptychError, CycloptsError)):
-        return f"triptych: {error}"
+    if isinstance(error, TriptychError):
+        return f"triptych: {translated(error.args[0] if error.args else error)}"
+    if isinstance(error, CycloptsError):
+        return f"triptych: {usage_sentence(str(error))}"
     if isinstance(error, OSError):
-        where = error.filename or "The output"
-        return f"triptych: {where} could not be read or written: {error.strerror or error}."
+        words = message(
+            "{place} could not be read or written: {reason}.",
+            place=str(error.filename or message("The output")),
+            reason=str(error.strerror or error),
+        )
+        return f"triptych: {translated(words)}"
     if (
         isinstance(error, MemoryError)
         or "not enough memory" in str(error)
         or "can't allocate memory" in str(error)
     ):
-        return f"triptych: There is not enough memory. {MEMORY_ADVICE.get(verb, ROOM)}"
-    return (
-        f"triptych: This is an error of triptych itself: {type(error).__name__}: {error}. "
-        "The same command with --debug shows where it occurred; please report it."
-    )
+        words = message(
+            "There is not enough memory. {advice}", advice=MEMORY_ADVICE.get(verb, ROOM)
+        )
+    else:
+        words = message(
+            "This is an error of triptych itself: {kind}: {error}. The same command with --debug "
+            "shows where it occurred; please report it.",
+            kind=type(error).__name__,
+            error=str(error),
+        )
+    return f"triptych: {translated(words)}"
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -173,7 +212,7 @@ def _dispatch(arguments: list[str]) -> int:
     try:
         command, bound, ignored = app.parse_args(rest, exit_on_error=False, print_error=False)
     except UnknownOptionError as error:
-        raise UsageError(f"{error}{_meant(app, rest, error)}") from None
+        raise UsageError(f"{usage_sentence(str(error))}{_meant(app, rest, error)}") from None
     extra: dict[str, object] = {}
     if "overrides" in ignored:
         extra["overrides"] = overrides

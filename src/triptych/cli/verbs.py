@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..messages import Message, message
+
 Command = Callable[..., int]
 
 
@@ -19,10 +21,14 @@ class Verb:
     Args:
         load: Imports and returns the function.
         help: What the command does, in one line.
+        examples: Commands that its help shows.
+        takes_recipe: Any key of a recipe can be given, not only those of decoding.
     """
 
     load: Callable[[], Command]
-    help: str
+    help: Message
+    examples: tuple[str, ...] = ()
+    takes_recipe: bool = False
 
 
 def _init() -> Command:
@@ -139,6 +145,12 @@ def _info() -> Command:
     return info
 
 
+def _completion() -> Command:
+    from .completion import completion
+
+    return completion
+
+
 def _data_list() -> Command:
     from .data import list_sets
 
@@ -165,40 +177,145 @@ def _data_stats() -> Command:
 
 VERBS: dict[str, Verb] = {
     "init": Verb(
-        _init, "Write a recipe for your own files, with a forecast of minutes and memory."
+        _init,
+        message("Write a recipe for your own files, with a forecast of minutes and memory."),
+        (
+            "triptych init translation --source my.en --target my.de",
+            "triptych init classification --train my.csv --columns text=Comment,label=Kind",
+        ),
     ),
     "train": Verb(
-        _train, "Train what a recipe describes: a packaged name, a .toml file or a run folder."
+        _train,
+        message("Train what a recipe describes: a packaged name, a .toml file or a run folder."),
+        (
+            "triptych train my.toml --out runs/mine --dry-run",
+            "triptych train my.toml --out runs/mine --training.minutes 30",
+            "triptych train runs/mine --resume",
+        ),
+        takes_recipe=True,
     ),
-    "evaluate": Verb(_evaluate, "Score a run on its test split or on other data."),
-    "predict": Verb(_predict, "Answer texts, or stdin line by line, with a run for any task."),
-    "translate": Verb(_translate, "Translate texts, stdin line by line, or subtitles."),
-    "summarize": Verb(_summarize, "Summarize texts, whole files, or stdin line by line."),
-    "classify": Verb(_classify, "Classify texts, or stdin line by line: labels or a number."),
-    "tag": Verb(_tag, "Tag texts, or stdin line by line: tags and entities."),
-    "parse": Verb(_parse, "Parse sentences, or stdin line by line: dependency trees."),
+    "evaluate": Verb(
+        _evaluate,
+        message("Score a run on its test split or on other data."),
+        (
+            "triptych evaluate runs/mine --bootstrap 1000",
+            "triptych evaluate runs/mine --data other.tsv --json",
+        ),
+    ),
+    "predict": Verb(
+        _predict,
+        message("Answer texts, or stdin line by line, with a run for any task."),
+        (
+            'triptych predict runs/mine "A text."',
+            "triptych predict runs/mine --jsonl < my.txt",
+            'triptych predict runs/mine -- "-5 degrees"',
+        ),
+    ),
+    "translate": Verb(
+        _translate,
+        message("Translate texts, stdin line by line, or subtitles."),
+        (
+            'triptych translate runs/mine "A text." --decoding.beams 5',
+            "triptych translate runs/mine < my.en > my.de",
+        ),
+    ),
+    "summarize": Verb(
+        _summarize,
+        message("Summarize texts, whole files, or stdin line by line."),
+        ("triptych summarize runs/mine --file letter.txt",),
+    ),
+    "classify": Verb(
+        _classify,
+        message("Classify texts, or stdin line by line: labels or a number."),
+        ('triptych classify runs/mine "Where is my parcel?"',),
+    ),
+    "tag": Verb(
+        _tag,
+        message("Tag texts, or stdin line by line: tags and entities."),
+        ('triptych tag runs/mine "Angela Merkel spoke."',),
+    ),
+    "parse": Verb(
+        _parse,
+        message("Parse sentences, or stdin line by line: dependency trees."),
+        ("triptych parse runs/mine < my.txt > my.conllu",),
+    ),
     "answer": Verb(
-        _answer, "Find the answers to questions in a passage or in a folder of documents."
+        _answer,
+        message("Find the answers to questions in a passage or in a folder of documents."),
+        (
+            'triptych answer runs/mine "Who wrote it?" --passage letter.txt',
+            'triptych answer runs/mine "Who wrote it?" --documents letters',
+        ),
     ),
-    "embed": Verb(_embed, "Turn texts into vectors, for search."),
-    "complete": Verb(_complete, "Continue a prompt with a run that generates text."),
-    "chat": Verb(_chat, "Chat with a run that was trained on conversations."),
-    "inspect": Verb(_inspect, "Show what a run attended to, as one HTML file or as text."),
-    "compare": Verb(_compare, "Compare runs side by side: scores, lengths, speed, attention."),
-    "plot": Verb(_plot, "Draw the learning curves of runs: one SVG picture or HTML page."),
+    "embed": Verb(
+        _embed,
+        message("Turn texts into vectors, for search."),
+        ("triptych embed runs/mine --npy vectors.npy < my.txt",),
+    ),
+    "complete": Verb(
+        _complete,
+        message("Continue a prompt with a run that generates text."),
+        ('triptych complete runs/mine "Once upon a time" --decoding.temperature 0.8',),
+    ),
+    "chat": Verb(
+        _chat,
+        message("Chat with a run that was trained on conversations."),
+        ("triptych chat runs/mine",),
+    ),
+    "inspect": Verb(
+        _inspect,
+        message("Show what a run attended to, as one HTML file or as text."),
+        ('triptych inspect runs/mine "A text." --html page.html',),
+    ),
+    "compare": Verb(
+        _compare,
+        message("Compare runs side by side: scores, lengths, speed, attention."),
+        ("triptych compare runs/one runs/other",),
+    ),
+    "plot": Verb(
+        _plot,
+        message("Draw the learning curves of runs: one SVG picture or HTML page."),
+        ("triptych plot runs/one runs/other --out curves.html",),
+    ),
     "import": Verb(
         _import,
-        "Turn a folder of the library transformers (BERT, GPT-2, Llama, ...) or a llama2.c file "
-        "into a run.",
+        message(
+            "Turn a folder of the library transformers (BERT, GPT-2, Llama, ...) or a llama2.c "
+            "file into a run."
+        ),
+        ("triptych import minilm runs/minilm",),
     ),
-    "export": Verb(_export, "Write a run as a folder that another library loads."),
-    "info": Verb(_info, "Describe a run or a preset; without a name, what is installed here."),
+    "export": Verb(
+        _export,
+        message("Write a run as a folder that another library loads."),
+        ("triptych export runs/mine exported",),
+    ),
+    "info": Verb(
+        _info,
+        message("Describe a run or a preset; without a name, what is installed here."),
+        ("triptych info runs/mine", "triptych info gpt2"),
+    ),
+    "completion": Verb(
+        _completion,
+        message("Print what makes a shell complete verbs and options with the tab key."),
+        ('eval "$(triptych completion bash)"', "triptych completion fish | source"),
+    ),
 }
 DATA_VERBS: dict[str, Verb] = {
-    "list": Verb(_data_list, "List the public sets known by name."),
-    "fetch": Verb(_data_fetch, "Fetch a public set and check it against its SHA-256."),
-    "check": Verb(
-        _data_check, "Report problems of data with file and line; exit with 1 if there are any."
+    "list": Verb(_data_list, message("List the public sets known by name.")),
+    "fetch": Verb(
+        _data_fetch,
+        message("Fetch a public set and check it against its SHA-256."),
+        ("triptych data fetch multi30k",),
     ),
-    "stats": Verb(_data_stats, "Print counts, lengths, characters and scripts."),
+    "check": Verb(
+        _data_check,
+        message("Report problems of data with file and line; exit with 1 if there are any."),
+        ("triptych data check my.tsv", "triptych data check my.en my.de"),
+    ),
+    "stats": Verb(
+        _data_stats,
+        message("Print counts, lengths, characters and scripts."),
+        ("triptych data stats my.tsv",),
+    ),
 }

@@ -1,0 +1,51 @@
+"""Say messages, errors and help in the user's language: English, 繁體中文 or 简体中文.
+
+TRIPTYCH_LANG, else LC_ALL, LC_MESSAGES and LANG decide. What has no translation stays English. Keys
+of JSON, logs and files are never translated.
+"""
+
+from __future__ import annotations
+
+import functools
+import gettext
+import os
+from pathlib import Path
+
+from ..messages import Message
+
+FOLDER = Path(__file__).parent.parent / "locale"
+VARIABLES = ("TRIPTYCH_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+TRADITIONAL = ("hant", "tw", "hk", "mo")  # scripts and regions of a Chinese locale
+
+
+def language() -> str:
+    """Return "en", "zh_TW" or "zh_CN"."""
+    given = next((value for name in VARIABLES if (value := os.environ.get(name))), "en")
+    first, *others = given.lower().partition(".")[0].replace("-", "_").split("_")
+    if first != "zh":
+        return "en"
+    return "zh_TW" if set(others) & set(TRADITIONAL) else "zh_CN"
+
+
+@functools.cache
+def catalog(name: str) -> gettext.NullTranslations:
+    """Return the translations into a language; none for English."""
+    if name == "en":
+        return gettext.NullTranslations()
+    return gettext.translation("triptych", FOLDER, [name], fallback=True)
+
+
+def translated(text: object) -> str:
+    """Return a text in the user's language, or as it is where there is no translation."""
+    found = catalog(language())
+    if not isinstance(text, Message):
+        plain = str(text)
+        return found.gettext(plain) if plain else plain
+    template = found.gettext(text.template)
+    if not text.values:
+        return template
+    values = {
+        name: translated(value) if isinstance(value, str) else value
+        for name, value in text.values.items()
+    }
+    return template.format(**values)
