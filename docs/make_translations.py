@@ -23,7 +23,9 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from triptych.cli.completion import completing
 from triptych.cli.helping import parts
+from triptych.cli.main import build_app
 from triptych.cli.verbs import DATA_VERBS, VERBS
 
 ROOT = Path(__file__).parent.parent / "src" / "triptych"
@@ -38,7 +40,8 @@ def collected() -> dict[str, str]:
     for path in sorted(ROOT.rglob("*.py")):
         for text in messages_of(path):
             found.setdefault(text, str(path.relative_to(ROOT)))
-    for name, verb in [*VERBS.items(), *DATA_VERBS.items()]:
+    own = {**VERBS, **DATA_VERBS, "completion": completing(build_app)}
+    for name, verb in own.items():
         paragraphs, parameters = parts(verb.load().__doc__ or "")
         for text in [*paragraphs, *parameters.values()]:
             found.setdefault(text, f"triptych {name} --help")

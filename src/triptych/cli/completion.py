@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
+from cyclopts import App
+
+from ..messages import message
 from .console import put
+from .verbs import Command, Verb
 
 
-def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
-    """Print a script that lets a shell complete verbs and options with the tab key.
+def completing(build: Callable[[], App]) -> Verb:
+    """Return the verb that prints completions of the command line that `build` returns."""
 
-    In bash or zsh run: eval "$(triptych completion bash)", here or in ~/.bashrc; in fish: triptych
-    completion fish | source.
+    def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+        """Print a script that lets a shell complete verbs and options with the tab key.
 
-    Parameters
-    ----------
-    shell
-        The shell that will run the script.
-    """
-    from .main import build_app
+        In bash or zsh run: eval "$(triptych completion bash)", here or in ~/.bashrc; in fish:
+        triptych completion fish | source.
 
-    put(build_app().generate_completion(prog_name="triptych", shell=shell))
-    return 0
+        Parameters
+        ----------
+        shell
+            The shell that will run the script.
+        """
+        put(build().generate_completion(prog_name="triptych", shell=shell))
+        return 0
+
+    def load() -> Command:
+        return completion
+
+    return Verb(
+        load,
+        message("Print what makes a shell complete verbs and options with the tab key."),
+        ('eval "$(triptych completion bash)"', "triptych completion fish | source"),
+    )

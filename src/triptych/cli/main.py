@@ -19,6 +19,7 @@ from cyclopts.exceptions import CycloptsError, UnknownOptionError
 from .. import __version__, own_code
 from ..errors import TriptychError, TriptychWarning, UsageError, is_failure
 from ..messages import message
+from .completion import completing
 from .console import remember, talk, uncaught
 from .given import take_value
 from .helping import documented, epilogue
@@ -76,7 +77,8 @@ def build_app(wanted: Collection[str] | None = None) -> App:
         sort_key=1.5,  # after `train`
         help_format="plaintext",
     )
-    for group, verbs in ((app, VERBS), (data, DATA_VERBS)):
+    own = {**VERBS, "completion": completing(build_app)}
+    for group, verbs in ((app, own), (data, DATA_VERBS)):
         for number, (name, verb) in enumerate(verbs.items()):
             words = translated(verb.help)
             if wanted is None or name in wanted:
@@ -122,7 +124,7 @@ def run(arguments: list[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print(f"\n{translated(message('Stopped.'))}", file=sys.stderr)
+        talk("", message("Stopped."))
         return 130  # the exit code that a shell gives to a program ended by Ctrl-C
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1

@@ -145,12 +145,6 @@ def _info() -> Command:
     return info
 
 
-def _completion() -> Command:
-    from .completion import completion
-
-    return completion
-
-
 def _data_list() -> Command:
     from .data import list_sets
 
@@ -294,11 +288,6 @@ VERBS: dict[str, Verb] = {
         _info,
         message("Describe a run or a preset; without a name, what is installed here."),
         ("triptych info runs/mine", "triptych info gpt2"),
-    ),
-    "completion": Verb(
-        _completion,
-        message("Print what makes a shell complete verbs and options with the tab key."),
-        ('eval "$(triptych completion bash)"', "triptych completion fish | source"),
     ),
 }
 DATA_VERBS: dict[str, Verb] = {
