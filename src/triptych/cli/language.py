@@ -24,7 +24,8 @@ def language() -> str:
     first, *others = given.lower().partition(".")[0].replace("-", "_").split("_")
     if first != "zh":
         return "en"
-    return "zh_TW" if set(others) & set(TRADITIONAL) else "zh_CN"
+    is_traditional = set(others) & set(TRADITIONAL) and "hans" not in others
+    return "zh_TW" if is_traditional else "zh_CN"
 
 
 @functools.cache
