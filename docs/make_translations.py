@@ -3,10 +3,10 @@
     python docs/make_translations.py            # update zh_TW's triptych.po, compile both languages
     python docs/make_translations.py --missing  # print what has no translation yet
 
-Collected are the first arguments of `message(...)` and the docstrings of verbs. Translate the new
-entries in src/triptych/locale/zh_TW/LC_MESSAGES/triptych.po and run it again: it compiles
-triptych.mo, and makes 简体中文 from it with OpenCC. tests/cli/test_language.py fails while an entry
-has no translation, or lacks a {field} of its English text.
+Collected are the texts of `message(...)` and of errors with values, and the docstrings of verbs.
+Translate the new entries in src/triptych/locale/zh_TW/LC_MESSAGES/triptych.po and run it again: it
+compiles triptych.mo, and makes 简体中文 from it with OpenCC. tests/cli/test_language.py fails while
+an entry has no translation, or lacks a {field} of its English text.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from triptych.cli.verbs import DATA_VERBS, VERBS
 
 ROOT = Path(__file__).parent.parent / "src" / "triptych"
 LOCALE = ROOT / "locale"
+ERRORS = ("UsageError", "DataError", "RunError", "TrainingError")
 WRITTEN, MADE = "zh_TW", "zh_CN"
 LIBRARY = ("Display this message and exit.", "Display application version.")  # of Cyclopts
 
@@ -49,9 +50,10 @@ def collected() -> dict[str, str]:
 
 
 def messages_of(path: Path) -> Iterator[str]:
-    """Yield the first arguments of `message(...)` in a file. They must be literal texts."""
+    """Yield the templates of messages and errors in a file. They must be literal texts."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "message":
+        name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+        if isinstance(node, ast.Call) and (name == "message" or (name in ERRORS and node.keywords)):
             first = node.args[0]
             assert isinstance(first, ast.Constant) and isinstance(first.value, str), (
                 f"{path}:{node.lineno}: message() takes a literal text; give values by name"

@@ -17,13 +17,14 @@ import math
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, reduce
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen, Unit
 
 from .errors import UsageError, nearest, unknown
+from .messages import Message, message
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -39,8 +40,19 @@ Probability = Annotated[float, Ge(0), Lt(1)]  # below 1, like dropout
 TOKENS = Unit("tokens")
 
 LARGEST = 2**63 - 1  # the largest whole number in TOML
-PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-PLURAL = {int: "whole numbers", float: "numbers", bool: "true or false", str: "texts"}
+PLAIN = {
+    int: message("a whole number"),
+    float: message("a number"),
+    bool: message("true or false"),
+    str: message("a text"),
+}
+FINITE = message("a finite number")
+PLURAL = {
+    int: message("whole numbers"),
+    float: message("numbers"),
+    bool: message("true or false"),
+    str: message("texts"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,18 +186,21 @@ def _is_too_large(value: object) -> bool:
 # Sentences ----------------------------------------------------------------------------------------
 
 
-def refusal(value: object, annotation: object, key: str, where: str = "") -> str:
+def refusal(value: object, annotation: object, key: str, where: str = "") -> Message:
     """Return a sentence that says which value was given and what is allowed."""
-    place = f" {where}" if where else ""
     choices = [one for part in alternatives(annotation) for one in _choices(part)]
     close = nearest(value, map(str, choices)) if isinstance(value, str) else None
-    hint = f" Did you mean '{close}'?" if close else ""
-    words = allowed(annotation)
-    if isinstance(value, float) and not math.isfinite(value):
-        words = words.replace("a number", "a finite number")
+    hint = message(" Did you mean '{close}'?", close=close) if close else ""
     if _is_too_large(value):
-        hint = " A whole number has at most 64 bits."
-    return f"{key} is {shown(value)}{place}; it must be {words}.{hint}"
+        hint = message(" A whole number has at most 64 bits.")
+    return message(
+        "{key} is {value}{place}; it must be {words}.{hint}",
+        key=key,
+        value=shown(value),
+        place=f" {where}" if where else "",
+        words=allowed(annotation, not (isinstance(value, float) and not math.isfinite(value))),
+        hint=hint,
+    )
 
 
 def shown(value: object) -> str:
@@ -199,36 +214,54 @@ def shown(value: object) -> str:
     return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
-def allowed(annotation: object) -> str:
-    """Return what an annotation allows: "a whole number of at least 1 or none"."""
-    parts = [_allowed(part) for part in alternatives(annotation)]
-    return (", or " if any(" that " in part for part in parts) else " or ").join(parts)
+def allowed(annotation: object, is_finite: bool = True) -> str:
+    """Return what an annotation allows: "a whole number of at least 1 or none".
+
+    is_finite: False says "a finite number", where the value given was not one.
+    """
+    parts: list[str] = [_allowed(part, is_finite) for part in alternatives(annotation)]
+    if any(" that " in part for part in parts):
+        return reduce(_or_else, parts)
+    return reduce(_either, parts)
 
 
-def _allowed(annotation: object) -> str:
+def _or_else(one: str, other: str) -> str:
+    return message("{one}, or {other}", one=one, other=other)
+
+
+def _either(one: str, other: str) -> str:
+    return message("{one} or {other}", one=one, other=other)
+
+
+def _allowed(annotation: object, is_finite: bool = True) -> str:
     kind, marks = bare(annotation)
     notes = [one.text for one in marks if isinstance(one, Note)]
     note = f" ({', '.join(notes)})" if notes else ""
     if choices := _choices(kind):
-        return ("one of " if len(choices) > 1 else "") + ", ".join(map(str, choices)) + note
+        listed = ", ".join(map(str, choices)) + note
+        return message("one of {names}", names=listed) if len(choices) > 1 else listed
     if kind is type(None):
-        return "none"
+        return message("none")
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin is dict or dataclasses.is_dataclass(kind):
-        return f"a table{note}"
+        return message("a table") + note
     if origin is list:
         element, inner = bare(parts[0])
-        filled = " that are not empty" if any(isinstance(one, MinLen) for one in inner) else ""
-        return f"a list of {_plural(element)}{filled}{note}"
-    filled = " that is not empty" if any(isinstance(one, MinLen) for one in marks) else ""
-    return PLAIN.get(kind, str(kind)) + filled + _bounds(marks) + note  # type: ignore[call-overload]
+        is_filled = any(isinstance(one, MinLen) for one in inner)
+        filled = message(" that are not empty") if is_filled else ""
+        return message("a list of {things}", things=_plural(element)) + filled + note
+    filled = message(" that is not empty") if any(isinstance(one, MinLen) for one in marks) else ""
+    plain = FINITE if kind is float and not is_finite else _worded(PLAIN, kind)
+    return plain + filled + _bounds(marks) + note
+
+
+def _worded(words: Mapping[type, Message], kind: object) -> Message:
+    """Return the words for a type, or its name in Python."""
+    return words.get(kind) or Message(str(kind))  # type: ignore[call-overload]
 
 
 def _plural(kind: object) -> str:
-    return " or ".join(
-        PLURAL.get(part, str(part))  # type: ignore[call-overload]
-        for part in map(lambda one: bare(one)[0], alternatives(kind))
-    )
+    return reduce(_either, (_worded(PLURAL, bare(one)[0]) for one in alternatives(kind)))
 
 
 def _bounds(marks: Iterable[object]) -> str:
@@ -240,12 +273,25 @@ def _bounds(marks: Iterable[object]) -> str:
     if isinstance(low, Ge):
         least = _number(low.ge)
         if high is None:
-            return f" of at least {least}{unit.removesuffix('s') if low.ge == 1 else unit}"
-        return f" from {least} to {'below ' if isinstance(high, Lt) else ''}{below}{unit}"
-    most = "" if high is None else f"{'below' if isinstance(high, Lt) else 'at most'} {below}"
-    least = "" if low is None else f"above {_number(low.gt)}"
-    both = " and ".join(one for one in (least, most) if one)
-    return f" {both}{unit}" if both else f" of{unit}" if unit else ""
+            singular = unit.removesuffix("s") if low.ge == 1 else unit
+            return message(" of at least {least}{unit}", least=least, unit=singular)
+        if isinstance(high, Lt):
+            return message(
+                " from {least} to below {most}{unit}", least=least, most=below, unit=unit
+            )
+        return message(" from {least} to {most}{unit}", least=least, most=below, unit=unit)
+    found: list[Message] = []
+    if low is not None:
+        found.append(message(" above {least}", least=_number(low.gt)))
+    if high is not None and isinstance(high, Lt):
+        found.append(message(" below {most}", most=below))
+    elif high is not None:
+        found.append(message(" at most {most}", most=below))
+    if not found:
+        return message(" of{unit}", unit=unit) if unit else ""
+    return (
+        reduce(lambda one, other: message("{one} and{other}", one=one, other=other), found) + unit
+    )
 
 
 def _number(value: object) -> str:

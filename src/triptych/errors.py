@@ -11,11 +11,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from .messages import Message, message
+
 
 class TriptychError(Exception):
-    """Report a failure that the user can act on; the text has cause, place and way out."""
+    """Report a failure that the user can act on; the text has cause, place and way out.
+
+    `UsageError("{path} is a folder.", path=path)` keeps template and values, so that the command
+    line can say it in another language; `str(error)` is English.
+    """
 
     exit_code = 1
+
+    def __init__(self, text: str = "", /, **values: object) -> None:
+        super().__init__(Message(text, **values) if values else text)
 
 
 class UsageError(TriptychError):
@@ -77,6 +86,11 @@ def unknown(kind: str, given: str, allowed: Iterable[str], where: str = "") -> U
     """
     names = sorted(allowed)
     close = nearest(given, names)
-    hint = f" Did you mean '{close}'?" if close else ""
-    place = f" {where}" if where else ""
-    return UsageError(f"Unknown {kind} '{given}'{place}.{hint} Allowed: {', '.join(names)}.")
+    return UsageError(
+        "Unknown {kind} '{given}'{place}.{hint} Allowed: {names}.",
+        kind=kind,
+        given=given,
+        place=f" {where}" if where else "",
+        hint=message(" Did you mean '{close}'?", close=close) if close else "",
+        names=", ".join(names),
+    )

@@ -111,8 +111,11 @@ def refuse_other(recorded: Mapping[str, object] | None, where: Path) -> None:
         _matching(recorded, where)
     elif (code := current()) is not None and code.attention is not None:
         raise UsageError(
-            f"{where.parent} was trained without code of your own, so it cannot be continued with "
-            f"the attention of {code.path}. Leave out --code, or train into a new folder."
+            "{parent} was trained without code of your own, so it cannot be "
+            "continued with the attention of {path}. Leave out --code, or train "
+            "into a new folder.",
+            parent=where.parent,
+            path=code.path,
         )
 
 
@@ -122,12 +125,17 @@ def _matching(recorded: Mapping[str, object], where: Path) -> OwnCode:
     trained = f"{where.parent} was trained with the code of {name} (SHA-256 {_short(wanted)})"
     if code is None:
         raise RunError(
-            f"{trained}. Code is not stored with a run; give the file on this call: --code {name}"
+            "{trained}. Code is not stored with a run; give the file on this call: --code {name}",
+            trained=trained,
+            name=name,
         )
     if code.sha256 != wanted:
         raise RunError(
-            f"{trained}, but {code.path} has the SHA-256 {_short(code.sha256)}. Give the file as "
-            "it was, or train again with the new one."
+            "{trained}, but {path} has the SHA-256 {short}. Give the file as it "
+            "was, or train again with the new one.",
+            trained=trained,
+            path=code.path,
+            short=_short(code.sha256),
         )
     code.used = True
     return code
@@ -141,12 +149,14 @@ def read(path: str | Path) -> OwnCode:
     """Run a user's file and return what it gives. Raises UsageError if it cannot be used."""
     path = Path(path)
     if path.suffix != ".py":
-        raise UsageError(f"--code {path}: the file must be Python code and end in .py.")
+        raise UsageError("--code {path}: the file must be Python code and end in .py.", path=path)
     try:
         raw = path.read_bytes()
     except OSError as problem:
         reason = problem.strerror or problem
-        raise UsageError(f"--code {path}: the file cannot be read: {reason}.") from None
+        raise UsageError(
+            "--code {path}: the file cannot be read: {reason}.", path=path, reason=reason
+        ) from None
     digest = hashlib.sha256(raw).hexdigest()
     if digest not in _loaded:
         _loaded[digest] = _taken(path, digest, _run(path, raw, digest))
@@ -168,7 +178,9 @@ def _run(path: Path, raw: bytes, digest: str) -> types.ModuleType:
         ]
         line = line or (frames[-1].lineno if frames else 1)
         what = f"{type(problem).__name__}: {problem}"
-        raise UsageError(f"--code {path}:{line}: the file cannot be run: {what}") from problem
+        raise UsageError(
+            "--code {path}:{line}: the file cannot be run: {what}", path=path, line=line, what=what
+        ) from problem
     return module
 
 
@@ -176,16 +188,26 @@ def _taken(path: Path, digest: str, module: types.ModuleType) -> OwnCode:
     """Return the tasks and the attention of a module. Raises UsageError for anything else."""
     tasks, own = getattr(module, "TASKS", []), getattr(module, "ATTENTION", None)
     if not tasks and own is None:
-        raise UsageError(f"--code {path}: the file gives neither {GIVES}; see docs/own-code.md.")
+        raise UsageError(
+            "--code {path}: the file gives neither {gives}; see docs/own-code.md.",
+            path=path,
+            gives=GIVES,
+        )
     if not isinstance(tasks, list) or not all(
         type(one).__name__ == "TaskSpec" and isinstance(getattr(one, "name", None), str)
         for one in tasks
     ):
-        raise UsageError(f"--code {path}: TASKS must be a list of TaskSpec, got {tasks!r:.100}.")
+        raise UsageError(
+            "--code {path}: TASKS must be a list of TaskSpec, got {tasks!r:.100}.",
+            path=path,
+            tasks=tasks,
+        )
     if own is not None and not (
         isinstance(own, type) and any(one.__name__ == "PaddedAttention" for one in own.__mro__)
     ):
         raise UsageError(
-            f"--code {path}: ATTENTION must be a subclass of PaddedAttention, got {own!r:.100}."
+            "--code {path}: ATTENTION must be a subclass of PaddedAttention, got {own!r:.100}.",
+            path=path,
+            own=own,
         )
     return OwnCode(path, digest, {one.name: one for one in tasks}, own)

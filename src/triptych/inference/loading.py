@@ -109,17 +109,25 @@ def _task_of(config: RunConfig, where: Path, device: Device) -> Task:
     """Build the task that a config.json names. Raise RunError for one that cannot be built."""
     if config.task not in known():
         raise RunError(
-            f"{where} names the task '{config.task}', which this triptych does not have. Update it."
+            "{where} names the task '{task}', which this triptych does not have. Update it.",
+            where=where,
+            task=config.task,
         )
     try:
         task = build_task(config.task, config.options)
     except (TypeError, ValueError, KeyError, AttributeError) as problem:
         raise RunError(
-            f"{where} has options that a run for {config.task} does not have ({problem}). Copy it "
-            "again."
+            "{where} has options that a run for {task} does not have ({problem}). Copy it again.",
+            where=where,
+            task=config.task,
+            problem=problem,
         ) from None
     except UsageError as problem:
-        raise RunError(f"{where} holds a value that cannot be: {problem} Copy it again.") from None
+        raise RunError(
+            "{where} holds a value that cannot be: {problem} Copy it again.",
+            where=where,
+            problem=problem,
+        ) from None
     if task.with_teacher is None:
         return task
     settings = TrainingSettings(precision="float32", device=device)
@@ -132,7 +140,9 @@ def _decoding_of(config: RunConfig, where: Path) -> DecodingSettings:
         return DecodingSettings(**config.decoding)
     except TypeError as problem:
         raise RunError(
-            f"{where} does not fit this version of triptych: {problem}. Update triptych."
+            "{where} does not fit this version of triptych: {problem}. Update triptych.",
+            where=where,
+            problem=problem,
         ) from None
 
 
@@ -150,8 +160,8 @@ def with_draft(
     """
     if predictor.task.request is None:
         raise UsageError(
-            f"A run for {predictor.task.name} writes nothing, so there is nothing to draft: leave "
-            "out --draft."
+            "A run for {name} writes nothing, so there is nothing to draft: leave out --draft.",
+            name=predictor.task.name,
         )
     if str(draft) == NGRAM:
         predictor.drafted = Drafted(
@@ -161,19 +171,24 @@ def with_draft(
     other = load(draft, precision, device=device)
     if other.task.request is None:
         raise UsageError(
-            f"{draft} is a run for {other.task.name}, which writes nothing. Name a run that "
-            "writes, or ngram."
+            "{draft} is a run for {name}, which writes nothing. Name a run that writes, or ngram.",
+            draft=draft,
+            name=other.task.name,
         )
     if not other.model.config.stacks:
         raise UsageError(
-            f"{draft} is an RNN, which cannot take back what it has read, as a draft must. Name a "
-            "Transformer, or ngram."
+            "{draft} is an RNN, which cannot take back what it has read, as a "
+            "draft must. Name a Transformer, or ngram.",
+            draft=draft,
         )
     reads, drafts_from = ("source" if _has_encoder(one) else "prompt" for one in (predictor, other))
     if reads != drafts_from:
         raise UsageError(
-            f"{draft} writes from a {drafts_from} and this run from a {reads}; a draft must read "
-            "what the run reads."
+            "{draft} writes from a {drafts_from} and this run from a {reads}; a "
+            "draft must read what the run reads.",
+            draft=draft,
+            drafts_from=drafts_from,
+            reads=reads,
         )
     for side in ("source", "target"):
         if (
@@ -181,10 +196,11 @@ def with_draft(
             != getattr(other.tokenizers, side).fingerprint
         ):
             raise RunError(
-                f"The tokenizer of {draft} is not that of "
-                f"{predictor.run.path if predictor.run else 'this run'}, so its tokens mean other "
-                "texts. Train the draft on the same data with the same table [tokenizer], or take "
-                "--draft ngram."
+                "The tokenizer of {draft} is not that of {more}, so its tokens mean "
+                "other texts. Train the draft on the same data with the same table "
+                "[tokenizer], or take --draft ngram.",
+                draft=draft,
+                more=predictor.run.path if predictor.run else "this run",
             )
     predictor.drafted = Drafted(predictor.model, ModelDraft(other.model))
 

@@ -13,6 +13,7 @@ from ..data.example import Example
 from ..decoding.settings import DecodingSettings
 from ..decoding.streaming import stream
 from ..errors import UsageError, unknown
+from ..messages import message
 from ..tasks.task import Prediction
 from . import shown
 from .answering import answered, with_words
@@ -56,8 +57,10 @@ class Predictor(LoadedModel):
         """
         if isinstance(texts, str | Mapping):  # A loop would go over its characters.
             raise UsageError(
-                "predict takes a list of texts and gives a list of answers: write [text] for one "
-                "text."
+                message(
+                    "predict takes a list of texts and gives a list of answers: write "
+                    "[text] for one text.",
+                )
             )
         examples = [
             self.example(text, f"text {number}", to) for number, text in enumerate(texts, 1)
@@ -88,8 +91,10 @@ class Predictor(LoadedModel):
                 and self.task.spec.architecture == "encoder-decoder"
             ):
                 raise UsageError(
-                    f"decoding.{name} is for a run that continues a prompt; one for "
-                    f"{self.task.name} does not use it. Leave it out."
+                    "decoding.{name} is for a run that continues a prompt; one for {name2} "
+                    "does not use it. Leave it out.",
+                    name=name,
+                    name2=self.task.name,
                 )
         settings = dataclasses.replace(self.decoding, **changes)
         settings.check()
@@ -143,7 +148,9 @@ class Predictor(LoadedModel):
         settings = self.settings(**decoding)
         example = self.example(text, "the prompt" if self.task.input == "text" else "the text", to)
         if self.task.request is None:
-            raise UsageError(f"A run for {self.task.name} does not continue a prompt. Use predict.")
+            raise UsageError(
+                "A run for {name} does not continue a prompt. Use predict.", name=self.task.name
+            )
         (one, *_), unseen = self.encode(example)
         request = self.request(one, settings)
         if told is not None:

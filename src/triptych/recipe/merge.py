@@ -27,10 +27,12 @@ def anchored(values: Mapping[str, Table], folder: Path) -> Tables:
 
     def anchor(name: str, key: str) -> str:
         if not name:
-            raise UsageError(f"{key} is an empty file name. Name a file, or leave it out.")
+            raise UsageError("{key} is an empty file name. Name a file, or leave it out.", key=key)
         if "\0" in name:
             raise UsageError(
-                f"{key} is {brief(repr(name))}; a file name cannot have a NUL character."
+                "{key} is {brief}; a file name cannot have a NUL character.",
+                key=key,
+                brief=brief(repr(name)),
             )
         return str(folder.resolve() / name)
 
@@ -70,8 +72,10 @@ def merged(values: Tables, given: Tables) -> Tables:
         )
         if "start" in model and others:
             raise UsageError(
-                f"model.start takes tokenizer and model from {model['start']}, so "
-                f"{', '.join(others)} cannot be given as well. Remove one or the other."
+                "model.start takes tokenizer and model from {model}, so {names} cannot "
+                "be given as well. Remove one or the other.",
+                model=model["start"],
+                names=", ".join(others),
             )
     if "start" in given.get("model", {}):
         # Dropouts beside a preset were chosen for training from random weights.
@@ -89,8 +93,9 @@ def merged(values: Tables, given: Tables) -> Tables:
         "tokenizer" in given or set(given.get("model", {})) - set(BESIDE_START)
     ):
         raise UsageError(
-            f"The recipe starts from model.start = {values['model']['start']}: tokenizer and "
-            "model come from there and cannot be given as well."
+            "The recipe starts from model.start = {values}: tokenizer and model "
+            "come from there and cannot be given as well.",
+            values=values["model"]["start"],
         )
     values = _other_source(_other_limit(values, given), given)
     if "preset" in given.get("model", {}) and given["model"]["preset"] != values.get(
@@ -113,7 +118,8 @@ def merged(values: Tables, given: Tables) -> Tables:
     lora = [key for key in ("lora_alpha", "lora_targets") if key in found.get("model", {})]
     if lora and found["model"].get("lora_rank") is None:
         raise UsageError(
-            f"model.{lora[0]} has no effect without adapters: set model.lora_rank too, say to 8."
+            "model.{lora} has no effect without adapters: set model.lora_rank too, say to 8.",
+            lora=lora[0],
         )
     return found
 
@@ -127,8 +133,8 @@ def _other_source(values: Tables, given: Tables) -> Tables:
         data = level.get("data", {})
         if data.get("set") is not None and data.get("train") is not None:
             raise UsageError(
-                f"data.set = {data['set']!r} and data.train both name training data. Remove one of "
-                "them."
+                "data.set = {data!r} and data.train both name training data. Remove one of them.",
+                data=data["set"],
             )
     data, stated = values.get("data", {}), given.get("data", {})
     # Columns given last replace all of the recipe's.
@@ -177,3 +183,11 @@ def _over(low: Table, high: Table) -> dict[str, object]:
         else:
             result[key] = value
     return result
+
+
+def without_none(values: Mapping[str, object]) -> dict[str, object]:
+    return {
+        key: without_none(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None
+    }

@@ -26,7 +26,7 @@ from ..model.config import AnyConfig, ModelConfig, RecurrentConfig, StackConfig
 from ..presets import FROM_TOKENIZER, changed, configure
 from ..presets.depth import DEEPEST, with_depth
 from ..training.settings import BatchSettings, TrainingSettings, ValidationSettings
-from .merge import STARTING, Tables, anchored, merged
+from .merge import STARTING, Tables, anchored, merged, without_none
 from .readings import parse_toml, readings_of
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ class ModelTable:
         """
         if self.start is None and self.starting():
             raise UsageError(
-                f"model.{self.starting()[0]} applies only when training starts from a run. Name "
-                "the run with model.start."
+                "model.{starting} applies only when training starts from a run. Name "
+                "the run with model.start.",
+                starting=self.starting()[0],
             )
         return (
             configure(self.preset, self.dials)
@@ -135,7 +136,9 @@ class Recipe:
                 if folder is None or place.endswith(".toml")
                 else " A recipe is a .toml file; triptych init writes one for your data."
             )
-            raise UsageError(f"{place} is not valid TOML: {error}.{way}") from None
+            raise UsageError(
+                "{place} is not valid TOML: {error}.{way}", place=place, error=error, way=way
+            ) from None
         values = checked(written, place)
         if folder is not None:
             values = anchored(values, folder)
@@ -189,7 +192,7 @@ class Recipe:
                 }
             elif table != "tokenizer" or self.model.start is None:
                 values[table] = dataclasses.asdict(getattr(self, table))
-        return _without_none(values)
+        return without_none(values)
 
     def to_toml(self) -> str:
         import tomli_w
@@ -231,13 +234,16 @@ def _find(source: str) -> tuple[str, str, str, Path | None]:
     if path.is_dir():
         if not (path / "recipe.toml").is_file():
             raise UsageError(
-                f"{source} is a folder without a recipe.toml. Name a recipe or a run folder."
+                "{source} is a folder without a recipe.toml. Name a recipe or a run folder.",
+                source=source,
             )
         return path.resolve().name, _text(path / "recipe.toml"), str(path / "recipe.toml"), path
     if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
             raise UsageError(
-                f"There is no recipe file {source}. Packaged recipes: {', '.join(packaged())}."
+                "There is no recipe file {source}. Packaged recipes: {names}.",
+                source=source,
+                names=", ".join(packaged()),
             )
         return path.stem, _text(path), source, path.parent
     if source not in packaged():
@@ -251,18 +257,14 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8."
+            "{path} is not UTF-8 text (byte {start}). Save it as UTF-8.",
+            path=path,
+            start=error.start,
         ) from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _without_none(values: Mapping[str, object]) -> dict[str, object]:
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in values.items()
-        if value is not None
-    }
+        raise UsageError(
+            "{path} cannot be read: {strerror}.", path=path, strerror=error.strerror
+        ) from None
 
 
 # The tree of keys and their types -----------------------------------------------------------------
@@ -342,8 +344,10 @@ def _checked(
         if isinstance(wanted, dict):
             if not isinstance(value, Mapping):
                 raise UsageError(
-                    f"{dotted} in {place} is a table of keys, not a value: write [{dotted}] or "
-                    f"{dotted}.KEY = ...."
+                    "{dotted} in {place} is a table of keys, not a value: write [{dotted}] "
+                    "or {dotted}.KEY = ....",
+                    dotted=dotted,
+                    place=place,
                 )
             result[key] = _checked(value, place, wanted, f"{dotted}.")
         else:

@@ -100,7 +100,8 @@ class Run:
         run = cls(path)
         if run.path.exists() and not run.path.is_dir():
             raise UsageError(
-                f"{run.path} is a file; a run needs a folder. Name another path with --out."
+                "{path} is a file; a run needs a folder. Name another path with --out.",
+                path=run.path,
             )
         held = (
             [run.path / MODEL]
@@ -109,8 +110,10 @@ class Run:
         )
         if held and not resume:
             raise UsageError(
-                f"{run.path} already holds a run ({held[-1].name}). Continue it with --resume, or "
-                "name another folder with --out."
+                "{path} already holds a run ({name}). Continue it with --resume, or "
+                "name another folder with --out.",
+                path=run.path,
+                name=held[-1].name,
             )
         with writing(run.path):
             (run.path / "checkpoints").mkdir(parents=True, exist_ok=True)
@@ -123,11 +126,12 @@ class Run:
         if not run.path.is_dir():
             if run.path.is_file():
                 raise RunError(
-                    f"{run.path} is a file; a run is the folder that triptych train wrote."
+                    "{path} is a file; a run is the folder that triptych train wrote.",
+                    path=run.path,
                 )
             raise RunError(
-                f"There is no run folder {run.path}. Train one with: triptych train RECIPE --out "
-                f"{run.path}"
+                "There is no run folder {path}. Train one with: triptych train RECIPE --out {path}",
+                path=run.path,
             )
         if not (run.path / "config.json").is_file():
             if seeds := seed_folders(run.path):
@@ -136,8 +140,9 @@ class Run:
                     f"{', '.join(map(str, seeds.values()))}."
                 )
             raise RunError(
-                f"{run.path} is not a run folder: config.json is missing. Name a folder that "
-                "`triptych train` wrote."
+                "{path} is not a run folder: config.json is missing. Name a folder "
+                "that `triptych train` wrote.",
+                path=run.path,
             )
         return run
 
@@ -176,7 +181,10 @@ class Run:
                 shutil.copyfile(source, copy.path / name)
         except OSError as problem:
             raise RunError(
-                f"{self.path} cannot be copied to {copy.path}: {problem.strerror or problem}."
+                "{path} cannot be copied to {path2}: {value}.",
+                path=self.path,
+                path2=copy.path,
+                value=problem.strerror or problem,
             ) from None
         return copy
 
@@ -187,20 +195,27 @@ class Run:
         """Return config.json. Raise RunError for a format or a key that is unknown here."""
         values, path = self.read_json("config.json"), self.path / "config.json"
         if not isinstance(values, dict) or "format_version" not in values:
-            raise RunError(f"{path} has no format_version: it was not written by triptych.")
+            raise RunError(
+                "{path} has no format_version: it was not written by triptych.", path=path
+            )
         version = values.pop("format_version")
         if version != FORMAT_VERSION:
             raise RunError(
-                f"{path} has format version {version}; this triptych reads {FORMAT_VERSION}. "
-                "Update triptych, or train the run again."
+                "{path} has format version {version}; this triptych reads "
+                "{format_version}. Update triptych, or train the run again.",
+                path=path,
+                version=version,
+                format_version=FORMAT_VERSION,
             )
         try:
             model = dict(values.pop("model"))
             return RunConfig(**config_values(values), model=model_config(model))
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise RunError(
-                f"{path} does not fit this version of triptych: {error}. Update triptych, or "
-                "train the run again."
+                "{path} does not fit this version of triptych: {error}. Update "
+                "triptych, or train the run again.",
+                path=path,
+                error=error,
             ) from None
 
     def write_labels(self, labels: Mapping[str, object]) -> None:
@@ -254,7 +269,9 @@ class Run:
         try:
             return metrics_lines(path.read_bytes(), path, tell) if path.exists() else []
         except OSError as error:
-            raise RunError(f"{path} cannot be read: {error.strerror}.") from None
+            raise RunError(
+                "{path} cannot be read: {strerror}.", path=path, strerror=error.strerror
+            ) from None
 
     # Weights --------------------------------------------------------------------------------------
 
@@ -275,8 +292,10 @@ class Run:
         checkpoint = self.latest_checkpoint()
         if checkpoint is None:
             raise RunError(
-                f"{self.path} has no weights: {MODEL} is missing and there is no complete "
-                "checkpoint. Train with --resume."
+                "{path} has no weights: {model} is missing and there is no complete "
+                "checkpoint. Train with --resume.",
+                path=self.path,
+                model=MODEL,
             )
         return checkpoint.weights()
 

@@ -93,13 +93,17 @@ def refuse_unlike(config: AnyConfig, where: str | Path, weights: Sequence[Path])
     too_large = free is not None and bytes_needed(config) > free
     if layers > len(shapes) or (too_large and wanted > held):
         raise RunError(
-            f"{described}, but {stored}: they belong to different models, or one is damaged. Copy "
-            "both again."
+            "{described}, but {stored}: they belong to different models, or one is "
+            "damaged. Copy both again.",
+            described=described,
+            stored=stored,
         )
     if too_large:
         raise RunError(
-            f"{described}, but this machine has only {_size(free or 0)} of free memory. Free some, "
-            "or use a machine with more."
+            "{described}, but this machine has only {size} of free memory. Free "
+            "some, or use a machine with more.",
+            described=described,
+            size=_size(free or 0),
         )
 
 
@@ -119,10 +123,16 @@ def refuse_too_large(
     needed = bytes_needed(config, a_weight, tokens)
     if free is not None and needed > free:
         raise UsageError(
-            f"A model of {parameter_count(config):,} weights in {layer_count(config):,} layers "
-            f"needs at least {_size(needed)} to train ({a_weight} bytes a weight, {tokens:,} "
-            f"tokens a micro-batch), but only {_size(free)} of memory are free. Give a smaller "
-            "model.preset, model.layers or model.width."
+            "A model of {parameter_count:,} weights in {layer_count:,} layers "
+            "needs at least {size} to train ({a_weight} bytes a weight, {tokens:,} "
+            "tokens a micro-batch), but only {size2} of memory are free. Give a "
+            "smaller model.preset, model.layers or model.width.",
+            parameter_count=parameter_count(config),
+            layer_count=layer_count(config),
+            size=_size(needed),
+            a_weight=a_weight,
+            tokens=tokens,
+            size2=_size(free),
         )
 
 

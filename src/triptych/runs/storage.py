@@ -28,16 +28,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except FileNotFoundError:
         raise RunError(
-            f"{path} is missing. Copy the whole run folder, or train it again."
+            "{path} is missing. Copy the whole run folder, or train it again.", path=path
         ) from None
     except (SafetensorError, ValueError) as error:
         size = path.stat().st_size
         raise RunError(
-            f"{path} ({size:,} bytes) is cut off or damaged ({error}). Copy it again, or train "
-            "the run again."
+            "{path} ({size:,} bytes) is cut off or damaged ({error}). Copy it "
+            "again, or train the run again.",
+            path=path,
+            size=size,
+            error=error,
         ) from None
     except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise RunError(
+            "{path} cannot be read: {value}.", path=path, value=error.strerror or error
+        ) from None
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -77,14 +82,17 @@ def read_text(path: Path) -> str:
         return path.read_bytes().decode()
     except FileNotFoundError:
         raise RunError(
-            f"{path} is missing. Copy the whole run folder, or train it again."
+            "{path} is missing. Copy the whole run folder, or train it again.", path=path
         ) from None
     except UnicodeDecodeError:
         raise RunError(
-            f"{path} is not UTF-8 text: the file is damaged. Copy it again, or train the run again."
+            "{path} is not UTF-8 text: the file is damaged. Copy it again, or train the run again.",
+            path=path,
         ) from None
     except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}.") from None
+        raise RunError(
+            "{path} cannot be read: {strerror}.", path=path, strerror=error.strerror
+        ) from None
 
 
 def parsed(text: str, path: Path | str, way_out: str) -> Any:
@@ -104,19 +112,29 @@ def parsed(text: str, path: Path | str, way_out: str) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise RunError(
-            f"{path}:{error.lineno} is not valid JSON ({error.msg}): the file is cut off or "
-            f"damaged. {way_out}"
+            "{path}:{lineno} is not valid JSON ({msg}): the file is cut off or damaged. {way_out}",
+            path=path,
+            lineno=error.lineno,
+            msg=error.msg,
+            way_out=way_out,
         ) from None
     except UnicodeEncodeError:
         raise RunError(
-            f"{path} holds half a character (an escape \\ud800 to \\udfff without its other "
-            f"half). {way_out}"
+            "{path} holds half a character (an escape \\ud800 to \\udfff without its "
+            "other half). {way_out}",
+            path=path,
+            way_out=way_out,
         ) from None
     except RecursionError:
-        raise RunError(f"{path} nests brackets too deeply to be read. {way_out}") from None
+        raise RunError(
+            "{path} nests brackets too deeply to be read. {way_out}", path=path, way_out=way_out
+        ) from None
     except ValueError as error:  # a whole number of more digits than Python reads
         raise RunError(
-            f"{path} holds a number that cannot be read ({brief(error)}). {way_out}"
+            "{path} holds a number that cannot be read ({brief}). {way_out}",
+            path=path,
+            brief=brief(error),
+            way_out=way_out,
         ) from None
     return value
 
@@ -155,9 +173,10 @@ def alone(path: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise UsageError(
-                f"{path.parent} is being trained now, by process "
-                f"{file.read().strip() or 'unknown'}. Wait until it ends, stop it, or name another "
-                "folder with --out."
+                "{parent} is being trained now, by process {value}. Wait until it "
+                "ends, stop it, or name another folder with --out.",
+                parent=path.parent,
+                value=file.read().strip() or "unknown",
             ) from None
         except OSError:
             yield
@@ -288,10 +307,12 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TrainingError(
-                f"The disk is full: {path} could not be written. What was saved before is "
-                "unchanged. Free some space."
+                "The disk is full: {path} could not be written. What was saved before "
+                "is unchanged. Free some space.",
+                path=path,
             ) from error
         raise RunError(
-            f"{path} cannot be written: {error.strerror or error}. Choose a folder that you may "
-            "write to."
+            "{path} cannot be written: {value}. Choose a folder that you may write to.",
+            path=path,
+            value=error.strerror or error,
         ) from error

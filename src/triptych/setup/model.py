@@ -147,5 +147,10 @@ def refuse_too_long(
                     else f"at most {limit:,} are read at once"
                 )
                 raise UsageError(
-                    f"{example.place} has {length:,} {name} tokens, but {why}. {way_out}"
+                    "{place} has {length:,} {name} tokens, but {why}. {way_out}",
+                    place=example.place,
+                    length=length,
+                    name=name,
+                    why=why,
+                    way_out=way_out,
                 )

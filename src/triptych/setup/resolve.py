@@ -14,6 +14,7 @@ from ..data.example import Notify
 from ..data.tokenizers.bpe_dropout import KINDS
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import UsageError
+from ..messages import message
 from ..recipe.schema import Recipe
 from ..runs.run import Run
 from ..tasks.task import Task
@@ -90,8 +91,9 @@ def resolve(
     task = recipe.build_task()
     if task.with_teacher is not None and recipe.model.start is None:
         raise UsageError(
-            f"{task.name.capitalize()} tuning changes a run that can chat. Name that run with "
-            "model.start (--model.start RUN)."
+            "{capitalize} tuning changes a run that can chat. Name that run with "
+            "model.start (--model.start RUN).",
+            capitalize=task.name.capitalize(),
         )
     start = None
     # The weights of a resumed run are in its checkpoint.
@@ -114,7 +116,9 @@ def resolve(
 
 def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
     if data_changed and not resume:
-        raise UsageError("--data-changed is for a run that is resumed. Give --resume as well.")
+        raise UsageError(
+            message("--data-changed is for a run that is resumed. Give --resume as well.")
+        )
     for name in ("data", "tokenizer", "model", "batches"):
         check_instance(getattr(recipe, name), name)
     recipe.training.check()
@@ -125,8 +129,9 @@ def _check(recipe: Recipe, resume: bool, data_changed: bool) -> None:
     if recipe.model.start is None and recipe.tokenizer.shared and len(set(widths.values())) > 1:
         listed = " and ".join(f"model.{side}.width {width}" for side, width in widths.items())
         raise UsageError(
-            f"{listed} need separate vocabularies. Set tokenizer.shared = false, or give both one "
-            "width."
+            "{listed} need separate vocabularies. Set tokenizer.shared = false, or "
+            "give both one width.",
+            listed=listed,
         )
 
 
@@ -141,8 +146,10 @@ def _refuse_held(out: Path, resume: bool) -> None:
     ]
     if held and not resume:
         raise UsageError(
-            f"{out} already holds a run ({', '.join(held)}). Continue it with --resume, or name "
-            "another folder with --out."
+            "{out} already holds a run ({names}). Continue it with --resume, or "
+            "name another folder with --out.",
+            out=out,
+            names=", ".join(held),
         )
 
 

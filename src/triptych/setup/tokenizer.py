@@ -89,8 +89,9 @@ def _labels(
         labels = task.inherit_labels(labels, origin.read_labels(), Tokenizers.load(origin.path))
     if before is not None and before.read_labels() != labels:
         raise RunError(
-            f"The data of {before.path} has changed since it was trained: its labels differ. "
-            "Train into a new folder."
+            "The data of {path} has changed since it was trained: its labels "
+            "differ. Train into a new folder.",
+            path=before.path,
         )
     return labels
 
@@ -137,8 +138,10 @@ def _encode(
         )
     if not kept:
         raise DataError(
-            f"There is no example left to train on: all {len(passed):,} are longer than "
-            f"data.longest = {longest:,} tokens. Raise it."
+            "There is no example left to train on: all {count:,} are longer than "
+            "data.longest = {longest:,} tokens. Raise it.",
+            count=len(passed),
+            longest=longest,
         )
     return kept, encoded
 
@@ -161,14 +164,17 @@ def _tokenizers(
         unknown_tags = [tag for tag in tags if tag not in found.source.tags]
         if unknown_tags:
             raise UsageError(
-                f"The tokenizer of {named} has no tag for {', '.join(unknown_tags)}; it has "
-                f"{', '.join(found.source.tags) or 'none'}. Start from a run that has them, or "
-                "train from scratch."
+                "The tokenizer of {named} has no tag for {names}; it has {value}. "
+                "Start from a run that has them, or train from scratch.",
+                named=named,
+                names=", ".join(unknown_tags),
+                value=", ".join(found.source.tags) or "none",
             )
         if labels.get("mask") and found.source.mask_id is None:
             raise UsageError(
-                f"The tokenizer of {named} has no mask token, which masked words need. Train from "
-                "scratch."
+                "The tokenizer of {named} has no mask token, which masked words need. "
+                "Train from scratch.",
+                named=named,
             )
         return found
     settings, mask = recipe.tokenizer, bool(labels.get("mask", False))

@@ -25,7 +25,9 @@ def choose_device(wanted: str, name: str = "training.device") -> torch.device:
     if wanted not in DEVICES:
         raise unknown("device", wanted, DEVICES, f"for {name}")
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"{name} is 'cuda', but torch finds no CUDA device. Use 'auto' or 'cpu'.")
+        raise UsageError(
+            "{name} is 'cuda', but torch finds no CUDA device. Use 'auto' or 'cpu'.", name=name
+        )
     if wanted == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -40,9 +40,14 @@ def refuse_other_recipe(run: Run, saved: Recipe, now: Recipe) -> None:
             old, new = saved.get(table, {}).get(key), now.get(table, {}).get(key)
             if old != new:
                 raise UsageError(
-                    f"{run.path} was trained with {table}.{key} = {old!r}, and now it is {new!r}. "
-                    f"--resume goes on with the run as it is: triptych train {run.path} --resume. "
-                    "Or train into a new folder with --out."
+                    "{path} was trained with {table}.{key} = {old!r}, and now it is "
+                    "{new!r}. --resume goes on with the run as it is: triptych train "
+                    "{path} --resume. Or train into a new folder with --out.",
+                    path=run.path,
+                    table=table,
+                    key=key,
+                    old=old,
+                    new=new,
                 )
 
 
@@ -68,7 +73,9 @@ def _fingerprints(
                 yield str(path), _fingerprint_of_file(path, data.stream is True and part == "train")
             except (OSError, EOFError, zlib.error) as problem:
                 reason = getattr(problem, "strerror", None) or problem
-                raise DataError(f"{path} cannot be read: {reason}.") from None
+                raise DataError(
+                    "{path} cannot be read: {reason}.", path=path, reason=reason
+                ) from None
     elif data.stream:
         yield HELD_OUT, _fingerprint_of_examples(examples)
 
@@ -159,8 +166,11 @@ def refuse_other_data(
     changed = f"The data of {run.path} has changed since it was trained: {which}."
     if not allowed:
         raise RunError(
-            f"{changed} Put it back, or train into a new folder with --out, or go on with the data "
-            f"as it is now: triptych train {run.path} --resume --data-changed."
+            "{changed} Put it back, or train into a new folder with --out, or go "
+            "on with the data as it is now: triptych train {path} --resume "
+            "--data-changed.",
+            changed=changed,
+            path=run.path,
         )
     tell(changed)
 
@@ -171,8 +181,9 @@ def _read(run: Run) -> Fingerprints | None:
     found: object = run.read_json(DATA)
     if not _are_fingerprints(found):
         raise RunError(
-            f"{run.path / DATA} is damaged: it is not a table of fingerprints. Delete it to go "
-            "on without comparing the data."
+            "{path} is damaged: it is not a table of fingerprints. Delete it to go "
+            "on without comparing the data.",
+            path=run.path / DATA,
         )
     return found
 

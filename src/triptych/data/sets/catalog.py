@@ -76,9 +76,11 @@ def load_other(
     missing = [field for field in needs if field not in dataset.fields and field not in made]
     if missing or dataset.loader is None:
         raise UsageError(
-            f"The set {name} has no {', '.join(missing) or 'such fields'}, which this task needs; "
-            f"it has {', '.join(dataset.fields)}. triptych data list shows the sets and their "
-            "fields."
+            "The set {name} has no {value}, which this task needs; it has {names}. "
+            "triptych data list shows the sets and their fields.",
+            name=name,
+            value=", ".join(missing) or "such fields",
+            names=", ".join(dataset.fields),
         )
     found = dataset.loader(dataset, split, data, report)
     for one in found if parts_of_speech else ():  # tagging learns a treebank's parts of speech
@@ -108,7 +110,9 @@ def load(
         raise unknown("split", split, SPLITS, f"of {name}")
     if dataset.loader is not None:
         raise UsageError(
-            f"The set {name} holds no pairs of source and target but {', '.join(dataset.fields)}. "
-            "Choose a task that reads these fields."
+            "The set {name} holds no pairs of source and target but {names}. "
+            "Choose a task that reads these fields.",
+            name=name,
+            names=", ".join(dataset.fields),
         )
     return pairs.load(dataset, split, source=source, target=target, script=script, report=report)

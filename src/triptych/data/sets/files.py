@@ -104,8 +104,11 @@ def _read(entry: Entry, file: File, path: Path) -> Iterator[bytes]:
 def _check(file: File, digest: str, where: str) -> None:
     if digest != file.sha256:
         raise DataError(
-            f"{where} is not the expected file: its SHA-256 is {digest}, expected {file.sha256}. "
-            "Delete it and fetch it again."
+            "{where} is not the expected file: its SHA-256 is {digest}, expected "
+            "{sha256}. Delete it and fetch it again.",
+            where=where,
+            digest=digest,
+            sha256=file.sha256,
         )
 
 
@@ -113,9 +116,13 @@ def _fetch(entry: Entry, file: File, report: Notify) -> Path:
     name = entry.name
     if file.address.endswith("/"):
         raise DataError(
-            f"{name}/{file.name} is not on this machine and cannot be fetched as one file: it is a "
-            f"tar of the folder {file.address}. Put it into $TRIPTYCH_DATA/{name}/ or "
-            f"{cache_folder() / name}/, plain or as {file.name}.gz."
+            "{name}/{name2} is not on this machine and cannot be fetched as one "
+            "file: it is a tar of the folder {address}. Put it into "
+            "$TRIPTYCH_DATA/{name}/ or {cache_folder}/, plain or as {name2}.gz.",
+            name=name,
+            name2=file.name,
+            address=file.address,
+            cache_folder=cache_folder() / name,
         )
     report(f"Fetching {file.name} of {name} from {file.address}")
     advice = (
