@@ -60,23 +60,28 @@ def anchored(values: Mapping[str, Table], folder: Path) -> Tables:
     return {**others, **{name: table for name, table in tables.items() if table}}
 
 
+def _refuse_beside_start(level: Tables) -> None:
+    """Raise UsageError for settings of tokenizer and model beside model.start."""
+    model = level.get("model", {})
+    others = [f"model.{key}" for key in model if key not in BESIDE_START] + (
+        ["tokenizer"] if "tokenizer" in level else []
+    )
+    if "start" in model and others:
+        raise UsageError(
+            "model.start takes tokenizer and model from {start}, so {names} cannot be given as "
+            "well. Remove one or the other.",
+            start=model["start"],
+            names=", ".join(others),
+        )
+
+
 def merged(values: Tables, given: Tables) -> Tables:
     """Return `given` over `values`.
 
     A model.start in `given` removes what the recipe sets for tokenizer and model.
     """
     for level in (values, given):
-        model = level.get("model", {})
-        others = [f"model.{key}" for key in model if key not in BESIDE_START] + (
-            ["tokenizer"] if "tokenizer" in level else []
-        )
-        if "start" in model and others:
-            raise UsageError(
-                "model.start takes tokenizer and model from {model}, so {names} cannot "
-                "be given as well. Remove one or the other.",
-                model=model["start"],
-                names=", ".join(others),
-            )
+        _refuse_beside_start(level)
     if "start" in given.get("model", {}):
         # Dropouts beside a preset were chosen for training from random weights.
         low = values.get("model", {})
@@ -93,9 +98,9 @@ def merged(values: Tables, given: Tables) -> Tables:
         "tokenizer" in given or set(given.get("model", {})) - set(BESIDE_START)
     ):
         raise UsageError(
-            "The recipe starts from model.start = {values}: tokenizer and model "
+            "The recipe starts from model.start = {start}: tokenizer and model "
             "come from there and cannot be given as well.",
-            values=values["model"]["start"],
+            start=values["model"]["start"],
         )
     values = _other_source(_other_limit(values, given), given)
     if "preset" in given.get("model", {}) and given["model"]["preset"] != values.get(

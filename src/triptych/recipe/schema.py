@@ -257,9 +257,7 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(
-            "{path} is not UTF-8 text (byte {start}). Save it as UTF-8.",
-            path=path,
-            start=error.start,
+            "{path} is not UTF-8 text (byte {at}). Save it as UTF-8.", path=path, at=error.start
         ) from None
     except OSError as error:
         raise UsageError(
