@@ -45,8 +45,11 @@ def translated(text: object) -> str:
     template = found.gettext(text.template)
     if not text.values:
         return template
-    values = {
-        name: translated(value) if isinstance(value, str) else value
-        for name, value in text.values.items()
-    }
-    return template.format(**values)
+    return template.format(**{name: _value(value) for name, value in text.values.items()})
+
+
+def _value(value: object) -> object:
+    """Return a value of a template: sentences inside it, and errors, are translated too."""
+    if isinstance(value, BaseException) and value.args and isinstance(value.args[0], Message):
+        value = value.args[0]
+    return translated(value) if isinstance(value, Message) else value

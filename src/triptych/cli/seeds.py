@@ -34,13 +34,15 @@ def read_seeds(text: str) -> list[int]:
         word = part.strip()
         if not (word.isascii() and word.isdigit() and int(word[:20]) <= MOST_SEED):
             raise UsageError(
-                f"--seeds has {word!r}, which is not a seed. Give whole numbers from 0, separated "
-                "by commas: --seeds 1,2,3"
+                "--seeds has {word!r}, which is not a seed. Give whole numbers from 0, "
+                "separated by commas: --seeds 1,2,3",
+                word=word,
             )
         if int(word) in seeds:
             raise UsageError(
-                f"--seeds has {int(word)} twice. The same seed gives the same run, so give each "
-                "seed once."
+                "--seeds has {int} twice. The same seed gives the same run, so give "
+                "each seed once.",
+                int=int(word),
             )
         seeds.append(int(word))
     return seeds
@@ -102,12 +104,14 @@ def refuse_held(folder: Path, resume: bool) -> None:
     """Raise UsageError if the folder holds something else, or seeds that are not resumed."""
     if (folder / "config.json").is_file():
         raise UsageError(
-            f"{folder} already holds a run of one seed. Name another folder with --out."
+            "{folder} already holds a run of one seed. Name another folder with --out.",
+            folder=folder,
         )
     if seeds_of(folder) and not resume:
         raise UsageError(
-            f"{folder} already holds the runs of several seeds. Continue them with --resume, or "
-            "name another folder with --out."
+            "{folder} already holds the runs of several seeds. Continue them with "
+            "--resume, or name another folder with --out.",
+            folder=folder,
         )
 
 

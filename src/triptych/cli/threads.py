@@ -22,6 +22,7 @@ import time
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from ..messages import message
 from .given import take_value
 
 # Spins before a thread sleeps: 5,000 cost 6 % on a quiet machine, these cost nothing (RESULTS.md).
@@ -67,8 +68,11 @@ def settle(given: str | None = None) -> None:
     if value is not None:
         if not (value.isascii() and value.isdigit() and int(value) > 0):
             raise UsageError(
-                f"{name} is {value!r}; it must be a whole number from 1, for example "
-                f"{name}{between}1."
+                "{name} is {value!r}; it must be a whole number from 1, for example "
+                "{name}{between}1.",
+                name=name,
+                value=value,
+                between=between,
             )
         os.environ.update(dict.fromkeys(POOLS, value))
         if "torch" in sys.modules:  # torch has already read the environment
@@ -106,8 +110,13 @@ def thread_notes() -> list[str]:
             else ""
         )
         lines.append(
-            f"Other programs keep {taken:.1f} of {cores} cores busy, so this takes longer than on "
-            f"a quiet machine{hint}."
+            message(
+                "Other programs keep {taken:.1f} of {cores} cores busy, so this takes "
+                "longer than on a quiet machine{hint}.",
+                taken=taken,
+                cores=cores,
+                hint=hint,
+            )
         )
     return lines
 

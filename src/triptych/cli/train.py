@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..errors import UsageError
+from ..messages import message
 from .columns import parsed
 from .console import put
 from .one_training import How, train_one
@@ -125,15 +126,20 @@ def _seeds(
     from .seeds import read_seeds
 
     if several.seeds is not None and "training.seed" in overrides:
-        raise UsageError("--seeds and --training.seed both name the seed. Give one of them.")
+        raise UsageError(
+            message("--seeds and --training.seed both name the seed. Give one of them.")
+        )
     seeds = read_seeds(several.seeds) if several.seeds is not None else []
     if not seeds and (held := seeds_of(folder)):
         if not resume:
             raise UsageError(
-                f"{folder} holds the runs of several seeds. Continue them with --resume, or name "
-                "another folder with --out."
+                "{folder} holds the runs of several seeds. Continue them with "
+                "--resume, or name another folder with --out.",
+                folder=folder,
             )
         seeds = held
     if several.json_ and not seeds:
-        raise UsageError("--json prints the scores of several seeds. Give --seeds as well.")
+        raise UsageError(
+            message("--json prints the scores of several seeds. Give --seeds as well.")
+        )
     return seeds

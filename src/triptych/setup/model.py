@@ -16,6 +16,7 @@ from ..data.batches.encoded import Encoded
 from ..data.example import Example
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import UsageError
+from ..messages import message
 from ..model.build import build
 from ..model.config import ModelConfig, RecurrentConfig, Side
 from ..tasks.task import Task
@@ -81,7 +82,7 @@ def build_model(tokenized: TokenizedData) -> BuiltModel:
         config,
         task,
         zip(tokenized.examples, tokenized.encoded, strict=False),
-        "Leave such examples out with data.longest.",
+        message("Leave such examples out with data.longest."),
     )
     return BuiltModel(tokenized=tokenized, config=config, task=task, model=model, head=head)
 
@@ -112,7 +113,7 @@ def _with_teachers(tokenized: TokenizedData, config: ModelConfig | RecurrentConf
     training, start = resolved.recipe.training, resolved.recipe.model.start
     if training.teacher is not None:
         task = with_distillation(task, training, tokenized.tokenizers, tokenized.labels, config)
-        resolved.report(f"The teacher is {training.teacher}.")
+        resolved.report(message("The teacher is {teacher}.", teacher=training.teacher))
     if task.with_teacher is not None:
         path = task.options.get("reference") or start or ""
         refuse_other_reference(path, tokenized.tokenizers)

@@ -87,7 +87,9 @@ def resolve(
         recipe = _without_bpe_dropout(recipe, before, notify)
         refuse_other_recipe(before, Recipe.load(before.path).to_values(), recipe.to_values())
     elif resume:
-        notify(f"There is nothing to resume in {out}; training starts from scratch.")
+        notify(
+            message("There is nothing to resume in {out}; training starts from scratch.", out=out)
+        )
     task = recipe.build_task()
     if task.with_teacher is not None and recipe.model.start is None:
         raise UsageError(
@@ -165,7 +167,10 @@ def _without_bpe_dropout(recipe: Recipe, origin: Run | None, notify: Notify) -> 
     ):
         return recipe
     notify(
-        f"batches.bpe_dropout has no effect: the tokenizer of {recipe.model.start or origin.path} "
-        "splits a word in only one way."
+        message(
+            "batches.bpe_dropout has no effect: the tokenizer of {value} splits a "
+            "word in only one way.",
+            value=recipe.model.start or origin.path,
+        )
     )
     return dataclasses.replace(recipe, batches=dataclasses.replace(recipe.batches, bpe_dropout=0.0))

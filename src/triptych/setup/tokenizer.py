@@ -12,6 +12,7 @@ from ..data.tokenizers.sides import Tokenizers
 from ..data.tokenizers.subwords import Tokenizer
 from ..data.validation.columns import refuse_unseen
 from ..errors import DataError, RunError, UsageError
+from ..messages import message
 from ..recipe.schema import Recipe
 from ..runs.run import Run
 from ..tasks.task import Labels, Task
@@ -124,7 +125,11 @@ def _encode(
         nothing += [] if pieces else [example.place]
     if passed:
         report(
-            f"{_some(passed)}: longer than data.longest = {longest:,} tokens, left out of training."
+            message(
+                "{some}: longer than data.longest = {longest:,} tokens, left out of training.",
+                some=_some(passed),
+                longest=longest,
+            )
         )
     if nothing:
         reason = (
@@ -133,8 +138,14 @@ def _encode(
             else "are empty"
         )
         report(
-            f"{_some(nothing)}: nothing is learnt from {len(nothing):,} of {len(kept):,} training "
-            f"examples, which {reason}."
+            message(
+                "{some}: nothing is learnt from {count:,} of {count2:,} training "
+                "examples, which {reason}.",
+                some=_some(nothing),
+                count=len(nothing),
+                count2=len(kept),
+                reason=reason,
+            )
         )
     if not kept:
         raise DataError(

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeGuard, cast, get_args, get_origin, get_type_hints
 
 from ..errors import RunError, TrainingError, brief
+from ..messages import message
 from ..runs.checkpoint import AVERAGES, MODEL, OPTIMIZER, Checkpoint, load_weights, weights_of
 from ..runs.run import Run
 from .averages import Averages
@@ -107,7 +108,9 @@ def save(job: Job, state: LoopState, optimizers: Optimizers, averages: Averages)
             tensors[AVERAGES] = {**tensors[MODEL], **averages.tensors}
         checkpoint = run.write_checkpoint(state.step, tensors, values)
     except (TrainingError, RunError) as error:
-        raise TrainingError(f"{error} {last_good(run, job.command)}") from error
+        raise TrainingError(
+            "{problem} {way}", problem=error, way=last_good(run, job.command)
+        ) from error
     run.prune_checkpoints(job.settings.keep_checkpoints, state.best_step)
     return checkpoint
 
@@ -124,19 +127,27 @@ def restore(job: Job, optimizers: Optimizers, averages: Averages, notices: list[
     values, path = checkpoint.state(), checkpoint.path
     if not _is_table(values):
         raise RunError(
-            f"{path / 'state.json'} is not a JSON object: it is damaged. Delete {path} to go on "
-            "from the one before it."
+            "{path} is not a JSON object: it is damaged. Delete {folder} to go on "
+            "from the one before it.",
+            path=path / "state.json",
+            folder=path,
         )
     if values.get("version") != STATE_VERSION:
         raise RunError(
-            f"{path / 'state.json'} has version {values.get('version')}; this triptych reads "
-            f"{STATE_VERSION}."
+            "{path} has version {version}; this triptych reads {state_version}.",
+            path=path / "state.json",
+            version=values.get("version"),
+            state_version=STATE_VERSION,
         )
     for key, wanted in (("optimizer", job.settings.optimizer), ("seed", job.settings.seed)):
         if values.get(key) != wanted:
             raise RunError(
-                f"{path} was trained with training.{key} {values.get(key)!r}, not {wanted!r}. "
-                "Resume with the run's own value, or train into a new folder."
+                "{path} was trained with training.{key} {old!r}, not {wanted!r}. "
+                "Resume with the run's own value, or train into a new folder.",
+                path=path,
+                key=key,
+                old=values.get(key),
+                wanted=wanted,
             )
     load_weights(path / MODEL, checkpoint.tensors(MODEL), job.model, job.head)
     optimizers.load(checkpoint.tensors(OPTIMIZER), str(path / OPTIMIZER))
@@ -172,13 +183,19 @@ def _restored(
             "cursor": 0,
         }
         notices.append(
-            f"The training data has changed since step {state.step}: a new pass over it begins."
+            message(
+                "The training data has changed since step {step}: a new pass over it begins.",
+                step=state.step,
+            )
         )
     if data.get("validation", now := job.data.get("validation")) != now:
         state.best_score = state.best_loss = state.best_step = None
         state.stale = 0
         notices.append(
-            f"The validation data has changed since step {state.step}: earlier scores do not count."
+            message(
+                "The validation data has changed since step {step}: earlier scores do not count.",
+                step=state.step,
+            )
         )
     return state, position
 
@@ -232,5 +249,9 @@ def last_good(run: Run, command: str) -> str:
     """Return a sentence that names the last good checkpoint and the command to resume."""
     checkpoint = run.latest_checkpoint()
     if checkpoint is None:
-        return "There is no checkpoint yet; start again."
-    return f"The last good checkpoint is {checkpoint.path}; go on from it with: {command}"
+        return message("There is no checkpoint yet; start again.")
+    return message(
+        "The last good checkpoint is {path}; go on from it with: {command}",
+        path=checkpoint.path,
+        command=command,
+    )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..data.batches.encoded import Batch, Encoded, collate, halve
 from ..errors import TrainingError
+from ..messages import message
 from ..model.heads.tokens import output_of
 from ..model.interface import AnyNetwork
 from ..model.typed import backward, to_floats
@@ -155,22 +156,31 @@ class Stepper:
             parameter.grad = None
         if part is None:
             raise TrainingError(
-                f"Step {step}: there is not enough memory to build the batch. Lower "
-                "batches.batch_tokens."
+                "Step {step}: there is not enough memory to build the batch. Lower "
+                "batches.batch_tokens.",
+                step=step,
             )
         tokens = tokens_of(part.encoded)
         if len(part.encoded) == 1:
             place = self.job.places(part.encoded[0].index)
             raise TrainingError(
-                f"Step {step}: there is not enough memory for a single example of {tokens:,} "
-                f"tokens ({place}). Shorten or remove it, or use a smaller model. Checkpoints so "
-                "far are kept."
+                "Step {step}: there is not enough memory for a single example of "
+                "{tokens:,} tokens ({place}). Shorten or remove it, or use a smaller "
+                "model. Checkpoints so far are kept.",
+                step=step,
+                tokens=tokens,
+                place=place,
             )
         self.token_limit = max(1, min(tokens // 2, self.token_limit or tokens))
         self.notices.append(
-            f"Step {step}: there is not enough memory for a micro-batch of {tokens:,} tokens. It "
-            f"is halved, and from now on none has more than {self.token_limit:,} "
-            "(batches.batch_tokens). The result is the same."
+            message(
+                "Step {step}: there is not enough memory for a micro-batch of "
+                "{tokens:,} tokens. It is halved, and from now on none has more than "
+                "{token_limit:,} (batches.batch_tokens). The result is the same.",
+                step=step,
+                tokens=tokens,
+                token_limit=self.token_limit,
+            )
         )
 
     def not_finite(self, step: int, pieces: NumberedPieces, gradient: Gradient, norm: float) -> str:
@@ -181,10 +191,15 @@ class Stepper:
             else f"the norm of the gradient is {norm}"
         )
         settings = self.job.settings
-        return (
-            f"Step {step}: {what}; {self._explain(step, pieces)}. Lower training.learning_rate "
-            f"(now {settings.learning_rate}), lengthen training.warmup_steps (now "
-            f"{settings.warmup_steps}), or set training.precision to float32."
+        return message(
+            "Step {step}: {what}; {explain}. Lower training.learning_rate (now "
+            "{learning_rate}), lengthen training.warmup_steps (now "
+            "{warmup_steps}), or set training.precision to float32.",
+            step=step,
+            what=what,
+            explain=self._explain(step, pieces),
+            learning_rate=settings.learning_rate,
+            warmup_steps=settings.warmup_steps,
         )
 
     def _explain(self, step: int, pieces: NumberedPieces) -> str:

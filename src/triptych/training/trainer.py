@@ -20,12 +20,13 @@ from typing import Any, cast
 import torch
 
 from ..errors import RunError, TrainingError, UsageError
+from ..messages import message
 from ..model.interface import AnyNetwork
 from ..model.lora import merged
 from ..runs.allocator import keep_freed_pages
 from ..runs.checkpoint import MODEL, weights_of
 from ..runs.storage import read_tensors
-from . import checkpoint
+from . import checkpoint, wording
 from .averages import Averages
 from .checkpoint import IntervalSums, LoopState, last_good
 from .distributed import World, world
@@ -138,12 +139,8 @@ class Loop:
             self.state.fraction = self._fraction(self.state.step)
             if self.interrupt.asked:
                 yield from self._saved()
-                saved = (
-                    f"Stopped after step {self.state.step}, and saved. Go on with: "
-                    f"{self.job.command}"
-                )
-                nothing = "Stopped before the first step; nothing to save."
-                yield self._event("interrupted", message=saved if self.state.step else nothing)
+                words = wording.stopped(self.state.step, self.job.command)
+                yield self._event("interrupted", message=words)
                 return
             yield from self._notices()
             self._log()
@@ -180,13 +177,15 @@ class Loop:
         if job.resume:
             self.state = checkpoint.restore(job, self.optimizers, self.averages, notices)
             if self.state.step:
-                notices.append(f"Resumed from step {self.state.step}.")
+                notices.append(message("Resumed from step {step}.", step=self.state.step))
             patience = job.validation.patience  # it may have changed since the checkpoint
             self.state.stopped_early = patience is not None and self.state.stale >= patience
         elif job.run.latest_checkpoint() is not None:
             raise UsageError(
-                f"{job.run.path} already holds checkpoints. Go on with: {job.command}; or name "
-                "another folder with --out."
+                "{path} already holds checkpoints. Go on with: {command}; or name "
+                "another folder with --out.",
+                path=job.run.path,
+                command=job.command,
             )
         else:
             job.run.truncate_metrics(0)  # left by an attempt that saved nothing
@@ -212,7 +211,9 @@ class Loop:
         norm = float(gradient_norm(self.parameters.values()))
         if not (math.isfinite(gradient.loss) and math.isfinite(norm)):
             problem = self.stepper.not_finite(number, pieces, gradient, norm)
-            raise TrainingError(f"{problem} {last_good(self.job.run, self.job.command)}")
+            raise TrainingError(
+                "{problem} {way}", problem=problem, way=last_good(self.job.run, self.job.command)
+            )
         clip(self.parameters.values(), norm, self.settings.clip_norm)
         learning_rate = rate(self.settings, number, state.fraction, self._fraction(number))
         self.optimizers.step(learning_rate)
@@ -251,21 +252,11 @@ class Loop:
             try:
                 job.run.write_model(merged(weights if source is None else read_tensors(source)))
             except (TrainingError, RunError) as error:
-                raise TrainingError(f"{error} {last_good(job.run, job.command)}") from error
-        score = (
-            ""
-            if state.best_score is None
-            else f", best {state.metric} {state.best_score:.2f} at step {state.best_step}"
-        )
-        early = ", stopped early" if state.stopped_early else ""
-        text = (
-            f"Finished after {state.step} steps and {state.seconds / 60:.1f} minutes{early}{score}."
-        )
-        return self._event(
-            "finished",
-            tokens=state.tokens,
-            message=f"{text} Weights of step {chosen}: {job.run.path / MODEL}",
-        )
+                raise TrainingError(
+                    "{problem} {way}", problem=error, way=last_good(job.run, job.command)
+                ) from error
+        words = wording.finished(state, chosen, job.run.path / MODEL)
+        return self._event("finished", tokens=state.tokens, message=words)
 
     # What follows a step --------------------------------------------------------------------------
 
@@ -333,15 +324,8 @@ class Loop:
                 "seconds": round(self._seconds(), 3),
             }
         )
-        text = ", ".join(
-            f"{name} {value:.2f}" for name, value in scores.items() if isinstance(value, float)
-        )
-        yield self._event(
-            "validation",
-            scores=scores,
-            best=is_best,
-            message=f"Step {state.step}, validation: {text}{' (best)' if is_best else ''}",
-        )
+        words = wording.validated(state.step, scores, is_best)
+        yield self._event("validation", scores=scores, best=is_best, message=words)
 
     def _scores(self) -> dict[str, float] | None:
         """Return the scores, or None after an interrupt.
@@ -376,7 +360,9 @@ class Loop:
                 self.job.run.append_metrics(record)
             except (TrainingError, RunError) as error:
                 raise TrainingError(
-                    f"{error} {last_good(self.job.run, self.job.command)}"
+                    "{problem} {way}",
+                    problem=error,
+                    way=last_good(self.job.run, self.job.command),
                 ) from error
 
     def _notices(self) -> Iterator[Progress]:

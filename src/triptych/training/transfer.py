@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .. import own_code
 from ..data.tokenizers.sides import Tokenizers
 from ..errors import UsageError, unknown
+from ..messages import Message, message
 from ..model.build import build
 from ..model.config import AnyConfig, ModelConfig, RecurrentConfig
 from ..model.lora import adapt, merged
@@ -49,14 +50,18 @@ def shape_from(origin: Run, named: str, layers: Sequence[int] | None) -> AnyConf
     encoder = config.stacks.get("encoder")
     if encoder is None:
         raise UsageError(
-            f"model.start_layers chooses layers of an encoder, and {named} has no Transformer "
-            "encoder. Leave it out."
+            "model.start_layers chooses layers of an encoder, and {named} has no "
+            "Transformer encoder. Leave it out.",
+            named=named,
         )
     wrong = [layer for layer in layers if not 0 <= layer < encoder.layers]
     if wrong or not layers or len(set(layers)) < len(layers):
         raise UsageError(
-            f"model.start_layers is {list(layers)}; it must name different layers of {named}, "
-            f"from 0 to {encoder.layers - 1}."
+            "model.start_layers is {list}; it must name different layers of "
+            "{named}, from 0 to {layers}.",
+            list=list(layers),
+            named=named,
+            layers=encoder.layers - 1,
         )
     return dataclasses.replace(config, encoder=dataclasses.replace(encoder, layers=len(layers)))
 
@@ -102,21 +107,29 @@ def start_from(
     alike = heads[0] == heads[1] or config.options == task.options
     if own and same and alike:
         load_weights(path, tensors, model, head)
-    count = sum(tensor.numel() for tensor in stacks.values())
-    of_head = (
-        "the head has no weights of its own"
-        if not own
-        else "its head"
-        if same and alike
-        else (
-            f"the head with {own:,} weights is new: {'its options' if same else 'task or labels'} "
-            "differ"
-        )
-    )
-    only = "" if layers is None else f", encoder layers {', '.join(map(str, layers))}"
-    return (
-        f"Taken from {named}: its tokenizer, {count / 1e6:.1f} M weights of its stacks "
-        f"({len(stacks)} tensors){only}; {of_head}."
+    if not own:
+        of_head = message("the head has no weights of its own")
+    elif same and alike:
+        of_head = message("its head")
+    else:
+        why = message("its options") if same else message("task or labels")
+        of_head = message("the head with {own:,} weights is new: {why} differ", own=own, why=why)
+    return _taken(named, stacks, layers, of_head)
+
+
+def _taken(
+    named: str, stacks: Mapping[str, Tensor], layers: Sequence[int] | None, of_head: Message
+) -> Message:
+    """Say what was taken from a run."""
+    listed = ", ".join(map(str, layers or ()))
+    return message(
+        "Taken from {named}: its tokenizer, {count:.1f} M weights of its stacks ({tensors} "
+        "tensors){only}; {of_head}.",
+        named=named,
+        count=sum(tensor.numel() for tensor in stacks.values()) / 1e6,
+        tensors=len(stacks),
+        only="" if layers is None else message(", encoder layers {layers}", layers=listed),
+        of_head=of_head,
     )
 
 
@@ -138,9 +151,14 @@ def adapt_with(model: nn.Module, rank: int, alpha: float, targets: Sequence[str]
     whole = sum(parameter.numel() for parameter in model.parameters())
     layers = adapt(model, rank, alpha, targets)
     count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    return (
-        f"LoRA of rank {rank} on {', '.join(targets)} ({len(layers)} matrices): {count:,} weights "
-        f"train besides the head, and the model's own {whole:,} are frozen."
+    return message(
+        "LoRA of rank {rank} on {names} ({count} matrices): {count2:,} weights "
+        "train besides the head, and the model's own {whole:,} are frozen.",
+        rank=rank,
+        names=", ".join(targets),
+        count=len(layers),
+        count2=count,
+        whole=whole,
     )
 
 
@@ -174,7 +192,9 @@ def freeze(parameters: Mapping[str, nn.Parameter], prefixes: Sequence[str]) -> s
     for parameter in frozen.values():
         parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in parameters.values()):
-        raise UsageError("training.freeze leaves nothing to train. Leave out one of its parts.")
+        raise UsageError(
+            message("training.freeze leaves nothing to train. Leave out one of its parts.")
+        )
     count, whole = (sum(one.numel() for one in some.values()) for some in (frozen, parameters))
     return f"Frozen: {', '.join(prefixes)}, {count:,} of {whole:,} weights."
 
@@ -202,8 +222,11 @@ def with_distillation(
     teacher_config = run.read_config()
     if teacher_config.task != task.name:
         raise UsageError(
-            f"The teacher {run.path} is a run for {teacher_config.task}, and this is one "
-            f"for {task.name}. Use a teacher for the same task."
+            "The teacher {path} is a run for {task}, and this is one for {name}. "
+            "Use a teacher for the same task.",
+            path=run.path,
+            task=teacher_config.task,
+            name=task.name,
         )
     prints = [
         (one.source.fingerprint, one.target.fingerprint)
@@ -211,18 +234,23 @@ def with_distillation(
     ]
     if prints[0] != prints[1]:
         raise UsageError(
-            f"The teacher {run.path} has another tokenizer. Start the student from it: "
-            f'model.start = "{run.path}".'
+            "The teacher {path} has another tokenizer. Start the student from it: "
+            'model.start = "{path}".',
+            path=run.path,
         )
     if run.read_labels() != labels:
         raise UsageError(
-            f"The teacher {run.path} has other labels than this data. Train both on the same."
+            "The teacher {path} has other labels than this data. Train both on the same.",
+            path=run.path,
         )
     widths = [_states_width(one) for one in (teacher_config.model, config)]
     if settings.cosine_weight and widths[0] != widths[1]:
         raise UsageError(
-            "training.cosine_weight compares hidden states and needs equal widths (teacher "
-            f"{widths[0]}, student {widths[1]}). Set training.cosine_weight to 0."
+            "training.cosine_weight compares hidden states and needs equal widths "
+            "(teacher {widths}, student {widths2}). Set training.cosine_weight to "
+            "0.",
+            widths=widths[0],
+            widths2=widths[1],
         )
     return distilled(
         task,
@@ -272,13 +300,15 @@ def refuse_other_reference(path: str, tokenizers: Tokenizers) -> None:
     config = run.read_config().model
     if config.architecture != "decoder":
         raise UsageError(
-            f"task.reference is {path}, which is not a decoder-only model. Name one that the "
-            "training could start from."
+            "task.reference is {path}, which is not a decoder-only model. Name one "
+            "that the training could start from.",
+            path=path,
         )
     if Tokenizers.load(run.path).target.fingerprint != tokenizers.target.fingerprint:
         raise UsageError(
-            f"task.reference is {path}, which has another tokenizer than the run that is trained. "
-            "Name one with the same."
+            "task.reference is {path}, which has another tokenizer than the run "
+            "that is trained. Name one with the same.",
+            path=path,
         )
 
 
