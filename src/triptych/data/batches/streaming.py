@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import DataError, UsageError
 from ..example import Example, Notify
+from ..formats.encodings import known, wide_mark
 from ..formats.lines import MARK, missing, not_utf8, report_marks
 from ..formats.texts import as_it_is, bounded, files_in, texts_of
 from ..sets.files import cache_folder
@@ -39,6 +40,10 @@ SAMPLE_CHARACTERS = 50_000_000  # of the sample that the tokenizer is trained on
 HELD_CHARACTERS = 4_000_000  # of the validation part, and of the test part
 LINE_BYTES = 64_000_000  # longer lines are refused
 TOGETHER = 1_000_000  # characters that are tokenized in parallel
+_NOT_STREAMED = (
+    "{path}: a streamed set is read line by line, which {name} does not allow. Convert the file, "
+    "for example: iconv -f {name} -t utf-8, or set data.stream = false."
+)
 
 
 @dataclass(slots=True)
@@ -114,7 +119,10 @@ class Corpus:
         """Yield (number of its file, text); `report` gets notices on byte order marks."""
         for number, path in enumerate(self.paths):
             for example in texts_of(
-                _lines(path, report), path, self._key, as_it_is(path, self._data.verbatim)
+                _lines(path, report, self._data.encoding),
+                path,
+                self._key,
+                as_it_is(path, self._data.verbatim),
             ):
                 yield number, example
 
@@ -162,6 +170,7 @@ class Corpus:
             self._missing,
             self._data.shard_tokens,
             self._data.verbatim,
+            *([self._data.encoding] if self._data.encoding else []),
             tokenizer.fingerprint,
         ]
         return cache_folder() / "shards" / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
@@ -258,9 +267,12 @@ def _marks(paths: list[Path]) -> list[tuple[str, int, int]]:
     return found
 
 
-def _lines(path: Path, report: Notify | None = None) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file, plain or gzipped. Raises DataError naming a broken line."""
+def _lines(path: Path, report: Notify | None = None, encoding: str | None = None) -> Iterator[str]:
+    """Yield the lines of a file, plain or gzipped. Raises DataError naming a broken line."""
     number, marked = 0, list[int]()
+    name = "utf-8" if encoding is None else known(encoding).removesuffix("-sig")
+    if name.startswith(("utf-16", "utf-32")):
+        raise DataError(_NOT_STREAMED.format(path=path, name=name))
     try:
         with _opened(path) as file:
             while raw := file.readline(LINE_BYTES):
@@ -272,12 +284,16 @@ def _lines(path: Path, report: Notify | None = None) -> Iterator[str]:
                         "-s."
                     )
                 try:
-                    line = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+                    line = raw.decode(name).removesuffix("\n").removesuffix("\r")
                 except UnicodeDecodeError as problem:
-                    raise not_utf8(
-                        f"{path}:{number}",
-                        raw[problem.start],
-                        raw[:2] in (b"\xff\xfe", b"\xfe\xff"),
+                    if number == 1 and (wide := wide_mark(raw)):
+                        raise DataError(_NOT_STREAMED.format(path=path, name=wide)) from None
+                    place, byte = f"{path}:{number}", raw[problem.start]
+                    if encoding is None:
+                        raise not_utf8(place, byte, raw) from None
+                    raise DataError(
+                        f"{place}: byte 0x{byte:02X} is not in the encoding ({encoding}) that "
+                        "data.encoding (--encoding) names."
                     ) from None
                 marked += [number] * (number > 1 and line.startswith(MARK))
                 yield line.lstrip(MARK)

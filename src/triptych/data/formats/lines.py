@@ -1,5 +1,6 @@
 r"""Read the bytes and lines of users' files, plain or gzipped.
 
+Files are UTF-8, or UTF-16 or UTF-32 with a byte order mark, or in the encoding that the user names.
 Only "\n" ends a line: U+2028 and similar characters are text. Errors name file and line. A byte
 order mark (U+FEFF) at the beginning of a line is left over from joining files and is not text.
 """
@@ -8,13 +9,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from ...errors import DataError
 from ..example import Notify
+from .encodings import guessed, known, wide_mark, without_mark
 
 MARK = "\ufeff"  # the byte order mark
 LONGEST_LINE_BYTES = 64 << 20  # of a compressed file; the next is for files that are one document
@@ -89,17 +91,20 @@ def missing(path: Path) -> DataError:
     )
 
 
-def lines_of(path: str | Path, report: Notify | None = None) -> list[str]:
-    """Read the lines of a UTF-8 text file, without their ends.
+def lines_of(
+    path: str | Path, report: Notify | None = None, encoding: str | None = None
+) -> list[str]:
+    """Read the lines of a text file, without their ends.
 
     Args:
         path: The file, plain or gzipped.
         report: Receives a sentence on byte order marks inside the file, if there are any.
+        encoding: That of the file, if it is not one that `decode_text` reads by itself.
 
     Raises:
-        DataError: Names the first line that is not UTF-8.
+        DataError: Names the first line that is not in its encoding.
     """
-    return decode_lines(read_bytes(path), str(path), report)
+    return decode_lines(read_bytes(path), str(path), report, encoding)
 
 
 def marked_lines(raw: bytes) -> list[int]:
@@ -114,36 +119,91 @@ def marked_lines(raw: bytes) -> list[int]:
     ]
 
 
-def not_utf8(place: str, byte: int, utf16: bool = False) -> DataError:
-    """Return the error for a byte that is not UTF-8."""
-    return DataError(
-        f"{place}: byte 0x{byte:02X} is not UTF-8. Convert the file (for example: iconv -f "
-        f"{'utf-16' if utf16 else 'latin1'} -t utf-8), or list all such lines with: triptych data "
-        "check."
-    )
+def not_utf8(place: str, byte: int, raw: bytes = b"") -> DataError:
+    """Return the error for a byte that is not UTF-8. raw: what shows the encoding that it is in."""
+    return DataError(f"{place}: byte 0x{byte:02X} is not UTF-8. {advice(raw)}")
 
 
-def decode_text(raw: bytes, where: str) -> str:
-    """Decode a file; `where` is its name in errors.
+def advice(raw: bytes) -> str:
+    """Return a sentence on how to read a file that is not UTF-8."""
+    guess = guessed(raw)
+    if guess is None:
+        return (
+            "Correct the line or convert the file, or name its encoding with --encoding. List all "
+            "such lines with: triptych data check."
+        )
+    return f"{guess}. List all such lines with: triptych data check."
 
-    Raises DataError naming the first line that is not UTF-8.
+
+def conversion(raw: bytes) -> str:
+    """Return the advice on a text for which no encoding can be named."""
+    guess = guessed(raw)
+    name = "cp1252" if guess is None else guess.name
+    return f"Convert it, for example: iconv -f {name} -t utf-8."
+
+
+def decode_text(
+    raw: bytes, where: str, encoding: str | None = None, advise: Callable[[bytes], str] = advice
+) -> str:
+    """Decode a file, without its byte order mark.
+
+    Args:
+        raw: The bytes of the file.
+        where: Its name in errors.
+        encoding: That of the file; None: UTF-8, or UTF-16 or UTF-32 with a byte order mark.
+        advise: Says from the bytes what to do about a file that is not UTF-8.
+
+    Raises:
+        DataError: Names the first line that is not in the encoding.
+        UsageError: There is no such encoding.
     """
+    if is_packed(raw):
+        raise DataError(
+            f"{where} is a ZIP archive (as .xlsx and .docx are), not text. Save it as text or CSV."
+        )
+    name = known(encoding) if encoding is not None else wide_mark(raw) or "utf-8-sig"
     try:
-        return raw.decode("utf-8-sig")
+        text = raw.decode(name)
     except UnicodeDecodeError as problem:
-        line = raw.count(b"\n", 0, problem.start) + 1
-        raise not_utf8(
-            f"{where}:{line}", raw[problem.start], raw[:2] in (b"\xff\xfe", b"\xfe\xff")
+        line = raw[: problem.start].decode(name, "ignore").count("\n") + 1
+        byte = raw[problem.start] if problem.start < len(raw) else 0
+        if name == "utf-8-sig":
+            raise DataError(
+                f"{where}:{line}: byte 0x{byte:02X} is not UTF-8. {advise(raw)}"
+            ) from None
+        given = f"--encoding {encoding}" if encoding is not None else f"{name} by its first bytes"
+        raise DataError(
+            f"{where}:{line}: byte 0x{byte:02X} is not in the encoding ({given}). "
+            + ("" if encoding is None else advice(raw))
         ) from None
+    wide = without_mark(raw) if encoding is None and name == "utf-8-sig" else None
+    if wide is not None:
+        raise DataError(f"{where}:1: many bytes are zero. {advise(raw)}")
+    return text.removeprefix(MARK)
 
 
-def decode_lines(raw: bytes, where: str, report: Notify | None = None) -> list[str]:
-    """Decode and split a file; `where` is its name in errors, `report` as in `lines_of`."""
-    text = decode_text(raw, where)
+def is_packed(raw: bytes) -> bool:
+    """Tell whether a file is a ZIP archive, as .xlsx is, and so not text."""
+    return raw.startswith(b"PK\x03\x04")
+
+
+def as_utf8(raw: bytes, where: str, encoding: str | None = None) -> bytes:
+    """Return the content of a file in UTF-8, for readers of bytes. See `decode_text`."""
+    if encoding is None and wide_mark(raw) is None:
+        return raw
+    return decode_text(raw, where, encoding).encode("utf-8", "replace")
+
+
+def decode_lines(
+    raw: bytes, where: str, report: Notify | None = None, encoding: str | None = None
+) -> list[str]:
+    """Decode and split a file; the arguments are those of `lines_of` and `decode_text`."""
+    text = decode_text(raw, where, encoding)
     lines = text.split("\n")
     if MARK in text:
+        marked = [number for number, line in enumerate(lines, 1) if line.startswith(MARK)]
         lines = [line.lstrip(MARK) for line in lines]
-        report_marks(where, marked_lines(raw) if report is not None else [], report)
+        report_marks(where, [number for number in marked if number > 1], report)
     if lines and lines[-1] == "":
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
