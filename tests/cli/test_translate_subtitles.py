@@ -139,6 +139,20 @@ def test_captions_of_multi30k(tmp_path: Path, capfd: pytest.CaptureFixture[str])
         assert fits is None or len(cue) - 2 in (fits, fits + 1), cue
 
 
+def test_another_kind_is_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, "one", "<i>two</i>")
+    done = run(path, capfd, kind="vtt")
+    assert done.out == (
+        "WEBVTT\n\n2\n00:00:00.000 --> 00:00:02.500\nONE\n\n"
+        "1\n00:00:01.000 --> 00:00:03.500\n<i>TWO</i>\n\n"
+    )
+    (tmp_path / "b.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\na < b\n")
+    assert run(tmp_path / "b.vtt", capfd).out.endswith("00:01.000 --> 00:02.000\nA < B\n\n")
+    assert (
+        "00:00:01,000 --> 00:00:02,000\nA < B\n" in run(tmp_path / "b.vtt", capfd, kind="srt").out
+    )
+
+
 def test_the_verb_translates_a_file(triptych: Command, trained: Path, tmp_path: Path) -> None:
     path = write(tmp_path, "one red dogs", "two blue cats", "♪")
     done = triptych(
@@ -159,6 +173,8 @@ def test_the_verb_translates_a_file(triptych: Command, trained: Path, tmp_path: 
         (["--srt", "missing.srt", "--line-width", "3"], 2, "--line-width is 3"),
         (["--srt", "missing.srt", "--truncate", "0"], 2, "--truncate is 0"),
         (["--line-width", "30", "a text"], 2, "--line-width is for subtitles"),
+        (["--format", "vtt", "a text"], 2, "--format is for subtitles"),
+        (["--encoding", "cp1252", "a text"], 2, "--encoding is for subtitles"),
         (["--draft", "ngram", "a text"], 2, "give --decoding.beams 1, or no draft"),
         (["--draft", "nowhere", "a text"], 1, "nowhere"),
         (["--decoding.draft_tokens", "0", "a text"], 2, "decoding.draft_tokens is 0"),

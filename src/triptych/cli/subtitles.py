@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from ..errors import UsageError
 from .console import Counting, is_terminal, put_bytes, talk
@@ -22,23 +25,83 @@ from .predict import (
 )
 
 if TYPE_CHECKING:
+    from ..data.formats.subtitle_kinds import SubtitleKind
     from ..data.formats.subtitle_units import Unit
     from ..inference.predictor import Predictor
 
 MOST_LINES = 2  # A cue with more lines is named in a notice.
 
 
+@dataclass(frozen=True, kw_only=True)
+class SubtitleFlags:
+    """Hold the flags that translate a file of subtitles."""
+
+    srt: Annotated[
+        Path | None,
+        Parameter(
+            help=(
+                "A file of subtitles (.srt, .vtt, .ass). Each cue is translated, or each line of "
+                "it with a speaker's dash; numbers and times are kept, and the number of lines if "
+                "it suffices. Written to stdout."
+            )
+        ),
+    ] = None
+    line_width: Annotated[
+        int | None,
+        Parameter(
+            help=(
+                "With --srt: the most characters per line; by default 42, or 18 for Chinese and "
+                "Japanese."
+            )
+        ),
+    ] = None
+    format_: Annotated[
+        Literal["srt", "vtt"] | None,
+        Parameter(
+            name="--format",
+            help=(
+                "With --srt: the kind of subtitles that is written; by default that of the file, "
+                "or .srt for .ass."
+            ),
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        Parameter(
+            help=(
+                "With --srt: encoding of the file, like cp1252, if it is not UTF-8 and has no "
+                "byte order mark."
+            )
+        ),
+    ] = None
+
+    def refuse_idle(self) -> None:
+        """Raise UsageError for flags that need a file of subtitles."""
+        given = {
+            "--line-width": self.line_width,
+            "--format": self.format_,
+            "--encoding": self.encoding,
+        }
+        for name, value in given.items():
+            if value is not None:
+                raise UsageError(
+                    f"{name} is for subtitles. Give a file of subtitles with --srt FILE."
+                )
+
+
+TEXTS = SubtitleFlags()  # no file of subtitles
+
+
 def translate(
     run: str,
     /,
     *text: str,
-    srt: Path | None = None,
-    line_width: int | None = None,
     to: str | None = None,
     jsonl: bool = False,
     truncate: int | None = None,
     draft: str | None = None,
     precision: Precision = "float32",
+    file: Annotated[SubtitleFlags, Parameter(name="*")] = TEXTS,
     overrides: Overrides = None,
 ) -> int:
     """Translate texts, stdin line by line, or with --srt a file of subtitles.
@@ -51,11 +114,6 @@ def translate(
         Folder of a run for translation.
     text
         One or several texts.
-    srt
-        Subtitles (.srt, UTF-8). Each cue is translated, or each line of it with a speaker's dash;
-        numbers and times are kept, and the number of lines if it suffices. Written to stdout.
-    line_width
-        With --srt: the most characters per line; by default 42, or 18 for Chinese and Japanese.
     to
         Target language, for a run with several.
     jsonl
@@ -77,24 +135,28 @@ def translate(
         "precision": precision,
         "overrides": overrides,
     }
-    if srt is None:
-        if line_width is not None:
-            raise UsageError(
-                "--line-width is for subtitles. Give a file of subtitles with --srt FILE."
-            )
+    if file.srt is None:
+        file.refuse_idle()
         if len(text) == 1 and not jsonl and truncate is None and is_terminal(sys.stdout):
             return print_as_written(run, text[0], options)
         return predict(run, *text, jsonl=jsonl, **options)
     if text or jsonl:
         raise UsageError("--srt translates one file of subtitles. Leave out the texts and --jsonl.")
-    if line_width is not None and line_width < 8:
-        raise UsageError(f"--line-width is {line_width}; it must be 8 characters or more.")
+    if file.line_width is not None and file.line_width < 8:
+        raise UsageError(f"--line-width is {file.line_width}; it must be 8 characters or more.")
     from ..data.formats.subtitles import read_subtitles
 
-    subtitles = read_subtitles(srt)  # Errors in the file are raised before a model is loaded.
+    # Errors in the file are raised before a model is loaded.
+    subtitles = read_subtitles(file.srt, file.encoding)
     predictor = load_run(run, precision, draft)
     return translate_subtitles(
-        predictor, subtitles, to, line_width, truncate, **decoding_changes(overrides)
+        predictor,
+        subtitles,
+        to,
+        file.line_width,
+        truncate,
+        file.format_,
+        **decoding_changes(overrides),
     )
 
 
@@ -104,6 +166,7 @@ def translate_subtitles(
     to: str | None = None,
     line_width: int | None = None,
     truncate: int | None = None,
+    kind: SubtitleKind | None = None,
     **decoding: object,
 ) -> int:
     """Write the translation to stdout, and to stderr what could not be kept or translated.
@@ -124,7 +187,7 @@ def translate_subtitles(
         predictor, parts, [cue.place for cue in subtitles.cues], to, truncate, decoding
     )
     result = translated(subtitles, parts, texts, line_width)
-    put_bytes(result.to_bytes())
+    put_bytes(result.to_bytes(kind))
     names = [cue.number.strip() if cue.number else cue.place for cue in subtitles.cues]
     for problem in problems:
         talk(f"triptych: {problem} The cue is left untranslated.")

@@ -67,8 +67,8 @@ def test_a_mark_within_a_file_hides_no_number(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (
-            f"1\n{ONE}\na\n\n2\n00:00:01 --> 00:00:02\nb\n",
-            "in.srt:6: '00:00:01 --> 00:00:02' is not a time",
+            f"1\n{ONE}\na\n\n2\n00:00:01:000 --> 00:00:02:000\nb\n",
+            "in.srt:6: '00:00:01:000 --> 00:00:02:000' is not a time",
         ),
         (f"1\n{ONE}\na\n\n2\n00:61:01,000 --> 00:62:02,000\nb\n", "in.srt:6: .* is not a time"),
         (f"1\n{ONE}\na\n\n2\n00:00:01,000 -> 00:00:02,000\nb\n", "in.srt:6: .* is not a time"),
@@ -80,8 +80,11 @@ def test_a_mark_within_a_file_hides_no_number(tmp_path: Path) -> None:
         (f"some words\n1\n{ONE}\na\n", "in.srt:1: 'some words' belongs to no cue"),
         ("only\nwords\n", "in.srt:1: 'only' belongs to no cue"),
         ("", "in.srt holds no subtitle"),
-        (f"1\n{ONE}\na\xff\n".encode("latin1"), "in.srt:3: byte 0xFF is not UTF-8.*latin1"),
-        (f"1\n{ONE}\n".encode("utf-16"), "in.srt:1: byte 0xFF is not UTF-8.*utf-16"),
+        (
+            f"1\n{ONE}\na\xff\n".encode("latin1"),
+            "in.srt:3: byte 0xFF is not UTF-8.*--encoding cp1252 ",
+        ),
+        (f"1\n{ONE}\n".encode("utf-16-be"), "in.srt:1: many .* zero.*--encoding utf-16-be "),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(

@@ -1,83 +1,144 @@
-"""Read SubRip subtitles (.srt), and write them back unchanged.
+"""Read subtitles (.srt, .vtt, .ass), and write them as .srt or .vtt.
 
-Numbers and times stay as they are in the file, in any order; nothing of a file is left out.
+Numbers and times stay as they are in the file, in any order; nothing of a file is left out that its
+kind has. Files that people have are read although they break rules: numbers with signs before them,
+texts of digits alone, empty lines anywhere, times without milliseconds or hours.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import DataError
+from .lines import decode_text, read_bytes
+from .subtitle_kinds import (
+    SubtitleKind,
+    ass_as_srt,
+    escaped,
+    is_times,
+    kind_of,
+    unescaped,
+    without_notes,
+    written_text,
+    written_times,
+)
 
-STAMP = r"(\d{1,3}):(\d{2}):(\d{2})[,.](\d{1,3})"
-TIMES = re.compile(rf"[\s\ufeff]*{STAMP}\s*-->\s*{STAMP}(?:\s.*)?")
 # A line that was meant to give times.
 NO_TIMES = re.compile(r"\s*\d+:\d+\S*\s*\S*-?>\s*\d+:\d+.*|\s*\d+:\d+:\d+\S*\s+\S+\s+\d+:\d+:\d+.*")
 # An arrow without a time on either side is text.
 ARROW = re.compile(r"[\s\ufeff]*\d+:\d.*-->|.*?-->\s*\d+:\d")
-# Joined files have byte order marks inside.
-NUMBER = re.compile(r"[\s\ufeff]*\d+\s*")
+# Joined files have byte order marks inside; texts from right to left have marks of direction.
+INVISIBLE = "\ufeff\u200e\u200f\u202a-\u202e\u2066-\u2069"
+NUMBER = re.compile(rf"[\s{INVISIBLE}]*-?\d+[\s{INVISIBLE}]*")
 NUMBER_LIKE = re.compile(r"[\W_]{0,5}\d+[A-Za-z]?[\W_]{0,5}")  # #3, 3., 12a
 LONGEST_TIMES, LONGEST_CUE = 300, 5_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Hold one subtitle: its number (None if missing) and times as written, lines and place."""
+    """Hold one subtitle: its number (None if missing) and times as written, lines and place.
+
+    before: notes of a .vtt that stand before it, with the empty lines after them.
+    """
 
     number: str | None
     times: str
     lines: tuple[str, ...]
     place: str = ""  # file:line
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Subtitles:
-    """Hold a file. newline: the end of its lines; mark: it begins with a byte order mark."""
+    """Hold a file. newline: the end of its lines; mark: it begins with a byte order mark.
+
+    kind: of the file; header: the first lines of a .vtt.
+    """
 
     cues: list[Cue]
     newline: str = "\n"
     mark: bool = False
+    kind: SubtitleKind = "srt"
+    header: tuple[str, ...] = ()
 
-    def to_bytes(self) -> bytes:
-        blocks = [
-            [*([] if cue.number is None else [cue.number]), cue.times, *cue.lines, ""]
-            for cue in self.cues
+    def to_bytes(self, kind: SubtitleKind | None = None) -> bytes:
+        """Write the file, of its own kind or of another."""
+        found = self if kind in (None, self.kind) else self._of(kind or self.kind)
+        blocks = [[*found.header, ""]] if found.header else []
+        for cue in found.cues:
+            lines = [escaped(one) for one in cue.lines] if found.kind == "vtt" else [*cue.lines]
+            number = [] if cue.number is None else [cue.number]
+            blocks.append([*cue.before, *number, cue.times, *lines, ""])
+        text = "".join(f"{line}{found.newline}" for block in blocks for line in block)
+        return text.encode("utf-8-sig" if found.mark else "utf-8")
+
+    def _of(self, kind: SubtitleKind) -> Subtitles:
+        """Return the subtitles as another kind has them; numbers count where .vtt has none."""
+        cues = [
+            replace(
+                cue,
+                number=cue.number
+                if cue.number is not None and (kind == "vtt" or NUMBER.fullmatch(cue.number))
+                else None
+                if kind == "vtt"
+                else str(place),
+                times=written_times(cue.times, kind),
+                lines=tuple(written_text(line, kind) for line in cue.lines),
+                before=(),
+            )
+            for place, cue in enumerate(self.cues, 1)
         ]
-        text = "".join(f"{line}{self.newline}" for block in blocks for line in block)
-        return text.encode("utf-8-sig" if self.mark else "utf-8")
+        header = ("WEBVTT",) if kind == "vtt" else ()
+        return Subtitles(cues, self.newline, self.mark and kind == "srt", kind, header)
 
 
-def read_subtitles(path: str | Path) -> Subtitles:
-    """Read a file of subtitles.
+def read_subtitles(path: str | Path, encoding: str | None = None) -> Subtitles:
+    """Read a file of subtitles, of the kind that its name says.
 
-    Raises DataError with file and line for bytes that are not UTF-8, an invalid time, and text that
-    belongs to no cue.
+    encoding: that of the file, if it is not one that `decode_text` reads by itself.
+
+    Raises DataError with file and line for bytes that are not in the encoding, an invalid time, and
+    text that belongs to no cue.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
+    if not path.is_file():
         raise DataError(
-            f"{path} cannot be read: {error.strerror or error}. Name a file of subtitles (.srt)."
-        ) from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line, kind = (
-            raw.count(b"\n", 0, error.start) + 1,
-            "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1",
+            f"{path} cannot be read: there is no such file. Name a file of subtitles (.srt, .vtt, "
+            ".ass)."
         )
-        raise DataError(
-            f"{path}:{line}: byte 0x{raw[error.start]:02X} is not UTF-8. Convert the file, for "
-            f"example: iconv -f {kind} -t utf-8"
-        ) from None
-    cues = _cues(
-        text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n").split("\n"), path
-    )
-    return Subtitles(cues, "\r\n" if "\r\n" in text else "\n", raw.startswith(b"\xef\xbb\xbf"))
+    raw = read_bytes(path)
+    text = decode_text(raw, str(path), encoding)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    text = text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n")
+    mark, kind = raw.startswith(b"\xef\xbb\xbf"), kind_of(path)
+    if kind == "vtt":
+        return _vtt(text.split("\n"), path, newline, mark)
+    if path.name.lower().removesuffix(".gz").endswith((".ass", ".ssa")):
+        cues = _cues(ass_as_srt(text, str(path)).split("\n"), path)
+        cues = [
+            replace(cue, place=f"{path}: dialogue {place}") for place, cue in enumerate(cues, 1)
+        ]
+        return Subtitles(cues, newline, mark)
+    return Subtitles(_cues(text.split("\n"), path), newline, mark)
+
+
+def _vtt(lines: list[str], path: Path, newline: str, mark: bool) -> Subtitles:
+    header, notes, left = without_notes(lines, str(path))
+    cues, found, rest = _cues(left, path), list[Cue](), sorted(notes)
+    for cue in cues:
+        place = int(cue.place.rsplit(":", 1)[1]) - 1
+        before = [one for one in rest if one < place]
+        rest = rest[len(before) :]
+        found.append(
+            replace(
+                cue,
+                lines=tuple(map(unescaped, cue.lines)),
+                before=tuple(line for one in before for line in (*notes[one], "")),
+            )
+        )
+    return Subtitles(found, newline, mark, "vtt", header)
 
 
 def _cues(lines: list[str], path: Path) -> list[Cue]:
@@ -134,19 +195,45 @@ def _heads(lines: list[str], path: Path) -> list[tuple[int, int]]:
             start = _start(lines, place, heads[-1][1] if heads else -1, shapes)
             shapes |= {_shape(lines[start])} if start < place else set()
             heads.append((start, place))
-        elif NUMBER.fullmatch(line) and (place == 0 or _is_blank(lines[place - 1])):
-            following = next(
-                (one for one in range(place + 1, len(lines)) if not _is_blank(lines[one])),
-                place + 1,
-            )
-            after = lines[following] if following < len(lines) else ""
-            if not _means_times(after):
-                raise DataError(
-                    f"{path}:{following + 1}: '{after.strip()[:60]}' is not a time, which must "
-                    f"follow number {line.strip()[:40]} of line {place + 1}; times are written "
-                    "00:00:01,000 --> 00:00:03,500."
-                )
+    for place, line in enumerate(lines):
+        if NUMBER.fullmatch(line) and (place == 0 or _is_blank(lines[place - 1])):
+            _refuse_lost_times(lines, place, heads, path)
     return heads
+
+
+def _refuse_lost_times(
+    lines: list[str], place: int, heads: list[tuple[int, int]], path: Path
+) -> None:
+    """Raise DataError for a number whose times are missing.
+
+    Digits alone may be a text too: they are the number of a cue only if it is the next one and no
+    cue has it later.
+    """
+    if any(start <= place <= times for start, times in heads):
+        return
+    following = place + 1
+    while following < len(lines) and _is_blank(lines[following]):
+        following += 1
+    before = [start for start, times in heads if times < place]
+    after = next((start for start, _ in heads if start > place), None)
+    if following == after or (following == len(lines) and before):
+        return  # the last line of a cue
+    last = _number(lines[before[-1]]) if before else None
+    if before and (last is None or _number(lines[place]) != last + 1):
+        return
+    if after is not None and before and _number(lines[after]) == _number(lines[place]):
+        return
+    text = lines[following].strip()[:60] if following < len(lines) else ""
+    raise DataError(
+        f"{path}:{following + 1}: '{text}' is not a time, which must follow number "
+        f"{lines[place].strip()[:40]} of line {place + 1}; times are written 00:00:01,000 --> "
+        "00:00:03,500."
+    )
+
+
+def _number(line: str) -> int | None:
+    found = re.search(r"-?\d+", line) if NUMBER.fullmatch(line) else None
+    return int(found[0]) if found is not None and len(found[0]) < 10 else None
 
 
 def _start(lines: list[str], times: int, taken: int, shapes: set[str]) -> int:
@@ -201,8 +288,7 @@ def names(subtitles: Subtitles) -> list[Cue]:
 
 
 def _check_times(line: str, place: str) -> None:
-    found = TIMES.fullmatch(line)
-    if found is None or any(int(found[number]) > 59 for number in (2, 3, 6, 7)):
+    if not is_times(line):
         raise DataError(
             f"{place}: '{line.strip()[:60]}' is not a time; times are written 00:00:01,000 --> "
             "00:00:03,500."
