@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from ....errors import UsageError
 from ...example import Notify
 
 SHOWN = 3  # places that a notice names
@@ -21,13 +22,14 @@ class ForeignFile:
     kind: what it is, for a notice, like "Label Studio JSON". lines: of one of our own formats;
     `direct reading` and `triptych data convert` use the same lines. numbered: True if the number of
     a line counts records of the file; False if it is the line of the file itself. left_out: reason
-    -> places of the records that cannot be used.
+    -> places of the records that cannot be used. notes: sentences on what else is not read.
     """
 
     kind: str
     lines: list[str]
     numbered: bool = True
-    left_out: dict[str, list[str]] = field(default_factory=dict)
+    left_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    notes: list[str] = field(default_factory=list[str])
 
     def leave_out(self, reason: str, place: str) -> None:
         """Note a record that cannot be used; it is counted and reported, never learnt."""
@@ -40,9 +42,11 @@ class ForeignFile:
         for reason, places in self.left_out.items():
             more = f" and {len(places) - SHOWN:,} more" if len(places) > SHOWN else ""
             report(
-                f"{path.name}: {len(places):,} records left out, {reason}: "
+                f"{path.name}: {len(places):,} left out because {reason}: "
                 f"{', '.join(places[:SHOWN])}{more}."
             )
+        for note in self.notes:
+            report(f"{path.name}: {note}")
 
 
 class ForeignReader(Protocol):
@@ -70,3 +74,11 @@ def at_their_lines(records: Iterable[tuple[int, str]]) -> tuple[list[str], bool]
     for number, line in found:
         lines += [""] * (number - 1 - len(lines)) + [line]
     return lines, False
+
+
+def extra_missing(path: str | Path, package: str) -> UsageError:
+    """Return the error for a file whose reader is a package of the extra `files`."""
+    return UsageError(
+        f"{path} is read with the package {package}, which is not installed: pip install "
+        '"triptych[files]"'
+    )

@@ -4,36 +4,56 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ....errors import DataError
 from ...example import Notify
-from ..lines import LONGEST_DOCUMENT_BYTES, LONGEST_LINE_BYTES, decode_lines, read_bytes
-from . import json_list
+from ..lines import (
+    LONGEST_DOCUMENT_BYTES,
+    LONGEST_LINE_BYTES,
+    as_utf8,
+    decode_lines,
+    is_packed,
+    read_bytes,
+)
+from . import json_list, tmx, xliff, xlsx
 from .foreign_file import ForeignFile, ForeignReader
 
 # Tried in this order; the first that knows the file reads it.
-READERS: tuple[ForeignReader, ...] = (json_list.read,)
-DOCUMENTS = (".json",)  # a file is one document, so a line may be as long as the file
+READERS: tuple[ForeignReader, ...] = (json_list.read, tmx.read, xliff.read, xlsx.read)
+DOCUMENTS = (
+    ".json",
+    *tmx.ENDINGS,
+    *xliff.ENDINGS,
+    *xlsx.ENDINGS,
+)  # a file is one document, so a line may be as long as the file
 
 
-def foreign(path: str | Path, raw: bytes | None = None) -> ForeignFile | None:
+def foreign(
+    path: str | Path, raw: bytes | None = None, encoding: str | None = None
+) -> ForeignFile | None:
     """Read a file of another tool; None if it is in one of our own formats.
+
+    raw: its bytes as `utf8_content` returns them, if they are read already.
 
     Raises DataError naming file and line or record of what is damaged.
     """
     path = Path(path)
-    raw = _content(path) if raw is None else raw
+    raw = utf8_content(path, encoding) if raw is None else raw
     found = (read(path, raw) for read in READERS)
     return next((one for one in found if one is not None), None)
 
 
-def own_lines(path: str | Path, report: Notify | None = None) -> list[str]:
+def own_lines(
+    path: str | Path, report: Notify | None = None, encoding: str | None = None
+) -> list[str]:
     """Read the lines of a file in one of our own formats, converted where another tool wrote it.
 
-    report: receives what a foreign file is read as, and what is left out of it.
+    report: receives what a foreign file is read as, and what is left out of it. encoding: that of
+    the file, as `lines.decode_text` takes it.
 
     Raises DataError as `foreign` and `lines_of`.
     """
     path = Path(path)
-    raw = _content(path)
+    raw = utf8_content(path, encoding)
     found = foreign(path, raw)
     if found is None:
         return decode_lines(raw, str(path), report)
@@ -42,6 +62,17 @@ def own_lines(path: str | Path, report: Notify | None = None) -> list[str]:
     return found.lines
 
 
-def _content(path: Path) -> bytes:
+def utf8_content(path: str | Path, encoding: str | None = None) -> bytes:
+    """Return a file's bytes, in UTF-8 if it is text. Raises DataError as `lines.decode_text`."""
+    path = Path(path)
     whole = path.name.removesuffix(".gz").lower().endswith(DOCUMENTS)
-    return read_bytes(path, LONGEST_DOCUMENT_BYTES if whole else LONGEST_LINE_BYTES)
+    raw = read_bytes(path, LONGEST_DOCUMENT_BYTES if whole else LONGEST_LINE_BYTES)
+    return raw if is_packed(raw) else as_utf8(raw, str(path), encoding)
+
+
+def is_foreign(path: str | Path, raw: bytes) -> bool:
+    """Tell whether another tool wrote a file; its reader reports what cannot be read of it."""
+    try:
+        return is_packed(raw) or foreign(path, raw) is not None
+    except DataError:
+        return False
