@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Protocol
 from ...errors import DataError
 from ..example import Example, Notify
 from .foreign.conversations import Remark, turns_of
-from .foreign.own_lines import own_lines
 from .foreign.preferences import preference_of
 from .json_lines import brief, is_record
 from .messages import UnknownRole, Unusable, is_learnt, messages_of, own_messages
+from .named_fields import field_lines
 from .record_notes import RecordNotes
 
 if TYPE_CHECKING:
@@ -47,23 +47,23 @@ def read(
     Records that cannot be used, or have no answer, are left out and reported. Raises DataError
     naming file and line of what is not JSON, or if no record of a file can be used.
     """
-    return _read(names, conversation, "conversations", report)
+    return _read(names, data, conversation, "conversations", report)
 
 
 def read_preferences(
     names: Sequence[str], data: DataTable, needs: Sequence[str], report: Notify | None = None
 ) -> list[Example]:
     """Read prompts with a chosen and a rejected answer. Raises as `read`."""
-    return _read(names, preference, "preferences", report)
+    return _read(names, data, preference, "preferences", report)
 
 
 def _read(
-    names: Sequence[str], make: RecordReader, what: str, report: Notify | None
+    names: Sequence[str], data: DataTable, make: RecordReader, what: str, report: Notify | None
 ) -> list[Example]:
     found: list[Example] = []
     for name in names:
         notes, kept, empty = RecordNotes(), list[Example](), 0
-        for place, values in records(own_lines(name, report), name):
+        for place, values in records(field_lines(name, data.columns, report, data.encoding), name):
             try:
                 one = make(values, place, notes.remark)
             except UNUSABLE as problem:

@@ -37,9 +37,15 @@ def read(
     DataError naming file and line of the first record that cannot be read.
     """
     notify = report or (lambda message: None)
-    found, empty = [], 0
+    found, empty, unlabelled = [], 0, list[str]()
+
+    def left_out(place: str, reason: str) -> None:
+        unlabelled.append(place)
+
     for name in names:
-        for example in records(name, data.named(needs), needs, notify):
+        for example in records(
+            name, data.named(needs), needs, notify, encoding=data.encoding, left_out=left_out
+        ):
             if all(
                 (getattr(example, field) or "").strip() for field in needs if field not in LEARNT
             ):
@@ -51,6 +57,15 @@ def read(
             f"{', '.join(Path(name).name for name in names)}: {empty:,} lines without text are "
             "left out; triptych data check lists them."
         )
+    if unlabelled and not found:
+        raise DataError(
+            f"{unlabelled[0]}: the {needs[-1]} is missing, here and in all other lines."
+        )
+    if unlabelled:
+        notify(
+            f"{', '.join(Path(name).name for name in names)}: {len(unlabelled):,} lines without "
+            f"{needs[-1]} are left out; triptych data check lists them."
+        )
     return found
 
 
@@ -61,14 +76,17 @@ def records(
     notify: Notify = lambda message: None,
     wrong: OnProblem = stop,
     remark: Callable[[Remark], None] | None = None,
+    encoding: str | None = None,
+    left_out: OnProblem | None = None,
 ) -> Iterator[Example]:
     """Yield every line as an Example, also lines without text.
 
-    `wrong` gets the place and reason of each line that is not a record. `remark` gets each guess
+    `wrong` gets the place and reason of each line that is not a record, `left_out` of each that has
+    no label or number to learn; without it `wrong` gets those too. `remark` gets each guess
     about the file; without it the guesses go to `notify`.
     """
     path = Path(name)
-    lines = own_lines(path, notify)
+    lines = own_lines(path, notify, encoding)
     form, choice = layout_of(path, lines, columns, needs)
     notify(str(form))
     if form.kind == "text":
@@ -82,10 +100,13 @@ def records(
         _of_objects(lines, form, choice, needs, wrong)
         if form.kind == "jsonl"
         else (
-            (number, dict(zip(needs, cells, strict=True)))
+            (number, dict(zip(needs, map(str.strip, cells), strict=True)))
             for number, cells in body_of(lines, form, choice, called(needs), wrong)
         )
     ):
+        if needs[-1] in ("label", "value") and _is_missing(values[needs[-1]]):
+            (left_out or wrong)(f"{path}:{number}", f"the {needs[-1]} is missing.")
+            continue
         try:
             values = {need: _value(need, values[need]) for need in needs}
         except ValueError as problem:
@@ -149,6 +170,8 @@ def _of_objects(lines: list[str], form: Format, choice: ColumnChoice, needs: Seq
             try:
                 values = object_of(line)
                 for need, key in keys.items():
+                    if key in form.first and need in ("label", "value"):
+                        values.setdefault(key, None)
                     if key not in values or need not in (*LEARNT, "target"):
                         text_of(values, key)  # raises the error that explains the value
             except ValueError as problem:
@@ -176,13 +199,24 @@ def _value(need: str, given: object) -> Any:
             raise ValueError(f"the value {brief(given)} is not a number.")
         return number
     if need == "label":
-        if isinstance(given, bool) or not isinstance(given, str | int):
-            raise ValueError(f"the label is {brief(given)}; it must be a text or a whole number.")
-        if not str(given).strip():
-            raise ValueError("the label is missing.")
-        return str(given).strip()
+        return _label(given)
     assert isinstance(given, str), f"{need} was read as a text"
     return given.strip()
+
+
+def _is_missing(given: object) -> bool:
+    return given is None or (isinstance(given, str) and not given.strip())
+
+
+def _label(given: object) -> str:
+    """Return a label as it would stand in CSV: true, 1 for 1.0. Raises ValueError for others."""
+    if isinstance(given, bool):
+        return str(given).lower()
+    if isinstance(given, float) and math.isfinite(given):
+        return f"{given:.0f}" if given.is_integer() else repr(given)
+    if not isinstance(given, str | int):
+        raise ValueError(f"the label is {brief(given)}; it must be a text or a number.")
+    return str(given).strip()
 
 
 def _targets(given: object) -> str | list[str]:
@@ -217,13 +251,15 @@ def _labels(given: object) -> list[str]:
     return list(dict.fromkeys(one.strip() for one in given if one.strip()))
 
 
-def needs_of(name: str | Path, columns: Columns | None = None) -> tuple[str, ...] | None:
+def needs_of(
+    name: str | Path, columns: Columns | None = None, encoding: str | None = None
+) -> tuple[str, ...] | None:
     """Guess a file's fields by its header or keys, else by a second column with few values.
 
     columns: the known columns; fields that are named there are in the file. None: other data.
     """
     path = Path(name)
-    lines = own_lines(path)
+    lines = own_lines(path, encoding=encoding)
     form, given = sniffed(path, lines, []), [need for need in columns or {} if need != HEADER]
     learnt = [need for need in LEARNT if need in given]
     if "text" in given and learnt:

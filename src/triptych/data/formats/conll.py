@@ -56,7 +56,10 @@ def read(
     found = []
     for name in names:
         found += examples_of(
-            own_lines(name, report), str(name), data.listed(("words", "tags")), report=report
+            own_lines(name, report, data.encoding),
+            str(name),
+            data.listed(("words", "tags")),
+            report=report,
         )
     return found
 

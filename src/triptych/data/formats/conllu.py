@@ -57,7 +57,7 @@ def read(
     examples = []
     for name in names:
         found = examples_of(
-            lines_of(name, report),
+            lines_of(name, report, data.encoding),
             str(name),
             stop_with_advice,
             trees="heads" in needs or "relations" in needs,

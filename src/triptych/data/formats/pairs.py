@@ -15,6 +15,7 @@ from .choosing import ColumnChoice, Remark, choose, of_fields
 from .foreign.own_lines import own_lines
 from .json_lines import object_of, text_of
 from .lines import stop
+from .subtitle_pairs import read_sides
 from .table_format import FIELDS, Format, is_header, rows_of, sniffed, with_header
 
 LONGEST_LINE = 20_000  # characters; longer lines are not sentences (`data check` lists them)
@@ -27,7 +28,7 @@ class Files:
     fields: the names of those columns or keys, or their numbers ("1", "2") in a file without a
         header.
     columns: the same by field, as in `data.columns`; languages: of the two sides, which a header
-        may name.
+        may name; encoding: that of the files, if it is not UTF-8.
     """
 
     source: str | Path
@@ -35,6 +36,7 @@ class Files:
     fields: tuple[str, str] = FIELDS
     columns: Mapping[str, str | int] | None = None
     languages: tuple[str | None, str | None] = (None, None)
+    encoding: str | None = None
 
 
 def read(files: Files, source_language: str | None = None, target_language: str | None = None,
@@ -80,10 +82,14 @@ def records(
     each guess about the file; without it the guesses go to `notify`.
     """
     path, name = Path(files.source), Path(files.source).name
-    lines = own_lines(path, notify)
-    if files.target is not None:
-        other = Path(files.target)
-        others = own_lines(other, notify)
+    other = None if files.target is None else Path(files.target)
+    cues = read_sides(path, other, notify, files.encoding)
+    if cues is not None:
+        yield from ((f"{name}:{number}", one, its) for number, one, its in cues)
+        return
+    lines = own_lines(path, notify, files.encoding)
+    if other is not None:
+        others = own_lines(other, notify, files.encoding)
         for one, its in ((path, lines), (other, others)):
             notify(str(Format(one, "text", len(its), ())))
         if len(lines) != len(others):
@@ -165,7 +171,7 @@ def body_of(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, cells of the chosen columns) of every row except headers."""
     places = [int(place) for place in choice.columns]
-    sign = {"tsv": "a tab", "csv": "a comma"}[form.kind]
+    sign = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}[form.sign]
     for number, row in rows_of(lines, form):
         if choice.header and (number == form.begins or is_header(row, form)):
             continue

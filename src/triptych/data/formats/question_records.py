@@ -86,10 +86,15 @@ class QuestionReader:
             )
 
     def named(self, value: Record) -> Record:
-        """Return a record under the usual keys, which come before other usual ones."""
+        """Return a record under the usual keys, which come before other usual ones.
+
+        A usual key is not read in place of one that the user named and the record lacks.
+        """
         keys = {name: str(key) for name, key in self.columns.items() if name in FIELDS}
         named = {FIELDS[name]: value[key] for name, key in keys.items() if key in value}
-        return {**value, **named}
+        lacking = {FIELDS[name] for name, key in keys.items() if key not in value}
+        left = {key: one for key, one in value.items() if not named or key not in lacking}
+        return {**left, **named}
 
     def _paragraph(self, value: object, at: str, title: str) -> Iterator[LocatedQuestion]:
         passage = passage_of(value) if is_record(value) else None

@@ -36,7 +36,7 @@ def read(
     """
     found: list[Example] = []
     for name in names:
-        if squad.is_squad(name):
+        if squad.is_squad(name, data.encoding):
             if "passage" not in needs:
                 raise UsageError(
                     f"{name} holds questions on passages; this task reads "

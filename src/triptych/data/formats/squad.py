@@ -28,7 +28,7 @@ from .answers import standing
 from .choosing import Columns, Remark
 from .foreign.own_lines import own_lines
 from .json_lines import FIRST_LINES, brief, first_object, is_list, is_record
-from .lines import LONGEST_DOCUMENT_BYTES, read_bytes, stop
+from .lines import LONGEST_DOCUMENT_BYTES, advice, as_utf8, read_bytes, stop
 from .question_records import ANSWERS, PASSAGES, STARTS, LocatedQuestion, QuestionReader
 from .question_tables import columns_of, table_questions
 from .record_notes import RecordNotes
@@ -83,6 +83,7 @@ def questions_in(name: str, data: DataTable, report: Notify | None) -> list[Loca
             data.source,
             unusable=unusable,
             columns=data.columns,
+            encoding=data.encoding,
             remark=None if report is None else lambda one: report(str(one)),
         )
     )
@@ -134,7 +135,7 @@ def _say_nothing(message: str) -> None:
     """Take no notice of a message."""
 
 
-def is_squad(name: str) -> bool:
+def is_squad(name: str, encoding: str | None = None) -> bool:
     """Tell whether a file holds questions with located answers, by its first records.
 
     A .json file that is one unknown object counts, too: its error says what is expected. A file
@@ -148,7 +149,7 @@ def is_squad(name: str) -> bool:
     try:
         if plain.endswith(".json") and NESTED.search(_head(name)):
             return True
-        first = _first(own_lines(name))
+        first = _first(own_lines(name, encoding=encoding))
     except DataError:
         return False
     if not first:
@@ -158,19 +159,19 @@ def is_squad(name: str) -> bool:
     )
 
 
-def is_question_file(name: str) -> bool:
+def is_question_file(name: str, encoding: str | None = None) -> bool:
     """Tell whether a file holds questions whose answers are spans of their passages.
 
     As `is_squad`, and tables or JSONL with an `answer`, if its place is given or most of the first
     answers are in their passages: answers in other words are for generative-answering.
     """
-    if is_squad(name):
+    if is_squad(name, encoding):
         return True
     plain = Path(name).name.removesuffix(".gz").lower()
     if not plain.endswith((*TABLES, *LINES, ".json")) or not Path(name).is_file():
         return False
     try:
-        lines = own_lines(name)
+        lines = own_lines(name, encoding=encoding)
         if plain.endswith(TABLES):
             keys = columns_of(Path(name), lines)
         else:
@@ -179,7 +180,7 @@ def is_question_file(name: str) -> bool:
             return False
         if set(keys).isdisjoint(ANSWERS) or not set(keys).isdisjoint(STARTS):
             return not set(keys).isdisjoint(ANSWERS)
-        some = list(islice(questions(name, unusable=_ignore), FIRST_LINES))
+        some = list(islice(questions(name, unusable=_ignore, encoding=encoding), FIRST_LINES))
     except DataError:
         return False
     return 2 * sum(bool(standing(one.example)) for one in some) > len(some)
@@ -211,6 +212,7 @@ def questions(
     wrong: OnProblem = stop,
     unusable: OnProblem | None = None,
     columns: Columns | None = None,
+    encoding: str | None = None,
     remark: Callable[[Remark], None] | None = None,
 ) -> Iterator[LocatedQuestion]:
     """Yield every question of a file, also empty ones.
@@ -221,12 +223,12 @@ def questions(
     path = Path(path)
     reader = QuestionReader(str(path), language, unusable or wrong, columns or {})
     if not path.name.removesuffix(".gz").lower().endswith((".json", *LINES, *TARS)):
-        lines = own_lines(path)
+        lines = own_lines(path, encoding=encoding)
         if not next((line for line in lines if line.strip()), "").lstrip().startswith(("{", "[")):
             yield from table_questions(lines, reader, wrong, remark or (lambda one: None))
             return
     for where, raw in contents(path):
-        yield from parse(raw, where, language, wrong, unusable, columns)
+        yield from parse(as_utf8(raw, where, encoding), where, language, wrong, unusable, columns)
 
 
 def contents(path: Path) -> list[tuple[str, bytes]]:
@@ -325,8 +327,7 @@ def _loaded(raw: bytes, where: str, line: int, wrong: OnProblem) -> object:
         line += raw.count(b"\n", 0, problem.start)
         wrong(
             f"{where}:{line}",
-            f"byte 0x{raw[problem.start]:02X} is not UTF-8. Convert the file, for example: iconv "
-            "-f latin1 -t utf-8",
+            f"byte 0x{raw[problem.start]:02X} is not UTF-8. {advice(raw)}",
         )
     except json.JSONDecodeError as problem:
         reason = f"not valid JSON ({problem.msg} at column {problem.colno})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,10 @@ from .json_lines import first_object, is_object
 from .quoting import quoting
 
 FileKind = Literal["text", "tsv", "csv", "jsonl"]
+SIGNS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 FIELDS = ("source", "target")  # default names of columns and keys
+WORKBOOKS = (".xlsx", ".xlsm")  # read as CSV
+ROWS_JUDGED = 200  # that decide which character separates the columns
 csv.field_size_limit(1_000_000_000)
 
 
@@ -34,20 +38,28 @@ class Format:
     begins: int = 1  # the line of the first row
     quoted: bool = False  # a TSV with CSV quoting
     odd: int = 0  # the line that breaks the quoting of those before it
+    sign: str = "\t"  # what separates the columns
+    skipped: int = 0  # lines before the table: Excel's sep=;
 
     def __str__(self) -> str:
         names = {"text": "plain text", "tsv": "TSV", "csv": "CSV", "jsonl": "JSONL"}[self.kind]
         names += " quoted as CSV is" if self.quoted else ""
+        if self.kind == "csv" and self.sign != ",":
+            names += f" with {SIGNS[self.sign]} between columns"
         columns = "" if self.kind == "text" else f", columns {', '.join(self.columns)}"
         return f"{self.path.name}: {names}{columns}, {self.lines:,} lines, UTF-8"
 
 
-def sniff(path: str | Path, names: Sequence[tuple[str, ...]] = (FIELDS,)) -> Format:
+def sniff(
+    path: str | Path,
+    names: Sequence[tuple[str, ...]] = (FIELDS,),
+    encoding: str | None = None,
+) -> Format:
     """Detect the format of a file by its name, then by its first lines.
 
     names: names of columns or keys to look for, in order of preference.
     """
-    return sniffed(Path(path), own_lines(path), names)
+    return sniffed(Path(path), own_lines(path, encoding=encoding), names)
 
 
 def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> Format:
@@ -59,34 +71,46 @@ def sniffed(path: Path, lines: list[str], names: Sequence[tuple[str, ...]]) -> F
         suffix not in (".tsv", ".csv") and first.startswith("{") and is_object(first)
     ):
         kind = "jsonl"
-    elif suffix == ".csv":
+    elif suffix in (".csv", *WORKBOOKS):
         kind = "csv"
     elif suffix in (".tsv", ".tab") or _all_tabs(lines[:50]):
         kind = "tsv"
     if kind == "text":
         return Format(path, kind, len(lines), ())
-    other = next(
-        (sign for sign in (";", "\t") if kind == "csv" and "," not in first and sign in first), None
-    )
-    if other is not None:
-        found, way = (
-            ("semicolons", "Save it with commas, or as TSV")
-            if other == ";"
-            else ("tabs", "Call it .tsv, or save it with commas")
-        )
-        raise DataError(
-            f"{path}:1: not CSV: {found} separate the columns instead of commas: "
-            f"{first[:60]!r}. {way}."
-        )
     if kind == "jsonl":
         keys = tuple(first_object(lines))
         return Format(path, kind, len(lines), keys, chosen=chosen_of(keys, names), first=keys)
     quoted, odd = quoting(lines) if kind == "tsv" else (False, 0)
-    form = Format(path, kind, len(lines), (), quoted=quoted, odd=odd)
+    sign, skipped = separator(lines[:ROWS_JUDGED]) if kind == "csv" else ("\t", 0)
+    sign = "," if suffix in WORKBOOKS else sign
+    form = Format(
+        path, kind, len(lines) - skipped, (), quoted=quoted, odd=odd, sign=sign, skipped=skipped
+    )
     begins, row = next(rows_of(lines if form.quoted else lines[:50], form), (1, []))
     cells = tuple(cell.strip() for cell in row)
     chosen = chosen_of(cells, names)
     return replace(with_header(form, cells, chosen is not None), chosen=chosen, begins=begins)
+
+
+def separator(lines: Sequence[str]) -> tuple[str, int]:
+    """Return the character between the columns of a CSV, and the number of lines before them.
+
+    It is the one that Excel's first line names (`sep=;`), else the one that cuts the most rows into
+    as many columns as the first has. Of two such a comma in prose (before a space) or in a number
+    (between digits) separates less often; then a comma, the usual one.
+    """
+    named = re.fullmatch(r'"?sep=(.)"?\s*', lines[0]) if lines else None
+    if named is not None and named[1] in SIGNS:
+        return named[1], 1
+    shares: dict[str, tuple[float, bool]] = {}
+    for sign in SIGNS:
+        reader = csv.reader(io.StringIO("\n".join(lines)), delimiter=sign)
+        widths = [len(row) for row in reader if row]
+        if widths and widths[0] > 1:
+            text = "\n".join(lines)
+            plain = len(re.findall(r",(?=\s\S)|(?<=\d),(?=\d)", text)) * 2 <= text.count(",")
+            shares[sign] = widths.count(widths[0]) / len(widths), sign != "," or plain
+    return max(shares, key=shares.__getitem__, default=","), 0
 
 
 def with_header(form: Format, first: tuple[str, ...], header: bool) -> Format:
@@ -121,17 +145,18 @@ def rows_of(lines: list[str], form: Format) -> Iterator[tuple[int, list[str]]]:
     if form.kind == "tsv" and not form.quoted:  # no cell contains a tab
         yield from ((number, line.split("\t")) for number, line in enumerate(lines, 1) if line)
         return
-    sign = "\t" if form.kind == "tsv" else ","
-    reader = csv.reader(io.StringIO("\n".join(lines)), strict=True, delimiter=sign)
-    number = 1
+    text = io.StringIO("\n".join(lines[form.skipped :]))
+    reader = csv.reader(text, strict=True, delimiter=form.sign)
+    number = 1 + form.skipped
     try:
         for row in reader:
             if row:
                 yield number, row
-            number = reader.line_num + 1
+            number = reader.line_num + 1 + form.skipped
     except csv.Error as problem:
         raise DataError(
-            f"{form.path}:{number}: not CSV ({problem}). Quote texts that hold commas or quotes."
+            f"{form.path}:{number}: not CSV ({problem}). Quote texts that hold "
+            f"{SIGNS[form.sign]} or quotes."
         ) from None
 
 

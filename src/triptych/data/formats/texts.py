@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING
 from ...errors import DataError
 from ..example import Example, Notify, OnProblem
 from .lines import lines_of, stop
+from .named_fields import field_lines
+from .subtitle_kinds import is_subtitles
+from .subtitle_pairs import timed_texts
 
 if TYPE_CHECKING:
     from ..table import DataTable
@@ -59,16 +62,33 @@ def read(
 ) -> list[Example]:
     """Read the documents of several files or folders; long ones are cut into pieces.
 
-    `data.columns` or `data.fields` names the key of the text in JSONL. Raises DataError naming file
+    `data.columns` names the key of the text in JSONL, or its column in a table; `data.fields` the
+    key. Raises DataError naming file
     and line of what cannot be read.
     """
     notify = report or (lambda message: None)
     key = (data.listed(("text",)) or ["text"])[0]
     found: list[Example] = []
     for path in files_in(names, data.verbatim):
-        lines, whole = lines_of(path, notify), as_it_is(path, data.verbatim)
-        kept = list(texts_of(lines, path, key, whole))
-        kind = "JSONL" if _is_jsonl(path) else "plain text"
+        whole, is_table = as_it_is(path, data.verbatim), bool(data.columns) and not _is_jsonl(path)
+        if is_subtitles(path):
+            lines = [one.text for one in timed_texts(path, notify, data.encoding)]
+            kept = list(texts_of(lines, path, key))
+        elif is_table:
+            lines = field_lines(path, data.columns, notify, data.encoding)
+            kept = list(_objects(lines, path, "text", whole, stop))
+        else:
+            lines = lines_of(path, notify, data.encoding)
+            kept = list(texts_of(lines, path, key, whole))
+        kind = (
+            "subtitles"
+            if is_subtitles(path)
+            else "a table"
+            if is_table
+            else "JSONL"
+            if _is_jsonl(path)
+            else "plain text"
+        )
         how = (
             "as they are written, " if whole else ""
         ) + f"of at most about {WHOLE if whole else PIECE:,} characters"
