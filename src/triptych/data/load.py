@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import UsageError, unknown
+from ..errors import DataError, UsageError, unknown
 from .example import Example, Notify
 from .formats import chats, columns, conll, conllu, references, squad, texts
+from .formats.foreign.own_lines import own_lines
 from .formats.pairs import Files, read
 from .formats.references import to_score
 from .formats.table_format import FIELDS, Format, sniff
@@ -50,6 +51,11 @@ def load_split(
     Raises DataError or UsageError.
     """
     refuse_idle_columns(data, needs)
+    if data.set is not None and data.encoding is not None:
+        raise UsageError(
+            "data.encoding (--encoding) is that of your own files, but the data is the set "
+            f"{data.set}. Leave it out."
+        )
     entry = catalog.entry(data.set) if data.set is not None else None
     if not aligned(needs) or (
         entry is not None and entry.loader is not None and "source" in entry.fields
@@ -140,6 +146,8 @@ def refuse_idle_columns(data: DataTable, needs: Sequence[str]) -> None:
         "tags": ["words", "tags"],
         "answers": ["question", "passage", "answer", "start"],
         "text": ["text"],
+        "messages": ["messages", "instruction", "input", "output"],
+        "chosen": ["prompt", "messages", "chosen", "rejected"],
     }
     known = (
         list(needs)
@@ -175,12 +183,14 @@ def split_files(data: DataTable) -> dict[str, list[str]]:
 def fitting(data: DataTable, names: Sequence[str], report: Notify | None = None) -> DataTable:
     """Return the data table for files that may be laid out differently from the training files.
 
-    `columns` is dropped where the files have none of them.
+    `columns` is dropped where the files have none of them, and `encoding` where they are UTF-8.
     """
+    if data.encoding and all(_is_utf8(name) for name in names):
+        data = replace(data, encoding=None)
     if not data.columns:
         return data
     wanted = {need: str(name) for need, name in data.columns.items() if need != "header"}
-    forms = [sniff(name) for name in names if Path(name).is_file()]
+    forms = [sniff(name, encoding=data.encoding) for name in names if Path(name).is_file()]
     kinds = [form for form in forms if form.kind != "text"]
     if (
         len(names) == len(forms)
@@ -195,6 +205,14 @@ def fitting(data: DataTable, names: Sequence[str], report: Notify | None = None)
             "columns are detected as for any file."
         )
     return replace(data, columns=None)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        own_lines(name)
+    except DataError:
+        return False
+    return True
 
 
 def _has(form: Format, wanted: Sequence[str]) -> bool:
@@ -229,7 +247,7 @@ def files_of(names: str | Sequence[str], data: DataTable | None = None) -> Files
     target = data.target[0] if isinstance(data.target, list) and data.target else data.target
     return Files(
         paths[0], paths[1] if len(paths) == 2 else None, (fields[0], fields[1]), data.columns,
-        (data.source, target if isinstance(target, str) else None),
+        (data.source, target if isinstance(target, str) else None), data.encoding,
     )  # fmt: skip
 
 

@@ -32,6 +32,8 @@ class DataTable:
     columns: dict[str, str | int] | None = None
     # the same as a list, in the order in which the task reads them; columns counts before it
     fields: list[str] | None = None
+    # of your own files, like "cp1252"; unset: UTF-8, or UTF-16 or UTF-32 with a byte order mark
+    encoding: str | None = None
     examples: Count | None = None  # train on so many of them, spread evenly
     # from where texts are taken that stand in training and in test or validation
     leaks: Literal["train", "test", "keep"] = "train"

@@ -98,15 +98,15 @@ def test_several_labels_and_numbers(tmp_path: Path) -> None:
     ("name", "content", "needs", "message"),
     [
         ("a.tsv", "x\ta\ny\n", SINGLE, r"a\.tsv:2: 1 column"),
-        ("a.tsv", "x\ta\ny\t \n", SINGLE, r"a\.tsv:2: the label is missing"),
+        ("a.tsv", "x\t\ny\t \n", SINGLE, r"a\.tsv:1: the label is missing, here and in all"),
         ("a.tsv", "x\ty\tmuch\n", PAIR, r"a\.tsv:1: the value 'much' is not a number"),
         ("a.tsv", "x\ty\tnan\n", PAIR, r"a\.tsv:1: the value 'nan' is not a number"),
         ("a.tsv", 'x\t["a"\n', SEVERAL, r"a\.tsv:1: the labels .* are not a JSON list"),
         (
             "a.jsonl",
-            '{"text": "x", "label": "a"}\n{"text": "x"}\n',
+            '{"text": "x", "kind": "a"}\n{"text": "x"}\n',
             SINGLE,
-            r"a\.jsonl:2: the key 'label' is missing",
+            r"a\.jsonl:1: the key 'label' is missing",
         ),
         (
             "a.jsonl",
@@ -114,7 +114,9 @@ def test_several_labels_and_numbers(tmp_path: Path) -> None:
             SINGLE,
             r"a\.jsonl:1: 'text' must be a text, got 3",
         ),
-        ("a.jsonl", '{"text": "x", "label": null}\n', SINGLE, r"a\.jsonl:1: the label is None"),
+        ("a.jsonl", '{"text": "x", "label": null}\n', SINGLE, r"a\.jsonl:1: the label is miss"),
+        ("a.jsonl", '{"text": "x", "label": ["a"]}\n', SINGLE, "the label is a list; it must be a"),
+        ("a.jsonl", '{"text": "x", "label": NaN}\n', SINGLE, "the label is nan; it must be a text"),
         ("a.txt", "only a text\n", SINGLE, r"a\.txt has one text a line"),
     ],
 )
@@ -170,7 +172,7 @@ def test_check_lists_everything(tmp_path: Path) -> None:
     assert kinds == {
         "train.tsv:2": "duplicate",
         "train.tsv:4": "empty text",
-        "train.tsv:5": "bad label",
+        "train.tsv:5": "no label",
         "train.tsv:6": "too few columns",
         "train.tsv:7": "two labels",
         "test.tsv:1": "leak",

@@ -235,7 +235,16 @@ def test_columns_where_they_mean_nothing_are_refused(tmp_path: Path) -> None:
             SINGLE,
             "columns of your own files, but the data is the set sst2",
         ),
-        (DataTable(train="a.jsonl", columns={"text": "1"}), ("messages",), "has no effect here"),
+        (
+            DataTable(train="a.jsonl", columns={"text": "1"}),
+            ("messages",),
+            "Unknown field 'text'.*Allowed: header, input, instruction, messages, output",
+        ),
+        (
+            DataTable(train="a.conllu", columns={"text": "1"}),
+            ("text", "words", "relations"),
+            "has no effect here",
+        ),
         (
             DataTable(train="a.conll", columns={"word": "1"}),
             ("text", "words", "tags"),

@@ -171,7 +171,7 @@ def test_empty_questions_and_passages_are_left_out_and_counted(tmp_path: Path) -
     ("content", "message"),
     [
         (b'{"data": [\n{"paragraphs": [}', r"a\.json:2: not valid JSON"),
-        (b"\xff\xfe", r"a\.json:1: byte 0xFF is not UTF-8"),
+        (b"\xff", r"a\.json:1: byte 0xFF is not UTF-8"),
         (b"{}", r"a\.json:1: there is no list of articles"),
         (b"", r"a\.json:1: not valid JSON"),
         (b'{"data": [3]}', r"data\[0\].*no list under 'paragraphs'"),

@@ -10,10 +10,12 @@ from pathlib import Path
 from ...errors import DataError
 from ..example import texts_of
 from ..formats.chats import UNUSABLE, conversation, preference
+from ..formats.choosing import Columns
 from ..formats.foreign.conversations import has_turns
 from ..formats.foreign.own_lines import own_lines
 from ..formats.foreign.preferences import has_answers
 from ..formats.json_lines import FIRST_LINES, brief, is_object
+from ..formats.named_fields import field_lines
 from ..split import sentence_key
 from .pairs import Problem, Report, readable
 
@@ -22,13 +24,13 @@ ENDINGS = (".jsonl", ".ndjson", ".json")
 KINDS = {("messages", "chosen", "rejected"): has_answers, ("messages",): has_turns}
 
 
-def needs_of(name: str | Path) -> tuple[str, ...] | None:
+def needs_of(name: str | Path, encoding: str | None = None) -> tuple[str, ...] | None:
     """Return the fields of a file of JSONL or a JSON list by its first objects' keys, else None."""
     path = Path(name)
     if not path.name.removesuffix(".gz").endswith(ENDINGS) or not path.is_file():
         return None
     try:
-        lines = own_lines(path)
+        lines = own_lines(path, encoding=encoding)
     except DataError:
         return None
     some = islice((line for line in lines if line.strip()), FIRST_LINES)
@@ -36,21 +38,26 @@ def needs_of(name: str | Path) -> tuple[str, ...] | None:
     return next((needs for needs, known in KINDS.items() if any(map(known, first))), None)
 
 
-def check(name: str, needs: tuple[str, ...]) -> Report:
+def check(
+    name: str,
+    needs: tuple[str, ...],
+    encoding: str | None = None,
+    columns: Columns | None = None,
+) -> Report:
     """List all records that cannot be learnt from and all duplicates.
 
     Only a damaged JSON list ends the check early.
     """
     report, seen = Report(pairs={"train": 0}), {}
     found = report.problems
-    if not readable(name, found):
+    if not readable(name, found, encoding):
         return report
     make = preference if "chosen" in needs else conversation
 
     def remark(place: str, what: str) -> None:
         found.append(Problem(place, f"not read: {what}", "warning"))
 
-    for place, values in _each(name, found):
+    for place, values in _each(name, found, encoding, columns):
         try:
             example = make(values, place, remark)
         except UNUSABLE as problem:
@@ -71,9 +78,11 @@ def check(name: str, needs: tuple[str, ...]) -> Report:
     return report
 
 
-def _each(name: str, found: list[Problem]) -> Iterator[tuple[str, dict[str, object]]]:
+def _each(
+    name: str, found: list[Problem], encoding: str | None, columns: Columns | None
+) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield (file:line, object) of every record; lines that are not one go to `found`."""
-    for number, line in enumerate(own_lines(name), 1):
+    for number, line in enumerate(field_lines(name, columns, encoding=encoding), 1):
         try:
             value = json.loads(line) if line.strip() else None
         except (ValueError, RecursionError) as problem:

@@ -17,19 +17,25 @@ PARTS = ("train", "validation", "test")
 
 
 def check(
-    parts: Mapping[str, Sequence[str]], needs: Sequence[str], columns: Columns | None = None
+    parts: Mapping[str, Sequence[str]],
+    needs: Sequence[str],
+    columns: Columns | None = None,
+    encoding: str | None = None,
 ) -> Report:
     """Check all files and collect every problem.
 
-    parts: "train", "validation", "test" -> files; columns: the place of the fields.
+    parts: "train", "validation", "test" -> files; columns: the place of the fields;
+    encoding: that of the files, if it is not UTF-8.
     """
     report, examples = Report(), {}
     for part, names in parts.items():
         for name in names:
             found: list[Problem] = []
             try:
-                if readable(name, found):
-                    examples.setdefault(part, []).extend(_examples(name, columns, needs, found))
+                if readable(name, found, encoding):
+                    examples.setdefault(part, []).extend(
+                        _examples(name, columns, needs, found, encoding)
+                    )
             except DataError as problem:
                 found.append(as_problem(problem, name))
             report.problems += found
@@ -39,7 +45,11 @@ def check(
 
 
 def _examples(
-    name: str, columns: Columns | None, needs: Sequence[str], found: list[Problem]
+    name: str,
+    columns: Columns | None,
+    needs: Sequence[str],
+    found: list[Problem],
+    encoding: str | None,
 ) -> list[Example]:
     """Return the Examples that training would read; add what it would skip or refuse to `found`."""
     examples, folder = [], Path(name).parent
@@ -48,7 +58,15 @@ def _examples(
         found.append(Problem(place, _kind(reason)))
 
     for example in records(
-        name, columns, needs, wrong=wrong, remark=lambda one: found.extend(of_remarks(one))
+        name,
+        columns,
+        needs,
+        wrong=wrong,
+        remark=lambda one: found.extend(of_remarks(one)),
+        encoding=encoding,
+        left_out=lambda place, reason: found.append(
+            Problem(place, f"no label: {reason.rstrip('.')}; the line is left out")
+        ),
     ):
         example.place = str(folder / example.place)
         missing = [

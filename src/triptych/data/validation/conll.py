@@ -25,7 +25,11 @@ def is_conll(path: str) -> bool:
     return Path(path.removesuffix(".gz")).suffix in SUFFIXES or holds_tags(path)
 
 
-def check(parts: Mapping[str, Sequence[str]], fields: Sequence[str] | None = None) -> Report:
+def check(
+    parts: Mapping[str, Sequence[str]],
+    fields: Sequence[str] | None = None,
+    encoding: str | None = None,
+) -> Report:
     """Check all files and collect every problem.
 
     parts: "train", "validation", "test" -> file names.
@@ -38,7 +42,9 @@ def check(parts: Mapping[str, Sequence[str]], fields: Sequence[str] | None = Non
     """
     report, found = Report(), {}
     for part, names in parts.items():
-        found[part] = [one for name in names for one in _file(name, fields, report.problems)]
+        found[part] = [
+            one for name in names for one in _file(name, fields, report.problems, encoding)
+        ]
         report.pairs[part] = len(found[part])
     report.problems += _spans(one for part in found.values() for one in part)
     report.problems += _repeated(found)
@@ -46,14 +52,16 @@ def check(parts: Mapping[str, Sequence[str]], fields: Sequence[str] | None = Non
     return report
 
 
-def _file(name: str, fields: Sequence[str] | None, problems: list[Problem]) -> list[FiledSentence]:
+def _file(
+    name: str, fields: Sequence[str] | None, problems: list[Problem], encoding: str | None
+) -> list[FiledSentence]:
     def wrong(place: str, reason: str) -> None:
         problems.append(Problem(place, reason))
 
     try:
-        if not readable(name, problems):
+        if not readable(name, problems, encoding):
             return []
-        file = tagged_file(own_lines(name), name, fields, wrong)
+        file = tagged_file(own_lines(name, encoding=encoding), name, fields, wrong)
     except DataError as problem:
         problems.append(as_problem(problem, name))
         return []

@@ -37,20 +37,20 @@ def is_conllu(path: str) -> bool:
     return Path(path.removesuffix(".gz")).suffix in (".conllu", ".conll-u")
 
 
-def check(path: str) -> Report:
+def check(path: str, encoding: str | None = None) -> Report:
     """Check a file and collect every problem.
 
     Errors are what training would refuse; warnings deserve a second look.
     """
     report = Report(pairs={"sentences": 0})
-    if not readable(path, report.problems):
+    if not readable(path, report.problems, encoding):
         return report
 
     def wrong(place: str, reason: str) -> None:
         report.problems.append(Problem(place, reason))
 
     good, seen = 0, {}
-    for sentence in sentences(lines_of(path), path, wrong):
+    for sentence in sentences(lines_of(path, encoding=encoding), path, wrong):
         good += tree_of(sentence, path, wrong) is not None
         report.problems += _oddities(sentence, path)
         forms = tuple(row[1] for row in sentence.words)

@@ -13,11 +13,14 @@ from pathlib import Path
 from ...errors import DataError
 from ..example import FIELDS, Example, texts_of
 from ..formats.choosing import Remark
-from ..formats.lines import marked_lines, read_bytes
+from ..formats.encodings import guessed, not_utf8_bytes, without_mark
+from ..formats.foreign.own_lines import is_foreign, utf8_content
+from ..formats.lines import marked_lines
 from ..formats.pairs import LONGEST_LINE, Files, records
 from ..split import sentence_key
 
 RATIO = 3.0  # characters of one side to the other, relative to the set's own mean ratio
+C1 = re.compile("[\x80-\x9f]")  # control characters that no text is written with
 SHORT = 20  # characters; for shorter texts the ratio means nothing
 
 
@@ -58,7 +61,11 @@ def check(parts: dict[str, Files]) -> Report:
         found: list[Problem] = []
         try:
             if all(
-                [readable(path, found) for path in (files.source, files.target) if path is not None]
+                [
+                    readable(path, found, files.encoding)
+                    for path in (files.source, files.target)
+                    if path is not None
+                ]
             ):
                 examples[name] = _examples(files, found)
         except DataError as problem:
@@ -105,26 +112,50 @@ def as_problem(error: DataError, path: str | Path) -> Problem:
     )
 
 
-def readable(path: str | Path, found: list[Problem]) -> bool:
-    """Tell whether all lines are UTF-8; add the others, and byte order marks inside, to `found`."""
-    raw, fine = read_bytes(path), True
-    for number, line in enumerate(raw.split(b"\n"), 1):
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError as problem:
-            fine = False
-            found.append(
-                Problem(
-                    f"{path}:{number}",
-                    f"bad UTF-8: byte 0x{line[problem.start]:02X} at column {problem.start + 1}",
-                )
-            )
+def readable(path: str | Path, found: list[Problem], encoding: str | None = None) -> bool:
+    """Tell whether all lines can be read.
+
+    Lines that are not UTF-8 are added to `found`, each with the encoding that the file seems to be
+    in; so are byte order marks inside, and signs of text that was decoded in a wrong encoding. A
+    file of another tool decides itself what its bytes mean.
+
+    Raises DataError for bytes that are not in `encoding`, if it is given.
+    """
+    raw = utf8_content(path, encoding)
+    if is_foreign(path, raw):
+        return True
+    bad = [(number, byte, column) for number, byte, column in not_utf8_bytes(raw)]
+    guess = guessed(raw) if bad or without_mark(raw) else None
+    if guess is not None and not bad:
+        found.append(Problem(f"{path}:1", f"encoding: many bytes are zero. {guess}"))
+        return False
+    way = "" if guess is None else f". {guess}"
+    for number, byte, column in bad:
+        reason = f"bad UTF-8: byte 0x{byte:02X} at column {column}{way}"
+        found.append(Problem(f"{path}:{number}", reason))
+        way = ""  # once is enough
     for number in marked_lines(raw):
         reason = (
             "byte order mark: this line begins with one, where files were joined; it is left out"
         )
         found.append(Problem(f"{path}:{number}", reason, "warning"))
-    return fine
+    found += [] if bad else _controls(raw.decode("utf-8"), str(path))
+    return not bad
+
+
+def _controls(text: str, where: str) -> list[Problem]:
+    """Report C1 control characters, which cp1252 read as latin1 leaves in the place of quotes."""
+    return [
+        Problem(
+            f"{where}:{number}",
+            f"control character: U+{ord(sign[0]):04X} at column {sign.start() + 1}, as in "
+            "Windows-1252 text that was decoded as latin1. Read the original with --encoding "
+            "cp1252",
+            "warning",
+        )
+        for number, line in enumerate(text.split("\n"), 1)
+        if (sign := C1.search(line)) is not None
+    ]
 
 
 def _examples(files: Files, found: list[Problem]) -> list[Example]:

@@ -24,7 +24,7 @@ KINDS = (
 OTHERS = ("instruction", "messages", "chosen")  # keys that conversations have
 
 
-def needs_of(name: str | Path) -> tuple[str, ...] | None:
+def needs_of(name: str | Path, encoding: str | None = None) -> tuple[str, ...] | None:
     """Return the fields of a file, by its names of columns or keys.
 
     None if they do not show it, or show pairs of sentences (`source` and `target`, a text each).
@@ -33,7 +33,7 @@ def needs_of(name: str | Path) -> tuple[str, ...] | None:
     if not path.is_file():
         return None
     try:
-        lines = own_lines(path)
+        lines = own_lines(path, encoding=encoding)
         form = sniffed(path, lines, [])
         for needs in KINDS:
             chosen = chosen_of(form.first, usual_names(needs))
@@ -60,14 +60,16 @@ def _has_list(line: str) -> bool:
     return isinstance(values, dict) and isinstance(values.get("target"), list)
 
 
-def check(name: str, needs: Sequence[str], columns: Columns | None = None) -> Report:
+def check(
+    name: str, needs: Sequence[str], columns: Columns | None = None, encoding: str | None = None
+) -> Report:
     """Check a file and collect every line that is unreadable, empty or a duplicate.
 
     columns: the place of the fields.
     """
     report = Report(pairs={"train": 0})
     found = report.problems
-    if not readable(name, found):
+    if not readable(name, found, encoding):
         return report
     examples: list[Example] = []
     seen: dict[str, str] = {}
@@ -76,7 +78,12 @@ def check(name: str, needs: Sequence[str], columns: Columns | None = None) -> Re
         found.append(Problem(place, f"unreadable: {reason}"))
 
     for example in records(
-        name, columns, needs, wrong=wrong, remark=lambda one: found.extend(of_remarks(one))
+        name,
+        columns,
+        needs,
+        wrong=wrong,
+        remark=lambda one: found.extend(of_remarks(one)),
+        encoding=encoding,
     ):
         example.place = str(Path(name).parent / example.place)
         empty = [need for need in needs if not (getattr(example, need) or "").strip()]

@@ -13,10 +13,15 @@ from ..split import sentence_key
 from .pairs import Problem, Report, as_problem, of_remarks
 
 
-def check(parts: Mapping[str, Sequence[str]], columns: Columns | None = None) -> Report:
+def check(
+    parts: Mapping[str, Sequence[str]],
+    columns: Columns | None = None,
+    encoding: str | None = None,
+) -> Report:
     """Check all files and collect every problem.
 
-    parts: "train", "validation", "test" -> names of files. columns: as `data.columns`.
+    parts: "train", "validation", "test" -> names of files. columns, encoding: as in
+    the table `data`.
     """
     report, found = Report(), dict[str, list[LocatedQuestion]]()
     for name, files in parts.items():
@@ -28,6 +33,7 @@ def check(parts: Mapping[str, Sequence[str]], columns: Columns | None = None) ->
                     wrong=_collect(report, "unreadable: {}"),
                     unusable=_collect(report, "unusable question: {} It is left out."),
                     columns=columns,
+                    encoding=encoding,
                     remark=lambda one: report.problems.extend(of_remarks(one)),
                 )
             except DataError as problem:

@@ -19,7 +19,7 @@ LONG_LINE = 100_000  # characters
 SMALL_SET = 40  # texts; a part of 2.5 % of fewer may be empty
 
 
-def is_plain_text(name: str) -> bool:
+def is_plain_text(name: str, encoding: str | None = None) -> bool:
     """Tell whether a name is that of plain text.
 
     That is a folder, code, JSONL with a text and no other field, or a text file whose first line is
@@ -30,27 +30,31 @@ def is_plain_text(name: str) -> bool:
     if is_conll(name):
         return False
     if plain.endswith((".jsonl", ".ndjson")):
-        return path.is_file() and _is_text_alone(path)
+        return path.is_file() and _is_text_alone(path, encoding)
     if path.is_dir() or not plain.endswith((".txt", ".md")):
         return path.is_dir() or plain.endswith(CODE)
     return not path.is_file() or b"\t" not in read_bytes(path).lstrip().split(b"\n", 1)[0]
 
 
-def _is_text_alone(path: Path) -> bool:
+def _is_text_alone(path: Path, encoding: str | None) -> bool:
     """Tell whether a JSONL file's first object has a `text` and no key of other records."""
     try:
-        columns = sniff(path).columns
+        columns = sniff(path, encoding=encoding).columns
         return (
             "text" in columns
             and not {*FIELDS, "prompt", "instruction"} & {*columns} - {"text"}
-            and needs_of(path) is None
+            and needs_of(path, encoding=encoding) is None
         )
     except DataError:
         return False
 
 
 def check(
-    names: Sequence[str], key: str = "text", verbatim: bool = False, is_split: bool = True
+    names: Sequence[str],
+    key: str = "text",
+    verbatim: bool = False,
+    is_split: bool = True,
+    encoding: str | None = None,
 ) -> Report:
     """Check plain text and collect every problem.
 
@@ -61,6 +65,7 @@ def check(
         names: Files and folders.
         key: The key of a text in JSONL.
         verbatim: True if texts are learnt as they are written.
+        encoding: That of the files, if it is not UTF-8.
         is_split: True if development and test texts are taken from these, which needs enough texts.
     """
     report, count = Report(), 0
@@ -75,9 +80,9 @@ def check(
         return Report([Problem(str(names[0]), str(problem))], {"train": 0})
     for path in paths:
         try:
-            if not readable(path, report.problems):
+            if not readable(path, report.problems, encoding):
                 continue
-            lines = lines_of(path)
+            lines = lines_of(path, encoding=encoding)
             report.problems += _lines(lines, str(path))
             texts = list(texts_of(lines, path, key, as_it_is(path, verbatim), wrong))
         except DataError as problem:
@@ -87,13 +92,8 @@ def check(
         for one in texts:
             same = sentence_key(one.text or "")
             if same in first_seen:
-                report.problems.append(
-                    Problem(
-                        one.place,
-                        f"duplicate: the same text is at {first_seen[same]}",
-                        "warning",
-                    )
-                )
+                reason = f"duplicate: the same text is at {first_seen[same]}"
+                report.problems.append(Problem(one.place, reason, "warning"))
             first_seen.setdefault(same, one.place)
     report.pairs = {"train": count}
     if (
