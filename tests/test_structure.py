@@ -56,12 +56,11 @@ ALLOWED = {name: _allowed(name) for name in BELOW}
 # Longer than the house allows since lines have 100 columns. The list may only get shorter.
 LONG: dict[str, int] = {
     "cli/compare.py:compare": 64,
-    "cli/data.py:check": 66,
     "cli/evaluate.py:evaluate": 87,
-    "cli/init.py:init": 100,
+    "cli/init.py:init": 98,
     "cli/inspect.py:inspect": 69,
-    "cli/subtitles.py:translate": 68,
     "cli/predict.py:predict": 73,
+    "cli/subtitles.py:translate": 66,
     "model/r_drop.py:forward": 53,
     "setup/summary.py:describe": 61,
 }

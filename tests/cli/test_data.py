@@ -133,12 +133,12 @@ def test_check_of_a_table_that_cannot_be_read_names_its_lines_too(
     assert (
         done.code == 1 and "a.csv:2: bad UTF-8" in done.out and "a.csv:4: bad UTF-8" in done.out
     ), done.err
-    (tmp_path / "b.csv").write_text("text;label\ntea;y\n")
+    (tmp_path / "b.csv").write_text('text;label\n"tea"s;y\n')
     done = triptych("data", "check", tmp_path / "b.csv", "--json")
     assert (
         done.code == 1
-        and "semicolons" in json.loads(done.out)["reason"]
-        and "no pairs; 1 errors" in done.err
+        and "hold semicolons or quotes" in json.loads(done.out)["reason"]
+        and "train 0 texts; 1 errors" in done.err
     )
 
 

@@ -6,28 +6,28 @@ The kinds are labelled texts, words with tags, trees, questions, conversations a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..data.sets.entry import SPLITS
 from ..data.table import DataTable
 from ..errors import DataError
 from .console import talk
+from .data_parts import What, labelled, names_recipe, read_labelled
 
 if TYPE_CHECKING:
     from ..data.example import Example
     from ..data.validation.pairs import Report
 
-What = tuple[str, ...]
 
-
-def report_on(what: What) -> tuple[Report, str] | None:
+def report_on(what: What, encoding: str | None = None) -> tuple[Report, str] | None:
     """Return the report on the data that the arguments name, and what its records are called.
+
+    encoding: that of files that are named, if it is not UTF-8; a recipe names its own.
 
     None where the arguments name sentence pairs.
     """
     for kind, look in CHECKS.items():
-        report = look(what)
+        report = look(what, encoding)
         if report is not None:
             return report, kind
     return None
@@ -71,25 +71,27 @@ def _each(parts: dict[str, list[str]], check: Callable[[str], Report]) -> Report
     return together(found)
 
 
-def _trees(what: What) -> Report | None:
+def _trees(what: What, encoding: str | None) -> Report | None:
     """Check CoNLL-U files."""
     from ..data.validation import conllu as check_conllu
 
     own = _own_files(what, "relations")
     if own is not None:
-        return _each(own[2], check_conllu.check)
+        return _each(own[2], lambda name: check_conllu.check(name, own[0].encoding))
     return (
-        check_conllu.check(what[0]) if len(what) == 1 and check_conllu.is_conllu(what[0]) else None
+        check_conllu.check(what[0], encoding)
+        if len(what) == 1 and check_conllu.is_conllu(what[0])
+        else None
     )
 
 
-def _checked_labels(what: What) -> Report | None:
+def _checked_labels(what: What, encoding: str | None) -> Report | None:
     """Check texts with a label, several labels, or a number."""
-    found = labelled(what)
+    found = labelled(what, encoding)
     return None if found is None else _check_labelled(found)
 
 
-def _others(what: What) -> Report | None:
+def _others(what: What, encoding: str | None) -> Report | None:
     """Check a public set whose records are not pairs.
 
     All records are read, and those in two parts are reported.
@@ -137,7 +139,7 @@ def _others(what: What) -> Report | None:
     return report
 
 
-def _reading(what: What) -> Report | None:
+def _reading(what: What, encoding: str | None) -> Report | None:
     """Check passages with questions, where the arguments name such data."""
     from ..data.formats.squad import is_question_file
     from ..data.load import load_split, names_of, refuse_idle_columns
@@ -147,8 +149,8 @@ def _reading(what: What) -> Report | None:
     from ..recipe.schema import Recipe
 
     needs = ("question", "passage", "answers")
-    if what and all(is_question_file(name) for name in what):
-        return check({"train": what})
+    if what and all(is_question_file(name, encoding) for name in what):
+        return check({"train": what}, encoding=encoding)
     if len(what) != 1:
         return None
     first, data = what[0], None
@@ -162,7 +164,8 @@ def _reading(what: What) -> Report | None:
     refuse_idle_columns(data, needs)
     if data.set is None:
         given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
-        return check({part: names_of(names) for part, names in given.items()}, data.columns)
+        parts = {part: names_of(names) for part, names in given.items()}
+        return check(parts, data.columns, data.encoding)
     splits = ("test",) if data.set == "xquad" and data.fold is None else SPLITS
     found: dict[str, Sequence[Example]] = {
         part: load_split(data, part, talk, needs) for part in splits
@@ -170,7 +173,7 @@ def _reading(what: What) -> Report | None:
     return Report(check_examples(found), {part: len(examples) for part, examples in found.items()})
 
 
-def _tagged(what: What) -> Report | None:
+def _tagged(what: What, encoding: str | None) -> Report | None:
     """Check words with tags, where the arguments name such data."""
     from ..data.load import names_of, refuse_idle_columns
     from ..data.sets.catalog import entry
@@ -180,7 +183,7 @@ def _tagged(what: What) -> Report | None:
     from ..recipe.schema import Recipe
 
     if what and all(is_conll(name) for name in what):
-        return check({"train": what})
+        return check({"train": what}, encoding=encoding)
     if len(what) != 1:
         return None
     name, fields = what[0], None
@@ -195,7 +198,8 @@ def _tagged(what: What) -> Report | None:
             given = {
                 part: names for part in SPLITS if (names := getattr(recipe.data, part)) is not None
             }
-            return check({part: names_of(names) for part, names in given.items()}, fields)
+            parts = {part: names_of(names) for part, names in given.items()}
+            return check(parts, fields, recipe.data.encoding)
     if name not in SPLIT_FILES:
         return None
     dataset = entry(name)
@@ -204,7 +208,7 @@ def _tagged(what: What) -> Report | None:
     return check({part: [str(path)] for part, path in paths.items()}, fields)
 
 
-def _written(what: What) -> Report | None:
+def _written(what: What, encoding: str | None) -> Report | None:
     """Check a file of texts and the texts to be generated from them."""
     from ..data.formats.squad import is_squad
     from ..data.validation import references as check_written
@@ -216,134 +220,27 @@ def _written(what: What) -> Report | None:
         return _each(
             own[2],
             lambda name: (
-                check_reading.check({"train": [name]})
-                if is_squad(name)
-                else check_written.check(name, wanted, data.named(wanted))
+                check_reading.check({"train": [name]}, encoding=data.encoding)
+                if is_squad(name, data.encoding)
+                else check_written.check(name, wanted, data.named(wanted), data.encoding)
             ),
         )
-    needs = check_written.needs_of(what[0]) if len(what) == 1 else None
-    return None if needs is None else check_written.check(what[0], needs)
+    needs = check_written.needs_of(what[0], encoding) if len(what) == 1 else None
+    return None if needs is None else check_written.check(what[0], needs, encoding=encoding)
 
 
-def _conversations(what: What) -> Report | None:
+def _conversations(what: What, encoding: str | None) -> Report | None:
     """Check a file of conversations, or of answers one of which is preferred."""
     from ..data.validation import chats as check_chats
 
     own = _own_files(what, "messages", "chosen")
     if own is not None:
         wanted = own[1]
-        return _each(own[2], lambda name: check_chats.check(name, wanted))
-    needs = check_chats.needs_of(what[0]) if len(what) == 1 else None
-    return None if needs is None else check_chats.check(what[0], needs)
-
-
-def labelled(what: What) -> tuple[DataTable, tuple[str, ...]] | None:
-    """Return the data table and the fields of texts with labels or numbers.
-
-    None where the arguments name something else.
-    """
-    from ..data.formats.columns import LEARNT, needs_of
-    from ..data.sets.catalog import entries
-    from ..data.validation.conll import is_conll
-    from ..recipe.schema import Recipe
-
-    if len(what) != 1:
-        return None
-    first = what[0]
-    if names_recipe(first):
-        recipe = Recipe.load(first)
-        needs = recipe.build_task().needs
-        return (recipe.data, needs) if needs[0] == "text" and needs[-1] in LEARNT else None
-    if first in entries():
-        fields = entries()[first].fields
-        return (
-            (DataTable(set=first), fields) if fields[0] == "text" and fields[-1] in LEARNT else None
+        return _each(
+            own[2], lambda name: check_chats.check(name, wanted, own[0].encoding, own[0].columns)
         )
-    if is_conll(first):
-        return None
-    try:
-        needs = needs_of(first) if Path(first).is_file() else None
-    except DataError:  # The check of any file reports where it cannot be read.
-        return None
-    return None if needs is None else (DataTable(train=first), needs)
-
-
-def names_recipe(name: str) -> bool:
-    """Tell whether a name is that of a recipe or a run, and not of a folder of texts."""
-    from ..recipe.schema import packaged
-
-    return (
-        name in packaged()
-        or name.endswith(".toml")
-        or (Path(name).is_dir() and (Path(name) / "recipe.toml").is_file())
-    )
-
-
-def read_labelled(found: tuple[DataTable, tuple[str, ...]]) -> dict[str, list[Example]]:
-    """Return the examples by part, with all leaks of a set, so that they can be seen."""
-    import dataclasses
-
-    from ..data.load import load_split, reader_of, split_files
-
-    data, needs = found
-    if data.set is not None:
-        data = dataclasses.replace(data, leaks="keep")
-        return {part: load_split(data, part, talk, needs) for part in SPLITS}
-    return {
-        part: reader_of(needs)(names, data, needs, talk)
-        for part, names in split_files(data).items()
-    }
-
-
-def read_others(what: What) -> dict[str, list[Example]] | None:
-    """Return the examples by part of tags, trees, questions, conversations or plain texts.
-
-    None where the arguments name something else.
-    """
-    from ..data.formats.squad import is_question_file
-    from ..data.load import load_split, reader_of
-    from ..data.sets.catalog import entries
-    from ..data.validation.chats import needs_of as chats_of
-    from ..data.validation.conll import is_conll
-    from ..data.validation.conllu import is_conllu
-    from ..data.validation.references import needs_of
-    from ..data.validation.texts import is_plain_text
-    from ..recipe.schema import Recipe
-
-    first = what[0] if what else ""
-    if len(what) == 1 and names_recipe(first):
-        recipe = Recipe.load(first)
-        data, needs = recipe.data, recipe.build_task().needs
-    elif len(what) == 1 and first in entries():
-        data, needs = DataTable(set=first), entries()[first].fields
-    else:
-        kinds = {  # fields -> a test of whether a file is of that kind
-            ("messages",): lambda name: chats_of(name) == ("messages",),
-            ("messages", "chosen", "rejected"): lambda name: (
-                chats_of(name) == ("messages", "chosen", "rejected")
-            ),
-            ("question", "passage", "answers"): is_question_file,
-            ("text", "words", "upos", "heads", "relations"): is_conllu,
-            ("text", "words", "tags"): is_conll,
-            ("text",): lambda name: is_plain_text(name) and len(what) == 1,
-        }
-        for needs, is_one in kinds.items():
-            if what and all(is_one(name) for name in what):
-                return {"train": reader_of(needs)(list(what), DataTable(), needs, talk)}
-        needs = needs_of(first) if len(what) == 1 else None
-        return (
-            None
-            if needs is None
-            else {
-                "train": reader_of((*needs, "references"))(
-                    [first], DataTable(), (*needs, "references"), talk
-                )
-            }
-        )
-    if needs[0] == "source":
-        return None
-    splits = entries()[data.set].splits if data.set is not None else SPLITS
-    return {part: load_split(data, part, talk, needs) for part in splits}
+    needs = check_chats.needs_of(what[0], encoding) if len(what) == 1 else None
+    return None if needs is None else check_chats.check(what[0], needs, encoding)
 
 
 def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
@@ -353,14 +250,14 @@ def _check_labelled(found: tuple[DataTable, tuple[str, ...]]) -> Report:
 
     data, needs = found
     if data.set is None:
-        return check_columns.check(split_files(data), needs, data.named(needs))
+        return check_columns.check(split_files(data), needs, data.named(needs), data.encoding)
     named = read_labelled(found)
     return Report(
         check_columns.check_examples(named), {name: len(part) for name, part in named.items()}
     )
 
 
-def _plain_texts(what: What) -> Report | None:
+def _plain_texts(what: What, encoding: str | None) -> Report | None:
     """Check text files, or folders of them; two aligned files are translations instead."""
     from ..data.sets.catalog import entries
     from ..data.validation import texts as check_texts
@@ -373,18 +270,23 @@ def _plain_texts(what: What) -> Report | None:
         is_split = data.validation is None or data.test is None
         return together(
             {
-                part: [check_texts.check(names, key, data.verbatim, is_split and part == "train")]
+                part: [
+                    check_texts.check(
+                        names, key, data.verbatim, is_split and part == "train", data.encoding
+                    )
+                ]
                 for part, names in parts.items()
             }
         )
     first = what[0] if len(what) == 1 else None
     if first is None or first in entries() or names_recipe(first):
         return None
-    return check_texts.check(what) if check_texts.is_plain_text(first) else None
+    plain = check_texts.is_plain_text(first, encoding)
+    return check_texts.check(what, encoding=encoding) if plain else None
 
 
 # What the records are called -> the check that reports on them, tried in this order.
-CHECKS: dict[str, Callable[[What], Report | None]] = {
+CHECKS: dict[str, Callable[[What, str | None], Report | None]] = {
     "plain texts": _plain_texts,
     "conversations": _conversations,
     "trees": _trees,

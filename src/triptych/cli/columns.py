@@ -1,13 +1,16 @@
-"""Read the flag --columns, and ask `init`'s user about columns that a file does not name."""
+"""Read --columns and --encoding, and ask `init`'s user about columns that a file does not name."""
 
 from __future__ import annotations
 
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from ..errors import UsageError
 from .console import ask, is_terminal, table, talk
@@ -20,6 +23,40 @@ FIELD = re.compile(r",(?=\s*[a-z_]+\s*=)")  # a comma between two columns, not i
 CELL = 30  # characters of a cell that are shown
 SAMPLES = 3
 PARTS = {"source": "the source", "target": "the target", "text": "the text", "label": "the label"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingFlags:
+    """Hold the flags that say how your own files are read."""
+
+    columns: Annotated[
+        str | None,
+        Parameter(
+            help=(
+                "Which columns or keys of your own files are read, by name or by number from 1: "
+                "text=Comment,label=Kind or source=2,target=3. With numbers, header=yes or "
+                "header=no says whether the first line is a header. The same as data.columns of a "
+                "recipe."
+            )
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        Parameter(
+            help=(
+                "Encoding of your own files, like cp1252 or gb18030, if they are neither UTF-8 nor "
+                "UTF-16 or UTF-32 with a byte order mark. The same as data.encoding of a recipe."
+            )
+        ),
+    ] = None
+
+    def overrides(self) -> dict[str, object]:
+        """Return the flags that are given as keys of a recipe."""
+        given = {"data.columns": parsed(self.columns), "data.encoding": self.encoding}
+        return {key: value for key, value in given.items() if value is not None}
+
+
+AS_FOUND = ReadingFlags()
 
 
 def parsed(given: str | None) -> dict[str, str | int] | None:
@@ -49,6 +86,7 @@ def settled(
     needs: Sequence[str],
     columns: Columns | None = None,
     languages: tuple[str | None, str | None] | None = None,
+    encoding: str | None = None,
 ) -> dict[str, str | int] | None:
     """Return which columns of a file are read: those given, or the answers to questions.
 
@@ -59,6 +97,7 @@ def settled(
         needs: The fields that the task reads.
         columns: What --columns gave.
         languages: Codes of source and target of a translation, which a header may name.
+        encoding: That of the file, if it is not UTF-8.
 
     Returns:
         Field -> name or number; None where the file itself names its columns.
@@ -72,7 +111,7 @@ def settled(
     from ..data.formats.pairs import layout_of as layout_of_pairs
 
     path, kept = Path(name), dict(columns) if columns else None
-    lines = own_lines(path)
+    lines = own_lines(path, encoding=encoding)
     if languages is not None:  # The header of a translation may name its languages.
         form, choice = layout_of_pairs(Files(path, columns=columns, languages=languages), lines)
     else:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from ..errors import UsageError
-from .checks import labelled, names_recipe, read_labelled, read_others, report_on
+from .checks import report_on
 from .console import field, put, table, talk
+from .data_parts import labelled, names_recipe, read_labelled, read_others
 
 if TYPE_CHECKING:
     from ..data.example import Example
     from ..data.formats.pairs import Files
+    from ..data.validation.pairs import Problem
 
 SHOWN = 20  # problems of one kind that are printed
 Json = Annotated[bool, Parameter(name="--json")]
@@ -79,7 +82,11 @@ def fetch(*sets: str) -> int:
 
 
 def check(
-    *what: str, source: str | None = None, target: str | None = None, json_: Json = False
+    *what: str,
+    source: str | None = None,
+    target: str | None = None,
+    encoding: str | None = None,
+    json_: Json = False,
 ) -> int:
     """Report problems of data with file, line and reason; exit with 1 if there are any.
 
@@ -94,18 +101,21 @@ def check(
         The source side's file, together with --target.
     target
         The target side's file.
+    encoding
+        Encoding of the files, like cp1252, if they are neither UTF-8 nor have a byte order mark.
     json_
         Print one JSON object per problem.
     """
     from ..data.validation.pairs import Problem, Report, check_examples
     from ..data.validation.pairs import check as check_files
 
-    found = report_on(what) if source is None and target is None else None
+    _refuse_idle_encoding(what, encoding)
+    found = report_on(what, encoding) if source is None and target is None else None
     if found is not None:
         report, records = found
     else:
         records = "pairs"
-        parts, named = _files(what, source, target)
+        parts, named = _files(what, source, target, encoding)
         if parts is not None:
             report = check_files(parts)
         else:
@@ -121,22 +131,7 @@ def check(
             for name, count in report.pairs.items()
             if not count
         ]
-    seen: dict[str, int] = {}
-    for problem in report.problems:
-        kind = problem.reason.split(":")[0]
-        seen[kind] = seen.get(kind, 0) + 1
-        if json_:
-            values = {
-                "place": problem.place,
-                "reason": problem.reason,
-                "severity": problem.severity,
-            }
-            put(json.dumps(values, ensure_ascii=False))
-        elif seen[kind] <= SHOWN:
-            put(field(f"{problem.severity}: {problem}"))
-    hidden = {kind: count - SHOWN for kind, count in seen.items() if count > SHOWN and not json_}
-    for kind, count in hidden.items():
-        talk(f"{kind}: {count:,} more; --json prints all of them.")
+    _put_problems(report.problems, json_)
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
     talk(
@@ -145,8 +140,32 @@ def check(
     return int(bool(report.problems))
 
 
+def _put_problems(problems: Sequence[Problem], as_json: bool) -> None:
+    """Print problems, at most SHOWN of a kind unless as JSON."""
+    seen: dict[str, int] = {}
+    for problem in problems:
+        kind = problem.reason.split(":")[0]
+        seen[kind] = seen.get(kind, 0) + 1
+        if as_json:
+            values = {
+                "place": problem.place,
+                "reason": problem.reason,
+                "severity": problem.severity,
+            }
+            put(json.dumps(values, ensure_ascii=False))
+        elif seen[kind] <= SHOWN:
+            put(field(f"{problem.severity}: {problem}"))
+    hidden = {kind: count - SHOWN for kind, count in seen.items() if count > SHOWN and not as_json}
+    for kind, count in hidden.items():
+        talk(f"{kind}: {count:,} more; --json prints all of them.")
+
+
 def stats(
-    *what: str, source: str | None = None, target: str | None = None, json_: Json = False
+    *what: str,
+    source: str | None = None,
+    target: str | None = None,
+    encoding: str | None = None,
+    json_: Json = False,
 ) -> int:
     """Print counts, lengths, characters and scripts of each part.
 
@@ -160,6 +179,8 @@ def stats(
         The source side's file, together with --target.
     target
         The target side's file.
+    encoding
+        Encoding of the files, like cp1252, if they are neither UTF-8 nor have a byte order mark.
     json_
         Print one JSON object per part.
     """
@@ -167,18 +188,18 @@ def stats(
     from ..data.validation.columns import counted
     from ..data.validation.pairs import stats as stats_of
 
-    texts = None if source or target else labelled(what)
+    _refuse_idle_encoding(what, encoding)
+    texts = None if source or target else labelled(what, encoding)
     named: dict[str, list[Example]] | None = None
     if texts is not None:
         named = read_labelled(texts)
     elif not source and not target:
-        named = read_others(what)
+        named = read_others(what, encoding)
     if named is None:
-        parts, named = _files(what, source, target)
+        parts, named = _files(what, source, target, encoding)
         if parts is not None:
             named = {name: read(files, report=talk) for name, files in parts.items()}
-    assert named is not None, "there are either files or examples"
-    for name, examples in named.items():
+    for name, examples in (named or {}).items():
         found, counts = stats_of(examples), counted(examples)
         if json_:
             put(json.dumps({"part": name, **found, **counts}, ensure_ascii=False))
@@ -205,7 +226,22 @@ def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _files(what: tuple[str, ...], source: str | None, target: str | None,
+def _refuse_idle_encoding(what: tuple[str, ...], encoding: str | None) -> None:
+    """Raise UsageError if --encoding is given for what is not a file, or names none."""
+    from ..data.formats.encodings import known
+    from ..data.sets.catalog import entries
+
+    if encoding is None:
+        return
+    known(encoding)
+    if len(what) == 1 and (names_recipe(what[0]) or what[0] in entries()):
+        raise UsageError(
+            f"--encoding is for files, and {what[0]} is a recipe or a set. A recipe names the "
+            "encoding of its files as data.encoding."
+        )
+
+
+def _files(what: tuple[str, ...], source: str | None, target: str | None, encoding: str | None,
            ) -> tuple[dict[str, Files] | None, dict[str, list[Example]] | None]:  # fmt: skip
     """Return what the arguments name: files by part, or a set's Examples by part."""
     from ..data.load import files_of, load_split
@@ -214,13 +250,14 @@ def _files(what: tuple[str, ...], source: str | None, target: str | None,
     from ..data.table import DataTable
     from ..recipe.schema import Recipe
 
+    table = DataTable(encoding=encoding)
     if source is not None or target is not None:
         if source is None or what:
             raise UsageError(
                 "Name two aligned files as --source a.en --target a.de, or without flags: a.en "
                 "a.de."
             )
-        return {"train": files_of([source, *([target] if target else [])])}, None
+        return {"train": files_of([source, *([target] if target else [])], table)}, None
     if not what:
         raise UsageError(
             "Name the data: a recipe, a public set, one file with two columns, or two "
@@ -235,5 +272,5 @@ def _files(what: tuple[str, ...], source: str | None, target: str | None,
     elif len(what) == 1 and first in entries():
         data = DataTable(set=first)
     else:
-        return {"train": files_of(list(what))}, None
+        return {"train": files_of(list(what), table)}, None
     return None, {part: load_split(data, part, talk) for part in SPLITS}

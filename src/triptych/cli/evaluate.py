@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 
 from ..data.sets.entry import SplitName
 from ..errors import DataError, UsageError
+from .columns import AS_FOUND, ReadingFlags
 from .console import Counting, field, put, table, talk
 from .predict import Precision, decoding_changes, load_run
 from .prompting import UNJUDGED, JudgementOutput, Judging, judge_run, write_answers
@@ -36,6 +38,7 @@ def evaluate(
     predictions: Path | None = None,
     precision: Precision = "float32",
     judging: Annotated[Judging, Parameter(name="*")] = UNJUDGED,
+    reading: Annotated[ReadingFlags, Parameter(name="*")] = AS_FOUND,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
     """Score a run on its own test split, or on other data.
@@ -79,8 +82,8 @@ def evaluate(
             f"A run for {predictor.task.name} is scored by its losses and gives no answers to "
             "write. Leave out --predictions."
         )
-    leaks = (overrides := dict(overrides or {})).pop("data.leaks", None)
-    examples, name = chosen_examples(predictor, split, data, to, leaks)
+    overrides, changed = _parted(overrides or {}, reading)
+    examples, name = chosen_examples(predictor, split, data, to, changed)
     settings = predictor.settings(**decoding_changes(overrides))
     how = f" with {settings.beams} beams" if settings.beams > 1 and not by_losses else ""
     talk(
@@ -91,11 +94,9 @@ def evaluate(
     with Counting(len(examples), "examples") as counting:
         evaluation = predictor.evaluate(examples, settings, counting.begin)
     seconds = time.monotonic() - began
-    cut = sum(prediction.cut for prediction in evaluation.predictions)
-    if cut:
+    if cut := sum(prediction.cut for prediction in evaluation.predictions):
         talk(f"{cut:,} answers were cut off at the maximum length (see --decoding.max_length).")
-    unread = sum(prediction.truncated_input_tokens > 0 for prediction in evaluation.predictions)
-    if unread:
+    if unread := sum(bool(one.truncated_input_tokens) for one in evaluation.predictions):
         talk(f"Truncated: {unread:,} inputs, which are longer than this run reads.")
     if predictions is not None:
         write_answers(
@@ -111,6 +112,15 @@ def evaluate(
     )
     _print(predictor, evaluation, name, len(examples), intervals, seconds, json_)
     return 0
+
+
+def _parted(
+    overrides: Mapping[str, str], reading: ReadingFlags
+) -> tuple[dict[str, str], dict[str, object]]:
+    """Part overrides into those of decoding, and those that say how the data is read."""
+    leaks = {key: value for key, value in overrides.items() if key == "data.leaks"}
+    rest = {key: value for key, value in overrides.items() if key not in leaks}
+    return rest, reading.overrides() | leaks
 
 
 def _print(
@@ -156,7 +166,7 @@ def chosen_examples(
     split: str,
     data: list[str] | None,
     to: str | None,
-    leaks: str | None = None,
+    changed: Mapping[str, object] | None = None,
 ) -> tuple[list[Example], str]:
     """Return the examples to score and a name for them.
 
@@ -175,7 +185,7 @@ def chosen_examples(
     targets, needs = languages.get("targets", []), predictor.task.needs
     if to is not None and to not in targets:
         raise unknown("target language", to, targets, f"of {predictor.run.path}")
-    recipe = Recipe.load(predictor.run.path, {} if leaks is None else {"data.leaks": leaks})
+    recipe = Recipe.load(predictor.run.path, changed or {})
     if data:
         if to is None and len(targets) > 1 and aligned(needs):
             raise UsageError(

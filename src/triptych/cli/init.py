@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from ..errors import UsageError
 from . import columns as chooser
+from .columns import AS_FOUND, ReadingFlags
 from .console import field, put, talk
 
 
@@ -20,11 +24,11 @@ def init(
     test: list[Path] | None = None,
     source_language: str | None = None,
     target_language: str | None = None,
-    columns: str | None = None,
     out: Path | None = None,
     minutes: float | None = None,
     start: Path | None = None,
     exportable: bool = False,
+    reading: Annotated[ReadingFlags, Parameter(name="*")] = AS_FOUND,
 ) -> int:
     """Check the files, choose a size, forecast minutes and memory, and write a recipe.
 
@@ -52,10 +56,6 @@ def init(
         Code of the source language, like en; by default taken from a file name like a.en.
     target_language
         Code of the target language.
-    columns
-        Which columns or keys of one file are read, by name or by number from 1:
-        source=English,target=Deutsch or text=3,label=1. With numbers, header=yes or header=no says
-        whether the first line is a header. The recipe keeps them as data.columns.
     out
         Where to write the recipe; by default NAME.toml after the source file. Never overwrites.
     minutes
@@ -89,7 +89,8 @@ def init(
         target=target,
         languages=(source_language, target_language),
         others=_named(validation=validation, test=test),
-        columns=chooser.parsed(columns),
+        columns=chooser.parsed(reading.columns),
+        encoding=reading.encoding,
         minutes=minutes,
         start=start,
         exportable=exportable,
@@ -97,7 +98,7 @@ def init(
         chooser=chooser,
         report=talk,
     )
-    return _write(draft(request, columns), out)
+    return _write(draft(request, reading.columns), out)
 
 
 def _named(**parts: list[Path] | None) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ def summarize(
     /,
     *text: str,
     file: list[Path] | None = None,
+    encoding: str | None = None,
     to: str | None = None,
     jsonl: bool = False,
     truncate: int | None = None,
@@ -28,6 +29,8 @@ def summarize(
         One or several texts; a text may have several lines.
     file
         A file that is one text, with all its lines; may be given several times.
+    encoding
+        Encoding of the files, like cp1252, if they are neither UTF-8 nor have a byte order mark.
     to
         The task, for a run with several.
     jsonl
@@ -41,7 +44,7 @@ def summarize(
     from ..data.formats.lines import lines_of
 
     demand(run, "summarize")
-    whole = ["\n".join(lines_of(one)) for one in file or []]
+    whole = ["\n".join(lines_of(one, encoding=encoding)) for one in file or []]
     return predict(
         run,
         *text,

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from ..errors import UsageError
 from ..messages import message
-from .columns import parsed
+from .columns import AS_FOUND, ReadingFlags
 from .console import put
 from .one_training import How, train_one
 
@@ -54,12 +54,12 @@ def train(
     /,
     *,
     out: Path | None = None,
-    columns: str | None = None,
     resume: bool = False,
     data_changed: bool = False,
     dry_run: bool = False,
     print_config: bool = False,
     several: Annotated[Several, Parameter(name="*")] = ONCE,
+    reading: Annotated[ReadingFlags, Parameter(name="*")] = AS_FOUND,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
     """Train what a recipe describes; any of its keys can be given as --table.key VALUE.
@@ -70,10 +70,6 @@ def train(
         A packaged name (multi30k-en-de), a .toml file, or a run folder to continue.
     out
         Folder of the run; runs/NAME by default.
-    columns
-        Which columns of your own files are read, by name or by number from 1: text=Comment,
-        label=Kind or source=2,target=3. With numbers, header=yes or header=no says whether the
-        first line is a header. The same as data.columns of the recipe.
     resume
         Continue from the newest whole checkpoint of that folder.
     data_changed
@@ -85,9 +81,7 @@ def train(
     """
     from ..recipe.schema import Recipe
 
-    given: dict[str, object] = dict(overrides or {})
-    if columns is not None:
-        given["data.columns"] = parsed(columns)
+    given: dict[str, object] = {**(overrides or {}), **reading.overrides()}
     loaded = Recipe.load(recipe, given)
     if print_config:
         loaded.model.config()

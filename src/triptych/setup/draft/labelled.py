@@ -12,7 +12,7 @@ from ...tasks.classification import SPEC
 from . import exportable
 from . import measured as measuring
 from . import start as starting
-from .request import ColumnChooser, DraftRequest, file_lines, refuse_fatal
+from .request import DraftRequest, file_lines, refuse_fatal
 
 if TYPE_CHECKING:
     from ...data.example import Example
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...model.config import AnyConfig
 
 FEWEST = 20  # fewest texts to learn from
-LEFT_OUT = ("empty text", "leak")  # problems that training leaves out
+LEFT_OUT = ("empty text", "no label", "leak")  # problems that training leaves out
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,18 @@ def recipe_text(request: DraftRequest) -> str:
     from ...data.validation.columns import check
 
     train, columns = request.train, request.columns
-    needs = needs_of(train, columns)
+    needs = needs_of(train, columns, request.encoding)
     if needs is None:
-        columns, needs = _asked(train, request.chooser), ("text", "label")
-    columns = request.chooser.settled(train, needs, columns)
-    data = DataTable(train=str(train.resolve()), columns=columns, **request.others)  # type: ignore[arg-type]
+        columns, needs = _asked(request), ("text", "label")
+    columns = request.chooser.settled(train, needs, columns, encoding=request.encoding)
+    data = DataTable(
+        train=str(train.resolve()),
+        columns=columns,
+        encoding=request.encoding,
+        **request.others,  # type: ignore[arg-type]
+    )
     names = split_files(data)
-    report = check(names, needs, data.named(needs))
+    report = check(names, needs, data.named(needs), data.encoding)
     refuse_fatal(report, names["train"][0], LEFT_OUT, request.report)
     examples = load_split(data, "train", request.report, needs)
     if len(examples) < FEWEST:
@@ -80,7 +85,7 @@ def recipe_text(request: DraftRequest) -> str:
     return text_of(data, needs, size, words, minutes, request.exportable)
 
 
-def _asked(train: Path, chooser: ColumnChooser) -> dict[str, str | int]:
+def _asked(request: DraftRequest) -> dict[str, str | int]:
     """Return the columns of text and label of a file that does not name them.
 
     Raises:
@@ -89,7 +94,8 @@ def _asked(train: Path, chooser: ColumnChooser) -> dict[str, str | int]:
     from ...data.formats.foreign.own_lines import own_lines
     from ...data.formats.table_format import sniffed
 
-    lines = own_lines(train)
+    train = request.train
+    lines = own_lines(train, encoding=request.encoding)
     form = sniffed(train, lines, [])
     doubt = (
         f"{train} does not say which column is the text and which its label. Give it a header, "
@@ -98,7 +104,7 @@ def _asked(train: Path, chooser: ColumnChooser) -> dict[str, str | int]:
     )
     if form.kind == "text" or not form.first:
         raise UsageError(doubt)
-    return chooser.asked(form, lines, ("text", "label"), None, [doubt])
+    return request.chooser.asked(form, lines, ("text", "label"), None, [doubt])
 
 
 def _fine_tuned(

@@ -95,8 +95,13 @@ def recipe_text(request: DraftRequest) -> str:
     plan, train, columns = _plan(request), request.train, request.columns
     if "references" in plan.needs:
         named = tuple(need for need in plan.needs if need != "references")
-        columns = request.chooser.settled(train, named, columns)
-    data = DataTable(train=str(train.resolve()), columns=columns, **request.others)  # type: ignore[arg-type]
+        columns = request.chooser.settled(train, named, columns, encoding=request.encoding)
+    data = DataTable(
+        train=str(train.resolve()),
+        columns=columns,
+        encoding=request.encoding,
+        **request.others,  # type: ignore[arg-type]
+    )
     refuse_idle_columns(data, plan.needs)
     names = split_files(data)
     report = plan.check(names, data)
@@ -323,14 +328,14 @@ def _unspaced(texts: Any) -> bool:
 def _check_tags(names: dict[str, list[str]], data: DataTable) -> Report:
     from ...data.validation.conll import check
 
-    return check(names, data.listed(("words", "tags")))
+    return check(names, data.listed(("words", "tags")), data.encoding)
 
 
 def _check_trees(names: dict[str, list[str]], data: DataTable) -> Report:
     from ...data.validation.conllu import check
     from ...data.validation.pairs import Report
 
-    found = {part: check(path) for part, paths in names.items() for path in paths}
+    found = {part: check(path, data.encoding) for part, paths in names.items() for path in paths}
     problems = [problem for report in found.values() for problem in report.problems]
     return Report(problems, {part: sum(report.pairs.values()) for part, report in found.items()})
 
@@ -338,7 +343,7 @@ def _check_trees(names: dict[str, list[str]], data: DataTable) -> Report:
 def _check_questions(names: dict[str, list[str]], data: DataTable) -> Report:
     from ...data.validation.squad import check
 
-    return check(names, data.columns)
+    return check(names, data.columns, data.encoding)
 
 
 PLANS: dict[str, Plan] = {

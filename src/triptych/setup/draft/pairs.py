@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...data.formats.subtitle_kinds import is_subtitles
 from ...data.formats.table_format import FIELDS
 from ...data.load import files_of, load_split, names_of
 from ...data.table import DataTable
@@ -20,13 +21,15 @@ from ...tasks.translation import SPEC
 from . import measured as measuring
 from . import start as starting
 from .measured import Measured
-from .request import DraftRequest, columns_line, file_lines, refuse_fatal
+from .request import DraftRequest, file_lines, reading_lines, refuse_fatal
 from .tokens import estimated_tokens
 
 if TYPE_CHECKING:
     from ...data.example import Example
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+# Endings of files that look like codes of languages.
+NO_LANGUAGES = {"txt", "tsv", "csv", "src", "tgt", "trg", "tmx", "xlf", "ods", "xls", "srt", "vtt"}
 FEWEST = 20  # fewest pairs to learn from
 LEFT_OUT = ("empty side", "leak")  # problems of pairs that training leaves out
 DECODING = "\n[decoding]\nbeams = 5\n"
@@ -91,11 +94,12 @@ def _table(request: DraftRequest) -> DataTable:
         target=languages[1],
         train=[str(path.resolve()) for path in (source, target) if path is not None],
         columns=request.columns,
+        encoding=request.encoding,
         **request.others,  # type: ignore[arg-type]
     )
     if target is not None:
         return data
-    columns = request.chooser.settled(source, FIELDS, data.columns, languages)
+    columns = request.chooser.settled(source, FIELDS, data.columns, languages, request.encoding)
     return replace(data, columns=columns)
 
 
@@ -180,14 +184,11 @@ def _language(path: Path | None) -> str | None:
     """Map "a.en" to "en"; None where the ending is not a language."""
     if path is None:
         return None
-    ending = path.name.removesuffix(".gz").rsplit(".", 1)[-1]
-    return (
-        ending
-        if LANGUAGE.fullmatch(ending)
-        and ending not in ("txt", "tsv", "csv", "src", "tgt")
-        and "." in path.name
-        else None
-    )
+    name = path.name.removesuffix(".gz")
+    if is_subtitles(name):  # film.en.srt
+        name = name.rsplit(".", 1)[0]
+    ending = name.rsplit(".", 1)[-1]
+    return ending if LANGUAGE.fullmatch(ending) and ending not in NO_LANGUAGES | {name} else None
 
 
 def _text(data: DataTable, forecast: Forecast) -> str:
@@ -216,7 +217,7 @@ name = "{SPEC.name}"
 label_smoothing = 0.1           # spreads 0.1 of the probability over all tokens: less overconfidence, better BLEU
 
 [data]
-{source}{target}{listed("train")}{columns_line(data.columns)}{listed("validation")}{listed("test")}{held}
+{source}{target}{listed("train")}{reading_lines(data)}{listed("validation")}{listed("test")}{held}
 [tokenizer]
 kind = "bpe"                    # or "unigram"
 vocabulary_size = {size.vocabulary}          # fewer subwords for fewer pairs

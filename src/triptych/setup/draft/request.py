@@ -28,6 +28,7 @@ class ColumnChooser(Protocol):
         needs: Sequence[str],
         columns: Columns | None = None,
         languages: tuple[str | None, str | None] | None = None,
+        encoding: str | None = None,
     ) -> dict[str, str | int] | None: ...
 
     def asked(
@@ -51,6 +52,7 @@ class DraftRequest:
         languages: Codes of source and target, where they are known.
         others: Files of "validation" and "test".
         columns: Which columns or keys are read: field -> name or number.
+        encoding: That of the files, if it is not UTF-8.
         minutes: How long to train; None: as long as the forecast says.
         start: A run, or a folder of another library, to fine-tune.
         exportable: Draft what a class of the library transformers computes.
@@ -69,6 +71,7 @@ class DraftRequest:
     languages: tuple[str | None, str | None] = (None, None)
     others: dict[str, list[str]] = field(default_factory=dict)
     columns: dict[str, str | int] | None = None
+    encoding: str | None = None
     minutes: float | None = None
     start: Path | None = None
     exportable: bool = False
@@ -82,6 +85,12 @@ class DraftRequest:
     def report_next(self, words: str) -> None:
         """Report the forecast and the next command."""
         self.report(f"{words} Next: triptych train {self.out}")
+
+
+def reading_lines(data: DataTable) -> str:
+    """Return the recipe's lines `columns = {...}` and `encoding`, where they are given."""
+    encoding = f"encoding = {json.dumps(data.encoding)}\n" if data.encoding else ""
+    return columns_line(data.columns) + encoding
 
 
 def columns_line(columns: Mapping[str, str | int] | None) -> str:
@@ -111,7 +120,7 @@ def file_lines(data: DataTable, records: str) -> tuple[str, str]:
         if kept
         else ""
     )
-    return files + columns_line(data.columns), held
+    return files + reading_lines(data), held
 
 
 def refuse_fatal(report: Report, name: str, left_out: tuple[str, ...], notify: Notify) -> None:
