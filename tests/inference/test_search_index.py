@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -86,6 +87,16 @@ def test_best_and_recall() -> None:
     assert recall([[1, 2], [0, 1], [2, 0]], [1, 1, 1], 2) == pytest.approx(200 / 3)
 
 
+def test_compressed_documents_are_read(tmp_path: Path) -> None:
+    (tmp_path / "d.txt.gz").write_bytes(gzip.compress("Ann läuft.\n".encode()))
+    (tmp_path / "wide.md").write_text("Bob rows.", encoding="utf-16")
+    (tmp_path / "torn.md.gz").write_bytes(gzip.compress(b"text" * 50)[:20])
+    wrong: list[str] = []
+    found = read_documents(tmp_path, wrong.append)
+    assert found == {"d.txt.gz": "Ann läuft.\n", "wide.md": "Bob rows."}
+    assert len(wrong) == 1 and "torn.md.gz is not a whole gzip file" in wrong[0]
+
+
 def test_documents_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "one.md").write_text("text one")
@@ -97,7 +108,9 @@ def test_documents_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         "a.txt": "text a",
         str(Path("b") / "one.md"): "text one",
     }
-    assert len(wrong) == 1 and "bad.txt:2: byte 0xFF" in wrong[0]
+    assert len(wrong) == 2 and "bad.txt:2: byte 0xFF" in wrong[0]
+    assert "iconv -f cp1252" in wrong[0] and "The file is skipped." in wrong[0]
+    assert "1 files of" in wrong[1] and wrong[1].endswith(".gz: c.pdf.")
     for folder in (tmp_path / "none", tmp_path / "a.txt"):
         with pytest.raises(UsageError, match="not a folder"):
             read_documents(folder, wrong.append)

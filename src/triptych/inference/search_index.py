@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ..data.example import Notify
+from ..data.formats.lines import conversion, decode_text, read_bytes
 from ..errors import DataError, UsageError
 from ..tasks.spans import EAST, apart
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .predictor import Predictor
 
 SUFFIXES = (".txt", ".md")
+SHOWN = 5  # files that a notice names
 # characters: paragraphs are joined up to it, longer ones are cut at sentences
 LONGEST_PASSAGE = 1000
 TOP = 5  # passages that the reader is given
@@ -88,12 +90,12 @@ class Retriever(Protocol):
 
 
 def read_documents(folder: str | Path, wrong: Notify) -> dict[str, str]:
-    """Read every .txt and .md file below a folder, in the order of their names.
+    """Read every .txt and .md file below a folder, also as .gz, in the order of their names.
 
     Args:
         folder: The folder.
         wrong: Receives a message about each file that is skipped, because it is not UTF-8 or cannot
-            be read.
+            be read, and one about all files of other kinds.
 
     Returns:
         File, relative to the folder -> text.
@@ -105,27 +107,34 @@ def read_documents(folder: str | Path, wrong: Notify) -> dict[str, str]:
     if not root.is_dir():
         raise UsageError(
             f"{folder} is not a folder. --documents names a folder with {' and '.join(SUFFIXES)} "
-            "files."
+            "files, plain or .gz."
         )
     found: dict[str, str] = {}
-    for path in sorted(
-        path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
-    ):
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    others = [path for path in files if not path.name.startswith(".") and not _is_document(path)]
+    for path in (path for path in files if _is_document(path)):
         try:
-            found[str(path.relative_to(root))] = path.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            wrong(
-                f"{path}:{line}: byte 0x{error.object[error.start]:02X} is not UTF-8, so the file "
-                "is skipped. Convert it, for example: iconv -f latin1 -t utf-8"
+            found[str(path.relative_to(root))] = decode_text(
+                read_bytes(path), str(path), advise=conversion
             )
-        except OSError as error:
-            wrong(f"{path} cannot be read ({error.strerror or error}) and is skipped.")
+        except DataError as error:
+            wrong(f"{error} The file is skipped.")
+    if others:
+        more = f" and {len(others) - SHOWN:,} more" if len(others) > SHOWN else ""
+        listed = ", ".join(str(path.relative_to(root)) for path in others[:SHOWN])
+        wrong(
+            f"{len(others):,} files of {folder} are not read, because only "
+            f"{' and '.join(SUFFIXES)} are, plain or .gz: {listed}{more}."
+        )
     if not any(text.strip() for text in found.values()):
         raise UsageError(
             f"{folder} has no UTF-8 text in {' or '.join(SUFFIXES)} files. Put the documents there."
         )
     return found
+
+
+def _is_document(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
 def passages_of(file: str, text: str, longest: int = LONGEST_PASSAGE) -> list[Passage]:
