@@ -68,6 +68,9 @@ def test_from_a_file_to_answers(
         ("很差 film", "neg"),
     ]
     assert rows[0]["probabilities"]["pos"] > 0.5
+    # An empty line has the keys of the others.
+    assert {tuple(row) for row in rows} == {tuple(rows[0])}
+    assert rows[2]["label"] is None and rows[2]["probabilities"] == {}
     (tmp_path / "other.tsv").write_text("text\tlabel\ngood film\tpos\nstrange film\tnew\n")
     other = json.loads(
         triptych("evaluate", run, "--data", tmp_path / "other.tsv", "--json")

@@ -172,9 +172,11 @@ def on_pipe(conversation: ChatSession) -> int:
         try:
             text = raw.removeprefix(BOM_UTF8).decode().strip()
         except UnicodeDecodeError as error:
+            from ..data.formats.lines import conversion
+
             raise DataError(
                 f"stdin:{number}: byte 0x{raw[error.start]:02X} is not UTF-8; the turns before it "
-                "are answered. Convert the text, for example: iconv -f latin1 -t utf-8"
+                f"are answered. {conversion(raw)}"
             ) from None
         if text == RESET:
             conversation.reset()

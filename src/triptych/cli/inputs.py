@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,19 @@ from .console import Counting, is_terminal
 if TYPE_CHECKING:
     from ..data.example import Example
     from ..inference.predictor import Predictor
+    from ..tasks.task import Prediction
+
+
+def with_all_details(answers: Iterable[Prediction]) -> list[Prediction]:
+    """Give answers to empty texts the keys of the others, so that all lines of JSONL have them."""
+    found = list(answers)
+    known = next((one.details for one in found if one.details), {})
+    for one in found:
+        one.details = one.details or {
+            key: [] if isinstance(value, list) else {} if isinstance(value, dict) else None
+            for key, value in known.items()
+        }
+    return found
 
 
 COUNTED_BYTES = 1 << 30  # of a larger file lines are not counted before it is read

@@ -13,7 +13,14 @@ from cyclopts import Parameter
 
 from ..errors import DataError, UsageError
 from .console import field, put, talk
-from .inputs import count_inputs, examples_of, read_passage, refuse_to, refuse_words
+from .inputs import (
+    count_inputs,
+    examples_of,
+    read_passage,
+    refuse_to,
+    refuse_words,
+    with_all_details,
+)
 from .prompting import NOTHING, Prompting, shots_ready
 
 if TYPE_CHECKING:
@@ -100,7 +107,7 @@ def predict(
             answers = predictor.answer(
                 asked or examples, own, truncate, problems, first - 1, counting.add
             )
-            predictions = list(answers)
+            predictions = with_all_details(answers)
         _print_answers(
             predictor, predictions, block, examples, to, jsonl, problems, asked, bool(text)
         )
@@ -272,9 +279,11 @@ def _blocks(texts: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
             place = number + len(block)
             if block:
                 yield number, block
+            from ..data.formats.lines import conversion
+
             raise DataError(
                 f"stdin:{place}: byte 0x{raw[error.start]:02X} is not UTF-8; the lines before it "
-                "are answered. Convert the text, for example: iconv -f latin1 -t utf-8"
+                f"are answered. {conversion(raw)}"
             ) from None
         if typing or len(block) == BLOCK:
             yield number, block
