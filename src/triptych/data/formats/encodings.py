@@ -24,6 +24,7 @@ WIDE_MARKS = (
 )
 NAMES = {  # what a user calls an encoding, beside the name that --encoding takes
     "cp1252": "Windows-1252 (Western)",
+    "iso8859-15": "ISO-8859-15 (Western)",
     "cp1250": "Windows-1250 (Central European)",
     "cp1251": "Windows-1251 (Cyrillic)",
     "cp1253": "Windows-1253 (Greek)",
@@ -49,12 +50,29 @@ SINGLE = [
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r",
     "mac_roman",
 ]  # fmt: skip
-LATIN = ["cp1252", "cp1250", "cp1254", "cp1257", "mac_roman"]
+# Letters with accents by language, in the order in which equally good encodings are taken: English
+# with loanwords, French, German and Dutch, Spanish, Portuguese, Italian, the Nordic languages; then
+# Czech and Slovak, Polish, Hungarian, South Slavic, Romanian; Turkish; the Baltic languages.
+WESTERN = (
+    "àâäáçéèêëïîíñóôöüùûœæø", "àâæçéèêëîïôœùûüÿ", "äöüßéèëïóö", "áéíóúüñºª", "áâãàçéêíóôõúüºª",
+    "àèéìíîòóù", "åäöæøéü",
+)  # fmt: skip
+ALPHABETS = (
+    ("cp1252", WESTERN),
+    ("iso8859-15", WESTERN),
+    ("cp1250", (
+        "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "ąćęłńóśźż", "áéíóöőúüű", "čćđšž", "ăâîşţ",
+    )),
+    ("cp1254", ("çğıöşüâîi̇",)),
+    ("cp1257", ("ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž")),
+    ("mac-roman", WESTERN),
+    ("cp1252", ("áæéíðóöþúý",)),  # Icelandic, whose letters are those of Turkish
+)  # fmt: skip
 CLEAR_SHARE = 0.7  # of the characters of a guess that must be frequent ones
 KANA_SHARE = 0.15  # of Japanese that is hiragana or katakana, at least
 FEWEST_HANGUL = 5  # fewer may be Chinese as well
 HANGUL_SHARE = 0.97  # of Korean; Chinese read as Korean has many Chinese characters left
-TYPOGRAPHIC = "“”‘’„‚…–—•€™«»\u00a0"  # signs that office programs put into plain text
+TYPOGRAPHIC = "“”‘’„‚…–—•€™«»\u00a0§°©®£¿¡·"  # signs in texts of any language
 SAMPLE_BYTES = 1 << 16
 # Chinese in UTF-16 has zero bytes only in its line ends and ASCII characters.
 FEWEST_ZEROS = 1000
@@ -209,23 +227,28 @@ def _share(text: str, codec: str, leads: range) -> float:
 
 
 def _single(raw: bytes) -> str | None:
-    """Return the encoding of single bytes that charset-normalizer finds, cp1252 where it is tied.
+    """Return the encoding of single bytes that fits a text.
 
-    Latin letters with accents decide little; most files with them are in cp1252.
+    Latin letters with accents are judged by the alphabets of languages: to a statistic the same
+    bytes are as good in every encoding. Other scripts are left to charset-normalizer.
     """
     from charset_normalizer import from_bytes
 
-    western = _decoded(raw, "cp1252")
-    if western and all(one in TYPOGRAPHIC for one in western):
-        return "cp1252"
     runs = [len(run[0]) for run in _HIGH.finditer(raw)]
-    isolated = 2 * sum(one <= 2 for one in runs) > len(runs)
-    matches = list(from_bytes(raw, cp_isolation=LATIN if isolated else SINGLE, threshold=0.5))
-    if not matches:
-        return "cp1252" if isolated and western else None
-    first = matches[0]
-    for one in matches:  # those that read the same text are one match
-        tied = one.chaos <= first.chaos and one.coherence >= first.coherence
-        if tied and "cp1252" in one.could_be_from_charset:
-            return "cp1252"
-    return first.encoding.replace("_", "-")
+    if 2 * sum(one <= 2 for one in runs) > len(runs):
+        return _latin(raw)
+    best = from_bytes(raw, cp_isolation=SINGLE, threshold=0.5).best()
+    return None if best is None else best.encoding.replace("_", "-")
+
+
+def _latin(raw: bytes) -> str | None:
+    """Return the encoding in which most letters belong to one language; the first of several."""
+    shares: dict[str, float] = {}
+    for name, alphabets in ALPHABETS:
+        text = _decoded(raw, name).lower()
+        letters = [one for one in text if one not in TYPOGRAPHIC]
+        counts = [sum(one in alphabet for one in letters) for alphabet in alphabets]
+        share = max(counts) / len(letters) if letters else float(bool(text))
+        if share > shares.get(name, 0.0):
+            shares[name] = share
+    return max(shares, key=shares.__getitem__, default=None)
