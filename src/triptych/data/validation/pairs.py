@@ -14,7 +14,7 @@ from ...errors import DataError
 from ..example import FIELDS, Example, texts_of
 from ..formats.choosing import Remark
 from ..formats.encodings import guessed, not_utf8_bytes, without_mark
-from ..formats.foreign.own_lines import is_foreign, utf8_content
+from ..formats.foreign.own_lines import foreign, is_foreign, utf8_content
 from ..formats.lines import marked_lines
 from ..formats.pairs import LONGEST_LINE, Files, records
 from ..split import sentence_key
@@ -121,6 +121,8 @@ def readable(path: str | Path, found: list[Problem], encoding: str | None = None
 
     Raises DataError for bytes that are not in `encoding`, if it is given.
     """
+    if Path(path).is_dir():
+        return True
     raw = utf8_content(path, encoding)
     if is_foreign(path, raw):
         return True
@@ -155,6 +157,21 @@ def _controls(text: str, where: str) -> list[Problem]:
         )
         for number, line in enumerate(text.split("\n"), 1)
         if (sign := C1.search(line)) is not None
+    ]
+
+
+def left_out(path: str | Path, encoding: str | None = None) -> list[Problem]:
+    """Return the records of a file of another tool that cannot be used, as warnings."""
+    try:
+        found = foreign(path, encoding=encoding)
+    except DataError:  # The check itself reports it.
+        return []
+    if found is None:
+        return []
+    return [
+        Problem(f"{path}: {place}", f"left out: {reason}", "warning")
+        for reason, places in found.left_out.items()
+        for place in places
     ]
 
 

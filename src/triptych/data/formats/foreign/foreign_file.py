@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ....errors import UsageError
+from ....errors import DataError, UsageError
 from ...example import Notify
 
 SHOWN = 3  # places that a notice names
@@ -47,6 +47,16 @@ class ForeignFile:
             )
         for note in self.notes:
             report(f"{path.name}: {note}")
+
+    def refuse_empty(self, path: Path) -> None:
+        """Raise DataError if no record can be used although there are some."""
+        if self.left_out and not any(line.strip() for line in self.lines):
+            reasons = "; ".join(
+                f"{len(places):,} because {reason}" for reason, places in self.left_out.items()
+            )
+            raise DataError(
+                f"{path} is read as {self.kind}, and none of its records can be used: {reasons}."
+            )
 
 
 class ForeignReader(Protocol):

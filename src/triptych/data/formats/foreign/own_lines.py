@@ -57,6 +57,7 @@ def own_lines(
     found = foreign(path, raw)
     if found is None:
         return decode_lines(raw, str(path), report)
+    found.refuse_empty(path)
     if report is not None:
         found.tell(path, report)
     return found.lines
