@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from . import doccano, hugging_face, label_studio, prodigy, spacy
 from .foreign_file import ForeignFile
 from .json_records import RecordForm, read_forms
 
 # Tried in this order; the first that knows one of a file's first records reads it.
-FORMS: tuple[RecordForm, ...] = ()
+FORMS: tuple[RecordForm, ...] = (
+    label_studio.TASKS,
+    label_studio.MIN,
+    prodigy.FORM,
+    hugging_face.FORM,
+    doccano.FORM,
+    spacy.FORM,
+)
 
 
 def read(path: Path, raw: bytes) -> ForeignFile | None:

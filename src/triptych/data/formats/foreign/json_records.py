@@ -19,7 +19,7 @@ BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:(\{)|\[\s*([\]{\[]))")  # an objec
 BETWEEN = re.compile(r"\s*(,?)\s*")  # between two items of a JSON list
 
 
-class Unusable(Exception):  # noqa: N818
+class Unusable(Exception):
     """Say why a record cannot be used: "it has no label"."""
 
     @property
@@ -84,26 +84,27 @@ def read_forms(path: Path, raw: bytes, forms: Sequence[RecordForm]) -> ForeignFi
         return None
     found = [*first, *numbered]
     if form is None:
-        return _file("a JSON list", found, [_object(value, f"{path}:{n}") for n, value in found])
-    own = form.own([value for _, value in found])
-    read = _file(own.kind, found, own.records)
-    read.notes += own.notes
-    return read
+        objects = [_object(value, f"{path}:{number}") for number, value in found]
+        return as_file(OwnRecords("a JSON list", objects), found)
+    return as_file(form.own([value for _, value in found]), found)
 
 
-def _file(
-    kind: str, found: Sequence[tuple[int, object]], records: Sequence[Record | Unusable]
+def as_file(
+    own: OwnRecords, found: Sequence[tuple[int, object]], counted: bool = False
 ) -> ForeignFile:
+    """Write a file's records as lines of JSONL.
+
+    found: the line of each record, and its value. counted: True if the line numbers count records.
+    """
     lines, numbered = at_their_lines(
         (number, "" if isinstance(one, Unusable) else own_line(one))
-        for (number, _), one in zip(found, records, strict=True)
+        for (number, _), one in zip(found, own.records, strict=True)
     )
-    file = ForeignFile(kind, lines, numbered)
-    for count, ((number, _), one) in enumerate(zip(found, records, strict=True), 1):
+    file = ForeignFile(own.kind, lines, numbered or counted, notes=list(own.notes))
+    for count, ((number, _), one) in enumerate(zip(found, own.records, strict=True), 1):
         if isinstance(one, Unusable):
-            file.leave_out(
-                one.reason, f"{'record' if numbered else 'line'} {count if numbered else number}"
-            )
+            place = f"record {count}" if numbered or counted else f"line {number}"
+            file.leave_out(one.reason, place)
     return file
 
 

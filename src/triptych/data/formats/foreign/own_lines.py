@@ -14,11 +14,11 @@ from ..lines import (
     is_packed,
     read_bytes,
 )
-from . import json_list, tmx, xliff, xlsx
+from . import json_list, spacy, tmx, xliff, xlsx
 from .foreign_file import ForeignFile, ForeignReader
 
 # Tried in this order; the first that knows the file reads it.
-READERS: tuple[ForeignReader, ...] = (json_list.read, tmx.read, xliff.read, xlsx.read)
+READERS: tuple[ForeignReader, ...] = (spacy.read, json_list.read, tmx.read, xliff.read, xlsx.read)
 DOCUMENTS = (
     ".json",
     *tmx.ENDINGS,
