@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 
 from ..data.batches.shards import Shards
 from ..data.example import Example, Notify
+from ..data.formats.foreign.label_folders import files_of
 from ..data.formats.texts import files_in
 from ..data.load import names_of
 from ..data.table import DataTable
@@ -68,7 +69,7 @@ def _fingerprints(
     if data.set is not None:
         yield data.set, _fingerprint_of_examples(examples)
     elif given is not None:
-        for path in files_in(names_of(given), data.verbatim):
+        for path in _files(names_of(given), data.verbatim):
             try:
                 yield str(path), _fingerprint_of_file(path, data.stream is True and part == "train")
             except (OSError, EOFError, zlib.error) as problem:
@@ -78,6 +79,14 @@ def _fingerprints(
                 ) from None
     elif data.stream:
         yield HELD_OUT, _fingerprint_of_examples(examples)
+
+
+def _files(names: Sequence[str], verbatim: bool) -> list[Path]:
+    """List files and those in folders; of folders named after labels all texts."""
+    found: list[Path] = []
+    for name in names:
+        found += files_of(Path(name)) or files_in([name], verbatim)
+    return found
 
 
 def _fingerprint_of_file(path: Path, streamed: bool) -> Fingerprint:

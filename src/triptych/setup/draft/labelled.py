@@ -57,6 +57,7 @@ def recipe_text(request: DraftRequest) -> str:
     from ...data.table import DataTable
     from ...data.validation.columns import check
 
+    request = _of_folder(request)
     train, columns = request.train, request.columns
     needs = needs_of(train, columns, request.encoding)
     if needs is None:
@@ -83,6 +84,23 @@ def recipe_text(request: DraftRequest) -> str:
     words, minutes = forecast(examples, size, needs, request)
     request.report_next(words)
     return text_of(data, needs, size, words, minutes, request.exportable)
+
+
+def _of_folder(request: DraftRequest) -> DraftRequest:
+    """Return the request with the folders `train`, `validation` and `test` of its folder."""
+    from ...data.formats.foreign.label_folders import is_labelled, parts_of
+
+    parts = parts_of(request.train) if request.train.is_dir() else {}
+    if not parts or not is_labelled(request.train):
+        return request
+    others = {
+        part: [str(folder.resolve())] for part, folder in parts.items() if is_labelled(folder)
+    }
+    train = others.pop("train")
+    request.report(
+        f"{request.train}: {', '.join(f'{part}: {parts[part].name}/' for part in parts)}."
+    )
+    return dataclasses.replace(request, train=Path(train[0]), others=others | request.others)
 
 
 def _asked(request: DraftRequest) -> dict[str, str | int]:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from ..json_lines import is_text
 from .json_records import OwnRecords, Record, RecordForm, Unusable, each
 
+KEY = "translation"
+
 
 def knows(record: object) -> bool:
     """Tell whether a value is a record of translations by language."""
-    return isinstance(record, dict) and isinstance(record.get("translation"), dict)
+    return isinstance(record, dict) and isinstance(record.get(KEY), dict)
 
 
 def own(records: Sequence[object]) -> OwnRecords:
@@ -18,14 +20,14 @@ def own(records: Sequence[object]) -> OwnRecords:
     languages = dict.fromkeys(
         language
         for one in records
-        if isinstance(one, dict) and isinstance(one.get("translation"), dict)
-        for language in one["translation"]
+        if isinstance(one, dict) and isinstance(one.get(KEY), dict)
+        for language in one[KEY]
     )
 
     def one_record(record: object) -> Record:
-        texts = record.get("translation") if isinstance(record, dict) else None
+        texts = record.get(KEY) if isinstance(record, dict) else None
         if not isinstance(texts, dict):
-            raise Unusable("it has no 'translation'")
+            raise Unusable(f"it has no '{KEY}'")
         written: Record = {one: texts.get(one) or "" for one in languages}
         wrong = [one for one, text in written.items() if not is_text(text)]
         if wrong:

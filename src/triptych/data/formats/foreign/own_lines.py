@@ -14,7 +14,7 @@ from ..lines import (
     is_packed,
     read_bytes,
 )
-from . import json_list, spacy, tmx, xliff, xlsx
+from . import json_list, label_folders, spacy, tmx, xliff, xlsx
 from .foreign_file import ForeignFile, ForeignReader
 
 # Tried in this order; the first that knows the file reads it.
@@ -30,13 +30,15 @@ DOCUMENTS = (
 def foreign(
     path: str | Path, raw: bytes | None = None, encoding: str | None = None
 ) -> ForeignFile | None:
-    """Read a file of another tool; None if it is in one of our own formats.
+    """Read a file of another tool, or a folder; None if it is in one of our own formats.
 
     raw: its bytes as `utf8_content` returns them, if they are read already.
 
     Raises DataError naming file and line or record of what is damaged.
     """
     path = Path(path)
+    if path.is_dir() and (folders := label_folders.read(path, encoding)) is not None:
+        return folders
     raw = utf8_content(path, encoding) if raw is None else raw
     found = (read(path, raw) for read in READERS)
     return next((one for one in found if one is not None), None)
@@ -53,9 +55,10 @@ def own_lines(
     Raises DataError as `foreign` and `lines_of`.
     """
     path = Path(path)
-    raw = utf8_content(path, encoding)
-    found = foreign(path, raw)
+    raw = None if path.is_dir() else utf8_content(path, encoding)
+    found = foreign(path, raw, encoding)
     if found is None:
+        raw = utf8_content(path, encoding) if raw is None else raw
         return decode_lines(raw, str(path), report)
     found.refuse_empty(path)
     if report is not None:
