@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ..errors import UsageError
-from .checks import report_on
+from .columns import parsed
 from .console import field, put, table, talk
-from .data_parts import labelled, names_recipe, read_labelled, read_others
 
 if TYPE_CHECKING:
-    from ..data.example import Example
-    from ..data.formats.pairs import Files
     from ..data.validation.pairs import Problem
+    from ..setup.named_data import NamedData
 
 SHOWN = 20  # problems of one kind that are printed
 Json = Annotated[bool, Parameter(name="--json")]
@@ -83,8 +81,10 @@ def fetch(*sets: str) -> int:
 
 def check(
     *what: str,
+    task: str | None = None,
     source: str | None = None,
     target: str | None = None,
+    columns: str | None = None,
     encoding: str | None = None,
     json_: Json = False,
 ) -> int:
@@ -93,37 +93,27 @@ def check(
     Parameters
     ----------
     what
-        A recipe, a public set, one file with columns (two languages; or text and label), two
-        aligned files, a CoNLL-U file, files of words and tags (.conll, .iob2, .bio), or of
-        questions with passages (SQuAD's JSON); conversations or preferences; plain text, JSONL with
-        a text alone, code, or a folder of these.
+        A recipe, a public set, or files: with columns (two languages; or text and label), two
+        aligned files, words with tags, trees, questions with passages, conversations, plain text,
+        code, or a folder of texts; and files that other tools write.
+    task
+        The task that reads the files, like tagging; by default their content decides.
     source
         The source side's file, together with --target.
     target
         The target side's file.
+    columns
+        Which columns or keys are read, as init takes it: text=3,label=1.
     encoding
         Encoding of the files, like cp1252, if they are neither UTF-8 nor have a byte order mark.
     json_
         Print one JSON object per problem.
     """
-    from ..data.validation.pairs import Problem, Report, check_examples
-    from ..data.validation.pairs import check as check_files
+    from ..data.validation.pairs import Problem
+    from ..setup.data_report import report_on
 
-    _refuse_idle_encoding(what, encoding)
-    found = report_on(what, encoding) if source is None and target is None else None
-    if found is not None:
-        report, records = found
-    else:
-        records = "pairs"
-        parts, named = _files(what, source, target, encoding)
-        if parts is not None:
-            report = check_files(parts)
-        else:
-            assert named is not None, "there are either files or examples"
-            report = Report(
-                check_examples(named),  # type: ignore[arg-type]
-                {name: len(part) for name, part in named.items()},
-            )
+    found = _named(what, task, source, target, columns, encoding)
+    report, records = report_on(found, talk)
     if not report.problems:  # Otherwise the problems explain why a part is empty.
         place = ", ".join(what or [file for file in (source, target) if file])
         report.problems += [
@@ -132,6 +122,8 @@ def check(
             if not count
         ]
     _put_problems(report.problems, json_)
+    if found.guess is not None:
+        talk(found.guess)
     errors = sum(problem.severity == "error" for problem in report.problems)
     pairs = ", ".join(f"{name} {count:,}" for name, count in report.pairs.items())
     talk(
@@ -162,8 +154,10 @@ def _put_problems(problems: Sequence[Problem], as_json: bool) -> None:
 
 def stats(
     *what: str,
+    task: str | None = None,
     source: str | None = None,
     target: str | None = None,
+    columns: str | None = None,
     encoding: str | None = None,
     json_: Json = False,
 ) -> int:
@@ -172,42 +166,36 @@ def stats(
     Parameters
     ----------
     what
-        A recipe, a public set, one file with columns (two languages; or text and label), two
-        aligned files, words with tags, trees, questions with passages, conversations, or plain
-        text.
+        A recipe, a public set, or files, as `triptych data check` takes them.
+    task
+        The task that reads the files, like tagging; by default their content decides.
     source
         The source side's file, together with --target.
     target
         The target side's file.
+    columns
+        Which columns or keys are read, as init takes it: text=3,label=1.
     encoding
         Encoding of the files, like cp1252, if they are neither UTF-8 nor have a byte order mark.
     json_
         Print one JSON object per part.
     """
-    from ..data.formats.pairs import read
     from ..data.validation.columns import counted
     from ..data.validation.pairs import stats as stats_of
+    from ..setup.named_data import examples_of
 
-    _refuse_idle_encoding(what, encoding)
-    texts = None if source or target else labelled(what, encoding)
-    named: dict[str, list[Example]] | None = None
-    if texts is not None:
-        named = read_labelled(texts)
-    elif not source and not target:
-        named = read_others(what, encoding)
-    if named is None:
-        parts, named = _files(what, source, target, encoding)
-        if parts is not None:
-            named = {name: read(files, report=talk) for name, files in parts.items()}
-    for name, examples in (named or {}).items():
-        found, counts = stats_of(examples), counted(examples)
+    found = _named(what, task, source, target, columns, encoding)
+    if found.guess is not None:
+        talk(found.guess)
+    for name, examples in examples_of(found, talk).items():
+        sides, counts = stats_of(examples), counted(examples)
         if json_:
-            put(json.dumps({"part": name, **found, **counts}, ensure_ascii=False))
+            put(json.dumps({"part": name, **sides, **counts}, ensure_ascii=False))
             continue
-        keys = list(next(iter(found.values())))
+        keys = list(next(iter(sides.values())))
         rows = [
-            [name, *found],
-            *([key, *(_text(side[key]) for side in found.values())] for key in keys),
+            [name, *sides],
+            *([key, *(_text(side[key]) for side in sides.values())] for key in keys),
         ]
         put(table(rows))
         for kind, labels in counts.items():
@@ -226,51 +214,25 @@ def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _refuse_idle_encoding(what: tuple[str, ...], encoding: str | None) -> None:
-    """Raise UsageError if --encoding is given for what is not a file, or names none."""
+def _named(
+    what: tuple[str, ...],
+    task: str | None,
+    source: str | None,
+    target: str | None,
+    columns: str | None,
+    encoding: str | None,
+) -> NamedData:
+    """Return what the arguments name. Raises UsageError as `named_data`."""
     from ..data.formats.encodings import known
-    from ..data.sets.catalog import entries
+    from ..setup.named_data import PAIR_TASK, named_data
 
-    if encoding is None:
-        return
-    known(encoding)
-    if len(what) == 1 and (names_recipe(what[0]) or what[0] in entries()):
-        raise UsageError(
-            f"--encoding is for files, and {what[0]} is a recipe or a set. A recipe names the "
-            "encoding of its files as data.encoding."
-        )
-
-
-def _files(what: tuple[str, ...], source: str | None, target: str | None, encoding: str | None,
-           ) -> tuple[dict[str, Files] | None, dict[str, list[Example]] | None]:  # fmt: skip
-    """Return what the arguments name: files by part, or a set's Examples by part."""
-    from ..data.load import files_of, load_split
-    from ..data.sets.catalog import entries
-    from ..data.sets.entry import SPLITS
-    from ..data.table import DataTable
-    from ..recipe.schema import Recipe
-
-    table = DataTable(encoding=encoding)
+    if encoding is not None:
+        known(encoding)
     if source is not None or target is not None:
-        if source is None or what:
+        if source is None or what or task not in (None, PAIR_TASK):
             raise UsageError(
                 "Name two aligned files as --source a.en --target a.de, or without flags: a.en "
                 "a.de."
             )
-        return {"train": files_of([source, *([target] if target else [])], table)}, None
-    if not what:
-        raise UsageError(
-            "Name the data: a recipe, a public set, one file with two columns, or two "
-            "aligned files."
-        )
-    first = what[0]
-    if len(what) == 1 and names_recipe(first):
-        data = Recipe.load(first).data
-        if data.set is None:
-            given = {part: names for part in SPLITS if (names := getattr(data, part)) is not None}
-            return {part: files_of(names, data) for part, names in given.items()}, None
-    elif len(what) == 1 and first in entries():
-        data = DataTable(set=first)
-    else:
-        return {"train": files_of(list(what), table)}, None
-    return None, {part: load_split(data, part, talk) for part in SPLITS}
+        what, task = (source, *([target] if target else [])), PAIR_TASK
+    return named_data(what, task, encoding, parsed(columns))

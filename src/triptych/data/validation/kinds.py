@@ -1,0 +1,123 @@
+"""Find by their content what files hold, where no task says it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import DataError
+from ..formats.columns import LEARNT
+from ..formats.columns import needs_of as columns_of
+from ..formats.foreign.label_folders import is_labelled
+from ..formats.foreign.own_lines import own_lines
+from ..formats.squad import is_question_file
+from .chats import needs_of as chats_of
+from .conll import SUFFIXES, is_conll
+from .conllu import is_conllu
+from .references import needs_of as references_of
+from .texts import is_plain_text
+
+if TYPE_CHECKING:
+    from ..formats.choosing import Columns
+
+Needs = tuple[str, ...]
+PAIR = ("source", "target")
+# The field that is learnt -> what the records are called in a count, and in a sentence.
+RECORDS: Mapping[str, tuple[str, str]] = {
+    "source": ("pairs", "pairs of sentences"),
+    "text": ("plain texts", "plain text"),
+    "messages": ("conversations", "conversations"),
+    "chosen": ("conversations", "conversations with a preferred answer"),
+    "relations": ("trees", "sentences with trees"),
+    "answers": ("questions", "questions on passages"),
+    "tags": ("sentences", "words with tags"),
+    "label": ("texts", "texts with a label"),
+    "labels": ("texts", "texts with several labels"),
+    "value": ("texts", "texts with a number"),
+    "references": ("texts to write from", "texts to write from"),
+}
+TREE = re.compile(r"\d+(?:[-.]\d+)?\t(?:[^\t]+\t){5}(?:\d+|_)\t(?:[^\t]+\t){2}[^\t]*")
+
+
+def needs_of(
+    names: Sequence[str], encoding: str | None = None, columns: Columns | None = None
+) -> Needs:
+    """Return the fields of the records in files: those of sentence pairs where nothing shows more.
+
+    columns: the known columns, as in `data.columns`.
+    """
+    one = names[0] if len(names) == 1 else None
+    if one is not None and Path(one).is_dir():
+        return ("text", "label") if is_labelled(Path(one)) else ("text",)
+    for find in (_trees, _conversations, _questions, _tags, _plain):
+        found = find(names, encoding)
+        if found is not None:
+            return found
+    if one is None or not Path(one).is_file():
+        return PAIR
+    return labelled_needs(one, encoding, columns) or _written(one, encoding) or PAIR
+
+
+def labelled_needs(
+    name: str, encoding: str | None = None, columns: Columns | None = None
+) -> Needs | None:
+    """Return the fields of labelled texts; None if a file does not show that it has them."""
+    try:
+        return columns_of(name, columns, encoding)
+    except DataError:  # The check of any file reports where it cannot be read.
+        return None
+
+
+def learns_from(needs: Needs) -> str:
+    """Return the field of RECORDS that records with these fields are learnt from."""
+    if needs == PAIR:
+        return PAIR[0]
+    order = ("references", "answers", "relations", "tags", *LEARNT, "chosen", "messages")
+    return next((name for name in order if name in needs), "text")
+
+
+def _all(names: Sequence[str], is_one: Callable[[str], bool]) -> bool:
+    return bool(names) and all(map(is_one, names))
+
+
+def _trees(names: Sequence[str], encoding: str | None) -> Needs | None:
+    def is_tree(name: str) -> bool:
+        return is_conllu(name) or _holds_trees(name, encoding)
+
+    return ("text", "words", "upos", "heads", "relations") if _all(names, is_tree) else None
+
+
+def _holds_trees(name: str, encoding: str | None) -> bool:
+    """Tell whether the first row of a file is one of CoNLL-U, with a head."""
+    if Path(name.removesuffix(".gz")).suffix in SUFFIXES or not Path(name).is_file():
+        return False
+    try:
+        lines = own_lines(name, encoding=encoding)
+    except DataError:
+        return False
+    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    return TREE.fullmatch(first) is not None
+
+
+def _conversations(names: Sequence[str], encoding: str | None) -> Needs | None:
+    return chats_of(names[0], encoding) if len(names) == 1 else None
+
+
+def _questions(names: Sequence[str], encoding: str | None) -> Needs | None:
+    needs = ("question", "passage", "answers")
+    return needs if _all(names, lambda name: is_question_file(name, encoding)) else None
+
+
+def _tags(names: Sequence[str], encoding: str | None) -> Needs | None:
+    return ("text", "words", "tags") if _all(names, is_conll) else None
+
+
+def _plain(names: Sequence[str], encoding: str | None) -> Needs | None:
+    return ("text",) if len(names) == 1 and is_plain_text(names[0], encoding) else None
+
+
+def _written(name: str, encoding: str | None) -> Needs | None:
+    found = references_of(name, encoding)
+    return None if found is None else (*found, "references")
