@@ -1,9 +1,10 @@
-"""Run `triptych data list`, `fetch`, `check` and `stats`."""
+"""Run `triptych data list`, `fetch`, `check`, `stats` and `convert`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -130,6 +131,50 @@ def check(
         f"{pairs or 'no'} {records}; {errors:,} errors, {len(report.problems) - errors:,} warnings."
     )
     return int(bool(report.problems))
+
+
+def convert(
+    *files: Path,
+    to: str | None = None,
+    task: str | None = None,
+    columns: str | None = None,
+    encoding: str | None = None,
+    out: Path | None = None,
+) -> int:
+    """Write a file, of another tool too, in one of the formats that all tasks read.
+
+    Prints the path of what it wrote.
+
+    Parameters
+    ----------
+    files
+        A file or a folder named after labels, or two aligned files.
+    to
+        jsonl, tsv, csv, conll, conllu, text, srt or vtt, or the name of a file with such an ending;
+        by default what the task reads best.
+    task
+        The task that reads the files, like tagging; by default their content decides.
+    columns
+        Which columns or keys are read, as init takes it: text=3,label=1.
+    encoding
+        Encoding of the files, like cp1252, if they are neither UTF-8 nor have a byte order mark.
+    out
+        The file to write; by default beside the first file. Never overwrites.
+    """
+    from ..data.formats.encodings import known
+    from ..setup.data_conversion import Conversion
+    from ..setup.data_conversion import convert as converted
+
+    if not files or len(files) > 2:
+        raise UsageError("Name one file or folder to convert, or two aligned files.")
+    if encoding is not None:
+        known(encoding)
+    asked = Conversion(
+        files=files, to=to, task=task, columns=parsed(columns), encoding=encoding, out=out
+    )
+    for path in converted(asked, talk):
+        put(field(path))
+    return 0
 
 
 def _put_problems(problems: Sequence[Problem], as_json: bool) -> None:

@@ -169,6 +169,12 @@ def _data_stats() -> Command:
     return stats
 
 
+def _data_convert() -> Command:
+    from .data import convert
+
+    return convert
+
+
 VERBS: dict[str, Verb] = {
     "init": Verb(
         _init,
@@ -306,5 +312,13 @@ DATA_VERBS: dict[str, Verb] = {
         _data_stats,
         message("Print counts, lengths, characters and scripts."),
         ("triptych data stats my.tsv",),
+    ),
+    "convert": Verb(
+        _data_convert,
+        message("Write files of other tools as Triptych reads them, or in another format."),
+        (
+            "triptych data convert export.json --task tagging",
+            "triptych data convert my.tsv --to jsonl",
+        ),
     ),
 }
