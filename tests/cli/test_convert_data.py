@@ -197,3 +197,25 @@ def test_columns_and_tasks_decide_what_is_read(triptych: Command, tmp_path: Path
     assert read(tmp_path / "b.jsonl") == read(texts), done.err
     back = triptych("data", "convert", tmp_path / "b.jsonl", "--to", tmp_path / "c.txt")
     assert read(tmp_path / "c.txt") == read(texts), back.err
+
+
+def test_subtitles_change_their_kind(triptych: Command, tmp_path: Path) -> None:
+    path = tmp_path / "film.srt"
+    path.write_text(
+        "1\n00:00:01,000 --> 00:00:02,500\nA dog.\n\n2\n00:00:03,000 --> 00:00:04,000\nA cat.\n\n"
+    )
+    done = triptych("data", "convert", path, "--to", "vtt")
+    assert done.code == 0, done.err
+    text = (tmp_path / "film.vtt").read_text()
+    assert text.startswith("WEBVTT\n")
+    assert "00:00:01.000 --> 00:00:02.500\nA dog.\n" in text
+    back = triptych("data", "convert", tmp_path / "film.vtt", "--to", tmp_path / "b.srt")
+    assert back.code == 0, back.err
+    assert (tmp_path / "b.srt").read_text() == path.read_text()
+    other = path.with_name("film.de.srt")
+    other.write_text(path.read_text().replace("A dog", "Ein Hund").replace("A cat", "Eine Katze"))
+    pairs = triptych("data", "convert", path, other, "--to", tmp_path / "c.tsv")
+    assert pairs.code == 0, pairs.err
+    assert (tmp_path / "c.tsv").read_text().split("\n")[1] == "A dog.\tEin Hund."
+    refused = triptych("data", "convert", path, other, "--to", "vtt")
+    assert refused.code == 2

@@ -1,4 +1,4 @@
-"""Write Examples as files of Triptych's own formats: JSONL, TSV, CSV, CoNLL, CoNLL-U, plain text."""
+"""Write Examples as files of our own formats: JSONL, TSV, CSV, CoNLL, CoNLL-U, plain text."""
 
 from __future__ import annotations
 

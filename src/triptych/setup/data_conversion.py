@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 from ..data.formats.foreign.foreign_file import ForeignFile
 from ..data.formats.foreign.own_lines import foreign, own_lines
 from ..data.formats.subtitles import read_subtitles
-from ..data.writing import ENDINGS, To, aligned_texts, lines_of
 from ..data.load import aligned
 from ..data.table import DataTable
+from ..data.writing import ENDINGS, To, aligned_texts, lines_of
 from ..errors import DataError, UsageError
 from .named_data import NamedData, named_data, read
 

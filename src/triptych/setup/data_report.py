@@ -29,7 +29,7 @@ def report_on(found: NamedData, notify: Notify) -> tuple[Report, str]:
     report = CHECKS.get(learnt, _labelled)(found, parts)
     for names in parts.values():
         for name in names:
-            report.problems += left_out(name, found.data.encoding)
+            report.problems += left_out(name, notify, found.data.encoding)
     return report, kinds.RECORDS[learnt][0]
 
 
@@ -63,7 +63,9 @@ def _trees(found: NamedData, parts: Parts) -> Report:
 
 def _conversations(found: NamedData, parts: Parts) -> Report:
     encoding = found.data.encoding
-    return _each(found, parts, lambda name: chats.check(name, found.needs, encoding, found.data.columns))
+    return _each(
+        found, parts, lambda name: chats.check(name, found.needs, encoding, found.data.columns)
+    )
 
 
 def _questions(found: NamedData, parts: Parts) -> Report:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import DataError
-from ..example import FIELDS, Example, texts_of
+from ..example import FIELDS, Example, Notify, texts_of
 from ..formats.choosing import Remark
 from ..formats.encodings import guessed, not_utf8_bytes, without_mark
 from ..formats.foreign.own_lines import foreign, is_foreign, utf8_content
@@ -160,14 +160,20 @@ def _controls(text: str, where: str) -> list[Problem]:
     ]
 
 
-def left_out(path: str | Path, encoding: str | None = None) -> list[Problem]:
-    """Return the records of a file of another tool that cannot be used, as warnings."""
+def left_out(path: str | Path, notify: Notify, encoding: str | None = None) -> list[Problem]:
+    """Return the records of a file of another tool that cannot be used, as warnings.
+
+    notify: receives what the file is read as.
+    """
     try:
         found = foreign(path, encoding=encoding)
     except DataError:  # The check itself reports it.
         return []
     if found is None:
         return []
+    notify(f"{Path(path).name}: read as {found.kind}.")
+    for note in found.notes:
+        notify(f"{Path(path).name}: {note}")
     return [
         Problem(f"{path}: {place}", f"left out: {reason}", "warning")
         for reason, places in found.left_out.items()

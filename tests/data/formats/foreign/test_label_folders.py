@@ -43,8 +43,8 @@ def test_the_name_of_a_folder_is_the_label(tmp_path: Path) -> None:
     assert told[:3] == [
         "mail: read as texts in 2 folders named after labels; a number after its name counts its "
         "records.",
-        "mail: 1 left out because it is empty: bad/empty.txt.",
-        "mail: 1 left out because it is not UTF-8: good/latin.txt.",
+        "mail: 1 record left out, empty: bad/empty.txt.",
+        "mail: 1 record left out, not UTF-8: good/latin.txt.",
     ]
 
 

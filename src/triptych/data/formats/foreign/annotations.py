@@ -10,7 +10,7 @@ from .json_records import Record, Unusable
 STARTS = ("start", "start_offset")
 ENDS = ("end", "end_offset")
 LONG_LABEL = 25  # characters; labels are shorter on average
-NO_LABEL = "it has no label"
+NO_LABEL = "without a label"
 
 
 def text_under(record: Mapping[str, object], *keys: str) -> str:
@@ -18,7 +18,7 @@ def text_under(record: Mapping[str, object], *keys: str) -> str:
     key = next((one for one in keys if one in record), keys[0])
     value = record.get(key)
     if not is_text(value) or not value.strip():
-        raise Unusable(f"it has no text under '{key}'")
+        raise Unusable(f"without a text under '{key}'")
     return value
 
 
@@ -141,7 +141,7 @@ def as_targets(records: Sequence[Record | Unusable]) -> list[Record | Unusable]:
         if isinstance(one, Unusable):
             found.append(one)
         elif not labels:
-            found.append(Unusable("it has no target"))
+            found.append(Unusable("without a target"))
         else:
             found.append(
                 {"source": one["text"], "target": labels[0] if len(labels) == 1 else labels}
@@ -154,5 +154,5 @@ def names_of(given: object) -> list[str]:
     values = given if isinstance(given, list) else [given]
     names = [one.strip() for one in values if isinstance(one, str)]
     if len(names) < len(values):
-        raise Unusable("its labels are numbers without names; export them with their names")
+        raise Unusable("labels are numbers without names (export them with their names)")
     return [name for name in dict.fromkeys(names) if name]

@@ -63,7 +63,7 @@ def own(records: Sequence[object]) -> OwnRecords:
 
 def _own(record: object) -> Record:
     if not isinstance(record, dict):
-        raise Unusable("it is not an object")
+        raise Unusable("not an object")
     text = text_under(record, "text", "data")
     written: Record = {"text": text}
     given = [record.get(key) for key in ("label", "labels", "annotations", "entities")]

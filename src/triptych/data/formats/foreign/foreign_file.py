@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -42,7 +42,7 @@ class ForeignFile:
         for reason, places in self.left_out.items():
             more = f" and {len(places) - SHOWN:,} more" if len(places) > SHOWN else ""
             report(
-                f"{path.name}: {len(places):,} left out because {reason}: "
+                f"{path.name}: {_records(places)} left out, {reason}: "
                 f"{', '.join(places[:SHOWN])}{more}."
             )
         for note in self.notes:
@@ -52,11 +52,15 @@ class ForeignFile:
         """Raise DataError if no record can be used although there are some."""
         if self.left_out and not any(line.strip() for line in self.lines):
             reasons = "; ".join(
-                f"{len(places):,} because {reason}" for reason, places in self.left_out.items()
+                f"{reason} ({len(places):,})" for reason, places in self.left_out.items()
             )
             raise DataError(
                 f"{path} is read as {self.kind}, and none of its records can be used: {reasons}."
             )
+
+
+def _records(places: Sequence[str]) -> str:
+    return f"{len(places):,} record{'s' if len(places) > 1 else ''}"
 
 
 class ForeignReader(Protocol):

@@ -27,14 +27,14 @@ def own(records: Sequence[object]) -> OwnRecords:
     def one_record(record: object) -> Record:
         texts = record.get(KEY) if isinstance(record, dict) else None
         if not isinstance(texts, dict):
-            raise Unusable(f"it has no '{KEY}'")
+            raise Unusable(f"without '{KEY}'")
         written: Record = {one: texts.get(one) or "" for one in languages}
         wrong = [one for one, text in written.items() if not is_text(text)]
         if wrong:
-            raise Unusable(f"its translation '{wrong[0]}' is not a text")
+            raise Unusable(f"'{wrong[0]}' is not a text")
         empty = [one for one, text in written.items() if not str(text).strip()]
         if empty and len(languages) - len(empty) < 2:
-            raise Unusable(f"its translation '{empty[0]}' is empty")
+            raise Unusable(f"'{empty[0]}' is empty")
         return written
 
     return OwnRecords("JSON of translations by language", each(one_record, records))

@@ -20,7 +20,7 @@ BETWEEN = re.compile(r"\s*(,?)\s*")  # between two items of a JSON list
 
 
 class Unusable(Exception):
-    """Say why a record cannot be used: "it has no label"."""
+    """Say why a record cannot be used: "without a label"."""
 
     @property
     def reason(self) -> str:

@@ -65,11 +65,11 @@ def read(path: Path, encoding: str | None = None) -> ForeignFile | None:
                 raw = read_bytes(file, LONGEST_DOCUMENT_BYTES)
                 text = decode_text(raw, str(file), encoding).replace("\r\n", "\n").strip()
             except DataError:
-                reason = f"it is not {encoding or 'UTF-8'}"
+                reason = f"not {encoding or 'UTF-8'}"
                 found.leave_out(reason, str(file.relative_to(path)))
                 continue
             if not text.strip():
-                found.leave_out("it is empty", str(file.relative_to(path)))
+                found.leave_out("empty", str(file.relative_to(path)))
                 continue
             place = file.relative_to(root).as_posix()
             found.lines.append(own_line({"text": text, "label": label, "file": place}))

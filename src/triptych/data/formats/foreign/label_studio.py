@@ -16,7 +16,7 @@ from .json_records import OwnRecords, Record, RecordForm, Unusable, each
 
 MIN_MARKS = {"annotation_id", "annotator"}
 MIN_OTHERS = {*MIN_MARKS, "id", "created_at", "updated_at", "lead_time", "agreement"}
-NO_ANNOTATION = "it has no annotation"
+NO_ANNOTATION = "without an annotation"
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def own_min(records: Sequence[object]) -> OwnRecords:
     for record in records:
         number = record.get("id") if isinstance(record, dict) else None
         if isinstance(number, int | str) and number in seen:
-            found.append(Unusable("it is another annotation of the same task"))
+            found.append(Unusable("another annotation of the same task"))
             continue
         seen.add(number)
         found.append(_minimal(record) if isinstance(record, dict) else Unusable(NO_ANNOTATION))
@@ -111,7 +111,7 @@ def _task(record: object) -> Annotated:
     data = record.get("data") if isinstance(record, dict) else None
     if not usable or not isinstance(data, dict):
         cancelled = bool(_annotations(record))
-        raise Unusable("its annotation was cancelled" if cancelled else NO_ANNOTATION)
+        raise Unusable("the annotation was cancelled" if cancelled else NO_ANNOTATION)
     task, results = Annotated(_texts(data)), usable[0].get("result")
     for one in results if isinstance(results, list) else []:
         if isinstance(one, dict) and isinstance(one.get("value"), dict):
@@ -127,7 +127,7 @@ def _texts(data: Mapping[str, object]) -> dict[str, str]:
 def _add(task: Annotated, name: str, kind: str, value: Mapping[str, object]) -> None:
     """Add one result to the answers of its control."""
     if kind == "hypertextlabels":
-        raise Unusable("its spans are in HTML, not in text")
+        raise Unusable("spans in HTML, not in text")
     given = value.get("text" if kind == "textarea" else kind)
     if kind == "labels":
         task.spans.append(value)
@@ -182,7 +182,7 @@ def _together(kind: str, found: Sequence[Annotated | Unusable], notes: Sequence[
         if not isinstance(one, Annotated):
             raise one if isinstance(one, Unusable) else Unusable(NO_ANNOTATION)
         if not one.texts:
-            raise Unusable("it has no text")
+            raise Unusable("without a text")
         record = one.record(has_spans)
         if len(controls) == 1 and "text" in record:
             answer = one.answers.get(controls[0], [])

@@ -46,11 +46,11 @@ def own(records: Sequence[object]) -> OwnRecords:
 def _accepted(record: object) -> tuple[Mapping[str, object], str]:
     """Return a record that was accepted, and its text."""
     if not isinstance(record, dict):
-        raise Unusable("it is not an object")
+        raise Unusable("not an object")
     answer = record.get("answer", "accept")
     if answer != "accept":
         word = {"reject": "rejected", "ignore": "ignored"}.get(str(answer), f"answered '{answer}'")
-        raise Unusable(f"it was {word}")
+        raise Unusable(word)
     return record, text_under(record, "text")
 
 
@@ -84,7 +84,7 @@ def _written(record: object) -> Record:
 def _spans(record: object) -> Record:
     record, text = _accepted(record)
     if record.get("_view_id") == ONE_SPAN and not record.get("_is_manual"):
-        raise Unusable("it is a decision on one span, and the other words were not looked at")
+        raise Unusable("a decision on one span says nothing of the other words")
     return {"text": text, "spans": spans_of(record.get("spans"), text)}
 
 
@@ -106,7 +106,7 @@ def _decided(
                 record, label = {**record, "answer": "accept"}, other
             _, text = _accepted(record)
             if not isinstance(label, str) or not label.strip():
-                raise Unusable("it has no label")
+                raise Unusable("without a label")
         except Unusable as problem:
             found.append(problem)
             continue
@@ -115,7 +115,7 @@ def _decided(
         if not labels:
             found.append(first[text])
         else:
-            found.append(Unusable("its label is joined to the first record of the same text"))
+            found.append(Unusable("joined to the first record of the same text"))
         if label not in labels:
             labels.append(label)
     kind = "Prodigy's decisions on labels" + (f" (rejected: '{other}')" if other else "")

@@ -56,7 +56,7 @@ def own(records: Sequence[object]) -> OwnRecords:
 def _own(record: object) -> Record:
     parts = _parts(record)
     if parts is None:
-        raise Unusable("it has no text" if record is not None else "it was not annotated")
+        raise Unusable("without a text" if record is not None else "not annotated")
     text = text_under(parts, "text")
     written: Record = {"text": text}
     cats = parts.get("cats")
