@@ -49,7 +49,7 @@ def _pairs() -> Iterator[str]:
 
 
 def _two_scripts() -> Iterator[str]:
-    here = dict(zip(WHO, "伊米湯佐莉麥", strict=True))
+    here: dict[str, str] = dict(zip(WHO, "伊米湯佐莉麥", strict=True))
     yield "source\ttarget"
     yield from (f"{one} met {other}.\t{here[one]}遇見{here[other]}。" for one, other in TOLD)
 

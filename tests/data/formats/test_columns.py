@@ -115,7 +115,7 @@ def test_several_labels_and_numbers(tmp_path: Path) -> None:
             r"a\.jsonl:1: 'text' must be a text, got 3",
         ),
         ("a.jsonl", '{"text": "x", "label": null}\n', SINGLE, r"a\.jsonl:1: the label is miss"),
-        ("a.jsonl", '{"text": "x", "label": ["a"]}\n', SINGLE, "the label is a list; it must be a"),
+        ("a.jsonl", '{"text": "x", "label": {"a": 1}}\n', SINGLE, "the label is an object"),
         ("a.jsonl", '{"text": "x", "label": NaN}\n', SINGLE, "the label is nan; it must be a text"),
         ("a.txt", "only a text\n", SINGLE, r"a\.txt has one text a line"),
     ],

@@ -59,7 +59,7 @@ def test_a_memory_is_read_by_languages(tmp_path: Path, name: str) -> None:
         ("Bread & salt.", "Brot & Salz."),
     ]
     assert "read as a translation memory (TMX); a number after its name counts" in notices[0]
-    assert "1 left out because they have a text in one language only: unit 2." in notices[1]
+    assert "1 record left out, a text in one language only: unit 2." in notices[1]
     assert pairs(path, "fr", "en-US") == [("Le vieux navire.", "The old ship.")]
     with pytest.raises(DataError, match="there are de-DE, en-US, fr-FR"):
         pairs(path)
@@ -135,7 +135,7 @@ def test_xliff_of_both_versions(tmp_path: Path) -> None:
     for languages in ((None, None), ("en", "de")):
         found = pairs(tmp_path / "a.xlf", *languages, notices)
         assert found == [("Press Save.", "Drücken Sie Speichern.")]
-    assert "2 left out because they are not translated: unit 2, unit 3." in " ".join(notices)
+    assert "2 records left out, not translated: unit 2, unit 3." in " ".join(notices)
     assert pairs(tmp_path / "a.xlf", "de", "en") == [("Drücken Sie Speichern.", "Press Save.")]
     (tmp_path / "b.xliff").write_text(XLIFF_2, encoding="utf-8")
     assert pairs(tmp_path / "b.xliff") == [("Hello you", "こんにちは")]

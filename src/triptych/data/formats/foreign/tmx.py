@@ -40,7 +40,7 @@ def read(path: Path, raw: bytes) -> ForeignFile | None:
     found = ForeignFile("a translation memory (TMX)", [])
     for number, unit in enumerate(units, 1):
         if sum(bool(text) for text in unit.values()) < 2:
-            found.leave_out("they have a text in one language only", f"unit {number}")
+            found.leave_out("a text in one language only", f"unit {number}")
             found.lines.append("")
         else:
             found.lines.append(own_line({code: unit.get(code, "") for code in codes}))

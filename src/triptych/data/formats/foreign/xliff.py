@@ -43,7 +43,7 @@ def read(path: Path, raw: bytes) -> ForeignFile | None:
         if source and target:
             found.lines.append(own_line(dict(zip(keys, (source, target), strict=True))))
         else:
-            found.leave_out("they are not translated", f"unit {number}")
+            found.leave_out("not translated", f"unit {number}")
             found.lines.append("")
     if not units:
         raise DataError(f"{path} is XLIFF without a unit of translation.")
