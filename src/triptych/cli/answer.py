@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunError, UsageError
+from ..messages import Message, message
 from .console import Counting, is_terminal, put, talk
 from .inputs import count_inputs
+from .notes import NO_INPUT, tell_empty
 from .predict import (
     Overrides,
     Precision,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..inference.search_index import Hit
 
+NOWHERE = message("none of the documents holds an answer")
 SHOWN = 60  # characters of the passage on either side of an answer
 
 
@@ -117,6 +120,7 @@ def _search(
     with counting:
         for first, block in _blocks(questions):
             missed: list[str] = []
+            empty: dict[Message, list[str]] = {}
             for number, line in enumerate(block, first):
                 unseen, asked = [0], line.strip()
                 hits = index.answer(reader, asked, top, settings, unseen.append) if asked else []
@@ -126,11 +130,15 @@ def _search(
                     else _summary(hits, folder)
                 )
                 name = f"{'text ' if questions else 'stdin:'}{number}"
+                if not hits:
+                    empty.setdefault(NOWHERE if asked else NO_INPUT, []).append(name)
                 missed += [f"{name} ({unseen[-1]:,} tokens not read)"] * bool(unseen[-1])
                 counting.add()
             sys.stdout.flush()
             if missed:
                 talk(f"Truncated: {some(missed)}.")
+            for why, places in empty.items():
+                tell_empty(places, why)
     return 0
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from ..data.example import Notify
 from ..errors import DataError, TriptychError
+from ..messages import message
 from .console import put, talk
+from .notes import ENDED, NO_INPUT, tell_empty
 from .predict import (
     Overrides,
     Precision,
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from ..inference.predictor import Predictor
 
 RESET, PROMPT = "/reset", "> "
+UNWRITTEN = message(
+    "The answer is empty: the model ended at once. The message is taken back; say it in other "
+    "words."
+)
 
 
 def chat(
@@ -159,8 +165,10 @@ def in_terminal(conversation: ChatSession) -> int:
             talk("A new conversation.")
         elif text:
             try:
-                conversation.say(text, lambda piece: put(piece, end="", flush=True))
+                reply = conversation.say(text, lambda piece: put(piece, end="", flush=True))
                 print()
+                if not reply.strip():
+                    talk(UNWRITTEN)
             except KeyboardInterrupt:
                 talk("", "(stopped)")
             except TriptychError as problem:
@@ -183,4 +191,6 @@ def on_pipe(conversation: ChatSession) -> int:
         else:
             reply = conversation.say(text, lambda piece: None) if text else ""
             put(" ".join(reply.split("\n")).strip(), flush=True)
+            if not reply.strip():
+                tell_empty([f"stdin:{number}"], ENDED if text else NO_INPUT)
     return 0

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from ..messages import message
+from ..runs.named import named
 from .console import clock, put, table, talk
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ def info(
         values = _run(name)
     elif name in PRESETS:
         values = _preset(name, preset(name))
+        _tell_hidden(name)
+    elif named(name) is not None:
+        values = _run(name)
     else:
         raise unknown("preset", name, PRESETS, "(and there is no such run folder)")
     if json_:
@@ -74,6 +79,13 @@ def info(
             )
         )
     return 0
+
+
+def _tell_hidden(name: str) -> None:
+    """Say where a run is that has the name of a preset."""
+    found = named(name)
+    if found is not None:
+        talk(message("This is the preset. The run of that name is {path}.", path=found))
 
 
 def _here() -> dict[str, object]:
@@ -128,7 +140,7 @@ def _run(folder: str) -> dict[str, object]:
     last: dict[str, Any] = max(lines, key=lambda line: line.get("step", 0), default={})
     checkpoint = run.latest_checkpoint()
     values: dict[str, object] = {
-        "run": folder,
+        "run": str(run.path),
         "recipe": config.name,
         "task": config.task,
         "source_languages": config.languages.get("source", []),

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..errors import UsageError
+from ..runs.named import find
 from . import columns as chooser
 from .columns import AS_FOUND, ReadingFlags
 from .console import field, put, talk
@@ -92,7 +93,7 @@ def init(
         columns=chooser.parsed(reading.columns),
         encoding=reading.encoding,
         minutes=minutes,
-        start=start,
+        start=start and (find(start) or start),
         exportable=exportable,
         out=out,
         chooser=chooser,

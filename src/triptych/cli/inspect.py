@@ -12,6 +12,7 @@ from ..errors import UsageError
 from .console import put, table, talk
 from .inputs import example_of, read_passage, refuse_words
 from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown
+from .notes import tell_place
 from .predict import decoding_changes, one_line
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def inspect(
     from ..inspection.html import write
 
     predictor = load(run)
+    tell_place(run, predictor)
     if words:
         refuse_words(predictor)
     options = Options(

@@ -21,6 +21,7 @@ from ..errors import TriptychError, TriptychWarning, UsageError, is_failure
 from ..messages import message
 from .completion import completing
 from .console import remember, talk, uncaught
+from .dashes import advice
 from .given import take_value
 from .helping import documented, epilogue
 from .language import translated
@@ -116,9 +117,9 @@ def run(arguments: list[str]) -> int:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     remember(arguments)
     warnings.formatwarning = _warning
-    debug = "--debug" in arguments
+    rest, debug = _without_debug(arguments)
     try:
-        return dispatch([argument for argument in arguments if argument != "--debug"])
+        return dispatch(rest)
     except BrokenPipeError:  # Whoever read our output has closed the pipe.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -192,7 +193,16 @@ def message_of(error: BaseException, verb: str = "") -> str:
     return f"triptych: {translated(words)}"
 
 
+def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """Return the arguments without `--debug`, and whether it was there; after `--` it is text."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    rest = [one for one in arguments[:end] if one != "--debug"]
+    return rest + arguments[end:], len(rest) < end
+
+
 def dispatch(arguments: list[str]) -> int:
+    """Run the command that the arguments name, without `--debug`, and return the exit code."""
+    typed = arguments
     arguments, threads = take_threads(arguments)
     if threads is not None and arguments[:1] == ["data"]:
         raise UsageError(
@@ -201,20 +211,23 @@ def dispatch(arguments: list[str]) -> int:
     settle(threads)
     arguments, code = take_value(arguments, "--code", "a file, for example --code mine.py")
     with own_code.given(code) as own:
-        status = _dispatch(arguments)
+        status = _dispatch(arguments, typed)
     if own is not None and not own.used:
         talk(f"--code {own.path} had no effect: nothing here was trained with it.")
     return status
 
 
-def _dispatch(arguments: list[str]) -> int:
-    """Run the verb that the arguments name, without the options of all verbs."""
+def _dispatch(arguments: list[str], typed: list[str]) -> int:
+    """Run the verb that the arguments name, without the options of all verbs.
+
+    `typed` are the arguments with those options, for advice.
+    """
     rest, overrides = split_overrides(arguments)
     app = build_app(rest)
     try:
         command, bound, ignored = app.parse_args(rest, exit_on_error=False, print_error=False)
     except UnknownOptionError as error:
-        raise UsageError(f"{usage_sentence(str(error))}{_meant(app, rest, error)}") from None
+        raise _unknown_option(app, rest, typed, error) from None
     extra: dict[str, object] = {}
     if "overrides" in ignored:
         extra["overrides"] = overrides
@@ -225,6 +238,23 @@ def _dispatch(arguments: list[str]) -> int:
         )
     result = command(*bound.args, **bound.kwargs, **extra)
     return result if isinstance(result, int) else 0
+
+
+def _unknown_option(
+    app: App, rest: list[str], typed: list[str], error: UnknownOptionError
+) -> UsageError:
+    """Return the error for an unknown option, which may be a text that begins with a hyphen."""
+    option = (error.token.keyword or error.token.value) if error.token is not None else ""
+    advised = advice(app, typed, option)
+    if advised is not None and advised.is_surely_text:
+        return UsageError(
+            message('"{text}" begins with -, so it was read as an option. ', text=option)
+            + advised.sentence
+        )
+    said, meant = usage_sentence(str(error)), _meant(app, rest, error)
+    if advised is not None and not meant and "Did you mean" not in str(error):
+        meant = f" {translated(advised.sentence)}"
+    return UsageError(f"{said}{meant}")
 
 
 def _meant(app: App, rest: list[str], error: UnknownOptionError) -> str:

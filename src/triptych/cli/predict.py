@@ -21,6 +21,7 @@ from .inputs import (
     refuse_words,
     with_all_details,
 )
+from .notes import ENDED, report_empty, some, tell_empty, tell_place
 from .prompting import NOTHING, Prompting, shots_ready
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 BLOCK = 2000  # lines of stdin that are sorted by length and answered together
 DECODING_ARENAS = 4  # malloc arenas for the threads that decode
 BETWEEN = "\n----\n"  # separates answers of several lines
-NAMED = 3  # names that a notice lists
 OF_LABELS = ("classifier", "tagger")  # heads of tasks whose answers are labels
 # Settings of sampling, which have no effect at temperature 0.
 OF_SAMPLING = ("top_k", "top_p", "min_p", "seed")
@@ -188,6 +188,8 @@ def print_as_written(run: str, text: str, options: dict[str, Any]) -> int:
     _refuse_bytes(text, 1)
     if changes.get("n_best", 1) > 1 or changes.get("samples", 1) > 1:
         return predict(run, text, **options)
+    if not text.strip():
+        return predict(run, text, **options)
     predictor = load_run(run, options.get("precision", "float32"), options.get("draft"))
     report_unsampled(changes, predictor.settings(**changes))
     fixed = options.get("prompting", NOTHING).fixed(predictor)
@@ -198,12 +200,16 @@ def print_as_written(run: str, text: str, options: dict[str, Any]) -> int:
         ),
         None,
     )
+    wrote = False
     while ended is None:
         try:
-            put(next(pieces), end="", flush=True)
+            put(piece := next(pieces), end="", flush=True)
+            wrote |= bool(piece.strip())
         except StopIteration as end:
             ended = bool(end.value)
     print()
+    if not wrote:
+        tell_empty(["text 1"], ENDED)
     _report_cuts(
         ["text 1"] if not ended else [],
         [f"text 1 ({count:,} tokens not read)" for count in unread if count],
@@ -218,7 +224,9 @@ def load_run(run: str, precision: Precision, draft: str | None = None) -> Predic
     from ..runs.allocator import keep_freed_pages
 
     keep_freed_pages(arenas=DECODING_ARENAS)
-    return load(run, precision, draft)
+    predictor = load(run, precision, draft)
+    tell_place(run, predictor)
+    return predictor
 
 
 def report_unsampled(changes: dict[str, object], settings: DecodingSettings) -> None:
@@ -356,6 +364,7 @@ def _print_answers(
     for problem in problems.values():
         talk(f"triptych: {problem} Its answer is left empty.")
     _notices(predictions, [example.place for example in examples])
+    report_empty(predictor, predictions, examples, problems)
 
 
 def one_line(predictor: Predictor, text: str) -> str:
@@ -381,9 +390,3 @@ def _report_cuts(cut: list[str], unseen: list[str]) -> None:
         talk(f"Cut off at the maximum length (see --decoding.max_length): {some(cut)}.")
     if unseen:
         talk(f"Truncated: {some(unseen)}.")
-
-
-def some(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (
-        f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    )

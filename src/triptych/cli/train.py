@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from ..errors import UsageError
 from ..messages import message
+from ..runs.named import named
 from .columns import AS_FOUND, ReadingFlags
 from .console import put
 from .one_training import How, train_one
@@ -82,6 +83,7 @@ def train(
     from ..recipe.schema import Recipe
 
     given: dict[str, object] = {**(overrides or {}), **reading.overrides()}
+    recipe = recipe_or_run(recipe)
     loaded = Recipe.load(recipe, given)
     if print_config:
         loaded.model.config()
@@ -110,6 +112,16 @@ def _track(given: bool | Path, folder: Path) -> Path | None:
     if isinstance(given, bool):
         return folder / TRACK if given else None
     return given
+
+
+def recipe_or_run(given: str) -> str:
+    """Return a recipe as it was given, or the folder of the run of that name if there is none."""
+    from ..recipe.schema import packaged
+
+    path = Path(given)
+    if path.exists() or path.suffix == ".toml" or given in packaged():
+        return given
+    return str(named(given) or given)
 
 
 def _seeds(

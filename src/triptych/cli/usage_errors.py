@@ -11,11 +11,16 @@ from .language import translated
 SENTENCES: tuple[tuple[str, Message], ...] = (
     (r'Unknown command "(?P<name>[^"]*)"\.', message('Unknown command "{name}".', name="")),
     (r"Unknown option: (?P<name>\S+?)\.(?= |$)", message("Unknown option: {name}.", name="")),
+    (r" -\S is not a recognized option\.", Message("")),  # of -hello; the whole has been named
     (r"Did you mean (?P<name>\S+)\?", message("Did you mean {name}?", name="")),
     (r"Available commands: (?P<names>.+)\.$", message("Available commands: {names}.", names="")),
     (
         r'Command "(?P<verb>[^"]+)" parameter (?P<name>\S+) requires an argument\.',
-        message('"{verb}" needs a value for {name}.', verb="", name=""),
+        message(
+            '"{verb}" needs a value for {name}; one that begins with - is given as {name}=VALUE.',
+            verb="",
+            name="",
+        ),
     ),
     (r"Unused Tokens: (?P<names>\[.*\])\.", message("Too many arguments: {names}.", names="")),
     (
@@ -38,7 +43,9 @@ def usage_sentence(text: str) -> str:
     for pattern, template in SENTENCES:
         text = re.sub(
             pattern,
-            lambda found, one=template: translated(Message(one.template, **found.groupdict())),
+            lambda found, one=template: (
+                translated(Message(one.template, **found.groupdict())) if one else ""
+            ),
             text,
         )
     return text

@@ -33,7 +33,7 @@ from .files import (
     metrics_lines,
     model_config,
 )
-from .seeds import seed_folders
+from .named import located
 from .storage import (
     alone,
     fingerprint,
@@ -121,30 +121,11 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Open an existing run. Raise RunError where there is none."""
-        run = cls(path)
-        if not run.path.is_dir():
-            if run.path.is_file():
-                raise RunError(
-                    "{path} is a file; a run is the folder that triptych train wrote.",
-                    path=run.path,
-                )
-            raise RunError(
-                "There is no run folder {path}. Train one with: triptych train RECIPE --out {path}",
-                path=run.path,
-            )
-        if not (run.path / "config.json").is_file():
-            if seeds := seed_folders(run.path):
-                raise RunError(
-                    f"{run.path} holds the runs of several seeds. Name one of them: "
-                    f"{', '.join(map(str, seeds.values()))}."
-                )
-            raise RunError(
-                "{path} is not a run folder: config.json is missing. Name a folder "
-                "that `triptych train` wrote.",
-                path=run.path,
-            )
-        return run
+        """Open an existing run by its path, or by its name where runs are kept (see `named`).
+
+        Raises RunError where there is none.
+        """
+        return cls(located(path))
 
     def alone(self) -> contextlib.AbstractContextManager[None]:
         """Hold the run while training. Raise UsageError where another process holds it."""
