@@ -49,24 +49,23 @@ def answer(
 ) -> int:
     """Find the answers to questions in a passage or in a folder of documents, with their place.
 
-    Without questions, they are read from stdin.
-
     Parameters
     ----------
     run
         Folder of a run for question-answering, which finds answers, or for generative-answering,
         which writes them.
     question
-        One or several questions. With neither --passage nor --documents: question and passage
-        separated by a tab, or JSON.
+        One or several questions. With neither --passage nor --documents each is a question and a
+        passage with a tab between, or a JSON object with the keys question and passage.
     passage
         A file or a text in which to find the answers.
     documents
         A folder whose .txt and .md files are searched for the answers.
     retriever
-        A run whose vectors rank the passages (see triptych embed); BM25 ranks them otherwise.
+        With --documents: a run whose vectors rank the passages (see triptych embed); by default
+        they are ranked by the words that they share with the question (BM25).
     top
-        Number of passages that are read for each question.
+        With --documents: number of passages that are read for each question.
     jsonl
         Print one JSON object per question: the answer, its score and place, other candidates.
     precision
@@ -173,7 +172,7 @@ def embed(
 ) -> int:
     """Print each text as a vector of length 1, so that a dot product is a cosine similarity.
 
-    Without texts, they are read from stdin, one per line.
+    Each line is a JSON object with the keys text and vector.
 
     Parameters
     ----------
@@ -182,8 +181,8 @@ def embed(
     text
         One or several texts.
     npy
-        Write all vectors to this file, one row per text, float32 in NumPy's format, instead of
-        JSON lines.
+        Write all vectors to this file instead of JSON lines: one row per text, float32, in NumPy's
+        format (numpy.load reads it).
     precision
         Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """

@@ -44,19 +44,19 @@ def chat(
 ) -> int:
     """Chat with a run that was trained on conversations.
 
-    Decoding settings are given as --decoding.temperature 0.8. In a terminal answers appear as they
-    are generated; Ctrl-C stops an answer, Ctrl-D ends. On a pipe every line of stdin is a turn and
-    every answer one line of stdout. /reset begins a new conversation.
+    In a terminal answers appear as they are generated; Ctrl-C stops an answer, Ctrl-D ends. On a
+    pipe every line of stdin is a turn and every answer one line of stdout. /reset begins a new
+    conversation.
 
     Parameters
     ----------
     run
         Folder of a trained run.
     system
-        The system message at the beginning of the conversation.
+        The system message at the beginning of the conversation; by default there is none.
     draft
-        A smaller run with the same tokenizer, or ngram. It proposes tokens, several of which the
-        run checks at once.
+        Answer faster: a smaller run with the same tokenizer, or the word ngram, guesses tokens that
+        the run checks together.
     precision
         Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """
@@ -148,6 +148,12 @@ def in_terminal(conversation: ChatSession) -> int:
     talk(
         f"Write a message. {RESET} begins a new conversation, Ctrl-C stops an answer, Ctrl-D ends."
     )
+    answer: list[str] = []
+
+    def show(piece: str) -> None:
+        answer.append(piece)
+        put(piece, end="", flush=True)
+
     while True:
         try:
             text = input(PROMPT).strip()
@@ -165,9 +171,10 @@ def in_terminal(conversation: ChatSession) -> int:
             talk("A new conversation.")
         elif text:
             try:
-                reply = conversation.say(text, lambda piece: put(piece, end="", flush=True))
+                answer.clear()
+                conversation.say(text, show)
                 print()
-                if not reply.strip():
+                if not "".join(answer).strip():
                     talk(UNWRITTEN)
             except KeyboardInterrupt:
                 talk("", "(stopped)")

@@ -43,7 +43,7 @@ def compare(
     text: str | None = None,
     overrides: Annotated[dict[str, str] | None, Parameter(parse=False)] = None,
 ) -> int:
-    """Compare runs on the same data: metrics with bootstrap intervals, training speed, updates.
+    """Compare runs on the same data: scores with 95 % intervals, speeds, updates.
 
     For translators also BLEU by length of the source, and attention. The speed in answers per
     second covers answering alone, without scores and losses, on the number of threads shown.
@@ -56,15 +56,15 @@ def compare(
     split
         Which part of the first run's data all of them answer.
     data
-        Another file with two columns, or two aligned files: --data a.en --data a.de.
+        Another file like those of the runs, or two aligned files: --data a.en --data a.de.
     to
         Only this target language, for runs with several.
     bootstrap
-        Number of bootstrap resamples of the test set.
+        From how many random resamples of the test set the intervals are estimated.
     json_
         Print one JSON object as the last line.
     html
-        Write the attention of all runs on one sentence as one self-contained page.
+        Write a page with the attention of all runs on one sentence; it needs no network.
     text
         The sentence for --html; by default the test sentence of median length.
     """

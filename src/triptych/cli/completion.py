@@ -16,7 +16,7 @@ def completing(build: Callable[[], App]) -> Verb:
     """Return the verb that prints completions of the command line that `build` returns."""
 
     def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
-        """Print a script that lets a shell complete verbs and options with the tab key.
+        """Print a script that completes verbs and options with the tab key.
 
         In bash or zsh run: eval "$(triptych completion bash)", here or in ~/.bashrc; in fish:
         triptych completion fish | source.
@@ -34,6 +34,6 @@ def completing(build: Callable[[], App]) -> Verb:
 
     return Verb(
         load,
-        message("Print what makes a shell complete verbs and options with the tab key."),
+        message("Print a script that completes verbs and options with the tab key."),
         ('eval "$(triptych completion bash)"', "triptych completion fish | source"),
     )

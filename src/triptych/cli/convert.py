@@ -20,15 +20,16 @@ def import_(
 ) -> int:
     """Turn a folder of the library transformers, or of llama2.c, into a run.
 
-    Prints the load certificate, which import.json keeps.
+    Prints which tensors were read, left out and shared, as the run's import.json keeps it.
 
     Parameters
     ----------
     source
-        A folder with config.json, model.safetensors (whole or in shards) and tokenizer.json; or
-        with a model and its tokenizer (tok*.bin) as llama2.c writes them.
+        A folder with config.json, model.safetensors (whole or in shards) and tokenizer.json (BERT,
+        GPT-2, Llama and others); or with a model and its tokenizer (tok*.bin) as llama2.c writes
+        them.
     run
-        The run folder to write.
+        The run folder to write; it must not exist, or be empty.
     task
         The task of the run. By default an encoder is imported for masked-words if it has a head for
         them, else for embedding, and a decoder for language-modelling.
@@ -58,7 +59,7 @@ def export(
     run
         Folder of a trained or imported run.
     dest
-        The folder to write.
+        The folder to write; it must not exist, or be empty.
     format_
         huggingface: for AutoModel and AutoTokenizer of the library transformers.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import shlex
 from collections.abc import Sequence
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from cyclopts import App
 
 from ..messages import Message, message
-from .verbs import VERBS, Command
+from .helping import takes_texts
+from .verbs import VERBS
 
 # An option as people write one: a word of ASCII letters, perhaps with a value.
 OPTION = re.compile(r"--?[A-Za-z][A-Za-z0-9_.-]*(=.*)?", re.DOTALL)
@@ -48,16 +48,6 @@ def advice(app: App, given: Sequence[str], wrong: str) -> Advice | None:
         "A text that begins with - goes after --: {command}", command=_command(app, verb, given)
     )
     return Advice(sentence, OPTION.fullmatch(wrong) is None)
-
-
-def takes_texts(command: Command) -> bool:
-    """Tell whether a verb is given texts after its run."""
-    names = [
-        one.name
-        for one in inspect.signature(command).parameters.values()
-        if one.kind in (one.POSITIONAL_ONLY, one.VAR_POSITIONAL)
-    ]
-    return bool({"text", "question"} & set(names))
 
 
 def _command(app: App, verb: str, given: Sequence[str]) -> str:

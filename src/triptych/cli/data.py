@@ -22,7 +22,7 @@ Json = Annotated[bool, Parameter(name="--json")]
 
 
 def list_sets(*, json_: Json = False) -> int:
-    """List the public sets known by name, with place and licence.
+    """List the public sets known by name, whether they are here, and their licence.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def list_sets(*, json_: Json = False) -> int:
 def fetch(*sets: str) -> int:
     """Fetch public sets into the cache and check them against their SHA-256.
 
-    Prints the folders that hold the files.
+    Training fetches what it needs by itself. Prints the paths of the files.
 
     Parameters
     ----------

@@ -43,8 +43,8 @@ def evaluate(
 ) -> int:
     """Score a run on its own test split, or on other data.
 
-    Decodes with the recipe's table [decoding]. --data.leaks test leaves out what a public set also
-    has in training.
+    Answers are decoded as the recipe's table [decoding] says. With --data.leaks test, texts of a
+    public set that are in its training part too are left out of the test.
 
     Parameters
     ----------
@@ -53,13 +53,13 @@ def evaluate(
     split
         Which part of the run's data to score.
     data
-        Another file with two columns, or two aligned files: --data a.en --data a.de.
+        Another file like those of the run, or two aligned files: --data a.en --data a.de.
     to
         Score only this target language; or the language of --data, for a run with several.
     json_
         Print one JSON object as the last line.
     bootstrap
-        Number of bootstrap resamples for 95 % intervals, for example 1000.
+        Add 95 % intervals, from this many random resamples of the texts, for example 1000.
     predictions
         Write the answers to this file, one per line; those of a parser as CoNLL-U.
     precision

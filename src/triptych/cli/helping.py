@@ -8,7 +8,7 @@ import inspect
 import re
 from typing import TYPE_CHECKING
 
-from ..messages import message
+from ..messages import Message, message
 from .language import translated
 
 if TYPE_CHECKING:
@@ -57,24 +57,63 @@ def documented(command: Command) -> Command:
     return run
 
 
+def usage(name: str, command: Command) -> str:
+    """Return how a verb is called, with the names of what stands without an option."""
+    words, options = ["triptych", name], False
+    for one in inspect.signature(command).parameters.values():
+        required = one.default is one.empty
+        if one.kind is one.VAR_POSITIONAL:
+            words.append(f"[{one.name.upper()}...]")
+        elif one.kind is one.POSITIONAL_ONLY:
+            words.append(one.name.upper() if required else f"[{one.name.upper()}]")
+        else:
+            options |= one.name != "overrides"
+    return f"{translated(message('Usage:'))} {' '.join(words)}{' [OPTIONS]' if options else ''}"
+
+
+def takes_texts(command: Command) -> bool:
+    """Tell whether a verb is given texts after its run."""
+    return any(
+        one.name in ("text", "question") and one.kind in (one.POSITIONAL_ONLY, one.VAR_POSITIONAL)
+        for one in inspect.signature(command).parameters.values()
+    )
+
+
 def epilogue(verb: Verb, command: Command) -> str:
-    """Return what follows the options: examples, and the recipe keys that the verb takes."""
+    """Return what follows the options: examples, how runs and texts are given, recipe keys."""
+    names = inspect.signature(command).parameters
+    words: list[Message] = []
+    if names.keys() & {"run", "runs"} and not verb.makes_run:
+        words.append(message("A run in the folder runs can be given by its name alone."))
+    if takes_texts(command):
+        several = "text" not in names or names["text"].kind is inspect.Parameter.VAR_POSITIONAL
+        words += [message("Without texts, stdin is read line by line.")] if several else []
+        words.append(message("A text that begins with - goes after --."))
+    if "overrides" in names:
+        words.append(_keys(verb))
     found = [translated(message("Examples:"))] if verb.examples else []
     found += [f"  {one}" for one in verb.examples]
-    if "overrides" not in inspect.signature(command).parameters:
-        return "\n".join(found)
-    if verb.takes_recipe:
-        words = message(
+    spoken = [translated(one) for one in words]
+    return "\n".join([*found, *([""] if found and spoken else []), *spoken])
+
+
+def _keys(verb: Verb) -> Message:
+    """Return a sentence on the recipe keys that a verb takes."""
+    if verb.takes == "recipe":
+        return message(
             "Any key of a recipe can be given as --table.key VALUE, for example --training.minutes "
             "10; docs/recipe.md describes them all."
         )
-    else:
-        from ..decoding.settings import DecodingSettings
-
-        names = ", ".join(one.name for one in dataclasses.fields(DecodingSettings))
-        words = message(
-            "How answers are decoded is set with --decoding.KEY VALUE, where KEY is one of {keys} "
-            "(docs/recipe.md).",
-            keys=names,
+    if verb.takes == "batches":
+        return message(
+            "With --decoding.batch_tokens N the texts are read in batches of N tokens (by default "
+            "4096): fewer need less memory."
         )
-    return "\n".join([*found, "", translated(words)])
+    from ..decoding.settings import DecodingSettings
+
+    names = ", ".join(one.name for one in dataclasses.fields(DecodingSettings))
+    return message(
+        "How answers are written is set with --decoding.KEY VALUE, for example --decoding.beams 5. "
+        "The keys, described in docs/recipe.md: {keys}.",
+        keys=names,
+    )

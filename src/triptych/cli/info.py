@@ -50,7 +50,8 @@ def info(
     Parameters
     ----------
     name
-        A run folder or the name of a preset.
+        A run, by its folder or its name in the folder runs; or a preset, which is the shape of a
+        published model (`triptych info` lists them).
     json_
         Print one JSON object instead of a table.
     """

@@ -52,15 +52,15 @@ def init(
     validation
         One or two files for validation; by default a part of the training data is held out.
     test
-        The same for the test.
+        One or two files for the test; by default a part of the training data is held out.
     source_language
         Code of the source language, like en; by default taken from a file name like a.en.
     target_language
-        Code of the target language.
+        Code of the target language; by default taken from its file's name.
     out
         Where to write the recipe; by default NAME.toml after the source file. Never overwrites.
     minutes
-        Minutes to train; by default as many as the forecast says.
+        Minutes that training may take; by default as many as the forecast says.
     start
         A run, or a BERT, DistilBERT, GPT-2 or Llama folder of the library transformers: the recipe
         fine-tunes that model.

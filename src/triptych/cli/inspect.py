@@ -12,8 +12,7 @@ from ..errors import UsageError
 from .console import put, table, talk
 from .inputs import example_of, read_passage, refuse_words
 from .inspect_shown import MOST_ROWS, MOST_WINDOWS, Options, Shown
-from .notes import tell_place
-from .predict import decoding_changes, one_line
+from .predict import decoding_changes, load_run, one_line
 
 if TYPE_CHECKING:
     from ..inference.predictor import Predictor
@@ -62,27 +61,25 @@ def inspect(
     text
         The text to answer.
     html
-        Write one page: attention of every layer and head, and a picture of the answer.
+        Write a page: attention of every layer and head, and a picture of the answer.
     to
         Target language, for a run with several.
     target
         Inspect this text as the answer, instead of searching for one: a decoder-only run's
         continuation, or a classifier's label.
     kinds
-        For an encoder-decoder: cross, encoder, decoder, or several separated by commas. Other runs
-        always show the attention of their only stack.
+        For an encoder-decoder, which attention is shown: cross (from answer to source), encoder,
+        decoder, or several separated by commas.
     passage
         A file or a text in which to find the answer, for a run that answers questions.
     words
         The text is already split into words by spaces.
     language
-        The page's first language.
+        Language in which the page opens; a button of the page changes it.
     """
-    from ..inference.loading import load
     from ..inspection.html import write
 
-    predictor = load(run)
-    tell_place(run, predictor)
+    predictor = load_run(run)
     if words:
         refuse_words(predictor)
     options = Options(

@@ -23,7 +23,7 @@ from .completion import completing
 from .console import remember, talk, uncaught
 from .dashes import advice
 from .given import take_value
-from .helping import documented, epilogue
+from .helping import documented, epilogue, usage
 from .language import translated
 from .threads import settle, take_threads
 from .usage_errors import usage_sentence
@@ -43,8 +43,15 @@ MEMORY_ADVICE = {  # verb -> how to need less memory
     **dict.fromkeys(("import", "export", "info"), ROOM),
 }
 ABOUT = message(
-    "One Transformer, three panels: understand, write, and turn one sequence into another. "
-    "`triptych VERB --help` describes a verb."
+    "One Transformer, three panels: understand, write, and turn one sequence into another. A "
+    "recipe says what is trained: a name like phrasebook, or a .toml file. A run is the folder "
+    "that training leaves, like runs/phrasebook; the other verbs use it. `triptych VERB --help` "
+    "describes a verb."
+)
+FIRST = (
+    "  triptych train phrasebook",
+    '  triptych translate phrasebook "I like cats." --to zh-Hant',
+    "  triptych init translation --source my.en --target my.de",
 )
 EVERYWHERE = message(
     "For every verb: --threads N computes with N threads instead of one per core, --code FILE.py "
@@ -61,22 +68,28 @@ def build_app(wanted: Collection[str] | None = None) -> App:
         wanted: Names of the verbs whose functions are loaded; of the others only the name and the
             help are known. None: all verbs.
     """
+    everywhere = translated(EVERYWHERE)
+    groups = {
+        "group_commands": translated(message("Commands")),
+        "group_arguments": translated(message("Arguments")),
+        "group_parameters": translated(message("Options")),
+    }
     app = App(
         name="triptych",
         help=translated(ABOUT),
-        help_epilogue=translated(EVERYWHERE),
+        help_epilogue="\n".join([translated(message("Examples:")), *FIRST, "", everywhere]),
         version=__version__,
         help_format="plaintext",
         default_parameter=Parameter(negative=(), show_default=_default),
-        group_commands=translated(message("Commands")),
-        group_arguments=translated(message("Arguments")),
-        group_parameters=translated(message("Options")),
+        **groups,
     )
     data = App(
         name="data",
-        help=translated(message("Public sets and your own files.")),
+        help=translated(message("List and fetch public sets; check and count your own files.")),
+        help_epilogue=everywhere,
         sort_key=1.5,  # after `train`
         help_format="plaintext",
+        **groups,
     )
     own = {**VERBS, "completion": completing(build_app)}
     for group, verbs in ((app, own), (data, DATA_VERBS)):
@@ -85,7 +98,8 @@ def build_app(wanted: Collection[str] | None = None) -> App:
             if wanted is None or name in wanted:
                 command = documented(verb.load())
                 last = epilogue(verb, command)
-                group.command(command, name=name, help_epilogue=last, sort_key=number)
+                how = usage(name if group is app else f"data {name}", command)
+                group.command(command, name=name, usage=how, help_epilogue=last, sort_key=number)
             else:
                 group.command(_not_loaded, name=name, help=words, sort_key=number)
     app.command(data)

@@ -1,12 +1,11 @@
-"""Run `triptych predict`, and the verbs that call it under a task's name."""
+"""Run `triptych predict`, which the verbs with a task's name call too."""
 
 from __future__ import annotations
 
 import json
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -55,9 +54,9 @@ def predict(
     prompting: Annotated[Prompting, Parameter(name="*")] = NOTHING,
     overrides: Overrides = None,
 ) -> int:
-    """Answer texts, or stdin line by line.
+    """Answer texts, or stdin line by line, with a run for any task.
 
-    Decoding settings are given as --decoding.beams 5.
+    The verbs named after tasks (translate, classify, ...) do the same with fewer options.
 
     Parameters
     ----------
@@ -66,19 +65,19 @@ def predict(
     text
         One or several texts.
     to
-        Target language, for a run with several.
+        Target language, for a run with several, if its recipe has no task.default_target.
     passage
         A file or a text in which to find the answer, for a run that answers questions.
     words
-        The text is already split into words by spaces.
+        The text is already split into words by spaces, for a run that tags or parses.
     jsonl
         Print one JSON object per text: the answer, its score, the number of tokens not read, and
         details that depend on the task.
     truncate
-        Read only the first N tokens of a longer text, with a notice.
+        Read only the first N tokens (pieces of words) of a longer text, with a notice.
     draft
-        A smaller run with the same tokenizer, or ngram: proposes tokens, several of which the run
-        checks at once (--decoding.draft_tokens). Greedy answers and odds of samples do not change.
+        Answer faster: a smaller run with the same tokenizer, or the word ngram, guesses tokens that
+        the run checks together. Greedy answers, and the odds of sampled ones, do not change.
     precision
         Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """
@@ -121,18 +120,6 @@ def check_truncate(truncate: int | None) -> None:
         raise UsageError(f"--truncate is {truncate}; it must be 2 or more.")
 
 
-def _named(verb: Verb) -> Callable[..., int]:
-    """Return `predict` under a task's own name."""
-
-    @wraps(predict)
-    def run_it(run: str, /, *text: str, **options: Any) -> int:
-        demand(run, verb)
-        return predict(run, *text, **options)
-
-    run_it.__name__ = verb
-    return run_it
-
-
 def demand(run: str, verb: Verb) -> TaskSpec:
     """Return the task of `run`.
 
@@ -147,39 +134,6 @@ def demand(run: str, verb: Verb) -> TaskSpec:
         return known()[found]
     wanted = " or ".join(one.name for one in with_verb(verb))
     raise UsageError(f"{run} is a run for {found}, not for {wanted}. Use: triptych predict {run}")
-
-
-classify = _named("classify")
-tag = _named("tag")
-parse = _named("parse")
-_complete = _named("complete")
-
-
-@wraps(predict)
-def complete(run: str, /, *text: str, **options: Any) -> int:
-    """Call `predict` for a run that generates text.
-
-    The answer to a single prompt is printed while it is generated.
-    """
-    if (
-        len(text) != 1
-        or options.get("jsonl")
-        or options.get("truncate") is not None
-        or sys.stdout.closed
-    ):
-        return _complete(run, *text, **options)
-    demand(run, "complete")
-    prompting = options.get("prompting", NOTHING)
-    others = (
-        prompting.examples,
-        prompting.template,
-        options.get("to"),
-        options.get("passage"),
-        options.get("words") or None,
-    )
-    if any(one is not None for one in others):
-        return predict(run, *text, **options)
-    return print_as_written(run, text[0], options)
 
 
 def print_as_written(run: str, text: str, options: dict[str, Any]) -> int:
@@ -218,7 +172,7 @@ def print_as_written(run: str, text: str, options: dict[str, Any]) -> int:
     return 0
 
 
-def load_run(run: str, precision: Precision, draft: str | None = None) -> Predictor:
+def load_run(run: str, precision: Precision = "float32", draft: str | None = None) -> Predictor:
     """Load a run, with a draft if given, in a process of our own, whose allocator may be set."""
     from ..inference.loading import load
     from ..runs.allocator import keep_freed_pages

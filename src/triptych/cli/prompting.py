@@ -32,8 +32,8 @@ class Prompting:
         str | None,
         Parameter(
             help=(
-                "A file or a text that follows: generate what belongs between, for a run trained "
-                "to fill in the middle."
+                "For a run trained to fill in the middle: a file or a text that follows; what "
+                "belongs between is generated."
             )
         ),
     ] = None
@@ -41,14 +41,16 @@ class Prompting:
         str | None,
         Parameter(
             help=(
-                "A file of worked examples (TSV or JSONL: text and label, or input and answer) "
-                "that is put before every text."
+                "For a run that continues texts: a file of worked examples (TSV or JSONL: text and "
+                "label, or input and answer) that is put before every text."
             )
         ),
     ] = None
     template: Annotated[
         str | None,
-        Parameter(help=r'How an example is written, by default "{text}\nLabel: {label}\n\n".'),
+        Parameter(
+            help=r'With --examples: how each is written, by default "{text}\nLabel: {label}\n\n".'
+        ),
     ] = None
 
     def fixed(self, predictor: Predictor) -> dict[str, object]:
@@ -107,7 +109,9 @@ class Judging:
     ] = None
     template: Annotated[
         str | None,
-        Parameter(help=r'With --as: how an example is written, "{text}\nLabel: {label}\n\n".'),
+        Parameter(
+            help=(r'With --as: how an example is written, by default "{text}\nLabel: {label}\n\n".')
+        ),
     ] = None
     choices: Annotated[
         str | None,
@@ -122,8 +126,8 @@ class Judging:
         Literal["sum", "token", "byte", "prior"],
         Parameter(
             help=(
-                "With --as: compare a label's log-probability (sum), its mean per token or byte, "
-                "or what the text adds to it (prior)."
+                "With --as: what labels are compared by: their log-probability (sum), its mean "
+                "per token or byte, or what the text adds to it (prior)."
             )
         ),
     ] = "sum"

@@ -106,8 +106,6 @@ def translate(
 ) -> int:
     """Translate texts, stdin line by line, or with --srt a file of subtitles.
 
-    Decoding settings are given as --decoding.beams 5.
-
     Parameters
     ----------
     run
@@ -115,14 +113,14 @@ def translate(
     text
         One or several texts.
     to
-        Target language, for a run with several.
+        Target language, for a run with several, if its recipe has no task.default_target.
     jsonl
         Print one JSON object per text: the answer, its score, the number of tokens not read.
     truncate
-        Read only the first N tokens of a longer text, with a notice.
+        Read only the first N tokens (pieces of words) of a longer text, with a notice.
     draft
-        A smaller run with the same tokenizers, or ngram. It proposes tokens, several of which the
-        run checks at once (--decoding.draft_tokens); needs --decoding.beams 1.
+        Answer faster, with --decoding.beams 1: a smaller run with the same tokenizers, or the word
+        ngram, guesses tokens that the run checks together.
     precision
         Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """

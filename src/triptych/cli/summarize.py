@@ -24,20 +24,20 @@ def summarize(
     Parameters
     ----------
     run
-        Folder of a run for summarization, or of one for several tasks.
+        Folder of a run for summarization, or of one for several text-to-text tasks.
     text
         One or several texts; a text may have several lines.
     file
-        A file that is one text, with all its lines; may be given several times.
+        A file whose lines are one text together; may be given several times.
     encoding
         Encoding of the files, like cp1252, if they are neither UTF-8 nor have a byte order mark.
     to
-        The task, for a run with several.
+        Which of its tasks, for a run that learnt several.
     jsonl
         Print one JSON object per text: the summary, its score, the number of tokens not read.
     truncate
-        Read only the first N tokens of a longer text, with a notice; the run never reads more than
-        its task.longest_source.
+        Read only the first N tokens (pieces of words) of a longer text, with a notice; the run
+        never reads more than task.longest_source of its recipe.
     precision
         Precision of the arithmetic; auto uses bfloat16 where the processor is faster with it.
     """

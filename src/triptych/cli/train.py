@@ -68,17 +68,17 @@ def train(
     Parameters
     ----------
     recipe
-        A packaged name (multi30k-en-de), a .toml file, or a run folder to continue.
+        A name (`triptych info` lists them), a .toml file, or a run to continue with --resume.
     out
-        Folder of the run; runs/NAME by default.
+        Folder of the run; by default runs/NAME, after the recipe.
     resume
-        Continue from the newest whole checkpoint of that folder.
+        Continue from the newest whole checkpoint of the run.
     data_changed
         With --resume: continue although the files that the run was trained on have changed.
     dry_run
-        Print model size, estimated memory and the first batch decoded, and stop.
+        Print model size, estimated memory and the first batch as text, and stop.
     print_config
-        Print the recipe with every value resolved, and stop.
+        Print the recipe with all its keys, defaults included, and stop.
     """
     from ..recipe.schema import Recipe
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from ..messages import Message, message
 
@@ -22,13 +23,16 @@ class Verb:
         load: Imports and returns the function.
         help: What the command does, in one line.
         examples: Commands that its help shows.
-        takes_recipe: Any key of a recipe can be given, not only those of decoding.
+        takes: Which keys can be given as --table.key VALUE, where the function takes any: those of
+            a whole recipe, of the table `decoding`, or of that table only the size of a batch.
+        makes_run: The run that it names is written, not read.
     """
 
     load: Callable[[], Command]
     help: Message
     examples: tuple[str, ...] = ()
-    takes_recipe: bool = False
+    takes: Literal["recipe", "decoding", "batches"] = "decoding"
+    makes_run: bool = False
 
 
 def _init() -> Command:
@@ -68,19 +72,19 @@ def _summarize() -> Command:
 
 
 def _classify() -> Command:
-    from .predict import classify
+    from .by_task import classify
 
     return classify
 
 
 def _tag() -> Command:
-    from .predict import tag
+    from .by_task import tag
 
     return tag
 
 
 def _parse() -> Command:
-    from .predict import parse
+    from .by_task import parse
 
     return parse
 
@@ -98,7 +102,7 @@ def _embed() -> Command:
 
 
 def _complete() -> Command:
-    from .predict import complete
+    from .by_task import complete
 
     return complete
 
@@ -186,13 +190,13 @@ VERBS: dict[str, Verb] = {
     ),
     "train": Verb(
         _train,
-        message("Train what a recipe describes: a packaged name, a .toml file or a run folder."),
+        message("Train what a recipe describes: one by name, a .toml file, or a run to continue."),
         (
-            "triptych train my.toml --out runs/mine --dry-run",
+            "triptych train phrasebook",
             "triptych train my.toml --out runs/mine --training.minutes 30",
             "triptych train runs/mine --resume",
         ),
-        takes_recipe=True,
+        takes="recipe",
     ),
     "evaluate": Verb(
         _evaluate,
@@ -206,8 +210,8 @@ VERBS: dict[str, Verb] = {
         _predict,
         message("Answer texts, or stdin line by line, with a run for any task."),
         (
-            'triptych predict runs/mine "A text."',
-            "triptych predict runs/mine --jsonl < my.txt",
+            'triptych predict runs/mine "A text." "Another text."',
+            "triptych predict runs/mine --jsonl < my.txt > my.jsonl",
             'triptych predict runs/mine -- "-5 degrees"',
         ),
     ),
@@ -215,29 +219,45 @@ VERBS: dict[str, Verb] = {
         _translate,
         message("Translate texts, stdin line by line, or subtitles."),
         (
-            'triptych translate runs/mine "A text." --decoding.beams 5',
+            'triptych translate phrasebook "I like cats." --to zh-Hant',
             "triptych translate runs/mine < my.en > my.de",
+            "triptych translate runs/mine --srt film.en.srt > film.de.srt",
         ),
     ),
     "summarize": Verb(
         _summarize,
         message("Summarize texts, whole files, or stdin line by line."),
-        ("triptych summarize runs/mine --file letter.txt",),
+        (
+            "triptych summarize runs/mine --file letter.txt",
+            "triptych summarize runs/mine < letters.txt > summaries.txt",
+        ),
     ),
     "classify": Verb(
         _classify,
         message("Classify texts, or stdin line by line: labels or a number."),
-        ('triptych classify runs/mine "Where is my parcel?"',),
+        (
+            'triptych classify runs/mine "Where is my parcel?"',
+            "triptych classify runs/mine --jsonl < my.txt > labels.jsonl",
+        ),
+        takes="batches",
     ),
     "tag": Verb(
         _tag,
         message("Tag texts, or stdin line by line: tags and entities."),
-        ('triptych tag runs/mine "Angela Merkel spoke."',),
+        (
+            'triptych tag runs/mine "Angela Merkel spoke in Berlin."',
+            "triptych tag runs/mine --words < tokenized.txt",
+        ),
+        takes="batches",
     ),
     "parse": Verb(
         _parse,
         message("Parse sentences, or stdin line by line: dependency trees."),
-        ("triptych parse runs/mine < my.txt > my.conllu",),
+        (
+            'triptych parse runs/mine "The dog sleeps."',
+            "triptych parse runs/mine < my.txt > my.conllu",
+        ),
+        takes="batches",
     ),
     "answer": Verb(
         _answer,
@@ -250,27 +270,43 @@ VERBS: dict[str, Verb] = {
     "embed": Verb(
         _embed,
         message("Turn texts into vectors, for search."),
-        ("triptych embed runs/mine --npy vectors.npy < my.txt",),
+        (
+            'triptych embed runs/mine "A text."',
+            "triptych embed runs/mine --npy vectors.npy < my.txt",
+        ),
+        takes="batches",
     ),
     "complete": Verb(
         _complete,
         message("Continue a prompt with a run that generates text."),
-        ('triptych complete runs/mine "Once upon a time" --decoding.temperature 0.8',),
+        (
+            'triptych complete runs/mine "Once upon a time" --decoding.temperature 0.8',
+            'triptych complete runs/mine "def mean(values):" --decoding.stop_at_dedent true',
+        ),
     ),
     "chat": Verb(
         _chat,
         message("Chat with a run that was trained on conversations."),
-        ("triptych chat runs/mine",),
+        (
+            "triptych chat runs/mine",
+            'triptych chat runs/mine --system "Answer briefly." < turns.txt',
+        ),
     ),
     "inspect": Verb(
         _inspect,
         message("Show what a run attended to, as one HTML file or as text."),
-        ('triptych inspect runs/mine "A text." --html page.html',),
+        (
+            'triptych inspect phrasebook "I like cats." --to zh-Hant',
+            'triptych inspect runs/mine "A text." --html page.html',
+        ),
     ),
     "compare": Verb(
         _compare,
         message("Compare runs side by side: scores, lengths, speed, attention."),
-        ("triptych compare runs/one runs/other",),
+        (
+            "triptych compare runs/one runs/other",
+            'triptych compare runs/one runs/other --html page.html --text "A text."',
+        ),
     ),
     "plot": Verb(
         _plot,
@@ -279,29 +315,29 @@ VERBS: dict[str, Verb] = {
     ),
     "import": Verb(
         _import,
-        message(
-            "Turn a folder of the library transformers (BERT, GPT-2, Llama, ...) or a llama2.c "
-            "file into a run."
-        ),
-        ("triptych import minilm runs/minilm",),
+        message("Turn a model of the library transformers or of llama2.c into a run."),
+        ("triptych import path/to/bert runs/bert",),
+        makes_run=True,
     ),
     "export": Verb(
         _export,
         message("Write a run as a folder that another library loads."),
-        ("triptych export runs/mine exported",),
+        ("triptych export runs/mine exported/mine",),
     ),
     "info": Verb(
         _info,
         message("Describe a run or a preset; without a name, what is installed here."),
-        ("triptych info runs/mine", "triptych info gpt2"),
+        ("triptych info", "triptych info runs/mine", "triptych info gpt2"),
     ),
 }
 DATA_VERBS: dict[str, Verb] = {
-    "list": Verb(_data_list, message("List the public sets known by name.")),
+    "list": Verb(
+        _data_list, message("List the public sets known by name."), ("triptych data list",)
+    ),
     "fetch": Verb(
         _data_fetch,
-        message("Fetch a public set and check it against its SHA-256."),
-        ("triptych data fetch multi30k",),
+        message("Download public sets, before training does, and check them by their SHA-256."),
+        ("triptych data fetch multi30k sms-spam",),
     ),
     "check": Verb(
         _data_check,
@@ -311,7 +347,7 @@ DATA_VERBS: dict[str, Verb] = {
     "stats": Verb(
         _data_stats,
         message("Print counts, lengths, characters and scripts."),
-        ("triptych data stats my.tsv",),
+        ("triptych data stats my.tsv", "triptych data stats multi30k"),
     ),
     "convert": Verb(
         _data_convert,
