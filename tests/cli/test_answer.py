@@ -234,3 +234,16 @@ def test_data_check_lists_wrong_offsets(reader: Path, triptych: Call, tmp_path: 
     assert said.code == 1 and "leak" in said.out
     file.write_text("{")
     assert "bad.json:1" in triptych("data", "check", file).out
+
+
+def test_an_empty_answer_says_why(reader: Path, triptych: Call, tmp_path: Path) -> None:
+    done = triptych("answer", reader, "Who?", "", "--passage", "")
+    assert done.code == 0 and "Empty answer: text 2 (the input is empty)" in done.err
+    assert (
+        "Empty answer: text 1 (the model holds that the answer is not in the passage)" in done.err
+    )
+    (tmp_path / "letter.txt").write_text(PASSAGE, encoding="utf-8")
+    done = triptych("answer", reader, " ", "Whom?", "--documents", tmp_path)
+    assert "Empty answer: text 1 (the input is empty)" in done.err
+    is_empty = not done.out.splitlines()[1].strip()
+    assert ("Empty answer: text 2 (none of the documents" in done.err) == is_empty

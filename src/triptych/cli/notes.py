@@ -20,9 +20,8 @@ ENDED = message(
     "the model ended at once, as it may on a text unlike its training data; --decoding.min_length "
     "1 makes it write something"
 )
-BLANK = message(
-    "the model wrote only spaces, or first of all a text of --decoding.stop, where answers end"
-)
+BLANK = message("the model wrote only spaces")
+STOPPED = message("the model wrote only spaces before the end or a text of --decoding.stop")
 NOT_FOUND = message("the model holds that the answer is not in the passage")
 NO_LABEL = message("no label reached its threshold; --jsonl prints all probabilities")
 
@@ -74,4 +73,6 @@ def _reason(predictor: Predictor, answer: Prediction) -> Message:
         return NO_LABEL
     if predictor.task.spec.head == "span":
         return NOT_FOUND
-    return BLANK if answer.tokens else ENDED
+    if not answer.tokens:
+        return ENDED
+    return STOPPED if predictor.task.spec.continues else BLANK

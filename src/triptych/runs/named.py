@@ -1,8 +1,8 @@
 """Find a run by its path or by its name alone.
 
 An existing folder or file of that path always wins. A name without a path is then looked for as
-runs/NAME in the current folder, in the user's own folder of runs, and among the runs that come with
-the package. The order never depends on what the folders hold.
+runs/NAME in the current folder, then in the user's own folder of runs. The order never depends on
+what the folders hold.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from ..errors import RunError, nearest
 from ..messages import Message, message
 
 PACKAGE = Path(__file__).parent.parent
-SHIPPED = PACKAGE / "shipped_runs"
 CONFIG = "config.json"
 
 
@@ -29,7 +28,7 @@ def user_runs() -> Path:
 
 def folders() -> tuple[Path, ...]:
     """Return the folders in which a name is looked for, in this order."""
-    return Path("runs"), user_runs(), SHIPPED
+    return Path("runs"), user_runs()
 
 
 def located(run: str | Path) -> Path:

@@ -1,0 +1,77 @@
+"""The help of every verb: examples that can be typed, and only what the verb takes."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from triptych.cli.completion import completing
+from triptych.cli.main import FIRST, build_app, run
+from triptych.cli.verbs import DATA_VERBS, VERBS, Verb
+
+ALL: dict[str, Verb] = {
+    **VERBS,
+    **{f"data {name}": verb for name, verb in DATA_VERBS.items()},
+    "completion": completing(build_app),
+}
+
+
+@pytest.fixture(scope="module")
+def docs() -> ModuleType:
+    """Import tests/test_docs.py, which can refuse a command."""
+    path = Path(__file__).parents[1] / "test_docs.py"
+    spec = importlib.util.spec_from_file_location("test_docs", path)
+    assert spec is not None and spec.loader is not None, "a file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_examples_can_be_typed(name: str, docs: ModuleType) -> None:
+    examples = ALL[name].examples
+    assert 1 <= len(examples) <= 3
+    for example in examples:
+        assert f"triptych {name}" in example
+        command = re.search(r"triptych .*?(?=\)\"|$| \|)", example)
+        assert command is not None
+        docs.refuse(command[0])
+
+
+def test_the_first_examples_can_be_typed(docs: ModuleType) -> None:
+    for example in FIRST:
+        docs.refuse(example.strip())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_help_names_what_is_given_and_every_option_has_words(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TRIPTYCH_LANG", "en")
+    assert run([*name.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    usage = out.lstrip().splitlines()[0]
+    assert usage.startswith(f"Usage: triptych {name}") and "ARGS" not in usage
+    assert "Examples:" in out and "Parameters" not in out
+    options = re.findall(r"^│ +\*? +(?:--[\w-]+|[A-Z]+)((?: +[A-Z.]+)*) *│$", out, re.MULTILINE)
+    assert not options, "an option without a word on what it does"
+    takes_keys = "overrides" in inspect.signature(ALL[name].load()).parameters
+    assert ("--decoding." in out or "--table.key" in out) == takes_keys
+    assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("verb", ["classify", "tag", "parse", "embed"])
+def test_a_verb_that_writes_nothing_names_no_key_of_writing(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([verb, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "batch_tokens" in out
+    for word in ("temperature", "--draft", "--suffix", "--template", "--passage", "--to "):
+        assert word not in out
