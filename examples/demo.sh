@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# make demo: train the embedded phrasebook, evaluate both scripts, translate two sentences, leave an attention picture.
+# make demo: train the embedded phrasebook once, evaluate both scripts, translate two sentences, leave an attention picture.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 RUN=runs/phrasebook
 clock() { echo "$(($1 / 60)) min $(($1 % 60)) s"; }
-rm -rf "$RUN"
-echo "1/4  Training English -> Chinese on the embedded phrasebook; how long it takes is being measured" >&2
-python - >&2 <<'END'
+train_anew() {
+    rm -rf "$RUN"
+    echo "1/4  Training English -> Chinese on the embedded phrasebook; how long it takes is being measured" >&2
+    python - >&2 <<'END'
 from triptych.cli.threads import settle
 
 settle("1")  # a model this small learns as fast with one thread as with two, and does not mind a busy core
@@ -22,7 +23,13 @@ seconds = 10 + recipe.training.steps * recipe.batches.batch_tokens / found.speed
 busy = f"; as busy as other programs keep it now, about {seconds * found.slowdown / 60:.1f}" if found.slowdown > 1.25 else ""
 print(f"     {recipe.training.steps:,} updates take about {seconds / 60:.1f} minutes on this machine{busy}")
 END
-triptych train phrasebook --out "$RUN" --threads 1
+    triptych train phrasebook --out "$RUN" --threads 1
+}
+if [ -f "$RUN/model.safetensors" ]; then
+    echo "1/4  $RUN is trained already; delete that folder to see it trained anew" >&2
+else
+    train_anew
+fi
 trained=$SECONDS
 echo "2/4  Evaluating sentences whose word pairs were never seen together" >&2
 triptych evaluate "$RUN" --split test
@@ -41,10 +48,10 @@ cat <<END
 
 Done in $(clock $SECONDS): training $(clock $trained), evaluation $(clock $((evaluated - trained))).
 The model is in $RUN; open $RUN/attention.html in a browser to see which words it looked at.
-What to type next (after: source .venv/bin/activate):
-  triptych translate $RUN "The teacher reads a book at school every day."
-  triptych translate $RUN --to zh-Hans < my-sentences.txt
-  triptych info $RUN
+What to type next, in this folder (after: source .venv/bin/activate):
+  triptych translate phrasebook "The teacher reads a book at school every day."
+  triptych translate phrasebook --to zh-Hans < my-sentences.txt
+  triptych info phrasebook
 With your own files, one sentence a line, the same number of lines in both:
   triptych init translation --source my.en --target my.de --out my.toml
   triptych train my.toml --out runs/mine
