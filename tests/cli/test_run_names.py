@@ -38,6 +38,8 @@ def test_others_that_read_a_run(triptych: Command, here: Path) -> None:
     assert done.code == 0 and "mine" in done.out
     done = triptych("predict", "runs/mine", "one", "--draft", "mine", "--decoding.beams", "1")
     assert done.code == 0
+    done = triptych("plot", "mine")
+    assert done.code == 0 and Path("curves.svg").is_file()
     done = triptych("train", "mine", "--print-config")
     assert done.code == 0 and "steps = 4" in done.out
     done = triptych("train", "mine", "--resume")

@@ -75,7 +75,8 @@ def test_a_missing_run_names_the_places_and_the_command(home: Path) -> None:
     with pytest.raises(RunError) as found:
         Run.open("sms-spam")
     folder = re.escape(str(home / "data" / "triptych" / "runs"))
-    assert re.search(rf"no folder sms-spam here, none in runs, .* {folder}\.", str(found.value))
+    said = rf"There is no run folder sms-spam: none here, none in runs, and none in {folder}\."
+    assert re.match(said, str(found.value))
     assert str(found.value).endswith("Train it with: triptych train sms-spam")
     with pytest.raises(RunError, match="triptych train RECIPE --out runs/wasps"):
         Run.open("wasps")

@@ -81,7 +81,7 @@ def _is_key(name: str) -> bool:
 
 def _options(app: App, verb: str) -> tuple[set[str], set[str]]:
     """Return the names of a verb's options without a value, and of those with one."""
-    flags, valued = {"--debug"}, set(VALUED)
+    flags, valued = {"--debug"}, set[str](VALUED)
     for argument in app[verb].assemble_argument_collection():
         names = {name for name in argument.names if name.startswith("-")}
         (flags if argument.hint is bool else valued).update(names)

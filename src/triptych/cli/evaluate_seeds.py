@@ -21,9 +21,11 @@ TAKEN = ("split", "data", "to", "json_", "precision", "overrides")  # flags for 
 @wraps(one.evaluate)
 def evaluate(run: str, /, **options: Any) -> int:
     """Call `evaluate` for a run; for a folder of several seeds print each one's scores."""
+    from ..runs.named import find
     from ..runs.seeds import seed_folders
 
-    if (Path(run) / "config.json").is_file() or not (folders := seed_folders(Path(run))):
+    place = find(run) or Path(run)
+    if (place / "config.json").is_file() or not (folders := seed_folders(place)):
         return one.evaluate(run, **options)
     usual = inspect.signature(one.evaluate).parameters
     for name, value in options.items():

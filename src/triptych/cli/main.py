@@ -69,11 +69,9 @@ def build_app(wanted: Collection[str] | None = None) -> App:
             help are known. None: all verbs.
     """
     everywhere = translated(EVERYWHERE)
-    groups = {
-        "group_commands": translated(message("Commands")),
-        "group_arguments": translated(message("Arguments")),
-        "group_parameters": translated(message("Options")),
-    }
+    commands, arguments, options = (
+        translated(one) for one in (message("Commands"), message("Arguments"), message("Options"))
+    )
     app = App(
         name="triptych",
         help=translated(ABOUT),
@@ -81,7 +79,9 @@ def build_app(wanted: Collection[str] | None = None) -> App:
         version=__version__,
         help_format="plaintext",
         default_parameter=Parameter(negative=(), show_default=_default),
-        **groups,
+        group_commands=commands,
+        group_arguments=arguments,
+        group_parameters=options,
     )
     data = App(
         name="data",
@@ -89,7 +89,9 @@ def build_app(wanted: Collection[str] | None = None) -> App:
         help_epilogue=everywhere,
         sort_key=1.5,  # after `train`
         help_format="plaintext",
-        **groups,
+        group_commands=commands,
+        group_arguments=arguments,
+        group_parameters=options,
     )
     own = {**VERBS, "completion": completing(build_app)}
     for group, verbs in ((app, own), (data, DATA_VERBS)):

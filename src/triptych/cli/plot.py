@@ -30,15 +30,15 @@ def plot(
     run
         Folders of runs to compare; a folder of several seeds stands for all of them.
     out
-        The picture: an .svg file, or an .html page that shows values under the pointer.
+        The picture: an .svg file, or an .html page that shows values under the mouse pointer.
     x
-        What the horizontal axis measures.
+        What the horizontal axis measures: updates (step), minutes or tokens.
     metrics
-        Draw only these values of metrics.jsonl, separated by commas: loss,bleu,gradient_norm.
+        Draw only these values of metrics.jsonl, with commas between: loss,bleu,gradient_norm.
     log
         Draw losses, perplexity and rates on a logarithmic axis.
     language
-        The language of the picture.
+        Language of the words in the picture.
     """
     if not run:
         raise UsageError("Name at least one run folder: triptych plot runs/phrasebook")

@@ -311,7 +311,7 @@ VERBS: dict[str, Verb] = {
     "plot": Verb(
         _plot,
         message("Draw the learning curves of runs: one SVG picture or HTML page."),
-        ("triptych plot runs/one runs/other --out curves.html",),
+        ("triptych plot runs/mine", "triptych plot runs/one runs/other --out curves.html"),
     ),
     "import": Verb(
         _import,

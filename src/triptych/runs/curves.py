@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import RunError
+from .named import find
 from .run import Run
 from .seeds import seed_folders
 
@@ -111,7 +112,7 @@ def histories(paths: Sequence[str], tell: Callable[[str], None]) -> list[History
         RunError: There is no such run, or it has logged nothing.
     """
     folders: list[Path] = []
-    for path in map(Path, paths):
+    for path in (find(one) or Path(one) for one in paths):
         seeds = [folder for folder in seed_folders(path).values() if _has_lines(folder)]
         folders += seeds or [path]
     folders = list(dict.fromkeys(folders))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import RunError, nearest
 from ..messages import Message, message
+from .seeds import seed_folders
 
 PACKAGE = Path(__file__).parent.parent
 CONFIG = "config.json"
@@ -45,6 +46,12 @@ def located(run: str | Path) -> Path:
             + _other(run)
         )
     if not (found / CONFIG).is_file():
+        if seeds := seed_folders(found):
+            raise RunError(
+                "{path} holds the runs of several seeds. Name one of them: {runs}.",
+                path=found,
+                runs=", ".join(map(str, seeds.values())),
+            )
         raise RunError(
             message(
                 "{path} is not a run folder: config.json is missing. Name a folder that `triptych "
@@ -100,7 +107,7 @@ def _missing(run: str) -> Message:
         command = command or f"triptych train RECIPE --out runs/{run}"
         way = message("Train it with: {command}", command=command)
     return message(
-        "There is no run {name}: no folder {name} here, none in runs, and none in {folder}. {way}",
+        "There is no run folder {name}: none here, none in runs, and none in {folder}. {way}",
         name=run,
         folder=user_runs(),
         way=way,
