@@ -61,7 +61,11 @@ def test_help_names_what_is_given_and_every_option_has_words(
     assert "Examples:" in out and "Parameters" not in out
     options = re.findall(r"^│ +\*? +(?:--[\w-]+|[A-Z]+)((?: +[A-Z.]+)*) *│$", out, re.MULTILINE)
     assert not options, "an option without a word on what it does"
-    takes_keys = "overrides" in inspect.signature(ALL[name].load()).parameters
+    parameters = inspect.signature(ALL[name].load()).parameters
+    for one in parameters.values():
+        if one.kind in (one.POSITIONAL_ONLY, one.VAR_POSITIONAL):
+            assert re.search(rf"^│ [ *]* *{one.name.upper()} +\S", out, re.MULTILINE), one.name
+    takes_keys = "overrides" in parameters
     assert ("--decoding." in out or "--table.key" in out) == takes_keys
     assert max(map(len, out.splitlines())) <= 100
 
